@@ -1,0 +1,10 @@
+//! Makes a Kubernetes cluster and a [ColonyOS](https://colonyos.io) colony one system.
+//!
+//! ```text
+//! watch ──Snapshot──▶ desired ──Desired──▶ diff ──Plan──▶ act ──Outcome──▶ status
+//! reads only          pure                 pure           writes only      pure, one publisher
+//! ```
+//!
+//! Modules stand in the order of the flow. The code that decides (`api`, `desired`, `diff`, `status` without its
+//! publisher) is given no client, no clock and no randomness; the code that writes (`act`, `status::publish`) decides
+//! nothing.
