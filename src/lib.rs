@@ -8,3 +8,6 @@
 //! Modules stand in the order of the flow. The code that decides (`api`, `desired`, `diff`, `status` without its
 //! publisher) is given no client, no clock and no randomness; the code that writes (`act`, `status::publish`) decides
 //! nothing.
+
+pub mod api;
+pub mod cli;

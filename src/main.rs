@@ -1,3 +1,7 @@
 //! The operator's binary: everything it does stands in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    colonyos_operator::cli::main()
+}

@@ -1,0 +1,123 @@
+//! What a user says of a colony.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ColonyStatus;
+
+/// A connection to a ColonyOS colony: where its server is, with which keys the operator acts there, and which
+/// namespaces of this cluster may use it.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[kube(
+    group = "colonies.io",
+    version = "v1",
+    kind = "Colony",
+    plural = "colonies",
+    status = "ColonyStatus",
+    derive = "PartialEq",
+    category = "colonies",
+    shortname = "col",
+    doc = "A connection to a ColonyOS colony: its server, the credentials, and the namespaces that may use it.",
+    printcolumn(name = "Server", type_ = "string", json_path = ".spec.server.host"),
+    printcolumn(name = "Colony", type_ = "string", json_path = ".spec.colonyName"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(
+        name = "Executors",
+        type_ = "integer",
+        json_path = ".status.executors.registered",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ColonySpec {
+    /// Where the colony's server answers.
+    pub server: ColonyServer,
+
+    /// Name of the colony on that server.
+    #[x_kube(validation = Rule::new("self.size() > 0").message("colonyName is empty: give the colony's name as `colonies colony ls` shows it"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("colonyName cannot change: objects carry processes of the old colony; create another Colony"))]
+    #[schemars(length(max = 253))]
+    pub colony_name: String,
+
+    /// How this cluster is called in the colony. Processes that the operator submits and executors that it registers
+    /// carry it as their location.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub location: Option<String>,
+
+    /// Secret in the operator's own namespace with key `colonyPrvKey` (the colony's owner key, needed to register
+    /// executors) and, if a member exists already, `prvKey` (a user's key; made when absent). Never written to.
+    #[x_kube(validation = Rule::new("self.size() > 0").message("credentialsSecretName is empty: name a Secret in the operator's namespace that holds colonyPrvKey"))]
+    #[schemars(length(max = 253))]
+    pub credentials_secret_name: String,
+
+    /// Which namespaces may use this colony.
+    #[serde(default)]
+    pub allowed_namespaces: AllowedNamespaces,
+}
+
+/// Address of a colony's server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(self.insecure && has(self.caSecretName))").message("insecure and caSecretName exclude each other: plain HTTP has no certificate to check"))]
+pub struct ColonyServer {
+    /// Host name or address. Executor pods use it too, so it must be reachable from pods.
+    #[x_kube(validation = Rule::new("self.size() > 0 && !self.contains('/') && !self.contains(' ')").message("host is not a host name or address: give it without scheme and path, such as colonies.example.com"))]
+    #[schemars(length(max = 253))]
+    pub host: String,
+
+    /// Port of the server's API.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+
+    /// Plain HTTP. Requests are signed but neither secret nor safe from replay: for networks that you trust.
+    #[serde(default)]
+    pub insecure: bool,
+
+    /// Secret in the operator's namespace whose key `ca.crt` holds the certificate authority of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub ca_secret_name: Option<String>,
+}
+
+/// The port on which a `ColonyOS` server listens unless told otherwise.
+const fn default_port() -> u16 {
+    50080
+}
+
+/// Which namespaces may use a colony.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.from != 'Selector' || has(self.selector)").message("from Selector needs a selector"))]
+pub struct AllowedNamespaces {
+    /// `All` namespaces, or those that the `Selector` matches.
+    #[serde(default)]
+    pub from: NamespacesFrom,
+
+    /// Labels of the namespaces that may use the colony; with from `Selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How the allowed namespaces are named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum NamespacesFrom {
+    /// Every namespace.
+    #[default]
+    All,
+    /// Namespaces whose labels match the selector.
+    Selector,
+}

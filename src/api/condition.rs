@@ -1,0 +1,150 @@
+//! The vocabulary of conditions: types in the order in which they are shown, and reasons shared by conditions,
+//! Events and metrics.
+
+/// A condition type. The order of the variants is the order in `status.conditions`: `Ready` last, where the eye ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConditionType {
+    /// The current generation is carried by a process in the colony.
+    Mirrored,
+    /// Something legal that bites later; the message says what to change.
+    Warnings,
+    /// Work towards the spec is going on.
+    Progressing,
+    /// The object cannot get better without somebody's help.
+    Degraded,
+    /// It has ended, well or badly (workload Job).
+    Finished,
+    /// It is as the spec wants it.
+    Ready,
+}
+
+impl ConditionType {
+    /// The name as it stands in status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mirrored => "Mirrored",
+            Self::Warnings => "Warnings",
+            Self::Progressing => "Progressing",
+            Self::Degraded => "Degraded",
+            Self::Finished => "Finished",
+            Self::Ready => "Ready",
+        }
+    }
+}
+
+/// Why a condition is as it is: a closed set, so that users can match on it and metrics stay bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// All replicas are ready.
+    AllReplicasReady,
+    /// Some replicas are not ready yet.
+    ReplicasNotReady,
+    /// Asked to run nothing.
+    Suspended,
+    /// The Job ran to its end.
+    JobCompleted,
+    /// The Job gave up.
+    JobFailed,
+    /// The rollout made no progress within its deadline.
+    ProgressDeadlineExceeded,
+    /// Nothing left to do.
+    Reconciled,
+    /// The object is being deleted.
+    Deleting,
+    /// Deletion waits for the colony to answer.
+    WaitingForColony,
+    /// The spec cannot be carried out; the message names field, value and remedy.
+    InvalidSpec,
+    /// An object of that name belongs to somebody else.
+    ForeignObject,
+    /// A write was refused or failed.
+    ApplyFailed,
+    /// A read failed, so nothing was decided on it.
+    ReadFailed,
+    /// The runtime is carried out by a reconciler elsewhere.
+    RuntimeElsewhere,
+    /// No `Colony` of that name, or no default.
+    ColonyNotFound,
+    /// The `Colony` does not admit this namespace.
+    NamespaceNotAllowed,
+    /// The colony's server does not answer.
+    ColonyUnavailable,
+    /// The `Colony` is not usable; its own status says why.
+    ColonyNotReady,
+    /// The intent to submit is recorded, nothing is submitted yet.
+    SubmitIntended,
+    /// Nothing may be submitted until an earlier submit can no longer arrive.
+    QuietPeriod,
+    /// The process waits to be assigned.
+    ProcessWaiting,
+    /// The process is assigned.
+    ProcessRunning,
+    /// The process was closed as successful.
+    ProcessSuccessful,
+    /// The process was closed as failed.
+    ProcessFailed,
+    /// The process was cancelled.
+    ProcessCancelled,
+    /// The process is no longer on the server.
+    ProcessLost,
+    /// A call to the colony was refused.
+    ColonyRefused,
+    /// Two executor types differ only by digits at their end.
+    SimilarExecutorType,
+    /// There is nothing to warn of.
+    NothingToWarnOf,
+    /// The colony's server answers as a member.
+    Connected,
+    /// The credentials Secret is missing.
+    CredentialsNotFound,
+    /// The credentials Secret holds no usable key.
+    CredentialsInvalid,
+    /// The server refused the key.
+    CredentialsRefused,
+    /// Plain HTTP was not asked for and TLS failed.
+    TlsFailed,
+}
+
+impl Reason {
+    /// The name as it stands in status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllReplicasReady => "AllReplicasReady",
+            Self::ReplicasNotReady => "ReplicasNotReady",
+            Self::Suspended => "Suspended",
+            Self::JobCompleted => "JobCompleted",
+            Self::JobFailed => "JobFailed",
+            Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Self::Reconciled => "Reconciled",
+            Self::Deleting => "Deleting",
+            Self::WaitingForColony => "WaitingForColony",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::ForeignObject => "ForeignObject",
+            Self::ApplyFailed => "ApplyFailed",
+            Self::ReadFailed => "ReadFailed",
+            Self::RuntimeElsewhere => "RuntimeElsewhere",
+            Self::ColonyNotFound => "ColonyNotFound",
+            Self::NamespaceNotAllowed => "NamespaceNotAllowed",
+            Self::ColonyUnavailable => "ColonyUnavailable",
+            Self::ColonyNotReady => "ColonyNotReady",
+            Self::SubmitIntended => "SubmitIntended",
+            Self::QuietPeriod => "QuietPeriod",
+            Self::ProcessWaiting => "ProcessWaiting",
+            Self::ProcessRunning => "ProcessRunning",
+            Self::ProcessSuccessful => "ProcessSuccessful",
+            Self::ProcessFailed => "ProcessFailed",
+            Self::ProcessCancelled => "ProcessCancelled",
+            Self::ProcessLost => "ProcessLost",
+            Self::ColonyRefused => "ColonyRefused",
+            Self::SimilarExecutorType => "SimilarExecutorType",
+            Self::NothingToWarnOf => "NothingToWarnOf",
+            Self::Connected => "Connected",
+            Self::CredentialsNotFound => "CredentialsNotFound",
+            Self::CredentialsInvalid => "CredentialsInvalid",
+            Self::CredentialsRefused => "CredentialsRefused",
+            Self::TlsFailed => "TlsFailed",
+        }
+    }
+}

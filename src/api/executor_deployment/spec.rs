@@ -1,0 +1,210 @@
+//! What a user says of a fleet of executors.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Toleration;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Config, ExecutorDeploymentStatus, Resources};
+
+/// A fleet of ColonyOS executors of one type.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[kube(
+    group = "compute.colonies.io",
+    version = "v1",
+    kind = "ExecutorDeployment",
+    namespaced,
+    status = "ExecutorDeploymentStatus",
+    derive = "PartialEq",
+    category = "colonies",
+    shortname = "ed",
+    shortname = "edeploy",
+    doc = "A fleet of ColonyOS executors of one type: which image, how many, and where they run.",
+    validation = Rule::new("self.metadata.name.size() <= 52").message(Message::Expression("'metadata.name: ' + self.metadata.name + ' has more than 52 characters: pods and labels are named after it; shorten it'".into())),
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Runtime", type_ = "string", json_path = ".spec.runtime"),
+    printcolumn(name = "Workload", type_ = "string", json_path = ".spec.workload"),
+    printcolumn(name = "Desired", type_ = "integer", json_path = ".status.desiredReplicas"),
+    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.executorType"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Mirror", type_ = "string", json_path = ".status.mirror.state"),
+    printcolumn(name = "Image", type_ = "string", json_path = ".spec.image", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.workload != 'DaemonSet' || self.replicas == 1").message(Message::Expression("'replicas: ' + string(self.replicas) + ' cannot be set with workload DaemonSet, which runs one executor on each node: remove replicas, or choose workload Deployment'".into())).field_path(".replicas"))]
+pub struct ExecutorDeploymentSpec {
+    /// The Colony in which the executors serve; when absent, the one annotated `colonies.io/default: "true"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub colony: Option<String>,
+
+    /// Who runs the executors: `kubernetes` is this operator; `docker` and `local` are reconcilers elsewhere in the
+    /// colony.
+    #[serde(default)]
+    pub runtime: Runtime,
+
+    /// What the executors run as in this cluster. A Deployment keeps `replicas` running, a DaemonSet one on each node,
+    /// a Job runs `replicas` of them to their end.
+    #[serde(default)]
+    pub workload: Workload,
+
+    /// How many executors. Not for DaemonSet.
+    #[serde(default = "default_replicas")]
+    #[x_kube(validation = Rule::new("self >= 0").message(Message::Expression("'replicas: ' + string(self) + ' is negative: give 0 or more'".into())))]
+    #[schemars(range(max = 100_000))]
+    pub replicas: i32,
+
+    /// Type as which the executors register; processes name it in their conditions. Keep it unique on the server, and
+    /// never a variant of another type that only adds digits: such executors miss wake-ups.
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')").message(Message::Expression("'executorType: \"' + self + '\" is not a type: use letters, digits, \"-\", \"_\" and \".\", beginning and ending with a letter or digit (a \":\" breaks the colony)'".into())))]
+    #[schemars(length(max = 63))]
+    pub executor_type: String,
+
+    /// Container image of the executor.
+    #[x_kube(validation = Rule::new("self.size() > 0 && !self.matches('[[:space:]]')").message(Message::Expression("'image: \"' + self + '\" is not an image: name one, such as registry.example.com/executor:1.0'".into())))]
+    #[schemars(length(max = 1024))]
+    pub image: String,
+
+    /// Entry point; the image's own when absent. Not run in a shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub command: Option<Vec<String>>,
+
+    /// Arguments of the entry point; the image's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub args: Option<Vec<String>>,
+
+    /// Environment and volumes of the executors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Config>,
+
+    /// What one executor needs and may use; the operator's defaults when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+
+    /// Labels of the nodes on which executors may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_selector: Option<BTreeMap<String, String>>,
+
+    /// Taints that executors tolerate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub tolerations: Option<Vec<Toleration>>,
+
+    /// Service account of the pods, if the operator's configuration allows it; without one, pods get no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
+
+    /// Anything else of a pod template, merged over what the operator makes. The container is called `executor`.
+    /// What the restricted pod security standard forbids is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "free_form_object")]
+    pub template: Option<serde_json::Map<String, serde_json::Value>>,
+
+    /// Run nothing, but keep everything.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// What deletion does to the process that carries this object in the colony: `Delete` cancels it, `Orphan` leaves it.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+
+    /// What a new generation does to the old one's process that still runs: `CancelRunning`, or `WaitForRunning`.
+    #[serde(default)]
+    pub update_policy: UpdatePolicy,
+}
+
+/// One executor unless the user says otherwise; in the schema, so that `/scale` always finds a value.
+const fn default_replicas() -> i32 {
+    1
+}
+
+/// An object whose fields the schema does not know.
+fn free_form_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+/// Who runs the executors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// Pods in this cluster.
+    #[default]
+    Kubernetes,
+    /// Containers, by a docker-reconciler in the colony.
+    Docker,
+    /// Programs on a machine, by a reconciler there.
+    Local,
+}
+
+impl Runtime {
+    /// The name as it stands in a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes",
+            Self::Docker => "docker",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// The Kubernetes kind that runs the executors.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
+pub enum Workload {
+    /// A number of interchangeable executors that serve until told otherwise.
+    #[default]
+    Deployment,
+    /// One executor on each node.
+    DaemonSet,
+    /// A number of executors that each run to their end.
+    Job,
+}
+
+impl Workload {
+    /// Every workload, in a fixed order.
+    pub const ALL: [Self; 3] = [Self::Deployment, Self::DaemonSet, Self::Job];
+
+    /// The kind's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::DaemonSet => "DaemonSet",
+            Self::Job => "Job",
+        }
+    }
+}
+
+/// What deletion does to the colony's side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Cancel the process if it still runs.
+    #[default]
+    Delete,
+    /// Leave the process as it is.
+    Orphan,
+}
+
+/// What a new generation does to the old one's process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum UpdatePolicy {
+    /// Cancel it, then submit the new one.
+    #[default]
+    CancelRunning,
+    /// Let it finish, then submit the new one.
+    WaitForRunning,
+}

@@ -1,0 +1,18 @@
+//! The words: the kinds that users apply, and every string that reaches a cluster or a colony.
+//!
+//! Pure: no client, no clock. The schemas in `crds/` are generated from these types, so doc comments here are what
+//! `kubectl explain` prints.
+
+pub mod colony;
+pub mod condition;
+pub mod executor_deployment;
+pub mod names;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+/// The custom resource definitions of every kind, in the order in which they are installed.
+#[must_use]
+pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
+    vec![colony::Colony::crd(), executor_deployment::ExecutorDeployment::crd()]
+}

@@ -1,0 +1,99 @@
+//! Every name, label, annotation, finalizer and field manager that reaches a cluster or a colony.
+
+/// API group of connections and of work.
+pub const COLONIES_GROUP: &str = "colonies.io";
+/// API group of executor fleets, fixed by the manifests that `ColonyOS` users have.
+pub const COMPUTE_GROUP: &str = "compute.colonies.io";
+/// API version of all kinds of both groups.
+pub const VERSION: &str = "v1";
+
+/// Who writes: user agent, field manager, reporting controller of Events, value of `managed-by`.
+pub const OPERATOR: &str = "colonyos-operator";
+/// Kept on an `ExecutorDeployment` until its pods have gone and its executor has left the colony.
+pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-deployment";
+
+/// Marks the `Colony` that is used where an object names none.
+pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
+/// The way out when a colony is gone for good: with `true`, deletion leaves what is there and says so in an Event.
+pub const ABANDON_ANNOTATION: &str = "colonies.io/abandon-remote";
+
+/// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
+pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deployment";
+/// The executor type that a pod serves.
+pub const EXECUTOR_TYPE_LABEL: &str = "compute.colonies.io/executor-type";
+/// On a child: hash of what the operator last wrote, so that a field removed from the spec is noticed.
+pub const CONTENT_HASH_ANNOTATION: &str = "compute.colonies.io/content-hash";
+/// On a pod: the executor as which it is registered. A new identity therefore rolls the pods.
+pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
+
+/// Standard label: what the program is.
+pub const APP_NAME_LABEL: &str = "app.kubernetes.io/name";
+/// Standard label: which instance of it.
+pub const APP_INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+/// Standard label: its role.
+pub const APP_COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+/// Standard label: the whole that it is part of.
+pub const APP_PART_OF_LABEL: &str = "app.kubernetes.io/part-of";
+/// Standard label: who keeps it; every watch of children selects by it.
+pub const APP_MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// Name of the one container of an executor's pod.
+pub const EXECUTOR_CONTAINER: &str = "executor";
+
+/// Executor type as which the operator serves mirrored `ExecutorDeployments`.
+pub const CONTROLLER_EXECUTOR_TYPE: &str = "executor-deployment-controller";
+/// Function of the process that carries one generation of an `ExecutorDeployment`.
+pub const RECONCILE_FUNCTION: &str = "reconcile_executor_deployment";
+
+/// Key of the colony owner's private key in the Secret of a `Colony`.
+pub const OWNER_KEY: &str = "colonyPrvKey";
+/// Key of a member's private key in the Secret of a `Colony`.
+pub const MEMBER_KEY: &str = "prvKey";
+/// Key of the private key of the operator's own executor, in the Secret that the operator makes.
+pub const OPERATOR_EXECUTOR_KEY: &str = "executorPrvKey";
+/// Key of the name of the operator's own executor, in the Secret that the operator makes.
+pub const OPERATOR_EXECUTOR_NAME_KEY: &str = "executorName";
+
+/// The Secret with the environment and the key of the executor of an `ExecutorDeployment`.
+#[must_use]
+pub fn identity_secret(executor_deployment: &str) -> String {
+    format!("{executor_deployment}-executor-identity")
+}
+
+/// The Secret, in the operator's namespace, with the keys that the operator made for itself in a colony. The Secret
+/// that a user supplied is never written to.
+#[must_use]
+pub fn operator_secret(colony: &str) -> String {
+    format!("colony-{colony}-operator")
+}
+
+/// The label that ties a process to one generation of one object. `ColonyOS` has no idempotency key; the label is
+/// the only field that a client chooses and the server can look up.
+#[must_use]
+pub fn process_label(cluster: &str, uid: &str, generation: i64) -> String {
+    format!("k8s:{cluster}/{uid}/{generation}")
+}
+
+/// Takes a process label apart: cluster, UID, generation; none if it is not one of ours.
+#[must_use]
+pub fn parse_process_label(label: &str) -> Option<(&str, &str, i64)> {
+    let mut parts = label.strip_prefix("k8s:")?.split('/');
+    let parsed = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A label that does not survive its way through the server would make every look-up miss.
+    #[test]
+    fn process_labels_survive_the_round_trip() {
+        let label = process_label("c1", "u2", 3);
+        assert_eq!(label, "k8s:c1/u2/3");
+        assert_eq!(parse_process_label(&label), Some(("c1", "u2", 3)));
+        for foreign in ["", "k8s:", "k8s:a/b", "k8s:a/b/c", "k8s:a/b/1/2", "a/b/1"] {
+            assert_eq!(parse_process_label(foreign), None, "{foreign}");
+        }
+    }
+}
