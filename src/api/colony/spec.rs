@@ -20,25 +20,12 @@ use super::ColonyStatus;
     category = "colonies",
     shortname = "col",
     doc = "A connection to a ColonyOS colony: its server, the credentials, and the namespaces that may use it.",
-    printcolumn(name = "Server", type_ = "string", json_path = ".spec.server.host"),
-    printcolumn(name = "Colony", type_ = "string", json_path = ".spec.colonyName"),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Ready')].status"
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Ready')].reason"
-    ),
-    printcolumn(
-        name = "Executors",
-        type_ = "integer",
-        json_path = ".status.executors.registered",
-        priority = 1
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Server", "type": "string", "jsonPath": ".spec.server.host"}"#,
+    printcolumn = r#"{"name": "Colony", "type": "string", "jsonPath": ".spec.colonyName"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"}"#,
+    printcolumn = r#"{"name": "Executors", "type": "integer", "jsonPath": ".status.executors.registered", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ColonySpec {
