@@ -2,9 +2,42 @@
 //!
 //! Every command stands in a module of its own; this file only reads the command line.
 
+mod layers;
+mod repository;
+mod sizes;
+mod source;
+
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+/// The commands of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One variant per command, in alphabetical order; its doc comment is its help text.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fail when a module of the operator imports what its place in the flow forbids.
+    Layers,
+    /// Fail when a source file has grown too long to be read in one go.
+    Sizes,
+}
+
 fn main() -> ExitCode {
-    eprintln!("no command is built yet");
-    ExitCode::FAILURE
+    let result = match Arguments::parse().command {
+        Command::Layers => layers::run(),
+        Command::Sizes => sizes::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

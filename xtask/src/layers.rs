@@ -1,0 +1,305 @@
+//! `cargo xtask layers`: who may import whom, and which words have no place where decisions are made.
+//!
+//! The flow is only as pure as its imports, and a compiler does not check them inside one crate. This lint reads the
+//! words of each file (not its comments, strings or test items), finds every path that begins with `crate`, `self` or
+//! `super`, and compares it with the table below. `docs/architecture.md` gives the reasons.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    repository,
+    source::{self, Token},
+};
+
+/// What a layer may import besides itself and [`EVERYBODY`]. The first row whose prefix fits the module counts.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("api", &[]),
+    ("watch::snapshot", &[]),
+    ("watch", &["colony::port", "runtime"]),
+    ("desired", &["watch::snapshot"]),
+    ("diff", &["watch::snapshot", "desired"]),
+    ("act::outcome", &["diff::step"]),
+    ("act", &["diff::step", "diff::plan", "colony::port", "archive::port", "runtime"]),
+    ("status::publish", &["runtime"]),
+    ("status", &["watch::snapshot", "act::outcome"]),
+    ("controllers", &["watch", "desired", "diff", "act", "status", "colony", "archive", "runtime"]),
+    ("colony", &["runtime"]),
+    ("archive", &["diff::step", "act::outcome", "runtime"]),
+    ("admission", &["runtime"]),
+    ("runtime", &[]),
+    (
+        "cli",
+        &[
+            "watch",
+            "desired",
+            "diff",
+            "act",
+            "status",
+            "controllers",
+            "colony",
+            "archive",
+            "admission",
+            "runtime",
+        ],
+    ),
+];
+
+/// What every layer may import: the words of both worlds.
+const EVERYBODY: &[&str] = &["api", "colony::model"];
+
+/// Modules that decide. They get no client, no clock, no chance and no environment; the first prefix that fits counts.
+const PURE: &[(&str, bool)] = &[
+    ("status::publish", false),
+    ("api", true),
+    ("desired", true),
+    ("diff", true),
+    ("status", true),
+    ("watch::snapshot", true),
+    ("act::outcome", true),
+    ("colony::model", true),
+];
+
+/// Words that a pure module may not contain, as paths. A span of time is a value, a clock is not: hence
+/// `std::time::Duration` is not in this list.
+const FORBIDDEN: &[&str] = &[
+    "async",
+    "await",
+    "tokio",
+    "reqwest",
+    "sqlx",
+    "rand",
+    "kube::Client",
+    "kube::client",
+    "kube::Api",
+    "kube::api::Api",
+    "std::env",
+    "std::time::SystemTime",
+    "std::time::Instant",
+    "SystemTime",
+    "Instant",
+    "Timestamp::now",
+    "Zoned::now",
+];
+
+/// A path that a file names, with the line it stands on.
+#[derive(Debug, PartialEq, Eq)]
+struct Mention {
+    path: Vec<String>,
+    line: usize,
+}
+
+/// Checks every module of the operator.
+///
+/// # Errors
+/// When a rule is broken (all breaches are listed), or when a file cannot be read.
+pub fn run() -> Result<()> {
+    let mut breaches = Vec::new();
+    let mut modules = 0;
+    for path in repository::files("src", "rs")? {
+        let Some(module) = module_of(&path) else { continue };
+        modules += 1;
+        for (line, reason) in breaches_in(&module, &repository::read(&path)?) {
+            breaches.push(format!("{}:{line}: {reason}", path.display()));
+        }
+    }
+    if !breaches.is_empty() {
+        bail!("{}\nThe rules stand in docs/architecture.md, \"Who may import whom\".", breaches.join("\n"));
+    }
+    println!("layers: {modules} modules, no forbidden import");
+    Ok(())
+}
+
+/// The module a file holds, or nothing for the crate roots and for files that only tests see.
+fn module_of(path: &Path) -> Option<Vec<String>> {
+    let inner = path.strip_prefix("src").ok()?.with_extension("");
+    let mut module: Vec<String> =
+        inner.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+    if module.last().is_some_and(|last| last == "mod") {
+        module.pop();
+    }
+    let is_root = module.is_empty() || (module.len() == 1 && matches!(module[0].as_str(), "lib" | "main"));
+    let is_test = module.iter().any(|part| part == "tests");
+    (!is_root && !is_test).then_some(module)
+}
+
+/// Every breach in one module, as line and reason.
+fn breaches_in(module: &[String], text: &str) -> Vec<(usize, String)> {
+    let (tokens, _) = source::without_tests(&source::tokens(text));
+    let mentions = mentions(&tokens);
+    let name = module.join("::");
+    let Some((layer, allowed)) = MAY_IMPORT.iter().find(|(prefix, _)| starts_with(module, prefix)) else {
+        return vec![(1, format!("module {name} belongs to no layer: add it to xtask/src/layers.rs"))];
+    };
+    let mut found = Vec::new();
+    for mention in &mentions {
+        let Some(target) = resolve(module, &mention.path) else { continue };
+        let is_allowed =
+            EVERYBODY.iter().chain(*allowed).chain([layer]).any(|prefix| starts_with(&target, prefix))
+                || is_one_module(module, &target);
+        if !is_allowed {
+            found.push((mention.line, format!("{layer} may not import {}", target.join("::"))));
+        }
+    }
+    if PURE.iter().find(|(prefix, _)| starts_with(module, prefix)).is_some_and(|(_, pure)| *pure) {
+        for mention in &mentions {
+            if let Some(word) = FORBIDDEN.iter().find(|word| starts_with(&mention.path, word)) {
+                found.push((mention.line, format!("{name} decides, and has no use for {word}")));
+            }
+        }
+    }
+    found
+}
+
+/// Whether `target` is the module itself or one above or below it: `act` may re-export `act::outcome`, and a file may
+/// name what its parent defines.
+fn is_one_module(module: &[String], target: &[String]) -> bool {
+    starts_with(target, &module.join("::"))
+}
+
+fn starts_with(path: &[String], prefix: &str) -> bool {
+    let mut parts = path.iter();
+    prefix.split("::").all(|wanted| parts.next().is_some_and(|part| part == wanted))
+}
+
+/// The path from the crate's root, or nothing when it leads out of the crate.
+fn resolve(module: &[String], path: &[String]) -> Option<Vec<String>> {
+    let mut absolute = match path.first()?.as_str() {
+        "crate" => Vec::new(),
+        "self" | "super" => module.to_vec(),
+        _ => return None,
+    };
+    for part in path {
+        match part.as_str() {
+            "crate" | "self" => {}
+            "super" => {
+                absolute.pop();
+            }
+            other => absolute.push(other.to_owned()),
+        }
+    }
+    // A bare `crate` or `self` names no layer.
+    (!absolute.is_empty()).then_some(absolute)
+}
+
+/// Every path in the source: `a::b::c`, and each leaf of `a::{b, c::d}`. A single word is a path too.
+fn mentions(tokens: &[Token]) -> Vec<Mention> {
+    let mut found = Vec::new();
+    let mut index = 0;
+    while index < tokens.len() {
+        if is_word(&tokens[index]) {
+            index = read_path(tokens, index, &[], &mut found);
+        } else {
+            index += 1;
+        }
+    }
+    found
+}
+
+/// Reads the path that begins at `index`, adds its leaves to `found`, and returns the index behind it.
+fn read_path(tokens: &[Token], mut index: usize, prefix: &[String], found: &mut Vec<Mention>) -> usize {
+    let line = tokens[index].line;
+    let mut path = prefix.to_vec();
+    loop {
+        match tokens.get(index) {
+            Some(token) if is_word(token) => path.push(token.text.clone()),
+            Some(token) if token.text == "{" => return read_group(tokens, index + 1, &path, found),
+            _ => break,
+        }
+        index += 1;
+        if !(is(tokens, index, ":") && is(tokens, index + 1, ":")) {
+            break;
+        }
+        index += 2;
+    }
+    found.push(Mention { path, line });
+    index
+}
+
+/// Reads the leaves of `{a, b::c}`, from behind its opening brace.
+fn read_group(tokens: &[Token], mut index: usize, prefix: &[String], found: &mut Vec<Mention>) -> usize {
+    while let Some(token) = tokens.get(index) {
+        match token.text.as_str() {
+            "}" => return index + 1,
+            "as" => index += 2,
+            _ if is_word(token) => index = read_path(tokens, index, prefix, found),
+            _ => index += 1,
+        }
+    }
+    index
+}
+
+fn is(tokens: &[Token], index: usize, text: &str) -> bool {
+    tokens.get(index).is_some_and(|token| token.text == text)
+}
+
+fn is_word(token: &Token) -> bool {
+    token.text.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn breaches(module: &str, text: &str) -> Vec<String> {
+        let module: Vec<String> = module.split("::").map(str::to_owned).collect();
+        breaches_in(&module, text).into_iter().map(|(line, reason)| format!("{line}: {reason}")).collect()
+    }
+
+    #[test]
+    fn an_import_against_the_flow_is_found_in_a_nested_use() {
+        let text = "use std::fmt;\nuse crate::{\n    api::names,\n    act::{self, executor::Executor},\n};\n";
+        assert_eq!(
+            breaches("diff::plan", text),
+            ["4: diff may not import act", "4: diff may not import act::executor::Executor"]
+        );
+    }
+
+    #[test]
+    fn a_path_inside_code_counts_like_an_import() {
+        assert_eq!(
+            breaches("desired::metadata", "fn a() { crate::runtime::clock::now() }"),
+            ["1: desired may not import runtime::clock::now"]
+        );
+    }
+
+    #[test]
+    fn super_is_resolved_before_it_is_judged() {
+        assert_eq!(
+            breaches("status::colony", "use super::super::act::executor;"),
+            ["1: status may not import act::executor"]
+        );
+        assert!(breaches("status::colony", "use super::condition;").is_empty());
+    }
+
+    #[test]
+    fn a_pure_module_may_not_await_or_ask_the_time() {
+        assert_eq!(breaches("api::names", "async fn a() { b().await }").len(), 2);
+        assert_eq!(
+            breaches("diff::plan", "use std::time::{Duration, Instant};"),
+            ["1: diff::plan decides, and has no use for std::time::Instant"]
+        );
+        assert_eq!(breaches("desired::x", "let now = Timestamp::now();").len(), 1);
+        assert!(breaches("status::publish", "async fn a(client: kube::Client) {}").is_empty());
+    }
+
+    #[test]
+    fn what_only_tests_see_is_not_judged() {
+        assert!(breaches("diff::plan", "#[cfg(test)]\nmod tests { use crate::act::executor; }").is_empty());
+    }
+
+    #[test]
+    fn a_module_outside_the_layout_is_reported() {
+        assert_eq!(breaches("utils", "").len(), 1);
+    }
+
+    #[test]
+    fn a_file_belongs_to_the_module_that_its_path_names() {
+        let name = |path: &str| module_of(Path::new(path)).map(|module| module.join("::"));
+        assert_eq!(name("src/api/mod.rs").as_deref(), Some("api"));
+        assert_eq!(name("src/diff/plan.rs").as_deref(), Some("diff::plan"));
+        assert_eq!(name("src/lib.rs"), None);
+        assert_eq!(name("src/diff/tests.rs"), None);
+    }
+}
