@@ -10,4 +10,6 @@
 //! nothing.
 
 pub mod api;
+pub mod runtime;
+
 pub mod cli;

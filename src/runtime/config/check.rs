@@ -1,0 +1,191 @@
+//! Checks of configured values that say field, value and remedy; pure.
+
+use std::{collections::BTreeMap, fmt};
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::model::plain_components;
+
+/// Directories that hand over the node to whoever mounts them: no prefix may be one of them or lie above one.
+const NODE_DIRECTORIES: [&str; 8] =
+    ["/boot", "/dev", "/etc", "/proc", "/root", "/sys", "/var/lib/kubelet", "/var/run"];
+
+/// Sockets and state of container runtimes live below these; no prefix may be one of them, above or below.
+const RUNTIME_DIRECTORIES: [&str; 5] =
+    ["/run", "/var/run", "/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet"];
+
+/// A value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the field in the file, such as `hostPaths.allowed[0].prefix`.
+    pub field: String,
+    /// The value as it was read.
+    pub value: String,
+    /// What to write instead, and why.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}: {}", self.field, self.value, self.remedy)
+    }
+}
+
+/// Collects problems while a configuration is walked through.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    pub(super) fn into_list(self) -> Vec<Problem> {
+        self.list
+    }
+
+    fn add(&mut self, field: &str, value: impl fmt::Display, remedy: impl Into<String>) {
+        self.list.push(Problem { field: field.to_owned(), value: value.to_string(), remedy: remedy.into() });
+    }
+
+    pub(super) fn range(&mut self, field: &str, value: u32, least: u32, most: u32) {
+        if !(least..=most).contains(&value) {
+            self.add(field, value, format!("set a number from {least} to {most}"));
+        }
+    }
+
+    pub(super) fn less(&mut self, small: (&str, u32), large: (&str, u32), why: &str) {
+        if small.1 >= large.1 {
+            self.add(small.0, small.1, format!("set less than {} ({}), {why}", large.0, large.1));
+        }
+    }
+
+    pub(super) fn namespaces(&mut self, field: &str, names: &[String]) {
+        for (index, name) in names.iter().enumerate() {
+            if !is_label(name) {
+                self.add(
+                    &format!("{field}[{index}]"),
+                    format!("{name:?}"),
+                    "set the name of a namespace: lower-case letters, digits and '-', at most 63",
+                );
+            } else if names.get(..index).is_some_and(|before| before.contains(name)) {
+                self.add(&format!("{field}[{index}]"), format!("{name:?}"), "remove it, it is listed before");
+            }
+        }
+    }
+
+    pub(super) fn object_name(&mut self, field: &str, name: &str) {
+        if name.len() > 253 || !name.split('.').all(is_label) {
+            self.add(
+                field,
+                format!("{name:?}"),
+                "set the name of an object: lower-case letters, digits, '-' and '.', at most 253",
+            );
+        }
+    }
+
+    pub(super) fn host_path_prefix(&mut self, field: &str, prefix: &str) {
+        let shown = format!("{prefix:?}");
+        let Some(components) = plain_components(prefix) else {
+            return self.add(field, shown, "set an absolute directory without '..', '.' or '//'");
+        };
+        if components.is_empty() {
+            return self.add(field, shown, "set a directory below '/': the root of a node is never mounted");
+        }
+        let above = |directory: &&str| {
+            plain_components(directory).is_some_and(|inner| inner.starts_with(&components))
+        };
+        let below = |directory: &&str| {
+            plain_components(directory).is_some_and(|outer| components.starts_with(&outer))
+        };
+        let directory = NODE_DIRECTORIES
+            .iter()
+            .find(|directory| above(directory) || below(directory))
+            .or_else(|| RUNTIME_DIRECTORIES.iter().find(|directory| above(directory) || below(directory)));
+        if let Some(directory) = directory {
+            let remedy =
+                format!("set a directory of your own data: this one would open the node's {directory}");
+            self.add(field, shown, remedy);
+        }
+    }
+
+    pub(super) fn quantities(&mut self, field: &str, quantities: &BTreeMap<String, Quantity>) {
+        for (name, quantity) in quantities {
+            if !is_quantity(&quantity.0) {
+                self.add(
+                    &format!("{field}.{name}"),
+                    format!("{:?}", quantity.0),
+                    "set a quantity such as 500m, 2, 64Mi or 1Gi",
+                );
+            }
+        }
+    }
+}
+
+/// RFC 1123 label, the form of a namespace's name.
+fn is_label(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// A resource quantity that is not negative: decimal number, then a suffix of the SI or binary kind or an exponent
+/// (`resource.Quantity` of apimachinery).
+fn is_quantity(text: &str) -> bool {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let is_number = number.bytes().any(|byte| byte.is_ascii_digit())
+        && number.bytes().filter(|byte| *byte == b'.').count() <= 1;
+    let is_exponent = suffix
+        .strip_prefix(['e', 'E'])
+        .map(|exponent| exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
+        .is_some_and(|exponent| !exponent.is_empty() && exponent.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_unit = matches!(
+        suffix,
+        "" | "n" | "u" | "m" | "k" | "M" | "G" | "T" | "P" | "E" | "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "Ei"
+    );
+    is_number && (is_unit || is_exponent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_read_as_the_api_server_reads_them() {
+        for good in ["0", "2", "50m", "1.5", "64Mi", "1Gi", "1e3", "5E-1", "1E", ".5", "1."] {
+            assert!(is_quantity(good), "{good} is a quantity");
+        }
+        for bad in ["", "-1", "1 Gi", "1gb", "Gi", ".", "1..2", "1e", "1e+"] {
+            assert!(!is_quantity(bad), "{bad} is none");
+        }
+    }
+
+    /// An administrator's slip must not hand the node to every user of the custom resource.
+    #[test]
+    fn prefixes_that_open_the_node_are_refused() {
+        for bad in [
+            "/",
+            "/run",
+            "/run/containerd",
+            "/var",
+            "/var/lib",
+            "/var/run/docker.sock",
+            "/etc/ssl",
+            "/var/lib/kubelet/pods",
+            "/var/lib/docker",
+            "relative",
+            "/a/../b",
+            "",
+        ] {
+            let mut problems = Problems::default();
+            problems.host_path_prefix("prefix", bad);
+            assert_eq!(problems.list.len(), 1, "{bad:?} must be refused");
+        }
+        for good in ["/data/models", "/data/", "/var/lib/models", "/mnt/scratch", "/srv/etc"] {
+            let mut problems = Problems::default();
+            problems.host_path_prefix("prefix", good);
+            assert_eq!(problems.list, [], "{good:?} is a directory of data");
+        }
+    }
+}

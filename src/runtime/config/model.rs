@@ -1,0 +1,323 @@
+//! The operator's configuration as data: types, defaults and checks, without reading anything.
+//!
+//! Pure, so that the deciding stages may take parts of it ([`HostPathPolicy`], [`ServiceAccountPolicy`],
+//! [`ExecutorResources`]); the chart's values schema is made from the same types.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::{Problem, Problems};
+
+/// Configuration of the operator, read from the file that `--config` names. Every field has a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct OperatorConfiguration {
+    /// Namespaces whose objects are looked after; empty means all of them.
+    pub watch_namespaces: Vec<String>,
+    /// How many objects of one kind are reconciled at the same time, from 1 to 256. More than 32 only adds latency:
+    /// 16 to 32 calls in flight already saturate an API server.
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: u16,
+    /// Which replica of the operator writes.
+    pub leader_election: LeaderElection,
+    /// Which directories of a node executors may mount.
+    pub host_paths: HostPathPolicy,
+    /// Which service accounts executors may run as.
+    pub service_accounts: ServiceAccountPolicy,
+    /// Requests and limits of an executor's container where its `ExecutorDeployment` names none.
+    pub executor_resources: ExecutorResources,
+    /// Seconds between two looks at a colony's state, from 1 to 3600.
+    #[schemars(range(min = 1, max = 3600))]
+    pub colony_poll_seconds: u32,
+    /// Where probes and metrics are served.
+    pub http: Http,
+    /// How the operator logs.
+    pub logging: Logging,
+}
+
+impl Default for OperatorConfiguration {
+    fn default() -> Self {
+        Self {
+            watch_namespaces: Vec::new(),
+            concurrency: 16,
+            leader_election: LeaderElection::default(),
+            host_paths: HostPathPolicy::default(),
+            service_accounts: ServiceAccountPolicy::default(),
+            executor_resources: ExecutorResources::default(),
+            colony_poll_seconds: 10,
+            http: Http::default(),
+            logging: Logging::default(),
+        }
+    }
+}
+
+/// Leader election on a `coordination.k8s.io` Lease in the operator's own namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LeaderElection {
+    /// Whether to take a lease before writing. Switch it off only where a single replica is certain.
+    pub enabled: bool,
+    /// Name of the Lease.
+    pub lease_name: String,
+    /// Seconds that other replicas wait after the last renewal they saw before they take over.
+    #[schemars(range(min = 2, max = 3600))]
+    pub lease_duration_seconds: u32,
+    /// Seconds after its last renewal at which the leader stops writing; less than the lease duration.
+    #[schemars(range(min = 1, max = 3600))]
+    pub renew_deadline_seconds: u32,
+    /// Seconds between two attempts to renew or take the lease; less than the renew deadline.
+    #[schemars(range(min = 1, max = 3600))]
+    pub retry_period_seconds: u32,
+}
+
+impl Default for LeaderElection {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            lease_name: "colonyos-operator".to_owned(),
+            lease_duration_seconds: 15,
+            renew_deadline_seconds: 10,
+            retry_period_seconds: 2,
+        }
+    }
+}
+
+impl LeaderElection {
+    /// How long others wait after the last renewal they saw.
+    #[must_use]
+    pub fn lease_duration(&self) -> Duration {
+        Duration::from_secs(self.lease_duration_seconds.into())
+    }
+
+    /// How long after its last renewal the leader may write.
+    #[must_use]
+    pub fn renew_deadline(&self) -> Duration {
+        Duration::from_secs(self.renew_deadline_seconds.into())
+    }
+
+    /// Pause between two attempts.
+    #[must_use]
+    pub fn retry_period(&self) -> Duration {
+        Duration::from_secs(self.retry_period_seconds.into())
+    }
+}
+
+/// Directories of a node that executors may mount; none unless listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HostPathPolicy {
+    /// The directories, each with everything below it.
+    pub allowed: Vec<AllowedHostPath>,
+}
+
+/// One directory of the nodes that executors may mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllowedHostPath {
+    /// Absolute directory in plain form (no `..`, no `.`, no `//`), such as `/data/models`; what lies below it is
+    /// allowed too, whole path components compared.
+    pub prefix: String,
+    /// Whether it may be mounted for writing; read-only otherwise.
+    #[serde(default)]
+    pub writable: bool,
+}
+
+impl HostPathPolicy {
+    /// The entry that allows `path`, the longest prefix winning, or none.
+    ///
+    /// A path that is not absolute, or holds a `..`, `.` or empty component, is allowed by nothing: a container
+    /// runtime would resolve it to some other place than the one compared here.
+    #[must_use]
+    pub fn entry_for(&self, path: &str) -> Option<&AllowedHostPath> {
+        let wanted = plain_components(path)?;
+        self.allowed
+            .iter()
+            .filter(|entry| plain_components(&entry.prefix).is_some_and(|prefix| wanted.starts_with(&prefix)))
+            .max_by_key(|entry| entry.prefix.len())
+    }
+}
+
+/// Components of an absolute path in plain form; `None` for any other. One slash at the end is forgiven.
+pub(super) fn plain_components(path: &str) -> Option<Vec<&str>> {
+    let inner = path.strip_prefix('/')?;
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    if inner.is_empty() {
+        return Some(Vec::new());
+    }
+    let components: Vec<&str> = inner.split('/').collect();
+    let plain = components.iter().all(|part| !matches!(*part, "" | "." | "..") && !part.contains('\0'));
+    plain.then_some(components)
+}
+
+/// Service accounts that executors may run as, besides the unprivileged one of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ServiceAccountPolicy {
+    /// Names that an `ExecutorDeployment` may ask for; the account must exist in the namespace of the object.
+    pub allowed: Vec<String>,
+}
+
+impl ServiceAccountPolicy {
+    /// Whether an executor may run as the service account `name`.
+    #[must_use]
+    pub fn allows(&self, name: &str) -> bool {
+        self.allowed.iter().any(|allowed| allowed == name)
+    }
+}
+
+/// Requests and limits of an executor's container where its object names none, by resource name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ExecutorResources {
+    /// What the scheduler reserves.
+    pub requests: BTreeMap<String, Quantity>,
+    /// What the container is held to.
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+impl Default for ExecutorResources {
+    fn default() -> Self {
+        let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.to_owned()));
+        Self {
+            requests: BTreeMap::from([quantity("cpu", "50m"), quantity("memory", "64Mi")]),
+            limits: BTreeMap::from([quantity("memory", "1Gi")]),
+        }
+    }
+}
+
+/// Where probes (`/healthz`, `/readyz`) and `/metrics` are served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Http {
+    /// IP address and port; port 0 takes a free one and logs it.
+    #[schemars(with = "String")]
+    pub bind_address: SocketAddr,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { bind_address: SocketAddr::from(([0, 0, 0, 0], 8080)) }
+    }
+}
+
+/// How the operator logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Logging {
+    /// JSON, one object a line, or text for people.
+    pub format: LogFormat,
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`) or a filter such as `info,kube=debug`. The environment
+    /// variable `RUST_LOG` takes precedence.
+    pub level: String,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self { format: LogFormat::Json, level: "info".to_owned() }
+    }
+}
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// One line of text for people.
+    Text,
+}
+
+impl OperatorConfiguration {
+    /// Every problem with the values, in the order of the fields; empty when the configuration can be used.
+    ///
+    /// The log filter is left to the place that parses it.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::default();
+        problems.namespaces("watchNamespaces", &self.watch_namespaces);
+        problems.range("concurrency", self.concurrency.into(), 1, 256);
+        self.leader_election.check(&mut problems);
+        for (index, entry) in self.host_paths.allowed.iter().enumerate() {
+            problems.host_path_prefix(&format!("hostPaths.allowed[{index}].prefix"), &entry.prefix);
+        }
+        for (index, name) in self.service_accounts.allowed.iter().enumerate() {
+            problems.object_name(&format!("serviceAccounts.allowed[{index}]"), name);
+        }
+        problems.quantities("executorResources.requests", &self.executor_resources.requests);
+        problems.quantities("executorResources.limits", &self.executor_resources.limits);
+        problems.range("colonyPollSeconds", self.colony_poll_seconds, 1, 3600);
+        problems.into_list()
+    }
+}
+
+impl LeaderElection {
+    fn check(&self, problems: &mut Problems) {
+        problems.object_name("leaderElection.leaseName", &self.lease_name);
+        problems.range("leaderElection.leaseDurationSeconds", self.lease_duration_seconds, 2, 3600);
+        problems.range("leaderElection.renewDeadlineSeconds", self.renew_deadline_seconds, 1, 3600);
+        problems.range("leaderElection.retryPeriodSeconds", self.retry_period_seconds, 1, 3600);
+        problems.less(
+            ("leaderElection.renewDeadlineSeconds", self.renew_deadline_seconds),
+            ("leaderElection.leaseDurationSeconds", self.lease_duration_seconds),
+            "or two replicas may write at the same time",
+        );
+        problems.less(
+            ("leaderElection.retryPeriodSeconds", self.retry_period_seconds),
+            ("leaderElection.renewDeadlineSeconds", self.renew_deadline_seconds),
+            "or the lease is lost before it is renewed",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(entries: &[(&str, bool)]) -> HostPathPolicy {
+        let entry = |(prefix, writable): &(&str, bool)| AllowedHostPath {
+            prefix: (*prefix).to_owned(),
+            writable: *writable,
+        };
+        HostPathPolicy { allowed: entries.iter().map(entry).collect() }
+    }
+
+    /// A prefix is a directory, not a run of characters, and no spelling of a path gets around it.
+    #[test]
+    fn host_paths_are_compared_by_whole_components() {
+        let policy = policy(&[("/data/models", false), ("/data/models/scratch", true), ("/srv/in/", false)]);
+        let cases = [
+            ("/data/models", Some(false)),
+            ("/data/models/", Some(false)),
+            ("/data/models/llama", Some(false)),
+            ("/data/models/scratch/a", Some(true)),
+            ("/srv/in/x", Some(false)),
+            ("/data/models-private", None),
+            ("/data", None),
+            ("/", None),
+            ("", None),
+            ("data/models", None),
+            ("/data/models/../../etc", None),
+            ("/data/./models", None),
+            ("/data//models", None),
+            ("//data/models", None),
+            ("/data/models/a\0b", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(policy.entry_for(path).map(|entry| entry.writable), expected, "path {path:?}");
+        }
+    }
+
+    /// Nothing of a node can be mounted until somebody says so.
+    #[test]
+    fn no_host_path_is_allowed_by_default() {
+        assert_eq!(HostPathPolicy::default().entry_for("/data/models"), None);
+    }
+
+    #[test]
+    fn the_default_configuration_has_no_problem() {
+        assert_eq!(OperatorConfiguration::default().problems(), []);
+    }
+}

@@ -1,0 +1,218 @@
+//! The handle that gates every write.
+//!
+//! Whether this process leads is computed from the deadline of its last renewal each time it is asked. A process that
+//! was stopped, or whose election loop hangs, therefore stops leading by itself: nobody has to tell it.
+
+use std::{
+    future::pending,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::runtime::clock::Clock;
+
+/// One uninterrupted time as leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Term {
+    /// When it began, by the monotonic clock.
+    pub started: Instant,
+    /// When it began, for people.
+    pub started_at: Timestamp,
+    /// From here on it is over unless renewed; `None` without an election.
+    pub deadline: Option<Instant>,
+}
+
+impl Term {
+    fn is_running(&self, now: Instant) -> bool {
+        self.deadline.is_none_or(|deadline| now < deadline)
+    }
+}
+
+/// Tells whether this process may write; cheap to clone and to ask.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    clock: Clock,
+    term: watch::Receiver<Option<Term>>,
+}
+
+impl Leadership {
+    /// Leadership for good, for a single replica without an election.
+    #[must_use]
+    pub fn always(clock: &Clock) -> Self {
+        let term = Term { started: clock.instant(), started_at: clock.now(), deadline: None };
+        // A receiver keeps its last value when the sender is gone.
+        Self { clock: clock.clone(), term: watch::channel(Some(term)).1 }
+    }
+
+    /// A handle on the terms that the other end announces.
+    pub(super) fn elected(clock: Clock, term: watch::Receiver<Option<Term>>) -> Self {
+        Self { clock, term }
+    }
+
+    fn running_term(&self) -> Option<Term> {
+        let term = *self.term.borrow();
+        term.filter(|term| term.is_running(self.clock.instant()))
+    }
+
+    /// Whether this process may write now. Ask before every single write.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.running_term().is_some()
+    }
+
+    /// How long this process may still write without another renewal; `None` when it does not lead. Without an
+    /// election [`Duration::MAX`]. A call that writes should not be given more time than this.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        let term = self.running_term()?;
+        Some(match term.deadline {
+            Some(deadline) => deadline.saturating_duration_since(self.clock.instant()),
+            None => Duration::MAX,
+        })
+    }
+
+    /// When the present term began, by the monotonic clock; `None` when this process does not lead. A new value
+    /// means that somebody else may have written in between.
+    #[must_use]
+    pub fn term_started(&self) -> Option<Instant> {
+        self.running_term().map(|term| term.started)
+    }
+
+    /// When the present term began, in calendar time; `None` when this process does not lead.
+    #[must_use]
+    pub fn term_started_at(&self) -> Option<Timestamp> {
+        self.running_term().map(|term| term.started_at)
+    }
+
+    /// Waits until [`Leadership::is_leader`] or the term is another than at the time of the call, and returns what
+    /// [`Leadership::is_leader`] says then. Never returns without an election.
+    pub async fn changed(&self) -> bool {
+        let before = self.term_started();
+        self.wait_until(|handle| handle.term_started() != before).await;
+        self.is_leader()
+    }
+
+    /// Waits until this process leads; at once if it does.
+    pub async fn acquired(&self) {
+        self.wait_until(Self::is_leader).await;
+    }
+
+    /// Waits until this process does not lead; at once if it does not. Never returns without an election.
+    pub async fn lost(&self) {
+        self.wait_until(|handle| !handle.is_leader()).await;
+    }
+
+    async fn wait_until(&self, reached: impl Fn(&Self) -> bool) {
+        let mut handle = self.clone();
+        loop {
+            handle.term.mark_unchanged();
+            if reached(&handle) {
+                return;
+            }
+            let remaining = handle.remaining().filter(|remaining| *remaining != Duration::MAX);
+            let run_out = async {
+                match remaining {
+                    Some(remaining) => tokio::time::sleep(remaining).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                change = handle.term.changed() => if change.is_err() {
+                    // Nobody can announce another term; the present one may still run out.
+                    if let Some(remaining) = handle.remaining().filter(|left| *left != Duration::MAX) {
+                        tokio::time::sleep(remaining).await;
+                    } else if !reached(&handle) {
+                        pending::<()>().await;
+                    }
+                },
+                () = run_out => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elected(clock: &Clock) -> (watch::Sender<Option<Term>>, Leadership) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Leadership::elected(clock.clone(), receiver))
+    }
+
+    fn term(clock: &Clock, seconds: u64) -> Option<Term> {
+        let started = clock.instant();
+        let deadline = Some(started + Duration::from_secs(seconds));
+        Some(Term { started, started_at: clock.now(), deadline })
+    }
+
+    /// The loop that renews may hang or the process be stopped: time alone must end the term.
+    #[test]
+    fn the_deadline_ends_a_term_without_anybody_saying_so() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let (sender, leadership) = elected(&clock);
+        assert!(!leadership.is_leader() && leadership.term_started().is_none());
+        sender.send_replace(term(&clock, 10));
+        clock.advance(Duration::from_millis(9_999));
+        assert!(leadership.is_leader());
+        assert_eq!(leadership.remaining(), Some(Duration::from_millis(1)));
+        assert_eq!(leadership.term_started_at(), Some(Timestamp::UNIX_EPOCH));
+        clock.advance(Duration::from_millis(1));
+        assert!(!leadership.is_leader());
+        assert_eq!((leadership.remaining(), leadership.term_started()), (None, None));
+    }
+
+    #[test]
+    fn without_an_election_leadership_never_ends() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let leadership = Leadership::always(&clock);
+        clock.advance(Duration::from_secs(1 << 32));
+        assert!(leadership.is_leader());
+        assert_eq!(leadership.remaining(), Some(Duration::MAX));
+    }
+
+    /// A renewal is no change; taking the lease, losing it and taking it anew are.
+    #[tokio::test]
+    async fn waiting_ends_at_changes_only() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let (sender, leadership) = elected(&clock);
+        let waiting = tokio::spawn({
+            let leadership = leadership.clone();
+            async move { leadership.acquired().await }
+        });
+        let first = term(&clock, 10);
+        sender.send_replace(first);
+        waiting.await.unwrap();
+
+        let change = leadership.changed();
+        tokio::pin!(change);
+        let renewed =
+            first.map(|term| Term { deadline: term.deadline.map(|d| d + Duration::from_secs(5)), ..term });
+        sender.send_replace(renewed);
+        tokio::select! {
+            biased;
+            _ = &mut change => panic!("a renewal is no change"),
+            () = tokio::task::yield_now() => {}
+        }
+        clock.advance(Duration::from_secs(3));
+        sender.send_replace(term(&clock, 10));
+        assert!(change.await, "a new term is a change though this process leads again");
+        sender.send_replace(None);
+        leadership.lost().await;
+    }
+
+    /// A follower that only waits must still hear of a deadline that passes in silence.
+    #[tokio::test]
+    async fn a_loss_by_time_wakes_whoever_waits() {
+        let clock = Clock::system();
+        let (sender, leadership) = elected(&clock);
+        let started = clock.instant();
+        let deadline = Some(started + Duration::from_millis(30));
+        sender.send_replace(Some(Term { started, started_at: clock.now(), deadline }));
+        tokio::time::timeout(Duration::from_secs(5), leadership.lost()).await.unwrap();
+        drop(sender);
+        tokio::time::timeout(Duration::from_secs(5), leadership.lost()).await.unwrap();
+    }
+}

@@ -1,0 +1,352 @@
+//! Prometheus metrics of the operator, all prefixed `colonyos_operator_`.
+//!
+//! Every label value comes from an enum that implements [`Label`], never from a name, a message or a user: the number
+//! of series is bounded whatever happens in the cluster.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use super::lease::Leadership;
+
+pub mod label;
+
+pub use label::{
+    ColonyErrorKind, ColonyPayload, Kind, Label, Outcome, ReconcileResult, WriteKind, WriteVerb,
+};
+
+/// Prefix of every metric.
+const NAMESPACE: &str = "colonyos_operator";
+
+/// Upper bounds in seconds. A reconcile without writes takes under a millisecond, one with three writes about 10 ms on
+/// an idle API server, and a call is given up after 10 s.
+const DURATION_BUCKETS: [f64; 14] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Content type of the exposition, version 0.0.4 of the text format.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Why metrics cannot be kept or shown.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// A metric is described wrongly or twice; a mistake in this program.
+    #[error("failed to register a metric")]
+    Register {
+        /// What the registry said.
+        source: prometheus::Error,
+    },
+    /// The values cannot be written out.
+    #[error("failed to write the metrics out")]
+    Encode {
+        /// What the encoder said.
+        source: prometheus::Error,
+    },
+}
+
+/// All metrics of one operator process; clones count into the same series.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reconciles: IntCounterVec,
+    reconcile_seconds: HistogramVec,
+    queue_depth: IntGaugeVec,
+    in_flight: IntGaugeVec,
+    writes: IntCounterVec,
+    stale_skips: IntCounterVec,
+    colony_calls: IntCounterVec,
+    colony_call_seconds: HistogramVec,
+    colony_errors: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers all metrics in a registry of their own.
+    ///
+    /// # Errors
+    ///
+    /// When two metrics share a name, which the test below excludes.
+    pub fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let metrics = Self {
+            reconciles: counter(
+                &registry,
+                "reconciles_total",
+                "Reconciles by kind and result.",
+                &["kind", "result"],
+            )?,
+            reconcile_seconds: histogram(
+                &registry,
+                "reconcile_duration_seconds",
+                "How long reconciles took, in seconds, by kind.",
+                &["kind"],
+            )?,
+            queue_depth: gauge(
+                &registry,
+                "queue_depth",
+                "Objects that wait to be reconciled, by kind.",
+                &["kind"],
+            )?,
+            in_flight: gauge(&registry, "reconciles_in_flight", "Reconciles under way, by kind.", &["kind"])?,
+            writes: counter(
+                &registry,
+                "writes_total",
+                "Writes to the API server by verb, kind of object and outcome.",
+                &["verb", "kind", "outcome"],
+            )?,
+            stale_skips: counter(
+                &registry,
+                "stale_skips_total",
+                "Reconciles put off because the cache had not caught up with an own write, by kind.",
+                &["kind"],
+            )?,
+            colony_calls: counter(
+                &registry,
+                "colony_calls_total",
+                "Calls to ColonyOS servers by payload type.",
+                &["payload_type"],
+            )?,
+            colony_call_seconds: histogram(
+                &registry,
+                "colony_call_duration_seconds",
+                "How long calls to ColonyOS servers took, in seconds, by payload type.",
+                &["payload_type"],
+            )?,
+            colony_errors: counter(
+                &registry,
+                "colony_errors_total",
+                "Failed calls to ColonyOS servers by payload type and kind of error.",
+                &["payload_type", "error"],
+            )?,
+            registry,
+        };
+        metrics.describe_build()?;
+        metrics.show_all_kinds();
+        Ok(metrics)
+    }
+
+    fn describe_build(&self) -> Result<(), MetricsError> {
+        let options = Opts::new("build_info", "Always 1; the label is the operator's version.")
+            .namespace(NAMESPACE)
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        let gauge = Gauge::with_opts(options).map_err(|source| MetricsError::Register { source })?;
+        gauge.set(1.0);
+        register(&self.registry, gauge).map(drop)
+    }
+
+    /// Shows the series of every kind from the start, so that "no errors yet" differs from "not measured".
+    fn show_all_kinds(&self) {
+        for kind in Kind::ALL {
+            for result in ReconcileResult::ALL {
+                self.reconciles.with_label_values(&[kind.label(), result.label()]).inc_by(0);
+            }
+            self.queue_depth.with_label_values(&[kind.label()]).set(0);
+            self.in_flight.with_label_values(&[kind.label()]).set(0);
+            self.stale_skips.with_label_values(&[kind.label()]).inc_by(0);
+        }
+    }
+
+    /// Shows whether this process leads, asked at every scrape.
+    ///
+    /// # Errors
+    ///
+    /// When called twice.
+    pub fn show_leadership(&self, leadership: Leadership) -> Result<(), MetricsError> {
+        let options = Opts::new("leader", "1 while this process may write, else 0.").namespace(NAMESPACE);
+        let gauge = Gauge::with_opts(options).map_err(|source| MetricsError::Register { source })?;
+        let collector = LeaderGauge { leadership, gauge };
+        self.registry.register(Box::new(collector)).map_err(|source| MetricsError::Register { source })
+    }
+
+    /// Counts a reconcile as under way until the guard is given its result; a guard dropped without one (the task was
+    /// cancelled) only ends the "under way".
+    #[must_use]
+    pub fn reconcile_started(&self, kind: Kind) -> InFlight {
+        self.in_flight.with_label_values(&[kind.label()]).inc();
+        InFlight { metrics: self.clone(), kind }
+    }
+
+    /// Sets how many objects wait to be reconciled.
+    pub fn set_queue_depth(&self, kind: Kind, depth: usize) {
+        self.queue_depth.with_label_values(&[kind.label()]).set(i64::try_from(depth).unwrap_or(i64::MAX));
+    }
+
+    /// Counts one write to the API server.
+    pub fn count_write(&self, verb: WriteVerb, kind: WriteKind, outcome: Outcome) {
+        self.writes.with_label_values(&[verb.label(), kind.label(), outcome.label()]).inc();
+    }
+
+    /// Counts a reconcile that was put off because the cache had not caught up.
+    pub fn count_stale_skip(&self, kind: Kind) {
+        self.stale_skips.with_label_values(&[kind.label()]).inc();
+    }
+
+    /// Counts one call to a ColonyOS server, and its error if it failed.
+    pub fn count_colony_call(&self, payload: impl Label, took: Duration, error: Option<impl Label>) {
+        self.colony_calls.with_label_values(&[payload.label()]).inc();
+        self.colony_call_seconds.with_label_values(&[payload.label()]).observe(took.as_secs_f64());
+        if let Some(error) = error {
+            self.colony_errors.with_label_values(&[payload.label(), error.label()]).inc();
+        }
+    }
+
+    /// All values in the text format of [`CONTENT_TYPE`].
+    ///
+    /// # Errors
+    ///
+    /// When a family cannot be encoded.
+    pub fn encode(&self) -> Result<String, MetricsError> {
+        let mut buffer = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut buffer)
+            .map_err(|source| MetricsError::Encode { source })?;
+        Ok(String::from_utf8_lossy(&buffer).into_owned())
+    }
+}
+
+/// A reconcile under way.
+#[derive(Debug)]
+pub struct InFlight {
+    metrics: Metrics,
+    kind: Kind,
+}
+
+impl InFlight {
+    /// Counts the reconcile with its result and how long it took.
+    pub fn finish(self, result: ReconcileResult, took: Duration) {
+        let metrics = &self.metrics;
+        metrics.reconciles.with_label_values(&[self.kind.label(), result.label()]).inc();
+        metrics.reconcile_seconds.with_label_values(&[self.kind.label()]).observe(took.as_secs_f64());
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.metrics.in_flight.with_label_values(&[self.kind.label()]).dec();
+    }
+}
+
+/// Asks at every scrape: a flag set at changes would still say "leader" after a deadline passed in silence.
+struct LeaderGauge {
+    leadership: Leadership,
+    gauge: Gauge,
+}
+
+impl Collector for LeaderGauge {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.gauge.set(if self.leadership.is_leader() { 1.0 } else { 0.0 });
+        self.gauge.collect()
+    }
+}
+
+fn options(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace(NAMESPACE)
+}
+
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, MetricsError> {
+    let metric = IntCounterVec::new(options(name, help), labels)
+        .map_err(|source| MetricsError::Register { source })?;
+    register(registry, metric)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
+    let metric =
+        IntGaugeVec::new(options(name, help), labels).map_err(|source| MetricsError::Register { source })?;
+    register(registry, metric)
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<HistogramVec, MetricsError> {
+    let options = HistogramOpts::from(options(name, help)).buckets(DURATION_BUCKETS.to_vec());
+    let metric = HistogramVec::new(options, labels).map_err(|source| MetricsError::Register { source })?;
+    register(registry, metric)
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, MetricsError> {
+    registry.register(Box::new(metric.clone())).map_err(|source| MetricsError::Register { source })?;
+    Ok(metric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::clock::Clock;
+
+    fn value(metrics: &Metrics, series: &str) -> Option<f64> {
+        let text = metrics.encode().unwrap();
+        let line =
+            text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+        line.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    #[test]
+    fn a_reconcile_is_under_way_until_it_has_a_result() {
+        let metrics = Metrics::new().unwrap();
+        let in_flight = "colonyos_operator_reconciles_in_flight{kind=\"ExecutorDeployment\"}";
+        let guard = metrics.reconcile_started(Kind::ExecutorDeployment);
+        let cancelled = metrics.reconcile_started(Kind::ExecutorDeployment);
+        assert_eq!(value(&metrics, in_flight), Some(2.0));
+        guard.finish(ReconcileResult::Failed, Duration::from_millis(3));
+        drop(cancelled);
+        assert_eq!(value(&metrics, in_flight), Some(0.0));
+        let results = "colonyos_operator_reconciles_total{kind=\"ExecutorDeployment\",result=\"failed\"}";
+        assert_eq!(value(&metrics, results), Some(1.0));
+        let count = "colonyos_operator_reconcile_duration_seconds_count{kind=\"ExecutorDeployment\"}";
+        assert_eq!(value(&metrics, count), Some(1.0));
+    }
+
+    #[test]
+    fn writes_and_colony_calls_are_counted_by_what_happened() {
+        let metrics = Metrics::new().unwrap();
+        metrics.count_write(WriteVerb::Apply, WriteKind::Deployment, Outcome::Conflict);
+        metrics.count_colony_call(ColonyPayload::Submit, Duration::from_millis(4), None::<ColonyErrorKind>);
+        metrics.count_colony_call(
+            ColonyPayload::Submit,
+            Duration::from_millis(4),
+            Some(ColonyErrorKind::TimedOut),
+        );
+        let written =
+            "colonyos_operator_writes_total{kind=\"Deployment\",outcome=\"conflict\",verb=\"apply\"}";
+        assert_eq!(value(&metrics, written), Some(1.0));
+        let calls = "colonyos_operator_colony_calls_total{payload_type=\"submit\"}";
+        assert_eq!(value(&metrics, calls), Some(2.0));
+        let errors = "colonyos_operator_colony_errors_total{error=\"timed_out\",payload_type=\"submit\"}";
+        assert_eq!(value(&metrics, errors), Some(1.0));
+    }
+
+    /// The gauge must follow time, not announcements.
+    #[test]
+    fn the_leader_gauge_is_asked_at_every_scrape() {
+        let metrics = Metrics::new().unwrap();
+        assert_eq!(value(&metrics, "colonyos_operator_leader"), None);
+        metrics.show_leadership(Leadership::always(&Clock::system())).unwrap();
+        assert_eq!(value(&metrics, "colonyos_operator_leader"), Some(1.0));
+    }
+
+    /// An alert on errors needs the series before the first error.
+    #[test]
+    fn every_kind_has_its_series_from_the_start() {
+        let metrics = Metrics::new().unwrap();
+        for kind in Kind::ALL {
+            let series =
+                format!("colonyos_operator_reconciles_total{{kind=\"{}\",result=\"failed\"}}", kind.label());
+            assert_eq!(value(&metrics, &series), Some(0.0));
+        }
+    }
+}
