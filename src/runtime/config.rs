@@ -1,6 +1,7 @@
 //! Reads the operator's configuration from a file and checks it before anything starts.
 
 pub mod check;
+pub mod environment;
 pub mod model;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
 };
 
 pub use check::Problem;
+pub use environment::Environment;
 pub use model::{
     AllowedHostPath, ExecutorResources, HostPathPolicy, Http, LeaderElection, LogFormat, Logging,
     OperatorConfiguration, ServiceAccountPolicy,
@@ -104,8 +106,8 @@ mod tests {
 
     #[test]
     fn every_field_survives_being_written_and_read() {
-        let mut configuration = OperatorConfiguration::default();
-        configuration.watch_namespaces = vec!["blue".to_owned()];
+        let mut configuration =
+            OperatorConfiguration { watch_namespaces: vec!["blue".to_owned()], ..Default::default() };
         configuration.host_paths.allowed =
             vec![AllowedHostPath { prefix: "/data/models".to_owned(), writable: true }];
         configuration.http.bind_address = "[::1]:9090".parse().unwrap();

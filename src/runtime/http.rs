@@ -93,7 +93,7 @@ impl Check {
                 tracing::info!(check = self.name, what, "not ready");
             }
             None if before.is_some() => {
-                tracing::info!(check = self.name, "ready")
+                tracing::info!(check = self.name, "ready");
             }
             _ => {}
         }

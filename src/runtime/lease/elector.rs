@@ -23,7 +23,10 @@ use super::{
     decide::{Decision, Observation, Record, decide},
     leadership::{Leadership, Term},
 };
-use crate::runtime::{clock::Clock, config::LeaderElection, shutdown::Shutdown};
+use crate::{
+    api::names,
+    runtime::{clock::Clock, config::LeaderElection, shutdown::Shutdown},
+};
 
 /// A follower waits up to this share of the retry period longer, so that replicas do not ask in step.
 const FOLLOWER_JITTER: f64 = 0.2;
@@ -247,8 +250,8 @@ impl Elector {
             name: Some(self.settings.lease_name.clone()),
             resource_version: before.map(|record| record.resource_version.clone()),
             labels: Some(BTreeMap::from([(
-                "app.kubernetes.io/managed-by".to_owned(),
-                "colonyos-operator".to_owned(),
+                names::APP_MANAGED_BY_LABEL.to_owned(),
+                names::OPERATOR.to_owned(),
             )])),
             ..ObjectMeta::default()
         }
@@ -261,7 +264,7 @@ impl Elector {
         let mut is_new = false;
         self.term.send_modify(|term| match term {
             Some(running) if running.deadline.is_none_or(|deadline| now < deadline) => {
-                running.deadline = deadline
+                running.deadline = deadline;
             }
             _ => {
                 is_new = true;

@@ -142,10 +142,10 @@ mod tests {
         (sender, Leadership::elected(clock.clone(), receiver))
     }
 
-    fn term(clock: &Clock, seconds: u64) -> Option<Term> {
+    fn term(clock: &Clock, seconds: u64) -> Term {
         let started = clock.instant();
         let deadline = Some(started + Duration::from_secs(seconds));
-        Some(Term { started, started_at: clock.now(), deadline })
+        Term { started, started_at: clock.now(), deadline }
     }
 
     /// The loop that renews may hang or the process be stopped: time alone must end the term.
@@ -154,7 +154,7 @@ mod tests {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         let (sender, leadership) = elected(&clock);
         assert!(!leadership.is_leader() && leadership.term_started().is_none());
-        sender.send_replace(term(&clock, 10));
+        sender.send_replace(Some(term(&clock, 10)));
         clock.advance(Duration::from_millis(9_999));
         assert!(leadership.is_leader());
         assert_eq!(leadership.remaining(), Some(Duration::from_millis(1)));
@@ -183,13 +183,13 @@ mod tests {
             async move { leadership.acquired().await }
         });
         let first = term(&clock, 10);
-        sender.send_replace(first);
+        sender.send_replace(Some(first));
         waiting.await.unwrap();
 
         let change = leadership.changed();
         tokio::pin!(change);
-        let renewed =
-            first.map(|term| Term { deadline: term.deadline.map(|d| d + Duration::from_secs(5)), ..term });
+        let deadline = first.deadline.map(|deadline| deadline + Duration::from_secs(5));
+        let renewed = Some(Term { deadline, ..first });
         sender.send_replace(renewed);
         tokio::select! {
             biased;
@@ -197,7 +197,7 @@ mod tests {
             () = tokio::task::yield_now() => {}
         }
         clock.advance(Duration::from_secs(3));
-        sender.send_replace(term(&clock, 10));
+        sender.send_replace(Some(term(&clock, 10)));
         assert!(change.await, "a new term is a change though this process leads again");
         sender.send_replace(None);
         leadership.lost().await;

@@ -76,9 +76,9 @@ labels! {
         Colony => "Colony",
         /// A Colony's status.
         ColonyStatus => "Colony/status",
-        /// An ExecutorDeployment's metadata.
+        /// An `ExecutorDeployment`'s metadata.
         ExecutorDeployment => "ExecutorDeployment",
-        /// An ExecutorDeployment's status.
+        /// An `ExecutorDeployment`'s status.
         ExecutorDeploymentStatus => "ExecutorDeployment/status",
         /// Workload of `workload: Deployment`.
         Deployment => "Deployment",
