@@ -2,6 +2,8 @@
 //!
 //! Every command stands in a module of its own; this file only reads the command line.
 
+mod cargo;
+mod check;
 mod layers;
 mod repository;
 mod sizes;
@@ -22,6 +24,8 @@ struct Arguments {
 /// One variant per command, in alphabetical order; its doc comment is its help text.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Format, imports, sizes, clippy and dependency rules: what needs no cluster.
+    Check(check::Options),
     /// Fail when a module of the operator imports what its place in the flow forbids.
     Layers,
     /// Fail when a source file has grown too long to be read in one go.
@@ -30,6 +34,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Check(options) => check::run(&options),
         Command::Layers => layers::run(),
         Command::Sizes => sizes::run(),
     };
