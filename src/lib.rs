@@ -10,6 +10,7 @@
 //! nothing.
 
 pub mod api;
+pub mod colony;
 pub mod runtime;
 
 pub mod cli;

@@ -1,0 +1,404 @@
+//! What went wrong with a call, in classes that a caller can act on.
+//!
+//! The server's status codes do not tell enough (a missing process is 404, 500 or 400 depending on the call, a lost
+//! database is 400 or 403), so replies are classified by status and a part of their message. The table is
+//! [`Error::from_reply`]; each line of it has a test, and `tests/colony` provokes the replies on a real server.
+
+use std::{error::Error as StdError, fmt};
+
+use super::model::InvalidField;
+
+/// The longest message of a server that is kept, in characters.
+const MESSAGE_MAX: usize = 512;
+
+/// Parts of messages that come from the server's database driver or the network behind the server, whatever the status.
+/// What the call was to change may have been changed.
+const BACKEND_PARTS: [&str; 12] = [
+    "dial tcp",
+    "dial unix",
+    "connection refused",
+    "connection reset",
+    "broken pipe",
+    "bad connection",
+    "i/o timeout",
+    "the database system is",
+    "terminating connection",
+    "too many clients",
+    "unexpected EOF",
+    "context deadline exceeded",
+];
+
+/// What the server said when it refused a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What was tried, as in "failed to …".
+    pub action: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The server's message: at most 512 characters, and no control characters.
+    pub message: String,
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "failed to {}: the server answered {}: {}", self.action, self.status, self.message)
+    }
+}
+
+/// Why a call gave no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The object is not there.
+    #[error("{0}")]
+    NotFound(Reply),
+    /// An object of that name or identity is there already.
+    #[error("{0}")]
+    AlreadyExists(Reply),
+    /// The object is in a state in which this cannot be done: a second cancel, a close of a cancelled process.
+    #[error("{0}")]
+    Conflict(Reply),
+    /// The key may not do this, or nobody here knows it.
+    #[error("{0}; check the key, and that it belongs to a member (or the owner) of the colony")]
+    Forbidden(Reply),
+    /// The server does not accept what was sent.
+    #[error("{0}")]
+    Invalid(Reply),
+    /// The colony's owner has paused assignments.
+    #[error("{0}")]
+    Paused(Reply),
+    /// Nothing was sent: there is no connection. Nothing has happened.
+    #[error("failed to {action}: no connection to the colony server; check its host, port and TLS setting")]
+    Unavailable {
+        /// What was tried.
+        action: &'static str,
+        /// Why there is no connection.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// It was sent, and no answer came that tells what became of it. **It may have happened.**
+    #[error("failed to learn whether it came to {action}: {detail}")]
+    Ambiguous {
+        /// What was tried.
+        action: &'static str,
+        /// What came instead of an answer.
+        detail: String,
+        /// The HTTP status, when there was one.
+        status: Option<u16>,
+        /// The transport's error, when there was no status.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// The server agreed, but its answer cannot be read. **It has happened.**
+    #[error("failed to read the server's answer to {action}: {detail}")]
+    Decode {
+        /// What was tried.
+        action: &'static str,
+        /// What cannot be read.
+        detail: String,
+    },
+    /// A list is as long as the server's lists can be, so what is not in it may exist all the same.
+    #[error(
+        "failed to {action}: the server lists at most {limit} and there may be more; remove finished processes"
+    )]
+    Incomplete {
+        /// What was tried.
+        action: &'static str,
+        /// The server's limit.
+        limit: u8,
+    },
+    /// A value that must not be sent. Nothing has happened.
+    #[error(transparent)]
+    Field(InvalidField),
+    /// The client cannot be set up as asked. Nothing has happened.
+    #[error("failed to set up the client of the colony server: {0}")]
+    Configuration(String),
+}
+
+/// The class of an [`Error`], for metrics and reasons: a small closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is explained at the variant of the same name in `Error`")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    NotFound,
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    Invalid,
+    Paused,
+    Unavailable,
+    Ambiguous,
+    Decode,
+    Incomplete,
+    Field,
+    Configuration,
+}
+
+impl ErrorKind {
+    /// The class as one word, as the variant is spelled.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "NotFound",
+            Self::AlreadyExists => "AlreadyExists",
+            Self::Conflict => "Conflict",
+            Self::Forbidden => "Forbidden",
+            Self::Invalid => "Invalid",
+            Self::Paused => "Paused",
+            Self::Unavailable => "Unavailable",
+            Self::Ambiguous => "Ambiguous",
+            Self::Decode => "Decode",
+            Self::Incomplete => "Incomplete",
+            Self::Field => "Field",
+            Self::Configuration => "Configuration",
+        }
+    }
+}
+
+impl Error {
+    /// Classifies a refusal that the server wrote itself.
+    pub(super) fn from_reply(action: &'static str, status: u16, message: &str) -> Self {
+        let has = |part: &str| message.contains(part);
+        let reply = Reply { action, status, message: bounded(message) };
+        // First of all, whatever the status: a server that has lost its database says so with 400 and even with 403.
+        if BACKEND_PARTS.iter().any(|part| has(part)) {
+            return Self::unanswered(reply);
+        }
+        match status {
+            408 | 503 if has("assignments are paused") => Self::Paused(reply),
+            409 => Self::AlreadyExists(reply),
+            _ if has("already exists") || has("duplicate key value") || has("not unique") => {
+                Self::AlreadyExists(reply)
+            }
+            400 if has("does not exist") => Self::NotFound(reply),
+            400 if has("Tried to ") || has("already assigned") || has("Cannot assign cancelled") => {
+                Self::Conflict(reply)
+            }
+            403 if has("is not running") || has("is not assigned") => Self::Conflict(reply),
+            400 | 413 | 422 => Self::Invalid(reply),
+            401 | 403 => Self::Forbidden(reply),
+            404 => Self::NotFound(reply),
+            // An executor's call, made with the key of a user.
+            500 if has("Failed to assign process, executor not found") => Self::Forbidden(reply),
+            // "addedProcess is nil": the object was written, and could not be read back.
+            500 if has("added") => Self::unanswered(reply),
+            500 if has("is nil") || has("is <nil>") => Self::NotFound(reply),
+            _ => Self::unanswered(reply),
+        }
+    }
+
+    fn unanswered(reply: Reply) -> Self {
+        let Reply { action, status, message } = reply;
+        Self::Ambiguous {
+            action,
+            detail: format!("the server answered {status}: {message}"),
+            status: Some(status),
+            source: None,
+        }
+    }
+
+    /// An answer that the server itself did not write, for example of a proxy in front of it.
+    pub(super) fn foreign_reply(action: &'static str, status: u16, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body.get(..2048).unwrap_or(body));
+        let detail = format!("the answer ({status}) is none of a colony server: {}", bounded(&text));
+        Self::Ambiguous { action, detail, status: Some(status), source: None }
+    }
+
+    pub(super) fn decode(action: &'static str, detail: &str) -> Self {
+        Self::Decode { action, detail: bounded(detail) }
+    }
+
+    /// Its class.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::AlreadyExists(_) => ErrorKind::AlreadyExists,
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::Invalid(_) => ErrorKind::Invalid,
+            Self::Paused(_) => ErrorKind::Paused,
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Ambiguous { .. } => ErrorKind::Ambiguous,
+            Self::Decode { .. } => ErrorKind::Decode,
+            Self::Incomplete { .. } => ErrorKind::Incomplete,
+            Self::Field(_) => ErrorKind::Field,
+            Self::Configuration(_) => ErrorKind::Configuration,
+        }
+    }
+
+    /// The HTTP status, when there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::NotFound(reply)
+            | Self::AlreadyExists(reply)
+            | Self::Conflict(reply)
+            | Self::Forbidden(reply)
+            | Self::Invalid(reply)
+            | Self::Paused(reply) => Some(reply.status),
+            Self::Ambiguous { status, .. } => *status,
+            _ => None,
+        }
+    }
+
+    /// Whether what was tried may have been done all the same. If so, **look before trying again**.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Ambiguous { .. } | Self::Decode { .. })
+    }
+
+    /// Whether the same call may well succeed later without anybody doing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Ambiguous { .. } | Self::Paused(_))
+    }
+
+    /// Whether the object is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound(_))
+    }
+
+    /// Whether an object of that name or identity is there already.
+    #[must_use]
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Self::AlreadyExists(_))
+    }
+
+    /// Whether the object is in a state in which this cannot be done.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict(_))
+    }
+
+    /// Whether the key may not do this.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden(_))
+    }
+
+    /// Whether the server does not accept what was sent, or this client refused to send it.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::Field(_))
+    }
+
+    /// Whether there was no connection.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
+    /// Whether it was sent and not answered.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::Ambiguous { .. })
+    }
+}
+
+/// A text from elsewhere, made fit for a status or a terminal: one line, no control or direction characters, not too long.
+fn bounded(text: &str) -> String {
+    let shown = |character: char| match character {
+        _ if character.is_control() => ' ',
+        // Characters that are not seen, and those that turn the direction of what follows.
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => ' ',
+        _ => character,
+    };
+    let mut characters = text.trim().chars().map(shown);
+    let mut bounded: String = characters.by_ref().take(MESSAGE_MAX).collect();
+    if characters.next().is_some() {
+        bounded.pop();
+        bounded.push('…');
+    }
+    bounded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, ErrorKind, MESSAGE_MAX};
+
+    /// The messages are those of a ColonyOS 1.9.12 server.
+    #[test]
+    fn each_refusal_of_the_server_has_its_class() {
+        let cases = [
+            (404, "Failed to get process, process not found", ErrorKind::NotFound),
+            (404, "Failed to get executor by ID, executor is nil", ErrorKind::NotFound),
+            (500, "Failed to get executor, executor is nil", ErrorKind::NotFound),
+            (500, "Failed to cancel process, process is nil", ErrorKind::NotFound),
+            (500, "Failed to close process as successful, process is nil", ErrorKind::NotFound),
+            (500, "Failed to close process as failed, process is nil", ErrorKind::NotFound),
+            (500, "Failed to approve executor, executor is nil", ErrorKind::NotFound),
+            (500, "Failed to remove executor, executor is nil", ErrorKind::NotFound),
+            (400, "Executor with name <e> does not exist", ErrorKind::NotFound),
+            (400, "Colony with name <c> does not exists", ErrorKind::NotFound),
+            (400, "User <u> does not exist", ErrorKind::NotFound),
+            (400, "Executor with name <e> in Colony <c> already exists", ErrorKind::AlreadyExists),
+            (400, "A user with name <u> already exists in Colony with name <c>", ErrorKind::AlreadyExists),
+            (400, "A Colony with name <c> already exists", ErrorKind::AlreadyExists),
+            (
+                400,
+                "Executor not unique, both Name and ExecutorId must be unique within a Colony",
+                ErrorKind::AlreadyExists,
+            ),
+            (409, "blueprint with name 'b' already exists in colony 'c'", ErrorKind::AlreadyExists),
+            (500, "pq: duplicate key value violates unique constraint \"x\"", ErrorKind::AlreadyExists),
+            (400, "Tried to cancel already cancelled process", ErrorKind::Conflict),
+            (400, "Tried to cancel successful process", ErrorKind::Conflict),
+            (400, "Tried to set cancelled process as successful", ErrorKind::Conflict),
+            (400, "Tried to set failed process as failed", ErrorKind::Conflict),
+            (403, "Failed to set output, process is not running", ErrorKind::Conflict),
+            (403, "Failed to close process as successful, process is not assigned", ErrorKind::Conflict),
+            (
+                403,
+                "Failed to close process as failed, not allowed to close process as failed",
+                ErrorKind::Forbidden,
+            ),
+            (403, "Access denied, not colony owner", ErrorKind::Forbidden),
+            (403, "invalid rpcMsg.PayloadType: nonsensemsg", ErrorKind::Forbidden),
+            (500, "Failed to assign process, executor not found", ErrorKind::Forbidden),
+            (
+                400,
+                "Failed to submit function spec, priority outside range [-50000, 50000]",
+                ErrorKind::Invalid,
+            ),
+            (400, "Invalid timeout value, timeout cannot be zero", ErrorKind::Invalid),
+            (408, "Assignment timeout: colony assignments are paused", ErrorKind::Paused),
+            (503, "No processes available: colony assignments are paused", ErrorKind::Paused),
+            (400, "dial tcp 127.0.0.1:5432: connect: connection refused", ErrorKind::Ambiguous),
+            (403, "pq: the database system is shutting down", ErrorKind::Ambiguous),
+            (400, "driver: bad connection", ErrorKind::Ambiguous),
+            (400, "pq: terminating connection due to administrator command", ErrorKind::Ambiguous),
+            (500, "Failed to submit process spec, addedProcess is nil", ErrorKind::Ambiguous),
+            (500, "Failed to add executor, addedExecutor is nil", ErrorKind::Ambiguous),
+            (500, "anything that nobody knows", ErrorKind::Ambiguous),
+            (502, "Bad Gateway", ErrorKind::Ambiguous),
+        ];
+        for (status, message, kind) in cases {
+            let error = Error::from_reply("try it", status, message);
+            assert_eq!(error.kind(), kind, "{status} {message}");
+            assert_eq!(error.status(), Some(status), "{message}");
+            assert_eq!(error.may_have_happened(), kind == ErrorKind::Ambiguous, "{message}");
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_message_from_elsewhere_is_one_bounded_line_without_tricks() {
+        let message = format!("first\nsecond\u{1b}[31m\u{202e}{}", "x".repeat(10_000));
+        let Error::Invalid(reply) = Error::from_reply("try it", 400, &message) else {
+            panic!("400 is Invalid")
+        };
+        assert_eq!(reply.message.chars().count(), MESSAGE_MAX);
+        assert!(
+            reply.message.starts_with("first second [31m xxx") && reply.message.ends_with('…'),
+            "{}",
+            reply.message
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_not_the_servers_may_hide_anything() {
+        let error = Error::foreign_reply("submit a process", 502, b"<html>\n<title>Bad Gateway</title>");
+        assert!(error.may_have_happened() && error.is_transient());
+        assert_eq!(error.status(), Some(502));
+    }
+}

@@ -1,0 +1,56 @@
+//! A client of [ColonyOS](https://colonyos.io) servers: typed, bounded in time, and honest about what it does not know.
+//!
+//! It stands beside the flow, not in it: it knows nothing of Kubernetes and depends on no other module of this crate,
+//! so that it can be published alone. Checked against ColonyOS 1.9.12.
+//!
+//! ```text
+//! Session ── Call ──▶ wire (inner JSON, base64) ──▶ sign ──▶ Client (one POST) ──▶ wire (reply) ──▶ model | Error
+//! ```
+//!
+//! | module | what | |
+//! |---|---|---|
+//! | [`model`] | the words: what is sent and what comes back | pure: no clock, network or randomness |
+//! | `wire` | payload types, envelopes, replies | pure |
+//! | [`sign`] | identities, keys and signatures | randomness for new keys only |
+//! | [`error`] | what went wrong, and whether it may have been done all the same | pure |
+//! | [`client`] | one pooled HTTP client per server | network |
+//! | [`session`] | one identity in one colony: the calls | network |
+//!
+//! # Three rules
+//! - **Unknown is not empty.** A list that cannot be read or decoded is an [`Error`], never an empty `Vec`.
+//! - **A lost reply is not a refusal.** [`Error::may_have_happened`] tells them apart; nothing is ever sent twice.
+//! - **What bites cannot be built.** [`FunctionSpec`], [`NewExecutor`] and their kin refuse, when made, the values that
+//!   the server accepts and then misbehaves on.
+//!
+//! # Example
+//! ```no_run
+//! use colonyos_operator::colony::{Client, FunctionSpec, PrivateKey, Server, Timeouts, Tls};
+//!
+//! # async fn submit() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server { host: "localhost".into(), port: 50080, tls: Tls::Insecure };
+//! let client = Client::new(&server, Timeouts::default())?;
+//! let member = client.session("dev", PrivateKey::from_hex(&std::env::var("COLONIES_PRVKEY")?)?);
+//! let process = member.submit(&FunctionSpec::new("dev", "cli", "echo")?.arg("hello")).await?;
+//! println!("{} is {}", process.id, process.state);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod client;
+pub mod error;
+pub mod model;
+pub mod session;
+pub mod sign;
+mod tls;
+mod wire;
+
+pub use client::{Client, Server, Timeouts};
+pub use error::{Error, ErrorKind, Reply};
+pub use model::{
+    Attribute, AttributeKind, Colony, Cpu, Environment, Executor, ExecutorState, Filter, FunctionSpec, Id,
+    InvalidField, Log, LogQuery, Memory, NewColony, NewExecutor, NewUser, Process, ProcessId, ProcessQuery,
+    ProcessState, Retries, ServerInfo, Statistics, SubmittedConditions, SubmittedSpec, TimeLimit, User,
+};
+pub use session::Session;
+pub use sign::{InvalidKey, PrivateKey};
+pub use tls::Tls;

@@ -1,0 +1,29 @@
+//! The words of ColonyOS: what is sent and what comes back. Pure data.
+//!
+//! Two directions, two kinds of type. What we send (`FunctionSpec`, `New…`, `…Query`) can only be built right. What
+//! comes back (`Process`, `Executor`, …) may have been made by anybody, so it is read as it stands: a value that
+//! the protocol does not know is a decode error, a value that is merely unwise is kept.
+
+mod executor;
+mod field;
+mod function_spec;
+mod id;
+mod log;
+mod membership;
+mod process;
+mod query;
+mod server;
+mod submitted;
+pub(super) mod timestamp;
+
+pub use executor::{Executor, ExecutorState, NewExecutor};
+pub use field::InvalidField;
+pub(super) use field::null_is_empty;
+pub use function_spec::{Cpu, FunctionSpec, Memory, Retries, TimeLimit};
+pub use id::{Id, ProcessId};
+pub use log::{Log, LogQuery};
+pub use membership::{Colony, NewColony, NewUser, User};
+pub use process::{Attribute, AttributeKind, Process, ProcessState};
+pub use query::{Filter, LIST_MAX, ProcessQuery};
+pub use server::{Backend, ServerInfo, Statistics};
+pub use submitted::{Environment, SubmittedConditions, SubmittedSpec};

@@ -1,0 +1,205 @@
+//! A process: one function to run, where it stands, and what came of it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Id, ProcessId, SubmittedSpec, null_is_empty, timestamp};
+
+/// Where a process stands. The numbers are the protocol's.
+///
+/// The order of the variants is the usual order of a life, but **a process can go from `Running` back to `Waiting`**: when
+/// its time limit passes and retries are left, and when its executor is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "i64")]
+pub enum ProcessState {
+    /// 0: in the queue.
+    Waiting,
+    /// 1: an executor has it.
+    Running,
+    /// 2: closed as successful.
+    Successful,
+    /// 3: closed as failed by its executor, or by the server when a time limit passed.
+    Failed,
+    /// 4: cancelled by a member.
+    Cancelled,
+}
+
+impl ProcessState {
+    /// All states, in the order of a life.
+    pub const ALL: [Self; 5] =
+        [Self::Waiting, Self::Running, Self::Successful, Self::Failed, Self::Cancelled];
+
+    /// The number that stands for the state in the protocol.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Waiting => 0,
+            Self::Running => 1,
+            Self::Successful => 2,
+            Self::Failed => 3,
+            Self::Cancelled => 4,
+        }
+    }
+
+    /// Whether the process will never run (again).
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Successful | Self::Failed | Self::Cancelled)
+    }
+
+    /// The state as one word, as the variant is spelled.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "Waiting",
+            Self::Running => "Running",
+            Self::Successful => "Successful",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+}
+
+impl fmt::Display for ProcessState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl TryFrom<i64> for ProcessState {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|state| i64::from(state.number()) == number);
+        known.ok_or_else(|| format!("{number} is no state of a process (0 to 4)"))
+    }
+}
+
+/// A process as the server describes it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Process {
+    /// The server's id of it.
+    #[serde(rename = "processid")]
+    pub id: ProcessId,
+    /// Where it stands.
+    pub state: ProcessState,
+    /// What was asked for.
+    pub spec: SubmittedSpec,
+    /// The member who submitted it.
+    #[serde(rename = "initiatorid", default)]
+    pub initiator_id: String,
+    /// The name of the member who submitted it.
+    #[serde(rename = "initiatorname", default)]
+    pub initiator_name: String,
+    /// The executor that has, or had, it.
+    #[serde(rename = "assignedexecutorid", default, deserialize_with = "empty_is_none")]
+    pub assigned_executor: Option<Id>,
+    /// When the server took it.
+    #[serde(rename = "submissiontime", deserialize_with = "timestamp::required")]
+    pub submitted_at: Timestamp,
+    /// When it was last assigned; `None` before that, and again after it was put back into the queue.
+    #[serde(rename = "starttime", deserialize_with = "timestamp::optional")]
+    pub started_at: Option<Timestamp>,
+    /// When it was closed.
+    #[serde(rename = "endtime", deserialize_with = "timestamp::optional")]
+    pub ended_at: Option<Timestamp>,
+    /// How often its time limit has passed and it was put back into the queue.
+    #[serde(default)]
+    pub retries: i64,
+    /// What was attached to it; its environment among it.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub attributes: Vec<Attribute>,
+    /// Whether it still waits for others of its workflow.
+    #[serde(rename = "waitforparents", default)]
+    pub waits_for_parents: bool,
+    /// The workflow that it belongs to; empty when it stands alone.
+    #[serde(rename = "processgraphid", default)]
+    pub graph_id: String,
+    /// What its parents in the workflow put out, one after the other.
+    #[serde(rename = "in", default, deserialize_with = "null_is_empty")]
+    pub input: Vec<Value>,
+    /// What its executor put out. **Not fixed even when final**: the executor may close again, or have closed a
+    /// cancelled process, and the server overwrites it.
+    #[serde(rename = "out", default, deserialize_with = "null_is_empty")]
+    pub output: Vec<Value>,
+    /// Why it failed.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub errors: Vec<String>,
+}
+
+impl Process {
+    /// What tells the older of two processes: the time of submission, then the id.
+    #[must_use]
+    pub fn age_key(&self) -> (Timestamp, &ProcessId) {
+        (self.submitted_at, &self.id)
+    }
+}
+
+fn empty_is_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Id>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { Id::parse(&text).map(Some).map_err(serde::de::Error::custom) }
+}
+
+/// What an attribute of a process is for. The numbers are the protocol's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub enum AttributeKind {
+    /// 0: input.
+    Input,
+    /// 1: output.
+    Output,
+    /// 2: error.
+    Error,
+    /// 3: environment. The server makes these from the spec's `env`.
+    Environment,
+}
+
+impl From<AttributeKind> for i64 {
+    fn from(kind: AttributeKind) -> Self {
+        match kind {
+            AttributeKind::Input => 0,
+            AttributeKind::Output => 1,
+            AttributeKind::Error => 2,
+            AttributeKind::Environment => 3,
+        }
+    }
+}
+
+impl TryFrom<i64> for AttributeKind {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        match number {
+            0 => Ok(Self::Input),
+            1 => Ok(Self::Output),
+            2 => Ok(Self::Error),
+            3 => Ok(Self::Environment),
+            _ => Err(format!("{number} is no kind of attribute (0 to 3)")),
+        }
+    }
+}
+
+/// A key and a value attached to a process. `Debug` does not show the value: environments hold secrets.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Attribute {
+    /// What it is for.
+    #[serde(rename = "attributetype")]
+    pub kind: AttributeKind,
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl fmt::Debug for Attribute {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Attribute")
+            .field("kind", &self.kind)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! Calls of approved executors.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Session;
+use crate::colony::{
+    error::Error,
+    model::{Process, ProcessId},
+    wire::{AddLog, AssignProcess, CloseFailed, CloseSuccessful, SetOutput},
+};
+
+/// What the server says, with 404, when there was nothing to do in time.
+const NOTHING_TO_DO: &str = "No process available";
+
+impl Session {
+    /// Takes a process, or waits for one up to `timeout`, rounded up to whole seconds and at least one. 5 to 10 s are
+    /// wise: the server misses some wake-ups, and the next call finds what it missed.
+    ///
+    /// **Never drop the future of this call** to stop waiting: the server may have assigned a process just then, and no
+    /// one else would ever get it. Stop by not calling again. When an error
+    /// [may have happened](Error::may_have_happened), look for a running process assigned to this identity.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] when the key is not (yet) that of an approved executor; [`Error::Paused`] when the colony's
+    /// owner has paused assignments all that time; else as any call.
+    pub async fn assign(&self, timeout: Duration) -> Result<Option<Process>, Error> {
+        let timeout = timeout.max(Duration::from_secs(1));
+        let whole = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+        let seconds = u32::try_from(whole).unwrap_or(u32::MAX);
+        let call =
+            AssignProcess { colonyname: &self.colony, timeout: seconds, availablecpu: "", availablemem: "" };
+        let limit = Duration::from_secs(u64::from(seconds)) + self.client.timeouts().long_poll_margin;
+        match self.client.call(&call, Some(&self.key), limit).await {
+            Ok(process) => Ok(Some(process)),
+            Err(Error::NotFound(reply)) if reply.message.contains(NOTHING_TO_DO) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes a process as successful, with its output.
+    ///
+    /// Closing again is no error and overwrites the output.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it was cancelled, failed or put back into the queue; [`Error::Forbidden`] when it is
+    /// another executor's by now; [`Error::NotFound`] when there is none; else as any call.
+    pub async fn close_successful(&self, id: &ProcessId, output: &[Value]) -> Result<(), Error> {
+        self.call(&CloseSuccessful { processid: id, out: output }).await.map(|_| ())
+    }
+
+    /// Closes a process as failed, with the reasons. It will not be run again.
+    ///
+    /// # Errors
+    /// As [`Session::close_successful`].
+    pub async fn close_failed(&self, id: &ProcessId, reasons: &[String]) -> Result<(), Error> {
+        self.call(&CloseFailed { processid: id, errors: reasons }).await.map(|_| ())
+    }
+
+    /// Sets the output of a process that is still running. An empty output changes nothing.
+    ///
+    /// # Errors
+    /// As [`Session::close_successful`].
+    pub async fn set_output(&self, id: &ProcessId, output: &[Value]) -> Result<(), Error> {
+        self.call(&SetOutput { processid: id, out: output }).await.map(|_| ())
+    }
+
+    /// Adds a line to the log of a process that is this executor's.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn add_log(&self, id: &ProcessId, message: &str) -> Result<(), Error> {
+        self.call(&AddLog { processid: id, message }).await.map(|_| ())
+    }
+}

@@ -1,0 +1,164 @@
+//! How a call and its reply look on the wire. Pure: text in, text out.
+//!
+//! A call is `{"signature", "payloadtype", "payload"}` with the base64 of an inner object that repeats the payload type
+//! as `msgtype` (the outer one is not covered by the signature). A reply is `{"payloadtype", "payload", "error"}`.
+
+mod calls;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+
+pub(super) use calls::*;
+
+use super::{error::Error, sign::PrivateKey};
+
+/// A call: its payload is the value itself.
+pub(super) trait Call: Serialize {
+    /// The protocol's name of the call.
+    const PAYLOAD_TYPE: &'static str;
+    /// What it does, as in "failed to …".
+    const ACTION: &'static str;
+    /// What comes back.
+    type Reply: DeserializeOwned;
+}
+
+#[derive(Serialize)]
+struct Inner<'a, C> {
+    msgtype: &'static str,
+    #[serde(flatten)]
+    call: &'a C,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    signature: &'a str,
+    payloadtype: &'static str,
+    payload: &'a str,
+}
+
+#[derive(Deserialize)]
+struct ReplyEnvelope {
+    payload: String,
+    error: bool,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    message: String,
+}
+
+/// A list, which the server writes as `null` when it is empty.
+#[derive(Debug, Deserialize)]
+#[serde(transparent, bound = "T: DeserializeOwned")]
+pub(super) struct List<T>(#[serde(deserialize_with = "super::model::null_is_empty")] pub(super) Vec<T>);
+
+/// The reply of a call that has nothing to say.
+#[derive(Debug)]
+pub(super) struct Nothing;
+
+impl<'de> Deserialize<'de> for Nothing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// Writes a call, signed when there is a key.
+pub(super) fn encode<C: Call>(call: &C, key: Option<&PrivateKey>) -> Result<String, Error> {
+    let fault = |what: &str| Error::Configuration(format!("cannot {} ({what})", C::ACTION));
+    let inner = serde_json::to_vec(&Inner { msgtype: C::PAYLOAD_TYPE, call });
+    let payload = STANDARD.encode(inner.map_err(|_| fault("the call has no JSON form"))?);
+    let signature = match key {
+        Some(key) => key.sign(&payload).ok_or_else(|| fault("the call cannot be signed"))?,
+        None => String::new(),
+    };
+    let envelope = Envelope { signature: &signature, payloadtype: C::PAYLOAD_TYPE, payload: &payload };
+    serde_json::to_string(&envelope).map_err(|_| fault("the envelope has no JSON form"))
+}
+
+/// Reads the reply to a call.
+pub(super) fn decode<C: Call>(status: u16, body: &[u8]) -> Result<C::Reply, Error> {
+    let success = (200..300).contains(&status);
+    let Ok(envelope) = serde_json::from_slice::<ReplyEnvelope>(body) else {
+        return Err(Error::foreign_reply(C::ACTION, status, body));
+    };
+    let payload =
+        STANDARD.decode(&envelope.payload).map_err(|error| Error::decode(C::ACTION, &error.to_string()))?;
+    if envelope.error || !success {
+        let failure = serde_json::from_slice::<Failure>(&payload);
+        let message = failure.map(|failure| failure.message);
+        let message = message.unwrap_or_else(|_| String::from_utf8_lossy(&payload).into_owned());
+        return Err(Error::from_reply(C::ACTION, status, &message));
+    }
+    serde_json::from_slice(&payload).map_err(|error| Error::decode(C::ACTION, &error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde_json::{Value, json};
+
+    use super::{Call, GetExecutors, GetServerInfo, SubmitFunctionSpec, decode, encode};
+    use crate::colony::{ErrorKind, FunctionSpec, PrivateKey};
+
+    fn reply(payload: &str, error: bool) -> Vec<u8> {
+        json!({"payloadtype": "x", "payload": STANDARD.encode(payload), "error": error})
+            .to_string()
+            .into_bytes()
+    }
+
+    #[test]
+    fn a_call_repeats_its_type_inside_and_is_signed_over_its_base64() {
+        let key = PrivateKey::generate().unwrap();
+        let spec = FunctionSpec::new("dev", "cli", "echo").unwrap();
+        let text = encode(&SubmitFunctionSpec { spec: &spec }, Some(&key)).unwrap();
+        let envelope: Value = serde_json::from_str(&text).unwrap();
+        let payload = envelope["payload"].as_str().unwrap();
+        let inner: Value = serde_json::from_slice(&STANDARD.decode(payload).unwrap()).unwrap();
+        assert_eq!(envelope["payloadtype"], "submitfuncspecmsg");
+        assert_eq!(inner["msgtype"], "submitfuncspecmsg");
+        assert_eq!(inner["spec"]["conditions"]["colonyname"], "dev");
+        assert_eq!(envelope["signature"], key.sign(payload).unwrap());
+    }
+
+    #[test]
+    fn a_call_without_a_key_has_an_empty_signature() {
+        let envelope: Value = serde_json::from_str(&encode(&GetServerInfo {}, None).unwrap()).unwrap();
+        assert_eq!(envelope["signature"], "");
+    }
+
+    /// Reading "cannot be decoded" as "there is none" makes bridges submit twice and delete what lives.
+    #[test]
+    fn a_null_list_is_empty_and_an_unreadable_one_is_an_error() {
+        assert_eq!(decode::<GetExecutors>(200, &reply("null", false)).unwrap().0.len(), 0);
+        assert_eq!(decode::<GetExecutors>(200, &reply("[]", false)).unwrap().0.len(), 0);
+        for unreadable in ["", "{}", "[{}]", "[null]", "\"\"", "0", "[{\"executorid\":1}]"] {
+            let error = decode::<GetExecutors>(200, &reply(unreadable, false)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Decode, "{unreadable}");
+        }
+        let error = decode::<GetExecutors>(200, b"{\"payload\":\"*\",\"error\":false}").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+    }
+
+    #[test]
+    fn what_is_not_the_servers_answer_is_ambiguous() {
+        for body in [&b""[..], b"<html>", b"null", b"{}", b"{\"error\":false}"] {
+            for status in [200, 404, 502] {
+                assert_eq!(decode::<GetExecutors>(status, body).unwrap_err().kind(), ErrorKind::Ambiguous);
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_envelope_is_an_error_whatever_its_status() {
+        let body = reply("{\"status\":403,\"message\":\"Access denied\"}", true);
+        assert_eq!(decode::<GetExecutors>(403, &body).unwrap_err().kind(), ErrorKind::Forbidden);
+        assert!(decode::<GetExecutors>(200, &body).is_err());
+        let bare = reply("not even JSON", true);
+        assert_eq!(decode::<GetExecutors>(403, &bare).unwrap_err().kind(), ErrorKind::Forbidden);
+    }
+
+    #[test]
+    fn each_action_completes_the_sentence_of_an_error() {
+        assert!(GetExecutors::ACTION.starts_with("list "));
+    }
+}
