@@ -9,8 +9,24 @@
 //! publisher) is given no client, no clock and no randomness; the code that writes (`act`, `status::publish`) decides
 //! nothing.
 
+// The words.
 pub mod api;
-pub mod colony;
-pub mod runtime;
 
+// The flow.
+pub mod watch;
+
+pub mod desired;
+
+pub mod diff;
+
+pub mod act;
+
+pub mod status;
+
+pub mod controllers;
+
+// What stands beside it.
 pub mod cli;
+pub mod colony;
+pub mod memory;
+pub mod runtime;

@@ -1,0 +1,135 @@
+//! Writes to a colony on behalf of an object: one call a step, never repeated here. Whether a call whose answer never
+//! came was carried out is for the next snapshot to find out.
+
+use super::{
+    failure::of_colony,
+    outcome::{Effect, FailureKind, StepFailure},
+};
+use crate::{
+    colony::{Error, ExecutorState, FunctionSpec, Id, InvalidField, NewExecutor, ProcessId, Session},
+    desired::DesiredProcess,
+    diff::ColonyStep,
+    memory::{
+        connections::{Connection, OperatorIdentity},
+        submissions::Submissions,
+    },
+    runtime::clock::Clock,
+};
+
+/// The colony of one object.
+pub(super) struct Colony<'a> {
+    pub connection: &'a Connection,
+    pub submissions: &'a Submissions,
+    pub clock: &'a Clock,
+}
+
+impl Colony<'_> {
+    /// Carries one step out.
+    pub async fn carry_out(&self, step: &ColonyStep) -> Result<Effect, StepFailure> {
+        let what = step.to_string();
+        let failed = |error: Error| of_colony(&what, &error);
+        match step {
+            ColonyStep::RegisterExecutor { name, id, executor_type, location } => {
+                let colony = self.connection.owner.colony();
+                let executor = new_executor(colony, name, executor_type, id, location.as_deref())
+                    .map_err(|error| refused(&what, &error))?;
+                register(&self.connection.owner, &self.connection.member, &executor).await.map_err(failed)?;
+                self.connection.note_executor(name, ExecutorState::Approved);
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::RemoveExecutor { name } => {
+                match self.connection.owner.remove_executor(name).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(failed(error)),
+                }
+                self.connection.note_executor(name, ExecutorState::Unregistered);
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::Submit(process) => self.submit(process, &what).await,
+            ColonyStep::Cancel { process_id, .. } => {
+                self.connection.member.cancel(&ProcessId::new(process_id)).await.map_err(failed)?;
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::CloseSuccessful { process_id, output } => {
+                self.operator(&what)?
+                    .session
+                    .close_successful(&ProcessId::new(process_id), output)
+                    .await
+                    .map_err(failed)?;
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::CloseFailed { process_id, errors } => {
+                self.operator(&what)?
+                    .session
+                    .close_failed(&ProcessId::new(process_id), errors)
+                    .await
+                    .map_err(failed)?;
+                Ok(Effect::Nothing)
+            }
+        }
+    }
+
+    async fn submit(&self, process: &DesiredProcess, what: &str) -> Result<Effect, StepFailure> {
+        let spec =
+            function_spec(self.connection.member.colony(), process).map_err(|error| refused(what, &error))?;
+        // Before the first byte leaves: from here on the label counts as tried.
+        self.submissions.sent(&process.label, self.clock.now());
+        let submitted =
+            self.connection.member.submit(&spec).await.map_err(|error| of_colony(what, &error))?;
+        self.submissions.settled(&process.label);
+        Ok(Effect::Submitted {
+            process_id: submitted.id.to_string(),
+            submitted_at: Some(submitted.submitted_at),
+        })
+    }
+
+    fn operator(&self, what: &str) -> Result<&OperatorIdentity, StepFailure> {
+        self.connection.operator.as_ref().ok_or_else(|| StepFailure {
+            kind: FailureKind::Unavailable,
+            message: format!("failed to {what}: the operator is not registered in the colony yet"),
+        })
+    }
+}
+
+fn refused(what: &str, error: &InvalidField) -> StepFailure {
+    StepFailure { kind: FailureKind::Refused, message: format!("failed to {what}: {error}") }
+}
+
+/// An executor to be registered.
+pub(super) fn new_executor(
+    colony: &str,
+    name: &str,
+    executor_type: &str,
+    id: &str,
+    location: Option<&str>,
+) -> Result<NewExecutor, InvalidField> {
+    let executor = NewExecutor::new(colony, name, executor_type, Id::parse(id)?)?;
+    location.map_or(Ok(executor.clone()), |location| executor.location(location))
+}
+
+/// Registers an executor and approves it. Registered already under the same key is as good as done: the answer to an
+/// earlier try may have been lost.
+pub(super) async fn register(owner: &Session, member: &Session, executor: &NewExecutor) -> Result<(), Error> {
+    match owner.add_executor(executor).await {
+        Ok(_) => {}
+        Err(error) if error.is_already_exists() => {
+            let found = member.executor(executor.name()).await?;
+            if &found.id != executor.id() {
+                return Err(error);
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    owner.approve_executor(executor.name()).await
+}
+
+/// The call as the server takes it.
+fn function_spec(colony: &str, process: &DesiredProcess) -> Result<FunctionSpec, InvalidField> {
+    let mut spec =
+        FunctionSpec::new(colony, process.executor_type, process.function)?.label(&process.label)?;
+    if let Some(location) = &process.location {
+        spec = spec.location(location)?;
+    }
+    Ok(process.kwargs.iter().fold(spec, |spec, (name, value)| spec.kwarg(name, value.clone())))
+}

@@ -1,0 +1,83 @@
+//! Carries the steps of a plan out in their order, and asks before each whether this process still leads.
+
+use std::sync::Arc;
+
+use super::{
+    colony::Colony,
+    kubernetes::Cluster,
+    outcome::{FailureKind, Outcome, StepFailure, StepResult},
+};
+use crate::{
+    api::executor_deployment::ExecutorDeployment,
+    diff::{Plan, Step},
+    memory::{connections::Connection, submissions::Submissions},
+    runtime::{clock::Clock, lease::Leadership},
+};
+
+/// Carries plans out.
+#[derive(Clone)]
+pub struct Actor {
+    cluster: Cluster,
+    submissions: Submissions,
+    leadership: Leadership,
+    clock: Clock,
+}
+
+/// What a plan is for.
+pub struct Target<'a> {
+    /// The object.
+    pub object: &'a ExecutorDeployment,
+    /// The connection to its colony, if there is one.
+    pub connection: Option<Arc<Connection>>,
+}
+
+impl Actor {
+    /// An actor that writes to `cluster` while `leadership` lasts.
+    #[must_use]
+    pub fn new(cluster: Cluster, submissions: Submissions, leadership: Leadership, clock: Clock) -> Self {
+        Self { cluster, submissions, leadership, clock }
+    }
+
+    /// Carries a plan out. A step that fails holds up those behind it on its own side only: the cluster is kept right
+    /// while the colony is away.
+    pub async fn execute(&self, plan: Plan, target: &Target<'_>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let (mut cluster_held, mut colony_held) = (false, false);
+        for step in &plan.steps {
+            let held = match step {
+                Step::Kubernetes(_) => &mut cluster_held,
+                Step::Colony(_) => &mut colony_held,
+            };
+            if *held || !self.leadership.is_leader() {
+                outcome.results.push(StepResult::Skipped);
+                continue;
+            }
+            let result = match step {
+                Step::Kubernetes(step) => {
+                    self.cluster.carry_out(step, target, &mut outcome.resource_version).await
+                }
+                Step::Colony(step) => match &target.connection {
+                    Some(connection) => {
+                        Colony { connection, submissions: &self.submissions, clock: &self.clock }
+                            .carry_out(step)
+                            .await
+                    }
+                    None => Err(StepFailure {
+                        kind: FailureKind::Unavailable,
+                        message: "the colony is not connected; see the status of the Colony".to_owned(),
+                    }),
+                },
+            };
+            outcome.results.push(match result {
+                Ok(effect) => StepResult::Done(effect),
+                Err(failure) => {
+                    *held = true;
+                    tracing::warn!(step = %step, kind = ?failure.kind, "{}", failure.message);
+                    StepResult::Failed(failure)
+                }
+            });
+        }
+        outcome.plan = plan;
+        outcome
+    }
+}

@@ -1,0 +1,59 @@
+//! Makes executor identities: the key and the name, the two things of a plan that are random, and the Secret that
+//! holds them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use rand::{Rng as _, distr::Alphanumeric};
+
+use crate::{
+    colony::{InvalidKey, PrivateKey},
+    desired::DesiredIdentity,
+};
+
+/// Random characters at the end of an executor's name; 36 to the power of 6 names a prefix.
+const SUFFIX_LENGTH: usize = 6;
+/// Longest part of an executor's name before its random end.
+const LONGEST_PREFIX: usize = 120;
+
+/// A name that nobody has had before: the server never gives a name out twice.
+#[must_use]
+pub fn executor_name(prefix: &str) -> String {
+    let suffix: String = rand::rng()
+        .sample_iter(&Alphanumeric)
+        .take(SUFFIX_LENGTH)
+        .map(|byte| char::from(byte).to_ascii_lowercase())
+        .collect();
+    let prefix: String = prefix.chars().take(LONGEST_PREFIX).collect();
+    format!("{prefix}-{suffix}")
+}
+
+/// The Secret of an executor with a new key and a new name.
+///
+/// # Errors
+///
+/// When the operating system gives no randomness.
+pub fn new_secret(identity: &DesiredIdentity, resource_version: Option<&str>) -> Result<Secret, InvalidKey> {
+    let key = PrivateKey::generate()?;
+    let mut data = environment(identity);
+    data.insert("COLONIES_EXECUTOR_NAME".to_owned(), executor_name(&identity.name_prefix));
+    data.insert("COLONIES_EXECUTOR_ID".to_owned(), key.id().to_string());
+    data.insert("COLONIES_PRVKEY".to_owned(), key.to_hex().to_string());
+    Ok(secret(identity, resource_version, data))
+}
+
+/// Environment of an identity, to be written over a Secret whose key stays.
+#[must_use]
+pub fn environment(identity: &DesiredIdentity) -> BTreeMap<String, String> {
+    identity.environment.clone()
+}
+
+fn secret(
+    identity: &DesiredIdentity,
+    resource_version: Option<&str>,
+    data: BTreeMap<String, String>,
+) -> Secret {
+    let mut metadata = identity.metadata.clone();
+    metadata.resource_version = resource_version.map(str::to_owned);
+    Secret { metadata, string_data: Some(data), type_: Some("Opaque".to_owned()), ..Secret::default() }
+}

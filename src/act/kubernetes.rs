@@ -1,0 +1,313 @@
+//! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the version that
+//! was seen; a plain POST is the cheapest create there is, and a PUT takes back what others put in.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+        core::v1::Secret,
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{
+    Target,
+    failure::of_call,
+    identity,
+    outcome::{Effect, FailureKind, StepFailure},
+};
+use crate::{
+    api::{
+        executor_deployment::{ExecutorDeployment, Workload},
+        names::{EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR},
+    },
+    colony::InvalidKey,
+    desired::{DesiredIdentity, DesiredWorkload},
+    diff::KubernetesStep,
+    memory::{
+        identities::Identities,
+        writes::{Key, Writes},
+    },
+    runtime::{
+        clock::Clock,
+        kubernetes::{CALL_TIME_LIMIT, CallError, call},
+        metrics::{Metrics, Outcome as WriteOutcome, WriteKind, WriteVerb},
+    },
+};
+
+/// Kinds of children, as caches and metrics know them.
+pub trait Child: Resource<DynamicType = (), Scope = NamespaceResourceScope> {
+    /// Its name in metrics.
+    const KIND: WriteKind;
+    /// Its name for people and caches.
+    const NAME: &'static str;
+}
+
+impl Child for Deployment {
+    const KIND: WriteKind = WriteKind::Deployment;
+    const NAME: &'static str = "Deployment";
+}
+
+impl Child for DaemonSet {
+    const KIND: WriteKind = WriteKind::DaemonSet;
+    const NAME: &'static str = "DaemonSet";
+}
+
+impl Child for Job {
+    const KIND: WriteKind = WriteKind::Job;
+    const NAME: &'static str = "Job";
+}
+
+impl Child for Secret {
+    const KIND: WriteKind = WriteKind::Secret;
+    const NAME: &'static str = "Secret";
+}
+
+/// Writes to the cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    writes: Writes,
+    identities: Identities,
+    metrics: Metrics,
+    clock: Clock,
+}
+
+impl Cluster {
+    /// Writes through `client`, which must not retry by itself.
+    #[must_use]
+    pub const fn new(
+        client: Client,
+        writes: Writes,
+        identities: Identities,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Self {
+        Self { client, writes, identities, metrics, clock }
+    }
+
+    /// Carries one step out; `version` becomes that of the object when the step wrote to it.
+    pub(super) async fn carry_out(
+        &self,
+        step: &KubernetesStep,
+        target: &Target<'_>,
+        version: &mut Option<String>,
+    ) -> Result<Effect, StepFailure> {
+        let namespace = target.object.namespace().unwrap_or_default();
+        match step {
+            KubernetesStep::AddFinalizer => {
+                let finalizers = target.object.finalizers().iter().cloned();
+                let with = finalizers.chain([EXECUTOR_DEPLOYMENT_FINALIZER.to_owned()]).collect();
+                *version = self.finalizers(target.object, with).await?;
+            }
+            KubernetesStep::RemoveFinalizer => {
+                let finalizers = target.object.finalizers().iter();
+                let without =
+                    finalizers.filter(|name| *name != EXECUTOR_DEPLOYMENT_FINALIZER).cloned().collect();
+                *version = self.finalizers(target.object, without).await?;
+            }
+            KubernetesStep::CreateIdentity(identity) => {
+                let secret = identity::new_secret(identity, None).map_err(|error| no_key(&error))?;
+                self.create(&namespace, &secret).await?;
+                self.forget(&namespace, identity);
+            }
+            KubernetesStep::RenewIdentity { identity, resource_version, .. } => {
+                let secret = identity::new_secret(identity, resource_version.as_deref())
+                    .map_err(|error| no_key(&error))?;
+                self.forget(&namespace, identity);
+                self.replace(&namespace, &secret).await?;
+            }
+            KubernetesStep::UpdateIdentity { identity, resource_version } => {
+                self.forget(&namespace, identity);
+                self.update_identity(&namespace, identity, resource_version.as_deref()).await?;
+            }
+            KubernetesStep::DeleteIdentity { name } => {
+                self.identities.forget(&namespace, name);
+                self.delete::<Secret>(&namespace, name, None).await?;
+            }
+            KubernetesStep::CreateWorkload(workload) => match workload {
+                DesiredWorkload::Deployment(deployment) => {
+                    self.create(&namespace, deployment.as_ref()).await?
+                }
+                DesiredWorkload::DaemonSet(daemon_set) => {
+                    self.create(&namespace, daemon_set.as_ref()).await?
+                }
+                DesiredWorkload::Job(job) => self.create(&namespace, job.as_ref()).await?,
+            },
+            KubernetesStep::UpdateWorkload { workload, .. } => match workload {
+                DesiredWorkload::Deployment(deployment) => {
+                    self.replace(&namespace, deployment.as_ref()).await?
+                }
+                DesiredWorkload::DaemonSet(daemon_set) => {
+                    self.replace(&namespace, daemon_set.as_ref()).await?
+                }
+                DesiredWorkload::Job(job) => self.replace(&namespace, job.as_ref()).await?,
+            },
+            KubernetesStep::DeleteWorkload { kind, name, uid, .. } => match kind {
+                Workload::Deployment => self.delete::<Deployment>(&namespace, name, Some(uid)).await?,
+                Workload::DaemonSet => self.delete::<DaemonSet>(&namespace, name, Some(uid)).await?,
+                Workload::Job => self.delete::<Job>(&namespace, name, Some(uid)).await?,
+            },
+        }
+        Ok(Effect::Nothing)
+    }
+
+    /// Creates an object. A name that is taken is noted, so that the next snapshot looks at who has it.
+    ///
+    /// # Errors
+    ///
+    /// When the API server refuses or does not answer.
+    pub async fn create<K>(&self, namespace: &str, object: &K) -> Result<(), StepFailure>
+    where
+        K: Child + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        let name = object.name_any();
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.create(&parameters, object)).await;
+        self.count(WriteVerb::Create, K::KIND, &result);
+        let key = Key::new(K::NAME, namespace, &name);
+        match result {
+            Ok(created) => {
+                self.writes.wrote(key, created.meta().resource_version.as_deref(), self.clock.instant());
+                Ok(())
+            }
+            Err(error) => {
+                let failure = of_call(&format!("create {} {name}", K::NAME), &error);
+                if failure.kind == FailureKind::Conflict {
+                    self.writes.found_taken(key);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Writes a whole object, with the version in it as precondition.
+    ///
+    /// # Errors
+    ///
+    /// When the object has changed, or the API server refuses or does not answer.
+    pub async fn replace<K>(&self, namespace: &str, object: &K) -> Result<(), StepFailure>
+    where
+        K: Child + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        let name = object.name_any();
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.replace(&name, &parameters, object)).await;
+        self.count(WriteVerb::Replace, K::KIND, &result);
+        let written = result.map_err(|error| of_call(&format!("update {} {name}", K::NAME), &error))?;
+        let key = Key::new(K::NAME, namespace, &name);
+        self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
+        Ok(())
+    }
+
+    /// Deletes an object and, in the background, what it owns. One that is gone already is as good as deleted.
+    async fn delete<K>(&self, namespace: &str, name: &str, uid: Option<&str>) -> Result<(), StepFailure>
+    where
+        K: Child + DeserializeOwned + Clone + Debug,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        let result = call(CALL_TIME_LIMIT, api.delete(name, &parameters)).await;
+        self.count(WriteVerb::Delete, K::KIND, &result);
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) if error.status_code() == Some(404) => Ok(()),
+            Err(error) => Err(of_call(&format!("delete {} {name}", K::NAME), &error)),
+        }
+    }
+
+    async fn update_identity(
+        &self,
+        namespace: &str,
+        identity: &DesiredIdentity,
+        resource_version: Option<&str>,
+    ) -> Result<(), StepFailure> {
+        let name = identity.metadata.name.clone().unwrap_or_default();
+        let patch = json!({
+            "metadata": {
+                "resourceVersion": resource_version,
+                "labels": identity.metadata.labels,
+                "annotations": identity.metadata.annotations,
+            },
+            "stringData": identity::environment(identity),
+        });
+        self.patch(namespace, &name, &patch).await
+    }
+
+    /// Writes some keys of a Secret and leaves the others.
+    ///
+    /// # Errors
+    ///
+    /// When the API server refuses or does not answer.
+    pub async fn patch_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        data: BTreeMap<String, String>,
+    ) -> Result<(), StepFailure> {
+        self.patch(namespace, name, &json!({"stringData": data})).await
+    }
+
+    async fn patch(&self, namespace: &str, name: &str, patch: &serde_json::Value) -> Result<(), StepFailure> {
+        let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
+        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.patch(name, &parameters, &Patch::Merge(patch))).await;
+        self.count(WriteVerb::Patch, WriteKind::Secret, &result);
+        result.map(|_| ()).map_err(|error| of_call(&format!("update Secret {name}"), &error))
+    }
+
+    /// Writes the finalizers of the object; its new version.
+    async fn finalizers(
+        &self,
+        object: &ExecutorDeployment,
+        finalizers: Vec<String>,
+    ) -> Result<Option<String>, StepFailure> {
+        let api = Api::<ExecutorDeployment>::namespaced(
+            self.client.clone(),
+            &object.namespace().unwrap_or_default(),
+        );
+        let patch = json!({
+            "metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()},
+        });
+        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let result =
+            call(CALL_TIME_LIMIT, api.patch(&object.name_any(), &parameters, &Patch::Merge(&patch))).await;
+        self.count(WriteVerb::Patch, WriteKind::ExecutorDeployment, &result);
+        match result {
+            Ok(written) => Ok(written.resource_version()),
+            Err(error) => Err(of_call("write the finalizers", &error)),
+        }
+    }
+
+    /// What is remembered of a Secret is no longer true.
+    fn forget(&self, namespace: &str, identity: &DesiredIdentity) {
+        self.identities.forget(namespace, identity.metadata.name.as_deref().unwrap_or_default());
+    }
+
+    fn count<T>(&self, verb: WriteVerb, kind: WriteKind, result: &Result<T, CallError>) {
+        let outcome = match result {
+            Ok(_) => WriteOutcome::Ok,
+            Err(CallError::TimedOut { .. }) => WriteOutcome::TimedOut,
+            Err(error) => error.status_code().map_or(WriteOutcome::Transport, WriteOutcome::of_status),
+        };
+        self.metrics.count_write(verb, kind, outcome);
+    }
+}
+
+fn no_key(error: &InvalidKey) -> StepFailure {
+    StepFailure { kind: FailureKind::Unavailable, message: error.to_string() }
+}

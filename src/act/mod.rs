@@ -1,0 +1,13 @@
+//! Stage 4, do it: carries a plan out, one write after the other, and says what became of each. The only writer besides
+//! `status::publish`; it decides nothing.
+
+mod colony;
+pub mod connection;
+mod executor;
+mod failure;
+mod identity;
+pub mod kubernetes;
+pub mod outcome;
+
+pub use executor::{Actor, Target};
+pub use failure::{of_call, of_colony};

@@ -1,0 +1,121 @@
+//! Serves a colony as the operator's executor: is assigned the processes that carry objects of this cluster, and wakes
+//! those objects. Closing a process is for the pass of its object.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    ResourceExt as _,
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use super::{
+    context::{Hints, Machinery},
+    retry::Retries,
+};
+use crate::{
+    api::{
+        colony::Colony,
+        executor_deployment::ExecutorDeployment,
+        names::{CONTROLLER_EXECUTOR_TYPE, parse_process_label},
+    },
+    colony::{Error, Process, ProcessQuery, ProcessState},
+    memory::connections::OperatorIdentity,
+    watch::{stores::GuardedExecutorDeployment, triggers},
+};
+
+/// How long one question for work waits. The server may miss a wake-up and answer only then, and takes an executor that
+/// does not ask for ten minutes for gone.
+const LONG_POLL: Duration = Duration::from_secs(8);
+
+/// Serves one colony under one identity.
+pub(super) struct Assignments {
+    /// Name of the `Colony`.
+    pub colony: String,
+    /// The identity.
+    pub operator: OperatorIdentity,
+    /// The machinery.
+    pub machinery: Arc<Machinery>,
+    /// Whether the `Colony` still exists.
+    pub colonies: Store<Colony>,
+    /// Where the objects of processes are looked up.
+    pub objects: Vec<Store<GuardedExecutorDeployment>>,
+    /// Wakes objects.
+    pub hints: Hints,
+}
+
+impl Assignments {
+    /// Serves until the `Colony` is gone.
+    pub async fn serve(self) {
+        for store in &self.objects {
+            // An empty cache knows no object, which would make every process look like a stranger's.
+            if store.wait_until_ready().await.is_err() {
+                return;
+            }
+        }
+        let retries = Retries::default();
+        let mut resumed = false;
+        while self.colonies.get(&ObjectRef::new(&self.colony)).is_some() {
+            self.machinery.leadership.acquired().await;
+            let round =
+                if resumed { self.take_one().await } else { self.resume().await.map(|()| resumed = true) };
+            match round {
+                Ok(()) => retries.reset(&self.colony),
+                Err(error) => {
+                    tracing::warn!(colony = self.colony, executor = self.operator.name, %error, "cannot be assigned work");
+                    tokio::time::sleep(retries.after_failure(&self.colony)).await;
+                }
+            }
+        }
+        self.machinery.connections.remove(&self.colony);
+    }
+
+    /// What was assigned to this identity before a crash and carries no object of ours would run for ever.
+    async fn resume(&self) -> Result<(), Error> {
+        let running = ProcessQuery::new(ProcessState::Running);
+        // The type is a constant that every server takes; all running processes would only be more to look through.
+        let query = running.clone().executor_type(CONTROLLER_EXECUTOR_TYPE).unwrap_or(running);
+        for process in self.operator.session.processes(&query).await? {
+            if process.assigned_executor.as_ref() == Some(self.operator.session.id()) {
+                self.receive(&process).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_one(&self) -> Result<(), Error> {
+        match self.operator.session.assign(LONG_POLL).await? {
+            Some(process) => self.receive(&process).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Wakes the object of a process. A process that carries none is refused: nobody would ever close it.
+    async fn receive(&self, process: &Process) -> Result<(), Error> {
+        let label = &process.spec.label;
+        let carried = parse_process_label(label).filter(|(cluster, ..)| *cluster == self.machinery.cluster);
+        if let Some(object) = carried.and_then(|(_, uid, _)| self.find(uid)) {
+            self.hints.wake(&triggers::reference(&object));
+            return Ok(());
+        }
+        if !self.machinery.leadership.is_leader() {
+            return Ok(());
+        }
+        let why = if carried.is_some() {
+            format!("the ExecutorDeployment that label {label:?} names is no longer in this cluster")
+        } else {
+            "this operator takes only processes that it submitted for an ExecutorDeployment of its cluster: apply one with kubectl".to_owned()
+        };
+        tracing::info!(process = %process.id, label, "refused: {why}");
+        match self.operator.session.close_failed(&process.id, &[why]).await {
+            // Cancelled meanwhile, or closed by an earlier try.
+            Err(error) if error.is_not_found() || error.is_invalid() => Ok(()),
+            result => result,
+        }
+    }
+
+    fn find(&self, uid: &str) -> Option<ExecutorDeployment> {
+        self.objects.iter().find_map(|store| {
+            triggers::readable(store).into_iter().find(|object| object.uid().as_deref() == Some(uid))
+        })
+    }
+}

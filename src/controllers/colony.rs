@@ -1,0 +1,266 @@
+//! The controller of `Colonies`: keeps a connection to each, and the operator registered in it.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use kube::{
+    Resource as _, ResourceExt as _,
+    runtime::{
+        Controller,
+        controller::{Action, Config},
+        reflector::Store,
+    },
+};
+use tokio::task::AbortHandle;
+
+use super::{
+    assignments,
+    context::{Hints, Machinery},
+    retry::{Retries, jitter},
+};
+use crate::{
+    act::{
+        connection::{ConnectionTarget, connect},
+        outcome::StepFailure,
+    },
+    api::{
+        colony::{Colony, ColonyStatus},
+        executor_deployment::ExecutorDeployment,
+    },
+    colony::{Client, Executor, ExecutorState, Server},
+    diff::plan_colony,
+    memory::connections::{Connection, OperatorIdentity},
+    runtime::{
+        metrics::{Kind, ReconcileResult},
+        shutdown::Shutdown,
+    },
+    status,
+    watch::{
+        colony::{Reading, read},
+        snapshot::{ColonySnapshot, Membership, OperatorExecutor},
+        stores::{self, GuardedExecutorDeployment},
+        triggers,
+    },
+};
+
+/// How soon a pass follows one that wrote something.
+const NEXT_STEP: Duration = Duration::from_millis(20);
+/// How many colonies are looked after at the same time; each pass waits for a server somewhere.
+const CONCURRENCY: u16 = 8;
+
+struct Context {
+    machinery: Arc<Machinery>,
+    hints: Hints,
+    retries: Retries,
+    colonies: Store<Colony>,
+    objects: Vec<Store<GuardedExecutorDeployment>>,
+    clients: tokio::sync::Mutex<HashMap<String, Option<(Server, Client)>>>,
+    served: Mutex<HashMap<String, (String, AbortHandle)>>,
+}
+
+/// Runs the controller until the shutdown. `objects` are the caches in which the objects of processes are looked up.
+pub async fn run(
+    machinery: Arc<Machinery>,
+    objects: Vec<Store<GuardedExecutorDeployment>>,
+    hints: Hints,
+    shutdown: Shutdown,
+) {
+    let colonies = stores::colonies(&machinery.kubernetes.watches);
+    let leadership = machinery.leadership.clone();
+    let elections = futures::stream::unfold(leadership, |leadership| async move {
+        leadership.changed().await;
+        Some(((), leadership))
+    });
+    let context = Arc::new(Context {
+        machinery,
+        hints,
+        retries: Retries::default(),
+        colonies: colonies.store.clone(),
+        objects,
+        clients: tokio::sync::Mutex::default(),
+        served: Mutex::default(),
+    });
+    Controller::for_stream(colonies.changes, colonies.store)
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .reconcile_all_on(elections)
+        .graceful_shutdown_on(async move { shutdown.requested().await })
+        .run(reconcile, |_, _, _| Action::requeue(NEXT_STEP), context.clone())
+        .for_each(|_| futures::future::ready(()))
+        .await;
+    let served = std::mem::take(&mut *context.served.lock().unwrap_or_else(PoisonError::into_inner));
+    served.values().for_each(|(_, task)| task.abort());
+}
+
+/// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
+async fn reconcile(object: Arc<Colony>, context: Arc<Context>) -> Result<Action, Infallible> {
+    let machinery = &context.machinery;
+    if !machinery.leadership.is_leader() {
+        return Ok(Action::await_change());
+    }
+    let started = machinery.clock.instant();
+    let counted = machinery.metrics.reconcile_started(Kind::Colony);
+    let span = tracing::info_span!(
+        "reconcile",
+        kind = "Colony",
+        object = object.name_any(),
+        generation = object.metadata.generation
+    );
+    let (action, result) = tracing::Instrument::instrument(pass(&object, &context), span).await;
+    counted.finish(result, machinery.clock.instant().saturating_duration_since(started));
+    Ok(action)
+}
+
+/// The five stages.
+async fn pass(object: &Colony, context: &Context) -> (Action, ReconcileResult) {
+    let machinery = &context.machinery;
+    let name = object.name_any();
+    let uid = object.uid().unwrap_or_default();
+    let namespace = &machinery.kubernetes.namespace;
+    let mut known = context.clients.lock().await.remove(&name).flatten();
+    let reading = read(object, &machinery.kubernetes.calls, namespace, &machinery.clock, &mut known).await;
+    context.clients.lock().await.insert(name.clone(), known);
+
+    let steps = plan_colony(&reading.snapshot);
+    let sessions = reading.sessions.as_ref().map(|sessions| (&sessions.owner, &sessions.member));
+    let target = ConnectionTarget { object, namespace, sessions };
+    let done = connect(&machinery.writer, &machinery.leadership, &steps, &target).await;
+    remember(&name, &reading, context);
+
+    let failure = done.as_ref().err();
+    let status = status::colony::compute(&reading.snapshot, failure);
+    let published = publish(object, status, machinery).await;
+    if let Some(failure) = failure.or(published.as_ref().err()) {
+        tracing::warn!(kind = ?failure.kind, "{}", failure.message);
+        return (Action::requeue(context.retries.after_failure(&uid)), ReconcileResult::Failed);
+    }
+    if !steps.is_empty() {
+        return (Action::requeue(NEXT_STEP), ReconcileResult::Changed);
+    }
+    if is_connected(&reading.snapshot) {
+        context.retries.reset(&uid);
+    } else {
+        return (Action::requeue(context.retries.after_failure(&uid)), ReconcileResult::Waiting);
+    }
+    let poll = Duration::from_secs(machinery.configuration.colony_poll_seconds.into());
+    let result =
+        if published.unwrap_or(false) { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
+    (Action::requeue(jitter(poll)), result)
+}
+
+fn is_connected(snapshot: &ColonySnapshot) -> bool {
+    matches!(snapshot.membership, Membership::Member(_)) && snapshot.executors.known().is_some()
+}
+
+async fn publish(object: &Colony, status: ColonyStatus, machinery: &Machinery) -> Result<bool, StepFailure> {
+    let before = object.status.as_ref().map_or(&[][..], |before| &before.conditions);
+    let notes = status::event::transitions(before, &status.conditions);
+    let written = machinery.publisher.colony(object, status).await?;
+    if written {
+        machinery.publisher.events(&object.object_ref(&()), notes).await;
+    }
+    Ok(written)
+}
+
+/// Keeps the connection for the other controller, wakes the objects for which it makes a difference, and has the colony
+/// served.
+fn remember(name: &str, reading: &Reading, context: &Context) {
+    let snapshot = &reading.snapshot;
+    let Some(sessions) = &reading.sessions else {
+        if context.machinery.connections.remove(name).is_some() {
+            wake(context, |_| true);
+        }
+        return;
+    };
+    let executors = snapshot.executors.known().map(Vec::as_slice);
+    let operator = approved(snapshot, executors).map(|own| OperatorIdentity {
+        session: sessions.operator.clone(),
+        name: own.name.clone(),
+        id: own.id.clone(),
+    });
+    let problem = problem(snapshot);
+    let connection = Arc::new(Connection::new(
+        sessions.member.clone(),
+        sessions.owner.clone(),
+        operator.clone(),
+        problem.clone(),
+        executors,
+    ));
+    let states = connection.executor_states();
+    let previous = context.machinery.connections.put(name, connection);
+    let reconnected = previous.as_ref().is_none_or(|previous| {
+        previous.problem != problem || previous.operator.is_some() != operator.is_some()
+    });
+    let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
+    if let Some(states) = states {
+        // Only executors whose state has changed: a colony may have thousands of others.
+        wake(context, |object| {
+            let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
+            reconnected
+                || recorded.is_some_and(|recorded| before.get(&recorded.name) != states.get(&recorded.name))
+        });
+    } else if reconnected {
+        wake(context, |_| true);
+    }
+    serve(name, operator, context);
+}
+
+fn wake(context: &Context, concerned: impl Fn(&ExecutorDeployment) -> bool) {
+    for store in &context.objects {
+        for object in triggers::readable(store).iter().filter(|object| concerned(object)) {
+            context.hints.wake(&triggers::reference(object));
+        }
+    }
+}
+
+/// The operator's executor, if the colony has approved it.
+fn approved<'a>(
+    snapshot: &'a ColonySnapshot,
+    executors: Option<&[Executor]>,
+) -> Option<&'a OperatorExecutor> {
+    let own = snapshot.operator_executor.as_ref()?;
+    let found = executors?.iter().find(|executor| executor.name == own.name)?;
+    (found.state == ExecutorState::Approved).then_some(own)
+}
+
+/// Why the colony cannot be asked at the moment, if so.
+fn problem(snapshot: &ColonySnapshot) -> Option<String> {
+    match &snapshot.membership {
+        _ if snapshot.server.known().is_none() => snapshot.server.unknown().map(str::to_owned),
+        Membership::Member(_) => snapshot.executors.unknown().map(str::to_owned),
+        Membership::Stranger => Some("the operator is not a member of the colony yet".to_owned()),
+        Membership::Unknown(why) => Some(why.clone()),
+    }
+}
+
+/// Has the colony served under the operator's present identity, and under no other.
+fn serve(name: &str, operator: Option<OperatorIdentity>, context: &Context) {
+    let mut served = context.served.lock().unwrap_or_else(PoisonError::into_inner);
+    let current =
+        served.get(name).filter(|(_, task)| !task.is_finished()).map(|(executor, _)| executor.clone());
+    let wanted = operator.as_ref().map(|operator| operator.name.clone());
+    // While the colony is away the identity is unknown, not gone: the task waits for it by itself.
+    if wanted.is_none() || current == wanted {
+        return;
+    }
+    if let Some((_, task)) = served.remove(name) {
+        task.abort();
+    }
+    if let Some(operator) = operator {
+        let executor = operator.name.clone();
+        let assignments = assignments::Assignments {
+            colony: name.to_owned(),
+            operator,
+            machinery: context.machinery.clone(),
+            colonies: context.colonies.clone(),
+            objects: context.objects.clone(),
+            hints: context.hints.clone(),
+        };
+        let task = tokio::spawn(assignments.serve()).abort_handle();
+        served.insert(name.to_owned(), (executor, task));
+    }
+}

@@ -1,0 +1,123 @@
+//! What the controllers share: the machinery of the process and, for each set of caches, a reader.
+
+use futures::channel::mpsc::UnboundedSender;
+use kube::runtime::reflector::ObjectRef;
+
+use super::retry::Retries;
+use crate::{
+    act::{Actor, kubernetes::Cluster},
+    memory::{connections::Connections, identities::Identities, submissions::Submissions, writes::Writes},
+    runtime::{
+        clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
+        metrics::Metrics,
+    },
+    status::publish::Publisher,
+    watch::{executor_deployment::Reader, stores::GuardedExecutorDeployment},
+};
+
+/// The machinery of the process.
+#[derive(Clone)]
+pub struct Machinery {
+    /// The API server.
+    pub kubernetes: Kubernetes,
+    /// The configuration.
+    pub configuration: OperatorConfiguration,
+    /// Whether this process may write.
+    pub leadership: Leadership,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// UID of the `kube-system` namespace.
+    pub cluster: String,
+    /// Writes to the cluster.
+    pub writer: Cluster,
+    /// Carries plans out.
+    pub actor: Actor,
+    /// Writes status and Events.
+    pub publisher: Publisher,
+    /// Connections to colonies.
+    pub connections: Connections,
+    /// What was read of executors' Secrets.
+    pub identities: Identities,
+    /// Submits of this process.
+    pub submissions: Submissions,
+    /// Last writes of this process.
+    pub writes: Writes,
+}
+
+impl Machinery {
+    /// Puts the machinery together.
+    #[must_use]
+    pub fn new(
+        kubernetes: Kubernetes,
+        configuration: OperatorConfiguration,
+        leadership: Leadership,
+        clock: Clock,
+        metrics: Metrics,
+        cluster: String,
+        instance: Option<String>,
+    ) -> Self {
+        let (writes, identities, submissions) =
+            (Writes::default(), Identities::default(), Submissions::default());
+        let calls = kubernetes.calls.clone();
+        let writer =
+            Cluster::new(calls.clone(), writes.clone(), identities.clone(), metrics.clone(), clock.clone());
+        let actor = Actor::new(writer.clone(), submissions.clone(), leadership.clone(), clock.clone());
+        let publisher = Publisher::new(
+            calls,
+            instance,
+            leadership.clone(),
+            writes.clone(),
+            metrics.clone(),
+            clock.clone(),
+        );
+        Self {
+            kubernetes,
+            configuration,
+            leadership,
+            clock,
+            metrics,
+            cluster,
+            writer,
+            actor,
+            publisher,
+            connections: Connections::default(),
+            identities,
+            submissions,
+            writes,
+        }
+    }
+}
+
+/// What the controller of `ExecutorDeployments` of one scope works with.
+pub struct Context {
+    /// The machinery.
+    pub machinery: std::sync::Arc<Machinery>,
+    /// Reads the world.
+    pub reader: Reader,
+    /// Retries by object.
+    pub retries: Retries,
+}
+
+/// Wakes `ExecutorDeployments` for reasons that are not in the cluster: something happened in the colony.
+#[derive(Clone)]
+pub struct Hints {
+    controllers: Vec<UnboundedSender<ObjectRef<GuardedExecutorDeployment>>>,
+}
+
+impl Hints {
+    /// Hints to these controllers; each looks only after its own objects and ignores the rest.
+    #[must_use]
+    pub const fn new(controllers: Vec<UnboundedSender<ObjectRef<GuardedExecutorDeployment>>>) -> Self {
+        Self { controllers }
+    }
+
+    /// Wakes an object.
+    pub fn wake(&self, object: &ObjectRef<GuardedExecutorDeployment>) {
+        for controller in &self.controllers {
+            // A controller that has ended needs no hints.
+            let _ = controller.unbounded_send(object.clone());
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The controller of `ExecutorDeployments`: one pass through the five stages.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::{StreamExt as _, channel::mpsc::UnboundedReceiver};
+use kube::{
+    Resource as _, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::{
+        Controller,
+        controller::{Action, Config},
+        reflector::ObjectRef,
+    },
+};
+
+use super::{
+    context::{Context, Hints, Machinery},
+    retry::{Retries, jitter},
+};
+use crate::{
+    act::{
+        Target,
+        outcome::{FailureKind, Outcome, StepFailure},
+    },
+    api::{
+        condition::Reason,
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, MirrorState},
+    },
+    desired, diff,
+    diff::{KubernetesStep, Plan},
+    runtime::{
+        metrics::{Kind, ReconcileResult},
+        shutdown::Shutdown,
+    },
+    status::{self, Problem},
+    watch::{
+        executor_deployment::{Reader, Stores},
+        snapshot::{ColonyReference, ExecutorDeploymentSnapshot, Policy},
+        stores::{self, GuardedExecutorDeployment, Scope, Watched},
+        triggers,
+    },
+};
+
+/// How soon a pass follows one that wrote something.
+const NEXT_STEP: Duration = Duration::from_millis(20);
+/// How long a pass waits for the cache unless the watch wakes it before.
+const CACHE_WAIT: Duration = Duration::from_secs(1);
+/// How often a process that is not over is looked at.
+const PROCESS_POLL: Duration = Duration::from_secs(10);
+/// How often an object is looked at for which nothing is expected to happen.
+const RESYNC: Duration = Duration::from_secs(480);
+
+/// Runs the controller for one scope until the shutdown.
+pub async fn run(
+    machinery: Arc<Machinery>,
+    scope: Scope,
+    objects: Watched<GuardedExecutorDeployment>,
+    woken: UnboundedReceiver<ObjectRef<GuardedExecutorDeployment>>,
+    hints: Hints,
+    shutdown: Shutdown,
+) {
+    let client = &machinery.kubernetes.watches;
+    let deployments = stores::deployments(client, &scope, &machinery.writes);
+    let daemon_sets = stores::daemon_sets(client, &scope, &machinery.writes);
+    let jobs = stores::jobs(client, &scope, &machinery.writes);
+    let pods = stores::pods(client, &scope);
+    let colonies = stores::colonies(client);
+    let namespaces = stores::namespaces(client);
+    let stores = Stores {
+        executor_deployments: objects.store.clone(),
+        deployments: deployments.store,
+        daemon_sets: daemon_sets.store,
+        jobs: jobs.store,
+        pods: pods.store,
+        colonies: colonies.store,
+        namespaces: namespaces.store,
+    };
+    let context =
+        Arc::new(Context { reader: reader(&machinery, stores), retries: Retries::default(), machinery });
+    let siblings = {
+        let store = objects.store.clone();
+        objects.changes.inspect(move |change| {
+            if let Ok(DeserializeGuard(Ok(object))) = change {
+                triggers::of_sibling(object, &store).iter().for_each(|sibling| hints.wake(sibling));
+            }
+        })
+    };
+    let (by_colony, by_namespace) = (objects.store.clone(), objects.store.clone());
+    let elections = {
+        let leadership = context.machinery.leadership.clone();
+        futures::stream::unfold(leadership, |leadership| async move {
+            leadership.changed().await;
+            Some(((), leadership))
+        })
+    };
+    let stop = shutdown.clone();
+    Controller::for_stream(siblings, objects.store)
+        .with_config(Config::default().concurrency(context.machinery.configuration.concurrency))
+        .owns_stream(deployments.changes)
+        .owns_stream(daemon_sets.changes)
+        .owns_stream(jobs.changes)
+        .watches_stream(pods.changes, |pod| triggers::of_pod(&pod))
+        .watches_stream(colonies.changes, move |colony| triggers::of_colony(&colony, &by_colony))
+        .watches_stream(namespaces.changes, move |namespace| {
+            triggers::of_namespace(&namespace, &by_namespace)
+        })
+        .reconcile_on(woken)
+        .reconcile_all_on(elections)
+        .graceful_shutdown_on(async move { stop.requested().await })
+        .run(reconcile, |_, _, _| Action::requeue(RESYNC), context)
+        .for_each(|_| futures::future::ready(()))
+        .await;
+}
+
+fn reader(machinery: &Machinery, stores: Stores) -> Reader {
+    let configuration = &machinery.configuration;
+    Reader {
+        stores,
+        client: machinery.kubernetes.calls.clone(),
+        connections: machinery.connections.clone(),
+        identities: machinery.identities.clone(),
+        submissions: machinery.submissions.clone(),
+        writes: machinery.writes.clone(),
+        leadership: machinery.leadership.clone(),
+        clock: machinery.clock.clone(),
+        policy: Policy {
+            host_paths: configuration.host_paths.clone(),
+            service_accounts: configuration.service_accounts.clone(),
+            executor_resources: configuration.executor_resources.clone(),
+        },
+        cluster: machinery.cluster.clone(),
+    }
+}
+
+/// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
+async fn reconcile(
+    guarded: Arc<GuardedExecutorDeployment>,
+    context: Arc<Context>,
+) -> Result<Action, Infallible> {
+    let object = match &guarded.0 {
+        Ok(object) => object,
+        Err(error) => {
+            let name = format!(
+                "{}/{}",
+                error.metadata.namespace.as_deref().unwrap_or_default(),
+                error.metadata.name.as_deref().unwrap_or_default()
+            );
+            tracing::error!(object = name, %error, "cannot be read: correct it with kubectl edit");
+            return Ok(Action::requeue(RESYNC));
+        }
+    };
+    let machinery = &context.machinery;
+    if !machinery.leadership.is_leader() {
+        return Ok(Action::await_change());
+    }
+    let started = machinery.clock.instant();
+    let counted = machinery.metrics.reconcile_started(Kind::ExecutorDeployment);
+    let span = tracing::info_span!(
+        "reconcile",
+        kind = "ExecutorDeployment",
+        object = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
+        generation = object.metadata.generation
+    );
+    let (action, result) = tracing::Instrument::instrument(pass(object, &context), span).await;
+    counted.finish(result, machinery.clock.instant().saturating_duration_since(started));
+    Ok(action)
+}
+
+/// The five stages.
+async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, ReconcileResult) {
+    let machinery = &context.machinery;
+    let Ok(snapshot) = context.reader.snapshot(object).await else {
+        machinery.metrics.count_stale_skip(Kind::ExecutorDeployment);
+        return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
+    };
+    let outcome = match decide(&snapshot) {
+        Ok(plan) => {
+            let connection =
+                snapshot.colony.resolved().and_then(|colony| machinery.connections.get(&colony.name));
+            Ok(machinery.actor.execute(plan, &Target { object, connection }).await)
+        }
+        Err(problem) => Err(problem),
+    };
+    let uid = object.uid().unwrap_or_default();
+    if outcome.as_ref().is_ok_and(is_released) {
+        context.retries.reset(&uid);
+        return (Action::await_change(), ReconcileResult::Changed);
+    }
+    let status = status::executor_deployment::compute(&snapshot, outcome.as_ref());
+    let published = publish(object, status.clone(), outcome.as_ref().ok(), machinery).await;
+    next(&snapshot, &status, &outcome, &published, &uid, context)
+}
+
+/// Stages 2 and 3.
+fn decide(snapshot: &ExecutorDeploymentSnapshot) -> Result<Plan, Problem> {
+    if snapshot.object.metadata.deletion_timestamp.is_some() {
+        return Ok(diff::plan_deletion(snapshot));
+    }
+    let colony = match &snapshot.colony {
+        ColonyReference::Resolved(colony) => colony,
+        ColonyReference::NotFound { name } => {
+            let message = status::executor_deployment::not_found(name.as_deref());
+            return Err(Problem { reason: Reason::ColonyNotFound, message });
+        }
+        ColonyReference::NotAllowed { name } => {
+            let message = status::executor_deployment::not_allowed(name);
+            return Err(Problem { reason: Reason::NamespaceNotAllowed, message });
+        }
+    };
+    let desired = desired::executor_deployment::build(snapshot, colony)
+        .map_err(|error| Problem { reason: Reason::InvalidSpec, message: error.to_string() })?;
+    diff::plan(snapshot, &desired)
+        .map_err(|error| Problem { reason: Reason::ForeignObject, message: error.to_string() })
+}
+
+/// Whether the object was let go: there is nothing left to write a status to.
+fn is_released(outcome: &Outcome) -> bool {
+    outcome.done_kubernetes().any(|step| matches!(step, KubernetesStep::RemoveFinalizer))
+}
+
+async fn publish(
+    object: &ExecutorDeployment,
+    status: ExecutorDeploymentStatus,
+    outcome: Option<&Outcome>,
+    machinery: &Machinery,
+) -> Result<bool, StepFailure> {
+    let before = object.status.as_ref();
+    let notes =
+        status::event::transitions(before.map_or(&[], |before| &before.conditions), &status.conditions);
+    let mirror = status.mirror.clone();
+    let version = outcome.and_then(|outcome| outcome.resource_version.clone());
+    let written = machinery.publisher.executor_deployment(object, status, version).await?;
+    if !written {
+        return Ok(false);
+    }
+    // From here on the intent is on record, and this process knows that it has sent nothing yet.
+    let recorded = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
+    let intended = recorded.filter(|mirror| before.and_then(|before| before.mirror.as_ref()) != Some(mirror));
+    if let (Some(mirror), Some(term)) = (intended, machinery.leadership.term_started_at()) {
+        machinery.submissions.intended(&mirror.label, term);
+    }
+    machinery.publisher.events(&object.object_ref(&()), notes).await;
+    Ok(true)
+}
+
+/// When to look again, and how the pass ended.
+fn next(
+    snapshot: &ExecutorDeploymentSnapshot,
+    status: &ExecutorDeploymentStatus,
+    outcome: &Result<Outcome, Problem>,
+    published: &Result<bool, StepFailure>,
+    uid: &str,
+    context: &Context,
+) -> (Action, ReconcileResult) {
+    let failure = match (published, outcome) {
+        (Err(failure), _) => Some(failure),
+        (Ok(_), Ok(outcome)) => outcome.kubernetes_failure().or(outcome.colony_failure()),
+        (Ok(_), Err(_)) => None,
+    };
+    if let Some(failure) = failure {
+        tracing::debug!(kind = ?failure.kind, "{}", failure.message);
+        let conflict = failure.kind == FailureKind::Conflict && published.is_err();
+        let delay = if conflict { jitter(NEXT_STEP) } else { context.retries.after_failure(uid) };
+        return (Action::requeue(delay), ReconcileResult::Failed);
+    }
+    let Ok(outcome) = outcome else {
+        return (Action::requeue(context.retries.after_failure(uid)), ReconcileResult::Waiting);
+    };
+    context.retries.reset(uid);
+    if outcome.wrote() {
+        return (Action::requeue(NEXT_STEP), ReconcileResult::Changed);
+    }
+    let result = if *published.as_ref().unwrap_or(&false) {
+        ReconcileResult::Changed
+    } else if outcome.plan.awaiting.is_empty() {
+        ReconcileResult::Unchanged
+    } else {
+        ReconcileResult::Waiting
+    };
+    let quiet = snapshot.submit_not_before.map(|moment| moment.duration_since(snapshot.now));
+    let delay = match (quiet.and_then(|quiet| Duration::try_from(quiet).ok()), &status.mirror) {
+        (Some(quiet), _) => quiet + NEXT_STEP,
+        (None, Some(mirror)) if mirror.state.is_live() || mirror.state == MirrorState::Intended => {
+            PROCESS_POLL
+        }
+        (None, None) => PROCESS_POLL,
+        _ if snapshot.object.metadata.deletion_timestamp.is_some() => PROCESS_POLL,
+        _ => RESYNC,
+    };
+    (Action::requeue(jitter(delay)), result)
+}

@@ -1,0 +1,49 @@
+//! Table of contents of the flow: one file for each kind, which calls the five stages in their order.
+
+mod assignments;
+mod colony;
+mod context;
+mod executor_deployment;
+mod retry;
+
+pub use context::{Context, Machinery};
+
+use std::sync::Arc;
+
+use crate::{
+    runtime::shutdown::Shutdown,
+    watch::stores::{self, Scope},
+};
+
+/// Runs all controllers until the shutdown.
+pub async fn run(machinery: Machinery, shutdown: Shutdown) {
+    let machinery = Arc::new(machinery);
+    let mut scopes = Vec::new();
+    let (mut wakers, mut caches) = (Vec::new(), Vec::new());
+    for scope in Scope::all(&machinery.configuration.watch_namespaces) {
+        let objects = stores::executor_deployments(&machinery.kubernetes.watches, &scope, &machinery.writes);
+        let (waker, woken) = futures::channel::mpsc::unbounded();
+        wakers.push(waker);
+        caches.push(objects.store.clone());
+        scopes.push((scope, objects, woken));
+    }
+    let hints = context::Hints::new(wakers);
+    let mut running = tokio::task::JoinSet::new();
+    for (scope, objects, woken) in scopes {
+        let run = executor_deployment::run(
+            machinery.clone(),
+            scope,
+            objects,
+            woken,
+            hints.clone(),
+            shutdown.clone(),
+        );
+        running.spawn(run);
+    }
+    running.spawn(colony::run(machinery, caches, hints, shutdown));
+    while let Some(ended) = running.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a controller ended by itself");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What should be for an `ExecutorDeployment` with runtime `kubernetes`: a workload, an identity, a process. Pure.
+
+mod environment;
+mod pod_template;
+mod process;
+mod restricted;
+mod volumes;
+mod workload;
+
+pub use environment::DesiredIdentity;
+pub use process::DesiredProcess;
+pub use workload::DesiredWorkload;
+
+use super::{Error, metadata::Owner};
+use crate::{
+    api::executor_deployment::{ExecutorDeployment, Runtime},
+    watch::snapshot::{ExecutorDeploymentSnapshot, ResolvedColony},
+};
+
+/// What should be for an `ExecutorDeployment`.
+#[derive(Clone, Debug)]
+pub struct DesiredExecutorDeployment {
+    /// Who the object is.
+    pub owner: Owner,
+    /// What this cluster runs for it; none when another runtime does.
+    pub here: Option<DesiredHere>,
+}
+
+/// What this cluster runs for an `ExecutorDeployment`.
+#[derive(Clone, Debug)]
+pub struct DesiredHere {
+    /// The executor's identity.
+    pub identity: DesiredIdentity,
+    /// The object that runs the pods; none while the identity's name is not known or a `DaemonSet` is suspended.
+    pub workload: Option<DesiredWorkload>,
+    /// The process that carries this generation.
+    pub process: DesiredProcess,
+}
+
+/// Says what should be.
+///
+/// # Errors
+///
+/// When the spec asks for what this operator cannot or may not carry out.
+pub fn build(
+    snapshot: &ExecutorDeploymentSnapshot,
+    colony: &ResolvedColony,
+) -> Result<DesiredExecutorDeployment, Error> {
+    let owner = Owner::of(&snapshot.object)?;
+    if snapshot.object.spec.runtime != Runtime::Kubernetes {
+        return Ok(DesiredExecutorDeployment { owner, here: None });
+    }
+    let identity = environment::identity(&owner, &snapshot.object.spec, colony);
+    let executor_name =
+        snapshot.identity.known().and_then(Option::as_ref).map(|identity| identity.executor_name.as_str());
+    // The template is built even while the name is not known, so that a bad spec is reported at once.
+    let template = pod_template::build(
+        &owner,
+        &snapshot.object.spec,
+        &snapshot.policy,
+        executor_name.unwrap_or_default(),
+    )?;
+    let workload = match executor_name {
+        Some(_) => workload::build(&owner, &snapshot.object.spec, template)?,
+        None => None,
+    };
+    let process = process::build(&owner, &snapshot.object, colony, &snapshot.cluster)?;
+    Ok(DesiredExecutorDeployment { owner, here: Some(DesiredHere { identity, workload, process }) })
+}
+
+/// How many executors there should be: what the user says, none when suspended; for a `DaemonSet` the cluster decides.
+#[must_use]
+pub fn replicas(object: &ExecutorDeployment) -> i32 {
+    if object.spec.suspend { 0 } else { object.spec.replicas }
+}

@@ -1,0 +1,164 @@
+//! What a pod template may not ask for. Whoever may create an `ExecutorDeployment` must not thereby gain a node: the
+//! operator's own rights are wider than theirs. Pure.
+
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
+
+use super::super::Error;
+use crate::watch::snapshot::Policy;
+
+/// Checks a template, with the user's part merged in, against the *restricted* pod security standard and the
+/// operator's configuration.
+///
+/// # Errors
+///
+/// Names the first field that asks for too much.
+pub fn check(template: &PodTemplateSpec, policy: &Policy) -> Result<(), Error> {
+    let Some(pod) = &template.spec else { return Ok(()) };
+    check_host(pod)?;
+    check_volumes(pod, policy)?;
+    check_service_account(pod, policy)?;
+    check_identity(pod)?;
+    if pod.security_context.as_ref().is_some_and(|context| context.run_as_non_root == Some(false)) {
+        return Err(forbidden("securityContext.runAsNonRoot", "false", "executors do not run as root"));
+    }
+    if pod.security_context.as_ref().is_some_and(|context| context.run_as_user == Some(0)) {
+        return Err(forbidden("securityContext.runAsUser", "0", "executors do not run as root"));
+    }
+    let groups = [("containers", Some(&pod.containers)), ("initContainers", pod.init_containers.as_ref())];
+    for (group, containers) in groups {
+        for container in containers.into_iter().flatten() {
+            check_container(container, &format!("{group}[{}]", container.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn forbidden(field: &str, value: &str, why: &str) -> Error {
+    Error::invalid(format!("spec.template.spec.{field}"), value, format!("{why}: remove it"))
+}
+
+fn check_host(pod: &PodSpec) -> Result<(), Error> {
+    for (field, value) in
+        [("hostNetwork", pod.host_network), ("hostPID", pod.host_pid), ("hostIPC", pod.host_ipc)]
+    {
+        if value == Some(true) {
+            return Err(forbidden(field, "true", "executors do not share namespaces with the node"));
+        }
+    }
+    Ok(())
+}
+
+fn check_volumes(pod: &PodSpec, policy: &Policy) -> Result<(), Error> {
+    for volume in pod.volumes.iter().flatten() {
+        let Some(host_path) = &volume.host_path else { continue };
+        let field = format!("volumes[{}].hostPath.path", volume.name);
+        let Some(allowed) = policy.host_paths.entry_for(&host_path.path) else {
+            return Err(forbidden(
+                &field,
+                &host_path.path,
+                "the operator's configuration does not allow this folder of nodes (hostPaths.allowed)",
+            ));
+        };
+        let containers = pod.containers.iter().chain(pod.init_containers.iter().flatten());
+        let written = containers
+            .flat_map(|container| container.volume_mounts.iter().flatten())
+            .any(|mount| mount.name == volume.name && mount.read_only != Some(true));
+        if written && !allowed.writable {
+            return Err(forbidden(
+                &field,
+                &host_path.path,
+                "it is mounted for writing, which is not allowed there",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_service_account(pod: &PodSpec, policy: &Policy) -> Result<(), Error> {
+    let names = [pod.service_account_name.as_deref(), pod.service_account.as_deref()];
+    for name in names.into_iter().flatten().filter(|name| !name.is_empty()) {
+        if !policy.service_accounts.allows(name) {
+            return Err(Error::invalid(
+                "spec.serviceAccountName",
+                format!("{name:?}"),
+                "not among serviceAccounts.allowed of the operator's configuration: remove it, or have it allowed",
+            ));
+        }
+    }
+    if pod.automount_service_account_token == Some(true) && pod.service_account_name.is_none() {
+        return Err(forbidden(
+            "automountServiceAccountToken",
+            "true",
+            "pods get a token only with a serviceAccountName",
+        ));
+    }
+    Ok(())
+}
+
+/// The executor's identity is the operator's to give.
+fn check_identity(pod: &PodSpec) -> Result<(), Error> {
+    const RESERVED: [&str; 3] = ["COLONIES_COLONY_PRVKEY", "COLONIES_SERVER_PRVKEY", "COLONIES_PRVKEY"];
+    for container in pod.containers.iter().chain(pod.init_containers.iter().flatten()) {
+        for variable in container.env.iter().flatten() {
+            if RESERVED.contains(&variable.name.as_str()) && variable.value.is_some() {
+                return Err(forbidden(
+                    &format!("containers[{}].env[{}]", container.name, variable.name),
+                    "(a key)",
+                    "keys never stand in a spec",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_container(container: &Container, path: &str) -> Result<(), Error> {
+    let Some(context) = &container.security_context else {
+        return Err(forbidden(
+            &format!("{path}.securityContext"),
+            "absent",
+            "every container is hardened; write allowPrivilegeEscalation: false and capabilities: {drop: [ALL]}",
+        ));
+    };
+    if context.privileged == Some(true) {
+        return Err(forbidden(
+            &format!("{path}.securityContext.privileged"),
+            "true",
+            "executors are not privileged",
+        ));
+    }
+    if context.allow_privilege_escalation != Some(false) {
+        return Err(forbidden(
+            &format!("{path}.securityContext.allowPrivilegeEscalation"),
+            "true",
+            "executors do not gain privileges",
+        ));
+    }
+    if context.run_as_user == Some(0) || context.run_as_non_root == Some(false) {
+        return Err(forbidden(
+            &format!("{path}.securityContext.runAsUser"),
+            "0",
+            "executors do not run as root",
+        ));
+    }
+    let capabilities = context.capabilities.as_ref();
+    let dropped = capabilities.and_then(|capabilities| capabilities.drop.as_ref());
+    if !dropped.is_some_and(|dropped| dropped.iter().any(|capability| capability == "ALL")) {
+        return Err(forbidden(
+            &format!("{path}.securityContext.capabilities.drop"),
+            "without ALL",
+            "executors have no capabilities",
+        ));
+    }
+    let added = capabilities.and_then(|capabilities| capabilities.add.as_ref()).into_iter().flatten();
+    for capability in added {
+        if capability != "NET_BIND_SERVICE" {
+            return Err(forbidden(
+                &format!("{path}.securityContext.capabilities.add"),
+                capability,
+                "executors have no capabilities",
+            ));
+        }
+    }
+    Ok(())
+}

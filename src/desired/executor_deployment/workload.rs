@@ -1,0 +1,117 @@
+//! The object that runs the pods: a Deployment, a `DaemonSet` or a Job. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, DaemonSetSpec, Deployment, DeploymentSpec},
+        batch::v1::{Job, JobSpec},
+        core::v1::PodTemplateSpec,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use serde::Serialize;
+
+use super::super::{
+    Error,
+    metadata::{self, Owner},
+};
+use crate::api::{
+    executor_deployment::{ExecutorDeploymentSpec, Workload},
+    names::CONTENT_HASH_ANNOTATION,
+};
+
+/// The object that runs the pods.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DesiredWorkload {
+    /// A number of pods.
+    Deployment(Box<Deployment>),
+    /// A pod on each node.
+    DaemonSet(Box<DaemonSet>),
+    /// Pods that run to their end.
+    Job(Box<Job>),
+}
+
+impl DesiredWorkload {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> Workload {
+        match self {
+            Self::Deployment(_) => Workload::Deployment,
+            Self::DaemonSet(_) => Workload::DaemonSet,
+            Self::Job(_) => Workload::Job,
+        }
+    }
+}
+
+/// Makes the object that runs the pods; none for a suspended `DaemonSet`, which cannot be told to run nothing.
+///
+/// # Errors
+///
+/// When it cannot be written as JSON, which its types do not allow.
+pub fn build(
+    owner: &Owner,
+    spec: &ExecutorDeploymentSpec,
+    template: PodTemplateSpec,
+) -> Result<Option<DesiredWorkload>, Error> {
+    let mut metadata = owner.child(&owner.name, &spec.executor_type);
+    Ok(match spec.workload {
+        Workload::Deployment => {
+            let spec = deployment(owner, spec, template);
+            annotate(&mut metadata, &spec)?;
+            Some(DesiredWorkload::Deployment(Box::new(Deployment {
+                metadata,
+                spec: Some(spec),
+                status: None,
+            })))
+        }
+        Workload::DaemonSet if spec.suspend => None,
+        Workload::DaemonSet => {
+            let spec = daemon_set(owner, template);
+            annotate(&mut metadata, &spec)?;
+            Some(DesiredWorkload::DaemonSet(Box::new(DaemonSet { metadata, spec: Some(spec), status: None })))
+        }
+        Workload::Job => {
+            let spec = job(spec, template);
+            annotate(&mut metadata, &spec)?;
+            Some(DesiredWorkload::Job(Box::new(Job { metadata, spec: Some(spec), status: None })))
+        }
+    })
+}
+
+fn annotate(metadata: &mut ObjectMeta, spec: &impl Serialize) -> Result<(), Error> {
+    let content = serde_json::to_value(spec).map_err(|error| {
+        Error::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
+    })?;
+    let hash = metadata::content_hash(&content);
+    metadata.annotations = Some(BTreeMap::from([(CONTENT_HASH_ANNOTATION.to_owned(), hash)]));
+    Ok(())
+}
+
+fn deployment(owner: &Owner, spec: &ExecutorDeploymentSpec, template: PodTemplateSpec) -> DeploymentSpec {
+    DeploymentSpec {
+        replicas: Some(if spec.suspend { 0 } else { spec.replicas }),
+        selector: owner.label_selector(),
+        template,
+        ..DeploymentSpec::default()
+    }
+}
+
+fn daemon_set(owner: &Owner, template: PodTemplateSpec) -> DaemonSetSpec {
+    DaemonSetSpec { selector: owner.label_selector(), template, ..DaemonSetSpec::default() }
+}
+
+/// An indexed Job with as many completions as pods: the only kind of Job whose size may change while it runs.
+fn job(spec: &ExecutorDeploymentSpec, mut template: PodTemplateSpec) -> JobSpec {
+    if let Some(pod) = &mut template.spec {
+        pod.restart_policy.get_or_insert_with(|| "OnFailure".to_owned());
+    }
+    JobSpec {
+        parallelism: Some(spec.replicas),
+        completions: Some(spec.replicas),
+        completion_mode: Some("Indexed".to_owned()),
+        suspend: Some(spec.suspend),
+        template,
+        ..JobSpec::default()
+    }
+}

@@ -1,0 +1,114 @@
+//! What to do about the executor's identity: a Secret in the cluster and a registration in the colony, which are one
+//! thing. Pure.
+
+use super::{ColonyStep, Error, KubernetesStep};
+use crate::{
+    api::names::CONTENT_HASH_ANNOTATION,
+    colony::model::ExecutorState,
+    desired::{DesiredIdentity, metadata::Owner},
+    watch::snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
+};
+
+/// What is to be done about the identity.
+#[derive(Debug, Default)]
+pub(super) struct IdentityPlan {
+    /// Writes to the cluster; they come before the workload's.
+    pub kubernetes: Vec<KubernetesStep>,
+    /// Writes to the colony; they come before the workload's too: an executor is registered before it starts.
+    pub colony: Vec<ColonyStep>,
+    /// What is waited for.
+    pub awaiting: Vec<String>,
+}
+
+/// Plans the identity. `in_use` says whether pods should run with it now.
+pub(super) fn plan(
+    snapshot: &ExecutorDeploymentSnapshot,
+    desired: &DesiredIdentity,
+    owner: &Owner,
+    in_use: bool,
+) -> Result<IdentityPlan, Error> {
+    let mut plan = IdentityPlan::default();
+    let identity = match &snapshot.identity {
+        Observed::Unknown(why) => {
+            plan.awaiting.push(format!("Secret {} cannot be read: {why}", secret_name(desired)));
+            return Ok(plan);
+        }
+        Observed::Known(None) => {
+            plan.kubernetes.push(KubernetesStep::CreateIdentity(Box::new(desired.clone())));
+            plan.awaiting.push("the executor's key".to_owned());
+            return Ok(plan);
+        }
+        Observed::Known(Some(identity)) => identity,
+    };
+    if identity.owner_uid.as_deref() != Some(&owner.uid) {
+        return Err(Error::Foreign {
+            kind: "Secret",
+            name: secret_name(desired),
+            owner: identity
+                .owner_uid
+                .clone()
+                .map_or_else(|| "nobody that is known".to_owned(), |uid| format!("UID {uid}")),
+        });
+    }
+    plan.registration(snapshot, desired, identity, in_use);
+    plan.predecessor(snapshot, identity);
+    let wanted_hash = desired.metadata.annotations.as_ref().and_then(|all| all.get(CONTENT_HASH_ANNOTATION));
+    if plan.kubernetes.is_empty() && identity.content_hash.as_ref() != wanted_hash {
+        plan.kubernetes.push(KubernetesStep::UpdateIdentity {
+            identity: Box::new(desired.clone()),
+            resource_version: identity.resource_version.clone(),
+        });
+    }
+    Ok(plan)
+}
+
+impl IdentityPlan {
+    fn registration(
+        &mut self,
+        snapshot: &ExecutorDeploymentSnapshot,
+        desired: &DesiredIdentity,
+        identity: &Identity,
+        in_use: bool,
+    ) {
+        let register = || ColonyStep::RegisterExecutor {
+            name: identity.executor_name.clone(),
+            id: identity.executor_id.clone(),
+            executor_type: desired.executor_type.clone(),
+            location: desired.location.clone(),
+        };
+        match &snapshot.registration {
+            Observed::Unknown(why) => {
+                self.awaiting.push(format!("the colony to say whether the executor is registered: {why}"))
+            }
+            Observed::Known(Registration::Present(ExecutorState::Approved)) => {}
+            Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Pending)) => {
+                self.colony.push(register());
+            }
+            Observed::Known(Registration::Present(ExecutorState::Unregistered)) if in_use => {
+                self.kubernetes.push(KubernetesStep::RenewIdentity {
+                    identity: Box::new(desired.clone()),
+                    resource_version: identity.resource_version.clone(),
+                    why: format!("the colony has dropped executor {}", identity.executor_name),
+                });
+                self.awaiting.push("the executor's new key".to_owned());
+            }
+            Observed::Known(Registration::Present(ExecutorState::Unregistered)) => {}
+            Observed::Known(Registration::Present(ExecutorState::Rejected)) => self.awaiting.push(format!(
+                "somebody to approve executor {} again: it was rejected in the colony",
+                identity.executor_name
+            )),
+        }
+    }
+
+    /// The executor that status names and the Secret no longer does has no key any more and leaves the colony.
+    fn predecessor(&mut self, snapshot: &ExecutorDeploymentSnapshot, identity: &Identity) {
+        let recorded = snapshot.object.status.as_ref().and_then(|status| status.executor.as_ref());
+        if let Some(recorded) = recorded.filter(|recorded| recorded.name != identity.executor_name) {
+            self.colony.push(ColonyStep::RemoveExecutor { name: recorded.name.clone() });
+        }
+    }
+}
+
+fn secret_name(desired: &DesiredIdentity) -> String {
+    desired.metadata.name.clone().unwrap_or_default()
+}

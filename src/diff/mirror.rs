@@ -1,0 +1,264 @@
+//! The protocol that makes one generation one process, although the server mints ids and takes every submit for a new
+//! one: intent first, look up by label, then submit, then bind. Pure.
+//!
+//! The states are those of `status.mirror`. Nothing here trusts memory: after a crash the same decisions follow from
+//! status and from what the server says of the label.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::ColonyStep;
+use crate::{
+    api::executor_deployment::{DeletionPolicy, MirrorState, MirrorStatus, UpdatePolicy, Workload},
+    colony::{Id, Process, ProcessState},
+    desired::DesiredProcess,
+    watch::snapshot::{
+        ExecutorDeploymentSnapshot, Observed,
+        progress::{Phase, Progress},
+    },
+};
+
+/// What status is to say of the mirrored process, besides what the steps bring about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Mirror {
+    /// What it says already.
+    #[default]
+    Unchanged,
+    /// The intent to submit a generation. It is written with the resource version as precondition, before anything is
+    /// sent.
+    Intend {
+        /// Label of the process to come.
+        label: String,
+        /// Its generation.
+        generation: i64,
+    },
+    /// A process and its state as the server says.
+    Observed {
+        /// Its id.
+        process_id: String,
+        /// Its state.
+        state: MirrorState,
+        /// When the server took it, if that was not known yet.
+        submitted_at: Option<jiff::Timestamp>,
+    },
+    /// The process that was bound is no longer on the server.
+    Lost,
+    /// An intent of an older generation that never reached the server.
+    Forget,
+}
+
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged => write!(f, "unchanged"),
+            Self::Intend { label, .. } => write!(f, "record the intent to submit {label}"),
+            Self::Observed { process_id, state, .. } => {
+                write!(f, "process {process_id} is {}", state.as_str())
+            }
+            Self::Lost => write!(f, "the process is lost"),
+            Self::Forget => write!(f, "forget an intent that never reached the server"),
+        }
+    }
+}
+
+/// What is to be done about the mirrored process.
+#[derive(Debug, Default)]
+pub(super) struct MirrorPlan {
+    /// Writes to the colony.
+    pub steps: Vec<ColonyStep>,
+    /// What status is to say.
+    pub mirror: Mirror,
+    /// What is waited for.
+    pub awaiting: Vec<String>,
+}
+
+/// Plans the process of the current generation. `settled` is how far the workload is, if it is as the current spec
+/// wants it.
+pub(super) fn plan(
+    snapshot: &ExecutorDeploymentSnapshot,
+    desired: &DesiredProcess,
+    settled: Option<&Progress>,
+    output: &Value,
+) -> MirrorPlan {
+    let mut plan = MirrorPlan::default();
+    let recorded = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
+    match recorded {
+        None => plan.intend(desired),
+        Some(mirror) if mirror.process_id.is_none() && mirror.state == MirrorState::Intended => {
+            plan.intended(snapshot, mirror, desired);
+        }
+        Some(mirror) if mirror.state.is_live() => plan.bound(snapshot, mirror, desired, settled, output),
+        Some(mirror) if mirror.generation < desired.generation => plan.intend(desired),
+        Some(_) => {}
+    }
+    plan
+}
+
+/// Ends the process of an object that is going away.
+pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
+    let mut plan = MirrorPlan::default();
+    let recorded = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
+    let Some(mirror) =
+        recorded.filter(|mirror| mirror.state.is_live() || mirror.state == MirrorState::Intended)
+    else {
+        return plan;
+    };
+    if snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan {
+        return plan;
+    }
+    match &snapshot.processes {
+        Observed::Unknown(why) => plan.awaiting.push(format!("the colony to say what runs: {why}")),
+        Observed::Known(processes) => {
+            let live = processes.iter().filter(|process| is_live(process));
+            plan.steps.extend(live.map(|process| cancel(process, "the object is deleted")));
+            if mirror.process_id.is_none() && plan.steps.is_empty() {
+                // A submit whose answer never came could still arrive and would then belong to nobody.
+                plan.quiet_period_over(snapshot);
+            }
+        }
+    }
+    plan
+}
+
+impl MirrorPlan {
+    fn intend(&mut self, desired: &DesiredProcess) {
+        self.mirror = Mirror::Intend { label: desired.label.clone(), generation: desired.generation };
+    }
+
+    /// The intent is on record, the id is not: nothing was sent, or the answer never came.
+    fn intended(
+        &mut self,
+        snapshot: &ExecutorDeploymentSnapshot,
+        mirror: &MirrorStatus,
+        desired: &DesiredProcess,
+    ) {
+        let processes = match &snapshot.processes {
+            Observed::Unknown(why) => {
+                self.awaiting.push(format!("the colony to say what has label {}: {why}", mirror.label));
+                return;
+            }
+            Observed::Known(processes) => processes,
+        };
+        // Oldest first: every operator that looks comes to the same choice.
+        if let Some((adopted, duplicates)) = processes.split_first() {
+            self.observe(adopted, mirror);
+            for duplicate in duplicates.iter().filter(|process| is_live(process)) {
+                self.steps.push(cancel(duplicate, "a duplicate of the same label"));
+            }
+            return;
+        }
+        if !self.quiet_period_over(snapshot) {
+            return;
+        }
+        if mirror.label == desired.label {
+            self.steps.push(ColonyStep::Submit(Box::new(desired.clone())));
+        } else {
+            self.mirror = Mirror::Forget;
+        }
+    }
+
+    fn quiet_period_over(&mut self, snapshot: &ExecutorDeploymentSnapshot) -> bool {
+        match snapshot.submit_not_before {
+            Some(moment) if snapshot.now < moment => {
+                self.awaiting.push("an earlier submit that may still arrive".to_owned());
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// The process is known by its id.
+    fn bound(
+        &mut self,
+        snapshot: &ExecutorDeploymentSnapshot,
+        mirror: &MirrorStatus,
+        desired: &DesiredProcess,
+        settled: Option<&Progress>,
+        output: &Value,
+    ) {
+        let processes = match &snapshot.processes {
+            Observed::Unknown(why) => {
+                self.awaiting.push(format!("the colony to say how the process is: {why}"));
+                return;
+            }
+            Observed::Known(processes) => processes,
+        };
+        let Some(process) = processes.first() else {
+            self.mirror = Mirror::Lost;
+            return;
+        };
+        self.observe(process, mirror);
+        if !is_live(process) {
+            return;
+        }
+        let superseded = mirror.generation < desired.generation;
+        if superseded && snapshot.object.spec.update_policy == UpdatePolicy::CancelRunning {
+            self.steps.push(cancel(process, "a newer generation takes its place"));
+        } else if process.state == ProcessState::Waiting {
+            self.awaiting.push("the process to be assigned".to_owned());
+        } else {
+            self.close(snapshot, process, settled, output);
+        }
+    }
+
+    /// Closes the process when the workload is where it should be, or will never get there.
+    fn close(
+        &mut self,
+        snapshot: &ExecutorDeploymentSnapshot,
+        process: &Process,
+        settled: Option<&Progress>,
+        output: &Value,
+    ) {
+        let ours = snapshot.colony.resolved().and_then(|colony| colony.operator_executor_id.known());
+        if ours.map(String::as_str) != process.assigned_executor.as_ref().map(Id::as_str) {
+            self.awaiting.push("the executor that was assigned the process to close it".to_owned());
+            return;
+        }
+        let process_id = process.id.to_string();
+        let is_job = snapshot.object.spec.workload == Workload::Job;
+        match settled.map(|progress| &progress.phase) {
+            Some(Phase::Failed { reason, message }) => {
+                let errors = vec![format!("{reason}: {message}")];
+                self.steps.push(ColonyStep::CloseFailed { process_id, errors });
+            }
+            // A Job is done when it has run to its end, unless it was told not to run.
+            Some(Phase::Ready) if is_job && !snapshot.object.spec.suspend => {
+                self.awaiting.push("the Job to run to its end".to_owned());
+            }
+            Some(Phase::Ready | Phase::Completed) => {
+                self.steps.push(ColonyStep::CloseSuccessful { process_id, output: vec![output.clone()] });
+            }
+            Some(Phase::Progressing) | None => self.awaiting.push("the executors to be ready".to_owned()),
+        }
+    }
+
+    fn observe(&mut self, process: &Process, recorded: &MirrorStatus) {
+        let state = state_of(process);
+        let process_id = process.id.to_string();
+        if recorded.process_id.as_ref() != Some(&process_id) || recorded.state != state {
+            let submitted_at = recorded.submitted_at.is_none().then(|| process.submitted_at);
+            self.mirror = Mirror::Observed { process_id, state, submitted_at };
+        }
+    }
+}
+
+/// State of a process in our words.
+#[must_use]
+pub(super) const fn state_of(process: &Process) -> MirrorState {
+    match process.state {
+        ProcessState::Waiting => MirrorState::Waiting,
+        ProcessState::Running => MirrorState::Running,
+        ProcessState::Successful => MirrorState::Successful,
+        ProcessState::Failed => MirrorState::Failed,
+        ProcessState::Cancelled => MirrorState::Cancelled,
+    }
+}
+
+const fn is_live(process: &Process) -> bool {
+    matches!(process.state, ProcessState::Waiting | ProcessState::Running)
+}
+
+fn cancel(process: &Process, why: &str) -> ColonyStep {
+    ColonyStep::Cancel { process_id: process.id.to_string(), why: why.to_owned() }
+}

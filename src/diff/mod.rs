@@ -1,0 +1,33 @@
+//! Stage 3, what to do: from what should be and what is to a plan. Pure.
+
+mod colony;
+mod difference;
+mod executor_deployment;
+mod identity;
+mod mirror;
+mod plan;
+mod step;
+mod workload;
+
+pub use colony::{ColonyConnectionStep, plan_colony};
+pub use executor_deployment::{current_progress, plan, plan_deletion};
+pub use mirror::Mirror;
+pub use plan::Plan;
+pub use step::{ColonyStep, KubernetesStep, Step};
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// An object of the name that is needed belongs to somebody else.
+    #[error(
+        "{kind} {name} exists and belongs to {owner}: rename or delete it, or rename this object; it is left alone"
+    )]
+    Foreign {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Who controls it.
+        owner: String,
+    },
+}

@@ -1,0 +1,43 @@
+//! A plan: the writes in their order, and what is waited for. Pure.
+
+use std::fmt;
+
+use super::{Mirror, Step};
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The writes, in order. A step that fails holds up those behind it on the same side, cluster or colony, not those
+    /// on the other.
+    pub steps: Vec<Step>,
+    /// What is waited for before more can be done.
+    pub awaiting: Vec<String>,
+    /// What status is to say of the mirrored process, besides what the steps bring about.
+    pub mirror: Mirror,
+}
+
+impl Plan {
+    /// Whether the world is as it should be.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.steps.is_empty() {
+            writeln!(f, "nothing to do")?;
+        }
+        for (number, step) in self.steps.iter().enumerate() {
+            writeln!(f, "{:>2}. {step}", number + 1)?;
+        }
+        if !matches!(self.mirror, Mirror::Unchanged) {
+            writeln!(f, "    status      {}", self.mirror)?;
+        }
+        for awaited in &self.awaiting {
+            writeln!(f, "    awaiting    {awaited}")?;
+        }
+        Ok(())
+    }
+}

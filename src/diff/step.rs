@@ -1,0 +1,191 @@
+//! Effects as data: what the executor of plans can do, each a single write. Pure.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::{
+    api::executor_deployment::Workload,
+    desired::{DesiredIdentity, DesiredProcess, DesiredWorkload},
+};
+
+/// One write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// A write to the cluster.
+    Kubernetes(KubernetesStep),
+    /// A write to the colony.
+    Colony(ColonyStep),
+}
+
+/// One write to the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KubernetesStep {
+    /// Hold the object until what stands in the colony for it is gone.
+    AddFinalizer,
+    /// Let the object go.
+    RemoveFinalizer,
+    /// Make a key and write it, with the environment, to a new Secret.
+    CreateIdentity(Box<DesiredIdentity>),
+    /// Write the environment to the Secret again and keep the key.
+    UpdateIdentity {
+        /// What the Secret should say.
+        identity: Box<DesiredIdentity>,
+        /// Version of the Secret that was seen.
+        resource_version: Option<String>,
+    },
+    /// Make a new key and a new name: the colony has dropped the old ones.
+    RenewIdentity {
+        /// What the Secret should say.
+        identity: Box<DesiredIdentity>,
+        /// Version of the Secret that was seen.
+        resource_version: Option<String>,
+        /// Why the old one is of no use.
+        why: String,
+    },
+    /// Remove the Secret with the key.
+    DeleteIdentity {
+        /// Its name.
+        name: String,
+    },
+    /// Create a workload.
+    CreateWorkload(DesiredWorkload),
+    /// Write a workload again.
+    UpdateWorkload {
+        /// The whole object, with the version that was seen.
+        workload: DesiredWorkload,
+        /// Paths that differ.
+        differences: Vec<String>,
+    },
+    /// Delete a workload and its pods.
+    DeleteWorkload {
+        /// Its kind.
+        kind: Workload,
+        /// Its name.
+        name: String,
+        /// Its UID: another object of the name is not meant.
+        uid: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// One write to the colony.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColonyStep {
+    /// Register an executor and approve it.
+    RegisterExecutor {
+        /// Its name.
+        name: String,
+        /// Its id.
+        id: String,
+        /// Its type.
+        executor_type: String,
+        /// Its location.
+        location: Option<String>,
+    },
+    /// Remove an executor. Its name is burnt.
+    RemoveExecutor {
+        /// Its name.
+        name: String,
+    },
+    /// Submit a process. Planned only when no other of its label can exist.
+    Submit(Box<DesiredProcess>),
+    /// Cancel a process.
+    Cancel {
+        /// Its id.
+        process_id: String,
+        /// Why.
+        why: String,
+    },
+    /// Close a process as successful.
+    CloseSuccessful {
+        /// Its id.
+        process_id: String,
+        /// Its output.
+        output: Vec<Value>,
+    },
+    /// Close a process as failed.
+    CloseFailed {
+        /// Its id.
+        process_id: String,
+        /// Why it failed.
+        errors: Vec<String>,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kubernetes(step) => write!(f, "kubernetes  {step}"),
+            Self::Colony(step) => write!(f, "colony      {step}"),
+        }
+    }
+}
+
+impl fmt::Display for KubernetesStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = |identity: &DesiredIdentity| identity.metadata.name.clone().unwrap_or_default();
+        match self {
+            Self::AddFinalizer => write!(f, "add the finalizer"),
+            Self::RemoveFinalizer => write!(f, "remove the finalizer"),
+            Self::CreateIdentity(identity) => write!(
+                f,
+                "create Secret {} with a new key for executor {}-<random> and {} variables",
+                secret(identity),
+                identity.name_prefix,
+                identity.environment.len()
+            ),
+            Self::UpdateIdentity { identity, .. } => {
+                write!(f, "update the environment in Secret {}", secret(identity))
+            }
+            Self::RenewIdentity { identity, why, .. } => {
+                write!(f, "write a new key and executor name to Secret {} ({why})", secret(identity))
+            }
+            Self::DeleteIdentity { name } => write!(f, "delete Secret {name}"),
+            Self::CreateWorkload(workload) => write!(f, "create {}", describe(workload)),
+            Self::UpdateWorkload { workload, differences } => {
+                write!(f, "update {} ({})", describe(workload), differences.join(", "))
+            }
+            Self::DeleteWorkload { kind, name, why, .. } => {
+                write!(f, "delete {} {name} ({why})", kind.as_str())
+            }
+        }
+    }
+}
+
+impl fmt::Display for ColonyStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RegisterExecutor { name, executor_type, location, .. } => {
+                write!(f, "register and approve executor {name} of type {executor_type}")?;
+                location.iter().try_for_each(|location| write!(f, " at {location}"))
+            }
+            Self::RemoveExecutor { name } => write!(f, "remove executor {name}"),
+            Self::Submit(process) => write!(
+                f,
+                "submit process {} for {} with label {}",
+                process.function, process.executor_type, process.label
+            ),
+            Self::Cancel { process_id, why } => write!(f, "cancel process {process_id} ({why})"),
+            Self::CloseSuccessful { process_id, .. } => write!(f, "close process {process_id} as successful"),
+            Self::CloseFailed { process_id, errors } => {
+                write!(f, "close process {process_id} as failed: {}", errors.join("; "))
+            }
+        }
+    }
+}
+
+/// A workload in a few words.
+fn describe(workload: &DesiredWorkload) -> String {
+    let (metadata, size) = match workload {
+        DesiredWorkload::Deployment(deployment) => {
+            (&deployment.metadata, deployment.spec.as_ref().and_then(|spec| spec.replicas))
+        }
+        DesiredWorkload::DaemonSet(daemon_set) => (&daemon_set.metadata, None),
+        DesiredWorkload::Job(job) => (&job.metadata, job.spec.as_ref().and_then(|spec| spec.parallelism)),
+    };
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let size = size.map(|size| format!(" with {size} replicas")).unwrap_or_default();
+    format!("{} {name}{size}", workload.kind().as_str())
+}

@@ -1,0 +1,266 @@
+//! What to do about the object that runs the pods. Pure.
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::ResourceExt as _;
+use serde::Serialize;
+
+use super::{Error, KubernetesStep, difference::differences};
+use crate::{
+    api::{executor_deployment::Workload, names::CONTENT_HASH_ANNOTATION},
+    desired::DesiredWorkload,
+    watch::snapshot::{
+        Observed, Workloads,
+        progress::{self, Phase},
+    },
+};
+
+/// What is to be done about the workload.
+#[derive(Debug, Default)]
+pub(super) struct WorkloadPlan {
+    /// The writes.
+    pub steps: Vec<KubernetesStep>,
+    /// What is waited for.
+    pub awaiting: Vec<String>,
+}
+
+/// Plans the workload that should be, and the end of those of other kinds, which an earlier spec asked for.
+pub(super) fn plan(
+    desired: Option<&DesiredWorkload>,
+    actual: &Workloads,
+    owner_uid: &str,
+    suspended: bool,
+) -> Result<WorkloadPlan, Error> {
+    let mut plan = WorkloadPlan::default();
+    match desired {
+        Some(DesiredWorkload::Deployment(wanted)) => match &actual.deployment {
+            Observed::Unknown(why) => plan.awaiting.push(format!("Deployment cannot be read: {why}")),
+            Observed::Known(None) => plan.create(DesiredWorkload::Deployment(wanted.clone())),
+            Observed::Known(Some(found)) => {
+                foreign(Workload::Deployment, &found.metadata, owner_uid)?;
+                let differences = changes(wanted.as_ref(), &wanted.metadata, found, &found.metadata);
+                if !differences.is_empty() {
+                    let merged = Deployment {
+                        metadata: merge(&wanted.metadata, &found.metadata),
+                        ..(**wanted).clone()
+                    };
+                    plan.update(DesiredWorkload::Deployment(Box::new(merged)), differences);
+                }
+            }
+        },
+        Some(DesiredWorkload::DaemonSet(wanted)) => match &actual.daemon_set {
+            Observed::Unknown(why) => plan.awaiting.push(format!("DaemonSet cannot be read: {why}")),
+            Observed::Known(None) => plan.create(DesiredWorkload::DaemonSet(wanted.clone())),
+            Observed::Known(Some(found)) => {
+                foreign(Workload::DaemonSet, &found.metadata, owner_uid)?;
+                let differences = changes(wanted.as_ref(), &wanted.metadata, found, &found.metadata);
+                if !differences.is_empty() {
+                    let merged = DaemonSet {
+                        metadata: merge(&wanted.metadata, &found.metadata),
+                        ..(**wanted).clone()
+                    };
+                    plan.update(DesiredWorkload::DaemonSet(Box::new(merged)), differences);
+                }
+            }
+        },
+        Some(DesiredWorkload::Job(wanted)) => match &actual.job {
+            Observed::Unknown(why) => plan.awaiting.push(format!("Job cannot be read: {why}")),
+            Observed::Known(None) => plan.create(DesiredWorkload::Job(wanted.clone())),
+            Observed::Known(Some(found)) => {
+                foreign(Workload::Job, &found.metadata, owner_uid)?;
+                plan.job(wanted, found);
+            }
+        },
+        None => {}
+    }
+    let keep = desired.map(DesiredWorkload::kind);
+    let why = if suspended { "suspended" } else { "another workload was asked for" };
+    plan.steps.extend(deletions(actual, owner_uid, keep, why));
+    Ok(plan)
+}
+
+/// Deletes the workloads that the object owns, but for the kind to keep.
+pub(super) fn deletions(
+    actual: &Workloads,
+    owner_uid: &str,
+    keep: Option<Workload>,
+    why: &str,
+) -> Vec<KubernetesStep> {
+    let found = [
+        (
+            Workload::Deployment,
+            actual.deployment.known().and_then(Option::as_ref).map(|found| &found.metadata),
+        ),
+        (
+            Workload::DaemonSet,
+            actual.daemon_set.known().and_then(Option::as_ref).map(|found| &found.metadata),
+        ),
+        (Workload::Job, actual.job.known().and_then(Option::as_ref).map(|found| &found.metadata)),
+    ];
+    found
+        .into_iter()
+        .filter(|(kind, _)| Some(*kind) != keep)
+        .filter_map(|(kind, metadata)| Some((kind, metadata?)))
+        .filter(|(_, metadata)| is_owned(metadata, owner_uid) && metadata.deletion_timestamp.is_none())
+        .map(|(kind, metadata)| delete(kind, metadata, why))
+        .collect()
+}
+
+/// Whether a workload that could not be read stands in the way of saying that none is left.
+pub(super) fn unreadable(actual: &Workloads) -> Option<&str> {
+    actual.deployment.unknown().or(actual.daemon_set.unknown()).or(actual.job.unknown())
+}
+
+/// Whether the object still owns a workload.
+pub(super) fn any_left(actual: &Workloads, owner_uid: &str) -> bool {
+    let owned =
+        |metadata: Option<&ObjectMeta>| metadata.is_some_and(|metadata| is_owned(metadata, owner_uid));
+    owned(actual.deployment.known().and_then(Option::as_ref).map(|found| &found.metadata))
+        || owned(actual.daemon_set.known().and_then(Option::as_ref).map(|found| &found.metadata))
+        || owned(actual.job.known().and_then(Option::as_ref).map(|found| &found.metadata))
+}
+
+impl WorkloadPlan {
+    fn create(&mut self, workload: DesiredWorkload) {
+        self.steps.push(KubernetesStep::CreateWorkload(workload));
+    }
+
+    fn update(&mut self, workload: DesiredWorkload, differences: Vec<String>) {
+        self.steps.push(KubernetesStep::UpdateWorkload { workload, differences });
+    }
+
+    /// A Job can change its size while it runs; for anything else it has to be made anew.
+    fn job(&mut self, wanted: &Job, found: &Job) {
+        if found.metadata.deletion_timestamp.is_some() {
+            self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
+            return;
+        }
+        let differences = changes(wanted, &wanted.metadata, found, &found.metadata);
+        if differences.is_empty() {
+            return;
+        }
+        let resizable = |path: &String| {
+            matches!(path.as_str(), "spec.parallelism" | "spec.completions" | "spec.suspend" | HASH_PATH)
+                || path.starts_with("metadata.")
+        };
+        let over = matches!(progress::of_job(found).phase, Phase::Completed | Phase::Failed { .. });
+        let template = template_differences(wanted, found);
+        if over
+            && template.is_empty()
+            && differences.iter().all(|path| path == "spec.suspend" || path == HASH_PATH)
+        {
+            // What has run to its end cannot be suspended, and is not run again for that.
+            return;
+        }
+        if over || !template.is_empty() || !differences.iter().all(resizable) {
+            let why = format!("a Job cannot change {}", differences.join(", "));
+            self.steps.push(delete(Workload::Job, &found.metadata, &why));
+            self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
+            return;
+        }
+        // Selector and template carry labels of the server's own and cannot change: take them as they are.
+        let mut resized = found.clone();
+        resized.metadata = merge(&wanted.metadata, &found.metadata);
+        resized.status = None;
+        if let (Some(spec), Some(wanted)) = (&mut resized.spec, &wanted.spec) {
+            spec.parallelism = wanted.parallelism;
+            spec.completions = wanted.completions;
+            spec.suspend = wanted.suspend;
+        }
+        self.update(DesiredWorkload::Job(Box::new(resized)), differences);
+    }
+}
+
+/// Where the hash of the wish stands, as a path.
+const HASH_PATH: &str = "metadata.annotations.content-hash";
+
+/// Differences of a whole object: of what is wished, and of the wish since it was last written.
+fn changes<T: Serialize>(
+    wanted: &T,
+    wanted_metadata: &ObjectMeta,
+    found: &T,
+    found_metadata: &ObjectMeta,
+) -> Vec<String> {
+    let (Ok(mut wanted), Ok(found)) = (serde_json::to_value(wanted), serde_json::to_value(found)) else {
+        return vec!["unreadable".to_owned()];
+    };
+    let hash = |metadata: &ObjectMeta| {
+        metadata
+            .annotations
+            .as_ref()
+            .and_then(|annotations| annotations.get(CONTENT_HASH_ANNOTATION).cloned())
+    };
+    let other_wish = hash(wanted_metadata) != hash(found_metadata);
+    // The hash is compared by itself and owner references by UID: others may add references of their own.
+    if let Some(metadata) = wanted.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+        metadata.remove("annotations");
+        metadata.remove("ownerReferences");
+    }
+    let mut paths = differences(&wanted, &found);
+    if other_wish && paths.is_empty() {
+        paths.push(HASH_PATH.to_owned());
+    }
+    paths
+}
+
+/// Differences of the pod templates of two Jobs, including fields that are no longer wished for.
+fn template_differences(wanted: &Job, found: &Job) -> Vec<String> {
+    let template =
+        |job: &Job| serde_json::to_value(job.spec.as_ref().map(|spec| &spec.template)).unwrap_or_default();
+    differences(&template(wanted), &template(found))
+}
+
+fn is_owned(metadata: &ObjectMeta, owner_uid: &str) -> bool {
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|reference| reference.uid == owner_uid && reference.controller == Some(true))
+}
+
+fn foreign(kind: Workload, found: &ObjectMeta, owner_uid: &str) -> Result<(), Error> {
+    if is_owned(found, owner_uid) {
+        return Ok(());
+    }
+    Err(Error::Foreign {
+        kind: kind.as_str(),
+        name: found.name.clone().unwrap_or_default(),
+        owner: controller_of(found),
+    })
+}
+
+/// Who controls an object, in words.
+pub(super) fn controller_of(metadata: &ObjectMeta) -> String {
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|reference| reference.controller == Some(true))
+        .map_or_else(
+            || "nobody that is known".to_owned(),
+            |reference| format!("{} {}", reference.kind, reference.name),
+        )
+}
+
+fn delete(kind: Workload, metadata: &ObjectMeta, why: &str) -> KubernetesStep {
+    KubernetesStep::DeleteWorkload {
+        kind,
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        why: why.to_owned(),
+    }
+}
+
+/// Our metadata over what others put there, with the version that was seen as precondition.
+fn merge(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
+    let mut merged = found.clone();
+    merged.managed_fields = None;
+    merged.labels.get_or_insert_default().extend(wanted.labels.clone().unwrap_or_default());
+    merged.annotations.get_or_insert_default().extend(wanted.annotations.clone().unwrap_or_default());
+    merged
+}

@@ -1,0 +1,94 @@
+//! Connections to colonies, one for each `Colony` that can be used.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crate::colony::{Executor, ExecutorState, Session};
+
+/// One identity of the operator in a colony.
+#[derive(Clone)]
+pub struct OperatorIdentity {
+    /// Calls as that executor.
+    pub session: Session,
+    /// Name of the executor.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+}
+
+/// What is needed to work in a colony.
+pub struct Connection {
+    /// Calls as a member: submit, look up, cancel.
+    pub member: Session,
+    /// Calls as the owner: register and remove executors.
+    pub owner: Session,
+    /// Calls as the operator's executor: be assigned, close. None while it is not registered.
+    pub operator: Option<OperatorIdentity>,
+    /// Why the colony cannot be used at the moment, if so.
+    pub problem: Option<String>,
+    executors: RwLock<Option<BTreeMap<String, ExecutorState>>>,
+}
+
+impl Connection {
+    /// A connection; `executors` is what the colony last said of them, if it could be asked.
+    #[must_use]
+    pub fn new(
+        member: Session,
+        owner: Session,
+        operator: Option<OperatorIdentity>,
+        problem: Option<String>,
+        executors: Option<&[Executor]>,
+    ) -> Self {
+        let states = executors.map(|executors| {
+            executors.iter().map(|executor| (executor.name.clone(), executor.state)).collect()
+        });
+        Self { member, owner, operator, problem, executors: RwLock::new(states) }
+    }
+
+    /// State of an executor when the colony was last asked: `None` if it could not be, `Some(None)` if it does not know
+    /// it.
+    #[must_use]
+    pub fn executor(&self, name: &str) -> Option<Option<ExecutorState>> {
+        let states = self.executors.read().unwrap_or_else(PoisonError::into_inner);
+        states.as_ref().map(|states| states.get(name).copied())
+    }
+
+    /// Notes what the operator itself has just brought about, until the colony is asked again.
+    pub fn note_executor(&self, name: &str, state: ExecutorState) {
+        if let Some(states) = self.executors.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            states.insert(name.to_owned(), state);
+        }
+    }
+
+    /// The states of all executors, to see what has changed between two connections.
+    #[must_use]
+    pub fn executor_states(&self) -> Option<BTreeMap<String, ExecutorState>> {
+        self.executors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// All connections, by name of the `Colony`.
+#[derive(Clone, Default)]
+pub struct Connections {
+    by_colony: Arc<RwLock<BTreeMap<String, Arc<Connection>>>>,
+}
+
+impl Connections {
+    /// The connection of a `Colony`, if it has one.
+    #[must_use]
+    pub fn get(&self, colony: &str) -> Option<Arc<Connection>> {
+        self.by_colony.read().unwrap_or_else(PoisonError::into_inner).get(colony).cloned()
+    }
+
+    /// Replaces the connection of a `Colony`; the one that it had.
+    pub fn put(&self, colony: &str, connection: Arc<Connection>) -> Option<Arc<Connection>> {
+        self.by_colony.write().unwrap_or_else(PoisonError::into_inner).insert(colony.to_owned(), connection)
+    }
+
+    /// Forgets the connection of a `Colony`; the one that it had.
+    pub fn remove(&self, colony: &str) -> Option<Arc<Connection>> {
+        self.by_colony.write().unwrap_or_else(PoisonError::into_inner).remove(colony)
+    }
+}

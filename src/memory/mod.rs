@@ -1,0 +1,9 @@
+//! What one process remembers between passes: connections, submits under way, its last writes.
+//!
+//! Beside the flow: `watch` reads it into snapshots, `act` keeps it up to date. Everything here may be lost at any
+//! moment without harm; what must survive a crash stands in status.
+
+pub mod connections;
+pub mod identities;
+pub mod submissions;
+pub mod writes;

@@ -1,0 +1,98 @@
+//! Which intents this process recorded and which submits it tried, so that it knows when nothing of that label can still
+//! be on its way to a server.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// How long a submit whose answer never came may still arrive: the time limit of a request and a margin for what the
+/// server had already read.
+const QUIET_PERIOD: SignedDuration = SignedDuration::from_secs(15);
+
+/// Intents and submits of this process, by label.
+#[derive(Clone, Default)]
+pub struct Submissions {
+    by_label: Arc<Mutex<HashMap<String, Submission>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Submission {
+    /// The intent is this process's own, recorded in the term that began then, and nothing was sent yet.
+    Intended { term: Timestamp },
+    /// Something was sent then, and whether it arrived is not known.
+    Sent { at: Timestamp },
+}
+
+impl Submissions {
+    /// Notes that this process recorded an intent, in the term of leadership that began at `term`.
+    pub fn intended(&self, label: &str, term: Timestamp) {
+        self.put(label, Submission::Intended { term });
+    }
+
+    /// Notes that a submit is about to be sent.
+    pub fn sent(&self, label: &str, at: Timestamp) {
+        self.put(label, Submission::Sent { at });
+    }
+
+    /// Forgets a label whose process is bound.
+    pub fn settled(&self, label: &str) {
+        self.lock().remove(label);
+    }
+
+    /// The moment before which nothing of this label may be submitted, in the term that began at `term`. None when this
+    /// process recorded the intent in this very term and has sent nothing: then nobody has.
+    #[must_use]
+    pub fn not_before(&self, label: &str, term: Timestamp) -> Option<Timestamp> {
+        let from = match self.lock().get(label) {
+            Some(Submission::Intended { term: recorded }) if *recorded == term => return None,
+            Some(Submission::Sent { at }) => *at,
+            // Another process may have sent something up to the moment at which this one took over.
+            Some(Submission::Intended { .. }) | None => term,
+        };
+        from.checked_add(QUIET_PERIOD).ok()
+    }
+
+    /// Whether it is certain that nothing of this label was ever sent.
+    #[must_use]
+    pub fn is_untried(&self, label: &str, term: Timestamp) -> bool {
+        matches!(self.lock().get(label), Some(Submission::Intended { term: recorded }) if *recorded == term)
+    }
+
+    fn put(&self, label: &str, submission: Submission) {
+        self.lock().insert(label.to_owned(), submission);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Submission>> {
+        self.by_label.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Waiting on the first try would cost every object the quiet period; not waiting on a later one, a duplicate.
+    #[test]
+    fn only_the_first_try_of_this_term_goes_at_once() {
+        let submissions = Submissions::default();
+        assert_eq!(
+            submissions.not_before("l", at(100)),
+            Some(at(115)),
+            "an intent that somebody else recorded"
+        );
+        submissions.intended("l", at(100));
+        assert_eq!(submissions.not_before("l", at(100)), None, "our own, untried");
+        assert_eq!(submissions.not_before("l", at(200)), Some(at(215)), "our own, but of an earlier term");
+        submissions.sent("l", at(130));
+        assert_eq!(submissions.not_before("l", at(100)), Some(at(145)), "sent");
+        submissions.settled("l");
+        assert!(!submissions.is_untried("l", at(100)));
+    }
+}

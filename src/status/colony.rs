@@ -1,0 +1,138 @@
+//! Status of a `Colony`. Pure.
+
+use super::condition::{Finding, merge};
+use crate::{
+    act::outcome::{FailureKind, StepFailure},
+    api::{
+        colony::{ColonyStatus, ExecutorCounts, ProcessCounts, ServerStatus},
+        condition::{ConditionType, Reason},
+    },
+    colony::model::{Executor, ExecutorState},
+    watch::snapshot::{ColonySnapshot, Credentials, Membership, Observed},
+};
+
+/// Says how the connection is. `failure` is what stopped the operator from setting it up, if something did.
+#[must_use]
+pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> ColonyStatus {
+    let previous = snapshot.object.status.clone().unwrap_or_default();
+    let generation = snapshot.object.metadata.generation;
+    let finding = match failure {
+        Some(failure) => Finding::no(ConditionType::Ready, failure_reason(failure), failure.message.clone()),
+        None => ready(snapshot),
+    };
+    ColonyStatus {
+        observed_generation: generation,
+        // What was last seen stays while the server is away.
+        server: snapshot
+            .server
+            .known()
+            .map_or(previous.server, |server| Some(ServerStatus { version: server.version.clone() })),
+        processes: match &snapshot.membership {
+            Membership::Member(statistics) => {
+                Some(ProcessCounts { waiting: statistics.waiting, running: statistics.running })
+            }
+            Membership::Stranger | Membership::Unknown(_) => previous.processes,
+        },
+        executors: match &snapshot.executors {
+            Observed::Known(executors) => Some(ExecutorCounts { registered: approved(executors) }),
+            Observed::Unknown(_) => previous.executors,
+        },
+        operator_executor: snapshot.operator_executor.as_ref().map(|executor| executor.name.clone()),
+        conditions: merge(&previous.conditions, vec![finding], generation, snapshot.now),
+    }
+}
+
+fn approved(executors: &[Executor]) -> i64 {
+    let count = executors.iter().filter(|executor| executor.state == ExecutorState::Approved).count();
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn failure_reason(failure: &StepFailure) -> Reason {
+    match failure.kind {
+        FailureKind::Refused => Reason::CredentialsRefused,
+        FailureKind::Conflict | FailureKind::Unavailable | FailureKind::Ambiguous => {
+            Reason::ColonyUnavailable
+        }
+    }
+}
+
+fn ready(snapshot: &ColonySnapshot) -> Finding {
+    let spec = &snapshot.object.spec;
+    let no = |reason, message: String| Finding::no(ConditionType::Ready, reason, message);
+    let secret = &spec.credentials_secret_name;
+    match &snapshot.credentials {
+        Credentials::SecretNotFound => {
+            return no(
+                Reason::CredentialsNotFound,
+                format!(
+                    "spec.credentialsSecretName: there is no Secret {secret:?} in the operator's namespace: create it with key colonyPrvKey"
+                ),
+            );
+        }
+        Credentials::Invalid { problem } => return no(Reason::CredentialsInvalid, problem.clone()),
+        Credentials::Unknown(why) => {
+            return Finding::unknown(
+                ConditionType::Ready,
+                Reason::ReadFailed,
+                format!("Secret {secret}: {why}"),
+            );
+        }
+        Credentials::OperatorKeysMissing | Credentials::Complete => {}
+    }
+    let address = format!("{}:{}", spec.server.host, spec.server.port);
+    if let Observed::Unknown(why) = &snapshot.server {
+        return no(
+            Reason::ColonyUnavailable,
+            format!(
+                "the server at {address} does not answer: {why}; check spec.server and that pods can reach it"
+            ),
+        );
+    }
+    match &snapshot.membership {
+        Membership::Stranger => no(
+            Reason::ColonyNotReady,
+            format!("the member key is not known to colony {} yet", spec.colony_name),
+        ),
+        Membership::Unknown(why) => {
+            no(Reason::ColonyUnavailable, format!("colony {}: {why}", spec.colony_name))
+        }
+        Membership::Member(_) => operator(snapshot, &address),
+    }
+}
+
+/// Whether the operator serves the colony as an executor.
+fn operator(snapshot: &ColonySnapshot, address: &str) -> Finding {
+    let colony = &snapshot.object.spec.colony_name;
+    let no = |reason, message| Finding::no(ConditionType::Ready, reason, message);
+    let Some(own) = &snapshot.operator_executor else {
+        return no(Reason::ColonyNotReady, "the operator's executor has no key yet".to_owned());
+    };
+    match &snapshot.executors {
+        Observed::Unknown(why) => no(Reason::ColonyUnavailable, format!("colony {colony}: {why}")),
+        Observed::Known(executors) => {
+            let state =
+                executors.iter().find(|executor| executor.name == own.name).map(|executor| executor.state);
+            match state {
+                Some(ExecutorState::Approved) => Finding::yes(
+                    ConditionType::Ready,
+                    Reason::Connected,
+                    format!(
+                        "colony {colony} at {address} answers; the operator serves it as executor {}",
+                        own.name
+                    ),
+                ),
+                Some(ExecutorState::Rejected) => no(
+                    Reason::CredentialsRefused,
+                    format!(
+                        "the operator's executor {} was rejected in colony {colony}: approve it (colonies executor approve)",
+                        own.name
+                    ),
+                ),
+                _ => no(
+                    Reason::ColonyNotReady,
+                    format!("the operator's executor {} is not registered in colony {colony} yet", own.name),
+                ),
+            }
+        }
+    }
+}

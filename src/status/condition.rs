@@ -1,0 +1,134 @@
+//! How conditions are made and merged. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::condition::{ConditionType, Reason};
+
+/// Longest message of a condition in characters: well below the 32 KiB that the API allows, and still a page of text.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// A condition without its times, which the merge fills in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its type.
+    pub kind: ConditionType,
+    /// Whether it holds; none if that is not known.
+    pub holds: Option<bool>,
+    /// Why.
+    pub reason: Reason,
+    /// For a person.
+    pub message: String,
+}
+
+impl Finding {
+    /// It holds.
+    #[must_use]
+    pub fn yes(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, holds: Some(true), reason, message: message.into() }
+    }
+
+    /// It does not hold.
+    #[must_use]
+    pub fn no(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, holds: Some(false), reason, message: message.into() }
+    }
+
+    /// It is not known.
+    #[must_use]
+    pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, holds: None, reason, message: message.into() }
+    }
+}
+
+/// Makes conditions of findings: in the fixed order, each with the time at which its status last changed. Types that
+/// were not found are dropped.
+#[must_use]
+pub fn merge(
+    previous: &[Condition],
+    mut findings: Vec<Finding>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    findings.sort_by_key(|finding| finding.kind);
+    findings
+        .into_iter()
+        .map(|finding| {
+            let status = match finding.holds {
+                Some(true) => "True",
+                Some(false) => "False",
+                None => "Unknown",
+            };
+            let unchanged = previous
+                .iter()
+                .find(|condition| condition.type_ == finding.kind.as_str() && condition.status == status);
+            Condition {
+                type_: finding.kind.as_str().to_owned(),
+                status: status.to_owned(),
+                reason: finding.reason.as_str().to_owned(),
+                message: clean(&finding.message),
+                observed_generation: generation,
+                last_transition_time: unchanged
+                    .map_or_else(|| whole_seconds(now), |condition| condition.last_transition_time.clone()),
+            }
+        })
+        .collect()
+}
+
+/// The API keeps whole seconds; anything finer would never compare equal to what comes back.
+#[must_use]
+pub fn whole_seconds(now: Timestamp) -> Time {
+    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
+}
+
+/// Bounds a message and removes control characters: parts of it come from servers and images.
+fn clean(message: &str) -> String {
+    let cleaned: String =
+        message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect();
+    if message.chars().count() > LONGEST_MESSAGE { format!("{cleaned}…") } else { cleaned }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// A time that moved with every pass would be a write with every pass.
+    #[test]
+    fn times_change_only_with_the_status() {
+        let finding = |holds| Finding {
+            kind: ConditionType::Ready,
+            holds,
+            reason: Reason::Connected,
+            message: "m".to_owned(),
+        };
+        let first = merge(&[], vec![finding(Some(true))], Some(1), at(10));
+        let second = merge(&first, vec![finding(Some(true))], Some(1), at(20));
+        assert_eq!(first, second);
+        let third = merge(&second, vec![finding(None)], Some(1), at(30));
+        assert_eq!(third.first().map(|condition| condition.last_transition_time.0), Some(at(30)));
+    }
+
+    /// `kubectl describe` shows them as they stand: Ready belongs where the eye ends.
+    #[test]
+    fn ready_stands_last() {
+        let findings = vec![
+            Finding::yes(ConditionType::Ready, Reason::Connected, ""),
+            Finding::yes(ConditionType::Mirrored, Reason::ProcessRunning, ""),
+        ];
+        let types: Vec<String> =
+            merge(&[], findings, None, at(0)).into_iter().map(|condition| condition.type_).collect();
+        assert_eq!(types, ["Mirrored", "Ready"]);
+    }
+
+    /// A message can carry what an image or a server chose to say.
+    #[test]
+    fn messages_are_bounded_and_clean() {
+        let hostile = format!("\u{1b}[31m{}\n", "x".repeat(5000));
+        let message = clean(&hostile);
+        assert!(message.chars().count() <= LONGEST_MESSAGE + 1 && !message.chars().any(char::is_control));
+    }
+}

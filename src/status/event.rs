@@ -1,0 +1,44 @@
+//! Which Events a change of status is worth: one for each transition, none for a pass that changes nothing. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::api::condition::Reason;
+
+/// An Event to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether a person should worry.
+    pub warning: bool,
+    /// Reason, as in the condition.
+    pub reason: String,
+    /// Message, as in the condition.
+    pub message: String,
+}
+
+/// The transitions between two lists of conditions that a person reading `kubectl describe` wants to know of.
+#[must_use]
+pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Note> {
+    after.iter().filter_map(|condition| note(before, condition)).collect()
+}
+
+fn note(before: &[Condition], after: &Condition) -> Option<Note> {
+    let previous = before.iter().find(|condition| condition.type_ == after.type_);
+    let changed =
+        previous.is_none_or(|previous| previous.status != after.status || previous.reason != after.reason);
+    if !changed {
+        return None;
+    }
+    let holds = after.status == "True";
+    let bad = match after.type_.as_str() {
+        "Ready" if holds => false,
+        // A fleet that is still starting is no news; one that was ready and no longer is, is.
+        "Ready" if previous.is_some_and(|previous| previous.status == "True") => true,
+        "Degraded" | "Warnings" if holds => true,
+        "Finished" if holds => after.reason == Reason::JobFailed.as_str(),
+        "Mirrored" if after.reason == Reason::ProcessLost.as_str() => true,
+        "Mirrored" if !holds && after.reason == Reason::ColonyUnavailable.as_str() => true,
+        "Mirrored" if after.reason == Reason::ProcessSuccessful.as_str() => false,
+        _ => return None,
+    };
+    Some(Note { warning: bad, reason: after.reason.clone(), message: after.message.clone() })
+}

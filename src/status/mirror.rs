@@ -1,0 +1,126 @@
+//! What status says of the mirrored process. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::condition::{Finding, whole_seconds};
+use crate::{
+    act::outcome::{Effect, FailureKind, Outcome},
+    api::{
+        condition::{ConditionType, Reason},
+        executor_deployment::{MirrorState, MirrorStatus},
+    },
+    diff::{ColonyStep, Mirror},
+};
+
+/// The record of the process after a pass.
+pub(super) fn record(
+    previous: Option<&MirrorStatus>,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Option<MirrorStatus> {
+    let mut mirror = match &outcome.plan.mirror {
+        Mirror::Unchanged => previous.cloned(),
+        Mirror::Forget => None,
+        Mirror::Intend { label, generation } => Some(MirrorStatus {
+            label: label.clone(),
+            generation: *generation,
+            process_id: None,
+            state: MirrorState::Intended,
+            intended_at: whole_seconds(now),
+            submitted_at: None,
+        }),
+        Mirror::Observed { process_id, state, submitted_at } => previous.cloned().map(|mut mirror| {
+            mirror.process_id = Some(process_id.clone());
+            mirror.state = *state;
+            if let Some(moment) = submitted_at {
+                mirror.submitted_at = Some(Time(*moment));
+            }
+            mirror
+        }),
+        Mirror::Lost => previous.cloned().map(|mut mirror| {
+            mirror.state = MirrorState::Lost;
+            mirror
+        }),
+    };
+    let Some(record) = &mut mirror else { return None };
+    for (step, effect) in outcome.done_colony() {
+        match (step, effect) {
+            (ColonyStep::Submit(_), Effect::Submitted { process_id, submitted_at }) => {
+                record.process_id = Some(process_id.clone());
+                record.state = MirrorState::Waiting;
+                record.submitted_at = Some(submitted_at.map_or_else(|| whole_seconds(now), whole_seconds));
+            }
+            (ColonyStep::Cancel { process_id, .. }, _) if record.process_id.as_ref() == Some(process_id) => {
+                record.state = MirrorState::Cancelled;
+            }
+            (ColonyStep::CloseSuccessful { process_id, .. }, _)
+                if record.process_id.as_ref() == Some(process_id) =>
+            {
+                record.state = MirrorState::Successful;
+            }
+            (ColonyStep::CloseFailed { process_id, .. }, _)
+                if record.process_id.as_ref() == Some(process_id) =>
+            {
+                record.state = MirrorState::Failed;
+            }
+            _ => {}
+        }
+    }
+    mirror
+}
+
+/// Whether the current generation is carried by a process.
+pub(super) fn finding(
+    mirror: Option<&MirrorStatus>,
+    generation: i64,
+    colony_problem: Option<(Reason, String)>,
+) -> Finding {
+    let kind = ConditionType::Mirrored;
+    let Some(mirror) = mirror else {
+        let (reason, message) =
+            colony_problem.unwrap_or((Reason::SubmitIntended, "nothing is submitted yet".to_owned()));
+        return Finding::no(kind, reason, message);
+    };
+    let process = mirror.process_id.as_deref().unwrap_or_default();
+    if mirror.state == MirrorState::Intended || mirror.generation < generation {
+        let (reason, message) = colony_problem.unwrap_or_else(|| {
+            let message = if mirror.state == MirrorState::Intended {
+                format!("generation {} is about to be submitted", mirror.generation)
+            } else {
+                format!("generation {} is still carried by process {process}", mirror.generation)
+            };
+            (Reason::SubmitIntended, message)
+        });
+        return Finding::no(kind, reason, message);
+    }
+    let says = format!("generation {} is process {process}", mirror.generation);
+    match mirror.state {
+        MirrorState::Intended | MirrorState::Waiting => {
+            Finding::yes(kind, Reason::ProcessWaiting, lagging(says, colony_problem))
+        }
+        MirrorState::Running => Finding::yes(kind, Reason::ProcessRunning, lagging(says, colony_problem)),
+        MirrorState::Successful => Finding::yes(kind, Reason::ProcessSuccessful, says),
+        MirrorState::Failed => Finding::yes(kind, Reason::ProcessFailed, says),
+        MirrorState::Cancelled => Finding::yes(kind, Reason::ProcessCancelled, says),
+        MirrorState::Lost => Finding::no(
+            kind,
+            Reason::ProcessLost,
+            format!("{says}, which the server no longer has; it is not submitted again"),
+        ),
+    }
+}
+
+fn lagging(says: String, problem: Option<(Reason, String)>) -> String {
+    problem.map_or_else(|| says.clone(), |(_, why)| format!("{says}; its state lags: {why}"))
+}
+
+/// What a failed call to the colony means for the mirror.
+pub(super) fn colony_problem(outcome: &Outcome) -> Option<(Reason, String)> {
+    let failure = outcome.colony_failure()?;
+    let reason = match failure.kind {
+        FailureKind::Refused | FailureKind::Conflict => Reason::ColonyRefused,
+        FailureKind::Unavailable | FailureKind::Ambiguous => Reason::ColonyUnavailable,
+    };
+    Some((reason, failure.message.clone()))
+}

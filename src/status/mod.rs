@@ -1,0 +1,20 @@
+//! Stage 5, say what happened: from a snapshot and what came of its plan to status and Events. Pure but for `publish`,
+//! the one place that writes them.
+
+pub mod colony;
+pub mod condition;
+pub mod event;
+pub mod executor_deployment;
+mod mirror;
+pub mod publish;
+
+use crate::api::condition::Reason;
+
+/// Why a pass did not get as far as acting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The reason that conditions, Events and metrics share.
+    pub reason: Reason,
+    /// For a person: field, value, remedy.
+    pub message: String,
+}

@@ -1,0 +1,151 @@
+//! Writes status and Events: the one place that does. Decides nothing but whether there is anything new to say.
+
+use std::fmt::Debug;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::PostParams,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::event::Note;
+use crate::{
+    act::{
+        of_call,
+        outcome::{FailureKind, StepFailure},
+    },
+    api::{
+        colony::{Colony, ColonyStatus},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+        names::OPERATOR,
+    },
+    memory::writes::{Key, Writes},
+    runtime::{
+        clock::Clock,
+        kubernetes::{CALL_TIME_LIMIT, call},
+        lease::Leadership,
+        metrics::{Metrics, Outcome, WriteKind, WriteVerb},
+    },
+};
+
+/// What Events say was done.
+const ACTION: &str = "Reconcile";
+
+/// Writes status and Events.
+#[derive(Clone)]
+pub struct Publisher {
+    client: Client,
+    recorder: Recorder,
+    leadership: Leadership,
+    writes: Writes,
+    metrics: Metrics,
+    clock: Clock,
+}
+
+impl Publisher {
+    /// A publisher that reports as `instance`, the name of the operator's pod.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        instance: Option<String>,
+        leadership: Leadership,
+        writes: Writes,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Self {
+        let recorder = Recorder::new(client.clone(), Reporter { controller: OPERATOR.to_owned(), instance });
+        Self { client, recorder, leadership, writes, metrics, clock }
+    }
+
+    /// Writes the status of an `ExecutorDeployment` if it says anything new; whether it did. `resource_version` is that
+    /// of the object if this pass has written to it, and a precondition: a status is never computed from one object and
+    /// written to another.
+    ///
+    /// # Errors
+    ///
+    /// When the object has changed meanwhile, or the API server refuses or does not answer.
+    pub async fn executor_deployment(
+        &self,
+        object: &ExecutorDeployment,
+        status: ExecutorDeploymentStatus,
+        resource_version: Option<String>,
+    ) -> Result<bool, StepFailure> {
+        if object.status.as_ref() == Some(&status) {
+            return Ok(false);
+        }
+        let mut changed = object.clone();
+        changed.status = Some(status);
+        if resource_version.is_some() {
+            changed.metadata.resource_version = resource_version;
+        }
+        let namespace = object.namespace().unwrap_or_default();
+        let api = Api::<ExecutorDeployment>::namespaced(self.client.clone(), &namespace);
+        let written = self.replace(&api, &changed, WriteKind::ExecutorDeploymentStatus).await?;
+        let key = Key::new("ExecutorDeployment", &namespace, &object.name_any());
+        self.writes.wrote(key, written.resource_version().as_deref(), self.clock.instant());
+        Ok(true)
+    }
+
+    /// Writes the status of a `Colony` if it says anything new; whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::executor_deployment`].
+    pub async fn colony(&self, object: &Colony, status: ColonyStatus) -> Result<bool, StepFailure> {
+        if object.status.as_ref() == Some(&status) {
+            return Ok(false);
+        }
+        let mut changed = object.clone();
+        changed.status = Some(status);
+        let api = Api::<Colony>::all(self.client.clone());
+        self.replace(&api, &changed, WriteKind::ColonyStatus).await?;
+        Ok(true)
+    }
+
+    /// Publishes Events about an object. One that cannot be written is logged: nothing hangs on it.
+    pub async fn events(&self, reference: &ObjectReference, notes: Vec<Note>) {
+        for note in notes {
+            if !self.leadership.is_leader() {
+                return;
+            }
+            let event = Event {
+                type_: if note.warning { EventType::Warning } else { EventType::Normal },
+                reason: note.reason,
+                note: (!note.message.is_empty()).then_some(note.message),
+                action: ACTION.to_owned(),
+                secondary: None,
+            };
+            let result = call(CALL_TIME_LIMIT, self.recorder.publish(&event, reference)).await;
+            let outcome = match &result {
+                Ok(()) => Outcome::Ok,
+                Err(error) => error.status_code().map_or(Outcome::Transport, Outcome::of_status),
+            };
+            self.metrics.count_write(WriteVerb::Create, WriteKind::Event, outcome);
+            if let Err(error) = result {
+                tracing::warn!("{}", of_call("publish an Event", &error).message);
+            }
+        }
+    }
+
+    async fn replace<K>(&self, api: &Api<K>, object: &K, kind: WriteKind) -> Result<K, StepFailure>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        if !self.leadership.is_leader() {
+            return Err(StepFailure {
+                kind: FailureKind::Unavailable,
+                message: "another replica leads".to_owned(),
+            });
+        }
+        let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.replace_status(&object.name_any(), &parameters, object)).await;
+        let outcome = match &result {
+            Ok(_) => Outcome::Ok,
+            Err(error) => error.status_code().map_or(Outcome::TimedOut, Outcome::of_status),
+        };
+        self.metrics.count_write(WriteVerb::Replace, kind, outcome);
+        result.map_err(|error| of_call("write status", &error))
+    }
+}

@@ -1,0 +1,116 @@
+//! Puts together what one pass knows of a `Colony`: asks its server, as far as there are keys to ask with.
+
+use kube::{Client as KubernetesClient, ResourceExt as _};
+
+use super::{
+    credentials::{self, Keys},
+    snapshot::{ColonySnapshot, Credentials, Membership, Observed},
+};
+use crate::{
+    api::colony::Colony,
+    colony::{Client, Server, Session, Timeouts},
+    runtime::clock::Clock,
+};
+
+/// Calls to a colony as each of the operator's identities.
+#[derive(Clone)]
+pub struct Sessions {
+    /// As its owner.
+    pub owner: Session,
+    /// As a member.
+    pub member: Session,
+    /// As the operator's executor.
+    pub operator: Session,
+}
+
+/// What was read of a `Colony`, and the calls that can be made.
+pub struct Reading {
+    /// What is known.
+    pub snapshot: ColonySnapshot,
+    /// The calls, if there are keys and a client.
+    pub sessions: Option<Sessions>,
+}
+
+/// Reads a `Colony`. `previous` is used again while server and keys are the same, so that its connections are kept.
+pub async fn read(
+    object: &Colony,
+    kubernetes: &KubernetesClient,
+    namespace: &str,
+    clock: &Clock,
+    clients: &mut Option<(Server, Client)>,
+) -> Reading {
+    let mut snapshot = ColonySnapshot {
+        object: object.clone(),
+        credentials: Credentials::Complete,
+        server: Observed::Unknown("not asked".to_owned()),
+        membership: Membership::Unknown("not asked".to_owned()),
+        executors: Observed::Unknown("not asked".to_owned()),
+        operator_executor: None,
+        now: clock.now(),
+    };
+    let client = match client(object, kubernetes, namespace, clients).await {
+        Ok(client) => client,
+        Err(why) => {
+            snapshot.server = Observed::Unknown(why);
+            return Reading { snapshot, sessions: None };
+        }
+    };
+    snapshot.server = match client.server_info().await {
+        Ok(information) => Observed::Known(information),
+        Err(error) => Observed::Unknown(error.to_string()),
+    };
+    let keys = match credentials::keys(kubernetes, namespace, object).await {
+        Ok(keys) => keys,
+        Err(missing) => {
+            snapshot.credentials = missing;
+            return Reading { snapshot, sessions: None };
+        }
+    };
+    snapshot.operator_executor = Some(keys.operator_executor());
+    let sessions = sessions(&client, &object.spec.colony_name, keys);
+    if snapshot.server.known().is_some() {
+        ask(&mut snapshot, &sessions).await;
+    }
+    Reading { snapshot, sessions: Some(sessions) }
+}
+
+async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
+    snapshot.membership = match sessions.member.statistics().await {
+        Ok(statistics) => Membership::Member(statistics),
+        Err(error) if error.is_forbidden() => Membership::Stranger,
+        Err(error) => Membership::Unknown(error.to_string()),
+    };
+    if matches!(snapshot.membership, Membership::Member(_)) {
+        snapshot.executors = match sessions.member.executors().await {
+            Ok(executors) => Observed::Known(executors),
+            Err(error) => Observed::Unknown(error.to_string()),
+        };
+    }
+}
+
+async fn client(
+    object: &Colony,
+    kubernetes: &KubernetesClient,
+    namespace: &str,
+    clients: &mut Option<(Server, Client)>,
+) -> Result<Client, String> {
+    let spec = &object.spec.server;
+    let tls = credentials::tls(kubernetes, namespace, object).await?;
+    let server = Server { host: spec.host.clone(), port: spec.port, tls };
+    if let Some((known, client)) = clients.as_ref().filter(|(known, _)| *known == server) {
+        let _ = known;
+        return Ok(client.clone());
+    }
+    let client = Client::new(&server, Timeouts::default())
+        .map_err(|error| format!("Colony {}: {error}", object.name_any()))?;
+    *clients = Some((server, client.clone()));
+    Ok(client)
+}
+
+fn sessions(client: &Client, colony: &str, keys: Keys) -> Sessions {
+    Sessions {
+        owner: client.session(colony, keys.owner),
+        member: client.session(colony, keys.member),
+        operator: client.session(colony, keys.operator),
+    }
+}

@@ -1,0 +1,108 @@
+//! Reads the keys for a colony: those that a user supplied and those that the operator made.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, ResourceExt as _};
+
+use super::snapshot::{Credentials, OperatorExecutor};
+use crate::{
+    api::{
+        colony::Colony,
+        names::{MEMBER_KEY, OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY, OWNER_KEY, operator_secret},
+    },
+    colony::{PrivateKey, Tls},
+    runtime::kubernetes::{CALL_TIME_LIMIT, call},
+};
+
+/// Key of the certificate authority in the Secret that `caSecretName` names.
+const CA_CERTIFICATE: &str = "ca.crt";
+
+/// Keys to work with in a colony.
+#[derive(Clone)]
+pub struct Keys {
+    /// The colony's owner.
+    pub owner: PrivateKey,
+    /// A member.
+    pub member: PrivateKey,
+    /// The operator's executor.
+    pub operator: PrivateKey,
+    /// Name of the operator's executor.
+    pub operator_name: String,
+}
+
+impl Keys {
+    /// The operator's executor without its key.
+    #[must_use]
+    pub fn operator_executor(&self) -> OperatorExecutor {
+        OperatorExecutor { name: self.operator_name.clone(), id: self.operator.id().to_string() }
+    }
+}
+
+/// Why there are no keys, as the snapshot says it.
+type Missing = Credentials;
+
+/// Reads the keys from the user's Secret and the operator's own, both in the operator's `namespace`.
+///
+/// # Errors
+///
+/// Says what is missing.
+pub async fn keys(client: &Client, namespace: &str, colony: &Colony) -> Result<Keys, Missing> {
+    let users = &colony.spec.credentials_secret_name;
+    let supplied = secret(client, namespace, users).await.map_err(Credentials::Unknown)?;
+    let supplied = supplied.ok_or(Credentials::SecretNotFound)?;
+    let owner = key(&supplied, OWNER_KEY)?.ok_or_else(|| Credentials::Invalid {
+        problem: format!("Secret {users} has no key {OWNER_KEY}: put the colony's private key there (COLONIES_COLONY_PRVKEY)"),
+    })?;
+    let own = secret(client, namespace, &operator_secret(&colony.name_any()))
+        .await
+        .map_err(Credentials::Unknown)?;
+    let own = own.ok_or(Credentials::OperatorKeysMissing)?;
+    let member = match key(&supplied, MEMBER_KEY)? {
+        Some(member) => member,
+        None => key(&own, MEMBER_KEY)?.ok_or(Credentials::OperatorKeysMissing)?,
+    };
+    let operator = key(&own, OPERATOR_EXECUTOR_KEY)?.ok_or(Credentials::OperatorKeysMissing)?;
+    let operator_name = text(&own, OPERATOR_EXECUTOR_NAME_KEY).ok_or(Credentials::OperatorKeysMissing)?;
+    Ok(Keys { owner, member, operator, operator_name })
+}
+
+/// How the server is to be trusted.
+///
+/// # Errors
+///
+/// When the Secret with the certificate authority cannot be used; for a person.
+pub async fn tls(client: &Client, namespace: &str, colony: &Colony) -> Result<Tls, String> {
+    let server = &colony.spec.server;
+    if server.insecure {
+        return Ok(Tls::Insecure);
+    }
+    let Some(name) = &server.ca_secret_name else { return Ok(Tls::Webpki) };
+    let found = secret(client, namespace, name).await?;
+    let found = found.ok_or_else(|| {
+        format!("spec.server.caSecretName: there is no Secret {name:?} in the operator's namespace")
+    })?;
+    let certificate = found.data.as_ref().and_then(|data| data.get(CA_CERTIFICATE));
+    let certificate = certificate.ok_or_else(|| {
+        format!("Secret {name} has no key {CA_CERTIFICATE}: put the certificate authority there as PEM")
+    })?;
+    Ok(Tls::CustomCa(certificate.0.clone()))
+}
+
+async fn secret(client: &Client, namespace: &str, name: &str) -> Result<Option<Secret>, String> {
+    let api = Api::<Secret>::namespaced(client.clone(), namespace);
+    call(CALL_TIME_LIMIT, api.get_opt(name))
+        .await
+        .map_err(|error| crate::act::of_call(&format!("get Secret {name}"), &error).message)
+}
+
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    let bytes = secret.data.as_ref()?.get(key)?;
+    let text = std::str::from_utf8(&bytes.0).ok()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn key(secret: &Secret, name: &str) -> Result<Option<PrivateKey>, Missing> {
+    let Some(text) = text(secret, name) else { return Ok(None) };
+    PrivateKey::from_hex(&text).map(Some).map_err(|error| Credentials::Invalid {
+        problem: format!("key {name} of Secret {}: {error}", secret.name_any()),
+    })
+}

@@ -1,0 +1,346 @@
+//! Puts together what one pass knows of an `ExecutorDeployment`. A part that cannot be read is Unknown; the whole never
+//! fails.
+
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment},
+    batch::v1::Job,
+    core::v1::{Namespace, Pod, Secret},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::{PartialObjectMeta, Selector, SelectorExt as _},
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use super::{
+    snapshot::{
+        ColonyReference, ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration,
+        ResolvedColony, Workloads, progress,
+    },
+    stores::GuardedExecutorDeployment,
+    triggers,
+};
+use crate::{
+    act::kubernetes::Child,
+    api::{
+        colony::{Colony, NamespacesFrom},
+        executor_deployment::{ExecutorDeployment, MirrorState},
+        names::{self, CONTENT_HASH_ANNOTATION, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+    },
+    colony::{Process, ProcessId},
+    memory::{
+        connections::{Connection, Connections},
+        identities::Identities,
+        submissions::Submissions,
+        writes::{Key, Writes},
+    },
+    runtime::{
+        clock::Clock,
+        kubernetes::{CALL_TIME_LIMIT, call},
+        lease::Leadership,
+    },
+};
+
+/// Caches that a snapshot is put together from.
+#[derive(Clone)]
+pub struct Stores {
+    /// `ExecutorDeployments`.
+    pub executor_deployments: Store<GuardedExecutorDeployment>,
+    /// Deployments of ours.
+    pub deployments: Store<Deployment>,
+    /// `DaemonSets` of ours.
+    pub daemon_sets: Store<DaemonSet>,
+    /// Jobs of ours.
+    pub jobs: Store<Job>,
+    /// Pods of ours.
+    pub pods: Store<Pod>,
+    /// `Colonies`.
+    pub colonies: Store<Colony>,
+    /// Metadata of namespaces.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
+/// Reads the world for one pass.
+#[derive(Clone)]
+pub struct Reader {
+    /// Caches.
+    pub stores: Stores,
+    /// For what is not cached.
+    pub client: Client,
+    /// Connections to colonies.
+    pub connections: Connections,
+    /// What was read of Secrets.
+    pub identities: Identities,
+    /// Submits of this process.
+    pub submissions: Submissions,
+    /// Last writes of this process.
+    pub writes: Writes,
+    /// Since when this process leads.
+    pub leadership: Leadership,
+    /// The time.
+    pub clock: Clock,
+    /// What this operator allows.
+    pub policy: Policy,
+    /// UID of the `kube-system` namespace.
+    pub cluster: String,
+}
+
+/// The cache does not show the last write to a child yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheBehind;
+
+impl Reader {
+    /// Puts a snapshot together.
+    ///
+    /// # Errors
+    ///
+    /// When the cache does not show what this process last wrote: a pass over it would write again.
+    pub async fn snapshot(
+        &self,
+        object: &ExecutorDeployment,
+    ) -> Result<ExecutorDeploymentSnapshot, CacheBehind> {
+        let namespace = object.namespace().unwrap_or_default();
+        let name = object.name_any();
+        let behind =
+            ["ExecutorDeployment", Deployment::NAME, DaemonSet::NAME, Job::NAME].into_iter().any(|kind| {
+                self.writes.is_cache_behind(&Key::new(kind, &namespace, &name), self.clock.instant())
+            });
+        if behind {
+            return Err(CacheBehind);
+        }
+        let (colony, connection) = self.colony(object, &namespace);
+        let pods = self.stores.pods.state_filter(|pod| {
+            pod.namespace().as_ref() == Some(&namespace)
+                && pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name)
+        });
+        let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
+        let identity = self.identity(&namespace, &name, progress::waits_for_configuration(&pods)).await;
+        let registration = registration(object, &identity, connection.as_deref());
+        Ok(ExecutorDeploymentSnapshot {
+            cluster: self.cluster.clone(),
+            workloads: Workloads {
+                deployment: self.workload(&self.stores.deployments, &namespace, &name).await,
+                daemon_set: self.workload(&self.stores.daemon_sets, &namespace, &name).await,
+                job: self.workload(&self.stores.jobs, &namespace, &name).await,
+            },
+            processes: self.processes(object, connection.as_deref()).await,
+            submit_not_before: self.submit_not_before(object),
+            similar_executor_types: self.similar_executor_types(object),
+            object: object.clone(),
+            colony,
+            pods,
+            identity,
+            registration,
+            policy: self.policy.clone(),
+            now: self.clock.now(),
+        })
+    }
+
+    /// The colony that an object uses, and the connection to it.
+    fn colony(
+        &self,
+        object: &ExecutorDeployment,
+        namespace: &str,
+    ) -> (ColonyReference, Option<std::sync::Arc<Connection>>) {
+        let Some(colony) = self.find_colony(object.spec.colony.as_deref()) else {
+            return (ColonyReference::NotFound { name: object.spec.colony.clone() }, None);
+        };
+        let name = colony.name_any();
+        if !self.admits(&colony, namespace) {
+            return (ColonyReference::NotAllowed { name }, None);
+        }
+        let connection = self.connections.get(&name);
+        let operator_executor_id = match &connection {
+            None => Observed::Unknown("not connected yet".to_owned()),
+            Some(connection) => match (&connection.problem, &connection.operator) {
+                (Some(problem), _) => Observed::Unknown(problem.clone()),
+                (None, None) => Observed::Unknown("the operator is not registered there yet".to_owned()),
+                (None, Some(operator)) => Observed::Known(operator.id.clone()),
+            },
+        };
+        let resolved = ResolvedColony { name, spec: colony.spec.clone(), operator_executor_id };
+        (ColonyReference::Resolved(Box::new(resolved)), connection)
+    }
+
+    fn find_colony(&self, name: Option<&str>) -> Option<std::sync::Arc<Colony>> {
+        if let Some(name) = name {
+            return self.stores.colonies.get(&ObjectRef::new(name));
+        }
+        let is_default = |colony: &Colony| {
+            colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true")
+        };
+        let mut defaults = self.stores.colonies.state_filter(is_default);
+        // Two defaults are a mistake; which one is taken must at least not change from pass to pass.
+        defaults.sort_by_key(|colony| colony.name_any());
+        defaults.into_iter().next()
+    }
+
+    fn admits(&self, colony: &Colony, namespace: &str) -> bool {
+        let allowed = &colony.spec.allowed_namespaces;
+        match (allowed.from, &allowed.selector) {
+            (NamespacesFrom::All, _) => true,
+            (NamespacesFrom::Selector, None) => false,
+            (NamespacesFrom::Selector, Some(selector)) => {
+                let Some(found) = self.stores.namespaces.get(&ObjectRef::new(namespace)) else {
+                    return false;
+                };
+                Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(found.labels()))
+            }
+        }
+    }
+
+    /// A workload of the object's name: from the cache, or, when the name turned out to be taken by something that is not
+    /// cached, from the API server.
+    async fn workload<K>(&self, store: &Store<K>, namespace: &str, name: &str) -> Observed<Option<K>>
+    where
+        K: Child + Clone + serde::de::DeserializeOwned + std::fmt::Debug + 'static,
+    {
+        if let Some(found) = store.get(&ObjectRef::new(name).within(namespace)) {
+            return Observed::Known(Some(found.as_ref().clone()));
+        }
+        let key = Key::new(K::NAME, namespace, name);
+        if !self.writes.is_taken(&key) {
+            return Observed::Known(None);
+        }
+        let found = self.get_opt::<K>(namespace, name).await;
+        if found.known().is_some_and(Option::is_none) {
+            self.writes.found_free(&key);
+        }
+        found
+    }
+
+    async fn get_opt<K>(&self, namespace: &str, name: &str) -> Observed<Option<K>>
+    where
+        K: Child + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        match call(CALL_TIME_LIMIT, api.get_opt(name)).await {
+            Ok(found) => Observed::Known(found),
+            Err(error) => {
+                Observed::Unknown(crate::act::of_call(&format!("get {} {name}", K::NAME), &error).message)
+            }
+        }
+    }
+
+    /// What the Secret of the executor says. `doubtful` when a pod waits for something that is not there.
+    async fn identity(&self, namespace: &str, name: &str, doubtful: bool) -> Observed<Option<Identity>> {
+        let secret_name = names::identity_secret(name);
+        let now = self.clock.instant();
+        if let Some(known) = self.identities.get(namespace, &secret_name, now).filter(|_| !doubtful) {
+            return Observed::Known(Some(known));
+        }
+        match self.get_opt::<Secret>(namespace, &secret_name).await {
+            Observed::Unknown(why) => Observed::Unknown(why),
+            Observed::Known(None) => {
+                self.identities.forget(namespace, &secret_name);
+                Observed::Known(None)
+            }
+            Observed::Known(Some(secret)) => {
+                let identity = read_identity(&secret);
+                self.identities.put(namespace, &secret_name, identity.clone(), now);
+                Observed::Known(Some(identity))
+            }
+        }
+    }
+
+    /// The processes that matter to the object, read only while there is something to learn.
+    async fn processes(
+        &self,
+        object: &ExecutorDeployment,
+        connection: Option<&Connection>,
+    ) -> Observed<Vec<Process>> {
+        let Some(mirror) = object.status.as_ref().and_then(|status| status.mirror.as_ref()) else {
+            return Observed::Known(Vec::new());
+        };
+        let untried = self
+            .leadership
+            .term_started_at()
+            .is_some_and(|term| self.submissions.is_untried(&mirror.label, term));
+        if (mirror.state == MirrorState::Intended && untried)
+            || (mirror.state != MirrorState::Intended && !mirror.state.is_live())
+        {
+            return Observed::Known(Vec::new());
+        }
+        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
+        if let Some(problem) = &connection.problem {
+            return Observed::Unknown(problem.clone());
+        }
+        let read = match &mirror.process_id {
+            Some(id) => match connection.member.process(&ProcessId::new(id)).await {
+                Ok(process) => Ok(vec![process]),
+                Err(error) if error.is_not_found() => Ok(Vec::new()),
+                Err(error) => Err(error),
+            },
+            None => connection.member.processes_labelled(&mirror.label).await,
+        };
+        match read {
+            Ok(processes) => Observed::Known(processes),
+            Err(error) => Observed::Unknown(error.to_string()),
+        }
+    }
+
+    fn submit_not_before(&self, object: &ExecutorDeployment) -> Option<jiff::Timestamp> {
+        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref())?;
+        let term = self.leadership.term_started_at()?;
+        (mirror.state == MirrorState::Intended)
+            .then(|| self.submissions.not_before(&mirror.label, term))
+            .flatten()
+    }
+
+    fn similar_executor_types(&self, object: &ExecutorDeployment) -> Vec<String> {
+        let uid = object.uid();
+        let mut similar: Vec<String> = triggers::readable(&self.stores.executor_deployments)
+            .iter()
+            .filter(|other| other.uid() != uid && other.spec.colony == object.spec.colony)
+            .filter(|other| triggers::are_similar(&other.spec.executor_type, &object.spec.executor_type))
+            .map(|other| {
+                format!(
+                    "{:?} of {}/{}",
+                    other.spec.executor_type,
+                    other.namespace().unwrap_or_default(),
+                    other.name_any()
+                )
+            })
+            .collect();
+        similar.sort();
+        similar
+    }
+}
+
+/// What a colony says of the executor that the Secret names, or, when the Secret is gone, status.
+fn registration(
+    object: &ExecutorDeployment,
+    identity: &Observed<Option<Identity>>,
+    connection: Option<&Connection>,
+) -> Observed<Registration> {
+    let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
+    let name = match identity.known() {
+        Some(Some(identity)) => Some(&identity.executor_name),
+        _ => recorded.map(|recorded| &recorded.name),
+    };
+    let Some(name) = name else { return Observed::Known(Registration::Absent) };
+    let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
+    if let Some(problem) = &connection.problem {
+        return Observed::Unknown(problem.clone());
+    }
+    match connection.executor(name) {
+        None => Observed::Unknown("the colony has not listed its executors yet".to_owned()),
+        Some(None) => Observed::Known(Registration::Absent),
+        Some(Some(state)) => Observed::Known(Registration::Present(state)),
+    }
+}
+
+/// What a Secret says of an identity; the key stays where it is.
+fn read_identity(secret: &Secret) -> Identity {
+    let text = |key: &str| {
+        let bytes = secret.data.as_ref().and_then(|data| data.get(key));
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default()
+    };
+    Identity {
+        owner_uid: secret.controller_owner_ref(&()).map(|owner| owner.uid),
+        resource_version: secret.resource_version(),
+        executor_name: text("COLONIES_EXECUTOR_NAME"),
+        executor_id: text("COLONIES_EXECUTOR_ID"),
+        content_hash: secret.annotations().get(CONTENT_HASH_ANNOTATION).cloned(),
+    }
+}

@@ -1,0 +1,11 @@
+//! Stage 1, the world comes in: reads only.
+//!
+//! `stores` keeps caches, `credentials` reads keys, the readers of each kind put a snapshot together, and `snapshot` holds
+//! the nouns that this stage hands over, which are plain data.
+
+pub mod colony;
+pub mod credentials;
+pub mod executor_deployment;
+pub mod snapshot;
+pub mod stores;
+pub mod triggers;

@@ -1,0 +1,162 @@
+//! Caches of the objects that matter, each filled by one watch that also triggers reconciles.
+
+use std::fmt::Debug;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment},
+    batch::v1::Job,
+    core::v1::{Namespace, Pod},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{
+        WatchStreamExt as _,
+        reflector::{self, Store},
+        watcher::{self, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    api::{
+        colony::Colony,
+        executor_deployment::ExecutorDeployment,
+        names::{APP_MANAGED_BY_LABEL, OPERATOR},
+    },
+    memory::writes::Writes,
+};
+
+/// An `ExecutorDeployment` that may turn out not to be readable: one broken object must not stop the watch of all.
+pub type GuardedExecutorDeployment = DeserializeGuard<ExecutorDeployment>;
+
+/// The server is asked to end each watch after this time, so that a connection that died without a word is noticed.
+const WATCH_SECONDS: u32 = 60;
+
+/// Which namespaces a set of stores covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    Cluster,
+    /// One.
+    Namespace(String),
+}
+
+impl Scope {
+    /// The scopes for a list of namespaces; an empty list means all.
+    #[must_use]
+    pub fn all(namespaces: &[String]) -> Vec<Self> {
+        if namespaces.is_empty() {
+            vec![Self::Cluster]
+        } else {
+            namespaces.iter().cloned().map(Self::Namespace).collect()
+        }
+    }
+
+    fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        match self {
+            Self::Cluster => Api::all(client.clone()),
+            Self::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+        }
+    }
+}
+
+/// Objects that have changed.
+pub type Changes<K> = futures::stream::BoxStream<'static, Result<K, watcher::Error>>;
+
+/// A cache and the changes to it.
+pub struct Watched<K: Resource<DynamicType = ()> + Clone + 'static> {
+    /// The cache.
+    pub store: Store<K>,
+    /// What has changed; has to be polled for the cache to be filled.
+    pub changes: Changes<K>,
+}
+
+/// Watches `ExecutorDeployments`.
+#[must_use]
+pub fn executor_deployments(
+    client: &Client,
+    scope: &Scope,
+    writes: &Writes,
+) -> Watched<GuardedExecutorDeployment> {
+    let api: Api<GuardedExecutorDeployment> = match scope {
+        Scope::Cluster => Api::all(client.clone()),
+        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+    };
+    watched(api, watcher::Config::default(), "ExecutorDeployment", Some(writes.clone()))
+}
+
+/// Watches Deployments that the operator made.
+#[must_use]
+pub fn deployments(client: &Client, scope: &Scope, writes: &Writes) -> Watched<Deployment> {
+    watched(scope.api(client), ours(), "Deployment", Some(writes.clone()))
+}
+
+/// Watches `DaemonSets` that the operator made.
+#[must_use]
+pub fn daemon_sets(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DaemonSet> {
+    watched(scope.api(client), ours(), "DaemonSet", Some(writes.clone()))
+}
+
+/// Watches Jobs that the operator made.
+#[must_use]
+pub fn jobs(client: &Client, scope: &Scope, writes: &Writes) -> Watched<Job> {
+    watched(scope.api(client), ours(), "Job", Some(writes.clone()))
+}
+
+/// Watches pods of what the operator made.
+#[must_use]
+pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
+    watched(scope.api(client), ours(), "Pod", None)
+}
+
+/// Watches `Colonies`.
+#[must_use]
+pub fn colonies(client: &Client) -> Watched<Colony> {
+    watched(Api::all(client.clone()), watcher::Config::default(), "Colony", None)
+}
+
+/// Watches the metadata of namespaces: their labels decide which colony they may use.
+#[must_use]
+pub fn namespaces(client: &Client) -> Watched<PartialObjectMeta<Namespace>> {
+    watched(Api::all(client.clone()), watcher::Config::default(), "Namespace", None)
+}
+
+/// Children carry the operator's label; others' objects are neither cached nor looked at.
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{APP_MANAGED_BY_LABEL}={OPERATOR}"))
+}
+
+fn watched<K>(api: Api<K>, config: watcher::Config, kind: &'static str, writes: Option<Writes>) -> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let changes = watcher(api, config.timeout(WATCH_SECONDS))
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        // Only what the cache holds by now counts as seen.
+        .inspect_ok(move |event| {
+            if let (Some(writes), Some(version)) = (&writes, version(event)) {
+                writes.saw(kind, Some(&version));
+            }
+        })
+        .inspect_err(move |error| tracing::warn!(kind, %error, "watch interrupted"))
+        .touched_objects()
+        .boxed();
+    Watched { store, changes }
+}
+
+fn version<K: Resource<DynamicType = ()>>(event: &watcher::Event<K>) -> Option<String> {
+    match event {
+        watcher::Event::Apply(object)
+        | watcher::Event::Delete(object)
+        | watcher::Event::InitApply(object) => object.resource_version(),
+        watcher::Event::Init | watcher::Event::InitDone => None,
+    }
+}
