@@ -1,0 +1,80 @@
+//! The API server under test, and the operator's CRDs on it.
+
+use std::{fs, path::Path, time::Duration};
+
+use colonyos_operator::runtime::{
+    config::environment,
+    kubernetes::{self, Kubernetes},
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use tokio::sync::OnceCell;
+
+use super::wait::eventually;
+
+/// Field manager of the tests.
+pub const TESTER: &str = "colonyos-operator-tests";
+
+/// Connects to the cluster that `KUBECONFIG` names; the test stops where there is none.
+pub async fn connect() -> Kubernetes {
+    assert!(
+        environment::variable("KUBECONFIG").is_some(),
+        "KUBECONFIG is not set, and these tests need a real API server.\n\
+         Run `cargo xtask test --rung apiserver`, which starts one, or `eval \"$(cargo xtask cluster env)\"` first."
+    );
+    kubernetes::connect()
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
+}
+
+/// Connects, and sees to it that the CRDs of `crds/` are installed; once for all tests of this process.
+pub async fn connect_with_crds() -> Kubernetes {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let kubernetes = connect().await;
+    INSTALLED.get_or_init(|| install_crds(&kubernetes)).await;
+    kubernetes
+}
+
+/// The definitions in `crds/`, by file name.
+pub fn definitions() -> Vec<(String, CustomResourceDefinition)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| {
+        panic!("failed to read {}: {error}; write it with `cargo xtask generate`", folder.display())
+    });
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let definition = serde_norway::from_str(&text)
+                .unwrap_or_else(|error| panic!("{} is no CRD: {error}", path.display()));
+            (path.file_name().unwrap().to_string_lossy().into_owned(), definition)
+        })
+        .collect()
+}
+
+/// Applies the CRDs with strict validation and waits until they are served.
+async fn install_crds(kubernetes: &Kubernetes) {
+    let api: Api<CustomResourceDefinition> = Api::all(kubernetes.calls.clone());
+    let parameters = PatchParams::apply(TESTER).force().validation_strict();
+    for (file, definition) in definitions() {
+        let name = definition.metadata.name.clone().unwrap();
+        api.patch(&name, &parameters, &Patch::Apply(&definition))
+            .await
+            .unwrap_or_else(|error| panic!("the API server refuses crds/{file}: {error}"));
+        eventually(&format!("CRD {name} is established"), Duration::from_secs(20), async || {
+            let seen = api.get(&name).await.map_err(|error| error.to_string())?;
+            let conditions = seen.status.and_then(|status| status.conditions).unwrap_or_default();
+            let is_established = conditions
+                .iter()
+                .any(|condition| condition.type_ == "Established" && condition.status == "True");
+            is_established.then_some(()).ok_or_else(|| format!("conditions are {conditions:?}"))
+        })
+        .await;
+    }
+}

@@ -1,0 +1,9 @@
+//! What the rungs that need a server share: the cluster, namespaces of their own, waiting, the operator as a child.
+//!
+//! Included by path into each rung's binary; not a rung itself.
+
+pub mod cluster;
+pub mod namespace;
+pub mod operator;
+pub mod requests;
+pub mod wait;

@@ -1,0 +1,138 @@
+//! A namespace for one test, which shows what is in it when the test fails, and goes with the test.
+
+use std::{
+    fmt::Debug,
+    panic::{AssertUnwindSafe, resume_unwind},
+    time::Duration,
+};
+
+use colonyos_operator::{api::executor_deployment::ExecutorDeployment, runtime::kubernetes::Kubernetes};
+use futures::FutureExt as _;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+        coordination::v1::Lease,
+        core::v1::{Namespace, Pod},
+        events::v1::Event,
+    },
+};
+use kube::{
+    Api, Resource,
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+};
+use rand::Rng as _;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::wait::eventually;
+
+/// How long a namespace may take to go.
+const DELETION_LIMIT: Duration = Duration::from_secs(60);
+
+/// A namespace for one test.
+#[derive(Clone)]
+pub struct TestNamespace {
+    /// The cluster it is in.
+    pub kubernetes: Kubernetes,
+    /// Its name.
+    pub name: String,
+}
+
+impl TestNamespace {
+    /// The objects of one kind in this namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.kubernetes.calls.clone(), &self.name)
+    }
+}
+
+/// Runs `test` in a fresh namespace called after it. When it fails, what is in the namespace is printed first.
+pub async fn in_namespace<F>(kubernetes: &Kubernetes, test: &str, body: impl FnOnce(TestNamespace) -> F)
+where
+    F: Future<Output = ()>,
+{
+    let suffix: u32 = rand::rng().random();
+    let name = format!("test-{test}-{suffix:08x}");
+    let api: Api<Namespace> = Api::all(kubernetes.calls.clone());
+    let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+    api.create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() })
+        .await
+        .unwrap_or_else(|error| panic!("failed to create namespace {name}: {error}"));
+    let namespace = TestNamespace { kubernetes: kubernetes.clone(), name: name.clone() };
+    let result = AssertUnwindSafe(body(namespace.clone())).catch_unwind().await;
+    if result.is_err() {
+        dump(&namespace).await;
+    }
+    release_finalizers(&namespace).await;
+    let deleted = api.delete(&name, &DeleteParams::background()).await;
+    match result {
+        Err(panic) => resume_unwind(panic),
+        Ok(()) => drop(deleted.unwrap_or_else(|error| panic!("failed to delete namespace {name}: {error}"))),
+    }
+}
+
+/// Waits until nothing of `K` is left in the namespace.
+pub async fn wait_until_gone<K>(namespace: &TestNamespace, name: &str)
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let api: Api<K> = namespace.api();
+    eventually(&format!("{name} is gone"), DELETION_LIMIT, async || {
+        match api.get_opt(name).await.map_err(|error| error.to_string())? {
+            None => Ok(()),
+            Some(object) => Err(format!("it is still there, finalizers {:?}", object.meta().finalizers)),
+        }
+    })
+    .await;
+}
+
+/// The operator of the test is gone by now, so nobody else would let these objects, and their namespace, go.
+async fn release_finalizers(namespace: &TestNamespace) {
+    let api: Api<ExecutorDeployment> = namespace.api();
+    // Without the CRD there is nothing to release.
+    let Ok(list) = api.list(&ListParams::default()).await else { return };
+    let patch = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    for object in list {
+        let name = object.metadata.name.unwrap_or_default();
+        if let Err(error) = api.patch(&name, &PatchParams::default(), &patch).await {
+            eprintln!("failed to release {name}: {error}");
+        }
+    }
+}
+
+async fn dump(namespace: &TestNamespace) {
+    eprintln!("──── namespace {} when the test failed ────", namespace.name);
+    dump_kind::<ExecutorDeployment>(namespace).await;
+    dump_kind::<Deployment>(namespace).await;
+    dump_kind::<DaemonSet>(namespace).await;
+    dump_kind::<Job>(namespace).await;
+    dump_kind::<Pod>(namespace).await;
+    dump_kind::<Lease>(namespace).await;
+    dump_kind::<Event>(namespace).await;
+}
+
+async fn dump_kind<K>(namespace: &TestNamespace)
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+    K::DynamicType: Default,
+{
+    let kind = K::kind(&K::DynamicType::default()).into_owned();
+    match namespace.api::<K>().list(&ListParams::default()).await {
+        Ok(list) => {
+            for object in list {
+                let mut value = serde_json::to_value(&object).unwrap_or_default();
+                if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+                    metadata.remove("managedFields");
+                }
+                eprintln!("--- {kind}\n{}", serde_norway::to_string(&value).unwrap_or_default());
+            }
+        }
+        Err(error) => eprintln!("--- {kind}: failed to list: {error}"),
+    }
+}

@@ -1,0 +1,145 @@
+//! The operator's own binary as a child process, with its configuration in a file and its log kept.
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use colonyos_operator::runtime::config::OperatorConfiguration;
+use tempfile::TempDir;
+
+use super::wait::eventually;
+
+/// Signals that tests send.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// Ask to end.
+    Terminate,
+    /// End at once.
+    Kill,
+    /// Stop, as a machine that hangs does.
+    Stop,
+    /// Go on after a stop.
+    Continue,
+}
+
+/// Sends a signal to one process.
+pub fn send(process: u32, signal: Signal) {
+    let name = match signal {
+        Signal::Terminate => "-TERM",
+        Signal::Kill => "-KILL",
+        Signal::Stop => "-STOP",
+        Signal::Continue => "-CONT",
+    };
+    let status = Command::new("kill").args([name, &process.to_string()]).status().expect("kill is installed");
+    assert!(status.success(), "failed to send {signal:?} to process {process}");
+}
+
+/// A running operator; killed when dropped. Its log is printed when the test fails.
+pub struct Operator {
+    child: Child,
+    folder: TempDir,
+    /// Base address of probes and metrics, such as `http://127.0.0.1:41234`.
+    pub http: String,
+}
+
+impl Operator {
+    /// Starts `colonyos-operator run` with `configuration` and the environment of this process, and waits until it
+    /// listens. Its HTTP port is chosen by the operating system.
+    pub async fn start(mut configuration: OperatorConfiguration, environment: &[(&str, &str)]) -> Self {
+        configuration.http.bind_address = "127.0.0.1:0".parse().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("operator.yaml");
+        fs::write(&file, serde_norway::to_string(&configuration).unwrap()).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
+            .args(["run", "--config"])
+            .arg(&file)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the operator starts");
+        let mut operator = Self { child, folder, http: String::new() };
+        operator.http = eventually("the operator serves probes", Duration::from_secs(20), async || {
+            operator.check_alive()?;
+            let log = operator.log();
+            let line = log.lines().find(|line| line.contains("serving probes and metrics"));
+            let line = line.ok_or_else(|| format!("its log is\n{log}"))?;
+            let event: serde_json::Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+            Ok(format!("http://{}", event["address"].as_str().ok_or("no address in the log line")?))
+        })
+        .await;
+        operator
+    }
+
+    /// Its process id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        send(self.process(), signal);
+    }
+
+    /// Everything that it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Waits until it has ended.
+    pub async fn wait_for_end(&mut self, limit: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the operator has ended", limit, async || {
+            child.try_wait().map_err(|error| error.to_string())?.ok_or_else(|| "it runs".to_owned())
+        })
+        .await
+    }
+
+    /// One of its pages: status code and text.
+    pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
+        let response =
+            reqwest::get(format!("{}{path}", self.http)).await.map_err(|error| error.to_string())?;
+        let status = response.status().as_u16();
+        Ok((status, response.text().await.map_err(|error| error.to_string())?))
+    }
+
+    /// Waits until `/readyz` says so.
+    pub async fn wait_until_ready(&mut self) {
+        eventually("the operator is ready", Duration::from_secs(30), async || {
+            self.check_alive()?;
+            match self.get("/readyz").await? {
+                (200, _) => Ok(()),
+                (status, text) => Err(format!("{status} {text}")),
+            }
+        })
+        .await;
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn check_alive(&mut self) -> Result<(), String> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => panic!("the operator ended with {status}; its log is\n{}", self.log()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("──── log of the operator ────\n{}", self.log());
+        }
+        // Ended or not: both are fine here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
