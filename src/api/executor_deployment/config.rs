@@ -25,7 +25,7 @@ pub struct Config {
     /// Volumes, each mounted at its target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new("self.all(v, self.exists_one(w, w.target == v.target))").message(Message::Expression("'config.volumes: target \"' + self.filter(v, !self.exists_one(w, w.target == v.target))[0].target + '\" is used twice: give each volume a target of its own'".into())))]
+    #[x_kube(validation = Rule::new("self.all(v, self.exists_one(w, w.target == v.target))").message(Message::Expression("'config.volumes: target \"' + self.map(v, v.target).filter(t, self.filter(w, w.target == t).size() > 1)[0] + '\" is used twice: give each volume a target of its own'".into())))]
     pub volumes: Option<Vec<Volume>>,
 }
 

@@ -40,7 +40,7 @@ use super::{Config, ExecutorDeploymentStatus, Resources};
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.workload != 'DaemonSet' || self.replicas == 1").message(Message::Expression("'replicas: ' + string(self.replicas) + ' cannot be set with workload DaemonSet, which runs one executor on each node: remove replicas, or choose workload Deployment'".into())).field_path(".replicas"))]
+#[x_kube(validation = Rule::new("self.workload != 'DaemonSet' || self.replicas == 1").message(Message::Expression("'replicas: ' + (self.replicas < 10 ? ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'][self.replicas] : 'a number above 9') + ' cannot be set with workload DaemonSet, which runs one executor on each node: remove replicas, or choose workload Deployment'".into())).field_path(".replicas"))]
 pub struct ExecutorDeploymentSpec {
     /// The Colony in which the executors serve; when absent, the one annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ pub struct ExecutorDeploymentSpec {
 
     /// How many executors. Not for DaemonSet.
     #[serde(default = "default_replicas")]
-    #[x_kube(validation = Rule::new("self >= 0").message(Message::Expression("'replicas: ' + string(self) + ' is negative: give 0 or more'".into())))]
+    #[x_kube(validation = Rule::new("self >= 0").message("is negative: give 0 or more"))]
     #[schemars(range(max = 100_000))]
     pub replicas: i32,
 
