@@ -99,7 +99,7 @@ async fn the_manifest_of_a_colonyos_user_applies_unchanged() {
     let created =
         namespaces.create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() }).await;
     assert!(
-        matches!(&created, Ok(_)) || matches!(&created, Err(kube::Error::Api(status)) if status.code == 409),
+        created.is_ok() || matches!(&created, Err(kube::Error::Api(status)) if status.code == 409),
         "{created:?}"
     );
     let api: Api<ExecutorDeployment> = Api::namespaced(kubernetes.calls.clone(), &namespace);
@@ -294,7 +294,7 @@ async fn the_colonys_name_stays() {
     api.delete(&name, &kube::api::DeleteParams::default()).await.unwrap();
     match result {
         Err(kube::Error::Api(status)) => {
-            assert!(status.message.contains("cannot change"), "{}", status.message)
+            assert!(status.message.contains("cannot change"), "{}", status.message);
         }
         other => panic!("{} must stay as it is: {other:?}", Colony::kind(&())),
     }

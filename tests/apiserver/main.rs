@@ -1,11 +1,17 @@
 //! Rung `apiserver`: what only a real kube-apiserver can show. Needs `KUBECONFIG`; `cargo xtask test --rung apiserver`
 //! starts a cluster and runs it.
 
+// Everything is marked as a test for the lints, which let tests stop where they fail.
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each rung uses its part of the support")]
 mod support;
 
+#[cfg(test)]
 mod admission;
+#[cfg(test)]
 mod definitions;
+#[cfg(test)]
 mod lease;
+#[cfg(test)]
 mod status;

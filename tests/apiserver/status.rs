@@ -61,7 +61,7 @@ async fn conditions_are_a_map_by_type() {
         let result = api.patch_status("encoders", &PatchParams::default(), &Patch::Merge(twice)).await;
         match result {
             Err(kube::Error::Api(status)) => {
-                assert!(status.message.contains("Duplicate"), "{}", status.message)
+                assert!(status.message.contains("Duplicate"), "{}", status.message);
             }
             other => panic!("one type twice must be refused: {other:?}"),
         }

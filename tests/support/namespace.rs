@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use super::wait::eventually;
 
 /// How long a namespace may take to go.
-const DELETION_LIMIT: Duration = Duration::from_secs(60);
+const DELETION_LIMIT: Duration = Duration::from_mins(1);
 
 /// A namespace for one test.
 #[derive(Clone)]
