@@ -1,8 +1,10 @@
 //! The command line: what a person or the container's entry point calls.
 
 mod crds;
+pub mod plan;
+mod run;
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -16,21 +18,35 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the operator: in a pod by its service account, elsewhere by KUBECONFIG
+    Run(run::Arguments),
     /// Print the custom resource definitions as YAML
     Crds,
+    /// Print what would be done for the objects in a file, step by step; needs no server
+    Plan(plan::Arguments),
 }
 
 /// Reads the command line and carries it out.
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
         Command::Crds => crds::print(),
+        Command::Plan(arguments) => plan::print(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
             ExitCode::FAILURE
         }
     }
 }
+
+/// What a command ends with when it cannot do what was asked.
+type Failure = Box<dyn Error>;

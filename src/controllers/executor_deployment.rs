@@ -191,8 +191,12 @@ async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, Reconc
     next(&snapshot, &status, &outcome, &published, &uid, context)
 }
 
-/// Stages 2 and 3.
-fn decide(snapshot: &ExecutorDeploymentSnapshot) -> Result<Plan, Problem> {
+/// Stages 2 and 3, which are pure: the plan for what a snapshot shows.
+///
+/// # Errors
+///
+/// When there can be no plan: the colony cannot be used, the spec cannot be carried out, or a name is taken.
+pub fn decide(snapshot: &ExecutorDeploymentSnapshot) -> Result<Plan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(diff::plan_deletion(snapshot));
     }

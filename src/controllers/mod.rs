@@ -7,6 +7,7 @@ mod executor_deployment;
 mod retry;
 
 pub use context::{Context, Machinery};
+pub use executor_deployment::decide;
 
 use std::sync::Arc;
 

@@ -331,8 +331,12 @@ fn registration(
 }
 
 /// What a Secret says of an identity; the key stays where it is.
-fn read_identity(secret: &Secret) -> Identity {
+#[must_use]
+pub fn read_identity(secret: &Secret) -> Identity {
     let text = |key: &str| {
+        if let Some(text) = secret.string_data.as_ref().and_then(|data| data.get(key)) {
+            return text.clone();
+        }
         let bytes = secret.data.as_ref().and_then(|data| data.get(key));
         bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default()
     };

@@ -1,0 +1,290 @@
+//! `colonyos-operator plan -f FILE`: what would be done for the objects in a file, without a server.
+//!
+//! The file may hold, besides `ExecutorDeployments` and `Colonies`, what there is already: workloads, pods, the Secret of
+//! an executor, and processes and executors as the colony describes them (with a `kind` of `Process` or `Executor`).
+
+use std::{fs, io, io::Read as _, io::Write as _, path::PathBuf};
+
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment},
+    batch::v1::Job,
+    core::v1::{Pod, Secret},
+};
+use kube::{ResourceExt as _, core::cel::validate_cel};
+use serde::{Deserialize as _, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::Failure;
+use crate::{
+    act::outcome::Outcome,
+    api::{
+        colony::{AllowedNamespaces, Colony, ColonyServer, ColonySpec},
+        executor_deployment::ExecutorDeployment,
+        names::{self, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+    },
+    colony::{Executor, Process},
+    controllers::decide,
+    runtime::{
+        clock::Clock,
+        config::{self, OperatorConfiguration},
+    },
+    status::executor_deployment::compute,
+    watch::{
+        executor_deployment::read_identity,
+        snapshot::{
+            ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
+            Workloads,
+        },
+    },
+};
+
+/// What `plan` takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// File with the objects, as YAML or JSON; `-` for standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    file: PathBuf,
+    /// The operator's configuration file: what it allows
+    #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print the status that would be written, too
+    #[arg(long)]
+    status: bool,
+    /// The time at which the plan is made, for output that does not change [default: now]
+    #[arg(long, value_name = "RFC3339", hide = true)]
+    now: Option<jiff::Timestamp>,
+}
+
+/// Prints the plan of every `ExecutorDeployment` in the file.
+pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
+    let text = if arguments.file.as_os_str() == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text)?;
+        text
+    } else {
+        fs::read_to_string(&arguments.file)
+            .map_err(|error| format!("failed to read {}: {error}", arguments.file.display()))?
+    };
+    let configuration = config::load(arguments.config.as_deref())?;
+    let now = arguments.now.unwrap_or_else(|| Clock::system().now());
+    let plans = render(&text, &configuration, now)?;
+    let mut stdout = io::stdout().lock();
+    for plan in plans {
+        write!(stdout, "{}", plan.steps)?;
+        if arguments.status {
+            write!(stdout, "---\n{}", plan.status)?;
+        }
+    }
+    Ok(())
+}
+
+/// The plan of one object, as a person reads it.
+#[derive(Debug)]
+pub struct Rendered {
+    /// The steps, or why there are none.
+    pub steps: String,
+    /// The status that would be written next, as YAML. What the steps would bring about is not in it.
+    pub status: String,
+}
+
+/// Plans every `ExecutorDeployment` in `text`, a stream of YAML documents.
+///
+/// # Errors
+///
+/// When the text is no YAML, or an object in it is one that an API server would refuse; names object, field, value and
+/// remedy.
+pub fn render(
+    text: &str,
+    configuration: &OperatorConfiguration,
+    now: jiff::Timestamp,
+) -> Result<Vec<Rendered>, Failure> {
+    let world = World::read(text)?;
+    if world.objects.is_empty() {
+        return Err("there is no ExecutorDeployment in the file: nothing to plan".into());
+    }
+    world.objects.iter().map(|object| describe(&world.snapshot(object, configuration, now))).collect()
+}
+
+fn describe(snapshot: &ExecutorDeploymentSnapshot) -> Result<Rendered, Failure> {
+    let object = &snapshot.object;
+    let name =
+        format!("ExecutorDeployment {}/{}\n", object.namespace().unwrap_or_default(), object.name_any());
+    let decided = decide(snapshot);
+    let steps = match &decided {
+        Ok(plan) => format!("{name}{plan}"),
+        Err(problem) => format!("{name}{}: {}\n", problem.reason.as_str(), problem.message),
+    };
+    let outcome = decided.map(|plan| Outcome { plan, ..Outcome::default() });
+    let status = serde_norway::to_string(&compute(snapshot, outcome.as_ref()))?;
+    Ok(Rendered { steps, status })
+}
+
+/// What a file says of the world.
+#[derive(Default)]
+struct World {
+    objects: Vec<ExecutorDeployment>,
+    colonies: Vec<Colony>,
+    deployments: Vec<Deployment>,
+    daemon_sets: Vec<DaemonSet>,
+    jobs: Vec<Job>,
+    pods: Vec<Pod>,
+    secrets: Vec<Secret>,
+    processes: Vec<Process>,
+    executors: Vec<Executor>,
+}
+
+impl World {
+    fn read(text: &str) -> Result<Self, Failure> {
+        let mut world = Self::default();
+        for document in serde_norway::Deserializer::from_str(text) {
+            let value =
+                Value::deserialize(document).map_err(|error| format!("failed to read YAML: {error}"))?;
+            if !value.is_null() {
+                world.add(value)?;
+            }
+        }
+        Ok(world)
+    }
+
+    fn add(&mut self, value: Value) -> Result<(), Failure> {
+        let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match kind.as_str() {
+            "ExecutorDeployment" => {
+                let mut object: ExecutorDeployment = parse(value, &kind, &name)?;
+                complete(&mut object);
+                validate_cel(&object).map_err(|error| refused(&kind, &name, &error))?;
+                self.objects.push(object);
+            }
+            "Colony" => {
+                let object: Colony = parse(value, &kind, &name)?;
+                validate_cel(&object).map_err(|error| refused(&kind, &name, &error))?;
+                self.colonies.push(object);
+            }
+            "Deployment" => self.deployments.push(parse(value, &kind, &name)?),
+            "DaemonSet" => self.daemon_sets.push(parse(value, &kind, &name)?),
+            "Job" => self.jobs.push(parse(value, &kind, &name)?),
+            "Pod" => self.pods.push(parse(value, &kind, &name)?),
+            "Secret" => self.secrets.push(parse(value, &kind, &name)?),
+            "Process" => self.processes.push(parse(value, &kind, &name)?),
+            "Executor" => self.executors.push(parse(value, &kind, &name)?),
+            // Whatever else stands in a user's manifest has no bearing on the plan.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn snapshot(
+        &self,
+        object: &ExecutorDeployment,
+        configuration: &OperatorConfiguration,
+        now: jiff::Timestamp,
+    ) -> ExecutorDeploymentSnapshot {
+        let name = object.name_any();
+        let named = |found: &str| found == name;
+        let secret_name = names::identity_secret(&name);
+        let identity = self.secrets.iter().find(|secret| secret.name_any() == secret_name).map(read_identity);
+        let executor_name = identity.as_ref().map(|identity| identity.executor_name.clone()).or_else(|| {
+            object
+                .status
+                .as_ref()
+                .and_then(|status| status.executor.as_ref())
+                .map(|executor| executor.name.clone())
+        });
+        let executor = self.executors.iter().find(|executor| Some(&executor.name) == executor_name.as_ref());
+        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
+        let process_id = mirror.and_then(|mirror| mirror.process_id.as_deref());
+        let concerned = |process: &&Process| match process_id {
+            Some(id) => process.id.as_str() == id,
+            None => mirror.is_some_and(|mirror| process.spec.label == mirror.label),
+        };
+        let mut processes: Vec<Process> = self.processes.iter().filter(concerned).cloned().collect();
+        processes.sort_by(|one, other| (one.submitted_at, &one.id).cmp(&(other.submitted_at, &other.id)));
+        ExecutorDeploymentSnapshot {
+            cluster: "offline".to_owned(),
+            colony: self.colony(object),
+            workloads: Workloads {
+                deployment: Observed::Known(
+                    self.deployments.iter().find(|found| named(&found.name_any())).cloned(),
+                ),
+                daemon_set: Observed::Known(
+                    self.daemon_sets.iter().find(|found| named(&found.name_any())).cloned(),
+                ),
+                job: Observed::Known(self.jobs.iter().find(|found| named(&found.name_any())).cloned()),
+            },
+            pods: self
+                .pods
+                .iter()
+                .filter(|pod| pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name))
+                .cloned()
+                .collect(),
+            registration: Observed::Known(
+                executor.map_or(Registration::Absent, |executor| Registration::Present(executor.state)),
+            ),
+            identity: Observed::Known(identity),
+            processes: Observed::Known(processes),
+            submit_not_before: None,
+            similar_executor_types: Vec::new(),
+            policy: Policy {
+                host_paths: configuration.host_paths.clone(),
+                service_accounts: configuration.service_accounts.clone(),
+                executor_resources: configuration.executor_resources.clone(),
+            },
+            object: object.clone(),
+            now,
+        }
+    }
+
+    /// The colony of an object, or, when the file says nothing of any, one that stands for it.
+    fn colony(&self, object: &ExecutorDeployment) -> ColonyReference {
+        let wanted = object.spec.colony.as_deref();
+        let is_default = |colony: &Colony| {
+            colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true")
+        };
+        let found = self.colonies.iter().find(|colony| match wanted {
+            Some(name) => colony.name_any() == name,
+            None => is_default(colony),
+        });
+        let (name, spec) = match found {
+            Some(colony) => (colony.name_any(), colony.spec.clone()),
+            None if self.colonies.is_empty() => {
+                (wanted.unwrap_or("default").to_owned(), stand_in(wanted.unwrap_or("default")))
+            }
+            None => return ColonyReference::NotFound { name: object.spec.colony.clone() },
+        };
+        let operator_executor_id = Observed::Known("0".repeat(64));
+        ColonyReference::Resolved(Box::new(ResolvedColony { name, spec, operator_executor_id }))
+    }
+}
+
+/// What an API server adds to an object that is applied.
+fn complete(object: &mut ExecutorDeployment) {
+    let metadata = &mut object.metadata;
+    metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    metadata.uid.get_or_insert_with(|| "00000000-0000-0000-0000-000000000000".to_owned());
+    metadata.generation.get_or_insert(1);
+}
+
+/// A colony of which only the name is known.
+fn stand_in(name: &str) -> ColonySpec {
+    ColonySpec {
+        server: ColonyServer {
+            host: "colonies.example.com".to_owned(),
+            port: 443,
+            insecure: false,
+            ca_secret_name: None,
+        },
+        colony_name: name.to_owned(),
+        location: None,
+        credentials_secret_name: format!("colony-{name}"),
+        allowed_namespaces: AllowedNamespaces::default(),
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: Value, kind: &str, name: &str) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(|error| format!("{kind} {name}: {error}").into())
+}
+
+fn refused(kind: &str, name: &str, error: &impl std::fmt::Display) -> Failure {
+    format!("{kind} {name} would be refused: {error}").into()
+}

@@ -1,0 +1,189 @@
+//! `colonyos-operator run`: starts the machine room, waits for what the operator needs, and runs the controllers until
+//! it is told to stop.
+
+use std::{path::PathBuf, time::Duration};
+
+use k8s_openapi::{
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{Api, ResourceExt as _};
+
+use super::Failure;
+use crate::{
+    api,
+    controllers::{self, Machinery},
+    runtime::{
+        clock::Clock,
+        config,
+        http::{Check, Readiness, Server},
+        kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
+        lease::{self, Elector, Leadership},
+        metrics::Metrics,
+        shutdown::Shutdown,
+        telemetry,
+    },
+};
+
+/// How often something that is missing at the start is looked for.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long passes under way may take to end after a signal; less than the 30 s after which a pod is killed.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What `run` takes.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Configuration file (YAML); every field has a default
+    #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
+    config: Option<PathBuf>,
+    /// The operator's own namespace: its lease and the Secrets of Colonies [default: the pod's, or the context's]
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
+    namespace: Option<String>,
+    /// Name under which this replica reports and holds the lease
+    #[arg(long, value_name = "NAME", env = "POD_NAME", default_value = "colonyos-operator")]
+    identity: String,
+    /// Log filter that wins over the configuration, such as `debug` or `info,kube=debug`
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
+    log: Option<String>,
+}
+
+/// Runs the operator.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let configuration = config::load(arguments.config.as_deref())?;
+    telemetry::start(&configuration.logging, arguments.log.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(operate(arguments, configuration))
+}
+
+async fn operate(arguments: &Arguments, configuration: config::OperatorConfiguration) -> Result<(), Failure> {
+    let shutdown = Shutdown::on_signals()?;
+    let metrics = Metrics::new()?;
+    let readiness = Readiness::default();
+    let (api_server, definitions) = (readiness.check("kubernetes"), readiness.check("crds"));
+    api_server.missing("not asked yet");
+    definitions.missing("not looked for yet");
+
+    // Served until the very end: a probe that finds nobody would have the pod killed while it drains.
+    let served = Shutdown::default();
+    let server = Server::bind(configuration.http.bind_address, metrics.clone(), readiness).await?;
+    let serving = tokio::spawn(server.run(served.clone()));
+
+    let mut connection = kubernetes::connect().await?;
+    if let Some(namespace) = &arguments.namespace {
+        connection.namespace.clone_from(namespace);
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        server = connection.server,
+        namespace = connection.namespace,
+        "starting"
+    );
+    tokio::select! {
+        () = shutdown.requested() => {}
+        cluster = prerequisites(&connection, &api_server, &definitions) => {
+            control(arguments, configuration, connection, metrics, cluster, &shutdown).await?;
+        }
+    }
+    served.request();
+    serving.await??;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for the API server and for the kinds; the cluster's identity.
+async fn prerequisites(connection: &Kubernetes, api_server: &Check, definitions: &Check) -> String {
+    let cluster = loop {
+        match cluster_identity(connection).await {
+            Ok(uid) => break uid,
+            Err(why) => {
+                tracing::warn!("waiting for the API server: {why}");
+                api_server.missing(why);
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    };
+    api_server.met();
+    let mut reported = String::new();
+    loop {
+        let missing = missing_definitions(connection).await;
+        if missing.is_empty() {
+            definitions.met();
+            return cluster;
+        }
+        let why = format!("{}: install the chart colonyos-operator-crds", missing.join(", "));
+        if why != reported {
+            tracing::warn!("waiting for custom resource definitions: {why}");
+            reported.clone_from(&why);
+        }
+        definitions.missing(why);
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// UID of the `kube-system` namespace: what tells this cluster from every other, for as long as it exists.
+async fn cluster_identity(connection: &Kubernetes) -> Result<String, String> {
+    let namespaces = Api::<Namespace>::all(connection.calls.clone());
+    let found = call(CALL_TIME_LIMIT, namespaces.get("kube-system"))
+        .await
+        .map_err(|error| crate::act::of_call("get Namespace kube-system", &error).message)?;
+    found.uid().ok_or_else(|| "Namespace kube-system has no UID".to_owned())
+}
+
+/// Which kinds the API server does not serve yet. Asked by listing them, which is a right that the operator has anyway.
+async fn missing_definitions(connection: &Kubernetes) -> Vec<String> {
+    let mut missing = Vec::new();
+    for definition in api::custom_resource_definitions() {
+        if let Err(why) = is_served(connection, &definition).await {
+            missing.push(why);
+        }
+    }
+    missing
+}
+
+async fn is_served(connection: &Kubernetes, definition: &CustomResourceDefinition) -> Result<(), String> {
+    let names = &definition.spec.names;
+    let version = definition.spec.versions.first().map(|version| version.name.clone()).unwrap_or_default();
+    let group_version = format!("{}/{version}", definition.spec.group);
+    let what = format!("{}.{}", names.plural, definition.spec.group);
+    let listed = call(CALL_TIME_LIMIT, connection.calls.list_api_group_resources(&group_version)).await;
+    match listed {
+        Ok(list) if list.resources.iter().any(|resource| resource.name == names.plural) => Ok(()),
+        Ok(_) => Err(format!("{what} is not installed")),
+        Err(error) if error.status_code() == Some(404) => Err(format!("{what} is not installed")),
+        Err(error) => Err(crate::act::of_call(&format!("look for {what}"), &error).message),
+    }
+}
+
+/// Runs the election and the controllers until the shutdown.
+async fn control(
+    arguments: &Arguments,
+    configuration: config::OperatorConfiguration,
+    connection: Kubernetes,
+    metrics: Metrics,
+    cluster: String,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    let clock = Clock::system();
+    let released = Shutdown::default();
+    let (leadership, election) = if configuration.leader_election.enabled {
+        let identity = lease::identity(&arguments.identity);
+        let settings = configuration.leader_election.clone();
+        let (elector, leadership) =
+            Elector::new(connection.calls.clone(), &connection.namespace, settings, identity, &clock);
+        let stop = released.clone();
+        (leadership, Some(tokio::spawn(async move { elector.run(&stop).await })))
+    } else {
+        (Leadership::always(&clock), None)
+    };
+    metrics.show_leadership(leadership.clone())?;
+    let instance = Some(arguments.identity.clone());
+    let machinery = Machinery::new(connection, configuration, leadership, clock, metrics, cluster, instance);
+    if shutdown.drain(controllers::run(machinery, shutdown.clone()), DRAIN).await.is_none() {
+        tracing::warn!("some passes did not end in time");
+    }
+    // Only now: the next leader starts at once.
+    released.request();
+    if let Some(election) = election {
+        election.await?;
+    }
+    Ok(())
+}
