@@ -108,7 +108,7 @@ fn deny(install: bool) -> Result<Verdict> {
                 .to_owned(),
         ));
     }
-    if !ask(&["advisories", "--disable-fetch"])? {
+    if !ask(&["advisories"])? {
         bail!(
             "a dependency has an advisory against it: update it, or explain in deny.toml why it does not reach us"
         );

@@ -4,6 +4,7 @@
 
 mod cargo;
 mod check;
+mod generate;
 mod layers;
 mod repository;
 mod sizes;
@@ -26,17 +27,23 @@ struct Arguments {
 enum Command {
     /// Format, imports, sizes, clippy and dependency rules: what needs no cluster.
     Check(check::Options),
+    /// Write the files that follow from the types and the charts.
+    Generate(generate::Options),
     /// Fail when a module of the operator imports what its place in the flow forbids.
     Layers,
     /// Fail when a source file has grown too long to be read in one go.
     Sizes,
+    /// Fail when a generated file differs from what is committed.
+    VerifyGenerated(generate::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(options) => check::run(&options),
+        Command::Generate(options) => generate::run(&options),
         Command::Layers => layers::run(),
         Command::Sizes => sizes::run(),
+        Command::VerifyGenerated(options) => generate::verify(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
