@@ -1,0 +1,39 @@
+{{/* Name of everything that belongs to this release, and of the lease's holder set. */}}
+{{- define "colonyos-operator.name" -}}
+{{- if contains "colonyos-operator" .Release.Name }}{{ .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-colonyos-operator" .Release.Name | trunc 52 | trimSuffix "-" }}{{ end -}}
+{{- end }}
+
+{{- define "colonyos-operator.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "colonyos-operator.name" .) }}
+{{- else }}{{ required "serviceAccount.name is empty: name the account to use, or set serviceAccount.create" .Values.serviceAccount.name }}{{ end -}}
+{{- end }}
+
+{{- define "colonyos-operator.selector" -}}
+app.kubernetes.io/name: colonyos-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "colonyos-operator.labels" -}}
+{{ include "colonyos-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "colonyos-operator.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* The lease is the one thing the operator may take by name, hence the name is needed in two places. */}}
+{{- define "colonyos-operator.lease" -}}
+{{- dig "leaderElection" "leaseName" "colonyos-operator" .Values.configuration -}}
+{{- end }}
+
+{{/* The configuration file: what the user set, and what the chart knows better. */}}
+{{- define "colonyos-operator.configuration" -}}
+{{- $known := dict "watchNamespaces" .Values.watchNamespaces "http" (dict "bindAddress" "0.0.0.0:8080") -}}
+{{- mergeOverwrite (deepCopy .Values.configuration) $known | toYaml -}}
+{{- end }}
