@@ -75,15 +75,20 @@ pub async fn read(
 }
 
 async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
-    snapshot.membership = match sessions.member.statistics().await {
-        Ok(statistics) => Membership::Member(statistics),
-        Err(error) if error.is_forbidden() => Membership::Stranger,
-        Err(error) => Membership::Unknown(error.to_string()),
+    // Who is no member is refused here; the statistics would answer such a one with nothing at all.
+    snapshot.executors = match sessions.member.executors().await {
+        Ok(executors) => Observed::Known(executors),
+        Err(error) => {
+            let why = error.to_string();
+            snapshot.membership =
+                if error.is_forbidden() { Membership::Stranger } else { Membership::Unknown(why.clone()) };
+            Observed::Unknown(why)
+        }
     };
-    if matches!(snapshot.membership, Membership::Member(_)) {
-        snapshot.executors = match sessions.member.executors().await {
-            Ok(executors) => Observed::Known(executors),
-            Err(error) => Observed::Unknown(error.to_string()),
+    if snapshot.executors.known().is_some() {
+        snapshot.membership = match sessions.member.statistics().await {
+            Ok(statistics) => Membership::Member(statistics),
+            Err(error) => Membership::Unknown(error.to_string()),
         };
     }
 }

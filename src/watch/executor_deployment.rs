@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     core::v1::{Namespace, Pod, Secret},
 };
 use kube::{
-    Api, Client, Resource, ResourceExt as _,
+    Api, Client, ResourceExt as _,
     core::{PartialObjectMeta, Selector, SelectorExt as _},
     runtime::reflector::{ObjectRef, Store},
 };
@@ -340,8 +340,9 @@ pub fn read_identity(secret: &Secret) -> Identity {
         let bytes = secret.data.as_ref().and_then(|data| data.get(key));
         bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default()
     };
+    let controller = secret.owner_references().iter().find(|owner| owner.controller == Some(true));
     Identity {
-        owner_uid: secret.controller_owner_ref(&()).map(|owner| owner.uid),
+        owner_uid: controller.map(|controller| controller.uid.clone()),
         resource_version: secret.resource_version(),
         executor_name: text("COLONIES_EXECUTOR_NAME"),
         executor_id: text("COLONIES_EXECUTOR_ID"),

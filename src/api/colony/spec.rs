@@ -67,7 +67,7 @@ pub struct ColonyServer {
 
     /// Port of the server's API.
     #[serde(default = "default_port")]
-    #[schemars(range(min = 1, max = 65535))]
+    #[schemars(schema_with = "port_number")]
     pub port: u16,
 
     /// Plain HTTP. Requests are signed but neither secret nor safe from replay: for networks that you trust.
@@ -83,6 +83,11 @@ pub struct ColonyServer {
 /// The port on which a `ColonyOS` server listens unless told otherwise.
 const fn default_port() -> u16 {
     50080
+}
+
+/// A port. The format is one that API servers know; they warn of `uint16`.
+fn port_number(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": 65535 })
 }
 
 /// Which namespaces may use a colony.
