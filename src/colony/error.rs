@@ -168,7 +168,7 @@ impl Error {
             _ if has("already exists") || has("duplicate key value") || has("not unique") => {
                 Self::AlreadyExists(reply)
             }
-            400 if has("does not exist") => Self::NotFound(reply),
+            400 | 500 if has("does not exist") => Self::NotFound(reply),
             400 if has("Tried to ") || has("already assigned") || has("Cannot assign cancelled") => {
                 Self::Conflict(reply)
             }
@@ -197,8 +197,12 @@ impl Error {
 
     /// An answer that the server itself did not write, for example of a proxy in front of it.
     pub(super) fn foreign_reply(action: &'static str, status: u16, body: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(body.get(..2048).unwrap_or(body));
-        let detail = format!("the answer ({status}) is none of a colony server: {}", bounded(&text));
+        let text = bounded(&String::from_utf8_lossy(body.get(..2048).unwrap_or(body)));
+        let detail = if text.is_empty() {
+            format!("the answer ({status}) is empty")
+        } else {
+            format!("the answer ({status}) is none of a colony server: {text}")
+        };
         Self::Ambiguous { action, detail, status: Some(status), source: None }
     }
 
@@ -329,6 +333,7 @@ mod tests {
             (500, "Failed to approve executor, executor is nil", ErrorKind::NotFound),
             (500, "Failed to remove executor, executor is nil", ErrorKind::NotFound),
             (400, "Executor with name <e> does not exist", ErrorKind::NotFound),
+            (500, "Failed to get logs, process does not exist", ErrorKind::NotFound),
             (400, "Colony with name <c> does not exists", ErrorKind::NotFound),
             (400, "User <u> does not exist", ErrorKind::NotFound),
             (400, "Executor with name <e> in Colony <c> already exists", ErrorKind::AlreadyExists),

@@ -100,7 +100,8 @@ pub struct Process {
     /// When the server took it.
     #[serde(rename = "submissiontime", deserialize_with = "timestamp::required")]
     pub submitted_at: Timestamp,
-    /// When it was last assigned; `None` before that, and again after it was put back into the queue.
+    /// When it was last assigned. `None` before that, and again after its executor was removed; a process that was put
+    /// back into the queue by its time limit keeps the time.
     #[serde(rename = "starttime", deserialize_with = "timestamp::optional")]
     pub started_at: Option<Timestamp>,
     /// When it was closed.

@@ -129,7 +129,7 @@ impl Session {
     /// Counts over the whole colony. The server counts nothing per executor type.
     ///
     /// # Errors
-    /// As any call.
+    /// As any call, but that the server gives an empty answer to who is no member: [`Error::Ambiguous`], with status 200.
     pub async fn statistics(&self) -> Result<Statistics, Error> {
         self.call(&GetColonyStatistics { colonyname: &self.colony }).await
     }

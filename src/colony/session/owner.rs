@@ -37,7 +37,7 @@ impl Session {
     /// Adds a user. For the colony's owner.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] when the name or the identity is in use; else as any call.
+    /// [`Error::AlreadyExists`] when the name is in use (the same identity under a second name is accepted); else as any call.
     pub async fn add_user(&self, user: &NewUser) -> Result<User, Error> {
         self.call(&AddUser { user }).await
     }

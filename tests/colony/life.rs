@@ -1,0 +1,231 @@
+//! The life of a process, from submit to close, as the client shows it.
+
+use std::time::Duration;
+
+use colonyos_operator::colony::{
+    AttributeKind, Client, Cpu, ErrorKind, LogQuery, Memory, PrivateKey, Process, ProcessQuery, ProcessState,
+    Retries, TimeLimit, Timeouts,
+};
+use serde_json::json;
+
+use crate::stage::{Stage, until};
+
+const ONE_SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_server_says_what_it_is_to_anybody() {
+    let stage = Stage::new().await;
+    let info = Client::new(&stage.server, Timeouts::default()).unwrap().server_info().await.unwrap();
+    assert!(!info.backends.is_empty(), "{info:?}");
+}
+
+/// The server writes empty lists as `null`, and fields that hold nothing too.
+#[tokio::test]
+async fn a_new_colony_is_empty_and_that_is_no_error() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.user.executors().await.unwrap(), []);
+    for state in ProcessState::ALL {
+        assert_eq!(stage.user.processes(&ProcessQuery::new(state)).await.unwrap(), []);
+    }
+    assert_eq!(stage.user.processes_labelled("nobody").await.unwrap(), []);
+    let process = stage.user.submit(&stage.spec("f")).await.unwrap();
+    assert_eq!(stage.user.logs(&LogQuery::new(process.id)).await.unwrap(), []);
+    assert_eq!(stage.user.statistics().await.unwrap().waiting, 1);
+}
+
+#[tokio::test]
+async fn what_is_submitted_comes_back_as_it_was_sent() {
+    let stage = Stage::new().await;
+    let spec = stage.spec("train").arg("text").arg(7).arg(json!({"nested": [1.5, null, true]}));
+    let spec =
+        spec.kwarg("spec", json!({"replicas": 3})).kwarg("leer", "ä\u{1F600}").env("TOKEN", "t=1").unwrap();
+    let spec = spec.label("k8s:cluster/uid/1").unwrap().priority(-7).unwrap().location("lab").unwrap();
+    let spec = spec.max_exec(TimeLimit::seconds(60).unwrap()).max_wait(TimeLimit::seconds(600).unwrap());
+    let spec = spec.max_retries(Retries::AtMost(2)).cpu(Cpu::millicores(500)).memory(Memory::mebibytes(512));
+    let spec = spec.nodes(2, 3).unwrap().executor_name("one").unwrap();
+
+    let submitted = stage.user.submit(&spec).await.unwrap();
+    let process = stage.user.process(&submitted.id).await.unwrap();
+
+    assert_eq!(process.id, submitted.id);
+    assert_eq!(process.state, ProcessState::Waiting);
+    assert_eq!(
+        (process.initiator_id.as_str(), process.initiator_name.as_str()),
+        (stage.user.id().as_str(), "ops")
+    );
+    assert_eq!((process.assigned_executor, process.started_at, process.ended_at), (None, None, None));
+    let kept = process.spec;
+    assert_eq!(kept.function, "train");
+    assert_eq!(kept.args, [json!("text"), json!(7), json!({"nested": [1.5, null, true]})]);
+    assert_eq!(json!(kept.kwargs), json!({"spec": {"replicas": 3}, "leer": "ä\u{1F600}"}));
+    assert_eq!(kept.env.0["TOKEN"], "t=1");
+    assert_eq!((kept.label.as_str(), kept.priority), ("k8s:cluster/uid/1", -7));
+    assert_eq!((kept.max_exec_seconds, kept.max_wait_seconds, kept.max_retries), (60, 600, 2));
+    let conditions = kept.conditions;
+    assert_eq!((conditions.colony, conditions.executor_type), (stage.colony, stage.executor_type));
+    assert_eq!((conditions.location.as_str(), conditions.nodes), ("lab", 2));
+    assert_eq!((conditions.cpu.as_str(), conditions.mem.as_str()), ("500m", "512Mi"));
+    assert_eq!(conditions.executor_names, ["one"]);
+    let attribute = process.attributes.first().expect("the environment becomes an attribute");
+    assert_eq!(
+        (attribute.kind, attribute.key.as_str(), attribute.value.as_str()),
+        (AttributeKind::Environment, "TOKEN", "t=1")
+    );
+}
+
+#[tokio::test]
+async fn a_process_that_asks_for_resources_is_assigned() {
+    let stage = Stage::new().await;
+    let executor = stage.executor().await;
+    let spec =
+        stage.spec("f").cpu(Cpu::millicores(500)).memory(Memory::mebibytes(512)).nodes(127, 1).unwrap();
+    stage.running(&executor, &spec).await;
+}
+
+#[tokio::test]
+async fn a_process_lives_from_submit_to_success() {
+    let stage = Stage::new().await;
+    let executor = stage.executor().await;
+    let running = stage.running(&executor, &stage.spec("f").arg(1)).await;
+    assert_eq!(running.state, ProcessState::Running);
+    assert_eq!(running.assigned_executor.as_ref(), Some(executor.id()));
+    assert!(running.started_at >= Some(running.submitted_at), "{running:?}");
+
+    executor.set_output(&running.id, &[json!({"progress": 0.5})]).await.unwrap();
+    assert_eq!(stage.user.process(&running.id).await.unwrap().output, [json!({"progress": 0.5})]);
+    executor.add_log(&running.id, "half way").await.unwrap();
+    executor.add_log(&running.id, "and on").await.unwrap();
+    executor.close_successful(&running.id, &[json!("done"), json!([1, {"a": null}])]).await.unwrap();
+
+    let closed = stage.user.process(&running.id).await.unwrap();
+    assert_eq!(
+        (closed.state, closed.output),
+        (ProcessState::Successful, vec![json!("done"), json!([1, {"a": null}])])
+    );
+    assert!(closed.ended_at >= closed.started_at && closed.errors.is_empty());
+    let lines = stage.user.logs(&LogQuery::new(running.id.clone())).await.unwrap();
+    assert_eq!(lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["half way", "and on"]);
+    let first = lines[0].written_at;
+    let later = stage.user.logs(&LogQuery::new(running.id.clone()).since(first)).await.unwrap();
+    assert_eq!(later.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["and on"]);
+    assert_eq!(stage.user.logs(&LogQuery::new(running.id).limit(1)).await.unwrap().len(), 1);
+    let counts = stage.user.statistics().await.unwrap();
+    assert_eq!((counts.waiting, counts.running, counts.successful, counts.active_executors), (0, 0, 1, 1));
+}
+
+#[tokio::test]
+async fn a_process_without_output_is_closed_all_the_same() {
+    let stage = Stage::new().await;
+    let executor = stage.executor().await;
+    let running = stage.running(&executor, &stage.spec("f")).await;
+    executor.close_successful(&running.id, &[]).await.unwrap();
+    let closed = stage.user.process(&running.id).await.unwrap();
+    assert_eq!((closed.state, closed.output), (ProcessState::Successful, vec![]));
+}
+
+#[tokio::test]
+async fn a_failed_process_keeps_its_reasons_and_is_not_run_again() {
+    let stage = Stage::new().await;
+    let executor = stage.executor().await;
+    let running = stage.running(&executor, &stage.spec("f")).await;
+    executor.close_failed(&running.id, &["no disk".into(), "no time".into()]).await.unwrap();
+    let failed = stage.user.process(&running.id).await.unwrap();
+    assert_eq!(
+        (failed.state, failed.errors),
+        (ProcessState::Failed, vec!["no disk".to_owned(), "no time".to_owned()])
+    );
+    assert_eq!(executor.assign(ONE_SECOND).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_cancelled_process_is_taken_by_nobody() {
+    let stage = Stage::new().await;
+    let executor = stage.executor().await;
+    let waiting = stage.user.submit(&stage.spec("f")).await.unwrap();
+    stage.user.cancel(&waiting.id).await.unwrap();
+    assert_eq!(stage.user.process(&waiting.id).await.unwrap().state, ProcessState::Cancelled);
+    assert_eq!(executor.assign(ONE_SECOND).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_assign_waits_for_work_and_says_so_when_there_is_none() {
+    let stage = Stage::new().await;
+    let executor = stage.executor().await;
+    let before = tokio::time::Instant::now();
+    assert_eq!(
+        executor.assign(Duration::ZERO).await.unwrap(),
+        None,
+        "zero is rounded up: the server refuses it"
+    );
+    assert!(before.elapsed() >= Duration::from_millis(900), "it is a long-poll");
+
+    let waiting = tokio::spawn({
+        let executor = executor.clone();
+        async move { executor.assign(Duration::from_secs(10)).await }
+    });
+    let submitted = stage.user.submit(&stage.spec("f")).await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().map(|process| process.id), Some(submitted.id));
+}
+
+/// A process submitted with a limit of 0 would fail as soon as it runs; ours either has no limit or a real one.
+#[tokio::test]
+async fn time_limits_fail_or_requeue_and_their_absence_does_neither() {
+    let stage = Stage::new().await;
+    let executor = stage.executor().await;
+    let unlimited = stage.running(&executor, &stage.spec("f")).await;
+    let limit = TimeLimit::seconds(1).unwrap();
+    let once =
+        stage.running(&executor, &stage.spec("f").max_exec(limit).max_retries(Retries::AtMost(0))).await;
+    let failed = stage.until_state(&once.id, ProcessState::Failed).await;
+    assert_eq!(failed.errors, ["Maximum execution time limit exceeded"]);
+
+    let again =
+        stage.running(&executor, &stage.spec("f").max_exec(limit).max_retries(Retries::AtMost(1))).await;
+    let requeued = stage.until_state(&again.id, ProcessState::Waiting).await;
+    assert_eq!((requeued.retries, requeued.assigned_executor), (1, None));
+    let refused = executor.close_successful(&again.id, &[]).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+
+    let unassigned =
+        stage.user.submit(&stage.spec("f").max_wait(limit).executor_name("nobody").unwrap()).await.unwrap();
+    let failed = stage.until_state(&unassigned.id, ProcessState::Failed).await;
+    assert_eq!(failed.errors, ["Maximum waiting time limit exceeded"]);
+    assert_eq!(stage.user.process(&unlimited.id).await.unwrap().state, ProcessState::Running);
+}
+
+/// A thousandth of all signatures would be wrong if their parts lost a leading zero.
+#[tokio::test]
+async fn the_server_accepts_the_signatures_of_many_keys() {
+    let stage = Stage::new().await;
+    let calls = (0..300).map(|number| {
+        let session = stage.client.session(&stage.colony, PrivateKey::generate().unwrap());
+        let name = format!("executor-{number}");
+        let executor = stage.new_executor(&name, &session);
+        let owner = &stage.owner;
+        async move {
+            owner.add_executor(&executor).await.unwrap();
+            owner.approve_executor(&name).await.unwrap();
+            assert_eq!(session.executor_by_id(session.id()).await.unwrap().name, name);
+        }
+    });
+    for call in calls {
+        call.await;
+    }
+    assert_eq!(stage.user.executors().await.unwrap().len(), 300, "executors are listed without a limit");
+}
+
+/// Removing an executor puts its process back into the queue, as if it had never run.
+#[tokio::test]
+async fn a_process_steps_back_when_its_executor_is_removed() {
+    let stage = Stage::new().await;
+    let key = PrivateKey::generate().unwrap();
+    let executor = stage.named_executor("leaver", key).await;
+    let running = stage.running(&executor, &stage.spec("f")).await;
+    stage.owner.remove_executor("leaver").await.unwrap();
+    let requeued: Process = until("the process is back in the queue", || async {
+        Some(stage.user.process(&running.id).await.unwrap())
+            .filter(|process| process.state == ProcessState::Waiting)
+    })
+    .await;
+    assert_eq!((requeued.started_at, requeued.assigned_executor), (None, None));
+}

@@ -1,0 +1,121 @@
+//! What each test starts from: a colony of its own on the real server, with an owner and a user.
+
+use std::{future::Future, time::Duration};
+
+use colonyos_operator::colony::{
+    Client, FunctionSpec, NewColony, NewExecutor, NewUser, PrivateKey, Process, ProcessId, ProcessState,
+    Server, Session, Timeouts, Tls,
+};
+use rand::Rng as _;
+
+/// How long a condition may take to come true. Nothing here takes more than a few seconds.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A colony of its own.
+pub struct Stage {
+    pub server: Server,
+    pub client: Client,
+    pub colony: String,
+    pub server_owner: Session,
+    pub owner: Session,
+    pub user: Session,
+    /// A type that no other test, and no other run on the same server, has: the server wakes one executor of a type in
+    /// whatever colony. It ends in a letter, since types that differ by digits at the end lose wake-ups too.
+    pub executor_type: String,
+}
+
+impl Stage {
+    pub async fn new() -> Self {
+        let server = server();
+        let client = Client::new(&server, Timeouts::default()).unwrap();
+        let colony = format!("test-{}", letters());
+        let key = || PrivateKey::generate().unwrap();
+        let server_owner =
+            client.session(&colony, PrivateKey::from_hex(&setting("COLONIES_SERVER_PRVKEY")).unwrap());
+        let (owner, user) = (client.session(&colony, key()), client.session(&colony, key()));
+        server_owner.add_colony(&NewColony::new(&colony, owner.id().clone()).unwrap()).await.unwrap();
+        owner.add_user(&NewUser::new(&colony, "ops", user.id().clone()).unwrap()).await.unwrap();
+        let executor_type = format!("type-{}", letters());
+        Self { server, client, colony, server_owner, owner, user, executor_type }
+    }
+
+    /// An approved executor of the stage's type.
+    pub async fn executor(&self) -> Session {
+        self.named_executor(&format!("executor-{}", letters()), PrivateKey::generate().unwrap()).await
+    }
+
+    pub async fn named_executor(&self, name: &str, key: PrivateKey) -> Session {
+        let session = self.client.session(&self.colony, key);
+        self.owner.add_executor(&self.new_executor(name, &session)).await.unwrap();
+        self.owner.approve_executor(name).await.unwrap();
+        session
+    }
+
+    pub fn new_executor(&self, name: &str, session: &Session) -> NewExecutor {
+        NewExecutor::new(&self.colony, name, &self.executor_type, session.id().clone()).unwrap()
+    }
+
+    pub fn spec(&self, function: &str) -> FunctionSpec {
+        FunctionSpec::new(&self.colony, &self.executor_type, function).unwrap()
+    }
+
+    /// Submits a process and has `executor` take it.
+    pub async fn running(&self, executor: &Session, spec: &FunctionSpec) -> Process {
+        let submitted = self.user.submit(spec).await.unwrap();
+        let assigned =
+            executor.assign(Duration::from_secs(5)).await.unwrap().expect("there is a process to take");
+        assert_eq!(assigned.id, submitted.id);
+        assigned
+    }
+
+    /// Waits until a process is in a state.
+    pub async fn until_state(&self, id: &ProcessId, state: ProcessState) -> Process {
+        let what = format!("process {id} is {state}");
+        until(&what, || async {
+            Some(self.user.process(id).await.unwrap()).filter(|process| process.state == state)
+        })
+        .await
+    }
+}
+
+/// Waits until `look` gives something.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
+    let poll = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, poll).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
+}
+
+/// Eight letters by chance.
+pub fn letters() -> String {
+    let mut chance = rand::rng();
+    (0..8).map(|_| char::from(chance.random_range(b'a'..=b'z'))).collect()
+}
+
+fn server() -> Server {
+    let tls = match setting("COLONIES_TLS").as_str() {
+        "true" => Tls::Webpki,
+        _ => Tls::Insecure,
+    };
+    Server {
+        host: setting("COLONIES_SERVER_HOST"),
+        port: setting("COLONIES_SERVER_PORT").parse().unwrap(),
+        tls,
+    }
+}
+
+fn setting(name: &str) -> String {
+    optional_setting(name).unwrap_or_else(|| {
+        panic!("{name} is not set: these tests need a ColonyOS server; run `cargo xtask test --rung colony`")
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server that tests run against is told by the environment")]
+pub fn optional_setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
