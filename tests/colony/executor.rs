@@ -203,7 +203,7 @@ async fn a_process_won_after_sigterm_is_run_all_the_same() {
             ProcessState::Successful => won += 1,
             // Not won: another executor can have it.
             ProcessState::Waiting => stage.user.cancel(&late.id).await.unwrap(),
-            state => panic!("left behind as {state}"),
+            other => panic!("left behind as {other}"),
         }
     }
     assert!(won > 0, "the long-poll was never open when the signal came");
