@@ -20,7 +20,10 @@ use crate::{
     },
     colony::{Error, Process, ProcessQuery, ProcessState},
     memory::connections::OperatorIdentity,
-    watch::{stores::GuardedExecutorDeployment, triggers},
+    watch::{
+        stores::{Filled, GuardedExecutorDeployment},
+        triggers,
+    },
 };
 
 /// How long one question for work waits. The server may miss a wake-up and answer only then, and takes an executor that
@@ -38,7 +41,7 @@ pub(super) struct Assignments {
     /// Whether the `Colony` still exists.
     pub colonies: Store<Colony>,
     /// Where the objects of processes are looked up.
-    pub objects: Vec<Store<GuardedExecutorDeployment>>,
+    pub objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
     /// Wakes objects.
     pub hints: Hints,
 }
@@ -46,14 +49,13 @@ pub(super) struct Assignments {
 impl Assignments {
     /// Serves until the `Colony` is gone.
     pub async fn serve(self) {
-        for store in &self.objects {
+        for (_, filled) in &self.objects {
             // An empty cache knows no object, which would make every process look like a stranger's.
-            if store.wait_until_ready().await.is_err() {
-                return;
-            }
+            filled.reached().await;
         }
         let retries = Retries::default();
         let mut resumed = false;
+        tracing::info!(colony = self.colony, executor = self.operator.name, "serving");
         while self.colonies.get(&ObjectRef::new(&self.colony)).is_some() {
             self.machinery.leadership.acquired().await;
             let round =
@@ -114,7 +116,7 @@ impl Assignments {
     }
 
     fn find(&self, uid: &str) -> Option<ExecutorDeployment> {
-        self.objects.iter().find_map(|store| {
+        self.objects.iter().find_map(|(store, _)| {
             triggers::readable(store).into_iter().find(|object| object.uid().as_deref() == Some(uid))
         })
     }

@@ -43,7 +43,7 @@ use crate::{
     watch::{
         colony::{Reading, read},
         snapshot::{ColonySnapshot, Membership, OperatorExecutor},
-        stores::{self, GuardedExecutorDeployment},
+        stores::{self, Filled, GuardedExecutorDeployment},
         triggers,
     },
 };
@@ -58,7 +58,7 @@ struct Context {
     hints: Hints,
     retries: Retries,
     colonies: Store<Colony>,
-    objects: Vec<Store<GuardedExecutorDeployment>>,
+    objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
     clients: tokio::sync::Mutex<HashMap<String, Option<(Server, Client)>>>,
     served: Mutex<HashMap<String, (String, AbortHandle)>>,
 }
@@ -66,7 +66,7 @@ struct Context {
 /// Runs the controller until the shutdown. `objects` are the caches in which the objects of processes are looked up.
 pub async fn run(
     machinery: Arc<Machinery>,
-    objects: Vec<Store<GuardedExecutorDeployment>>,
+    objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
     hints: Hints,
     shutdown: Shutdown,
 ) {
@@ -210,7 +210,7 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
 }
 
 fn wake(context: &Context, concerned: impl Fn(&ExecutorDeployment) -> bool) {
-    for store in &context.objects {
+    for (store, _) in &context.objects {
         for object in triggers::readable(store).iter().filter(|object| concerned(object)) {
             context.hints.wake(&triggers::reference(object));
         }

@@ -67,6 +67,15 @@ pub async fn run(
     let colonies = stores::colonies(client);
     let namespaces = stores::namespaces(client);
     let stores = Stores {
+        filled: vec![
+            objects.filled,
+            deployments.filled,
+            daemon_sets.filled,
+            jobs.filled,
+            pods.filled,
+            colonies.filled,
+            namespaces.filled,
+        ],
         executor_deployments: objects.store.clone(),
         deployments: deployments.store,
         daemon_sets: daemon_sets.store,
@@ -150,6 +159,8 @@ async fn reconcile(
         }
     };
     let machinery = &context.machinery;
+    // What a cache that is still being filled does not show may well exist.
+    context.reader.stores.are_filled().await;
     if !machinery.leadership.is_leader() {
         return Ok(Action::await_change());
     }

@@ -25,7 +25,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         let objects = stores::executor_deployments(&machinery.kubernetes.watches, &scope, &machinery.writes);
         let (waker, woken) = futures::channel::mpsc::unbounded();
         wakers.push(waker);
-        caches.push(objects.store.clone());
+        caches.push((objects.store.clone(), objects.filled.clone()));
         scopes.push((scope, objects, woken));
     }
     let hints = context::Hints::new(wakers);

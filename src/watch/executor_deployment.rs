@@ -17,7 +17,7 @@ use super::{
         ColonyReference, ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration,
         ResolvedColony, Workloads, progress,
     },
-    stores::GuardedExecutorDeployment,
+    stores::{Filled, GuardedExecutorDeployment},
     triggers,
 };
 use crate::{
@@ -58,6 +58,17 @@ pub struct Stores {
     pub colonies: Store<Colony>,
     /// Metadata of namespaces.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// When each of them is filled.
+    pub filled: Vec<Filled>,
+}
+
+impl Stores {
+    /// Waits until all caches are filled.
+    pub async fn are_filled(&self) {
+        for filled in &self.filled {
+            filled.reached().await;
+        }
+    }
 }
 
 /// Reads the world for one pass.

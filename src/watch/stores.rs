@@ -68,10 +68,27 @@ impl Scope {
 /// Objects that have changed.
 pub type Changes<K> = futures::stream::BoxStream<'static, Result<K, watcher::Error>>;
 
+/// Tells when a cache holds what there was when the watch began. Before that, what it does not show may well exist.
+///
+/// `Store::wait_until_ready` is not used: of several tasks that wait for it, only the last is woken, and the controller
+/// itself is one of them.
+#[derive(Clone)]
+pub struct Filled(tokio::sync::watch::Receiver<bool>);
+
+impl Filled {
+    /// Waits until the cache is filled; at once if it is.
+    pub async fn reached(&self) {
+        // An error says that the watch has ended, which it does only with the process.
+        let _ = self.0.clone().wait_for(|filled| *filled).await;
+    }
+}
+
 /// A cache and the changes to it.
 pub struct Watched<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// The cache.
     pub store: Store<K>,
+    /// When the cache is filled.
+    pub filled: Filled,
     /// What has changed; has to be polled for the cache to be filled.
     pub changes: Changes<K>,
 }
@@ -136,6 +153,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
+    let (filling, filled) = tokio::sync::watch::channel(false);
     let changes = watcher(api, config.timeout(WATCH_SECONDS))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
@@ -145,11 +163,14 @@ where
             if let (Some(writes), Some(version)) = (&writes, version(event)) {
                 writes.saw(kind, Some(&version));
             }
+            if matches!(event, watcher::Event::InitDone) {
+                filling.send_replace(true);
+            }
         })
         .inspect_err(move |error| tracing::warn!(kind, %error, "watch interrupted"))
         .touched_objects()
         .boxed();
-    Watched { store, changes }
+    Watched { store, filled: Filled(filled), changes }
 }
 
 fn version<K: Resource<DynamicType = ()>>(event: &watcher::Event<K>) -> Option<String> {
