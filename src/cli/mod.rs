@@ -1,6 +1,7 @@
 //! The command line: what a person or the container's entry point calls.
 
 mod crds;
+mod doctor;
 pub mod plan;
 mod run;
 
@@ -24,6 +25,8 @@ enum Command {
     Crds,
     /// Print what would be done for the objects in a file, step by step; needs no server
     Plan(plan::Arguments),
+    /// Check API server, CRDs, permissions, colonies and keys, and say what to do; exit code 1 if something is amiss
+    Doctor(doctor::Arguments),
 }
 
 /// Reads the command line and carries it out.
@@ -33,9 +36,12 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Crds => crds::print(),
         Command::Plan(arguments) => plan::print(&arguments),
+        Command::Doctor(arguments) => doctor::print(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Its output has said it all.
+        Err(error) if error.is::<doctor::Amiss>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             let mut source = error.source();

@@ -10,7 +10,7 @@ use std::{
 
 use colonyos_operator::runtime::{
     clock::Clock,
-    config::{LeaderElection, environment},
+    config::LeaderElection,
     kubernetes::Kubernetes,
     lease::{Elector, Leadership, identity},
     shutdown::Shutdown,
@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::{
     cluster::connect,
+    environment,
     namespace::{TestNamespace, in_namespace},
     operator::{Signal, send},
     wait::{eventually, throughout},

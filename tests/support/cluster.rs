@@ -2,10 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use colonyos_operator::runtime::{
-    config::environment,
-    kubernetes::{self, Kubernetes},
-};
+use colonyos_operator::runtime::kubernetes::{self, Kubernetes};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api,
@@ -13,7 +10,7 @@ use kube::{
 };
 use tokio::sync::OnceCell;
 
-use super::wait::eventually;
+use super::{environment, wait::eventually};
 
 /// Field manager of the tests.
 pub const TESTER: &str = "colonyos-operator-tests";

@@ -3,6 +3,7 @@
 //! Included by path into each rung's binary; not a rung itself.
 
 pub mod cluster;
+pub mod environment;
 pub mod namespace;
 pub mod operator;
 pub mod requests;

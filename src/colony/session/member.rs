@@ -6,12 +6,12 @@ use super::Session;
 use crate::colony::{
     error::Error,
     model::{
-        Executor, Filter, FunctionSpec, Id, LIST_MAX, Log, LogQuery, Process, ProcessId, ProcessQuery,
-        ProcessState, Statistics,
+        Colony, Executor, Filter, FunctionSpec, Id, LIST_MAX, Log, LogQuery, Process, ProcessId,
+        ProcessQuery, ProcessState, Statistics,
     },
     wire::{
-        CancelProcess, GetColonyStatistics, GetExecutor, GetExecutorById, GetExecutors, GetLogs, GetProcess,
-        GetProcesses, SubmitFunctionSpec,
+        CancelProcess, GetColony, GetColonyStatistics, GetExecutor, GetExecutorById, GetExecutors, GetLogs,
+        GetProcess, GetProcesses, SubmitFunctionSpec,
     },
 };
 
@@ -124,6 +124,14 @@ impl Session {
     /// [`Error::NotFound`] when there is none; else as any call.
     pub async fn executor_by_id(&self, id: &Id) -> Result<Executor, Error> {
         self.call(&GetExecutorById { colonyname: &self.colony, executorid: id }).await
+    }
+
+    /// Reads the colony's name and the identity of its owner.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn describe_colony(&self) -> Result<Colony, Error> {
+        self.call(&GetColony { colonyname: &self.colony }).await
     }
 
     /// Counts over the whole colony. The server counts nothing per executor type.

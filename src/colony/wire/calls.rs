@@ -52,6 +52,7 @@ calls! {
     GetExecutor { colonyname: &'a str, executorname: &'a str } = "getexecutormsg", "read an executor" -> Executor;
     GetExecutorById { colonyname: &'a str, executorid: &'a Id }
         = "getexecutorbyidmsg", "read an executor" -> Executor;
+    GetColony { colonyname: &'a str } = "getcolonymsg", "read the colony" -> Colony;
     GetColonyStatistics { colonyname: &'a str }
         = "getcolonystatsmsg", "read the colony's statistics" -> Statistics;
     GetLogs { colonyname: &'a str, processid: &'a ProcessId, executorname: &'a str, count: u16, since: i64 }

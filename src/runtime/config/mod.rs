@@ -1,7 +1,6 @@
 //! Reads the operator's configuration from a file and checks it before anything starts.
 
 pub mod check;
-pub mod environment;
 pub mod model;
 
 use std::{
@@ -11,7 +10,6 @@ use std::{
 };
 
 pub use check::Problem;
-pub use environment::Environment;
 pub use model::{
     AllowedHostPath, ExecutorResources, HostPathPolicy, Http, LeaderElection, LogFormat, Logging,
     OperatorConfiguration, ServiceAccountPolicy,

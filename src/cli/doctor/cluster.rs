@@ -1,0 +1,286 @@
+//! Checks of the API server: reachable, CRDs installed and of this version, permissions.
+
+use futures::{StreamExt as _, stream};
+use k8s_openapi::{
+    api::{
+        authentication::v1::SelfSubjectReview,
+        authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{Api, api::PostParams};
+
+use super::{
+    finding::Finding,
+    rules::{Place, RULES, Rule},
+};
+use crate::{
+    api,
+    runtime::kubernetes::{CALL_TIME_LIMIT, CallError, Kubernetes, call},
+};
+
+/// How many questions about permissions are under way at once.
+const QUESTIONS_AT_ONCE: usize = 8;
+
+/// Why a call failed, with its causes, in one line.
+pub(super) fn reason(error: &CallError) -> String {
+    match error {
+        CallError::Failed { source } => match source.as_ref() {
+            kube::Error::Api(status) => status.message.clone(),
+            other => {
+                let mut text = other.to_string();
+                let mut cause = std::error::Error::source(other);
+                while let Some(inner) = cause {
+                    let inner_text = inner.to_string();
+                    if !text.contains(&inner_text) {
+                        text = format!("{text}: {inner_text}");
+                    }
+                    cause = inner.source();
+                }
+                text
+            }
+        },
+        CallError::TimedOut { .. } => error.to_string(),
+    }
+}
+
+/// Whether the API server answers, and as whom it knows us. Without it nothing else can be asked.
+pub(super) async fn server(kubernetes: &Kubernetes) -> Result<Finding, Finding> {
+    let check = "API server";
+    let version = call(CALL_TIME_LIMIT, kubernetes.calls.apiserver_version()).await.map_err(|error| {
+        Finding::failure(
+            check,
+            format!("{} does not answer: {}", kubernetes.server, reason(&error)),
+            "check KUBECONFIG and its current context with `kubectl version`",
+        )
+    })?;
+    let reviews: Api<SelfSubjectReview> = Api::all(kubernetes.calls.clone());
+    let review = SelfSubjectReview::default();
+    let who = call(CALL_TIME_LIMIT, reviews.create(&PostParams::default(), &review)).await.ok();
+    let who = who.and_then(|review| review.status?.user_info?.username).unwrap_or_default();
+    let known_as = if who.is_empty() { String::new() } else { format!(", as {who}") };
+    Ok(Finding::ok(check, format!("{} at {}{known_as}", version.git_version, kubernetes.server)))
+}
+
+/// One finding for each CRD of this version.
+pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
+    let api: Api<CustomResourceDefinition> = Api::all(kubernetes.calls.clone());
+    let mut findings = Vec::new();
+    for wanted in api::custom_resource_definitions() {
+        let name = wanted.metadata.name.clone().unwrap_or_default();
+        let check = format!("CRD {name}");
+        findings.push(match call(CALL_TIME_LIMIT, api.get_opt(&name)).await {
+            Ok(Some(installed)) => judge_definition(check, &wanted, &installed),
+            Ok(None) => Finding::failure(check, "not installed", INSTALL_DEFINITIONS),
+            // The operator itself need not read CRDs: whether the kind is served, everybody may ask.
+            Err(error) if error.status_code() == Some(403) => served(kubernetes, check, &wanted).await,
+            Err(error) => Finding::failure(check, reason(&error), "ask the API server again"),
+        });
+    }
+    findings
+}
+
+const INSTALL_DEFINITIONS: &str = "install it: colonyos-operator crds | kubectl apply --server-side -f -";
+
+async fn served(kubernetes: &Kubernetes, check: String, wanted: &CustomResourceDefinition) -> Finding {
+    let version = wanted.spec.versions.first().map(|version| version.name.as_str()).unwrap_or_default();
+    let group_version = format!("{}/{version}", wanted.spec.group);
+    match call(CALL_TIME_LIMIT, kubernetes.calls.list_api_group_resources(&group_version)).await {
+        Ok(list) if list.resources.iter().any(|resource| resource.name == wanted.spec.names.plural) => {
+            Finding::ok(check, format!("{version} is served (its schema may not be read by this user)"))
+        }
+        Ok(_) => Finding::failure(check, "not installed", INSTALL_DEFINITIONS),
+        Err(error) if error.status_code() == Some(404) => {
+            Finding::failure(check, "not installed", INSTALL_DEFINITIONS)
+        }
+        Err(error) => Finding::failure(check, reason(&error), "ask the API server again"),
+    }
+}
+
+fn judge_definition(
+    check: String,
+    wanted: &CustomResourceDefinition,
+    installed: &CustomResourceDefinition,
+) -> Finding {
+    let conditions =
+        installed.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let is_established =
+        conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True");
+    if !is_established {
+        let amiss = conditions.iter().find(|condition| condition.status == "False");
+        let why = amiss.and_then(|condition| condition.message.clone()).unwrap_or_default();
+        return Finding::failure(
+            check,
+            format!("installed, but not served: {why}"),
+            "resolve what it says, such as a conflict of names with another CRD",
+        );
+    }
+    let missing = wanted.spec.versions.iter().find(|version| {
+        !installed.spec.versions.iter().any(|other| other.name == version.name && other.served)
+    });
+    if let Some(missing) = missing {
+        return Finding::failure(
+            check,
+            format!("does not serve version {}", missing.name),
+            INSTALL_DEFINITIONS,
+        );
+    }
+    let is_same = wanted.spec.versions.iter().all(|version| {
+        installed
+            .spec
+            .versions
+            .iter()
+            .any(|other| other.name == version.name && other.schema == version.schema)
+    });
+    if is_same {
+        Finding::ok(check, format!("established, as of {}", env!("CARGO_PKG_VERSION")))
+    } else {
+        Finding::warning(
+            check,
+            format!("established, but its schema is not the one of {}", env!("CARGO_PKG_VERSION")),
+            "bring it up to date: colonyos-operator crds | kubectl apply --server-side --force-conflicts -f -",
+        )
+    }
+}
+
+/// One finding for each rule that is not granted, or one for all of them. `namespaces` are those that are watched; none
+/// means all.
+pub(super) async fn permissions(kubernetes: &Kubernetes, namespaces: &[String], lease: &str) -> Vec<Finding> {
+    let questions: Vec<Question> =
+        RULES
+            .iter()
+            .flat_map(|rule| rule.verbs.iter().map(move |verb| (rule, *verb)))
+            .flat_map(|(rule, verb)| {
+                places(rule.place, &kubernetes.namespace, namespaces)
+                    .into_iter()
+                    .map(move |namespace| Question { rule, verb, namespace })
+            })
+            .collect();
+    let count = questions.len();
+    let answers: Vec<_> = stream::iter(questions)
+        .map(|question| ask(kubernetes, question, lease))
+        .buffered(QUESTIONS_AT_ONCE)
+        .collect()
+        .await;
+    let findings: Vec<Finding> = answers.into_iter().flatten().collect();
+    if findings.is_empty() {
+        vec![Finding::ok("permissions", format!("all {count} that the operator needs are granted"))]
+    } else {
+        findings
+    }
+}
+
+struct Question {
+    rule: &'static Rule,
+    verb: &'static str,
+    namespace: Option<String>,
+}
+
+/// Where a rule must hold; `None` is the whole cluster.
+fn places(place: Place, own: &str, watched: &[String]) -> Vec<Option<String>> {
+    match place {
+        Place::Cluster => vec![None],
+        Place::Own => vec![Some(own.to_owned())],
+        Place::Watched if watched.is_empty() => vec![None],
+        Place::Watched => watched.iter().cloned().map(Some).collect(),
+    }
+}
+
+async fn ask(kubernetes: &Kubernetes, question: Question, lease: &str) -> Option<Finding> {
+    let Question { rule, verb, namespace } = question;
+    let (resource, subresource) = match rule.resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (rule.resource, None),
+    };
+    // Only one lease is the operator's own, and what is created has no name yet.
+    let name = (rule.resource == "leases" && verb != "create").then(|| lease.to_owned());
+    let attributes = ResourceAttributes {
+        group: Some(rule.group.to_owned()),
+        resource: Some(resource.to_owned()),
+        subresource,
+        verb: Some(verb.to_owned()),
+        namespace: namespace.clone(),
+        name,
+        ..ResourceAttributes::default()
+    };
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let api: Api<SelfSubjectAccessReview> = Api::all(kubernetes.calls.clone());
+    let place = namespace.map_or_else(|| "in the cluster".to_owned(), |name| format!("in namespace {name}"));
+    let group = if rule.group.is_empty() { String::new() } else { format!(".{}", rule.group) };
+    let check = format!("may {verb} {}{group}", rule.resource);
+    match call(CALL_TIME_LIMIT, api.create(&PostParams::default(), &review)).await {
+        Ok(review) if review.status.as_ref().is_some_and(|status| status.allowed) => None,
+        Ok(_) => Some(Finding::failure(
+            check,
+            format!("not {place}"),
+            format!(
+                "needed because {}; install the chart with rbac.create=true, or bind its roles",
+                rule.why
+            ),
+        )),
+        Err(error) => Some(Finding::warning(
+            check,
+            format!("not known: {}", reason(&error)),
+            "ask the API server again",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        CustomResourceDefinitionCondition, CustomResourceDefinitionStatus,
+    };
+
+    use super::{super::finding::Verdict, *};
+
+    fn installed(established: &str) -> CustomResourceDefinition {
+        let mut definition = api::custom_resource_definitions().remove(1);
+        let condition = CustomResourceDefinitionCondition {
+            type_: "Established".to_owned(),
+            status: established.to_owned(),
+            message: Some("names clash".to_owned()),
+            ..CustomResourceDefinitionCondition::default()
+        };
+        definition.status = Some(CustomResourceDefinitionStatus {
+            conditions: Some(vec![condition]),
+            ..CustomResourceDefinitionStatus::default()
+        });
+        definition
+    }
+
+    /// Installed is not enough: it must be served, in this version, with this schema.
+    #[test]
+    fn a_definition_is_judged_by_what_is_served() {
+        let wanted = api::custom_resource_definitions().remove(1);
+        let judge =
+            |installed: &CustomResourceDefinition| judge_definition("CRD".to_owned(), &wanted, installed);
+        assert_eq!(judge(&installed("True")).verdict, Verdict::Ok);
+        let refused = judge(&installed("False"));
+        assert!(refused.verdict == Verdict::Failure && refused.seen.contains("names clash"), "{refused:?}");
+        let mut old = installed("True");
+        old.spec.versions[0].name = "v1alpha1".to_owned();
+        assert_eq!(judge(&old).verdict, Verdict::Failure);
+        let mut other = installed("True");
+        other.spec.versions[0].schema = None;
+        assert_eq!(judge(&other).verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn permissions_are_asked_for_where_they_are_needed() {
+        let watched = ["blue".to_owned(), "red".to_owned()];
+        assert_eq!(places(Place::Cluster, "own", &watched), [None]);
+        assert_eq!(places(Place::Own, "own", &watched), [Some("own".to_owned())]);
+        assert_eq!(places(Place::Watched, "own", &[]), [None]);
+        assert_eq!(
+            places(Place::Watched, "own", &watched),
+            [Some("blue".to_owned()), Some("red".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! `colonyos-operator doctor`: says which of API server, CRDs, permissions, ColonyOS and keys is amiss, and what to do.
+//!
+//! Reads only. Each check stands on those before it, so the first failure is the one to look at.
+
+mod cluster;
+mod colony;
+mod finding;
+mod rules;
+
+use std::{error::Error, io::Write as _, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use tokio::runtime::Runtime;
+
+use self::finding::Finding;
+use super::Failure;
+use crate::runtime::{
+    clock::Clock,
+    config::{self, OperatorConfiguration},
+    kubernetes::{self, Kubernetes},
+};
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Configuration file of the operator; its defaults when absent
+    #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
+    config: Option<PathBuf>,
+    /// The operator's own namespace [default: the pod's, or the context's]
+    #[arg(long, short, value_name = "NAME", env = "POD_NAMESPACE")]
+    namespace: Option<String>,
+    /// Form of the output
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Aligned lines for people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Something does not work; what, has been printed.
+#[derive(Debug, thiserror::Error)]
+#[error("something is amiss")]
+pub(super) struct Amiss;
+
+/// Looks at everything and prints what it found.
+///
+/// # Errors
+///
+/// [`Amiss`] if something does not work; anything else if the looking itself cannot be done.
+pub(super) fn print(arguments: Arguments) -> Result<(), Failure> {
+    let configuration = config::load(arguments.config.as_deref())?;
+    let output = arguments.output;
+    let findings = Runtime::new()?.block_on(look(arguments.namespace, &configuration));
+    let mut stdout = std::io::stdout().lock();
+    match output {
+        Output::Text => write!(stdout, "{}", finding::text(&findings))?,
+        Output::Json => writeln!(stdout, "{:#}", finding::json(&findings))?,
+    }
+    if finding::is_healthy(&findings) { Ok(()) } else { Err(Amiss.into()) }
+}
+
+async fn look(namespace: Option<String>, configuration: &OperatorConfiguration) -> Vec<Finding> {
+    match kubernetes::connect().await {
+        Ok(mut kubernetes) => {
+            if let Some(namespace) = namespace {
+                kubernetes.namespace = namespace;
+            }
+            examine(&kubernetes, configuration, &Clock::system()).await
+        }
+        Err(error) => vec![Finding::failure(
+            "API server",
+            with_causes(&error),
+            "check KUBECONFIG and its current context with `kubectl version`",
+        )],
+    }
+}
+
+async fn examine(
+    kubernetes: &Kubernetes,
+    configuration: &OperatorConfiguration,
+    clock: &Clock,
+) -> Vec<Finding> {
+    let mut findings = match cluster::server(kubernetes).await {
+        Ok(finding) => vec![finding],
+        Err(finding) => return vec![finding],
+    };
+    findings.extend(cluster::definitions(kubernetes).await);
+    let lease = &configuration.leader_election.lease_name;
+    findings.extend(cluster::permissions(kubernetes, &configuration.watch_namespaces, lease).await);
+    findings.extend(colony::colonies(kubernetes, clock).await);
+    findings
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,101 @@
+//! The permissions that the operator needs, as the chart grants them.
+
+/// Where a permission must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// For kinds without a namespace.
+    Cluster,
+    /// In the operator's own namespace.
+    Own,
+    /// In the namespaces that are watched.
+    Watched,
+}
+
+/// Verbs on one resource.
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Resource, with its subresource after a slash.
+    pub resource: &'static str,
+    /// What is done to it.
+    pub verbs: &'static [&'static str],
+    /// Where.
+    pub place: Place,
+    /// Why, to follow "because".
+    pub why: &'static str,
+}
+
+const READ: &[&str] = &["get", "list", "watch"];
+const KEEP: &[&str] = &["get", "list", "watch", "create", "update", "delete"];
+
+/// All of them.
+pub(super) const RULES: &[Rule] = &[
+    rule("colonies.io", "colonies", READ, Place::Cluster, "a Colony says where a colony's server is"),
+    rule(
+        "colonies.io",
+        "colonies/status",
+        &["update"],
+        Place::Cluster,
+        "a Colony shows whether it is connected",
+    ),
+    rule(
+        "colonies.io",
+        "colonies/finalizers",
+        &["update"],
+        Place::Cluster,
+        "the operator's keys go with their Colony",
+    ),
+    rule("", "namespaces", READ, Place::Cluster, "a Colony names by labels which namespaces may use it"),
+    rule(
+        "coordination.k8s.io",
+        "leases",
+        &["get", "update", "create"],
+        Place::Own,
+        "one replica alone writes",
+    ),
+    rule("", "secrets", &["get", "create", "patch"], Place::Own, "keys of colonies are kept in Secrets"),
+    rule(
+        "compute.colonies.io",
+        "executordeployments",
+        &["get", "list", "watch", "patch"],
+        Place::Watched,
+        "they are what the operator looks after",
+    ),
+    rule(
+        "compute.colonies.io",
+        "executordeployments/status",
+        &["update"],
+        Place::Watched,
+        "an ExecutorDeployment shows how it fares",
+    ),
+    rule(
+        "compute.colonies.io",
+        "executordeployments/finalizers",
+        &["update"],
+        Place::Watched,
+        "workloads go with their ExecutorDeployment",
+    ),
+    rule("apps", "deployments", KEEP, Place::Watched, "executors run in them"),
+    rule("apps", "daemonsets", KEEP, Place::Watched, "executors run in them"),
+    rule("batch", "jobs", KEEP, Place::Watched, "executors run in them"),
+    rule("", "pods", READ, Place::Watched, "they tell why an executor does not run"),
+    rule(
+        "",
+        "secrets",
+        &["get", "create", "update", "patch", "delete"],
+        Place::Watched,
+        "an executor's identity is kept beside it",
+    ),
+    rule("events.k8s.io", "events", &["create", "patch"], Place::Watched, "changes are told in Events"),
+];
+
+const fn rule(
+    group: &'static str,
+    resource: &'static str,
+    verbs: &'static [&'static str],
+    place: Place,
+    why: &'static str,
+) -> Rule {
+    Rule { group, resource, verbs, place, why }
+}
