@@ -99,3 +99,54 @@ const fn rule(
 ) -> Rule {
     Rule { group, resource, verbs, place, why }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::RULES;
+
+    const CHART: [&str; 2] = [
+        include_str!("../../../charts/colonyos-operator/templates/rbac-operator.yaml"),
+        include_str!("../../../charts/colonyos-operator/templates/rbac-executors.yaml"),
+    ];
+
+    /// The list that follows `key:` on a line, such as `verbs: [get, list]`.
+    fn list<'a>(line: &'a str, key: &str) -> Option<Vec<&'a str>> {
+        let inner = line.trim().trim_start_matches("- ").strip_prefix(key)?.trim().strip_prefix('[')?;
+        Some(inner.strip_suffix(']')?.split(',').map(|item| item.trim().trim_matches('"')).collect())
+    }
+
+    /// What doctor asks for and what the chart grants must not drift apart: one would report a permission that nobody
+    /// needs, the other would leave one out.
+    #[test]
+    fn the_chart_grants_exactly_these_rules() {
+        let mut granted = BTreeSet::new();
+        for template in CHART {
+            let (mut groups, mut resources) = (Vec::new(), Vec::new());
+            for line in template.lines() {
+                if let Some(list) = list(line, "apiGroups:") {
+                    groups = list;
+                } else if let Some(list) = list(line, "resources:") {
+                    resources = list;
+                } else if let Some(verbs) = list(line, "verbs:") {
+                    let all = groups
+                        .iter()
+                        .flat_map(|group| resources.iter().map(move |resource| (*group, *resource)));
+                    granted.extend(all.flat_map(|pair| verbs.iter().map(move |verb| (pair, *verb))));
+                }
+            }
+        }
+        let asked: BTreeSet<_> = RULES
+            .iter()
+            .flat_map(|rule| rule.verbs.iter().map(move |verb| ((rule.group, rule.resource), *verb)))
+            .collect();
+        assert!(granted.len() > 30, "the templates are not read: {granted:?}");
+        let unneeded: Vec<_> = granted.difference(&asked).collect();
+        let missing: Vec<_> = asked.difference(&granted).collect();
+        assert!(
+            missing.is_empty() && unneeded.is_empty(),
+            "asked alone {missing:?}, granted alone {unneeded:?}"
+        );
+    }
+}
