@@ -4,11 +4,16 @@
 
 mod cargo;
 mod check;
+mod cluster;
+mod folders;
 mod generate;
+mod images;
 mod layers;
+mod packages;
 mod repository;
 mod sizes;
 mod source;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -27,8 +32,13 @@ struct Arguments {
 enum Command {
     /// Format, imports, sizes, clippy and dependency rules: what needs no cluster.
     Check(check::Options),
+    /// A real cluster and a real colony on this machine, for development, the demo and the tests.
+    #[command(subcommand)]
+    Cluster(cluster::Command),
     /// Write the files that follow from the types and the charts.
     Generate(generate::Options),
+    /// Build the container images of the operator and the example executor and give them to a stack.
+    Images(images::Options),
     /// Fail when a module of the operator imports what its place in the flow forbids.
     Layers,
     /// Fail when a source file has grown too long to be read in one go.
@@ -40,7 +50,9 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(options) => check::run(&options),
+        Command::Cluster(command) => cluster::run(command),
         Command::Generate(options) => generate::run(&options),
+        Command::Images(options) => images::run(&options),
         Command::Layers => layers::run(),
         Command::Sizes => sizes::run(),
         Command::VerifyGenerated(options) => generate::verify(&options),

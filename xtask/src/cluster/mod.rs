@@ -1,0 +1,221 @@
+//! `cargo xtask cluster`: a real cluster and a real colony on this machine, as stacks that stand side by side.
+//!
+//! A stack is a control plane with kwok nodes ([`control_plane`], by kwokctl), a real node ([`node`], in its own
+//! namespaces: [`sandbox`]) and a ColonyOS server with its PostgreSQL ([`colony`]). [`stack`] is the record of one,
+//! [`lifecycle`] what can be done with it, [`process`] how its processes are started, known again and ended.
+
+mod colony;
+mod commands;
+mod control_plane;
+mod environment;
+mod http;
+mod ledger;
+mod lifecycle;
+mod node;
+mod process;
+mod sandbox;
+mod stack;
+mod status;
+mod surroundings;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+
+pub use self::{
+    commands::{output, succeeds},
+    lifecycle::existing,
+    node::{snapshotter, socket},
+    stack::{Nodes, Stack},
+};
+use crate::folders;
+
+/// What to do with a stack.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a stack, or what of it does not run. Does nothing when all is well.
+    Up {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        options: UpOptions,
+    },
+    /// End what `up` started and remove the stack's folder.
+    Down {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Show how each component is; fails when one has crashed.
+    Status {
+        #[command(flatten)]
+        which: Which,
+        /// How to print it.
+        #[arg(long, short, value_enum, default_value_t = Format::Text)]
+        output: Format,
+    },
+    /// Print the environment of a stack, for `eval "$(cargo xtask cluster env)"`. It holds private keys.
+    Env {
+        #[command(flatten)]
+        which: Which,
+        /// How to print it.
+        #[arg(long, short, value_enum, default_value_t = Format::Text)]
+        output: Format,
+    },
+    /// Stop one component, to see what the others do without it.
+    Stop {
+        /// Name of the component, as `status` prints it.
+        component: String,
+        /// Kill it instead of asking it to end.
+        #[arg(long)]
+        kill: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Start one component that was stopped. Those of the control plane start together.
+    Start {
+        /// Name of the component, as `status` prints it.
+        component: String,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// Which stack is meant.
+#[derive(Debug, Clone, Args)]
+pub struct Which {
+    /// Name of the stack; several stand side by side.
+    #[arg(long, default_value = "demo", value_parser = stack_name)]
+    pub name: String,
+    /// Folder that holds one folder per stack.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+/// What a new stack should be like. What is not given stays as it is for a stack that is there.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UpOptions {
+    /// What runs the pods: `real` (the default) needs root; `kwok` only pretends to run them.
+    #[arg(long, value_enum)]
+    pub nodes: Option<Nodes>,
+    /// Number of kwok nodes (0 beside a real node, 1 without).
+    #[arg(long, value_name = "N")]
+    pub kwok_nodes: Option<u32>,
+    /// First of a row of a hundred free ports (default: the first free row from 21000).
+    #[arg(long, value_name = "PORT")]
+    pub port_base: Option<u16>,
+    /// Environment variable for the ColonyOS server, for example `COLONIES_CLEANUP_INTERVAL=1`; can be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub colonyos_env: Vec<(String, String)>,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people and shells.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Which {
+    /// The stack's folder.
+    ///
+    /// # Errors
+    /// When there is no home folder to put it in.
+    pub fn folder(&self) -> Result<PathBuf> {
+        let parent = match &self.state {
+            Some(folder) => std::path::absolute(folder)
+                .with_context(|| format!("failed to find the folder {}", folder.display()))?,
+            None => folders::stacks()?,
+        };
+        Ok(parent.join(&self.name))
+    }
+}
+
+/// Names end up in file names, cgroups and kubeconfig contexts.
+fn stack_name(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty()
+        && text.len() <= 30
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has up to 30 lower-case letters, digits and hyphens and begins with a letter".to_owned())
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "give it as NAME=VALUE".to_owned())
+}
+
+/// Carries out one command.
+///
+/// # Errors
+/// When it fails, or `status` finds a component that has crashed.
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Up { which, options } => {
+            let stack = up(&which, &options)?;
+            let name = if stack.name == "demo" { String::new() } else { format!(" --name {}", stack.name) };
+            eprintln!("to use it: eval \"$(cargo xtask cluster env{name})\"");
+            Ok(())
+        }
+        Command::Down { which } => lifecycle::down(&which.folder()?),
+        Command::Status { which, output } => report(&which, output),
+        Command::Env { which, output } => {
+            let variables = variables(&which)?;
+            match output {
+                Format::Text => println!("{}", environment::as_shell(&variables)),
+                Format::Json => println!("{}", serde_json::to_string_pretty(&variables)?),
+            }
+            Ok(())
+        }
+        Command::Stop { component, kill, which } => {
+            lifecycle::stop_component(&which.folder()?, &component, kill)
+        }
+        Command::Start { component, which } => lifecycle::start_component(&which.folder()?, &component),
+    }
+}
+
+/// Brings a stack up; a second call finds nothing to do.
+///
+/// # Errors
+/// When a component does not get ready.
+pub fn up(which: &Which, options: &UpOptions) -> Result<Stack> {
+    lifecycle::up(&which.folder()?, options)
+}
+
+/// The environment of a stack that is up.
+///
+/// # Errors
+/// When there is no such stack.
+pub fn variables(which: &Which) -> Result<BTreeMap<String, String>> {
+    environment::variables(&existing(&which.folder()?)?)
+}
+
+fn report(which: &Which, output: Format) -> Result<()> {
+    let stack = existing(&which.folder()?)?;
+    let components = status::look(&stack);
+    match output {
+        Format::Text => println!("{}", status::table(&components)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&components)?),
+    }
+    let bad: Vec<&str> = components
+        .iter()
+        .filter(|component| matches!(component.state, status::State::Crashed | status::State::Unhealthy))
+        .map(|component| component.name)
+        .collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "crashed or not answering: {}; `cargo xtask cluster up --name {}` repairs it",
+        bad.join(", "),
+        stack.name
+    )
+}

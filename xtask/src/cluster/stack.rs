@@ -1,0 +1,287 @@
+//! What a stack is: its options once they are decided, its addresses and ports, and the processes that carry it. The
+//! record is a file in the stack's folder; every command begins by reading it and ends by writing it.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Write,
+    net::TcpListener,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::process::Process;
+use crate::folders;
+
+/// First port of the first stack. Below the range from which Linux takes ports for outgoing connections.
+const FIRST_PORT: u16 = 21_000;
+/// Ports set aside per stack.
+const PORTS: u16 = 100;
+/// Stacks that can be told apart by ports and subnets.
+const SLOTS: u16 = 64;
+/// Second octet of the first stack's subnet, 10.88.0.0/16.
+const FIRST_SUBNET: u16 = 88;
+
+/// What runs the pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Nodes {
+    /// A kubelet with containerd; needs root.
+    Real,
+    /// Only kwok nodes, which run no code; needs no rights.
+    Kwok,
+}
+
+/// Everything that is decided when a stack is first brought up, and what became of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stack {
+    /// Name of the stack, and of its kwokctl cluster.
+    pub name: String,
+    /// What runs the pods.
+    pub nodes: Nodes,
+    /// Number of kwok nodes.
+    pub kwok_nodes: u32,
+    /// First of the stack's ports.
+    pub port_base: u16,
+    /// Second octet of the stack's subnet `10.X.0.0/16`.
+    pub subnet: u16,
+    /// Whether this stack has a control plane of its own (else `KUBECONFIG` names somebody's).
+    pub own_cluster: bool,
+    /// The kubeconfig of somebody's cluster.
+    #[serde(default)]
+    pub foreign_kubeconfig: Option<PathBuf>,
+    /// Whether this stack has a ColonyOS of its own (else the `COLONIES_*` variables name somebody's).
+    pub own_colony: bool,
+    /// Environment of the ColonyOS server besides what the stack sets.
+    pub colonies_environment: BTreeMap<String, String>,
+    /// Processes by component name.
+    #[serde(default)]
+    pub processes: BTreeMap<String, Process>,
+    /// Components that `cluster stop` stopped on purpose.
+    #[serde(default)]
+    pub stopped: Vec<String>,
+    /// The stack's folder.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// The stack's ports, all distinct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    pub apiserver: u16,
+    pub etcd: u16,
+    pub etcd_peer: u16,
+    pub controller_manager: u16,
+    pub scheduler: u16,
+    pub kwok: u16,
+    pub postgresql: u16,
+    pub colonies: u16,
+    pub colonies_etcd: u16,
+    pub colonies_etcd_peer: u16,
+    pub colonies_relay: u16,
+}
+
+impl Stack {
+    /// Reads the record in `folder`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it is there but cannot be read.
+    pub fn load(folder: &Path) -> Result<Option<Self>> {
+        let file = folder.join("stack.json");
+        let text = match fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to read {}", file.display()));
+            }
+        };
+        let mut stack: Self = serde_json::from_slice(&text)
+            .with_context(|| format!("failed to understand {}", file.display()))?;
+        stack.folder = folder.to_path_buf();
+        Ok(Some(stack))
+    }
+
+    /// Writes the record in one step.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn save(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).context("failed to write the stack's record")?;
+        write_private(&self.folder.join("stack.json"), &text)
+    }
+
+    /// The stack's ports.
+    pub fn ports(&self) -> Ports {
+        let at = |offset: u16| self.port_base + offset;
+        Ports {
+            apiserver: at(1),
+            etcd: at(2),
+            etcd_peer: at(3),
+            controller_manager: at(4),
+            scheduler: at(5),
+            kwok: at(6),
+            postgresql: at(7),
+            colonies: at(8),
+            colonies_etcd: at(9),
+            colonies_etcd_peer: at(10),
+            colonies_relay: at(11),
+        }
+    }
+
+    /// Whether there is a real node.
+    pub fn has_real_node(&self) -> bool {
+        self.own_cluster && self.nodes == Nodes::Real
+    }
+
+    /// Address of this machine that every client reaches: pods too when there is a real node.
+    pub fn host_address(&self) -> String {
+        if self.has_real_node() { format!("10.{}.0.1", self.subnet) } else { "127.0.0.1".to_owned() }
+    }
+
+    /// Address of the real node.
+    pub fn node_address(&self) -> String {
+        format!("10.{}.0.2", self.subnet)
+    }
+
+    /// Addresses of pods on the real node, in CIDR form.
+    pub fn pod_subnet(&self) -> String {
+        format!("10.{}.128.0/17", self.subnet)
+    }
+
+    /// Path of the administrator's kubeconfig: the stack's, or the one of somebody's cluster.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.foreign_kubeconfig.clone().unwrap_or_else(|| self.folder.join("kubeconfig"))
+    }
+
+    /// Path of a component's log.
+    pub fn log(&self, component: &str) -> PathBuf {
+        self.folder.join("logs").join(format!("{component}.log"))
+    }
+
+    /// Whether a component should run: not when it was stopped on purpose.
+    pub fn wants(&self, component: &str) -> bool {
+        !self.stopped.iter().any(|stopped| stopped == component)
+    }
+
+    /// The process of a component, if it still runs.
+    pub fn alive(&self, component: &str) -> Option<&Process> {
+        self.processes.get(component).filter(|process| process.is_alive())
+    }
+}
+
+/// Holds a stack's folder for one command at a time.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "the lock is released when the file is closed")] File);
+
+/// Creates the folder if needed and waits until no other command works on it.
+///
+/// # Errors
+/// When the folder cannot be created or locked.
+pub fn hold(folder: &Path) -> Result<Held> {
+    // Others may pass through (PostgreSQL runs as another user) but not look around.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(folder)
+        .with_context(|| format!("failed to create {}", folder.display()))?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o711))
+        .with_context(|| format!("failed to protect {}", folder.display()))?;
+    let path = folder.with_extension("lock");
+    let file = File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
+    file.lock().with_context(|| format!("failed to lock {}", path.display()))?;
+    Ok(Held(file))
+}
+
+/// Writes a file that only its owner can read, in one step.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    let half = path.with_extension("half");
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&half)?;
+        file.write_all(content)?;
+        fs::rename(&half, path)
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Port base and subnet that no other stack and nothing on this machine uses.
+///
+/// # Errors
+/// When the wanted ports are taken, or none are left.
+pub fn free_slot(folder: &Path, wanted: Option<u16>) -> Result<(u16, u16)> {
+    let others = recorded(folder)?;
+    let routes = routed_subnets();
+    let subnet = (0..SLOTS)
+        .map(|slot| FIRST_SUBNET + slot)
+        .find(|subnet| others.iter().all(|other| other.subnet != *subnet) && !routes.contains(subnet))
+        .context("failed to find a free subnet between 10.88.0.0/16 and 10.151.0.0/16")?;
+    if let Some(base) = wanted {
+        if let Some(port) = taken_port(base) {
+            bail!("port {port} is taken: choose another --port-base");
+        }
+        return Ok((base, subnet));
+    }
+    let base = (0..SLOTS)
+        .map(|slot| FIRST_PORT + slot * PORTS)
+        .find(|base| others.iter().all(|other| other.port_base != *base) && taken_port(*base).is_none())
+        .context("failed to find free ports: give some with --port-base")?;
+    Ok((base, subnet))
+}
+
+/// Records of all stacks beside `folder`.
+fn recorded(folder: &Path) -> Result<Vec<Stack>> {
+    let mut stacks = Vec::new();
+    for parent in [folder.parent().map(Path::to_path_buf), Some(folders::stacks()?)].into_iter().flatten() {
+        let Ok(entries) = fs::read_dir(&parent) else { continue };
+        for entry in entries.flatten().filter(|entry| entry.path() != folder) {
+            // A record that cannot be read belongs to an older form: its ports are found by trying them.
+            stacks.extend(Stack::load(&entry.path()).ok().flatten());
+        }
+    }
+    Ok(stacks)
+}
+
+fn taken_port(base: u16) -> Option<u16> {
+    (base + 1..base + 12).find(|port| TcpListener::bind(("0.0.0.0", *port)).is_err())
+}
+
+/// Second octets of the networks under 10.0.0.0/8 that this machine has a route to.
+fn routed_subnets() -> Vec<u16> {
+    let Ok(output) = Command::new("ip").args(["-4", "route", "show", "table", "all"]).output() else {
+        return Vec::new();
+    };
+    parse_routes(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn parse_routes(routes: &str) -> Vec<u16> {
+    let words = routes.split_whitespace();
+    words.filter_map(|word| word.strip_prefix("10.")?.split('.').next()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_to_private_networks_are_found() {
+        let routes =
+            "default via 10.1.0.1 dev eth0\n10.90.0.0/30 dev veth0 src 10.90.0.1\n172.17.0.0/16 dev x\n";
+        assert_eq!(parse_routes(routes), [1, 90, 90]);
+    }
+
+    #[test]
+    fn a_taken_port_is_seen() {
+        let listener = TcpListener::bind(("0.0.0.0", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(taken_port(port - 1), Some(port));
+    }
+}

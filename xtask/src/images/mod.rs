@@ -1,0 +1,185 @@
+//! `cargo xtask images`: the operator and the example executor as container images, built on this machine and handed to
+//! a stack's containerd without a registry and without a container builder.
+
+mod archive;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::UNIX_EPOCH,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cargo::{self, Executable},
+    cluster::{self, Stack, Which},
+    tools::{self, Toolbox},
+};
+
+/// Image of the first container of every pod on the real node.
+pub const PAUSE: &str = "localhost/pause:dev";
+/// Tag that always means the newest build. Not `latest`, for which kubelet would ask a registry.
+const TAG: &str = "dev";
+/// User and group of the images, as the chart's security context has it.
+const USER: &str = "65532:65532";
+
+/// Programs that become images of the same name.
+const PROGRAMS: &[&str] = &["colonyos-operator", "executor"];
+
+/// Which images to build, and for which stack.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub which: Which,
+    /// Cargo profile: `dev` builds faster and shares what the tests have built, `release` runs faster.
+    #[arg(long, value_enum, default_value_t = Profile::Dev)]
+    pub profile: Profile,
+}
+
+/// A cargo profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    Dev,
+    Release,
+}
+
+/// What a stack was given last, by image name.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+struct Given {
+    images: BTreeMap<String, Image>,
+}
+
+/// An image and the file it was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Path of the binary.
+    binary: PathBuf,
+    /// Time of the binary's last change, in nanoseconds since the epoch.
+    changed: u128,
+    /// Name with a tag that changes with the binary, for example `localhost/executor:dev-0a1b2c3d4e5f`.
+    pub reference: String,
+}
+
+/// Builds the images and gives them to the stack.
+///
+/// # Errors
+/// When the build fails, the stack is not up or has no real node.
+pub fn run(options: &Options) -> Result<()> {
+    let stack = cluster::existing(&options.which.folder()?)?;
+    let programs = build(options.profile)?;
+    for image in import(&stack, &programs)?.values() {
+        println!("{}", image.reference);
+    }
+    Ok(())
+}
+
+/// Builds the static binaries; for the development profile they are those that the tests build too.
+///
+/// # Errors
+/// When they do not compile.
+pub fn build(profile: Profile) -> Result<Vec<Executable>> {
+    match profile {
+        Profile::Dev => cargo::build_programs(),
+        Profile::Release => cargo::build(
+            "build",
+            &[
+                "--package",
+                "colonyos-operator",
+                "--bin",
+                "colonyos-operator",
+                "--example",
+                "executor",
+                "--release",
+            ],
+        ),
+    }
+}
+
+/// Gives the stack every image whose binary is not the one that it has; returns all by program name.
+///
+/// # Errors
+/// When the stack has no real node or containerd refuses an image.
+pub fn import(stack: &Stack, programs: &[Executable]) -> Result<BTreeMap<String, Image>> {
+    if !stack.has_real_node() {
+        bail!("stack {} has no real node to give images to", stack.name);
+    }
+    let tools = tools::provide(&["ctr"])?;
+    let record = stack.folder.join("images.json");
+    let mut given: Given =
+        fs::read(&record).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    for program in PROGRAMS {
+        let binary = programs
+            .iter()
+            .find(|built| built.target == *program)
+            .map(|built| built.path.clone())
+            .with_context(|| format!("failed to find {program} among what cargo built"))?;
+        let changed = changed(&binary)?;
+        let present = given.images.get(*program);
+        if present.is_some_and(|image| image.binary == binary && image.changed == changed) {
+            continue;
+        }
+        let bytes = stripped(&binary)?;
+        let reference = format!("localhost/{program}:{TAG}-{}", &archive::digest(&bytes)[..12]);
+        if present.is_none_or(|image| image.reference != reference) {
+            let names = [format!("localhost/{program}:{TAG}"), reference.clone()];
+            give(stack, &tools, &archive::Contents { program, binary: &bytes, user: USER, names: &names })?;
+            eprintln!("  image {reference} ({} MB)", bytes.len() / 1_000_000);
+        }
+        given.images.insert((*program).to_owned(), Image { binary, changed, reference });
+    }
+    let text = serde_json::to_vec_pretty(&given).context("failed to write the record of images")?;
+    fs::write(&record, text).with_context(|| format!("failed to write {}", record.display()))?;
+    Ok(given.images)
+}
+
+/// Gives the stack the image of the container that every pod begins with.
+///
+/// # Errors
+/// When containerd refuses it.
+pub fn import_pause(stack: &Stack, tools: &Toolbox) -> Result<()> {
+    let path = tools.path("pause")?;
+    let binary = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let names = [PAUSE.to_owned()];
+    give(stack, tools, &archive::Contents { program: "pause", binary: &binary, user: USER, names: &names })
+}
+
+/// Packs an image and imports it into the stack's containerd.
+fn give(stack: &Stack, tools: &Toolbox, contents: &archive::Contents<'_>) -> Result<()> {
+    let path = stack.folder.join(format!("{}.image.tar", contents.program));
+    let file = fs::File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
+    archive::write(contents, file)?;
+    let mut command = Command::new(tools.path("ctr")?);
+    command
+        .arg("--address")
+        .arg(cluster::socket(stack))
+        .args(["--namespace", "k8s.io", "images", "import", "--snapshotter"])
+        .arg(cluster::snapshotter(stack)?)
+        .arg(&path);
+    cluster::output(&mut command)
+        .with_context(|| format!("failed to give containerd the image of {}", contents.program))?;
+    fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))
+}
+
+/// The binary without debug information and symbols, which only make the image larger.
+fn stripped(binary: &Path) -> Result<Vec<u8>> {
+    let target = binary.with_extension("stripped");
+    let stripped = cluster::succeeds(Command::new("strip").arg("-o").arg(&target).arg(binary));
+    let path = if stripped { target.as_path() } else { binary };
+    let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    if stripped {
+        fs::remove_file(&target).with_context(|| format!("failed to remove {}", target.display()))?;
+    }
+    Ok(bytes)
+}
+
+fn changed(binary: &Path) -> Result<u128> {
+    let time = fs::metadata(binary)
+        .and_then(|metadata| metadata.modified())
+        .with_context(|| format!("failed to find {}", binary.display()))?;
+    Ok(time.duration_since(UNIX_EPOCH).map(|since| since.as_nanos()).unwrap_or_default())
+}
