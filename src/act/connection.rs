@@ -62,13 +62,13 @@ async fn carry_out(
 ) -> Result<(), StepFailure> {
     match step {
         ColonyConnectionStep::CreateOperatorKeys => {
-            let mut data = executor_keys(target.object).map_err(|error| no_key(&error))?;
-            let member = PrivateKey::generate().map_err(|error| no_key(&error))?;
+            let mut data = executor_keys(target.object).map_err(no_key)?;
+            let member = PrivateKey::generate().map_err(no_key)?;
             data.insert(MEMBER_KEY.to_owned(), member.to_hex().to_string());
             cluster.create(target.namespace, &secret(target.object, data)).await
         }
         ColonyConnectionStep::RenewOperatorExecutor { .. } => {
-            let data = executor_keys(target.object).map_err(|error| no_key(&error))?;
+            let data = executor_keys(target.object).map_err(no_key)?;
             cluster.patch_secret(target.namespace, &operator_secret(&target.object.name_any()), data).await
         }
         ColonyConnectionStep::RegisterMember => {
@@ -111,7 +111,7 @@ fn secret(colony: &Colony, data: BTreeMap<String, String>) -> Secret {
     Secret { metadata, string_data: Some(data), type_: Some("Opaque".to_owned()), ..Secret::default() }
 }
 
-fn no_key(error: &InvalidKey) -> StepFailure {
+fn no_key(error: InvalidKey) -> StepFailure {
     unavailable(&error.to_string())
 }
 

@@ -115,13 +115,12 @@ impl Cluster {
                 *version = self.finalizers(target.object, without).await?;
             }
             KubernetesStep::CreateIdentity(identity) => {
-                let secret = identity::new_secret(identity, None).map_err(|error| no_key(&error))?;
+                let secret = identity::new_secret(identity, None).map_err(no_key)?;
                 self.create(&namespace, &secret).await?;
                 self.forget(&namespace, identity);
             }
             KubernetesStep::RenewIdentity { identity, resource_version, .. } => {
-                let secret = identity::new_secret(identity, resource_version.as_deref())
-                    .map_err(|error| no_key(&error))?;
+                let secret = identity::new_secret(identity, resource_version.as_deref()).map_err(no_key)?;
                 self.forget(&namespace, identity);
                 self.replace(&namespace, &secret).await?;
             }
@@ -134,23 +133,17 @@ impl Cluster {
                 self.delete::<Secret>(&namespace, name, None).await?;
             }
             KubernetesStep::CreateWorkload(workload) => match workload {
-                DesiredWorkload::Deployment(deployment) => {
-                    self.create(&namespace, deployment.as_ref()).await?
-                }
-                DesiredWorkload::DaemonSet(daemon_set) => {
-                    self.create(&namespace, daemon_set.as_ref()).await?
-                }
-                DesiredWorkload::Job(job) => self.create(&namespace, job.as_ref()).await?,
-            },
+                DesiredWorkload::Deployment(deployment) => self.create(&namespace, deployment.as_ref()).await,
+                DesiredWorkload::DaemonSet(daemon_set) => self.create(&namespace, daemon_set.as_ref()).await,
+                DesiredWorkload::Job(job) => self.create(&namespace, job.as_ref()).await,
+            }?,
             KubernetesStep::UpdateWorkload { workload, .. } => match workload {
                 DesiredWorkload::Deployment(deployment) => {
-                    self.replace(&namespace, deployment.as_ref()).await?
+                    self.replace(&namespace, deployment.as_ref()).await
                 }
-                DesiredWorkload::DaemonSet(daemon_set) => {
-                    self.replace(&namespace, daemon_set.as_ref()).await?
-                }
-                DesiredWorkload::Job(job) => self.replace(&namespace, job.as_ref()).await?,
-            },
+                DesiredWorkload::DaemonSet(daemon_set) => self.replace(&namespace, daemon_set.as_ref()).await,
+                DesiredWorkload::Job(job) => self.replace(&namespace, job.as_ref()).await,
+            }?,
             KubernetesStep::DeleteWorkload { kind, name, uid, .. } => match kind {
                 Workload::Deployment => self.delete::<Deployment>(&namespace, name, Some(uid)).await?,
                 Workload::DaemonSet => self.delete::<DaemonSet>(&namespace, name, Some(uid)).await?,
@@ -308,6 +301,6 @@ impl Cluster {
     }
 }
 
-fn no_key(error: &InvalidKey) -> StepFailure {
+fn no_key(error: InvalidKey) -> StepFailure {
     StepFailure { kind: FailureKind::Unavailable, message: error.to_string() }
 }

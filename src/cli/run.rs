@@ -64,8 +64,8 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
 
     // Served until the very end: a probe that finds nobody would have the pod killed while it drains.
     let served = Shutdown::default();
-    let server = Server::bind(configuration.http.bind_address, metrics.clone(), readiness).await?;
-    let serving = tokio::spawn(server.run(served.clone()));
+    let probes = Server::bind(configuration.http.bind_address, metrics.clone(), readiness).await?;
+    let serving = tokio::spawn(probes.run(served.clone()));
 
     let mut connection = kubernetes::connect().await?;
     if let Some(namespace) = &arguments.namespace {
@@ -124,7 +124,7 @@ async fn cluster_identity(connection: &Kubernetes) -> Result<String, String> {
     let namespaces = Api::<Namespace>::all(connection.calls.clone());
     let found = call(CALL_TIME_LIMIT, namespaces.get("kube-system"))
         .await
-        .map_err(|error| crate::act::of_call("get Namespace kube-system", &error).message)?;
+        .map_err(|error| error.explain("get Namespace kube-system"))?;
     found.uid().ok_or_else(|| "Namespace kube-system has no UID".to_owned())
 }
 
@@ -149,7 +149,7 @@ async fn is_served(connection: &Kubernetes, definition: &CustomResourceDefinitio
         Ok(list) if list.resources.iter().any(|resource| resource.name == names.plural) => Ok(()),
         Ok(_) => Err(format!("{what} is not installed")),
         Err(error) if error.status_code() == Some(404) => Err(format!("{what} is not installed")),
-        Err(error) => Err(crate::act::of_call(&format!("look for {what}"), &error).message),
+        Err(error) => Err(error.explain(&format!("look for {what}"))),
     }
 }
 

@@ -93,7 +93,9 @@ pub async fn run(
         .for_each(|_| futures::future::ready(()))
         .await;
     let served = std::mem::take(&mut *context.served.lock().unwrap_or_else(PoisonError::into_inner));
-    served.values().for_each(|(_, task)| task.abort());
+    for (_, task) in served.values() {
+        task.abort();
+    }
 }
 
 /// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
@@ -128,7 +130,7 @@ async fn pass(object: &Colony, context: &Context) -> (Action, ReconcileResult) {
     let steps = plan_colony(&reading.snapshot);
     let sessions = reading.sessions.as_ref().map(|sessions| (&sessions.owner, &sessions.member));
     let target = ConnectionTarget { object, namespace, sessions };
-    let done = connect(&machinery.writer, &machinery.leadership, &steps, &target).await;
+    let done = connect(&machinery.to_cluster, &machinery.leadership, &steps, &target).await;
     remember(&name, &reading, context);
 
     let failure = done.as_ref().err();

@@ -31,7 +31,7 @@ pub struct Machinery {
     /// UID of the `kube-system` namespace.
     pub cluster: String,
     /// Writes to the cluster.
-    pub writer: Cluster,
+    pub to_cluster: Cluster,
     /// Carries plans out.
     pub actor: Actor,
     /// Writes status and Events.
@@ -61,9 +61,9 @@ impl Machinery {
         let (writes, identities, submissions) =
             (Writes::default(), Identities::default(), Submissions::default());
         let calls = kubernetes.calls.clone();
-        let writer =
+        let to_cluster =
             Cluster::new(calls.clone(), writes.clone(), identities.clone(), metrics.clone(), clock.clone());
-        let actor = Actor::new(writer.clone(), submissions.clone(), leadership.clone(), clock.clone());
+        let actor = Actor::new(to_cluster.clone(), submissions.clone(), leadership.clone(), clock.clone());
         let publisher = Publisher::new(
             calls,
             instance,
@@ -79,7 +79,7 @@ impl Machinery {
             clock,
             metrics,
             cluster,
-            writer,
+            to_cluster,
             actor,
             publisher,
             connections: Connections::default(),

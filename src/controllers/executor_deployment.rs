@@ -48,7 +48,7 @@ const CACHE_WAIT: Duration = Duration::from_secs(1);
 /// How often a process that is not over is looked at.
 const PROCESS_POLL: Duration = Duration::from_secs(10);
 /// How often an object is looked at for which nothing is expected to happen.
-const RESYNC: Duration = Duration::from_secs(480);
+const RESYNC: Duration = Duration::from_mins(8);
 
 /// Runs the controller for one scope until the shutdown.
 pub async fn run(
@@ -90,7 +90,9 @@ pub async fn run(
         let store = objects.store.clone();
         objects.changes.inspect(move |change| {
             if let Ok(DeserializeGuard(Ok(object))) = change {
-                triggers::of_sibling(object, &store).iter().for_each(|sibling| hints.wake(sibling));
+                for sibling in triggers::of_sibling(object, &store) {
+                    hints.wake(&sibling);
+                }
             }
         })
     };
@@ -172,7 +174,7 @@ async fn reconcile(
         object = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
         generation = object.metadata.generation
     );
-    let (action, result) = tracing::Instrument::instrument(pass(object, &context), span).await;
+    let (action, result) = tracing::Instrument::instrument(Box::pin(pass(object, &context)), span).await;
     counted.finish(result, machinery.clock.instant().saturating_duration_since(started));
     Ok(action)
 }

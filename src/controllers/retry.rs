@@ -12,7 +12,7 @@ use rand::Rng as _;
 /// Delay after the first failure.
 const FIRST: Duration = Duration::from_millis(500);
 /// Longest delay.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Failures in a row, by UID.
 #[derive(Clone, Default)]

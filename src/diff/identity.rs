@@ -78,9 +78,8 @@ impl IdentityPlan {
         };
         match &snapshot.registration {
             Observed::Unknown(why) => {
-                self.awaiting.push(format!("the colony to say whether the executor is registered: {why}"))
+                self.awaiting.push(format!("the colony to say whether the executor is registered: {why}"));
             }
-            Observed::Known(Registration::Present(ExecutorState::Approved)) => {}
             Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Pending)) => {
                 self.colony.push(register());
             }
@@ -92,7 +91,9 @@ impl IdentityPlan {
                 });
                 self.awaiting.push("the executor's new key".to_owned());
             }
-            Observed::Known(Registration::Present(ExecutorState::Unregistered)) => {}
+            // One that the server has dropped is missed only by pods.
+            Observed::Known(Registration::Present(ExecutorState::Approved | ExecutorState::Unregistered)) => {
+            }
             Observed::Known(Registration::Present(ExecutorState::Rejected)) => self.awaiting.push(format!(
                 "somebody to approve executor {} again: it was rejected in the colony",
                 identity.executor_name

@@ -237,7 +237,7 @@ impl MirrorPlan {
         let state = state_of(process);
         let process_id = process.id.to_string();
         if recorded.process_id.as_ref() != Some(&process_id) || recorded.state != state {
-            let submitted_at = recorded.submitted_at.is_none().then(|| process.submitted_at);
+            let submitted_at = recorded.submitted_at.is_none().then_some(process.submitted_at);
             self.mirror = Mirror::Observed { process_id, state, submitted_at };
         }
     }

@@ -11,13 +11,16 @@ use crate::watch::snapshot::Identity;
 
 /// How long what was read is believed. A Secret that somebody deletes is missed only by pods that start, and those are
 /// seen to wait for it.
-const VALIDITY: Duration = Duration::from_secs(600);
+const VALIDITY: Duration = Duration::from_mins(10);
 
 /// Identities that were read, by namespace and name of the Secret.
 #[derive(Clone, Default)]
 pub struct Identities {
-    read: Arc<Mutex<HashMap<(String, String), (Identity, Instant)>>>,
+    read: Arc<Mutex<HashMap<SecretKey, (Identity, Instant)>>>,
 }
+
+/// Namespace and name of a Secret.
+type SecretKey = (String, String);
 
 impl Identities {
     /// What a Secret said when it was last read, unless that is too long ago.

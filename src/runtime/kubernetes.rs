@@ -63,6 +63,18 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// For a person: what was tried, such as `get Secret x`, and what the server said.
+    #[must_use]
+    pub fn explain(&self, what: &str) -> String {
+        match self {
+            Self::TimedOut { .. } => format!("failed to {what}: {self}"),
+            Self::Failed { source } => match source.as_ref() {
+                kube::Error::Api(status) => format!("failed to {what}: {}", status.message),
+                other => format!("failed to {what}: {other}"),
+            },
+        }
+    }
+
     /// The HTTP status code of the server's answer, if it answered.
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {

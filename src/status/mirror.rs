@@ -97,9 +97,9 @@ pub(super) fn finding(
     let says = format!("generation {} is process {process}", mirror.generation);
     match mirror.state {
         MirrorState::Intended | MirrorState::Waiting => {
-            Finding::yes(kind, Reason::ProcessWaiting, lagging(says, colony_problem))
+            Finding::yes(kind, Reason::ProcessWaiting, lagging(&says, colony_problem))
         }
-        MirrorState::Running => Finding::yes(kind, Reason::ProcessRunning, lagging(says, colony_problem)),
+        MirrorState::Running => Finding::yes(kind, Reason::ProcessRunning, lagging(&says, colony_problem)),
         MirrorState::Successful => Finding::yes(kind, Reason::ProcessSuccessful, says),
         MirrorState::Failed => Finding::yes(kind, Reason::ProcessFailed, says),
         MirrorState::Cancelled => Finding::yes(kind, Reason::ProcessCancelled, says),
@@ -111,8 +111,8 @@ pub(super) fn finding(
     }
 }
 
-fn lagging(says: String, problem: Option<(Reason, String)>) -> String {
-    problem.map_or_else(|| says.clone(), |(_, why)| format!("{says}; its state lags: {why}"))
+fn lagging(says: &str, problem: Option<(Reason, String)>) -> String {
+    problem.map_or_else(|| says.to_owned(), |(_, why)| format!("{says}; its state lags: {why}"))
 }
 
 /// What a failed call to the colony means for the mirror.

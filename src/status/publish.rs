@@ -124,7 +124,7 @@ impl Publisher {
             };
             self.metrics.count_write(WriteVerb::Create, WriteKind::Event, outcome);
             if let Err(error) = result {
-                tracing::warn!("{}", of_call("publish an Event", &error).message);
+                tracing::warn!("{}", error.explain("publish an Event"));
             }
         }
     }

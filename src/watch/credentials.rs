@@ -91,7 +91,7 @@ async fn secret(client: &Client, namespace: &str, name: &str) -> Result<Option<S
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
     call(CALL_TIME_LIMIT, api.get_opt(name))
         .await
-        .map_err(|error| crate::act::of_call(&format!("get Secret {name}"), &error).message)
+        .map_err(|error| error.explain(&format!("get Secret {name}")))
 }
 
 fn text(secret: &Secret, key: &str) -> Option<String> {

@@ -1,16 +1,22 @@
 //! Puts together what one pass knows of an `ExecutorDeployment`. A part that cannot be read is Unknown; the whole never
 //! fails.
 
-use k8s_openapi::api::{
-    apps::v1::{DaemonSet, Deployment},
-    batch::v1::Job,
-    core::v1::{Namespace, Pod, Secret},
+use std::fmt::Debug;
+
+use k8s_openapi::{
+    NamespaceResourceScope, Resource as _,
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+        core::v1::{Namespace, Pod, Secret},
+    },
 };
 use kube::{
     Api, Client, ResourceExt as _,
     core::{PartialObjectMeta, Selector, SelectorExt as _},
     runtime::reflector::{ObjectRef, Store},
 };
+use serde::de::DeserializeOwned;
 
 use super::{
     snapshot::{
@@ -21,7 +27,6 @@ use super::{
     triggers,
 };
 use crate::{
-    act::kubernetes::Child,
     api::{
         colony::{Colony, NamespacesFrom},
         executor_deployment::{ExecutorDeployment, MirrorState},
@@ -40,6 +45,25 @@ use crate::{
         lease::Leadership,
     },
 };
+
+/// Kinds that are looked up by name.
+trait Named:
+    kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + k8s_openapi::Resource
+    + Clone
+    + DeserializeOwned
+    + Debug
+{
+}
+
+impl<K> Named for K where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + k8s_openapi::Resource
+        + Clone
+        + DeserializeOwned
+        + Debug
+{
+}
 
 /// Caches that a snapshot is put together from.
 #[derive(Clone)]
@@ -113,7 +137,7 @@ impl Reader {
         let namespace = object.namespace().unwrap_or_default();
         let name = object.name_any();
         let behind =
-            ["ExecutorDeployment", Deployment::NAME, DaemonSet::NAME, Job::NAME].into_iter().any(|kind| {
+            ["ExecutorDeployment", Deployment::KIND, DaemonSet::KIND, Job::KIND].into_iter().any(|kind| {
                 self.writes.is_cache_behind(&Key::new(kind, &namespace, &name), self.clock.instant())
             });
         if behind {
@@ -204,12 +228,12 @@ impl Reader {
     /// cached, from the API server.
     async fn workload<K>(&self, store: &Store<K>, namespace: &str, name: &str) -> Observed<Option<K>>
     where
-        K: Child + Clone + serde::de::DeserializeOwned + std::fmt::Debug + 'static,
+        K: Named + 'static,
     {
         if let Some(found) = store.get(&ObjectRef::new(name).within(namespace)) {
             return Observed::Known(Some(found.as_ref().clone()));
         }
-        let key = Key::new(K::NAME, namespace, name);
+        let key = Key::new(K::KIND, namespace, name);
         if !self.writes.is_taken(&key) {
             return Observed::Known(None);
         }
@@ -222,14 +246,12 @@ impl Reader {
 
     async fn get_opt<K>(&self, namespace: &str, name: &str) -> Observed<Option<K>>
     where
-        K: Child + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+        K: Named,
     {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         match call(CALL_TIME_LIMIT, api.get_opt(name)).await {
             Ok(found) => Observed::Known(found),
-            Err(error) => {
-                Observed::Unknown(crate::act::of_call(&format!("get {} {name}", K::NAME), &error).message)
-            }
+            Err(error) => Observed::Unknown(error.explain(&format!("get {} {name}", K::KIND))),
         }
     }
 

@@ -152,19 +152,19 @@ fn watched<K>(api: Api<K>, config: watcher::Config, kind: &'static str, writes: 
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let (store, writer) = reflector::store();
-    let (filling, filled) = tokio::sync::watch::channel(false);
+    let (store, reflection) = reflector::store();
+    let (notify, filled) = tokio::sync::watch::channel(false);
     let changes = watcher(api, config.timeout(WATCH_SECONDS))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
-        .reflect(writer)
+        .reflect(reflection)
         // Only what the cache holds by now counts as seen.
         .inspect_ok(move |event| {
             if let (Some(writes), Some(version)) = (&writes, version(event)) {
                 writes.saw(kind, Some(&version));
             }
             if matches!(event, watcher::Event::InitDone) {
-                filling.send_replace(true);
+                notify.send_replace(true);
             }
         })
         .inspect_err(move |error| tracing::warn!(kind, %error, "watch interrupted"))

@@ -15,6 +15,7 @@ use crate::api::{
 };
 
 /// The `ExecutorDeployments` in a cache that can be read.
+#[must_use]
 pub fn readable(store: &Store<GuardedExecutorDeployment>) -> Vec<ExecutorDeployment> {
     store.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()
 }

@@ -50,7 +50,7 @@ pub struct Volume {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_dir: Option<EmptyDirVolume>,
 
-    /// Name of a PersistentVolumeClaim in the namespace.
+    /// Name of a `PersistentVolumeClaim` in the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub persistent_volume_claim: Option<String>,
