@@ -1,4 +1,5 @@
-//! The functions that this executor knows. A process's arguments come from anybody in the colony: each is checked.
+//! The functions that this executor knows. A process's arguments come from anybody in the colony: each is
+//! checked.
 
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use sha2::{Digest, Sha256};
 /// The names of the functions, for those who ask for another.
 const KNOWN: &str = "echo, fail, sha256, sleep";
 
-/// The longest sleep. An executor that does not ask for work for 600 s is dead to the server, which then gives its
-/// process to another.
+/// The longest sleep. An executor that does not ask for work for 600 s is dead to the server, which then
+/// gives its process to another.
 const SLEEP_MAX: Duration = Duration::from_secs(500);
 
 /// Runs what was asked for: the output, or why it failed.
@@ -51,7 +52,8 @@ fn sha256(spec: &SubmittedSpec) -> Result<Vec<Value>, String> {
     spec.args.iter().map(digest).collect()
 }
 
-/// Sleeps for the first argument in seconds, or for `seconds` or `milliseconds`; the milliseconds are the output.
+/// Sleeps for the first argument in seconds, or for `seconds` or `milliseconds`; the milliseconds are the
+/// output.
 async fn sleep(spec: &SubmittedSpec) -> Result<Vec<Value>, String> {
     let seconds = spec.args.first().or_else(|| spec.kwargs.get("seconds")).and_then(Value::as_f64);
     let milliseconds = spec.kwargs.get("milliseconds").and_then(Value::as_f64).map(|count| count / 1000.0);

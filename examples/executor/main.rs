@@ -1,12 +1,14 @@
 //! A small, real executor: takes processes from a colony, one at a time, and runs four functions.
 //!
-//! Its identity comes from the environment, as every executor's does: `COLONIES_SERVER_HOST`, `COLONIES_SERVER_PORT`,
-//! `COLONIES_TLS`, `COLONIES_COLONY_NAME`, `COLONIES_EXECUTOR_NAME` and `COLONIES_PRVKEY`. It registers nothing, and is
-//! never given a colony's key: it waits until its identity is approved.
+//! Its identity comes from the environment, as every executor's does: `COLONIES_SERVER_HOST`,
+//! `COLONIES_SERVER_PORT`, `COLONIES_TLS`, `COLONIES_COLONY_NAME`, `COLONIES_EXECUTOR_NAME` and
+//! `COLONIES_PRVKEY`. It registers nothing, and is never given a colony's key: it waits until its identity is
+//! approved.
 //!
-//! **It loses no process.** On SIGTERM it finishes the one it has, takes no new one, and exits with 0. Its long-poll is
-//! never interrupted, for the server may be assigning a process at that very moment; a process that is won so late is
-//! still run. So it needs a grace period of the longest process and a long-poll (`EXECUTOR_POLL_SECONDS`, 5) on top.
+//! **It loses no process.** On SIGTERM it finishes the one it has, takes no new one, and exits with 0. Its
+//! long-poll is never interrupted, for the server may be assigning a process at that very moment; a process
+//! that is won so late is still run. So it needs a grace period of the longest process and a long-poll
+//! (`EXECUTOR_POLL_SECONDS`, 5) on top.
 
 mod functions;
 mod settings;
@@ -39,7 +41,8 @@ async fn main() -> ExitCode {
 }
 
 async fn start() -> Result<(), Box<dyn std::error::Error>> {
-    // Before anything else: a process that is the first of its container ignores SIGTERM unless it asks for it.
+    // Before anything else: a process that is the first of its container ignores SIGTERM unless it asks for
+    // it.
     let stop = stop_on(signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let settings = Settings::from_environment()?;
     let client = Client::new(&settings.server, Timeouts::default())?;
@@ -163,8 +166,8 @@ fn explain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// Pauses that double from 250 ms to [`PAUSE_MAX`], each between half and all of that, so that many executors do not
-/// come back at the same moment.
+/// Pauses that double from 250 ms to [`PAUSE_MAX`], each between half and all of that, so that many executors
+/// do not come back at the same moment.
 struct Backoff(Duration);
 
 impl Backoff {

@@ -1,4 +1,5 @@
-//! What the executor is told by its environment. Never by arguments: those can be read by everybody on the machine.
+//! What the executor is told by its environment. Never by arguments: those can be read by everybody on the
+//! machine.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -16,8 +16,8 @@ use super::{
 /// The longest reply that is read, in bytes. A list of 100 ordinary processes has about 200 kB.
 const REPLY_MAX: usize = 64 << 20;
 
-/// Idle connections are dropped before the server does it after 120 s: a call on a connection that the server is just
-/// closing would end without an answer.
+/// Idle connections are dropped before the server does it after 120 s: a call on a connection that the server
+/// is just closing would end without an answer.
 const IDLE: Duration = Duration::from_mins(1);
 
 /// Where a server is.
@@ -156,8 +156,8 @@ fn unanswered(action: &'static str, error: reqwest::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Error, ErrorKind};
     use super::{Client, Server, Timeouts, Tls, api_url};
-    use crate::colony::{Error, ErrorKind};
 
     fn server(host: &str, tls: Tls) -> Server {
         Server { host: host.to_owned(), port: 50080, tls }

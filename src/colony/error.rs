@@ -1,8 +1,9 @@
 //! What went wrong with a call, in classes that a caller can act on.
 //!
-//! The server's status codes do not tell enough (a missing process is 404, 500 or 400 depending on the call, a lost
-//! database is 400 or 403), so replies are classified by status and a part of their message. The table is
-//! [`Error::from_reply`]; each line of it has a test, and `tests/colony` provokes the replies on a real server.
+//! The server's status codes do not tell enough (a missing process is 404, 500 or 400 depending on the call,
+//! a lost database is 400 or 403), so replies are classified by status and a part of their message. The table
+//! is [`Error::from_reply`]; each line of it has a test, and `tests/colony` provokes the replies on a real
+//! server.
 
 use std::{error::Error as StdError, fmt};
 
@@ -11,8 +12,8 @@ use super::model::InvalidField;
 /// The longest message of a server that is kept, in characters.
 const MESSAGE_MAX: usize = 512;
 
-/// Parts of messages that come from the server's database driver or the network behind the server, whatever the status.
-/// What the call was to change may have been changed.
+/// Parts of messages that come from the server's database driver or the network behind the server, whatever
+/// the status. What the call was to change may have been changed.
 const BACKEND_PARTS: [&str; 12] = [
     "dial tcp",
     "dial unix",
@@ -55,7 +56,8 @@ pub enum Error {
     /// An object of that name or identity is there already.
     #[error("{0}")]
     AlreadyExists(Reply),
-    /// The object is in a state in which this cannot be done: a second cancel, a close of a cancelled process.
+    /// The object is in a state in which this cannot be done: a second cancel, a close of a cancelled
+    /// process.
     #[error("{0}")]
     Conflict(Reply),
     /// The key may not do this, or nobody here knows it.
@@ -158,7 +160,8 @@ impl Error {
     pub(super) fn from_reply(action: &'static str, status: u16, message: &str) -> Self {
         let has = |part: &str| message.contains(part);
         let reply = Reply { action, status, message: bounded(message) };
-        // First of all, whatever the status: a server that has lost its database says so with 400 and even with 403.
+        // First of all, whatever the status: a server that has lost its database says so with 400 and even
+        // with 403.
         if BACKEND_PARTS.iter().any(|part| has(part)) {
             return Self::unanswered(reply);
         }
@@ -299,7 +302,8 @@ impl Error {
     }
 }
 
-/// A text from elsewhere, made fit for a status or a terminal: one line, no control or direction characters, not too long.
+/// A text from elsewhere, made fit for a status or a terminal: one line, no control or direction characters,
+/// not too long.
 fn bounded(text: &str) -> String {
     let shown = |character: char| match character {
         _ if character.is_control() => ' ',

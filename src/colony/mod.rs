@@ -1,7 +1,8 @@
-//! A client of [ColonyOS](https://colonyos.io) servers: typed, bounded in time, and honest about what it does not know.
+//! A client of [ColonyOS](https://colonyos.io) servers: typed, bounded in time, and honest about what it does
+//! not know.
 //!
-//! It stands beside the flow, not in it: it knows nothing of Kubernetes and depends on no other module of this crate,
-//! so that it can be published alone. Checked against ColonyOS 1.9.12.
+//! It stands beside the flow, not in it: it knows nothing of Kubernetes and depends on no other module of
+//! this crate, so that it can be published alone. Checked against ColonyOS 1.9.12.
 //!
 //! ```text
 //! Session ── Call ──▶ wire (inner JSON, base64) ──▶ sign ──▶ Client (one POST) ──▶ wire (reply) ──▶ model | Error
@@ -18,9 +19,10 @@
 //!
 //! # Three rules
 //! - **Unknown is not empty.** A list that cannot be read or decoded is an [`Error`], never an empty `Vec`.
-//! - **A lost reply is not a refusal.** [`Error::may_have_happened`] tells them apart; nothing is ever sent twice.
-//! - **What bites cannot be built.** [`FunctionSpec`], [`NewExecutor`] and their kin refuse, when made, the values that
-//!   the server accepts and then misbehaves on.
+//! - **A lost reply is not a refusal.** [`Error::may_have_happened`] tells them apart; nothing is ever sent
+//!   twice.
+//! - **What bites cannot be built.** [`FunctionSpec`], [`NewExecutor`] and their kin refuse, when made, the
+//!   values that the server accepts and then misbehaves on.
 //!
 //! # Example
 //! ```no_run

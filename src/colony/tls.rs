@@ -1,7 +1,7 @@
 //! How the way to a server is guarded.
 //!
-//! The configuration is built here, with its own provider of cryptography and its own roots of trust: it needs no CA
-//! bundle in the image, no environment and no global state.
+//! The configuration is built here, with its own provider of cryptography and its own roots of trust: it
+//! needs no CA bundle in the image, no environment and no global state.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use super::error::Error;
 /// How the way to a server is guarded. ColonyOS itself speaks plain HTTP: TLS ends at a proxy in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// Plain HTTP. Whoever is on the way reads everything and can send each call again: for the same machine only.
+    /// Plain HTTP. Whoever is on the way reads everything and can send each call again: for the same machine
+    /// only.
     Insecure,
     /// HTTPS, with a certificate by an authority that the web trusts (the list is compiled in).
     Webpki,

@@ -108,10 +108,7 @@ fn executor_binary() -> PathBuf {
 
 async fn finished(stage: &Stage, spec: &FunctionSpec) -> Process {
     let submitted = stage.user.submit(spec).await.unwrap();
-    until(&format!("{} has ended", spec.function()), || async {
-        Some(stage.user.process(&submitted.id).await.unwrap()).filter(|process| process.state.is_final())
-    })
-    .await
+    stage.until_ended(&submitted.id).await
 }
 
 #[tokio::test]
@@ -183,8 +180,8 @@ async fn on_sigterm_it_finishes_its_process_and_takes_no_other() {
     assert_eq!(stage.user.process(&next.id).await.unwrap().state, ProcessState::Waiting);
 }
 
-/// The server does not know that the executor is stopping: its waiting long-poll is still served. What it gets then is
-/// nobody else's, so it must be run.
+/// The server does not know that the executor is stopping: its waiting long-poll is still served. What it
+/// gets then is nobody else's, so it must be run.
 #[tokio::test]
 async fn a_process_won_after_sigterm_is_run_all_the_same() {
     let stage = Stage::new().await;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use colonyos_operator::colony::{
-    AttributeKind, Client, Cpu, ErrorKind, LogQuery, Memory, PrivateKey, Process, ProcessQuery, ProcessState,
-    Retries, TimeLimit, Timeouts,
+    AttributeKind, Client, Cpu, ErrorKind, LogQuery, Memory, PrivateKey, ProcessQuery, ProcessState, Retries,
+    TimeLimit, Timeouts,
 };
 use serde_json::json;
 
-use crate::stage::{Stage, until};
+use crate::stage::Stage;
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
@@ -167,7 +167,8 @@ async fn an_assign_waits_for_work_and_says_so_when_there_is_none() {
     assert_eq!(waiting.await.unwrap().unwrap().map(|process| process.id), Some(submitted.id));
 }
 
-/// A process submitted with a limit of 0 would fail as soon as it runs; ours either has no limit or a real one.
+/// A process submitted with a limit of 0 would fail as soon as it runs; ours either has no limit or a real
+/// one.
 #[tokio::test]
 async fn time_limits_fail_or_requeue_and_their_absence_does_neither() {
     let stage = Stage::new().await;
@@ -222,10 +223,6 @@ async fn a_process_steps_back_when_its_executor_is_removed() {
     let executor = stage.named_executor("leaver", key).await;
     let running = stage.running(&executor, &stage.spec("f")).await;
     stage.owner.remove_executor("leaver").await.unwrap();
-    let requeued: Process = until("the process is back in the queue", || async {
-        Some(stage.user.process(&running.id).await.unwrap())
-            .filter(|process| process.state == ProcessState::Waiting)
-    })
-    .await;
+    let requeued = stage.until_state(&running.id, ProcessState::Waiting).await;
     assert_eq!((requeued.started_at, requeued.assigned_executor), (None, None));
 }

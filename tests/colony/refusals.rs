@@ -121,7 +121,8 @@ async fn what_a_state_does_not_allow_is_a_conflict() {
     refused(executor.close_failed(&failed.id, &[]).await, 400, ErrorKind::Conflict);
 }
 
-/// An executor is not told of a cancel: it learns when it closes. The server then keeps the output all the same.
+/// An executor is not told of a cancel: it learns when it closes. The server then keeps the output all the
+/// same.
 #[tokio::test]
 async fn a_cancelled_process_cannot_be_closed_but_its_output_is_overwritten() {
     let stage = Stage::new().await;

@@ -1,5 +1,5 @@
-//! A relay in front of the real server that misbehaves on demand: it can speak TLS, lose or withhold replies, and go
-//! away and come back.
+//! A relay in front of the real server that misbehaves on demand: it can speak TLS, lose or withhold replies,
+//! and go away and come back.
 
 use std::sync::Arc;
 

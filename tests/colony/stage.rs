@@ -19,8 +19,9 @@ pub struct Stage {
     pub server_owner: Session,
     pub owner: Session,
     pub user: Session,
-    /// A type that no other test, and no other run on the same server, has: the server wakes one executor of a type in
-    /// whatever colony. It ends in a letter, since types that differ by digits at the end lose wake-ups too.
+    /// A type that no other test, and no other run on the same server, has: the server wakes one executor of
+    /// a type in whatever colony. It ends in a letter, since types that differ by digits at the end lose
+    /// wake-ups too.
     pub executor_type: String,
 }
 
@@ -68,13 +69,23 @@ impl Stage {
         assigned
     }
 
-    /// Waits until a process is in a state.
+    /// Waits until a process is in a state; a failed one, until its reasons are there too.
     pub async fn until_state(&self, id: &ProcessId, state: ProcessState) -> Process {
-        let what = format!("process {id} is {state}");
-        until(&what, || async {
-            Some(self.user.process(id).await.unwrap()).filter(|process| process.state == state)
-        })
-        .await
+        self.until(id, &format!("{state}"), |process| process.state == state).await
+    }
+
+    /// Waits until a process has ended; a failed one, until its reasons are there too.
+    pub async fn until_ended(&self, id: &ProcessId) -> Process {
+        self.until(id, "ended", |process| process.state.is_final()).await
+    }
+
+    async fn until(&self, id: &ProcessId, what: &str, is_so: impl Fn(&Process) -> bool) -> Process {
+        // The server writes the reasons after the state.
+        let is_whole =
+            |process: &Process| process.state != ProcessState::Failed || !process.errors.is_empty();
+        let is_so = |process: &Process| is_so(process) && is_whole(process);
+        let look = || async { Some(self.user.process(id).await.unwrap()).filter(is_so) };
+        until(&format!("process {id} is {what}"), look).await
     }
 }
 

@@ -1,4 +1,5 @@
-//! The way to the server: TLS that ends at a proxy in front of it, certificates that nobody vouches for, lost replies.
+//! The way to the server: TLS that ends at a proxy in front of it, certificates that nobody vouches for, lost
+//! replies.
 
 use std::time::Duration;
 

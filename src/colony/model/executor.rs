@@ -110,8 +110,8 @@ pub struct NewExecutor {
 impl NewExecutor {
     /// The identity `id` as executor `name` of type `executor_type` in `colony`.
     ///
-    /// **Use a fresh key and a fresh name each time**: names are used up for good, and approving one of two executors that
-    /// share an identity approves both.
+    /// **Use a fresh key and a fresh name each time**: names are used up for good, and approving one of two
+    /// executors that share an identity approves both.
     ///
     /// # Errors
     /// When one of the names is empty or holds `:`, white space or control characters.

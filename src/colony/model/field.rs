@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
-/// The longest name this client sends, in bytes. The server has no limit; Kubernetes label values and DNS names, in which
-/// these names end up, have 63 and 253.
+/// The longest name this client sends, in bytes. The server has no limit; Kubernetes label values and DNS
+/// names, in which these names end up, have 63 and 253.
 const NAME_MAX: usize = 253;
 
 /// A value that the server would accept, or refuse at random, and that would do harm later.
@@ -29,8 +29,8 @@ impl InvalidField {
 
 /// Accepts a name of a colony, executor, executor type, location or user.
 ///
-/// The server stores names as `colony:name` and splits them again: after one name with `:` in it, every listing of that
-/// colony's executors is refused.
+/// The server stores names as `colony:name` and splits them again: after one name with `:` in it, every
+/// listing of that colony's executors is refused.
 pub(super) fn name(field: &'static str, value: &str) -> Result<String, InvalidField> {
     let refuse = |remedy| Err(InvalidField::new(field, value, remedy));
     if value.is_empty() {
@@ -49,7 +49,7 @@ pub(super) fn name(field: &'static str, value: &str) -> Result<String, InvalidFi
 }
 
 /// Reads a list or map that the server may send as `null` when it is empty.
-pub(in crate::colony) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(in super::super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Default,

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::{Environment, InvalidField, field};
 
-/// How long something may take. On the wire -1 or seconds; never 0, which the server takes for a deadline in the year 1.
+/// How long something may take. On the wire -1 or seconds; never 0, which the server takes for a deadline in
+/// the year 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeLimit {
     /// As long as it takes.
@@ -34,8 +35,8 @@ impl Serialize for TimeLimit {
     }
 }
 
-/// How often a process is run again after its execution time limit has passed. A process that its executor closed as
-/// failed is never run again.
+/// How often a process is run again after its execution time limit has passed. A process that its executor
+/// closed as failed is never run again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Retries {
     /// Again and again.
@@ -235,7 +236,8 @@ impl FunctionSpec {
 
     /// Sets how long one run may take before the server takes it from its executor.
     ///
-    /// **Without a limit, nothing rescues a process whose executor died** until the server holds the executor for stale.
+    /// **Without a limit, nothing rescues a process whose executor died** until the server holds the executor
+    /// for stale.
     #[must_use]
     pub fn max_exec(mut self, limit: TimeLimit) -> Self {
         self.max_exec = limit;
@@ -249,7 +251,8 @@ impl FunctionSpec {
         self
     }
 
-    /// Asks for an executor of that name; several calls: for one of them. The server does not check that it exists.
+    /// Asks for an executor of that name; several calls: for one of them. The server does not check that it
+    /// exists.
     ///
     /// # Errors
     /// When the name is one that no executor can have.
@@ -270,7 +273,8 @@ impl FunctionSpec {
     /// Asks for nodes, and for processes on each of them.
     ///
     /// # Errors
-    /// When a count is 0, or one of the counts or their product is above 127: such a process is never assigned.
+    /// When a count is 0, or one of the counts or their product is above 127: such a process is never
+    /// assigned.
     pub fn nodes(mut self, nodes: u8, processes_per_node: u8) -> Result<Self, InvalidField> {
         let remedy = "use 1 to 127 nodes and at most 127 processes in all";
         let processes =

@@ -26,7 +26,7 @@ impl Id {
     }
 
     /// From a digest, which is an identity by construction.
-    pub(in crate::colony) fn of_digest(digest: &[u8; 32]) -> Self {
+    pub(in super::super) fn of_digest(digest: &[u8; 32]) -> Self {
         Self(hex::encode(digest))
     }
 

@@ -23,9 +23,9 @@ pub struct Log {
 /// Which lines of a process's log to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogQuery {
-    pub(in crate::colony) process: ProcessId,
-    pub(in crate::colony) since: i64,
-    pub(in crate::colony) limit: u16,
+    pub(in super::super) process: ProcessId,
+    pub(in super::super) since: i64,
+    pub(in super::super) limit: u16,
 }
 
 impl LogQuery {

@@ -10,8 +10,8 @@ use super::{Id, ProcessId, SubmittedSpec, null_is_empty, timestamp};
 
 /// Where a process stands. The numbers are the protocol's.
 ///
-/// The order of the variants is the usual order of a life, but **a process can go from `Running` back to `Waiting`**: when
-/// its time limit passes and retries are left, and when its executor is removed.
+/// The order of the variants is the usual order of a life, but **a process can go from `Running` back to
+/// `Waiting`**: when its time limit passes and retries are left, and when its executor is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "i64")]
 pub enum ProcessState {
@@ -100,8 +100,8 @@ pub struct Process {
     /// When the server took it.
     #[serde(rename = "submissiontime", deserialize_with = "timestamp::required")]
     pub submitted_at: Timestamp,
-    /// When it was last assigned. `None` before that, and again after its executor was removed; a process that was put
-    /// back into the queue by its time limit keeps the time.
+    /// When it was last assigned. `None` before that, and again after its executor was removed; a process
+    /// that was put back into the queue by its time limit keeps the time.
     #[serde(rename = "starttime", deserialize_with = "timestamp::optional")]
     pub started_at: Option<Timestamp>,
     /// When it was closed.
@@ -122,11 +122,12 @@ pub struct Process {
     /// What its parents in the workflow put out, one after the other.
     #[serde(rename = "in", default, deserialize_with = "null_is_empty")]
     pub input: Vec<Value>,
-    /// What its executor put out. **Not fixed even when final**: the executor may close again, or have closed a
-    /// cancelled process, and the server overwrites it.
+    /// What its executor put out. **Not fixed even when final**: the executor may close again, or have closed
+    /// a cancelled process, and the server overwrites it.
     #[serde(rename = "out", default, deserialize_with = "null_is_empty")]
     pub output: Vec<Value>,
-    /// Why it failed.
+    /// Why it failed. The server writes the state first and this a moment later: a failed process without
+    /// reasons may still get some, so read it again before telling anybody.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub errors: Vec<String>,
 }

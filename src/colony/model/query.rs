@@ -5,8 +5,8 @@ use super::{InvalidField, ProcessState, field, function_spec::label_text};
 /// The most that the server lists in one call.
 pub const LIST_MAX: u8 = 100;
 
-/// Which processes of a state. The server knows one filter at a time and silently ignores the others, so only one can
-/// be asked for.
+/// Which processes of a state. The server knows one filter at a time and silently ignores the others, so only
+/// one can be asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Filter {
@@ -24,9 +24,9 @@ pub enum Filter {
 /// Processes of one state: waiting ones by priority and age, running ones by start, final ones latest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessQuery {
-    pub(in crate::colony) state: ProcessState,
-    pub(in crate::colony) filter: Filter,
-    pub(in crate::colony) limit: u8,
+    pub(in super::super) state: ProcessState,
+    pub(in super::super) filter: Filter,
+    pub(in super::super) limit: u8,
 }
 
 impl ProcessQuery {

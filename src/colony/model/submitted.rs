@@ -1,5 +1,5 @@
-//! A function spec as it comes back inside a process. Anybody may have written it, so nothing is checked here; what we
-//! submit ourselves is a [`FunctionSpec`](super::FunctionSpec).
+//! A function spec as it comes back inside a process. Anybody may have written it, so nothing is checked
+//! here; what we submit ourselves is a [`FunctionSpec`](super::FunctionSpec).
 
 use std::{collections::BTreeMap, fmt};
 

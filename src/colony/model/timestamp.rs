@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Reads a time that may not have come: the year 1 is `None`.
-pub(in crate::colony) fn optional<'de, D: Deserializer<'de>>(
+pub(in super::super) fn optional<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Timestamp>, D::Error> {
     let text = String::deserialize(deserializer)?;
@@ -15,7 +15,7 @@ pub(in crate::colony) fn optional<'de, D: Deserializer<'de>>(
 }
 
 /// Reads a time that is always there.
-pub(in crate::colony) fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+pub(in super::super) fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     parse(&String::deserialize(deserializer)?)
 }
 

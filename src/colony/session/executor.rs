@@ -4,27 +4,27 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Session;
-use crate::colony::{
+use super::super::{
     error::Error,
     model::{Process, ProcessId},
     wire::{AddLog, AssignProcess, CloseFailed, CloseSuccessful, SetOutput},
 };
+use super::Session;
 
 /// What the server says, with 404, when there was nothing to do in time.
 const NOTHING_TO_DO: &str = "No process available";
 
 impl Session {
-    /// Takes a process, or waits for one up to `timeout`, rounded up to whole seconds and at least one. 5 to 10 s are
-    /// wise: the server misses some wake-ups, and the next call finds what it missed.
+    /// Takes a process, or waits for one up to `timeout`, rounded up to whole seconds and at least one. 5 to
+    /// 10 s are wise: the server misses some wake-ups, and the next call finds what it missed.
     ///
-    /// **Never drop the future of this call** to stop waiting: the server may have assigned a process just then, and no
-    /// one else would ever get it. Stop by not calling again. When an error
+    /// **Never drop the future of this call** to stop waiting: the server may have assigned a process just
+    /// then, and no one else would ever get it. Stop by not calling again. When an error
     /// [may have happened](Error::may_have_happened), look for a running process assigned to this identity.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] when the key is not (yet) that of an approved executor; [`Error::Paused`] when the colony's
-    /// owner has paused assignments all that time; else as any call.
+    /// [`Error::Forbidden`] when the key is not (yet) that of an approved executor; [`Error::Paused`] when
+    /// the colony's owner has paused assignments all that time; else as any call.
     pub async fn assign(&self, timeout: Duration) -> Result<Option<Process>, Error> {
         let timeout = timeout.max(Duration::from_secs(1));
         let whole = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
@@ -44,8 +44,8 @@ impl Session {
     /// Closing again is no error and overwrites the output.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when it was cancelled, failed or put back into the queue; [`Error::Forbidden`] when it is
-    /// another executor's by now; [`Error::NotFound`] when there is none; else as any call.
+    /// [`Error::Conflict`] when it was cancelled, failed or put back into the queue; [`Error::Forbidden`]
+    /// when it is another executor's by now; [`Error::NotFound`] when there is none; else as any call.
     pub async fn close_successful(&self, id: &ProcessId, output: &[Value]) -> Result<(), Error> {
         self.call(&CloseSuccessful { processid: id, out: output }).await.map(|_| ())
     }

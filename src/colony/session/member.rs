@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Session;
-use crate::colony::{
+use super::super::{
     error::Error,
     model::{
         Colony, Executor, Filter, FunctionSpec, Id, LIST_MAX, Log, LogQuery, Process, ProcessId,
@@ -14,9 +13,10 @@ use crate::colony::{
         GetProcess, GetProcesses, SubmitFunctionSpec,
     },
 };
+use super::Session;
 
-/// The order in which a label is looked up. A process only ever moves forward through the first five, but for the step
-/// from running back to waiting; one that takes that step between two reads is met by the last two.
+/// The order in which a label is looked up. A process only ever moves forward through the first five, but for
+/// the step from running back to waiting; one that takes that step between two reads is met by the last two.
 const LOOK_UP: [ProcessState; 7] = [
     ProcessState::Waiting,
     ProcessState::Running,
@@ -47,7 +47,8 @@ impl Session {
         self.call(&GetProcess { processid: id }).await
     }
 
-    /// Lists processes of one state. At most 100, and there is no paging: a list of full length may be incomplete.
+    /// Lists processes of one state. At most 100, and there is no paging: a list of full length may be
+    /// incomplete.
     ///
     /// # Errors
     /// As any call. A list that cannot be read is an error, never empty.
@@ -70,14 +71,16 @@ impl Session {
         Ok(self.call(&call).await?.0)
     }
 
-    /// All processes with exactly this label, in whatever state, the oldest first. Each is shown as it was last seen.
+    /// All processes with exactly this label, in whatever state, the oldest first. Each is shown as it was
+    /// last seen.
     ///
-    /// Reads every state in the order of a life, and the moving ones once more, since a process may step back from
-    /// running to waiting between two reads. A process that a **delayed** submit adds later is of course not in it.
+    /// Reads every state in the order of a life, and the moving ones once more, since a process may step back
+    /// from running to waiting between two reads. A process that a **delayed** submit adds later is of course
+    /// not in it.
     ///
     /// # Errors
-    /// When any of the reads fails; [`Error::Incomplete`] when a state has as many of them as the server can list;
-    /// [`Error::Field`] when the label is none.
+    /// When any of the reads fails; [`Error::Incomplete`] when a state has as many of them as the server can
+    /// list; [`Error::Field`] when the label is none.
     pub async fn processes_labelled(&self, label: &str) -> Result<Vec<Process>, Error> {
         let mut found = HashMap::new();
         for state in LOOK_UP {
@@ -96,8 +99,8 @@ impl Session {
     /// Cancels a waiting or running process. Its executor is not told: it learns when it closes.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when it is final already (also when it was cancelled before); [`Error::NotFound`] when there
-    /// is none; [`Error::Invalid`] when it belongs to a workflow; else as any call.
+    /// [`Error::Conflict`] when it is final already (also when it was cancelled before); [`Error::NotFound`]
+    /// when there is none; [`Error::Invalid`] when it belongs to a workflow; else as any call.
     pub async fn cancel(&self, id: &ProcessId) -> Result<(), Error> {
         self.call(&CancelProcess { processid: id }).await.map(|_| ())
     }
@@ -137,7 +140,8 @@ impl Session {
     /// Counts over the whole colony. The server counts nothing per executor type.
     ///
     /// # Errors
-    /// As any call, but that the server gives an empty answer to who is no member: [`Error::Ambiguous`], with status 200.
+    /// As any call, but that the server gives an empty answer to who is no member: [`Error::Ambiguous`], with
+    /// status 200.
     pub async fn statistics(&self) -> Result<Statistics, Error> {
         self.call(&GetColonyStatistics { colonyname: &self.colony }).await
     }

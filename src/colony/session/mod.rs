@@ -1,8 +1,8 @@
 //! One identity in one colony, and the calls it can make.
 //!
-//! Which calls the server allows depends on whose key it is: [`member`] (users and approved executors), [`executor`],
-//! [`owner`] (of the colony; **not a member**, it can submit nothing), and the server's owner for
-//! [`Session::add_colony`].
+//! Which calls the server allows depends on whose key it is: `member` (users and approved executors),
+//! `executor`, `owner` (of the colony; **not a member**, it can submit nothing), and the server's owner
+//! for [`Session::add_colony`].
 
 mod executor;
 mod member;

@@ -1,11 +1,11 @@
 //! Calls of owners: of the colony, and of the server.
 
-use super::Session;
-use crate::colony::{
+use super::super::{
     error::Error,
     model::{Colony, Executor, NewColony, NewExecutor, NewUser, User},
     wire::{AddColony, AddExecutor, AddUser, ApproveExecutor, RemoveExecutor},
 };
+use super::Session;
 
 impl Session {
     /// Adds an executor, which then waits for approval. For the colony's owner.
@@ -25,8 +25,8 @@ impl Session {
         self.call(&ApproveExecutor { colonyname: &self.colony, executorname: name }).await.map(|_| ())
     }
 
-    /// Removes an executor for good; the name stays used up. **A process that it is running goes back into the queue at
-    /// once**, so let it finish first. For the colony's owner.
+    /// Removes an executor for good; the name stays used up. **A process that it is running goes back into
+    /// the queue at once**, so let it finish first. For the colony's owner.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none of that name; else as any call.
@@ -37,7 +37,8 @@ impl Session {
     /// Adds a user. For the colony's owner.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] when the name is in use (the same identity under a second name is accepted); else as any call.
+    /// [`Error::AlreadyExists`] when the name is in use (the same identity under a second name is accepted);
+    /// else as any call.
     pub async fn add_user(&self, user: &NewUser) -> Result<User, Error> {
         self.call(&AddUser { user }).await
     }
@@ -45,8 +46,8 @@ impl Session {
     /// Adds a colony. For the server's owner, whatever colony this session is for.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] when the name is in use; [`Error::Forbidden`] when the key is not the server's; else as
-    /// any call.
+    /// [`Error::AlreadyExists`] when the name is in use; [`Error::Forbidden`] when the key is not the
+    /// server's; else as any call.
     pub async fn add_colony(&self, colony: &NewColony) -> Result<Colony, Error> {
         self.call(&AddColony { colony }).await
     }

@@ -2,18 +2,18 @@
 
 use serde::Serialize;
 
-use super::{Call, List, Nothing};
-use crate::colony::model::{
+use super::super::model::{
     Colony, Executor, FunctionSpec, Id, Log, NewColony, NewExecutor, NewUser, Process, ProcessId, ServerInfo,
     Statistics, User,
 };
+use super::{Call, List, Nothing};
 
 /// Declares calls: `Name { fields } = "payload type", "action" -> reply`.
 macro_rules! calls {
     ($($name:ident { $($field:ident: $type:ty),+ } = $payload_type:literal, $action:literal -> $reply:ty;)*) => {$(
         #[derive(Serialize)]
-        pub(in crate::colony) struct $name<'a> {
-            $(pub(in crate::colony) $field: $type,)+
+        pub(in super::super) struct $name<'a> {
+            $(pub(in super::super) $field: $type,)+
         }
 
         impl Call for $name<'_> {
@@ -72,7 +72,7 @@ calls! {
 
 /// Asks a server what it is. The one call that needs no signature.
 #[derive(Serialize)]
-pub(in crate::colony) struct GetServerInfo {}
+pub(in super::super) struct GetServerInfo {}
 
 impl Call for GetServerInfo {
     const PAYLOAD_TYPE: &'static str = "getserverinfomsg";

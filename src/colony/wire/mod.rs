@@ -1,7 +1,8 @@
 //! How a call and its reply look on the wire. Pure: text in, text out.
 //!
-//! A call is `{"signature", "payloadtype", "payload"}` with the base64 of an inner object that repeats the payload type
-//! as `msgtype` (the outer one is not covered by the signature). A reply is `{"payloadtype", "payload", "error"}`.
+//! A call is `{"signature", "payloadtype", "payload"}` with the base64 of an inner object that repeats the
+//! payload type as `msgtype` (the outer one is not covered by the signature). A reply is `{"payloadtype",
+//! "payload", "error"}`.
 
 mod calls;
 
@@ -97,8 +98,8 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     use serde_json::{Value, json};
 
+    use super::super::{ErrorKind, FunctionSpec, PrivateKey};
     use super::{Call, GetExecutors, GetServerInfo, SubmitFunctionSpec, decode, encode};
-    use crate::colony::{ErrorKind, FunctionSpec, PrivateKey};
 
     fn reply(payload: &str, error: bool) -> Vec<u8> {
         json!({"payloadtype": "x", "payload": STANDARD.encode(payload), "error": error})
