@@ -12,22 +12,30 @@ use super::model::InvalidField;
 /// The longest message of a server that is kept, in characters.
 const MESSAGE_MAX: usize = 512;
 
-/// Parts of messages that come from the server's database driver or the network behind the server, whatever
-/// the status. What the call was to change may have been changed.
-const BACKEND_PARTS: [&str; 12] = [
+/// Parts of messages that come from the network behind the server or from its database, whatever the status.
+/// What the call was to change may have been changed.
+const BACKEND_PARTS: [&str; 13] = [
     "dial tcp",
     "dial unix",
     "connection refused",
     "connection reset",
     "broken pipe",
     "bad connection",
+    "no such host",
     "i/o timeout",
-    "the database system is",
-    "terminating connection",
-    "too many clients",
     "unexpected EOF",
     "context deadline exceeded",
+    // Said instead of the database's own error.
+    "Failed to resolve colony name",
+    "Failed to resolve initiator",
+    // PostgreSQL: shutting down, restarting, full, read-only, too many clients, … What it says about a value
+    // that we sent is caught before.
+    "pq: ",
 ];
+
+/// What PostgreSQL says, through the server, about a value that it cannot store.
+const VALUE_PARTS: [&str; 5] =
+    ["pq: invalid ", "pq: value ", "pq: unsupported Unicode", "out of range", "pq: integer out"];
 
 /// What the server said when it refused a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +85,9 @@ pub enum Error {
         /// Why there is no connection.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// It was sent, and no answer came that tells what became of it. **It may have happened.**
-    #[error("failed to learn whether it came to {action}: {detail}")]
+    /// It was sent, and no answer came that tells what became of it. **It may have happened**: seen on a real
+    /// server for a submit answered by 400 while its database went away.
+    #[error("failed to {action}, or to learn whether that was done: {detail}")]
     Ambiguous {
         /// What was tried.
         action: &'static str,
@@ -160,17 +169,19 @@ impl Error {
     pub(super) fn from_reply(action: &'static str, status: u16, message: &str) -> Self {
         let has = |part: &str| message.contains(part);
         let reply = Reply { action, status, message: bounded(message) };
-        // First of all, whatever the status: a server that has lost its database says so with 400 and even
-        // with 403.
-        if BACKEND_PARTS.iter().any(|part| has(part)) {
+        if has("already exists") || has("duplicate key value") || has("not unique") {
+            return Self::AlreadyExists(reply);
+        }
+        if VALUE_PARTS.iter().any(|part| has(part)) {
+            return Self::Invalid(reply);
+        }
+        // Before any status: a server that has lost its database says so with 400, and even with 403.
+        if BACKEND_PARTS.iter().any(|part| has(part)) || message == "EOF" {
             return Self::unanswered(reply);
         }
         match status {
             408 | 503 if has("assignments are paused") => Self::Paused(reply),
             409 => Self::AlreadyExists(reply),
-            _ if has("already exists") || has("duplicate key value") || has("not unique") => {
-                Self::AlreadyExists(reply)
-            }
             400 | 500 if has("does not exist") => Self::NotFound(reply),
             400 if has("Tried to ") || has("already assigned") || has("Cannot assign cancelled") => {
                 Self::Conflict(reply)
@@ -376,6 +387,14 @@ mod tests {
             (403, "pq: the database system is shutting down", ErrorKind::Ambiguous),
             (400, "driver: bad connection", ErrorKind::Ambiguous),
             (400, "pq: terminating connection due to administrator command", ErrorKind::Ambiguous),
+            (403, "dial tcp 127.0.0.1:5432: connect: connection refused", ErrorKind::Ambiguous),
+            (403, "dial tcp: lookup postgres: no such host", ErrorKind::Ambiguous),
+            (400, "Failed to resolve colony name", ErrorKind::Ambiguous),
+            (400, "pq: sorry, too many clients already", ErrorKind::Ambiguous),
+            (400, "pq: cannot execute INSERT in a read-only transaction", ErrorKind::Ambiguous),
+            (400, "EOF", ErrorKind::Ambiguous),
+            (400, "pq: invalid byte sequence for encoding \"UTF8\": 0x00", ErrorKind::Invalid),
+            (400, "pq: value too long for type character varying(64)", ErrorKind::Invalid),
             (500, "Failed to submit process spec, addedProcess is nil", ErrorKind::Ambiguous),
             (500, "Failed to add executor, addedExecutor is nil", ErrorKind::Ambiguous),
             (500, "anything that nobody knows", ErrorKind::Ambiguous),

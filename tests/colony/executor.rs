@@ -34,7 +34,7 @@ impl Worker {
             .env("COLONIES_SERVER_PORT", server.port.to_string());
         command.env("COLONIES_TLS", optional_setting("COLONIES_TLS").unwrap());
         command.env("COLONIES_COLONY_NAME", &stage.colony).env("COLONIES_PRVKEY", &secret);
-        command.env("COLONIES_EXECUTOR_NAME", &name);
+        command.env("COLONIES_EXECUTOR_NAME", &name).env("EXECUTOR_POLL_SECONDS", "2");
         command.env("EXECUTOR_READY_FILE", folder.path().join("ready"));
         (Self { child: command.spawn().unwrap(), folder, secret }, name)
     }

@@ -137,6 +137,22 @@ async fn a_failed_process_keeps_its_reasons_and_is_not_run_again() {
     assert_eq!(executor.assign(ONE_SECOND).await.unwrap(), None);
 }
 
+/// The server's database refuses a reason with NUL in it, after it has already stored that the process failed.
+#[tokio::test]
+async fn no_text_of_an_executor_is_lost_to_a_nul() {
+    let stage = Stage::new().await;
+    let executor = stage.executor().await;
+    let text = json!({"nu\0l": ["\0"]});
+    let running = stage.running(&executor, &stage.spec("f").arg(text.clone())).await;
+    assert_eq!(running.spec.args, [text]);
+    executor.set_output(&running.id, &[json!("o\0t")]).await.unwrap();
+    executor.add_log(&running.id, "l\0g").await.unwrap();
+    executor.close_failed(&running.id, &["r\0n".into()]).await.unwrap();
+    let failed = stage.user.process(&running.id).await.unwrap();
+    assert_eq!((failed.errors, failed.output), (vec!["r\u{fffd}n".to_owned()], vec![json!("o\0t")]));
+    assert_eq!(stage.user.logs(&LogQuery::new(running.id)).await.unwrap()[0].message, "l\u{fffd}g");
+}
+
 #[tokio::test]
 async fn a_cancelled_process_is_taken_by_nobody() {
     let stage = Stage::new().await;
@@ -187,8 +203,9 @@ async fn time_limits_fail_or_requeue_and_their_absence_does_neither() {
     let refused = executor.close_successful(&again.id, &[]).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
 
-    let unassigned =
-        stage.user.submit(&stage.spec("f").max_wait(limit).executor_name("nobody").unwrap()).await.unwrap();
+    // The server looks at the first thousand waiting processes alone, over all colonies: this one is among them.
+    let first = stage.spec("f").max_wait(limit).executor_name("nobody").unwrap().priority(50_000).unwrap();
+    let unassigned = stage.user.submit(&first).await.unwrap();
     let failed = stage.until_state(&unassigned.id, ProcessState::Failed).await;
     assert_eq!(failed.errors, ["Maximum waiting time limit exceeded"]);
     assert_eq!(stage.user.process(&unlimited.id).await.unwrap().state, ProcessState::Running);

@@ -52,10 +52,14 @@ impl Session {
 
     /// Closes a process as failed, with the reasons. It will not be run again.
     ///
+    /// NUL characters are replaced: the server's database cannot store them, and would keep the process as
+    /// failed without any reason.
+    ///
     /// # Errors
     /// As [`Session::close_successful`].
     pub async fn close_failed(&self, id: &ProcessId, reasons: &[String]) -> Result<(), Error> {
-        self.call(&CloseFailed { processid: id, errors: reasons }).await.map(|_| ())
+        let reasons: Vec<_> = reasons.iter().map(|reason| storable(reason)).collect();
+        self.call(&CloseFailed { processid: id, errors: &reasons }).await.map(|_| ())
     }
 
     /// Sets the output of a process that is still running. An empty output changes nothing.
@@ -66,11 +70,16 @@ impl Session {
         self.call(&SetOutput { processid: id, out: output }).await.map(|_| ())
     }
 
-    /// Adds a line to the log of a process that is this executor's.
+    /// Adds a line to the log of a process that this executor is running. NUL characters are replaced.
     ///
     /// # Errors
-    /// As any call.
+    /// [`Error::Conflict`] when it is not running; [`Error::NotFound`] when there is none; else as any call.
     pub async fn add_log(&self, id: &ProcessId, message: &str) -> Result<(), Error> {
-        self.call(&AddLog { processid: id, message }).await.map(|_| ())
+        self.call(&AddLog { processid: id, message: &storable(message) }).await.map(|_| ())
     }
+}
+
+/// A text that the server's database can store: PostgreSQL has no NUL in texts.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
