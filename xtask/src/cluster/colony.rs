@@ -265,21 +265,30 @@ fn group_of(user: &str) -> String {
 
 /// Folder of `postgres`, `initdb` and `pg_isready`, installed if missing. Debian keeps them off the `PATH`.
 fn postgresql_programs() -> Result<PathBuf> {
-    let found = || {
-        packages::find("initdb").and_then(|path| path.parent().map(Path::to_path_buf)).or_else(|| {
-            let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
-                .ok()?
-                .flatten()
-                .map(|entry| entry.path().join("bin"))
-                .filter(|folder| folder.join("initdb").is_file())
-                .collect();
-            versions.sort();
-            versions.pop()
-        })
-    };
-    if let Some(folder) = found() {
+    if let Some(folder) = find_postgresql() {
         return Ok(folder);
     }
     packages::install(&["postgresql"], "PostgreSQL, which ColonyOS keeps its data in")?;
-    found().context("failed to find initdb after PostgreSQL was installed")
+    find_postgresql().context("failed to find initdb after PostgreSQL was installed")
+}
+
+/// The newest version in Debian's folders, else the one on the `PATH`, where a link may stand for one of three.
+fn find_postgresql() -> Option<PathBuf> {
+    let on_path = packages::find("initdb").and_then(|path| fs::canonicalize(path).ok());
+    let mut folders: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .chain(on_path.as_deref().and_then(Path::parent).map(Path::to_path_buf))
+        .filter(|folder| ["initdb", "postgres", "pg_isready"].iter().all(|name| folder.join(name).is_file()))
+        .collect();
+    folders.sort_by_key(|folder| version_in(folder));
+    folders.pop()
+}
+
+/// The `15` in `/usr/lib/postgresql/15/bin`; 0 elsewhere.
+fn version_in(folder: &Path) -> u32 {
+    let parent = folder.parent().and_then(Path::file_name);
+    parent.and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0)
 }
