@@ -95,7 +95,9 @@ pub fn clean(stack: &Stack) {
     if Path::new("/sys/class/net").join(&interface).exists() {
         commands::succeeds(Command::new("ip").args(["link", "delete", &interface]));
     }
-    for folder in cgroup_folders(stack) {
+    // runc leaves its mark in version 2's hierarchy even where that has no controllers.
+    let unified = Path::new("/sys/fs/cgroup/unified").join(cgroup(stack).trim_start_matches('/'));
+    for folder in cgroup_folders(stack).into_iter().chain([unified]) {
         process::wait_until(CGROUP_LIMIT, || remove_cgroup(&folder));
     }
 }
