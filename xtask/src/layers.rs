@@ -243,7 +243,10 @@ fn mentions(tokens: &[Token]) -> Vec<Mention> {
     let mut found = Vec::new();
     let mut index = 0;
     while index < tokens.len() {
-        if is_word(&tokens[index]) {
+        if is(tokens, index, "(") && is(tokens, index + 1, "in") {
+            // `pub(in crate::colony)` says who may look, and imports nothing.
+            index += tokens[index..].iter().take_while(|token| token.text != ")").count();
+        } else if is_word(&tokens[index]) {
             index = read_path(tokens, index, &[], &mut found);
         } else {
             index += 1;
@@ -329,6 +332,8 @@ mod tests {
             ["1: status may not import act::executor"]
         );
         assert!(breaches("status::colony", "use super::condition;").is_empty());
+        let visibility = "pub(super) fn a() {} pub(in crate::act) fn b() {}";
+        assert!(breaches("status::colony", visibility).is_empty());
     }
 
     #[test]
