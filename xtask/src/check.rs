@@ -16,6 +16,9 @@ const CARGO_DENY: &str = "0.20.2";
 /// What to do about cargo-deny.
 #[derive(Debug, clap::Args)]
 pub struct Options {
+    /// Make only these checks
+    #[arg(long, value_name = "CHECK", value_parser = clap::builder::PossibleValuesParser::new(NAMES))]
+    only: Vec<String>,
     /// Build cargo-deny into the cache when it is not there (several minutes, once)
     #[arg(long)]
     install: bool,
@@ -36,12 +39,14 @@ pub enum Verdict {
 /// When one fails.
 pub fn run(options: &Options) -> Result<()> {
     let mut failed = Vec::new();
-    for name in NAMES {
+    for name in
+        NAMES.iter().filter(|name| options.only.is_empty() || options.only.iter().any(|only| only == *name))
+    {
         let started = Instant::now();
         println!("check {name} …");
         match one(name, options.install) {
             Ok(Verdict::Holds) => println!("check {name}: ok ({:.1} s)", started.elapsed().as_secs_f64()),
-            Ok(Verdict::Skipped(reason)) => println!("check {name}: SKIPPED: {reason}"),
+            Ok(Verdict::Skipped(reason)) => println!("check {name}{SKIPPED}{reason}"),
             Err(error) => {
                 eprintln!("check {name}: FAILED: {error:#}");
                 failed.push(*name);
@@ -53,6 +58,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     Ok(())
 }
+
+/// What stands between the name of a check that was not made and the reason.
+pub const SKIPPED: &str = ": SKIPPED: ";
 
 /// The checks, the quick ones first.
 pub const NAMES: &[&str] = &["format", "layers", "sizes", "clippy", "deny"];

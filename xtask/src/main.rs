@@ -13,6 +13,7 @@ mod packages;
 mod repository;
 mod sizes;
 mod source;
+mod test;
 mod tools;
 
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     Layers,
     /// Fail when a source file has grown too long to be read in one go.
     Sizes,
+    /// Run the tests, on servers of their own; ends with the line `N passed, N failed`.
+    Test(test::Options),
     /// Fail when a generated file differs from what is committed.
     VerifyGenerated(generate::Options),
 }
@@ -55,6 +58,8 @@ fn main() -> ExitCode {
         Command::Images(options) => images::run(&options),
         Command::Layers => layers::run(),
         Command::Sizes => sizes::run(),
+        // Ends with its count of tests instead of an error.
+        Command::Test(options) => return test::run(&options),
         Command::VerifyGenerated(options) => generate::verify(&options),
     };
     match result {

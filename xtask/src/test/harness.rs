@@ -1,0 +1,175 @@
+//! Running one test binary, and reading what it says.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+use super::{
+    report::{Report, Verdict},
+    rung::Rung,
+};
+use crate::{cargo::Executable, repository};
+
+/// How long one binary may take; one that takes longer hangs, and is ended so that the run ends too. Three times what
+/// the slowest rung takes on two cores.
+const LIMIT: Duration = Duration::from_mins(20);
+
+/// How a binary is to be run.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// Only tests whose name contains this.
+    pub filter: Option<String>,
+    /// Added to the environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Runs a binary, and reports each of its tests.
+///
+/// # Errors
+/// When it cannot be started. A test that fails is no error here.
+pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Report) -> Result<()> {
+    let folder = match executable.package.as_str() {
+        "xtask" => repository::root().join("xtask"),
+        _ => repository::root().to_path_buf(),
+    };
+    let mut child = Command::new(&executable.path)
+        .args(setting.filter.as_deref())
+        // Tests find their files by it, as under `cargo test`.
+        .env("CARGO_MANIFEST_DIR", &folder)
+        .envs(&setting.environment)
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("failed to start {}", executable.path.display()))?;
+    let mut stderr = child.stderr.take().context("failed to read from a test binary")?;
+    let stderr = std::thread::spawn(move || {
+        let mut text = String::new();
+        // What cannot be read as text is not shown.
+        let _ = stderr.read_to_string(&mut text);
+        text
+    });
+    let stdout = child.stdout.take().context("failed to read from a test binary")?;
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let deadline = Instant::now() + LIMIT;
+    let mut reader = Reader::default();
+    let mut is_too_late = false;
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                if let Some((name, verdict, remark)) = reader.read(&line) {
+                    report.test(rung, &name, verdict, &remark);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                is_too_late = true;
+                child.kill().context("failed to end a test binary that hangs")?;
+                break;
+            }
+        }
+    }
+    let status = child.wait().context("failed to wait for a test binary")?;
+    if !reader.details.is_empty() {
+        Report::output(rung, &reader.details);
+    }
+    if !reader.has_ended || is_too_late {
+        let remark = if is_too_late {
+            format!("still running after {} minutes, and ended", LIMIT.as_secs() / 60)
+        } else {
+            format!("ended with {status} in the middle of a test")
+        };
+        report.test(rung, &format!("(binary {})", executable.target), Verdict::Failed, &remark);
+        if let Ok(text) = stderr.join() {
+            Report::output(rung, &text);
+        }
+    }
+    Ok(())
+}
+
+/// What libtest prints, line by line.
+#[derive(Default)]
+struct Reader {
+    /// Whether the closing line has been seen.
+    has_ended: bool,
+    /// What failed tests said.
+    details: String,
+    is_in_details: bool,
+}
+
+impl Reader {
+    /// The test that a line is about, if it is about one.
+    fn read(&mut self, line: &str) -> Option<(String, Verdict, String)> {
+        if line.starts_with("test result: ") {
+            self.has_ended = true;
+            self.is_in_details = false;
+            return None;
+        }
+        if line == "failures:" {
+            // The second list of this name has only the tests' names, which the summary has too.
+            self.is_in_details = self.details.is_empty();
+            return None;
+        }
+        if self.is_in_details {
+            self.details.push_str(line);
+            self.details.push('\n');
+            return None;
+        }
+        let (name, outcome) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+        let (word, remark) = outcome.split_once(", ").unwrap_or((outcome, ""));
+        let verdict = match word {
+            "ok" => Verdict::Passed,
+            "FAILED" => Verdict::Failed,
+            "ignored" => Verdict::Skipped,
+            _ => return None,
+        };
+        Some((name.to_owned(), verdict, remark.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_reasons_and_details_are_told_apart() {
+        let said = "\nrunning 3 tests\ntest a::b ... ok\ntest c - should panic ... FAILED\ntest d ... ignored, needs root\n\
+                    \nfailures:\n\n---- c stdout ----\nassertion failed\n\n\nfailures:\n    c\n\n\
+                    test result: FAILED. 1 passed; 1 failed\n";
+        let mut reader = Reader::default();
+        let found: Vec<_> = said.lines().filter_map(|line| reader.read(line)).collect();
+        let test = |name: &str, verdict, remark: &str| (name.to_owned(), verdict, remark.to_owned());
+        assert_eq!(
+            found,
+            [
+                test("a::b", Verdict::Passed, ""),
+                test("c - should panic", Verdict::Failed, ""),
+                test("d", Verdict::Skipped, "needs root"),
+            ]
+        );
+        assert!(reader.has_ended);
+        assert!(reader.details.contains("---- c stdout ----\nassertion failed"));
+        assert!(!reader.details.contains("    c"));
+    }
+
+    #[test]
+    fn a_binary_that_dies_has_not_ended() {
+        let mut reader = Reader::default();
+        assert!(reader.read("test a ... ok").is_some());
+        assert!(!reader.has_ended);
+    }
+}

@@ -1,0 +1,234 @@
+//! `cargo xtask test`: every test there is, on servers of its own, with one line at the end that says how it went.
+//!
+//! Everything is built once, with the flags of the images, while the servers come up beside it. Rungs that need nothing
+//! run as soon as their binaries are there; those that need servers follow, side by side where they do not see each
+//! other.
+
+mod checks;
+mod harness;
+mod report;
+mod rung;
+mod servers;
+
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::OnceLock,
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum as _;
+
+use self::{
+    harness::Setting,
+    report::{Report, Verdict},
+    rung::{Needs, Rung},
+    servers::Servers,
+};
+use crate::{
+    cargo::{self, Executable},
+    cluster::Which,
+    folders, repository,
+};
+
+/// What to test.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Only these rungs; all when not given
+    #[arg(long, value_enum)]
+    rung: Vec<Rung>,
+    /// Only tests whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Leave the servers running, for a look around or a faster next run
+    #[arg(long)]
+    keep: bool,
+    /// Name of the stack of servers; a stack that runs is used and left running
+    #[arg(long, value_name = "NAME", default_value = "test")]
+    stack: String,
+    /// Folder that holds one folder per stack
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+/// Runs the tests; the last line printed is the count of those that passed and failed.
+pub fn run(options: &Options) -> ExitCode {
+    let report = Report::default();
+    let rungs: Vec<Rung> = chosen(options).into_iter().filter(|rung| can_run(*rung, &report)).collect();
+    if let Err(error) = test(options, &rungs, &report) {
+        let first = rungs.first().copied().unwrap_or(Rung::Checks);
+        report.test(first, "(preparation)", Verdict::Failed, &format!("{error:#}"));
+    }
+    print!("\n{}", report.summary());
+    if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn chosen(options: &Options) -> Vec<Rung> {
+    let all = Rung::value_variants().iter().copied();
+    all.filter(|rung| options.rung.is_empty() || options.rung.contains(rung)).collect()
+}
+
+/// Whether this machine can run a rung; says loudly when it cannot.
+fn can_run(rung: Rung, report: &Report) -> bool {
+    let own_cluster = env::var_os("KUBECONFIG").is_none() || env::var_os("COLONIES_STACK_STATE").is_some();
+    let reason = if test_target(rung).is_some_and(|target| !target.exists()) {
+        format!("there is no tests/{}", rung.name())
+    } else if rung.needs().node && own_cluster && !folders::is_root() {
+        "a real node needs root: run it with sudo".to_owned()
+    } else if rung.needs().node && !own_cluster && env::var_os("OPERATOR_IMAGE").is_none() {
+        "the cluster of KUBECONFIG needs images that it can pull: name them in OPERATOR_IMAGE and EXECUTOR_IMAGE".to_owned()
+    } else {
+        return true;
+    };
+    report.test(rung, "(rung)", Verdict::Skipped, &reason);
+    false
+}
+
+/// The main file of a rung's own test binary.
+fn test_target(rung: Rung) -> Option<PathBuf> {
+    let has_own = !matches!(rung, Rung::Checks | Rung::Unit);
+    has_own.then(|| repository::root().join("tests").join(rung.name()).join("main.rs"))
+}
+
+fn test(options: &Options, rungs: &[Rung], report: &Report) -> Result<()> {
+    let which = Which { name: options.stack.clone(), state: options.state.clone() };
+    let needs = Needs::of(rungs);
+    let executables = OnceLock::new();
+    thread::scope(|scope| {
+        let servers = scope.spawn(|| {
+            let started = Instant::now();
+            let servers = servers::start(needs, &which);
+            report.preparation("servers", started.elapsed());
+            servers
+        });
+        let built =
+            timed(report, "build", || build(rungs)).map(|built| executables.get_or_init(|| built).as_slice());
+        let local = built.as_ref().ok().copied().map(|built| {
+            scope.spawn(move || {
+                run_rungs(&[Rung::Unit, Rung::Golden], rungs, built, options, &BTreeMap::new(), report);
+            })
+        });
+        let servers = servers.join().unwrap_or_else(|_| anyhow::bail!("the servers' thread panicked"));
+        let result = match (built.as_ref(), servers) {
+            (Ok(built), Ok(mut servers)) => {
+                let result = with_servers(options, rungs, built, &mut servers, report);
+                if !options.keep {
+                    timed(report, "servers down", || servers::stop(&servers))?;
+                }
+                result
+            }
+            (Err(_), Ok(servers)) if !options.keep => servers::stop(&servers),
+            (_, servers) => servers.map(drop),
+        };
+        if let Some(local) = local {
+            local.join().unwrap_or_else(|_| eprintln!("a rung's thread panicked"));
+        }
+        result.and(built.map(drop))
+    })
+}
+
+/// The rungs that need tools or servers.
+fn with_servers(
+    options: &Options,
+    rungs: &[Rung],
+    built: &[Executable],
+    servers: &mut Servers,
+    report: &Report,
+) -> Result<()> {
+    let program = |name: &str| {
+        let found = built.iter().find(|built| !built.is_test && built.target == name);
+        found.map(|built| built.path.clone())
+    };
+    let operator = program("colonyos-operator");
+    for (name, path) in [("OPERATOR_BIN", &operator), ("EXECUTOR_BIN", &program("executor"))] {
+        if let Some(path) = path {
+            servers.environment.insert(name.to_owned(), path.to_string_lossy().into_owned());
+        }
+    }
+    if Needs::of(rungs).node && env::var_os("OPERATOR_IMAGE").is_none() {
+        timed(report, "images", || servers::give_images(servers))?;
+    }
+    let environment = &servers.environment;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            run_rungs(&[Rung::Chart], rungs, built, options, environment, report);
+            if rungs.contains(&Rung::Checks) {
+                run_checks(operator.as_deref(), options, environment, report);
+            }
+        });
+        scope.spawn(|| run_rungs(&[Rung::Colony], rungs, built, options, environment, report));
+        // The operator of e2e looks after the whole cluster, hence nobody else may use it by then.
+        run_rungs(&[Rung::Apiserver, Rung::E2e], rungs, built, options, environment, report);
+    });
+    Ok(())
+}
+
+fn run_checks(
+    operator: Option<&Path>,
+    options: &Options,
+    environment: &BTreeMap<String, String>,
+    report: &Report,
+) {
+    let started = Instant::now();
+    if let Err(error) = checks::run(operator, options.filter.as_deref(), environment, report) {
+        report.test(Rung::Checks, "(rung)", Verdict::Failed, &format!("{error:#}"));
+    }
+    report.time(Rung::Checks, started.elapsed());
+}
+
+/// Runs some of the chosen rungs, one after the other.
+fn run_rungs(
+    some: &[Rung],
+    chosen: &[Rung],
+    built: &[Executable],
+    options: &Options,
+    environment: &BTreeMap<String, String>,
+    report: &Report,
+) {
+    let setting = Setting { filter: options.filter.clone(), environment: environment.clone() };
+    for rung in some.iter().copied().filter(|rung| chosen.contains(rung)) {
+        let started = Instant::now();
+        for executable in built.iter().filter(|executable| rung.owns(executable)) {
+            if let Err(error) = harness::run(rung, executable, &setting, report) {
+                report.test(
+                    rung,
+                    &format!("(binary {})", executable.target),
+                    Verdict::Failed,
+                    &format!("{error:#}"),
+                );
+            }
+        }
+        report.time(rung, started.elapsed());
+    }
+}
+
+/// Builds what the chosen rungs run: their test binaries, the operator, the executor.
+fn build(rungs: &[Rung]) -> Result<Vec<Executable>> {
+    let mut arguments = vec!["--no-run", "--workspace"];
+    if rungs.contains(&Rung::Unit) {
+        arguments.extend(["--lib", "--bins"]);
+    }
+    for rung in rungs.iter().filter(|rung| test_target(**rung).is_some()) {
+        arguments.extend(["--test", rung.name()]);
+    }
+    let mut built = Vec::new();
+    if arguments.len() > 2 {
+        built = cargo::build("test", &arguments).context("failed to build the tests")?;
+    }
+    if rungs.iter().any(|rung| !matches!(rung, Rung::Unit | Rung::Golden)) {
+        let programs = cargo::build_programs().context("failed to build the programs")?;
+        built.extend(programs);
+    }
+    Ok(built)
+}
+
+fn timed<T>(report: &Report, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let started = Instant::now();
+    let result = work();
+    report.preparation(name, started.elapsed());
+    result
+}

@@ -1,0 +1,153 @@
+//! What came of the tests: a line for each as it ends, a table, and the line that closes the run.
+
+use std::{collections::BTreeMap, fmt::Write as _, sync::Mutex, time::Duration};
+
+use super::rung::Rung;
+
+/// What came of one test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Passed,
+    /// It does not.
+    Failed,
+    /// It was not run.
+    Skipped,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    time: Duration,
+}
+
+/// Collects from rungs that run side by side.
+#[derive(Debug, Default)]
+pub struct Report {
+    rungs: Mutex<BTreeMap<Rung, Tally>>,
+    preparations: Mutex<Vec<(String, Duration)>>,
+    failures: Mutex<Vec<String>>,
+}
+
+impl Report {
+    /// Notes the end of one test and prints its line; `remark` says why, where there is something to say.
+    pub fn test(&self, rung: Rung, name: &str, verdict: Verdict, remark: &str) {
+        let word = match verdict {
+            Verdict::Passed => "ok",
+            Verdict::Failed => "FAILED",
+            Verdict::Skipped => "SKIPPED",
+        };
+        let remark = if remark.is_empty() { String::new() } else { format!(": {remark}") };
+        println!("{:<9} {name} ... {word}{remark}", rung.name());
+        let mut rungs = lock(&self.rungs);
+        let tally = rungs.entry(rung).or_default();
+        match verdict {
+            Verdict::Passed => tally.passed += 1,
+            Verdict::Failed => {
+                tally.failed += 1;
+                lock(&self.failures).push(format!("{} {name}", rung.name()));
+            }
+            Verdict::Skipped => tally.skipped += 1,
+        }
+    }
+
+    /// Prints what a failed test said.
+    pub fn output(rung: Rung, text: &str) {
+        let mut shown = String::new();
+        for line in text.lines() {
+            // Writing to a string does not fail.
+            let _ = writeln!(shown, "{:<9} | {line}", rung.name());
+        }
+        print!("{shown}");
+    }
+
+    /// Notes how long a rung has taken.
+    pub fn time(&self, rung: Rung, time: Duration) {
+        lock(&self.rungs).entry(rung).or_default().time += time;
+    }
+
+    /// Notes how long something beside the tests has taken, such as the build.
+    pub fn preparation(&self, name: &str, time: Duration) {
+        lock(&self.preparations).push((name.to_owned(), time));
+    }
+
+    /// Whether no test has failed.
+    pub fn is_success(&self) -> bool {
+        lock(&self.rungs).values().all(|tally| tally.failed == 0)
+    }
+
+    /// The failed tests, the table of times, and the closing line.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write_summary(&mut text);
+        text
+    }
+
+    fn write_summary(&self, text: &mut String) -> std::fmt::Result {
+        let failures = lock(&self.failures);
+        if !failures.is_empty() {
+            writeln!(text, "failed:")?;
+            for failure in failures.iter() {
+                writeln!(text, "  {failure}")?;
+            }
+            writeln!(text)?;
+        }
+        writeln!(text, "{:<16}{:>8}{:>8}{:>9}{:>10}", "rung", "passed", "failed", "skipped", "seconds")?;
+        for (name, time) in lock(&self.preparations).iter() {
+            writeln!(
+                text,
+                "{:<16}{:>8}{:>8}{:>9}{:>10.1}",
+                format!("({name})"),
+                "",
+                "",
+                "",
+                time.as_secs_f64()
+            )?;
+        }
+        let mut sum = Tally::default();
+        for (rung, tally) in lock(&self.rungs).iter() {
+            let Tally { passed, failed, skipped, time } = *tally;
+            writeln!(
+                text,
+                "{:<16}{passed:>8}{failed:>8}{skipped:>9}{:>10.1}",
+                rung.name(),
+                time.as_secs_f64()
+            )?;
+            sum.passed += passed;
+            sum.failed += failed;
+            sum.skipped += skipped;
+        }
+        write!(text, "\n{} passed, {} failed", sum.passed, sum.failed)?;
+        if sum.skipped > 0 {
+            write!(text, ", {} skipped", sum.skipped)?;
+        }
+        writeln!(text)
+    }
+}
+
+/// A panic elsewhere does not make the counts wrong.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_counts_every_rung() {
+        let report = Report::default();
+        report.test(Rung::Unit, "a", Verdict::Passed, "");
+        report.test(Rung::Golden, "b", Verdict::Passed, "");
+        assert!(report.summary().ends_with("\n2 passed, 0 failed\n"));
+        assert!(report.is_success());
+        report.test(Rung::Golden, "c", Verdict::Failed, "");
+        report.test(Rung::E2e, "d", Verdict::Skipped, "no root");
+        assert!(report.summary().ends_with("\n2 passed, 1 failed, 1 skipped\n"));
+        assert!(report.summary().starts_with("failed:\n  golden c\n"));
+        assert!(!report.is_success());
+    }
+}

@@ -1,0 +1,125 @@
+//! The rungs of the ladder: from what needs nothing to what needs a whole cluster.
+
+use clap::ValueEnum;
+
+use crate::cargo::Executable;
+
+/// One rung. Each is one or two test binaries, and finds a kind of mistake that those below it cannot see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Rung {
+    /// Format, imports, sizes, clippy, dependencies, generated files.
+    Checks,
+    /// Beside the code, without a server.
+    Unit,
+    /// A manifest in, the text of the plan and of the status out.
+    Golden,
+    /// The charts, rendered by Helm.
+    Chart,
+    /// The ColonyOS client against a real server.
+    Colony,
+    /// Schema, admission and the operator against a real API server.
+    Apiserver,
+    /// The chart in a cluster with a real node and a colony: pods that run, executors that work.
+    E2e,
+}
+
+/// What a rung needs of the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Helm and kubectl.
+    pub tools: bool,
+    /// An API server with its controllers.
+    pub cluster: bool,
+    /// A ColonyOS server.
+    pub colony: bool,
+    /// A node that runs containers, and the images.
+    pub node: bool,
+}
+
+impl Rung {
+    /// Its name, which is also that of its folder in `tests/`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Checks => "checks",
+            Self::Unit => "unit",
+            Self::Golden => "golden",
+            Self::Chart => "chart",
+            Self::Colony => "colony",
+            Self::Apiserver => "apiserver",
+            Self::E2e => "e2e",
+        }
+    }
+
+    /// What it needs beside its binaries.
+    pub fn needs(self) -> Needs {
+        let (tools, cluster, colony, node) = match self {
+            Self::Unit | Self::Golden => (false, false, false, false),
+            Self::Checks | Self::Chart => (true, false, false, false),
+            Self::Colony => (false, false, true, false),
+            Self::Apiserver => (true, true, true, false),
+            Self::E2e => (true, true, true, true),
+        };
+        Needs { tools, cluster, colony, node }
+    }
+
+    /// Whether a test binary belongs to this rung.
+    pub fn owns(self, executable: &Executable) -> bool {
+        if !executable.is_test {
+            return false;
+        }
+        match self {
+            Self::Checks => false,
+            Self::Unit => executable.kind != "test",
+            _ => executable.kind == "test" && executable.target == self.name(),
+        }
+    }
+}
+
+impl Needs {
+    /// Whether any server has to run.
+    pub fn servers(self) -> bool {
+        self.cluster || self.colony || self.node
+    }
+
+    /// What is needed by one or the other.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            tools: self.tools || other.tools,
+            cluster: self.cluster || other.cluster,
+            colony: self.colony || other.colony,
+            node: self.node || other.node,
+        }
+    }
+
+    /// What all of the rungs together need.
+    pub fn of(rungs: &[Rung]) -> Self {
+        let nothing = Self { tools: false, cluster: false, colony: false, node: false };
+        rungs.iter().fold(nothing, |sum, rung| sum.or(rung.needs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn executable(kind: &str, target: &str, is_test: bool) -> Executable {
+        Executable {
+            package: "colonyos-operator".to_owned(),
+            target: target.to_owned(),
+            kind: kind.to_owned(),
+            is_test,
+            path: "/x".into(),
+        }
+    }
+
+    #[test]
+    fn every_harness_belongs_to_one_rung() {
+        let owners = |executable: &Executable| -> Vec<Rung> {
+            Rung::value_variants().iter().copied().filter(|rung| rung.owns(executable)).collect()
+        };
+        assert_eq!(owners(&executable("lib", "colonyos_operator", true)), [Rung::Unit]);
+        assert_eq!(owners(&executable("test", "golden", true)), [Rung::Golden]);
+        assert_eq!(owners(&executable("test", "e2e", true)), [Rung::E2e]);
+        assert_eq!(owners(&executable("bin", "colonyos-operator", false)), []);
+    }
+}
