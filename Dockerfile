@@ -1,0 +1,28 @@
+# syntax=docker/dockerfile:1
+# Images for everybody who has a registry: `docker build .` makes the operator, `docker build --target executor .` the
+# example executor. Each holds one static binary, runs as nobody, and writes to no file.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# Static, C library included; --target keeps the flags away from build scripts.
+ENV RUSTFLAGS="-C target-feature=+crt-static"
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    host=$(rustc -vV | sed -n 's/^host: //p') \
+    && cargo build --locked --release --target "$host" --package colonyos-operator \
+        --bin colonyos-operator --example executor \
+    && install -D "target/$host/release/colonyos-operator" /out/colonyos-operator \
+    && install -D "target/$host/release/examples/executor" /out/executor
+
+FROM scratch AS executor
+COPY --from=build /out/executor /bin/executor
+ENV PATH=/bin
+USER 65532:65532
+ENTRYPOINT ["/bin/executor"]
+
+FROM scratch AS operator
+COPY --from=build /out/colonyos-operator /bin/colonyos-operator
+ENV PATH=/bin
+USER 65532:65532
+ENTRYPOINT ["/bin/colonyos-operator"]

@@ -1,0 +1,73 @@
+//! Calling Helm.
+
+use std::{env, path::Path, process::Command};
+
+use serde_json::Value;
+
+/// The operator's chart.
+pub const OPERATOR: &str = "charts/colonyos-operator";
+/// The chart of the kinds.
+pub const DEFINITIONS: &str = "charts/colonyos-operator-crds";
+/// Namespace that the charts are rendered for; it differs from the release's name to catch one used as the other.
+pub const NAMESPACE: &str = "operators";
+/// Name of the release; not the product's, to catch names that ignore it.
+pub const RELEASE: &str = "blue";
+
+/// Runs Helm in the root of the repository: what it prints, or what it complains about.
+pub fn helm(arguments: &[&str]) -> Result<String, String> {
+    let program = env::var_os("HELM").unwrap_or_else(|| "helm".into());
+    let output = Command::new(&program)
+        .args(arguments)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .output()
+        .unwrap_or_else(|error| {
+            panic!(
+                "failed to start {}: {error}; `cargo xtask test --rung chart` provides it",
+                program.display()
+            )
+        });
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// Renders a chart with values given as JSON, and parses what comes out.
+pub fn render(chart: &str, values: &Value) -> Result<Vec<Value>, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    serde_json::to_writer(&file, values).unwrap();
+    let path = file.path().to_str().unwrap();
+    let text = helm(&[
+        "template",
+        RELEASE,
+        chart,
+        "--namespace",
+        NAMESPACE,
+        "--kube-version",
+        "1.30.0",
+        "--values",
+        path,
+    ])?;
+    Ok(parse(&text))
+}
+
+/// The objects of a YAML stream.
+pub fn parse(text: &str) -> Vec<Value> {
+    let documents = text.split("\n---\n").filter(|document| {
+        document.lines().any(|line| !line.is_empty() && !line.starts_with('#') && line != "---")
+    });
+    documents.map(|document| serde_norway::from_str(document).unwrap()).collect()
+}
+
+/// The objects of a kind.
+pub fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+/// The one object of a kind.
+pub fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
+    let found = of_kind(objects, kind);
+    assert_eq!(found.len(), 1, "objects of kind {kind}");
+    found[0]
+}

@@ -1,0 +1,225 @@
+//! The operator's pod, its configuration, a first connection, and the kinds.
+
+use std::{fs, path::Path};
+
+use colonyos_operator::{
+    api::{
+        colony::{Colony, NamespacesFrom},
+        names::DEFAULT_COLONY_ANNOTATION,
+    },
+    runtime::config::{self, LogFormat, OperatorConfiguration},
+};
+use serde_json::{Value, json};
+
+use super::helm::{DEFINITIONS, NAMESPACE, OPERATOR, RELEASE, helm, of_kind, only, parse, render};
+
+/// Everything that can be switched on is.
+fn everything() -> Value {
+    json!({
+        "image": {"repository": "registry.example.com/operator", "digest": format!("sha256:{}", "0".repeat(64))},
+        "imagePullSecrets": [{"name": "pull"}],
+        "replicas": 2,
+        "watchNamespaces": ["red", "green"],
+        "configuration": {
+            "concurrency": 8,
+            "leaderElection": {"leaseName": "blue-lease"},
+            "hostPaths": {"allowed": [{"prefix": "/data/models"}]},
+            "serviceAccounts": {"allowed": ["trainer"]},
+            "executorResources": {"limits": {"memory": "2Gi"}},
+            "logging": {"format": "text", "level": "debug"},
+        },
+        "colony": {
+            "create": true,
+            "name": "mine",
+            "server": {"host": "colonies.example.com", "port": 443},
+            "colonyName": "dev",
+            "location": "edge",
+            "credentials": {"existingSecret": "keys"},
+        },
+        "metrics": {"service": {"enabled": true}},
+        "podDisruptionBudget": {"enabled": true},
+        "networkPolicy": {"enabled": true, "metricsFrom": [{"namespaceSelector": {}}]},
+        "env": [{"name": "RUST_LOG", "value": "info"}],
+        "podLabels": {"team": "a"},
+        "podAnnotations": {"note": "b"},
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "priorityClassName": "high",
+        "topologySpreadConstraints": [{"maxSkew": 1}],
+    })
+}
+
+#[test]
+fn helm_finds_no_fault_with_the_charts() {
+    let said = helm(&["lint", "--strict", "--kube-version", "1.36.0", OPERATOR, DEFINITIONS]).unwrap();
+    assert!(said.contains("2 chart(s) linted, 0 chart(s) failed"), "{said}");
+}
+
+/// What the *restricted* pod security standard demands, plus a root file system that cannot be written to.
+#[test]
+fn the_operators_pod_is_restricted() {
+    for values in [json!({}), everything()] {
+        let objects = render(OPERATOR, &values).unwrap();
+        let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        for field in ["hostNetwork", "hostPID", "hostIPC"] {
+            assert!(pod[field].is_null(), "{field}");
+        }
+        for volume in pod["volumes"].as_array().unwrap() {
+            assert!(volume["configMap"].is_object(), "{volume}");
+        }
+        for container in pod["containers"].as_array().unwrap() {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], false);
+            assert_eq!(context["readOnlyRootFilesystem"], true);
+            assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
+            assert!(context["privileged"].is_null());
+            assert!(container["resources"]["limits"]["memory"].is_string());
+        }
+    }
+}
+
+/// The chart and the operator agree on the configuration file: the same parser reads it as in the pod.
+#[test]
+fn the_operator_understands_the_configuration_that_the_chart_writes() {
+    let read = |values: &Value| -> OperatorConfiguration {
+        let objects = render(OPERATOR, values).unwrap();
+        let text = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap().to_owned();
+        config::parse(&text, Path::new("config.yaml")).unwrap()
+    };
+    assert_eq!(read(&json!({})), OperatorConfiguration::default());
+    let configuration = read(&everything());
+    assert_eq!(configuration.watch_namespaces, ["red", "green"]);
+    assert_eq!(configuration.concurrency, 8);
+    assert_eq!(configuration.leader_election.lease_name, "blue-lease");
+    assert_eq!(configuration.host_paths.allowed[0].prefix, "/data/models");
+    assert!(configuration.service_accounts.allows("trainer"));
+    assert_eq!(configuration.executor_resources.limits["memory"].0, "2Gi");
+    assert_eq!(configuration.logging.format, LogFormat::Text);
+}
+
+/// Probes must meet the operator where it listens.
+#[test]
+fn probes_ask_where_the_operator_listens() {
+    let objects = render(OPERATOR, &json!({})).unwrap();
+    let container = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    let port = &container["ports"][0];
+    assert_eq!(
+        *port,
+        json!({"name": "http", "containerPort": OperatorConfiguration::default().http.bind_address.port()})
+    );
+    for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
+        assert_eq!(container[probe]["httpGet"], json!({"path": path, "port": "http"}));
+    }
+}
+
+/// A new configuration reaches the operator only in a new pod.
+#[test]
+fn another_configuration_makes_another_pod() {
+    let sum = |values: Value| {
+        let objects = render(OPERATOR, &values).unwrap();
+        let template = &only(&objects, "Deployment")["spec"]["template"];
+        template["metadata"]["annotations"]["checksum/configuration"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(sum(json!({})), sum(json!({"configuration": {"concurrency": 9}})));
+    assert_eq!(sum(json!({})), sum(json!({"replicas": 2})));
+}
+
+#[test]
+fn a_digest_pins_the_image() {
+    let image = |values: &Value| {
+        let objects = render(OPERATOR, values).unwrap();
+        only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(image(&json!({})), format!("colonyos-operator:{version}"));
+    assert_eq!(image(&json!({"image": {"tag": "dev"}})), "colonyos-operator:dev");
+    assert_eq!(image(&everything()), format!("registry.example.com/operator@sha256:{}", "0".repeat(64)));
+}
+
+#[test]
+fn everything_is_named_after_the_release_and_stands_in_its_namespace() {
+    for object in render(OPERATOR, &everything()).unwrap() {
+        let (kind, metadata) = (object["kind"].as_str().unwrap(), &object["metadata"]);
+        if kind != "Colony" {
+            assert!(metadata["name"].as_str().unwrap().starts_with(RELEASE), "{kind} {metadata}");
+        }
+        assert_eq!(metadata["labels"]["app.kubernetes.io/instance"], RELEASE, "{kind} {metadata}");
+        let is_role = matches!(kind, "Role" | "RoleBinding");
+        if let Some(namespace) = metadata["namespace"].as_str().filter(|_| !is_role) {
+            assert_eq!(namespace, NAMESPACE, "{kind}");
+        }
+    }
+}
+
+/// The object is read with the operator's own type, which has no field that it does not know.
+#[test]
+fn a_first_connection_can_be_made_with_the_chart() {
+    let mut values = everything();
+    values["colony"]["credentials"] = json!({"colonyPrvKey": "a".repeat(64)});
+    let objects = render(OPERATOR, &values).unwrap();
+    let colony: Colony = serde_json::from_value(only(&objects, "Colony").clone()).unwrap();
+    assert_eq!(colony.metadata.name.as_deref(), Some("mine"));
+    assert_eq!(colony.metadata.annotations.unwrap()[DEFAULT_COLONY_ANNOTATION], "true");
+    assert_eq!((colony.spec.server.host.as_str(), colony.spec.server.port), ("colonies.example.com", 443));
+    assert!(!colony.spec.server.insecure);
+    assert_eq!(colony.spec.colony_name, "dev");
+    assert_eq!(colony.spec.location.as_deref(), Some("edge"));
+    assert_eq!(colony.spec.allowed_namespaces.from, NamespacesFrom::All);
+    let secret = only(&objects, "Secret");
+    assert_eq!(secret["metadata"]["name"], colony.spec.credentials_secret_name.as_str());
+    assert_eq!(secret["stringData"], json!({"colonyPrvKey": "a".repeat(64)}));
+}
+
+#[test]
+fn keys_that_are_in_a_secret_stay_out_of_the_chart() {
+    let objects = render(OPERATOR, &everything()).unwrap();
+    assert!(of_kind(&objects, "Secret").is_empty());
+    assert_eq!(only(&objects, "Colony")["spec"]["credentialsSecretName"], "keys");
+}
+
+/// Each is refused with the field's name.
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    let cases = [
+        (json!({"replica": 2}), "replica"),
+        (json!({"configuration": {"concurrency": 0}}), "/configuration/concurrency"),
+        (json!({"configuration": {"watchNamespaces": ["a"]}}), "watchNamespaces"),
+        (json!({"watchNamespaces": ["No_Name"]}), "/watchNamespaces/0"),
+        (json!({"image": {"digest": "abc"}}), "/image/digest"),
+        (json!({"colony": {"create": true}}), "colony.credentials is empty"),
+        (
+            json!({"colony": {"create": true, "credentials": {"existingSecret": "a"}}}),
+            "colony.server.host is empty",
+        ),
+        (json!({"colony": {"server": {"host": "https://x"}}}), "/colony/server/host"),
+        (json!({"serviceAccount": {"create": false}}), "serviceAccount.name is empty"),
+    ];
+    for (values, expected) in cases {
+        let said = render(OPERATOR, &values).expect_err(&values.to_string());
+        // Older releases of Helm write paths with points.
+        let found =
+            said.contains(expected) || said.contains(&expected.trim_start_matches('/').replace('/', "."));
+        assert!(found, "{values}: {expected:?} is not in {said:?}");
+    }
+}
+
+/// Uninstalling must not take everybody's objects away, and upgrading must reach the kinds.
+#[test]
+fn kinds_are_templates_that_are_kept() {
+    let rendered = render(DEFINITIONS, &json!({})).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    let mut expected: Vec<Value> = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        expected.extend(parse(&fs::read_to_string(entry.unwrap().path()).unwrap()));
+    }
+    assert_eq!(rendered.len(), expected.len());
+    for object in rendered {
+        let mut without = object.clone();
+        let annotations = without["metadata"].as_object_mut().unwrap().remove("annotations").unwrap();
+        assert_eq!(annotations, json!({"helm.sh/resource-policy": "keep"}));
+        assert!(expected.contains(&without), "{} is not as in crds/", object["metadata"]["name"]);
+    }
+}

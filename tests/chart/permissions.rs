@@ -1,0 +1,171 @@
+//! Who may do what: the operator's rights, those of people, and the policy between them.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use colonyos_operator::api::names::{COLONIES_GROUP, COMPUTE_GROUP};
+use serde_json::{Value, json};
+
+use super::helm::{NAMESPACE, OPERATOR, RELEASE, of_kind, only, render};
+
+/// Every (group, resource, verb) that a role gives.
+fn rights(role: &Value) -> BTreeSet<(String, String, String)> {
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let mut found = BTreeSet::new();
+    for rule in role["rules"].as_array().unwrap() {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                found.extend(
+                    texts(&rule["verbs"]).into_iter().map(|verb| (group.clone(), resource.clone(), verb)),
+                );
+            }
+        }
+    }
+    found
+}
+
+fn roles(objects: &[Value]) -> Vec<&Value> {
+    [of_kind(objects, "Role"), of_kind(objects, "ClusterRole")].concat()
+}
+
+fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> Vec<&'a Value> {
+    of_kind(objects, kind).into_iter().filter(|object| object["metadata"]["name"] == name).collect()
+}
+
+/// A watch on Secrets shows every Secret there is, also to whoever reads the operator's memory.
+#[test]
+fn nobody_lists_or_watches_secrets_or_gets_everything() {
+    for values in [json!({}), json!({"watchNamespaces": ["red"]})] {
+        let objects = render(OPERATOR, &values).unwrap();
+        for role in roles(&objects) {
+            for (group, resource, verb) in rights(role) {
+                let name = &role["metadata"]["name"];
+                assert!(![&group, &resource, &verb].contains(&&"*".to_owned()), "{name} gives a wildcard");
+                let shows_all = resource == "secrets" && ["list", "watch"].contains(&verb.as_str());
+                assert!(!shows_all, "{name} lets {verb} secrets");
+                let escalates = ["escalate", "bind", "impersonate"].contains(&verb.as_str());
+                assert!(!escalates, "{name} lets {verb} {resource}");
+            }
+        }
+    }
+}
+
+/// What nobody can explain, nobody dares to take away.
+#[test]
+fn every_rule_has_a_reason() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(OPERATOR).join("templates");
+    let mut rules = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        if !text.contains("\nrules:\n") {
+            continue;
+        }
+        for (above, line) in text.lines().zip(text.lines().skip(1)) {
+            if line.trim_start().starts_with("- apiGroups:") {
+                rules += 1;
+                assert!(above.trim_start().starts_with("# "), "{}: no reason above {line:?}", path.display());
+            }
+        }
+    }
+    assert!(rules > 10, "found only {rules} rules");
+}
+
+#[test]
+fn leases_other_than_its_own_are_out_of_the_operators_reach() {
+    let objects =
+        render(OPERATOR, &json!({"configuration": {"leaderElection": {"leaseName": "mine"}}})).unwrap();
+    let name = format!("{RELEASE}-colonyos-operator");
+    let role = named(&objects, "Role", &name)[0];
+    for rule in role["rules"].as_array().unwrap().iter().filter(|rule| rule["resources"] == json!(["leases"]))
+    {
+        let is_create = rule["verbs"] == json!(["create"]);
+        assert!(is_create || rule["resourceNames"] == json!(["mine"]), "{rule}");
+    }
+    assert!(
+        roles(&objects)
+            .iter()
+            .filter(|role| role["kind"] == "ClusterRole")
+            .all(|role| { rights(role).iter().all(|(_, resource, _)| resource != "leases") })
+    );
+}
+
+/// In namespaced mode nothing namespaced is reachable in another namespace.
+#[test]
+fn rights_on_executors_are_given_in_the_watched_namespaces_alone() {
+    let name = format!("{RELEASE}-colonyos-operator-executors");
+    let everywhere = render(OPERATOR, &json!({})).unwrap();
+    assert_eq!(named(&everywhere, "ClusterRoleBinding", &name).len(), 1);
+    assert!(named(&everywhere, "RoleBinding", &name).is_empty());
+
+    let objects = render(OPERATOR, &json!({"watchNamespaces": ["red", "green"]})).unwrap();
+    assert!(named(&objects, "ClusterRoleBinding", &name).is_empty());
+    let bindings = named(&objects, "RoleBinding", &name);
+    let namespaces: Vec<_> = bindings.iter().map(|binding| &binding["metadata"]["namespace"]).collect();
+    assert_eq!(namespaces, ["red", "green"]);
+    for binding in bindings {
+        let account = json!([{"kind": "ServiceAccount", "name": format!("{RELEASE}-colonyos-operator"), "namespace": NAMESPACE}]);
+        assert_eq!(binding["subjects"], account);
+    }
+    // What is left for the whole cluster has no namespace.
+    for binding in of_kind(&objects, "ClusterRoleBinding") {
+        let role = named(&objects, "ClusterRole", binding["roleRef"]["name"].as_str().unwrap())[0];
+        for (group, resource, _) in rights(role) {
+            assert!(
+                group == COLONIES_GROUP || resource == "namespaces",
+                "{group}/{resource} has a namespace"
+            );
+        }
+    }
+}
+
+/// People with the role `view` read the operator's kinds, those with `edit` write fleets; connections are for
+/// administrators of the cluster.
+#[test]
+fn the_roles_of_people_cover_the_operators_kinds() {
+    let objects = render(OPERATOR, &json!({})).unwrap();
+    let role = |suffix: &str| {
+        named(&objects, "ClusterRole", &format!("{RELEASE}-colonyos-operator-{suffix}"))[0].clone()
+    };
+    let view = rights(&role("view"));
+    assert!(view.iter().all(|(_, _, verb)| ["get", "list", "watch"].contains(&verb.as_str())));
+    assert!(
+        view.iter().any(|(group, resource, _)| group == COMPUTE_GROUP && resource == "executordeployments")
+    );
+    let edit = rights(&role("edit"));
+    assert!(edit.iter().all(|(group, _, _)| group == COMPUTE_GROUP));
+    assert!(
+        edit.iter().all(|(_, resource, _)| !resource.ends_with("/status")),
+        "the status is the operator's"
+    );
+    for (suffix, aggregate) in
+        [("view", "aggregate-to-view"), ("edit", "aggregate-to-edit"), ("edit", "aggregate-to-admin")]
+    {
+        let label = format!("rbac.authorization.k8s.io/{aggregate}");
+        assert_eq!(role(suffix)["metadata"]["labels"][label.as_str()], "true");
+    }
+}
+
+/// The policy must exempt the very account that the operator runs as, or it cannot write finalizers.
+#[test]
+fn the_policy_exempts_the_operators_account() {
+    let values = json!({"serviceAccount": {"name": "robot"}});
+    let objects = render(OPERATOR, &values).unwrap();
+    assert_eq!(only(&objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"], "robot");
+    let policy = only(&objects, "ValidatingAdmissionPolicy");
+    let exempt = &policy["spec"]["matchConditions"][0]["expression"];
+    assert_eq!(*exempt, format!("request.userInfo.username != \"system:serviceaccount:{NAMESPACE}:robot\""));
+    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    let binding = only(&objects, "ValidatingAdmissionPolicyBinding");
+    assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+}
+
+#[test]
+fn the_policy_and_the_roles_can_be_left_to_others() {
+    let objects =
+        render(OPERATOR, &json!({"admissionPolicy": {"enabled": false}, "rbac": {"create": false}})).unwrap();
+    let kinds: BTreeSet<&str> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, BTreeSet::from(["ConfigMap", "Deployment", "ServiceAccount"]));
+}
