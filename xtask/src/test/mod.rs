@@ -58,11 +58,13 @@ pub struct Options {
 /// Runs the tests; the last line printed is the count of those that passed and failed.
 pub fn run(options: &Options) -> ExitCode {
     let report = Report::default();
+    let started = Instant::now();
     let rungs: Vec<Rung> = chosen(options).into_iter().filter(|rung| can_run(*rung, &report)).collect();
     if let Err(error) = test(options, &rungs, &report) {
         let first = rungs.first().copied().unwrap_or(Rung::Checks);
         report.test(first, "(preparation)", Verdict::Failed, &format!("{error:#}"));
     }
+    report.preparation("all together", started.elapsed());
     print!("\n{}", report.summary());
     if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
