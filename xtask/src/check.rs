@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cargo, layers, repository, sizes};
+use crate::{cargo, folders, layers, repository, sizes};
 
 /// The release of cargo-deny that reads `deny.toml`.
 const CARGO_DENY: &str = "0.20.2";
@@ -124,12 +124,12 @@ fn deny(install: bool) -> Result<Verdict> {
     Ok(Verdict::Holds)
 }
 
-fn folder() -> PathBuf {
-    repository::cache().join(format!("cargo-deny-{CARGO_DENY}"))
+fn folder() -> Result<PathBuf> {
+    Ok(folders::cache()?.join(format!("cargo-deny-{CARGO_DENY}")))
 }
 
 fn find_cargo_deny() -> Option<PathBuf> {
-    let ours = folder().join("bin/cargo-deny");
+    let ours = folder().ok()?.join("bin/cargo-deny");
     if ours.is_file() {
         return Some(ours);
     }
@@ -138,7 +138,7 @@ fn find_cargo_deny() -> Option<PathBuf> {
 }
 
 fn install_cargo_deny() -> Result<PathBuf> {
-    let folder = folder();
+    let folder = folder()?;
     let package = format!("cargo-deny@{CARGO_DENY}");
     println!("building {package} into {}", folder.display());
     let root = folder.to_string_lossy();

@@ -1,7 +1,7 @@
 //! Where things lie in the repository.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -45,15 +45,4 @@ pub fn files(folder: &str, extension: &str) -> Result<Vec<PathBuf>> {
 /// When it cannot be read as UTF-8.
 pub fn read(path: &Path) -> Result<String> {
     fs::read_to_string(root().join(path)).with_context(|| format!("failed to read {}", path.display()))
-}
-
-/// Where what takes long to build is kept between runs and working copies: `$COLONYOS_OPERATOR_CACHE`, else a folder
-/// of the user's cache directory.
-pub fn cache() -> PathBuf {
-    let of_user = || {
-        let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        cache.or(home).unwrap_or_else(env::temp_dir).join("colonyos-operator")
-    };
-    env::var_os("COLONYOS_OPERATOR_CACHE").map_or_else(of_user, PathBuf::from)
 }

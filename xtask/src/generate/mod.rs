@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{cargo, repository};
+use crate::{cargo, repository, tools};
 
 const CRDS: &str = "crds";
 const CRD_CHART: &str = "charts/colonyos-operator-crds";
@@ -100,8 +100,12 @@ fn operator(options: &Options) -> Result<PathBuf> {
     operator.map(|executable| executable.path).context("failed to find the operator among what cargo built")
 }
 
+/// `$HELM`, or the Helm that every stack is given.
 fn helm() -> Result<PathBuf> {
-    Ok(env::var_os("HELM").map_or_else(|| PathBuf::from("helm"), PathBuf::from))
+    match env::var_os("HELM") {
+        Some(path) => Ok(path.into()),
+        None => Ok(tools::provide(&["helm"])?.path("helm")?.to_path_buf()),
+    }
 }
 
 /// A custom resource definition as the operator prints it.
@@ -178,9 +182,7 @@ fn render_install(helm: &Path) -> Result<String> {
             ])
             .current_dir(repository::root())
             .output()
-            .with_context(|| {
-                format!("failed to start {}: `cargo xtask cluster up` builds it", helm.display())
-            })?;
+            .with_context(|| format!("failed to start {}", helm.display()))?;
         if !output.status.success() {
             bail!("helm template {chart} failed:\n{}", String::from_utf8_lossy(&output.stderr));
         }

@@ -152,7 +152,7 @@ fn with_servers(
         }
     }
     if Needs::of(rungs).node && env::var_os("OPERATOR_IMAGE").is_none() {
-        timed(report, "images", || servers::give_images(servers))?;
+        timed(report, "images", || servers::give_images(servers, built))?;
     }
     let environment = &servers.environment;
     thread::scope(|scope| {

@@ -23,15 +23,13 @@ pub enum Rung {
     E2e,
 }
 
-/// What a rung needs of the stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a rung needs beside its binaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Helm and kubectl.
     pub tools: bool,
-    /// An API server with its controllers.
-    pub cluster: bool,
-    /// A ColonyOS server.
-    pub colony: bool,
+    /// An API server with its controllers, and a ColonyOS server.
+    pub servers: bool,
     /// A node that runs containers, and the images.
     pub node: bool,
 }
@@ -52,14 +50,14 @@ impl Rung {
 
     /// What it needs beside its binaries.
     pub fn needs(self) -> Needs {
-        let (tools, cluster, colony, node) = match self {
-            Self::Unit | Self::Golden => (false, false, false, false),
-            Self::Checks | Self::Chart => (true, false, false, false),
-            Self::Colony => (false, false, true, false),
-            Self::Apiserver => (true, true, true, false),
-            Self::E2e => (true, true, true, true),
+        let (tools, servers, node) = match self {
+            Self::Unit | Self::Golden => (false, false, false),
+            Self::Checks | Self::Chart => (true, false, false),
+            Self::Colony => (false, true, false),
+            Self::Apiserver => (true, true, false),
+            Self::E2e => (true, true, true),
         };
-        Needs { tools, cluster, colony, node }
+        Needs { tools, servers, node }
     }
 
     /// Whether a test binary belongs to this rung.
@@ -76,25 +74,13 @@ impl Rung {
 }
 
 impl Needs {
-    /// Whether any server has to run.
-    pub fn servers(self) -> bool {
-        self.cluster || self.colony || self.node
-    }
-
-    /// What is needed by one or the other.
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            tools: self.tools || other.tools,
-            cluster: self.cluster || other.cluster,
-            colony: self.colony || other.colony,
-            node: self.node || other.node,
-        }
-    }
-
     /// What all of the rungs together need.
     pub fn of(rungs: &[Rung]) -> Self {
-        let nothing = Self { tools: false, cluster: false, colony: false, node: false };
-        rungs.iter().fold(nothing, |sum, rung| sum.or(rung.needs()))
+        rungs.iter().map(|rung| rung.needs()).fold(Self::default(), |sum, needs| Self {
+            tools: sum.tools || needs.tools,
+            servers: sum.servers || needs.servers,
+            node: sum.node || needs.node,
+        })
     }
 }
 

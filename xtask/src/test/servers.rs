@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use super::rung::Needs;
 use crate::{
+    cargo::Executable,
     cluster::{self, Nodes, UpOptions, Which},
     images, tools,
 };
@@ -29,7 +30,7 @@ pub struct Servers {
 /// When a tool cannot be built, or a server does not get ready. What was started then is left for [`stop`].
 pub fn start(needs: Needs, which: &Which) -> Result<Servers> {
     let mut servers = Servers { which: which.clone(), is_ours: false, environment: BTreeMap::new() };
-    if needs.servers() {
+    if needs.servers {
         let is_there = cluster::existing(&which.folder()?).is_ok();
         // A stack that is there has the nodes that it has.
         let nodes = if needs.node { Nodes::Real } else { Nodes::Kwok };
@@ -58,9 +59,10 @@ pub fn start(needs: Needs, which: &Which) -> Result<Servers> {
 ///
 /// # Errors
 /// When the node does not take them.
-pub fn give_images(servers: &mut Servers) -> Result<()> {
+pub fn give_images(servers: &mut Servers, built: &[Executable]) -> Result<()> {
     let stack = cluster::existing(&servers.which.folder()?)?;
-    for (program, image) in images::import(&stack, images::Profile::Dev)? {
+    let programs: Vec<Executable> = built.iter().filter(|built| !built.is_test).cloned().collect();
+    for (program, image) in images::import(&stack, &programs)? {
         let name = match program.as_str() {
             "colonyos-operator" => "OPERATOR_IMAGE".to_owned(),
             other => format!("{}_IMAGE", other.to_uppercase().replace('-', "_")),
