@@ -5,6 +5,7 @@
 mod cargo;
 mod check;
 mod cluster;
+mod demo;
 mod folders;
 mod generate;
 mod images;
@@ -36,6 +37,8 @@ enum Command {
     /// A real cluster and a real colony on this machine, for development, the demo and the tests.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Show the product's main job on real servers, from nothing; leaves them running.
+    Demo(demo::Options),
     /// Write the files that follow from the types and the charts.
     Generate(generate::Options),
     /// Build the container images of the operator and the example executor and give them to a stack.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(options) => check::run(&options),
         Command::Cluster(command) => cluster::run(command),
+        Command::Demo(options) => demo::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Images(options) => images::run(&options),
         Command::Layers => layers::run(),
