@@ -13,7 +13,7 @@
 mod functions;
 mod settings;
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, path::Path, process::ExitCode, time::Duration};
 
 use colonyos_operator::colony::{Client, Error, Process, Session, Timeouts};
 use rand::Rng as _;
@@ -30,7 +30,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_target(false).with_writer(std::io::stdout).init();
+    let colours = std::io::stdout().is_terminal();
+    tracing_subscriber::fmt().with_target(false).with_ansi(colours).with_writer(std::io::stdout).init();
     match start().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -61,7 +61,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of `server`. Connects when it is first used.
+    /// A client of `server`. Connects when it is first used; by way of a proxy, when `HTTP_PROXY`,
+    /// `HTTPS_PROXY` and `NO_PROXY` say so.
     ///
     /// # Errors
     /// [`Error::Configuration`], when the host is none or the CA holds no certificate.

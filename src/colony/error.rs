@@ -2,7 +2,7 @@
 //!
 //! The server's status codes do not tell enough (a missing process is 404, 500 or 400 depending on the call,
 //! a lost database is 400 or 403), so replies are classified by status and a part of their message. The table
-//! is [`Error::from_reply`]; each line of it has a test, and `tests/colony` provokes the replies on a real
+//! is `Error::from_reply`; each line of it has a test, and `tests/colony` provokes the replies on a real
 //! server.
 
 use std::{error::Error as StdError, fmt};
@@ -69,7 +69,7 @@ pub enum Error {
     #[error("{0}")]
     Conflict(Reply),
     /// The key may not do this, or nobody here knows it.
-    #[error("{0}; check the key, and that it belongs to a member (or the owner) of the colony")]
+    #[error("{0}; check the colony's name, and that the key is that of a member (or the owner) of it")]
     Forbidden(Reply),
     /// The server does not accept what was sent.
     #[error("{0}")]

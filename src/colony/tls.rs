@@ -1,7 +1,7 @@
 //! How the way to a server is guarded.
 //!
 //! The configuration is built here, with its own provider of cryptography and its own roots of trust: it
-//! needs no CA bundle in the image, no environment and no global state.
+//! needs no CA bundle in the image and no global state.
 
 use std::sync::Arc;
 
