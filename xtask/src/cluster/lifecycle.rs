@@ -27,7 +27,14 @@ pub fn up(folder: &Path, options: &UpOptions) -> Result<Stack> {
     let _held = stack::hold(folder)?;
     let (mut stack, changed) = match Stack::load(folder)? {
         Some(stack) => adjust(stack, options)?,
-        None => (plan(folder, options)?, true),
+        None => {
+            let _choosing = stack::hold_choice(folder)?;
+            let stack = plan(folder, options).and_then(|stack| stack.save().map(|()| stack));
+            if stack.is_err() {
+                let _ = fs::remove_dir(folder); // nothing is in it yet
+            }
+            (stack?, true)
+        }
     };
     stack.stopped.clear();
     if !changed && status::look(&stack).iter().all(|component| component.state == State::Healthy) {

@@ -192,8 +192,20 @@ pub fn hold(folder: &Path) -> Result<Held> {
         .with_context(|| format!("failed to create {}", folder.display()))?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o711))
         .with_context(|| format!("failed to protect {}", folder.display()))?;
-    let path = folder.with_extension("lock");
-    let file = File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
+    lock(&folder.with_extension("lock"))
+}
+
+/// Waits until no other command chooses ports beside `folder`: two stacks that are made at the same time would choose the
+/// same.
+///
+/// # Errors
+/// When the lock cannot be had.
+pub fn hold_choice(folder: &Path) -> Result<Held> {
+    lock(&folder.with_file_name("choice.lock"))
+}
+
+fn lock(path: &Path) -> Result<Held> {
+    let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
     file.lock().with_context(|| format!("failed to lock {}", path.display()))?;
     Ok(Held(file))
 }
