@@ -25,16 +25,15 @@ use crate::{
 pub fn up(folder: &Path, options: &UpOptions) -> Result<Stack> {
     let begun = Instant::now();
     let _held = stack::hold(folder)?;
-    let (mut stack, changed) = match Stack::load(folder)? {
-        Some(stack) => adjust(stack, options)?,
-        None => {
-            let _choosing = stack::hold_choice(folder)?;
-            let stack = plan(folder, options).and_then(|stack| stack.save().map(|()| stack));
-            if stack.is_err() {
-                let _ = fs::remove_dir(folder); // nothing is in it yet
-            }
-            (stack?, true)
+    let (mut stack, changed) = if let Some(stack) = Stack::load(folder)? {
+        adjust(stack, options)?
+    } else {
+        let _choosing = stack::hold_choice(folder)?;
+        let stack = plan(folder, options).and_then(|stack| stack.save().map(|()| stack));
+        if stack.is_err() {
+            let _ = fs::remove_dir(folder); // nothing is in it yet
         }
+        (stack?, true)
     };
     stack.stopped.clear();
     if !changed && status::look(&stack).iter().all(|component| component.state == State::Healthy) {
