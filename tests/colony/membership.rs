@@ -41,6 +41,18 @@ async fn an_executor_waits_for_approval_then_works_and_its_name_is_used_up() {
     assert_eq!(stage.owner.add_executor(&again).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
 }
 
+/// This is how an executor comes back that the server held for stale.
+#[tokio::test]
+async fn approving_a_removed_executor_brings_it_back() {
+    let stage = Stage::new().await;
+    let executor = stage.named_executor("worker", PrivateKey::generate().unwrap()).await;
+    stage.owner.remove_executor("worker").await.unwrap();
+    stage.owner.remove_executor("worker").await.expect("removing again is no error");
+    stage.owner.approve_executor("worker").await.unwrap();
+    assert_eq!(stage.user.executor("worker").await.unwrap().state, ExecutorState::Approved);
+    assert_eq!(executor.assign(Duration::from_secs(1)).await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn a_session_knows_who_it_is_and_hides_its_key() {
     let stage = Stage::new().await;

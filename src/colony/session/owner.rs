@@ -17,7 +17,8 @@ impl Session {
         self.call(&AddExecutor { executor }).await
     }
 
-    /// Lets an executor take processes. Approving again is no error. For the colony's owner.
+    /// Lets an executor take processes. Approving again is no error; approving one that was removed, or that
+    /// the server held for stale, **brings it back** under its old key. For the colony's owner.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none of that name; else as any call.
@@ -25,8 +26,8 @@ impl Session {
         self.call(&ApproveExecutor { colonyname: &self.colony, executorname: name }).await.map(|_| ())
     }
 
-    /// Removes an executor for good; the name stays used up. **A process that it is running goes back into
-    /// the queue at once**, so let it finish first. For the colony's owner.
+    /// Removes an executor; its name stays used up. Removing again is no error. **A process that it is
+    /// running goes back into the queue at once**, so let it finish first. For the colony's owner.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none of that name; else as any call.
