@@ -52,6 +52,8 @@ pub enum Reason {
     Reconciled,
     /// The object is being deleted.
     Deleting,
+    /// The object was let go without its colony; the message says what was left there.
+    Abandoned,
     /// Deletion waits for the colony to answer.
     WaitingForColony,
     /// The spec cannot be carried out; the message names field, value and remedy.
@@ -119,6 +121,7 @@ impl Reason {
             Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
             Self::Reconciled => "Reconciled",
             Self::Deleting => "Deleting",
+            Self::Abandoned => "Abandoned",
             Self::WaitingForColony => "WaitingForColony",
             Self::InvalidSpec => "InvalidSpec",
             Self::ForeignObject => "ForeignObject",

@@ -32,7 +32,7 @@ use crate::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
-    status::{self, Problem},
+    status::{self, Problem, event::Note},
     watch::{
         executor_deployment::{Reader, Stores},
         snapshot::{ColonyReference, ExecutorDeploymentSnapshot, Policy},
@@ -196,6 +196,10 @@ async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, Reconc
     };
     let uid = object.uid().unwrap_or_default();
     if outcome.as_ref().is_ok_and(is_released) {
+        if let Some(message) = diff::left_behind(&snapshot) {
+            let note = Note { warning: true, reason: Reason::Abandoned.as_str().to_owned(), message };
+            machinery.publisher.events(&object.object_ref(&()), vec![note]).await;
+        }
         context.retries.reset(&uid);
         return (Action::await_change(), ReconcileResult::Changed);
     }

@@ -65,11 +65,10 @@ pub fn plan_deletion(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
         return Plan::default();
     }
     let mut plan = withdraw(snapshot, "the object is deleted");
-    // The colony is gone for good, or somebody says that it is.
-    let abandoned = matches!(snapshot.colony, ColonyReference::NotFound { .. })
-        || snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true");
+    let abandoned = is_abandoned(snapshot);
     if abandoned {
         plan.steps.retain(|step| matches!(step, Step::Kubernetes(_)));
+        plan.awaiting.clear();
     }
     let pods_left = !snapshot.pods.is_empty()
         || workload::any_left(&snapshot.workloads, &snapshot.object.uid().unwrap_or_default());
@@ -79,6 +78,28 @@ pub fn plan_deletion(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
         plan.steps.push(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
     }
     plan
+}
+
+/// Whether the colony's side is left as it is: the colony is gone for good, or somebody says that it is.
+fn is_abandoned(snapshot: &ExecutorDeploymentSnapshot) -> bool {
+    matches!(snapshot.colony, ColonyReference::NotFound { .. })
+        || snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true")
+}
+
+/// What is left in the colony of an object that is let go without it, for a person; none if nothing is.
+#[must_use]
+pub fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
+    let status = snapshot.object.status.as_ref().filter(|_| is_abandoned(snapshot))?;
+    let executor = status.executor.as_ref().filter(|executor| executor.registered);
+    let process = status.mirror.as_ref().filter(|mirror| mirror.state.is_live());
+    let left: Vec<String> = [
+        executor.map(|executor| format!("executor {}", executor.name)),
+        process.and_then(|mirror| mirror.process_id.as_ref()).map(|id| format!("process {id}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!left.is_empty()).then(|| format!("left in the colony: {}", left.join(", ")))
 }
 
 /// Takes back everything that was made for an object, in the cluster and in the colony.

@@ -17,17 +17,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether the world is as it should be.
+    /// Whether there is nothing to write, not even to status: the world is as it should be, or somebody else's turn.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+    pub fn is_idle(&self) -> bool {
+        self.steps.is_empty() && self.mirror == Mirror::Unchanged
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.steps.is_empty() {
-            writeln!(f, "nothing to do")?;
+        if self.is_idle() {
+            writeln!(f, "    nothing to do")?;
         }
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:>2}. {step}", number + 1)?;

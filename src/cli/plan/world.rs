@@ -1,9 +1,4 @@
-//! `colonyos-operator plan -f FILE`: what would be done for the objects in a file, without a server.
-//!
-//! The file may hold, besides `ExecutorDeployments` and `Colonies`, what there is already: workloads, pods, the Secret of
-//! an executor, and processes and executors as the colony describes them (with a `kind` of `Process` or `Executor`).
-
-use std::{fs, io, io::Read as _, io::Write as _, path::PathBuf};
+//! What a file says of the world: objects as they would be applied, and what there is already.
 
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
@@ -14,21 +9,15 @@ use kube::{ResourceExt as _, core::cel::validate_cel};
 use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::Failure;
+use super::super::Failure;
 use crate::{
-    act::outcome::Outcome,
     api::{
         colony::{AllowedNamespaces, Colony, ColonyServer, ColonySpec},
         executor_deployment::ExecutorDeployment,
         names::{self, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
     },
     colony::{Executor, Process},
-    controllers::decide,
-    runtime::{
-        clock::Clock,
-        config::{self, OperatorConfiguration},
-    },
-    status::executor_deployment::compute,
+    runtime::config::OperatorConfiguration,
     watch::{
         executor_deployment::read_identity,
         snapshot::{
@@ -38,91 +27,11 @@ use crate::{
     },
 };
 
-/// What `plan` takes.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// File with the objects, as YAML or JSON; `-` for standard input
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    file: PathBuf,
-    /// The operator's configuration file: what it allows
-    #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
-    config: Option<PathBuf>,
-    /// Print the status that would be written, too
-    #[arg(long)]
-    status: bool,
-    /// The time at which the plan is made, for output that does not change [default: now]
-    #[arg(long, value_name = "RFC3339", hide = true)]
-    now: Option<jiff::Timestamp>,
-}
-
-/// Prints the plan of every `ExecutorDeployment` in the file.
-pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
-    let text = if arguments.file.as_os_str() == "-" {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text)?;
-        text
-    } else {
-        fs::read_to_string(&arguments.file)
-            .map_err(|error| format!("failed to read {}: {error}", arguments.file.display()))?
-    };
-    let configuration = config::load(arguments.config.as_deref())?;
-    let now = arguments.now.unwrap_or_else(|| Clock::system().now());
-    let plans = render(&text, &configuration, now)?;
-    let mut stdout = io::stdout().lock();
-    for plan in plans {
-        write!(stdout, "{}", plan.steps)?;
-        if arguments.status {
-            write!(stdout, "---\n{}", plan.status)?;
-        }
-    }
-    Ok(())
-}
-
-/// The plan of one object, as a person reads it.
-#[derive(Debug)]
-pub struct Rendered {
-    /// The steps, or why there are none.
-    pub steps: String,
-    /// The status that would be written next, as YAML. What the steps would bring about is not in it.
-    pub status: String,
-}
-
-/// Plans every `ExecutorDeployment` in `text`, a stream of YAML documents.
-///
-/// # Errors
-///
-/// When the text is no YAML, or an object in it is one that an API server would refuse; names object, field, value and
-/// remedy.
-pub fn render(
-    text: &str,
-    configuration: &OperatorConfiguration,
-    now: jiff::Timestamp,
-) -> Result<Vec<Rendered>, Failure> {
-    let world = World::read(text)?;
-    if world.objects.is_empty() {
-        return Err("there is no ExecutorDeployment in the file: nothing to plan".into());
-    }
-    world.objects.iter().map(|object| describe(&world.snapshot(object, configuration, now))).collect()
-}
-
-fn describe(snapshot: &ExecutorDeploymentSnapshot) -> Result<Rendered, Failure> {
-    let object = &snapshot.object;
-    let name =
-        format!("ExecutorDeployment {}/{}\n", object.namespace().unwrap_or_default(), object.name_any());
-    let decided = decide(snapshot);
-    let steps = match &decided {
-        Ok(plan) => format!("{name}{plan}"),
-        Err(problem) => format!("{name}{}: {}\n", problem.reason.as_str(), problem.message),
-    };
-    let outcome = decided.map(|plan| Outcome { plan, ..Outcome::default() });
-    let status = serde_norway::to_string(&compute(snapshot, outcome.as_ref()))?;
-    Ok(Rendered { steps, status })
-}
-
 /// What a file says of the world.
 #[derive(Default)]
-struct World {
-    objects: Vec<ExecutorDeployment>,
+pub struct World {
+    /// The objects to plan for.
+    pub objects: Vec<ExecutorDeployment>,
     colonies: Vec<Colony>,
     deployments: Vec<Deployment>,
     daemon_sets: Vec<DaemonSet>,
@@ -134,7 +43,12 @@ struct World {
 }
 
 impl World {
-    fn read(text: &str) -> Result<Self, Failure> {
+    /// Reads a stream of YAML documents.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no YAML, or an object in it is one that an API server would refuse.
+    pub fn read(text: &str) -> Result<Self, Failure> {
         let mut world = Self::default();
         for document in serde_norway::Deserializer::from_str(text) {
             let value =
@@ -174,7 +88,9 @@ impl World {
         Ok(())
     }
 
-    fn snapshot(
+    /// What a pass over an object would know.
+    #[must_use]
+    pub fn snapshot(
         &self,
         object: &ExecutorDeployment,
         configuration: &OperatorConfiguration,

@@ -1,0 +1,100 @@
+//! What the world would look like after a pass whose every step was done, so that the next pass can be shown.
+
+use super::compute;
+use crate::{
+    act::outcome::{Effect, Outcome, StepResult},
+    api::{executor_deployment::Workload, names::CONTENT_HASH_ANNOTATION},
+    colony::ExecutorState,
+    desired::{DesiredIdentity, DesiredWorkload},
+    diff::{ColonyStep, KubernetesStep, Plan, Step},
+    watch::snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
+};
+
+/// Changes the snapshot as the plan would change the world; whether the pass after it can be told. It cannot once the
+/// colony has to answer, or the object is gone.
+pub(super) fn assume(snapshot: &mut ExecutorDeploymentSnapshot, plan: Plan) -> bool {
+    let mut tellable = true;
+    for step in &plan.steps {
+        match step {
+            Step::Kubernetes(step) => tellable &= cluster(snapshot, step),
+            Step::Colony(step) => tellable &= colony(snapshot, step),
+        }
+    }
+    let results = plan.steps.iter().map(|_| StepResult::Done(Effect::Nothing)).collect();
+    let outcome = Outcome { plan, results, resource_version: None };
+    snapshot.object.status = Some(compute(snapshot, Ok(&outcome)));
+    tellable
+}
+
+fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> bool {
+    match step {
+        KubernetesStep::AddFinalizer => {
+            let finalizer = crate::api::names::EXECUTOR_DEPLOYMENT_FINALIZER.to_owned();
+            snapshot.object.metadata.finalizers.get_or_insert_default().push(finalizer);
+        }
+        KubernetesStep::RemoveFinalizer => return false,
+        KubernetesStep::CreateIdentity(identity) | KubernetesStep::RenewIdentity { identity, .. } => {
+            snapshot.identity = Observed::Known(Some(made(identity)));
+            snapshot.registration = Observed::Known(Registration::Absent);
+        }
+        KubernetesStep::UpdateIdentity { identity, .. } => {
+            if let Observed::Known(Some(known)) = &mut snapshot.identity {
+                known.content_hash = made(identity).content_hash;
+            }
+        }
+        KubernetesStep::DeleteIdentity { .. } => snapshot.identity = Observed::Known(None),
+        KubernetesStep::CreateWorkload(workload) | KubernetesStep::UpdateWorkload { workload, .. } => {
+            let workloads = &mut snapshot.workloads;
+            match workload.clone() {
+                DesiredWorkload::Deployment(deployment) => {
+                    workloads.deployment = Observed::Known(Some(*deployment))
+                }
+                DesiredWorkload::DaemonSet(daemon_set) => {
+                    workloads.daemon_set = Observed::Known(Some(*daemon_set))
+                }
+                DesiredWorkload::Job(job) => workloads.job = Observed::Known(Some(*job)),
+            }
+        }
+        KubernetesStep::DeleteWorkload { kind, .. } => {
+            snapshot.pods.clear();
+            match kind {
+                Workload::Deployment => snapshot.workloads.deployment = Observed::Known(None),
+                Workload::DaemonSet => snapshot.workloads.daemon_set = Observed::Known(None),
+                Workload::Job => snapshot.workloads.job = Observed::Known(None),
+            }
+        }
+    }
+    true
+}
+
+fn colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool {
+    match step {
+        ColonyStep::RegisterExecutor { .. } => {
+            snapshot.registration = Observed::Known(Registration::Present(ExecutorState::Approved));
+        }
+        ColonyStep::RemoveExecutor { name } => {
+            let current = snapshot.identity.known().and_then(Option::as_ref);
+            // A predecessor that leaves makes no difference to the one in use.
+            if current.is_none_or(|current| current.executor_name == *name) {
+                snapshot.registration = Observed::Known(Registration::Present(ExecutorState::Unregistered));
+            }
+        }
+        ColonyStep::Submit(_)
+        | ColonyStep::Cancel { .. }
+        | ColonyStep::CloseSuccessful { .. }
+        | ColonyStep::CloseFailed { .. } => return false,
+    }
+    true
+}
+
+/// The identity as it would be made; name and id are not known before.
+fn made(identity: &DesiredIdentity) -> Identity {
+    let metadata = &identity.metadata;
+    Identity {
+        owner_uid: metadata.owner_references.iter().flatten().next().map(|owner| owner.uid.clone()),
+        resource_version: None,
+        executor_name: format!("{}-<random>", identity.name_prefix),
+        executor_id: "<id>".to_owned(),
+        content_hash: metadata.annotations.as_ref().and_then(|all| all.get(CONTENT_HASH_ANNOTATION).cloned()),
+    }
+}

@@ -1,0 +1,176 @@
+//! The golden rung: what is decided for a world that is written down, as a person would read it. No server.
+//!
+//! Each folder below `cases` holds `given.yaml`, the world, `plan.txt`, the passes that follow, and `status.yaml`, the
+//! status that the first pass would write. `UPDATE_EXPECT=1` writes the last two anew; read the diff before committing it.
+//!
+//! In `given.yaml` a document of kind `AsDesired` stands for the workload exactly as the operator would make it for the
+//! first object of the file, with `with` merged over it: what an API server made of it, or what somebody did to it. The
+//! Secret of the identity says what the operator would write to it.
+
+use std::{fs, path::PathBuf};
+
+use colonyos_operator::{
+    api::names::CONTENT_HASH_ANNOTATION,
+    cli::plan::{World, render},
+    desired::{self, DesiredWorkload},
+    runtime::config,
+};
+use jiff::Timestamp;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+/// When everything happens.
+const NOW: &str = "2026-11-21T10:00:00Z";
+
+fn check(case: &str) {
+    let folder: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "cases", "executor_deployment", case]
+            .iter()
+            .collect();
+    let text = fs::read_to_string(folder.join("given.yaml")).unwrap();
+    let now: Timestamp = NOW.parse().unwrap();
+    let mut documents: Vec<Value> = serde_norway::Deserializer::from_str(&text)
+        .map(|document| Value::deserialize(document).unwrap())
+        .collect();
+    let configuration = documents
+        .iter()
+        .position(|document| document["kind"] == "OperatorConfiguration")
+        .map(|at| documents.remove(at)["configuration"].to_string())
+        .map_or_else(config::OperatorConfiguration::default, |text| config::parse(&text, &folder).unwrap());
+    let stand_in = documents
+        .iter()
+        .position(|document| document["kind"] == "AsDesired")
+        .map(|at| documents.remove(at)["with"].clone());
+    let world = World::read(&stream(&documents)).unwrap();
+    let snapshot = world.snapshot(&world.objects[0], &configuration, now);
+    let colony = snapshot.colony.resolved();
+    let desired = colony.and_then(|colony| desired::executor_deployment::build(&snapshot, colony).ok());
+    if let Some(here) = desired.and_then(|desired| desired.here) {
+        let hash = &here.identity.metadata.annotations.unwrap()[CONTENT_HASH_ANNOTATION];
+        for secret in documents.iter_mut().filter(|document| document["kind"] == "Secret") {
+            secret["metadata"]["annotations"][CONTENT_HASH_ANNOTATION] = json!(hash);
+        }
+        if let (Some(workload), Some(with)) = (here.workload, &stand_in) {
+            let mut workload = match workload {
+                DesiredWorkload::Deployment(workload) => with_kind("Deployment", &workload),
+                DesiredWorkload::DaemonSet(workload) => with_kind("DaemonSet", &workload),
+                DesiredWorkload::Job(workload) => with_kind("Job", &workload),
+            };
+            json_patch(&mut workload, with);
+            documents.push(workload);
+        }
+    }
+    let rendered = render(&stream(&documents), &configuration, now).unwrap();
+    let steps: String = rendered.iter().map(|plan| plan.steps.as_str()).collect();
+    let status: Vec<&str> = rendered.iter().map(|plan| plan.status.as_str()).collect();
+    expect_test::expect_file![folder.join("plan.txt")].assert_eq(&steps);
+    expect_test::expect_file![folder.join("status.yaml")].assert_eq(&status.join("---\n"));
+}
+
+fn stream(documents: &[Value]) -> String {
+    documents.iter().map(|document| format!("---\n{}", serde_norway::to_string(document).unwrap())).collect()
+}
+
+fn with_kind(kind: &str, workload: &impl serde::Serialize) -> Value {
+    let mut value = serde_json::to_value(workload).unwrap();
+    value["kind"] = json!(kind);
+    value["metadata"]["uid"] = json!("11111111-workload");
+    value["metadata"]["resourceVersion"] = json!("41");
+    value["metadata"]["generation"] = json!(1);
+    value
+}
+
+/// RFC 7386.
+fn json_patch(base: &mut Value, over: &Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                if value.is_null() {
+                    base.remove(key);
+                } else {
+                    json_patch(base.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (base, over) if !over.is_null() => *base = over.clone(),
+        _ => {}
+    }
+}
+
+macro_rules! cases {
+    ($($(#[$why:meta])* $name:ident)*) => {
+        $($(#[$why])* #[test] fn $name() { check(stringify!($name)); })*
+
+        /// A folder that no test names would be green for ever.
+        #[test]
+        fn every_folder_is_a_case() {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/cases/executor_deployment");
+            let mut found: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            let mut named = vec![$(stringify!($name).to_owned()),*];
+            found.sort();
+            named.sort();
+            assert_eq!(found, named);
+        }
+    };
+}
+
+cases! {
+    /// From nothing: the intent is on record before anything is sent.
+    new_object
+    /// The identity is there: registered before it starts, submitted once.
+    identity_made
+    /// The workload is as wanted and ready: the process is closed with the status as output.
+    ready_closes_process
+    /// Nothing to write: the most common pass of all.
+    converged
+    /// Somebody edited the child: it is written back, and only what differs is named.
+    child_edited
+    /// A new generation: the child follows at once, the mirror after the intent.
+    scaled
+    /// A newer generation takes the place of one whose process still runs.
+    superseded_cancels
+    /// The same with `WaitForRunning`: the old process is let finish.
+    superseded_waits
+    /// Another workload was asked for: the new one first, then the end of the old one.
+    workload_changed
+    /// A DaemonSet cannot be told to run nothing: it goes while suspended.
+    suspended_daemon_set
+    suspended_deployment
+    /// A Job is done when it has run to its end.
+    job_running
+    job_completed
+    job_failed
+    /// A Job cannot change its template: it is made anew.
+    job_image_changed
+    /// What belongs to somebody else is reported and left alone.
+    foreign_deployment
+    foreign_secret
+    /// Folders of nodes are not for the asking.
+    host_path_refused
+    host_path_allowed
+    /// Whoever may create the kind must not gain a node by it.
+    privileged_template_refused
+    template_merged
+    service_account_refused
+    /// Pods first, so that no executor is taken from under its process.
+    deleting_with_pods
+    /// Then the executor leaves the colony.
+    deleting_without_pods
+    /// Then the object is let go.
+    deleting_at_last
+    /// The colony is gone for good: somebody said so.
+    deleting_abandoned
+    /// Two processes of one label: the oldest is adopted, the others are cancelled.
+    duplicates_collapse
+    /// The server no longer has the process: it is not submitted again.
+    process_lost
+    /// The server dropped the executor while its pods live: a new key, a new name.
+    executor_dropped
+    /// What a new key replaces leaves the colony.
+    predecessor_removed
+    /// The rollout is stuck: the process fails with the reason, and status says what keeps the pod from running.
+    image_cannot_be_pulled
+    /// Carried out elsewhere, and said so.
+    runtime_docker
+    colony_not_found
+}
