@@ -1,8 +1,10 @@
 //! Calling Helm.
 
-use std::{env, path::Path, process::Command};
+use std::{path::Path, process::Command};
 
 use serde_json::Value;
+
+use super::environment;
 
 /// The operator's chart.
 pub const OPERATOR: &str = "charts/colonyos-operator";
@@ -15,16 +17,13 @@ pub const RELEASE: &str = "blue";
 
 /// Runs Helm in the root of the repository: what it prints, or what it complains about.
 pub fn helm(arguments: &[&str]) -> Result<String, String> {
-    let program = env::var_os("HELM").unwrap_or_else(|| "helm".into());
+    let program = environment::variable("HELM").unwrap_or_else(|| "helm".to_owned());
     let output = Command::new(&program)
         .args(arguments)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
         .unwrap_or_else(|error| {
-            panic!(
-                "failed to start {}: {error}; `cargo xtask test --rung chart` provides it",
-                program.display()
-            )
+            panic!("failed to start {program}: {error}; `cargo xtask test --rung chart` provides it")
         });
     if output.status.success() {
         Ok(String::from_utf8(output.stdout).unwrap())
