@@ -77,6 +77,9 @@ pub fn join(ledger: &Ledger) -> Result<()> {
     let folder = folder(&stack);
     let mut started = Vec::new();
     if ledger.lacks("kubelet") {
+        // On many machines /etc/resolv.conf is a link to where the sandbox has nothing.
+        let resolver = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        write(&folder.join("resolv.conf"), &resolver)?;
         write(&folder.join("kubelet.json"), &kubelet_configuration(&stack))?;
         let node = format!("system:node:{NAME}");
         write(&folder.join("kubelet.kubeconfig"), &kubeconfig(&stack, Some((&node, "system:nodes"))))?;
@@ -272,6 +275,7 @@ fn kubelet_configuration(stack: &Stack) -> String {
         "failCgroupV1": false,
         "failSwapOn": false,
         "localStorageCapacityIsolation": false,
+        "resolvConf": folder.join("resolv.conf"),
         "podLogsDir": folder.join("pod-logs"),
         "volumePluginDir": folder.join("volume-plugins"),
         "serializeImagePulls": false,

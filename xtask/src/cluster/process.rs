@@ -17,6 +17,8 @@ use crate::folders;
 
 /// How long a process may take to end after SIGTERM before it gets SIGKILL.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// `PF_EXITING` of the kernel's `include/linux/sched.h`.
+const EXITING: u64 = 0x4;
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(25);
 
@@ -44,9 +46,14 @@ impl Process {
         Ok(Self { pid, start_time, boot: boot(), log: log.to_path_buf() })
     }
 
-    /// Whether it still runs.
+    /// Whether it is still there.
     pub fn is_alive(&self) -> bool {
         start_time(self.pid) == Some(self.start_time) && self.boot == boot()
+    }
+
+    /// Whether it is there and not on its way out: the first process of a namespace stays until all others have gone.
+    pub fn runs(&self) -> bool {
+        self.is_alive() && !is_exiting(self.pid)
     }
 
     /// Ends it: SIGTERM, and SIGKILL when it takes longer than [`PATIENCE`]. A process that is gone is fine.
@@ -188,6 +195,17 @@ fn start_time(pid: i32) -> Option<u64> {
     parse_start_time(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+fn is_exiting(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    parse_is_exiting(&stat)
+}
+
+/// The ninth field holds the kernel's flags of the process.
+fn parse_is_exiting(stat: &str) -> bool {
+    let flags = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split_whitespace().nth(6));
+    flags.and_then(|flags| flags.parse::<u64>().ok()).is_none_or(|flags| flags & EXITING != 0)
+}
+
 /// The name in the second field may hold blanks and brackets, so fields are counted from the last bracket.
 fn parse_start_time(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(") ")?.1.split_whitespace();
@@ -211,6 +229,13 @@ mod tests {
         let stat = "12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
         assert_eq!(parse_start_time(stat), Some(4711));
         assert_eq!(parse_start_time(&stat.replace(" S ", " Z ")), None);
+    }
+
+    #[test]
+    fn a_process_on_its_way_out_is_told_from_one_that_runs() {
+        assert!(!parse_is_exiting("1 (pause) S 0 1 1 0 -1 4194560 8 0"));
+        assert!(parse_is_exiting("1 (pause) S 0 1 1 0 -1 4194564 8 0"));
+        assert!(parse_is_exiting(""), "one that cannot be read does not run");
     }
 
     #[test]

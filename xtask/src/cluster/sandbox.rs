@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::{
     commands,
@@ -21,6 +21,8 @@ use super::{
 
 /// Component name of the holding process.
 pub const COMPONENT: &str = "node-sandbox";
+/// Where containerd, the CNI plugins and kubelet write whatever their configuration says.
+const WRITTEN_TO: &[&str] = &["/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/opt/containerd"];
 /// How long removing a cgroup may take: its last processes are only just gone.
 const CGROUP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -33,10 +35,13 @@ pub fn up(ledger: &Ledger) -> Result<Process> {
         return Ok(holder.clone());
     }
     let stack = ledger.stack();
+    if let Some(old) = stack.processes.get(COMPONENT) {
+        old.kill()?; // it may still be ending what ran in there
+    }
+    remove_interface(&stack);
     let holder = hold_namespaces(&stack, ledger)?;
     ledger.record(COMPONENT, holder.clone())?;
-    // Volumes that kubelet mounts must appear in containers, and nothing of it outside.
-    commands::output(enter(&holder, "mount").args(["--make-rshared", "/"]))?;
+    furnish(&stack, &holder)?;
     connect(&stack, &holder)?;
     make_cgroup(&stack)?;
     Ok(holder)
@@ -54,6 +59,26 @@ fn hold_namespaces(stack: &Stack, ledger: &Ledger) -> Result<Process> {
             "failed to make the namespaces of a real node: it needs root and the right to mount; \
              `--nodes kwok` needs neither",
         )
+}
+
+/// Puts folders of the stack where the node's programs insist on writing, so that they write nothing elsewhere.
+fn furnish(stack: &Stack, holder: &Process) -> Result<()> {
+    if stack.folder.starts_with("/run") || stack.folder.starts_with("/var/run") {
+        bail!("{} cannot hold a real node: choose a --state folder outside /run", stack.folder.display());
+    }
+    let mount = |arguments: &[&std::ffi::OsStr]| commands::output(enter(holder, "mount").args(arguments));
+    // Sockets and namespaces of containers; nothing that this machine keeps there concerns the node.
+    mount(&["-t".as_ref(), "tmpfs".as_ref(), "node".as_ref(), "/run".as_ref()])?;
+    for place in WRITTEN_TO {
+        let own = stack.folder.join("node/places").join(place.trim_start_matches('/'));
+        for folder in [own.as_path(), Path::new(place)] {
+            fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        }
+        mount(&["--bind".as_ref(), own.as_ref(), place.as_ref()])?;
+    }
+    // Volumes that kubelet mounts must appear in containers, and nothing of it outside.
+    mount(&["--make-rshared".as_ref(), "/".as_ref()])?;
+    Ok(())
 }
 
 /// A command that runs `program` inside the node's namespaces.
@@ -91,14 +116,19 @@ fn interface(stack: &Stack) -> String {
 
 /// Removes what survives the holding process: the interface, if the kernel is slow, and the cgroup.
 pub fn clean(stack: &Stack) {
-    let interface = interface(stack);
-    if Path::new("/sys/class/net").join(&interface).exists() {
-        commands::succeeds(Command::new("ip").args(["link", "delete", &interface]));
-    }
+    remove_interface(stack);
     // runc leaves its mark in version 2's hierarchy even where that has no controllers.
     let unified = Path::new("/sys/fs/cgroup/unified").join(cgroup(stack).trim_start_matches('/'));
     for folder in cgroup_folders(stack).into_iter().chain([unified]) {
         process::wait_until(CGROUP_LIMIT, || remove_cgroup(&folder));
+    }
+}
+
+/// The kernel removes the interface with the node's namespace, but in its own time.
+fn remove_interface(stack: &Stack) {
+    let interface = interface(stack);
+    if Path::new("/sys/class/net").join(&interface).exists() {
+        commands::succeeds(Command::new("ip").args(["link", "delete", &interface]));
     }
 }
 

@@ -171,7 +171,7 @@ impl Stack {
 
     /// The process of a component, if it still runs.
     pub fn alive(&self, component: &str) -> Option<&Process> {
-        self.processes.get(component).filter(|process| process.is_alive())
+        self.processes.get(component).filter(|process| process.runs())
     }
 }
 
