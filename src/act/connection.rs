@@ -67,10 +67,6 @@ async fn carry_out(
             data.insert(MEMBER_KEY.to_owned(), member.to_hex().to_string());
             cluster.create(target.namespace, &secret(target.object, data)).await
         }
-        ColonyConnectionStep::RenewOperatorExecutor { .. } => {
-            let data = executor_keys(target.object).map_err(no_key)?;
-            cluster.patch_secret(target.namespace, &operator_secret(&target.object.name_any()), data).await
-        }
         ColonyConnectionStep::RegisterMember => {
             let (owner, member) = target.sessions.ok_or_else(|| unavailable("there are no keys yet"))?;
             let what = format!("register the operator as a member of colony {}", owner.colony());

@@ -21,8 +21,9 @@ pub fn of_call(what: &str, error: &CallError) -> StepFailure {
 #[must_use]
 pub fn of_colony(what: &str, error: &ColonyError) -> StepFailure {
     let kind = match error.kind() {
-        ErrorKind::Ambiguous => FailureKind::Ambiguous,
-        ErrorKind::Unavailable => FailureKind::Unavailable,
+        // Whatever the server said: what was asked for may stand.
+        _ if error.may_have_happened() => FailureKind::Ambiguous,
+        ErrorKind::Unavailable | ErrorKind::Paused => FailureKind::Unavailable,
         ErrorKind::Conflict => FailureKind::Conflict,
         _ => FailureKind::Refused,
     };

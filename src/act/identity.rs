@@ -33,13 +33,13 @@ pub fn executor_name(prefix: &str) -> String {
 /// # Errors
 ///
 /// When the operating system gives no randomness.
-pub fn new_secret(identity: &DesiredIdentity, resource_version: Option<&str>) -> Result<Secret, InvalidKey> {
+pub fn new_secret(identity: &DesiredIdentity) -> Result<Secret, InvalidKey> {
     let key = PrivateKey::generate()?;
     let mut data = environment(identity);
     data.insert("COLONIES_EXECUTOR_NAME".to_owned(), executor_name(&identity.name_prefix));
     data.insert("COLONIES_EXECUTOR_ID".to_owned(), key.id().to_string());
     data.insert("COLONIES_PRVKEY".to_owned(), key.to_hex().to_string());
-    Ok(secret(identity, resource_version, data))
+    Ok(secret(identity, data))
 }
 
 /// Environment of an identity, to be written over a Secret whose key stays.
@@ -48,12 +48,11 @@ pub fn environment(identity: &DesiredIdentity) -> BTreeMap<String, String> {
     identity.environment.clone()
 }
 
-fn secret(
-    identity: &DesiredIdentity,
-    resource_version: Option<&str>,
-    data: BTreeMap<String, String>,
-) -> Secret {
-    let mut metadata = identity.metadata.clone();
-    metadata.resource_version = resource_version.map(str::to_owned);
-    Secret { metadata, string_data: Some(data), type_: Some("Opaque".to_owned()), ..Secret::default() }
+fn secret(identity: &DesiredIdentity, data: BTreeMap<String, String>) -> Secret {
+    Secret {
+        metadata: identity.metadata.clone(),
+        string_data: Some(data),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    }
 }

@@ -1,7 +1,7 @@
 //! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the version that
 //! was seen; a plain POST is the cheapest create there is, and a PUT takes back what others put in.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::fmt::Debug;
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -115,14 +115,9 @@ impl Cluster {
                 *version = self.finalizers(target.object, without).await?;
             }
             KubernetesStep::CreateIdentity(identity) => {
-                let secret = identity::new_secret(identity, None).map_err(no_key)?;
+                let secret = identity::new_secret(identity).map_err(no_key)?;
                 self.create(&namespace, &secret).await?;
                 self.forget(&namespace, identity);
-            }
-            KubernetesStep::RenewIdentity { identity, resource_version, .. } => {
-                let secret = identity::new_secret(identity, resource_version.as_deref()).map_err(no_key)?;
-                self.forget(&namespace, identity);
-                self.replace(&namespace, &secret).await?;
             }
             KubernetesStep::UpdateIdentity { identity, resource_version } => {
                 self.forget(&namespace, identity);
@@ -239,20 +234,6 @@ impl Cluster {
             "stringData": identity::environment(identity),
         });
         self.patch(namespace, &name, &patch).await
-    }
-
-    /// Writes some keys of a Secret and leaves the others.
-    ///
-    /// # Errors
-    ///
-    /// When the API server refuses or does not answer.
-    pub async fn patch_secret(
-        &self,
-        namespace: &str,
-        name: &str,
-        data: BTreeMap<String, String>,
-    ) -> Result<(), StepFailure> {
-        self.patch(namespace, name, &json!({"stringData": data})).await
     }
 
     async fn patch(&self, namespace: &str, name: &str, patch: &serde_json::Value) -> Result<(), StepFailure> {

@@ -1,11 +1,15 @@
 //! One client per server: one pool of connections, time limits on every call, nothing ever sent twice.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use reqwest::{Url, header::CONTENT_TYPE, redirect};
 
 use super::{
-    error::Error,
+    error::{Error, ErrorKind},
     model::ServerInfo,
     session::Session,
     sign::PrivateKey,
@@ -53,11 +57,25 @@ impl Default for Timeouts {
 }
 
 /// A client of one server. Cheap to clone: clones share the connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     api: Url,
     timeouts: Timeouts,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+/// Hears of every call that a client makes, for example to count it.
+pub trait Observer: Send + Sync {
+    /// A call has ended: the protocol's name of it, how long it took, and what kind of error it ended with, if any. That
+    /// there was nothing to assign is a kind of error in the protocol.
+    fn called(&self, payload_type: &'static str, took: Duration, error: Option<ErrorKind>);
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("api", &self.api.as_str()).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -78,7 +96,14 @@ impl Client {
             .retry(reqwest::retry::never())
             .build()
             .map_err(|error| Error::Configuration(error.without_url().to_string()))?;
-        Ok(Self { http, api, timeouts })
+        Ok(Self { http, api, timeouts, observer: None })
+    }
+
+    /// The same client, but `observer` hears of every call.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// What the server says of itself. Needs no key: shows whether a ColonyOS server answers.
@@ -101,6 +126,23 @@ impl Client {
 
     /// Makes a call and waits at most `limit` for all of its answer.
     pub(super) async fn call<C: Call>(
+        &self,
+        call: &C,
+        key: Option<&PrivateKey>,
+        limit: Duration,
+    ) -> Result<C::Reply, Error> {
+        let Some(observer) = &self.observer else { return self.send(call, key, limit).await };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a module to be published alone; it measures and decides nothing by it"
+        )]
+        let started = Instant::now();
+        let result = self.send(call, key, limit).await;
+        observer.called(C::PAYLOAD_TYPE, started.elapsed(), result.as_ref().err().map(Error::kind));
+        result
+    }
+
+    async fn send<C: Call>(
         &self,
         call: &C,
         key: Option<&PrivateKey>,

@@ -46,7 +46,7 @@ pub mod sign;
 mod tls;
 mod wire;
 
-pub use client::{Client, Server, Timeouts};
+pub use client::{Client, Observer, Server, Timeouts};
 pub use error::{Error, ErrorKind, Reply};
 pub use model::{
     Attribute, AttributeKind, Colony, Cpu, Environment, Executor, ExecutorState, Filter, FunctionSpec, Id,

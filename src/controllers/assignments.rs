@@ -63,6 +63,8 @@ impl Assignments {
             match round {
                 Ok(()) => retries.reset(&self.colony),
                 Err(error) => {
+                    // A process may have been assigned all the same, and only a look at what runs would tell.
+                    resumed &= !error.may_have_happened();
                     tracing::warn!(colony = self.colony, executor = self.operator.name, %error, "cannot be assigned work");
                     tokio::time::sleep(retries.after_failure(&self.colony)).await;
                 }
@@ -109,8 +111,8 @@ impl Assignments {
         };
         tracing::info!(process = %process.id, label, "refused: {why}");
         match self.operator.session.close_failed(&process.id, &[why]).await {
-            // Cancelled meanwhile, or closed by an earlier try.
-            Err(error) if error.is_not_found() || error.is_invalid() => Ok(()),
+            // Cancelled, gone, or closed by an earlier try; or another executor's by now.
+            Err(error) if error.is_not_found() || error.is_conflict() || error.is_forbidden() => Ok(()),
             result => result,
         }
     }

@@ -41,7 +41,7 @@ use crate::{
     },
     status,
     watch::{
-        colony::{Reading, read},
+        colony::{Reading, Surroundings, read},
         snapshot::{ColonySnapshot, Membership, OperatorExecutor},
         stores::{self, Filled, GuardedExecutorDeployment},
         triggers,
@@ -124,7 +124,13 @@ async fn pass(object: &Colony, context: &Context) -> (Action, ReconcileResult) {
     let uid = object.uid().unwrap_or_default();
     let namespace = &machinery.kubernetes.namespace;
     let mut known = context.clients.lock().await.remove(&name).flatten();
-    let reading = read(object, &machinery.kubernetes.calls, namespace, &machinery.clock, &mut known).await;
+    let surroundings = Surroundings {
+        kubernetes: &machinery.kubernetes.calls,
+        namespace,
+        clock: &machinery.clock,
+        metrics: Some(&machinery.metrics),
+    };
+    let reading = read(object, &surroundings, &mut known).await;
     context.clients.lock().await.insert(name.clone(), known);
 
     let steps = plan_colony(&reading.snapshot);

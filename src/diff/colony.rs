@@ -11,11 +11,6 @@ use crate::{
 pub enum ColonyConnectionStep {
     /// Make keys for a member and for an executor and write them to the operator's own Secret.
     CreateOperatorKeys,
-    /// Make a new key and name for the operator's executor: the colony has dropped the old ones.
-    RenewOperatorExecutor {
-        /// Name of the old one.
-        dropped: String,
-    },
     /// Register the member key as a user of the colony.
     RegisterMember,
     /// Register the operator's executor and approve it.
@@ -59,10 +54,8 @@ pub fn plan_colony(snapshot: &ColonySnapshot) -> Vec<ColonyConnectionStep> {
         location: snapshot.object.spec.location.clone(),
     };
     match executors.iter().find(|executor| executor.name == own.name).map(|executor| executor.state) {
-        None | Some(ExecutorState::Pending) => vec![register],
-        Some(ExecutorState::Unregistered) => {
-            vec![ColonyConnectionStep::RenewOperatorExecutor { dropped: own.name.clone() }]
-        }
+        // One that the server has dropped, since the operator was away for too long, comes back by approval.
+        None | Some(ExecutorState::Pending | ExecutorState::Unregistered) => vec![register],
         // Rejected by somebody: it is not ours to overrule.
         Some(ExecutorState::Approved | ExecutorState::Rejected) => Vec::new(),
     }

@@ -10,7 +10,7 @@ use crate::{
         names::{self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER},
     },
     colony::model::ExecutorState,
-    desired::{DesiredExecutorDeployment, executor_deployment::replicas},
+    desired::DesiredExecutorDeployment,
     watch::snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
         progress::{self, Progress},
@@ -31,8 +31,7 @@ pub fn plan(
         return Ok(withdraw(snapshot, "another runtime carries it out"));
     };
     let owner = &desired.owner;
-    let in_use = is_in_use(snapshot);
-    let identity = identity::plan(snapshot, &here.identity, owner, in_use)?;
+    let identity = identity::plan(snapshot, &here.identity, owner, serves(snapshot))?;
     // While a new key is made, the workload stays as it is: its pods would otherwise roll twice.
     let workload = if here.workload.is_some() || snapshot.object.spec.suspend {
         workload::plan(here.workload.as_ref(), &snapshot.workloads, &owner.uid, snapshot.object.spec.suspend)?
@@ -154,15 +153,10 @@ fn has_finalizer(snapshot: &ExecutorDeploymentSnapshot) -> bool {
     snapshot.object.finalizers().iter().any(|finalizer| finalizer == EXECUTOR_DEPLOYMENT_FINALIZER)
 }
 
-/// Whether pods should run with the identity now. A Job that has run to its end needs none, and is not run again for a
-/// new one.
-fn is_in_use(snapshot: &ExecutorDeploymentSnapshot) -> bool {
-    let spec = &snapshot.object.spec;
-    let over = spec.workload == Workload::Job
-        && snapshot.workloads.job.known().and_then(Option::as_ref).is_some_and(|job| {
-            matches!(progress::of_job(job).phase, progress::Phase::Completed | progress::Phase::Failed { .. })
-        });
-    !over && !spec.suspend && (spec.workload == Workload::DaemonSet || replicas(&snapshot.object) > 0)
+/// Whether pods serve the colony now.
+fn serves(snapshot: &ExecutorDeploymentSnapshot) -> bool {
+    current_progress(snapshot)
+        .is_some_and(|progress| progress.ready > 0 && progress.phase != progress::Phase::Completed)
 }
 
 /// How far the workload of the current spec is; none while there is no such workload.

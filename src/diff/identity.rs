@@ -20,12 +20,12 @@ pub(super) struct IdentityPlan {
     pub awaiting: Vec<String>,
 }
 
-/// Plans the identity. `in_use` says whether pods should run with it now.
+/// Plans the identity. `serves` says whether pods serve with it.
 pub(super) fn plan(
     snapshot: &ExecutorDeploymentSnapshot,
     desired: &DesiredIdentity,
     owner: &Owner,
-    in_use: bool,
+    serves: bool,
 ) -> Result<IdentityPlan, Error> {
     let mut plan = IdentityPlan::default();
     let identity = match &snapshot.identity {
@@ -50,7 +50,7 @@ pub(super) fn plan(
                 .map_or_else(|| "nobody that is known".to_owned(), |uid| format!("UID {uid}")),
         });
     }
-    plan.registration(snapshot, desired, identity, in_use);
+    plan.registration(snapshot, desired, identity, serves);
     plan.predecessor(snapshot, identity);
     let wanted_hash = desired.metadata.annotations.as_ref().and_then(|all| all.get(CONTENT_HASH_ANNOTATION));
     if plan.kubernetes.is_empty() && identity.content_hash.as_ref() != wanted_hash {
@@ -68,7 +68,7 @@ impl IdentityPlan {
         snapshot: &ExecutorDeploymentSnapshot,
         desired: &DesiredIdentity,
         identity: &Identity,
-        in_use: bool,
+        serves: bool,
     ) {
         let register = || ColonyStep::RegisterExecutor {
             name: identity.executor_name.clone(),
@@ -83,15 +83,11 @@ impl IdentityPlan {
             Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Pending)) => {
                 self.colony.push(register());
             }
-            Observed::Known(Registration::Present(ExecutorState::Unregistered)) if in_use => {
-                self.kubernetes.push(KubernetesStep::RenewIdentity {
-                    identity: Box::new(desired.clone()),
-                    resource_version: identity.resource_version.clone(),
-                    why: format!("the colony has dropped executor {}", identity.executor_name),
-                });
-                self.awaiting.push("the executor's new key".to_owned());
+            // The server drops an executor that has not asked for work for ten minutes, be it busy or not there.
+            // Approval brings it back under its key; without pods that serve, it would only be dropped again.
+            Observed::Known(Registration::Present(ExecutorState::Unregistered)) if serves => {
+                self.colony.push(register());
             }
-            // One that the server has dropped is missed only by pods.
             Observed::Known(Registration::Present(ExecutorState::Approved | ExecutorState::Unregistered)) => {
             }
             Observed::Known(Registration::Present(ExecutorState::Rejected)) => self.awaiting.push(format!(

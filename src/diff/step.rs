@@ -34,15 +34,6 @@ pub enum KubernetesStep {
         /// Version of the Secret that was seen.
         resource_version: Option<String>,
     },
-    /// Make a new key and a new name: the colony has dropped the old ones.
-    RenewIdentity {
-        /// What the Secret should say.
-        identity: Box<DesiredIdentity>,
-        /// Version of the Secret that was seen.
-        resource_version: Option<String>,
-        /// Why the old one is of no use.
-        why: String,
-    },
     /// Remove the Secret with the key.
     DeleteIdentity {
         /// Its name.
@@ -138,9 +129,6 @@ impl fmt::Display for KubernetesStep {
             ),
             Self::UpdateIdentity { identity, .. } => {
                 write!(f, "update the environment in Secret {}", secret(identity))
-            }
-            Self::RenewIdentity { identity, why, .. } => {
-                write!(f, "write a new key and executor name to Secret {} ({why})", secret(identity))
             }
             Self::DeleteIdentity { name } => write!(f, "delete Secret {name}"),
             Self::CreateWorkload(workload) => write!(f, "create {}", describe(workload)),

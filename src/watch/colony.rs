@@ -1,15 +1,18 @@
 //! Puts together what one pass knows of a `Colony`: asks its server, as far as there are keys to ask with.
 
+use std::sync::Arc;
+
 use kube::{Client as KubernetesClient, ResourceExt as _};
 
 use super::{
+    calls::Counter,
     credentials::{self, Keys},
     snapshot::{ColonySnapshot, Credentials, Membership, Observed},
 };
 use crate::{
     api::colony::Colony,
     colony::{Client, Server, Session, Timeouts},
-    runtime::clock::Clock,
+    runtime::{clock::Clock, metrics::Metrics},
 };
 
 /// Calls to a colony as each of the operator's identities.
@@ -31,14 +34,25 @@ pub struct Reading {
     pub sessions: Option<Sessions>,
 }
 
-/// Reads a `Colony`. `previous` is used again while server and keys are the same, so that its connections are kept.
+/// Where and with what colonies are asked.
+pub struct Surroundings<'a> {
+    /// For the Secrets.
+    pub kubernetes: &'a KubernetesClient,
+    /// The operator's own namespace.
+    pub namespace: &'a str,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Where calls are counted, if anywhere.
+    pub metrics: Option<&'a Metrics>,
+}
+
+/// Reads a `Colony`. `known` is used again while the server is the same, so that its connections are kept.
 pub async fn read(
     object: &Colony,
-    kubernetes: &KubernetesClient,
-    namespace: &str,
-    clock: &Clock,
-    clients: &mut Option<(Server, Client)>,
+    surroundings: &Surroundings<'_>,
+    known: &mut Option<(Server, Client)>,
 ) -> Reading {
+    let Surroundings { kubernetes, namespace, clock, .. } = *surroundings;
     let mut snapshot = ColonySnapshot {
         object: object.clone(),
         credentials: Credentials::Complete,
@@ -48,7 +62,7 @@ pub async fn read(
         operator_executor: None,
         now: clock.now(),
     };
-    let client = match client(object, kubernetes, namespace, clients).await {
+    let client = match client(object, surroundings, known).await {
         Ok(client) => client,
         Err(why) => {
             snapshot.server = Observed::Unknown(why);
@@ -95,20 +109,21 @@ async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
 
 async fn client(
     object: &Colony,
-    kubernetes: &KubernetesClient,
-    namespace: &str,
-    clients: &mut Option<(Server, Client)>,
+    surroundings: &Surroundings<'_>,
+    known: &mut Option<(Server, Client)>,
 ) -> Result<Client, String> {
     let spec = &object.spec.server;
-    let tls = credentials::tls(kubernetes, namespace, object).await?;
+    let tls = credentials::tls(surroundings.kubernetes, surroundings.namespace, object).await?;
     let server = Server { host: spec.host.clone(), port: spec.port, tls };
-    if let Some((known, client)) = clients.as_ref().filter(|(known, _)| *known == server) {
-        let _ = known;
+    if let Some((_, client)) = known.as_ref().filter(|(same, _)| *same == server) {
         return Ok(client.clone());
     }
-    let client = Client::new(&server, Timeouts::default())
+    let mut client = Client::new(&server, Timeouts::default())
         .map_err(|error| format!("Colony {}: {error}", object.name_any()))?;
-    *clients = Some((server, client.clone()));
+    if let Some(metrics) = surroundings.metrics {
+        client = client.observed_by(Arc::new(Counter(metrics.clone())));
+    }
+    *known = Some((server, client.clone()));
     Ok(client)
 }
 

@@ -3,6 +3,7 @@
 //! `stores` keeps caches, `credentials` reads keys, the readers of each kind put a snapshot together, and `snapshot` holds
 //! the nouns that this stage hands over, which are plain data.
 
+mod calls;
 pub mod colony;
 pub mod credentials;
 pub mod executor_deployment;

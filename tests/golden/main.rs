@@ -7,6 +7,8 @@
 //! first object of the file, with `with` merged over it: what an API server made of it, or what somebody did to it. The
 //! Secret of the identity says what the operator would write to it.
 
+#![cfg(test)]
+
 use std::{fs, path::PathBuf};
 
 use colonyos_operator::{

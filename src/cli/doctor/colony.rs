@@ -14,7 +14,7 @@ use crate::{
         kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
     },
     watch::{
-        colony::read,
+        colony::{Surroundings, read},
         snapshot::{ColonySnapshot, Credentials, Membership, Observed},
     },
 };
@@ -44,7 +44,13 @@ pub(super) async fn colonies(kubernetes: &Kubernetes, clock: &Clock) -> Vec<Find
     }
     let mut findings = Vec::new();
     for colony in &list {
-        let reading = read(colony, &kubernetes.calls, &kubernetes.namespace, clock, &mut None).await;
+        let surroundings = Surroundings {
+            kubernetes: &kubernetes.calls,
+            namespace: &kubernetes.namespace,
+            clock,
+            metrics: None,
+        };
+        let reading = read(colony, &surroundings, &mut None).await;
         findings.extend(judge(&reading.snapshot, &kubernetes.namespace));
         if let Some(sessions) = &reading.sessions
             && matches!(reading.snapshot.membership, Membership::Member(_))

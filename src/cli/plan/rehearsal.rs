@@ -33,7 +33,7 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
             snapshot.object.metadata.finalizers.get_or_insert_default().push(finalizer);
         }
         KubernetesStep::RemoveFinalizer => return false,
-        KubernetesStep::CreateIdentity(identity) | KubernetesStep::RenewIdentity { identity, .. } => {
+        KubernetesStep::CreateIdentity(identity) => {
             snapshot.identity = Observed::Known(Some(made(identity)));
             snapshot.registration = Observed::Known(Registration::Absent);
         }
@@ -47,10 +47,10 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
             let workloads = &mut snapshot.workloads;
             match workload.clone() {
                 DesiredWorkload::Deployment(deployment) => {
-                    workloads.deployment = Observed::Known(Some(*deployment))
+                    workloads.deployment = Observed::Known(Some(*deployment));
                 }
                 DesiredWorkload::DaemonSet(daemon_set) => {
-                    workloads.daemon_set = Observed::Known(Some(*daemon_set))
+                    workloads.daemon_set = Observed::Known(Some(*daemon_set));
                 }
                 DesiredWorkload::Job(job) => workloads.job = Observed::Known(Some(*job)),
             }

@@ -13,7 +13,7 @@ pub use workload::DesiredWorkload;
 
 use super::{Error, metadata::Owner};
 use crate::{
-    api::executor_deployment::{ExecutorDeployment, Runtime},
+    api::executor_deployment::Runtime,
     watch::snapshot::{ExecutorDeploymentSnapshot, ResolvedColony},
 };
 
@@ -66,10 +66,4 @@ pub fn build(
     };
     let process = process::build(&owner, &snapshot.object, colony, &snapshot.cluster)?;
     Ok(DesiredExecutorDeployment { owner, here: Some(DesiredHere { identity, workload, process }) })
-}
-
-/// How many executors there should be: what the user says, none when suspended; for a `DaemonSet` the cluster decides.
-#[must_use]
-pub fn replicas(object: &ExecutorDeployment) -> i32 {
-    if object.spec.suspend { 0 } else { object.spec.replicas }
 }

@@ -141,54 +141,6 @@ impl Outcome {
     }
 }
 
-labels! {
-    /// Calls to a ColonyOS server, payload types grouped by what they act on.
-    ColonyPayload {
-        /// `submitfuncspecmsg`.
-        Submit => "submit",
-        /// `assignprocessmsg`.
-        Assign => "assign",
-        /// `closesuccessfulmsg`, `closefailedmsg`.
-        Close => "close",
-        /// `cancelprocessmsg`, `removeprocessmsg`.
-        Remove => "remove",
-        /// `getprocessmsg`, `getprocessesmsg` and their like.
-        ReadProcess => "read_process",
-        /// `addexecutormsg`, `approveexecutormsg`.
-        RegisterExecutor => "register_executor",
-        /// `removeexecutormsg`.
-        RemoveExecutor => "remove_executor",
-        /// `getexecutormsg`, `getexecutorsmsg`.
-        ReadExecutor => "read_executor",
-        /// Anything about colonies, users and the server itself.
-        ReadColony => "read_colony",
-        /// Anything else.
-        Other => "other",
-    }
-}
-
-labels! {
-    /// Why a call to a ColonyOS server failed.
-    ColonyErrorKind {
-        /// The server could not be reached.
-        Unreachable => "unreachable",
-        /// No answer in time; what became of the call is not known.
-        TimedOut => "timed_out",
-        /// The server does not know the signature, or the signer may not do this (403).
-        Forbidden => "forbidden",
-        /// There is no such thing (404).
-        NotFound => "not_found",
-        /// The server refused what was sent (400, 409).
-        Refused => "refused",
-        /// The server failed (5xx).
-        Server => "server_error",
-        /// The answer could not be decoded.
-        Undecodable => "undecodable",
-        /// Anything else.
-        Other => "other",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
