@@ -3,7 +3,7 @@
 use futures::channel::mpsc::UnboundedSender;
 use kube::runtime::reflector::ObjectRef;
 
-use super::retry::Retries;
+use super::{queue::Queue, retry::Retries};
 use crate::{
     act::{Actor, kubernetes::Cluster},
     memory::{connections::Connections, identities::Identities, submissions::Submissions, writes::Writes},
@@ -98,6 +98,8 @@ pub struct Context {
     pub reader: Reader,
     /// Retries by object.
     pub retries: Retries,
+    /// Objects that wait for a pass.
+    pub(super) queue: Queue,
 }
 
 /// Wakes `ExecutorDeployments` for reasons that are not in the cluster: something happened in the colony.

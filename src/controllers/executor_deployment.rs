@@ -2,9 +2,9 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, channel::mpsc::UnboundedReceiver};
+use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
 use kube::{
-    Resource as _, ResourceExt as _,
+    Resource, ResourceExt as _,
     core::DeserializeGuard,
     runtime::{
         Controller,
@@ -15,6 +15,7 @@ use kube::{
 
 use super::{
     context::{Context, Hints, Machinery},
+    queue::Queue,
     retry::{Retries, jitter},
 };
 use crate::{
@@ -36,7 +37,7 @@ use crate::{
     watch::{
         executor_deployment::{Reader, Stores},
         snapshot::{ColonyReference, ExecutorDeploymentSnapshot, Policy},
-        stores::{self, GuardedExecutorDeployment, Scope, Watched},
+        stores::{self, Changes, GuardedExecutorDeployment, Scope, Watched},
         triggers,
     },
 };
@@ -84,17 +85,27 @@ pub async fn run(
         colonies: colonies.store,
         namespaces: namespaces.store,
     };
-    let context =
-        Arc::new(Context { reader: reader(&machinery, stores), retries: Retries::default(), machinery });
-    let siblings = {
-        let store = objects.store.clone();
-        objects.changes.inspect(move |change| {
-            if let Ok(DeserializeGuard(Ok(object))) = change {
+    let queue = Queue::new(objects.store.clone(), machinery.metrics.clone());
+    let context = Arc::new(Context {
+        reader: reader(&machinery, stores),
+        retries: Retries::default(),
+        queue: queue.clone(),
+        machinery,
+    });
+    let changes = {
+        let (store, queue) = (objects.store.clone(), queue.clone());
+        objects.changes.inspect_ok(move |object| {
+            queue.changed(object);
+            if let DeserializeGuard(Ok(object)) = object {
                 for sibling in triggers::of_sibling(object, &store) {
                     hints.wake(&sibling);
                 }
             }
         })
+    };
+    let woken = {
+        let queue = queue.clone();
+        woken.inspect(move |object| queue.woken(object))
     };
     let (by_colony, by_namespace) = (objects.store.clone(), objects.store.clone());
     let elections = {
@@ -105,12 +116,12 @@ pub async fn run(
         })
     };
     let stop = shutdown.clone();
-    Controller::for_stream(siblings, objects.store)
+    Controller::for_stream(changes, objects.store)
         .with_config(Config::default().concurrency(context.machinery.configuration.concurrency))
-        .owns_stream(deployments.changes)
-        .owns_stream(daemon_sets.changes)
-        .owns_stream(jobs.changes)
-        .watches_stream(pods.changes, |pod| triggers::of_pod(&pod))
+        .owns_stream(counted(deployments.changes, &queue))
+        .owns_stream(counted(daemon_sets.changes, &queue))
+        .owns_stream(counted(jobs.changes, &queue))
+        .watches_stream(pods.changes, move |pod| triggers::of_pod(&pod).inspect(|object| queue.woken(object)))
         .watches_stream(colonies.changes, move |colony| triggers::of_colony(&colony, &by_colony))
         .watches_stream(namespaces.changes, move |namespace| {
             triggers::of_namespace(&namespace, &by_namespace)
@@ -121,6 +132,12 @@ pub async fn run(
         .run(reconcile, |_, _, _| Action::requeue(RESYNC), context)
         .for_each(|_| futures::future::ready(()))
         .await;
+}
+
+/// Changes of children, each noted as a reason for a pass over its owner.
+fn counted<K: Resource<DynamicType = ()> + 'static>(changes: Changes<K>, queue: &Queue) -> Changes<K> {
+    let queue = queue.clone();
+    changes.inspect_ok(move |child| queue.child_changed(child)).boxed()
 }
 
 fn reader(machinery: &Machinery, stores: Stores) -> Reader {
@@ -161,6 +178,7 @@ async fn reconcile(
         }
     };
     let machinery = &context.machinery;
+    context.queue.begun(&guarded);
     // What a cache that is still being filled does not show may well exist.
     context.reader.stores.are_filled().await;
     if !machinery.leadership.is_leader() {

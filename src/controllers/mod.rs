@@ -4,6 +4,7 @@ mod assignments;
 mod colony;
 mod context;
 mod executor_deployment;
+mod queue;
 mod retry;
 
 pub use context::{Context, Machinery};

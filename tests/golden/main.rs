@@ -70,7 +70,11 @@ fn check(case: &str) {
 }
 
 fn stream(documents: &[Value]) -> String {
-    documents.iter().map(|document| format!("---\n{}", serde_norway::to_string(document).unwrap())).collect()
+    documents
+        .iter()
+        .map(|document| serde_norway::to_string(document).unwrap())
+        .collect::<Vec<_>>()
+        .join("---\n")
 }
 
 fn with_kind(kind: &str, workload: &impl serde::Serialize) -> Value {
