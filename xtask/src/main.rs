@@ -2,6 +2,7 @@
 //!
 //! Every command stands in a module of its own; this file only reads the command line.
 
+mod bench;
 mod cargo;
 mod check;
 mod cluster;
@@ -32,6 +33,8 @@ struct Arguments {
 /// One variant per command, in alphabetical order; its doc comment is its help text.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure, as ratios to what a raw client takes, on servers of their own.
+    Bench(bench::Options),
     /// Format, imports, sizes, clippy and dependency rules: what needs no cluster.
     Check(check::Options),
     /// A real cluster and a real colony on this machine, for development, the demo and the tests.
@@ -55,6 +58,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Cluster(command) => cluster::run(command),
         Command::Demo(options) => demo::run(&options),
