@@ -37,7 +37,7 @@ fn measure(which: &Which, options: &Options) -> Result<()> {
             .args(arguments)
             .envs(&variables)
             .env("BENCH_ROUNDS", options.rounds.to_string())
-            .current_dir(repository::root()?)
+            .current_dir(repository::root())
             .status()
             .with_context(|| format!("failed to run {program}"))?;
         if !status.success() {
