@@ -76,6 +76,12 @@ fn prepare(options: &Options) -> Result<(Stack, Images)> {
         let stack = cluster::up(&options.which, &UpOptions::default())?;
         return Ok((stack, Images { operator: operator.clone(), executor: executor.clone() }));
     }
+    if cluster::brings_cluster() {
+        bail!(
+            "images can be given to a node of this machine alone: for the cluster of KUBECONFIG build them with the \
+             Dockerfile, push them where it can pull them, and name them by --operator-image and --executor-image"
+        );
+    }
     let (stack, programs) = std::thread::scope(|scope| {
         let compiling = scope.spawn(cargo::build_programs);
         let stack = cluster::up(&options.which, &UpOptions::default());
@@ -83,12 +89,6 @@ fn prepare(options: &Options) -> Result<(Stack, Images)> {
         (stack, programs)
     });
     let (stack, programs) = (stack?, programs?);
-    if !stack.has_real_node() {
-        bail!(
-            "images can be given to a real node alone: for a cluster of your own build them with the Dockerfile, push \
-             them where it can pull them, and name them by --operator-image and --executor-image"
-        );
-    }
     let built = images::import(&stack, &programs)?;
     let reference = |name: &str| {
         built.get(name).map(|image| image.reference.clone()).with_context(|| format!("failed to find {name}"))

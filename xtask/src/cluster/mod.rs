@@ -182,6 +182,11 @@ pub fn run(command: Command) -> Result<()> {
     }
 }
 
+/// Whether the user's environment names a cluster, so that none is started.
+pub fn brings_cluster() -> bool {
+    surroundings::find().kubeconfig.is_some()
+}
+
 /// Brings a stack up; a second call finds nothing to do.
 ///
 /// # Errors

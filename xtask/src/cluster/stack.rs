@@ -290,6 +290,83 @@ mod tests {
         assert_eq!(parse_routes(routes), [1, 90, 90]);
     }
 
+    fn stack(port_base: u16, nodes: Nodes) -> Stack {
+        Stack {
+            name: "blue".to_owned(),
+            nodes,
+            kwok_nodes: 0,
+            port_base,
+            subnet: 90,
+            own_cluster: true,
+            foreign_kubeconfig: None,
+            own_colony: true,
+            colonies_environment: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            stopped: Vec::new(),
+            folder: PathBuf::from("/s/blue"),
+        }
+    }
+
+    #[test]
+    fn neighbouring_stacks_share_no_port_and_every_port_is_tried_before_it_is_taken() {
+        let all = |base| {
+            let Ports {
+                apiserver,
+                etcd,
+                etcd_peer,
+                controller_manager,
+                scheduler,
+                kwok,
+                postgresql,
+                colonies,
+                colonies_etcd,
+                colonies_etcd_peer,
+                colonies_relay,
+            } = stack(base, Nodes::Kwok).ports();
+            std::collections::BTreeSet::from([
+                apiserver,
+                etcd,
+                etcd_peer,
+                controller_manager,
+                scheduler,
+                kwok,
+                postgresql,
+                colonies,
+                colonies_etcd,
+                colonies_etcd_peer,
+                colonies_relay,
+            ])
+        };
+        let (first, second) = (all(FIRST_PORT), all(FIRST_PORT + PORTS));
+        assert_eq!(first.len(), 11, "two components share a port");
+        assert!(first.is_disjoint(&second));
+        assert!(first.iter().all(|port| (FIRST_PORT + 1..FIRST_PORT + 12).contains(port)));
+    }
+
+    #[test]
+    fn pods_reach_the_host_only_where_there_is_a_real_node() {
+        assert_eq!(stack(1, Nodes::Real).host_address(), "10.90.0.1");
+        assert_eq!(stack(1, Nodes::Kwok).host_address(), "127.0.0.1");
+        let foreign = Stack { own_cluster: false, ..stack(1, Nodes::Real) };
+        assert_eq!(foreign.host_address(), "127.0.0.1");
+        assert!(!foreign.has_real_node());
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let folder = std::env::temp_dir().join(format!("xtask-stack-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let written =
+            Stack { folder: folder.clone(), stopped: vec!["etcd".to_owned()], ..stack(7, Nodes::Real) };
+        written.save().unwrap();
+        let mode = fs::metadata(folder.join("stack.json")).unwrap().permissions().mode();
+        let read = Stack::load(&folder).unwrap().unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!((read.port_base, read.nodes, read.folder), (7, Nodes::Real, folder));
+        assert!(!read.wants("etcd") && read.wants("kwok-controller"));
+    }
+
     #[test]
     fn a_taken_port_is_seen() {
         let listener = TcpListener::bind(("0.0.0.0", 0)).unwrap();
