@@ -363,7 +363,7 @@ mod tests {
         let read = Stack::load(&folder).unwrap().unwrap();
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!((read.port_base, read.nodes, read.folder), (7, Nodes::Real, folder));
+        assert_eq!((read.port_base, read.nodes, &read.folder), (7, Nodes::Real, &folder));
         assert!(!read.wants("etcd") && read.wants("kwok-controller"));
     }
 
