@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("status::publish", &["act", "status", "memory", "runtime"]),
     ("status", &["watch::snapshot", "desired", "diff", "act::outcome"]),
     ("controllers", &["watch", "desired", "diff", "act", "status", "colony", "archive", "memory", "runtime"]),
-    ("colony", &["runtime"]),
+    ("colony", &[]),
     // What was seen and written last, kept from one pass to the next.
     ("memory", &["watch::snapshot", "colony", "runtime"]),
     ("archive", &["diff", "act::outcome", "runtime"]),
