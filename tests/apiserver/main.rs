@@ -14,4 +14,6 @@ mod definitions;
 #[cfg(test)]
 mod lease;
 #[cfg(test)]
+mod requester;
+#[cfg(test)]
 mod status;

@@ -1,0 +1,189 @@
+//! The chart's admission policy: whoever asks for a workload must be allowed to create it. That a policy's CEL compiles
+//! and what it answers shows only on a real API server.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use colonyos_operator::{
+    api::executor_deployment::ExecutorDeployment,
+    runtime::kubernetes::{Kubernetes, connect_with},
+};
+use http::{HeaderName, HeaderValue};
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    core::v1::Namespace,
+    rbac::v1::{Role, RoleBinding},
+};
+use kube::{
+    Api, Client, Config, Resource,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::support::{
+    cluster::{TESTER, connect_with_crds},
+    environment,
+    namespace::{TestNamespace, in_namespace},
+    wait::eventually,
+};
+
+/// How long the API server may take to heed a new policy or role.
+const LIMIT: Duration = Duration::from_secs(30);
+/// What only the policy says.
+const REFUSAL: &str = "which the operator would do on their behalf";
+
+/// Talks to the API server as somebody else.
+async fn impersonate(user: &str) -> Client {
+    let mut config = Config::infer().await.unwrap();
+    config.headers.push((HeaderName::from_static("impersonate-user"), HeaderValue::from_str(user).unwrap()));
+    connect_with(config).unwrap().calls
+}
+
+/// The policy as the chart renders it, for an operator in `namespace`.
+fn policy(namespace: &TestNamespace) -> Vec<Value> {
+    let release = release(namespace);
+    let helm = environment::variable("HELM").unwrap_or_else(|| "helm".to_owned());
+    let output = Command::new(&helm)
+        .args(["template", &release, "charts/colonyos-operator", "--namespace", &namespace.name])
+        .args(["--kube-version", "1.36.0", "--show-only", "templates/admission-policy.yaml"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .output()
+        .unwrap_or_else(|error| panic!("failed to start {helm}: {error}; `cargo xtask test` provides it"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let documents = text.split("---\n").filter(|document| !document.trim().is_empty());
+    documents.map(|document| serde_norway::from_str(document).unwrap()).collect()
+}
+
+/// Installs the policy; it goes with the namespace.
+async fn install(kubernetes: &Kubernetes, namespace: &TestNamespace) {
+    let namespaces: Api<Namespace> = Api::all(kubernetes.calls.clone());
+    let owner = namespaces.get(&namespace.name).await.unwrap().owner_ref(&()).unwrap();
+    for mut object in policy(namespace) {
+        object["metadata"]["ownerReferences"] = json!([owner]);
+        match object["kind"].as_str().unwrap() {
+            "ValidatingAdmissionPolicy" => create::<ValidatingAdmissionPolicy>(kubernetes, object).await,
+            "ValidatingAdmissionPolicyBinding" => {
+                create::<ValidatingAdmissionPolicyBinding>(kubernetes, object).await
+            }
+            other => panic!("the policy's template holds a {other}"),
+        }
+    }
+}
+
+async fn create<K>(kubernetes: &Kubernetes, object: Value)
+where
+    K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
+{
+    let object: K = serde_json::from_value(object).unwrap();
+    Api::all(kubernetes.calls.clone()).create(&PostParams::default(), &object).await.unwrap();
+}
+
+/// Lets a user do something in the namespace.
+async fn grant(namespace: &TestNamespace, user: &str, name: &str, rules: Value) {
+    let role: Role = serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules})).unwrap();
+    namespace.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }))
+    .unwrap();
+    namespace.api::<RoleBinding>().create(&PostParams::default(), &binding).await.unwrap();
+}
+
+fn fleet(workload: &str, runtime: &str) -> ExecutorDeployment {
+    serde_json::from_value(json!({
+        "apiVersion": "compute.colonies.io/v1",
+        "kind": "ExecutorDeployment",
+        "metadata": {"name": "encoders"},
+        "spec": {"executorType": "encoder", "image": "encoder:1", "workload": workload, "runtime": runtime},
+    }))
+    .unwrap()
+}
+
+/// Whether the API server would take the object; nothing is kept.
+async fn ask(fleets: &Api<ExecutorDeployment>, workload: &str, runtime: &str) -> Result<(), String> {
+    let parameters = PostParams { dry_run: true, ..PostParams::default() };
+    fleets.create(&parameters, &fleet(workload, runtime)).await.map(drop).map_err(|error| error.to_string())
+}
+
+async fn wait_for_refusal(fleets: &Api<ExecutorDeployment>, workload: &str) {
+    eventually(&format!("a {workload} is refused by the policy"), LIMIT, async || {
+        match ask(fleets, workload, "kubernetes").await {
+            Err(message) if message.contains(REFUSAL) => Ok(()),
+            other => Err(format!("the answer is {other:?}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_workload_must_be_allowed_to_create_it() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "requester", async |namespace| {
+        let user = format!("ann-of-{}", namespace.name);
+        let fleets: Api<ExecutorDeployment> = Api::namespaced(impersonate(&user).await, &namespace.name);
+        let verbs = json!(["create", "update", "patch"]);
+        let rule = json!([{"apiGroups": ["compute.colonies.io"], "resources": ["executordeployments"], "verbs": verbs}]);
+        grant(&namespace, &user, "fleets", rule).await;
+        install(&kubernetes, &namespace).await;
+
+        for workload in ["Deployment", "DaemonSet", "Job"] {
+            wait_for_refusal(&fleets, workload).await;
+        }
+        // Nothing is created here for those.
+        ask(&fleets, "Deployment", "docker").await.unwrap();
+
+        let rule = json!([{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]}]);
+        grant(&namespace, &user, "deployments", rule).await;
+        eventually("who may create Deployments may ask for one", LIMIT, async || {
+            ask(&fleets, "Deployment", "kubernetes").await
+        })
+        .await;
+        wait_for_refusal(&fleets, "DaemonSet").await;
+        wait_for_refusal(&fleets, "Job").await;
+    })
+    .await;
+}
+
+/// Else nobody could label an object, and no finalizer could be removed, once a right is gone.
+#[tokio::test]
+async fn what_starts_no_workload_is_not_asked_about() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "requester-metadata", async |namespace| {
+        let user = format!("ann-of-{}", namespace.name);
+        let fleets: Api<ExecutorDeployment> = Api::namespaced(impersonate(&user).await, &namespace.name);
+        let verbs = json!(["create", "update", "patch"]);
+        let rule = json!([{"apiGroups": ["compute.colonies.io"], "resources": ["executordeployments"], "verbs": verbs}]);
+        grant(&namespace, &user, "fleets", rule).await;
+        let admin = namespace.api::<ExecutorDeployment>();
+        admin.create(&PostParams::default(), &fleet("Deployment", "kubernetes")).await.unwrap();
+        install(&kubernetes, &namespace).await;
+        wait_for_refusal(&fleets, "Deployment").await;
+
+        let parameters = PatchParams { field_manager: Some(TESTER.to_owned()), ..PatchParams::default() };
+        let metadata = json!({"metadata": {"annotations": {"note": "a"}}});
+        fleets.patch("encoders", &parameters, &Patch::Merge(&metadata)).await.unwrap();
+        let spec = json!({"spec": {"image": "encoder:2"}});
+        let refused = fleets.patch("encoders", &parameters, &Patch::Merge(&spec)).await.unwrap_err();
+        assert!(refused.to_string().contains(REFUSAL), "{refused}");
+
+        // The operator changes objects that others were allowed to create.
+        let account = format!("system:serviceaccount:{}:{}-colonyos-operator", namespace.name, release(&namespace));
+        let rule = json!([{"apiGroups": ["compute.colonies.io"], "resources": ["executordeployments"], "verbs": ["patch"]}]);
+        grant(&namespace, &account, "operator", rule).await;
+        let operator: Api<ExecutorDeployment> = Api::namespaced(impersonate(&account).await, &namespace.name);
+        eventually("the operator may", LIMIT, async || {
+            operator.patch("encoders", &parameters, &Patch::Merge(&spec)).await.map_err(|error| error.to_string())
+        })
+        .await;
+    })
+    .await;
+}
+
+/// A release of its own for each test: the policy belongs to no namespace.
+fn release(namespace: &TestNamespace) -> String {
+    let (_, suffix) = namespace.name.rsplit_once('-').unwrap();
+    format!("r{suffix}")
+}
