@@ -64,7 +64,7 @@ async fn install(kubernetes: &Kubernetes, namespace: &TestNamespace) {
         match object["kind"].as_str().unwrap() {
             "ValidatingAdmissionPolicy" => create::<ValidatingAdmissionPolicy>(kubernetes, object).await,
             "ValidatingAdmissionPolicyBinding" => {
-                create::<ValidatingAdmissionPolicyBinding>(kubernetes, object).await
+                create::<ValidatingAdmissionPolicyBinding>(kubernetes, object).await;
             }
             other => panic!("the policy's template holds a {other}"),
         }
