@@ -66,7 +66,7 @@ where
     let namespace = TestNamespace { kubernetes: kubernetes.clone(), name: name.clone() };
     let result = AssertUnwindSafe(body(namespace.clone())).catch_unwind().await;
     if result.is_err() {
-        dump(&namespace).await;
+        eprintln!("{}", describe(&namespace).await);
     }
     release_finalizers(&namespace).await;
     let deleted = api.delete(&name, &DeleteParams::background()).await;
@@ -106,33 +106,36 @@ async fn release_finalizers(namespace: &TestNamespace) {
     }
 }
 
-async fn dump(namespace: &TestNamespace) {
-    eprintln!("──── namespace {} when the test failed ────", namespace.name);
-    dump_kind::<ExecutorDeployment>(namespace).await;
-    dump_kind::<Deployment>(namespace).await;
-    dump_kind::<DaemonSet>(namespace).await;
-    dump_kind::<Job>(namespace).await;
-    dump_kind::<Pod>(namespace).await;
-    dump_kind::<Lease>(namespace).await;
-    dump_kind::<Event>(namespace).await;
+/// What is in the namespace, as YAML, for whoever looks into a failed test.
+pub async fn describe(namespace: &TestNamespace) -> String {
+    let kinds = [
+        describe_kind::<ExecutorDeployment>(namespace).await,
+        describe_kind::<Deployment>(namespace).await,
+        describe_kind::<DaemonSet>(namespace).await,
+        describe_kind::<Job>(namespace).await,
+        describe_kind::<Pod>(namespace).await,
+        describe_kind::<Lease>(namespace).await,
+        describe_kind::<Event>(namespace).await,
+    ];
+    format!("──── namespace {} when the test failed ────\n{}", namespace.name, kinds.concat())
 }
 
-async fn dump_kind<K>(namespace: &TestNamespace)
+async fn describe_kind<K>(namespace: &TestNamespace) -> String
 where
     K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
     K::DynamicType: Default,
 {
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     match namespace.api::<K>().list(&ListParams::default()).await {
-        Ok(list) => {
-            for object in list {
-                let mut value = serde_json::to_value(&object).unwrap_or_default();
-                if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-                    metadata.remove("managedFields");
-                }
-                eprintln!("--- {kind}\n{}", serde_norway::to_string(&value).unwrap_or_default());
-            }
-        }
-        Err(error) => eprintln!("--- {kind}: failed to list: {error}"),
+        Ok(list) => list.iter().map(|object| format!("--- {kind}\n{}", as_yaml(object))).collect(),
+        Err(error) => format!("--- {kind}: failed to list: {error}\n"),
     }
+}
+
+fn as_yaml(object: &impl Serialize) -> String {
+    let mut value = serde_json::to_value(object).unwrap_or_default();
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    serde_norway::to_string(&value).unwrap_or_default()
 }

@@ -1,0 +1,190 @@
+//! The operator as Helm installs it: two replicas with the chart's rights, in a namespace that lets only restricted pods
+//! in.
+
+use std::{fmt::Debug, time::Duration};
+
+use colonyos_operator::{api::colony::Colony, api::executor_deployment::ExecutorDeployment};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::{
+    commands::{helm, kubectl, output},
+    support::{cluster::connect, environment::variable, wait::eventually},
+};
+
+/// Namespace of the operator.
+pub const NAMESPACE: &str = "colonyos-system";
+/// Name of the release, hence of its Deployment and its service account.
+pub const RELEASE: &str = "colonyos-operator";
+/// Marks what tests make outside of their namespaces, and the namespaces.
+pub const TEST_LABEL: &str = "colonyos-operator-tests/rung";
+/// Selects the operator's pods.
+pub const POD_SELECTOR: &str = "app.kubernetes.io/name=colonyos-operator";
+
+/// How many replicas the operator has: the one that leads, and one that stands by.
+const REPLICAS: i32 = 2;
+/// How long what the tests made may take to go.
+const CLEANUP_LIMIT: Duration = Duration::from_secs(90);
+
+/// Image of the operator.
+pub fn operator_image() -> String {
+    image("OPERATOR_IMAGE")
+}
+
+/// Image of the example executor.
+pub fn executor_image() -> String {
+    image("EXECUTOR_IMAGE")
+}
+
+fn image(name: &str) -> String {
+    variable(name).unwrap_or_else(|| {
+        panic!("{name} is not set: `cargo xtask test --rung e2e` builds the images and names them")
+    })
+}
+
+/// Installs both charts.
+pub async fn install() {
+    let kubernetes = connect().await;
+    clean_up(&kubernetes.calls).await;
+    let namespaces = Api::<Namespace>::all(kubernetes.calls);
+    let namespace = json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+    });
+    let parameters = PatchParams::apply("colonyos-operator-tests").force();
+    namespaces.patch(NAMESPACE, &parameters, &Patch::Apply(namespace)).await.unwrap();
+    let chart = |name: &str| format!("{}/charts/{name}", env!("CARGO_MANIFEST_DIR"));
+    // Another rung may have left the CRDs behind, as the chart itself does.
+    let definitions = chart("colonyos-operator-crds");
+    let common = ["upgrade", "--install", "--namespace", NAMESPACE, "--wait", "--timeout", "2m"];
+    helm(&[&common[..], &["--take-ownership", "colonyos-operator-crds", &definitions]].concat()).await;
+    let image = operator_image();
+    let (repository, tag) = image.rsplit_once(':').expect("OPERATOR_IMAGE has a tag");
+    let values = [
+        format!("image.repository={repository}"),
+        format!("image.tag={tag}"),
+        format!("replicas={REPLICAS}"),
+    ];
+    let set: Vec<&str> = values.iter().flat_map(|value| ["--set-string", value.as_str()]).collect();
+    let replicas = format!("replicas={REPLICAS}");
+    let set = [&set[..4], &["--set", &replicas]].concat();
+    helm(&[&common[..], &set, &[RELEASE, &chart(RELEASE)]].concat()).await;
+}
+
+/// Takes away what tests left, then the operator. The CRDs stay, as they do for everybody.
+pub async fn uninstall() {
+    let kubernetes = connect().await;
+    scale(REPLICAS).await;
+    clean_up(&kubernetes.calls).await;
+    helm(&["uninstall", "--namespace", NAMESPACE, "--wait", RELEASE]).await;
+    helm(&["uninstall", "--namespace", NAMESPACE, "colonyos-operator-crds"]).await;
+    kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]).await;
+}
+
+/// Sets the number of replicas and waits until they are ready, or gone.
+pub async fn scale(replicas: i32) {
+    let deployment = format!("deployment/{RELEASE}");
+    kubectl(&["-n", NAMESPACE, "scale", &deployment, &format!("--replicas={replicas}")]).await;
+    let kubernetes = connect().await;
+    eventually(&format!("the operator has {replicas} replicas"), Duration::from_mins(1), async || {
+        let pods = pods(&kubernetes.calls).await?;
+        let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+        let wanted = usize::try_from(replicas).unwrap_or_default();
+        (pods.len() == wanted && ready == wanted)
+            .then_some(())
+            .ok_or_else(|| format!("{} pods, {ready} ready", pods.len()))
+    })
+    .await;
+}
+
+/// The operator's pods.
+pub async fn pods(client: &Client) -> Result<Vec<Pod>, String> {
+    let api = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
+    let listed = api.list(&ListParams::default().labels(POD_SELECTOR)).await;
+    Ok(listed.map_err(|error| error.to_string())?.items)
+}
+
+/// Whether a pod is ready.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// What the operator has logged, all replicas.
+pub async fn log() -> String {
+    let arguments = ["-n", NAMESPACE, "logs", "-l", POD_SELECTOR, "--tail=-1", "--prefix"];
+    output("kubectl", &arguments).await.unwrap_or_else(|error| error)
+}
+
+/// The last of what the operator has logged about a namespace.
+pub async fn log_about(namespace: &str) -> String {
+    const LINES: usize = 60;
+    let log = log().await;
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(namespace)).collect();
+    let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+    format!("──── the operator about {namespace} ────\n{}", last.join("\n"))
+}
+
+/// Deletes what tests made, of this run and of one that was interrupted.
+async fn clean_up(client: &Client) {
+    let ours = ListParams::default().labels(TEST_LABEL);
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let deletion = DeleteParams::background();
+    for namespace in namespaces.list(&ours).await.unwrap() {
+        // One that is being deleted already refuses nothing.
+        let _ = namespaces.delete(&namespace.name_any(), &deletion).await;
+    }
+    release_when_nobody_does(client, &namespaces, &ours).await;
+    let colonies = Api::<Colony>::all(client.clone());
+    let Ok(found) = colonies.list(&ours).await else { return };
+    for colony in found {
+        let _ = colonies.delete(&colony.name_any(), &deletion).await;
+    }
+    kubectl(&["-n", NAMESPACE, "delete", "secrets", "-l", TEST_LABEL, "--ignore-not-found"]).await;
+}
+
+/// Waits until the namespaces are gone. Finalizers are the operator's to remove; where there is no operator, or it has
+/// failed at it, they go after a while.
+async fn release_when_nobody_does(client: &Client, namespaces: &Api<Namespace>, ours: &ListParams) {
+    let left = async || names(namespaces, ours).await;
+    let operator_is_there = pods(client).await.is_ok_and(|pods| pods.iter().any(is_ready));
+    if operator_is_there {
+        let waiting = async {
+            while left().await.is_ok_and(|left| !left.is_empty()) {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        if tokio::time::timeout(CLEANUP_LIMIT, waiting).await.is_ok() {
+            return;
+        }
+        eprintln!("the operator has not let go of {:?}; its finalizers are removed", left().await);
+    }
+    for namespace in left().await.unwrap_or_default() {
+        let objects = Api::<ExecutorDeployment>::namespaced(client.clone(), &namespace);
+        for name in names(&objects, &ListParams::default()).await.unwrap_or_default() {
+            let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+            // It may be gone by now.
+            let _ = objects.patch(&name, &PatchParams::default(), &patch).await;
+        }
+    }
+    eventually("the tests' namespaces are gone", CLEANUP_LIMIT, async || {
+        let left = left().await?;
+        left.is_empty().then_some(()).ok_or_else(|| format!("{left:?} are there"))
+    })
+    .await;
+}
+
+async fn names<K>(api: &Api<K>, which: &ListParams) -> Result<Vec<String>, String>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
+    let listed = api.list(which).await.map_err(|error| error.to_string())?;
+    Ok(listed.iter().map(kube::ResourceExt::name_any).collect())
+}

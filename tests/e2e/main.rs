@@ -1,0 +1,81 @@
+//! Rung `e2e`: the operator as it is shipped, in a cluster with a real node, against a real colony. Executors are pods,
+//! and what they are asked to run is run.
+//!
+//! `cargo xtask test --rung e2e` starts the servers and sets what this needs: `KUBECONFIG`, `COLONIES_SERVER_HOST`,
+//! `COLONIES_SERVER_PORT`, `COLONIES_TLS`, `COLONIES_SERVER_PRVKEY`, `OPERATOR_IMAGE` and `EXECUTOR_IMAGE`, and a `PATH`
+//! with `helm` and `kubectl`. The server must be reachable from pods by that host name.
+//!
+//! Helm installs the operator once for all tests, hence the main function of its own. Each test has a namespace and a
+//! colony of its own; those that stop the operator run alone, after the others.
+
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each rung uses its part of the support")]
+mod support;
+
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod fleet;
+#[cfg(test)]
+mod installation;
+#[cfg(test)]
+mod relay;
+#[cfg(test)]
+mod run;
+#[cfg(test)]
+mod stage;
+
+#[cfg(test)]
+mod away;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod drain;
+#[cfg(test)]
+mod drift;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod failover;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod shipped;
+#[cfg(test)]
+mod strangers;
+
+#[cfg(test)]
+fn main() -> std::process::ExitCode {
+    use run::{alone, together};
+    run::main(vec![
+        together(
+            "shipped::the_examples_apply_unchanged_and_work",
+            shipped::the_examples_apply_unchanged_and_work,
+        ),
+        together("keys::no_key_of_a_colony_comes_near_a_pod", keys::no_key_of_a_colony_comes_near_a_pod),
+        together(
+            "life::it_is_scaled_changed_suspended_and_deleted",
+            life::it_is_scaled_changed_suspended_and_deleted,
+        ),
+        together(
+            "life::one_workload_takes_the_place_of_another",
+            life::one_workload_takes_the_place_of_another,
+        ),
+        together("drift::what_others_change_is_put_right", drift::what_others_change_is_put_right),
+        together(
+            "strangers::what_belongs_to_others_is_left_alone",
+            strangers::what_belongs_to_others_is_left_alone,
+        ),
+        together("away::work_goes_on_without_the_colony", away::work_goes_on_without_the_colony),
+        together("drain::no_running_process_is_lost", drain::no_running_process_is_lost),
+        together("events::only_transitions_are_told", events::only_transitions_are_told),
+        alone("failover::the_other_replica_takes_over", failover::the_other_replica_takes_over),
+        alone(
+            "crash::killed_at_any_moment_it_does_everything_once",
+            crash::killed_at_any_moment_it_does_everything_once,
+        ),
+    ])
+}
