@@ -171,7 +171,7 @@ impl Cluster {
             Err(error) => {
                 let failure = of_call(&format!("create {} {name}", K::NAME), &error);
                 if failure.kind == FailureKind::Conflict {
-                    self.writes.found_taken(key);
+                    self.writes.doubt(key);
                 }
                 Err(failure)
             }
@@ -192,10 +192,20 @@ impl Cluster {
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         let result = call(CALL_TIME_LIMIT, api.replace(&name, &parameters, object)).await;
         self.count(WriteVerb::Replace, K::KIND, &result);
-        let written = result.map_err(|error| of_call(&format!("update {} {name}", K::NAME), &error))?;
         let key = Key::new(K::NAME, namespace, &name);
-        self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
-        Ok(())
+        match result {
+            Ok(written) => {
+                self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
+                Ok(())
+            }
+            Err(error) => {
+                let failure = of_call(&format!("update {} {name}", K::NAME), &error);
+                if failure.kind == FailureKind::Conflict {
+                    self.writes.doubt(key);
+                }
+                Err(failure)
+            }
+        }
     }
 
     /// Deletes an object and, in the background, what it owns. One that is gone already is as good as deleted.

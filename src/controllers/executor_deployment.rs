@@ -298,8 +298,10 @@ fn next(
     };
     if let Some(failure) = failure {
         tracing::debug!(kind = ?failure.kind, "{}", failure.message);
-        let conflict = failure.kind == FailureKind::Conflict && published.is_err();
-        let delay = if conflict { jitter(NEXT_STEP) } else { context.retries.after_failure(uid) };
+        let delay = match failure.kind {
+            FailureKind::Conflict => context.retries.after_conflict(uid),
+            _ => context.retries.after_failure(uid),
+        };
         return (Action::requeue(delay), ReconcileResult::Failed);
     }
     let Ok(outcome) = outcome else {

@@ -11,6 +11,8 @@ use rand::Rng as _;
 
 /// Delay after the first failure.
 const FIRST: Duration = Duration::from_millis(500);
+/// Delay after the first write that came too late: the next snapshot looks at what came before it.
+const FIRST_CONFLICT: Duration = Duration::from_millis(20);
 /// Longest delay.
 const LONGEST: Duration = Duration::from_mins(1);
 
@@ -24,9 +26,19 @@ impl Retries {
     /// Counts a failure; how long to wait.
     #[must_use]
     pub fn after_failure(&self, uid: &str) -> Duration {
+        self.after(FIRST, uid)
+    }
+
+    /// Counts a write that was refused because the world had changed; how long to wait.
+    #[must_use]
+    pub fn after_conflict(&self, uid: &str) -> Duration {
+        self.after(FIRST_CONFLICT, uid)
+    }
+
+    fn after(&self, first: Duration, uid: &str) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(uid.to_owned()).or_default();
-        let delay = FIRST.saturating_mul(2_u32.saturating_pow(*count)).min(LONGEST);
+        let delay = first.saturating_mul(2_u32.saturating_pow(*count)).min(LONGEST);
         *count = count.saturating_add(1);
         jitter(delay)
     }

@@ -36,7 +36,7 @@ struct Written {
     at: Instant,
 }
 
-/// Last writes, how far each watch has come, and names that turned out to be taken.
+/// Last writes, how far each watch has come, and objects about which the cache turned out to be wrong.
 #[derive(Clone, Default)]
 pub struct Writes {
     inner: Arc<Mutex<Inner>>,
@@ -46,7 +46,7 @@ pub struct Writes {
 struct Inner {
     written: HashMap<Key, Written>,
     seen: HashMap<&'static str, u64>,
-    taken: HashSet<Key>,
+    doubted: HashSet<Key>,
 }
 
 impl Writes {
@@ -54,7 +54,7 @@ impl Writes {
     pub fn wrote(&self, key: Key, resource_version: Option<&str>, at: Instant) {
         if let Some(resource_version) = parse(resource_version) {
             let mut inner = self.lock();
-            inner.taken.remove(&key);
+            inner.doubted.remove(&key);
             inner.written.insert(key, Written { resource_version, at });
         }
     }
@@ -81,20 +81,21 @@ impl Writes {
         behind
     }
 
-    /// Notes that a name that the cache showed as free is taken, so that the next snapshot asks the API server itself.
-    pub fn found_taken(&self, key: Key) {
-        self.lock().taken.insert(key);
+    /// Notes that a write was refused because the cache is wrong about an object: it is older than what is there, or shows
+    /// a name as free that is taken by something that is not cached. The next snapshot asks the API server itself.
+    pub fn doubt(&self, key: Key) {
+        self.lock().doubted.insert(key);
     }
 
-    /// Whether the API server itself has to be asked for an object that the cache does not show.
+    /// Whether the API server itself has to be asked for an object.
     #[must_use]
-    pub fn is_taken(&self, key: &Key) -> bool {
-        self.lock().taken.contains(key)
+    pub fn is_doubted(&self, key: &Key) -> bool {
+        self.lock().doubted.contains(key)
     }
 
-    /// Notes that the name is free after all.
-    pub fn found_free(&self, key: &Key) {
-        self.lock().taken.remove(key);
+    /// Notes that the cache shows what the API server says.
+    pub fn believe(&self, key: &Key) {
+        self.lock().doubted.remove(key);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {

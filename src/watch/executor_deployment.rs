@@ -149,7 +149,7 @@ impl Reader {
                 && pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name)
         });
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
-        let identity = self.identity(&namespace, &name, progress::waits_for_configuration(&pods)).await;
+        let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let registration = registration(object, &identity, connection.as_deref());
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
@@ -224,22 +224,23 @@ impl Reader {
         }
     }
 
-    /// A workload of the object's name: from the cache, or, when the name turned out to be taken by something that is not
-    /// cached, from the API server.
+    /// A workload of the object's name: from the cache, or, when a write has shown that the cache is wrong about it, from
+    /// the API server.
     async fn workload<K>(&self, store: &Store<K>, namespace: &str, name: &str) -> Observed<Option<K>>
     where
         K: Named + 'static,
     {
-        if let Some(found) = store.get(&ObjectRef::new(name).within(namespace)) {
-            return Observed::Known(Some(found.as_ref().clone()));
-        }
+        let cached = store.get(&ObjectRef::new(name).within(namespace));
         let key = Key::new(K::KIND, namespace, name);
-        if !self.writes.is_taken(&key) {
-            return Observed::Known(None);
+        if !self.writes.is_doubted(&key) {
+            return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }
         let found = self.get_opt::<K>(namespace, name).await;
-        if found.known().is_some_and(Option::is_none) {
-            self.writes.found_free(&key);
+        let version = |object: &K| object.resource_version();
+        if let Observed::Known(found) = &found
+            && found.as_ref().map(version) == cached.as_deref().map(version)
+        {
+            self.writes.believe(&key);
         }
         found
     }
@@ -256,10 +257,18 @@ impl Reader {
     }
 
     /// What the Secret of the executor says. `doubtful` when a pod waits for something that is not there.
-    async fn identity(&self, namespace: &str, name: &str, doubtful: bool) -> Observed<Option<Identity>> {
-        let secret_name = names::identity_secret(name);
+    async fn identity(
+        &self,
+        object: &ExecutorDeployment,
+        namespace: &str,
+        doubtful: bool,
+    ) -> Observed<Option<Identity>> {
+        let secret_name = names::identity_secret(&object.name_any());
         let now = self.clock.instant();
-        if let Some(known) = self.identities.get(namespace, &secret_name, now).filter(|_| !doubtful) {
+        // A stranger's Secret, or that of an object of the same name that is gone, may give way any moment.
+        let is_its = |identity: &Identity| identity.owner_uid.is_some() && identity.owner_uid == object.uid();
+        let known = self.identities.get(namespace, &secret_name, now).filter(is_its);
+        if let Some(known) = known.filter(|_| !doubtful) {
             return Observed::Known(Some(known));
         }
         match self.get_opt::<Secret>(namespace, &secret_name).await {
