@@ -53,6 +53,12 @@ pub async fn work_goes_on_without_the_colony(stage: Stage) {
     assert_eq!(stage.until_state(&echo, ProcessState::Successful).await.output, [json!("back")]);
 
     answers_are_lost(&stage, &relay, &fleet).await;
+    // While the colony can be reached: they wait for it otherwise.
+    for fleet in [fleet, late] {
+        let executor = fleet.executor_name().await;
+        fleet.delete().await;
+        fleet.until_gone(&executor).await;
+    }
 }
 
 /// The process is on the server, and nobody has said so: it is found by its label, not submitted again.

@@ -14,6 +14,7 @@ use colonyos_operator::{
     colony::{ExecutorState, Process, ProcessQuery, ProcessState},
     runtime::config::{LeaderElection, OperatorConfiguration},
 };
+use kube::api::ListParams;
 use rand::Rng as _;
 use serde_json::{Value, json};
 
@@ -162,7 +163,7 @@ async fn nothing_is_left(stage: &Stage) {
         let live = stage.user.processes(&ProcessQuery::new(state)).await.unwrap();
         assert!(live.is_empty(), "{live:#?}");
     }
-    let left = stage.namespace.api::<ExecutorDeployment>().list(&Default::default()).await.unwrap();
+    let left = stage.namespace.api::<ExecutorDeployment>().list(&ListParams::default()).await.unwrap();
     assert!(left.items.is_empty(), "{left:#?}");
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, time::Duration};
 
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt as _, api::ListParams};
 use serde_json::json;
 
 use crate::{
@@ -54,7 +54,7 @@ async fn until_led(stage: &Stage, previous: Option<&str>) -> String {
     eventually("another replica leads", FAILOVER_LIMIT, async || {
         let lease = leases.get(RELEASE).await.map_err(|error| error.to_string())?;
         let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
-        let pods = pods.list(&Default::default()).await.map_err(|error| error.to_string())?;
+        let pods = pods.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let leader =
             pods.iter().map(kube::ResourceExt::name_any).find(|name| holder.starts_with(name.as_str()));
         leader

@@ -30,9 +30,9 @@ use crate::{
 /// How long pods may take to start on a busy machine.
 pub const START_LIMIT: Duration = Duration::from_secs(90);
 /// How long a process may take to be assigned and run. The server may miss a wake-up, and then answers after a poll.
-pub const RUN_LIMIT: Duration = Duration::from_secs(60);
+pub const RUN_LIMIT: Duration = Duration::from_mins(1);
 /// How long something may take that takes well below a second on a machine with nothing else to do.
-pub const SOON: Duration = Duration::from_secs(5);
+pub const SOON: Duration = Duration::from_secs(10);
 
 /// An `ExecutorDeployment`.
 pub struct Fleet<'a> {
@@ -51,7 +51,7 @@ impl<'a> Fleet<'a> {
             "apiVersion": "compute.colonies.io/v1",
             "kind": "ExecutorDeployment",
             "metadata": {"name": name},
-            "spec": full_spec(stage, spec),
+            "spec": full_spec(stage, &spec),
         });
         let object: ExecutorDeployment = serde_json::from_value(object).unwrap();
         let api = stage.namespace.api::<ExecutorDeployment>();
@@ -210,7 +210,7 @@ impl<'a> Fleet<'a> {
     }
 }
 
-fn full_spec(stage: &Stage, spec: Value) -> Value {
+fn full_spec(stage: &Stage, spec: &Value) -> Value {
     let mut full = json!({
         "colony": stage.colony,
         "executorType": stage.executor_type,

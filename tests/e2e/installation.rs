@@ -1,15 +1,14 @@
 //! The operator as Helm installs it: two replicas with the chart's rights, in a namespace that lets only restricted pods
 //! in.
 
-use std::{fmt::Debug, time::Duration};
+use std::time::Duration;
 
-use colonyos_operator::{api::colony::Colony, api::executor_deployment::ExecutorDeployment};
+use colonyos_operator::api::{colony::Colony, executor_deployment::ExecutorDeployment};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
-    Api, Client, Resource, ResourceExt as _,
+    Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::{
@@ -135,56 +134,59 @@ pub async fn log_about(namespace: &str) -> String {
 /// Deletes what tests made, of this run and of one that was interrupted.
 async fn clean_up(client: &Client) {
     let ours = ListParams::default().labels(TEST_LABEL);
-    let namespaces = Api::<Namespace>::all(client.clone());
     let deletion = DeleteParams::background();
-    for namespace in namespaces.list(&ours).await.unwrap() {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let names: Vec<String> =
+        namespaces.list(&ours).await.unwrap().iter().map(kube::ResourceExt::name_any).collect();
+    for name in &names {
         // One that is being deleted already refuses nothing.
-        let _ = namespaces.delete(&namespace.name_any(), &deletion).await;
+        let _ = namespaces.delete(name, &deletion).await;
+        // Before the first installation there is no such kind.
+        let fleets = Api::<ExecutorDeployment>::namespaced(client.clone(), name);
+        let _ = fleets.delete_collection(&deletion, &ListParams::default()).await;
     }
-    release_when_nobody_does(client, &namespaces, &ours).await;
+    let is_served = pods(client).await.is_ok_and(|pods| pods.iter().any(is_ready));
+    if !is_served || !is_empty_soon(client, &names).await {
+        release(client, &names).await;
+    }
     let colonies = Api::<Colony>::all(client.clone());
-    let Ok(found) = colonies.list(&ours).await else { return };
-    for colony in found {
-        let _ = colonies.delete(&colony.name_any(), &deletion).await;
+    if let Err(error) = colonies.delete_collection(&deletion, &ours).await {
+        assert!(matches!(&error, kube::Error::Api(status) if status.code == 404), "{error}");
     }
     kubectl(&["-n", NAMESPACE, "delete", "secrets", "-l", TEST_LABEL, "--ignore-not-found"]).await;
 }
 
-/// Waits until the namespaces are gone. Finalizers are the operator's to remove; where there is no operator, or it has
-/// failed at it, they go after a while.
-async fn release_when_nobody_does(client: &Client, namespaces: &Api<Namespace>, ours: &ListParams) {
-    let left = async || names(namespaces, ours).await;
-    let operator_is_there = pods(client).await.is_ok_and(|pods| pods.iter().any(is_ready));
-    if operator_is_there {
-        let waiting = async {
-            while left().await.is_ok_and(|left| !left.is_empty()) {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        };
-        if tokio::time::timeout(CLEANUP_LIMIT, waiting).await.is_ok() {
-            return;
+/// Waits for the operator to let go of what is being deleted; whether it has.
+async fn is_empty_soon(client: &Client, namespaces: &[String]) -> bool {
+    let waiting = async {
+        while !fleets_in(client, namespaces).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        eprintln!("the operator has not let go of {:?}; its finalizers are removed", left().await);
+    };
+    let is_empty = tokio::time::timeout(CLEANUP_LIMIT, waiting).await.is_ok();
+    if !is_empty {
+        let left = fleets_in(client, namespaces).await;
+        let names: Vec<_> = left.iter().map(|fleet| (fleet.namespace(), fleet.name_any())).collect();
+        eprintln!("the operator has not let go of {names:?}; their finalizers are removed");
     }
-    for namespace in left().await.unwrap_or_default() {
-        let objects = Api::<ExecutorDeployment>::namespaced(client.clone(), &namespace);
-        for name in names(&objects, &ListParams::default()).await.unwrap_or_default() {
-            let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-            // It may be gone by now.
-            let _ = objects.patch(&name, &PatchParams::default(), &patch).await;
-        }
-    }
-    eventually("the tests' namespaces are gone", CLEANUP_LIMIT, async || {
-        let left = left().await?;
-        left.is_empty().then_some(()).ok_or_else(|| format!("{left:?} are there"))
-    })
-    .await;
+    is_empty
 }
 
-async fn names<K>(api: &Api<K>, which: &ListParams) -> Result<Vec<String>, String>
-where
-    K: Resource + Clone + Debug + DeserializeOwned,
-{
-    let listed = api.list(which).await.map_err(|error| error.to_string())?;
-    Ok(listed.iter().map(kube::ResourceExt::name_any).collect())
+/// Removes finalizers in place of an operator that is not there, or has failed at it.
+async fn release(client: &Client, namespaces: &[String]) {
+    for fleet in fleets_in(client, namespaces).await {
+        let api =
+            Api::<ExecutorDeployment>::namespaced(client.clone(), &fleet.namespace().unwrap_or_default());
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        // It may be gone by now.
+        let _ = api.patch(&fleet.name_any(), &PatchParams::default(), &patch).await;
+    }
+}
+
+/// The fleets in some namespaces; none where the kind is not known.
+async fn fleets_in(client: &Client, namespaces: &[String]) -> Vec<ExecutorDeployment> {
+    let listed = Api::<ExecutorDeployment>::all(client.clone()).list(&ListParams::default()).await;
+    let is_there =
+        |fleet: &ExecutorDeployment| fleet.namespace().is_some_and(|name| namespaces.contains(&name));
+    listed.map(|list| list.items.into_iter().filter(is_there).collect()).unwrap_or_default()
 }

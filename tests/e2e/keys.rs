@@ -65,7 +65,7 @@ async fn everything_in(stage: &Stage) -> String {
     let mut seen = String::new();
     for secret in &mut secrets {
         for (name, value) in secret.data.take().unwrap_or_default() {
-            seen.push_str(&format!("{name}={}\n", String::from_utf8_lossy(&value.0)));
+            seen.extend([&name, "=", &String::from_utf8_lossy(&value.0), "\n"]);
         }
     }
     seen.push_str(&shown(&secrets));

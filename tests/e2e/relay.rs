@@ -60,7 +60,7 @@ impl Relay {
                     connections.spawn(async move {
                         let server = TcpStream::connect(upstream).await.expect("the server is there");
                         // A client or server that leaves ends the connection, and nothing else.
-                        let _ = pass(client, server, &losses).await;
+                        let _ = Box::pin(pass(client, server, &losses)).await;
                     });
                 }
             }

@@ -74,16 +74,15 @@ where
     let kubernetes = connect().await;
     let stage = Stage::new(&kubernetes, name.split("::").next().unwrap_or(name)).await;
     let result = AssertUnwindSafe(test(stage.clone())).catch_unwind().await;
-    let told = match result {
-        Ok(()) => Ok(()),
-        Err(_) => {
-            let seen = [
-                LAST_PANIC.take(),
-                describe(&stage.namespace).await,
-                installation::log_about(&stage.namespace.name).await,
-            ];
-            Err(Failed::from(seen.join("\n")))
-        }
+    let told = if result.is_ok() {
+        Ok(())
+    } else {
+        let seen = [
+            LAST_PANIC.take(),
+            describe(&stage.namespace).await,
+            installation::log_about(&stage.namespace.name).await,
+        ];
+        Err(Failed::from(seen.join("\n")))
     };
     stage.leave().await;
     told

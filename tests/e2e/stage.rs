@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use colonyos_operator::{
     api::{
         colony::{Colony, ColonySpec},
+        executor_deployment::ExecutorDeployment,
         names::{DEFAULT_COLONY_ANNOTATION, OWNER_KEY},
     },
     colony::{
@@ -180,6 +181,13 @@ impl Stage {
 
     /// Has everything deleted; nobody waits for it here.
     pub async fn leave(&self) {
+        // A namespace that goes takes its pods first and the rest much later.
+        let fleets = self.namespace.api::<ExecutorDeployment>();
+        if let Err(error) =
+            fleets.delete_collection(&DeleteParams::background(), &ListParams::default()).await
+        {
+            eprintln!("failed to delete the fleets of {}: {error}", self.namespace.name);
+        }
         let namespaces = Api::<Namespace>::all(self.namespace.kubernetes.calls.clone());
         if let Err(error) = namespaces.delete(&self.namespace.name, &DeleteParams::background()).await {
             eprintln!("failed to delete namespace {}: {error}", self.namespace.name);

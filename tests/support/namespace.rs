@@ -127,7 +127,11 @@ where
 {
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     match namespace.api::<K>().list(&ListParams::default()).await {
-        Ok(list) => list.iter().map(|object| format!("--- {kind}\n{}", as_yaml(object))).collect(),
+        Ok(list) => {
+            let shown: Vec<String> =
+                list.iter().map(|object| format!("--- {kind}\n{}", as_yaml(object))).collect();
+            shown.concat()
+        }
         Err(error) => format!("--- {kind}: failed to list: {error}\n"),
     }
 }
