@@ -195,8 +195,7 @@ fn postgresql(ledger: &Ledger) -> Result<()> {
     command
         .arg("-D")
         .arg(&data)
-        .arg("-k")
-        .arg(&data)
+        .args(["-k", ""]) // no Unix socket, whose path could be too long
         .args(["-p", &port, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
         .args(["-c", "max_connections=300"])
         .current_dir("/");

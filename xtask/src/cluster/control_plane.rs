@@ -31,6 +31,9 @@ pub const FAKE_TAINT: &str = "kwok.x-k8s.io/node";
 /// # Errors
 /// When kwokctl fails or the API server does not get ready; the message has the end of the log.
 pub fn up(ledger: &Ledger) -> Result<()> {
+    for (component, process) in strays(&ledger.stack()) {
+        ledger.record(component, process)?;
+    }
     let stack = ledger.stack();
     let missing: Vec<&str> =
         COMPONENTS.iter().copied().filter(|component| stack.alive(component).is_none()).collect();
@@ -103,6 +106,21 @@ fn cluster_folder(stack: &Stack) -> PathBuf {
 
 fn pid_file(stack: &Stack, component: &str) -> PathBuf {
     cluster_folder(stack).join("pids").join(format!("{component}.pid"))
+}
+
+/// Components that run without being written down: an `up` that was interrupted left them.
+pub fn strays(stack: &Stack) -> Vec<(&'static str, Process)> {
+    let unrecorded = COMPONENTS.iter().filter(|component| stack.alive(component).is_none());
+    unrecorded
+        .filter_map(|component| {
+            let pid: i32 = fs::read_to_string(pid_file(stack, component)).ok()?.trim().parse().ok()?;
+            let process = Process::of(pid, &log(stack, component)).ok()?;
+            // The id may be somebody else's by now; all of ours have the cluster's folder in an argument.
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let folder = cluster_folder(stack).display().to_string();
+            String::from_utf8_lossy(&arguments).contains(&folder).then_some((*component, process))
+        })
+        .collect()
 }
 
 /// Removes the process id files of components that do not run: kwokctl takes any process with that id for its own.

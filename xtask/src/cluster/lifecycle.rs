@@ -175,10 +175,12 @@ pub fn down(folder: &Path) -> Result<()> {
         return Ok(());
     }
     let _held = stack::hold(folder)?;
-    let Some(stack) = Stack::load(folder)? else {
+    let Some(mut stack) = Stack::load(folder)? else {
         eprintln!("there is no stack in {}", folder.display());
         return Ok(());
     };
+    let strays = control_plane::strays(&stack);
+    stack.processes.extend(strays.into_iter().map(|(name, process)| (name.to_owned(), process)));
     // All at once: nothing is kept, so nothing has to be told in order. PostgreSQL alone is asked to end, by SIGINT
     // (without waiting for its clients), since it would leave shared memory behind.
     std::thread::scope(|scope| {
