@@ -12,6 +12,10 @@ mod admission;
 #[cfg(test)]
 mod definitions;
 #[cfg(test)]
+mod executor_deployment;
+#[cfg(test)]
 mod lease;
+#[cfg(test)]
+mod operator;
 #[cfg(test)]
 mod status;
