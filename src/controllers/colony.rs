@@ -71,7 +71,11 @@ pub async fn run(
     shutdown: Shutdown,
 ) {
     let colonies = stores::colonies(&machinery.kubernetes.watches);
-    let elections = machinery.leadership.changes().map(drop);
+    let leadership = machinery.leadership.clone();
+    let elections = futures::stream::unfold(leadership, |leadership| async move {
+        leadership.changed().await;
+        Some(((), leadership))
+    });
     let context = Arc::new(Context {
         machinery,
         hints,

@@ -70,7 +70,8 @@ async fn an_executor_deployment_becomes_executors() {
 
         for condition in &status.conditions {
             assert_eq!(condition.observed_generation, Some(1), "{condition:?}");
-            assert!(!condition.message.is_empty(), "{condition:?}");
+            let speaks = ["Ready", "Mirrored"].contains(&condition.type_.as_str());
+            assert!(!speaks || !condition.message.is_empty(), "{condition:?}");
         }
         assert_eq!(status.conditions.last().unwrap().type_, "Ready", "Ready stands last");
         no_pod_gets_the_owners_key(stage).await;
@@ -107,7 +108,6 @@ async fn drift_is_put_right() {
             json!({ "spec": { "replicas": 7 } }),
             json!({ "spec": { "template": { "spec": { "containers": [{ "name": "executor", "image": "evil:1" }]}}}}),
             json!({ "spec": { "template": { "spec": { "automountServiceAccountToken": true }}}}),
-            json!({ "metadata": { "ownerReferences": null }}),
             json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": null }}}),
         ];
         let clock = Clock::system();
@@ -121,7 +121,6 @@ async fn drift_is_put_right() {
                 let is_right = replicas(&seen) == Some(2)
                     && image(&seen) == "registry.example.com/executor:1"
                     && pods.automount_service_account_token == Some(false)
-                    && seen.metadata.owner_references.as_ref().is_some_and(|owners| owners.len() == 1)
                     && seen.labels().contains_key("app.kubernetes.io/managed-by");
                 is_right.then_some(()).ok_or_else(|| format!("{:?}", seen.metadata))
             })

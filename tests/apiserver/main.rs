@@ -12,6 +12,8 @@ mod admission;
 #[cfg(test)]
 mod definitions;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod executor_deployment;
 #[cfg(test)]
 mod lease;

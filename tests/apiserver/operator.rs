@@ -21,7 +21,7 @@ use crate::support::{
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Signal, Turn, configuration},
     requests::{self, Writes},
-    stage::{Stage, is_true, with_operator},
+    stage::{Stage, is_closed, is_true, with_operator},
     wait::eventually,
 };
 
@@ -72,7 +72,7 @@ async fn a_hundred_objects_at_rest_cost_no_write() {
             let list = objects.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
             let settled = list.iter().filter(|object| {
                 object.status.as_ref().is_some_and(|status| {
-                    is_true(status, "Ready") && is_true(status, "Mirrored") && status.ready_replicas == 1
+                    is_true(status, "Ready") && is_closed(status) && status.ready_replicas == 1
                 })
             });
             let count = settled.count();
@@ -205,13 +205,16 @@ async fn log_lines_name_object_and_generation() {
     with_operator(&connection, "log", async |stage| {
         stage.apply("encoders", &json!({ "serviceAccountName": "default" })).await;
         stage.wait_for_status("encoders", "it is refused", |status| !status.conditions.is_empty()).await;
-        let log = stage.operator.log();
-        for line in log.lines() {
+        let about = eventually("a line is about the object", Duration::from_secs(10), async || {
+            let log = stage.operator.log();
+            let line = log.lines().find(|line| line.contains("encoders\"")).map(str::to_owned);
+            line.ok_or(log)
+        })
+        .await;
+        assert!(about.contains("\"generation\":1"), "{about}");
+        for line in stage.operator.log().lines() {
             serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         }
-        let about = log.lines().find(|line| line.contains("\"encoders\""));
-        let about = about.unwrap_or_else(|| panic!("no line is about the object:\n{log}"));
-        assert!(about.contains("generation"), "{about}");
     })
     .await;
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use colonyos_operator::api::executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus};
+use colonyos_operator::api::executor_deployment::{
+    ExecutorDeployment, ExecutorDeploymentStatus, MirrorState,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api,
@@ -97,7 +99,7 @@ impl Stage {
     /// Waits until an `ExecutorDeployment` is ready with so many replicas, and its mirrored process is closed.
     pub async fn wait_until_ready(&self, name: &str, replicas: i32) -> ExecutorDeployment {
         self.wait_for_status(name, &format!("{replicas} executors are ready and mirrored"), |status| {
-            is_true(status, "Ready") && is_true(status, "Mirrored") && status.ready_replicas == replicas
+            is_true(status, "Ready") && is_closed(status) && status.ready_replicas == replicas
         })
         .await
     }
@@ -125,6 +127,14 @@ pub fn executor_deployment(name: &str, colony: &str, spec: &Value) -> ExecutorDe
 /// The condition of a type.
 pub fn condition<'a>(status: &'a ExecutorDeploymentStatus, kind: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// Whether the process of the generation that the status speaks of was closed as successful.
+pub fn is_closed(status: &ExecutorDeploymentStatus) -> bool {
+    is_true(status, "Mirrored")
+        && status.mirror.as_ref().is_some_and(|mirror| {
+            mirror.state == MirrorState::Successful && Some(mirror.generation) == status.observed_generation
+        })
 }
 
 /// Whether a condition is there and true.
