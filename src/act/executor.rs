@@ -69,7 +69,10 @@ impl Actor {
                 },
             };
             outcome.results.push(match result {
-                Ok(effect) => StepResult::Done(effect),
+                Ok(effect) => {
+                    tracing::info!(step = %step, "done");
+                    StepResult::Done(effect)
+                }
                 Err(failure) => {
                     *held = true;
                     tracing::warn!(step = %step, kind = ?failure.kind, "{}", failure.message);

@@ -71,11 +71,7 @@ pub async fn run(
     shutdown: Shutdown,
 ) {
     let colonies = stores::colonies(&machinery.kubernetes.watches);
-    let leadership = machinery.leadership.clone();
-    let elections = futures::stream::unfold(leadership, |leadership| async move {
-        leadership.changed().await;
-        Some(((), leadership))
-    });
+    let elections = machinery.leadership.changes().map(drop);
     let context = Arc::new(Context {
         machinery,
         hints,

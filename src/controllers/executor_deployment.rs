@@ -108,13 +108,7 @@ pub async fn run(
         woken.inspect(move |object| queue.woken(object))
     };
     let (by_colony, by_namespace) = (objects.store.clone(), objects.store.clone());
-    let elections = {
-        let leadership = context.machinery.leadership.clone();
-        futures::stream::unfold(leadership, |leadership| async move {
-            leadership.changed().await;
-            Some(((), leadership))
-        })
-    };
+    let elections = context.machinery.leadership.changes().map(drop);
     let stop = shutdown.clone();
     Controller::for_stream(changes, objects.store)
         .with_config(Config::default().concurrency(context.machinery.configuration.concurrency))

@@ -110,6 +110,11 @@ impl Publisher {
             if !self.leadership.is_leader() {
                 return;
             }
+            if note.warning {
+                tracing::warn!(reason = note.reason, "{}", note.message);
+            } else {
+                tracing::info!(reason = note.reason, "{}", note.message);
+            }
             let event = Event {
                 type_: if note.warning { EventType::Warning } else { EventType::Normal },
                 reason: note.reason,

@@ -12,7 +12,13 @@ mod admission;
 #[cfg(test)]
 mod definitions;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod executor_deployment;
+#[cfg(test)]
 mod lease;
+#[cfg(test)]
+mod operator;
 #[cfg(test)]
 mod requester;
 #[cfg(test)]

@@ -1,6 +1,12 @@
 //! The API server under test, and the operator's CRDs on it.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    ops::Deref,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use colonyos_operator::runtime::kubernetes::{self, Kubernetes};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -8,15 +14,55 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::{environment, wait::eventually};
 
 /// Field manager of the tests.
 pub const TESTER: &str = "colonyos-operator-tests";
 
+/// Tests that measure or break the whole cluster run alone; all others run side by side.
+static TESTS: OnceLock<Arc<RwLock<()>>> = OnceLock::new();
+
+fn tests() -> Arc<RwLock<()>> {
+    TESTS.get_or_init(Arc::default).clone()
+}
+
+/// The cluster, for as long as a test holds this.
+pub struct Connection {
+    kubernetes: Kubernetes,
+    _turn: Turn,
+}
+
+/// A place among the tests, held only to be dropped.
+enum Turn {
+    Shared { _guard: OwnedRwLockReadGuard<()> },
+    Alone { _guard: OwnedRwLockWriteGuard<()> },
+}
+
+impl Deref for Connection {
+    type Target = Kubernetes;
+
+    fn deref(&self) -> &Kubernetes {
+        &self.kubernetes
+    }
+}
+
 /// Connects to the cluster that `KUBECONFIG` names; the test stops where there is none.
-pub async fn connect() -> Kubernetes {
+pub async fn connect() -> Connection {
+    let turn = Turn::Shared { _guard: tests().read_owned().await };
+    Connection { kubernetes: kubernetes().await, _turn: turn }
+}
+
+/// Connects once no other test of this process runs, and keeps the others waiting. The CRDs are installed.
+pub async fn connect_alone() -> Connection {
+    let turn = Turn::Alone { _guard: tests().write_owned().await };
+    let kubernetes = kubernetes().await;
+    install_crds(&kubernetes).await;
+    Connection { kubernetes, _turn: turn }
+}
+
+async fn kubernetes() -> Kubernetes {
     assert!(
         environment::variable("KUBECONFIG").is_some(),
         "KUBECONFIG is not set, and these tests need a real API server.\n\
@@ -28,11 +74,11 @@ pub async fn connect() -> Kubernetes {
 }
 
 /// Connects, and sees to it that the CRDs of `crds/` are installed; once for all tests of this process.
-pub async fn connect_with_crds() -> Kubernetes {
+pub async fn connect_with_crds() -> Connection {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
-    let kubernetes = connect().await;
-    INSTALLED.get_or_init(|| install_crds(&kubernetes)).await;
-    kubernetes
+    let connection = connect().await;
+    INSTALLED.get_or_init(|| install_crds(&connection)).await;
+    connection
 }
 
 /// The definitions in `crds/`, by file name.
@@ -56,7 +102,7 @@ pub fn definitions() -> Vec<(String, CustomResourceDefinition)> {
 }
 
 /// Applies the CRDs with strict validation and waits until they are served.
-async fn install_crds(kubernetes: &Kubernetes) {
+pub async fn install_crds(kubernetes: &Kubernetes) {
     let api: Api<CustomResourceDefinition> = Api::all(kubernetes.calls.clone());
     let parameters = PatchParams::apply(TESTER).force().validation_strict();
     for (file, definition) in definitions() {

@@ -3,8 +3,10 @@
 //! Included by path into each rung's binary; not a rung itself.
 
 pub mod cluster;
+pub mod colony;
 pub mod environment;
 pub mod namespace;
 pub mod operator;
 pub mod requests;
+pub mod stage;
 pub mod wait;

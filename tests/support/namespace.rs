@@ -52,10 +52,7 @@ impl TestNamespace {
 }
 
 /// Runs `test` in a fresh namespace called after it. When it fails, what is in the namespace is printed first.
-pub async fn in_namespace<F>(kubernetes: &Kubernetes, test: &str, body: impl FnOnce(TestNamespace) -> F)
-where
-    F: Future<Output = ()>,
-{
+pub async fn in_namespace(kubernetes: &Kubernetes, test: &str, body: impl AsyncFnOnce(TestNamespace)) {
     let suffix: u32 = rand::rng().random();
     let name = format!("test-{test}-{suffix:08x}");
     let api: Api<Namespace> = Api::all(kubernetes.calls.clone());

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
-use colonyos_operator::runtime::config::OperatorConfiguration;
+use colonyos_operator::runtime::config::{LeaderElection, OperatorConfiguration};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::wait::eventually;
 
@@ -37,6 +38,37 @@ pub fn send(process: u32, signal: Signal) {
     assert!(status.success(), "failed to send {signal:?} to process {process}");
 }
 
+/// Each operator looks after every `Colony` of the cluster, so operators of different tests would undo each other's
+/// work: they take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// The right to run operators, until it is dropped.
+pub struct Turn {
+    _guard: MutexGuard<'static, ()>,
+}
+
+impl Turn {
+    /// Waits until no other test runs operators.
+    pub async fn take() -> Self {
+        Self { _guard: TURN.lock().await }
+    }
+}
+
+/// A configuration for a test: the operator's own namespace is watched, renewals are frequent.
+pub fn configuration(namespace: &str) -> OperatorConfiguration {
+    OperatorConfiguration {
+        watch_namespaces: vec![namespace.to_owned()],
+        leader_election: LeaderElection {
+            lease_duration_seconds: 4,
+            renew_deadline_seconds: 3,
+            retry_period_seconds: 1,
+            ..LeaderElection::default()
+        },
+        colony_poll_seconds: 2,
+        ..OperatorConfiguration::default()
+    }
+}
+
 /// A running operator; killed when dropped. Its log is printed when the test fails.
 pub struct Operator {
     child: Child,
@@ -46,18 +78,18 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts `colonyos-operator run` with `configuration` and the environment of this process, and waits until it
-    /// listens. Its HTTP port is chosen by the operating system.
-    pub async fn start(mut configuration: OperatorConfiguration, environment: &[(&str, &str)]) -> Self {
+    /// Starts `colonyos-operator run` with `configuration` and `namespace` as its own, and waits until it listens. Its
+    /// HTTP port is chosen by the operating system. `_turn` is there to be held.
+    pub async fn start(mut configuration: OperatorConfiguration, namespace: &str, _turn: &Turn) -> Self {
         configuration.http.bind_address = "127.0.0.1:0".parse().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("operator.yaml");
         fs::write(&file, serde_norway::to_string(&configuration).unwrap()).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
-            .args(["run", "--config"])
+            .args(["run", "--namespace", namespace, "--config"])
             .arg(&file)
-            .envs(environment.iter().copied())
+            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{Stream, stream};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -94,6 +95,16 @@ impl Leadership {
         self.is_leader()
     }
 
+    /// Says each time a term begins or ends, and at once if one is running. Unlike repeated calls of
+    /// [`Leadership::changed`] it misses no new term between two questions.
+    pub fn changes(&self) -> impl Stream<Item = bool> + Send + 'static {
+        stream::unfold((self.clone(), None), |(handle, seen)| async move {
+            handle.wait_until(|handle| handle.term_started() != seen).await;
+            let started = handle.term_started();
+            Some((started.is_some(), (handle, started)))
+        })
+    }
+
     /// Waits until this process leads; at once if it does.
     pub async fn acquired(&self) {
         self.wait_until(Self::is_leader).await;
@@ -135,6 +146,10 @@ impl Leadership {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures::StreamExt as _;
+
     use super::*;
 
     fn elected(clock: &Clock) -> (watch::Sender<Option<Term>>, Leadership) {
@@ -201,6 +216,22 @@ mod tests {
         assert!(change.await, "a new term is a change though this process leads again");
         sender.send_replace(None);
         leadership.lost().await;
+    }
+
+    /// Objects are looked at anew when a term begins; a term that is missed would leave them as they are.
+    #[tokio::test]
+    async fn a_term_that_begins_between_two_questions_is_not_missed() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let (sender, leadership) = elected(&clock);
+        sender.send_replace(Some(term(&clock, 10)));
+        let mut changes = pin!(leadership.changes());
+        assert_eq!(changes.next().await, Some(true), "the term that runs already");
+        sender.send_replace(None);
+        clock.advance(Duration::from_secs(1));
+        sender.send_replace(Some(term(&clock, 10)));
+        assert_eq!(changes.next().await, Some(true), "another term, though nobody asked in between");
+        sender.send_replace(None);
+        assert_eq!(changes.next().await, Some(false));
     }
 
     /// A follower that only waits must still hear of a deadline that passes in silence.

@@ -1,0 +1,124 @@
+//! A colony of its own on the real ColonyOS server, and the `Colony` and Secret that tell the operator of it.
+
+use std::time::Duration;
+
+use colonyos_operator::{
+    api::colony::Colony,
+    colony::{Client, NewColony, NewUser, PrivateKey, Server, Session, Timeouts, Tls},
+    runtime::kubernetes::Kubernetes,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use rand::Rng as _;
+use serde_json::json;
+
+use super::{environment, namespace::TestNamespace, wait::eventually};
+
+/// A colony of its own, known to the cluster under the same name.
+pub struct OwnColony {
+    /// Name of the colony and of its `Colony`.
+    pub name: String,
+    /// A member.
+    pub member: Session,
+    /// The owner's key in hexadecimal, to look for where it must not be.
+    pub owner_key: String,
+    api: Api<Colony>,
+}
+
+impl OwnColony {
+    /// Makes a colony, and a `Colony` with its Secret in `namespace`, which is the operator's.
+    pub async fn create(namespace: &TestNamespace) -> Self {
+        let (host, port) = (setting("COLONIES_SERVER_HOST"), setting("COLONIES_SERVER_PORT"));
+        let is_plain = setting("COLONIES_TLS") != "true";
+        let tls = if is_plain { Tls::Insecure } else { Tls::Webpki };
+        let server = Server { host: host.clone(), port: port.parse().unwrap(), tls };
+        let client = Client::new(&server, Timeouts::default()).unwrap();
+        // Letters alone: the server mixes up types and names that differ by digits at their end.
+        let letters: String = {
+            let mut chance = rand::rng();
+            (0..10).map(|_| char::from(chance.random_range(b'a'..=b'z'))).collect()
+        };
+        let name = format!("colony-{letters}");
+        let key = || PrivateKey::generate().unwrap();
+        let server_key = PrivateKey::from_hex(&setting("COLONIES_SERVER_PRVKEY")).unwrap();
+        let owner_key = key();
+        let owner_text = owner_key.to_hex().to_string();
+        let (owner, member) = (client.session(&name, owner_key), client.session(&name, key()));
+        let added = NewColony::new(&name, owner.id().clone()).unwrap();
+        client.session(&name, server_key).add_colony(&added).await.unwrap();
+        owner.add_user(&NewUser::new(&name, "tester", member.id().clone()).unwrap()).await.unwrap();
+        let server = json!({ "host": host, "port": server.port, "insecure": is_plain });
+        let api = apply(namespace, &name, &server, &owner_text).await;
+        Self { name, member, owner_key: owner_text, api }
+    }
+
+    /// Makes a `Colony` whose server does not answer.
+    pub async fn create_unreachable(namespace: &TestNamespace) -> Self {
+        let name = format!("away-{:08x}", rand::rng().random::<u32>());
+        // The discard port: nothing listens there.
+        let server = Server { host: "127.0.0.1".to_owned(), port: 9, tls: Tls::Insecure };
+        let client = Client::new(&server, Timeouts::default()).unwrap();
+        let key = PrivateKey::generate().unwrap();
+        let owner_key = key.to_hex().to_string();
+        let member = client.session(&name, key);
+        let server = json!({ "host": "127.0.0.1", "port": 9, "insecure": true });
+        let api = apply(namespace, &name, &server, &owner_key).await;
+        Self { name, member, owner_key, api }
+    }
+
+    /// Waits until the operator has connected.
+    pub async fn wait_until_ready(&self) {
+        eventually(&format!("Colony {} is ready", self.name), Duration::from_secs(30), async || {
+            let colony = self.api.get(&self.name).await.map_err(|error| error.to_string())?;
+            let conditions = colony.status.map(|status| status.conditions).unwrap_or_default();
+            let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+            match ready {
+                Some(ready) if ready.status == "True" => Ok(()),
+                other => Err(format!("its condition is {other:?}")),
+            }
+        })
+        .await;
+    }
+
+    /// Takes the `Colony` away, whatever holds it.
+    pub async fn remove(self) {
+        let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        self.api.patch(&self.name, &PatchParams::default(), &release).await.unwrap();
+        self.api.delete(&self.name, &DeleteParams::default()).await.unwrap();
+    }
+}
+
+async fn apply(
+    namespace: &TestNamespace,
+    name: &str,
+    server: &serde_json::Value,
+    owner_key: &str,
+) -> Api<Colony> {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name },
+        "stringData": { "colonyPrvKey": owner_key },
+    });
+    let secret: Secret = serde_json::from_value(secret).unwrap();
+    namespace.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
+    let colony = json!({
+        "apiVersion": "colonies.io/v1", "kind": "Colony", "metadata": { "name": name },
+        "spec": { "server": server, "colonyName": name, "credentialsSecretName": name },
+    });
+    let Kubernetes { calls, .. } = &namespace.kubernetes;
+    let api: Api<Colony> = Api::all(calls.clone());
+    let colony: Colony = serde_json::from_value(colony).unwrap();
+    api.create(&PostParams::default(), &colony).await.unwrap();
+    api
+}
+
+fn setting(name: &str) -> String {
+    environment::variable(name).unwrap_or_else(|| {
+        panic!(
+            "{name} is not set, and these tests need a ColonyOS server.\n\
+             Run `cargo xtask test --rung apiserver`, which starts one, or `eval \"$(cargo xtask cluster env)\"` first."
+        )
+    })
+}
