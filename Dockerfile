@@ -2,7 +2,8 @@
 # Images for everybody who has a registry: `docker build .` makes the operator, `docker build --target executor .` the
 # example executor. Each holds one static binary, runs as nobody, and writes to no file.
 
-FROM rust:1.95-bookworm AS build
+# The toolchain that rust-toolchain.toml names; the file itself stays outside, or rustup would fetch the lints too.
+FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
 # Static, C library included; --target keeps the flags away from build scripts.
