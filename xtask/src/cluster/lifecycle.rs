@@ -64,10 +64,12 @@ fn plan(folder: &Path, options: &UpOptions) -> Result<Stack> {
     }
     let nodes = options.nodes.unwrap_or(Nodes::Real);
     let own_cluster = surroundings.kubeconfig.is_none();
-    if own_cluster && nodes == Nodes::Real && !crate::folders::is_root() {
+    if own_cluster
+        && nodes == Nodes::Real
+        && let Some(obstacle) = sandbox::obstacle()
+    {
         bail!(
-            "a real node needs root: run it with sudo, or use `--nodes kwok`, whose pods run no code, or set KUBECONFIG \
-             to a cluster that is there"
+            "{obstacle}. Or use `--nodes kwok`, whose pods run no code, or set KUBECONFIG to a cluster that is there"
         );
     }
     let (port_base, subnet) = stack::free_slot(folder, options.port_base)?;

@@ -27,6 +27,7 @@ pub use self::{
     commands::{output, succeeds},
     lifecycle::existing,
     node::{snapshotter, socket},
+    sandbox::obstacle as real_node_obstacle,
     stack::{Nodes, Stack},
 };
 use crate::folders;

@@ -18,6 +18,7 @@ use super::{
     process::{self, Process},
     stack::Stack,
 };
+use crate::folders;
 
 /// Component name of the holding process.
 pub const COMPONENT: &str = "node-sandbox";
@@ -25,6 +26,23 @@ pub const COMPONENT: &str = "node-sandbox";
 const WRITTEN_TO: &[&str] = &["/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/opt/containerd"];
 /// How long removing a cgroup may take: its last processes are only just gone.
 const CGROUP_LIMIT: Duration = Duration::from_secs(5);
+
+/// What keeps this machine from having a real node, if anything; asked before minutes are spent on building its programs.
+pub fn obstacle() -> Option<&'static str> {
+    if !folders::is_root() {
+        return Some("a real node needs root: run it with sudo");
+    }
+    let probe = ["--net", "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "slave", "true"];
+    if !commands::succeeds(Command::new("unshare").args(probe)) {
+        return Some(
+            "a real node needs the right to make namespaces and to mount, which this container does not have",
+        );
+    }
+    let writable = cgroup_mounts(&fs::read_to_string("/proc/mounts").unwrap_or_default())
+        .all(|mount| rustix::fs::access(mount, rustix::fs::Access::WRITE_OK).is_ok());
+    (!writable)
+        .then_some("a real node needs cgroups that it can write to, which this container does not have")
+}
 
 /// Makes the namespaces, joins them to this machine by a pair of interfaces, and makes the cgroup.
 ///
