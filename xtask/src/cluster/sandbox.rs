@@ -18,7 +18,7 @@ use super::{
     process::{self, Process},
     stack::Stack,
 };
-use crate::folders;
+use crate::{folders, packages};
 
 /// Component name of the holding process.
 pub const COMPONENT: &str = "node-sandbox";
@@ -37,6 +37,15 @@ pub fn obstacle() -> Option<&'static str> {
         return Some(
             "a real node needs the right to make namespaces and to mount, which this container does not have",
         );
+    }
+    if packages::find("ip").is_some() {
+        let ip = |arguments: &str| commands::succeeds(Command::new("ip").args(arguments.split(' ')));
+        if !ip("link add colony-probe type veth peer name colony-probed") {
+            return Some(
+                "a real node needs the right to make network interfaces, which this container does not have",
+            );
+        }
+        ip("link delete colony-probe");
     }
     let writable = cgroup_mounts(&fs::read_to_string("/proc/mounts").unwrap_or_default())
         .all(|mount| rustix::fs::access(mount, rustix::fs::Access::WRITE_OK).is_ok());

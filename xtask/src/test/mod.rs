@@ -31,8 +31,8 @@ use self::{
 };
 use crate::{
     cargo::{self, Executable},
-    cluster::Which,
-    folders, repository,
+    cluster::{self, Which},
+    repository,
 };
 
 /// What to test.
@@ -79,8 +79,11 @@ fn can_run(rung: Rung, report: &Report) -> bool {
     let own_cluster = env::var_os("KUBECONFIG").is_none() || env::var_os("COLONIES_STACK_STATE").is_some();
     let reason = if test_target(rung).is_some_and(|target| !target.exists()) {
         format!("there is no tests/{}", rung.name())
-    } else if rung.needs().node && own_cluster && !folders::is_root() {
-        "a real node needs root: run it with sudo".to_owned()
+    } else if rung.needs().node
+        && own_cluster
+        && let Some(obstacle) = cluster::real_node_obstacle()
+    {
+        obstacle.to_owned()
     } else if rung.needs().node && !own_cluster && env::var_os("OPERATOR_IMAGE").is_none() {
         "the cluster of KUBECONFIG needs images that it can pull: name them in OPERATOR_IMAGE and EXECUTOR_IMAGE".to_owned()
     } else {
