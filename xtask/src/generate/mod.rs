@@ -186,8 +186,11 @@ fn render_install(helm: &Path) -> Result<String> {
         if !output.status.success() {
             bail!("helm template {chart} failed:\n{}", String::from_utf8_lossy(&output.stderr));
         }
+        let rendered =
+            String::from_utf8(output.stdout).context("failed to read what helm renders as UTF-8")?;
+        // Who applies this file has no release of Helm that could be upgraded.
         text.push_str(
-            &String::from_utf8(output.stdout).context("failed to read what helm renders as UTF-8")?,
+            &rendered.replace("app.kubernetes.io/managed-by: Helm", "app.kubernetes.io/managed-by: kubectl"),
         );
     }
     Ok(text)
