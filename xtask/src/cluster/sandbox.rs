@@ -40,12 +40,13 @@ pub fn obstacle() -> Option<&'static str> {
     }
     if packages::find("ip").is_some() {
         let ip = |arguments: &str| commands::succeeds(Command::new("ip").args(arguments.split(' ')));
-        if !ip("link add colony-probe type veth peer name colony-probed") {
+        let own = std::process::id(); // others may ask at the same time
+        if !ip(&format!("link add probe{own} type veth peer name probed{own}")) {
             return Some(
                 "a real node needs the right to make network interfaces, which this container does not have",
             );
         }
-        ip("link delete colony-probe");
+        ip(&format!("link delete probe{own}"));
     }
     let writable = cgroup_mounts(&fs::read_to_string("/proc/mounts").unwrap_or_default())
         .all(|mount| rustix::fs::access(mount, rustix::fs::Access::WRITE_OK).is_ok());
