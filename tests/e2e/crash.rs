@@ -77,8 +77,8 @@ async fn start(kubeconfig: &Path) -> Operator {
         leader_election: LeaderElection { enabled: false, ..LeaderElection::default() },
         ..OperatorConfiguration::default()
     };
-    let environment = [("KUBECONFIG", kubeconfig.to_str().unwrap()), ("POD_NAMESPACE", NAMESPACE)];
-    Operator::start(configuration, &environment).await
+    let environment = [("KUBECONFIG", kubeconfig.to_str().unwrap())];
+    Operator::start_in(configuration, NAMESPACE, &environment).await
 }
 
 async fn kill_again_and_again(kubeconfig: &Path) -> usize {

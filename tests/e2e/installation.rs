@@ -50,7 +50,7 @@ fn image(name: &str) -> String {
 pub async fn install() {
     let kubernetes = connect().await;
     clean_up(&kubernetes.calls).await;
-    let namespaces = Api::<Namespace>::all(kubernetes.calls);
+    let namespaces = Api::<Namespace>::all(kubernetes.calls.clone());
     let namespace = json!({
         "apiVersion": "v1",
         "kind": "Namespace",

@@ -80,7 +80,16 @@ pub struct Operator {
 impl Operator {
     /// Starts `colonyos-operator run` with `configuration` and `namespace` as its own, and waits until it listens. Its
     /// HTTP port is chosen by the operating system. `_turn` is there to be held.
-    pub async fn start(mut configuration: OperatorConfiguration, namespace: &str, _turn: &Turn) -> Self {
+    pub async fn start(configuration: OperatorConfiguration, namespace: &str, _turn: &Turn) -> Self {
+        Self::start_in(configuration, namespace, &[]).await
+    }
+
+    /// As [`Operator::start`], with more environment and beside whatever else runs.
+    pub async fn start_in(
+        mut configuration: OperatorConfiguration,
+        namespace: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         configuration.http.bind_address = "127.0.0.1:0".parse().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("operator.yaml");
@@ -90,6 +99,7 @@ impl Operator {
             .args(["run", "--namespace", namespace, "--config"])
             .arg(&file)
             .env_remove("RUST_LOG")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
