@@ -48,9 +48,9 @@ mod tests {
             let mut request = Vec::new();
             // All of it: what is left unread when the stream is closed resets the connection.
             while !request.ends_with(b"\r\n\r\n") {
-                let mut part = [0; 256];
-                let length = stream.read(&mut part).unwrap();
-                request.extend_from_slice(&part[..length]);
+                let mut chunk = [0; 256];
+                let length = stream.read(&mut chunk).unwrap();
+                request.extend_from_slice(&chunk[..length]);
             }
             stream.write_all(answer.as_bytes()).unwrap();
         });
