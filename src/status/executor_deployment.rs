@@ -48,7 +48,11 @@ pub fn compute(
         Ok(outcome) => running(snapshot, outcome, progress.as_ref()),
     };
     if here {
-        let problem = pass.ok().and_then(mirror::colony_problem).or_else(|| colony_problem(snapshot));
+        let problem = pass
+            .ok()
+            .and_then(mirror::colony_problem)
+            .or_else(|| colony_problem(snapshot))
+            .or_else(|| quiet_period(snapshot));
         findings.push(mirror::finding(mirror.as_ref(), generation.unwrap_or_default(), problem));
     }
     findings.extend(warnings(snapshot));
@@ -118,6 +122,18 @@ fn executor(
         id: identity.executor_id.clone(),
         registered,
     })
+}
+
+/// Until when nothing may be submitted, if so.
+fn quiet_period(snapshot: &ExecutorDeploymentSnapshot) -> Option<(Reason, String)> {
+    let until = snapshot.submit_not_before.filter(|moment| snapshot.now < *moment)?;
+    let until = until.strftime("%H:%M:%SZ");
+    Some((
+        Reason::QuietPeriod,
+        format!(
+            "an earlier submit may still arrive; it is looked up, and submitted if there is none, at {until}"
+        ),
+    ))
 }
 
 /// Why nothing can be asked of the colony, if so.
