@@ -1,6 +1,9 @@
 //! A colony that is away for a while, and one that answers no submit.
 
-use colonyos_operator::{api::executor_deployment::MirrorState, colony::ProcessState};
+use colonyos_operator::{
+    api::executor_deployment::{ExecutorDeployment, MirrorState},
+    colony::ProcessState,
+};
 use serde_json::json;
 
 use crate::{
@@ -8,7 +11,7 @@ use crate::{
     fleet::{Fleet, RUN_LIMIT, START_LIMIT, condition},
     relay::Relay,
     stage::{Stage, Way},
-    support::wait::eventually,
+    support::{namespace::wait_until_gone, wait::eventually},
 };
 
 pub async fn work_goes_on_without_the_colony(stage: Stage) {
@@ -36,6 +39,8 @@ pub async fn work_goes_on_without_the_colony(stage: Stage) {
     late.until_ready(1).await;
     late.until_condition("Mirrored", "False", "ColonyUnavailable").await;
 
+    nobody_is_held_up_for_ever(&stage).await;
+
     let relay = Relay::start(&stage.server, port).await;
     stage.until_connected(true).await;
     let last = fleet.until_mirrored().await;
@@ -59,6 +64,27 @@ pub async fn work_goes_on_without_the_colony(stage: Stage) {
         fleet.delete().await;
         fleet.until_gone(&executor).await;
     }
+}
+
+/// Deletion waits for the colony, and says how not to.
+async fn nobody_is_held_up_for_ever(stage: &Stage) {
+    let fleet = Fleet::create(stage, "short", json!({})).await;
+    fleet.until_ready(1).await;
+    fleet.delete().await;
+    fleet.until_pods(0).await;
+    eventually("status says what deletion waits for", START_LIMIT, async || {
+        let object = fleet.api().get("short").await.map_err(|error| error.to_string())?;
+        let conditions = object.status.unwrap_or_default().conditions;
+        let progressing = condition(&conditions, "Progressing").map(|found| found.message.clone());
+        let told = progressing.unwrap_or_default();
+        (told.contains("waiting for") && told.contains("colony"))
+            .then_some(())
+            .ok_or_else(|| format!("it says {told:?}"))
+    })
+    .await;
+    let namespace = stage.namespace.name.as_str();
+    kubectl(&["-n", namespace, "annotate", &fleet.reference(), "colonies.io/abandon-remote=true"]).await;
+    wait_until_gone::<ExecutorDeployment>(&stage.namespace, "short").await;
 }
 
 /// The process is on the server, and nobody has said so: it is found by its label, not submitted again.

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
-use kube::{Api, ResourceExt as _, api::ListParams};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use crate::{
@@ -20,48 +20,51 @@ use crate::{
 /// The lease's duration (15 s), two pauses between attempts (2 s and jitter), and room for a busy machine.
 const FAILOVER_LIMIT: Duration = Duration::from_secs(40);
 
-pub async fn the_other_replica_takes_over(stage: Stage) {
+pub async fn when_the_leader_dies_another_takes_over(stage: Stage) {
     stage.connect().await;
+    let idle = Fleet::create(&stage, "idle", json!({})).await;
     let fleet = Fleet::create(&stage, "fleet", json!({})).await;
     fleet.until_ready(1).await;
+    idle.until_ready(1).await;
+    idle.until_mirrored().await;
+    let at_rest = idle.api().get("idle").await.unwrap().resource_version();
     let leader = until_led(&stage, None).await;
+    let pod = pod_of(&leader);
     let writes = writes(&stage).await;
     assert_eq!(writes.len(), 2, "two replicas: {writes:?}");
-    for (pod, count) in &writes {
+    for (name, count) in &writes {
         // Everything that was written so far was written by the one that leads.
-        assert_eq!(*count > 0, *pod == leader, "{leader} leads: {writes:?}");
+        assert_eq!(*count > 0, name == pod, "{leader} leads: {writes:?}");
     }
 
-    let process = process_in(&leader);
-    send(process, Signal::Kill);
+    send(process_in(pod), Signal::Kill);
+    // The other one, or the one that the kubelet starts in its place: whoever sees first that the lease has run out.
     let next = until_led(&stage, Some(&leader)).await;
     fleet.change(json!({"replicas": 2})).await;
     fleet.until_ready(2).await;
     fleet.until_mirrored().await;
-    assert_eq!(
-        until_led(&stage, Some(&leader)).await,
-        next,
-        "whoever comes back does not take the lease away"
-    );
     installation::scale(2).await;
+    assert_eq!(until_led(&stage, None).await, next, "whoever comes back does not take the lease away");
+    let now = idle.api().get("idle").await.unwrap().resource_version();
+    assert_eq!(now, at_rest, "a new leader has nothing to say about what is as it should be");
 }
 
-/// The pod that leads, once it is another than `previous`.
+/// The identity of the process that leads, once it is another than `previous`.
 async fn until_led(stage: &Stage, previous: Option<&str>) -> String {
-    let client = stage.namespace.kubernetes.calls.clone();
-    let leases = Api::<Lease>::namespaced(client.clone(), NAMESPACE);
-    let pods = Api::<Pod>::namespaced(client, NAMESPACE);
+    let leases = Api::<Lease>::namespaced(stage.namespace.kubernetes.calls.clone(), NAMESPACE);
     eventually("another replica leads", FAILOVER_LIMIT, async || {
         let lease = leases.get(RELEASE).await.map_err(|error| error.to_string())?;
         let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
-        let pods = pods.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-        let leader =
-            pods.iter().map(kube::ResourceExt::name_any).find(|name| holder.starts_with(name.as_str()));
-        leader
-            .filter(|leader| Some(leader.as_str()) != previous)
+        (!holder.is_empty() && Some(holder.as_str()) != previous)
+            .then(|| holder.clone())
             .ok_or_else(|| format!("the lease is {holder:?}'s"))
     })
     .await
+}
+
+/// The pod in an identity: what stands before its random end.
+fn pod_of(identity: &str) -> &str {
+    identity.rsplit_once('_').expect("an identity is a pod and a suffix").0
 }
 
 /// What each replica says that it has written, by pod.

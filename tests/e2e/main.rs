@@ -29,6 +29,8 @@ mod stage;
 #[cfg(test)]
 mod away;
 #[cfg(test)]
+mod connection;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod drain;
@@ -39,9 +41,13 @@ mod events;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
+mod identities;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod life;
+#[cfg(test)]
+mod rights;
 #[cfg(test)]
 mod shipped;
 #[cfg(test)]
@@ -72,7 +78,26 @@ fn main() -> std::process::ExitCode {
         together("away::work_goes_on_without_the_colony", away::work_goes_on_without_the_colony),
         together("drain::no_running_process_is_lost", drain::no_running_process_is_lost),
         together("events::only_transitions_are_told", events::only_transitions_are_told),
-        alone("failover::the_other_replica_takes_over", failover::the_other_replica_takes_over),
+        together(
+            "identities::an_executor_follows_its_type_and_its_colony",
+            identities::an_executor_follows_its_type_and_its_colony,
+        ),
+        together(
+            "identities::one_that_the_colony_dropped_is_replaced",
+            identities::one_that_the_colony_dropped_is_replaced,
+        ),
+        together(
+            "connection::it_says_what_is_missing_and_recovers",
+            connection::it_says_what_is_missing_and_recovers,
+        ),
+        together(
+            "rights::the_operator_lends_nobody_its_rights",
+            rights::the_operator_lends_nobody_its_rights,
+        ),
+        alone(
+            "failover::when_the_leader_dies_another_takes_over",
+            failover::when_the_leader_dies_another_takes_over,
+        ),
         alone(
             "crash::killed_at_any_moment_it_does_everything_once",
             crash::killed_at_any_moment_it_does_everything_once,

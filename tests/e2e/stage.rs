@@ -105,19 +105,19 @@ impl Stage {
 
     /// Connects by another way than the server's own address.
     pub async fn connect_by(&self, way: &Way) {
-        let labels = BTreeMap::from([(TEST_LABEL.to_owned(), "e2e".to_owned())]);
-        let metadata =
-            ObjectMeta { name: Some(self.colony.clone()), labels: Some(labels), ..ObjectMeta::default() };
         let secret = Secret {
-            metadata: metadata.clone(),
-            string_data: Some(BTreeMap::from([(
-                OWNER_KEY.to_owned(),
-                self.keys["the colony's owner"].clone(),
-            )])),
+            metadata: self.metadata(),
+            string_data: Some([(OWNER_KEY.to_owned(), self.keys["the colony's owner"].clone())].into()),
             ..Secret::default()
         };
-        let client = &self.namespace.kubernetes.calls;
-        Api::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &secret).await.unwrap();
+        let client = self.namespace.kubernetes.calls.clone();
+        Api::namespaced(client, NAMESPACE).create(&PostParams::default(), &secret).await.unwrap();
+        self.create_colony(way).await;
+        self.until_connected(true).await;
+    }
+
+    /// Creates the `Colony` object, without its Secret.
+    pub async fn create_colony(&self, way: &Way) {
         let spec: ColonySpec = serde_json::from_value(json!({
             "server": {"host": way.host, "port": way.port, "insecure": self.server.tls == Tls::Insecure},
             "colonyName": self.colony,
@@ -126,13 +126,20 @@ impl Stage {
         }))
         .unwrap();
         let mut colony = Colony::new(&self.colony, spec);
-        colony.metadata = metadata;
+        colony.metadata = self.metadata();
         if way.is_default {
             let annotation = (DEFAULT_COLONY_ANNOTATION.to_owned(), "true".to_owned());
-            colony.metadata.annotations = Some(BTreeMap::from([annotation]));
+            colony.metadata.annotations = Some([annotation].into());
         }
         self.colonies().create(&PostParams::default(), &colony).await.unwrap();
-        self.until_connected(true).await;
+    }
+
+    fn metadata(&self) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(self.colony.clone()),
+            labels: Some([(TEST_LABEL.to_owned(), "e2e".to_owned())].into()),
+            ..ObjectMeta::default()
+        }
     }
 
     /// Waits until the operator says that the colony can be reached, or cannot.

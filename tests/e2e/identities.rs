@@ -1,0 +1,70 @@
+//! Executors and their registration in the colony are one thing, whatever happens to either.
+
+use colonyos_operator::colony::{ExecutorState, FunctionSpec, PrivateKey, ProcessState};
+use serde_json::json;
+
+use crate::{
+    fleet::{Fleet, RUN_LIMIT, START_LIMIT},
+    stage::Stage,
+    support::wait::eventually,
+};
+
+/// An executor's type is fixed when it is registered, and so is its colony.
+pub async fn an_executor_follows_its_type_and_its_colony(stage: Stage) {
+    stage.connect().await;
+    let fleet = Fleet::create(&stage, "moving", json!({})).await;
+    fleet.until_ready(1).await;
+    let first = fleet.executor_name().await;
+
+    let other_type = format!("{}-other", stage.executor_type);
+    fleet.change(json!({"executorType": other_type})).await;
+    let echo = FunctionSpec::new(&stage.colony, &other_type, "echo").unwrap().arg("typed");
+    let echo = stage.submit(&echo).await;
+    stage.until_state(&echo, ProcessState::Successful).await;
+    until_removed(&stage, &first).await;
+    fleet.until_ready(1).await;
+    fleet.until_mirrored().await;
+    let second = fleet.executor_name().await;
+
+    let elsewhere = Stage::new(&stage.namespace.kubernetes, "elsewhere").await;
+    elsewhere.connect().await;
+    fleet.change(json!({"colony": elsewhere.colony})).await;
+    let echo = FunctionSpec::new(&elsewhere.colony, &other_type, "echo").unwrap().arg("moved");
+    let echo = elsewhere.submit(&echo).await;
+    elsewhere.until_state(&echo, ProcessState::Successful).await;
+    until_removed(&stage, &second).await;
+    elsewhere.leave().await;
+}
+
+async fn until_removed(stage: &Stage, executor: &str) {
+    eventually(&format!("executor {executor} has left colony {}", stage.colony), START_LIMIT, async || {
+        let found = stage.user.executor(executor).await.map_err(|error| error.to_string())?;
+        (found.state == ExecutorState::Unregistered)
+            .then_some(())
+            .ok_or_else(|| format!("it is {}", found.state))
+    })
+    .await;
+}
+
+/// The server does so to executors of which it has not heard for a while; here the colony's owner does.
+pub async fn one_that_the_colony_dropped_is_replaced(stage: Stage) {
+    stage.connect().await;
+    let fleet = Fleet::create(&stage, "dropped", json!({})).await;
+    fleet.until_ready(1).await;
+    let first = fleet.executor_name().await;
+    let key = PrivateKey::from_hex(&stage.keys["the colony's owner"]).unwrap();
+    let owner = stage.user.client().session(&stage.colony, key);
+    owner.remove_executor(&first).await.unwrap();
+
+    let echo = stage.submit(&stage.function("echo").arg("again")).await;
+    stage.until_state(&echo, ProcessState::Successful).await;
+    let second = fleet.executor_name().await;
+    assert_ne!(first, second, "a name is used up for good");
+    eventually("there is one executor", RUN_LIMIT, async || {
+        let approved = stage.approved_executors(&stage.executor_type).await?;
+        (approved == [second.clone()]).then_some(()).ok_or_else(|| format!("{approved:?}"))
+    })
+    .await;
+    let object = fleet.until_ready(1).await;
+    assert_eq!(object.metadata.generation, Some(1));
+}
