@@ -134,6 +134,10 @@ fn withdraw_identity(snapshot: &ExecutorDeploymentSnapshot, uid: &str, plan: &mu
     let recorded = snapshot.object.status.as_ref().and_then(|status| status.executor.as_ref());
     let name = identity.map(|identity| &identity.executor_name).or(recorded.map(|recorded| &recorded.name));
     let Some(name) = name else { return };
+    if let Some(name) = identity.and_then(|identity| identity::predecessor(snapshot, identity)) {
+        plan.steps.push(Step::Colony(ColonyStep::RemoveExecutor { name: name.clone() }));
+        plan.awaiting.push(format!("executor {name} to be removed"));
+    }
     match &snapshot.registration {
         Observed::Unknown(why) => plan.awaiting.push(format!("the colony to remove executor {name}: {why}")),
         Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Unregistered)) => {

@@ -1,9 +1,12 @@
 //! What to do about the executor's identity: a Secret in the cluster and a registration in the colony, which are one
 //! thing. Pure.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+
 use super::{ColonyStep, Error, KubernetesStep};
 use crate::{
-    api::names::CONTENT_HASH_ANNOTATION,
+    api::names::{CONTENT_HASH_ANNOTATION, EXECUTOR_NAME_ANNOTATION},
     colony::model::ExecutorState,
     desired::{DesiredIdentity, metadata::Owner},
     watch::snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
@@ -49,6 +52,12 @@ pub(super) fn plan(
                 .clone()
                 .map_or_else(|| "nobody that is known".to_owned(), |uid| format!("UID {uid}")),
         });
+    }
+    if let Some(why) = outgrown(identity, desired) {
+        // The next pass makes another. Until then, pods serve with what they were given when they started.
+        plan.kubernetes.push(KubernetesStep::DeleteIdentity { name: secret_name(desired) });
+        plan.awaiting.push(format!("a new executor: {why}"));
+        return Ok(plan);
     }
     plan.registration(snapshot, desired, identity, serves);
     plan.predecessor(snapshot, identity);
@@ -97,13 +106,40 @@ impl IdentityPlan {
         }
     }
 
-    /// The executor that status names and the Secret no longer does has no key any more and leaves the colony.
+    /// The executor that status names and the Secret no longer does leaves the colony, when the last pod that serves as
+    /// it is gone: the server would give what it is running to somebody else.
     fn predecessor(&mut self, snapshot: &ExecutorDeploymentSnapshot, identity: &Identity) {
-        let recorded = snapshot.object.status.as_ref().and_then(|status| status.executor.as_ref());
-        if let Some(recorded) = recorded.filter(|recorded| recorded.name != identity.executor_name) {
-            self.colony.push(ColonyStep::RemoveExecutor { name: recorded.name.clone() });
+        let Some(name) = predecessor(snapshot, identity) else { return };
+        let serves_as_it = |pod: &Pod| pod.annotations().get(EXECUTOR_NAME_ANNOTATION) == Some(name);
+        let count = snapshot.pods.iter().filter(|pod| serves_as_it(pod)).count();
+        if count > 0 {
+            self.awaiting.push(format!("{count} pods of executor {name} to be gone"));
+        } else {
+            self.colony.push(ColonyStep::RemoveExecutor { name: name.clone() });
         }
     }
+}
+
+/// The executor that status names, if the Secret names another.
+pub(super) fn predecessor<'a>(
+    snapshot: &'a ExecutorDeploymentSnapshot,
+    identity: &Identity,
+) -> Option<&'a String> {
+    let recorded = snapshot.object.status.as_ref()?.executor.as_ref()?;
+    (recorded.name != identity.executor_name).then_some(&recorded.name)
+}
+
+/// Why an executor cannot go on under its registration, if so: the server never changes type or location of one.
+fn outgrown(identity: &Identity, desired: &DesiredIdentity) -> Option<String> {
+    let location = desired.location.clone().unwrap_or_default();
+    let fields = [
+        ("type", &identity.executor_type, &desired.executor_type),
+        ("location", &identity.location, &location),
+    ];
+    fields.into_iter().find_map(|(field, before, after)| {
+        let before = before.as_ref().filter(|before| *before != after)?;
+        Some(format!("the {field} changes from {before:?} to {after:?}"))
+    })
 }
 
 fn secret_name(desired: &DesiredIdentity) -> String {

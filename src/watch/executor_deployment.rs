@@ -375,19 +375,22 @@ fn registration(
 /// What a Secret says of an identity; the key stays where it is.
 #[must_use]
 pub fn read_identity(secret: &Secret) -> Identity {
-    let text = |key: &str| {
+    let said = |key: &str| {
         if let Some(text) = secret.string_data.as_ref().and_then(|data| data.get(key)) {
-            return text.clone();
+            return Some(text.clone());
         }
         let bytes = secret.data.as_ref().and_then(|data| data.get(key));
-        bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default()
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())
     };
+    let text = |key: &str| said(key).unwrap_or_default();
     let controller = secret.owner_references().iter().find(|owner| owner.controller == Some(true));
     Identity {
         owner_uid: controller.map(|controller| controller.uid.clone()),
         resource_version: secret.resource_version(),
         executor_name: text("COLONIES_EXECUTOR_NAME"),
         executor_id: text("COLONIES_EXECUTOR_ID"),
+        executor_type: said("COLONIES_EXECUTOR_TYPE"),
+        location: said("COLONIES_NODE_LOCATION"),
         content_hash: secret.annotations().get(CONTENT_HASH_ANNOTATION).cloned(),
     }
 }

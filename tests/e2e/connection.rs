@@ -1,8 +1,9 @@
 //! A `Colony` that cannot work yet says what is missing, and works as soon as it is there.
 
-use std::collections::BTreeMap;
-
-use colonyos_operator::{api::names::OWNER_KEY, colony::PrivateKey};
+use colonyos_operator::{
+    api::{executor_deployment::ExecutorDeployment, names::OWNER_KEY},
+    colony::PrivateKey,
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
@@ -12,9 +13,9 @@ use serde_json::json;
 
 use crate::{
     fleet::{Fleet, START_LIMIT, condition},
-    installation::NAMESPACE,
+    installation::{NAMESPACE, TEST_LABEL},
     stage::{Stage, Way},
-    support::wait::eventually,
+    support::{namespace::wait_until_gone, wait::eventually},
 };
 
 pub async fn it_says_what_is_missing_and_recovers(stage: Stage) {
@@ -31,7 +32,6 @@ pub async fn it_says_what_is_missing_and_recovers(stage: Stage) {
     stage.until_connected(true).await;
     fleet.until_ready(1).await;
     fleet.until_mirrored().await;
-    let executor = fleet.executor_name().await;
 
     // A colony that is gone for good does not keep its objects.
     fleet.until_ready(1).await;
@@ -39,11 +39,7 @@ pub async fn it_says_what_is_missing_and_recovers(stage: Stage) {
     fleet.until_condition("Ready", "False", "ColonyNotFound").await;
     assert_eq!(fleet.pods().await.unwrap().len(), 1, "what runs is left alone");
     fleet.delete().await;
-    crate::support::namespace::wait_until_gone::<
-        colonyos_operator::api::executor_deployment::ExecutorDeployment,
-    >(&stage.namespace, "early")
-    .await;
-    let _ = executor;
+    wait_until_gone::<ExecutorDeployment>(&stage.namespace, "early").await;
 }
 
 async fn until_reason(stage: &Stage, reason: &str) {
@@ -64,7 +60,7 @@ async fn write_key(stage: &Stage, key: &str) {
     let secret = json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": stage.colony, "labels": BTreeMap::from([(crate::installation::TEST_LABEL, "e2e")])},
+        "metadata": {"name": stage.colony, "labels": {TEST_LABEL: "e2e"}},
         "stringData": {OWNER_KEY: key},
     });
     let api = Api::<Secret>::namespaced(stage.namespace.kubernetes.calls.clone(), NAMESPACE);

@@ -79,12 +79,12 @@ fn main() -> std::process::ExitCode {
         together("drain::no_running_process_is_lost", drain::no_running_process_is_lost),
         together("events::only_transitions_are_told", events::only_transitions_are_told),
         together(
-            "identities::an_executor_follows_its_type_and_its_colony",
-            identities::an_executor_follows_its_type_and_its_colony,
+            "identities::an_executor_follows_its_type_and_its_location",
+            identities::an_executor_follows_its_type_and_its_location,
         ),
         together(
-            "identities::one_that_the_colony_dropped_is_replaced",
-            identities::one_that_the_colony_dropped_is_replaced,
+            "identities::one_that_the_colony_dropped_comes_back",
+            identities::one_that_the_colony_dropped_comes_back,
         ),
         together(
             "connection::it_says_what_is_missing_and_recovers",

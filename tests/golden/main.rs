@@ -174,6 +174,8 @@ cases! {
     executor_dropped
     /// What a new key replaces leaves the colony.
     predecessor_removed
+    /// The server fixes an executor's type when it is registered: another type is another executor.
+    type_changed
     /// The rollout is stuck: the process fails with the reason, and status says what keeps the pod from running.
     image_cannot_be_pulled
     /// Carried out elsewhere, and said so.

@@ -95,6 +95,8 @@ fn made(identity: &DesiredIdentity) -> Identity {
         resource_version: None,
         executor_name: format!("{}-<random>", identity.name_prefix),
         executor_id: "<id>".to_owned(),
+        executor_type: Some(identity.executor_type.clone()),
+        location: Some(identity.location.clone().unwrap_or_default()),
         content_hash: metadata.annotations.as_ref().and_then(|all| all.get(CONTENT_HASH_ANNOTATION).cloned()),
     }
 }
