@@ -92,7 +92,9 @@ pub fn host() -> Result<String> {
 /// # Errors
 /// When they do not compile.
 pub fn build_programs() -> Result<Vec<Executable>> {
-    build("build", &["--package", "colonyos-operator", "--bin", "colonyos-operator", "--example", "executor"])
+    // The whole workspace, as for the tests: another choice of packages is another choice of their dependencies'
+    // features, and builds them anew.
+    build("build", &["--workspace", "--bin", "colonyos-operator", "--example", "executor"])
 }
 
 /// Builds with the flags of this module (`cargo build` or `cargo test --no-run`), and names what came out. Progress

@@ -95,7 +95,7 @@ fn operator(options: &Options) -> Result<PathBuf> {
     if let Some(path) = &options.operator {
         return Ok(path.clone());
     }
-    let built = cargo::build("build", &["--package", "colonyos-operator", "--bin", "colonyos-operator"])?;
+    let built = cargo::build("build", &["--workspace", "--bin", "colonyos-operator"])?;
     let operator = built.into_iter().find(|executable| executable.target == "colonyos-operator");
     operator.map(|executable| executable.path).context("failed to find the operator among what cargo built")
 }
