@@ -22,6 +22,7 @@ use super::{
     assignments,
     context::{Hints, Machinery},
     retry::{Retries, jitter},
+    to_its_end,
 };
 use crate::{
     act::{
@@ -81,13 +82,14 @@ pub async fn run(
         clients: tokio::sync::Mutex::default(),
         served: Mutex::default(),
     });
-    Controller::for_stream(colonies.changes, colonies.store)
+    let stop = shutdown.clone();
+    let controller = Controller::for_stream(colonies.changes, colonies.store)
         .with_config(Config::default().concurrency(CONCURRENCY))
         .reconcile_all_on(elections)
-        .graceful_shutdown_on(async move { shutdown.requested().await })
+        .graceful_shutdown_on(async move { stop.requested().await })
         .run(reconcile, |_, _, _| Action::requeue(NEXT_STEP), context.clone())
-        .for_each(|_| futures::future::ready(()))
-        .await;
+        .for_each(|_| futures::future::ready(()));
+    to_its_end(controller, vec![colonies.filled], shutdown).await;
     let served = std::mem::take(&mut *context.served.lock().unwrap_or_else(PoisonError::into_inner));
     for (_, task) in served.values() {
         task.abort();

@@ -17,6 +17,7 @@ use super::{
     context::{Context, Hints, Machinery},
     queue::Queue,
     retry::{Retries, jitter},
+    to_its_end,
 };
 use crate::{
     act::{
@@ -109,8 +110,8 @@ pub async fn run(
     };
     let (by_colony, by_namespace) = (objects.store.clone(), objects.store.clone());
     let elections = context.machinery.leadership.changes().map(drop);
-    let stop = shutdown.clone();
-    Controller::for_stream(changes, objects.store)
+    let (stop, caches) = (shutdown.clone(), context.reader.stores.filled.clone());
+    let controller = Controller::for_stream(changes, objects.store)
         .with_config(Config::default().concurrency(context.machinery.configuration.concurrency))
         .owns_stream(counted(deployments.changes, &queue))
         .owns_stream(counted(daemon_sets.changes, &queue))
@@ -124,8 +125,8 @@ pub async fn run(
         .reconcile_all_on(elections)
         .graceful_shutdown_on(async move { stop.requested().await })
         .run(reconcile, |_, _, _| Action::requeue(RESYNC), context)
-        .for_each(|_| futures::future::ready(()))
-        .await;
+        .for_each(|_| futures::future::ready(()));
+    to_its_end(controller, caches, shutdown).await;
 }
 
 /// Changes of children, each noted as a reason for a pass over its owner.

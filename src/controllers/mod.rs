@@ -12,9 +12,11 @@ pub use executor_deployment::decide;
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
+
 use crate::{
     runtime::shutdown::Shutdown,
-    watch::stores::{self, Scope},
+    watch::stores::{self, Filled, Scope},
 };
 
 /// Runs all controllers until the shutdown.
@@ -47,5 +49,20 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         if let Err(error) = ended {
             tracing::error!(%error, "a controller ended by itself");
         }
+    }
+}
+
+/// Runs a controller to its end. One that is told to stop before its caches are filled never ends by itself: it waits
+/// for them, and nothing fills them any more. It has not written anything by then.
+async fn to_its_end(controller: impl Future<Output = ()>, caches: Vec<Filled>, shutdown: Shutdown) {
+    let stuck = async {
+        shutdown.requested().await;
+        if caches.iter().all(|filled| filled.reached().now_or_never().is_some()) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = controller => {}
+        () = stuck => {}
     }
 }

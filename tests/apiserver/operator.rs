@@ -198,6 +198,27 @@ async fn a_terminated_operator_releases_its_lease() {
     .await;
 }
 
+/// Told to stop at any moment of its start, it does so too, and is not killed after its grace period.
+#[tokio::test]
+async fn an_operator_can_be_told_to_stop_while_it_starts() {
+    let connection = connect_with_crds().await;
+    in_namespace(&connection, "starting", async |namespace| {
+        let turn = Turn::take().await;
+        for awaited in ["serving probes", "\"check\":\"crds\"", "leading"] {
+            let mut operator = Operator::start(configuration(&namespace.name), &namespace.name, &turn).await;
+            eventually(&format!("it says {awaited:?}"), Duration::from_secs(20), async || {
+                let log = operator.log();
+                log.contains(awaited).then_some(()).ok_or(log)
+            })
+            .await;
+            operator.signal(Signal::Terminate);
+            let status = operator.wait_for_end(Duration::from_secs(12)).await;
+            assert!(status.success(), "{status}");
+        }
+    })
+    .await;
+}
+
 /// Each line names the object it is about, or finding out what happened to one object is a search in the dark.
 #[tokio::test]
 async fn log_lines_name_object_and_generation() {
