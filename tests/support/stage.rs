@@ -115,6 +115,7 @@ pub fn executor_deployment(name: &str, colony: &str, spec: &Value) -> ExecutorDe
             "colony": colony,
             "executorType": format!("{name}-type"),
             "image": "registry.example.com/executor:1",
+            "nodeSelector": { "colonies.io/node": "kwok" },
             "tolerations": [{ "operator": "Exists" }],
         },
     });

@@ -15,6 +15,9 @@ use crate::{
     images, tools,
 };
 
+/// Pretended nodes, for tests that need pods and nothing that runs in them.
+const KWOK_NODES: u32 = 2;
+
 /// The servers of a run, and how tests find them.
 #[derive(Debug)]
 pub struct Servers {
@@ -34,7 +37,11 @@ pub fn start(needs: Needs, which: &Which) -> Result<Servers> {
         let is_there = cluster::existing(&which.folder()?).is_ok();
         // A stack that is there has the nodes that it has.
         let nodes = if needs.node { Nodes::Real } else { Nodes::Kwok };
-        let options = UpOptions { nodes: (!is_there).then_some(nodes), ..UpOptions::default() };
+        let options = UpOptions {
+            nodes: (!is_there).then_some(nodes),
+            kwok_nodes: (!is_there).then_some(KWOK_NODES),
+            ..UpOptions::default()
+        };
         cluster::up(which, &options)?;
         servers.is_ours = !is_there;
         servers.environment = cluster::variables(which)?;
