@@ -182,7 +182,10 @@ async fn another_workload_replaces_the_first() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "workload", async |stage| {
         let nodes: Api<Node> = Api::all(stage.namespace.kubernetes.calls.clone());
-        let nodes = i32::try_from(nodes.list(&ListParams::default()).await.unwrap().items.len()).unwrap();
+        let nodes = i32::try_from(
+            nodes.list(&ListParams::default().labels("colonies.io/node=kwok")).await.unwrap().items.len(),
+        )
+        .unwrap();
         stage.apply("encoders", &json!({ "replicas": 2 })).await;
         stage.wait_until_ready("encoders", 2).await;
 
@@ -190,8 +193,7 @@ async fn another_workload_replaces_the_first() {
         wait_until_gone::<Deployment>(&stage.namespace, "encoders").await;
         stage
             .wait_for_status("encoders", "one executor on each node", |status| {
-                // Nodes that are real have nothing to run the image with, so only what is asked for is looked at.
-                status.desired_replicas == Some(nodes)
+                status.desired_replicas == Some(nodes) && status.ready_replicas == nodes
             })
             .await;
         assert!(stage.api::<DaemonSet>().get_opt("encoders").await.unwrap().is_some());
