@@ -7,10 +7,6 @@ use tokio::{
     sync::watch,
 };
 
-/// How long everything together may take after the request. Kubernetes sends SIGKILL 30 s after SIGTERM by default
-/// (`terminationGracePeriodSeconds`); what is left serves to write the last lines.
-pub const DRAIN_BOUND: Duration = Duration::from_secs(25);
-
 /// Exit code of a process that was asked twice: 128 + SIGINT, as a shell reports it.
 const EXIT_CODE_INTERRUPTED: i32 = 130;
 

@@ -26,13 +26,11 @@ use crate::{
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
     },
     memory::writes::Writes,
+    runtime::kubernetes::WATCH_SECONDS,
 };
 
 /// An `ExecutorDeployment` that may turn out not to be readable: one broken object must not stop the watch of all.
 pub type GuardedExecutorDeployment = DeserializeGuard<ExecutorDeployment>;
-
-/// The server is asked to end each watch after this time, so that a connection that died without a word is noticed.
-const WATCH_SECONDS: u32 = 60;
 
 /// Which namespaces a set of stores covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
