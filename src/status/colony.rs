@@ -34,7 +34,9 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
             Membership::Stranger | Membership::Unknown(_) => previous.processes,
         },
         executors: match &snapshot.executors {
-            Observed::Known(executors) => Some(ExecutorCounts { registered: approved(executors) }),
+            Observed::Known(executors) => {
+                Some(ExecutorCounts { registered: approved(executors), busy: snapshot.busy_executors })
+            }
             Observed::Unknown(_) => previous.executors,
         },
         operator_executor: snapshot.operator_executor.as_ref().map(|executor| executor.name.clone()),

@@ -1,6 +1,6 @@
 //! Puts together what one pass knows of a `Colony`: asks its server, as far as there are keys to ask with.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use kube::{Client as KubernetesClient, ResourceExt as _};
 
@@ -11,9 +11,12 @@ use super::{
 };
 use crate::{
     api::colony::Colony,
-    colony::{Client, Server, Session, Timeouts},
+    colony::{Client, Id, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
     runtime::{clock::Clock, metrics::Metrics},
 };
+
+/// How many processes the server lists at most.
+const LISTED_AT_MOST: usize = 100;
 
 /// Calls to a colony as each of the operator's identities.
 #[derive(Clone)]
@@ -59,6 +62,7 @@ pub async fn read(
         server: Observed::Unknown("not asked".to_owned()),
         membership: Membership::Unknown("not asked".to_owned()),
         executors: Observed::Unknown("not asked".to_owned()),
+        busy_executors: None,
         operator_executor: None,
         now: clock.now(),
     };
@@ -101,10 +105,27 @@ async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
     };
     if snapshot.executors.known().is_some() {
         snapshot.membership = match sessions.member.statistics().await {
-            Ok(statistics) => Membership::Member(statistics),
+            Ok(statistics) => {
+                snapshot.busy_executors = busy_executors(&sessions.member, &statistics).await;
+                Membership::Member(statistics)
+            }
             Err(error) => Membership::Unknown(error.to_string()),
         };
     }
+}
+
+/// How many executors run a process, asked only when any runs. The server lists no more than a hundred processes.
+async fn busy_executors(member: &Session, statistics: &Statistics) -> Option<i64> {
+    if statistics.running == 0 {
+        return Some(0);
+    }
+    let running = member.processes(&ProcessQuery::new(ProcessState::Running)).await.ok()?;
+    if running.len() >= LISTED_AT_MOST {
+        return None;
+    }
+    let executors: BTreeSet<&Id> =
+        running.iter().filter_map(|process| process.assigned_executor.as_ref()).collect();
+    i64::try_from(executors.len()).ok()
 }
 
 async fn client(

@@ -54,4 +54,7 @@ pub struct ProcessCounts {
 pub struct ExecutorCounts {
     /// Approved executors.
     pub registered: i64,
+    /// Executors that run a process; absent while more run than the server lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy: Option<i64>,
 }

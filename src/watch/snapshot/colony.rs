@@ -21,6 +21,8 @@ pub struct ColonySnapshot {
     pub membership: Membership,
     /// All executors of the colony.
     pub executors: Observed<Vec<Executor>>,
+    /// How many executors run a process; none if that cannot be told.
+    pub busy_executors: Option<i64>,
     /// The executor as which the operator serves the colony; none while no identity is made.
     pub operator_executor: Option<OperatorExecutor>,
     /// When the snapshot was taken.
