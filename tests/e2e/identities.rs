@@ -27,6 +27,11 @@ pub async fn an_executor_follows_its_type_and_its_location(stage: Stage) {
     fleet.until_mirrored().await;
     let second = fleet.executor_name().await;
 
+    // Nobody would look after what stays behind in the old colony.
+    let elsewhere = Patch::Merge(json!({"spec": {"colony": "elsewhere"}}));
+    let refusal = fleet.api().patch("moving", &PatchParams::default(), &elsewhere).await.unwrap_err();
+    assert!(refusal.to_string().contains("colony cannot change"), "{refusal}");
+
     let move_it = json!({"spec": {"location": "elsewhere"}});
     stage.colonies().patch(&stage.colony, &PatchParams::default(), &Patch::Merge(move_it)).await.unwrap();
     let echo = FunctionSpec::new(&stage.colony, &other_type, "echo").unwrap();

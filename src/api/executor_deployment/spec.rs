@@ -40,9 +40,11 @@ use super::{Config, ExecutorDeploymentStatus, Resources};
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: executor and process of this object are in the old colony; create another ExecutorDeployment").field_path(".colony"))]
 #[x_kube(validation = Rule::new("self.workload != 'DaemonSet' || self.replicas == 1").message(Message::Expression("'replicas: ' + (self.replicas < 10 ? ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'][self.replicas] : 'a number above 9') + ' cannot be set with workload DaemonSet, which runs one executor on each node: remove replicas, or choose workload Deployment'".into())).field_path(".replicas"))]
 pub struct ExecutorDeploymentSpec {
-    /// The Colony in which the executors serve; when absent, the one annotated `colonies.io/default: "true"`.
+    /// The Colony in which the executors serve; when absent, the one annotated `colonies.io/default: "true"`. It cannot
+    /// be changed: executor and process of this object would stay behind in the old one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub colony: Option<String>,
