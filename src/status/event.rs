@@ -31,8 +31,9 @@ fn note(before: &[Condition], after: &Condition) -> Option<Note> {
     let holds = after.status == "True";
     let bad = match after.type_.as_str() {
         "Ready" if holds => false,
-        // A fleet that is still starting is no news; one that was ready and no longer is, is.
-        "Ready" if previous.is_some_and(|previous| previous.status == "True") => true,
+        // A fleet that is still starting, or starting anew for a new spec, is no news; one that was ready and no longer is,
+        // is.
+        "Ready" if previous.is_some_and(|previous| was_ready(previous, after)) => true,
         "Degraded" | "Warnings" if holds => true,
         "Finished" if holds => after.reason == Reason::JobFailed.as_str(),
         "Mirrored" if after.reason == Reason::ProcessLost.as_str() => true,
@@ -41,4 +42,41 @@ fn note(before: &[Condition], after: &Condition) -> Option<Note> {
         _ => return None,
     };
     Some(Note { warning: bad, reason: after.reason.clone(), message: after.message.clone() })
+}
+
+/// Whether it was ready for the very spec that it is no longer ready for.
+fn was_ready(previous: &Condition, after: &Condition) -> bool {
+    previous.status == "True" && previous.observed_generation == after.observed_generation
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn ready(status: &str, reason: Reason, generation: i64) -> Condition {
+        Condition {
+            type_: "Ready".to_owned(),
+            status: status.to_owned(),
+            reason: reason.as_str().to_owned(),
+            message: "m".to_owned(),
+            observed_generation: Some(generation),
+            last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    /// Scaling up is what somebody asked for; a warning about it would teach people to overlook warnings.
+    #[test]
+    fn a_fleet_that_starts_anew_for_a_new_spec_warns_of_nothing() {
+        let before = [ready("True", Reason::AllReplicasReady, 1)];
+        assert_eq!(transitions(&before, &[ready("False", Reason::ReplicasNotReady, 2)]), []);
+        let notes = transitions(&before, &[ready("False", Reason::ReplicasNotReady, 1)]);
+        assert!(notes.iter().all(|note| note.warning) && notes.len() == 1, "{notes:?}");
+        let notes = transitions(
+            &[ready("False", Reason::ReplicasNotReady, 2)],
+            &[ready("True", Reason::AllReplicasReady, 2)],
+        );
+        assert!(notes.iter().all(|note| !note.warning) && notes.len() == 1, "{notes:?}");
+    }
 }
