@@ -1,4 +1,4 @@
-//! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the version that
+//! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the UID that
 //! was seen; a plain POST is the cheapest create there is, and a PUT takes back what others put in.
 
 use std::fmt::Debug;
@@ -178,7 +178,7 @@ impl Cluster {
         }
     }
 
-    /// Writes a whole object, with the version in it as precondition.
+    /// Writes a whole object, with the UID in it as precondition.
     ///
     /// # Errors
     ///

@@ -43,7 +43,7 @@ pub enum KubernetesStep {
     CreateWorkload(DesiredWorkload),
     /// Write a workload again.
     UpdateWorkload {
-        /// The whole object, with the version that was seen.
+        /// The whole object, with the UID that was seen.
         workload: DesiredWorkload,
         /// Paths that differ.
         differences: Vec<String>,

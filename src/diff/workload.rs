@@ -256,10 +256,13 @@ fn delete(kind: Workload, metadata: &ObjectMeta, why: &str) -> KubernetesStep {
     }
 }
 
-/// Our metadata over what others put there, with the version that was seen as precondition.
+/// Our metadata over what others put there. The UID stays as precondition, so that another object of the name is not
+/// meant; the version goes, for controllers write status of their own all the time, and the spec is ours alone to say: with
+/// it, drift would stay for as long as they are quicker.
 fn merge(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
     let mut merged = found.clone();
     merged.managed_fields = None;
+    merged.resource_version = None;
     merged.labels.get_or_insert_default().extend(wanted.labels.clone().unwrap_or_default());
     merged.annotations.get_or_insert_default().extend(wanted.annotations.clone().unwrap_or_default());
     merged
