@@ -94,8 +94,6 @@ pub enum Reason {
     ColonyRefused,
     /// Two executor types differ only by digits at their end.
     SimilarExecutorType,
-    /// There is nothing to warn of.
-    NothingToWarnOf,
     /// The colony's server answers as a member.
     Connected,
     /// The credentials Secret is missing.
@@ -104,8 +102,6 @@ pub enum Reason {
     CredentialsInvalid,
     /// The server refused the key.
     CredentialsRefused,
-    /// Plain HTTP was not asked for and TLS failed.
-    TlsFailed,
 }
 
 impl Reason {
@@ -142,12 +138,10 @@ impl Reason {
             Self::ProcessLost => "ProcessLost",
             Self::ColonyRefused => "ColonyRefused",
             Self::SimilarExecutorType => "SimilarExecutorType",
-            Self::NothingToWarnOf => "NothingToWarnOf",
             Self::Connected => "Connected",
             Self::CredentialsNotFound => "CredentialsNotFound",
             Self::CredentialsInvalid => "CredentialsInvalid",
             Self::CredentialsRefused => "CredentialsRefused",
-            Self::TlsFailed => "TlsFailed",
         }
     }
 }

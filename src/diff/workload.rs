@@ -91,6 +91,14 @@ pub(super) fn deletions(
     keep: Option<Workload>,
     why: &str,
 ) -> Vec<KubernetesStep> {
+    owned(actual, owner_uid)
+        .filter(|(kind, metadata)| Some(*kind) != keep && metadata.deletion_timestamp.is_none())
+        .map(|(kind, metadata)| delete(kind, metadata, why))
+        .collect()
+}
+
+/// The workloads that the object owns.
+fn owned<'a>(actual: &'a Workloads, owner_uid: &'a str) -> impl Iterator<Item = (Workload, &'a ObjectMeta)> {
     let found = [
         (
             Workload::Deployment,
@@ -104,11 +112,8 @@ pub(super) fn deletions(
     ];
     found
         .into_iter()
-        .filter(|(kind, _)| Some(*kind) != keep)
         .filter_map(|(kind, metadata)| Some((kind, metadata?)))
-        .filter(|(_, metadata)| is_owned(metadata, owner_uid) && metadata.deletion_timestamp.is_none())
-        .map(|(kind, metadata)| delete(kind, metadata, why))
-        .collect()
+        .filter(move |(_, metadata)| is_owned(metadata, owner_uid))
 }
 
 /// Whether a workload that could not be read stands in the way of saying that none is left.
@@ -118,11 +123,7 @@ pub(super) fn unreadable(actual: &Workloads) -> Option<&str> {
 
 /// Whether the object still owns a workload.
 pub(super) fn any_left(actual: &Workloads, owner_uid: &str) -> bool {
-    let owned =
-        |metadata: Option<&ObjectMeta>| metadata.is_some_and(|metadata| is_owned(metadata, owner_uid));
-    owned(actual.deployment.known().and_then(Option::as_ref).map(|found| &found.metadata))
-        || owned(actual.daemon_set.known().and_then(Option::as_ref).map(|found| &found.metadata))
-        || owned(actual.job.known().and_then(Option::as_ref).map(|found| &found.metadata))
+    owned(actual, owner_uid).next().is_some()
 }
 
 impl WorkloadPlan {
