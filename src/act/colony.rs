@@ -2,14 +2,17 @@
 //! came was carried out is for the next snapshot to find out.
 
 use super::{
+    blueprint::Blueprinter,
     failure::of_colony,
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
+    api::names::CONTROLLER_EXECUTOR_TYPE,
     colony::{Error, ExecutorState, FunctionSpec, Id, InvalidField, NewExecutor, ProcessId, Session},
     desired::DesiredProcess,
     diff::ColonyStep,
     memory::{
+        blueprints::Blueprints,
         connections::{Connection, OperatorIdentity},
         submissions::Submissions,
     },
@@ -19,6 +22,9 @@ use crate::{
 /// The colony of one object.
 pub(super) struct Colony<'a> {
     pub connection: &'a Connection,
+    /// Name of the `Colony`.
+    pub name: &'a str,
+    pub blueprints: &'a Blueprints,
     pub submissions: &'a Submissions,
     pub clock: &'a Clock,
 }
@@ -67,6 +73,14 @@ impl Colony<'_> {
                     .map_err(failed)?;
                 Ok(Effect::Nothing)
             }
+            ColonyStep::AddBlueprint(_)
+            | ColonyStep::UpdateBlueprint { .. }
+            | ColonyStep::UpdateBlueprintStatus { .. }
+            | ColonyStep::RemoveBlueprint { .. } => {
+                let (member, known) = (&self.connection.member, self.blueprints);
+                Blueprinter { member, colony: self.name, known }.carry_out(step, &what).await?;
+                Ok(Effect::Nothing)
+            }
         }
     }
 
@@ -85,7 +99,7 @@ impl Colony<'_> {
     }
 
     fn operator(&self, what: &str) -> Result<&OperatorIdentity, StepFailure> {
-        self.connection.operator.as_ref().ok_or_else(|| StepFailure {
+        self.connection.operator(CONTROLLER_EXECUTOR_TYPE).ok_or_else(|| StepFailure {
             kind: FailureKind::Unavailable,
             message: format!("failed to {what}: the operator is not registered in the colony yet"),
         })
@@ -132,4 +146,10 @@ fn function_spec(colony: &str, process: &DesiredProcess) -> Result<FunctionSpec,
         spec = spec.location(location)?;
     }
     Ok(process.kwargs.iter().fold(spec, |spec, (name, value)| spec.kwarg(name, value.clone())))
+}
+
+/// Whether a close was refused because the process is over: cancelled, gone, closed by an earlier try, or another
+/// executor's by now.
+pub(super) fn refused_as_over(error: &Error) -> bool {
+    error.is_not_found() || error.is_conflict() || error.is_forbidden()
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::executor_deployment::ExecutorDeployment,
     diff::{Plan, Step},
-    memory::{connections::Connection, submissions::Submissions},
+    memory::{blueprints::Blueprints, connections::Connection, submissions::Submissions},
     runtime::{clock::Clock, lease::Leadership},
 };
 
@@ -19,6 +19,7 @@ use crate::{
 pub struct Actor {
     cluster: Cluster,
     submissions: Submissions,
+    blueprints: Blueprints,
     leadership: Leadership,
     clock: Clock,
 }
@@ -29,13 +30,21 @@ pub struct Target<'a> {
     pub object: &'a ExecutorDeployment,
     /// The connection to its colony, if there is one.
     pub connection: Option<Arc<Connection>>,
+    /// Name of the `Colony`, if there is one.
+    pub colony: Option<String>,
 }
 
 impl Actor {
     /// An actor that writes to `cluster` while `leadership` lasts.
     #[must_use]
-    pub fn new(cluster: Cluster, submissions: Submissions, leadership: Leadership, clock: Clock) -> Self {
-        Self { cluster, submissions, leadership, clock }
+    pub fn new(
+        cluster: Cluster,
+        submissions: Submissions,
+        blueprints: Blueprints,
+        leadership: Leadership,
+        clock: Clock,
+    ) -> Self {
+        Self { cluster, submissions, blueprints, leadership, clock }
     }
 
     /// Carries a plan out. A step that fails holds up those behind it on its own side only: the cluster is kept right
@@ -58,9 +67,14 @@ impl Actor {
                 }
                 Step::Colony(step) => match &target.connection {
                     Some(connection) => {
-                        Colony { connection, submissions: &self.submissions, clock: &self.clock }
-                            .carry_out(step)
-                            .await
+                        let colony = Colony {
+                            connection,
+                            name: target.colony.as_deref().unwrap_or_default(),
+                            blueprints: &self.blueprints,
+                            submissions: &self.submissions,
+                            clock: &self.clock,
+                        };
+                        colony.carry_out(step).await
                     }
                     None => Err(StepFailure {
                         kind: FailureKind::Unavailable,

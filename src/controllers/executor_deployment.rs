@@ -95,8 +95,10 @@ pub async fn run(
     });
     let changes = {
         let (store, queue) = (objects.store.clone(), queue.clone());
+        let waiting = context.machinery.object_changes.clone();
         objects.changes.inspect_ok(move |object| {
             queue.changed(object);
+            waiting.send_replace(());
             if let DeserializeGuard(Ok(object)) = object {
                 for sibling in triggers::of_sibling(object, &store) {
                     hints.wake(&sibling);
@@ -143,6 +145,7 @@ fn reader(machinery: &Machinery, stores: Stores) -> Reader {
         connections: machinery.connections.clone(),
         identities: machinery.identities.clone(),
         submissions: machinery.submissions.clone(),
+        blueprints: machinery.blueprints.clone(),
         writes: machinery.writes.clone(),
         leadership: machinery.leadership.clone(),
         clock: machinery.clock.clone(),
@@ -201,9 +204,9 @@ async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, Reconc
     };
     let outcome = match decide(&snapshot) {
         Ok(plan) => {
-            let connection =
-                snapshot.colony.resolved().and_then(|colony| machinery.connections.get(&colony.name));
-            Ok(machinery.actor.execute(plan, &Target { object, connection }).await)
+            let colony = snapshot.colony.resolved().map(|colony| colony.name.clone());
+            let connection = colony.as_deref().and_then(|colony| machinery.connections.get(colony));
+            Ok(machinery.actor.execute(plan, &Target { object, connection, colony }).await)
         }
         Err(problem) => Err(problem),
     };

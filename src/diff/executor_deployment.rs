@@ -3,14 +3,14 @@
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use super::{ColonyStep, Error, KubernetesStep, Plan, Step, identity, mirror, workload};
+use super::{ColonyStep, Error, KubernetesStep, Plan, Step, Sync, blueprint, identity, mirror, workload};
 use crate::{
     api::{
-        executor_deployment::Workload,
-        names::{self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER},
+        executor_deployment::{ExecutorDeployment, Workload},
+        names::{self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER, PROCESS_SPEC_ANNOTATION},
     },
     colony::model::ExecutorState,
-    desired::DesiredExecutorDeployment,
+    desired::{DesiredExecutorDeployment, SharedSpec},
     watch::snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
         progress::{self, Progress},
@@ -26,9 +26,22 @@ pub fn plan(
     snapshot: &ExecutorDeploymentSnapshot,
     desired: &DesiredExecutorDeployment,
 ) -> Result<Plan, Error> {
+    let blueprint = blueprint::plan(snapshot);
+    if let Some(step) = blueprint.object {
+        // Whatever follows from the spec follows from the next one.
+        let steps = vec![Step::Kubernetes(step)];
+        return Ok(Plan { steps, sync: blueprint.sync, ..Plan::default() });
+    }
     let Some(here) = &desired.here else {
         // Another runtime carries it out. What this one made for an earlier spec goes.
-        return Ok(withdraw(snapshot, "another runtime carries it out"));
+        let mut plan = withdraw(snapshot, "another runtime carries it out");
+        if !has_finalizer(snapshot) {
+            plan.steps.insert(0, Step::Kubernetes(KubernetesStep::AddFinalizer));
+        }
+        plan.steps.extend(blueprint.steps.into_iter().map(Step::Colony));
+        plan.awaiting.extend(blueprint.awaiting);
+        plan.sync = blueprint.sync;
+        return Ok(plan);
     };
     let owner = &desired.owner;
     let identity = identity::plan(snapshot, &here.identity, owner, serves(snapshot))?;
@@ -42,7 +55,11 @@ pub fn plan(
         (identity.kubernetes.is_empty() && workload.steps.is_empty() && workload.awaiting.is_empty())
             .then(|| current_progress(snapshot))
             .flatten();
-    let mirror = mirror::plan(snapshot, &here.process, settled.as_ref(), &output(snapshot, settled.as_ref()));
+    let mirror = if is_carried_by_colony(&snapshot.object) {
+        mirror::plan_end(snapshot)
+    } else {
+        mirror::plan(snapshot, &here.process, settled.as_ref(), &output(snapshot, settled.as_ref()))
+    };
 
     let mut steps = Vec::new();
     if !has_finalizer(snapshot) {
@@ -52,8 +69,18 @@ pub fn plan(
     steps.extend(identity.colony.into_iter().map(Step::Colony));
     steps.extend(workload.steps.into_iter().map(Step::Kubernetes));
     steps.extend(mirror.steps.into_iter().map(Step::Colony));
-    let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting].concat();
-    Ok(Plan { steps, awaiting, mirror: mirror.mirror })
+    steps.extend(blueprint.steps.into_iter().map(Step::Colony));
+    let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting, blueprint.awaiting].concat();
+    Ok(Plan { steps, awaiting, mirror: mirror.mirror, sync: blueprint.sync })
+}
+
+/// Whether the colony itself has what carries this generation, a blueprint or the process of which it was born: a process
+/// submitted for it would be a second one.
+#[must_use]
+pub fn is_carried_by_colony(object: &ExecutorDeployment) -> bool {
+    let born_of = object.annotations().get(PROCESS_SPEC_ANNOTATION);
+    object.blueprint_name().is_some()
+        || born_of.is_some_and(|hash| *hash == SharedSpec::of_object(&object.spec).hash())
 }
 
 /// Plans the end of an object that is being deleted: pods first, so that no executor is taken from under its process,
@@ -94,6 +121,7 @@ pub fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
     let left: Vec<String> = [
         executor.map(|executor| format!("executor {}", executor.name)),
         process.and_then(|mirror| mirror.process_id.as_ref()).map(|id| format!("process {id}")),
+        status.blueprint.as_ref().map(|blueprint| format!("blueprint {}", blueprint.name)),
     ]
     .into_iter()
     .flatten()
@@ -104,12 +132,15 @@ pub fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
 /// Takes back everything that was made for an object, in the cluster and in the colony.
 fn withdraw(snapshot: &ExecutorDeploymentSnapshot, why: &str) -> Plan {
     let uid = snapshot.object.uid().unwrap_or_default();
-    let mut plan = Plan::default();
+    let mut plan = Plan { sync: Sync::Unchanged, ..Plan::default() };
     let deletions = workload::deletions(&snapshot.workloads, &uid, None, why);
     plan.steps.extend(deletions.into_iter().map(Step::Kubernetes));
     let end = mirror::plan_end(snapshot);
     plan.steps.extend(end.steps.into_iter().map(Step::Colony));
     plan.awaiting.extend(end.awaiting);
+    let blueprint = blueprint::plan_end(snapshot);
+    plan.steps.extend(blueprint.steps.into_iter().map(Step::Colony));
+    plan.awaiting.extend(blueprint.awaiting);
     if let Some(why) = workload::unreadable(&snapshot.workloads) {
         plan.awaiting.push(format!("the cluster to say what runs: {why}"));
     } else if workload::any_left(&snapshot.workloads, &uid) || !snapshot.pods.is_empty() {

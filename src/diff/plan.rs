@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Mirror, Step};
+use super::{Mirror, Step, Sync};
 
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Plan {
     pub awaiting: Vec<String>,
     /// What status is to say of the mirrored process, besides what the steps bring about.
     pub mirror: Mirror,
+    /// What status is to say of the blueprint.
+    pub sync: Sync,
 }
 
 impl Plan {

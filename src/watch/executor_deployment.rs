@@ -13,7 +13,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    core::{PartialObjectMeta, Selector, SelectorExt as _},
+    core::PartialObjectMeta,
     runtime::reflector::{ObjectRef, Store},
 };
 use serde::de::DeserializeOwned;
@@ -30,10 +30,14 @@ use crate::{
     api::{
         colony::{Colony, NamespacesFrom},
         executor_deployment::{ExecutorDeployment, MirrorState},
-        names::{self, CONTENT_HASH_ANNOTATION, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+        names::{
+            self, CONTENT_HASH_ANNOTATION, CONTROLLER_EXECUTOR_TYPE, DEFAULT_COLONY_ANNOTATION,
+            EXECUTOR_DEPLOYMENT_LABEL,
+        },
     },
-    colony::{Process, ProcessId},
+    colony::{Blueprint, Process, ProcessId},
     memory::{
+        blueprints::Blueprints,
         connections::{Connection, Connections},
         identities::Identities,
         submissions::Submissions,
@@ -108,6 +112,8 @@ pub struct Reader {
     pub identities: Identities,
     /// Submits of this process.
     pub submissions: Submissions,
+    /// Blueprints as colonies last described them.
+    pub blueprints: Blueprints,
     /// Last writes of this process.
     pub writes: Writes,
     /// Since when this process leads.
@@ -159,6 +165,7 @@ impl Reader {
                 job: self.workload(&self.stores.jobs, &namespace, &name).await,
             },
             processes: self.processes(object, connection.as_deref()).await,
+            blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
             submit_not_before: self.submit_not_before(object),
             similar_executor_types: self.similar_executor_types(object),
             object: object.clone(),
@@ -187,7 +194,7 @@ impl Reader {
         let connection = self.connections.get(&name);
         let operator_executor_id = match &connection {
             None => Observed::Unknown("not connected yet".to_owned()),
-            Some(connection) => match (&connection.problem, &connection.operator) {
+            Some(connection) => match (&connection.problem, connection.operator(CONTROLLER_EXECUTOR_TYPE)) {
                 (Some(problem), _) => Observed::Unknown(problem.clone()),
                 (None, None) => Observed::Unknown("the operator is not registered there yet".to_owned()),
                 (None, Some(operator)) => Observed::Known(operator.id.clone()),
@@ -212,16 +219,11 @@ impl Reader {
 
     fn admits(&self, colony: &Colony, namespace: &str) -> bool {
         let allowed = &colony.spec.allowed_namespaces;
-        match (allowed.from, &allowed.selector) {
-            (NamespacesFrom::All, _) => true,
-            (NamespacesFrom::Selector, None) => false,
-            (NamespacesFrom::Selector, Some(selector)) => {
-                let Some(found) = self.stores.namespaces.get(&ObjectRef::new(namespace)) else {
-                    return false;
-                };
-                Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(found.labels()))
-            }
+        if allowed.from == NamespacesFrom::All {
+            return true;
         }
+        let found = self.stores.namespaces.get(&ObjectRef::new(namespace));
+        found.is_some_and(|found| allowed.admit(found.labels()))
     }
 
     /// A workload of the object's name: from the cache, or, when a write has shown that the cache is wrong about it, from
@@ -317,6 +319,30 @@ impl Reader {
         };
         match read {
             Ok(processes) => Observed::Known(processes),
+            Err(error) => Observed::Unknown(error.to_string()),
+        }
+    }
+
+    /// The blueprint of an object, where there is to be one: as the colony last described it, else asked for.
+    async fn blueprint(
+        &self,
+        object: &ExecutorDeployment,
+        colony: &ColonyReference,
+        connection: Option<&Connection>,
+    ) -> Observed<Option<Blueprint>> {
+        let Some(name) = object.blueprint_name() else { return Observed::Known(None) };
+        let Some(colony) = colony.resolved() else { return Observed::Unknown("no Colony".to_owned()) };
+        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
+        if let Some(problem) = &connection.problem {
+            return Observed::Unknown(problem.clone());
+        }
+        if let Some(Some(blueprint)) = self.blueprints.get(&colony.name, &name) {
+            return Observed::Known(Some(blueprint));
+        }
+        // Too much hangs on its absence to believe a list that may be old.
+        match connection.member.blueprint(&name).await {
+            Ok(blueprint) => Observed::Known(Some(blueprint)),
+            Err(error) if error.is_not_found() => Observed::Known(None),
             Err(error) => Observed::Unknown(error.to_string()),
         }
     }

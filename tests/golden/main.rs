@@ -178,7 +178,32 @@ cases! {
     type_changed
     /// The rollout is stuck: the process fails with the reason, and status says what keeps the pod from running.
     image_cannot_be_pulled
-    /// Carried out elsewhere, and said so.
+    /// Carried out elsewhere: a blueprint carries it there, and its status comes back.
     runtime_docker
+    docker_blueprint_reports
+    /// What somebody else made in the colony is left alone there, too.
+    docker_blueprint_name_taken
+    /// The blueprint goes before the object does.
+    docker_blueprint_removed
+    /// Both sides say the same, and nothing is submitted: the blueprint carries it.
+    blueprint_agreed
+    /// The colony owns the spec: its edit becomes the object's, and nothing else happens before.
+    blueprint_changed_in_colony
+    /// An edit of the object is replaced, and shown with both values; the workload does not follow it for a moment.
+    blueprint_edit_here_is_overruled
+    /// The object owns the spec: its edit becomes the blueprint's.
+    blueprint_kubernetes_wins
+    /// An edit of the blueprint is replaced, and shown with both values.
+    blueprint_edit_there_is_overruled
+    /// Nobody owns the spec: the difference is shown, and both sides left as they are.
+    blueprint_observed
+    /// The colony owned it and removed it.
+    blueprint_gone
+    /// What the colony says cannot be followed: what runs keeps running.
+    blueprint_invalid
+    /// Pods are told to the colony without what others wrote there being lost.
+    blueprint_pods_reported
+    /// The process of which it was born carries it: no other is submitted.
+    born_of_process
     colony_not_found
 }

@@ -63,6 +63,15 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
                 Workload::Job => snapshot.workloads.job = Observed::Known(None),
             }
         }
+        KubernetesStep::UpdateSpec { spec, .. } => {
+            let Ok(spec) = serde_json::from_value(serde_json::Value::Object(spec.clone())) else {
+                return false;
+            };
+            snapshot.object.spec = spec;
+            let generation = snapshot.object.metadata.generation.get_or_insert(1);
+            *generation = generation.saturating_add(1);
+        }
+        KubernetesStep::DeleteObject { .. } => return false,
     }
     true
 }
@@ -79,6 +88,21 @@ fn colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool 
                 snapshot.registration = Observed::Known(Registration::Present(ExecutorState::Unregistered));
             }
         }
+        ColonyStep::AddBlueprint(blueprint) => {
+            snapshot.blueprint = Observed::Known(Some(blueprint.as_ref().clone()));
+        }
+        ColonyStep::UpdateBlueprint { spec, .. } => {
+            if let Observed::Known(Some(blueprint)) = &mut snapshot.blueprint {
+                blueprint.spec.clone_from(spec);
+                blueprint.metadata.generation = blueprint.metadata.generation.saturating_add(1);
+            }
+        }
+        ColonyStep::UpdateBlueprintStatus { status, .. } => {
+            if let Observed::Known(Some(blueprint)) = &mut snapshot.blueprint {
+                blueprint.status.clone_from(status);
+            }
+        }
+        ColonyStep::RemoveBlueprint { .. } => snapshot.blueprint = Observed::Known(None),
         ColonyStep::Submit(_)
         | ColonyStep::Cancel { .. }
         | ColonyStep::CloseSuccessful { .. }
