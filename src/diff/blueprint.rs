@@ -81,15 +81,19 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
     };
     let ours = SharedSpec::of_object(&object.spec);
     let Some(blueprint) = blueprint else {
-        if object.sync_policy() == SyncPolicy::KubernetesWins {
+        let is_intended = object.status.as_ref().is_some_and(|status| status.blueprint.is_some());
+        if object.sync_policy() != SyncPolicy::KubernetesWins {
+            plan.object = Some(KubernetesStep::DeleteObject { why: format!("blueprint {name} is gone") });
+        } else if !is_intended {
+            // On record before anything is sent: whoever deletes the object must know what to look for.
+            plan.sync = Sync::Agreed(BlueprintStatus { name, ..BlueprintStatus::default() });
+        } else {
             plan.steps.push(ColonyStep::AddBlueprint(Box::new(new_blueprint(
                 snapshot,
                 &name,
                 &colony.spec.colony_name,
                 &ours,
             ))));
-        } else {
-            plan.object = Some(KubernetesStep::DeleteObject { why: format!("blueprint {name} is gone") });
         }
         return plan;
     };
@@ -155,7 +159,8 @@ impl BlueprintPlan {
             agreed: spec.hash(),
             overruled,
         };
-        let before = recorded.map(|recorded| recorded.agreed.as_str());
+        // Nothing was agreed about while only the intent is recorded.
+        let before = recorded.map(|recorded| recorded.agreed.as_str()).filter(|agreed| !agreed.is_empty());
         let still = recorded.and_then(|recorded| recorded.overruled.clone());
         let generation = blueprint.metadata.generation;
         if ours == theirs {

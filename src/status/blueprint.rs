@@ -49,7 +49,9 @@ pub(super) fn conflict(
         Sync::Invalid(message) => Some(Finding::yes(kind, Reason::BlueprintInvalid, message.clone())),
         Sync::NameTaken(message) => Some(Finding::yes(kind, Reason::BlueprintNameTaken, message.clone())),
         Sync::Differs { message, .. } => Some(Finding::yes(kind, Reason::Differs, message.clone())),
-        Sync::Unchanged | Sync::Agreed(_) => recorded.map(in_sync),
+        Sync::Unchanged | Sync::Agreed(_) => {
+            recorded.filter(|recorded| !recorded.agreed.is_empty()).map(in_sync)
+        }
     }
 }
 
@@ -61,13 +63,14 @@ pub(super) fn carried(
 ) -> Finding {
     let kind = ConditionType::Mirrored;
     match (object.blueprint_name(), recorded) {
-        (Some(name), None) => {
+        (Some(name), recorded) if recorded.is_none_or(|recorded| recorded.agreed.is_empty()) => {
             let not_yet = (Reason::SubmitIntended, format!("blueprint {name} is not there yet"));
             let (reason, message) = problem.unwrap_or(not_yet);
             Finding::no(kind, reason, message)
         }
-        (Some(_), Some(blueprint)) => {
-            let says = format!("blueprint {} generation {} carries it", blueprint.name, blueprint.generation);
+        (Some(name), recorded) => {
+            let generation = recorded.map_or(0, |blueprint| blueprint.generation);
+            let says = format!("blueprint {name} generation {generation} carries it");
             let says = problem.map_or(says.clone(), |(_, why)| format!("{says}; its state lags: {why}"));
             Finding::yes(kind, Reason::CarriedByBlueprint, says)
         }

@@ -205,7 +205,7 @@ fn blocked(problem: &Problem) -> Vec<Finding> {
 
 /// What the reconciler elsewhere says in the status of the object's own blueprint, if it has said anything.
 fn elsewhere_progress(snapshot: &ExecutorDeploymentSnapshot) -> Option<Progress> {
-    snapshot.object.status.as_ref()?.blueprint.as_ref()?;
+    snapshot.object.status.as_ref()?.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
     let blueprint = snapshot.blueprint.known().and_then(Option::as_ref)?;
     let count = |name: &str| {
         let number = blueprint.status.get(name).and_then(serde_json::Value::as_i64)?;

@@ -100,7 +100,8 @@ pub struct BlueprintStatus {
     pub name: String,
     /// Its generation when both sides last said the same.
     pub generation: i64,
-    /// Hash of the spec about which both sides last agreed: whoever differs from it has been edited.
+    /// Hash of the spec about which both sides last agreed: whoever differs from it has been edited. Empty while only the
+    /// intent to add the blueprint is recorded.
     pub agreed: String,
     /// The last edit that was replaced by the owner's, until the owner edits again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
