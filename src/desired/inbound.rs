@@ -176,6 +176,19 @@ mod tests {
         assert_eq!(object.spec.object_spec("dev", None)["colony"], "dev");
     }
 
+    /// A reader copies them as they are.
+    #[test]
+    fn the_examples_are_understood() {
+        let process: Value = serde_json::from_str(include_str!("../../examples/process.json")).unwrap();
+        let Request::Apply(object) = ask("f", process["kwargs"].clone()).unwrap() else { panic!() };
+        assert_eq!(object.name, "sorters");
+        let blueprint: Value = serde_json::from_str(include_str!("../../examples/blueprint.json")).unwrap();
+        let mut blueprint = blueprint;
+        blueprint["metadata"]["colonyname"] = json!("dev");
+        let blueprint: Blueprint = serde_json::from_value(blueprint).unwrap();
+        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace, "default");
+    }
+
     #[test]
     fn the_blueprint_forms_are_told_apart() {
         let kind = json!({"kind": "ExecutorDeployment"});

@@ -88,8 +88,8 @@ fn running(blueprint: &Blueprint) -> Option<i64> {
 pub async fn the_colonys_own_tools_drive_a_fleet(stage: Stage) {
     stage.connect().await;
     let folder = tempfile::tempdir().unwrap();
-    let defined = file(&folder, "definition.json", &definition(RECONCILER_EXECUTOR_TYPE));
-    colonies(&stage, &["blueprint", "definition", "add", "--spec", &defined]).await;
+    let defined = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/blueprint-definition.json");
+    colonies(&stage, &["blueprint", "definition", "add", "--spec", defined]).await;
     let wanted = file(&folder, "blueprint.json", &blueprint(&stage, "workers", 1));
     colonies(&stage, &["blueprint", "add", "--spec", &wanted]).await;
 
