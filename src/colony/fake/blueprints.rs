@@ -1,4 +1,4 @@
-//! Blueprints and their definitions.
+//! Blueprints: what is kept of them, and the processes that come with them.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,15 +8,14 @@ use super::{
     super::model::{BlueprintDefinition, null_is_empty},
     crons::CronRecord,
     record::{Conditions, ProcessRecord, Spec},
-    schema,
     server::{Answer, ColonyServer, Refusal, done, list, read, refuse, time},
 };
 
 /// Both, and what blueprints have been, in the order in which they were added. They outlive their colony.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BlueprintStore {
-    definitions: Vec<BlueprintDefinition>,
-    blueprints: Vec<Document>,
+    pub(super) definitions: Vec<BlueprintDefinition>,
+    pub(super) blueprints: Vec<Document>,
     /// Entries as they are shown.
     history: Vec<Value>,
 }
@@ -24,21 +23,21 @@ pub(super) struct BlueprintStore {
 /// A blueprint with the fields that the real server knows; others are lost when it is stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Document {
+pub(super) struct Document {
     blueprintid: String,
-    kind: String,
-    metadata: Metadata,
+    pub(super) kind: String,
+    pub(super) metadata: Metadata,
     #[serde(deserialize_with = "null_is_empty")]
-    spec: Map<String, Value>,
+    pub(super) spec: Map<String, Value>,
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Map::is_empty")]
     status: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
-struct Metadata {
+pub(super) struct Metadata {
     name: String,
-    colonyname: String,
+    pub(super) colonyname: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     locationname: String,
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Map::is_empty")]
@@ -131,10 +130,6 @@ impl ColonyServer {
         inner: &Value,
     ) -> Option<Answer> {
         let answer = match payload_type {
-            "addblueprintdefinitionmsg" => self.add_definition(caller, inner),
-            "getblueprintdefinitionmsg" => self.definition(caller, inner),
-            "getblueprintdefinitionsmsg" => self.definitions(caller, inner),
-            "removeblueprintdefinitionmsg" => self.remove_definition(caller, inner),
             "addblueprintmsg" => self.add_blueprint(now, caller, inner),
             "getblueprintmsg" => self.blueprint(caller, inner),
             "getblueprintsmsg" => self.blueprints(caller, inner),
@@ -146,100 +141,6 @@ impl ColonyServer {
             _ => return None,
         };
         Some(answer)
-    }
-
-    fn add_definition(&mut self, caller: &str, inner: &Value) -> Answer {
-        #[derive(Deserialize)]
-        struct Call {
-            blueprintdefinition: BlueprintDefinition,
-        }
-        let Call { blueprintdefinition: mut added } = read(inner)?;
-        self.require_owner(caller, &added.metadata.colony)?;
-        if added.id.is_empty() {
-            added.id = self.mint();
-        }
-        let same_name = |one: &&BlueprintDefinition| {
-            one.metadata.colony == added.metadata.colony && one.metadata.name == added.metadata.name
-        };
-        let is_taken = |one: &BlueprintDefinition| one.id == added.id || same_name(&one);
-        if self.blueprints.definitions.iter().any(is_taken) {
-            let message =
-                "pq: duplicate key value violates unique constraint \"prod_blueprintdefinitions_key\"";
-            return refuse(500, message);
-        }
-        let never = time(None);
-        for field in ["createdAt", "updatedAt", "lastReconciliationTime"] {
-            added.metadata.other.entry(field).or_insert_with(|| never.clone());
-        }
-        let shown = json!(added);
-        self.blueprints.definitions.push(added);
-        Ok(shown)
-    }
-
-    fn definition_named(&self, colony: &str, name: &str) -> Option<&BlueprintDefinition> {
-        let mut definitions = self.blueprints.definitions.iter();
-        definitions.find(|one| one.metadata.colony == colony && one.metadata.name == name)
-    }
-
-    fn definition(&self, caller: &str, inner: &Value) -> Answer {
-        let Named { colony, name, .. } = read(inner)?;
-        self.require_member_or_owner(caller, &colony)?;
-        let definition = self.definition_named(&colony, &name).map(|definition| json!(definition));
-        definition.ok_or_else(|| (404, "Blueprint definition not found".to_owned()))
-    }
-
-    /// Those of a colony, by name.
-    fn definitions_of(&self, colony: &str) -> Vec<&BlueprintDefinition> {
-        let definitions = self.blueprints.definitions.iter();
-        let mut definitions: Vec<_> = definitions.filter(|one| one.metadata.colony == colony).collect();
-        definitions.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
-        definitions
-    }
-
-    fn definitions(&self, caller: &str, inner: &Value) -> Answer {
-        let Named { colony, .. } = read(inner)?;
-        self.require_member_or_owner(caller, &colony)?;
-        Ok(json!(self.definitions_of(&colony)))
-    }
-
-    fn remove_definition(&mut self, caller: &str, inner: &Value) -> Answer {
-        let Named { colony, name, .. } = read(inner)?;
-        self.require_owner(caller, &colony)?;
-        let Some(definition) = self.definition_named(&colony, &name) else {
-            return refuse(404, format!("BlueprintDefinition '{name}' not found in namespace '{colony}'"));
-        };
-        let (id, kind) = (definition.id.clone(), definition.spec.names.kind.clone());
-        let blueprints = self.blueprints.blueprints.iter();
-        let left = blueprints.filter(|one| one.metadata.colonyname == colony && one.kind == kind).count();
-        if left > 0 {
-            let message = format!(
-                "cannot remove BlueprintDefinition '{name}': {left} blueprint(s) of kind '{kind}' still exist"
-            );
-            return refuse(409, message);
-        }
-        self.blueprints.definitions.retain(|one| one.id != id);
-        done()
-    }
-
-    /// The definition of a blueprint that is to be stored, which it must keep to.
-    fn definition_for(&self, blueprint: &Document) -> Result<BlueprintDefinition, Refusal> {
-        let Document { kind, metadata, spec, .. } = blueprint;
-        if kind.is_empty() {
-            return refuse(400, "blueprint kind is required");
-        }
-        let definitions = self.definitions_of(&metadata.colonyname);
-        let Some(definition) = definitions.into_iter().find(|one| one.spec.names.kind == *kind) else {
-            let colony = &metadata.colonyname;
-            return refuse(
-                400,
-                format!("BlueprintDefinition for kind '{kind}' not found in namespace '{colony}'"),
-            );
-        };
-        let fault = definition.spec.schema.as_ref().and_then(|schema| schema::fault(spec, schema));
-        match fault {
-            Some(fault) => refuse(400, format!("blueprint validation failed: {fault}")),
-            None => Ok(definition.clone()),
-        }
     }
 
     fn position(&self, colony: &str, name: &str) -> Option<usize> {
@@ -378,13 +279,6 @@ impl ColonyServer {
             self.add_process(ProcessRecord::new(id, spec, (caller, &initiator), now)?);
         }
         done()
-    }
-
-    /// Type and function of the first definition of a kind **in whatever colony**.
-    fn handler_of(&self, kind: &str) -> Option<(String, String)> {
-        let definition = self.blueprints.definitions.iter().find(|one| one.spec.names.kind == kind)?;
-        let handler = &definition.spec.handler;
-        Some((handler.executor_type.clone(), handler.function.clone()))
     }
 
     fn update_blueprint_status(&mut self, caller: &str, inner: &Value) -> Answer {

@@ -12,11 +12,12 @@
 //! |---|---|
 //! | `server` | the store, who may do what, the dispatch |
 //! | `record` | a process as it is kept |
-//! | `members`, `processes`, `lists`, `queue`, `workflows`, `crons`, `blueprints`, `schema` | the calls |
+//! | `members`, `processes`, `lists`, `queue`, `workflows`, `crons`, `definitions`, `blueprints`, `schema` | the calls |
 //! | `front` | HTTP and websocket |
 
 mod blueprints;
 mod crons;
+mod definitions;
 mod front;
 mod lists;
 mod members;

@@ -130,6 +130,7 @@ impl ColonyServer {
             .or_else(|| self.queue_call(now, caller, payload_type, inner))
             .or_else(|| self.workflow_call(now, caller, payload_type, inner))
             .or_else(|| self.cron_call(now, caller, payload_type, inner))
+            .or_else(|| self.definition_call(caller, payload_type, inner))
             .or_else(|| self.blueprint_call(now, caller, payload_type, inner))
             .unwrap_or_else(|| refuse(403, format!("invalid rpcMsg.PayloadType: {payload_type}")))
     }
