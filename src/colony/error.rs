@@ -435,7 +435,7 @@ mod tests {
         (400, "cron not found", ErrorKind::NotFound),
         (500, "Failed to get cron, cron is nil", ErrorKind::NotFound),
         (400, "Cron interval must be -1 (disabled) or larger than 0", ErrorKind::Invalid),
-        (400, "expected 5 to 6 fields, found 1: [x]", ErrorKind::Invalid),
+        (400, "expected exactly 6 fields, found 1: [x]", ErrorKind::Invalid),
         (404, "Blueprint not found", ErrorKind::NotFound),
         (404, "Blueprint definition not found", ErrorKind::NotFound),
         (404, "BlueprintDefinition 'd' not found in namespace 'c'", ErrorKind::NotFound),

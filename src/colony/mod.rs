@@ -17,6 +17,7 @@
 //! | [`client`] | one pooled HTTP client per server | network |
 //! | [`session`] | one identity in one colony: the calls | network |
 //! | [`subscription`] | being told of a process, without a promise | network |
+//! | `fake` | a server in memory for tests, with the feature `fake` | |
 //!
 //! # Three rules
 //! - **Unknown is not empty.** A list that cannot be read or decoded is an [`Error`], never an empty `Vec`.
@@ -41,6 +42,8 @@
 
 pub mod client;
 pub mod error;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 pub mod model;
 pub mod session;
 pub mod sign;

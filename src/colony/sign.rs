@@ -93,13 +93,31 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
+/// The identity that signed a payload, as a server finds it out; `None` when the signature is none.
+#[cfg(any(test, feature = "fake"))]
+pub(super) fn recover(payload: &str, signature: &str) -> Option<Id> {
+    use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
+
+    let bytes = hex::decode(signature).ok().filter(|bytes| bytes.len() == 65)?;
+    let (signature, recovery) = bytes.split_at(64);
+    let signature = Signature::from_slice(signature).ok()?;
+    // The server takes only the smaller of the two values of `s` that would do.
+    if signature.normalize_s().is_some() {
+        return None;
+    }
+    let recovery = recovery.first().copied().and_then(RecoveryId::from_byte)?;
+    let key = VerifyingKey::recover_from_prehash(&digest(payload.as_bytes()), &signature, recovery).ok()?;
+    let public = hex::encode(key.to_encoded_point(false));
+    Some(Id::of_digest(&digest(public.as_bytes())))
+}
+
 fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha3_256::digest(bytes).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{InvalidKey, PrivateKey};
+    use super::{InvalidKey, PrivateKey, recover};
 
     /// Development keys that ColonyOS publishes with its source, and what its own Go library makes of them.
     const KEYS: [(&str, &str); 3] = [
@@ -136,6 +154,17 @@ mod tests {
                    46af09e2d53def5c703e282361a9914c0144c3b185383080566fc026c2a6e20f01";
         for (key, signature) in [(KEYS[0].0, even), (KEYS[2].0, odd)] {
             assert_eq!(PrivateKey::from_hex(key).unwrap().sign(payload).unwrap(), signature);
+        }
+    }
+
+    #[test]
+    fn a_server_finds_out_who_signed() {
+        let key = PrivateKey::generate().unwrap();
+        let signature = key.sign("payload").unwrap();
+        assert_eq!(recover("payload", &signature).as_ref(), Some(key.id()));
+        assert_ne!(recover("another", &signature).as_ref(), Some(key.id()));
+        for wrong in ["", "00", &"0".repeat(130), &"f".repeat(130), &signature[2..]] {
+            assert_eq!(recover("payload", wrong), None, "{wrong}");
         }
     }
 

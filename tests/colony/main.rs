@@ -1,4 +1,5 @@
-//! The ColonyOS client, and the example executor, against a real ColonyOS server.
+//! The way to a real ColonyOS server, and the example executor on one. What the server itself does is checked in
+//! `tests/conformance`.
 //!
 //! `cargo xtask test --rung colony` starts the server and sets the variables that this needs:
 //! `COLONIES_SERVER_HOST`, `COLONIES_SERVER_PORT`, `COLONIES_TLS` and `COLONIES_SERVER_PRVKEY`; and it builds
@@ -8,16 +9,9 @@
 #[cfg(test)]
 mod executor;
 #[cfg(test)]
-mod life;
-#[cfg(test)]
-mod look_up;
-#[cfg(test)]
-mod membership;
-#[cfg(test)]
-mod refusals;
-#[cfg(test)]
 mod relay;
 #[cfg(test)]
+#[allow(dead_code, reason = "each of the binaries that share it uses a part")]
 mod stage;
 #[cfg(test)]
 mod way;

@@ -1,4 +1,4 @@
-//! What each test starts from: a colony of its own on the real server, with an owner and a user.
+//! What each test starts from: a colony of its own on a server, with an owner and a user.
 
 use std::{future::Future, time::Duration};
 
@@ -26,13 +26,16 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// On the server that the environment names.
     pub async fn new() -> Self {
-        let server = server();
+        Self::at(server(), PrivateKey::from_hex(&setting("COLONIES_SERVER_PRVKEY")).unwrap()).await
+    }
+
+    pub async fn at(server: Server, owner_of_server: PrivateKey) -> Self {
         let client = Client::new(&server, Timeouts::default()).unwrap();
         let colony = format!("test-{}", letters());
         let key = || PrivateKey::generate().unwrap();
-        let server_owner =
-            client.session(&colony, PrivateKey::from_hex(&setting("COLONIES_SERVER_PRVKEY")).unwrap());
+        let server_owner = client.session(&colony, owner_of_server);
         let (owner, user) = (client.session(&colony, key()), client.session(&colony, key()));
         server_owner.add_colony(&NewColony::new(&colony, owner.id().clone()).unwrap()).await.unwrap();
         owner.add_user(&NewUser::new(&colony, "ops", user.id().clone()).unwrap()).await.unwrap();

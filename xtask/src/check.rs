@@ -74,7 +74,11 @@ pub fn one(name: &str, install: bool) -> Result<Verdict> {
         "format" => cargo::run("fmt", ["--all", "--check"]).context("run `cargo fmt --all`")?,
         "layers" => layers::run()?,
         "sizes" => sizes::run()?,
-        "clippy" => cargo::run("clippy", ["--workspace", "--all-targets", "--", "--deny", "warnings"])?,
+        // With the features, some test binaries are not there without them.
+        "clippy" => {
+            let all = ["--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"];
+            cargo::run("clippy", all)?;
+        }
         "deny" => return deny(install),
         other => bail!("no check is called {other}"),
     }

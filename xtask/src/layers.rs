@@ -68,6 +68,8 @@ const PURE: &[(&str, bool)] = &[
     ("watch::snapshot", true),
     ("act::outcome", true),
     ("colony::model", true),
+    ("colony::fake::front", false),
+    ("colony::fake", true),
     ("runtime::config::model", true),
 ];
 

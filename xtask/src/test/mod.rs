@@ -114,7 +114,8 @@ fn test(options: &Options, rungs: &[Rung], report: &Report) -> Result<()> {
             timed(report, "build", || build(rungs)).map(|built| executables.get_or_init(|| built).as_slice());
         let local = built.as_ref().ok().copied().map(|built| {
             scope.spawn(move || {
-                run_rungs(&[Rung::Unit, Rung::Golden], rungs, built, options, &BTreeMap::new(), report);
+                let local = [Rung::Unit, Rung::Golden, Rung::Simulation];
+                run_rungs(&local, rungs, built, options, &BTreeMap::new(), report);
             })
         });
         let servers = servers.join().unwrap_or_else(|_| anyhow::bail!("the servers' thread panicked"));
@@ -165,7 +166,10 @@ fn with_servers(
                 run_checks(operator.as_deref(), options, environment, report);
             }
         });
-        scope.spawn(|| run_rungs(&[Rung::Colony], rungs, built, options, environment, report));
+        scope.spawn(|| {
+            let colony = [Rung::Conformance, Rung::Colony];
+            run_rungs(&colony, rungs, built, options, environment, report);
+        });
         // The operator of e2e looks after the whole cluster, hence nobody else may use it by then.
         run_rungs(&[Rung::Apiserver, Rung::E2e], rungs, built, options, environment, report);
     });
@@ -220,11 +224,15 @@ fn build(rungs: &[Rung]) -> Result<Vec<Executable>> {
     for rung in rungs.iter().filter(|rung| test_target(**rung).is_some()) {
         arguments.extend(["--test", rung.name()]);
     }
+    let has_tests = arguments.len() > 2;
+    if let Some(feature) = rungs.iter().find_map(|rung| rung.feature()) {
+        arguments.extend(["--features", feature]);
+    }
     let mut built = Vec::new();
-    if arguments.len() > 2 {
+    if has_tests {
         built = cargo::build("test", &arguments).context("failed to build the tests")?;
     }
-    if rungs.iter().any(|rung| !matches!(rung, Rung::Unit | Rung::Golden)) {
+    if rungs.iter().any(|rung| rung.runs_programs()) {
         let programs = cargo::build_programs().context("failed to build the programs")?;
         built.extend(programs);
     }

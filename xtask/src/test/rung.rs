@@ -13,9 +13,13 @@ pub enum Rung {
     Unit,
     /// A manifest in, the text of the plan and of the status out.
     Golden,
+    /// The decisions about processes, by the thousand, against servers in memory and every failure in between.
+    Simulation,
     /// The charts, rendered by Helm.
     Chart,
-    /// The ColonyOS client against a real server.
+    /// What a ColonyOS server does: the real one, and the one in memory that simulations stand on.
+    Conformance,
+    /// The way to a real ColonyOS server, and the example executor on one.
     Colony,
     /// Schema, admission and the operator against a real API server.
     Apiserver,
@@ -41,7 +45,9 @@ impl Rung {
             Self::Checks => "checks",
             Self::Unit => "unit",
             Self::Golden => "golden",
+            Self::Simulation => "simulation",
             Self::Chart => "chart",
+            Self::Conformance => "conformance",
             Self::Colony => "colony",
             Self::Apiserver => "apiserver",
             Self::E2e => "e2e",
@@ -51,13 +57,23 @@ impl Rung {
     /// What it needs beside its binaries.
     pub fn needs(self) -> Needs {
         let (tools, servers, node) = match self {
-            Self::Unit | Self::Golden => (false, false, false),
+            Self::Unit | Self::Golden | Self::Simulation => (false, false, false),
             Self::Checks | Self::Chart => (true, false, false),
-            Self::Colony => (false, true, false),
+            Self::Conformance | Self::Colony => (false, true, false),
             Self::Apiserver => (true, true, false),
             Self::E2e => (true, true, true),
         };
         Needs { tools, servers, node }
+    }
+
+    /// The feature of the operator's package that its binary is built with.
+    pub fn feature(self) -> Option<&'static str> {
+        matches!(self, Self::Conformance | Self::Simulation).then_some("colonyos-operator/fake")
+    }
+
+    /// Whether it runs the operator or the executor as programs.
+    pub fn runs_programs(self) -> bool {
+        !matches!(self, Self::Unit | Self::Golden | Self::Conformance | Self::Simulation)
     }
 
     /// Whether a test binary belongs to this rung.

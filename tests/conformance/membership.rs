@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use colonyos_operator::colony::{ErrorKind, ExecutorState, NewExecutor, PrivateKey};
 
-use crate::stage::Stage;
+use crate::backend::{Stage, checks};
 
-#[tokio::test]
-async fn an_executor_waits_for_approval_then_works_and_its_name_is_used_up() {
-    let stage = Stage::new().await;
+checks! {
+    an_executor_waits_for_approval_then_works_and_its_name_is_used_up,
+    approving_a_removed_executor_brings_it_back,
+    a_session_knows_who_it_is_and_hides_its_key,
+}
+
+async fn an_executor_waits_for_approval_then_works_and_its_name_is_used_up(stage: Stage) {
     let session = stage.client.session(&stage.colony, PrivateKey::generate().unwrap());
     let new = stage.new_executor("worker", &session).location("lab").unwrap().blueprint("bp-1", 4);
     let added = stage.owner.add_executor(&new).await.unwrap();
@@ -42,9 +46,7 @@ async fn an_executor_waits_for_approval_then_works_and_its_name_is_used_up() {
 }
 
 /// This is how an executor comes back that the server held for stale.
-#[tokio::test]
-async fn approving_a_removed_executor_brings_it_back() {
-    let stage = Stage::new().await;
+async fn approving_a_removed_executor_brings_it_back(stage: Stage) {
     let executor = stage.named_executor("worker", PrivateKey::generate().unwrap()).await;
     stage.owner.remove_executor("worker").await.unwrap();
     stage.owner.remove_executor("worker").await.expect("removing again is no error");
@@ -53,9 +55,7 @@ async fn approving_a_removed_executor_brings_it_back() {
     assert_eq!(executor.assign(Duration::from_secs(1)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_session_knows_who_it_is_and_hides_its_key() {
-    let stage = Stage::new().await;
+async fn a_session_knows_who_it_is_and_hides_its_key(stage: Stage) {
     let key = PrivateKey::generate().unwrap();
     let (id, secret) = (key.id().clone(), key.to_hex());
     let session = stage.client.session(&stage.colony, key);

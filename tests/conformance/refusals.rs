@@ -1,28 +1,26 @@
-//! What the real server says when it refuses, and what the client makes of it.
+//! What the server says when it refuses, and what the client makes of it.
 
 use std::time::Duration;
 
 use colonyos_operator::colony::{
-    Error, ErrorKind, FunctionSpec, LogQuery, NewColony, NewExecutor, NewUser, PrivateKey, ProcessId,
-    ProcessQuery, ProcessState,
+    ErrorKind, FunctionSpec, LogQuery, NewColony, NewExecutor, NewUser, PrivateKey, ProcessId, ProcessQuery,
+    ProcessState,
 };
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::backend::{Stage, checks, refused};
+
+checks! {
+    what_is_missing_is_not_found_whatever_the_status,
+    who_may_not_is_forbidden,
+    what_is_there_already_says_so,
+    what_a_state_does_not_allow_is_a_conflict,
+    a_cancelled_process_cannot_be_closed_but_its_output_is_overwritten,
+}
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
-/// That a call was refused with this status and class, and that nothing has happened.
-#[track_caller]
-fn refused<T: std::fmt::Debug>(result: Result<T, Error>, status: u16, kind: ErrorKind) {
-    let error = result.unwrap_err();
-    assert_eq!((error.status(), error.kind()), (Some(status), kind), "{error}");
-    assert!(!error.may_have_happened());
-}
-
-#[tokio::test]
-async fn what_is_missing_is_not_found_whatever_the_status() {
-    let stage = Stage::new().await;
+async fn what_is_missing_is_not_found_whatever_the_status(stage: Stage) {
     let executor = stage.executor().await;
     let process = ProcessId::new("0".repeat(64));
     let (user, owner) = (&stage.user, &stage.owner);
@@ -41,9 +39,7 @@ async fn what_is_missing_is_not_found_whatever_the_status() {
     refused(user.processes(&by_nobody).await, 400, ErrorKind::NotFound);
 }
 
-#[tokio::test]
-async fn who_may_not_is_forbidden() {
-    let stage = Stage::new().await;
+async fn who_may_not_is_forbidden(stage: Stage) {
     let (user, owner, executor) = (&stage.user, &stage.owner, stage.executor().await);
     let stranger = stage.client.session(&stage.colony, PrivateKey::generate().unwrap());
     let id = || PrivateKey::generate().unwrap().id().clone();
@@ -77,9 +73,7 @@ async fn who_may_not_is_forbidden() {
     refused(stranger.process(&running.id).await, 403, ErrorKind::Forbidden);
 }
 
-#[tokio::test]
-async fn what_is_there_already_says_so() {
-    let stage = Stage::new().await;
+async fn what_is_there_already_says_so(stage: Stage) {
     let owner = &stage.owner;
     let id = || PrivateKey::generate().unwrap().id().clone();
     let first = id();
@@ -93,9 +87,7 @@ async fn what_is_there_already_says_so() {
     refused(stage.server_owner.add_colony(&colony).await, 400, ErrorKind::AlreadyExists);
 }
 
-#[tokio::test]
-async fn what_a_state_does_not_allow_is_a_conflict() {
-    let stage = Stage::new().await;
+async fn what_a_state_does_not_allow_is_a_conflict(stage: Stage) {
     let (user, executor) = (&stage.user, stage.executor().await);
     let waiting = user.submit(&stage.spec("f")).await.unwrap();
     refused(executor.close_successful(&waiting.id, &[]).await, 403, ErrorKind::Conflict);
@@ -123,9 +115,7 @@ async fn what_a_state_does_not_allow_is_a_conflict() {
 
 /// An executor is not told of a cancel: it learns when it closes. The server then keeps the output all the
 /// same.
-#[tokio::test]
-async fn a_cancelled_process_cannot_be_closed_but_its_output_is_overwritten() {
-    let stage = Stage::new().await;
+async fn a_cancelled_process_cannot_be_closed_but_its_output_is_overwritten(stage: Stage) {
     let executor = stage.executor().await;
     let cancelled = stage.running(&executor, &stage.spec("f")).await;
     stage.user.cancel(&cancelled.id).await.unwrap();

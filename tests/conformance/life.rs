@@ -8,21 +8,33 @@ use colonyos_operator::colony::{
 };
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::backend::{Stage, checks};
+
+checks! {
+    a_server_says_what_it_is_to_anybody,
+    a_new_colony_is_empty_and_that_is_no_error,
+    what_is_submitted_comes_back_as_it_was_sent,
+    a_process_that_asks_for_resources_is_assigned,
+    a_process_lives_from_submit_to_success,
+    a_process_without_output_is_closed_all_the_same,
+    a_failed_process_keeps_its_reasons_and_is_not_run_again,
+    no_text_of_an_executor_is_lost_to_a_nul,
+    a_cancelled_process_is_taken_by_nobody,
+    an_assign_waits_for_work_and_says_so_when_there_is_none,
+    time_limits_fail_or_requeue_and_their_absence_does_neither,
+    the_server_accepts_the_signatures_of_many_keys,
+    a_process_steps_back_when_its_executor_is_removed,
+}
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
-#[tokio::test]
-async fn a_server_says_what_it_is_to_anybody() {
-    let stage = Stage::new().await;
+async fn a_server_says_what_it_is_to_anybody(stage: Stage) {
     let info = Client::new(&stage.server, Timeouts::default()).unwrap().server_info().await.unwrap();
     assert!(!info.backends.is_empty(), "{info:?}");
 }
 
 /// The server writes empty lists as `null`, and fields that hold nothing too.
-#[tokio::test]
-async fn a_new_colony_is_empty_and_that_is_no_error() {
-    let stage = Stage::new().await;
+async fn a_new_colony_is_empty_and_that_is_no_error(stage: Stage) {
     assert_eq!(stage.user.executors().await.unwrap(), []);
     for state in ProcessState::ALL {
         assert_eq!(stage.user.processes(&ProcessQuery::new(state)).await.unwrap(), []);
@@ -33,9 +45,7 @@ async fn a_new_colony_is_empty_and_that_is_no_error() {
     assert_eq!(stage.user.statistics().await.unwrap().waiting, 1);
 }
 
-#[tokio::test]
-async fn what_is_submitted_comes_back_as_it_was_sent() {
-    let stage = Stage::new().await;
+async fn what_is_submitted_comes_back_as_it_was_sent(stage: Stage) {
     let spec = stage.spec("train").arg("text").arg(7).arg(json!({"nested": [1.5, null, true]}));
     let spec =
         spec.kwarg("spec", json!({"replicas": 3})).kwarg("leer", "ä\u{1F600}").env("TOKEN", "t=1").unwrap();
@@ -62,7 +72,7 @@ async fn what_is_submitted_comes_back_as_it_was_sent() {
     assert_eq!((kept.label.as_str(), kept.priority), ("k8s:cluster/uid/1", -7));
     assert_eq!((kept.max_exec_seconds, kept.max_wait_seconds, kept.max_retries), (60, 600, 2));
     let conditions = kept.conditions;
-    assert_eq!((conditions.colony, conditions.executor_type), (stage.colony, stage.executor_type));
+    assert_eq!((&conditions.colony, &conditions.executor_type), (&stage.colony, &stage.executor_type));
     assert_eq!((conditions.location.as_str(), conditions.nodes), ("lab", 2));
     assert_eq!((conditions.cpu.as_str(), conditions.mem.as_str()), ("500m", "512Mi"));
     assert_eq!(conditions.executor_names, ["one"]);
@@ -73,18 +83,14 @@ async fn what_is_submitted_comes_back_as_it_was_sent() {
     );
 }
 
-#[tokio::test]
-async fn a_process_that_asks_for_resources_is_assigned() {
-    let stage = Stage::new().await;
+async fn a_process_that_asks_for_resources_is_assigned(stage: Stage) {
     let executor = stage.executor().await;
     let spec =
         stage.spec("f").cpu(Cpu::millicores(500)).memory(Memory::mebibytes(512)).nodes(127, 1).unwrap();
     stage.running(&executor, &spec).await;
 }
 
-#[tokio::test]
-async fn a_process_lives_from_submit_to_success() {
-    let stage = Stage::new().await;
+async fn a_process_lives_from_submit_to_success(stage: Stage) {
     let executor = stage.executor().await;
     let running = stage.running(&executor, &stage.spec("f").arg(1)).await;
     assert_eq!(running.state, ProcessState::Running);
@@ -113,9 +119,7 @@ async fn a_process_lives_from_submit_to_success() {
     assert_eq!((counts.waiting, counts.running, counts.successful, counts.active_executors), (0, 0, 1, 1));
 }
 
-#[tokio::test]
-async fn a_process_without_output_is_closed_all_the_same() {
-    let stage = Stage::new().await;
+async fn a_process_without_output_is_closed_all_the_same(stage: Stage) {
     let executor = stage.executor().await;
     let running = stage.running(&executor, &stage.spec("f")).await;
     executor.close_successful(&running.id, &[]).await.unwrap();
@@ -123,9 +127,7 @@ async fn a_process_without_output_is_closed_all_the_same() {
     assert_eq!((closed.state, closed.output), (ProcessState::Successful, vec![]));
 }
 
-#[tokio::test]
-async fn a_failed_process_keeps_its_reasons_and_is_not_run_again() {
-    let stage = Stage::new().await;
+async fn a_failed_process_keeps_its_reasons_and_is_not_run_again(stage: Stage) {
     let executor = stage.executor().await;
     let running = stage.running(&executor, &stage.spec("f")).await;
     executor.close_failed(&running.id, &["no disk".into(), "no time".into()]).await.unwrap();
@@ -138,9 +140,7 @@ async fn a_failed_process_keeps_its_reasons_and_is_not_run_again() {
 }
 
 /// The server's database refuses a reason with NUL in it, after it has already stored that the process failed.
-#[tokio::test]
-async fn no_text_of_an_executor_is_lost_to_a_nul() {
-    let stage = Stage::new().await;
+async fn no_text_of_an_executor_is_lost_to_a_nul(stage: Stage) {
     let executor = stage.executor().await;
     let text = json!({"nu\0l": ["\0"]});
     let running = stage.running(&executor, &stage.spec("f").arg(text.clone())).await;
@@ -153,9 +153,7 @@ async fn no_text_of_an_executor_is_lost_to_a_nul() {
     assert_eq!(stage.user.logs(&LogQuery::new(running.id)).await.unwrap()[0].message, "l\u{fffd}g");
 }
 
-#[tokio::test]
-async fn a_cancelled_process_is_taken_by_nobody() {
-    let stage = Stage::new().await;
+async fn a_cancelled_process_is_taken_by_nobody(stage: Stage) {
     let executor = stage.executor().await;
     let waiting = stage.user.submit(&stage.spec("f")).await.unwrap();
     stage.user.cancel(&waiting.id).await.unwrap();
@@ -163,9 +161,7 @@ async fn a_cancelled_process_is_taken_by_nobody() {
     assert_eq!(executor.assign(ONE_SECOND).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn an_assign_waits_for_work_and_says_so_when_there_is_none() {
-    let stage = Stage::new().await;
+async fn an_assign_waits_for_work_and_says_so_when_there_is_none(stage: Stage) {
     let executor = stage.executor().await;
     let before = tokio::time::Instant::now();
     assert_eq!(
@@ -185,9 +181,7 @@ async fn an_assign_waits_for_work_and_says_so_when_there_is_none() {
 
 /// A process submitted with a limit of 0 would fail as soon as it runs; ours either has no limit or a real
 /// one.
-#[tokio::test]
-async fn time_limits_fail_or_requeue_and_their_absence_does_neither() {
-    let stage = Stage::new().await;
+async fn time_limits_fail_or_requeue_and_their_absence_does_neither(stage: Stage) {
     let executor = stage.executor().await;
     let unlimited = stage.running(&executor, &stage.spec("f")).await;
     let limit = TimeLimit::seconds(1).unwrap();
@@ -212,9 +206,7 @@ async fn time_limits_fail_or_requeue_and_their_absence_does_neither() {
 }
 
 /// A thousandth of all signatures would be wrong if their parts lost a leading zero.
-#[tokio::test]
-async fn the_server_accepts_the_signatures_of_many_keys() {
-    let stage = Stage::new().await;
+async fn the_server_accepts_the_signatures_of_many_keys(stage: Stage) {
     let calls = (0..300).map(|number| {
         let session = stage.client.session(&stage.colony, PrivateKey::generate().unwrap());
         let name = format!("executor-{number}");
@@ -233,9 +225,7 @@ async fn the_server_accepts_the_signatures_of_many_keys() {
 }
 
 /// Removing an executor puts its process back into the queue, as if it had never run.
-#[tokio::test]
-async fn a_process_steps_back_when_its_executor_is_removed() {
-    let stage = Stage::new().await;
+async fn a_process_steps_back_when_its_executor_is_removed(stage: Stage) {
     let key = PrivateKey::generate().unwrap();
     let executor = stage.named_executor("leaver", key).await;
     let running = stage.running(&executor, &stage.spec("f")).await;

@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use colonyos_operator::colony::{ErrorKind, Process, ProcessQuery, ProcessState};
 
-use crate::stage::Stage;
+use crate::backend::{Stage, checks};
+
+checks! {
+    a_label_finds_its_processes_in_every_state_oldest_first,
+    a_label_with_more_than_the_server_lists_is_an_error,
+    a_look_up_that_fails_is_an_error_and_not_empty,
+    each_filter_finds_its_own,
+}
 
 fn ids(processes: &[Process]) -> Vec<&str> {
     processes.iter().map(|process| process.id.as_str()).collect()
 }
 
-#[tokio::test]
-async fn a_label_finds_its_processes_in_every_state_oldest_first() {
-    let stage = Stage::new().await;
+async fn a_label_finds_its_processes_in_every_state_oldest_first(stage: Stage) {
     let executor = stage.executor().await;
     let spec = stage.spec("f").label("k8s:c/uid/1").unwrap();
     let mut expected = Vec::new();
@@ -41,9 +46,7 @@ async fn a_label_finds_its_processes_in_every_state_oldest_first() {
 }
 
 /// What is beyond the server's longest list cannot be seen, so it must not be taken for absent.
-#[tokio::test]
-async fn a_label_with_more_than_the_server_lists_is_an_error() {
-    let stage = Stage::new().await;
+async fn a_label_with_more_than_the_server_lists_is_an_error(stage: Stage) {
     let spec = stage.spec("f").label("many").unwrap();
     for _ in 0..99 {
         stage.user.submit(&spec).await.unwrap();
@@ -59,17 +62,13 @@ async fn a_label_with_more_than_the_server_lists_is_an_error() {
     }
 }
 
-#[tokio::test]
-async fn a_look_up_that_fails_is_an_error_and_not_empty() {
-    let stage = Stage::new().await;
+async fn a_look_up_that_fails_is_an_error_and_not_empty(stage: Stage) {
     stage.user.submit(&stage.spec("f").label("there").unwrap()).await.unwrap();
     assert_eq!(stage.owner.processes_labelled("there").await.unwrap_err().kind(), ErrorKind::Forbidden);
     assert_eq!(stage.user.processes_labelled("").await.unwrap_err().kind(), ErrorKind::Field);
 }
 
-#[tokio::test]
-async fn each_filter_finds_its_own() {
-    let stage = Stage::new().await;
+async fn each_filter_finds_its_own(stage: Stage) {
     let other_type = format!("{}x", stage.executor_type);
     let other = colonyos_operator::colony::FunctionSpec::new(&stage.colony, &other_type, "f").unwrap();
     let executor = stage.executor().await;
