@@ -48,7 +48,12 @@ impl Colony<'_> {
             }
             ColonyStep::Submit(process) => self.submit(process, &what).await,
             ColonyStep::Cancel { process_id, .. } => {
-                self.connection.member.cancel(&ProcessId::new(process_id)).await.map_err(failed)?;
+                match self.connection.member.cancel(&ProcessId::new(process_id)).await {
+                    Ok(()) => {}
+                    // Over or gone already. Either way the next snapshot asks what became of it.
+                    Err(error) if error.is_conflict() || error.is_not_found() => {}
+                    Err(error) => return Err(failed(error)),
+                }
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseSuccessful { process_id, output } => {

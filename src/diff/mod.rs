@@ -10,7 +10,7 @@ mod step;
 mod workload;
 
 pub use colony::{ColonyConnectionStep, plan_colony};
-pub use executor_deployment::{current_progress, left_behind, plan, plan_deletion};
+pub use executor_deployment::{current_progress, finalizers_of_others, left_behind, plan, plan_deletion};
 pub use mirror::Mirror;
 pub use plan::Plan;
 pub use step::{ColonyStep, KubernetesStep, Step};

@@ -154,9 +154,9 @@ impl Reader {
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads: Workloads {
-                deployment: self.workload(&self.stores.deployments, &namespace, &name).await,
-                daemon_set: self.workload(&self.stores.daemon_sets, &namespace, &name).await,
-                job: self.workload(&self.stores.jobs, &namespace, &name).await,
+                deployment: self.workload(&self.stores.deployments, object).await,
+                daemon_set: self.workload(&self.stores.daemon_sets, object).await,
+                job: self.workload(&self.stores.jobs, object).await,
             },
             processes: self.processes(object, connection.as_deref()).await,
             submit_not_before: self.submit_not_before(object),
@@ -224,18 +224,22 @@ impl Reader {
         }
     }
 
-    /// A workload of the object's name: from the cache, or, when a write has shown that the cache is wrong about it, from
-    /// the API server.
-    async fn workload<K>(&self, store: &Store<K>, namespace: &str, name: &str) -> Observed<Option<K>>
+    /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache is
+    /// wrong about it, or when it is about to be deleted with its owner: the garbage collector may just have been told to
+    /// leave it, and the two caches know nothing of each other.
+    async fn workload<K>(&self, store: &Store<K>, object: &ExecutorDeployment) -> Observed<Option<K>>
     where
         K: Named + 'static,
     {
-        let cached = store.get(&ObjectRef::new(name).within(namespace));
-        let key = Key::new(K::KIND, namespace, name);
-        if !self.writes.is_doubted(&key) {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let cached = store.get(&ObjectRef::new(&name).within(&namespace));
+        let key = Key::new(K::KIND, &namespace, &name);
+        let is_about_to_go = object.metadata.deletion_timestamp.is_some()
+            && cached.as_ref().is_some_and(|found| found.meta().deletion_timestamp.is_none());
+        if !is_about_to_go && !self.writes.is_doubted(&key) {
             return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }
-        let found = self.get_opt::<K>(namespace, name).await;
+        let found = self.get_opt::<K>(&namespace, &name).await;
         let version = |object: &K| object.resource_version();
         if let Observed::Known(found) = &found
             && found.as_ref().map(version) == cached.as_deref().map(version)
