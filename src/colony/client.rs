@@ -7,6 +7,7 @@ use std::{
 };
 
 use reqwest::{Url, header::CONTENT_TYPE, redirect};
+use rustls::ClientConfig;
 
 use super::{
     error::{Error, ErrorKind},
@@ -61,6 +62,8 @@ impl Default for Timeouts {
 pub struct Client {
     http: reqwest::Client,
     api: Url,
+    /// For the connections that are not made by `http`; `None` for plain HTTP.
+    tls: Option<Arc<ClientConfig>>,
     timeouts: Timeouts,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -86,8 +89,9 @@ impl Client {
     /// [`Error::Configuration`], when the host is none or the CA holds no certificate.
     pub fn new(server: &Server, timeouts: Timeouts) -> Result<Self, Error> {
         let api = api_url(server)?;
+        let tls = server.tls.configuration()?;
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(server.tls.configuration()?)
+            .tls_backend_preconfigured(tls.clone())
             .connect_timeout(timeouts.connect)
             .pool_idle_timeout(IDLE)
             .tcp_keepalive(Duration::from_secs(15))
@@ -96,7 +100,8 @@ impl Client {
             .retry(reqwest::retry::never())
             .build()
             .map_err(|error| Error::Configuration(error.without_url().to_string()))?;
-        Ok(Self { http, api, timeouts, observer: None })
+        let tls = (server.tls != Tls::Insecure).then(|| Arc::new(tls));
+        Ok(Self { http, api, tls, timeouts, observer: None })
     }
 
     /// The same client, but `observer` hears of every call.
@@ -124,6 +129,16 @@ impl Client {
         self.timeouts
     }
 
+    /// Where calls are sent to.
+    pub(super) fn api(&self) -> &Url {
+        &self.api
+    }
+
+    /// How the way to the server is guarded; `None` for plain HTTP.
+    pub(super) fn tls(&self) -> Option<&Arc<ClientConfig>> {
+        self.tls.as_ref()
+    }
+
     /// Makes a call and waits at most `limit` for all of its answer.
     pub(super) async fn call<C: Call>(
         &self,
@@ -131,15 +146,21 @@ impl Client {
         key: Option<&PrivateKey>,
         limit: Duration,
     ) -> Result<C::Reply, Error> {
-        let Some(observer) = &self.observer else { return self.send(call, key, limit).await };
         #[expect(
             clippy::disallowed_methods,
             reason = "a module to be published alone; it measures and decides nothing by it"
         )]
         let started = Instant::now();
         let result = self.send(call, key, limit).await;
-        observer.called(C::PAYLOAD_TYPE, started.elapsed(), result.as_ref().err().map(Error::kind));
+        self.observed(C::PAYLOAD_TYPE, started, result.as_ref().err());
         result
+    }
+
+    /// Tells the observer, if there is one, of a call that has ended.
+    pub(super) fn observed(&self, payload_type: &'static str, started: Instant, error: Option<&Error>) {
+        if let Some(observer) = &self.observer {
+            observer.called(payload_type, started.elapsed(), error.map(Error::kind));
+        }
     }
 
     async fn send<C: Call>(

@@ -37,6 +37,21 @@ const BACKEND_PARTS: [&str; 13] = [
 const VALUE_PARTS: [&str; 5] =
     ["pq: invalid ", "pq: value ", "pq: unsupported Unicode", "out of range", "pq: integer out"];
 
+/// Parts of messages about a blueprint that was written, or may have been, before something else went wrong. They
+/// quote what went wrong, so they are looked for first.
+const HALF_DONE_PARTS: [&str; 3] =
+    ["blueprint created but failed", "blueprint updated but failed", "failed to create reconciliation cron"];
+
+/// Parts of messages about a spec or a workflow that the server does not accept. They quote names of ours, so
+/// they are looked for early; two of them come with 500.
+const REFUSED_PARTS: [&str; 5] = [
+    "blueprint validation failed",
+    "BlueprintDefinition for kind",
+    "Nodename is missing",
+    "Duplicate nodename",
+    "Failed to submit workflow, invalid dependencies",
+];
+
 /// What the server said when it refused a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -169,6 +184,12 @@ impl Error {
     pub(super) fn from_reply(action: &'static str, status: u16, message: &str) -> Self {
         let has = |part: &str| message.contains(part);
         let reply = Reply { action, status, message: bounded(message) };
+        if HALF_DONE_PARTS.iter().any(|part| has(part)) {
+            return Self::unanswered(reply);
+        }
+        if REFUSED_PARTS.iter().any(|part| has(part)) {
+            return Self::Invalid(reply);
+        }
         if has("already exists") || has("duplicate key value") || has("not unique") {
             return Self::AlreadyExists(reply);
         }
@@ -181,17 +202,23 @@ impl Error {
         }
         match status {
             408 | 503 if has("assignments are paused") => Self::Paused(reply),
+            409 if has("still exist") => Self::Conflict(reply),
             409 => Self::AlreadyExists(reply),
-            400 | 500 if has("does not exist") => Self::NotFound(reply),
+            // An executor's or a member's call, made with the key of somebody who is none.
+            400 | 500 if has("executor not found") || has("Could not derive InitiatorName") => {
+                Self::Forbidden(reply)
+            }
+            400 | 500 if has("does not exist") || has("not found") => Self::NotFound(reply),
+            400 if has("cannot remove a running") => Self::Conflict(reply),
             400 if has("Tried to ") || has("already assigned") || has("Cannot assign cancelled") => {
                 Self::Conflict(reply)
             }
+            // Over the websocket, where every refusal is 403.
+            403 if has("Invalid process with Id") => Self::NotFound(reply),
             403 if has("is not running") || has("is not assigned") => Self::Conflict(reply),
             400 | 413 | 422 => Self::Invalid(reply),
             401 | 403 => Self::Forbidden(reply),
             404 => Self::NotFound(reply),
-            // An executor's call, made with the key of a user.
-            500 if has("Failed to assign process, executor not found") => Self::Forbidden(reply),
             // "addedProcess is nil": the object was written, and could not be read back.
             500 if has("added") => Self::unanswered(reply),
             500 if has("is nil") || has("is <nil>") => Self::NotFound(reply),
@@ -336,71 +363,125 @@ mod tests {
     use super::{Error, ErrorKind, MESSAGE_MAX};
 
     /// The messages are those of a ColonyOS 1.9.12 server.
+    const REFUSALS: &[(u16, &str, ErrorKind)] = &[
+        (404, "Failed to get process, process not found", ErrorKind::NotFound),
+        (404, "Failed to get executor by ID, executor is nil", ErrorKind::NotFound),
+        (500, "Failed to get executor, executor is nil", ErrorKind::NotFound),
+        (500, "Failed to cancel process, process is nil", ErrorKind::NotFound),
+        (500, "Failed to close process as successful, process is nil", ErrorKind::NotFound),
+        (500, "Failed to close process as failed, process is nil", ErrorKind::NotFound),
+        (500, "Failed to approve executor, executor is nil", ErrorKind::NotFound),
+        (500, "Failed to remove executor, executor is nil", ErrorKind::NotFound),
+        (400, "Executor with name <e> does not exist", ErrorKind::NotFound),
+        (500, "Failed to get logs, process does not exist", ErrorKind::NotFound),
+        (400, "Colony with name <c> does not exists", ErrorKind::NotFound),
+        (400, "User <u> does not exist", ErrorKind::NotFound),
+        (400, "Executor with name <e> in Colony <c> already exists", ErrorKind::AlreadyExists),
+        (400, "A user with name <u> already exists in Colony with name <c>", ErrorKind::AlreadyExists),
+        (400, "A Colony with name <c> already exists", ErrorKind::AlreadyExists),
+        (
+            400,
+            "Executor not unique, both Name and ExecutorId must be unique within a Colony",
+            ErrorKind::AlreadyExists,
+        ),
+        (409, "blueprint with name 'b' already exists in colony 'c'", ErrorKind::AlreadyExists),
+        (500, "pq: duplicate key value violates unique constraint \"x\"", ErrorKind::AlreadyExists),
+        (400, "Tried to cancel already cancelled process", ErrorKind::Conflict),
+        (400, "Tried to cancel successful process", ErrorKind::Conflict),
+        (400, "Tried to set cancelled process as successful", ErrorKind::Conflict),
+        (400, "Tried to set failed process as failed", ErrorKind::Conflict),
+        (403, "Failed to set output, process is not running", ErrorKind::Conflict),
+        (403, "Failed to close process as successful, process is not assigned", ErrorKind::Conflict),
+        (
+            403,
+            "Failed to close process as failed, not allowed to close process as failed",
+            ErrorKind::Forbidden,
+        ),
+        (403, "Access denied, not colony owner", ErrorKind::Forbidden),
+        (403, "Access denied, not server owner", ErrorKind::Forbidden),
+        (400, "Failed to change executor Id, executor not found", ErrorKind::Forbidden),
+        (500, "Could not derive InitiatorName", ErrorKind::Forbidden),
+        (400, "Colony with name <c> not found", ErrorKind::NotFound),
+        (400, "User with name <u> not found", ErrorKind::NotFound),
+        (500, "Failed to get user, user is nil", ErrorKind::NotFound),
+        (500, "Failed to remove process, process is nil", ErrorKind::NotFound),
+        (404, "Failed to add attribute, process not found", ErrorKind::NotFound),
+        (400, "Attribute does not exists", ErrorKind::NotFound),
+        (403, "Failed to add attribute, process is not running", ErrorKind::Conflict),
+        (
+            403,
+            "Failed to add attribute, only executor with id <e> is allowed to set attributes",
+            ErrorKind::Forbidden,
+        ),
+        (400, "Failed to remove process, cannot remove a running process", ErrorKind::Conflict),
+        (
+            400,
+            "Failed to remove, cannot remove a process part of a workflow, delete the entire workflow instead",
+            ErrorKind::Invalid,
+        ),
+        (400, "Not possible to remove running processes", ErrorKind::Invalid),
+        (500, "Failed to get processgraph, graph is nil", ErrorKind::NotFound),
+        (400, "Failed to remove processgraph, cannot remove a running processgraph", ErrorKind::Conflict),
+        (500, "Nodename is missing, check function spec for errors", ErrorKind::Invalid),
+        (500, "Duplicate nodename: already exists", ErrorKind::Invalid),
+        (
+            500,
+            "Failed to submit workflow, invalid dependencies, are you depending on a nodename that does not exits?",
+            ErrorKind::Invalid,
+        ),
+        (500, "Failed to submit workflow, failed to add process", ErrorKind::Ambiguous),
+        (500, "Failed to create processgraph, failed to add processgraph", ErrorKind::Ambiguous),
+        (400, "Cron with name <n> in Colony <c> already exists", ErrorKind::AlreadyExists),
+        (400, "cron not found", ErrorKind::NotFound),
+        (500, "Failed to get cron, cron is nil", ErrorKind::NotFound),
+        (400, "Cron interval must be -1 (disabled) or larger than 0", ErrorKind::Invalid),
+        (400, "expected 5 to 6 fields, found 1: [x]", ErrorKind::Invalid),
+        (404, "Blueprint not found", ErrorKind::NotFound),
+        (404, "Blueprint definition not found", ErrorKind::NotFound),
+        (404, "BlueprintDefinition 'd' not found in namespace 'c'", ErrorKind::NotFound),
+        (404, "blueprint 'b' not found in namespace 'c'", ErrorKind::NotFound),
+        (
+            409,
+            "cannot remove BlueprintDefinition 'd': 1 blueprint(s) of kind 'K' still exist",
+            ErrorKind::Conflict,
+        ),
+        (400, "BlueprintDefinition for kind 'K' not found in namespace 'c'", ErrorKind::Invalid),
+        (400, "blueprint validation failed: required field 'already exists' is missing", ErrorKind::Invalid),
+        (400, "Blueprint has no handler with executor type defined", ErrorKind::Invalid),
+        (
+            500,
+            "failed to create reconciliation cron: Cron with name <reconcile-K> in Colony <c> already exists",
+            ErrorKind::Ambiguous,
+        ),
+        (500, "blueprint created but failed to save audit history: x already exists", ErrorKind::Ambiguous),
+        (403, "Invalid process with Id 0", ErrorKind::NotFound),
+        (403, "invalid rpcMsg.PayloadType: nonsensemsg", ErrorKind::Forbidden),
+        (500, "Failed to assign process, executor not found", ErrorKind::Forbidden),
+        (400, "Failed to submit function spec, priority outside range [-50000, 50000]", ErrorKind::Invalid),
+        (400, "Invalid timeout value, timeout cannot be zero", ErrorKind::Invalid),
+        (408, "Assignment timeout: colony assignments are paused", ErrorKind::Paused),
+        (503, "No processes available: colony assignments are paused", ErrorKind::Paused),
+        (400, "dial tcp 127.0.0.1:5432: connect: connection refused", ErrorKind::Ambiguous),
+        (403, "pq: the database system is shutting down", ErrorKind::Ambiguous),
+        (400, "driver: bad connection", ErrorKind::Ambiguous),
+        (400, "pq: terminating connection due to administrator command", ErrorKind::Ambiguous),
+        (403, "dial tcp 127.0.0.1:5432: connect: connection refused", ErrorKind::Ambiguous),
+        (403, "dial tcp: lookup postgres: no such host", ErrorKind::Ambiguous),
+        (400, "Failed to resolve colony name", ErrorKind::Ambiguous),
+        (400, "pq: sorry, too many clients already", ErrorKind::Ambiguous),
+        (400, "pq: cannot execute INSERT in a read-only transaction", ErrorKind::Ambiguous),
+        (400, "EOF", ErrorKind::Ambiguous),
+        (400, "pq: invalid byte sequence for encoding \"UTF8\": 0x00", ErrorKind::Invalid),
+        (400, "pq: value too long for type character varying(64)", ErrorKind::Invalid),
+        (500, "Failed to submit process spec, addedProcess is nil", ErrorKind::Ambiguous),
+        (500, "Failed to add executor, addedExecutor is nil", ErrorKind::Ambiguous),
+        (500, "anything that nobody knows", ErrorKind::Ambiguous),
+        (502, "Bad Gateway", ErrorKind::Ambiguous),
+    ];
+
     #[test]
     fn each_refusal_of_the_server_has_its_class() {
-        let cases = [
-            (404, "Failed to get process, process not found", ErrorKind::NotFound),
-            (404, "Failed to get executor by ID, executor is nil", ErrorKind::NotFound),
-            (500, "Failed to get executor, executor is nil", ErrorKind::NotFound),
-            (500, "Failed to cancel process, process is nil", ErrorKind::NotFound),
-            (500, "Failed to close process as successful, process is nil", ErrorKind::NotFound),
-            (500, "Failed to close process as failed, process is nil", ErrorKind::NotFound),
-            (500, "Failed to approve executor, executor is nil", ErrorKind::NotFound),
-            (500, "Failed to remove executor, executor is nil", ErrorKind::NotFound),
-            (400, "Executor with name <e> does not exist", ErrorKind::NotFound),
-            (500, "Failed to get logs, process does not exist", ErrorKind::NotFound),
-            (400, "Colony with name <c> does not exists", ErrorKind::NotFound),
-            (400, "User <u> does not exist", ErrorKind::NotFound),
-            (400, "Executor with name <e> in Colony <c> already exists", ErrorKind::AlreadyExists),
-            (400, "A user with name <u> already exists in Colony with name <c>", ErrorKind::AlreadyExists),
-            (400, "A Colony with name <c> already exists", ErrorKind::AlreadyExists),
-            (
-                400,
-                "Executor not unique, both Name and ExecutorId must be unique within a Colony",
-                ErrorKind::AlreadyExists,
-            ),
-            (409, "blueprint with name 'b' already exists in colony 'c'", ErrorKind::AlreadyExists),
-            (500, "pq: duplicate key value violates unique constraint \"x\"", ErrorKind::AlreadyExists),
-            (400, "Tried to cancel already cancelled process", ErrorKind::Conflict),
-            (400, "Tried to cancel successful process", ErrorKind::Conflict),
-            (400, "Tried to set cancelled process as successful", ErrorKind::Conflict),
-            (400, "Tried to set failed process as failed", ErrorKind::Conflict),
-            (403, "Failed to set output, process is not running", ErrorKind::Conflict),
-            (403, "Failed to close process as successful, process is not assigned", ErrorKind::Conflict),
-            (
-                403,
-                "Failed to close process as failed, not allowed to close process as failed",
-                ErrorKind::Forbidden,
-            ),
-            (403, "Access denied, not colony owner", ErrorKind::Forbidden),
-            (403, "invalid rpcMsg.PayloadType: nonsensemsg", ErrorKind::Forbidden),
-            (500, "Failed to assign process, executor not found", ErrorKind::Forbidden),
-            (
-                400,
-                "Failed to submit function spec, priority outside range [-50000, 50000]",
-                ErrorKind::Invalid,
-            ),
-            (400, "Invalid timeout value, timeout cannot be zero", ErrorKind::Invalid),
-            (408, "Assignment timeout: colony assignments are paused", ErrorKind::Paused),
-            (503, "No processes available: colony assignments are paused", ErrorKind::Paused),
-            (400, "dial tcp 127.0.0.1:5432: connect: connection refused", ErrorKind::Ambiguous),
-            (403, "pq: the database system is shutting down", ErrorKind::Ambiguous),
-            (400, "driver: bad connection", ErrorKind::Ambiguous),
-            (400, "pq: terminating connection due to administrator command", ErrorKind::Ambiguous),
-            (403, "dial tcp 127.0.0.1:5432: connect: connection refused", ErrorKind::Ambiguous),
-            (403, "dial tcp: lookup postgres: no such host", ErrorKind::Ambiguous),
-            (400, "Failed to resolve colony name", ErrorKind::Ambiguous),
-            (400, "pq: sorry, too many clients already", ErrorKind::Ambiguous),
-            (400, "pq: cannot execute INSERT in a read-only transaction", ErrorKind::Ambiguous),
-            (400, "EOF", ErrorKind::Ambiguous),
-            (400, "pq: invalid byte sequence for encoding \"UTF8\": 0x00", ErrorKind::Invalid),
-            (400, "pq: value too long for type character varying(64)", ErrorKind::Invalid),
-            (500, "Failed to submit process spec, addedProcess is nil", ErrorKind::Ambiguous),
-            (500, "Failed to add executor, addedExecutor is nil", ErrorKind::Ambiguous),
-            (500, "anything that nobody knows", ErrorKind::Ambiguous),
-            (502, "Bad Gateway", ErrorKind::Ambiguous),
-        ];
-        for (status, message, kind) in cases {
+        for &(status, message, kind) in REFUSALS {
             let error = Error::from_reply("try it", status, message);
             assert_eq!(error.kind(), kind, "{status} {message}");
             assert_eq!(error.status(), Some(status), "{message}");

@@ -16,6 +16,7 @@
 //! | [`error`] | what went wrong, and whether it may have been done all the same | pure |
 //! | [`client`] | one pooled HTTP client per server | network |
 //! | [`session`] | one identity in one colony: the calls | network |
+//! | [`subscription`] | being told of a process, without a promise | network |
 //!
 //! # Three rules
 //! - **Unknown is not empty.** A list that cannot be read or decoded is an [`Error`], never an empty `Vec`.
@@ -43,16 +44,20 @@ pub mod error;
 pub mod model;
 pub mod session;
 pub mod sign;
+pub mod subscription;
 mod tls;
 mod wire;
 
 pub use client::{Client, Observer, Server, Timeouts};
 pub use error::{Error, ErrorKind, Reply};
 pub use model::{
-    Attribute, AttributeKind, Colony, Cpu, Environment, Executor, ExecutorState, Filter, FunctionSpec, Id,
-    InvalidField, Log, LogQuery, Memory, NewColony, NewExecutor, NewUser, Process, ProcessId, ProcessQuery,
-    ProcessState, Retries, ServerInfo, Statistics, SubmittedConditions, SubmittedSpec, TimeLimit, User,
+    Attribute, AttributeKind, Blueprint, BlueprintDefinition, BlueprintMetadata, BlueprintRevision, Colony,
+    Cpu, Cron, DefinitionMetadata, DefinitionNames, DefinitionSpec, Environment, Executor, ExecutorState,
+    Filter, FunctionSpec, Handler, Id, InvalidField, Log, LogQuery, Memory, NewAttribute, NewColony, NewCron,
+    NewExecutor, NewUser, Process, ProcessGraph, ProcessId, ProcessQuery, ProcessState, Retries, Schedule,
+    ServerInfo, Statistics, SubmittedConditions, SubmittedSpec, TimeLimit, User, WorkflowSpec,
 };
 pub use session::Session;
 pub use sign::{InvalidKey, PrivateKey};
+pub use subscription::Subscription;
 pub use tls::Tls;

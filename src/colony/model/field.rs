@@ -21,7 +21,7 @@ pub struct InvalidField {
 }
 
 impl InvalidField {
-    pub(super) fn new(field: &'static str, value: impl fmt::Display, remedy: &'static str) -> Self {
+    pub(in super::super) fn new(field: &'static str, value: impl fmt::Display, remedy: &'static str) -> Self {
         let value = format!("{value}").chars().take(80).collect();
         Self { field, value, remedy }
     }

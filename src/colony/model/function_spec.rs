@@ -270,6 +270,24 @@ impl FunctionSpec {
         Ok(self)
     }
 
+    /// Names it as a node of a workflow.
+    ///
+    /// # Errors
+    /// When the name is empty or holds `:`, white space or control characters.
+    pub fn node_name(mut self, name: &str) -> Result<Self, InvalidField> {
+        self.node_name = field::name("nodename", name)?;
+        Ok(self)
+    }
+
+    /// Lets it wait, in its workflow, until the node of that name has succeeded; several calls: all of them.
+    ///
+    /// # Errors
+    /// When the name is one that no node can have.
+    pub fn depends_on(mut self, node: &str) -> Result<Self, InvalidField> {
+        self.conditions.dependencies.push(field::name("dependencies", node)?);
+        Ok(self)
+    }
+
     /// Asks for nodes, and for processes on each of them.
     ///
     /// # Errors
@@ -322,6 +340,18 @@ impl FunctionSpec {
     #[must_use]
     pub fn label_str(&self) -> &str {
         &self.label
+    }
+
+    /// The name as a node of a workflow; empty when none was set.
+    #[must_use]
+    pub fn node_name_str(&self) -> &str {
+        &self.node_name
+    }
+
+    /// The nodes of its workflow that it waits for.
+    #[must_use]
+    pub fn dependencies(&self) -> &[String] {
+        &self.conditions.dependencies
     }
 
     /// The arguments by name.

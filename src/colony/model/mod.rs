@@ -4,6 +4,9 @@
 //! right. What comes back (`Process`, `Executor`, …) may have been made by anybody, so it is read as it
 //! stands: a value that the protocol does not know is a decode error, a value that is merely unwise is kept.
 
+mod attribute;
+mod blueprint;
+mod cron;
 mod executor;
 mod field;
 mod function_spec;
@@ -15,7 +18,14 @@ mod query;
 mod server;
 mod submitted;
 pub(super) mod timestamp;
+mod workflow;
 
+pub use attribute::{Attribute, AttributeKind, NewAttribute};
+pub use blueprint::{
+    Blueprint, BlueprintDefinition, BlueprintMetadata, BlueprintRevision, DefinitionMetadata,
+    DefinitionNames, DefinitionSpec, Handler,
+};
+pub use cron::{Cron, NewCron, Schedule};
 pub use executor::{Executor, ExecutorState, NewExecutor};
 pub use field::InvalidField;
 pub(super) use field::null_is_empty;
@@ -23,7 +33,8 @@ pub use function_spec::{Cpu, FunctionSpec, Memory, Retries, TimeLimit};
 pub use id::{Id, ProcessId};
 pub use log::{Log, LogQuery};
 pub use membership::{Colony, NewColony, NewUser, User};
-pub use process::{Attribute, AttributeKind, Process, ProcessState};
+pub use process::{Process, ProcessState};
 pub use query::{Filter, LIST_MAX, ProcessQuery};
 pub use server::{Backend, ServerInfo, Statistics};
 pub use submitted::{Environment, SubmittedConditions, SubmittedSpec};
+pub use workflow::{ProcessGraph, WorkflowSpec};

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Id, ProcessId, SubmittedSpec, null_is_empty, timestamp};
+use super::{Attribute, Id, ProcessId, SubmittedSpec, null_is_empty, timestamp};
 
 /// Where a process stands. The numbers are the protocol's.
 ///
@@ -116,6 +116,12 @@ pub struct Process {
     /// Whether it still waits for others of its workflow.
     #[serde(rename = "waitforparents", default)]
     pub waits_for_parents: bool,
+    /// The processes of its workflow that it waits for, or waited for.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub parents: Vec<ProcessId>,
+    /// The processes of its workflow that wait for it.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub children: Vec<ProcessId>,
     /// The workflow that it belongs to; empty when it stands alone.
     #[serde(rename = "processgraphid", default)]
     pub graph_id: String,
@@ -143,65 +149,4 @@ impl Process {
 fn empty_is_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Id>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() { Ok(None) } else { Id::parse(&text).map(Some).map_err(serde::de::Error::custom) }
-}
-
-/// What an attribute of a process is for. The numbers are the protocol's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "i64", into = "i64")]
-pub enum AttributeKind {
-    /// 0: input.
-    Input,
-    /// 1: output.
-    Output,
-    /// 2: error.
-    Error,
-    /// 3: environment. The server makes these from the spec's `env`.
-    Environment,
-}
-
-impl From<AttributeKind> for i64 {
-    fn from(kind: AttributeKind) -> Self {
-        match kind {
-            AttributeKind::Input => 0,
-            AttributeKind::Output => 1,
-            AttributeKind::Error => 2,
-            AttributeKind::Environment => 3,
-        }
-    }
-}
-
-impl TryFrom<i64> for AttributeKind {
-    type Error = String;
-
-    fn try_from(number: i64) -> Result<Self, String> {
-        match number {
-            0 => Ok(Self::Input),
-            1 => Ok(Self::Output),
-            2 => Ok(Self::Error),
-            3 => Ok(Self::Environment),
-            _ => Err(format!("{number} is no kind of attribute (0 to 3)")),
-        }
-    }
-}
-
-/// A key and a value attached to a process. `Debug` does not show the value: environments hold secrets.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-pub struct Attribute {
-    /// What it is for.
-    #[serde(rename = "attributetype")]
-    pub kind: AttributeKind,
-    /// Its name.
-    pub key: String,
-    /// Its value.
-    pub value: String,
-}
-
-impl fmt::Debug for Attribute {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Attribute")
-            .field("kind", &self.kind)
-            .field("key", &self.key)
-            .finish_non_exhaustive()
-    }
 }

@@ -6,8 +6,11 @@ use serde_json::Value;
 
 use super::super::{
     error::Error,
-    model::{Process, ProcessId},
-    wire::{AddLog, AssignProcess, CloseFailed, CloseSuccessful, SetOutput},
+    model::{Attribute, Id, NewAttribute, Process, ProcessId},
+    wire::{
+        AddAttribute, AddLog, AssignProcess, ChangeExecutorId, CloseFailed, CloseSuccessful, GetAttribute,
+        SetOutput,
+    },
 };
 use super::Session;
 
@@ -76,6 +79,34 @@ impl Session {
     /// [`Error::Conflict`] when it is not running; [`Error::NotFound`] when there is none; else as any call.
     pub async fn add_log(&self, id: &ProcessId, message: &str) -> Result<(), Error> {
         self.call(&AddLog { processid: id, message: &storable(message) }).await.map(|_| ())
+    }
+
+    /// Attaches a key and a value to a process that this executor is running.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] when the process has an attribute of that key and kind; [`Error::Conflict`] when
+    /// it is not running; [`Error::Forbidden`] when it is another executor's; [`Error::NotFound`] when there is
+    /// none; else as any call.
+    pub async fn add_attribute(&self, attribute: &NewAttribute) -> Result<Attribute, Error> {
+        self.call(&AddAttribute { attribute }).await
+    }
+
+    /// Reads an attribute. For all members.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none; else as any call.
+    pub async fn attribute(&self, id: &str) -> Result<Attribute, Error> {
+        self.call(&GetAttribute { attributeid: id }).await
+    }
+
+    /// Gives this executor another identity; this session is then nobody's. **A process that it is running
+    /// stays with the old identity, so that nobody can close it**; and each such call costs the server a
+    /// database connection until it is restarted. A new executor beside the old one does neither.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] when the key is no executor's; else as any call.
+    pub async fn change_executor_id(&self, id: &Id) -> Result<(), Error> {
+        self.call(&ChangeExecutorId { colonyname: &self.colony, executorid: id }).await.map(|_| ())
     }
 }
 

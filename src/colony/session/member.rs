@@ -6,11 +6,12 @@ use super::super::{
     error::Error,
     model::{
         Colony, Executor, Filter, FunctionSpec, Id, LIST_MAX, Log, LogQuery, Process, ProcessId,
-        ProcessQuery, ProcessState, Statistics,
+        ProcessQuery, ProcessState, Statistics, User,
     },
     wire::{
         CancelProcess, GetColony, GetColonyStatistics, GetExecutor, GetExecutorById, GetExecutors, GetLogs,
-        GetProcess, GetProcesses, SubmitFunctionSpec,
+        GetPauseStatus, GetProcess, GetProcessHistory, GetProcesses, GetUser, GetUsers, RemoveProcess,
+        SubmitFunctionSpec,
     },
 };
 use super::Session;
@@ -103,6 +104,60 @@ impl Session {
     /// when there is none; [`Error::Invalid`] when it belongs to a workflow; else as any call.
     pub async fn cancel(&self, id: &ProcessId) -> Result<(), Error> {
         self.call(&CancelProcess { processid: id }).await.map(|_| ())
+    }
+
+    /// Lists the processes in `state` that were **submitted** within the last `seconds`, the oldest first; with
+    /// an executor, only those that it has or had. The one list of the server that has no limit.
+    ///
+    /// # Errors
+    /// As any call, but that the server gives an empty answer to who is no member: [`Error::Ambiguous`], with
+    /// status 200. A list that cannot be read is an error, never empty.
+    pub async fn process_history(
+        &self,
+        executor: Option<&Id>,
+        seconds: u32,
+        state: ProcessState,
+    ) -> Result<Vec<Process>, Error> {
+        let call = GetProcessHistory {
+            colonyname: &self.colony,
+            executorid: executor.map_or("", Id::as_str),
+            seconds,
+            state: state.number(),
+        };
+        Ok(self.call(&call).await?.0)
+    }
+
+    /// Removes a process that is not running, with its attributes.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it is running; [`Error::Invalid`] when it belongs to a workflow;
+    /// [`Error::NotFound`] when there is none; else as any call.
+    pub async fn remove_process(&self, id: &ProcessId) -> Result<(), Error> {
+        self.call(&RemoveProcess { processid: id }).await.map(|_| ())
+    }
+
+    /// Whether the colony's owner has paused assignments. Also for executors that are not approved yet.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn assignments_are_paused(&self) -> Result<bool, Error> {
+        Ok(self.call(&GetPauseStatus { colonyname: &self.colony }).await?.is_paused)
+    }
+
+    /// Lists the users of the colony. Also for executors that are not approved yet.
+    ///
+    /// # Errors
+    /// As any call. A list that cannot be read is an error, never empty.
+    pub async fn users(&self) -> Result<Vec<User>, Error> {
+        Ok(self.call(&GetUsers { colonyname: &self.colony }).await?.0)
+    }
+
+    /// Reads the user of that name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none; else as any call.
+    pub async fn user(&self, name: &str) -> Result<User, Error> {
+        self.call(&GetUser { colonyname: &self.colony, name }).await
     }
 
     /// Lists all executors of the colony, **removed ones included**.

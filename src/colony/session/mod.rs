@@ -2,11 +2,13 @@
 //!
 //! Which calls the server allows depends on whose key it is: `member` (users and approved executors),
 //! `executor`, `owner` (of the colony; **not a member**, it can submit nothing), and the server's owner
-//! for [`Session::add_colony`].
+//! for [`Session::add_colony`]. `workflow` and `blueprint` are what members do, too, each with its own words.
 
+mod blueprint;
 mod executor;
 mod member;
 mod owner;
+mod workflow;
 
 use std::{fmt, sync::Arc};
 
@@ -15,9 +17,9 @@ use super::{client::Client, error::Error, model::Id, sign::PrivateKey, wire::Cal
 /// One identity in one colony. Cheap to clone: clones share the key and the connections.
 #[derive(Clone)]
 pub struct Session {
-    client: Client,
-    colony: Arc<str>,
-    key: Arc<PrivateKey>,
+    pub(super) client: Client,
+    pub(super) colony: Arc<str>,
+    pub(super) key: Arc<PrivateKey>,
 }
 
 impl Session {

@@ -45,6 +45,8 @@ struct ReplyEnvelope {
 
 #[derive(Deserialize)]
 struct Failure {
+    #[serde(default)]
+    status: u16,
     message: String,
 }
 
@@ -52,6 +54,13 @@ struct Failure {
 #[derive(Debug, Deserialize)]
 #[serde(transparent, bound = "T: DeserializeOwned")]
 pub(super) struct List<T>(#[serde(deserialize_with = "super::model::null_is_empty")] pub(super) Vec<T>);
+
+/// Whether assignments are paused.
+#[derive(Deserialize)]
+pub(super) struct PauseStatus {
+    #[serde(rename = "ispaused")]
+    pub(super) is_paused: bool,
+}
 
 /// The reply of a call that has nothing to say.
 #[derive(Debug)]
@@ -91,6 +100,14 @@ pub(super) fn decode<C: Call>(status: u16, body: &[u8]) -> Result<C::Reply, Erro
         return Err(Error::from_reply(C::ACTION, status, &message));
     }
     serde_json::from_slice(&payload).map_err(|error| Error::decode(C::ACTION, &error.to_string()))
+}
+
+/// Reads a push, which looks like a reply but has its status in the refusal alone.
+pub(super) fn decode_push<C: Call>(body: &[u8]) -> Result<C::Reply, Error> {
+    let refused = serde_json::from_slice::<ReplyEnvelope>(body).ok().filter(|envelope| envelope.error);
+    let payload = refused.and_then(|envelope| STANDARD.decode(envelope.payload).ok());
+    let status = payload.and_then(|payload| serde_json::from_slice::<Failure>(&payload).ok());
+    decode::<C>(status.map_or(200, |failure| failure.status), body)
 }
 
 #[cfg(test)]
