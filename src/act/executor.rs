@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::executor_deployment::ExecutorDeployment,
     diff::{Plan, Step},
-    memory::{connections::Connection, submissions::Submissions},
+    memory::{connections::Connection, processes::Processes, submissions::Submissions},
     runtime::{clock::Clock, lease::Leadership},
 };
 
@@ -19,6 +19,7 @@ use crate::{
 pub struct Actor {
     cluster: Cluster,
     submissions: Submissions,
+    processes: Processes,
     leadership: Leadership,
     clock: Clock,
 }
@@ -34,8 +35,14 @@ pub struct Target<'a> {
 impl Actor {
     /// An actor that writes to `cluster` while `leadership` lasts.
     #[must_use]
-    pub fn new(cluster: Cluster, submissions: Submissions, leadership: Leadership, clock: Clock) -> Self {
-        Self { cluster, submissions, leadership, clock }
+    pub fn new(
+        cluster: Cluster,
+        submissions: Submissions,
+        processes: Processes,
+        leadership: Leadership,
+        clock: Clock,
+    ) -> Self {
+        Self { cluster, submissions, processes, leadership, clock }
     }
 
     /// Carries a plan out. A step that fails holds up those behind it on its own side only: the cluster is kept right
@@ -58,9 +65,8 @@ impl Actor {
                 }
                 Step::Colony(step) => match &target.connection {
                     Some(connection) => {
-                        Colony { connection, submissions: &self.submissions, clock: &self.clock }
-                            .carry_out(step)
-                            .await
+                        let Self { submissions, processes, clock, .. } = self;
+                        Colony { connection, submissions, processes, clock }.carry_out(step).await
                     }
                     None => Err(StepFailure {
                         kind: FailureKind::Unavailable,

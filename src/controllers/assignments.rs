@@ -98,6 +98,10 @@ impl Assignments {
         let label = &process.spec.label;
         let carried = parse_process_label(label).filter(|(cluster, ..)| *cluster == self.machinery.cluster);
         if let Some(object) = carried.and_then(|(_, uid, _)| self.find(uid)) {
+            if let Some(connection) = self.machinery.connections.get(&self.colony) {
+                let now = self.machinery.clock.instant();
+                self.machinery.processes.read(connection.member.id(), process, now);
+            }
             self.hints.wake(&triggers::reference(&object));
             return Ok(());
         }

@@ -21,6 +21,7 @@ use tokio::task::AbortHandle;
 use super::{
     assignments,
     context::{Hints, Machinery},
+    processes::Followed,
     retry::{Retries, jitter},
     to_its_end,
 };
@@ -266,7 +267,19 @@ fn serve(name: &str, operator: Option<OperatorIdentity>, context: &Context) {
             objects: context.objects.clone(),
             hints: context.hints.clone(),
         };
-        let task = tokio::spawn(assignments.serve()).abort_handle();
+        let followed = Followed {
+            colony: name.to_owned(),
+            machinery: context.machinery.clone(),
+            objects: context.objects.clone(),
+            hints: context.hints.clone(),
+        };
+        let serving = async move {
+            tokio::select! {
+                () = assignments.serve() => {}
+                () = followed.follow() => {}
+            }
+        };
+        let task = tokio::spawn(serving).abort_handle();
         served.insert(name.to_owned(), (executor, task));
     }
 }

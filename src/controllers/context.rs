@@ -1,12 +1,17 @@
 //! What the controllers share: the machinery of the process and, for each set of caches, a reader.
 
+use std::time::Duration;
+
 use futures::channel::mpsc::UnboundedSender;
 use kube::runtime::reflector::ObjectRef;
 
 use super::{queue::Queue, retry::Retries};
 use crate::{
     act::{Actor, kubernetes::Cluster},
-    memory::{connections::Connections, identities::Identities, submissions::Submissions, writes::Writes},
+    memory::{
+        connections::Connections, identities::Identities, processes::Processes, submissions::Submissions,
+        writes::Writes,
+    },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
         metrics::Metrics,
@@ -38,6 +43,8 @@ pub struct Machinery {
     pub publisher: Publisher,
     /// Connections to colonies.
     pub connections: Connections,
+    /// Processes as they were last read.
+    pub processes: Processes,
     /// What was read of executors' Secrets.
     pub identities: Identities,
     /// Submits of this process.
@@ -63,7 +70,14 @@ impl Machinery {
         let calls = kubernetes.calls.clone();
         let to_cluster =
             Cluster::new(calls.clone(), writes.clone(), identities.clone(), metrics.clone(), clock.clone());
-        let actor = Actor::new(to_cluster.clone(), submissions.clone(), leadership.clone(), clock.clone());
+        let processes = Processes::new(Duration::from_secs(configuration.process_poll_seconds.into()));
+        let actor = Actor::new(
+            to_cluster.clone(),
+            submissions.clone(),
+            processes.clone(),
+            leadership.clone(),
+            clock.clone(),
+        );
         let publisher = Publisher::new(
             calls,
             instance,
@@ -83,6 +97,7 @@ impl Machinery {
             actor,
             publisher,
             connections: Connections::default(),
+            processes,
             identities,
             submissions,
             writes,

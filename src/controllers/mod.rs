@@ -4,6 +4,7 @@ mod assignments;
 mod colony;
 mod context;
 mod executor_deployment;
+mod processes;
 mod queue;
 mod retry;
 

@@ -29,13 +29,13 @@ use super::{
 use crate::{
     api::{
         colony::{Colony, NamespacesFrom},
-        executor_deployment::{ExecutorDeployment, MirrorState},
+        executor_deployment::ExecutorDeployment,
         names::{self, CONTENT_HASH_ANNOTATION, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
     },
-    colony::{Process, ProcessId},
     memory::{
         connections::{Connection, Connections},
         identities::Identities,
+        processes::Processes,
         submissions::Submissions,
         writes::{Key, Writes},
     },
@@ -104,6 +104,8 @@ pub struct Reader {
     pub client: Client,
     /// Connections to colonies.
     pub connections: Connections,
+    /// Processes as they were last read.
+    pub processes: Processes,
     /// What was read of Secrets.
     pub identities: Identities,
     /// Submits of this process.
@@ -287,50 +289,6 @@ impl Reader {
                 Observed::Known(Some(identity))
             }
         }
-    }
-
-    /// The processes that matter to the object, read only while there is something to learn.
-    async fn processes(
-        &self,
-        object: &ExecutorDeployment,
-        connection: Option<&Connection>,
-    ) -> Observed<Vec<Process>> {
-        let Some(mirror) = object.status.as_ref().and_then(|status| status.mirror.as_ref()) else {
-            return Observed::Known(Vec::new());
-        };
-        let untried = self
-            .leadership
-            .term_started_at()
-            .is_some_and(|term| self.submissions.is_untried(&mirror.label, term));
-        if (mirror.state == MirrorState::Intended && untried)
-            || (mirror.state != MirrorState::Intended && !mirror.state.is_live())
-        {
-            return Observed::Known(Vec::new());
-        }
-        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
-        if let Some(problem) = &connection.problem {
-            return Observed::Unknown(problem.clone());
-        }
-        let read = match &mirror.process_id {
-            Some(id) => match connection.member.process(&ProcessId::new(id)).await {
-                Ok(process) => Ok(vec![process]),
-                Err(error) if error.is_not_found() => Ok(Vec::new()),
-                Err(error) => Err(error),
-            },
-            None => connection.member.processes_labelled(&mirror.label).await,
-        };
-        match read {
-            Ok(processes) => Observed::Known(processes),
-            Err(error) => Observed::Unknown(error.to_string()),
-        }
-    }
-
-    fn submit_not_before(&self, object: &ExecutorDeployment) -> Option<jiff::Timestamp> {
-        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref())?;
-        let term = self.leadership.term_started_at()?;
-        (mirror.state == MirrorState::Intended)
-            .then(|| self.submissions.not_before(&mirror.label, term))
-            .flatten()
     }
 
     fn similar_executor_types(&self, object: &ExecutorDeployment) -> Vec<String> {

@@ -7,6 +7,7 @@ mod calls;
 pub mod colony;
 pub mod credentials;
 pub mod executor_deployment;
+mod mirror;
 pub mod snapshot;
 pub mod stores;
 pub mod triggers;
