@@ -22,8 +22,9 @@ use crate::{
 const STATES: [ProcessState; 1] = [ProcessState::Cancelled];
 /// How soon a new process is subscribed to.
 const PERIOD: Duration = Duration::from_secs(1);
-/// After this time the server ends a subscription; another takes its place.
-const LIMIT: Duration = Duration::from_hours(1);
+/// After this time the server ends a subscription; another takes its place. The server keeps it for as long even when its
+/// connection is closed before, so it cannot be for ever.
+const LIMIT: Duration = Duration::from_mins(20);
 /// A subscription that ends sooner was ended by something between: there is no use in hurrying back.
 const EARLY: Duration = Duration::from_mins(1);
 
