@@ -14,6 +14,7 @@ use crate::{
     memory::{
         blueprints::Blueprints,
         connections::{Connection, OperatorIdentity},
+        processes::Processes,
         submissions::Submissions,
     },
     runtime::clock::Clock,
@@ -26,6 +27,7 @@ pub(super) struct Colony<'a> {
     pub name: &'a str,
     pub blueprints: &'a Blueprints,
     pub submissions: &'a Submissions,
+    pub processes: &'a Processes,
     pub clock: &'a Clock,
 }
 
@@ -54,23 +56,25 @@ impl Colony<'_> {
             }
             ColonyStep::Submit(process) => self.submit(process, &what).await,
             ColonyStep::Cancel { process_id, .. } => {
-                self.connection.member.cancel(&ProcessId::new(process_id)).await.map_err(failed)?;
+                let id = self.doubted(process_id);
+                match self.connection.member.cancel(&id).await {
+                    Ok(()) => {}
+                    // Over or gone already. Either way the next snapshot asks what became of it.
+                    Err(error) if error.is_conflict() || error.is_not_found() => {}
+                    Err(error) => return Err(failed(error)),
+                }
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseSuccessful { process_id, output } => {
-                self.operator(&what)?
-                    .session
-                    .close_successful(&ProcessId::new(process_id), output)
-                    .await
-                    .map_err(failed)?;
+                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                operator.session.close_successful(&id, output).await.map_err(failed)?;
+                self.processes.forget(&id);
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseFailed { process_id, errors } => {
-                self.operator(&what)?
-                    .session
-                    .close_failed(&ProcessId::new(process_id), errors)
-                    .await
-                    .map_err(failed)?;
+                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                operator.session.close_failed(&id, errors).await.map_err(failed)?;
+                self.processes.forget(&id);
                 Ok(Effect::Nothing)
             }
             ColonyStep::AddBlueprint(_)
@@ -84,13 +88,21 @@ impl Colony<'_> {
         }
     }
 
+    /// A process that is about to be written to: what was read of it holds no longer, whatever the answer.
+    fn doubted(&self, process_id: &str) -> ProcessId {
+        let id = ProcessId::new(process_id);
+        self.processes.doubt(&id, self.clock.instant());
+        id
+    }
+
     async fn submit(&self, process: &DesiredProcess, what: &str) -> Result<Effect, StepFailure> {
         let spec =
             function_spec(self.connection.member.colony(), process).map_err(|error| refused(what, &error))?;
         // Before the first byte leaves: from here on the label counts as tried.
         self.submissions.sent(&process.label, self.clock.now());
-        let submitted =
-            self.connection.member.submit(&spec).await.map_err(|error| of_colony(what, &error))?;
+        let (member, asked_at) = (&self.connection.member, self.clock.instant());
+        let submitted = member.submit(&spec).await.map_err(|error| of_colony(what, &error))?;
+        self.processes.submitted(member.id(), &submitted, asked_at);
         self.submissions.settled(&process.label);
         Ok(Effect::Submitted {
             process_id: submitted.id.to_string(),

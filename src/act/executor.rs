@@ -10,7 +10,9 @@ use super::{
 use crate::{
     api::executor_deployment::ExecutorDeployment,
     diff::{Plan, Step},
-    memory::{blueprints::Blueprints, connections::Connection, submissions::Submissions},
+    memory::{
+        blueprints::Blueprints, connections::Connection, processes::Processes, submissions::Submissions,
+    },
     runtime::{clock::Clock, lease::Leadership},
 };
 
@@ -20,6 +22,7 @@ pub struct Actor {
     cluster: Cluster,
     submissions: Submissions,
     blueprints: Blueprints,
+    processes: Processes,
     leadership: Leadership,
     clock: Clock,
 }
@@ -40,11 +43,12 @@ impl Actor {
     pub fn new(
         cluster: Cluster,
         submissions: Submissions,
+        processes: Processes,
         blueprints: Blueprints,
         leadership: Leadership,
         clock: Clock,
     ) -> Self {
-        Self { cluster, submissions, blueprints, leadership, clock }
+        Self { cluster, submissions, processes, blueprints, leadership, clock }
     }
 
     /// Carries a plan out. A step that fails holds up those behind it on its own side only: the cluster is kept right
@@ -72,6 +76,7 @@ impl Actor {
                             name: target.colony.as_deref().unwrap_or_default(),
                             blueprints: &self.blueprints,
                             submissions: &self.submissions,
+                            processes: &self.processes,
                             clock: &self.clock,
                         };
                         colony.carry_out(step).await

@@ -55,10 +55,12 @@ pub enum Reason {
     Reconciled,
     /// The object is being deleted.
     Deleting,
-    /// The object was let go without its colony; the message says what was left there.
+    /// The object was let go without its colony or its children; the message says what was left.
     Abandoned,
     /// Deletion waits for the colony to answer.
     WaitingForColony,
+    /// Deletion waits for somebody else's finalizer.
+    WaitingForFinalizer,
     /// The spec cannot be carried out; the message names field, value and remedy.
     InvalidSpec,
     /// An object of that name belongs to somebody else.
@@ -136,6 +138,7 @@ impl Reason {
             Self::Deleting => "Deleting",
             Self::Abandoned => "Abandoned",
             Self::WaitingForColony => "WaitingForColony",
+            Self::WaitingForFinalizer => "WaitingForFinalizer",
             Self::InvalidSpec => "InvalidSpec",
             Self::ForeignObject => "ForeignObject",
             Self::ApplyFailed => "ApplyFailed",

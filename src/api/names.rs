@@ -11,6 +11,8 @@ pub const VERSION: &str = "v1";
 pub const OPERATOR: &str = "colonyos-operator";
 /// Kept on an `ExecutorDeployment` until its pods have gone and its executor has left the colony.
 pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-deployment";
+/// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
+pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 
 /// Marks the `Colony` that is used where an object names none.
 pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";

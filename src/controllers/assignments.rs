@@ -110,6 +110,10 @@ impl Assignments {
         };
         let is_ours = cluster == self.machinery.cluster;
         if let Some(object) = self.find(uid).filter(|_| is_ours) {
+            if let Some(connection) = self.machinery.connections.get(&self.colony) {
+                let now = self.machinery.clock.instant();
+                self.machinery.processes.read(connection.member.id(), &process, now);
+            }
             self.hints.wake(&triggers::reference(&object));
             return Ok(());
         }

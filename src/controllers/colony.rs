@@ -22,6 +22,7 @@ use super::{
     assignments,
     context::{Hints, Machinery},
     inbound::Inbound,
+    processes::Followed,
     retry::{Retries, jitter},
     to_its_end,
 };
@@ -33,6 +34,7 @@ use crate::{
     api::{
         colony::{Colony, ColonyStatus},
         executor_deployment::ExecutorDeployment,
+        names::CONTROLLER_EXECUTOR_TYPE,
     },
     colony::{Client, Executor, ExecutorState, Server},
     diff::plan_colony,
@@ -307,6 +309,22 @@ fn serve(name: &str, operator: OperatorIdentity, context: &Context) {
         hints: context.hints.clone(),
         inbound,
     };
-    let task = tokio::spawn(assignments.serve()).abort_handle();
+    // What was submitted is followed once, beside the executor that it is submitted to.
+    let followed = (key.1 == CONTROLLER_EXECUTOR_TYPE).then(|| Followed {
+        colony: name.to_owned(),
+        machinery: context.machinery.clone(),
+        objects: context.objects.clone(),
+        hints: context.hints.clone(),
+    });
+    let serving = async move {
+        match followed {
+            None => assignments.serve().await,
+            Some(followed) => tokio::select! {
+                () = assignments.serve() => {}
+                () = followed.follow() => {}
+            },
+        }
+    };
+    let task = tokio::spawn(serving).abort_handle();
     served.insert(key, (executor, task));
 }

@@ -1,6 +1,6 @@
 //! What the controllers share: the machinery of the process and, for each set of caches, a reader.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::channel::mpsc::UnboundedSender;
 use kube::runtime::reflector::ObjectRef;
@@ -9,8 +9,8 @@ use super::{queue::Queue, retry::Retries};
 use crate::{
     act::{Actor, kubernetes::Cluster},
     memory::{
-        blueprints::Blueprints, connections::Connections, identities::Identities, submissions::Submissions,
-        writes::Writes,
+        blueprints::Blueprints, connections::Connections, identities::Identities, processes::Processes,
+        submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -43,6 +43,8 @@ pub struct Machinery {
     pub publisher: Publisher,
     /// Connections to colonies.
     pub connections: Connections,
+    /// Processes as they were last read.
+    pub processes: Processes,
     /// What was read of executors' Secrets.
     pub identities: Identities,
     /// Submits of this process.
@@ -72,9 +74,11 @@ impl Machinery {
         let calls = kubernetes.calls.clone();
         let to_cluster =
             Cluster::new(calls.clone(), writes.clone(), identities.clone(), metrics.clone(), clock.clone());
+        let processes = Processes::new(Duration::from_secs(configuration.process_poll_seconds.into()));
         let actor = Actor::new(
             to_cluster.clone(),
             submissions.clone(),
+            processes.clone(),
             blueprints.clone(),
             leadership.clone(),
             clock.clone(),
@@ -98,6 +102,7 @@ impl Machinery {
             actor,
             publisher,
             connections: Connections::default(),
+            processes,
             identities,
             submissions,
             blueprints,

@@ -47,8 +47,8 @@ use crate::{
 const NEXT_STEP: Duration = Duration::from_millis(20);
 /// How long a pass waits for the cache unless the watch wakes it before.
 const CACHE_WAIT: Duration = Duration::from_secs(1);
-/// How often a process that is not over is looked at.
-const PROCESS_POLL: Duration = Duration::from_secs(10);
+/// How often something is looked for in a colony that nobody would tell of.
+const LOOK_UP: Duration = Duration::from_secs(10);
 /// How often an object is looked at for which nothing is expected to happen.
 const RESYNC: Duration = Duration::from_mins(8);
 
@@ -143,6 +143,7 @@ fn reader(machinery: &Machinery, stores: Stores) -> Reader {
         stores,
         client: machinery.kubernetes.calls.clone(),
         connections: machinery.connections.clone(),
+        processes: machinery.processes.clone(),
         identities: machinery.identities.clone(),
         submissions: machinery.submissions.clone(),
         blueprints: machinery.blueprints.clone(),
@@ -319,11 +320,11 @@ fn next(
     let quiet = snapshot.submit_not_before.map(|moment| moment.duration_since(snapshot.now));
     let delay = match (quiet.and_then(|quiet| Duration::try_from(quiet).ok()), &status.mirror) {
         (Some(quiet), _) => quiet + NEXT_STEP,
-        (None, Some(mirror)) if mirror.state.is_live() || mirror.state == MirrorState::Intended => {
-            PROCESS_POLL
-        }
-        (None, None) => PROCESS_POLL,
-        _ if snapshot.object.metadata.deletion_timestamp.is_some() => PROCESS_POLL,
+        // What is bound is followed by lists and websockets, unless it could not be read even once.
+        (None, Some(mirror)) if mirror.state.is_live() && snapshot.processes.unknown().is_some() => LOOK_UP,
+        (None, Some(mirror)) if mirror.state == MirrorState::Intended => LOOK_UP,
+        (None, None) => LOOK_UP,
+        _ if snapshot.object.metadata.deletion_timestamp.is_some() => LOOK_UP,
         _ => RESYNC,
     };
     (Action::requeue(jitter(delay)), result)

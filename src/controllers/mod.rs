@@ -5,6 +5,7 @@ mod colony;
 mod context;
 mod executor_deployment;
 mod inbound;
+mod processes;
 mod queue;
 mod retry;
 

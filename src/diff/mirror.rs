@@ -84,18 +84,19 @@ pub(super) fn plan(
     let mut plan = MirrorPlan::default();
     let recorded = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
     match recorded {
-        None => plan.intend(desired),
+        None => plan.intend(snapshot, desired),
         Some(mirror) if mirror.process_id.is_none() && mirror.state == MirrorState::Intended => {
             plan.intended(snapshot, mirror, desired);
         }
         Some(mirror) if mirror.state.is_live() => plan.bound(snapshot, mirror, desired, settled, output),
-        Some(mirror) if mirror.generation < desired.generation => plan.intend(desired),
+        Some(mirror) if mirror.generation < desired.generation => plan.intend(snapshot, desired),
         Some(_) => {}
     }
     plan
 }
 
-/// Ends the process of an object that is going away.
+/// Ends the process of an object that is going away. It is over when the server says so, not when it has taken the
+/// cancel: an executor that closes at the same moment, or a process that goes back into the queue, can undo that.
 pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
     let recorded = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
@@ -107,22 +108,38 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     if snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan {
         return plan;
     }
-    match &snapshot.processes {
-        Observed::Unknown(why) => plan.awaiting.push(format!("the colony to say what runs: {why}")),
-        Observed::Known(processes) => {
-            let live = processes.iter().filter(|process| is_live(process));
-            plan.steps.extend(live.map(|process| cancel(process, "the object is deleted")));
-            if mirror.process_id.is_none() && plan.steps.is_empty() {
-                // A submit whose answer never came could still arrive and would then belong to nobody.
-                plan.quiet_period_over(snapshot);
-            }
+    let processes = match &snapshot.processes {
+        Observed::Unknown(why) => {
+            plan.awaiting.push(format!("the colony to say what runs: {why}"));
+            return plan;
+        }
+        Observed::Known(processes) => processes,
+    };
+    for process in processes.iter().filter(|process| is_live(process)) {
+        plan.steps.push(cancel(process, "the object is deleted"));
+        plan.awaiting.push(format!("process {} to be over", process.id));
+    }
+    // A submit whose answer never came could still arrive and would then belong to nobody.
+    if plan.steps.is_empty() && (mirror.process_id.is_some() || plan.quiet_period_over(snapshot)) {
+        match processes.first() {
+            Some(process) => plan.observe(process, mirror),
+            None if mirror.process_id.is_some() => plan.mirror = Mirror::Lost,
+            None => plan.mirror = Mirror::Forget,
         }
     }
     plan
 }
 
 impl MirrorPlan {
-    fn intend(&mut self, desired: &DesiredProcess) {
+    /// An intent says that something may have been sent, and holds a deletion until the colony has been asked: none is
+    /// recorded while nothing could be sent.
+    fn intend(&mut self, snapshot: &ExecutorDeploymentSnapshot, desired: &DesiredProcess) {
+        if let Some(colony) = snapshot.colony.resolved()
+            && let Some(why) = colony.operator_executor_id.unknown()
+        {
+            self.awaiting.push(format!("the colony, before anything is submitted: {why}"));
+            return;
+        }
         self.mirror = Mirror::Intend { label: desired.label.clone(), generation: desired.generation };
     }
 
@@ -142,9 +159,13 @@ impl MirrorPlan {
         };
         // Oldest first: every operator that looks comes to the same choice.
         if let Some((adopted, duplicates)) = processes.split_first() {
-            self.observe(adopted, mirror);
             for duplicate in duplicates.iter().filter(|process| is_live(process)) {
                 self.steps.push(cancel(duplicate, "a duplicate of the same label"));
+                self.awaiting.push(format!("process {} to be over", duplicate.id));
+            }
+            // Once the id is on record, nobody looks at the label again.
+            if self.steps.is_empty() {
+                self.observe(adopted, mirror);
             }
             return;
         }

@@ -13,7 +13,9 @@ mod workload;
 
 pub use blueprint::Sync;
 pub use colony::{ColonyConnectionStep, plan_colony};
-pub use executor_deployment::{current_progress, is_carried_by_colony, left_behind, plan, plan_deletion};
+pub use executor_deployment::{
+    current_progress, finalizers_of_others, is_carried_by_colony, left_behind, plan, plan_deletion,
+};
 pub use mirror::Mirror;
 pub use plan::Plan;
 pub use step::{ColonyStep, KubernetesStep, Step};

@@ -18,7 +18,7 @@ use crate::{
         names::{EXECUTOR_DEPLOYMENT_LABEL, RESTART_ANNOTATION},
     },
     colony::model::ExecutorState,
-    diff::{ColonyStep, KubernetesStep, current_progress, is_carried_by_colony},
+    diff::{ColonyStep, KubernetesStep, current_progress, finalizers_of_others, is_carried_by_colony},
     watch::snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
         progress::{self, Phase, Progress},
@@ -46,7 +46,7 @@ pub fn compute(
     };
 
     let mut findings = match pass {
-        _ if object.metadata.deletion_timestamp.is_some() => deleting(pass),
+        _ if object.metadata.deletion_timestamp.is_some() => deleting(object, pass),
         Err(problem) => blocked(problem),
         Ok(_) if !here => elsewhere(snapshot),
         Ok(outcome) => running(snapshot, outcome, progress.as_ref()),
@@ -173,13 +173,20 @@ pub fn not_allowed(name: &str) -> String {
     )
 }
 
-fn deleting(pass: Result<&Outcome, &Problem>) -> Vec<Finding> {
+fn deleting(object: &ExecutorDeployment, pass: Result<&Outcome, &Problem>) -> Vec<Finding> {
     let (reason, message) = match pass {
         Err(problem) => (problem.reason, problem.message.clone()),
-        Ok(outcome) => match outcome.kubernetes_failure().or(outcome.colony_failure()) {
-            Some(failure) => (Reason::WaitingForColony, failure.message.clone()),
-            None => (Reason::Deleting, waiting_for(&outcome.plan.awaiting)),
-        },
+        Ok(outcome) => {
+            let reason = if finalizers_of_others(object).is_empty() {
+                Reason::Deleting
+            } else {
+                Reason::WaitingForFinalizer
+            };
+            outcome.kubernetes_failure().or(outcome.colony_failure()).map_or_else(
+                || (reason, waiting_for(&outcome.plan.awaiting)),
+                |failure| (Reason::WaitingForColony, failure.message.clone()),
+            )
+        }
     };
     vec![
         Finding::yes(ConditionType::Progressing, reason, message.clone()),

@@ -51,9 +51,6 @@ pub(super) fn record(
                 record.state = MirrorState::Waiting;
                 record.submitted_at = Some(submitted_at.map_or_else(|| whole_seconds(now), whole_seconds));
             }
-            (ColonyStep::Cancel { process_id, .. }, _) if record.process_id.as_ref() == Some(process_id) => {
-                record.state = MirrorState::Cancelled;
-            }
             (ColonyStep::CloseSuccessful { process_id, .. }, _)
                 if record.process_id.as_ref() == Some(process_id) =>
             {
@@ -64,6 +61,7 @@ pub(super) fn record(
             {
                 record.state = MirrorState::Failed;
             }
+            // A cancel that was taken is no end yet: the next pass asks what became of the process.
             _ => {}
         }
     }

@@ -29,17 +29,17 @@ use super::{
 use crate::{
     api::{
         colony::{Colony, NamespacesFrom},
-        executor_deployment::{ExecutorDeployment, MirrorState},
+        executor_deployment::ExecutorDeployment,
         names::{
             self, CONTENT_HASH_ANNOTATION, CONTROLLER_EXECUTOR_TYPE, DEFAULT_COLONY_ANNOTATION,
             EXECUTOR_DEPLOYMENT_LABEL,
         },
     },
-    colony::{Blueprint, Process, ProcessId},
     memory::{
         blueprints::Blueprints,
         connections::{Connection, Connections},
         identities::Identities,
+        processes::Processes,
         submissions::Submissions,
         writes::{Key, Writes},
     },
@@ -108,6 +108,8 @@ pub struct Reader {
     pub client: Client,
     /// Connections to colonies.
     pub connections: Connections,
+    /// Processes as they were last read.
+    pub processes: Processes,
     /// What was read of Secrets.
     pub identities: Identities,
     /// Submits of this process.
@@ -160,9 +162,9 @@ impl Reader {
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads: Workloads {
-                deployment: self.workload(&self.stores.deployments, &namespace, &name).await,
-                daemon_set: self.workload(&self.stores.daemon_sets, &namespace, &name).await,
-                job: self.workload(&self.stores.jobs, &namespace, &name).await,
+                deployment: self.workload(&self.stores.deployments, object).await,
+                daemon_set: self.workload(&self.stores.daemon_sets, object).await,
+                job: self.workload(&self.stores.jobs, object).await,
             },
             processes: self.processes(object, connection.as_deref()).await,
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
@@ -226,18 +228,22 @@ impl Reader {
         found.is_some_and(|found| allowed.admit(found.labels()))
     }
 
-    /// A workload of the object's name: from the cache, or, when a write has shown that the cache is wrong about it, from
-    /// the API server.
-    async fn workload<K>(&self, store: &Store<K>, namespace: &str, name: &str) -> Observed<Option<K>>
+    /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache is
+    /// wrong about it, or when it is about to be deleted with its owner: the garbage collector may just have been told to
+    /// leave it, and the two caches know nothing of each other.
+    async fn workload<K>(&self, store: &Store<K>, object: &ExecutorDeployment) -> Observed<Option<K>>
     where
         K: Named + 'static,
     {
-        let cached = store.get(&ObjectRef::new(name).within(namespace));
-        let key = Key::new(K::KIND, namespace, name);
-        if !self.writes.is_doubted(&key) {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let cached = store.get(&ObjectRef::new(&name).within(&namespace));
+        let key = Key::new(K::KIND, &namespace, &name);
+        let is_about_to_go = object.metadata.deletion_timestamp.is_some()
+            && cached.as_ref().is_some_and(|found| found.meta().deletion_timestamp.is_none());
+        if !is_about_to_go && !self.writes.is_doubted(&key) {
             return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }
-        let found = self.get_opt::<K>(namespace, name).await;
+        let found = self.get_opt::<K>(&namespace, &name).await;
         let version = |object: &K| object.resource_version();
         if let Observed::Known(found) = &found
             && found.as_ref().map(version) == cached.as_deref().map(version)
@@ -285,74 +291,6 @@ impl Reader {
                 Observed::Known(Some(identity))
             }
         }
-    }
-
-    /// The processes that matter to the object, read only while there is something to learn.
-    async fn processes(
-        &self,
-        object: &ExecutorDeployment,
-        connection: Option<&Connection>,
-    ) -> Observed<Vec<Process>> {
-        let Some(mirror) = object.status.as_ref().and_then(|status| status.mirror.as_ref()) else {
-            return Observed::Known(Vec::new());
-        };
-        let untried = self
-            .leadership
-            .term_started_at()
-            .is_some_and(|term| self.submissions.is_untried(&mirror.label, term));
-        if (mirror.state == MirrorState::Intended && untried)
-            || (mirror.state != MirrorState::Intended && !mirror.state.is_live())
-        {
-            return Observed::Known(Vec::new());
-        }
-        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
-        if let Some(problem) = &connection.problem {
-            return Observed::Unknown(problem.clone());
-        }
-        let read = match &mirror.process_id {
-            Some(id) => match connection.member.process(&ProcessId::new(id)).await {
-                Ok(process) => Ok(vec![process]),
-                Err(error) if error.is_not_found() => Ok(Vec::new()),
-                Err(error) => Err(error),
-            },
-            None => connection.member.processes_labelled(&mirror.label).await,
-        };
-        match read {
-            Ok(processes) => Observed::Known(processes),
-            Err(error) => Observed::Unknown(error.to_string()),
-        }
-    }
-
-    /// The blueprint of an object, where there is to be one: as the colony last described it, else asked for.
-    async fn blueprint(
-        &self,
-        object: &ExecutorDeployment,
-        colony: &ColonyReference,
-        connection: Option<&Connection>,
-    ) -> Observed<Option<Blueprint>> {
-        let Some(name) = object.blueprint_name() else { return Observed::Known(None) };
-        let Some(colony) = colony.resolved() else { return Observed::Unknown("no Colony".to_owned()) };
-        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
-        if let Some(problem) = &connection.problem {
-            return Observed::Unknown(problem.clone());
-        }
-        if let Some(Some(blueprint)) = self.blueprints.get(&colony.name, &name) {
-            return Observed::Known(Some(blueprint));
-        }
-        // Too much hangs on its absence to believe a list that may be old.
-        match connection.member.blueprint(&name).await {
-            Ok(blueprint) => Observed::Known(Some(blueprint)),
-            Err(error) if error.is_not_found() => Observed::Known(None),
-            Err(error) => Observed::Unknown(error.to_string()),
-        }
-    }
-
-    fn submit_not_before(&self, object: &ExecutorDeployment) -> Option<jiff::Timestamp> {
-        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref())?;
-        let term = self.leadership.term_started_at()?;
-        (mirror.state == MirrorState::Intended)
-            .then(|| self.submissions.not_before(&mirror.label, term))
-            .flatten()
     }
 
     fn similar_executor_types(&self, object: &ExecutorDeployment) -> Vec<String> {

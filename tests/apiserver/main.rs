@@ -12,6 +12,8 @@ mod admission;
 #[cfg(test)]
 mod definitions;
 #[cfg(test)]
+mod deletion;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod executor_deployment;
@@ -19,6 +21,8 @@ mod executor_deployment;
 mod lease;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod processes;
 #[cfg(test)]
 mod requester;
 #[cfg(test)]

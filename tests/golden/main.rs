@@ -166,6 +166,23 @@ cases! {
     deleting_at_last
     /// The colony is gone for good: somebody said so.
     deleting_abandoned
+    /// Whoever has a finalizer of their own may need the executors: they go first.
+    deleting_waits_for_others
+    /// The garbage collector takes the children by itself; the Secret is gone, and status knows the executor's name.
+    deleting_in_foreground
+    /// Until the garbage collector is done, the children look as if they were to go with the object.
+    deleting_orphaning
+    /// The children stay and so does their executor, or they would lose it while they work.
+    deleting_orphaned
+    deleting_orphaned_with_process
+    /// The process is left to others, the executors are not.
+    deleting_keeps_process
+    /// It was over before anybody cancelled it, and status had not heard of it.
+    deleting_closed_meanwhile
+    /// Nobody knows which of them is the one: all of them end.
+    deleting_unbound
+    /// Nothing was ever made for it, and nothing could be.
+    deleting_never_submitted
     /// Two processes of one label: the oldest is adopted, the others are cancelled.
     duplicates_collapse
     /// The server no longer has the process: it is not submitted again.

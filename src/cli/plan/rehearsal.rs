@@ -4,7 +4,7 @@ use super::compute;
 use crate::{
     act::outcome::{Effect, Outcome, StepResult},
     api::{executor_deployment::Workload, names::CONTENT_HASH_ANNOTATION},
-    colony::ExecutorState,
+    colony::{ExecutorState, ProcessState},
     desired::{DesiredIdentity, DesiredWorkload},
     diff::{ColonyStep, KubernetesStep, Plan, Step},
     watch::snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
@@ -22,7 +22,17 @@ pub(super) fn assume(snapshot: &mut ExecutorDeploymentSnapshot, plan: Plan) -> b
     }
     let results = plan.steps.iter().map(|_| StepResult::Done(Effect::Nothing)).collect();
     let outcome = Outcome { plan, results, resource_version: None };
-    snapshot.object.status = Some(compute(snapshot, Ok(&outcome)));
+    let status = compute(snapshot, Ok(&outcome));
+    if let (Some(mirror), Observed::Known(processes)) = (&status.mirror, &mut snapshot.processes) {
+        // What is looked up next: by id once that is known, until then by label.
+        processes.retain(|process| {
+            mirror
+                .process_id
+                .as_ref()
+                .map_or(process.spec.label == mirror.label, |id| process.id.as_str() == id)
+        });
+    }
+    snapshot.object.status = Some(status);
     tellable
 }
 
@@ -103,10 +113,15 @@ fn colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool 
             }
         }
         ColonyStep::RemoveBlueprint { .. } => snapshot.blueprint = Observed::Known(None),
-        ColonyStep::Submit(_)
-        | ColonyStep::Cancel { .. }
-        | ColonyStep::CloseSuccessful { .. }
-        | ColonyStep::CloseFailed { .. } => return false,
+        ColonyStep::Cancel { process_id, .. } => {
+            if let Observed::Known(processes) = &mut snapshot.processes {
+                let cancelled = processes.iter_mut().filter(|process| process.id.as_str() == process_id);
+                cancelled.for_each(|process| process.state = ProcessState::Cancelled);
+            }
+        }
+        ColonyStep::Submit(_) | ColonyStep::CloseSuccessful { .. } | ColonyStep::CloseFailed { .. } => {
+            return false;
+        }
     }
     true
 }
