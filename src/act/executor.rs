@@ -48,7 +48,7 @@ impl Actor {
         leadership: Leadership,
         clock: Clock,
     ) -> Self {
-        Self { cluster, submissions, processes, blueprints, leadership, clock }
+        Self { cluster, submissions, blueprints, processes, leadership, clock }
     }
 
     /// Carries a plan out. A step that fails holds up those behind it on its own side only: the cluster is kept right

@@ -93,7 +93,9 @@ async fn close(
 ) -> Result<InboundOutcome, StepFailure> {
     lead(leadership)?;
     let closed = match answer {
-        Answer::Successful(output) => operator.close_successful(&process.id, &[output.clone()]).await,
+        Answer::Successful(output) => {
+            operator.close_successful(&process.id, std::slice::from_ref(output)).await
+        }
         Answer::Failed(why) => operator.close_failed(&process.id, std::slice::from_ref(why)).await,
     };
     match closed {

@@ -199,7 +199,7 @@ async fn reconcile(
 /// The five stages.
 async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, ReconcileResult) {
     let machinery = &context.machinery;
-    let Ok(snapshot) = context.reader.snapshot(object).await else {
+    let Ok(snapshot) = Box::pin(context.reader.snapshot(object)).await else {
         machinery.metrics.count_stale_skip(Kind::ExecutorDeployment);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };

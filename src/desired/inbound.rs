@@ -149,7 +149,7 @@ mod tests {
         .unwrap()
     }
 
-    fn process(function: &str, arguments: Value) -> Process {
+    fn process(function: &str, arguments: &Value) -> Process {
         serde_json::from_value(json!({
             "processid": "p", "state": 1, "submissiontime": "2026-11-21T10:00:00Z",
             "starttime": "2026-11-21T10:00:00Z", "endtime": "0001-01-01T00:00:00Z",
@@ -158,7 +158,7 @@ mod tests {
         .unwrap()
     }
 
-    fn ask(function: &str, arguments: Value) -> Result<Request, String> {
+    fn ask(function: &str, arguments: &Value) -> Result<Request, String> {
         read(&process(function, arguments), &colony()).map_err(|error| error.to_string())
     }
 
@@ -169,7 +169,7 @@ mod tests {
             "apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
             "metadata": {"name": "workers", "namespace": "media"}, "spec": spec,
         });
-        let Request::Apply(object) = ask("reconcile_executor_deployment", arguments).unwrap() else {
+        let Request::Apply(object) = ask("reconcile_executor_deployment", &arguments).unwrap() else {
             panic!()
         };
         assert_eq!((object.namespace.as_str(), object.name.as_str()), ("media", "workers"));
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn the_examples_are_understood() {
         let process: Value = serde_json::from_str(include_str!("../../examples/process.json")).unwrap();
-        let Request::Apply(object) = ask("f", process["kwargs"].clone()).unwrap() else { panic!() };
+        let Request::Apply(object) = ask("f", &process["kwargs"]).unwrap() else { panic!() };
         assert_eq!(object.name, "sorters");
         let blueprint: Value = serde_json::from_str(include_str!("../../examples/blueprint.json")).unwrap();
         let mut blueprint = blueprint;
@@ -192,11 +192,11 @@ mod tests {
     #[test]
     fn the_blueprint_forms_are_told_apart() {
         let kind = json!({"kind": "ExecutorDeployment"});
-        assert_eq!(ask("reconcile", kind).unwrap(), Request::ReconcileAll);
+        assert_eq!(ask("reconcile", &kind).unwrap(), Request::ReconcileAll);
         let named = json!({"kind": "ExecutorDeployment", "blueprintName": "b", "force": true});
         let reconcile = Request::Reconcile { blueprint: "b".into(), force: true };
-        assert_eq!(ask("reconcile", named.clone()).unwrap(), reconcile);
-        assert_eq!(ask("cleanup", named).unwrap(), Request::CleanUp { blueprint: "b".into() });
+        assert_eq!(ask("reconcile", &named).unwrap(), reconcile);
+        assert_eq!(ask("cleanup", &named).unwrap(), Request::CleanUp { blueprint: "b".into() });
     }
 
     /// Whoever asked reads it as the error of the process, and has nothing else to go by.
@@ -216,7 +216,7 @@ mod tests {
                 "spec.privileged: true: ",
             ),
         ] {
-            let error = ask("reconcile", arguments).unwrap_err();
+            let error = ask("reconcile", &arguments).unwrap_err();
             assert!(error.starts_with(expected), "{error}");
         }
     }

@@ -22,6 +22,7 @@ impl Blueprints {
     }
 
     /// Notes all blueprints of a colony; the names of those that are not as they were, gone ones among them.
+    #[must_use]
     pub fn put_all(&self, colony: &str, blueprints: Vec<Blueprint>) -> Vec<String> {
         let mut all = self.lock();
         let before = all.remove(colony).unwrap_or_default();
@@ -37,16 +38,15 @@ impl Blueprints {
         changed.map(|(name, _)| name.clone()).chain(gone).collect()
     }
 
-    /// Notes one blueprint, read by itself; `None` when it is gone. Whether that is news.
-    pub fn put(&self, colony: &str, name: &str, blueprint: Option<Blueprint>) -> bool {
+    /// Notes one blueprint, read by itself or just written; `None` when it is gone.
+    pub fn put(&self, colony: &str, name: &str, blueprint: Option<&Blueprint>) {
         let mut all = self.lock();
         // One blueprint does not tell of the others: a colony that was never asked stays so.
-        let Some(known) = all.get_mut(colony) else { return true };
-        let before = match &blueprint {
+        let Some(known) = all.get_mut(colony) else { return };
+        match blueprint {
             Some(blueprint) => known.insert(name.to_owned(), blueprint.clone()),
             None => known.remove(name),
         };
-        before != blueprint
     }
 
     /// Forgets a colony.
@@ -80,7 +80,7 @@ mod tests {
     fn a_colony_that_was_never_asked_is_unknown() {
         let blueprints = Blueprints::default();
         assert_eq!(blueprints.get("dev", "a"), None);
-        blueprints.put("dev", "b", Some(blueprint("b", 1)));
+        blueprints.put("dev", "b", Some(&blueprint("b", 1)));
         assert_eq!(blueprints.get("dev", "a"), None);
         assert_eq!(blueprints.put_all("dev", vec![blueprint("a", 1)]), ["a"]);
         assert_eq!(blueprints.get("dev", "b"), Some(None));
@@ -89,14 +89,14 @@ mod tests {
     #[test]
     fn only_what_has_changed_is_news() {
         let blueprints = Blueprints::default();
-        blueprints.put_all("dev", vec![blueprint("a", 1), blueprint("b", 1), blueprint("c", 1)]);
+        assert_eq!(blueprints.put_all("dev", ["a", "b", "c"].map(|name| blueprint(name, 1)).into()).len(), 3);
         let changed = blueprints.put_all("dev", vec![blueprint("a", 1), blueprint("b", 2)]);
         assert_eq!(changed, ["b", "c"]);
         assert_eq!(
             blueprints.put_all("dev", vec![blueprint("a", 1), blueprint("b", 1)]),
             Vec::<String>::new()
         );
-        assert!(!blueprints.put("dev", "a", Some(blueprint("a", 1))));
-        assert!(blueprints.put("dev", "a", None));
+        blueprints.put("dev", "a", None);
+        assert_eq!(blueprints.get("dev", "a"), Some(None));
     }
 }

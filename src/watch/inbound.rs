@@ -123,7 +123,7 @@ impl InboundReader {
             Err(error) if error.is_not_found() => None,
             Err(error) => return Observed::Unknown(error.to_string()),
         };
-        self.blueprints.put(colony, name, found.clone());
+        self.blueprints.put(colony, name, found.as_ref());
         Observed::Known(found.into_iter().collect())
     }
 

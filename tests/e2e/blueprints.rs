@@ -157,7 +157,10 @@ pub async fn the_colonys_own_tools_drive_a_fleet(stage: Stage) {
 
 async fn pod_names(fleet: &Fleet<'_>) -> Vec<String> {
     let pods = fleet.pods().await.unwrap();
-    pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(|pod| pod.name_any()).collect()
+    pods.iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .map(kube::ResourceExt::name_any)
+        .collect()
 }
 
 /// The blueprint's own processes carry the fleet: one more from the operator would be a second.

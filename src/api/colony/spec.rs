@@ -78,7 +78,7 @@ pub struct Inbound {
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
 
-    /// `Keep`: the colony always has a BlueprintDefinition for ExecutorDeployment whose handler is this operator, so that
+    /// `Keep`: the colony always has a `BlueprintDefinition` for `ExecutorDeployment` whose handler is this operator, so that
     /// `colonies blueprint add` just works. `Ignore`: definitions are the colony's own business.
     #[serde(default)]
     pub definition: DefinitionPolicy,

@@ -42,7 +42,7 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
             let finalizer = crate::api::names::EXECUTOR_DEPLOYMENT_FINALIZER.to_owned();
             snapshot.object.metadata.finalizers.get_or_insert_default().push(finalizer);
         }
-        KubernetesStep::RemoveFinalizer => return false,
+        KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. } => return false,
         KubernetesStep::CreateIdentity(identity) => {
             snapshot.identity = Observed::Known(Some(made(identity)));
             snapshot.registration = Observed::Known(Registration::Absent);
@@ -81,7 +81,6 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
             let generation = snapshot.object.metadata.generation.get_or_insert(1);
             *generation = generation.saturating_add(1);
         }
-        KubernetesStep::DeleteObject { .. } => return false,
     }
     true
 }

@@ -191,7 +191,7 @@ fn short(value: Option<&Value>) -> String {
 mod tests {
     use super::*;
 
-    fn map(value: Value) -> Map<String, Value> {
+    fn map(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn defaults_and_what_one_side_alone_knows_are_no_difference() {
         let blueprint =
-            SharedSpec::of_blueprint(&map(json!({"image": "i:1", "executorType": "cli", "replicas": 2})))
+            SharedSpec::of_blueprint(&map(&json!({"image": "i:1", "executorType": "cli", "replicas": 2})))
                 .unwrap();
         let object = object(json!({
             "image": "i:1", "executorType": "cli", "replicas": 2, "runtime": "kubernetes", "workload": "Deployment",
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_blueprint_in_the_words_of_the_docker_reconciler_is_understood() {
-        let blueprint = SharedSpec::of_blueprint(&map(json!({
+        let blueprint = SharedSpec::of_blueprint(&map(&json!({
             "image": "i:1", "executorType": "cli", "env": {"A": "1"},
             "volumes": [{"host": "/data", "container": "/models", "readonly": true}],
         })))
@@ -235,14 +235,14 @@ mod tests {
             ("config.envs", json!({"config": {"envs": {}}})),
             ("colony", json!({"colony": "dev"})),
         ] {
-            let mut spec = map(json!({"image": "i:1", "executorType": "cli"}));
-            spec.extend(map(value));
+            let mut spec = map(&json!({"image": "i:1", "executorType": "cli"}));
+            spec.extend(map(&value));
             let error = SharedSpec::of_blueprint(&spec).unwrap_err().to_string();
             assert!(error.starts_with(&format!("spec.{field}: ")), "{error}");
         }
-        let error = SharedSpec::of_blueprint(&map(json!({"image": "i:1"}))).unwrap_err().to_string();
+        let error = SharedSpec::of_blueprint(&map(&json!({"image": "i:1"}))).unwrap_err().to_string();
         assert!(error.contains("executorType"), "{error}");
-        let wrong = map(json!({"image": "i:1", "executorType": "cli", "replicas": "many"}));
+        let wrong = map(&json!({"image": "i:1", "executorType": "cli", "replicas": "many"}));
         assert!(SharedSpec::of_blueprint(&wrong).is_err());
     }
 
