@@ -7,8 +7,10 @@ use super::{
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::names::CONTROLLER_EXECUTOR_TYPE,
-    colony::{Error, ExecutorState, FunctionSpec, Id, InvalidField, NewExecutor, ProcessId, Session},
+    api::names::{CONTROLLER_EXECUTOR_TYPE, GATE_NODE, RUN_NODE},
+    colony::{
+        Error, ExecutorState, FunctionSpec, Id, InvalidField, NewExecutor, ProcessId, Session, WorkflowSpec,
+    },
     desired::DesiredProcess,
     diff::ColonyStep,
     memory::{
@@ -65,6 +67,21 @@ impl Colony<'_> {
                 }
                 Ok(Effect::Nothing)
             }
+            ColonyStep::CancelGraph { graph_id, .. } => {
+                match self.connection.member.cancel_process_graph(graph_id).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_conflict() || error.is_not_found() => {}
+                    Err(error) => return Err(failed(error)),
+                }
+                // No event tells of the nodes of a cancelled workflow, and which they are is not known here.
+                self.processes.doubt_graph(graph_id, self.clock.instant());
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::OpenGate { process_id } => {
+                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                operator.session.close_successful(&id, &[]).await.map_err(failed)?;
+                Ok(Effect::Nothing)
+            }
             ColonyStep::CloseSuccessful { process_id, output } => {
                 let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
                 operator.session.close_successful(&id, output).await.map_err(failed)?;
@@ -101,6 +118,12 @@ impl Colony<'_> {
         // Before the first byte leaves: from here on the label counts as tried.
         self.submissions.sent(&process.label, self.clock.now());
         let (member, asked_at) = (&self.connection.member, self.clock.instant());
+        if process.is_gated {
+            let workflow = gated(member.colony(), process, spec).map_err(|error| refused(what, &error))?;
+            member.submit_workflow(&workflow).await.map_err(|error| of_colony(what, &error))?;
+            // Which process it is is looked up by label, and on record before the gate is opened.
+            return Ok(Effect::Nothing);
+        }
         let submitted = member.submit(&spec).await.map_err(|error| of_colony(what, &error))?;
         self.processes.submitted(member.id(), &submitted, asked_at);
         self.submissions.settled(&process.label);
@@ -158,6 +181,17 @@ fn function_spec(colony: &str, process: &DesiredProcess) -> Result<FunctionSpec,
         spec = spec.location(location)?;
     }
     Ok(process.kwargs.iter().fold(spec, |spec, (name, value)| spec.kwarg(name, value.clone())))
+}
+
+/// The call behind a gate: a node before it that only this operator is asked to run, with the same label.
+fn gated(colony: &str, process: &DesiredProcess, spec: FunctionSpec) -> Result<WorkflowSpec, InvalidField> {
+    let mut gate = FunctionSpec::new(colony, CONTROLLER_EXECUTOR_TYPE, GATE_NODE)?
+        .label(&process.label)?
+        .node_name(GATE_NODE)?;
+    if let Some(location) = &process.location {
+        gate = gate.location(location)?;
+    }
+    WorkflowSpec::new(colony, vec![gate, spec.node_name(RUN_NODE)?.depends_on(GATE_NODE)?])
 }
 
 /// Whether a close was refused because the process is over: cancelled, gone, closed by an earlier try, or another

@@ -76,6 +76,10 @@ pub const CLEANUP_FUNCTION: &str = "cleanup";
 pub const EXECUTOR_DEPLOYMENT_KIND: &str = "ExecutorDeployment";
 /// Name of the definition that the operator keeps.
 pub const BLUEPRINT_DEFINITION: &str = "executor-deployment";
+/// Node of a gated process that holds the other back until the operator opens it.
+pub const GATE_NODE: &str = "gate";
+/// Node of a gated process that does the work.
+pub const RUN_NODE: &str = "run";
 /// Function of the process that carries one generation of an `ExecutorDeployment`.
 pub const RECONCILE_FUNCTION: &str = "reconcile_executor_deployment";
 

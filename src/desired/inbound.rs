@@ -85,7 +85,7 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
 /// When the blueprint says what no fleet could follow.
 pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredObject, Error> {
     let metadata = &blueprint.metadata;
-    let namespace = namespace_of(metadata).unwrap_or(&colony.inbound.namespace);
+    let namespace = namespace_of(metadata).unwrap_or(&colony.inbound.default_namespace);
     Ok(DesiredObject {
         namespace: namespace.to_owned(),
         name: object_name("metadata.name", &metadata.name)?,
@@ -110,7 +110,7 @@ fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredO
     spec.remove("colony");
     spec.remove("syncPolicy");
     Ok(DesiredObject {
-        namespace: said("namespace").unwrap_or(&colony.inbound.namespace).to_owned(),
+        namespace: said("namespace").unwrap_or(&colony.inbound.default_namespace).to_owned(),
         name: object_name("kwargs.metadata.name", said("name").unwrap_or_default())?,
         spec: SharedSpec::of_blueprint(&spec)?,
     })
@@ -144,7 +144,7 @@ mod tests {
 
     fn colony() -> ColonySpec {
         serde_json::from_value(json!({
-            "server": {"host": "h"}, "colonyName": "dev", "credentialsSecretName": "s", "inbound": {"namespace": "team"},
+            "server": {"host": "h"}, "colonyName": "dev", "credentialsSecretName": "s", "inbound": {"defaultNamespace": "team"},
         }))
         .unwrap()
     }

@@ -377,7 +377,7 @@ mod tests {
     fn snapshot(objects: Vec<ExecutorDeployment>, blueprints: Vec<Blueprint>) -> InboundSnapshot {
         let spec = json!({
             "server": {"host": "h"}, "colonyName": "hive", "credentialsSecretName": "s", "location": "edge-7",
-            "inbound": {"namespace": "team"},
+            "inbound": {"defaultNamespace": "team"},
         });
         let namespaces = [("team", NamespaceState::Admitted), ("closed", NamespaceState::NotAllowed)];
         InboundSnapshot {

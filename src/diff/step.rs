@@ -102,6 +102,18 @@ pub enum ColonyStep {
         /// Why.
         why: String,
     },
+    /// Cancel a workflow: its nodes cannot be cancelled by themselves.
+    CancelGraph {
+        /// Its id.
+        graph_id: String,
+        /// Why.
+        why: String,
+    },
+    /// Open the gate behind which a process waits.
+    OpenGate {
+        /// Id of the gate, which is a process that the operator was assigned.
+        process_id: String,
+    },
     /// Close a process as successful.
     CloseSuccessful {
         /// Its id.
@@ -188,11 +200,16 @@ impl fmt::Display for ColonyStep {
                 location.iter().try_for_each(|location| write!(f, " at {location}"))
             }
             Self::RemoveExecutor { name } => write!(f, "remove executor {name}"),
-            Self::Submit(process) => write!(
-                f,
-                "submit process {} for {} with label {}",
-                process.function, process.executor_type, process.label
-            ),
+            Self::Submit(process) => {
+                let gate = if process.is_gated { " behind a gate" } else { "" };
+                write!(
+                    f,
+                    "submit process {} for {} with label {}{gate}",
+                    process.function, process.executor_type, process.label
+                )
+            }
+            Self::CancelGraph { graph_id, why } => write!(f, "cancel workflow {graph_id} ({why})"),
+            Self::OpenGate { process_id } => write!(f, "open gate {process_id}"),
             Self::Cancel { process_id, why } => write!(f, "cancel process {process_id} ({why})"),
             Self::CloseSuccessful { process_id, .. } => write!(f, "close process {process_id} as successful"),
             Self::CloseFailed { process_id, errors } => {

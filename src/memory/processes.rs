@@ -98,6 +98,14 @@ impl Processes {
         }
     }
 
+    /// Has the next pass ask for every process of a workflow.
+    pub fn doubt_graph(&self, graph: &str, now: Instant) {
+        let mut known = self.lock();
+        for known in known.values_mut().filter(|known| known.seen.process.graph_id == graph) {
+            known.doubted_at = Some(now);
+        }
+    }
+
     /// Forgets a process that is over or gone.
     pub fn forget(&self, id: &ProcessId) {
         self.lock().remove(id);

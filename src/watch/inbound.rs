@@ -83,8 +83,11 @@ impl InboundReader {
             .into_iter()
             .flatten()
             .filter_map(|blueprint| namespace_of(&blueprint.metadata));
-        let wanted =
-            namespaces.iter().map(String::as_str).chain(named).chain([spec.inbound.namespace.as_str()]);
+        let wanted = namespaces
+            .iter()
+            .map(String::as_str)
+            .chain(named)
+            .chain([spec.inbound.default_namespace.as_str()]);
         for namespace in wanted {
             if !states.contains_key(namespace) {
                 states.insert(namespace.to_owned(), self.namespace(spec, namespace).await);

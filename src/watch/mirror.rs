@@ -31,13 +31,23 @@ impl Reader {
             return Observed::Unknown(problem.clone());
         }
         let read = match &mirror.process_id {
-            Some(id) => self.process(&connection.member, &ProcessId::new(id)).await,
+            Some(id) => self.process_and_gate(&connection.member, &ProcessId::new(id)).await,
             None => connection.member.processes_labelled(&mirror.label).await,
         };
         match read {
             Ok(processes) => Observed::Known(processes),
             Err(error) => Observed::Unknown(error.to_string()),
         }
+    }
+
+    /// A process by its id and, while it waits behind one, its gate.
+    async fn process_and_gate(&self, member: &Session, id: &ProcessId) -> Result<Vec<Process>, Error> {
+        let mut found = self.process(member, id).await?;
+        let gate = found.first().filter(|process| process.waits_for_parents);
+        if let Some(gate) = gate.and_then(|process| process.parents.first().cloned()) {
+            found.extend(self.process(member, &gate).await?);
+        }
+        Ok(found)
     }
 
     /// A process by its id: as it was last read, unless there is reason to ask again. None when there is no such process.

@@ -18,6 +18,8 @@ mod doctor;
 #[cfg(test)]
 mod executor_deployment;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
 mod lease;
 #[cfg(test)]
 mod operator;

@@ -123,7 +123,7 @@ impl Stage {
             "colonyName": self.colony,
             "location": self.location,
             "credentialsSecretName": self.colony,
-            "inbound": {"namespace": self.namespace.name},
+            "inbound": {"defaultNamespace": self.namespace.name},
         }))
         .unwrap();
         let mut colony = Colony::new(&self.colony, spec);

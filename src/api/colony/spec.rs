@@ -76,7 +76,7 @@ pub struct Inbound {
     /// Namespace of what names none; it must be an allowed one and exist.
     #[serde(default = "default_namespace")]
     #[schemars(length(min = 1, max = 63))]
-    pub namespace: String,
+    pub default_namespace: String,
 
     /// `Keep`: the colony always has a `BlueprintDefinition` for `ExecutorDeployment` whose handler is this operator, so that
     /// `colonies blueprint add` just works. `Ignore`: definitions are the colony's own business.
@@ -88,7 +88,7 @@ impl Default for Inbound {
     fn default() -> Self {
         Self {
             policy: InboundPolicy::default(),
-            namespace: default_namespace(),
+            default_namespace: default_namespace(),
             definition: DefinitionPolicy::default(),
         }
     }

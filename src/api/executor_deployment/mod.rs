@@ -9,7 +9,8 @@ mod sync;
 pub use config::{Config, EmptyDirVolume, Volume};
 pub use resources::Resources;
 pub use spec::{
-    DeletionPolicy, ExecutorDeployment, ExecutorDeploymentSpec, Runtime, SyncPolicy, UpdatePolicy, Workload,
+    DeletionPolicy, ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, Runtime, SyncPolicy,
+    UpdatePolicy, Workload,
 };
 pub use status::{
     BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, MirrorState, MirrorStatus, WorkloadReference,

@@ -126,6 +126,12 @@ pub struct ExecutorDeploymentSpec {
     #[serde(default)]
     pub update_policy: UpdatePolicy,
 
+    /// How certain it is that the process that carries a generation is not assigned twice. `Standard`: after a submit whose
+    /// answer was lost, it is looked up, and of several the oldest is kept; for moments two may run. `Strict`: it waits behind
+    /// a gate, which the operator opens only once it is on record which of several it is; costs one more process.
+    #[serde(default)]
+    pub execution_guarantee: ExecutionGuarantee,
+
     /// Who owns the spec where a blueprint in the colony says the same as this object. An edit on the other side is
     /// replaced by the owner's, and shown in condition Conflict; with `Observe` nothing is written to either side. When
     /// absent, the side on which the object was born.
@@ -215,6 +221,16 @@ pub enum UpdatePolicy {
     CancelRunning,
     /// Let it finish, then submit the new one.
     WaitForRunning,
+}
+
+/// How certain it is that a process is not assigned twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum ExecutionGuarantee {
+    /// A duplicate is found and cancelled.
+    #[default]
+    Standard,
+    /// A duplicate is never assigned.
+    Strict,
 }
 
 /// Who owns a spec that stands on both sides.

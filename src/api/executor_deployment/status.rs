@@ -90,6 +90,9 @@ pub struct MirrorStatus {
     /// When the server took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_at: Option<Time>,
+    /// Why it failed: its errors, cut to fit. `colonyos-operator process` shows all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<String>,
 }
 
 /// A blueprint in the colony that says the same as an object.

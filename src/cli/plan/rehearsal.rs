@@ -118,7 +118,16 @@ fn colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool 
                 cancelled.for_each(|process| process.state = ProcessState::Cancelled);
             }
         }
-        ColonyStep::Submit(_) | ColonyStep::CloseSuccessful { .. } | ColonyStep::CloseFailed { .. } => {
+        ColonyStep::CancelGraph { graph_id, .. } => {
+            if let Observed::Known(processes) = &mut snapshot.processes {
+                let cancelled = processes.iter_mut().filter(|process| process.graph_id == *graph_id);
+                cancelled.for_each(|process| process.state = ProcessState::Cancelled);
+            }
+        }
+        ColonyStep::Submit(_)
+        | ColonyStep::OpenGate { .. }
+        | ColonyStep::CloseSuccessful { .. }
+        | ColonyStep::CloseFailed { .. } => {
             return false;
         }
     }
