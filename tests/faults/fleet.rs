@@ -149,6 +149,17 @@ impl Fleet {
         .await;
     }
 
+    /// Waits until one object is as it was asked for; its name.
+    pub async fn until_settled(&self, name: &str, limit: Duration) -> String {
+        eventually(&format!("{name} is settled"), limit, async || {
+            match self.unsettled().await?.remove(name) {
+                None => Ok(name.to_owned()),
+                Some(why) => Err(why),
+            }
+        })
+        .await
+    }
+
     /// Objects that are settled and still there, by name.
     pub async fn settled(&self) -> Result<Vec<(String, Manner)>, String> {
         let unsettled = self.unsettled().await?;

@@ -30,6 +30,8 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 const ATTEMPTS: usize = 10;
 /// For how long nothing may be written when all is as it should be.
 const REST: Duration = Duration::from_secs(10);
+/// Objects of each manner that come to the faults that do not kill, in each phase of their lives.
+const LOSSES: usize = 3;
 /// What refuses, in turn.
 const REFUSALS: [Fault; 4] = [Fault::Refuse(500), Fault::Refuse(503), Fault::Refuse(409), Fault::Refuse(429)];
 
@@ -41,6 +43,17 @@ enum Phase {
     Scale,
     Delete,
 }
+
+/// How the operator is brought to a point.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    phase: Phase,
+    /// The manner of the objects with which it comes there.
+    manner: Manner,
+}
+
+/// The points of the operator's writes.
+type Points = BTreeMap<Point, Way>;
 
 /// The test under way.
 struct Sweep {
@@ -89,7 +102,7 @@ impl Sweep {
     }
 
     /// The whole life of some objects, without a fault: the points that the operator comes to, and when.
-    async fn learn(&self) -> BTreeMap<Point, Phase> {
+    async fn learn(&self) -> Points {
         let journal = self.stage.proxy.journal();
         let (mut points, mut lines, mut before) = (BTreeMap::new(), Vec::new(), 0);
         let mut names = Vec::new();
@@ -103,7 +116,10 @@ impl Sweep {
             self.fleet.settle(&format!("{phase:?} without a fault"), SETTLE, &BTreeSet::new()).await;
             for (point, count) in journal.since(before) {
                 lines.push(vec![format!("{phase:?}"), point.to_string(), count.to_string()]);
-                points.entry(point).or_insert(phase);
+                let is_stuck =
+                    !journal.has_come(before, &point, "steady") && journal.has_come(before, &point, "stuck");
+                let manner = if is_stuck { Manner::Stuck } else { Manner::Steady };
+                points.entry(point).or_insert(Way { phase, manner });
             }
             before = journal.count();
         }
@@ -112,35 +128,40 @@ impl Sweep {
     }
 
     /// Settled objects for whatever is to happen to such.
-    async fn lay_in_stock(&mut self, points: &BTreeMap<Point, Phase>) {
-        let of_settled =
-            points.values().filter(|phase| matches!(phase, Phase::Scale | Phase::Delete)).count();
-        // Each is met by two crashes, and all together by what does not kill.
-        let each = 2 * of_settled + 6;
-        for name in self.fleet.create_batch(each, each).await {
+    async fn lay_in_stock(&mut self, points: &Points) {
+        // Each point is met by two crashes, and all together by what does not kill.
+        let count = |manner| {
+            let fits = |way: &&Way| way.manner == manner && matches!(way.phase, Phase::Scale | Phase::Delete);
+            2 * points.values().filter(fits).count() + 2 * LOSSES
+        };
+        let (steady, stuck) = (count(Manner::Steady), count(Manner::Stuck));
+        for name in self.fleet.create_batch(steady, stuck).await {
             let manner = if name.starts_with("steady") { Manner::Steady } else { Manner::Stuck };
             self.stock.entry(manner).or_default().push_back(name);
         }
         self.fleet.settle("the stock is laid in", SETTLE, &BTreeSet::new()).await;
-        self.say(&format!("{} objects in stock", 2 * each));
+        self.say(&format!("{} objects in stock", steady + stuck));
     }
 
-    /// Brings the operator to the points of a phase, with one object of each manner.
-    async fn provoke(&mut self, phase: Phase) {
-        match phase {
+    /// Brings the operator to the points of a phase; with the same object as `before` when that is scaled.
+    async fn provoke(&mut self, way: Way, before: Option<String>) -> Option<String> {
+        match way.phase {
             Phase::Connect => self.colonies.push(self.stage.another_colony().await),
             Phase::Create => drop(self.fleet.create_batch(1, 1).await),
-            Phase::Scale | Phase::Delete => {
-                for manner in [Manner::Steady, Manner::Stuck] {
-                    let name = self.take(manner).await;
-                    if phase == Phase::Scale {
-                        self.fleet.scale(&name).await;
-                    } else {
-                        self.fleet.delete(&name).await;
-                    }
-                }
+            Phase::Scale => {
+                let name = match before {
+                    Some(name) => self.fleet.until_settled(&name, SETTLE).await,
+                    None => self.take(way.manner).await,
+                };
+                self.fleet.scale(&name).await;
+                return Some(name);
+            }
+            Phase::Delete => {
+                let name = self.take(way.manner).await;
+                self.fleet.delete(&name).await;
             }
         }
+        None
     }
 
     /// A settled object.
@@ -158,9 +179,11 @@ impl Sweep {
     }
 
     /// Brings the operator to a point again and again until a rule is met; whether it was.
-    async fn until_met(&mut self, phase: Phase, mut met: oneshot::Receiver<()>) -> bool {
+    async fn until_met(&mut self, way: Way, mut met: oneshot::Receiver<()>) -> bool {
+        let mut name = None;
         for _ in 0..ATTEMPTS {
-            self.provoke(phase).await;
+            // The same object again: an Event that repeats itself is another write than a new one.
+            name = self.provoke(way, name).await;
             if tokio::time::timeout(ATTEMPT, &mut met).await.is_ok() {
                 return true;
             }
@@ -169,22 +192,24 @@ impl Sweep {
     }
 
     /// Faults that leave the operator alive, at all points at the same time.
-    async fn refuse_and_lose(&mut self, points: &BTreeMap<Point, Phase>) {
+    async fn refuse_and_lose(&mut self, points: &Points) {
         let mut lost = Vec::new();
-        for (point, phase) in points {
+        for (point, way) in points {
             for fault in REFUSALS {
                 drop(self.stage.proxy.rules().arm(Rule::next(point, fault)));
             }
-            lost.push((point, *phase, self.stage.proxy.rules().arm(Rule::next(point, Fault::LoseReply))));
+            lost.push((point, *way, self.stage.proxy.rules().arm(Rule::next(point, Fault::LoseReply))));
         }
         for phase in [Phase::Connect, Phase::Create, Phase::Scale, Phase::Delete] {
-            for _ in 0..if phase == Phase::Connect { 2 } else { 6 } {
-                self.provoke(phase).await;
+            for _ in 0..LOSSES {
+                for manner in [Manner::Steady, Manner::Stuck] {
+                    self.provoke(Way { phase, manner }, None).await;
+                }
             }
         }
-        for (point, phase, mut met) in lost {
+        for (point, way, mut met) in lost {
             let is_met =
-                tokio::time::timeout(SETTLE / 4, &mut met).await.is_ok() || self.until_met(phase, met).await;
+                tokio::time::timeout(ATTEMPT, &mut met).await.is_ok() || self.until_met(way, met).await;
             assert!(is_met, "no reply was lost at {point}");
         }
         let unmet = self.stage.proxy.rules().disarm();
@@ -192,11 +217,11 @@ impl Sweep {
     }
 
     /// Killed before and after every write.
-    async fn crash(&mut self, points: &BTreeMap<Point, Phase>) {
-        for (point, phase) in points {
+    async fn crash(&mut self, points: &Points) {
+        for (point, way) in points {
             for fault in [Fault::CrashBefore, Fault::CrashAfter] {
                 let met = self.stage.proxy.rules().arm(Rule::next(point, fault));
-                assert!(self.until_met(*phase, met).await, "the operator was not killed at {point}");
+                assert!(self.until_met(*way, met).await, "the operator was not killed at {point}");
                 self.stage.restart().await;
             }
         }
@@ -204,7 +229,7 @@ impl Sweep {
     }
 
     /// What a network does to the one call that must not be made twice, and what must not be taken for an answer.
-    async fn deliver_late_twice_and_unreadably(&mut self, points: &BTreeMap<Point, Phase>) {
+    async fn deliver_late_twice_and_unreadably(&mut self, points: &Points) {
         let point = |call: &str, purpose: &str| {
             let found = points.keys().find(|point| point.call == call && point.purpose == purpose);
             found.unwrap_or_else(|| panic!("there is no point {call} ({purpose})")).clone()
@@ -216,7 +241,7 @@ impl Sweep {
             Point { purpose: "by label".to_owned(), call: "getprocessesmsg".to_owned(), ..submit.clone() };
 
         let late = self.stage.proxy.rules().arm(Rule::next(&submit, Fault::DeliverLate));
-        assert!(self.until_met(Phase::Create, late).await);
+        assert!(self.until_met(Way { phase: Phase::Create, manner: Manner::Steady }, late).await);
         self.stage.restart().await;
 
         let rules = |sweep: &Self, list: Vec<Rule>| -> Vec<_> {
