@@ -149,15 +149,12 @@ impl Fleet {
         .await;
     }
 
-    /// Waits until one object is as it was asked for; its name.
-    pub async fn until_settled(&self, name: &str, limit: Duration) -> String {
+    /// Waits until one object is as it was asked for.
+    pub async fn until_settled(&self, name: &str, limit: Duration) {
         eventually(&format!("{name} is settled"), limit, async || {
-            match self.unsettled().await?.remove(name) {
-                None => Ok(name.to_owned()),
-                Some(why) => Err(why),
-            }
+            self.unsettled().await?.remove(name).map_or(Ok(()), Err)
         })
-        .await
+        .await;
     }
 
     /// Objects that are settled and still there, by name.

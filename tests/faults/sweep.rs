@@ -150,7 +150,7 @@ impl Sweep {
             Phase::Create => drop(self.fleet.create_batch(1, 1).await),
             Phase::Scale => {
                 let name = match before {
-                    Some(name) => self.fleet.until_settled(&name, SETTLE).await,
+                    Some(name) => name,
                     None => self.take(way.manner).await,
                 };
                 self.fleet.scale(&name).await;
@@ -180,9 +180,15 @@ impl Sweep {
 
     /// Brings the operator to a point again and again until a rule is met; whether it was.
     async fn until_met(&mut self, way: Way, mut met: oneshot::Receiver<()>) -> bool {
-        let mut name = None;
+        let mut name: Option<String> = None;
         for _ in 0..ATTEMPTS {
             // The same object again: an Event that repeats itself is another write than a new one.
+            if let Some(name) = &name {
+                tokio::select! {
+                    _ = &mut met => return true,
+                    () = self.fleet.until_settled(name, SETTLE) => {}
+                }
+            }
             name = self.provoke(way, name).await;
             if tokio::time::timeout(ATTEMPT, &mut met).await.is_ok() {
                 return true;
@@ -213,12 +219,18 @@ impl Sweep {
             assert!(is_met, "no reply was lost at {point}");
         }
         let unmet = self.stage.proxy.rules().disarm();
+        self.leave_other_colonies().await;
         self.say(&format!("replies were lost and calls refused; {unmet} refusals found no request"));
     }
 
     /// Killed before and after every write.
     async fn crash(&mut self, points: &Points) {
-        for (point, way) in points {
+        let mut in_order: Vec<_> = points.iter().collect();
+        in_order.sort_by_key(|(_, way)| way.phase);
+        for (point, way) in in_order {
+            if way.phase != Phase::Connect {
+                self.leave_other_colonies().await;
+            }
             for fault in [Fault::CrashBefore, Fault::CrashAfter] {
                 let met = self.stage.proxy.rules().arm(Rule::next(point, fault));
                 assert!(self.until_met(*way, met).await, "the operator was not killed at {point}");
@@ -285,17 +297,20 @@ impl Sweep {
         proxy.rules().disarm();
         self.fleet.touch(&unread).await;
         self.fleet.settle("all have settled after the faults", SETTLE, &BTreeSet::new()).await;
-        for colony in &self.colonies {
-            colony.wait_until_ready().await;
-        }
         self.say("settled");
+    }
+
+    /// All colonies but the first are connected, whatever happened, and go: the server gives the wake-up for work in one
+    /// colony to whoever serves the same type in another.
+    async fn leave_other_colonies(&mut self) {
+        for colony in std::mem::take(&mut self.colonies) {
+            colony.wait_until_ready().await;
+            colony.remove().await;
+        }
     }
 
     /// Servers that restart in the middle of new generations.
     async fn take_servers_away(&mut self, stack: Option<&Stack>) {
-        for colony in std::mem::take(&mut self.colonies) {
-            colony.remove().await;
-        }
         for (component, kill) in [("colonyos", true), ("postgresql", false)] {
             let steady: Vec<String> = self.steady().await.into_iter().take(20).collect();
             let before = self.stage.proxy.journal().count();
