@@ -142,9 +142,13 @@ impl MirrorPlan {
         };
         // Oldest first: every operator that looks comes to the same choice.
         if let Some((adopted, duplicates)) = processes.split_first() {
-            self.observe(adopted, mirror);
             for duplicate in duplicates.iter().filter(|process| is_live(process)) {
                 self.steps.push(cancel(duplicate, "a duplicate of the same label"));
+            }
+            // A process that is bound is looked up by its id: a duplicate that could not be cancelled would never be seen
+            // again.
+            if self.steps.is_empty() {
+                self.observe(adopted, mirror);
             }
             return;
         }

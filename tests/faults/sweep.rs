@@ -2,6 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    fs::File,
+    io::Write as _,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,10 @@ use crate::{
     report,
     stack::Stack,
     stage::Stage,
-    support::{cluster::connect_alone, colony::OwnColony, namespace::in_namespace, wait::eventually},
+    support::{
+        cluster::connect_alone, colony::OwnColony, environment::variable, namespace::in_namespace,
+        wait::eventually,
+    },
 };
 
 /// How long the objects may take to settle. A submit of which nobody knows whether it was sent is tried again after a
@@ -31,7 +37,7 @@ const ATTEMPTS: usize = 10;
 /// For how long nothing may be written when all is as it should be.
 const REST: Duration = Duration::from_secs(10);
 /// Objects of each manner that come to the faults that do not kill, in each phase of their lives.
-const LOSSES: usize = 3;
+const LOSSES: usize = 4;
 /// What refuses, in turn.
 const REFUSALS: [Fault; 4] = [Fault::Refuse(500), Fault::Refuse(503), Fault::Refuse(409), Fault::Refuse(429)];
 
@@ -65,6 +71,7 @@ struct Sweep {
     colonies: Vec<OwnColony>,
     clock: Clock,
     started: Instant,
+    file: File,
 }
 
 /// One intended piece of work is one process, whatever happens at whatever point.
@@ -80,6 +87,7 @@ async fn one_intended_piece_of_work_is_one_process() {
             colonies: Vec::new(),
             started: clock.instant(),
             clock,
+            file: File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults.txt")).unwrap(),
             stage,
         };
         sweep.run().await;
@@ -91,10 +99,14 @@ impl Sweep {
     async fn run(&mut self) {
         let stack = Stack::find();
         let points = self.learn().await;
-        self.say(&format!("{} write points", points.len()));
-        self.lay_in_stock(&points).await;
-        self.refuse_and_lose(&points).await;
-        self.crash(&points).await;
+        let mut chosen = points.clone();
+        if let Some(text) = variable("FAULTS_AT") {
+            chosen.retain(|point, _| point.to_string().contains(&text));
+        }
+        self.say(&format!("{} write points, of which {} are chosen", points.len(), chosen.len()));
+        self.lay_in_stock(&chosen).await;
+        self.refuse_and_lose(&chosen).await;
+        self.crash(&chosen).await;
         self.deliver_late_twice_and_unreadably(&points).await;
         self.take_servers_away(stack.as_ref()).await;
         self.rest().await;
@@ -123,7 +135,10 @@ impl Sweep {
             }
             before = journal.count();
         }
-        println!("\nwithout a fault, 10 objects\n\n{}", report::table(&["phase", "point", "writes"], &lines));
+        self.show(&format!(
+            "\nwithout a fault, 10 objects\n\n{}",
+            report::table(&["phase", "point", "writes"], &lines)
+        ));
         points
     }
 
@@ -147,7 +162,7 @@ impl Sweep {
     async fn provoke(&mut self, way: Way, before: Option<String>) -> Option<String> {
         match way.phase {
             Phase::Connect => self.colonies.push(self.stage.another_colony().await),
-            Phase::Create => drop(self.fleet.create_batch(1, 1).await),
+            Phase::Create => drop(self.fleet.create_batch(2, 1).await),
             Phase::Scale => {
                 let name = match before {
                     Some(name) => name,
@@ -315,6 +330,7 @@ impl Sweep {
             let steady: Vec<String> = self.steady().await.into_iter().take(20).collect();
             let before = self.stage.proxy.journal().count();
             self.fleet.scale_all(&steady).await;
+            self.fleet.create_batch(15, 5).await;
             let journal = self.stage.proxy.journal();
             eventually("new generations are submitted", SETTLE, async || {
                 let submitted = journal
@@ -368,7 +384,7 @@ impl Sweep {
         let rows = processes(&self.stage, stack, &asked).await;
         let hits = self.stage.proxy.rules().hits();
         let journal = self.stage.proxy.journal();
-        println!("\n{}", report::of_hits(&hits, journal, &asked, &rows));
+        self.show(&format!("\n{}", report::of_hits(&hits, journal, &asked, &rows)));
         let all = tally(&asked, &rows, |_| true);
         let twice = hits.iter().filter(|hit| hit.fault == Fault::DeliverTwice).count();
         let (executors, secrets) =
@@ -392,6 +408,12 @@ impl Sweep {
     }
 
     fn say(&self, what: &str) {
-        println!("{:6.1} s  {what}", (self.clock.instant() - self.started).as_secs_f64());
+        self.show(&format!("{:6.1} s  {what}", (self.clock.instant() - self.started).as_secs_f64()));
+    }
+
+    /// Tells a person, also when the test passes and what it prints is kept from them.
+    fn show(&self, text: &str) {
+        println!("{text}");
+        writeln!(&self.file, "{text}").unwrap();
     }
 }

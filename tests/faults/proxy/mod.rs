@@ -169,12 +169,12 @@ impl Way {
         if !answer.status.is_success() {
             return Ok(answer);
         }
-        let fault = self.rules.on_reply(&request.point, subject, self.clock.instant());
         if request.is_write {
             let subject = subject.map(str::to_owned);
             let write = Write { point: request.point.clone(), subject, at: self.clock.instant() };
             self.journal.wrote(write);
         }
+        let fault = self.rules.on_reply(&request.point, subject, self.clock.instant());
         match fault {
             Some(Fault::CrashAfter) => {
                 self.kill();
