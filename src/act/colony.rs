@@ -2,15 +2,21 @@
 //! came was carried out is for the next snapshot to find out.
 
 use super::{
+    blueprint::Blueprinter,
     failure::of_colony,
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
-    colony::{Error, ExecutorState, FunctionSpec, Id, InvalidField, NewExecutor, ProcessId, Session},
+    api::names::{CONTROLLER_EXECUTOR_TYPE, GATE_NODE, RUN_NODE},
+    colony::{
+        Error, ExecutorState, FunctionSpec, Id, InvalidField, NewExecutor, ProcessId, Session, WorkflowSpec,
+    },
     desired::DesiredProcess,
     diff::ColonyStep,
     memory::{
+        blueprints::Blueprints,
         connections::{Connection, OperatorIdentity},
+        processes::Processes,
         submissions::Submissions,
     },
     runtime::clock::Clock,
@@ -19,7 +25,11 @@ use crate::{
 /// The colony of one object.
 pub(super) struct Colony<'a> {
     pub connection: &'a Connection,
+    /// Name of the `Colony`.
+    pub name: &'a str,
+    pub blueprints: &'a Blueprints,
     pub submissions: &'a Submissions,
+    pub processes: &'a Processes,
     pub clock: &'a Clock,
 }
 
@@ -48,26 +58,58 @@ impl Colony<'_> {
             }
             ColonyStep::Submit(process) => self.submit(process, &what).await,
             ColonyStep::Cancel { process_id, .. } => {
-                self.connection.member.cancel(&ProcessId::new(process_id)).await.map_err(failed)?;
+                let id = self.doubted(process_id);
+                match self.connection.member.cancel(&id).await {
+                    Ok(()) => {}
+                    // Over or gone already. Either way the next snapshot asks what became of it.
+                    Err(error) if error.is_conflict() || error.is_not_found() => {}
+                    Err(error) => return Err(failed(error)),
+                }
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::CancelGraph { graph_id, .. } => {
+                match self.connection.member.cancel_process_graph(graph_id).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_conflict() || error.is_not_found() => {}
+                    Err(error) => return Err(failed(error)),
+                }
+                // No event tells of the nodes of a cancelled workflow, and which they are is not known here.
+                self.processes.doubt_graph(graph_id, self.clock.instant());
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::OpenGate { process_id } => {
+                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                operator.session.close_successful(&id, &[]).await.map_err(failed)?;
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseSuccessful { process_id, output } => {
-                self.operator(&what)?
-                    .session
-                    .close_successful(&ProcessId::new(process_id), output)
-                    .await
-                    .map_err(failed)?;
+                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                operator.session.close_successful(&id, output).await.map_err(failed)?;
+                self.processes.forget(&id);
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseFailed { process_id, errors } => {
-                self.operator(&what)?
-                    .session
-                    .close_failed(&ProcessId::new(process_id), errors)
-                    .await
-                    .map_err(failed)?;
+                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                operator.session.close_failed(&id, errors).await.map_err(failed)?;
+                self.processes.forget(&id);
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::AddBlueprint(_)
+            | ColonyStep::UpdateBlueprint { .. }
+            | ColonyStep::UpdateBlueprintStatus { .. }
+            | ColonyStep::RemoveBlueprint { .. } => {
+                let (member, known) = (&self.connection.member, self.blueprints);
+                Blueprinter { member, colony: self.name, known }.carry_out(step, &what).await?;
                 Ok(Effect::Nothing)
             }
         }
+    }
+
+    /// A process that is about to be written to: what was read of it holds no longer, whatever the answer.
+    fn doubted(&self, process_id: &str) -> ProcessId {
+        let id = ProcessId::new(process_id);
+        self.processes.doubt(&id, self.clock.instant());
+        id
     }
 
     async fn submit(&self, process: &DesiredProcess, what: &str) -> Result<Effect, StepFailure> {
@@ -75,8 +117,15 @@ impl Colony<'_> {
             function_spec(self.connection.member.colony(), process).map_err(|error| refused(what, &error))?;
         // Before the first byte leaves: from here on the label counts as tried.
         self.submissions.sent(&process.label, self.clock.now());
-        let submitted =
-            self.connection.member.submit(&spec).await.map_err(|error| of_colony(what, &error))?;
+        let (member, asked_at) = (&self.connection.member, self.clock.instant());
+        if process.is_gated {
+            let workflow = gated(member.colony(), process, spec).map_err(|error| refused(what, &error))?;
+            member.submit_workflow(&workflow).await.map_err(|error| of_colony(what, &error))?;
+            // Which process it is is looked up by label, and on record before the gate is opened.
+            return Ok(Effect::Nothing);
+        }
+        let submitted = member.submit(&spec).await.map_err(|error| of_colony(what, &error))?;
+        self.processes.submitted(member.id(), &submitted, asked_at);
         self.submissions.settled(&process.label);
         Ok(Effect::Submitted {
             process_id: submitted.id.to_string(),
@@ -85,7 +134,7 @@ impl Colony<'_> {
     }
 
     fn operator(&self, what: &str) -> Result<&OperatorIdentity, StepFailure> {
-        self.connection.operator.as_ref().ok_or_else(|| StepFailure {
+        self.connection.operator(CONTROLLER_EXECUTOR_TYPE).ok_or_else(|| StepFailure {
             kind: FailureKind::Unavailable,
             message: format!("failed to {what}: the operator is not registered in the colony yet"),
         })
@@ -132,4 +181,21 @@ fn function_spec(colony: &str, process: &DesiredProcess) -> Result<FunctionSpec,
         spec = spec.location(location)?;
     }
     Ok(process.kwargs.iter().fold(spec, |spec, (name, value)| spec.kwarg(name, value.clone())))
+}
+
+/// The call behind a gate: a node before it that only this operator is asked to run, with the same label.
+fn gated(colony: &str, process: &DesiredProcess, spec: FunctionSpec) -> Result<WorkflowSpec, InvalidField> {
+    let mut gate = FunctionSpec::new(colony, CONTROLLER_EXECUTOR_TYPE, GATE_NODE)?
+        .label(&process.label)?
+        .node_name(GATE_NODE)?;
+    if let Some(location) = &process.location {
+        gate = gate.location(location)?;
+    }
+    WorkflowSpec::new(colony, vec![gate, spec.node_name(RUN_NODE)?.depends_on(GATE_NODE)?])
+}
+
+/// Whether a close was refused because the process is over: cancelled, gone, closed by an earlier try, or another
+/// executor's by now.
+pub(super) fn refused_as_over(error: &Error) -> bool {
+    error.is_not_found() || error.is_conflict() || error.is_forbidden()
 }

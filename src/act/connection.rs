@@ -17,7 +17,7 @@ use crate::{
         colony::Colony,
         names::{
             APP_MANAGED_BY_LABEL, MEMBER_KEY, OPERATOR, OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY,
-            operator_secret,
+            RECONCILER_KEY, RECONCILER_NAME_KEY, operator_secret,
         },
     },
     colony::{InvalidField, InvalidKey, NewUser, PrivateKey, Session},
@@ -62,10 +62,16 @@ async fn carry_out(
 ) -> Result<(), StepFailure> {
     match step {
         ColonyConnectionStep::CreateOperatorKeys => {
-            let mut data = executor_keys(target.object).map_err(no_key)?;
+            let mut data = controller_key(target.object).map_err(no_key)?;
+            data.extend(reconciler_key(target.object).map_err(no_key)?);
             let member = PrivateKey::generate().map_err(no_key)?;
             data.insert(MEMBER_KEY.to_owned(), member.to_hex().to_string());
             cluster.create(target.namespace, &secret(target.object, data)).await
+        }
+        ColonyConnectionStep::AddReconcilerKey => {
+            let data = reconciler_key(target.object).map_err(no_key)?;
+            let name = operator_secret(&target.object.name_any());
+            cluster.add_to_secret(target.namespace, &name, &data).await
         }
         ColonyConnectionStep::RegisterMember => {
             let (owner, member) = target.sessions.ok_or_else(|| unavailable("there are no keys yet"))?;
@@ -83,16 +89,42 @@ async fn carry_out(
                 .map_err(|error| refused(&what, &error))?;
             register(owner, member, &executor).await.map_err(|error| of_colony(&what, &error))
         }
+        ColonyConnectionStep::AddDefinition(definition) => {
+            let (owner, _) = target.sessions.ok_or_else(|| unavailable("there are no keys yet"))?;
+            match owner.add_blueprint_definition(definition).await {
+                Ok(_) => Ok(()),
+                // Somebody was faster.
+                Err(error) if error.is_already_exists() => Ok(()),
+                Err(error) => {
+                    let what = format!("add BlueprintDefinition {}", definition.metadata.name);
+                    Err(of_colony(&what, &error))
+                }
+            }
+        }
     }
 }
 
-/// A new key and a new name for the operator's executor.
-fn executor_keys(colony: &Colony) -> Result<BTreeMap<String, String>, InvalidKey> {
+/// A new key and a new name for the operator's executor that serves processes of objects.
+fn controller_key(colony: &Colony) -> Result<BTreeMap<String, String>, InvalidKey> {
+    executor_key(colony, "operator", OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY)
+}
+
+/// A new key and a new name for the operator's executor that serves blueprints.
+fn reconciler_key(colony: &Colony) -> Result<BTreeMap<String, String>, InvalidKey> {
+    executor_key(colony, "reconciler", RECONCILER_KEY, RECONCILER_NAME_KEY)
+}
+
+fn executor_key(
+    colony: &Colony,
+    role: &str,
+    key_name: &str,
+    name_name: &str,
+) -> Result<BTreeMap<String, String>, InvalidKey> {
     let key = PrivateKey::generate()?;
     let place = colony.spec.location.clone().unwrap_or_else(|| colony.name_any());
     Ok(BTreeMap::from([
-        (OPERATOR_EXECUTOR_KEY.to_owned(), key.to_hex().to_string()),
-        (OPERATOR_EXECUTOR_NAME_KEY.to_owned(), executor_name(&format!("{place}-operator"))),
+        (key_name.to_owned(), key.to_hex().to_string()),
+        (name_name.to_owned(), executor_name(&format!("{place}-{role}"))),
     ]))
 }
 

@@ -10,7 +10,9 @@ use super::{
 use crate::{
     api::executor_deployment::ExecutorDeployment,
     diff::{Plan, Step},
-    memory::{connections::Connection, submissions::Submissions},
+    memory::{
+        blueprints::Blueprints, connections::Connection, processes::Processes, submissions::Submissions,
+    },
     runtime::{clock::Clock, lease::Leadership},
 };
 
@@ -19,6 +21,8 @@ use crate::{
 pub struct Actor {
     cluster: Cluster,
     submissions: Submissions,
+    blueprints: Blueprints,
+    processes: Processes,
     leadership: Leadership,
     clock: Clock,
 }
@@ -29,13 +33,22 @@ pub struct Target<'a> {
     pub object: &'a ExecutorDeployment,
     /// The connection to its colony, if there is one.
     pub connection: Option<Arc<Connection>>,
+    /// Name of the `Colony`, if there is one.
+    pub colony: Option<String>,
 }
 
 impl Actor {
     /// An actor that writes to `cluster` while `leadership` lasts.
     #[must_use]
-    pub fn new(cluster: Cluster, submissions: Submissions, leadership: Leadership, clock: Clock) -> Self {
-        Self { cluster, submissions, leadership, clock }
+    pub fn new(
+        cluster: Cluster,
+        submissions: Submissions,
+        processes: Processes,
+        blueprints: Blueprints,
+        leadership: Leadership,
+        clock: Clock,
+    ) -> Self {
+        Self { cluster, submissions, blueprints, processes, leadership, clock }
     }
 
     /// Carries a plan out. A step that fails holds up those behind it on its own side only: the cluster is kept right
@@ -58,9 +71,15 @@ impl Actor {
                 }
                 Step::Colony(step) => match &target.connection {
                     Some(connection) => {
-                        Colony { connection, submissions: &self.submissions, clock: &self.clock }
-                            .carry_out(step)
-                            .await
+                        let colony = Colony {
+                            connection,
+                            name: target.colony.as_deref().unwrap_or_default(),
+                            blueprints: &self.blueprints,
+                            submissions: &self.submissions,
+                            processes: &self.processes,
+                            clock: &self.clock,
+                        };
+                        colony.carry_out(step).await
                     }
                     None => Err(StepFailure {
                         kind: FailureKind::Unavailable,

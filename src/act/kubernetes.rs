@@ -1,7 +1,7 @@
 //! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the UID that
 //! was seen; a plain POST is the cheapest create there is, and a PUT takes back what others put in.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -16,7 +16,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{
     Target,
@@ -64,6 +64,11 @@ impl Child for DaemonSet {
 impl Child for Job {
     const KIND: WriteKind = WriteKind::Job;
     const NAME: &'static str = "Job";
+}
+
+impl Child for ExecutorDeployment {
+    const KIND: WriteKind = WriteKind::ExecutorDeployment;
+    const NAME: &'static str = "ExecutorDeployment";
 }
 
 impl Child for Secret {
@@ -134,16 +139,25 @@ impl Cluster {
             }?,
             KubernetesStep::UpdateWorkload { workload, .. } => match workload {
                 DesiredWorkload::Deployment(deployment) => {
-                    self.replace(&namespace, deployment.as_ref()).await
+                    self.replace(&namespace, deployment.as_ref()).await.map(drop)
                 }
-                DesiredWorkload::DaemonSet(daemon_set) => self.replace(&namespace, daemon_set.as_ref()).await,
-                DesiredWorkload::Job(job) => self.replace(&namespace, job.as_ref()).await,
+                DesiredWorkload::DaemonSet(daemon_set) => {
+                    self.replace(&namespace, daemon_set.as_ref()).await.map(drop)
+                }
+                DesiredWorkload::Job(job) => self.replace(&namespace, job.as_ref()).await.map(drop),
             }?,
             KubernetesStep::DeleteWorkload { kind, name, uid, .. } => match kind {
                 Workload::Deployment => self.delete::<Deployment>(&namespace, name, Some(uid)).await?,
                 Workload::DaemonSet => self.delete::<DaemonSet>(&namespace, name, Some(uid)).await?,
                 Workload::Job => self.delete::<Job>(&namespace, name, Some(uid)).await?,
             },
+            KubernetesStep::UpdateSpec { spec, .. } => {
+                *version = self.spec(target.object, spec).await?;
+            }
+            KubernetesStep::DeleteObject { .. } => {
+                let (name, uid) = (target.object.name_any(), target.object.uid());
+                self.delete::<ExecutorDeployment>(&namespace, &name, uid.as_deref()).await?;
+            }
         }
         Ok(Effect::Nothing)
     }
@@ -183,7 +197,7 @@ impl Cluster {
     /// # Errors
     ///
     /// When the object has changed, or the API server refuses or does not answer.
-    pub async fn replace<K>(&self, namespace: &str, object: &K) -> Result<(), StepFailure>
+    pub async fn replace<K>(&self, namespace: &str, object: &K) -> Result<K, StepFailure>
     where
         K: Child + Serialize + DeserializeOwned + Clone + Debug,
     {
@@ -196,7 +210,7 @@ impl Cluster {
         match result {
             Ok(written) => {
                 self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
-                Ok(())
+                Ok(written)
             }
             Err(error) => {
                 let failure = of_call(&format!("update {} {name}", K::NAME), &error);
@@ -209,7 +223,11 @@ impl Cluster {
     }
 
     /// Deletes an object and, in the background, what it owns. One that is gone already is as good as deleted.
-    async fn delete<K>(&self, namespace: &str, name: &str, uid: Option<&str>) -> Result<(), StepFailure>
+    ///
+    /// # Errors
+    ///
+    /// When the API server refuses or does not answer.
+    pub async fn delete<K>(&self, namespace: &str, name: &str, uid: Option<&str>) -> Result<(), StepFailure>
     where
         K: Child + DeserializeOwned + Clone + Debug,
     {
@@ -246,7 +264,21 @@ impl Cluster {
         self.patch(namespace, &name, &patch).await
     }
 
-    async fn patch(&self, namespace: &str, name: &str, patch: &serde_json::Value) -> Result<(), StepFailure> {
+    /// Adds keys to a Secret.
+    ///
+    /// # Errors
+    ///
+    /// When the API server refuses or does not answer.
+    pub async fn add_to_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        data: &BTreeMap<String, String>,
+    ) -> Result<(), StepFailure> {
+        self.patch(namespace, name, &json!({ "stringData": data })).await
+    }
+
+    async fn patch(&self, namespace: &str, name: &str, patch: &Value) -> Result<(), StepFailure> {
         let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let result = call(CALL_TIME_LIMIT, api.patch(name, &parameters, &Patch::Merge(patch))).await;
@@ -275,6 +307,21 @@ impl Cluster {
             Ok(written) => Ok(written.resource_version()),
             Err(error) => Err(of_call("write the finalizers", &error)),
         }
+    }
+
+    /// Writes the spec of the object, if it is still the one that was seen; its new version.
+    async fn spec(
+        &self,
+        object: &ExecutorDeployment,
+        spec: &Map<String, Value>,
+    ) -> Result<Option<String>, StepFailure> {
+        let mut changed = object.clone();
+        changed.spec = serde_json::from_value(Value::Object(spec.clone())).map_err(|error| StepFailure {
+            kind: FailureKind::Refused,
+            message: format!("failed to write the object's own spec: {error}"),
+        })?;
+        let written = self.replace(&object.namespace().unwrap_or_default(), &changed).await?;
+        Ok(written.resource_version())
     }
 
     /// What is remembered of a Secret is no longer true.

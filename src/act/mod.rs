@@ -1,11 +1,13 @@
 //! Stage 4, do it: carries a plan out, one write after the other, and says what became of each. The only writer besides
 //! `status::publish`; it decides nothing.
 
+mod blueprint;
 mod colony;
 pub mod connection;
 mod executor;
 mod failure;
 mod identity;
+pub mod inbound;
 pub mod kubernetes;
 pub mod outcome;
 

@@ -6,6 +6,8 @@
 pub enum ConditionType {
     /// The current generation is carried by a process in the colony.
     Mirrored,
+    /// The object and its blueprint in the colony differ, or an edit of one was replaced; the message has both values.
+    Conflict,
     /// Something legal that bites later; the message says what to change.
     Warnings,
     /// Work towards the spec is going on.
@@ -24,6 +26,7 @@ impl ConditionType {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Mirrored => "Mirrored",
+            Self::Conflict => "Conflict",
             Self::Warnings => "Warnings",
             Self::Progressing => "Progressing",
             Self::Degraded => "Degraded",
@@ -52,10 +55,12 @@ pub enum Reason {
     Reconciled,
     /// The object is being deleted.
     Deleting,
-    /// The object was let go without its colony; the message says what was left there.
+    /// The object was let go without its colony or its children; the message says what was left.
     Abandoned,
     /// Deletion waits for the colony to answer.
     WaitingForColony,
+    /// Deletion waits for somebody else's finalizer.
+    WaitingForFinalizer,
     /// The spec cannot be carried out; the message names field, value and remedy.
     InvalidSpec,
     /// An object of that name belongs to somebody else.
@@ -92,6 +97,20 @@ pub enum Reason {
     ProcessLost,
     /// A call to the colony was refused.
     ColonyRefused,
+    /// A blueprint in the colony carries it: nothing is submitted for it.
+    CarriedByBlueprint,
+    /// A process that was born in the colony carries it: nothing is submitted for it.
+    CarriedByProcess,
+    /// The blueprint in the colony says the same.
+    InSync,
+    /// The blueprint in the colony says something else, and nobody owns the spec.
+    Differs,
+    /// An edit of the side that does not own the spec was replaced.
+    Overruled,
+    /// The blueprint of the colony cannot be carried out as it stands.
+    BlueprintInvalid,
+    /// A blueprint of that name in the colony belongs to somebody else.
+    BlueprintNameTaken,
     /// Two executor types differ only by digits at their end.
     SimilarExecutorType,
     /// The colony's server answers as a member.
@@ -119,6 +138,7 @@ impl Reason {
             Self::Deleting => "Deleting",
             Self::Abandoned => "Abandoned",
             Self::WaitingForColony => "WaitingForColony",
+            Self::WaitingForFinalizer => "WaitingForFinalizer",
             Self::InvalidSpec => "InvalidSpec",
             Self::ForeignObject => "ForeignObject",
             Self::ApplyFailed => "ApplyFailed",
@@ -137,6 +157,13 @@ impl Reason {
             Self::ProcessCancelled => "ProcessCancelled",
             Self::ProcessLost => "ProcessLost",
             Self::ColonyRefused => "ColonyRefused",
+            Self::CarriedByBlueprint => "CarriedByBlueprint",
+            Self::CarriedByProcess => "CarriedByProcess",
+            Self::InSync => "InSync",
+            Self::Differs => "Differs",
+            Self::Overruled => "Overruled",
+            Self::BlueprintInvalid => "BlueprintInvalid",
+            Self::BlueprintNameTaken => "BlueprintNameTaken",
             Self::SimilarExecutorType => "SimilarExecutorType",
             Self::Connected => "Connected",
             Self::CredentialsNotFound => "CredentialsNotFound",

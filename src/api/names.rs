@@ -11,11 +11,35 @@ pub const VERSION: &str = "v1";
 pub const OPERATOR: &str = "colonyos-operator";
 /// Kept on an `ExecutorDeployment` until its pods have gone and its executor has left the colony.
 pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-deployment";
+/// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
+pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 
 /// Marks the `Colony` that is used where an object names none.
 pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
 /// The way out when a colony is gone for good: with `true`, deletion leaves what is there and says so in an Event.
 pub const ABANDON_ANNOTATION: &str = "colonies.io/abandon-remote";
+
+/// Where an object was born that was not applied with kubectl: `blueprint` or `process`. For `kubectl get -l`.
+pub const ORIGIN_LABEL: &str = "colonies.io/origin";
+/// Value of the origin label: a blueprint in the colony.
+pub const ORIGIN_BLUEPRINT: &str = "blueprint";
+/// Value of the origin label: a process that the colony gave to the operator.
+pub const ORIGIN_PROCESS: &str = "process";
+/// On an object: the blueprint in its colony that says the same.
+pub const BLUEPRINT_ANNOTATION: &str = "colonies.io/blueprint";
+/// On an object that was born of a process: the process's id.
+pub const PROCESS_ANNOTATION: &str = "colonies.io/process";
+/// On an object that was born of a process: hash of the spec that the process asked for.
+pub const PROCESS_SPEC_ANNOTATION: &str = "colonies.io/process-spec";
+/// On an object that was born of a process: when the process was submitted. An older one cannot take the object back.
+pub const PROCESS_TIME_ANNOTATION: &str = "colonies.io/process-submitted";
+/// On an object and its pods: the process that asked for its executors to be started anew.
+pub const RESTART_ANNOTATION: &str = "colonies.io/restarted-for";
+/// On a blueprint: the object of a cluster that it was made for, as `k8s:<cluster>/<uid>`. On a blueprint that somebody
+/// made in the colony it may be absent.
+pub const BLUEPRINT_ORIGIN_ANNOTATION: &str = "colonies.io/origin";
+/// On a blueprint, as label or annotation: the namespace in which the cluster is to keep its object.
+pub const BLUEPRINT_NAMESPACE_ANNOTATION: &str = "colonies.io/namespace";
 
 /// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
 pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deployment";
@@ -42,6 +66,20 @@ pub const EXECUTOR_CONTAINER: &str = "executor";
 
 /// Executor type as which the operator serves mirrored `ExecutorDeployments`.
 pub const CONTROLLER_EXECUTOR_TYPE: &str = "executor-deployment-controller";
+/// Executor type as which the operator serves blueprints whose definition names it as handler.
+pub const RECONCILER_EXECUTOR_TYPE: &str = "kubernetes-reconciler";
+/// Function that the operator names in the definition that it keeps.
+pub const RECONCILER_FUNCTION: &str = "reconcile";
+/// Function by which a server asks to take away what was made for a blueprint that is gone (`ColonyOS` 1.9.12).
+pub const CLEANUP_FUNCTION: &str = "cleanup";
+/// Kind of fleets in blueprints, and in processes that carry them.
+pub const EXECUTOR_DEPLOYMENT_KIND: &str = "ExecutorDeployment";
+/// Name of the definition that the operator keeps.
+pub const BLUEPRINT_DEFINITION: &str = "executor-deployment";
+/// Node of a gated process that holds the other back until the operator opens it.
+pub const GATE_NODE: &str = "gate";
+/// Node of a gated process that does the work.
+pub const RUN_NODE: &str = "run";
 /// Function of the process that carries one generation of an `ExecutorDeployment`.
 pub const RECONCILE_FUNCTION: &str = "reconcile_executor_deployment";
 
@@ -53,6 +91,11 @@ pub const MEMBER_KEY: &str = "prvKey";
 pub const OPERATOR_EXECUTOR_KEY: &str = "executorPrvKey";
 /// Key of the name of the operator's own executor, in the Secret that the operator makes.
 pub const OPERATOR_EXECUTOR_NAME_KEY: &str = "executorName";
+
+/// Key of the private key of the operator's reconciler, in the Secret that the operator makes.
+pub const RECONCILER_KEY: &str = "reconcilerPrvKey";
+/// Key of the name of the operator's reconciler, in the Secret that the operator makes.
+pub const RECONCILER_NAME_KEY: &str = "reconcilerName";
 
 /// The Secret with the environment and the key of the executor of an `ExecutorDeployment`.
 #[must_use]
@@ -72,6 +115,12 @@ pub fn operator_secret(colony: &str) -> String {
 #[must_use]
 pub fn process_label(cluster: &str, uid: &str, generation: i64) -> String {
     format!("k8s:{cluster}/{uid}/{generation}")
+}
+
+/// What tells the object of a cluster for which a blueprint was made.
+#[must_use]
+pub fn blueprint_origin(cluster: &str, uid: &str) -> String {
+    format!("k8s:{cluster}/{uid}")
 }
 
 /// Takes a process label apart: cluster, UID, generation; none if it is not one of ours.

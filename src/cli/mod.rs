@@ -3,6 +3,7 @@
 mod crds;
 mod doctor;
 pub mod plan;
+mod process;
 mod run;
 
 use std::{error::Error, process::ExitCode};
@@ -25,6 +26,8 @@ enum Command {
     Crds,
     /// Print what would be done for the objects in a file, step by step; needs no server
     Plan(plan::Arguments),
+    /// Print the process that carries an object, with its whole output, its errors and its log
+    Process(process::Arguments),
     /// Check API server, CRDs, permissions, colonies and keys, and say what to do; exit code 1 if something is amiss
     Doctor(doctor::Arguments),
 }
@@ -36,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Crds => crds::print(),
         Command::Plan(arguments) => plan::print(&arguments),
+        Command::Process(arguments) => process::print(&arguments),
         Command::Doctor(arguments) => doctor::print(arguments),
     };
     match result {

@@ -1,5 +1,5 @@
-//! Serves a colony as the operator's executor: is assigned the processes that carry objects of this cluster, and wakes
-//! those objects. Closing a process is for the pass of its object.
+//! Serves a colony as one of the operator's executors: is assigned the processes that carry objects of this cluster, and
+//! wakes those objects, whose passes close them; what was born in the colony is handed to `inbound`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,14 +10,11 @@ use kube::{
 
 use super::{
     context::{Hints, Machinery},
+    inbound::Inbound,
     retry::Retries,
 };
 use crate::{
-    api::{
-        colony::Colony,
-        executor_deployment::ExecutorDeployment,
-        names::{CONTROLLER_EXECUTOR_TYPE, parse_process_label},
-    },
+    api::{colony::Colony, executor_deployment::ExecutorDeployment, names::parse_process_label},
     colony::{Error, Process, ProcessQuery, ProcessState},
     memory::connections::OperatorIdentity,
     watch::{
@@ -44,6 +41,8 @@ pub(super) struct Assignments {
     pub objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
     /// Wakes objects.
     pub hints: Hints,
+    /// Answers what was born in the colony.
+    pub inbound: Inbound,
 }
 
 impl Assignments {
@@ -54,33 +53,39 @@ impl Assignments {
             filled.reached().await;
         }
         let retries = Retries::default();
-        let mut resumed = false;
+        // What runs is looked through once in each term: whoever led before may have left some of it.
+        let mut resumed = None;
         tracing::info!(colony = self.colony, executor = self.operator.name, "serving");
         while self.colonies.get(&ObjectRef::new(&self.colony)).is_some() {
             self.machinery.leadership.acquired().await;
-            let round =
-                if resumed { self.take_one().await } else { self.resume().await.map(|()| resumed = true) };
+            let term = self.machinery.leadership.term_started_at();
+            let round = if resumed.is_some() && resumed == term {
+                self.take_one().await
+            } else {
+                self.resume().await.map(|()| resumed = term)
+            };
             match round {
                 Ok(()) => retries.reset(&self.colony),
                 Err(error) => {
                     // A process may have been assigned all the same, and only a look at what runs would tell.
-                    resumed &= !error.may_have_happened();
+                    resumed = resumed.filter(|_| !error.may_have_happened());
                     tracing::warn!(colony = self.colony, executor = self.operator.name, %error, "cannot be assigned work");
                     tokio::time::sleep(retries.after_failure(&self.colony)).await;
                 }
             }
         }
         self.machinery.connections.remove(&self.colony);
+        self.machinery.blueprints.forget(&self.colony);
     }
 
     /// What was assigned to this identity before a crash and carries no object of ours would run for ever.
     async fn resume(&self) -> Result<(), Error> {
         let running = ProcessQuery::new(ProcessState::Running);
         // The type is a constant that every server takes; all running processes would only be more to look through.
-        let query = running.clone().executor_type(CONTROLLER_EXECUTOR_TYPE).unwrap_or(running);
+        let query = running.clone().executor_type(self.operator.executor_type).unwrap_or(running);
         for process in self.operator.session.processes(&query).await? {
             if process.assigned_executor.as_ref() == Some(self.operator.session.id()) {
-                self.receive(&process).await?;
+                self.receive(process).await?;
             }
         }
         Ok(())
@@ -88,26 +93,39 @@ impl Assignments {
 
     async fn take_one(&self) -> Result<(), Error> {
         match self.operator.session.assign(LONG_POLL).await? {
-            Some(process) => self.receive(&process).await,
+            Some(process) => self.receive(process).await,
             None => Ok(()),
         }
     }
 
-    /// Wakes the object of a process. A process that carries none is refused: nobody would ever close it.
-    async fn receive(&self, process: &Process) -> Result<(), Error> {
+    /// Wakes the object that a process carries, or has it answered if it carries none. One that carries an object that is
+    /// gone, or one of another cluster, is refused: nobody would ever close it.
+    async fn receive(&self, process: Process) -> Result<(), Error> {
         let label = &process.spec.label;
-        let carried = parse_process_label(label).filter(|(cluster, ..)| *cluster == self.machinery.cluster);
-        if let Some(object) = carried.and_then(|(_, uid, _)| self.find(uid)) {
+        let Some((cluster, uid, _)) = parse_process_label(label) else {
+            if self.machinery.leadership.is_leader() {
+                self.inbound.accept(process, &self.operator);
+            }
+            return Ok(());
+        };
+        let is_ours = cluster == self.machinery.cluster;
+        if let Some(object) = self.find(uid).filter(|_| is_ours) {
+            if let Some(connection) = self.machinery.connections.get(&self.colony) {
+                let now = self.machinery.clock.instant();
+                self.machinery.processes.read(connection.member.id(), &process, now);
+            }
             self.hints.wake(&triggers::reference(&object));
             return Ok(());
         }
         if !self.machinery.leadership.is_leader() {
             return Ok(());
         }
-        let why = if carried.is_some() {
+        let why = if is_ours {
             format!("the ExecutorDeployment that label {label:?} names is no longer in this cluster")
         } else {
-            "this operator takes only processes that it submitted for an ExecutorDeployment of its cluster: apply one with kubectl".to_owned()
+            format!(
+                "label {label:?} is of another cluster: give each Colony object a spec.location of its own"
+            )
         };
         tracing::info!(process = %process.id, label, "refused: {why}");
         match self.operator.session.close_failed(&process.id, &[why]).await {

@@ -21,6 +21,8 @@ use tokio::task::AbortHandle;
 use super::{
     assignments,
     context::{Hints, Machinery},
+    inbound::Inbound,
+    processes::Followed,
     retry::{Retries, jitter},
     to_its_end,
 };
@@ -32,6 +34,7 @@ use crate::{
     api::{
         colony::{Colony, ColonyStatus},
         executor_deployment::ExecutorDeployment,
+        names::CONTROLLER_EXECUTOR_TYPE,
     },
     colony::{Client, Executor, ExecutorState, Server},
     diff::plan_colony,
@@ -43,7 +46,8 @@ use crate::{
     status,
     watch::{
         colony::{Reading, Surroundings, read},
-        snapshot::{ColonySnapshot, Membership, OperatorExecutor},
+        inbound::InboundReader,
+        snapshot::{ColonySnapshot, Membership},
         stores::{self, Filled, GuardedExecutorDeployment},
         triggers,
     },
@@ -61,8 +65,12 @@ struct Context {
     colonies: Store<Colony>,
     objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
     clients: tokio::sync::Mutex<HashMap<String, Option<(Server, Client)>>>,
-    served: Mutex<HashMap<String, (String, AbortHandle)>>,
+    served: Mutex<HashMap<Served, (String, AbortHandle)>>,
+    inbound: Mutex<HashMap<String, Inbound>>,
 }
+
+/// Name of the `Colony` and type of the operator's executor in it.
+type Served = (String, &'static str);
 
 /// Runs the controller until the shutdown. `objects` are the caches in which the objects of processes are looked up.
 pub async fn run(
@@ -81,6 +89,7 @@ pub async fn run(
         objects,
         clients: tokio::sync::Mutex::default(),
         served: Mutex::default(),
+        inbound: Mutex::default(),
     });
     let stop = shutdown.clone();
     let controller = Controller::for_stream(colonies.changes, colonies.store)
@@ -136,6 +145,7 @@ async fn pass(object: &Colony, context: &Context) -> (Action, ReconcileResult) {
     let target = ConnectionTarget { object, namespace, sessions };
     let done = connect(&machinery.to_cluster, &machinery.leadership, &steps, &target).await;
     remember(&name, &reading, context);
+    meet_blueprints(&name, &reading, context).await;
 
     let failure = done.as_ref().err();
     let status = status::colony::compute(&reading.snapshot, failure);
@@ -183,11 +193,8 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
         return;
     };
     let executors = snapshot.executors.known().map(Vec::as_slice);
-    let operator = approved(snapshot, executors).map(|own| OperatorIdentity {
-        session: sessions.operator.clone(),
-        name: own.name.clone(),
-        id: own.id.clone(),
-    });
+    let operator: Vec<OperatorIdentity> =
+        sessions.operator.iter().filter(|own| is_approved(own, executors)).cloned().collect();
     let problem = problem(snapshot);
     let connection = Arc::new(Connection::new(
         sessions.member.clone(),
@@ -198,9 +205,9 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
     ));
     let states = connection.executor_states();
     let previous = context.machinery.connections.put(name, connection);
-    let reconnected = previous.as_ref().is_none_or(|previous| {
-        previous.problem != problem || previous.operator.is_some() != operator.is_some()
-    });
+    let reconnected = previous
+        .as_ref()
+        .is_none_or(|previous| previous.problem != problem || previous.operator.len() != operator.len());
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
     if let Some(states) = states {
         // Only executors whose state has changed: a colony may have thousands of others.
@@ -212,7 +219,48 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
     } else if reconnected {
         wake(context, |_| true);
     }
-    serve(name, operator, context);
+    for identity in operator {
+        serve(name, identity, context);
+    }
+}
+
+/// Keeps what the colony says of blueprints, wakes the objects of those that have changed, and makes what is missing.
+async fn meet_blueprints(name: &str, reading: &Reading, context: &Context) {
+    let (Some(blueprints), Some(sessions)) = (reading.snapshot.blueprints.known(), &reading.sessions) else {
+        return;
+    };
+    let changed = context.machinery.blueprints.put_all(name, blueprints.clone());
+    if !changed.is_empty() {
+        wake(context, |object| object.blueprint_name().is_some_and(|blueprint| changed.contains(&blueprint)));
+    }
+    let objects: Vec<String> = context
+        .objects
+        .iter()
+        .flat_map(|(store, _)| triggers::readable(store))
+        .filter_map(|object| object.blueprint_name())
+        .collect();
+    if blueprints.iter().any(|blueprint| !objects.contains(&blueprint.metadata.name)) {
+        inbound(name, context).sweep(&sessions.member).await;
+    }
+}
+
+/// Whoever answers what is born in a colony; one for each, so that nothing is answered twice at once.
+fn inbound(name: &str, context: &Context) -> Inbound {
+    let mut all = context.inbound.lock().unwrap_or_else(PoisonError::into_inner);
+    let machinery = &context.machinery;
+    let new = || {
+        let reader = InboundReader {
+            client: machinery.kubernetes.calls.clone(),
+            objects: context.objects.clone(),
+            colonies: context.colonies.clone(),
+            watched: machinery.configuration.watch_namespaces.clone(),
+            blueprints: machinery.blueprints.clone(),
+            writes: machinery.writes.clone(),
+            clock: machinery.clock.clone(),
+        };
+        Inbound::new(name, machinery.clone(), reader)
+    };
+    all.entry(name.to_owned()).or_insert_with(new).clone()
 }
 
 fn wake(context: &Context, concerned: impl Fn(&ExecutorDeployment) -> bool) {
@@ -223,14 +271,10 @@ fn wake(context: &Context, concerned: impl Fn(&ExecutorDeployment) -> bool) {
     }
 }
 
-/// The operator's executor, if the colony has approved it.
-fn approved<'a>(
-    snapshot: &'a ColonySnapshot,
-    executors: Option<&[Executor]>,
-) -> Option<&'a OperatorExecutor> {
-    let own = snapshot.operator_executor.as_ref()?;
-    let found = executors?.iter().find(|executor| executor.name == own.name)?;
-    (found.state == ExecutorState::Approved).then_some(own)
+/// Whether the colony has approved one of the operator's executors.
+fn is_approved(own: &OperatorIdentity, executors: Option<&[Executor]>) -> bool {
+    let found = executors.and_then(|executors| executors.iter().find(|executor| executor.name == own.name));
+    found.is_some_and(|found| found.state == ExecutorState::Approved)
 }
 
 /// Why the colony cannot be asked at the moment, if so.
@@ -243,30 +287,44 @@ fn problem(snapshot: &ColonySnapshot) -> Option<String> {
     }
 }
 
-/// Has the colony served under the operator's present identity, and under no other.
-fn serve(name: &str, operator: Option<OperatorIdentity>, context: &Context) {
+/// Has the colony served under one of the operator's present identities, and under no earlier one of its type. While the
+/// colony is away the identity is unknown, not gone: the task waits for it by itself.
+fn serve(name: &str, operator: OperatorIdentity, context: &Context) {
+    let key = (name.to_owned(), operator.executor_type);
+    let inbound = inbound(name, context);
     let mut served = context.served.lock().unwrap_or_else(PoisonError::into_inner);
-    let current =
-        served.get(name).filter(|(_, task)| !task.is_finished()).map(|(executor, _)| executor.clone());
-    let wanted = operator.as_ref().map(|operator| operator.name.clone());
-    // While the colony is away the identity is unknown, not gone: the task waits for it by itself.
-    if wanted.is_none() || current == wanted {
+    if served.get(&key).is_some_and(|(executor, task)| !task.is_finished() && *executor == operator.name) {
         return;
     }
-    if let Some((_, task)) = served.remove(name) {
+    if let Some((_, task)) = served.remove(&key) {
         task.abort();
     }
-    if let Some(operator) = operator {
-        let executor = operator.name.clone();
-        let assignments = assignments::Assignments {
-            colony: name.to_owned(),
-            operator,
-            machinery: context.machinery.clone(),
-            colonies: context.colonies.clone(),
-            objects: context.objects.clone(),
-            hints: context.hints.clone(),
-        };
-        let task = tokio::spawn(assignments.serve()).abort_handle();
-        served.insert(name.to_owned(), (executor, task));
-    }
+    let executor = operator.name.clone();
+    let assignments = assignments::Assignments {
+        colony: name.to_owned(),
+        operator,
+        machinery: context.machinery.clone(),
+        colonies: context.colonies.clone(),
+        objects: context.objects.clone(),
+        hints: context.hints.clone(),
+        inbound,
+    };
+    // What was submitted is followed once, beside the executor that it is submitted to.
+    let followed = (key.1 == CONTROLLER_EXECUTOR_TYPE).then(|| Followed {
+        colony: name.to_owned(),
+        machinery: context.machinery.clone(),
+        objects: context.objects.clone(),
+        hints: context.hints.clone(),
+    });
+    let serving = async move {
+        match followed {
+            None => assignments.serve().await,
+            Some(followed) => tokio::select! {
+                () = assignments.serve() => {}
+                () = followed.follow() => {}
+            },
+        }
+    };
+    let task = tokio::spawn(serving).abort_handle();
+    served.insert(key, (executor, task));
 }

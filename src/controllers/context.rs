@@ -1,12 +1,17 @@
 //! What the controllers share: the machinery of the process and, for each set of caches, a reader.
 
+use std::{sync::Arc, time::Duration};
+
 use futures::channel::mpsc::UnboundedSender;
 use kube::runtime::reflector::ObjectRef;
 
 use super::{queue::Queue, retry::Retries};
 use crate::{
     act::{Actor, kubernetes::Cluster},
-    memory::{connections::Connections, identities::Identities, submissions::Submissions, writes::Writes},
+    memory::{
+        blueprints::Blueprints, connections::Connections, identities::Identities, processes::Processes,
+        submissions::Submissions, writes::Writes,
+    },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
         metrics::Metrics,
@@ -38,12 +43,18 @@ pub struct Machinery {
     pub publisher: Publisher,
     /// Connections to colonies.
     pub connections: Connections,
+    /// Processes as they were last read.
+    pub processes: Processes,
     /// What was read of executors' Secrets.
     pub identities: Identities,
     /// Submits of this process.
     pub submissions: Submissions,
+    /// Blueprints as colonies last described them.
+    pub blueprints: Blueprints,
     /// Last writes of this process.
     pub writes: Writes,
+    /// Tells those who wait for an object that some object has changed.
+    pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
 }
 
 impl Machinery {
@@ -58,12 +69,20 @@ impl Machinery {
         cluster: String,
         instance: Option<String>,
     ) -> Self {
-        let (writes, identities, submissions) =
-            (Writes::default(), Identities::default(), Submissions::default());
+        let (writes, identities) = (Writes::default(), Identities::default());
+        let (submissions, blueprints) = (Submissions::default(), Blueprints::default());
         let calls = kubernetes.calls.clone();
         let to_cluster =
             Cluster::new(calls.clone(), writes.clone(), identities.clone(), metrics.clone(), clock.clone());
-        let actor = Actor::new(to_cluster.clone(), submissions.clone(), leadership.clone(), clock.clone());
+        let processes = Processes::new(Duration::from_secs(configuration.process_poll_seconds.into()));
+        let actor = Actor::new(
+            to_cluster.clone(),
+            submissions.clone(),
+            processes.clone(),
+            blueprints.clone(),
+            leadership.clone(),
+            clock.clone(),
+        );
         let publisher = Publisher::new(
             calls,
             instance,
@@ -83,9 +102,12 @@ impl Machinery {
             actor,
             publisher,
             connections: Connections::default(),
+            processes,
             identities,
             submissions,
+            blueprints,
             writes,
+            object_changes: Arc::new(tokio::sync::watch::channel(()).0),
         }
     }
 }
@@ -93,7 +115,7 @@ impl Machinery {
 /// What the controller of `ExecutorDeployments` of one scope works with.
 pub struct Context {
     /// The machinery.
-    pub machinery: std::sync::Arc<Machinery>,
+    pub machinery: Arc<Machinery>,
     /// Reads the world.
     pub reader: Reader,
     /// Retries by object.

@@ -47,8 +47,8 @@ use crate::{
 const NEXT_STEP: Duration = Duration::from_millis(20);
 /// How long a pass waits for the cache unless the watch wakes it before.
 const CACHE_WAIT: Duration = Duration::from_secs(1);
-/// How often a process that is not over is looked at.
-const PROCESS_POLL: Duration = Duration::from_secs(10);
+/// How often something is looked for in a colony that nobody would tell of.
+const LOOK_UP: Duration = Duration::from_secs(10);
 /// How often an object is looked at for which nothing is expected to happen.
 const RESYNC: Duration = Duration::from_mins(8);
 
@@ -95,8 +95,10 @@ pub async fn run(
     });
     let changes = {
         let (store, queue) = (objects.store.clone(), queue.clone());
+        let waiting = context.machinery.object_changes.clone();
         objects.changes.inspect_ok(move |object| {
             queue.changed(object);
+            waiting.send_replace(());
             if let DeserializeGuard(Ok(object)) = object {
                 for sibling in triggers::of_sibling(object, &store) {
                     hints.wake(&sibling);
@@ -141,8 +143,10 @@ fn reader(machinery: &Machinery, stores: Stores) -> Reader {
         stores,
         client: machinery.kubernetes.calls.clone(),
         connections: machinery.connections.clone(),
+        processes: machinery.processes.clone(),
         identities: machinery.identities.clone(),
         submissions: machinery.submissions.clone(),
+        blueprints: machinery.blueprints.clone(),
         writes: machinery.writes.clone(),
         leadership: machinery.leadership.clone(),
         clock: machinery.clock.clone(),
@@ -195,15 +199,15 @@ async fn reconcile(
 /// The five stages.
 async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, ReconcileResult) {
     let machinery = &context.machinery;
-    let Ok(snapshot) = context.reader.snapshot(object).await else {
+    let Ok(snapshot) = Box::pin(context.reader.snapshot(object)).await else {
         machinery.metrics.count_stale_skip(Kind::ExecutorDeployment);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
     let outcome = match decide(&snapshot) {
         Ok(plan) => {
-            let connection =
-                snapshot.colony.resolved().and_then(|colony| machinery.connections.get(&colony.name));
-            Ok(machinery.actor.execute(plan, &Target { object, connection }).await)
+            let colony = snapshot.colony.resolved().map(|colony| colony.name.clone());
+            let connection = colony.as_deref().and_then(|colony| machinery.connections.get(colony));
+            Ok(machinery.actor.execute(plan, &Target { object, connection, colony }).await)
         }
         Err(problem) => Err(problem),
     };
@@ -316,11 +320,11 @@ fn next(
     let quiet = snapshot.submit_not_before.map(|moment| moment.duration_since(snapshot.now));
     let delay = match (quiet.and_then(|quiet| Duration::try_from(quiet).ok()), &status.mirror) {
         (Some(quiet), _) => quiet + NEXT_STEP,
-        (None, Some(mirror)) if mirror.state.is_live() || mirror.state == MirrorState::Intended => {
-            PROCESS_POLL
-        }
-        (None, None) => PROCESS_POLL,
-        _ if snapshot.object.metadata.deletion_timestamp.is_some() => PROCESS_POLL,
+        // What is bound is followed by lists and websockets, unless it could not be read even once.
+        (None, Some(mirror)) if mirror.state.is_live() && snapshot.processes.unknown().is_some() => LOOK_UP,
+        (None, Some(mirror)) if mirror.state == MirrorState::Intended => LOOK_UP,
+        (None, None) => LOOK_UP,
+        _ if snapshot.object.metadata.deletion_timestamp.is_some() => LOOK_UP,
         _ => RESYNC,
     };
     (Action::requeue(jitter(delay)), result)

@@ -4,6 +4,8 @@ mod assignments;
 mod colony;
 mod context;
 mod executor_deployment;
+mod inbound;
+mod processes;
 mod queue;
 mod retry;
 

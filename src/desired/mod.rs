@@ -1,9 +1,12 @@
 //! Stage 2, what should be: from a snapshot to the objects and processes that should exist. Pure.
 
 pub mod executor_deployment;
+pub mod inbound;
 pub mod metadata;
 
-pub use executor_deployment::{DesiredExecutorDeployment, DesiredIdentity, DesiredProcess, DesiredWorkload};
+pub use executor_deployment::{
+    DesiredExecutorDeployment, DesiredIdentity, DesiredProcess, DesiredWorkload, Difference, SharedSpec,
+};
 
 /// Why a spec cannot be carried out. The message names field, value and remedy and goes into the condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

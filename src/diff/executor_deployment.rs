@@ -3,14 +3,17 @@
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use super::{ColonyStep, Error, KubernetesStep, Plan, Step, identity, mirror, workload};
+use super::{ColonyStep, Error, KubernetesStep, Plan, Step, Sync, blueprint, identity, mirror, workload};
 use crate::{
     api::{
-        executor_deployment::Workload,
-        names::{self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER},
+        executor_deployment::{DeletionPolicy, ExecutorDeployment, Workload},
+        names::{
+            self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER, FOREGROUND_FINALIZER,
+            PROCESS_SPEC_ANNOTATION,
+        },
     },
     colony::model::ExecutorState,
-    desired::DesiredExecutorDeployment,
+    desired::{DesiredExecutorDeployment, SharedSpec},
     watch::snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
         progress::{self, Progress},
@@ -26,9 +29,22 @@ pub fn plan(
     snapshot: &ExecutorDeploymentSnapshot,
     desired: &DesiredExecutorDeployment,
 ) -> Result<Plan, Error> {
+    let blueprint = blueprint::plan(snapshot);
+    if let Some(step) = blueprint.object {
+        // Whatever follows from the spec follows from the next one.
+        let steps = vec![Step::Kubernetes(step)];
+        return Ok(Plan { steps, sync: blueprint.sync, ..Plan::default() });
+    }
     let Some(here) = &desired.here else {
         // Another runtime carries it out. What this one made for an earlier spec goes.
-        return Ok(withdraw(snapshot, "another runtime carries it out"));
+        let mut plan = withdraw(snapshot, "another runtime carries it out");
+        if !has_finalizer(snapshot) {
+            plan.steps.insert(0, Step::Kubernetes(KubernetesStep::AddFinalizer));
+        }
+        plan.steps.extend(blueprint.steps.into_iter().map(Step::Colony));
+        plan.awaiting.extend(blueprint.awaiting);
+        plan.sync = blueprint.sync;
+        return Ok(plan);
     };
     let owner = &desired.owner;
     let identity = identity::plan(snapshot, &here.identity, owner, serves(snapshot))?;
@@ -42,7 +58,11 @@ pub fn plan(
         (identity.kubernetes.is_empty() && workload.steps.is_empty() && workload.awaiting.is_empty())
             .then(|| current_progress(snapshot))
             .flatten();
-    let mirror = mirror::plan(snapshot, &here.process, settled.as_ref(), &output(snapshot, settled.as_ref()));
+    let mirror = if is_carried_by_colony(&snapshot.object) {
+        mirror::plan_end(snapshot)
+    } else {
+        mirror::plan(snapshot, &here.process, settled.as_ref(), &output(snapshot, settled.as_ref()))
+    };
 
     let mut steps = Vec::new();
     if !has_finalizer(snapshot) {
@@ -52,31 +72,55 @@ pub fn plan(
     steps.extend(identity.colony.into_iter().map(Step::Colony));
     steps.extend(workload.steps.into_iter().map(Step::Kubernetes));
     steps.extend(mirror.steps.into_iter().map(Step::Colony));
-    let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting].concat();
-    Ok(Plan { steps, awaiting, mirror: mirror.mirror })
+    steps.extend(blueprint.steps.into_iter().map(Step::Colony));
+    let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting, blueprint.awaiting].concat();
+    Ok(Plan { steps, awaiting, mirror: mirror.mirror, sync: blueprint.sync })
 }
 
-/// Plans the end of an object that is being deleted: pods first, so that no executor is taken from under its process,
-/// then the colony's side, then the object itself. It needs no valid spec.
+/// Whether the colony itself has what carries this generation, a blueprint or the process of which it was born: a process
+/// submitted for it would be a second one.
+#[must_use]
+pub fn is_carried_by_colony(object: &ExecutorDeployment) -> bool {
+    let born_of = object.annotations().get(PROCESS_SPEC_ANNOTATION);
+    object.blueprint_name().is_some()
+        || born_of.is_some_and(|hash| *hash == SharedSpec::of_object(&object.spec).hash())
+}
+
+/// Plans the end of an object that is being deleted: what others want done first, then pods, so that no executor is taken
+/// from under its process, then the colony's side, then the object itself. It needs no valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
     if !has_finalizer(snapshot) {
         return Plan::default();
     }
-    let mut plan = withdraw(snapshot, "the object is deleted");
-    let abandoned = is_abandoned(snapshot);
-    if abandoned {
+    let others = finalizers_of_others(&snapshot.object);
+    if !others.is_empty() {
+        let awaiting = others.iter().map(|finalizer| format!("finalizer {finalizer} of somebody else"));
+        return Plan { awaiting: awaiting.collect(), sync: Sync::Unchanged, ..Plan::default() };
+    }
+    let orphaned = !workload::orphaned(&snapshot.workloads, &snapshot.object.name_any()).is_empty();
+    let mut plan = if orphaned { end_mirror(snapshot) } else { withdraw(snapshot, "the object is deleted") };
+    if is_abandoned(snapshot) {
         plan.steps.retain(|step| matches!(step, Step::Kubernetes(_)));
         plan.awaiting.clear();
     }
-    let pods_left = !snapshot.pods.is_empty()
-        || workload::any_left(&snapshot.workloads, &snapshot.object.uid().unwrap_or_default());
+    let pods_left = !orphaned
+        && (!snapshot.pods.is_empty()
+            || workload::any_left(&snapshot.workloads, &snapshot.object.uid().unwrap_or_default()));
     let unreadable = workload::unreadable(&snapshot.workloads).is_some();
-    let remote_left = !abandoned && !plan.awaiting.is_empty();
-    if plan.steps.is_empty() && !pods_left && !unreadable && !remote_left {
+    if plan.steps.is_empty() && plan.awaiting.is_empty() && !pods_left && !unreadable {
         plan.steps.push(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
     }
     plan
+}
+
+/// Finalizers whose owners have to be done before anything is taken away. The garbage collector's own for a deletion in the
+/// foreground is none of them: it deletes the children by itself, and nothing of ours stands in its way. Its other one is:
+/// until it is gone, children still look as if they were to go with the object.
+#[must_use]
+pub fn finalizers_of_others(object: &ExecutorDeployment) -> Vec<&str> {
+    let ours = [EXECUTOR_DEPLOYMENT_FINALIZER, FOREGROUND_FINALIZER];
+    object.finalizers().iter().map(String::as_str).filter(|finalizer| !ours.contains(finalizer)).collect()
 }
 
 /// Whether the colony's side is left as it is: the colony is gone for good, or somebody says that it is.
@@ -85,31 +129,49 @@ fn is_abandoned(snapshot: &ExecutorDeploymentSnapshot) -> bool {
         || snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true")
 }
 
-/// What is left in the colony of an object that is let go without it, for a person; none if nothing is.
+/// What is left of an object that is let go without its colony or without its children, for a person; none if nothing is.
 #[must_use]
 pub fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
-    let status = snapshot.object.status.as_ref().filter(|_| is_abandoned(snapshot))?;
-    let executor = status.executor.as_ref().filter(|executor| executor.registered);
-    let process = status.mirror.as_ref().filter(|mirror| mirror.state.is_live());
-    let left: Vec<String> = [
+    let object = &snapshot.object;
+    let mut in_cluster = workload::orphaned(&snapshot.workloads, &object.name_any());
+    let is_abandoned = is_abandoned(snapshot);
+    if in_cluster.is_empty() && !is_abandoned {
+        return None;
+    }
+    if !in_cluster.is_empty() && snapshot.identity.known().is_some_and(Option::is_some) {
+        in_cluster.push(format!("Secret {}", names::identity_secret(&object.name_any())));
+    }
+    let status = object.status.as_ref();
+    let executor = status.and_then(|status| status.executor.as_ref()).filter(|executor| executor.registered);
+    let keeps_process = is_abandoned || object.spec.deletion_policy == DeletionPolicy::Orphan;
+    let process = status
+        .and_then(|status| status.mirror.as_ref())
+        .filter(|mirror| keeps_process && mirror.state.is_live());
+    let in_colony: Vec<String> = [
         executor.map(|executor| format!("executor {}", executor.name)),
         process.and_then(|mirror| mirror.process_id.as_ref()).map(|id| format!("process {id}")),
+        status
+            .and_then(|status| status.blueprint.as_ref())
+            .filter(|_| is_abandoned)
+            .map(|blueprint| format!("blueprint {}", blueprint.name)),
     ]
     .into_iter()
     .flatten()
     .collect();
-    (!left.is_empty()).then(|| format!("left in the colony: {}", left.join(", ")))
+    let left: Vec<String> = [("colony", in_colony), ("cluster", in_cluster)]
+        .into_iter()
+        .filter(|(_, left)| !left.is_empty())
+        .map(|(place, left)| format!("left in the {place}: {}", left.join(", ")))
+        .collect();
+    (!left.is_empty()).then(|| left.join("; "))
 }
 
 /// Takes back everything that was made for an object, in the cluster and in the colony.
 fn withdraw(snapshot: &ExecutorDeploymentSnapshot, why: &str) -> Plan {
     let uid = snapshot.object.uid().unwrap_or_default();
-    let mut plan = Plan::default();
+    let mut plan = end_mirror(snapshot);
     let deletions = workload::deletions(&snapshot.workloads, &uid, None, why);
-    plan.steps.extend(deletions.into_iter().map(Step::Kubernetes));
-    let end = mirror::plan_end(snapshot);
-    plan.steps.extend(end.steps.into_iter().map(Step::Colony));
-    plan.awaiting.extend(end.awaiting);
+    plan.steps.splice(0..0, deletions.into_iter().map(Step::Kubernetes));
     if let Some(why) = workload::unreadable(&snapshot.workloads) {
         plan.awaiting.push(format!("the cluster to say what runs: {why}"));
     } else if workload::any_left(&snapshot.workloads, &uid) || !snapshot.pods.is_empty() {
@@ -118,6 +180,18 @@ fn withdraw(snapshot: &ExecutorDeploymentSnapshot, why: &str) -> Plan {
         withdraw_identity(snapshot, &uid, &mut plan);
     }
     plan
+}
+
+/// Ends what carries the object in the colony, process or blueprint, and leaves everything else as it is.
+fn end_mirror(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
+    let process = mirror::plan_end(snapshot);
+    let blueprint = blueprint::plan_end(snapshot);
+    Plan {
+        steps: process.steps.into_iter().chain(blueprint.steps).map(Step::Colony).collect(),
+        awaiting: [process.awaiting, blueprint.awaiting].concat(),
+        mirror: process.mirror,
+        sync: Sync::Unchanged,
+    }
 }
 
 /// Removes the executor from the colony, and then its Secret: without the Secret nobody would know what to remove.
@@ -138,9 +212,14 @@ fn withdraw_identity(snapshot: &ExecutorDeploymentSnapshot, uid: &str, plan: &mu
         plan.steps.push(Step::Colony(ColonyStep::RemoveExecutor { name: name.clone() }));
         plan.awaiting.push(format!("executor {name} to be removed"));
     }
+    let was_registered = recorded.is_some_and(|recorded| recorded.registered);
     match &snapshot.registration {
-        Observed::Unknown(why) => plan.awaiting.push(format!("the colony to remove executor {name}: {why}")),
-        Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Unregistered)) => {
+        Observed::Unknown(why) if was_registered => {
+            plan.awaiting.push(format!("the colony to remove executor {name}: {why}"));
+        }
+        // What was never registered has nothing to leave, whether or not the colony answers.
+        Observed::Unknown(_)
+        | Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Unregistered)) => {
             if identity.is_some() {
                 let name = names::identity_secret(&snapshot.object.name_any());
                 plan.steps.push(Step::Kubernetes(KubernetesStep::DeleteIdentity { name }));
@@ -195,4 +274,112 @@ fn output(snapshot: &ExecutorDeploymentSnapshot, settled: Option<&Progress>) -> 
         "replicas": replicas,
         "readyReplicas": ready,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{
+            colony::ColonySpec,
+            names::{APP_MANAGED_BY_LABEL, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
+        },
+        watch::snapshot::{Identity, Policy, ResolvedColony, Workloads},
+    };
+
+    /// An object that is being deleted while its colony does not answer.
+    fn unreachable(status: &serde_json::Value) -> ExecutorDeploymentSnapshot {
+        let object = json!({
+            "apiVersion": "compute.colonies.io/v1",
+            "kind": "ExecutorDeployment",
+            "metadata": {
+                "name": "encoders", "namespace": "media", "uid": "u1", "generation": 1,
+                "finalizers": [EXECUTOR_DEPLOYMENT_FINALIZER],
+                "deletionTimestamp": "2026-11-21T09:59:59Z",
+            },
+            "spec": { "executorType": "video-encoder", "image": "i" },
+            "status": status,
+        });
+        let colony: ColonySpec = serde_json::from_value(json!({
+            "server": { "host": "h", "port": 443 }, "colonyName": "c", "credentialsSecretName": "s",
+        }))
+        .unwrap();
+        let away = || "not connected".to_owned();
+        ExecutorDeploymentSnapshot {
+            blueprint: Observed::Known(None),
+            object: serde_json::from_value(object).unwrap(),
+            cluster: "k".to_owned(),
+            colony: ColonyReference::Resolved(Box::new(ResolvedColony {
+                name: "c".to_owned(),
+                spec: colony,
+                operator_executor_id: Observed::Unknown(away()),
+            })),
+            workloads: Workloads {
+                deployment: Observed::Known(None),
+                daemon_set: Observed::Known(None),
+                job: Observed::Known(None),
+            },
+            pods: Vec::new(),
+            identity: Observed::Known(Some(Identity {
+                owner_uid: Some("u1".to_owned()),
+                resource_version: None,
+                executor_name: "media-encoders-abc".to_owned(),
+                executor_id: "e".to_owned(),
+                executor_type: None,
+                location: None,
+                content_hash: None,
+            })),
+            registration: Observed::Unknown(away()),
+            processes: Observed::Known(Vec::new()),
+            submit_not_before: None,
+            similar_executor_types: Vec::new(),
+            policy: Policy::default(),
+            now: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn steps(snapshot: &ExecutorDeploymentSnapshot) -> Vec<String> {
+        plan_deletion(snapshot).steps.iter().map(ToString::to_string).collect()
+    }
+
+    /// Missing credentials must not keep an object that has nothing in the colony; one that has something is kept.
+    #[test]
+    fn an_unreachable_colony_holds_only_what_it_has() {
+        let mut never = unreachable(&json!({}));
+        assert_eq!(steps(&never), ["kubernetes  delete Secret encoders-executor-identity"]);
+        never.identity = Observed::Known(None);
+        assert_eq!(steps(&never), ["kubernetes  remove the finalizer"]);
+
+        let executor = json!({ "name": "media-encoders-abc", "id": "e", "registered": true });
+        let registered = unreachable(&json!({ "executor": executor }));
+        let plan = plan_deletion(&registered);
+        assert!(plan.steps.is_empty(), "{plan}");
+        assert_eq!(
+            plan.awaiting,
+            ["the colony to remove executor media-encoders-abc: not connected".to_owned()]
+        );
+        assert_eq!(left_behind(&registered), None, "it is not let go");
+    }
+
+    /// Whoever keeps the children wants to know what else was kept, and where.
+    #[test]
+    fn what_an_orphaned_fleet_leaves_is_named() {
+        let executor = json!({ "name": "media-encoders-abc", "id": "e", "registered": true });
+        let mirror = json!({ "label": "l", "generation": 1, "processId": "p1", "state": "Running",
+                             "intendedAt": "2026-11-21T09:00:00Z" });
+        let mut snapshot = unreachable(&json!({ "executor": executor, "mirror": mirror }));
+        let labels = json!({ APP_MANAGED_BY_LABEL: OPERATOR, EXECUTOR_DEPLOYMENT_LABEL: "encoders" });
+        let deployment = json!({ "metadata": { "name": "encoders", "labels": labels } });
+        snapshot.workloads.deployment = Observed::Known(serde_json::from_value(deployment).unwrap());
+        assert_eq!(
+            left_behind(&snapshot).as_deref(),
+            Some(
+                "left in the colony: executor media-encoders-abc; left in the cluster: Deployment encoders, Secret encoders-executor-identity"
+            )
+        );
+        snapshot.object.spec.deletion_policy = DeletionPolicy::Orphan;
+        let left = left_behind(&snapshot).unwrap();
+        assert!(left.contains("executor media-encoders-abc, process p1;"), "{left}");
+        assert_eq!(steps(&snapshot), ["kubernetes  remove the finalizer"]);
+    }
 }

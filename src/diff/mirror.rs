@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::ColonyStep;
 use crate::{
-    api::executor_deployment::{DeletionPolicy, MirrorState, MirrorStatus, UpdatePolicy, Workload},
+    api::{
+        executor_deployment::{DeletionPolicy, MirrorState, MirrorStatus, UpdatePolicy, Workload},
+        names::GATE_NODE,
+    },
     colony::{Id, Process, ProcessState},
     desired::DesiredProcess,
     watch::snapshot::{
@@ -41,6 +44,8 @@ pub enum Mirror {
         state: MirrorState,
         /// When the server took it, if that was not known yet.
         submitted_at: Option<jiff::Timestamp>,
+        /// Why it failed, in full, if it did.
+        errors: Option<String>,
     },
     /// The process that was bound is no longer on the server.
     Lost,
@@ -84,18 +89,19 @@ pub(super) fn plan(
     let mut plan = MirrorPlan::default();
     let recorded = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
     match recorded {
-        None => plan.intend(desired),
+        None => plan.intend(snapshot, desired),
         Some(mirror) if mirror.process_id.is_none() && mirror.state == MirrorState::Intended => {
             plan.intended(snapshot, mirror, desired);
         }
         Some(mirror) if mirror.state.is_live() => plan.bound(snapshot, mirror, desired, settled, output),
-        Some(mirror) if mirror.generation < desired.generation => plan.intend(desired),
+        Some(mirror) if mirror.generation < desired.generation => plan.intend(snapshot, desired),
         Some(_) => {}
     }
     plan
 }
 
-/// Ends the process of an object that is going away.
+/// Ends the process of an object that is going away. It is over when the server says so, not when it has taken the
+/// cancel: an executor that closes at the same moment, or a process that goes back into the queue, can undo that.
 pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
     let recorded = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
@@ -107,22 +113,37 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     if snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan {
         return plan;
     }
-    match &snapshot.processes {
-        Observed::Unknown(why) => plan.awaiting.push(format!("the colony to say what runs: {why}")),
-        Observed::Known(processes) => {
-            let live = processes.iter().filter(|process| is_live(process));
-            plan.steps.extend(live.map(|process| cancel(process, "the object is deleted")));
-            if mirror.process_id.is_none() && plan.steps.is_empty() {
-                // A submit whose answer never came could still arrive and would then belong to nobody.
-                plan.quiet_period_over(snapshot);
-            }
+    let processes = match &snapshot.processes {
+        Observed::Unknown(why) => {
+            plan.awaiting.push(format!("the colony to say what runs: {why}"));
+            return plan;
+        }
+        Observed::Known(processes) => processes,
+    };
+    for process in processes.iter().filter(|process| is_live(process)) {
+        plan.cancel(process, "the object is deleted");
+    }
+    // A submit whose answer never came could still arrive and would then belong to nobody.
+    if plan.steps.is_empty() && (mirror.process_id.is_some() || plan.quiet_period_over(snapshot)) {
+        match runs(processes).next() {
+            Some(process) => plan.observe(process, mirror),
+            None if mirror.process_id.is_some() => plan.mirror = Mirror::Lost,
+            None => plan.mirror = Mirror::Forget,
         }
     }
     plan
 }
 
 impl MirrorPlan {
-    fn intend(&mut self, desired: &DesiredProcess) {
+    /// An intent says that something may have been sent, and holds a deletion until the colony has been asked: none is
+    /// recorded while nothing could be sent.
+    fn intend(&mut self, snapshot: &ExecutorDeploymentSnapshot, desired: &DesiredProcess) {
+        if let Some(colony) = snapshot.colony.resolved()
+            && let Some(why) = colony.operator_executor_id.unknown()
+        {
+            self.awaiting.push(format!("the colony, before anything is submitted: {why}"));
+            return;
+        }
         self.mirror = Mirror::Intend { label: desired.label.clone(), generation: desired.generation };
     }
 
@@ -141,10 +162,13 @@ impl MirrorPlan {
             Observed::Known(processes) => processes,
         };
         // Oldest first: every operator that looks comes to the same choice.
-        if let Some((adopted, duplicates)) = processes.split_first() {
-            self.observe(adopted, mirror);
-            for duplicate in duplicates.iter().filter(|process| is_live(process)) {
-                self.steps.push(cancel(duplicate, "a duplicate of the same label"));
+        if let Some(adopted) = runs(processes).next() {
+            for duplicate in runs(processes).skip(1).filter(|process| is_live(process)) {
+                self.cancel(duplicate, "a duplicate of the same label");
+            }
+            // Once the id is on record, nobody looks at the label again.
+            if self.steps.is_empty() {
+                self.observe(adopted, mirror);
             }
             return;
         }
@@ -194,11 +218,24 @@ impl MirrorPlan {
         }
         let superseded = mirror.generation < desired.generation;
         if superseded && snapshot.object.spec.update_policy == UpdatePolicy::CancelRunning {
-            self.steps.push(cancel(process, "a newer generation takes its place"));
+            self.cancel(process, "a newer generation takes its place");
+        } else if process.waits_for_parents {
+            self.open_gate(snapshot, process, processes);
         } else if process.state == ProcessState::Waiting {
             self.awaiting.push("the process to be assigned".to_owned());
         } else {
             self.close(snapshot, process, settled, output);
+        }
+    }
+
+    /// Opens the gate behind which a process waits. It is on record by now which of several it is: this one alone may go on.
+    fn open_gate(&mut self, snapshot: &ExecutorDeploymentSnapshot, process: &Process, all: &[Process]) {
+        let gate = all.iter().find(|gate| process.parents.first() == Some(&gate.id));
+        match gate.filter(|gate| gate.state == ProcessState::Running && is_ours(snapshot, gate)) {
+            Some(gate) => self.steps.push(ColonyStep::OpenGate { process_id: gate.id.to_string() }),
+            None => {
+                self.awaiting.push("the gate before the process to be assigned to the operator".to_owned())
+            }
         }
     }
 
@@ -210,8 +247,7 @@ impl MirrorPlan {
         settled: Option<&Progress>,
         output: &Value,
     ) {
-        let ours = snapshot.colony.resolved().and_then(|colony| colony.operator_executor_id.known());
-        if ours.map(String::as_str) != process.assigned_executor.as_ref().map(Id::as_str) {
+        if !is_ours(snapshot, process) {
             self.awaiting.push("the executor that was assigned the process to close it".to_owned());
             return;
         }
@@ -233,12 +269,27 @@ impl MirrorPlan {
         }
     }
 
+    /// Cancels a process, or the workflow that it belongs to, once, and waits for it to be over.
+    fn cancel(&mut self, process: &Process, why: &str) {
+        let why = why.to_owned();
+        let step = if process.graph_id.is_empty() {
+            ColonyStep::Cancel { process_id: process.id.to_string(), why }
+        } else {
+            ColonyStep::CancelGraph { graph_id: process.graph_id.clone(), why }
+        };
+        if !self.steps.contains(&step) {
+            self.steps.push(step);
+            self.awaiting.push(format!("process {} to be over", process.id));
+        }
+    }
+
     fn observe(&mut self, process: &Process, recorded: &MirrorStatus) {
         let state = state_of(process);
         let process_id = process.id.to_string();
         if recorded.process_id.as_ref() != Some(&process_id) || recorded.state != state {
             let submitted_at = recorded.submitted_at.is_none().then_some(process.submitted_at);
-            self.mirror = Mirror::Observed { process_id, state, submitted_at };
+            let errors = (!process.errors.is_empty()).then(|| process.errors.join("; "));
+            self.mirror = Mirror::Observed { process_id, state, submitted_at, errors };
         }
     }
 }
@@ -259,6 +310,13 @@ const fn is_live(process: &Process) -> bool {
     matches!(process.state, ProcessState::Waiting | ProcessState::Running)
 }
 
-fn cancel(process: &Process, why: &str) -> ColonyStep {
-    ColonyStep::Cancel { process_id: process.id.to_string(), why: why.to_owned() }
+/// Whether a process is assigned to the operator itself.
+fn is_ours(snapshot: &ExecutorDeploymentSnapshot, process: &Process) -> bool {
+    let ours = snapshot.colony.resolved().and_then(|colony| colony.operator_executor_id.known());
+    ours.map(String::as_str) == process.assigned_executor.as_ref().map(Id::as_str)
+}
+
+/// Processes of a label without the gates before them, which carry the label too.
+fn runs(processes: &[Process]) -> impl Iterator<Item = &Process> {
+    processes.iter().filter(|process| process.spec.node_name != GATE_NODE)
 }

@@ -1,16 +1,21 @@
 //! Stage 3, what to do: from what should be and what is to a plan. Pure.
 
+mod blueprint;
 mod colony;
 mod difference;
 mod executor_deployment;
 mod identity;
+pub mod inbound;
 mod mirror;
 mod plan;
 mod step;
 mod workload;
 
+pub use blueprint::Sync;
 pub use colony::{ColonyConnectionStep, plan_colony};
-pub use executor_deployment::{current_progress, left_behind, plan, plan_deletion};
+pub use executor_deployment::{
+    current_progress, finalizers_of_others, is_carried_by_colony, left_behind, plan, plan_deletion,
+};
 pub use mirror::Mirror;
 pub use plan::Plan;
 pub use step::{ColonyStep, KubernetesStep, Step};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Mirror, Step};
+use super::{Mirror, Step, Sync};
 
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,13 +14,25 @@ pub struct Plan {
     pub awaiting: Vec<String>,
     /// What status is to say of the mirrored process, besides what the steps bring about.
     pub mirror: Mirror,
+    /// What status is to say of the blueprint.
+    pub sync: Sync,
 }
 
 impl Plan {
     /// Whether there is nothing to write, not even to status: the world is as it should be, or somebody else's turn.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.steps.is_empty() && self.mirror == Mirror::Unchanged
+        self.steps.is_empty() && self.mirror == Mirror::Unchanged && self.intended_blueprint().is_none()
+    }
+}
+
+impl Plan {
+    /// The blueprint that status is to name before it is added.
+    fn intended_blueprint(&self) -> Option<&str> {
+        match &self.sync {
+            Sync::Agreed(blueprint) if blueprint.agreed.is_empty() => Some(&blueprint.name),
+            _ => None,
+        }
     }
 }
 
@@ -34,6 +46,9 @@ impl fmt::Display for Plan {
         }
         if !matches!(self.mirror, Mirror::Unchanged) {
             writeln!(f, "    status      {}", self.mirror)?;
+        }
+        if let Some(name) = self.intended_blueprint() {
+            writeln!(f, "    status      record the intent to add blueprint {name}")?;
         }
         for awaited in &self.awaiting {
             writeln!(f, "    awaiting    {awaited}")?;

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     api::executor_deployment::Workload,
+    colony::model::Blueprint,
     desired::{DesiredIdentity, DesiredProcess, DesiredWorkload},
 };
 
@@ -59,6 +60,18 @@ pub enum KubernetesStep {
         /// Why.
         why: String,
     },
+    /// Write the spec of the object itself.
+    UpdateSpec {
+        /// The whole spec.
+        spec: Map<String, Value>,
+        /// Why.
+        why: String,
+    },
+    /// Delete the object itself.
+    DeleteObject {
+        /// Why.
+        why: String,
+    },
 }
 
 /// One write to the colony.
@@ -89,6 +102,18 @@ pub enum ColonyStep {
         /// Why.
         why: String,
     },
+    /// Cancel a workflow: its nodes cannot be cancelled by themselves.
+    CancelGraph {
+        /// Its id.
+        graph_id: String,
+        /// Why.
+        why: String,
+    },
+    /// Open the gate behind which a process waits.
+    OpenGate {
+        /// Id of the gate, which is a process that the operator was assigned.
+        process_id: String,
+    },
     /// Close a process as successful.
     CloseSuccessful {
         /// Its id.
@@ -102,6 +127,29 @@ pub enum ColonyStep {
         process_id: String,
         /// Why it failed.
         errors: Vec<String>,
+    },
+    /// Add a blueprint.
+    AddBlueprint(Box<Blueprint>),
+    /// Write the spec of a blueprint, and keep the rest of it.
+    UpdateBlueprint {
+        /// Its name.
+        name: String,
+        /// The whole spec.
+        spec: Map<String, Value>,
+        /// Its generation when it was looked at: one that has changed since is not written.
+        seen_generation: i64,
+    },
+    /// Write the status of a blueprint.
+    UpdateBlueprintStatus {
+        /// Its name.
+        name: String,
+        /// The whole status.
+        status: Map<String, Value>,
+    },
+    /// Remove a blueprint.
+    RemoveBlueprint {
+        /// Its name.
+        name: String,
     },
 }
 
@@ -138,6 +186,8 @@ impl fmt::Display for KubernetesStep {
             Self::DeleteWorkload { kind, name, why, .. } => {
                 write!(f, "delete {} {name} ({why})", kind.as_str())
             }
+            Self::UpdateSpec { why, .. } => write!(f, "write the object's own spec ({why})"),
+            Self::DeleteObject { why } => write!(f, "delete the object itself ({why})"),
         }
     }
 }
@@ -150,16 +200,31 @@ impl fmt::Display for ColonyStep {
                 location.iter().try_for_each(|location| write!(f, " at {location}"))
             }
             Self::RemoveExecutor { name } => write!(f, "remove executor {name}"),
-            Self::Submit(process) => write!(
-                f,
-                "submit process {} for {} with label {}",
-                process.function, process.executor_type, process.label
-            ),
+            Self::Submit(process) => {
+                let gate = if process.is_gated { " behind a gate" } else { "" };
+                write!(
+                    f,
+                    "submit process {} for {} with label {}{gate}",
+                    process.function, process.executor_type, process.label
+                )
+            }
+            Self::CancelGraph { graph_id, why } => write!(f, "cancel workflow {graph_id} ({why})"),
+            Self::OpenGate { process_id } => write!(f, "open gate {process_id}"),
             Self::Cancel { process_id, why } => write!(f, "cancel process {process_id} ({why})"),
             Self::CloseSuccessful { process_id, .. } => write!(f, "close process {process_id} as successful"),
             Self::CloseFailed { process_id, errors } => {
                 write!(f, "close process {process_id} as failed: {}", errors.join("; "))
             }
+            Self::AddBlueprint(blueprint) => write!(f, "add blueprint {}", blueprint.metadata.name),
+            Self::UpdateBlueprint { name, seen_generation, .. } => {
+                write!(f, "write the spec of blueprint {name} over its generation {seen_generation}")
+            }
+            Self::UpdateBlueprintStatus { name, status } => {
+                let running = status.get("runningInstances").unwrap_or(&Value::Null);
+                let total = status.get("totalInstances").unwrap_or(&Value::Null);
+                write!(f, "write the status of blueprint {name}: {running} of {total} instances run")
+            }
+            Self::RemoveBlueprint { name } => write!(f, "remove blueprint {name}"),
         }
     }
 }

@@ -12,7 +12,10 @@ use serde::Serialize;
 
 use super::{Error, KubernetesStep, difference::differences};
 use crate::{
-    api::{executor_deployment::Workload, names::CONTENT_HASH_ANNOTATION},
+    api::{
+        executor_deployment::Workload,
+        names::{APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
+    },
     desired::DesiredWorkload,
     watch::snapshot::{
         Observed, Workloads,
@@ -99,6 +102,28 @@ pub(super) fn deletions(
 
 /// The workloads that the object owns.
 fn owned<'a>(actual: &'a Workloads, owner_uid: &'a str) -> impl Iterator<Item = (Workload, &'a ObjectMeta)> {
+    found(actual).filter(move |(_, metadata)| is_owned(metadata, owner_uid))
+}
+
+/// Kinds and names of the workloads that were the object's and are nobody's now: whoever deleted it has asked for them to
+/// stay, and their pods go on.
+pub(super) fn orphaned(actual: &Workloads, owner: &str) -> Vec<String> {
+    let is_ours = |metadata: &ObjectMeta| {
+        let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
+        label(APP_MANAGED_BY_LABEL).is_some_and(|value| value == OPERATOR)
+            && label(EXECUTOR_DEPLOYMENT_LABEL).is_some_and(|value| value == owner)
+    };
+    let is_controlled = |metadata: &ObjectMeta| {
+        metadata.owner_references.iter().flatten().any(|reference| reference.controller == Some(true))
+    };
+    found(actual)
+        .filter(|(_, metadata)| is_ours(metadata) && !is_controlled(metadata))
+        .map(|(kind, metadata)| format!("{} {}", kind.as_str(), metadata.name.as_deref().unwrap_or_default()))
+        .collect()
+}
+
+/// The objects that have the workload's name, whoever owns them.
+fn found(actual: &Workloads) -> impl Iterator<Item = (Workload, &ObjectMeta)> {
     let found = [
         (
             Workload::Deployment,
@@ -110,10 +135,7 @@ fn owned<'a>(actual: &'a Workloads, owner_uid: &'a str) -> impl Iterator<Item = 
         ),
         (Workload::Job, actual.job.known().and_then(Option::as_ref).map(|found| &found.metadata)),
     ];
-    found
-        .into_iter()
-        .filter_map(|(kind, metadata)| Some((kind, metadata?)))
-        .filter(move |(_, metadata)| is_owned(metadata, owner_uid))
+    found.into_iter().filter_map(|(kind, metadata)| Some((kind, metadata?)))
 }
 
 /// Whether a workload that could not be read stands in the way of saying that none is left.

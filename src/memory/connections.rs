@@ -16,6 +16,8 @@ pub struct OperatorIdentity {
     pub name: String,
     /// Its id.
     pub id: String,
+    /// Its type.
+    pub executor_type: &'static str,
 }
 
 /// What is needed to work in a colony.
@@ -24,8 +26,8 @@ pub struct Connection {
     pub member: Session,
     /// Calls as the owner: register and remove executors.
     pub owner: Session,
-    /// Calls as the operator's executor: be assigned, close. None while it is not registered.
-    pub operator: Option<OperatorIdentity>,
+    /// Calls as the operator's executors: be assigned, close. Only those that are registered.
+    pub operator: Vec<OperatorIdentity>,
     /// Why the colony cannot be used at the moment, if so.
     pub problem: Option<String>,
     executors: RwLock<Option<BTreeMap<String, ExecutorState>>>,
@@ -37,7 +39,7 @@ impl Connection {
     pub fn new(
         member: Session,
         owner: Session,
-        operator: Option<OperatorIdentity>,
+        operator: Vec<OperatorIdentity>,
         problem: Option<String>,
         executors: Option<&[Executor]>,
     ) -> Self {
@@ -45,6 +47,12 @@ impl Connection {
             executors.iter().map(|executor| (executor.name.clone(), executor.state)).collect()
         });
         Self { member, owner, operator, problem, executors: RwLock::new(states) }
+    }
+
+    /// Calls as the operator's executor of a type, if it is registered.
+    #[must_use]
+    pub fn operator(&self, executor_type: &str) -> Option<&OperatorIdentity> {
+        self.operator.iter().find(|identity| identity.executor_type == executor_type)
     }
 
     /// State of an executor when the colony was last asked: `None` if it could not be, `Some(None)` if it does not know

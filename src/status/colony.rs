@@ -8,7 +8,7 @@ use crate::{
         condition::{ConditionType, Reason},
     },
     colony::model::{Executor, ExecutorState},
-    watch::snapshot::{ColonySnapshot, Credentials, Membership, Observed},
+    watch::snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
 };
 
 /// Says how the connection is. `failure` is what stopped the operator from setting it up, if something did.
@@ -39,7 +39,7 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
             }
             Observed::Unknown(_) => previous.executors,
         },
-        operator_executor: snapshot.operator_executor.as_ref().map(|executor| executor.name.clone()),
+        operator_executor: snapshot.operator_executors.first().map(|executor| executor.name.clone()),
         conditions: merge(&previous.conditions, vec![finding], generation, snapshot.now),
     }
 }
@@ -79,7 +79,7 @@ fn ready(snapshot: &ColonySnapshot) -> Finding {
                 format!("Secret {secret}: {why}"),
             );
         }
-        Credentials::OperatorKeysMissing | Credentials::Complete => {}
+        Credentials::OperatorKeysMissing | Credentials::ReconcilerKeyMissing | Credentials::Complete => {}
     }
     let address = format!("{}:{}", spec.server.host, spec.server.port);
     if let Observed::Unknown(why) = &snapshot.server {
@@ -102,13 +102,19 @@ fn ready(snapshot: &ColonySnapshot) -> Finding {
     }
 }
 
-/// Whether the operator serves the colony as an executor.
+/// Whether the operator serves the colony as its executors. The first that does not is what is said.
 fn operator(snapshot: &ColonySnapshot, address: &str) -> Finding {
+    let findings = snapshot.operator_executors.iter().map(|own| operator_executor(snapshot, own, address));
+    let worst = findings.min_by_key(|finding| finding.holds == Some(true));
+    worst.unwrap_or_else(|| {
+        let message = "the operator's executors have no keys yet";
+        Finding::no(ConditionType::Ready, Reason::ColonyNotReady, message)
+    })
+}
+
+fn operator_executor(snapshot: &ColonySnapshot, own: &OperatorExecutor, address: &str) -> Finding {
     let colony = &snapshot.object.spec.colony_name;
     let no = |reason, message| Finding::no(ConditionType::Ready, reason, message);
-    let Some(own) = &snapshot.operator_executor else {
-        return no(Reason::ColonyNotReady, "the operator's executor has no key yet".to_owned());
-    };
     match &snapshot.executors {
         Observed::Unknown(why) => no(Reason::ColonyUnavailable, format!("colony {colony}: {why}")),
         Observed::Known(executors) => {

@@ -82,7 +82,8 @@ pub fn whole_seconds(now: Timestamp) -> Time {
 }
 
 /// Bounds a message and removes control characters: parts of it come from servers and images.
-fn clean(message: &str) -> String {
+#[must_use]
+pub fn clean(message: &str) -> String {
     let cleaned: String =
         message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect();
     if message.chars().count() > LONGEST_MESSAGE { format!("{cleaned}…") } else { cleaned }

@@ -3,7 +3,7 @@
 use kube::ResourceExt as _;
 
 use super::{
-    Problem,
+    Problem, blueprint,
     condition::{Finding, merge},
     mirror,
 };
@@ -15,10 +15,10 @@ use crate::{
             ExecutorDeployment, ExecutorDeploymentStatus, ExecutorStatus, Runtime, Workload,
             WorkloadReference,
         },
-        names::EXECUTOR_DEPLOYMENT_LABEL,
+        names::{EXECUTOR_DEPLOYMENT_LABEL, RESTART_ANNOTATION},
     },
     colony::model::ExecutorState,
-    diff::{ColonyStep, KubernetesStep, current_progress},
+    diff::{ColonyStep, KubernetesStep, current_progress, finalizers_of_others, is_carried_by_colony},
     watch::snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
         progress::{self, Phase, Progress},
@@ -34,27 +34,34 @@ pub fn compute(
     let object = &snapshot.object;
     let previous = object.status.clone().unwrap_or_default();
     let here = object.spec.runtime == Runtime::Kubernetes;
-    let progress = if here { current_progress(snapshot) } else { None };
+    let progress = if here { current_progress(snapshot) } else { elsewhere_progress(snapshot) };
     let generation = object.metadata.generation;
     let mirror = match pass {
         Ok(outcome) => mirror::record(previous.mirror.as_ref(), outcome, snapshot.now),
         Err(_) => previous.mirror.clone(),
     };
+    let blueprint = match pass {
+        Ok(outcome) => blueprint::record(previous.blueprint.clone(), outcome),
+        Err(_) => previous.blueprint.clone(),
+    };
 
     let mut findings = match pass {
-        _ if object.metadata.deletion_timestamp.is_some() => deleting(pass),
+        _ if object.metadata.deletion_timestamp.is_some() => deleting(object, pass),
         Err(problem) => blocked(problem),
-        Ok(_) if !here => elsewhere(object),
+        Ok(_) if !here => elsewhere(snapshot),
         Ok(outcome) => running(snapshot, outcome, progress.as_ref()),
     };
-    if here {
-        let problem = pass
-            .ok()
-            .and_then(mirror::colony_problem)
-            .or_else(|| colony_problem(snapshot))
-            .or_else(|| quiet_period(snapshot));
-        findings.push(mirror::finding(mirror.as_ref(), generation.unwrap_or_default(), problem));
-    }
+    let problem = pass
+        .ok()
+        .and_then(mirror::colony_problem)
+        .or_else(|| colony_problem(snapshot))
+        .or_else(|| quiet_period(snapshot));
+    findings.push(if is_carried_by_colony(object) {
+        blueprint::carried(object, blueprint.as_ref(), problem)
+    } else {
+        mirror::finding(mirror.as_ref(), generation.unwrap_or_default(), problem)
+    });
+    findings.extend(pass.ok().and_then(|outcome| blueprint::conflict(object, blueprint.as_ref(), outcome)));
     findings.extend(warnings(snapshot));
     let conditions = merge(&previous.conditions, findings, generation, snapshot.now);
 
@@ -65,11 +72,12 @@ pub fn compute(
         replicas: progress.as_ref().map_or(0, |progress| progress.replicas),
         ready_replicas: progress.as_ref().map_or(0, |progress| progress.ready),
         selector: here.then(|| format!("{EXECUTOR_DEPLOYMENT_LABEL}={}", object.name_any())),
-        workload: progress
-            .is_some()
+        workload: (here && progress.is_some())
             .then(|| WorkloadReference { kind: object.spec.workload, name: object.name_any() }),
         executor: executor(snapshot, pass.ok(), previous.executor),
         mirror,
+        blueprint,
+        restarted_for: object.annotations().get(RESTART_ANNOTATION).cloned(),
         conditions,
     }
 }
@@ -165,13 +173,20 @@ pub fn not_allowed(name: &str) -> String {
     )
 }
 
-fn deleting(pass: Result<&Outcome, &Problem>) -> Vec<Finding> {
+fn deleting(object: &ExecutorDeployment, pass: Result<&Outcome, &Problem>) -> Vec<Finding> {
     let (reason, message) = match pass {
         Err(problem) => (problem.reason, problem.message.clone()),
-        Ok(outcome) => match outcome.kubernetes_failure().or(outcome.colony_failure()) {
-            Some(failure) => (Reason::WaitingForColony, failure.message.clone()),
-            None => (Reason::Deleting, waiting_for(&outcome.plan.awaiting)),
-        },
+        Ok(outcome) => {
+            let reason = if finalizers_of_others(object).is_empty() {
+                Reason::Deleting
+            } else {
+                Reason::WaitingForFinalizer
+            };
+            outcome.kubernetes_failure().or(outcome.colony_failure()).map_or_else(
+                || (reason, waiting_for(&outcome.plan.awaiting)),
+                |failure| (Reason::WaitingForColony, failure.message.clone()),
+            )
+        }
     };
     vec![
         Finding::yes(ConditionType::Progressing, reason, message.clone()),
@@ -195,12 +210,45 @@ fn blocked(problem: &Problem) -> Vec<Finding> {
     ]
 }
 
-fn elsewhere(object: &ExecutorDeployment) -> Vec<Finding> {
-    let message = format!(
-        "runtime {} is carried out by a reconciler elsewhere in the colony, not by this cluster; for pods, use runtime kubernetes",
-        object.spec.runtime.as_str()
-    );
-    vec![Finding::unknown(ConditionType::Ready, Reason::RuntimeElsewhere, message)]
+/// What the reconciler elsewhere says in the status of the object's own blueprint, if it has said anything.
+fn elsewhere_progress(snapshot: &ExecutorDeploymentSnapshot) -> Option<Progress> {
+    snapshot.object.status.as_ref()?.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
+    let blueprint = snapshot.blueprint.known().and_then(Option::as_ref)?;
+    let count = |name: &str| {
+        let number = blueprint.status.get(name).and_then(serde_json::Value::as_i64)?;
+        i32::try_from(number).ok()
+    };
+    let (ready, desired) = (count("runningInstances")?, snapshot.object.spec.replicas);
+    let phase = if ready == desired { Phase::Ready } else { Phase::Progressing };
+    Some(Progress { desired, replicas: count("totalInstances").unwrap_or(ready), ready, phase })
+}
+
+fn elsewhere(snapshot: &ExecutorDeploymentSnapshot) -> Vec<Finding> {
+    let runtime = snapshot.object.spec.runtime.as_str();
+    let who = format!("runtime {runtime} is carried out by a reconciler elsewhere in the colony");
+    match elsewhere_progress(snapshot) {
+        None => vec![Finding::unknown(
+            ConditionType::Ready,
+            Reason::RuntimeElsewhere,
+            format!(
+                "{who}, which has reported nothing yet; for pods of this cluster, use runtime kubernetes"
+            ),
+        )],
+        Some(Progress { desired, ready, phase, .. }) => {
+            let message = format!("{ready} of {desired} executors run; {who}");
+            let is_ready = phase == Phase::Ready;
+            let reason = if is_ready { Reason::AllReplicasReady } else { Reason::ReplicasNotReady };
+            vec![
+                Finding {
+                    kind: ConditionType::Progressing,
+                    holds: Some(!is_ready),
+                    reason,
+                    message: message.clone(),
+                },
+                Finding { kind: ConditionType::Ready, holds: Some(is_ready), reason, message },
+            ]
+        }
+    }
 }
 
 fn running(

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::condition::{Finding, whole_seconds};
+use super::condition::{Finding, clean, whole_seconds};
 use crate::{
     act::outcome::{Effect, FailureKind, Outcome},
     api::{
@@ -29,15 +29,19 @@ pub(super) fn record(
             state: MirrorState::Intended,
             intended_at: whole_seconds(now),
             submitted_at: None,
+            errors: None,
         }),
-        Mirror::Observed { process_id, state, submitted_at } => previous.cloned().map(|mut mirror| {
-            mirror.process_id = Some(process_id.clone());
-            mirror.state = *state;
-            if let Some(moment) = submitted_at {
-                mirror.submitted_at = Some(Time(*moment));
-            }
-            mirror
-        }),
+        Mirror::Observed { process_id, state, submitted_at, errors } => {
+            previous.cloned().map(|mut mirror| {
+                mirror.errors = errors.as_deref().map(clean);
+                mirror.process_id = Some(process_id.clone());
+                mirror.state = *state;
+                if let Some(moment) = submitted_at {
+                    mirror.submitted_at = Some(Time(*moment));
+                }
+                mirror
+            })
+        }
         Mirror::Lost => previous.cloned().map(|mut mirror| {
             mirror.state = MirrorState::Lost;
             mirror
@@ -51,19 +55,18 @@ pub(super) fn record(
                 record.state = MirrorState::Waiting;
                 record.submitted_at = Some(submitted_at.map_or_else(|| whole_seconds(now), whole_seconds));
             }
-            (ColonyStep::Cancel { process_id, .. }, _) if record.process_id.as_ref() == Some(process_id) => {
-                record.state = MirrorState::Cancelled;
-            }
             (ColonyStep::CloseSuccessful { process_id, .. }, _)
                 if record.process_id.as_ref() == Some(process_id) =>
             {
                 record.state = MirrorState::Successful;
             }
-            (ColonyStep::CloseFailed { process_id, .. }, _)
+            (ColonyStep::CloseFailed { process_id, errors }, _)
                 if record.process_id.as_ref() == Some(process_id) =>
             {
+                record.errors = Some(clean(&errors.join("; ")));
                 record.state = MirrorState::Failed;
             }
+            // A cancel that was taken is no end yet: the next pass asks what became of the process.
             _ => {}
         }
     }
@@ -101,7 +104,10 @@ pub(super) fn finding(
         }
         MirrorState::Running => Finding::yes(kind, Reason::ProcessRunning, lagging(&says, colony_problem)),
         MirrorState::Successful => Finding::yes(kind, Reason::ProcessSuccessful, says),
-        MirrorState::Failed => Finding::yes(kind, Reason::ProcessFailed, says),
+        MirrorState::Failed => {
+            let why = mirror.errors.as_deref().map(|errors| format!(": {errors}")).unwrap_or_default();
+            Finding::yes(kind, Reason::ProcessFailed, format!("{says}{why}"))
+        }
         MirrorState::Cancelled => Finding::yes(kind, Reason::ProcessCancelled, says),
         MirrorState::Lost => Finding::no(
             kind,

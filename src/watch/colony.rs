@@ -6,12 +6,16 @@ use kube::{Client as KubernetesClient, ResourceExt as _};
 
 use super::{
     calls::Counter,
-    credentials::{self, Keys},
-    snapshot::{ColonySnapshot, Credentials, Membership, Observed},
+    credentials::{self, Keys, OperatorKey},
+    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
 };
 use crate::{
-    api::colony::Colony,
-    colony::{Client, Id, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
+    api::{
+        colony::{Colony, InboundPolicy},
+        names::EXECUTOR_DEPLOYMENT_KIND,
+    },
+    colony::{Client, Error, Id, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
+    memory::connections::OperatorIdentity,
     runtime::{clock::Clock, metrics::Metrics},
 };
 
@@ -25,8 +29,8 @@ pub struct Sessions {
     pub owner: Session,
     /// As a member.
     pub member: Session,
-    /// As the operator's executor.
-    pub operator: Session,
+    /// As each of the operator's executors.
+    pub operator: Vec<OperatorIdentity>,
 }
 
 /// What was read of a `Colony`, and the calls that can be made.
@@ -63,7 +67,9 @@ pub async fn read(
         membership: Membership::Unknown("not asked".to_owned()),
         executors: Observed::Unknown("not asked".to_owned()),
         busy_executors: None,
-        operator_executor: None,
+        operator_executors: Vec::new(),
+        definitions: Observed::Unknown("not asked".to_owned()),
+        blueprints: Observed::Unknown("not asked".to_owned()),
         now: clock.now(),
     };
     let client = match client(object, surroundings, known).await {
@@ -84,7 +90,7 @@ pub async fn read(
             return Reading { snapshot, sessions: None };
         }
     };
-    snapshot.operator_executor = Some(keys.operator_executor());
+    snapshot.operator_executors = keys.operator.iter().map(OperatorKey::executor).collect();
     let sessions = sessions(&client, &object.spec.colony_name, keys);
     if snapshot.server.known().is_some() {
         ask(&mut snapshot, &sessions).await;
@@ -111,7 +117,26 @@ async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
             }
             Err(error) => Membership::Unknown(error.to_string()),
         };
+        if snapshot.object.spec.inbound.policy == InboundPolicy::Accept {
+            ask_for_blueprints(snapshot, &sessions.member).await;
+        }
     }
+}
+
+/// Blueprints are only read where some definition could have led to one.
+async fn ask_for_blueprints(snapshot: &mut ColonySnapshot, member: &Session) {
+    snapshot.definitions = observed(member.blueprint_definitions().await);
+    let Some(definitions) = snapshot.definitions.known() else { return };
+    let defined = definitions.iter().any(|definition| definition.spec.names.kind == EXECUTOR_DEPLOYMENT_KIND);
+    snapshot.blueprints = if defined {
+        observed(member.blueprints(Some(EXECUTOR_DEPLOYMENT_KIND), None).await)
+    } else {
+        Observed::Known(Vec::new())
+    };
+}
+
+fn observed<T>(answer: Result<T, Error>) -> Observed<T> {
+    answer.map_or_else(|error| Observed::Unknown(error.to_string()), Observed::Known)
 }
 
 /// How many executors run a process, asked only when any runs. The server lists no more than a hundred processes.
@@ -152,6 +177,11 @@ fn sessions(client: &Client, colony: &str, keys: Keys) -> Sessions {
     Sessions {
         owner: client.session(colony, keys.owner),
         member: client.session(colony, keys.member),
-        operator: client.session(colony, keys.operator),
+        operator: keys.operator.into_iter().map(|key| identity(client, colony, key)).collect(),
     }
+}
+
+fn identity(client: &Client, colony: &str, key: OperatorKey) -> OperatorIdentity {
+    let OperatorExecutor { name, id, executor_type } = key.executor();
+    OperatorIdentity { session: client.session(colony, key.key), name, id, executor_type }
 }

@@ -7,7 +7,10 @@ use super::snapshot::{Credentials, OperatorExecutor};
 use crate::{
     api::{
         colony::Colony,
-        names::{MEMBER_KEY, OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY, OWNER_KEY, operator_secret},
+        names::{
+            CONTROLLER_EXECUTOR_TYPE, MEMBER_KEY, OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY,
+            OWNER_KEY, RECONCILER_EXECUTOR_TYPE, RECONCILER_KEY, RECONCILER_NAME_KEY, operator_secret,
+        },
     },
     colony::{PrivateKey, Tls},
     runtime::kubernetes::{CALL_TIME_LIMIT, call},
@@ -23,17 +26,27 @@ pub struct Keys {
     pub owner: PrivateKey,
     /// A member.
     pub member: PrivateKey,
-    /// The operator's executor.
-    pub operator: PrivateKey,
-    /// Name of the operator's executor.
-    pub operator_name: String,
+    /// The operator's executors.
+    pub operator: Vec<OperatorKey>,
 }
 
-impl Keys {
-    /// The operator's executor without its key.
+/// The key of one of the operator's executors.
+#[derive(Clone)]
+pub struct OperatorKey {
+    /// The key.
+    pub key: PrivateKey,
+    /// Name of the executor.
+    pub name: String,
+    /// Its type.
+    pub executor_type: &'static str,
+}
+
+impl OperatorKey {
+    /// The executor without its key.
     #[must_use]
-    pub fn operator_executor(&self) -> OperatorExecutor {
-        OperatorExecutor { name: self.operator_name.clone(), id: self.operator.id().to_string() }
+    pub fn executor(&self) -> OperatorExecutor {
+        let (name, id) = (self.name.clone(), self.key.id().to_string());
+        OperatorExecutor { name, id, executor_type: self.executor_type }
     }
 }
 
@@ -60,9 +73,22 @@ pub async fn keys(client: &Client, namespace: &str, colony: &Colony) -> Result<K
         Some(member) => member,
         None => key(&own, MEMBER_KEY)?.ok_or(Credentials::OperatorKeysMissing)?,
     };
-    let operator = key(&own, OPERATOR_EXECUTOR_KEY)?.ok_or(Credentials::OperatorKeysMissing)?;
-    let operator_name = text(&own, OPERATOR_EXECUTOR_NAME_KEY).ok_or(Credentials::OperatorKeysMissing)?;
-    Ok(Keys { owner, member, operator, operator_name })
+    let controller =
+        operator_key(&own, OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY, CONTROLLER_EXECUTOR_TYPE)?
+            .ok_or(Credentials::OperatorKeysMissing)?;
+    let reconciler = operator_key(&own, RECONCILER_KEY, RECONCILER_NAME_KEY, RECONCILER_EXECUTOR_TYPE)?
+        .ok_or(Credentials::ReconcilerKeyMissing)?;
+    Ok(Keys { owner, member, operator: vec![controller, reconciler] })
+}
+
+fn operator_key(
+    secret: &Secret,
+    key_name: &str,
+    name_name: &str,
+    executor_type: &'static str,
+) -> Result<Option<OperatorKey>, Missing> {
+    let (key, name) = (key(secret, key_name)?, text(secret, name_name));
+    Ok(key.zip(name).map(|(key, name)| OperatorKey { key, name, executor_type }))
 }
 
 /// How the server is to be trusted.

@@ -13,7 +13,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    core::{PartialObjectMeta, Selector, SelectorExt as _},
+    core::PartialObjectMeta,
     runtime::reflector::{ObjectRef, Store},
 };
 use serde::de::DeserializeOwned;
@@ -29,13 +29,17 @@ use super::{
 use crate::{
     api::{
         colony::{Colony, NamespacesFrom},
-        executor_deployment::{ExecutorDeployment, MirrorState},
-        names::{self, CONTENT_HASH_ANNOTATION, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+        executor_deployment::ExecutorDeployment,
+        names::{
+            self, CONTENT_HASH_ANNOTATION, CONTROLLER_EXECUTOR_TYPE, DEFAULT_COLONY_ANNOTATION,
+            EXECUTOR_DEPLOYMENT_LABEL,
+        },
     },
-    colony::{Process, ProcessId},
     memory::{
+        blueprints::Blueprints,
         connections::{Connection, Connections},
         identities::Identities,
+        processes::Processes,
         submissions::Submissions,
         writes::{Key, Writes},
     },
@@ -104,10 +108,14 @@ pub struct Reader {
     pub client: Client,
     /// Connections to colonies.
     pub connections: Connections,
+    /// Processes as they were last read.
+    pub processes: Processes,
     /// What was read of Secrets.
     pub identities: Identities,
     /// Submits of this process.
     pub submissions: Submissions,
+    /// Blueprints as colonies last described them.
+    pub blueprints: Blueprints,
     /// Last writes of this process.
     pub writes: Writes,
     /// Since when this process leads.
@@ -154,11 +162,12 @@ impl Reader {
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads: Workloads {
-                deployment: self.workload(&self.stores.deployments, &namespace, &name).await,
-                daemon_set: self.workload(&self.stores.daemon_sets, &namespace, &name).await,
-                job: self.workload(&self.stores.jobs, &namespace, &name).await,
+                deployment: self.workload(&self.stores.deployments, object).await,
+                daemon_set: self.workload(&self.stores.daemon_sets, object).await,
+                job: self.workload(&self.stores.jobs, object).await,
             },
             processes: self.processes(object, connection.as_deref()).await,
+            blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
             submit_not_before: self.submit_not_before(object),
             similar_executor_types: self.similar_executor_types(object),
             object: object.clone(),
@@ -187,7 +196,7 @@ impl Reader {
         let connection = self.connections.get(&name);
         let operator_executor_id = match &connection {
             None => Observed::Unknown("not connected yet".to_owned()),
-            Some(connection) => match (&connection.problem, &connection.operator) {
+            Some(connection) => match (&connection.problem, connection.operator(CONTROLLER_EXECUTOR_TYPE)) {
                 (Some(problem), _) => Observed::Unknown(problem.clone()),
                 (None, None) => Observed::Unknown("the operator is not registered there yet".to_owned()),
                 (None, Some(operator)) => Observed::Known(operator.id.clone()),
@@ -212,30 +221,29 @@ impl Reader {
 
     fn admits(&self, colony: &Colony, namespace: &str) -> bool {
         let allowed = &colony.spec.allowed_namespaces;
-        match (allowed.from, &allowed.selector) {
-            (NamespacesFrom::All, _) => true,
-            (NamespacesFrom::Selector, None) => false,
-            (NamespacesFrom::Selector, Some(selector)) => {
-                let Some(found) = self.stores.namespaces.get(&ObjectRef::new(namespace)) else {
-                    return false;
-                };
-                Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(found.labels()))
-            }
+        if allowed.from == NamespacesFrom::All {
+            return true;
         }
+        let found = self.stores.namespaces.get(&ObjectRef::new(namespace));
+        found.is_some_and(|found| allowed.admit(found.labels()))
     }
 
-    /// A workload of the object's name: from the cache, or, when a write has shown that the cache is wrong about it, from
-    /// the API server.
-    async fn workload<K>(&self, store: &Store<K>, namespace: &str, name: &str) -> Observed<Option<K>>
+    /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache is
+    /// wrong about it, or when it is about to be deleted with its owner: the garbage collector may just have been told to
+    /// leave it, and the two caches know nothing of each other.
+    async fn workload<K>(&self, store: &Store<K>, object: &ExecutorDeployment) -> Observed<Option<K>>
     where
         K: Named + 'static,
     {
-        let cached = store.get(&ObjectRef::new(name).within(namespace));
-        let key = Key::new(K::KIND, namespace, name);
-        if !self.writes.is_doubted(&key) {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let cached = store.get(&ObjectRef::new(&name).within(&namespace));
+        let key = Key::new(K::KIND, &namespace, &name);
+        let is_about_to_go = object.metadata.deletion_timestamp.is_some()
+            && cached.as_ref().is_some_and(|found| found.meta().deletion_timestamp.is_none());
+        if !is_about_to_go && !self.writes.is_doubted(&key) {
             return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }
-        let found = self.get_opt::<K>(namespace, name).await;
+        let found = self.get_opt::<K>(&namespace, &name).await;
         let version = |object: &K| object.resource_version();
         if let Observed::Known(found) = &found
             && found.as_ref().map(version) == cached.as_deref().map(version)
@@ -283,50 +291,6 @@ impl Reader {
                 Observed::Known(Some(identity))
             }
         }
-    }
-
-    /// The processes that matter to the object, read only while there is something to learn.
-    async fn processes(
-        &self,
-        object: &ExecutorDeployment,
-        connection: Option<&Connection>,
-    ) -> Observed<Vec<Process>> {
-        let Some(mirror) = object.status.as_ref().and_then(|status| status.mirror.as_ref()) else {
-            return Observed::Known(Vec::new());
-        };
-        let untried = self
-            .leadership
-            .term_started_at()
-            .is_some_and(|term| self.submissions.is_untried(&mirror.label, term));
-        if (mirror.state == MirrorState::Intended && untried)
-            || (mirror.state != MirrorState::Intended && !mirror.state.is_live())
-        {
-            return Observed::Known(Vec::new());
-        }
-        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
-        if let Some(problem) = &connection.problem {
-            return Observed::Unknown(problem.clone());
-        }
-        let read = match &mirror.process_id {
-            Some(id) => match connection.member.process(&ProcessId::new(id)).await {
-                Ok(process) => Ok(vec![process]),
-                Err(error) if error.is_not_found() => Ok(Vec::new()),
-                Err(error) => Err(error),
-            },
-            None => connection.member.processes_labelled(&mirror.label).await,
-        };
-        match read {
-            Ok(processes) => Observed::Known(processes),
-            Err(error) => Observed::Unknown(error.to_string()),
-        }
-    }
-
-    fn submit_not_before(&self, object: &ExecutorDeployment) -> Option<jiff::Timestamp> {
-        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref())?;
-        let term = self.leadership.term_started_at()?;
-        (mirror.state == MirrorState::Intended)
-            .then(|| self.submissions.not_before(&mirror.label, term))
-            .flatten()
     }
 
     fn similar_executor_types(&self, object: &ExecutorDeployment) -> Vec<String> {

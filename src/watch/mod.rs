@@ -3,10 +3,13 @@
 //! `stores` keeps caches, `credentials` reads keys, the readers of each kind put a snapshot together, and `snapshot` holds
 //! the nouns that this stage hands over, which are plain data.
 
+mod blueprint;
 mod calls;
 pub mod colony;
 pub mod credentials;
 pub mod executor_deployment;
+pub mod inbound;
+mod mirror;
 pub mod snapshot;
 pub mod stores;
 pub mod triggers;

@@ -12,13 +12,19 @@ mod admission;
 #[cfg(test)]
 mod definitions;
 #[cfg(test)]
+mod deletion;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod executor_deployment;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
 mod lease;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod processes;
 #[cfg(test)]
 mod requester;
 #[cfg(test)]

@@ -22,6 +22,9 @@ pub async fn work_goes_on_without_the_colony(stage: Stage) {
     let fleet = Fleet::create(&stage, "old", json!({})).await;
     fleet.until_ready(1).await;
     let first = fleet.until_mirrored().await;
+    let short = Fleet::create(&stage, "short", json!({})).await;
+    short.until_ready(1).await;
+    short.until_mirrored().await;
 
     drop(relay);
     let colony = stage.until_connected(false).await;
@@ -39,7 +42,7 @@ pub async fn work_goes_on_without_the_colony(stage: Stage) {
     late.until_ready(1).await;
     late.until_condition("Mirrored", "False", "ColonyUnavailable").await;
 
-    nobody_is_held_up_for_ever(&stage).await;
+    nobody_is_held_up_for_ever(&stage, &short).await;
 
     let relay = Relay::start(&stage.server, port).await;
     stage.until_connected(true).await;
@@ -66,10 +69,13 @@ pub async fn work_goes_on_without_the_colony(stage: Stage) {
     }
 }
 
-/// Deletion waits for the colony, and says how not to.
-async fn nobody_is_held_up_for_ever(stage: &Stage) {
-    let fleet = Fleet::create(stage, "short", json!({})).await;
-    fleet.until_ready(1).await;
+/// Deletion waits for the colony, and says how not to; but not where there is nothing in the colony.
+async fn nobody_is_held_up_for_ever(stage: &Stage, fleet: &Fleet<'_>) {
+    let unborn = Fleet::create(stage, "unborn", json!({})).await;
+    unborn.until_ready(1).await;
+    unborn.delete().await;
+    wait_until_gone::<ExecutorDeployment>(&stage.namespace, "unborn").await;
+
     fleet.delete().await;
     fleet.until_pods(0).await;
     eventually("status says what deletion waits for", START_LIMIT, async || {

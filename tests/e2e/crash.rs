@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use colonyos_operator::{
     api::{
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, MirrorState},
-        names::{CONTROLLER_EXECUTOR_TYPE, parse_process_label},
+        names::{CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE, parse_process_label},
     },
     colony::{ExecutorState, Process, ProcessQuery, ProcessState},
     runtime::config::{LeaderElection, OperatorConfiguration},
@@ -150,7 +150,10 @@ async fn nothing_is_left(stage: &Stage) {
         let approved: Vec<_> = executors
             .iter()
             .filter(|executor| executor.state == ExecutorState::Approved)
-            .filter(|executor| executor.executor_type != CONTROLLER_EXECUTOR_TYPE)
+            .filter(|executor| {
+                ![CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE]
+                    .contains(&executor.executor_type.as_str())
+            })
             .map(|executor| &executor.name)
             .collect();
         let secrets = stage.secret_names().await?;

@@ -22,12 +22,16 @@ mod installation;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod stage;
 
 #[cfg(test)]
 mod away;
+#[cfg(test)]
+mod blueprints;
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
@@ -77,6 +81,17 @@ fn main() -> std::process::ExitCode {
         ),
         together("away::work_goes_on_without_the_colony", away::work_goes_on_without_the_colony),
         together("drain::no_running_process_is_lost", drain::no_running_process_is_lost),
+        together(
+            "blueprints::the_colonys_own_tools_drive_a_fleet",
+            blueprints::the_colonys_own_tools_drive_a_fleet,
+        ),
+        together("blueprints::one_side_owns_the_spec", blueprints::one_side_owns_the_spec),
+        together(
+            "blueprints::a_fleet_elsewhere_is_a_blueprint",
+            blueprints::a_fleet_elsewhere_is_a_blueprint,
+        ),
+        together("requests::a_process_becomes_a_fleet", requests::a_process_becomes_a_fleet),
+        together("requests::what_cannot_be_done_is_answered", requests::what_cannot_be_done_is_answered),
         together("events::only_transitions_are_told", events::only_transitions_are_told),
         together(
             "identities::an_executor_follows_its_type_and_its_location",

@@ -123,6 +123,7 @@ impl Stage {
             "colonyName": self.colony,
             "location": self.location,
             "credentialsSecretName": self.colony,
+            "inbound": {"defaultNamespace": self.namespace.name},
         }))
         .unwrap();
         let mut colony = Colony::new(&self.colony, spec);

@@ -166,6 +166,23 @@ cases! {
     deleting_at_last
     /// The colony is gone for good: somebody said so.
     deleting_abandoned
+    /// Whoever has a finalizer of their own may need the executors: they go first.
+    deleting_waits_for_others
+    /// The garbage collector takes the children by itself; the Secret is gone, and status knows the executor's name.
+    deleting_in_foreground
+    /// Until the garbage collector is done, the children look as if they were to go with the object.
+    deleting_orphaning
+    /// The children stay and so does their executor, or they would lose it while they work.
+    deleting_orphaned
+    deleting_orphaned_with_process
+    /// The process is left to others, the executors are not.
+    deleting_keeps_process
+    /// It was over before anybody cancelled it, and status had not heard of it.
+    deleting_closed_meanwhile
+    /// Nobody knows which of them is the one: all of them end.
+    deleting_unbound
+    /// Nothing was ever made for it, and nothing could be.
+    deleting_never_submitted
     /// Two processes of one label: the oldest is adopted, the others are cancelled.
     duplicates_collapse
     /// The server no longer has the process: it is not submitted again.
@@ -178,7 +195,32 @@ cases! {
     type_changed
     /// The rollout is stuck: the process fails with the reason, and status says what keeps the pod from running.
     image_cannot_be_pulled
-    /// Carried out elsewhere, and said so.
+    /// Carried out elsewhere: a blueprint carries it there, and its status comes back.
     runtime_docker
+    docker_blueprint_reports
+    /// What somebody else made in the colony is left alone there, too.
+    docker_blueprint_name_taken
+    /// The blueprint goes before the object does.
+    docker_blueprint_removed
+    /// Both sides say the same, and nothing is submitted: the blueprint carries it.
+    blueprint_agreed
+    /// The colony owns the spec: its edit becomes the object's, and nothing else happens before.
+    blueprint_changed_in_colony
+    /// An edit of the object is replaced, and shown with both values; the workload does not follow it for a moment.
+    blueprint_edit_here_is_overruled
+    /// The object owns the spec: its edit becomes the blueprint's.
+    blueprint_kubernetes_wins
+    /// An edit of the blueprint is replaced, and shown with both values.
+    blueprint_edit_there_is_overruled
+    /// Nobody owns the spec: the difference is shown, and both sides left as they are.
+    blueprint_observed
+    /// The colony owned it and removed it.
+    blueprint_gone
+    /// What the colony says cannot be followed: what runs keeps running.
+    blueprint_invalid
+    /// Pods are told to the colony without what others wrote there being lost.
+    blueprint_pods_reported
+    /// The process of which it was born carries it: no other is submitted.
+    born_of_process
     colony_not_found
 }

@@ -31,10 +31,13 @@ pub struct OwnColony {
 impl OwnColony {
     /// Makes a colony, and a `Colony` with its Secret in `namespace`, which is the operator's.
     pub async fn create(namespace: &TestNamespace) -> Self {
-        let (host, port) = (setting("COLONIES_SERVER_HOST"), setting("COLONIES_SERVER_PORT"));
-        let is_plain = setting("COLONIES_TLS") != "true";
-        let tls = if is_plain { Tls::Insecure } else { Tls::Webpki };
-        let server = Server { host: host.clone(), port: port.parse().unwrap(), tls };
+        let server = server();
+        Self::create_by(namespace, &server.host, server.port).await
+    }
+
+    /// As [`OwnColony::create`], but the `Colony` says that the server is at `host` and `port`.
+    pub async fn create_by(namespace: &TestNamespace, host: &str, port: u16) -> Self {
+        let server = server();
         let client = Client::new(&server, Timeouts::default()).unwrap();
         // Letters alone: the server mixes up types and names that differ by digits at their end.
         let letters: String = {
@@ -50,7 +53,7 @@ impl OwnColony {
         let added = NewColony::new(&name, owner.id().clone()).unwrap();
         client.session(&name, server_key).add_colony(&added).await.unwrap();
         owner.add_user(&NewUser::new(&name, "tester", member.id().clone()).unwrap()).await.unwrap();
-        let server = json!({ "host": host, "port": server.port, "insecure": is_plain });
+        let server = json!({ "host": host, "port": port, "insecure": server.tls == Tls::Insecure });
         let api = apply(namespace, &name, &server, &owner_text).await;
         Self { name, member, owner_key: owner_text, api }
     }
@@ -112,6 +115,17 @@ async fn apply(
     let colony: Colony = serde_json::from_value(colony).unwrap();
     api.create(&PostParams::default(), &colony).await.unwrap();
     api
+}
+
+/// The server that the environment names.
+pub fn server() -> Server {
+    let is_plain = setting("COLONIES_TLS") != "true";
+    let tls = if is_plain { Tls::Insecure } else { Tls::Webpki };
+    Server {
+        host: setting("COLONIES_SERVER_HOST"),
+        port: setting("COLONIES_SERVER_PORT").parse().unwrap(),
+        tls,
+    }
 }
 
 fn setting(name: &str) -> String {

@@ -11,7 +11,7 @@ use colonyos_operator::runtime::config::{LeaderElection, OperatorConfiguration};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::wait::eventually;
+use super::{environment, wait::eventually};
 
 /// Signals that tests send.
 #[derive(Clone, Copy, Debug)]
@@ -88,18 +88,19 @@ impl Operator {
     pub async fn start_in(
         mut configuration: OperatorConfiguration,
         namespace: &str,
-        environment: &[(&str, &str)],
+        surroundings: &[(&str, &str)],
     ) -> Self {
         configuration.http.bind_address = "127.0.0.1:0".parse().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("operator.yaml");
         fs::write(&file, serde_norway::to_string(&configuration).unwrap()).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
+        let built = env!("CARGO_BIN_EXE_colonyos-operator");
+        let child = Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built))
             .args(["run", "--namespace", namespace, "--config"])
             .arg(&file)
             .env_remove("RUST_LOG")
-            .envs(environment.iter().copied())
+            .envs(surroundings.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

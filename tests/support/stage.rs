@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use colonyos_operator::api::executor_deployment::{
-    ExecutorDeployment, ExecutorDeploymentStatus, MirrorState,
+use colonyos_operator::{
+    api::executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, MirrorState},
+    runtime::config::OperatorConfiguration,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
@@ -37,10 +38,22 @@ pub struct Stage {
 
 /// Runs `body` with an operator that is connected to a colony of its own.
 pub async fn with_operator(connection: &Connection, test: &str, body: impl AsyncFnOnce(&mut Stage)) {
+    with_configured_operator(connection, test, |_| {}, body).await;
+}
+
+/// As [`with_operator`], with a configuration that `adjust` has changed.
+pub async fn with_configured_operator(
+    connection: &Connection,
+    test: &str,
+    adjust: impl FnOnce(&mut OperatorConfiguration),
+    body: impl AsyncFnOnce(&mut Stage),
+) {
     in_namespace(connection, test, async |namespace| {
         let turn = Turn::take().await;
         let colony = OwnColony::create(&namespace).await;
-        let operator = Operator::start(configuration(&namespace.name), &namespace.name, &turn).await;
+        let mut configuration = configuration(&namespace.name);
+        adjust(&mut configuration);
+        let operator = Operator::start(configuration, &namespace.name, &turn).await;
         colony.wait_until_ready().await;
         let mut stage = Stage { namespace, colony, operator, turn };
         body(&mut stage).await;

@@ -3,5 +3,8 @@
 mod spec;
 mod status;
 
-pub use spec::{AllowedNamespaces, Colony, ColonyServer, ColonySpec, NamespacesFrom};
+pub use spec::{
+    AllowedNamespaces, Colony, ColonyServer, ColonySpec, DefinitionPolicy, Inbound, InboundPolicy,
+    NamespacesFrom,
+};
 pub use status::{ColonyStatus, ExecutorCounts, ProcessCounts, ServerStatus};

@@ -1,7 +1,12 @@
 //! What a user says of a colony.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::{CustomResource, KubeSchema};
+use kube::{
+    CustomResource, KubeSchema,
+    core::{Selector, SelectorExt as _},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,9 +55,68 @@ pub struct ColonySpec {
     #[schemars(length(max = 253))]
     pub credentials_secret_name: String,
 
-    /// Which namespaces may use this colony.
+    /// Which namespaces may use this colony, and may receive what is born in it.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
+
+    /// What becomes of blueprints and processes that are born in the colony and meant for this cluster.
+    #[serde(default)]
+    pub inbound: Inbound,
+}
+
+/// What becomes of blueprints and processes that are born in a colony and meant for this cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inbound {
+    /// `Accept`: they become objects in the allowed namespaces. `Refuse`: their processes are closed as failed with that
+    /// reason.
+    #[serde(default)]
+    pub policy: InboundPolicy,
+
+    /// Namespace of what names none; it must be an allowed one and exist.
+    #[serde(default = "default_namespace")]
+    #[schemars(length(min = 1, max = 63))]
+    pub default_namespace: String,
+
+    /// `Keep`: the colony always has a `BlueprintDefinition` for `ExecutorDeployment` whose handler is this operator, so that
+    /// `colonies blueprint add` just works. `Ignore`: definitions are the colony's own business.
+    #[serde(default)]
+    pub definition: DefinitionPolicy,
+}
+
+impl Default for Inbound {
+    fn default() -> Self {
+        Self {
+            policy: InboundPolicy::default(),
+            default_namespace: default_namespace(),
+            definition: DefinitionPolicy::default(),
+        }
+    }
+}
+
+/// The namespace that every cluster has.
+fn default_namespace() -> String {
+    "default".to_owned()
+}
+
+/// Whether what is born in a colony may become objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum InboundPolicy {
+    /// It may, in the allowed namespaces.
+    #[default]
+    Accept,
+    /// It may not.
+    Refuse,
+}
+
+/// Who looks after the definition of blueprints for fleets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum DefinitionPolicy {
+    /// Whoever owns the colony.
+    #[default]
+    Ignore,
+    /// The operator makes it when it is missing.
+    Keep,
 }
 
 /// Address of a colony's server.
@@ -102,6 +166,20 @@ pub struct AllowedNamespaces {
     /// Labels of the namespaces that may use the colony; with from `Selector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
+}
+
+impl AllowedNamespaces {
+    /// Whether a namespace with these labels is one of them.
+    #[must_use]
+    pub fn admit(&self, labels: &BTreeMap<String, String>) -> bool {
+        match (self.from, &self.selector) {
+            (NamespacesFrom::All, _) => true,
+            (NamespacesFrom::Selector, None) => false,
+            (NamespacesFrom::Selector, Some(selector)) => {
+                Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+            }
+        }
+    }
 }
 
 /// How the allowed namespaces are named.

@@ -4,8 +4,14 @@ mod config;
 mod resources;
 mod spec;
 mod status;
+mod sync;
 
 pub use config::{Config, EmptyDirVolume, Volume};
 pub use resources::Resources;
-pub use spec::{DeletionPolicy, ExecutorDeployment, ExecutorDeploymentSpec, Runtime, UpdatePolicy, Workload};
-pub use status::{ExecutorDeploymentStatus, ExecutorStatus, MirrorState, MirrorStatus, WorkloadReference};
+pub use spec::{
+    DeletionPolicy, ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, Runtime, SyncPolicy,
+    UpdatePolicy, Workload,
+};
+pub use status::{
+    BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, MirrorState, MirrorStatus, WorkloadReference,
+};

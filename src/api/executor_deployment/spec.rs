@@ -125,6 +125,18 @@ pub struct ExecutorDeploymentSpec {
     /// What a new generation does to the old one's process that still runs: `CancelRunning`, or `WaitForRunning`.
     #[serde(default)]
     pub update_policy: UpdatePolicy,
+
+    /// How certain it is that the process that carries a generation is not assigned twice. `Standard`: after a submit whose
+    /// answer was lost, it is looked up, and of several the oldest is kept; for moments two may run. `Strict`: it waits behind
+    /// a gate, which the operator opens only once it is on record which of several it is; costs one more process.
+    #[serde(default)]
+    pub execution_guarantee: ExecutionGuarantee,
+
+    /// Who owns the spec where a blueprint in the colony says the same as this object. An edit on the other side is
+    /// replaced by the owner's, and shown in condition Conflict; with `Observe` nothing is written to either side. When
+    /// absent, the side on which the object was born.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_policy: Option<SyncPolicy>,
 }
 
 /// One executor unless the user says otherwise; in the schema, so that `/scale` always finds a value.
@@ -209,4 +221,37 @@ pub enum UpdatePolicy {
     CancelRunning,
     /// Let it finish, then submit the new one.
     WaitForRunning,
+}
+
+/// How certain it is that a process is not assigned twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum ExecutionGuarantee {
+    /// A duplicate is found and cancelled.
+    #[default]
+    Standard,
+    /// A duplicate is never assigned.
+    Strict,
+}
+
+/// Who owns a spec that stands on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum SyncPolicy {
+    /// This object: edits of the blueprint are replaced.
+    KubernetesWins,
+    /// The blueprint: edits of this object are replaced.
+    ColonyWins,
+    /// Nobody: differences are shown, and both sides left as they are.
+    Observe,
+}
+
+impl SyncPolicy {
+    /// The name as it stands in a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KubernetesWins => "KubernetesWins",
+            Self::ColonyWins => "ColonyWins",
+            Self::Observe => "Observe",
+        }
+    }
 }

@@ -38,6 +38,12 @@ pub struct ExecutorDeploymentStatus {
     /// The process that carries a generation of this object in the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
+    /// The blueprint in the colony that says the same as this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blueprint: Option<BlueprintStatus>,
+    /// The process that last asked for the executors to be started anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted_for: Option<String>,
     /// What holds, why, and what to do.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -84,6 +90,25 @@ pub struct MirrorStatus {
     /// When the server took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_at: Option<Time>,
+    /// Why it failed: its errors, cut to fit. `colonyos-operator process` shows all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<String>,
+}
+
+/// A blueprint in the colony that says the same as an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BlueprintStatus {
+    /// Its name.
+    pub name: String,
+    /// Its generation when both sides last said the same.
+    pub generation: i64,
+    /// Hash of the spec about which both sides last agreed: whoever differs from it has been edited. Empty while only the
+    /// intent to add the blueprint is recorded.
+    pub agreed: String,
+    /// The last edit that was replaced by the owner's, until the owner edits again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overruled: Option<String>,
 }
 
 /// State of a mirrored process.

@@ -15,7 +15,7 @@ use crate::{
     },
     watch::{
         colony::{Surroundings, read},
-        snapshot::{ColonySnapshot, Credentials, Membership, Observed},
+        snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
     },
 };
 
@@ -102,7 +102,10 @@ fn judge(snapshot: &ColonySnapshot, namespace: &str) -> Vec<Finding> {
         }
     });
     if matches!(snapshot.membership, Membership::Member(_)) {
-        findings.push(executor(snapshot, check("operator's executor")));
+        let own = snapshot.operator_executors.iter();
+        findings.extend(own.map(|own| {
+            executor(snapshot, own, check(&format!("operator's executor of type {}", own.executor_type)))
+        }));
     }
     findings
 }
@@ -112,9 +115,9 @@ fn credentials(snapshot: &ColonySnapshot, namespace: &str, check: String) -> Fin
     let secret = &colony.spec.credentials_secret_name;
     match &snapshot.credentials {
         Credentials::Complete => Finding::ok(check, format!("Secret {namespace}/{secret} is in order")),
-        Credentials::OperatorKeysMissing => Finding::warning(
+        Credentials::OperatorKeysMissing | Credentials::ReconcilerKeyMissing => Finding::warning(
             check,
-            "the operator has made no keys of its own yet",
+            "the operator has not made all keys of its own yet",
             "see that the operator runs and leads: kubectl get pods,leases",
         ),
         Credentials::SecretNotFound => Finding::failure(
@@ -136,11 +139,8 @@ fn credentials(snapshot: &ColonySnapshot, namespace: &str, check: String) -> Fin
     }
 }
 
-fn executor(snapshot: &ColonySnapshot, check: String) -> Finding {
+fn executor(snapshot: &ColonySnapshot, own: &OperatorExecutor, check: String) -> Finding {
     let register = "see the conditions of the Colony and the operator's log; the owner key registers it";
-    let Some(own) = &snapshot.operator_executor else {
-        return Finding::warning(check, "has no identity yet", register);
-    };
     match &snapshot.executors {
         Observed::Unknown(why) => Finding::failure(check, why.clone(), "ask the server again"),
         Observed::Known(executors) => match executors.iter().find(|executor| executor.name == own.name) {

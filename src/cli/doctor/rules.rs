@@ -58,9 +58,9 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "compute.colonies.io",
         "executordeployments",
-        &["get", "list", "watch", "patch"],
+        &["get", "list", "watch", "create", "update", "patch", "delete"],
         Place::Watched,
-        "they are what the operator looks after",
+        "they are what the operator looks after, and makes for blueprints of the colony",
     ),
     rule(
         "compute.colonies.io",

@@ -4,7 +4,7 @@ use super::compute;
 use crate::{
     act::outcome::{Effect, Outcome, StepResult},
     api::{executor_deployment::Workload, names::CONTENT_HASH_ANNOTATION},
-    colony::ExecutorState,
+    colony::{ExecutorState, ProcessState},
     desired::{DesiredIdentity, DesiredWorkload},
     diff::{ColonyStep, KubernetesStep, Plan, Step},
     watch::snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
@@ -22,7 +22,17 @@ pub(super) fn assume(snapshot: &mut ExecutorDeploymentSnapshot, plan: Plan) -> b
     }
     let results = plan.steps.iter().map(|_| StepResult::Done(Effect::Nothing)).collect();
     let outcome = Outcome { plan, results, resource_version: None };
-    snapshot.object.status = Some(compute(snapshot, Ok(&outcome)));
+    let status = compute(snapshot, Ok(&outcome));
+    if let (Some(mirror), Observed::Known(processes)) = (&status.mirror, &mut snapshot.processes) {
+        // What is looked up next: by id once that is known, until then by label.
+        processes.retain(|process| {
+            mirror
+                .process_id
+                .as_ref()
+                .map_or(process.spec.label == mirror.label, |id| process.id.as_str() == id)
+        });
+    }
+    snapshot.object.status = Some(status);
     tellable
 }
 
@@ -32,7 +42,7 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
             let finalizer = crate::api::names::EXECUTOR_DEPLOYMENT_FINALIZER.to_owned();
             snapshot.object.metadata.finalizers.get_or_insert_default().push(finalizer);
         }
-        KubernetesStep::RemoveFinalizer => return false,
+        KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. } => return false,
         KubernetesStep::CreateIdentity(identity) => {
             snapshot.identity = Observed::Known(Some(made(identity)));
             snapshot.registration = Observed::Known(Registration::Absent);
@@ -63,6 +73,14 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
                 Workload::Job => snapshot.workloads.job = Observed::Known(None),
             }
         }
+        KubernetesStep::UpdateSpec { spec, .. } => {
+            let Ok(spec) = serde_json::from_value(serde_json::Value::Object(spec.clone())) else {
+                return false;
+            };
+            snapshot.object.spec = spec;
+            let generation = snapshot.object.metadata.generation.get_or_insert(1);
+            *generation = generation.saturating_add(1);
+        }
     }
     true
 }
@@ -79,10 +97,39 @@ fn colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool 
                 snapshot.registration = Observed::Known(Registration::Present(ExecutorState::Unregistered));
             }
         }
+        ColonyStep::AddBlueprint(blueprint) => {
+            snapshot.blueprint = Observed::Known(Some(blueprint.as_ref().clone()));
+        }
+        ColonyStep::UpdateBlueprint { spec, .. } => {
+            if let Observed::Known(Some(blueprint)) = &mut snapshot.blueprint {
+                blueprint.spec.clone_from(spec);
+                blueprint.metadata.generation = blueprint.metadata.generation.saturating_add(1);
+            }
+        }
+        ColonyStep::UpdateBlueprintStatus { status, .. } => {
+            if let Observed::Known(Some(blueprint)) = &mut snapshot.blueprint {
+                blueprint.status.clone_from(status);
+            }
+        }
+        ColonyStep::RemoveBlueprint { .. } => snapshot.blueprint = Observed::Known(None),
+        ColonyStep::Cancel { process_id, .. } => {
+            if let Observed::Known(processes) = &mut snapshot.processes {
+                let cancelled = processes.iter_mut().filter(|process| process.id.as_str() == process_id);
+                cancelled.for_each(|process| process.state = ProcessState::Cancelled);
+            }
+        }
+        ColonyStep::CancelGraph { graph_id, .. } => {
+            if let Observed::Known(processes) = &mut snapshot.processes {
+                let cancelled = processes.iter_mut().filter(|process| process.graph_id == *graph_id);
+                cancelled.for_each(|process| process.state = ProcessState::Cancelled);
+            }
+        }
         ColonyStep::Submit(_)
-        | ColonyStep::Cancel { .. }
+        | ColonyStep::OpenGate { .. }
         | ColonyStep::CloseSuccessful { .. }
-        | ColonyStep::CloseFailed { .. } => return false,
+        | ColonyStep::CloseFailed { .. } => {
+            return false;
+        }
     }
     true
 }

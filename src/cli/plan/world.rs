@@ -12,11 +12,11 @@ use serde_json::Value;
 use super::super::Failure;
 use crate::{
     api::{
-        colony::{AllowedNamespaces, Colony, ColonyServer, ColonySpec},
+        colony::{AllowedNamespaces, Colony, ColonyServer, ColonySpec, Inbound},
         executor_deployment::ExecutorDeployment,
-        names::{self, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+        names::{self, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_KIND, EXECUTOR_DEPLOYMENT_LABEL},
     },
-    colony::{Executor, Process},
+    colony::{Blueprint, Executor, Process},
     runtime::config::OperatorConfiguration,
     watch::{
         executor_deployment::read_identity,
@@ -40,6 +40,7 @@ pub struct World {
     secrets: Vec<Secret>,
     processes: Vec<Process>,
     executors: Vec<Executor>,
+    blueprints: Vec<Blueprint>,
 }
 
 impl World {
@@ -82,6 +83,8 @@ impl World {
             "Secret" => self.secrets.push(parse(value, &kind, &name)?),
             "Process" => self.processes.push(parse(value, &kind, &name)?),
             "Executor" => self.executors.push(parse(value, &kind, &name)?),
+            // The colony's own tools write a blueprint with the kind that it is of, which is ours.
+            "Blueprint" => self.blueprints.push(blueprint(value, &name)?),
             // Whatever else stands in a user's manifest has no bearing on the plan.
             _ => {}
         }
@@ -139,6 +142,7 @@ impl World {
             ),
             identity: Observed::Known(identity),
             processes: Observed::Known(processes),
+            blueprint: Observed::Known(self.blueprint(object)),
             submit_not_before: None,
             similar_executor_types: Vec::new(),
             policy: Policy {
@@ -149,6 +153,12 @@ impl World {
             object: object.clone(),
             now,
         }
+    }
+
+    /// The blueprint of an object, where there is to be one.
+    fn blueprint(&self, object: &ExecutorDeployment) -> Option<Blueprint> {
+        let name = object.blueprint_name()?;
+        self.blueprints.iter().find(|blueprint| blueprint.metadata.name == name).cloned()
     }
 
     /// The colony of an object, or, when the file says nothing of any, one that stands for it.
@@ -194,7 +204,14 @@ fn stand_in(name: &str) -> ColonySpec {
         location: None,
         credentials_secret_name: format!("colony-{name}"),
         allowed_namespaces: AllowedNamespaces::default(),
+        inbound: Inbound::default(),
     }
+}
+
+/// A blueprint as the colony describes it.
+fn blueprint(mut value: Value, name: &str) -> Result<Blueprint, Failure> {
+    value["kind"] = Value::from(EXECUTOR_DEPLOYMENT_KIND);
+    parse(value, "Blueprint", name)
 }
 
 fn parse<T: DeserializeOwned>(value: Value, kind: &str, name: &str) -> Result<T, Failure> {

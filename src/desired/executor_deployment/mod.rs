@@ -1,5 +1,6 @@
 //! What should be for an `ExecutorDeployment` with runtime `kubernetes`: a workload, an identity, a process. Pure.
 
+mod blueprint;
 mod environment;
 mod pod_template;
 mod process;
@@ -7,13 +8,16 @@ mod restricted;
 mod volumes;
 mod workload;
 
+pub use blueprint::{Difference, SharedSpec};
 pub use environment::DesiredIdentity;
 pub use process::DesiredProcess;
 pub use workload::DesiredWorkload;
 
+use kube::ResourceExt as _;
+
 use super::{Error, metadata::Owner};
 use crate::{
-    api::executor_deployment::Runtime,
+    api::{executor_deployment::Runtime, names::RESTART_ANNOTATION},
     watch::snapshot::{ExecutorDeploymentSnapshot, ResolvedColony},
 };
 
@@ -59,6 +63,7 @@ pub fn build(
         &snapshot.object.spec,
         &snapshot.policy,
         executor_name.unwrap_or_default(),
+        snapshot.object.annotations().get(RESTART_ANNOTATION),
     )?;
     let workload = match executor_name {
         Some(_) => workload::build(&owner, &snapshot.object.spec, template)?,

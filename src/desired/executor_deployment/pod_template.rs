@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{
         executor_deployment::{ExecutorDeploymentSpec, Resources},
-        names::{EXECUTOR_CONTAINER, EXECUTOR_NAME_ANNOTATION},
+        names::{EXECUTOR_CONTAINER, EXECUTOR_NAME_ANNOTATION, RESTART_ANNOTATION},
     },
     runtime::config::model::ExecutorResources,
     watch::snapshot::Policy,
@@ -28,7 +28,7 @@ use crate::{
 /// User and group of executors whose image and template name none; the `nonroot` user of common base images.
 const NON_ROOT: i64 = 65532;
 
-/// Makes the template of an executor's pods.
+/// Makes the template of an executor's pods. Another `restarted_for` starts them anew.
 ///
 /// # Errors
 ///
@@ -38,6 +38,7 @@ pub fn build(
     spec: &ExecutorDeploymentSpec,
     policy: &Policy,
     executor_name: &str,
+    restarted_for: Option<&String>,
 ) -> Result<PodTemplateSpec, Error> {
     let config = spec.config.as_ref();
     let wanted = config.and_then(|config| config.volumes.as_deref()).unwrap_or_default();
@@ -73,10 +74,9 @@ pub fn build(
     }
     let metadata = template.metadata.get_or_insert_with(ObjectMeta::default);
     metadata.labels.get_or_insert_default().extend(owner.labels(&spec.executor_type));
-    metadata
-        .annotations
-        .get_or_insert_default()
-        .insert(EXECUTOR_NAME_ANNOTATION.to_owned(), executor_name.to_owned());
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(EXECUTOR_NAME_ANNOTATION.to_owned(), executor_name.to_owned());
+    annotations.extend(restarted_for.map(|process| (RESTART_ANNOTATION.to_owned(), process.clone())));
     restricted::check(&template, policy)?;
     Ok(template)
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Error, metadata::Owner};
 use crate::{
     api::{
-        executor_deployment::ExecutorDeployment,
+        executor_deployment::{ExecutionGuarantee, ExecutorDeployment},
         names::{self, CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION},
     },
     watch::snapshot::ResolvedColony,
@@ -24,6 +24,8 @@ pub struct DesiredProcess {
     pub executor_type: &'static str,
     /// Location whose executors may be assigned it: this cluster.
     pub location: Option<String>,
+    /// Whether it waits behind a gate until it is on record which process of its label it is.
+    pub is_gated: bool,
     /// The object, as `apiVersion`, `kind`, `metadata` and `spec`.
     pub kwargs: Map<String, Value>,
 }
@@ -62,6 +64,7 @@ pub fn build(
         function: RECONCILE_FUNCTION,
         executor_type: CONTROLLER_EXECUTOR_TYPE,
         location: colony.spec.location.clone(),
+        is_gated: object.spec.execution_guarantee == ExecutionGuarantee::Strict,
         kwargs: kwargs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
     })
 }

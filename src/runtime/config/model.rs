@@ -32,6 +32,15 @@ pub struct OperatorConfiguration {
     /// Seconds between two looks at a colony's state, from 1 to 3600.
     #[schemars(range(min = 1, max = 3600))]
     pub colony_poll_seconds: u32,
+    /// Seconds between two looks at all the processes that carry objects, from 1 to 3600: after so long at the latest a
+    /// change in a colony stands in status. With 0 nobody looks, and what no websocket tells of is found when an object is
+    /// looked at for another reason.
+    #[schemars(range(min = 0, max = 3600))]
+    pub process_poll_seconds: u32,
+    /// How many processes a colony is asked to tell of by websocket, the newest first, up to 4096; 0 for none. Each takes a
+    /// connection. They only make changes known sooner.
+    #[schemars(range(min = 0, max = 4096))]
+    pub process_subscriptions: u16,
     /// Where probes and metrics are served.
     pub http: Http,
     /// How the operator logs.
@@ -48,6 +57,8 @@ impl Default for OperatorConfiguration {
             service_accounts: ServiceAccountPolicy::default(),
             executor_resources: ExecutorResources::default(),
             colony_poll_seconds: 10,
+            process_poll_seconds: 5,
+            process_subscriptions: 256,
             http: Http::default(),
             logging: Logging::default(),
         }
@@ -249,6 +260,8 @@ impl OperatorConfiguration {
         problems.quantities("executorResources.requests", &self.executor_resources.requests);
         problems.quantities("executorResources.limits", &self.executor_resources.limits);
         problems.range("colonyPollSeconds", self.colony_poll_seconds, 1, 3600);
+        problems.range("processPollSeconds", self.process_poll_seconds, 0, 3600);
+        problems.range("processSubscriptions", self.process_subscriptions.into(), 0, 4096);
         problems.into_list()
     }
 }

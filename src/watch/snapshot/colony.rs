@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Observed;
 use crate::{
     api::colony::Colony,
-    colony::model::{Executor, ServerInfo, Statistics},
+    colony::model::{Blueprint, BlueprintDefinition, Executor, ServerInfo, Statistics},
 };
 
 /// What one pass knows of a `Colony`.
@@ -23,8 +23,12 @@ pub struct ColonySnapshot {
     pub executors: Observed<Vec<Executor>>,
     /// How many executors run a process; none if that cannot be told.
     pub busy_executors: Option<i64>,
-    /// The executor as which the operator serves the colony; none while no identity is made.
-    pub operator_executor: Option<OperatorExecutor>,
+    /// The executors as which the operator serves the colony, one for each type; none while no identity is made.
+    pub operator_executors: Vec<OperatorExecutor>,
+    /// Definitions of blueprints; unknown while the colony cannot be asked.
+    pub definitions: Observed<Vec<BlueprintDefinition>>,
+    /// Blueprints of fleets.
+    pub blueprints: Observed<Vec<Blueprint>>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }
@@ -36,6 +40,8 @@ pub enum Credentials {
     Complete,
     /// The user's Secret holds an owner key; the operator has made no keys of its own yet.
     OperatorKeysMissing,
+    /// The operator's Secret was made by an earlier version: it lacks the key of an executor.
+    ReconcilerKeyMissing,
     /// There is no Secret of that name in the operator's namespace.
     SecretNotFound,
     /// The Secret holds no owner key, or something that is none.
@@ -58,11 +64,13 @@ pub enum Membership {
     Unknown(String),
 }
 
-/// The executor as which the operator serves a colony.
+/// An executor as which the operator serves a colony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorExecutor {
     /// Its name.
     pub name: String,
     /// Its id.
     pub id: String,
+    /// Its type. An executor has one, hence there are several.
+    pub executor_type: &'static str,
 }

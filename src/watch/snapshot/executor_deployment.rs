@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 use super::Observed;
 use crate::{
     api::{colony::ColonySpec, executor_deployment::ExecutorDeployment},
-    colony::model::{ExecutorState, Process},
+    colony::model::{Blueprint, ExecutorState, Process},
     runtime::config::model::{ExecutorResources, HostPathPolicy, ServiceAccountPolicy},
 };
 
@@ -33,6 +33,8 @@ pub struct ExecutorDeploymentSnapshot {
     pub registration: Observed<Registration>,
     /// The process that carries the object: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
+    /// The blueprint that says the same as the object, where there is to be one.
+    pub blueprint: Observed<Option<Blueprint>>,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
     /// Executor types, used by others in the same colony, that differ from this one only by digits at the end.

@@ -2,12 +2,14 @@
 
 pub mod colony;
 pub mod executor_deployment;
+pub mod inbound;
 pub mod progress;
 
 pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,
 };
+pub use inbound::{InboundProcess, InboundSnapshot, NamespaceState};
 
 /// Something that was looked for. Unknown is not empty: nothing is created or deleted on the strength of a read that
 /// failed.

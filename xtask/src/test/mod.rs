@@ -155,6 +155,9 @@ fn with_servers(
             servers.environment.insert(name.to_owned(), path.to_string_lossy().into_owned());
         }
     }
+    // Stops and starts servers in the middle of a test.
+    let this = env::current_exe().context("failed to find the running program")?;
+    servers.environment.insert("XTASK_BIN".to_owned(), this.to_string_lossy().into_owned());
     if Needs::of(rungs).node && env::var_os("OPERATOR_IMAGE").is_none() {
         timed(report, "images", || servers::give_images(servers, built))?;
     }
@@ -171,7 +174,7 @@ fn with_servers(
             run_rungs(&colony, rungs, built, options, environment, report);
         });
         // The operator of e2e looks after the whole cluster, hence nobody else may use it by then.
-        run_rungs(&[Rung::Apiserver, Rung::E2e], rungs, built, options, environment, report);
+        run_rungs(&[Rung::Apiserver, Rung::Faults, Rung::E2e], rungs, built, options, environment, report);
     });
     Ok(())
 }

@@ -23,6 +23,8 @@ pub enum Rung {
     Colony,
     /// Schema, admission and the operator against a real API server.
     Apiserver,
+    /// The operator killed, refused and left without answers wherever it writes, against both servers.
+    Faults,
     /// The chart in a cluster with a real node and a colony: pods that run, executors that work.
     E2e,
 }
@@ -50,6 +52,7 @@ impl Rung {
             Self::Conformance => "conformance",
             Self::Colony => "colony",
             Self::Apiserver => "apiserver",
+            Self::Faults => "faults",
             Self::E2e => "e2e",
         }
     }
@@ -59,7 +62,7 @@ impl Rung {
         let (tools, servers, node) = match self {
             Self::Unit | Self::Golden | Self::Simulation => (false, false, false),
             Self::Checks | Self::Chart => (true, false, false),
-            Self::Conformance | Self::Colony => (false, true, false),
+            Self::Conformance | Self::Colony | Self::Faults => (false, true, false),
             Self::Apiserver => (true, true, false),
             Self::E2e => (true, true, true),
         };

@@ -47,7 +47,7 @@ pub fn start(needs: Needs, which: &Which) -> Result<Servers> {
         servers.environment = cluster::variables(which)?;
     }
     if needs.tools {
-        let names = ["helm", "kubectl"];
+        let names = ["colonies", "helm", "kubectl"];
         let toolbox = tools::provide(&names)?;
         let path = servers.environment.get("PATH").map(Into::into).or_else(|| env::var_os("PATH"));
         let mut folders: Vec<PathBuf> = env::split_paths(&path.unwrap_or_default()).collect();

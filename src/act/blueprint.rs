@@ -1,0 +1,98 @@
+//! Writes to the blueprints of a colony. The server overwrites what it is sent and has no precondition, so a blueprint is
+//! read right before it is written, and one that has changed since the plan was made is left for the next plan.
+
+use super::{
+    failure::of_colony,
+    outcome::{FailureKind, StepFailure},
+};
+use crate::{
+    colony::{Blueprint, Error, Session},
+    diff::ColonyStep,
+    memory::blueprints::Blueprints,
+};
+
+/// Writes blueprints of one colony.
+pub(super) struct Blueprinter<'a> {
+    pub member: &'a Session,
+    /// Name of the `Colony`.
+    pub colony: &'a str,
+    pub known: &'a Blueprints,
+}
+
+impl Blueprinter<'_> {
+    /// Carries one step out; steps that are about something else are none of this.
+    pub async fn carry_out(&self, step: &ColonyStep, what: &str) -> Result<(), StepFailure> {
+        let failed = |error: Error| of_colony(what, &error);
+        match step {
+            ColonyStep::AddBlueprint(blueprint) => self.add(blueprint, what).await,
+            ColonyStep::UpdateBlueprint { name, spec, seen_generation } => {
+                let mut blueprint = self.read(name, what).await?;
+                if blueprint.metadata.generation != *seen_generation {
+                    return Err(StepFailure {
+                        kind: FailureKind::Conflict,
+                        message: format!(
+                            "failed to {what}: it is at generation {} by now",
+                            blueprint.metadata.generation
+                        ),
+                    });
+                }
+                blueprint.spec.clone_from(spec);
+                let written = self.member.update_blueprint(&blueprint, false).await.map_err(failed)?;
+                self.known.put(self.colony, name, Some(&written));
+                Ok(())
+            }
+            ColonyStep::UpdateBlueprintStatus { name, status } => {
+                self.member.update_blueprint_status(name, status).await.map_err(failed)?;
+                if let Some(Some(mut known)) = self.known.get(self.colony, name) {
+                    known.status.clone_from(status);
+                    self.known.put(self.colony, name, Some(&known));
+                }
+                Ok(())
+            }
+            ColonyStep::RemoveBlueprint { name } => {
+                match self.member.remove_blueprint(name).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(failed(error)),
+                }
+                self.known.put(self.colony, name, None);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A name that is taken is looked at in the next pass: an earlier try may have been carried out and not answered.
+    async fn add(&self, blueprint: &Blueprint, what: &str) -> Result<(), StepFailure> {
+        let name = &blueprint.metadata.name;
+        match self.member.add_blueprint(blueprint).await {
+            Ok(added) => {
+                self.known.put(self.colony, name, Some(&added));
+                Ok(())
+            }
+            Err(error) if error.is_already_exists() => {
+                self.read(name, what).await?;
+                Err(StepFailure {
+                    kind: FailureKind::Conflict,
+                    message: format!("failed to {what}: there is one by now"),
+                })
+            }
+            Err(error) => Err(of_colony(what, &error)),
+        }
+    }
+
+    async fn read(&self, name: &str, what: &str) -> Result<Blueprint, StepFailure> {
+        match self.member.blueprint(name).await {
+            Ok(blueprint) => {
+                self.known.put(self.colony, name, Some(&blueprint));
+                Ok(blueprint)
+            }
+            Err(error) => {
+                if error.is_not_found() {
+                    self.known.put(self.colony, name, None);
+                }
+                Err(of_colony(what, &error))
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The two spellings of a fleet's spec: that of an object in the cluster and that of a blueprint in the colony. Pure.
+//!
+//! They are the same but for what only one side can know: which colony, and who owns the spec. A blueprint may also use
+//! the words of the colony's docker-reconciler for environment and volumes (`ColonyOS` 1.9.12).
+
+use serde_json::{Map, Value, json};
+
+use super::super::{Error, metadata::content_hash};
+use crate::api::executor_deployment::ExecutorDeploymentSpec;
+
+/// Fields of an object's spec that a blueprint does not have.
+const OURS_ALONE: [&str; 2] = ["colony", "syncPolicy"];
+
+/// What both sides say about a fleet, in one spelling: with defaults filled in, without what only one side knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedSpec(Map<String, Value>);
+
+impl SharedSpec {
+    /// What an object says.
+    #[must_use]
+    pub fn of_object(spec: &ExecutorDeploymentSpec) -> Self {
+        // A spec that came from an API server is JSON.
+        let mut fields = match serde_json::to_value(spec) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        fields.retain(|name, value| !OURS_ALONE.contains(&name.as_str()) && !value.is_null());
+        Self(fields)
+    }
+
+    /// What a blueprint says.
+    ///
+    /// # Errors
+    ///
+    /// When it has a field that a fleet does not, lacks one, or one has a value of another type.
+    pub fn of_blueprint(spec: &Map<String, Value>) -> Result<Self, Error> {
+        let mut fields = spec.clone();
+        fields.retain(|_, value| !value.is_null());
+        if let Some(name) = OURS_ALONE.into_iter().find(|name| fields.contains_key(*name)) {
+            let remedy = "remove it: it is for objects in a cluster";
+            return Err(Error::invalid(format!("spec.{name}"), short(fields.get(name)), remedy));
+        }
+        translate(&mut fields)?;
+        let parsed: ExecutorDeploymentSpec =
+            serde_json::from_value(Value::Object(fields.clone())).map_err(|error| {
+                Error::invalid("spec", error.to_string(), "see kubectl explain executordeployment.spec")
+            })?;
+        let shared = Self::of_object(&parsed);
+        match unknown(&Value::Object(fields), &Value::Object(shared.0.clone()), "spec") {
+            Some((field, value)) => {
+                let remedy = "a fleet has no such field; see kubectl explain executordeployment.spec";
+                Err(Error::invalid(field, short(Some(&value)), remedy))
+            }
+            None => Ok(shared),
+        }
+    }
+
+    /// What tells it from every other. It is kept in status and annotations, so it must not change with a version of the
+    /// operator that knows more fields: what has its default is left out.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let defaults = defaults();
+        let told = self.0.iter().filter(|(name, value)| defaults.get(*name) != Some(*value));
+        content_hash(&told.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// The spec of a blueprint that says this.
+    #[must_use]
+    pub fn blueprint_spec(&self) -> Map<String, Value> {
+        self.0.clone()
+    }
+
+    /// The spec of an object in `colony` that says this; who owns it is as in `before`.
+    #[must_use]
+    pub fn object_spec(&self, colony: &str, before: Option<&ExecutorDeploymentSpec>) -> Map<String, Value> {
+        let mut fields = self.0.clone();
+        fields.insert("colony".to_owned(), json!(colony));
+        if let Some(policy) = before.and_then(|before| before.sync_policy) {
+            fields.insert("syncPolicy".to_owned(), json!(policy.as_str()));
+        }
+        fields
+    }
+
+    /// The first fields in which two differ, with the value of each, for a person.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        compare(
+            Some(&Value::Object(self.0.clone())),
+            Some(&Value::Object(other.0.clone())),
+            "spec",
+            &mut found,
+        );
+        found
+    }
+}
+
+/// A field in which two specs differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Path of the field.
+    pub field: String,
+    /// Value on the one side, cut to fit a message.
+    pub one: String,
+    /// Value on the other.
+    pub other: String,
+}
+
+/// What a spec says that names nothing but what it has to.
+fn defaults() -> Map<String, Value> {
+    let least = json!({ "executorType": "", "image": "" });
+    match serde_json::from_value::<ExecutorDeploymentSpec>(least).map(serde_json::to_value) {
+        Ok(Ok(Value::Object(fields))) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// Takes the docker-reconciler's words for environment and volumes into those of an object.
+fn translate(fields: &mut Map<String, Value>) -> Result<(), Error> {
+    for (word, ours) in [("env", "env"), ("volumes", "volumes")] {
+        let Some(value) = fields.remove(word) else { continue };
+        let value = if word == "volumes" { volumes(value)? } else { value };
+        let config = fields.entry("config").or_insert_with(|| json!({}));
+        let Some(config) = config.as_object_mut() else {
+            return Err(Error::invalid("spec.config", short(Some(config)), "give an object"));
+        };
+        if config.contains_key(ours) {
+            let remedy = format!("it is in spec.config.{ours} too: keep one of them");
+            return Err(Error::invalid(format!("spec.{word}"), short(Some(&value)), remedy));
+        }
+        config.insert(ours.to_owned(), value);
+    }
+    Ok(())
+}
+
+/// `{host, container, readonly}` as `{source, target, readOnly}`.
+fn volumes(value: Value) -> Result<Value, Error> {
+    let Value::Array(volumes) = value else {
+        return Err(Error::invalid("spec.volumes", short(Some(&value)), "give a list"));
+    };
+    let renamed = volumes.into_iter().map(|volume| {
+        let Value::Object(volume) = volume else { return volume };
+        let name = |name: String| match name.as_str() {
+            "host" => "source".to_owned(),
+            "container" => "target".to_owned(),
+            "readonly" => "readOnly".to_owned(),
+            _ => name,
+        };
+        volume.into_iter().map(|(field, value)| (name(field), value)).collect()
+    });
+    Ok(Value::Array(renamed.collect()))
+}
+
+/// A field that was given and did not survive being read.
+fn unknown(given: &Value, read: &Value, path: &str) -> Option<(String, Value)> {
+    match (given, read) {
+        (Value::Object(given), Value::Object(read)) => given.iter().find_map(|(name, value)| {
+            let path = format!("{path}.{name}");
+            match read.get(name) {
+                Some(read) => unknown(value, read, &path),
+                None if value.is_null() => None,
+                None => Some((path, value.clone())),
+            }
+        }),
+        (Value::Array(given), Value::Array(read)) => {
+            let pairs = given.iter().zip(read).enumerate();
+            pairs.into_iter().find_map(|(at, (given, read))| unknown(given, read, &format!("{path}[{at}]")))
+        }
+        _ => None,
+    }
+}
+
+fn compare(one: Option<&Value>, other: Option<&Value>, path: &str, found: &mut Vec<Difference>) {
+    match (one, other) {
+        (Some(Value::Object(one)), Some(Value::Object(other))) => {
+            let names = one.keys().chain(other.keys().filter(|name| !one.contains_key(*name)));
+            for name in names {
+                compare(one.get(name), other.get(name), &format!("{path}.{name}"), found);
+            }
+        }
+        (one, other) if one == other => {}
+        (one, other) => {
+            // Values of variables may be secrets in all but name.
+            let shown = |value| if path.contains(".env") { "(not shown)".to_owned() } else { short(value) };
+            found.push(Difference { field: path.to_owned(), one: shown(one), other: shown(other) });
+        }
+    }
+}
+
+/// A value, cut to fit a message.
+fn short(value: Option<&Value>) -> String {
+    const LONGEST: usize = 80;
+    let Some(value) = value else { return "absent".to_owned() };
+    let text = value.to_string();
+    if text.chars().count() <= LONGEST {
+        return text;
+    }
+    let cut: String = text.chars().take(LONGEST).collect();
+    format!("{cut}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(value: &Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    fn object(value: Value) -> SharedSpec {
+        SharedSpec::of_object(&serde_json::from_value(value).unwrap())
+    }
+
+    /// The API server fills defaults in; a blueprint is kept as it was written. Both say the same.
+    #[test]
+    fn defaults_and_what_one_side_alone_knows_are_no_difference() {
+        let blueprint =
+            SharedSpec::of_blueprint(&map(&json!({"image": "i:1", "executorType": "cli", "replicas": 2})))
+                .unwrap();
+        let object = object(json!({
+            "image": "i:1", "executorType": "cli", "replicas": 2, "runtime": "kubernetes", "workload": "Deployment",
+            "suspend": false, "deletionPolicy": "Delete", "colony": "dev", "syncPolicy": "ColonyWins",
+        }));
+        assert_eq!(blueprint.differences(&object), []);
+        assert_eq!(blueprint.hash(), object.hash());
+    }
+
+    /// A hash that changed with an upgrade would make every object look edited, and have a process submitted for it.
+    #[test]
+    fn a_field_that_has_its_default_does_not_change_the_hash() {
+        let spec = object(json!({"image": "i:1", "executorType": "cli", "replicas": 2}));
+        let mut older = spec.clone();
+        assert!(older.0.remove("executionGuarantee").is_some() && older.0.remove("suspend").is_some());
+        assert_eq!(spec.hash(), older.hash());
+        assert_ne!(spec.hash(), object(json!({"image": "i:1", "executorType": "cli"})).hash());
+        // As kept by objects of today.
+        assert_eq!(spec.hash(), "894ed279370e9fef");
+    }
+
+    #[test]
+    fn a_blueprint_in_the_words_of_the_docker_reconciler_is_understood() {
+        let blueprint = SharedSpec::of_blueprint(&map(&json!({
+            "image": "i:1", "executorType": "cli", "env": {"A": "1"},
+            "volumes": [{"host": "/data", "container": "/models", "readonly": true}],
+        })))
+        .unwrap();
+        let object = object(json!({
+            "image": "i:1", "executorType": "cli",
+            "config": {"env": {"A": "1"}, "volumes": [{"source": "/data", "target": "/models", "readOnly": true}]},
+        }));
+        assert_eq!(blueprint, object);
+    }
+
+    /// What is dropped in silence is what somebody wanted.
+    #[test]
+    fn a_field_that_a_fleet_does_not_have_is_named() {
+        for (field, value) in [
+            ("privileged", json!({"privileged": true})),
+            ("config.envs", json!({"config": {"envs": {}}})),
+            ("colony", json!({"colony": "dev"})),
+        ] {
+            let mut spec = map(&json!({"image": "i:1", "executorType": "cli"}));
+            spec.extend(map(&value));
+            let error = SharedSpec::of_blueprint(&spec).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("spec.{field}: ")), "{error}");
+        }
+        let error = SharedSpec::of_blueprint(&map(&json!({"image": "i:1"}))).unwrap_err().to_string();
+        assert!(error.contains("executorType"), "{error}");
+        let wrong = map(&json!({"image": "i:1", "executorType": "cli", "replicas": "many"}));
+        assert!(SharedSpec::of_blueprint(&wrong).is_err());
+    }
+
+    #[test]
+    fn differences_name_both_values_but_none_of_a_variable() {
+        let one = object(
+            json!({"image": "i:1", "executorType": "cli", "replicas": 5, "config": {"env": {"T": "x"}}}),
+        );
+        let other = object(
+            json!({"image": "i:1", "executorType": "cli", "replicas": 3, "config": {"env": {"T": "y"}}}),
+        );
+        let found = one.differences(&other);
+        let replicas = found.iter().find(|difference| difference.field == "spec.replicas").unwrap();
+        assert_eq!((replicas.one.as_str(), replicas.other.as_str()), ("5", "3"));
+        let variable = found.iter().find(|difference| difference.field == "spec.config.env.T").unwrap();
+        assert_eq!((variable.one.as_str(), variable.other.as_str()), ("(not shown)", "(not shown)"));
+    }
+}

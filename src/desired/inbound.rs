@@ -1,0 +1,232 @@
+//! What a process that was born in a colony asks for: an object as it stands, or the upkeep of blueprints. Pure.
+
+use serde_json::{Map, Value, json};
+
+use super::{Error, executor_deployment::SharedSpec};
+use crate::{
+    api::{
+        blueprint::namespace_of,
+        colony::ColonySpec,
+        names::{CLEANUP_FUNCTION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, VERSION},
+    },
+    colony::model::{Blueprint, Process},
+};
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// That there be an object that says this.
+    Apply(DesiredObject),
+    /// That the object of a blueprint be as the blueprint says.
+    Reconcile {
+        /// Name of the blueprint.
+        blueprint: String,
+        /// Whether its executors are to be started anew.
+        force: bool,
+    },
+    /// That the objects of all blueprints of the kind be as they say.
+    ReconcileAll,
+    /// That the object of a blueprint that is gone be gone too.
+    CleanUp {
+        /// Name of the blueprint.
+        blueprint: String,
+    },
+}
+
+/// An object as the colony wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredObject {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub spec: SharedSpec,
+}
+
+/// Reads what a process asks for.
+///
+/// # Errors
+///
+/// When it is nothing that this operator does; names the argument, its value and what to write instead.
+pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
+    let arguments = &process.spec.kwargs;
+    if arguments.is_empty() {
+        return Err(Error::invalid(
+            "kwargs",
+            "none",
+            "give apiVersion, kind, metadata and spec of an ExecutorDeployment, or kind and blueprintName",
+        ));
+    }
+    let kind = text(arguments, "kind").unwrap_or_default();
+    if kind != EXECUTOR_DEPLOYMENT_KIND {
+        let remedy = format!("this operator carries out {EXECUTOR_DEPLOYMENT_KIND}");
+        return Err(Error::invalid("kwargs.kind", format!("{kind:?}"), remedy));
+    }
+    if arguments.contains_key("spec") {
+        return apply(arguments, colony).map(Request::Apply);
+    }
+    let blueprint = text(arguments, "blueprintName").map(str::to_owned);
+    let force = arguments.get("force") == Some(&Value::Bool(true));
+    match (process.spec.function == CLEANUP_FUNCTION, blueprint) {
+        (true, Some(blueprint)) => Ok(Request::CleanUp { blueprint }),
+        (true, None) => {
+            Err(Error::invalid("kwargs.blueprintName", "absent", "name the blueprint that is gone"))
+        }
+        (false, Some(blueprint)) => Ok(Request::Reconcile { blueprint, force }),
+        (false, None) => Ok(Request::ReconcileAll),
+    }
+}
+
+/// The object that a blueprint stands for.
+///
+/// # Errors
+///
+/// When the blueprint says what no fleet could follow.
+pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredObject, Error> {
+    let metadata = &blueprint.metadata;
+    let namespace = namespace_of(metadata).unwrap_or(&colony.inbound.default_namespace);
+    Ok(DesiredObject {
+        namespace: namespace.to_owned(),
+        name: object_name("metadata.name", &metadata.name)?,
+        spec: SharedSpec::of_blueprint(&blueprint.spec)?,
+    })
+}
+
+fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredObject, Error> {
+    let version = format!("{COMPUTE_GROUP}/{VERSION}");
+    let given = text(arguments, "apiVersion").unwrap_or_default();
+    if given != version {
+        return Err(Error::invalid("kwargs.apiVersion", format!("{given:?}"), format!("give {version}")));
+    }
+    let nothing = json!({});
+    let metadata = arguments.get("metadata").unwrap_or(&nothing);
+    let said = |field: &str| metadata.get(field).and_then(Value::as_str);
+    let Some(Value::Object(spec)) = arguments.get("spec") else {
+        return Err(Error::invalid("kwargs.spec", "no object", "give the spec of an ExecutorDeployment"));
+    };
+    // An object that was read from a cluster names its colony; here it is the one that asks.
+    let mut spec = spec.clone();
+    spec.remove("colony");
+    spec.remove("syncPolicy");
+    Ok(DesiredObject {
+        namespace: said("namespace").unwrap_or(&colony.inbound.default_namespace).to_owned(),
+        name: object_name("kwargs.metadata.name", said("name").unwrap_or_default())?,
+        spec: SharedSpec::of_blueprint(&spec)?,
+    })
+}
+
+/// A name that an object can have. The schema allows 52 characters.
+fn object_name(field: &str, name: &str) -> Result<String, Error> {
+    let edge = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+    let inner = |character: char| edge(character) || matches!(character, '-' | '.');
+    let is_name =
+        name.len() <= 52 && name.chars().all(inner) && name.starts_with(edge) && name.ends_with(edge);
+    if is_name {
+        return Ok(name.to_owned());
+    }
+    Err(Error::invalid(
+        field,
+        format!("{name:?}"),
+        "use at most 52 lower-case letters, digits, \"-\" and \".\", beginning and ending with a letter or digit",
+    ))
+}
+
+fn text<'a>(arguments: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    arguments.get(name).and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn colony() -> ColonySpec {
+        serde_json::from_value(json!({
+            "server": {"host": "h"}, "colonyName": "dev", "credentialsSecretName": "s", "inbound": {"defaultNamespace": "team"},
+        }))
+        .unwrap()
+    }
+
+    fn process(function: &str, arguments: &Value) -> Process {
+        serde_json::from_value(json!({
+            "processid": "p", "state": 1, "submissiontime": "2026-11-21T10:00:00Z",
+            "starttime": "2026-11-21T10:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+            "spec": {"funcname": function, "kwargs": arguments},
+        }))
+        .unwrap()
+    }
+
+    fn ask(function: &str, arguments: &Value) -> Result<Request, String> {
+        read(&process(function, arguments), &colony()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_plain_form_is_an_object_as_it_stands() {
+        let spec = json!({"image": "i:1", "executorType": "cli", "colony": "elsewhere"});
+        let arguments = json!({
+            "apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
+            "metadata": {"name": "workers", "namespace": "media"}, "spec": spec,
+        });
+        let Request::Apply(object) = ask("reconcile_executor_deployment", &arguments).unwrap() else {
+            panic!()
+        };
+        assert_eq!((object.namespace.as_str(), object.name.as_str()), ("media", "workers"));
+        assert_eq!(object.spec.object_spec("dev", None)["colony"], "dev");
+    }
+
+    /// A reader copies them as they are.
+    #[test]
+    fn the_examples_are_understood() {
+        let process: Value = serde_json::from_str(include_str!("../../examples/process.json")).unwrap();
+        let Request::Apply(object) = ask("f", &process["kwargs"]).unwrap() else { panic!() };
+        assert_eq!(object.name, "sorters");
+        let blueprint: Value = serde_json::from_str(include_str!("../../examples/blueprint.json")).unwrap();
+        let mut blueprint = blueprint;
+        blueprint["metadata"]["colonyname"] = json!("dev");
+        let blueprint: Blueprint = serde_json::from_value(blueprint).unwrap();
+        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace, "default");
+    }
+
+    #[test]
+    fn the_blueprint_forms_are_told_apart() {
+        let kind = json!({"kind": "ExecutorDeployment"});
+        assert_eq!(ask("reconcile", &kind).unwrap(), Request::ReconcileAll);
+        let named = json!({"kind": "ExecutorDeployment", "blueprintName": "b", "force": true});
+        let reconcile = Request::Reconcile { blueprint: "b".into(), force: true };
+        assert_eq!(ask("reconcile", &named).unwrap(), reconcile);
+        assert_eq!(ask("cleanup", &named).unwrap(), Request::CleanUp { blueprint: "b".into() });
+    }
+
+    /// Whoever asked reads it as the error of the process, and has nothing else to go by.
+    #[test]
+    fn what_cannot_be_done_names_argument_value_and_remedy() {
+        let object = |name: &str, spec: Value| json!({"apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment", "metadata": {"name": name}, "spec": spec});
+        for (arguments, expected) in [
+            (json!({}), "kwargs: none: "),
+            (json!({"kind": "Database"}), "kwargs.kind: \"Database\": "),
+            (json!({"kind": "ExecutorDeployment", "spec": {}}), "kwargs.apiVersion: \"\": "),
+            (
+                object("Bad_Name", json!({"image": "i", "executorType": "t"})),
+                "kwargs.metadata.name: \"Bad_Name\": ",
+            ),
+            (
+                object("ok", json!({"image": "i", "executorType": "t", "privileged": true})),
+                "spec.privileged: true: ",
+            ),
+        ] {
+            let error = ask("reconcile", &arguments).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_blueprint_may_name_its_namespace() {
+        let mut blueprint = Blueprint::new("dev", "ExecutorDeployment", "workers").unwrap();
+        blueprint.spec = json!({"image": "i:1", "executorType": "cli"}).as_object().unwrap().clone();
+        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace, "team");
+        blueprint.metadata.labels.insert("colonies.io/namespace".to_owned(), "media".to_owned());
+        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace, "media");
+    }
+}

@@ -1,0 +1,314 @@
+//! What to do about the blueprint that says the same as an object: whose edit goes where, who is overruled, and what the
+//! colony is told of the pods. Pure.
+//!
+//! Both sides are compared with the spec about which they last agreed, which status keeps: whoever differs from it has
+//! been edited. One side owns the spec, so an edit travels one way only and nothing is ever sent back and forth.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use serde_json::{Map, Value, json};
+
+use super::{ColonyStep, KubernetesStep};
+use crate::{
+    api::{
+        executor_deployment::{BlueprintStatus, DeletionPolicy, Runtime, SyncPolicy},
+        names::{
+            self, BLUEPRINT_ANNOTATION, BLUEPRINT_DEFINITION, BLUEPRINT_NAMESPACE_ANNOTATION,
+            BLUEPRINT_ORIGIN_ANNOTATION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, RECONCILER_EXECUTOR_TYPE,
+            RECONCILER_FUNCTION, VERSION,
+        },
+    },
+    colony::model::{Blueprint, BlueprintDefinition, BlueprintMetadata, InvalidField},
+    desired::SharedSpec,
+    watch::snapshot::{ExecutorDeploymentSnapshot, Observed},
+};
+
+/// How many differing fields a message names.
+const FIELDS_NAMED: usize = 3;
+
+/// How an object and its blueprint stand to each other, for status.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Sync {
+    /// It has no blueprint.
+    #[default]
+    None,
+    /// The colony could not be asked, or has the blueprint only after this pass; what status says stays.
+    Unchanged,
+    /// Both say the same, if need be after this pass.
+    Agreed(BlueprintStatus),
+    /// They differ, and nobody owns the spec. The fields, with both values.
+    Differs {
+        /// What they last agreed about, if they ever did.
+        agreed: Option<BlueprintStatus>,
+        /// For a person.
+        message: String,
+    },
+    /// The blueprint is none that a fleet could follow.
+    Invalid(String),
+    /// The blueprint of the name is somebody else's.
+    NameTaken(String),
+}
+
+/// What is to be done about the blueprint.
+#[derive(Debug, Default)]
+pub(super) struct BlueprintPlan {
+    /// A write to the object itself, after which everything else has to be looked at anew.
+    pub object: Option<KubernetesStep>,
+    /// Writes to the colony.
+    pub steps: Vec<ColonyStep>,
+    /// What is waited for.
+    pub awaiting: Vec<String>,
+    /// For status.
+    pub sync: Sync,
+}
+
+/// Plans the blueprint of an object that is to be.
+pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
+    let mut plan = BlueprintPlan::default();
+    let object = &snapshot.object;
+    let (Some(name), Some(colony)) = (object.blueprint_name(), snapshot.colony.resolved()) else {
+        return plan;
+    };
+    plan.sync = Sync::Unchanged;
+    let blueprint = match &snapshot.blueprint {
+        Observed::Unknown(why) => {
+            plan.awaiting.push(format!("the colony to say how blueprint {name} is: {why}"));
+            return plan;
+        }
+        Observed::Known(blueprint) => blueprint.as_ref(),
+    };
+    let ours = SharedSpec::of_object(&object.spec);
+    let Some(blueprint) = blueprint else {
+        let is_intended = object.status.as_ref().is_some_and(|status| status.blueprint.is_some());
+        if object.sync_policy() != SyncPolicy::KubernetesWins {
+            plan.object = Some(KubernetesStep::DeleteObject { why: format!("blueprint {name} is gone") });
+        } else if !is_intended {
+            // On record before anything is sent: whoever deletes the object must know what to look for.
+            plan.sync = Sync::Agreed(BlueprintStatus { name, ..BlueprintStatus::default() });
+        } else {
+            plan.steps.push(ColonyStep::AddBlueprint(Box::new(new_blueprint(
+                snapshot,
+                &name,
+                &colony.spec.colony_name,
+                &ours,
+            ))));
+        }
+        return plan;
+    };
+    if !object.annotations().contains_key(BLUEPRINT_ANNOTATION) && !is_made_for(blueprint, snapshot) {
+        plan.sync = Sync::NameTaken(format!(
+            "colony {} has a blueprint {name} that was not made for this object: rename this object, or remove the blueprint (colonies blueprint remove --name {name})",
+            colony.spec.colony_name
+        ));
+        return plan;
+    }
+    match SharedSpec::of_blueprint(&blueprint.spec) {
+        Err(error) => plan.sync = Sync::Invalid(format!("blueprint {name}: {error}")),
+        Ok(theirs) => plan.sync_specs(snapshot, &colony.name, blueprint, &ours, &theirs),
+    }
+    if object.spec.runtime == Runtime::Kubernetes
+        && let Some(status) = changed_status(&blueprint.status, &snapshot.pods, snapshot.now)
+    {
+        plan.steps.push(ColonyStep::UpdateBlueprintStatus { name, status });
+    }
+    plan
+}
+
+/// Ends the blueprint of an object that is going away. One that the colony owns stays, and will be met by a new object.
+pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
+    let mut plan = BlueprintPlan::default();
+    let object = &snapshot.object;
+    let ends = object.metadata.deletion_timestamp.is_some()
+        && object.spec.deletion_policy == DeletionPolicy::Delete
+        && object.sync_policy() == SyncPolicy::KubernetesWins;
+    let Some(name) = object.blueprint_name().filter(|_| ends) else { return plan };
+    // Nothing was ever sent: nothing can be there.
+    let was_there = object.status.as_ref().is_some_and(|status| status.blueprint.is_some());
+    match &snapshot.blueprint {
+        Observed::Unknown(why) if was_there => {
+            plan.awaiting.push(format!("the colony to remove blueprint {name}: {why}"));
+        }
+        Observed::Known(Some(blueprint))
+            if is_made_for(blueprint, snapshot)
+                || object.annotations().contains_key(BLUEPRINT_ANNOTATION) =>
+        {
+            plan.awaiting.push(format!("blueprint {name} to be removed"));
+            plan.steps.push(ColonyStep::RemoveBlueprint { name });
+        }
+        Observed::Unknown(_) | Observed::Known(_) => {}
+    }
+    plan
+}
+
+impl BlueprintPlan {
+    fn sync_specs(
+        &mut self,
+        snapshot: &ExecutorDeploymentSnapshot,
+        colony: &str,
+        blueprint: &Blueprint,
+        ours: &SharedSpec,
+        theirs: &SharedSpec,
+    ) {
+        let object = &snapshot.object;
+        let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
+        let agreed = |spec: &SharedSpec, generation: i64, overruled: Option<String>| BlueprintStatus {
+            name: blueprint.metadata.name.clone(),
+            generation,
+            agreed: spec.hash(),
+            overruled,
+        };
+        // Nothing was agreed about while only the intent is recorded.
+        let before = recorded.map(|recorded| recorded.agreed.as_str()).filter(|agreed| !agreed.is_empty());
+        let still = recorded.and_then(|recorded| recorded.overruled.clone());
+        let generation = blueprint.metadata.generation;
+        if ours == theirs {
+            // The owner has moved on since: nobody is overruled any more.
+            let overruled = still.filter(|_| before == Some(ours.hash().as_str()));
+            self.sync = Sync::Agreed(agreed(ours, generation, overruled));
+            return;
+        }
+        let (here, there) = (before != Some(ours.hash().as_str()), before != Some(theirs.hash().as_str()));
+        let message = describe(ours, theirs, &blueprint.metadata.name, generation);
+        match object.sync_policy() {
+            SyncPolicy::Observe => {
+                self.sync = Sync::Differs {
+                    agreed: recorded.cloned(),
+                    message: format!("{message}; syncPolicy Observe: edit one side until both say the same"),
+                };
+            }
+            SyncPolicy::ColonyWins => {
+                let overruled =
+                    here.then(|| format!("{message}; the colony owns the spec: edit the blueprint"));
+                let overruled = overruled.filter(|_| before.is_some());
+                self.object = Some(KubernetesStep::UpdateSpec {
+                    spec: theirs.object_spec(colony, Some(&object.spec)),
+                    why: format!("blueprint {} generation {generation} says so", blueprint.metadata.name),
+                });
+                self.sync = Sync::Agreed(agreed(theirs, generation, overruled));
+            }
+            SyncPolicy::KubernetesWins => {
+                let overruled = there.then(|| {
+                    format!("{message}; this object owns the spec: edit it, or set syncPolicy ColonyWins")
+                });
+                let overruled = overruled.filter(|_| before.is_some());
+                self.steps.push(ColonyStep::UpdateBlueprint {
+                    name: blueprint.metadata.name.clone(),
+                    spec: ours.blueprint_spec(),
+                    seen_generation: generation,
+                });
+                self.sync = Sync::Agreed(agreed(ours, generation.saturating_add(1), overruled));
+            }
+        }
+    }
+}
+
+/// The fields in which an object and its blueprint differ, with both values.
+fn describe(ours: &SharedSpec, theirs: &SharedSpec, name: &str, generation: i64) -> String {
+    let differences = ours.differences(theirs);
+    let named = differences.iter().take(FIELDS_NAMED).map(|difference| {
+        format!("{}: {} in Kubernetes, {} in the colony", difference.field, difference.one, difference.other)
+    });
+    let mut named: Vec<String> = named.collect();
+    if differences.len() > FIELDS_NAMED {
+        named.push(format!("{} more fields", differences.len() - FIELDS_NAMED));
+    }
+    format!("{} (blueprint {name}, generation {generation})", named.join("; "))
+}
+
+/// Whether a blueprint was made for this very object.
+fn is_made_for(blueprint: &Blueprint, snapshot: &ExecutorDeploymentSnapshot) -> bool {
+    let uid = snapshot.object.uid().unwrap_or_default();
+    blueprint.metadata.annotations.get(BLUEPRINT_ORIGIN_ANNOTATION)
+        == Some(&names::blueprint_origin(&snapshot.cluster, &uid))
+}
+
+fn new_blueprint(
+    snapshot: &ExecutorDeploymentSnapshot,
+    name: &str,
+    colony: &str,
+    spec: &SharedSpec,
+) -> Blueprint {
+    let object = &snapshot.object;
+    let uid = object.uid().unwrap_or_default();
+    Blueprint {
+        kind: EXECUTOR_DEPLOYMENT_KIND.to_owned(),
+        metadata: BlueprintMetadata {
+            name: name.to_owned(),
+            colony: colony.to_owned(),
+            // The server keeps what it is given, and counts from there.
+            generation: 1,
+            annotations: BTreeMap::from([
+                (BLUEPRINT_ORIGIN_ANNOTATION.to_owned(), names::blueprint_origin(&snapshot.cluster, &uid)),
+                (BLUEPRINT_NAMESPACE_ANNOTATION.to_owned(), object.namespace().unwrap_or_default()),
+            ]),
+            ..BlueprintMetadata::default()
+        },
+        spec: spec.blueprint_spec(),
+        ..Blueprint::default()
+    }
+}
+
+/// The definition by which blueprints become fleets of clusters. It has no schema: what a server's schemas can say is
+/// less than what an API server checks, and the same in other words.
+///
+/// # Errors
+///
+/// When the colony has a name that no colony can have.
+pub fn definition(colony: &str) -> Result<BlueprintDefinition, InvalidField> {
+    let mut definition = BlueprintDefinition::new(
+        colony,
+        BLUEPRINT_DEFINITION,
+        EXECUTOR_DEPLOYMENT_KIND,
+        RECONCILER_EXECUTOR_TYPE,
+        RECONCILER_FUNCTION,
+    )?;
+    let spec = &mut definition.spec;
+    COMPUTE_GROUP.clone_into(&mut spec.group);
+    VERSION.clone_into(&mut spec.version);
+    "Namespaced".clone_into(&mut spec.scope);
+    "ExecutorDeploymentList".clone_into(&mut spec.names.list_kind);
+    "executordeployment".clone_into(&mut spec.names.singular);
+    "executordeployments".clone_into(&mut spec.names.plural);
+    Ok(definition)
+}
+
+/// The status of a blueprint, if it is to be written: what others wrote stays. The time of the last change is no change.
+fn changed_status(
+    current: &Map<String, Value>,
+    pods: &[Pod],
+    now: jiff::Timestamp,
+) -> Option<Map<String, Value>> {
+    let mut pods: Vec<&Pod> = pods.iter().collect();
+    pods.sort_by_key(|pod| pod.name_any());
+    let instances: Vec<Value> = pods.iter().map(|pod| instance(pod)).collect();
+    let running = instances.iter().filter(|instance| instance["state"] == "running").count();
+    let mut status = current.clone();
+    status.insert("totalInstances".to_owned(), json!(instances.len()));
+    status.insert("runningInstances".to_owned(), json!(running));
+    status.insert("stoppedInstances".to_owned(), json!(instances.len() - running));
+    status.insert("instances".to_owned(), Value::Array(instances));
+    if status == *current {
+        return None;
+    }
+    status.insert("lastUpdated".to_owned(), json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
+    Some(status)
+}
+
+/// One pod as the colony's tools show instances.
+fn instance(pod: &Pod) -> Value {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+    let leaving = pod.metadata.deletion_timestamp.is_some();
+    let state = if leaving { "stopping".to_owned() } else { phase.to_lowercase() };
+    let image =
+        pod.spec.as_ref().and_then(|spec| spec.containers.first()).and_then(|first| first.image.clone());
+    json!({
+        "id": pod.uid().unwrap_or_default(),
+        "name": pod.name_any(),
+        "type": "pod",
+        "state": state,
+        "created": pod.creation_timestamp().map(|created| created.0.to_string()),
+        "image": image,
+    })
+}

@@ -1,0 +1,573 @@
+//! What to do about a process that was born in a colony: which object to make, change or delete, and, once the object is
+//! where it should be or will never get there, what to answer. Pure.
+//!
+//! The object of a blueprint is only made and deleted here; as long as both are there, the pass of the object keeps them
+//! alike.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{ResourceExt as _, api::ObjectMeta};
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        condition::ConditionType,
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, SyncPolicy, Workload},
+        names::{
+            APP_MANAGED_BY_LABEL, BLUEPRINT_ANNOTATION, OPERATOR, ORIGIN_BLUEPRINT, ORIGIN_LABEL,
+            ORIGIN_PROCESS, PROCESS_ANNOTATION, PROCESS_SPEC_ANNOTATION, PROCESS_TIME_ANNOTATION,
+            RESTART_ANNOTATION,
+        },
+    },
+    colony::model::{Blueprint, Process},
+    desired::inbound::{DesiredObject, Request, object_of},
+    watch::snapshot::{InboundProcess, InboundSnapshot, NamespaceState, Observed},
+};
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InboundPlan {
+    /// Writes to the cluster, in order.
+    pub steps: Vec<InboundStep>,
+    /// What to answer, if it is time to. It is given after the steps.
+    pub answer: Option<Answer>,
+}
+
+/// One write to the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InboundStep {
+    /// Create an object.
+    Create(Box<ExecutorDeployment>),
+    /// Write an object again, if it is still the one that was seen.
+    Replace(Box<ExecutorDeployment>),
+    /// Delete an object.
+    Delete {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: String,
+    },
+}
+
+impl InboundStep {
+    /// Namespace and name of the object that it writes.
+    #[must_use]
+    pub fn object(&self) -> (String, String) {
+        match self {
+            Self::Create(object) | Self::Replace(object) => {
+                (object.namespace().unwrap_or_default(), object.name_any())
+            }
+            Self::Delete { namespace, name, .. } => (namespace.clone(), name.clone()),
+        }
+    }
+}
+
+/// What a process is closed with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// As successful, with this output.
+    Successful(Value),
+    /// As failed, for this reason.
+    Failed(String),
+}
+
+impl Answer {
+    fn failed(why: impl Into<String>) -> InboundPlan {
+        InboundPlan { steps: Vec::new(), answer: Some(Self::Failed(why.into())) }
+    }
+}
+
+/// Nothing but to look again later.
+fn wait() -> InboundPlan {
+    InboundPlan::default()
+}
+
+fn do_first(step: InboundStep) -> InboundPlan {
+    InboundPlan { steps: vec![step], answer: None }
+}
+
+/// Plans one process.
+#[must_use]
+pub fn plan(snapshot: &InboundSnapshot, inbound: &InboundProcess, request: &Request) -> InboundPlan {
+    match request {
+        Request::Apply(wanted) => apply(snapshot, inbound, wanted),
+        Request::Reconcile { blueprint, force } => reconcile(snapshot, inbound, blueprint, *force),
+        Request::ReconcileAll => reconcile_all(snapshot),
+        Request::CleanUp { blueprint } => clean_up(snapshot, blueprint),
+    }
+}
+
+/// The creation of a blueprint's object, if it is still to be made and it is known that it may be.
+///
+/// # Errors
+///
+/// When it cannot be made; why, for a person.
+pub fn missing_object(
+    blueprint: &Blueprint,
+    snapshot: &InboundSnapshot,
+) -> Result<Option<InboundStep>, String> {
+    let name = &blueprint.metadata.name;
+    if of_blueprint(snapshot, name).is_some() {
+        return Ok(None);
+    }
+    let wanted =
+        object_of(blueprint, &snapshot.spec).map_err(|error| format!("blueprint {name}: {error}"))?;
+    if let Some(stranger) = named(snapshot, &wanted) {
+        return Err(taken(stranger));
+    }
+    let labels = [(ORIGIN_LABEL, ORIGIN_BLUEPRINT)];
+    let annotations = [(BLUEPRINT_ANNOTATION, name.as_str())];
+    create(snapshot, &wanted, &labels, &annotations)
+}
+
+fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredObject) -> InboundPlan {
+    let process = &inbound.process;
+    let hash = wanted.spec.hash();
+    let time = process.submitted_at.to_string();
+    let annotations = [
+        (PROCESS_ANNOTATION, process.id.as_str()),
+        (PROCESS_SPEC_ANNOTATION, hash.as_str()),
+        (PROCESS_TIME_ANNOTATION, time.as_str()),
+    ];
+    let Some(object) = named(snapshot, wanted) else {
+        if inbound.was_seen {
+            return Answer::failed(format!(
+                "ExecutorDeployment {}/{} was deleted before it was ready",
+                wanted.namespace, wanted.name
+            ));
+        }
+        return match create(snapshot, wanted, &[(ORIGIN_LABEL, ORIGIN_PROCESS)], &annotations) {
+            Ok(Some(step)) => do_first(step),
+            Ok(None) => wait(),
+            Err(why) => Answer::failed(why),
+        };
+    };
+    if object.metadata.deletion_timestamp.is_some() {
+        return wait();
+    }
+    let born_of = object.annotations().get(PROCESS_ANNOTATION);
+    if born_of.is_some_and(|id| id == process.id.as_str()) {
+        return answer(object);
+    }
+    let is_open = born_of.is_some() || object.spec.sync_policy == Some(SyncPolicy::ColonyWins);
+    if !is_open
+        || object.spec.sync_policy == Some(SyncPolicy::KubernetesWins)
+        || object.is_born_of_blueprint()
+    {
+        return Answer::failed(taken(object));
+    }
+    if is_newer(object, process) {
+        let newer = born_of.cloned().unwrap_or_default();
+        return Answer::failed(format!("superseded: process {newer} asked for the same object later"));
+    }
+    let mut changed = object.clone();
+    match object_spec(wanted, &snapshot.colony, Some(&object.spec)) {
+        Ok(spec) => changed.spec = spec,
+        Err(why) => return Answer::failed(why),
+    }
+    changed.annotations_mut().extend(owned(&annotations));
+    do_first(InboundStep::Replace(Box::new(changed)))
+}
+
+fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, force: bool) -> InboundPlan {
+    let Observed::Known(blueprints) = &snapshot.blueprints else { return wait() };
+    let Some(blueprint) = blueprints.iter().find(|blueprint| blueprint.metadata.name == name) else {
+        return Answer::failed(format!("there is no blueprint {name} (any more)"));
+    };
+    let Some(object) = of_blueprint(snapshot, name) else {
+        return match missing_object(blueprint, snapshot) {
+            Ok(Some(step)) => do_first(step),
+            Ok(None) => wait(),
+            Err(why) => Answer::failed(why),
+        };
+    };
+    if object.metadata.deletion_timestamp.is_some() {
+        return wait();
+    }
+    let process = inbound.process.id.as_str();
+    if force && object.annotations().get(RESTART_ANNOTATION).is_none_or(|done| done != process) {
+        let mut changed = object.clone();
+        changed.annotations_mut().insert(RESTART_ANNOTATION.to_owned(), process.to_owned());
+        return do_first(InboundStep::Replace(Box::new(changed)));
+    }
+    let status = object.status.as_ref();
+    if force && status.and_then(|status| status.restarted_for.as_deref()) != Some(process) {
+        return wait();
+    }
+    if let Some(conflict) = condition(object, ConditionType::Conflict)
+        && conflict.status == "True"
+        && object.sync_policy() != SyncPolicy::ColonyWins
+    {
+        return Answer::failed(conflict.message.clone());
+    }
+    let followed = status.and_then(|status| status.blueprint.as_ref());
+    match followed {
+        Some(followed) if followed.generation >= blueprint.metadata.generation => answer(object),
+        _ => wait(),
+    }
+}
+
+/// The server asks for this every minute. What is there is looked after anyway, so only what is missing is made.
+fn reconcile_all(snapshot: &InboundSnapshot) -> InboundPlan {
+    let Observed::Known(blueprints) = &snapshot.blueprints else { return wait() };
+    let here = snapshot.spec.location.as_deref().unwrap_or_default();
+    let concerned = |blueprint: &&Blueprint| {
+        blueprint.metadata.location.is_empty() || blueprint.metadata.location == here
+    };
+    let (mut steps, mut problems, mut count) = (Vec::new(), Vec::new(), 0);
+    for blueprint in blueprints.iter().filter(concerned) {
+        count += 1;
+        match missing_object(blueprint, snapshot) {
+            Ok(step) => steps.extend(step),
+            Err(why) => problems.push(why),
+        }
+    }
+    let answer = if problems.is_empty() {
+        Answer::Successful(json!({ "blueprints": count, "created": steps.len() }))
+    } else {
+        Answer::Failed(problems.join("; "))
+    };
+    InboundPlan { steps, answer: Some(answer) }
+}
+
+fn clean_up(snapshot: &InboundSnapshot, name: &str) -> InboundPlan {
+    let Observed::Known(blueprints) = &snapshot.blueprints else { return wait() };
+    let deleted = |deleted: bool| InboundPlan {
+        steps: Vec::new(),
+        answer: Some(Answer::Successful(json!({ "blueprint": name, "deleted": deleted }))),
+    };
+    // Somebody added it again meanwhile: that is what holds.
+    if blueprints.iter().any(|blueprint| blueprint.metadata.name == name) {
+        return deleted(false);
+    }
+    match of_blueprint(snapshot, name) {
+        None => deleted(true),
+        Some(object) if object.metadata.deletion_timestamp.is_some() => wait(),
+        Some(object) if object.is_born_of_blueprint() => do_first(InboundStep::Delete {
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+        }),
+        // It was born here: its blueprint is not what it hangs on.
+        Some(_) => deleted(false),
+    }
+}
+
+/// What an object's own conditions say to somebody who waits for it.
+fn answer(object: &ExecutorDeployment) -> InboundPlan {
+    let Some(status) = &object.status else { return wait() };
+    if status.observed_generation != object.metadata.generation {
+        return wait();
+    }
+    let holds = |kind| condition(object, kind).filter(|condition| condition.status == "True");
+    if let Some(problem) = holds(ConditionType::Degraded) {
+        return Answer::failed(format!("{}: {}", problem.reason, problem.message));
+    }
+    let is_job = object.spec.workload == Workload::Job && !object.spec.suspend;
+    let is_there = if is_job {
+        holds(ConditionType::Finished).is_some()
+    } else {
+        let settled = condition(object, ConditionType::Progressing)
+            .is_some_and(|condition| condition.status == "False");
+        settled && (holds(ConditionType::Ready).is_some() || object.spec.suspend)
+    };
+    if !is_there {
+        return wait();
+    }
+    let output = json!({
+        "namespace": object.namespace(),
+        "name": object.name_any(),
+        "observedGeneration": status.observed_generation,
+        "replicas": status.replicas,
+        "readyReplicas": status.ready_replicas,
+        "workload": status.workload,
+    });
+    InboundPlan { steps: Vec::new(), answer: Some(Answer::Successful(output)) }
+}
+
+fn condition(object: &ExecutorDeployment, kind: ConditionType) -> Option<&Condition> {
+    object.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == kind.as_str())
+}
+
+/// The object that is kept for a blueprint of this colony.
+fn of_blueprint<'a>(snapshot: &'a InboundSnapshot, name: &str) -> Option<&'a ExecutorDeployment> {
+    snapshot.objects.iter().find(|object| {
+        object.annotations().get(BLUEPRINT_ANNOTATION).is_some_and(|blueprint| blueprint == name)
+            && object.spec.colony.as_ref() == Some(&snapshot.colony)
+    })
+}
+
+fn named<'a>(snapshot: &'a InboundSnapshot, wanted: &DesiredObject) -> Option<&'a ExecutorDeployment> {
+    snapshot.objects.iter().find(|object| {
+        object.name_any() == wanted.name && object.namespace().as_ref() == Some(&wanted.namespace)
+    })
+}
+
+/// Whether an object was last changed for a process that was submitted after this one.
+fn is_newer(object: &ExecutorDeployment, process: &Process) -> bool {
+    let time = object.annotations().get(PROCESS_TIME_ANNOTATION);
+    let time = time.and_then(|time| time.parse::<jiff::Timestamp>().ok());
+    let id = object.annotations().get(PROCESS_ANNOTATION).map(String::as_str);
+    time.is_some_and(|time| (time, id) > (process.submitted_at, Some(process.id.as_str())))
+}
+
+fn taken(object: &ExecutorDeployment) -> String {
+    format!(
+        "ExecutorDeployment {}/{} exists and is not this one's to change: choose another name, or delete it with kubectl",
+        object.namespace().unwrap_or_default(),
+        object.name_any()
+    )
+}
+
+fn create(
+    snapshot: &InboundSnapshot,
+    wanted: &DesiredObject,
+    labels: &[(&str, &str)],
+    annotations: &[(&str, &str)],
+) -> Result<Option<InboundStep>, String> {
+    let DesiredObject { namespace, name, .. } = wanted;
+    match snapshot.namespaces.get(namespace) {
+        Some(Observed::Known(NamespaceState::Admitted)) => {}
+        None | Some(Observed::Unknown(_)) => return Ok(None),
+        Some(Observed::Known(NamespaceState::NotAllowed)) => {
+            return Err(format!(
+                "Colony {} does not admit namespace {namespace}: name another, or have spec.allowedNamespaces changed",
+                snapshot.colony
+            ));
+        }
+        Some(Observed::Known(NamespaceState::NotFound)) => {
+            return Err(format!("there is no namespace {namespace}: create it, or name another"));
+        }
+        Some(Observed::Known(NamespaceState::NotWatched)) => {
+            return Err(format!("the operator does not look after namespace {namespace}: name another"));
+        }
+    }
+    let metadata = ObjectMeta {
+        name: Some(name.clone()),
+        namespace: Some(namespace.clone()),
+        labels: Some(owned(labels).into_iter().chain(owned(&[(APP_MANAGED_BY_LABEL, OPERATOR)])).collect()),
+        annotations: Some(owned(annotations)),
+        ..ObjectMeta::default()
+    };
+    let spec = object_spec(wanted, &snapshot.colony, None)?;
+    Ok(Some(InboundStep::Create(Box::new(ExecutorDeployment { metadata, spec, status: None }))))
+}
+
+fn object_spec(
+    wanted: &DesiredObject,
+    colony: &str,
+    before: Option<&ExecutorDeploymentSpec>,
+) -> Result<ExecutorDeploymentSpec, String> {
+    serde_json::from_value(Value::Object(wanted.spec.object_spec(colony, before)))
+        .map_err(|error| format!("spec: {error}"))
+}
+
+fn owned(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::colony::model::Blueprint;
+
+    fn snapshot(objects: Vec<ExecutorDeployment>, blueprints: Vec<Blueprint>) -> InboundSnapshot {
+        let spec = json!({
+            "server": {"host": "h"}, "colonyName": "hive", "credentialsSecretName": "s", "location": "edge-7",
+            "inbound": {"defaultNamespace": "team"},
+        });
+        let namespaces = [("team", NamespaceState::Admitted), ("closed", NamespaceState::NotAllowed)];
+        InboundSnapshot {
+            colony: "dev".to_owned(),
+            spec: serde_json::from_value(spec).unwrap(),
+            blueprints: Observed::Known(blueprints),
+            objects,
+            namespaces: namespaces.map(|(name, state)| (name.to_owned(), Observed::Known(state))).into(),
+        }
+    }
+
+    fn process(id: &str, second: u8) -> InboundProcess {
+        let process = serde_json::from_value(json!({
+            "processid": id, "state": 1, "submissiontime": format!("2026-11-21T10:00:{second:02}Z"),
+            "starttime": "2026-11-21T10:01:00Z", "endtime": "0001-01-01T00:00:00Z",
+            "spec": {"funcname": "reconcile"},
+        }));
+        InboundProcess { process: process.unwrap(), was_seen: false }
+    }
+
+    fn wanted(namespace: &str, replicas: i32) -> DesiredObject {
+        let spec = json!({"image": "i:1", "executorType": "cli", "replicas": replicas});
+        let spec = crate::desired::SharedSpec::of_blueprint(spec.as_object().unwrap()).unwrap();
+        DesiredObject { namespace: namespace.to_owned(), name: "workers".to_owned(), spec }
+    }
+
+    fn blueprint(generation: i64) -> Blueprint {
+        let mut blueprint = Blueprint::new("hive", "ExecutorDeployment", "workers").unwrap();
+        blueprint.spec = json!({"image": "i:1", "executorType": "cli"}).as_object().unwrap().clone();
+        blueprint.metadata.generation = generation;
+        "edge-7".clone_into(&mut blueprint.metadata.location);
+        blueprint
+    }
+
+    /// The object that a plan creates, as an API server would give it back.
+    fn created(plan: &InboundPlan) -> ExecutorDeployment {
+        let [InboundStep::Create(object)] = plan.steps.as_slice() else { panic!("{plan:?}") };
+        let mut object = object.as_ref().clone();
+        object.metadata.uid = Some("u".to_owned());
+        object.metadata.generation = Some(1);
+        object
+    }
+
+    fn with_conditions(
+        mut object: ExecutorDeployment,
+        conditions: &[(&str, &str)],
+        blueprint: i64,
+    ) -> ExecutorDeployment {
+        let conditions: Vec<Value> = conditions
+            .iter()
+            .map(|(kind, status)| {
+                json!({"type": kind, "status": status, "reason": "R", "message": "m", "lastTransitionTime": "2026-11-21T10:00:00Z"})
+            })
+            .collect();
+        let status = json!({
+            "observedGeneration": 1, "readyReplicas": 2, "conditions": conditions,
+            "blueprint": {"name": "workers", "generation": blueprint, "agreed": "a"},
+        });
+        object.status = Some(serde_json::from_value(status).unwrap());
+        object
+    }
+
+    fn failure(plan: &InboundPlan) -> &str {
+        let Some(Answer::Failed(why)) = &plan.answer else { panic!("{plan:?}") };
+        why
+    }
+
+    const READY: [(&str, &str); 2] = [("Progressing", "False"), ("Ready", "True")];
+
+    #[test]
+    fn an_object_is_made_waited_for_and_answered() {
+        let request = Request::Apply(wanted("team", 2));
+        let object = created(&plan(&snapshot(vec![], vec![]), &process("p1", 1), &request));
+        assert_eq!(object.labels()["colonies.io/origin"], "process");
+        assert_eq!(object.spec.colony.as_deref(), Some("dev"));
+        assert_eq!(plan(&snapshot(vec![object.clone()], vec![]), &process("p1", 1), &request), wait());
+        let ready = with_conditions(object.clone(), &READY, 0);
+        let answered = plan(&snapshot(vec![ready], vec![]), &process("p1", 1), &request);
+        let Some(Answer::Successful(output)) = answered.answer else { panic!("{answered:?}") };
+        assert_eq!(output["readyReplicas"], 2);
+        let broken = with_conditions(object, &[("Degraded", "True"), ("Ready", "False")], 0);
+        let answered = plan(&snapshot(vec![broken], vec![]), &process("p1", 1), &request);
+        assert_eq!(failure(&answered), "R: m");
+    }
+
+    /// An answer about an older generation would be about another spec.
+    #[test]
+    fn nothing_is_answered_on_the_strength_of_an_old_status() {
+        let request = Request::Apply(wanted("team", 2));
+        let object = created(&plan(&snapshot(vec![], vec![]), &process("p1", 1), &request));
+        let mut stale = with_conditions(object, &READY, 0);
+        stale.metadata.generation = Some(2);
+        assert_eq!(plan(&snapshot(vec![stale], vec![]), &process("p1", 1), &request), wait());
+    }
+
+    /// Two processes for one object would otherwise take it from each other for ever.
+    #[test]
+    fn the_later_of_two_processes_has_the_object() {
+        let object =
+            created(&plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("team", 2))));
+        let world = snapshot(vec![object], vec![]);
+        let later = plan(&world, &process("p2", 2), &Request::Apply(wanted("team", 3)));
+        let [InboundStep::Replace(changed)] = later.steps.as_slice() else { panic!("{later:?}") };
+        assert_eq!((changed.spec.replicas, changed.annotations()[PROCESS_ANNOTATION].as_str()), (3, "p2"));
+        let world = snapshot(vec![changed.as_ref().clone()], vec![]);
+        let earlier = plan(&world, &process("p1", 1), &Request::Apply(wanted("team", 2)));
+        assert!(failure(&earlier).contains("superseded: process p2"), "{earlier:?}");
+    }
+
+    #[test]
+    fn what_was_born_in_the_cluster_is_left_alone() {
+        let mut object =
+            created(&plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("team", 2))));
+        object.metadata.annotations = None;
+        let world = snapshot(vec![object], vec![blueprint(1)]);
+        assert!(
+            failure(&plan(&world, &process("p2", 2), &Request::Apply(wanted("team", 3)))).contains("exists")
+        );
+        let request = Request::Reconcile { blueprint: "workers".to_owned(), force: false };
+        assert!(failure(&plan(&world, &process("p2", 2), &request)).contains("exists"));
+    }
+
+    /// Made again, it would be a fight with whoever deleted it.
+    #[test]
+    fn an_object_that_somebody_deleted_is_not_made_again() {
+        let request = Request::Apply(wanted("team", 2));
+        let seen = InboundProcess { was_seen: true, ..process("p1", 1) };
+        assert!(failure(&plan(&snapshot(vec![], vec![]), &seen, &request)).contains("deleted"));
+    }
+
+    #[test]
+    fn namespaces_are_those_that_the_colony_may_use() {
+        let closed = plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("closed", 1)));
+        assert!(failure(&closed).contains("does not admit namespace closed"), "{closed:?}");
+        // Unknown is not refused: it is looked at again.
+        let unknown = plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("other", 1)));
+        assert_eq!(unknown, wait());
+    }
+
+    #[test]
+    fn a_blueprint_is_answered_when_its_object_has_followed() {
+        let request = Request::Reconcile { blueprint: "workers".to_owned(), force: false };
+        let none = plan(&snapshot(vec![], vec![]), &process("p1", 1), &request);
+        assert!(failure(&none).contains("no blueprint workers"));
+        let object = created(&plan(&snapshot(vec![], vec![blueprint(2)]), &process("p1", 1), &request));
+        assert_eq!(object.annotations()[BLUEPRINT_ANNOTATION], "workers");
+        let behind = with_conditions(object.clone(), &READY, 1);
+        assert_eq!(plan(&snapshot(vec![behind], vec![blueprint(2)]), &process("p1", 1), &request), wait());
+        let followed = with_conditions(object, &READY, 2);
+        let answered =
+            plan(&snapshot(vec![followed.clone()], vec![blueprint(2)]), &process("p1", 1), &request);
+        assert!(matches!(answered.answer, Some(Answer::Successful(_))), "{answered:?}");
+
+        let force = Request::Reconcile { blueprint: "workers".to_owned(), force: true };
+        let forced = plan(&snapshot(vec![followed], vec![blueprint(2)]), &process("p1", 1), &force);
+        let [InboundStep::Replace(changed)] = forced.steps.as_slice() else { panic!("{forced:?}") };
+        assert_eq!(changed.annotations()[RESTART_ANNOTATION], "p1");
+        let world = snapshot(vec![changed.as_ref().clone()], vec![blueprint(2)]);
+        assert_eq!(plan(&world, &process("p1", 1), &force), wait(), "until the pods were started anew");
+    }
+
+    #[test]
+    fn a_blueprint_that_is_gone_takes_its_object_along_and_nothing_else() {
+        let request = Request::CleanUp { blueprint: "workers".to_owned() };
+        let reconcile = Request::Reconcile { blueprint: "workers".to_owned(), force: false };
+        let object = created(&plan(&snapshot(vec![], vec![blueprint(1)]), &process("p1", 1), &reconcile));
+        let gone = plan(&snapshot(vec![object.clone()], vec![]), &process("p2", 2), &request);
+        assert!(matches!(gone.steps.as_slice(), [InboundStep::Delete { name, .. }] if name == "workers"));
+        let back = plan(&snapshot(vec![object], vec![blueprint(1)]), &process("p2", 2), &request);
+        assert!(back.steps.is_empty() && back.answer.is_some(), "{back:?}");
+        let unread =
+            InboundSnapshot { blueprints: Observed::Unknown("x".into()), ..snapshot(vec![], vec![]) };
+        assert_eq!(plan(&unread, &process("p2", 2), &request), wait(), "unknown is not gone");
+    }
+
+    /// It comes each minute: it must not wait for pods, nor be stopped by one blueprint that nobody can follow.
+    #[test]
+    fn all_of_a_kind_are_made_and_the_broken_ones_named() {
+        let mut broken = blueprint(1);
+        "broken".clone_into(&mut broken.metadata.name);
+        broken.spec.insert("privileged".to_owned(), json!(true));
+        let mut elsewhere = blueprint(1);
+        "elsewhere".clone_into(&mut elsewhere.metadata.name);
+        "edge-8".clone_into(&mut elsewhere.metadata.location);
+        let all = plan(
+            &snapshot(vec![], vec![blueprint(1), broken, elsewhere]),
+            &process("p1", 1),
+            &Request::ReconcileAll,
+        );
+        assert_eq!(all.steps.len(), 1);
+        assert!(failure(&all).contains("blueprint broken: spec.privileged"));
+    }
+}

@@ -1,0 +1,202 @@
+//! What was last read of the processes that objects are bound to, so that a pass asks only for what may have changed.
+//!
+//! A process is believed for as long as it has been quiet, within bounds, unless somebody doubts it: a list, a push or a
+//! refused call that does not fit what is known. Doubt only makes the next pass ask; it decides nothing.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::colony::{Id, Process, ProcessId};
+
+/// How long a process is believed at most, however quiet it is.
+const LONGEST: Duration = Duration::from_mins(30);
+
+/// Processes as they were last read.
+#[derive(Clone)]
+pub struct Processes {
+    known: Arc<Mutex<HashMap<ProcessId, Known>>>,
+    shortest: Duration,
+}
+
+struct Known {
+    seen: Seen,
+    /// Since when it has been seen as it is.
+    since: Instant,
+    doubted_at: Option<Instant>,
+}
+
+/// A process as it was last read.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// As which member it was asked for.
+    pub member: Id,
+    /// The process.
+    pub process: Arc<Process>,
+    /// When the question was asked to which this is the answer.
+    pub asked_at: Instant,
+}
+
+impl Processes {
+    /// An empty memory, in which a process is believed for `shortest` at least.
+    #[must_use]
+    pub fn new(shortest: Duration) -> Self {
+        Self { known: Arc::default(), shortest }
+    }
+
+    /// The process, if `member` has read it and there is no reason to ask again.
+    #[must_use]
+    pub fn believed(&self, member: &Id, id: &ProcessId, now: Instant) -> Option<Process> {
+        let known = self.lock();
+        let known = known.get(id).filter(|known| known.seen.member == *member)?;
+        let quiet_for = known.seen.asked_at.saturating_duration_since(known.since);
+        let believed_for = quiet_for.min(LONGEST).max(self.shortest);
+        let is_believed =
+            known.doubted_at.is_none() && now.saturating_duration_since(known.seen.asked_at) < believed_for;
+        is_believed.then(|| known.seen.process.as_ref().clone())
+    }
+
+    /// What was last read, believed or not.
+    #[must_use]
+    pub fn last_seen(&self, member: &Id, id: &ProcessId) -> Option<Seen> {
+        let known = self.lock();
+        known.get(id).filter(|known| known.seen.member == *member).map(|known| known.seen.clone())
+    }
+
+    /// Notes the answer to a question that was asked at `asked_at`. An answer that was overtaken by a later one is
+    /// dropped, and a doubt that came up since the question stays.
+    pub fn read(&self, member: &Id, process: &Process, asked_at: Instant) {
+        let seen = Seen { member: member.clone(), process: Arc::new(process.clone()), asked_at };
+        let mut known = self.lock();
+        let Some(known) = known.get_mut(&process.id) else {
+            known.insert(process.id.clone(), Known { seen, since: asked_at, doubted_at: None });
+            return;
+        };
+        if known.seen.asked_at > asked_at {
+            return;
+        }
+        let before = &known.seen.process;
+        if (before.state, &before.assigned_executor) != (process.state, &process.assigned_executor) {
+            known.since = asked_at;
+        }
+        known.seen = seen;
+        known.doubted_at = known.doubted_at.filter(|doubted_at| *doubted_at > asked_at);
+    }
+
+    /// Notes the answer to a submit. It is the first there is to know of the process, and may come after later news.
+    pub fn submitted(&self, member: &Id, process: &Process, asked_at: Instant) {
+        let seen = Seen { member: member.clone(), process: Arc::new(process.clone()), asked_at };
+        self.lock().entry(process.id.clone()).or_insert(Known { seen, since: asked_at, doubted_at: None });
+    }
+
+    /// Has the next pass ask for a process.
+    pub fn doubt(&self, id: &ProcessId, now: Instant) {
+        if let Some(known) = self.lock().get_mut(id) {
+            known.doubted_at = Some(now);
+        }
+    }
+
+    /// Has the next pass ask for every process of a workflow.
+    pub fn doubt_graph(&self, graph: &str, now: Instant) {
+        let mut known = self.lock();
+        for known in known.values_mut().filter(|known| known.seen.process.graph_id == graph) {
+            known.doubted_at = Some(now);
+        }
+    }
+
+    /// Forgets a process that is over or gone.
+    pub fn forget(&self, id: &ProcessId) {
+        self.lock().remove(id);
+    }
+
+    /// Forgets what a member has read but for these.
+    pub fn keep_only(&self, member: &Id, ids: &HashSet<ProcessId>) {
+        self.lock().retain(|id, known| known.seen.member != *member || ids.contains(id));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn process(state: u8) -> Process {
+        serde_json::from_value(json!({
+            "processid": "p1", "state": state, "assignedexecutorid": "",
+            "submissiontime": "2026-11-21T09:58:00Z", "starttime": "0001-01-01T00:00:00Z",
+            "endtime": "0001-01-01T00:00:00Z",
+            "spec": { "funcname": "f", "label": "l", "maxwaittime": -1, "maxexectime": -1, "maxretries": -1,
+                      "conditions": { "colonyname": "c", "executortype": "t" } },
+        }))
+        .unwrap()
+    }
+
+    fn member(digit: &str) -> Id {
+        Id::parse(&digit.repeat(64)).unwrap()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    /// Asking for everything on every pass is what this is there to avoid; believing for ever would miss the truth.
+    #[test]
+    fn a_process_is_believed_for_as_long_as_it_was_quiet_within_bounds() {
+        let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(1).id);
+        let is_believed =
+            |at: Instant| processes.believed(&member("a"), &id, at).is_some_and(|found| found.id == id);
+        assert!(!is_believed(start), "never read");
+        processes.read(&member("a"), &process(1), start);
+        assert!(is_believed(start + 4 * SECOND) && !is_believed(start + 5 * SECOND));
+        assert_eq!(processes.believed(&member("b"), &id, start), None, "asked under another key");
+
+        processes.read(&member("a"), &process(1), start + 60 * SECOND);
+        assert!(is_believed(start + 119 * SECOND) && !is_believed(start + 120 * SECOND));
+        processes.read(&member("a"), &process(1), start + 10_000 * SECOND);
+        let (last, bound) = (start + 10_000 * SECOND, LONGEST);
+        assert!(is_believed(start + 11_799 * SECOND) && !is_believed(last + bound));
+
+        processes.read(&member("a"), &process(0), last + bound);
+        assert!(!is_believed(last + bound + 5 * SECOND), "it has just moved");
+    }
+
+    /// An answer on its way when the doubt came up may be the very thing that was doubted.
+    #[test]
+    fn only_an_answer_to_a_later_question_ends_a_doubt() {
+        let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(1).id);
+        let state = |at| processes.believed(&member("a"), &id, at).map(|process| process.state.number());
+        processes.read(&member("a"), &process(1), start);
+        processes.doubt(&id, start + SECOND);
+        assert_eq!(state(start + SECOND), None);
+        processes.read(&member("a"), &process(1), start);
+        assert_eq!(state(start + SECOND), None, "asked before the doubt");
+        processes.read(&member("a"), &process(4), start + 2 * SECOND);
+        assert_eq!(state(start + 2 * SECOND), Some(4));
+        processes.read(&member("a"), &process(1), start + SECOND);
+        assert_eq!(state(start + 2 * SECOND), Some(4), "overtaken");
+    }
+
+    /// The process may be assigned before its submit has been answered.
+    #[test]
+    fn the_answer_to_a_submit_undoes_no_later_news() {
+        let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(1).id);
+        processes.read(&member("a"), &process(1), start + SECOND);
+        processes.submitted(&member("a"), &process(0), start);
+        let seen = processes.last_seen(&member("a"), &id).unwrap();
+        assert_eq!(seen.process.state.number(), 1);
+        processes.keep_only(&member("b"), &HashSet::new());
+        assert!(processes.last_seen(&member("a"), &id).is_some(), "another member's");
+        processes.keep_only(&member("a"), &HashSet::new());
+        assert!(processes.last_seen(&member("a"), &id).is_none());
+    }
+}

@@ -1,0 +1,99 @@
+//! What status says of the blueprint in the colony that says the same as an object. Pure.
+
+use kube::ResourceExt as _;
+
+use super::condition::Finding;
+use crate::{
+    act::outcome::Outcome,
+    api::{
+        condition::{ConditionType, Reason},
+        executor_deployment::{BlueprintStatus, ExecutorDeployment},
+        names::PROCESS_ANNOTATION,
+    },
+    diff::{ColonyStep, KubernetesStep, Step, Sync},
+};
+
+/// The record of the blueprint after a pass.
+pub(super) fn record(previous: Option<BlueprintStatus>, outcome: &Outcome) -> Option<BlueprintStatus> {
+    match &outcome.plan.sync {
+        Sync::None => None,
+        Sync::Unchanged | Sync::Invalid(_) | Sync::NameTaken(_) => previous,
+        Sync::Differs { agreed, .. } => agreed.clone(),
+        // What was to be written and was not is not agreed.
+        Sync::Agreed(_) if is_unwritten(outcome) => previous,
+        Sync::Agreed(agreed) => Some(agreed.clone()),
+    }
+}
+
+/// Whether object and blueprint say the same; none for an object without a blueprint.
+pub(super) fn conflict(
+    object: &ExecutorDeployment,
+    recorded: Option<&BlueprintStatus>,
+    outcome: &Outcome,
+) -> Option<Finding> {
+    let kind = ConditionType::Conflict;
+    let in_sync = |status: &BlueprintStatus| {
+        let says = format!(
+            "blueprint {} generation {} says the same; {}",
+            status.name,
+            status.generation,
+            object.sync_policy().as_str()
+        );
+        match &status.overruled {
+            Some(overruled) => Finding::yes(kind, Reason::Overruled, overruled.clone()),
+            None => Finding::no(kind, Reason::InSync, says),
+        }
+    };
+    match &outcome.plan.sync {
+        Sync::None => None,
+        Sync::Invalid(message) => Some(Finding::yes(kind, Reason::BlueprintInvalid, message.clone())),
+        Sync::NameTaken(message) => Some(Finding::yes(kind, Reason::BlueprintNameTaken, message.clone())),
+        Sync::Differs { message, .. } => Some(Finding::yes(kind, Reason::Differs, message.clone())),
+        Sync::Unchanged | Sync::Agreed(_) => {
+            recorded.filter(|recorded| !recorded.agreed.is_empty()).map(in_sync)
+        }
+    }
+}
+
+/// What carries the current generation of an object for which nothing is submitted.
+pub(super) fn carried(
+    object: &ExecutorDeployment,
+    recorded: Option<&BlueprintStatus>,
+    problem: Option<(Reason, String)>,
+) -> Finding {
+    let kind = ConditionType::Mirrored;
+    match (object.blueprint_name(), recorded) {
+        (Some(name), recorded) if recorded.is_none_or(|recorded| recorded.agreed.is_empty()) => {
+            let not_yet = (Reason::SubmitIntended, format!("blueprint {name} is not there yet"));
+            let (reason, message) = problem.unwrap_or(not_yet);
+            Finding::no(kind, reason, message)
+        }
+        (Some(name), recorded) => {
+            let generation = recorded.map_or(0, |blueprint| blueprint.generation);
+            let says = format!("blueprint {name} generation {generation} carries it");
+            let says = problem.map_or(says.clone(), |(_, why)| format!("{says}; its state lags: {why}"));
+            Finding::yes(kind, Reason::CarriedByBlueprint, says)
+        }
+        (None, _) => {
+            let process = object.annotations().get(PROCESS_ANNOTATION).cloned().unwrap_or_default();
+            Finding::yes(
+                kind,
+                Reason::CarriedByProcess,
+                format!("process {process} of the colony asked for it"),
+            )
+        }
+    }
+}
+
+/// Whether a write that would have made both sides agree was not done.
+fn is_unwritten(outcome: &Outcome) -> bool {
+    let is_sync =
+        |step: &ColonyStep| matches!(step, ColonyStep::AddBlueprint(_) | ColonyStep::UpdateBlueprint { .. });
+    let planned = outcome.plan.steps.iter().any(|step| match step {
+        Step::Kubernetes(step) => matches!(step, KubernetesStep::UpdateSpec { .. }),
+        Step::Colony(step) => is_sync(step),
+    });
+    let done = outcome.done_kubernetes().any(|step| matches!(step, KubernetesStep::UpdateSpec { .. }))
+        || outcome.done_colony().any(|(step, _)| is_sync(step));
+    planned && !done
+}

@@ -1,0 +1,35 @@
+//! Reads the blueprint that says the same as an object.
+
+use super::{
+    executor_deployment::Reader,
+    snapshot::{ColonyReference, Observed},
+};
+use crate::{
+    api::executor_deployment::ExecutorDeployment, colony::Blueprint, memory::connections::Connection,
+};
+
+impl Reader {
+    /// The blueprint of an object, where there is to be one: as the colony last described it, else asked for.
+    pub(super) async fn blueprint(
+        &self,
+        object: &ExecutorDeployment,
+        colony: &ColonyReference,
+        connection: Option<&Connection>,
+    ) -> Observed<Option<Blueprint>> {
+        let Some(name) = object.blueprint_name() else { return Observed::Known(None) };
+        let Some(colony) = colony.resolved() else { return Observed::Unknown("no Colony".to_owned()) };
+        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
+        if let Some(problem) = &connection.problem {
+            return Observed::Unknown(problem.clone());
+        }
+        if let Some(Some(blueprint)) = self.blueprints.get(&colony.name, &name) {
+            return Observed::Known(Some(blueprint));
+        }
+        // Too much hangs on its absence to believe a list that may be old.
+        match connection.member.blueprint(&name).await {
+            Ok(blueprint) => Observed::Known(Some(blueprint)),
+            Err(error) if error.is_not_found() => Observed::Known(None),
+            Err(error) => Observed::Unknown(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Puts together what one pass knows of a process that was born in a colony, and of blueprints without an object.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, ResourceExt as _,
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use super::{
+    snapshot::{InboundSnapshot, NamespaceState, Observed},
+    stores::{Filled, GuardedExecutorDeployment},
+    triggers,
+};
+use crate::{
+    api::{
+        blueprint::namespace_of,
+        colony::{Colony, ColonySpec},
+        executor_deployment::ExecutorDeployment,
+        names::EXECUTOR_DEPLOYMENT_KIND,
+    },
+    colony::{Blueprint, Session},
+    memory::{
+        blueprints::Blueprints,
+        writes::{Key, Writes},
+    },
+    runtime::{
+        clock::Clock,
+        kubernetes::{CALL_TIME_LIMIT, call},
+    },
+};
+
+/// Which blueprints a process is about.
+#[derive(Clone, Copy, Debug)]
+pub enum About<'a> {
+    /// None: it brings the object along.
+    Nothing,
+    /// One.
+    Blueprint(&'a str),
+    /// All of the kind.
+    All,
+}
+
+/// Reads the world for processes that were born in a colony.
+#[derive(Clone)]
+pub struct InboundReader {
+    /// For what is not cached.
+    pub client: Client,
+    /// Objects.
+    pub objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
+    /// `Colonies`.
+    pub colonies: Store<Colony>,
+    /// Namespaces that this operator looks after; empty for all.
+    pub watched: Vec<String>,
+    /// Blueprints as colonies last described them.
+    pub blueprints: Blueprints,
+    /// Last writes of this process.
+    pub writes: Writes,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl InboundReader {
+    /// The spec of a `Colony`; none if there is none of the name.
+    #[must_use]
+    pub fn colony(&self, name: &str) -> Option<ColonySpec> {
+        self.colonies.get(&ObjectRef::new(name)).map(|colony| colony.spec.clone())
+    }
+
+    /// Puts a snapshot together. `namespaces` are those that may be needed besides the ones that blueprints name.
+    pub async fn snapshot(
+        &self,
+        (colony, spec): (&str, &ColonySpec),
+        member: &Session,
+        about: About<'_>,
+        namespaces: &[String],
+    ) -> InboundSnapshot {
+        let blueprints = self.read_blueprints(colony, member, about).await;
+        let mut states = BTreeMap::new();
+        let named = blueprints
+            .known()
+            .into_iter()
+            .flatten()
+            .filter_map(|blueprint| namespace_of(&blueprint.metadata));
+        let wanted = namespaces
+            .iter()
+            .map(String::as_str)
+            .chain(named)
+            .chain([spec.inbound.default_namespace.as_str()]);
+        for namespace in wanted {
+            if !states.contains_key(namespace) {
+                states.insert(namespace.to_owned(), self.namespace(spec, namespace).await);
+            }
+        }
+        let (colony, spec) = (colony.to_owned(), spec.clone());
+        InboundSnapshot { colony, spec, blueprints, objects: self.objects(), namespaces: states }
+    }
+
+    /// Whether the cache does not show yet what this process last wrote to an object.
+    #[must_use]
+    pub fn is_behind(&self, namespace: &str, name: &str) -> bool {
+        let key = Key::new("ExecutorDeployment", namespace, name);
+        self.writes.is_cache_behind(&key, self.clock.instant())
+    }
+
+    /// Blueprints as the colony describes them now: what a process is about was changed right before it was submitted.
+    async fn read_blueprints(
+        &self,
+        colony: &str,
+        member: &Session,
+        about: About<'_>,
+    ) -> Observed<Vec<Blueprint>> {
+        let name = match about {
+            About::Nothing => return Observed::Known(Vec::new()),
+            About::All => {
+                return match member.blueprints(Some(EXECUTOR_DEPLOYMENT_KIND), None).await {
+                    Ok(blueprints) => Observed::Known(blueprints),
+                    Err(error) => Observed::Unknown(error.to_string()),
+                };
+            }
+            About::Blueprint(name) => name,
+        };
+        let found = match member.blueprint(name).await {
+            Ok(blueprint) => Some(blueprint),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Observed::Unknown(error.to_string()),
+        };
+        self.blueprints.put(colony, name, found.as_ref());
+        Observed::Known(found.into_iter().collect())
+    }
+
+    async fn namespace(&self, spec: &ColonySpec, name: &str) -> Observed<NamespaceState> {
+        if !self.watched.is_empty() && !self.watched.iter().any(|watched| watched == name) {
+            return Observed::Known(NamespaceState::NotWatched);
+        }
+        let api = Api::<Namespace>::all(self.client.clone());
+        match call(CALL_TIME_LIMIT, api.get_opt(name)).await {
+            Err(error) => Observed::Unknown(error.explain(&format!("get Namespace {name}"))),
+            Ok(None) => Observed::Known(NamespaceState::NotFound),
+            Ok(Some(found)) if spec.allowed_namespaces.admit(found.labels()) => {
+                Observed::Known(NamespaceState::Admitted)
+            }
+            Ok(Some(_)) => Observed::Known(NamespaceState::NotAllowed),
+        }
+    }
+
+    /// All objects that can be read.
+    #[must_use]
+    pub fn objects(&self) -> Vec<ExecutorDeployment> {
+        self.objects.iter().flat_map(|(store, _)| triggers::readable(store)).collect()
+    }
+}

@@ -1,0 +1,114 @@
+//! `executionGuarantee: Strict`: the process that carries an object waits behind a gate until it is on record which of
+//! several it is, so that a duplicate is never assigned to anybody.
+
+use std::time::Duration;
+
+use colonyos_operator::{
+    api::{
+        colony::Colony,
+        executor_deployment::ExecutorDeployment,
+        names::{CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION, process_label},
+    },
+    colony::{FunctionSpec, Process, ProcessState, WorkflowSpec},
+};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    cluster::connect_with_crds,
+    stage::{SOON, Stage, with_operator},
+    wait::eventually,
+};
+
+async fn node(stage: &Stage, label: &str, name: &str) -> Vec<Process> {
+    let mut found = stage.colony.member.processes_labelled(label).await.unwrap();
+    found.retain(|process| process.spec.node_name == name);
+    found
+}
+
+/// Lets the stage's namespace use the colony, or no longer.
+async fn admit(stage: &Stage, wanted: bool) {
+    let calls = stage.namespace.kubernetes.calls.clone();
+    let selector = json!({"spec": {"allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"strict": "yes"}}}}});
+    let colonies: Api<Colony> = Api::all(calls.clone());
+    colonies.patch(&stage.colony.name, &PatchParams::default(), &Patch::Merge(selector)).await.unwrap();
+    let label = if wanted { json!("yes") } else { Value::Null };
+    let labels = json!({"metadata": {"labels": {"strict": label}}});
+    let namespaces: Api<Namespace> = Api::all(calls);
+    namespaces.patch(&stage.namespace.name, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
+}
+
+async fn cluster(stage: &Stage) -> String {
+    let namespaces: Api<Namespace> = Api::all(stage.namespace.kubernetes.calls.clone());
+    namespaces.get("kube-system").await.unwrap().uid().unwrap()
+}
+
+#[tokio::test]
+async fn a_process_behind_a_gate_is_assigned_once() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "gate", async |stage| {
+        let fleets: Api<ExecutorDeployment> = stage.api();
+        stage.apply("guarded", &json!({"executionGuarantee": "Strict", "replicas": 1})).await;
+        let object = stage.wait_until_ready("guarded", 1).await;
+        let label = process_label(&cluster(stage).await, &object.uid().unwrap(), 1);
+        let (gates, runs) = (node(stage, &label, "gate").await, node(stage, &label, "run").await);
+        let states = |found: &[Process]| found.iter().map(|process| process.state).collect::<Vec<_>>();
+        assert_eq!((states(&gates), states(&runs)), (vec![ProcessState::Successful], vec![ProcessState::Successful]));
+        let recorded = object.status.unwrap().mirror.unwrap();
+        assert_eq!(recorded.process_id.as_deref(), Some(runs[0].id.as_str()));
+
+        // A workflow of the same label that nobody knows of, as a lost answer leaves one behind.
+        admit(stage, false).await;
+        let wanted = json!({"executionGuarantee": "Strict", "replicas": 1});
+        stage.apply("doubled", &wanted).await;
+        let uid = fleets.get("doubled").await.unwrap().uid().unwrap();
+        let label = process_label(&cluster(stage).await, &uid, 1);
+        let colony = &stage.colony.name;
+        let function = |function: &str, name: &str| {
+            FunctionSpec::new(colony, CONTROLLER_EXECUTOR_TYPE, function).unwrap().label(&label).unwrap().node_name(name).unwrap()
+        };
+        let run = function(RECONCILE_FUNCTION, "run").depends_on("gate").unwrap();
+        let workflow = WorkflowSpec::new(colony, vec![function("gate", "gate"), run]).unwrap();
+        for _ in 0..2 {
+            stage.colony.member.submit_workflow(&workflow).await.unwrap();
+        }
+        admit(stage, true).await;
+        let object = stage.wait_until_ready("doubled", 1).await;
+        let recorded = object.status.unwrap().mirror.unwrap().process_id.unwrap();
+        let runs = node(stage, &label, "run").await;
+        assert_eq!(runs.len(), 3, "{runs:#?}");
+        for run in &runs {
+            let is_recorded = run.id.as_str() == recorded;
+            let expected = if is_recorded { ProcessState::Successful } else { ProcessState::Cancelled };
+            assert_eq!(run.state, expected, "{run:#?}");
+            assert_eq!(run.assigned_executor.is_some(), is_recorded, "a duplicate was never assigned: {run:#?}");
+        }
+        assert_eq!(recorded, runs[0].id.as_str(), "the oldest");
+
+        // Deleted while it waits: the workflow goes, for its nodes cannot be cancelled by themselves.
+        let nowhere = json!({"executionGuarantee": "Strict", "replicas": 1, "nodeSelector": {"colonies.io/node": "none"}});
+        stage.apply("leaving", &nowhere).await;
+        let uid = fleets.get("leaving").await.unwrap().uid().unwrap();
+        let label = process_label(&cluster(stage).await, &uid, 1);
+        eventually("its process runs", SOON, async || {
+            let runs = node(stage, &label, "run").await;
+            let states: Vec<_> = runs.iter().map(|run| run.state).collect();
+            (states == [ProcessState::Running]).then_some(()).ok_or_else(|| format!("{states:?}"))
+        })
+        .await;
+        fleets.delete("leaving", &kube::api::DeleteParams::default()).await.unwrap();
+        eventually("it is gone", Duration::from_mins(1), async || {
+            let found = fleets.get_opt("leaving").await.map_err(|error| error.to_string())?;
+            found.is_none().then_some(()).ok_or_else(|| "it is there".to_owned())
+        })
+        .await;
+        for run in node(stage, &label, "run").await {
+            assert_eq!(run.state, ProcessState::Cancelled, "{run:#?}");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,191 @@
+//! How what happens to a mirrored process in a colony reaches the status of its object, and what following many costs.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use colonyos_operator::{
+    api::executor_deployment::{ExecutorDeployment, MirrorState, MirrorStatus},
+    colony::ProcessId,
+    runtime::{clock::Clock, config::OperatorConfiguration},
+};
+use futures::future::join_all;
+use kube::{Api, api::ListParams, runtime::wait::await_condition};
+use rand::Rng as _;
+use serde_json::json;
+
+use crate::support::{
+    cluster::connect_with_crds,
+    operator::Operator,
+    stage::{Stage, with_configured_operator},
+    wait::eventually,
+};
+
+/// Objects whose processes are cancelled at the same time.
+const OBJECTS: usize = 10;
+/// How often each of them is.
+const ROUNDS: usize = 5;
+/// Objects that are followed at rest: more than a list of the server holds.
+const AT_REST: usize = 150;
+/// For how long their cost is counted.
+const REST: Duration = Duration::from_secs(20);
+/// What it may be.
+const REQUESTS_A_SECOND: f64 = 2.0;
+
+/// A fleet that never gets ready, so that its process stays with the operator.
+async fn apply(stage: &Stage, name: &str) {
+    let nowhere = json!({ "colonies.io/node": "none" });
+    let kind = format!("{name}-x");
+    stage.apply(name, &json!({ "executorType": kind, "nodeSelector": nowhere, "replicas": 1 })).await;
+}
+
+fn name(index: usize) -> String {
+    format!("fleet-{index:03}")
+}
+
+fn runs(mirror: &MirrorStatus) -> bool {
+    mirror.state == MirrorState::Running && mirror.process_id.is_some()
+}
+
+/// Waits for a record of the process, and is told of it by the API server.
+async fn until(
+    objects: &Api<ExecutorDeployment>,
+    name: &str,
+    is_reached: impl Fn(&MirrorStatus) -> bool,
+) -> MirrorStatus {
+    let recorded = |object: Option<&ExecutorDeployment>| object?.status.as_ref()?.mirror.clone();
+    let reached = await_condition(objects.clone(), name, |object: Option<&ExecutorDeployment>| {
+        recorded(object).is_some_and(|mirror| is_reached(&mirror))
+    });
+    let limit = Duration::from_mins(1);
+    let Ok(object) = tokio::time::timeout(limit, reached).await else {
+        let object = objects.get(name).await.unwrap();
+        panic!("within {limit:?}, {name} has {:?}", object.status);
+    };
+    recorded(object.unwrap().as_ref()).unwrap()
+}
+
+/// Cancels processes as a user of the colony would, and waits for it to reach status; how long that took each time.
+async fn cancel_often(stage: &Stage) -> Vec<Duration> {
+    let objects: Api<ExecutorDeployment> = stage.api();
+    let (clock, names) = (Clock::system(), (0..OBJECTS).map(name).collect::<Vec<_>>());
+    join_all(names.iter().map(|name| apply(stage, name))).await;
+    let each = names.iter().map(async |name| {
+        let mut took = Vec::new();
+        for round in 1..=ROUNDS {
+            let generation = i64::try_from(round).unwrap();
+            let mirror =
+                until(&objects, name, |mirror| runs(mirror) && mirror.generation == generation).await;
+            // At any moment between two looks.
+            let phase = rand::rng().random_range(Duration::ZERO..Duration::from_secs(5));
+            tokio::time::sleep(phase).await;
+            let id = ProcessId::new(mirror.process_id.as_ref().unwrap());
+            let start = clock.instant();
+            stage.colony.member.cancel(&id).await.unwrap();
+            until(&objects, name, |mirror| mirror.state == MirrorState::Cancelled).await;
+            took.push(clock.instant() - start);
+            if round < ROUNDS {
+                stage.change(name, &json!({ "replicas": round + 1 })).await;
+            }
+        }
+        took
+    });
+    let mut took: Vec<Duration> = join_all(each).await.concat();
+    took.sort();
+    took
+}
+
+async fn check(test: &str, adjust: impl FnOnce(&mut OperatorConfiguration)) {
+    let connection = connect_with_crds().await;
+    with_configured_operator(&connection, test, adjust, async |stage| {
+        let took = cancel_often(stage).await;
+        let at = |hundredths: usize| took[(took.len() * hundredths / 100).min(took.len() - 1)];
+        println!("{test}: {} cancelled, in status after p50 {:?}, p99 {:?}", took.len(), at(50), at(99));
+    })
+    .await;
+}
+
+/// The list is the truth: without any websocket everything is found all the same.
+#[tokio::test]
+async fn a_cancelled_process_is_found_by_the_lists_alone() {
+    check("by-lists", |configuration| configuration.process_subscriptions = 0).await;
+}
+
+/// And the websocket by itself is enough to be told, although nobody may count on it.
+#[tokio::test]
+async fn a_cancelled_process_is_told_of_by_websocket_alone() {
+    check("by-websocket", |configuration| configuration.process_poll_seconds = 0).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_process_reaches_status() {
+    check("by-both", |_| {}).await;
+}
+
+/// Calls to colonies so far, by payload type.
+async fn calls(operator: &Operator) -> BTreeMap<String, f64> {
+    let (_, text) = operator.get("/metrics").await.unwrap();
+    let mut calls = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with("colonyos_operator_colony_calls_total{")) {
+        let payload_type = line.split("payload_type=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let count: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        *calls.entry(payload_type.unwrap().to_owned()).or_default() += count;
+    }
+    calls
+}
+
+/// Calls made during `span`, but for questions for work, which wait for some.
+async fn calls_within(operator: &Operator, span: Duration) -> BTreeMap<String, f64> {
+    let before = calls(operator).await;
+    tokio::time::sleep(span).await;
+    let mut made = calls(operator).await;
+    for (payload_type, count) in &mut made {
+        *count -= before.get(payload_type).copied().unwrap_or_default();
+    }
+    made.retain(|payload_type, count| *count > 0.0 && payload_type != "assignprocessmsg");
+    made
+}
+
+/// Processes at which nothing happens cost next to nothing, however many there are.
+#[tokio::test]
+async fn processes_at_rest_cost_few_requests() {
+    let connection = connect_with_crds().await;
+    let as_shipped = |configuration: &mut OperatorConfiguration| {
+        configuration.colony_poll_seconds = OperatorConfiguration::default().colony_poll_seconds;
+    };
+    with_configured_operator(&connection, "requests", as_shipped, async |stage| {
+        for index in 0..AT_REST {
+            apply(stage, &name(index)).await;
+        }
+        let objects: Api<ExecutorDeployment> = stage.api();
+        eventually("all processes run", Duration::from_mins(5), async || {
+            let list = objects.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let running = list
+                .iter()
+                .filter(|object| {
+                    object.status.as_ref().and_then(|status| status.mirror.as_ref()).is_some_and(runs)
+                })
+                .count();
+            (running == AT_REST).then_some(()).ok_or_else(|| format!("{running} of {AT_REST}"))
+        })
+        .await;
+        eventually("no process is read for itself", Duration::from_mins(2), async || {
+            let made = calls_within(&stage.operator, Duration::from_secs(3)).await;
+            let is_quiet = ["getprocessmsg", "subscribeprocessmsg", "submitfuncspecmsg"]
+                .into_iter()
+                .all(|payload_type| !made.contains_key(payload_type));
+            is_quiet.then_some(()).ok_or_else(|| format!("{made:?}"))
+        })
+        .await;
+        let made = calls_within(&stage.operator, REST).await;
+        let rate = made.values().sum::<f64>() / REST.as_secs_f64();
+        println!("{AT_REST} processes at rest cost {rate:.2} requests a second: {made:?}");
+        assert!(rate <= REQUESTS_A_SECOND, "{rate} a second: {made:?}");
+
+        // What lies beyond a list's hundred is found all the same.
+        let last = name(AT_REST - 1);
+        let mirror = until(&objects, &last, runs).await;
+        let id = ProcessId::new(mirror.process_id.as_ref().unwrap());
+        stage.colony.member.cancel(&id).await.unwrap();
+        until(&objects, &last, |mirror| mirror.state == MirrorState::Cancelled).await;
+    })
+    .await;
+}

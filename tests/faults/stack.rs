@@ -1,0 +1,117 @@
+//! The servers under the test: what the ColonyOS server's own database says, and servers that go away and come back.
+
+use std::{path::PathBuf, process::Stdio};
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::support::environment::variable;
+
+/// A stack of servers that `cargo xtask` has started on this machine.
+pub struct Stack {
+    folder: PathBuf,
+    xtask: Option<String>,
+    database_port: u64,
+}
+
+/// A process as it stands in the database.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its label.
+    pub label: String,
+    /// Its state, as the server numbers them.
+    pub state: u8,
+}
+
+/// An executor as it stands in the database.
+#[derive(Clone, Debug)]
+pub struct ExecutorRow {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: String,
+    /// Its state, as the server numbers them.
+    pub state: u8,
+}
+
+impl Stack {
+    /// The stack that the environment names; none when the servers are somebody's own.
+    pub fn find() -> Option<Self> {
+        let folder = PathBuf::from(variable("COLONIES_STACK_STATE")?);
+        let record = std::fs::read_to_string(folder.join("stack.json")).expect("the stack has a record");
+        let record: Value = serde_json::from_str(&record).unwrap();
+        if record["ownColony"] != true {
+            return None;
+        }
+        // As `xtask/src/cluster/stack.rs` lays the ports out.
+        let database_port = record["portBase"].as_u64().unwrap() + 7;
+        Some(Self { folder, xtask: variable("XTASK_BIN"), database_port })
+    }
+
+    /// All processes of a colony, in whatever state.
+    pub async fn processes(&self, colony: &str) -> Vec<Row> {
+        let query = format!(
+            "SELECT label, state FROM prod_processes WHERE target_colony_name = '{colony}' ORDER BY submission_time"
+        );
+        let rows = self.query(&query).await;
+        rows.into_iter().map(|row| Row { label: row[0].clone(), state: row[1].parse().unwrap() }).collect()
+    }
+
+    /// All executors of a colony that there ever were.
+    pub async fn executors(&self, colony: &str) -> Vec<ExecutorRow> {
+        let query =
+            format!("SELECT name, executor_type, state FROM prod_executors WHERE colony_name = '{colony}'");
+        let rows = self.query(&query).await;
+        rows.into_iter()
+            .map(|row| ExecutorRow {
+                name: row[0].clone(),
+                kind: row[1].clone(),
+                state: row[2].parse().unwrap(),
+            })
+            .collect()
+    }
+
+    async fn query(&self, query: &str) -> Vec<Vec<String>> {
+        let output = Command::new("psql")
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.database_port.to_string(),
+                "-U",
+                "postgres",
+                "-d",
+                "postgres",
+            ])
+            .args(["--no-psqlrc", "--no-align", "--tuples-only", "--field-separator=\t", "-c", query])
+            .output()
+            .await
+            .expect("psql is installed with PostgreSQL");
+        assert!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+    }
+
+    /// Takes a component away, by `kill -9` or as its administrator would, and brings it back; whether this can be done.
+    pub async fn bounce(&self, component: &str, kill: bool) -> bool {
+        let Some(xtask) = &self.xtask else { return false };
+        let stop = if kill { &["stop", "--kill"][..] } else { &["stop"] };
+        for command in [stop, &["start"]] {
+            let status = Command::new(xtask)
+                .arg("cluster")
+                .args(command)
+                .arg(component)
+                .arg("--name")
+                .arg(self.folder.file_name().unwrap())
+                .arg("--state")
+                .arg(self.folder.parent().unwrap())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .status()
+                .await
+                .expect("xtask can be run");
+            assert!(status.success(), "failed to {command:?} {component}");
+        }
+        true
+    }
+}
