@@ -42,9 +42,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Some objects with policies `update, deletion`.
+    /// Some objects with policies `update, deletion, guarantee`.
     pub fn new(policies: &str, objects: usize) -> Self {
-        let (update, deletion) = policies.split_once(", ").expect("two policies");
+        let policies: Vec<_> = policies.split(", ").collect();
+        let [update, deletion, guarantee] = policies.as_slice() else { panic!("three policies") };
         let held = ["one", "two"].into_iter().take(objects).map(|name| {
             let object: ExecutorDeployment = serde_json::from_value(json!({
                 "apiVersion": "compute.colonies.io/v1",
@@ -55,7 +56,7 @@ impl Cluster {
                 },
                 "spec": {
                     "executorType": format!("type-of-{name}"), "image": "example.com/image:1", "replicas": 1,
-                    "updatePolicy": update, "deletionPolicy": deletion,
+                    "updatePolicy": update, "deletionPolicy": deletion, "executionGuarantee": guarantee,
                 },
             }))
             .unwrap();

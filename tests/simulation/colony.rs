@@ -31,7 +31,7 @@ pub struct Call {
 #[derive(Debug)]
 pub struct Colony {
     server: ColonyServer,
-    member: Id,
+    pub member: Id,
     pub operator: Id,
 }
 
@@ -75,13 +75,13 @@ impl Colony {
     }
 
     /// The process of that id, if there is one.
-    pub fn process(&mut self, now: Timestamp, id: &str) -> Result<Vec<Process>, Refusal> {
+    pub fn process(&mut self, now: Timestamp, id: &str) -> Vec<Process> {
         let call =
             Call { caller: Caller::Member, payload_type: "getprocessmsg", inner: json!({"processid": id}) };
         match self.answer(now, &call) {
-            Ok(process) => Ok(vec![serde_json::from_value(process).unwrap()]),
-            Err((404, _)) => Ok(Vec::new()),
-            Err(refusal) => Err(refusal),
+            Ok(process) => vec![serde_json::from_value(process).unwrap()],
+            Err((404, _)) => Vec::new(),
+            Err(refusal) => panic!("a member may read: {refusal:?}"),
         }
     }
 

@@ -48,6 +48,8 @@ pub enum Event {
     },
     /// The operator's executor is given a process.
     Assign,
+    /// The operator is told that something has moved in the colony.
+    Told,
     /// Somebody cancels one of the live processes.
     Cancel {
         /// Which one.
@@ -87,7 +89,8 @@ fn others() -> impl Strategy<Value = Event> {
         3 => (0_usize..2).prop_map(|object| Event::Edit { object }),
         1 => (0_usize..2).prop_map(|object| Event::Delete { object }),
         3 => (0_usize..2).prop_map(|object| Event::Ready { object }),
-        3 => Just(Event::Assign),
+        4 => Just(Event::Assign),
+        2 => Just(Event::Told),
         1 => (0_usize..4).prop_map(|process| Event::Cancel { process }),
         1 => (0_usize..4).prop_map(|process| Event::Remove { process }),
         4 => (1_u8..20).prop_map(|seconds| Event::Pass { seconds }),

@@ -25,7 +25,7 @@ use proptest::{
 use self::{events::Event, world::World};
 
 /// Sequences per test; the tests run side by side.
-const SEQUENCES: u32 = 2_010;
+const SEQUENCES: u32 = 1_700;
 
 /// The most that happens in one sequence, before everything comes to rest.
 const EVENTS: usize = 20;
@@ -51,7 +51,7 @@ fn play(policies: &'static str, objects: usize) {
 /// The sequence of a plain day, so that a mistake in the simulation itself is seen as such.
 #[test]
 fn a_day_without_trouble_ends_with_one_process_for_each_generation() {
-    let mut world = World::new("CancelRunning, Delete", 2);
+    let mut world = World::new("CancelRunning, Delete, Standard", 2);
     let events = [Event::Look { object: 0, fates: vec![], meanwhile: None }, Event::Edit { object: 0 }];
     world.play(&events);
     promises::kept(world).unwrap();
@@ -59,25 +59,30 @@ fn a_day_without_trouble_ends_with_one_process_for_each_generation() {
 
 #[test]
 fn one_process_for_each_generation_when_a_new_one_cancels_the_old() {
-    play("CancelRunning, Delete", 1);
+    play("CancelRunning, Delete, Standard", 1);
 }
 
 #[test]
 fn one_process_for_each_generation_when_a_new_one_waits_for_the_old() {
-    play("WaitForRunning, Delete", 1);
+    play("WaitForRunning, Delete, Standard", 1);
 }
 
 #[test]
 fn one_process_for_each_generation_when_the_last_one_outlives_its_object() {
-    play("CancelRunning, Orphan", 1);
-}
-
-#[test]
-fn one_process_for_each_generation_when_the_old_and_the_last_are_let_be() {
-    play("WaitForRunning, Orphan", 1);
+    play("CancelRunning, Orphan, Standard", 1);
 }
 
 #[test]
 fn one_process_for_each_generation_of_objects_side_by_side() {
-    play("CancelRunning, Delete", 2);
+    play("CancelRunning, Delete, Standard", 2);
+}
+
+#[test]
+fn one_process_for_each_generation_behind_a_gate() {
+    play("CancelRunning, Delete, Strict", 1);
+}
+
+#[test]
+fn one_process_for_each_generation_behind_a_gate_when_the_old_and_the_last_are_let_be() {
+    play("WaitForRunning, Orphan, Strict", 1);
 }

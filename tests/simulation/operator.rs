@@ -1,20 +1,21 @@
 //! The operator: the decisions are its own, what is around them is told here, in the order in which it really happens.
 //!
-//! The order matters and is that of `watch::executor_deployment`, `act::executor` and `controllers::executor_deployment`:
-//! processes are looked up, then the time is taken; a submit is remembered before it leaves; a status is written last, at
-//! the version that was read or that the finalizer gave; an intent is remembered when it is known to be on record.
+//! The order matters and is that of `watch`, `act` and `controllers::executor_deployment`: the time is taken and then
+//! processes are looked up, so that what was not there is known to have been absent then; a submit is remembered before it
+//! leaves; a status is written last, at the version that was read or that the finalizer gave; an intent is remembered when
+//! it is known to be on record.
 
 use colonyos_operator::{
     act::outcome::{Effect, FailureKind, Outcome, StepFailure, StepResult},
     api::{
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, MirrorState},
-        names::EXECUTOR_DEPLOYMENT_FINALIZER,
+        names::{CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_FINALIZER, GATE_NODE, RUN_NODE},
     },
-    colony::{ExecutorState, FunctionSpec, Process},
+    colony::{ExecutorState, FunctionSpec, Process, ProcessId, WorkflowSpec},
     controllers::decide,
     desired::DesiredProcess,
     diff::{ColonyStep, KubernetesStep, Plan, Step},
-    memory::submissions::Submissions,
+    memory::{processes::Processes, submissions::Submissions},
     status::executor_deployment::compute,
     watch::snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
@@ -23,6 +24,7 @@ use colonyos_operator::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use crate::{
     colony::{COLONY, Call, Caller},
@@ -30,10 +32,14 @@ use crate::{
     world::{Message, World},
 };
 
+/// How long a process is believed to be as it was read, at least; the operator's default.
+const BELIEVED: Duration = Duration::from_secs(10);
+
 /// What one operator remembers.
 #[derive(Clone)]
 pub struct Operator {
     submissions: Submissions,
+    pub processes: Processes,
     /// Since when it leads.
     term: Timestamp,
 }
@@ -46,7 +52,12 @@ impl std::fmt::Debug for Operator {
 
 impl Operator {
     pub fn new(now: Timestamp) -> Self {
-        Self { submissions: Submissions::default(), term: now }
+        Self { submissions: Submissions::default(), processes: Processes::new(BELIEVED), term: now }
+    }
+
+    /// Has it ask for every process.
+    pub fn ask_anew(&mut self) {
+        self.processes = Processes::new(BELIEVED);
     }
 }
 
@@ -96,7 +107,7 @@ impl Look<'_> {
 
     fn snapshot(&mut self, object: &ExecutorDeployment) -> Result<ExecutorDeploymentSnapshot, Ended> {
         let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
-        let Operator { submissions, term } = self.world.operator.clone();
+        let Operator { submissions, term, .. } = self.world.operator.clone();
         let now = self.world.now;
         let processes = self.processes(object)?;
         let submit_not_before = mirror
@@ -124,6 +135,7 @@ impl Look<'_> {
             identity: Observed::Known(held.identity.clone()),
             registration: Observed::Known(held.registration),
             processes,
+            blueprint: Observed::Known(None),
             submit_not_before,
             similar_executor_types: Vec::new(),
             policy: Policy::default(),
@@ -136,27 +148,66 @@ impl Look<'_> {
         let Some(mirror) = object.status.as_ref().and_then(|status| status.mirror.as_ref()) else {
             return Ok(Observed::Known(Vec::new()));
         };
-        let Operator { submissions, term } = &self.world.operator;
+        let Operator { submissions, term, .. } = &self.world.operator;
         let is_intended = mirror.state == MirrorState::Intended;
         if (is_intended && submissions.is_untried(&mirror.label, *term))
             || (!is_intended && !mirror.state.is_live())
         {
             return Ok(Observed::Known(Vec::new()));
         }
+        match &mirror.process_id {
+            Some(id) => self.process_and_gate(&ProcessId::new(id)),
+            None => {
+                let label = mirror.label.clone();
+                self.asked(|world| world.colony.processes(world.now, &label))
+            }
+        }
+    }
+
+    /// A process by its id and, while it waits behind one, its gate.
+    fn process_and_gate(&mut self, id: &ProcessId) -> Result<Observed<Vec<Process>>, Ended> {
+        let mut found = match self.process(id)? {
+            Observed::Known(found) => found,
+            unknown @ Observed::Unknown(_) => return Ok(unknown),
+        };
+        let gate = found.first().filter(|process| process.waits_for_parents);
+        if let Some(gate) = gate.and_then(|process| process.parents.first().cloned()) {
+            match self.process(&gate)? {
+                Observed::Known(gate) => found.extend(gate),
+                unknown @ Observed::Unknown(_) => return Ok(unknown),
+            }
+        }
+        Ok(Observed::Known(found))
+    }
+
+    /// A process by its id: as it was last read, unless there is reason to ask again.
+    fn process(&mut self, id: &ProcessId) -> Result<Observed<Vec<Process>>, Ended> {
+        let (member, asked_at) = (self.world.colony.member.clone(), self.world.instant());
+        let known = self.world.operator.processes.clone();
+        if let Some(process) = known.believed(&member, id, asked_at) {
+            return Ok(Observed::Known(vec![process]));
+        }
+        let read = self.asked(|world| world.colony.process(world.now, id.as_str()))?;
+        if let Observed::Known(found) = &read {
+            match found.first() {
+                Some(process) => known.read(&member, process, asked_at),
+                None => known.forget(id),
+            }
+        }
+        Ok(read)
+    }
+
+    /// What the colony answers, if it does. It takes its time: what it says was so when it was asked.
+    fn asked<T>(&mut self, question: impl FnOnce(&mut World) -> T) -> Result<Observed<T>, Ended> {
         let seconds = match self.fate() {
             Fate::CrashBefore | Fate::CrashAfter => return Err(Ended),
             Fate::Refused | Fate::Lost => return Ok(Observed::Unknown("no answer".to_owned())),
             Fate::Late(seconds) => seconds,
             Fate::Done => 0,
         };
-        let now = self.world.now;
-        let found = match &mirror.process_id {
-            Some(id) => self.world.colony.process(now, id).unwrap(),
-            None => self.world.colony.processes(now, &mirror.label),
-        };
-        // The colony takes its time to answer: what it says was so before that.
+        let answer = question(self.world);
         self.world.pass(i64::from(seconds));
-        Ok(Observed::Known(found))
+        Ok(Observed::Known(answer))
     }
 
     /// In order; a step that fails holds up those behind it on its own side.
@@ -209,6 +260,9 @@ impl Look<'_> {
                 cluster.write_workload(index, workload);
             }
             KubernetesStep::DeleteWorkload { .. } => cluster.held[index].deployment = None,
+            KubernetesStep::UpdateSpec { .. } | KubernetesStep::DeleteObject { .. } => {
+                panic!("nothing is born in the colony: {step}")
+            }
         }
         Ok(Effect::Nothing)
     }
@@ -228,17 +282,37 @@ impl Look<'_> {
             ColonyStep::Submit(process) => {
                 // Before the first byte leaves.
                 self.world.operator.submissions.sent(&process.label, self.world.now);
-                (Caller::Member, "submitfuncspecmsg", json!({"spec": function_spec(process)}))
+                if process.is_gated {
+                    (Caller::Member, "submitworkflowspecmsg", json!({"spec": gated(process)}))
+                } else {
+                    (Caller::Member, "submitfuncspecmsg", json!({"spec": function_spec(process)}))
+                }
             }
             ColonyStep::Cancel { process_id, .. } => {
+                self.doubt(process_id);
                 (Caller::Member, "cancelprocessmsg", json!({"processid": process_id}))
             }
+            ColonyStep::CancelGraph { graph_id, .. } => {
+                let now = self.world.instant();
+                self.world.operator.processes.doubt_graph(graph_id, now);
+                (Caller::Member, "cancelprocessgraphmsg", json!({"processgraphid": graph_id}))
+            }
+            ColonyStep::OpenGate { process_id } => {
+                self.doubt(process_id);
+                (Caller::Operator, "closesuccessfulmsg", json!({"processid": process_id, "out": []}))
+            }
             ColonyStep::CloseSuccessful { process_id, output } => {
+                self.doubt(process_id);
                 (Caller::Operator, "closesuccessfulmsg", json!({"processid": process_id, "out": output}))
             }
             ColonyStep::CloseFailed { process_id, errors } => {
+                self.doubt(process_id);
                 (Caller::Operator, "closefailedmsg", json!({"processid": process_id, "errors": errors}))
             }
+            ColonyStep::AddBlueprint(_)
+            | ColonyStep::UpdateBlueprint { .. }
+            | ColonyStep::UpdateBlueprintStatus { .. }
+            | ColonyStep::RemoveBlueprint { .. } => panic!("there is no blueprint: {step}"),
         };
         let call = Call { caller, payload_type, inner };
         let fate = self.fate();
@@ -254,15 +328,36 @@ impl Look<'_> {
         match (fate, answer) {
             (Fate::CrashAfter, _) => Err(Ended),
             (Fate::Lost, _) => Ok(Err(failure(FailureKind::Ambiguous))),
+            // Over or gone already: the next look asks what became of it.
+            (_, Err(_)) if matches!(step, ColonyStep::Cancel { .. } | ColonyStep::CancelGraph { .. }) => {
+                Ok(Ok(Effect::Nothing))
+            }
             (_, Err(_)) => Ok(Err(failure(FailureKind::Conflict))),
             (_, Ok(answer)) => Ok(Ok(self.effect(step, &answer))),
         }
     }
 
+    /// A process that is about to be written to: what was read of it holds no longer, whatever the answer.
+    fn doubt(&mut self, process_id: &str) {
+        let now = self.world.instant();
+        self.world.operator.processes.doubt(&ProcessId::new(process_id), now);
+    }
+
     fn effect(&mut self, step: &ColonyStep, answer: &Value) -> Effect {
-        let ColonyStep::Submit(process) = step else { return Effect::Nothing };
-        self.world.operator.submissions.settled(&process.label);
+        let now = self.world.instant();
+        let Operator { submissions, processes, .. } = &self.world.operator;
+        let process = match step {
+            ColonyStep::Submit(process) if !process.is_gated => process,
+            ColonyStep::CloseSuccessful { process_id, .. } | ColonyStep::CloseFailed { process_id, .. } => {
+                processes.forget(&ProcessId::new(process_id));
+                return Effect::Nothing;
+            }
+            // Which process of a workflow it is is looked up by label.
+            _ => return Effect::Nothing,
+        };
         let submitted: Process = serde_json::from_value(answer.clone()).unwrap();
+        processes.submitted(&self.world.colony.member, &submitted, now);
+        submissions.settled(&process.label);
         Effect::Submitted { process_id: submitted.id.to_string(), submitted_at: Some(submitted.submitted_at) }
     }
 
@@ -304,7 +399,7 @@ impl Look<'_> {
         let before = object.status.as_ref().and_then(|before| before.mirror.as_ref());
         let recorded = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
         if let Some(mirror) = recorded.filter(|mirror| written.is_ok() && before != Some(mirror)) {
-            let Operator { submissions, term } = &self.world.operator;
+            let Operator { submissions, term, .. } = &self.world.operator;
             submissions.intended(&mirror.label, *term);
         }
         Ok(true)
@@ -322,4 +417,12 @@ fn function_spec(process: &DesiredProcess) -> FunctionSpec {
         .kwargs
         .iter()
         .fold(spec.label(&process.label).unwrap(), |spec, (name, value)| spec.kwarg(name, value.clone()))
+}
+
+/// As `act::colony` puts it behind a gate.
+fn gated(process: &DesiredProcess) -> WorkflowSpec {
+    let gate = FunctionSpec::new(COLONY, CONTROLLER_EXECUTOR_TYPE, GATE_NODE).unwrap();
+    let gate = gate.label(&process.label).unwrap().node_name(GATE_NODE).unwrap();
+    let run = function_spec(process).node_name(RUN_NODE).unwrap().depends_on(GATE_NODE).unwrap();
+    WorkflowSpec::new(COLONY, vec![gate, run]).unwrap()
 }

@@ -1,12 +1,16 @@
 //! Everything that there is, and time.
 
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
 use colonyos_operator::api::{
     executor_deployment::ExecutorDeploymentStatus,
     names::{CONTROLLER_EXECUTOR_TYPE, parse_process_label},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 use crate::{
     cluster::Cluster,
@@ -26,6 +30,8 @@ pub enum Message {
 #[derive(Debug)]
 pub struct World {
     pub now: Timestamp,
+    /// The moment on the other clock, on which nothing but differences counts, at which it all began.
+    began: (Instant, Timestamp),
     pub cluster: Cluster,
     pub colony: Colony,
     pub operator: Operator,
@@ -41,12 +47,27 @@ impl World {
         let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         Self {
             now,
+            began: (any_instant(), now),
             cluster: Cluster::new(policies, objects),
             colony: Colony::new(now, CONTROLLER_EXECUTOR_TYPE),
             operator: Operator::new(now),
             under_way: Vec::new(),
             removed: BTreeMap::new(),
             made: BTreeMap::new(),
+        }
+    }
+
+    /// Now, on the clock that measures.
+    pub fn instant(&self) -> Instant {
+        let (instant, at) = self.began;
+        instant + Duration::try_from(self.now.duration_since(at)).unwrap_or_default()
+    }
+
+    /// The operator is told of everything that has moved, as lists and pushes tell it: it asks again.
+    pub fn tell(&mut self) {
+        let now = self.instant();
+        for process in self.colony.processes(self.now, "") {
+            self.operator.processes.doubt(&process.id, now);
         }
     }
 
@@ -71,6 +92,7 @@ impl World {
             Event::Edit { object } => self.cluster.edit(*object % there),
             Event::Delete { object } => self.cluster.delete(*object % there, self.now),
             Event::Ready { object } => self.cluster.become_ready(*object % there),
+            Event::Told => self.tell(),
             Event::Assign => {
                 self.colony.assign(self.now);
             }
@@ -126,13 +148,21 @@ impl World {
     /// Makes a call of the operator's to the colony.
     pub fn ask(&mut self, call: &Call) -> Result<serde_json::Value, crate::colony::Refusal> {
         let answer = self.colony.answer(self.now, call);
-        if call.payload_type == "submitfuncspecmsg"
-            && let Ok(process) = &answer
-        {
-            let label = process["spec"]["label"].as_str().unwrap_or_default().to_owned();
+        let spec = match call.payload_type {
+            "submitfuncspecmsg" => &call.inner["spec"],
+            "submitworkflowspecmsg" => &call.inner["spec"]["functionspecs"][0],
+            _ => return answer,
+        };
+        if answer.is_ok() {
+            let label = spec["label"].as_str().unwrap_or_default().to_owned();
             assert!(parse_process_label(&label).is_some(), "a label of ours: {label}");
             *self.made.entry(label).or_default() += 1;
         }
         answer
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "any moment will do: only differences count")]
+fn any_instant() -> Instant {
+    Instant::now()
 }
