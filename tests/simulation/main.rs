@@ -22,7 +22,10 @@ use proptest::{
     test_runner::{Config, FileFailurePersistence, TestRunner},
 };
 
-use self::{events::Event, world::World};
+use self::{
+    events::{Event, Fate},
+    world::World,
+};
 
 /// Sequences per test; the tests run side by side.
 const SEQUENCES: u32 = 1_700;
@@ -57,6 +60,17 @@ fn a_day_without_trouble_ends_with_one_process_for_each_generation() {
     promises::kept(world).unwrap();
 }
 
+/// A submit whose answer was lost arrives while its label is looked up, and the rest of the quiet period passes before that
+/// is answered: what was asked before its end says nothing of its end.
+#[test]
+fn a_look_up_that_outlasts_the_quiet_period_is_not_believed() {
+    let look = |fates: &[Fate]| Event::Look { object: 0, fates: fates.to_vec(), meanwhile: None };
+    let events = [look(&[]), look(&[Fate::Late(3)]), Event::Pass { seconds: 2 }, look(&[Fate::Late(13)])];
+    let mut world = World::new("CancelRunning, Delete, Standard", 1);
+    world.play(&events);
+    promises::kept(world).unwrap();
+}
+
 #[test]
 fn one_process_for_each_generation_when_a_new_one_cancels_the_old() {
     play("CancelRunning, Delete, Standard", 1);
@@ -85,4 +99,25 @@ fn one_process_for_each_generation_behind_a_gate() {
 #[test]
 fn one_process_for_each_generation_behind_a_gate_when_the_old_and_the_last_are_let_be() {
     play("WaitForRunning, Orphan, Strict", 1);
+}
+
+#[test]
+fn temporary() {
+    let look = |fates: &[Fate]| Event::Look { object: 0, fates: fates.to_vec(), meanwhile: None };
+    let events = [
+        Event::Pass { seconds: 15 },
+        look(&[Fate::Lost]),
+        look(&[Fate::Done, Fate::Done, Fate::Late(1)]),
+        Event::Remove { process: 0 },
+        look(&[Fate::Late(1)]),
+        Event::Edit { object: 0 },
+    ];
+    let mut world = World::new("CancelRunning, Delete, Standard", 1);
+    world.play(&events);
+    println!("{:?}", world.made);
+    for process in world.colony.processes(world.now, "") {
+        println!("{} {} {}", process.id, process.spec.label, process.state);
+    }
+    println!("{:?}", world.cluster.held[0].object.as_ref().unwrap().status.as_ref().unwrap().mirror);
+    promises::kept(world).unwrap();
 }
