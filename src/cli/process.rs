@@ -177,8 +177,7 @@ fn json_of(process: &Process, log: &[Log]) -> Value {
 fn text_of(process: &Process, log: &[Log]) -> String {
     let time = |moment: Option<jiff::Timestamp>| moment.map_or("-".to_owned(), |moment| moment.to_string());
     let executor = process.assigned_executor.as_ref().map_or("-".to_owned(), ToString::to_string);
-    let mut text = String::new();
-    for (name, value) in [
+    let head = [
         ("Process", process.id.to_string()),
         ("State", process.state.to_string()),
         ("Label", shown(&process.spec.label)),
@@ -188,25 +187,21 @@ fn text_of(process: &Process, log: &[Log]) -> String {
         ("Started", time(process.started_at)),
         ("Ended", time(process.ended_at)),
         ("Retries", process.retries.to_string()),
-    ] {
-        text.push_str(&format!("{name:<10} {value}\n"));
-    }
-    let output = process.output.iter().map(|value| format!("{value:#}"));
-    section(&mut text, "Output", output);
-    section(&mut text, "Errors", process.errors.iter().map(|line| shown(line)));
-    section(&mut text, "Log", log.iter().map(|line| shown(&line.message)));
-    text
+    ];
+    let mut lines: Vec<String> = head.map(|(name, value)| format!("{name:<10} {value}")).into();
+    lines.extend(section("Output", process.output.iter().map(|value| format!("{value:#}"))));
+    lines.extend(section("Errors", process.errors.iter().map(|line| shown(line))));
+    lines.extend(section("Log", log.iter().map(|line| shown(&line.message))));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
-fn section(text: &mut String, name: &str, lines: impl Iterator<Item = String>) {
-    for (at, line) in lines.enumerate() {
-        if at == 0 {
-            text.push_str(&format!("{name}:\n"));
-        }
-        for part in line.lines() {
-            text.push_str(&format!("  {part}\n"));
-        }
-    }
+/// A heading and what is below it; nothing if there is nothing.
+fn section(name: &str, texts: impl Iterator<Item = String>) -> Vec<String> {
+    let below: Vec<String> =
+        texts.flat_map(|text| text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>()).collect();
+    let heading = (!below.is_empty()).then(|| format!("{name}:"));
+    heading.into_iter().chain(below).collect()
 }
 
 /// A text of somebody else's, fit for a terminal: it must not steer it.

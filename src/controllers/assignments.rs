@@ -27,6 +27,9 @@ use crate::{
 /// does not ask for ten minutes for gone.
 const LONG_POLL: Duration = Duration::from_secs(8);
 
+/// How long the cache may take to show an object whose process was assigned.
+const CACHE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Serves one colony under one identity.
 pub(super) struct Assignments {
     /// Name of the `Colony`.
@@ -109,7 +112,8 @@ impl Assignments {
             return Ok(());
         };
         let is_ours = cluster == self.machinery.cluster;
-        if let Some(object) = self.find(uid).filter(|_| is_ours) {
+        let object = if is_ours { self.await_object(uid).await } else { None };
+        if let Some(object) = object {
             if let Some(connection) = self.machinery.connections.get(&self.colony) {
                 let now = self.machinery.clock.instant();
                 self.machinery.processes.read(connection.member.id(), &process, now);
@@ -133,6 +137,23 @@ impl Assignments {
             Err(error) if error.is_not_found() || error.is_conflict() || error.is_forbidden() => Ok(()),
             result => result,
         }
+    }
+
+    /// The object of a process. One that the cache does not show may be newer than the cache: refused, its process would be
+    /// lost.
+    async fn await_object(&self, uid: &str) -> Option<ExecutorDeployment> {
+        let mut changes = self.machinery.object_changes.subscribe();
+        let shown = async {
+            loop {
+                changes.mark_unchanged();
+                if let Some(object) = self.find(uid) {
+                    return Some(object);
+                }
+                // An error says that the process ends.
+                changes.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(CACHE_PATIENCE, shown).await.ok().flatten()
     }
 
     fn find(&self, uid: &str) -> Option<ExecutorDeployment> {

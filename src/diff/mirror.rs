@@ -234,7 +234,7 @@ impl MirrorPlan {
         match gate.filter(|gate| gate.state == ProcessState::Running && is_ours(snapshot, gate)) {
             Some(gate) => self.steps.push(ColonyStep::OpenGate { process_id: gate.id.to_string() }),
             None => {
-                self.awaiting.push("the gate before the process to be assigned to the operator".to_owned())
+                self.awaiting.push("the gate before the process to be assigned to the operator".to_owned());
             }
         }
     }
