@@ -22,7 +22,10 @@ use proptest::{
     test_runner::{Config, FileFailurePersistence, TestRunner},
 };
 
-use self::{events::Event, world::World};
+use self::{
+    events::{Event, Fate},
+    world::World,
+};
 
 /// Sequences per test; the tests run side by side.
 const SEQUENCES: u32 = 1_700;
@@ -53,6 +56,17 @@ fn play(policies: &'static str, objects: usize) {
 fn a_day_without_trouble_ends_with_one_process_for_each_generation() {
     let mut world = World::new("CancelRunning, Delete, Standard", 2);
     let events = [Event::Look { object: 0, fates: vec![], meanwhile: None }, Event::Edit { object: 0 }];
+    world.play(&events);
+    promises::kept(world).unwrap();
+}
+
+/// A submit whose answer was lost arrives while its label is looked up, and the rest of the quiet period passes before that
+/// is answered: what was asked before its end says nothing of its end.
+#[test]
+fn a_look_up_that_outlasts_the_quiet_period_is_not_believed() {
+    let look = |fates: &[Fate]| Event::Look { object: 0, fates: fates.to_vec(), meanwhile: None };
+    let events = [look(&[]), look(&[Fate::Late(3)]), Event::Pass { seconds: 2 }, look(&[Fate::Late(13)])];
+    let mut world = World::new("CancelRunning, Delete, Standard", 1);
     world.play(&events);
     promises::kept(world).unwrap();
 }
