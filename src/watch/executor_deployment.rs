@@ -151,6 +151,9 @@ impl Reader {
         if behind {
             return Err(CacheBehind);
         }
+        // Before anything is asked: a process that was not there when a label was looked up is known to have been absent
+        // then, not at the end of a look-up that the end of a quiet period may have overtaken.
+        let now = self.clock.now();
         let (colony, connection) = self.colony(object, &namespace);
         let pods = self.stores.pods.state_filter(|pod| {
             pod.namespace().as_ref() == Some(&namespace)
@@ -176,7 +179,7 @@ impl Reader {
             identity,
             registration,
             policy: self.policy.clone(),
-            now: self.clock.now(),
+            now,
         })
     }
 

@@ -43,7 +43,8 @@ async fn each_thing_that_is_amiss_is_found_with_a_remedy() {
             &format!("Colony {colony}: server"),
             &format!("Colony {colony}: credentials"),
             &format!("Colony {colony}: member key"),
-            &format!("Colony {colony}: operator's executor"),
+            &format!("Colony {colony}: operator's executor of type executor-deployment-controller"),
+            &format!("Colony {colony}: operator's executor of type kubernetes-reconciler"),
             &format!("Colony {colony}: owner key"),
         ] {
             assert_eq!(finding(&found, check)["verdict"], "ok", "{check} in {found:#}");

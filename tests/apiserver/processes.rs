@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use colonyos_operator::{
     api::executor_deployment::{ExecutorDeployment, MirrorState, MirrorStatus},
     colony::ProcessId,
-    runtime::{clock::Clock, config::OperatorConfiguration},
+    runtime::{
+        clock::Clock,
+        config::{LeaderElection, OperatorConfiguration},
+    },
 };
 use futures::future::join_all;
 use kube::{Api, api::ListParams, runtime::wait::await_condition};
@@ -150,13 +153,14 @@ async fn processes_at_rest_cost_few_requests() {
     let connection = connect_with_crds().await;
     let as_shipped = |configuration: &mut OperatorConfiguration| {
         configuration.colony_poll_seconds = OperatorConfiguration::default().colony_poll_seconds;
+        configuration.leader_election = LeaderElection::default();
     };
     with_configured_operator(&connection, "requests", as_shipped, async |stage| {
         for index in 0..AT_REST {
             apply(stage, &name(index)).await;
         }
         let objects: Api<ExecutorDeployment> = stage.api();
-        eventually("all processes run", Duration::from_mins(5), async || {
+        eventually("all processes run", Duration::from_mins(10), async || {
             let list = objects.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
             let running = list
                 .iter()

@@ -28,3 +28,5 @@ mod stack;
 mod stage;
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod trials;

@@ -1,11 +1,14 @@
 //! The servers under the test: what the ColonyOS server's own database says, and servers that go away and come back.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::environment::variable;
+use crate::support::{environment::variable, wait::eventually};
+
+/// How long a component may take to be back.
+const COMES_BACK: Duration = Duration::from_mins(2);
 
 /// A stack of servers that `cargo xtask` has started on this machine.
 pub struct Stack {
@@ -94,24 +97,31 @@ impl Stack {
 
     /// Takes a component away, by `kill -9` or as its administrator would, and brings it back; whether this can be done.
     pub async fn bounce(&self, component: &str, kill: bool) -> bool {
-        let Some(xtask) = &self.xtask else { return false };
-        let stop = if kill { &["stop", "--kill"][..] } else { &["stop"] };
-        for command in [stop, &["start"]] {
-            let status = Command::new(xtask)
-                .arg("cluster")
-                .args(command)
-                .arg(component)
-                .arg("--name")
-                .arg(self.folder.file_name().unwrap())
-                .arg("--state")
-                .arg(self.folder.parent().unwrap())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .status()
-                .await
-                .expect("xtask can be run");
-            assert!(status.success(), "failed to {command:?} {component}");
+        if self.xtask.is_none() {
+            return false;
         }
+        let stop = if kill { &["stop", "--kill"][..] } else { &["stop"] };
+        assert!(self.ask(stop, component).await, "failed to {stop:?} {component}");
+        // The ports of one that was killed may not be free at once.
+        eventually(&format!("{component} is back"), COMES_BACK, async || {
+            self.ask(&["start"], component).await.then_some(()).ok_or_else(|| "it does not start".to_owned())
+        })
+        .await;
         true
+    }
+
+    async fn ask(&self, command: &[&str], component: &str) -> bool {
+        let status = Command::new(self.xtask.as_deref().unwrap_or_default())
+            .arg("cluster")
+            .args(command)
+            .arg(component)
+            .arg("--name")
+            .arg(self.folder.file_name().unwrap())
+            .arg("--state")
+            .arg(self.folder.parent().unwrap())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status();
+        status.await.expect("xtask can be run").success()
     }
 }

@@ -1,0 +1,218 @@
+//! What the operator is put through, and what must be true of it after that.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{
+    fleet::Manner,
+    ledger::{Tally, executors_left, processes, secrets_left, tally},
+    proxy::{
+        point::Point,
+        rule::{Fault, Rule},
+    },
+    report,
+    support::wait::eventually,
+    sweep::{ATTEMPT, LOSSES, Phase, Points, SETTLE, Sweep, Way},
+};
+
+/// For how long nothing may be written when all is as it should be.
+const REST: Duration = Duration::from_secs(10);
+/// What refuses, in turn.
+const REFUSALS: [Fault; 4] = [Fault::Refuse(500), Fault::Refuse(503), Fault::Refuse(409), Fault::Refuse(429)];
+
+impl Sweep {
+    /// Faults that leave the operator alive, at all points at the same time.
+    pub async fn refuse_and_lose(&mut self, points: &Points) {
+        let mut lost = Vec::new();
+        for (point, way) in points {
+            for fault in REFUSALS {
+                drop(self.stage.proxy.rules().arm(Rule::next(point, fault)));
+            }
+            lost.push((point, *way, self.stage.proxy.rules().arm(Rule::next(point, Fault::LoseReply))));
+        }
+        for phase in [Phase::Connect, Phase::Create, Phase::Scale, Phase::Delete] {
+            for _ in 0..LOSSES {
+                for manner in [Manner::Steady, Manner::Stuck] {
+                    self.provoke(Way { phase, manner }, None).await;
+                }
+            }
+        }
+        for (point, way, mut met) in lost {
+            let is_met =
+                tokio::time::timeout(ATTEMPT, &mut met).await.is_ok() || self.until_met(way, met).await;
+            assert!(is_met, "no reply was lost at {point}");
+        }
+        let unmet = self.stage.proxy.rules().disarm();
+        self.leave_other_colonies().await;
+        self.say(&format!("replies were lost and calls refused; {unmet} refusals found no request"));
+    }
+
+    /// Killed before and after every write.
+    pub async fn crash(&mut self, points: &Points) {
+        let mut in_order: Vec<_> = points.iter().collect();
+        in_order.sort_by_key(|(_, way)| way.phase);
+        for (point, way) in in_order {
+            if way.phase != Phase::Connect {
+                self.leave_other_colonies().await;
+            }
+            for fault in [Fault::CrashBefore, Fault::CrashAfter] {
+                let met = self.stage.proxy.rules().arm(Rule::next(point, fault));
+                assert!(self.until_met(*way, met).await, "the operator was not killed at {point}");
+                self.stage.restart().await;
+            }
+        }
+        self.say(&format!("killed {} times", self.stage.starts - 1));
+    }
+
+    /// What a network does to the one call that must not be made twice, and what must not be taken for an answer.
+    pub async fn deliver_late_twice_and_unreadably(&mut self, points: &Points) {
+        let point = |call: &str, purpose: &str| {
+            let found = points.keys().find(|point| point.call == call && point.purpose == purpose);
+            found.unwrap_or_else(|| panic!("there is no point {call} ({purpose})")).clone()
+        };
+        let submit = point("submitfuncspecmsg", "first generation");
+        let cancel = point("cancelprocessmsg", "");
+        let create_workload = point("POST deployments", "");
+        let look_up =
+            Point { purpose: "by label".to_owned(), call: "getprocessesmsg".to_owned(), ..submit.clone() };
+
+        let late = self.stage.proxy.rules().arm(Rule::next(&submit, Fault::DeliverLate));
+        assert!(self.until_met(Way { phase: Phase::Create, manner: Manner::Steady }, late).await);
+        self.stage.restart().await;
+
+        let rules = |sweep: &Self, list: Vec<Rule>| -> Vec<_> {
+            list.into_iter().map(|rule| sweep.stage.proxy.rules().arm(rule)).collect()
+        };
+        // Names are given in their order, so that rules can be there before the objects.
+        let next = self.fleet.asked().len();
+        let name = |offset: usize| format!("steady-{:03}", next + offset);
+        let (twice, twice_refused, unread, refused, hung) = (name(0), name(1), name(2), name(3), name(4));
+        let mut met = rules(
+            self,
+            vec![
+                Rule::next(&submit, Fault::DeliverTwice).about(&twice),
+                Rule::next(&submit, Fault::DeliverTwice).about(&twice_refused),
+                Rule::next(&cancel, Fault::Refuse(503)).about(&twice_refused),
+                Rule::next(&submit, Fault::LoseReply).about(&unread),
+                Rule { lasts: true, ..Rule::next(&look_up, Fault::GarbleReply).about(&unread) },
+                Rule::next(&submit, Fault::Refuse(500)).about(&refused),
+                Rule::next(&create_workload, Fault::Hang).about(&hung),
+            ],
+        );
+        assert_eq!(self.fleet.create_batch(5, 0).await.last(), Some(&hung));
+        for met in &mut met {
+            tokio::time::timeout(SETTLE, met).await.expect("the fault comes about").unwrap();
+        }
+        // What was refused is submitted when the quiet period is over; by then the other was looked for as well, and
+        // must not have been taken for absent.
+        let proxy = &self.stage.proxy;
+        let submitted_again = async || {
+            let writes = proxy.journal().writes();
+            let is_it = |subject: &Option<String>| subject.as_deref() == Some(&refused);
+            writes.iter().any(|write| write.point == submit && is_it(&write.subject))
+        };
+        eventually("what was refused is submitted", SETTLE, async || {
+            submitted_again().await.then_some(()).ok_or_else(|| "not yet".to_owned())
+        })
+        .await;
+        self.fleet.touch(&unread).await;
+        let waived = BTreeSet::from([unread.clone()]);
+        self.settle("all that can be read has settled", &waived).await;
+        proxy.rules().disarm();
+        self.fleet.touch(&unread).await;
+        self.settle("all have settled after the faults", &BTreeSet::new()).await;
+        self.say("settled");
+    }
+
+    /// All colonies but the first are connected, whatever happened, and go: the server gives the wake-up for work in one
+    /// colony to whoever serves the same type in another.
+    async fn leave_other_colonies(&mut self) {
+        for colony in std::mem::take(&mut self.colonies) {
+            colony.wait_until_ready().await;
+            colony.remove().await;
+        }
+    }
+
+    /// Servers that restart in the middle of new generations.
+    pub async fn take_servers_away(&mut self) {
+        for (component, kill) in [("colonyos", true), ("postgresql", false)] {
+            let steady: Vec<String> = self.steady().await.into_iter().take(20).collect();
+            let before = self.stage.proxy.journal().count();
+            self.fleet.scale_all(&steady).await;
+            self.fleet.create_batch(15, 5).await;
+            let journal = self.stage.proxy.journal();
+            eventually("new generations are submitted", SETTLE, async || {
+                let submitted = journal
+                    .since(before)
+                    .into_iter()
+                    .any(|(point, count)| point.call == "submitfuncspecmsg" && count > 4);
+                submitted.then_some(()).ok_or_else(|| "not yet".to_owned())
+            })
+            .await;
+            let is_done = match &self.stack {
+                Some(stack) => stack.bounce(component, kill).await,
+                None => false,
+            };
+            self.say(&if is_done {
+                format!("{component} was restarted")
+            } else {
+                format!("SKIPPED: {component} is not restarted, for the servers are somebody's own")
+            });
+        }
+        self.settle("all have settled after the restarts", &BTreeSet::new()).await;
+        self.say("settled");
+    }
+
+    async fn steady(&self) -> Vec<String> {
+        let settled = self.fleet.settled().await.unwrap();
+        settled.into_iter().filter(|(_, manner)| *manner == Manner::Steady).map(|(name, _)| name).collect()
+    }
+
+    /// Nothing is written when all is as it should be.
+    pub async fn rest(&self) {
+        let journal = self.stage.proxy.journal();
+        eventually("nothing is written for ten seconds", Duration::from_secs(45), async || {
+            let before = journal.count();
+            tokio::time::sleep(REST).await;
+            let written = journal.since(before);
+            if written.is_empty() { Ok(()) } else { Err(format!("{written:?}")) }
+        })
+        .await;
+        self.say("at rest");
+    }
+
+    /// Deletes everything, and draws the line.
+    pub async fn end(&self) {
+        let stack = self.stack.as_ref();
+        for (name, asked) in self.fleet.asked() {
+            if !asked.deleted {
+                self.fleet.delete(&name).await;
+            }
+        }
+        self.settle("all are gone", &BTreeSet::new()).await;
+        let asked = self.fleet.asked();
+        let rows = processes(&self.stage, stack, &asked).await;
+        let hits = self.stage.proxy.rules().hits();
+        let journal = self.stage.proxy.journal();
+        self.show(&format!("\n{}", report::of_hits(&hits, journal, &asked, &rows)));
+        let all = tally(&asked, &rows, |_| true);
+        let twice = hits.iter().filter(|hit| hit.fault == Fault::DeliverTwice).count();
+        let (executors, secrets) =
+            (executors_left(&self.stage, stack).await, secrets_left(&self.stage).await);
+        let Tally { intended, on_server, collapsed, .. } = all;
+        self.say(&format!(
+            "{} objects, {} operators, {} faults; {intended} processes intended, {on_server} on the server, \
+             {collapsed} duplicates collapsed, {} left, {} orphans, {} generations without a process",
+            asked.len(),
+            self.stage.starts,
+            hits.len(),
+            all.left.len(),
+            all.orphans.len(),
+            all.missing.len(),
+        ));
+        let none = Vec::<String>::new();
+        assert_eq!((&all.missing, &all.left, &all.orphans), (&none, &none, &none), "missing, left, orphans");
+        assert_eq!(collapsed, twice, "only what the network doubled is ever there twice");
+        assert_eq!(on_server, intended + collapsed);
+        assert_eq!((executors, secrets), (none.clone(), none), "executors and Secrets that are left");
+    }
+}
