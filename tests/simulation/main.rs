@@ -100,24 +100,3 @@ fn one_process_for_each_generation_behind_a_gate() {
 fn one_process_for_each_generation_behind_a_gate_when_the_old_and_the_last_are_let_be() {
     play("WaitForRunning, Orphan, Strict", 1);
 }
-
-#[test]
-fn temporary() {
-    let look = |fates: &[Fate]| Event::Look { object: 0, fates: fates.to_vec(), meanwhile: None };
-    let events = [
-        Event::Pass { seconds: 15 },
-        look(&[Fate::Lost]),
-        look(&[Fate::Done, Fate::Done, Fate::Late(1)]),
-        Event::Remove { process: 0 },
-        look(&[Fate::Late(1)]),
-        Event::Edit { object: 0 },
-    ];
-    let mut world = World::new("CancelRunning, Delete, Standard", 1);
-    world.play(&events);
-    println!("{:?}", world.made);
-    for process in world.colony.processes(world.now, "") {
-        println!("{} {} {}", process.id, process.spec.label, process.state);
-    }
-    println!("{:?}", world.cluster.held[0].object.as_ref().unwrap().status.as_ref().unwrap().mirror);
-    promises::kept(world).unwrap();
-}

@@ -155,13 +155,10 @@ impl Look<'_> {
         {
             return Ok(Observed::Known(Vec::new()));
         }
-        match &mirror.process_id {
-            Some(id) => self.process_and_gate(&ProcessId::new(id)),
-            None => {
-                let label = mirror.label.clone();
-                self.asked(|world| world.colony.processes(world.now, &label))
-            }
+        if let Some(id) = &mirror.process_id {
+            return self.process_and_gate(&ProcessId::new(id));
         }
+        self.asked(|world| world.colony.processes(world.now, &mirror.label))
     }
 
     /// A process by its id and, while it waits behind one, its gate.
