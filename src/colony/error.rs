@@ -208,6 +208,8 @@ impl Error {
             400 | 500 if has("executor not found") || has("Could not derive InitiatorName") => {
                 Self::Forbidden(reply)
             }
+            // A workflow that was kept by half: its processes were never made.
+            400 if has("Failed to iterate processgraph") => Self::Conflict(reply),
             400 | 500 if has("does not exist") || has("not found") => Self::NotFound(reply),
             400 if has("cannot remove a running") => Self::Conflict(reply),
             400 if has("Tried to ") || has("already assigned") || has("Cannot assign cancelled") => {
@@ -421,6 +423,7 @@ mod tests {
         ),
         (400, "Not possible to remove running processes", ErrorKind::Invalid),
         (500, "Failed to get processgraph, graph is nil", ErrorKind::NotFound),
+        (400, "Failed to iterate processgraph, process with ID=p not found", ErrorKind::Conflict),
         (400, "Failed to remove processgraph, cannot remove a running processgraph", ErrorKind::Conflict),
         (500, "Nodename is missing, check function spec for errors", ErrorKind::Invalid),
         (500, "Duplicate nodename: already exists", ErrorKind::Invalid),

@@ -33,7 +33,9 @@ impl Session {
     /// Lists workflows of one state, the latest first: at most `limit`, within 1 to 100, and there is no paging.
     ///
     /// # Errors
-    /// As any call. A list that cannot be read is an error, never empty.
+    /// [`Error::Conflict`] while one among them was kept by half, since a client sent one that names a node which is
+    /// not there: no such workflow can be read, cancelled or removed by itself. Else as any call; a list that cannot be
+    /// read is an error, never empty.
     pub async fn process_graphs(&self, state: ProcessState, limit: u8) -> Result<Vec<ProcessGraph>, Error> {
         let (count, state) = (limit.clamp(1, LIST_MAX), state.number());
         Ok(self.call(&GetProcessGraphs { colonyname: &self.colony, count, state }).await?.0)
