@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use colonyos_operator::{
-    api::names::{CONTROLLER_EXECUTOR_TYPE, parse_process_label, process_label},
+    api::names::{CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE, parse_process_label, process_label},
     colony::{ExecutorState, ProcessState},
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -115,8 +115,10 @@ pub async fn executors_left(stage: &Stage, stack: Option<&Stack>) -> Vec<String>
         };
         executors.into_iter().map(row).collect()
     };
+    // As which the operator serves the colony: they go with the Colony.
+    let operators = [CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE];
     let left =
-        rows.into_iter().filter(|row| row.state != UNREGISTERED && row.kind != CONTROLLER_EXECUTOR_TYPE);
+        rows.into_iter().filter(|row| row.state != UNREGISTERED && !operators.contains(&row.kind.as_str()));
     left.map(|row| row.name).collect()
 }
 
