@@ -10,10 +10,18 @@ use colonyos_operator::{
         config::{LeaderElection, OperatorConfiguration},
     },
 };
-use futures::future::join_all;
-use kube::{Api, api::ListParams, runtime::wait::await_condition};
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    future::{join, join_all},
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::ListParams,
+    runtime::{WatchStreamExt as _, watcher},
+};
 use rand::Rng as _;
 use serde_json::json;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::support::{
     cluster::connect_with_crds,
@@ -48,50 +56,79 @@ fn runs(mirror: &MirrorStatus) -> bool {
     mirror.state == MirrorState::Running && mirror.process_id.is_some()
 }
 
-/// Waits for a record of the process, and is told of it by the API server.
-async fn until(
-    objects: &Api<ExecutorDeployment>,
-    name: &str,
-    is_reached: impl Fn(&MirrorStatus) -> bool,
-) -> MirrorStatus {
-    let recorded = |object: Option<&ExecutorDeployment>| object?.status.as_ref()?.mirror.clone();
-    let reached = await_condition(objects.clone(), name, |object: Option<&ExecutorDeployment>| {
-        recorded(object).is_some_and(|mirror| is_reached(&mirror))
-    });
-    let limit = Duration::from_mins(1);
-    let Ok(object) = tokio::time::timeout(limit, reached).await else {
-        let object = objects.get(name).await.unwrap();
-        panic!("within {limit:?}, {name} has {:?}", object.status);
-    };
-    recorded(object.unwrap().as_ref()).unwrap()
+/// Records of processes as they come into status, told by one watch that is open before anything happens.
+struct Records {
+    latest: watch::Receiver<BTreeMap<String, MirrorStatus>>,
+    task: JoinHandle<()>,
 }
 
-/// Cancels processes as a user of the colony would, and waits for it to reach status; how long that took each time.
+impl Records {
+    fn watch(objects: Api<ExecutorDeployment>) -> Self {
+        let (sender, latest) = watch::channel(BTreeMap::new());
+        let task = tokio::spawn(async move {
+            let mut changes = watcher(objects, watcher::Config::default()).applied_objects().boxed();
+            while let Some(object) = changes.try_next().await.unwrap_or_default() {
+                if let Some(mirror) = object.status.as_ref().and_then(|status| status.mirror.clone()) {
+                    sender.send_modify(|latest| drop(latest.insert(object.name_any(), mirror)));
+                }
+            }
+        });
+        Self { latest, task }
+    }
+
+    async fn until(&self, name: &str, is_reached: impl Fn(&MirrorStatus) -> bool) -> MirrorStatus {
+        let mut latest = self.latest.clone();
+        let reached = latest.wait_for(|latest| latest.get(name).is_some_and(&is_reached));
+        let limit = Duration::from_mins(1);
+        let Ok(Ok(found)) = tokio::time::timeout(limit, reached).await else {
+            panic!("within {limit:?}, {name} has {:?}", self.latest.borrow().get(name));
+        };
+        found[name].clone()
+    }
+}
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Cancels processes as a user of the colony would; how long after the colony's answer each was in status.
 async fn cancel_often(stage: &Stage) -> Vec<Duration> {
-    let objects: Api<ExecutorDeployment> = stage.api();
+    let records = Records::watch(stage.api());
     let (clock, names) = (Clock::system(), (0..OBJECTS).map(name).collect::<Vec<_>>());
     join_all(names.iter().map(|name| apply(stage, name))).await;
-    let each = names.iter().map(async |name| {
-        let mut took = Vec::new();
-        for round in 1..=ROUNDS {
-            let generation = i64::try_from(round).unwrap();
-            let mirror =
-                until(&objects, name, |mirror| runs(mirror) && mirror.generation == generation).await;
+    let mut took = Vec::new();
+    for round in 1..=ROUNDS {
+        let generation = i64::try_from(round).unwrap();
+        let runs_anew = |mirror: &MirrorStatus| runs(mirror) && mirror.generation == generation;
+        let running = join_all(names.iter().map(|name| records.until(name, runs_anew))).await;
+        // Nothing else goes on meanwhile: what is measured is the way of one change.
+        let cancelled = names.iter().zip(running).map(async |(name, mirror)| {
             // At any moment between two looks.
             let phase = rand::rng().random_range(Duration::ZERO..Duration::from_secs(5));
             tokio::time::sleep(phase).await;
             let id = ProcessId::new(mirror.process_id.as_ref().unwrap());
-            let start = clock.instant();
-            stage.colony.member.cancel(&id).await.unwrap();
-            until(&objects, name, |mirror| mirror.state == MirrorState::Cancelled).await;
-            took.push(clock.instant() - start);
-            if round < ROUNDS {
-                stage.change(name, &json!({ "replicas": round + 1 })).await;
-            }
+            let is_cancelled = |mirror: &MirrorStatus| mirror.state == MirrorState::Cancelled;
+            let (answered_at, recorded_at) = join(
+                async {
+                    stage.colony.member.cancel(&id).await.unwrap();
+                    clock.instant()
+                },
+                async {
+                    records.until(name, is_cancelled).await;
+                    clock.instant()
+                },
+            )
+            .await;
+            recorded_at.saturating_duration_since(answered_at)
+        });
+        took.extend(join_all(cancelled).await);
+        if round < ROUNDS {
+            let change = json!({ "replicas": round + 1 });
+            join_all(names.iter().map(|name| stage.change(name, &change))).await;
         }
-        took
-    });
-    let mut took: Vec<Duration> = join_all(each).await.concat();
+    }
     took.sort();
     took
 }
@@ -186,10 +223,11 @@ async fn processes_at_rest_cost_few_requests() {
 
         // What lies beyond a list's hundred is found all the same.
         let last = name(AT_REST - 1);
-        let mirror = until(&objects, &last, runs).await;
+        let records = Records::watch(objects);
+        let mirror = records.until(&last, runs).await;
         let id = ProcessId::new(mirror.process_id.as_ref().unwrap());
         stage.colony.member.cancel(&id).await.unwrap();
-        until(&objects, &last, |mirror| mirror.state == MirrorState::Cancelled).await;
+        records.until(&last, |mirror| mirror.state == MirrorState::Cancelled).await;
     })
     .await;
 }
