@@ -126,7 +126,6 @@ impl Colony<'_> {
         }
         let submitted = member.submit(&spec).await.map_err(|error| of_colony(what, &error))?;
         self.processes.submitted(member.id(), &submitted, asked_at);
-        self.submissions.settled(&process.label);
         Ok(Effect::Submitted {
             process_id: submitted.id.to_string(),
             submitted_at: Some(submitted.submitted_at),

@@ -266,8 +266,13 @@ async fn publish(
     let notes =
         status::event::transitions(before.map_or(&[], |before| &before.conditions), &status.conditions);
     let mirror = status.mirror.clone();
+    let bound =
+        mirror.as_ref().filter(|mirror| mirror.process_id.is_some()).map(|mirror| mirror.label.clone());
     let version = outcome.and_then(|outcome| outcome.resource_version.clone());
     let written = machinery.publisher.executor_deployment(object, status, version).await?;
+    if let Some(label) = bound {
+        machinery.submissions.settled(&label);
+    }
     if !written {
         return Ok(false);
     }

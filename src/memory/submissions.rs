@@ -37,7 +37,7 @@ impl Submissions {
         self.put(label, Submission::Sent { at });
     }
 
-    /// Forgets a label whose process is bound.
+    /// Forgets a label whose process is on record by its id. Not before: until then, what was sent may still be looked for.
     pub fn settled(&self, label: &str) {
         self.lock().remove(label);
     }

@@ -342,19 +342,18 @@ impl Look<'_> {
 
     fn effect(&mut self, step: &ColonyStep, answer: &Value) -> Effect {
         let now = self.world.instant();
-        let Operator { submissions, processes, .. } = &self.world.operator;
-        let process = match step {
-            ColonyStep::Submit(process) if !process.is_gated => process,
+        let processes = &self.world.operator.processes;
+        match step {
+            ColonyStep::Submit(process) if !process.is_gated => {}
             ColonyStep::CloseSuccessful { process_id, .. } | ColonyStep::CloseFailed { process_id, .. } => {
                 processes.forget(&ProcessId::new(process_id));
                 return Effect::Nothing;
             }
             // Which process of a workflow it is is looked up by label.
             _ => return Effect::Nothing,
-        };
+        }
         let submitted: Process = serde_json::from_value(answer.clone()).unwrap();
         processes.submitted(&self.world.colony.member, &submitted, now);
-        submissions.settled(&process.label);
         Effect::Submitted { process_id: submitted.id.to_string(), submitted_at: Some(submitted.submitted_at) }
     }
 
@@ -370,7 +369,11 @@ impl Look<'_> {
         status: ExecutorDeploymentStatus,
         outcome: &Outcome,
     ) -> Result<bool, Ended> {
+        let bound = status.mirror.as_ref().filter(|mirror| mirror.process_id.is_some());
+        let bound = bound.map(|mirror| mirror.label.clone());
+        let submissions = self.world.operator.submissions.clone();
         if object.status.as_ref() == Some(&status) {
+            bound.iter().for_each(|label| submissions.settled(label));
             return Ok(false);
         }
         let version = outcome.resource_version.clone().or_else(|| object.metadata.resource_version.clone());
@@ -393,11 +396,13 @@ impl Look<'_> {
             Fate::Lost => return Ok(true),
             _ => {}
         }
+        if written.is_ok() {
+            bound.iter().for_each(|label| submissions.settled(label));
+        }
         let before = object.status.as_ref().and_then(|before| before.mirror.as_ref());
         let recorded = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
         if let Some(mirror) = recorded.filter(|mirror| written.is_ok() && before != Some(mirror)) {
-            let Operator { submissions, term, .. } = &self.world.operator;
-            submissions.intended(&mirror.label, *term);
+            submissions.intended(&mirror.label, self.world.operator.term);
         }
         Ok(true)
     }

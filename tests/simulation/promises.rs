@@ -59,12 +59,6 @@ fn is_run(process: &Process) -> bool {
     process.spec.node_name != GATE_NODE
 }
 
-/// How many processes of an object somebody has removed.
-fn removed_of(world: &World, uid: &str) -> usize {
-    let of_it = |label: &&String| parse_process_label(label).is_some_and(|(_, of, _)| of == uid);
-    world.removed.iter().filter(|(label, _)| of_it(label)).map(|(_, count)| count).sum()
-}
-
 /// At most one process lives for a label, and for an object.
 fn at_most_one_lives(world: &mut World) -> Kept {
     let processes = world.colony.processes(world.now, "");
@@ -77,11 +71,7 @@ fn at_most_one_lives(world: &mut World) -> Kept {
         *by_object.entry(uid).or_default() += 1;
     }
     prop_assert!(by_label.values().all(|count| *count <= 1), "live by label: {by_label:?}");
-    // A process that somebody removes while its id is still on its way to the record is submitted again, and when the id
-    // arrives after that, the second one is on no record.
-    let allowed = |uid: &str| 1 + removed_of(world, uid);
-    let is_kept = by_object.iter().all(|(uid, count)| *count <= allowed(uid));
-    prop_assert!(is_kept, "live by object: {by_object:?}");
+    prop_assert!(by_object.values().all(|count| *count <= 1), "live by object: {by_object:?}");
     Ok(())
 }
 
@@ -157,8 +147,7 @@ fn nothing_is_left_of_the_deleted(world: &mut World) -> Kept {
         let live: Vec<_> =
             processes.iter().filter(of_it).filter(|process| is_live(process)).map(|one| &one.id).collect();
         let may_live = world.cluster.held[index].deletion_policy == DeletionPolicy::Orphan;
-        let allowed = removed_of(world, &uid);
-        prop_assert!(may_live || live.len() <= allowed, "{uid} is gone, {live:?} live on");
+        prop_assert!(may_live || live.is_empty(), "{uid} is gone, {live:?} live on");
         prop_assert!(world.cluster.held[index].deployment.is_none(), "{uid} is gone, its pods are not");
     }
     Ok(())
