@@ -7,10 +7,8 @@ use super::{
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::names::{CONTROLLER_EXECUTOR_TYPE, GATE_NODE, RUN_NODE},
-    colony::{
-        Error, ExecutorState, FunctionSpec, Id, InvalidField, NewExecutor, ProcessId, Session, WorkflowSpec,
-    },
+    api::names::CONTROLLER_EXECUTOR_TYPE,
+    colony::{Error, ExecutorState, Id, InvalidField, NewExecutor, ProcessId, Session},
     desired::DesiredProcess,
     diff::ColonyStep,
     memory::{
@@ -113,18 +111,16 @@ impl Colony<'_> {
     }
 
     async fn submit(&self, process: &DesiredProcess, what: &str) -> Result<Effect, StepFailure> {
-        let spec =
-            function_spec(self.connection.member.colony(), process).map_err(|error| refused(what, &error))?;
         // Before the first byte leaves: from here on the label counts as tried.
         self.submissions.sent(&process.label, self.clock.now());
         let (member, asked_at) = (&self.connection.member, self.clock.instant());
         if process.is_gated {
-            let workflow = gated(member.colony(), process, spec).map_err(|error| refused(what, &error))?;
+            let workflow = process.gated().map_err(|error| refused(what, &error))?;
             member.submit_workflow(&workflow).await.map_err(|error| of_colony(what, &error))?;
             // Which process it is is looked up by label, and on record before the gate is opened.
             return Ok(Effect::Nothing);
         }
-        let submitted = member.submit(&spec).await.map_err(|error| of_colony(what, &error))?;
+        let submitted = member.submit(&process.spec).await.map_err(|error| of_colony(what, &error))?;
         self.processes.submitted(member.id(), &submitted, asked_at);
         Ok(Effect::Submitted {
             process_id: submitted.id.to_string(),
@@ -170,27 +166,6 @@ pub(super) async fn register(owner: &Session, member: &Session, executor: &NewEx
         Err(error) => return Err(error),
     }
     owner.approve_executor(executor.name()).await
-}
-
-/// The call as the server takes it.
-fn function_spec(colony: &str, process: &DesiredProcess) -> Result<FunctionSpec, InvalidField> {
-    let mut spec =
-        FunctionSpec::new(colony, process.executor_type, process.function)?.label(&process.label)?;
-    if let Some(location) = &process.location {
-        spec = spec.location(location)?;
-    }
-    Ok(process.kwargs.iter().fold(spec, |spec, (name, value)| spec.kwarg(name, value.clone())))
-}
-
-/// The call behind a gate: a node before it that only this operator is asked to run, with the same label.
-fn gated(colony: &str, process: &DesiredProcess, spec: FunctionSpec) -> Result<WorkflowSpec, InvalidField> {
-    let mut gate = FunctionSpec::new(colony, CONTROLLER_EXECUTOR_TYPE, GATE_NODE)?
-        .label(&process.label)?
-        .node_name(GATE_NODE)?;
-    if let Some(location) = &process.location {
-        gate = gate.location(location)?;
-    }
-    WorkflowSpec::new(colony, vec![gate, spec.node_name(RUN_NODE)?.depends_on(GATE_NODE)?])
 }
 
 /// Whether a close was refused because the process is over: cancelled, gone, closed by an earlier try, or another

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::{
     colony::Colony,
-    kubernetes::Cluster,
+    kubernetes::{Cluster, Held},
     outcome::{FailureKind, Outcome, StepFailure, StepResult},
 };
 use crate::{
-    api::executor_deployment::ExecutorDeployment,
     diff::{Plan, Step},
     memory::{
         blueprints::Blueprints, connections::Connection, processes::Processes, submissions::Submissions,
@@ -28,9 +27,9 @@ pub struct Actor {
 }
 
 /// What a plan is for.
-pub struct Target<'a> {
+pub struct Target<'a, K> {
     /// The object.
-    pub object: &'a ExecutorDeployment,
+    pub object: &'a K,
     /// The connection to its colony, if there is one.
     pub connection: Option<Arc<Connection>>,
     /// Name of the `Colony`, if there is one.
@@ -53,7 +52,7 @@ impl Actor {
 
     /// Carries a plan out. A step that fails holds up those behind it on its own side only: the cluster is kept right
     /// while the colony is away.
-    pub async fn execute(&self, plan: Plan, target: &Target<'_>) -> Outcome {
+    pub async fn execute<K: Held>(&self, plan: Plan, target: &Target<'_, K>) -> Outcome {
         let mut outcome = Outcome::default();
         let (mut cluster_held, mut colony_held) = (false, false);
         for step in &plan.steps {

@@ -51,6 +51,14 @@ pub trait Child: Resource<DynamicType = (), Scope = NamespaceResourceScope> {
     const NAME: &'static str;
 }
 
+/// Kinds that users apply and that plans are carried out for.
+pub trait Held: Child + Clone + Debug + Serialize + DeserializeOwned {
+    /// What holds an object until its remote side is gone.
+    const FINALIZER: &'static str;
+    /// Its status, in metrics.
+    const STATUS: WriteKind;
+}
+
 impl Child for Deployment {
     const KIND: WriteKind = WriteKind::Deployment;
     const NAME: &'static str = "Deployment";
@@ -69,6 +77,11 @@ impl Child for Job {
 impl Child for ExecutorDeployment {
     const KIND: WriteKind = WriteKind::ExecutorDeployment;
     const NAME: &'static str = "ExecutorDeployment";
+}
+
+impl Held for ExecutorDeployment {
+    const FINALIZER: &'static str = EXECUTOR_DEPLOYMENT_FINALIZER;
+    const STATUS: WriteKind = WriteKind::ExecutorDeploymentStatus;
 }
 
 impl Child for Secret {
@@ -100,23 +113,22 @@ impl Cluster {
     }
 
     /// Carries one step out; `version` becomes that of the object when the step wrote to it.
-    pub(super) async fn carry_out(
+    pub(super) async fn carry_out<K: Held>(
         &self,
         step: &KubernetesStep,
-        target: &Target<'_>,
+        target: &Target<'_, K>,
         version: &mut Option<String>,
     ) -> Result<Effect, StepFailure> {
         let namespace = target.object.namespace().unwrap_or_default();
         match step {
             KubernetesStep::AddFinalizer => {
                 let finalizers = target.object.finalizers().iter().cloned();
-                let with = finalizers.chain([EXECUTOR_DEPLOYMENT_FINALIZER.to_owned()]).collect();
+                let with = finalizers.chain([K::FINALIZER.to_owned()]).collect();
                 *version = self.finalizers(target.object, with).await?;
             }
             KubernetesStep::RemoveFinalizer => {
                 let finalizers = target.object.finalizers().iter();
-                let without =
-                    finalizers.filter(|name| *name != EXECUTOR_DEPLOYMENT_FINALIZER).cloned().collect();
+                let without = finalizers.filter(|name| *name != K::FINALIZER).cloned().collect();
                 *version = self.finalizers(target.object, without).await?;
             }
             KubernetesStep::CreateIdentity(identity) => {
@@ -156,7 +168,7 @@ impl Cluster {
             }
             KubernetesStep::DeleteObject { .. } => {
                 let (name, uid) = (target.object.name_any(), target.object.uid());
-                self.delete::<ExecutorDeployment>(&namespace, &name, uid.as_deref()).await?;
+                self.delete::<K>(&namespace, &name, uid.as_deref()).await?;
             }
         }
         Ok(Effect::Nothing)
@@ -287,22 +299,20 @@ impl Cluster {
     }
 
     /// Writes the finalizers of the object; its new version.
-    async fn finalizers(
+    async fn finalizers<K: Held>(
         &self,
-        object: &ExecutorDeployment,
+        object: &K,
         finalizers: Vec<String>,
     ) -> Result<Option<String>, StepFailure> {
-        let api = Api::<ExecutorDeployment>::namespaced(
-            self.client.clone(),
-            &object.namespace().unwrap_or_default(),
-        );
+        let namespace = object.namespace().unwrap_or_default();
+        let api = Api::<K>::namespaced(self.client.clone(), &namespace);
         let patch = json!({
             "metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()},
         });
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let result =
             call(CALL_TIME_LIMIT, api.patch(&object.name_any(), &parameters, &Patch::Merge(&patch))).await;
-        self.count(WriteVerb::Patch, WriteKind::ExecutorDeployment, &result);
+        self.count(WriteVerb::Patch, K::KIND, &result);
         match result {
             Ok(written) => Ok(written.resource_version()),
             Err(error) => Err(of_call("write the finalizers", &error)),
@@ -310,16 +320,18 @@ impl Cluster {
     }
 
     /// Writes the spec of the object, if it is still the one that was seen; its new version.
-    async fn spec(
+    async fn spec<K: Held>(
         &self,
-        object: &ExecutorDeployment,
+        object: &K,
         spec: &Map<String, Value>,
     ) -> Result<Option<String>, StepFailure> {
-        let mut changed = object.clone();
-        changed.spec = serde_json::from_value(Value::Object(spec.clone())).map_err(|error| StepFailure {
+        let unwritable = |error: serde_json::Error| StepFailure {
             kind: FailureKind::Refused,
             message: format!("failed to write the object's own spec: {error}"),
-        })?;
+        };
+        let mut changed = serde_json::to_value(object).map_err(unwritable)?;
+        changed["spec"] = Value::Object(spec.clone());
+        let changed: K = serde_json::from_value(changed).map_err(unwritable)?;
         let written = self.replace(&object.namespace().unwrap_or_default(), &changed).await?;
         Ok(written.resource_version())
     }

@@ -7,6 +7,7 @@ pub mod blueprint;
 pub mod colony;
 pub mod condition;
 pub mod executor_deployment;
+pub mod mirror;
 pub mod names;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

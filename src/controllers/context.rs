@@ -17,7 +17,7 @@ use crate::{
         metrics::Metrics,
     },
     status::publish::Publisher,
-    watch::{executor_deployment::Reader, stores::GuardedExecutorDeployment},
+    watch::{executor_deployment::Reader, mirror::ProcessReader, stores::GuardedExecutorDeployment},
 };
 
 /// The machinery of the process.
@@ -108,6 +108,17 @@ impl Machinery {
             blueprints,
             writes,
             object_changes: Arc::new(tokio::sync::watch::channel(()).0),
+        }
+    }
+
+    /// Reads the processes of objects.
+    #[must_use]
+    pub fn process_reader(&self) -> ProcessReader {
+        ProcessReader {
+            processes: self.processes.clone(),
+            submissions: self.submissions.clone(),
+            leadership: self.leadership.clone(),
+            clock: self.clock.clone(),
         }
     }
 }

@@ -26,7 +26,8 @@ use crate::{
     },
     api::{
         condition::Reason,
-        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, MirrorState},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+        mirror::MirrorState,
     },
     desired, diff,
     diff::{KubernetesStep, Plan},
@@ -36,6 +37,7 @@ use crate::{
     },
     status::{self, Problem, event::Note},
     watch::{
+        colonies::Colonies,
         executor_deployment::{Reader, Stores},
         snapshot::{ColonyReference, ExecutorDeploymentSnapshot, Policy},
         stores::{self, Changes, GuardedExecutorDeployment, Scope, Watched},
@@ -83,12 +85,15 @@ pub async fn run(
         daemon_sets: daemon_sets.store,
         jobs: jobs.store,
         pods: pods.store,
+    };
+    let found_in = Colonies {
         colonies: colonies.store,
         namespaces: namespaces.store,
+        connections: machinery.connections.clone(),
     };
     let queue = Queue::new(objects.store.clone(), machinery.metrics.clone());
     let context = Arc::new(Context {
-        reader: reader(&machinery, stores),
+        reader: reader(&machinery, stores, found_in),
         retries: Retries::default(),
         queue: queue.clone(),
         machinery,
@@ -137,18 +142,16 @@ fn counted<K: Resource<DynamicType = ()> + 'static>(changes: Changes<K>, queue: 
     changes.inspect_ok(move |child| queue.child_changed(child)).boxed()
 }
 
-fn reader(machinery: &Machinery, stores: Stores) -> Reader {
+fn reader(machinery: &Machinery, stores: Stores, colonies: Colonies) -> Reader {
     let configuration = &machinery.configuration;
     Reader {
         stores,
         client: machinery.kubernetes.calls.clone(),
-        connections: machinery.connections.clone(),
-        processes: machinery.processes.clone(),
+        colonies,
+        processes: machinery.process_reader(),
         identities: machinery.identities.clone(),
-        submissions: machinery.submissions.clone(),
         blueprints: machinery.blueprints.clone(),
         writes: machinery.writes.clone(),
-        leadership: machinery.leadership.clone(),
         clock: machinery.clock.clone(),
         policy: Policy {
             host_paths: configuration.host_paths.clone(),
@@ -269,7 +272,7 @@ async fn publish(
     let bound =
         mirror.as_ref().filter(|mirror| mirror.process_id.is_some()).map(|mirror| mirror.label.clone());
     let version = outcome.and_then(|outcome| outcome.resource_version.clone());
-    let written = machinery.publisher.executor_deployment(object, status, version).await?;
+    let written = machinery.publisher.status(object, status, version).await?;
     if let Some(label) = bound {
         machinery.submissions.settled(&label);
     }

@@ -3,10 +3,12 @@
 pub mod executor_deployment;
 pub mod inbound;
 pub mod metadata;
+mod process;
 
 pub use executor_deployment::{
-    DesiredExecutorDeployment, DesiredIdentity, DesiredProcess, DesiredWorkload, Difference, SharedSpec,
+    DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec,
 };
+pub use process::DesiredProcess;
 
 /// Why a spec cannot be carried out. The message names field, value and remedy and goes into the condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,18 +6,20 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::ColonyStep;
 use crate::{
     api::{
-        executor_deployment::{DeletionPolicy, MirrorState, MirrorStatus, UpdatePolicy, Workload},
+        executor_deployment::{DeletionPolicy, UpdatePolicy, Workload},
+        mirror::{MirrorState, MirrorStatus},
         names::GATE_NODE,
     },
     colony::{Id, Process, ProcessState},
     desired::DesiredProcess,
     watch::snapshot::{
-        ExecutorDeploymentSnapshot, Observed,
+        ColonyReference, ExecutorDeploymentSnapshot, Observed,
         progress::{Phase, Progress},
     },
 };
@@ -43,7 +45,7 @@ pub enum Mirror {
         /// Its state.
         state: MirrorState,
         /// When the server took it, if that was not known yet.
-        submitted_at: Option<jiff::Timestamp>,
+        submitted_at: Option<Timestamp>,
         /// Why it failed, in full, if it did.
         errors: Option<String>,
     },
@@ -78,6 +80,30 @@ pub(super) struct MirrorPlan {
     pub awaiting: Vec<String>,
 }
 
+/// What is known of the process of an object, whatever the kind of the object.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// What status says of it.
+    pub recorded: Option<&'a MirrorStatus>,
+    /// What the server says of it: by id, or by label while the id is not known.
+    pub processes: &'a Observed<Vec<Process>>,
+    /// Before when nothing may be submitted for an intent.
+    pub submit_not_before: Option<Timestamp>,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+impl<'a> Known<'a> {
+    fn of(snapshot: &'a ExecutorDeploymentSnapshot) -> Self {
+        Self {
+            recorded: snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref()),
+            processes: &snapshot.processes,
+            submit_not_before: snapshot.submit_not_before,
+            now: snapshot.now,
+        }
+    }
+}
+
 /// Plans the process of the current generation. `settled` is how far the workload is, if it is as the current spec
 /// wants it.
 pub(super) fn plan(
@@ -87,49 +113,24 @@ pub(super) fn plan(
     output: &Value,
 ) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
-    let recorded = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
-    match recorded {
-        None => plan.intend(snapshot, desired),
-        Some(mirror) if mirror.process_id.is_none() && mirror.state == MirrorState::Intended => {
-            plan.intended(snapshot, mirror, desired);
+    let known = Known::of(snapshot);
+    match known.recorded {
+        None => plan.intend(&snapshot.colony, desired),
+        Some(mirror) if mirror.is_unbound() => {
+            plan.intended(&known, mirror, Some(desired));
         }
         Some(mirror) if mirror.state.is_live() => plan.bound(snapshot, mirror, desired, settled, output),
-        Some(mirror) if mirror.generation < desired.generation => plan.intend(snapshot, desired),
+        Some(mirror) if mirror.generation < desired.generation => plan.intend(&snapshot.colony, desired),
         Some(_) => {}
     }
     plan
 }
 
-/// Ends the process of an object that is going away. It is over when the server says so, not when it has taken the
-/// cancel: an executor that closes at the same moment, or a process that goes back into the queue, can undo that.
+/// Ends the process of an object that is going away, unless it is to outlive it.
 pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
-    let recorded = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
-    let Some(mirror) =
-        recorded.filter(|mirror| mirror.state.is_live() || mirror.state == MirrorState::Intended)
-    else {
-        return plan;
-    };
-    if snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan {
-        return plan;
-    }
-    let processes = match &snapshot.processes {
-        Observed::Unknown(why) => {
-            plan.awaiting.push(format!("the colony to say what runs: {why}"));
-            return plan;
-        }
-        Observed::Known(processes) => processes,
-    };
-    for process in processes.iter().filter(|process| is_live(process)) {
-        plan.cancel(process, "the object is deleted");
-    }
-    // A submit whose answer never came could still arrive and would then belong to nobody.
-    if plan.steps.is_empty() && (mirror.process_id.is_some() || plan.quiet_period_over(snapshot)) {
-        match runs(processes).next() {
-            Some(process) => plan.observe(process, mirror),
-            None if mirror.process_id.is_some() => plan.mirror = Mirror::Lost,
-            None => plan.mirror = Mirror::Forget,
-        }
+    if snapshot.object.spec.deletion_policy != DeletionPolicy::Orphan {
+        plan.end(&Known::of(snapshot), "the object is deleted");
     }
     plan
 }
@@ -137,8 +138,8 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
 impl MirrorPlan {
     /// An intent says that something may have been sent, and holds a deletion until the colony has been asked: none is
     /// recorded while nothing could be sent.
-    fn intend(&mut self, snapshot: &ExecutorDeploymentSnapshot, desired: &DesiredProcess) {
-        if let Some(colony) = snapshot.colony.resolved()
+    pub fn intend(&mut self, colony: &ColonyReference, desired: &DesiredProcess) {
+        if let Some(colony) = colony.resolved()
             && let Some(why) = colony.operator_executor_id.unknown()
         {
             self.awaiting.push(format!("the colony, before anything is submitted: {why}"));
@@ -147,14 +148,10 @@ impl MirrorPlan {
         self.mirror = Mirror::Intend { label: desired.label.clone(), generation: desired.generation };
     }
 
-    /// The intent is on record, the id is not: nothing was sent, or the answer never came.
-    fn intended(
-        &mut self,
-        snapshot: &ExecutorDeploymentSnapshot,
-        mirror: &MirrorStatus,
-        desired: &DesiredProcess,
-    ) {
-        let processes = match &snapshot.processes {
+    /// The intent is on record, the id is not: nothing was sent, or the answer never came. `desired` is what may be
+    /// submitted for it, if anything still may.
+    pub fn intended(&mut self, known: &Known<'_>, mirror: &MirrorStatus, desired: Option<&DesiredProcess>) {
+        let processes = match known.processes {
             Observed::Unknown(why) => {
                 self.awaiting.push(format!("the colony to say what has label {}: {why}", mirror.label));
                 return;
@@ -172,24 +169,64 @@ impl MirrorPlan {
             }
             return;
         }
-        if !self.quiet_period_over(snapshot) {
+        if !self.quiet_period_over(known) {
             return;
         }
-        if mirror.label == desired.label {
-            self.steps.push(ColonyStep::Submit(Box::new(desired.clone())));
-        } else {
-            self.mirror = Mirror::Forget;
+        match desired.filter(|desired| desired.label == mirror.label) {
+            Some(desired) => self.steps.push(ColonyStep::Submit(Box::new(desired.clone()))),
+            None => self.mirror = Mirror::Forget,
         }
     }
 
-    fn quiet_period_over(&mut self, snapshot: &ExecutorDeploymentSnapshot) -> bool {
-        match snapshot.submit_not_before {
-            Some(moment) if snapshot.now < moment => {
+    /// Ends what runs of an object. It is over when the server says so, not when it has taken the cancel: an executor that
+    /// closes at the same moment, or a process that goes back into the queue, can undo that.
+    pub fn end(&mut self, known: &Known<'_>, why: &str) {
+        let Some(mirror) = known.recorded.filter(|mirror| mirror.may_live()) else { return };
+        let processes = match known.processes {
+            Observed::Unknown(why) => {
+                self.awaiting.push(format!("the colony to say what runs: {why}"));
+                return;
+            }
+            Observed::Known(processes) => processes,
+        };
+        for process in processes.iter().filter(|process| is_live(process)) {
+            self.cancel(process, why);
+        }
+        // A submit whose answer never came could still arrive and would then belong to nobody.
+        if self.steps.is_empty() && (mirror.process_id.is_some() || self.quiet_period_over(known)) {
+            match runs(processes).next() {
+                Some(process) => self.observe(process, mirror),
+                None if mirror.process_id.is_some() => self.mirror = Mirror::Lost,
+                None => self.mirror = Mirror::Forget,
+            }
+        }
+    }
+
+    fn quiet_period_over(&mut self, known: &Known<'_>) -> bool {
+        match known.submit_not_before {
+            Some(moment) if known.now < moment => {
                 self.awaiting.push("an earlier submit that may still arrive".to_owned());
                 false
             }
             _ => true,
         }
+    }
+
+    /// Records what the server says of a process that is known by its id; the process, if there is one.
+    pub fn look<'a>(&mut self, known: &Known<'a>, mirror: &MirrorStatus) -> Option<&'a Process> {
+        let processes = match known.processes {
+            Observed::Unknown(why) => {
+                self.awaiting.push(format!("the colony to say how the process is: {why}"));
+                return None;
+            }
+            Observed::Known(processes) => processes,
+        };
+        let Some(process) = processes.first() else {
+            self.mirror = Mirror::Lost;
+            return None;
+        };
+        self.observe(process, mirror);
+        Some(process)
     }
 
     /// The process is known by its id.
@@ -201,21 +238,9 @@ impl MirrorPlan {
         settled: Option<&Progress>,
         output: &Value,
     ) {
-        let processes = match &snapshot.processes {
-            Observed::Unknown(why) => {
-                self.awaiting.push(format!("the colony to say how the process is: {why}"));
-                return;
-            }
-            Observed::Known(processes) => processes,
-        };
-        let Some(process) = processes.first() else {
-            self.mirror = Mirror::Lost;
-            return;
-        };
-        self.observe(process, mirror);
-        if !is_live(process) {
-            return;
-        }
+        let known = Known::of(snapshot);
+        let Some(process) = self.look(&known, mirror).filter(|process| is_live(process)) else { return };
+        let processes = known.processes.known().map_or(&[][..], Vec::as_slice);
         let superseded = mirror.generation < desired.generation;
         if superseded && snapshot.object.spec.update_policy == UpdatePolicy::CancelRunning {
             self.cancel(process, "a newer generation takes its place");
@@ -270,7 +295,7 @@ impl MirrorPlan {
     }
 
     /// Cancels a process, or the workflow that it belongs to, once, and waits for it to be over.
-    fn cancel(&mut self, process: &Process, why: &str) {
+    pub fn cancel(&mut self, process: &Process, why: &str) {
         let why = why.to_owned();
         let step = if process.graph_id.is_empty() {
             ColonyStep::Cancel { process_id: process.id.to_string(), why }
@@ -306,7 +331,7 @@ pub(super) const fn state_of(process: &Process) -> MirrorState {
     }
 }
 
-const fn is_live(process: &Process) -> bool {
+pub(super) const fn is_live(process: &Process) -> bool {
     matches!(process.state, ProcessState::Waiting | ProcessState::Running)
 }
 

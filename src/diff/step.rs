@@ -205,7 +205,9 @@ impl fmt::Display for ColonyStep {
                 write!(
                     f,
                     "submit process {} for {} with label {}{gate}",
-                    process.function, process.executor_type, process.label
+                    process.spec.function(),
+                    process.spec.executor_type(),
+                    process.label
                 )
             }
             Self::CancelGraph { graph_id, why } => write!(f, "cancel workflow {graph_id} ({why})"),

@@ -8,7 +8,7 @@ use crate::{
     act::outcome::{Effect, FailureKind, Outcome},
     api::{
         condition::{ConditionType, Reason},
-        executor_deployment::{MirrorState, MirrorStatus},
+        mirror::{MirrorState, MirrorStatus},
     },
     diff::{ColonyStep, Mirror},
 };

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::PostParams,
+    core::object::HasStatus,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,12 +14,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::event::Note;
 use crate::{
     act::{
+        kubernetes::Held,
         of_call,
         outcome::{FailureKind, StepFailure},
     },
     api::{
         colony::{Colony, ColonyStatus},
-        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         names::OPERATOR,
     },
     memory::writes::{Key, Writes},
@@ -59,31 +60,33 @@ impl Publisher {
         Self { client, recorder, leadership, writes, metrics, clock }
     }
 
-    /// Writes the status of an `ExecutorDeployment` if it says anything new; whether it did. `resource_version` is that
-    /// of the object if this pass has written to it, and a precondition: a status is never computed from one object and
-    /// written to another.
+    /// Writes the status of an object if it says anything new; whether it did. `resource_version` is that of the object if
+    /// this pass has written to it, and a precondition: a status is never computed from one object and written to another.
     ///
     /// # Errors
     ///
     /// When the object has changed meanwhile, or the API server refuses or does not answer.
-    pub async fn executor_deployment(
+    pub async fn status<K>(
         &self,
-        object: &ExecutorDeployment,
-        status: ExecutorDeploymentStatus,
+        object: &K,
+        status: K::Status,
         resource_version: Option<String>,
-    ) -> Result<bool, StepFailure> {
-        if object.status.as_ref() == Some(&status) {
+    ) -> Result<bool, StepFailure>
+    where
+        K: Held + HasStatus<Status: PartialEq>,
+    {
+        if object.status() == Some(&status) {
             return Ok(false);
         }
         let mut changed = object.clone();
-        changed.status = Some(status);
+        *changed.status_mut() = Some(status);
         if resource_version.is_some() {
-            changed.metadata.resource_version = resource_version;
+            changed.meta_mut().resource_version = resource_version;
         }
         let namespace = object.namespace().unwrap_or_default();
-        let api = Api::<ExecutorDeployment>::namespaced(self.client.clone(), &namespace);
-        let written = self.replace(&api, &changed, WriteKind::ExecutorDeploymentStatus).await?;
-        let key = Key::new("ExecutorDeployment", &namespace, &object.name_any());
+        let api = Api::<K>::namespaced(self.client.clone(), &namespace);
+        let written = self.replace(&api, &changed, K::STATUS).await?;
+        let key = Key::new(K::NAME, &namespace, &object.name_any());
         self.writes.wrote(key, written.resource_version().as_deref(), self.clock.instant());
         Ok(true)
     }
@@ -92,7 +95,7 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// As [`Publisher::executor_deployment`].
+    /// As [`Publisher::status`].
     pub async fn colony(&self, object: &Colony, status: ColonyStatus) -> Result<bool, StepFailure> {
         if object.status.as_ref() == Some(&status) {
             return Ok(false);

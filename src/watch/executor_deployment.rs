@@ -8,45 +8,36 @@ use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
-        core::v1::{Namespace, Pod, Secret},
+        core::v1::{Pod, Secret},
     },
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    core::PartialObjectMeta,
     runtime::reflector::{ObjectRef, Store},
 };
 use serde::de::DeserializeOwned;
 
 use super::{
-    snapshot::{
-        ColonyReference, ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration,
-        ResolvedColony, Workloads, progress,
-    },
+    colonies::Colonies,
+    mirror::ProcessReader,
+    snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration, Workloads, progress},
     stores::{Filled, GuardedExecutorDeployment},
     triggers,
 };
 use crate::{
     api::{
-        colony::{Colony, NamespacesFrom},
         executor_deployment::ExecutorDeployment,
-        names::{
-            self, CONTENT_HASH_ANNOTATION, CONTROLLER_EXECUTOR_TYPE, DEFAULT_COLONY_ANNOTATION,
-            EXECUTOR_DEPLOYMENT_LABEL,
-        },
+        names::{self, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
     },
     memory::{
         blueprints::Blueprints,
-        connections::{Connection, Connections},
+        connections::Connection,
         identities::Identities,
-        processes::Processes,
-        submissions::Submissions,
         writes::{Key, Writes},
     },
     runtime::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
-        lease::Leadership,
     },
 };
 
@@ -82,10 +73,6 @@ pub struct Stores {
     pub jobs: Store<Job>,
     /// Pods of ours.
     pub pods: Store<Pod>,
-    /// `Colonies`.
-    pub colonies: Store<Colony>,
-    /// Metadata of namespaces.
-    pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// When each of them is filled.
     pub filled: Vec<Filled>,
 }
@@ -106,20 +93,16 @@ pub struct Reader {
     pub stores: Stores,
     /// For what is not cached.
     pub client: Client,
-    /// Connections to colonies.
-    pub connections: Connections,
-    /// Processes as they were last read.
-    pub processes: Processes,
+    /// Which colony an object may use.
+    pub colonies: Colonies,
+    /// The processes of objects.
+    pub processes: ProcessReader,
     /// What was read of Secrets.
     pub identities: Identities,
-    /// Submits of this process.
-    pub submissions: Submissions,
     /// Blueprints as colonies last described them.
     pub blueprints: Blueprints,
     /// Last writes of this process.
     pub writes: Writes,
-    /// Since when this process leads.
-    pub leadership: Leadership,
     /// The time.
     pub clock: Clock,
     /// What this operator allows.
@@ -154,7 +137,7 @@ impl Reader {
         // Before anything is asked: a process that was not there when a label was looked up is known to have been absent
         // then, not at the end of a look-up that the end of a quiet period may have overtaken.
         let now = self.clock.now();
-        let (colony, connection) = self.colony(object, &namespace);
+        let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
         let pods = self.stores.pods.state_filter(|pod| {
             pod.namespace().as_ref() == Some(&namespace)
                 && pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name)
@@ -162,6 +145,7 @@ impl Reader {
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let registration = registration(object, &identity, connection.as_deref());
+        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads: Workloads {
@@ -169,9 +153,9 @@ impl Reader {
                 daemon_set: self.workload(&self.stores.daemon_sets, object).await,
                 job: self.workload(&self.stores.jobs, object).await,
             },
-            processes: self.processes(object, connection.as_deref()).await,
+            processes: self.processes.of(mirror, connection.as_deref()).await,
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
-            submit_not_before: self.submit_not_before(object),
+            submit_not_before: self.processes.submit_not_before(mirror),
             similar_executor_types: self.similar_executor_types(object),
             object: object.clone(),
             colony,
@@ -181,54 +165,6 @@ impl Reader {
             policy: self.policy.clone(),
             now,
         })
-    }
-
-    /// The colony that an object uses, and the connection to it.
-    fn colony(
-        &self,
-        object: &ExecutorDeployment,
-        namespace: &str,
-    ) -> (ColonyReference, Option<std::sync::Arc<Connection>>) {
-        let Some(colony) = self.find_colony(object.spec.colony.as_deref()) else {
-            return (ColonyReference::NotFound { name: object.spec.colony.clone() }, None);
-        };
-        let name = colony.name_any();
-        if !self.admits(&colony, namespace) {
-            return (ColonyReference::NotAllowed { name }, None);
-        }
-        let connection = self.connections.get(&name);
-        let operator_executor_id = match &connection {
-            None => Observed::Unknown("not connected yet".to_owned()),
-            Some(connection) => match (&connection.problem, connection.operator(CONTROLLER_EXECUTOR_TYPE)) {
-                (Some(problem), _) => Observed::Unknown(problem.clone()),
-                (None, None) => Observed::Unknown("the operator is not registered there yet".to_owned()),
-                (None, Some(operator)) => Observed::Known(operator.id.clone()),
-            },
-        };
-        let resolved = ResolvedColony { name, spec: colony.spec.clone(), operator_executor_id };
-        (ColonyReference::Resolved(Box::new(resolved)), connection)
-    }
-
-    fn find_colony(&self, name: Option<&str>) -> Option<std::sync::Arc<Colony>> {
-        if let Some(name) = name {
-            return self.stores.colonies.get(&ObjectRef::new(name));
-        }
-        let is_default = |colony: &Colony| {
-            colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true")
-        };
-        let mut defaults = self.stores.colonies.state_filter(is_default);
-        // Two defaults are a mistake; which one is taken must at least not change from pass to pass.
-        defaults.sort_by_key(|colony| colony.name_any());
-        defaults.into_iter().next()
-    }
-
-    fn admits(&self, colony: &Colony, namespace: &str) -> bool {
-        let allowed = &colony.spec.allowed_namespaces;
-        if allowed.from == NamespacesFrom::All {
-            return true;
-        }
-        let found = self.stores.namespaces.get(&ObjectRef::new(namespace));
-        found.is_some_and(|found| allowed.admit(found.labels()))
     }
 
     /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache is

@@ -1,22 +1,36 @@
 //! Reads the process that carries an object: by its id when that is known, else by its label.
 
-use super::{executor_deployment::Reader, snapshot::Observed};
+use jiff::Timestamp;
+
+use super::snapshot::Observed;
 use crate::{
-    api::executor_deployment::{ExecutorDeployment, MirrorState},
+    api::mirror::{MirrorState, MirrorStatus},
     colony::{Error, Process, ProcessId, Session},
-    memory::connections::Connection,
+    memory::{connections::Connection, processes::Processes, submissions::Submissions},
+    runtime::{clock::Clock, lease::Leadership},
 };
 
-impl Reader {
-    /// The processes that matter to the object, read only while there is something to learn.
-    pub(super) async fn processes(
+/// Reads the processes of objects.
+#[derive(Clone)]
+pub struct ProcessReader {
+    /// Processes as they were last read.
+    pub processes: Processes,
+    /// Submits of this process.
+    pub submissions: Submissions,
+    /// Since when this process leads.
+    pub leadership: Leadership,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl ProcessReader {
+    /// The processes that matter to what is on record, read only while there is something to learn.
+    pub async fn of(
         &self,
-        object: &ExecutorDeployment,
+        mirror: Option<&MirrorStatus>,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
-        let Some(mirror) = object.status.as_ref().and_then(|status| status.mirror.as_ref()) else {
-            return Observed::Known(Vec::new());
-        };
+        let Some(mirror) = mirror else { return Observed::Known(Vec::new()) };
         let untried = self
             .leadership
             .term_started_at()
@@ -70,11 +84,9 @@ impl Reader {
     }
 
     /// Before when nothing may be submitted for an intent.
-    pub(super) fn submit_not_before(&self, object: &ExecutorDeployment) -> Option<jiff::Timestamp> {
-        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref())?;
-        let term = self.leadership.term_started_at()?;
-        (mirror.state == MirrorState::Intended)
-            .then(|| self.submissions.not_before(&mirror.label, term))
-            .flatten()
+    #[must_use]
+    pub fn submit_not_before(&self, mirror: Option<&MirrorStatus>) -> Option<Timestamp> {
+        let mirror = mirror.filter(|mirror| mirror.state == MirrorState::Intended)?;
+        self.submissions.not_before(&mirror.label, self.leadership.term_started_at()?)
     }
 }

@@ -5,11 +5,12 @@
 
 mod blueprint;
 mod calls;
+pub mod colonies;
 pub mod colony;
 pub mod credentials;
 pub mod executor_deployment;
 pub mod inbound;
-mod mirror;
+pub mod mirror;
 pub mod snapshot;
 pub mod stores;
 pub mod triggers;

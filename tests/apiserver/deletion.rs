@@ -2,7 +2,10 @@
 //! of the colony. The garbage collector is the real one.
 
 use colonyos_operator::{
-    api::executor_deployment::{ExecutorDeployment, MirrorState, MirrorStatus},
+    api::{
+        executor_deployment::ExecutorDeployment,
+        mirror::{MirrorState, MirrorStatus},
+    },
     colony::{ExecutorState, Process, ProcessId, ProcessState},
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret, events::v1::Event};

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use colonyos_operator::{
-    api::executor_deployment::{ExecutorDeployment, MirrorState},
+    api::{executor_deployment::ExecutorDeployment, mirror::MirrorState},
     colony::{ExecutorState, ProcessState},
     runtime::clock::Clock,
 };

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use colonyos_operator::{
-    api::executor_deployment::{ExecutorDeployment, MirrorState, MirrorStatus},
+    api::{
+        executor_deployment::ExecutorDeployment,
+        mirror::{MirrorState, MirrorStatus},
+    },
     colony::ProcessId,
     runtime::{
         clock::Clock,

@@ -1,7 +1,7 @@
 //! A colony that is away for a while, and one that answers no submit.
 
 use colonyos_operator::{
-    api::executor_deployment::{ExecutorDeployment, MirrorState},
+    api::{executor_deployment::ExecutorDeployment, mirror::MirrorState},
     colony::ProcessState,
 };
 use serde_json::json;

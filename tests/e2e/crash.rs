@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use colonyos_operator::{
     api::{
-        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, MirrorState},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+        mirror::MirrorState,
         names::{CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE, parse_process_label},
     },
     colony::{ExecutorState, Process, ProcessQuery, ProcessState},

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use colonyos_operator::{
-    api::executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, MirrorState},
     api::names::{EXECUTOR_DEPLOYMENT_LABEL, identity_secret, process_label},
+    api::{
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+        mirror::MirrorState,
+    },
     colony::{ExecutorState, Process, ProcessState},
 };
 use k8s_openapi::{

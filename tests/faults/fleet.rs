@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
-use colonyos_operator::api::executor_deployment::{
-    ExecutorDeployment, ExecutorDeploymentStatus, MirrorState,
+use colonyos_operator::api::{
+    executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+    mirror::MirrorState,
 };
 use kube::{
     Api, ResourceExt as _,

@@ -8,12 +8,12 @@
 use colonyos_operator::{
     act::outcome::{Effect, FailureKind, Outcome, StepFailure, StepResult},
     api::{
-        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, MirrorState},
-        names::{CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_FINALIZER, GATE_NODE, RUN_NODE},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+        mirror::MirrorState,
+        names::EXECUTOR_DEPLOYMENT_FINALIZER,
     },
-    colony::{ExecutorState, FunctionSpec, Process, ProcessId, WorkflowSpec},
+    colony::{ExecutorState, Process, ProcessId},
     controllers::decide,
-    desired::DesiredProcess,
     diff::{ColonyStep, KubernetesStep, Plan, Step},
     memory::{processes::Processes, submissions::Submissions},
     status::executor_deployment::compute,
@@ -280,9 +280,9 @@ impl Look<'_> {
                 // Before the first byte leaves.
                 self.world.operator.submissions.sent(&process.label, self.world.now);
                 if process.is_gated {
-                    (Caller::Member, "submitworkflowspecmsg", json!({"spec": gated(process)}))
+                    (Caller::Member, "submitworkflowspecmsg", json!({"spec": process.gated().unwrap()}))
                 } else {
-                    (Caller::Member, "submitfuncspecmsg", json!({"spec": function_spec(process)}))
+                    (Caller::Member, "submitfuncspecmsg", json!({"spec": process.spec}))
                 }
             }
             ColonyStep::Cancel { process_id, .. } => {
@@ -410,21 +410,4 @@ impl Look<'_> {
 
 fn failure(kind: FailureKind) -> StepFailure {
     StepFailure { kind, message: "simulated".to_owned() }
-}
-
-/// As `act::colony` writes it.
-fn function_spec(process: &DesiredProcess) -> FunctionSpec {
-    let spec = FunctionSpec::new(COLONY, process.executor_type, process.function).unwrap();
-    process
-        .kwargs
-        .iter()
-        .fold(spec.label(&process.label).unwrap(), |spec, (name, value)| spec.kwarg(name, value.clone()))
-}
-
-/// As `act::colony` puts it behind a gate.
-fn gated(process: &DesiredProcess) -> WorkflowSpec {
-    let gate = FunctionSpec::new(COLONY, CONTROLLER_EXECUTOR_TYPE, GATE_NODE).unwrap();
-    let gate = gate.label(&process.label).unwrap().node_name(GATE_NODE).unwrap();
-    let run = function_spec(process).node_name(RUN_NODE).unwrap().depends_on(GATE_NODE).unwrap();
-    WorkflowSpec::new(COLONY, vec![gate, run]).unwrap()
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use colonyos_operator::{
     api::{
-        executor_deployment::{DeletionPolicy, MirrorState},
+        executor_deployment::DeletionPolicy,
+        mirror::MirrorState,
         names::{GATE_NODE, parse_process_label, process_label},
     },
     colony::{Process, ProcessState},

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use colonyos_operator::{
-    api::executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, MirrorState},
+    api::{
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+        mirror::MirrorState,
+    },
     runtime::config::OperatorConfiguration,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

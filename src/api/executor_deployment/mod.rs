@@ -12,6 +12,4 @@ pub use spec::{
     DeletionPolicy, ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, Runtime, SyncPolicy,
     UpdatePolicy, Workload,
 };
-pub use status::{
-    BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, MirrorState, MirrorStatus, WorkloadReference,
-};
+pub use status::{BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, WorkloadReference};

@@ -1,11 +1,12 @@
 //! What the operator says of a fleet of executors.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Workload;
+use crate::api::mirror::MirrorStatus;
 
 /// What the operator says of a fleet of executors.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -72,29 +73,6 @@ pub struct ExecutorStatus {
     pub registered: bool,
 }
 
-/// The process that carries a generation of an object.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MirrorStatus {
-    /// Label of the process: `k8s:<cluster>/<uid>/<generation>`.
-    pub label: String,
-    /// The generation that it carries.
-    pub generation: i64,
-    /// Its id; absent while only the intent is recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process_id: Option<String>,
-    /// Its state.
-    pub state: MirrorState,
-    /// When the intent to submit it was recorded.
-    pub intended_at: Time,
-    /// When the server took it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub submitted_at: Option<Time>,
-    /// Why it failed: its errors, cut to fit. `colonyos-operator process` shows all of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub errors: Option<String>,
-}
-
 /// A blueprint in the colony that says the same as an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -109,45 +87,4 @@ pub struct BlueprintStatus {
     /// The last edit that was replaced by the owner's, until the owner edits again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overruled: Option<String>,
-}
-
-/// State of a mirrored process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum MirrorState {
-    /// The intent to submit is recorded; nothing is known on the server.
-    Intended,
-    /// Waits for an executor.
-    Waiting,
-    /// Assigned to an executor.
-    Running,
-    /// Closed as successful.
-    Successful,
-    /// Closed as failed, or out of time.
-    Failed,
-    /// Cancelled.
-    Cancelled,
-    /// Bound, but no longer on the server. It is not submitted again.
-    Lost,
-}
-
-impl MirrorState {
-    /// The name as it stands in status.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Intended => "Intended",
-            Self::Waiting => "Waiting",
-            Self::Running => "Running",
-            Self::Successful => "Successful",
-            Self::Failed => "Failed",
-            Self::Cancelled => "Cancelled",
-            Self::Lost => "Lost",
-        }
-    }
-
-    /// Whether the process can still change by itself.
-    #[must_use]
-    pub const fn is_live(self) -> bool {
-        matches!(self, Self::Waiting | Self::Running)
-    }
 }

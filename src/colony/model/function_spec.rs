@@ -330,6 +330,12 @@ impl FunctionSpec {
         &self.conditions.executor_type
     }
 
+    /// The location that it is for, if it is for one.
+    #[must_use]
+    pub fn location_str(&self) -> Option<&str> {
+        self.conditions.location.as_deref()
+    }
+
     /// The function.
     #[must_use]
     pub fn function(&self) -> &str {

@@ -12,7 +12,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::context::{Hints, Machinery};
 use crate::{
-    api::executor_deployment::{ExecutorDeployment, MirrorState},
+    api::{executor_deployment::ExecutorDeployment, mirror::MirrorState},
     colony::{Id, ProcessId, ProcessState},
     memory::processes::Seen,
     watch::{

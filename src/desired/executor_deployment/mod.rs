@@ -10,12 +10,11 @@ mod workload;
 
 pub use blueprint::{Difference, SharedSpec};
 pub use environment::DesiredIdentity;
-pub use process::DesiredProcess;
 pub use workload::DesiredWorkload;
 
 use kube::ResourceExt as _;
 
-use super::{Error, metadata::Owner};
+use super::{DesiredProcess, Error, metadata::Owner};
 use crate::{
     api::{executor_deployment::Runtime, names::RESTART_ANNOTATION},
     watch::snapshot::{ExecutorDeploymentSnapshot, ResolvedColony},

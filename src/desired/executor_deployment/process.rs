@@ -1,40 +1,22 @@
 //! The process that carries one generation of an `ExecutorDeployment` in the colony. Pure.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::super::{Error, metadata::Owner};
+use super::super::{DesiredProcess, Error, metadata::Owner, process::refused};
 use crate::{
     api::{
         executor_deployment::{ExecutionGuarantee, ExecutorDeployment},
         names::{self, CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION},
     },
+    colony::FunctionSpec,
     watch::snapshot::ResolvedColony,
 };
-
-/// The process that carries one generation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DesiredProcess {
-    /// What ties it to the generation.
-    pub label: String,
-    /// The generation.
-    pub generation: i64,
-    /// Function that the controller in the colony is asked to call.
-    pub function: &'static str,
-    /// Executor type that may be assigned it.
-    pub executor_type: &'static str,
-    /// Location whose executors may be assigned it: this cluster.
-    pub location: Option<String>,
-    /// Whether it waits behind a gate until it is on record which process of its label it is.
-    pub is_gated: bool,
-    /// The object, as `apiVersion`, `kind`, `metadata` and `spec`.
-    pub kwargs: Map<String, Value>,
-}
 
 /// Makes the process of the object's current generation.
 ///
 /// # Errors
 ///
-/// When the spec cannot be written as JSON, which its types do not allow.
+/// When the spec cannot be written as JSON, which its types do not allow, or the Colony has names that no colony has.
 pub fn build(
     owner: &Owner,
     object: &ExecutorDeployment,
@@ -58,13 +40,17 @@ pub fn build(
         ),
         ("spec", spec),
     ];
+    let label = names::process_label(cluster, &owner.uid, owner.generation);
+    let mut call = FunctionSpec::new(&colony.spec.colony_name, CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION)
+        .and_then(|call| call.label(&label))
+        .map_err(|error| refused(&error))?;
+    if let Some(location) = &colony.spec.location {
+        call = call.location(location).map_err(|error| refused(&error))?;
+    }
     Ok(DesiredProcess {
-        label: names::process_label(cluster, &owner.uid, owner.generation),
+        label,
         generation: owner.generation,
-        function: RECONCILE_FUNCTION,
-        executor_type: CONTROLLER_EXECUTOR_TYPE,
-        location: colony.spec.location.clone(),
+        spec: kwargs.into_iter().fold(call, |call, (name, value)| call.kwarg(name, value)),
         is_gated: object.spec.execution_guarantee == ExecutionGuarantee::Strict,
-        kwargs: kwargs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
     })
 }

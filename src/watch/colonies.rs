@@ -1,0 +1,77 @@
+//! Which colony an object may use, and the connection to it. Looks at caches only.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    ResourceExt as _,
+    core::PartialObjectMeta,
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use super::snapshot::{ColonyReference, Observed, ResolvedColony};
+use crate::{
+    api::{
+        colony::{Colony, NamespacesFrom},
+        names::{CONTROLLER_EXECUTOR_TYPE, DEFAULT_COLONY_ANNOTATION},
+    },
+    memory::connections::{Connection, Connections},
+};
+
+/// Finds the colony of an object.
+#[derive(Clone)]
+pub struct Colonies {
+    /// `Colonies`.
+    pub colonies: Store<Colony>,
+    /// Metadata of namespaces.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// Connections to colonies.
+    pub connections: Connections,
+}
+
+impl Colonies {
+    /// The colony that an object of `namespace` uses, which names it or takes the default one, and the connection to it.
+    #[must_use]
+    pub fn find(&self, name: Option<&str>, namespace: &str) -> (ColonyReference, Option<Arc<Connection>>) {
+        let Some(colony) = self.named(name) else {
+            return (ColonyReference::NotFound { name: name.map(str::to_owned) }, None);
+        };
+        let name = colony.name_any();
+        if !self.admits(&colony, namespace) {
+            return (ColonyReference::NotAllowed { name }, None);
+        }
+        let connection = self.connections.get(&name);
+        let operator_executor_id = match &connection {
+            None => Observed::Unknown("not connected yet".to_owned()),
+            Some(connection) => match (&connection.problem, connection.operator(CONTROLLER_EXECUTOR_TYPE)) {
+                (Some(problem), _) => Observed::Unknown(problem.clone()),
+                (None, None) => Observed::Unknown("the operator is not registered there yet".to_owned()),
+                (None, Some(operator)) => Observed::Known(operator.id.clone()),
+            },
+        };
+        let resolved = ResolvedColony { name, spec: colony.spec.clone(), operator_executor_id };
+        (ColonyReference::Resolved(Box::new(resolved)), connection)
+    }
+
+    fn named(&self, name: Option<&str>) -> Option<Arc<Colony>> {
+        if let Some(name) = name {
+            return self.colonies.get(&ObjectRef::new(name));
+        }
+        let is_default = |colony: &Colony| {
+            colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true")
+        };
+        let mut defaults = self.colonies.state_filter(is_default);
+        // Two defaults are a mistake; which one is taken must at least not change from pass to pass.
+        defaults.sort_by_key(|colony| colony.name_any());
+        defaults.into_iter().next()
+    }
+
+    fn admits(&self, colony: &Colony, namespace: &str) -> bool {
+        let allowed = &colony.spec.allowed_namespaces;
+        if allowed.from == NamespacesFrom::All {
+            return true;
+        }
+        let found = self.namespaces.get(&ObjectRef::new(namespace));
+        found.is_some_and(|found| allowed.admit(found.labels()))
+    }
+}
