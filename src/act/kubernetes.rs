@@ -26,8 +26,9 @@ use super::{
 };
 use crate::{
     api::{
+        colony_process::ColonyProcess,
         executor_deployment::{ExecutorDeployment, Workload},
-        names::{EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR},
+        names::{COLONY_PROCESS_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR},
     },
     colony::InvalidKey,
     desired::{DesiredIdentity, DesiredWorkload},
@@ -82,6 +83,16 @@ impl Child for ExecutorDeployment {
 impl Held for ExecutorDeployment {
     const FINALIZER: &'static str = EXECUTOR_DEPLOYMENT_FINALIZER;
     const STATUS: WriteKind = WriteKind::ExecutorDeploymentStatus;
+}
+
+impl Child for ColonyProcess {
+    const KIND: WriteKind = WriteKind::ColonyProcess;
+    const NAME: &'static str = "ColonyProcess";
+}
+
+impl Held for ColonyProcess {
+    const FINALIZER: &'static str = COLONY_PROCESS_FINALIZER;
+    const STATUS: WriteKind = WriteKind::ColonyProcessStatus;
 }
 
 impl Child for Secret {

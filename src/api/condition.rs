@@ -8,6 +8,14 @@ pub enum ConditionType {
     Mirrored,
     /// The object and its blueprint in the colony differ, or an edit of one was replaced; the message has both values.
     Conflict,
+    /// It has been submitted to the colony.
+    Submitted,
+    /// An executor has it.
+    Running,
+    /// It ended well.
+    Succeeded,
+    /// It ended badly.
+    Failed,
     /// Something legal that bites later; the message says what to change.
     Warnings,
     /// Work towards the spec is going on.
@@ -27,6 +35,10 @@ impl ConditionType {
         match self {
             Self::Mirrored => "Mirrored",
             Self::Conflict => "Conflict",
+            Self::Submitted => "Submitted",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
             Self::Warnings => "Warnings",
             Self::Progressing => "Progressing",
             Self::Degraded => "Degraded",
@@ -95,6 +107,18 @@ pub enum Reason {
     ProcessCancelled,
     /// The process is no longer on the server.
     ProcessLost,
+    /// Something that the spec refers to is not there; the message says what is waited for.
+    SourceNotFound,
+    /// It is going to be repeated after a failure.
+    BackingOff,
+    /// It failed as often as it was allowed to.
+    BackoffLimitExceeded,
+    /// It took longer than it was allowed to.
+    DeadlineExceeded,
+    /// Its executor closed it as successful.
+    ClosedSuccessfully,
+    /// Cancelled by `spec.cancel`.
+    CancelRequested,
     /// A call to the colony was refused.
     ColonyRefused,
     /// A blueprint in the colony carries it: nothing is submitted for it.
@@ -156,6 +180,12 @@ impl Reason {
             Self::ProcessFailed => "ProcessFailed",
             Self::ProcessCancelled => "ProcessCancelled",
             Self::ProcessLost => "ProcessLost",
+            Self::SourceNotFound => "SourceNotFound",
+            Self::BackingOff => "BackingOff",
+            Self::BackoffLimitExceeded => "BackoffLimitExceeded",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::ClosedSuccessfully => "ClosedSuccessfully",
+            Self::CancelRequested => "CancelRequested",
             Self::ColonyRefused => "ColonyRefused",
             Self::CarriedByBlueprint => "CarriedByBlueprint",
             Self::CarriedByProcess => "CarriedByProcess",

@@ -27,6 +27,12 @@ pub struct MirrorStatus {
     pub errors: Option<String>,
 }
 
+/// A kind whose objects are carried by processes.
+pub trait Mirrored {
+    /// What status says of the process.
+    fn mirror(&self) -> Option<&MirrorStatus>;
+}
+
 impl MirrorStatus {
     /// Whether only the intent is on record: whether anything was submitted for it has to be looked up.
     #[must_use]

@@ -5,9 +5,11 @@
 
 pub mod blueprint;
 pub mod colony;
+pub mod colony_process;
 pub mod condition;
 pub mod duration;
 pub mod executor_deployment;
+pub mod function;
 pub mod mirror;
 pub mod names;
 
@@ -17,5 +19,9 @@ use kube::CustomResourceExt as _;
 /// The custom resource definitions of every kind, in the order in which they are installed.
 #[must_use]
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
-    vec![colony::Colony::crd(), executor_deployment::ExecutorDeployment::crd()]
+    vec![
+        colony::Colony::crd(),
+        executor_deployment::ExecutorDeployment::crd(),
+        colony_process::ColonyProcess::crd(),
+    ]
 }

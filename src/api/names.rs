@@ -11,6 +11,8 @@ pub const VERSION: &str = "v1";
 pub const OPERATOR: &str = "colonyos-operator";
 /// Kept on an `ExecutorDeployment` until its pods have gone and its executor has left the colony.
 pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-deployment";
+/// Kept on a `ColonyProcess` until its process is over.
+pub const COLONY_PROCESS_FINALIZER: &str = "colonies.io/colony-process";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
 pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 

@@ -56,9 +56,10 @@ pub use error::{Error, ErrorKind, Reply};
 pub use model::{
     Attribute, AttributeKind, Blueprint, BlueprintDefinition, BlueprintMetadata, BlueprintRevision, Colony,
     Cpu, Cron, DefinitionMetadata, DefinitionNames, DefinitionSpec, Environment, Executor, ExecutorState,
-    Filter, FunctionSpec, Handler, Id, InvalidField, Log, LogQuery, Memory, NewAttribute, NewColony, NewCron,
-    NewExecutor, NewUser, Process, ProcessGraph, ProcessId, ProcessQuery, ProcessState, Retries, Schedule,
-    ServerInfo, Statistics, SubmittedConditions, SubmittedSpec, TimeLimit, User, WorkflowSpec,
+    Filter, FunctionSpec, GpuRequest, Handler, Id, InvalidField, Log, LogQuery, Memory, NewAttribute,
+    NewColony, NewCron, NewExecutor, NewUser, Process, ProcessGraph, ProcessId, ProcessQuery, ProcessState,
+    Retries, Schedule, ServerInfo, Statistics, SubmittedConditions, SubmittedSpec, TimeLimit, User,
+    WorkflowSpec,
 };
 pub use session::Session;
 pub use sign::{InvalidKey, PrivateKey};

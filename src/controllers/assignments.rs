@@ -3,24 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{
-    ResourceExt as _,
-    runtime::reflector::{ObjectRef, Store},
-};
+use kube::runtime::reflector::{ObjectRef, Store};
 
-use super::{
-    context::{Hints, Machinery},
-    inbound::Inbound,
-    retry::Retries,
-};
+use super::{context::Machinery, inbound::Inbound, processes::Carriers, retry::Retries};
 use crate::{
-    api::{colony::Colony, executor_deployment::ExecutorDeployment, names::parse_process_label},
+    api::{colony::Colony, names::parse_process_label},
     colony::{Error, Process, ProcessQuery, ProcessState},
     memory::connections::OperatorIdentity,
-    watch::{
-        stores::{Filled, GuardedExecutorDeployment},
-        triggers,
-    },
 };
 
 /// How long one question for work waits. The server may miss a wake-up and answer only then, and takes an executor that
@@ -40,10 +29,8 @@ pub(super) struct Assignments {
     pub machinery: Arc<Machinery>,
     /// Whether the `Colony` still exists.
     pub colonies: Store<Colony>,
-    /// Where the objects of processes are looked up.
-    pub objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
-    /// Wakes objects.
-    pub hints: Hints,
+    /// Where the objects of processes are looked up, and how they are woken.
+    pub carriers: Carriers,
     /// Answers what was born in the colony.
     pub inbound: Inbound,
 }
@@ -51,9 +38,9 @@ pub(super) struct Assignments {
 impl Assignments {
     /// Serves until the `Colony` is gone.
     pub async fn serve(self) {
-        for (_, filled) in &self.objects {
+        for objects in self.carriers.iter() {
             // An empty cache knows no object, which would make every process look like a stranger's.
-            filled.reached().await;
+            objects.filled().reached().await;
         }
         let retries = Retries::default();
         // What runs is looked through once in each term: whoever led before may have left some of it.
@@ -112,20 +99,22 @@ impl Assignments {
             return Ok(());
         };
         let is_ours = cluster == self.machinery.cluster;
-        let object = if is_ours { self.await_object(uid).await } else { None };
-        if let Some(object) = object {
+        let is_known = is_ours && self.await_object(uid).await;
+        if is_known {
             if let Some(connection) = self.machinery.connections.get(&self.colony) {
                 let now = self.machinery.clock.instant();
                 self.machinery.processes.read(connection.member.id(), &process, now);
             }
-            self.hints.wake(&triggers::reference(&object));
+            for objects in self.carriers.iter() {
+                objects.wake_uid(uid);
+            }
             return Ok(());
         }
         if !self.machinery.leadership.is_leader() {
             return Ok(());
         }
         let why = if is_ours {
-            format!("the ExecutorDeployment that label {label:?} names is no longer in this cluster")
+            format!("the object that label {label:?} names is no longer in this cluster")
         } else {
             format!(
                 "label {label:?} is of another cluster: give each Colony object a spec.location of its own"
@@ -139,26 +128,22 @@ impl Assignments {
         }
     }
 
-    /// The object of a process. One that the cache does not show may be newer than the cache: refused, its process would be
-    /// lost.
-    async fn await_object(&self, uid: &str) -> Option<ExecutorDeployment> {
+    /// Whether there is the object of a process. One that the cache does not show may be newer than the cache: refused, its
+    /// process would be lost.
+    async fn await_object(&self, uid: &str) -> bool {
         let mut changes = self.machinery.object_changes.subscribe();
         let shown = async {
             loop {
                 changes.mark_unchanged();
-                if let Some(object) = self.find(uid) {
-                    return Some(object);
+                if self.carriers.iter().any(|objects| objects.has_uid(uid)) {
+                    return true;
                 }
                 // An error says that the process ends.
-                changes.changed().await.ok()?;
+                if changes.changed().await.is_err() {
+                    return false;
+                }
             }
         };
-        tokio::time::timeout(CACHE_PATIENCE, shown).await.ok().flatten()
-    }
-
-    fn find(&self, uid: &str) -> Option<ExecutorDeployment> {
-        self.objects.iter().find_map(|(store, _)| {
-            triggers::readable(store).into_iter().find(|object| object.uid().as_deref() == Some(uid))
-        })
+        tokio::time::timeout(CACHE_PATIENCE, shown).await.unwrap_or(false)
     }
 }

@@ -22,7 +22,7 @@ use super::{
     assignments,
     context::{Hints, Machinery},
     inbound::Inbound,
-    processes::Followed,
+    processes::{Carriers, Followed},
     retry::{Retries, jitter},
     to_its_end,
 };
@@ -60,10 +60,11 @@ const CONCURRENCY: u16 = 8;
 
 struct Context {
     machinery: Arc<Machinery>,
-    hints: Hints,
+    hints: Hints<GuardedExecutorDeployment>,
     retries: Retries,
     colonies: Store<Colony>,
     objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
+    carriers: Carriers,
     clients: tokio::sync::Mutex<HashMap<String, Option<(Server, Client)>>>,
     served: Mutex<HashMap<Served, (String, AbortHandle)>>,
     inbound: Mutex<HashMap<String, Inbound>>,
@@ -72,11 +73,13 @@ struct Context {
 /// Name of the `Colony` and type of the operator's executor in it.
 type Served = (String, &'static str);
 
-/// Runs the controller until the shutdown. `objects` are the caches in which the objects of processes are looked up.
+/// Runs the controller until the shutdown. `objects` are the caches in which the objects of processes are looked up,
+/// `carriers` the objects of all kinds that processes carry.
 pub async fn run(
     machinery: Arc<Machinery>,
     objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
-    hints: Hints,
+    hints: Hints<GuardedExecutorDeployment>,
+    carriers: Carriers,
     shutdown: Shutdown,
 ) {
     let colonies = stores::colonies(&machinery.kubernetes.watches);
@@ -87,6 +90,7 @@ pub async fn run(
         retries: Retries::default(),
         colonies: colonies.store.clone(),
         objects,
+        carriers,
         clients: tokio::sync::Mutex::default(),
         served: Mutex::default(),
         inbound: Mutex::default(),
@@ -188,7 +192,7 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
     let snapshot = &reading.snapshot;
     let Some(sessions) = &reading.sessions else {
         if context.machinery.connections.remove(name).is_some() {
-            wake(context, |_| true);
+            wake_all(context);
         }
         return;
     };
@@ -209,15 +213,15 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
         .as_ref()
         .is_none_or(|previous| previous.problem != problem || previous.operator.len() != operator.len());
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
+    if reconnected {
+        wake_all(context);
+    }
     if let Some(states) = states {
         // Only executors whose state has changed: a colony may have thousands of others.
         wake(context, |object| {
             let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
-            reconnected
-                || recorded.is_some_and(|recorded| before.get(&recorded.name) != states.get(&recorded.name))
+            recorded.is_some_and(|recorded| before.get(&recorded.name) != states.get(&recorded.name))
         });
-    } else if reconnected {
-        wake(context, |_| true);
     }
     for identity in operator {
         serve(name, identity, context);
@@ -271,6 +275,14 @@ fn wake(context: &Context, concerned: impl Fn(&ExecutorDeployment) -> bool) {
     }
 }
 
+/// Wakes everything that the colony makes a difference for.
+fn wake_all(context: &Context) {
+    wake(context, |_| true);
+    for objects in context.carriers.iter() {
+        objects.wake_all();
+    }
+}
+
 /// Whether the colony has approved one of the operator's executors.
 fn is_approved(own: &OperatorIdentity, executors: Option<&[Executor]>) -> bool {
     let found = executors.and_then(|executors| executors.iter().find(|executor| executor.name == own.name));
@@ -305,16 +317,14 @@ fn serve(name: &str, operator: OperatorIdentity, context: &Context) {
         operator,
         machinery: context.machinery.clone(),
         colonies: context.colonies.clone(),
-        objects: context.objects.clone(),
-        hints: context.hints.clone(),
+        carriers: context.carriers.clone(),
         inbound,
     };
     // What was submitted is followed once, beside the executor that it is submitted to.
     let followed = (key.1 == CONTROLLER_EXECUTOR_TYPE).then(|| Followed {
         colony: name.to_owned(),
         machinery: context.machinery.clone(),
-        objects: context.objects.clone(),
-        hints: context.hints.clone(),
+        carriers: context.carriers.clone(),
     });
     let serving = async move {
         match followed {

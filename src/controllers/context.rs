@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::channel::mpsc::UnboundedSender;
-use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, runtime::reflector::ObjectRef};
 
 use super::{queue::Queue, retry::Retries};
 use crate::{
@@ -132,24 +132,24 @@ pub struct Context {
     /// Retries by object.
     pub retries: Retries,
     /// Objects that wait for a pass.
-    pub(super) queue: Queue,
+    pub(super) queue: Queue<GuardedExecutorDeployment>,
 }
 
-/// Wakes `ExecutorDeployments` for reasons that are not in the cluster: something happened in the colony.
+/// Wakes objects of a kind for reasons that are not in the cluster: something happened in the colony.
 #[derive(Clone)]
-pub struct Hints {
-    controllers: Vec<UnboundedSender<ObjectRef<GuardedExecutorDeployment>>>,
+pub struct Hints<K: Resource<DynamicType = ()>> {
+    controllers: Vec<UnboundedSender<ObjectRef<K>>>,
 }
 
-impl Hints {
+impl<K: Resource<DynamicType = ()>> Hints<K> {
     /// Hints to these controllers; each looks only after its own objects and ignores the rest.
     #[must_use]
-    pub const fn new(controllers: Vec<UnboundedSender<ObjectRef<GuardedExecutorDeployment>>>) -> Self {
+    pub const fn new(controllers: Vec<UnboundedSender<ObjectRef<K>>>) -> Self {
         Self { controllers }
     }
 
     /// Wakes an object.
-    pub fn wake(&self, object: &ObjectRef<GuardedExecutorDeployment>) {
+    pub fn wake(&self, object: &ObjectRef<K>) {
         for controller in &self.controllers {
             // A controller that has ended needs no hints.
             let _ = controller.unbounded_send(object.clone());

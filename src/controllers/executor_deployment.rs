@@ -60,7 +60,7 @@ pub async fn run(
     scope: Scope,
     objects: Watched<GuardedExecutorDeployment>,
     woken: UnboundedReceiver<ObjectRef<GuardedExecutorDeployment>>,
-    hints: Hints,
+    hints: Hints<GuardedExecutorDeployment>,
     shutdown: Shutdown,
 ) {
     let client = &machinery.kubernetes.watches;
@@ -91,7 +91,7 @@ pub async fn run(
         namespaces: namespaces.store,
         connections: machinery.connections.clone(),
     };
-    let queue = Queue::new(objects.store.clone(), machinery.metrics.clone());
+    let queue = Queue::new(objects.store.clone(), Kind::ExecutorDeployment, machinery.metrics.clone());
     let context = Arc::new(Context {
         reader: reader(&machinery, stores, found_in),
         retries: Retries::default(),
@@ -137,7 +137,10 @@ pub async fn run(
 }
 
 /// Changes of children, each noted as a reason for a pass over its owner.
-fn counted<K: Resource<DynamicType = ()> + 'static>(changes: Changes<K>, queue: &Queue) -> Changes<K> {
+fn counted<K: Resource<DynamicType = ()> + 'static>(
+    changes: Changes<K>,
+    queue: &Queue<GuardedExecutorDeployment>,
+) -> Changes<K> {
     let queue = queue.clone();
     changes.inspect_ok(move |child| queue.child_changed(child)).boxed()
 }

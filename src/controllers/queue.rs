@@ -8,33 +8,34 @@ use std::{
 
 use kube::{
     Resource,
-    runtime::reflector::{Lookup as _, ObjectRef, Store},
+    runtime::reflector::{ObjectRef, Store},
 };
 
-use crate::{
-    runtime::metrics::{Kind, Metrics},
-    watch::stores::GuardedExecutorDeployment,
-};
-
-/// What an object is called in the queue.
-type Reference = ObjectRef<GuardedExecutorDeployment>;
+use crate::runtime::metrics::{Kind, Metrics};
 
 /// Objects that wait for a pass.
-#[derive(Clone)]
-pub(super) struct Queue {
-    waiting: Arc<Mutex<HashSet<Reference>>>,
-    objects: Store<GuardedExecutorDeployment>,
+pub(super) struct Queue<K: Resource<DynamicType = ()> + Clone + 'static> {
+    waiting: Arc<Mutex<HashSet<ObjectRef<K>>>>,
+    objects: Store<K>,
+    kind: Kind,
     metrics: Metrics,
 }
 
-impl Queue {
-    /// An empty queue for `objects`, whose length is shown in `metrics`.
-    pub fn new(objects: Store<GuardedExecutorDeployment>, metrics: Metrics) -> Self {
-        Self { waiting: Arc::default(), objects, metrics }
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Clone for Queue<K> {
+    fn clone(&self) -> Self {
+        let Self { waiting, objects, kind, metrics } = self;
+        Self { waiting: waiting.clone(), objects: objects.clone(), kind: *kind, metrics: metrics.clone() }
+    }
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Queue<K> {
+    /// An empty queue for `objects`, whose length is shown in `metrics` as that of `kind`.
+    pub fn new(objects: Store<K>, kind: Kind, metrics: Metrics) -> Self {
+        Self { waiting: Arc::default(), objects, kind, metrics }
     }
 
     /// An object was woken. One that is gone waits for nothing any more.
-    pub fn woken(&self, object: &Reference) {
+    pub fn woken(&self, object: &ObjectRef<K>) {
         let exists = self.objects.get(object).is_some();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if exists {
@@ -42,12 +43,12 @@ impl Queue {
         } else {
             waiting.remove(object);
         }
-        self.metrics.set_queue_depth(Kind::ExecutorDeployment, waiting.len());
+        self.metrics.set_queue_depth(self.kind, waiting.len());
     }
 
     /// The object itself has changed, or is gone.
-    pub fn changed(&self, object: &GuardedExecutorDeployment) {
-        self.woken(&object.to_object_ref(()));
+    pub fn changed(&self, object: &K) {
+        self.woken(&ObjectRef::from_obj(object));
     }
 
     /// A child has changed, which wakes its owner.
@@ -61,9 +62,9 @@ impl Queue {
     }
 
     /// A pass begins.
-    pub fn begun(&self, object: &GuardedExecutorDeployment) {
+    pub fn begun(&self, object: &K) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.remove(&object.to_object_ref(()));
-        self.metrics.set_queue_depth(Kind::ExecutorDeployment, waiting.len());
+        waiting.remove(&ObjectRef::from_obj(object));
+        self.metrics.set_queue_depth(self.kind, waiting.len());
     }
 }

@@ -1,9 +1,12 @@
 //! Stage 2, what should be: from a snapshot to the objects and processes that should exist. Pure.
 
+pub mod colony_process;
 pub mod executor_deployment;
+pub mod function;
 pub mod inbound;
 pub mod metadata;
 mod process;
+mod quantity;
 
 pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec,
@@ -22,6 +25,16 @@ pub enum Error {
         value: String,
         /// What to write instead.
         remedy: String,
+    },
+    /// Something that a field refers to is not there, or cannot be read.
+    #[error("{field}: {what}: {why}; create it, or correct the reference")]
+    Missing {
+        /// Path of the field.
+        field: String,
+        /// What it refers to.
+        what: String,
+        /// Why it cannot be used.
+        why: String,
     },
     /// The object lacks what the API server always sets.
     #[error("the object has no {0}: it did not come from an API server")]

@@ -74,7 +74,7 @@ pub fn plan(
     steps.extend(mirror.steps.into_iter().map(Step::Colony));
     steps.extend(blueprint.steps.into_iter().map(Step::Colony));
     let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting, blueprint.awaiting].concat();
-    Ok(Plan { steps, awaiting, mirror: mirror.mirror, sync: blueprint.sync })
+    Ok(Plan { steps, awaiting, mirror: mirror.mirror, sync: blueprint.sync, ..Plan::default() })
 }
 
 /// Whether the colony itself has what carries this generation, a blueprint or the process of which it was born: a process
@@ -190,7 +190,7 @@ fn end_mirror(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
         steps: process.steps.into_iter().chain(blueprint.steps).map(Step::Colony).collect(),
         awaiting: [process.awaiting, blueprint.awaiting].concat(),
         mirror: process.mirror,
-        sync: Sync::Unchanged,
+        ..Plan::default()
     }
 }
 

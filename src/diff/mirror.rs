@@ -245,7 +245,7 @@ impl MirrorPlan {
         if superseded && snapshot.object.spec.update_policy == UpdatePolicy::CancelRunning {
             self.cancel(process, "a newer generation takes its place");
         } else if process.waits_for_parents {
-            self.open_gate(snapshot, process, processes);
+            self.open_gate(&snapshot.colony, process, processes);
         } else if process.state == ProcessState::Waiting {
             self.awaiting.push("the process to be assigned".to_owned());
         } else {
@@ -254,9 +254,9 @@ impl MirrorPlan {
     }
 
     /// Opens the gate behind which a process waits. It is on record by now which of several it is: this one alone may go on.
-    fn open_gate(&mut self, snapshot: &ExecutorDeploymentSnapshot, process: &Process, all: &[Process]) {
+    pub fn open_gate(&mut self, colony: &ColonyReference, process: &Process, all: &[Process]) {
         let gate = all.iter().find(|gate| process.parents.first() == Some(&gate.id));
-        match gate.filter(|gate| gate.state == ProcessState::Running && is_ours(snapshot, gate)) {
+        match gate.filter(|gate| gate.state == ProcessState::Running && is_ours(colony, gate)) {
             Some(gate) => self.steps.push(ColonyStep::OpenGate { process_id: gate.id.to_string() }),
             None => {
                 self.awaiting.push("the gate before the process to be assigned to the operator".to_owned());
@@ -272,7 +272,7 @@ impl MirrorPlan {
         settled: Option<&Progress>,
         output: &Value,
     ) {
-        if !is_ours(snapshot, process) {
+        if !is_ours(&snapshot.colony, process) {
             self.awaiting.push("the executor that was assigned the process to close it".to_owned());
             return;
         }
@@ -336,8 +336,8 @@ pub(super) const fn is_live(process: &Process) -> bool {
 }
 
 /// Whether a process is assigned to the operator itself.
-fn is_ours(snapshot: &ExecutorDeploymentSnapshot, process: &Process) -> bool {
-    let ours = snapshot.colony.resolved().and_then(|colony| colony.operator_executor_id.known());
+fn is_ours(colony: &ColonyReference, process: &Process) -> bool {
+    let ours = colony.resolved().and_then(|colony| colony.operator_executor_id.known());
     ours.map(String::as_str) == process.assigned_executor.as_ref().map(Id::as_str)
 }
 

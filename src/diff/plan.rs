@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::{Mirror, Step, Sync};
+use crate::api::colony_process::StopReason;
 
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,13 +19,20 @@ pub struct Plan {
     pub mirror: Mirror,
     /// What status is to say of the blueprint.
     pub sync: Sync,
+    /// Why what was submitted is to be ended: for status to say before it is.
+    pub stop: Option<StopReason>,
+    /// When to look again although nothing has happened.
+    pub due: Option<Timestamp>,
 }
 
 impl Plan {
     /// Whether there is nothing to write, not even to status: the world is as it should be, or somebody else's turn.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.steps.is_empty() && self.mirror == Mirror::Unchanged && self.intended_blueprint().is_none()
+        self.steps.is_empty()
+            && self.mirror == Mirror::Unchanged
+            && self.intended_blueprint().is_none()
+            && self.stop.is_none()
     }
 }
 
@@ -49,6 +59,9 @@ impl fmt::Display for Plan {
         }
         if let Some(name) = self.intended_blueprint() {
             writeln!(f, "    status      record the intent to add blueprint {name}")?;
+        }
+        if let Some(reason) = self.stop {
+            writeln!(f, "    status      record that it is to be ended ({reason:?})")?;
         }
         for awaited in &self.awaiting {
             writeln!(f, "    awaiting    {awaited}")?;

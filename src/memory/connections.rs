@@ -1,11 +1,11 @@
 //! Connections to colonies, one for each `Colony` that can be used.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::colony::{Executor, ExecutorState, Session};
+use crate::colony::{Executor, ExecutorState, Id, Session};
 
 /// One identity of the operator in a colony.
 #[derive(Clone)]
@@ -31,6 +31,7 @@ pub struct Connection {
     /// Why the colony cannot be used at the moment, if so.
     pub problem: Option<String>,
     executors: RwLock<Option<BTreeMap<String, ExecutorState>>>,
+    names: HashMap<Id, String>,
 }
 
 impl Connection {
@@ -46,13 +47,21 @@ impl Connection {
         let states = executors.map(|executors| {
             executors.iter().map(|executor| (executor.name.clone(), executor.state)).collect()
         });
-        Self { member, owner, operator, problem, executors: RwLock::new(states) }
+        let named = |executor: &Executor| (executor.id.clone(), executor.name.clone());
+        let names = executors.unwrap_or_default().iter().map(named).collect();
+        Self { member, owner, operator, problem, executors: RwLock::new(states), names }
     }
 
     /// Calls as the operator's executor of a type, if it is registered.
     #[must_use]
     pub fn operator(&self, executor_type: &str) -> Option<&OperatorIdentity> {
         self.operator.iter().find(|identity| identity.executor_type == executor_type)
+    }
+
+    /// Name of the executor with an id, if the colony knew it when it was last asked.
+    #[must_use]
+    pub fn executor_name(&self, id: &Id) -> Option<String> {
+        self.names.get(id).cloned()
     }
 
     /// State of an executor when the colony was last asked: `None` if it could not be, `Some(None)` if it does not know

@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     api::{
         colony::Colony,
+        colony_process::ColonyProcess,
         executor_deployment::ExecutorDeployment,
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
     },
@@ -103,6 +104,20 @@ pub fn executor_deployments(
         Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
     };
     watched(api, watcher::Config::default(), "ExecutorDeployment", Some(writes.clone()))
+}
+
+/// Watches `ColonyProcesses`.
+#[must_use]
+pub fn colony_processes(
+    client: &Client,
+    scope: &Scope,
+    writes: &Writes,
+) -> Watched<DeserializeGuard<ColonyProcess>> {
+    let api = match scope {
+        Scope::Cluster => Api::all(client.clone()),
+        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+    };
+    watched(api, watcher::Config::default(), "ColonyProcess", Some(writes.clone()))
 }
 
 /// Watches Deployments that the operator made.

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
-    ResourceExt as _,
-    core::PartialObjectMeta,
+    Resource, ResourceExt as _,
+    core::{DeserializeGuard, PartialObjectMeta},
     runtime::reflector::{ObjectRef, Store},
 };
 
@@ -44,6 +44,54 @@ pub fn of_colony(
         })
         .map(reference)
         .collect()
+}
+
+/// As [`of_colony`], for a kind that says of each object which colony it names, or that a colony makes no difference to
+/// it.
+#[must_use]
+pub fn of_colony_to<K>(
+    colony: &Colony,
+    store: &Store<DeserializeGuard<K>>,
+    named: impl Fn(&K) -> Option<Option<String>>,
+) -> Vec<ObjectRef<DeserializeGuard<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let name = colony.name_any();
+    let may_be_default = colony.annotations().contains_key(DEFAULT_COLONY_ANNOTATION);
+    references(store, |object| match named(object) {
+        None => false,
+        Some(Some(wanted)) => wanted == name,
+        Some(None) => may_be_default,
+    })
+}
+
+/// As [`of_namespace`], for the objects of a kind to which a colony still makes a difference.
+#[must_use]
+pub fn of_namespace_to<K>(
+    namespace: &PartialObjectMeta<Namespace>,
+    store: &Store<DeserializeGuard<K>>,
+    concerned: impl Fn(&K) -> bool,
+) -> Vec<ObjectRef<DeserializeGuard<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let name = namespace.name_any();
+    references(store, |object| object.namespace().as_ref() == Some(&name) && concerned(object))
+}
+
+fn references<K>(
+    store: &Store<DeserializeGuard<K>>,
+    concerned: impl Fn(&K) -> bool,
+) -> Vec<ObjectRef<DeserializeGuard<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let reference =
+        |object: &K| ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
+    let objects = store.state();
+    let readable = objects.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    readable.filter(|object| concerned(object)).map(reference).collect()
 }
 
 /// A namespace wakes its objects: its labels decide which colonies they may use.

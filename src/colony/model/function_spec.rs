@@ -135,6 +135,24 @@ struct Conditions {
     cpu: Option<Cpu>,
     #[serde(rename = "mem", skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage: Option<Memory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu: Option<GpuRequest>,
+    #[serde(rename = "walltime", skip_serializing_if = "Option::is_none")]
+    wall_time: Option<u32>,
+}
+
+/// GPUs that a process asks for. The server keeps it and does not choose executors by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GpuRequest {
+    /// Their name; empty for any.
+    pub name: String,
+    /// How many.
+    pub count: u32,
+    /// Memory of each.
+    #[serde(rename = "mem", skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
 }
 
 impl FunctionSpec {
@@ -170,6 +188,9 @@ impl FunctionSpec {
                 processes_per_node: None,
                 cpu: None,
                 memory: None,
+                storage: None,
+                gpu: None,
+                wall_time: None,
             },
             label: String::new(),
             env: Environment::default(),
@@ -315,6 +336,27 @@ impl FunctionSpec {
     #[must_use]
     pub fn memory(mut self, memory: Memory) -> Self {
         self.conditions.memory = Some(memory);
+        self
+    }
+
+    /// Asks for that much storage.
+    #[must_use]
+    pub fn storage(mut self, storage: Memory) -> Self {
+        self.conditions.storage = Some(storage);
+        self
+    }
+
+    /// Asks for GPUs.
+    #[must_use]
+    pub fn gpu(mut self, gpu: GpuRequest) -> Self {
+        self.conditions.gpu = Some(gpu);
+        self
+    }
+
+    /// Says how many seconds it is expected to take.
+    #[must_use]
+    pub fn wall_time(mut self, seconds: u32) -> Self {
+        self.conditions.wall_time = Some(seconds);
         self
     }
 

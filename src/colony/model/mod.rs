@@ -29,7 +29,7 @@ pub use cron::{Cron, NewCron, Schedule};
 pub use executor::{Executor, ExecutorState, NewExecutor};
 pub use field::InvalidField;
 pub(super) use field::null_is_empty;
-pub use function_spec::{Cpu, FunctionSpec, Memory, Retries, TimeLimit};
+pub use function_spec::{Cpu, FunctionSpec, GpuRequest, Memory, Retries, TimeLimit};
 pub use id::{Id, ProcessId};
 pub use log::{Log, LogQuery};
 pub use membership::{Colony, NewColony, NewUser, User};

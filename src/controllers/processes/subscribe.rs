@@ -7,19 +7,14 @@ use std::{
     time::Duration,
 };
 
-use kube::runtime::reflector::ObjectRef;
 use tokio::{task::AbortHandle, task::JoinSet, time::MissedTickBehavior};
 
-use super::Followed;
+use super::{Followed, carriers::Reference};
 use crate::{
     colony::{ProcessId, ProcessState, Session},
     controllers::retry::{Retries, jitter},
-    watch::stores::GuardedExecutorDeployment,
 };
 
-/// What is told of. All other ends of these processes are the operator's own doing, and it hears of an assignment by
-/// being assigned.
-const STATES: [ProcessState; 1] = [ProcessState::Cancelled];
 /// How soon a new process is subscribed to.
 const PERIOD: Duration = Duration::from_secs(1);
 /// After this time the server ends a subscription; another takes its place. The server keeps it for as long even when its
@@ -75,7 +70,11 @@ fn wishes(followed: &Followed, most: usize) -> Vec<(Listener, Session)> {
     bound.sort_by_key(|bound| Reverse(bound.seen.process.submitted_at));
     bound
         .into_iter()
-        .flat_map(|bound| STATES.map(|state| (bound.object.clone(), bound.seen.process.id.clone(), state)))
+        .flat_map(|bound| {
+            let told_of =
+                |state: &ProcessState| (bound.object.clone(), bound.seen.process.id.clone(), *state);
+            bound.told_of.iter().map(told_of).collect::<Vec<_>>()
+        })
         .take(most)
         .map(|(object, id, state)| {
             (Listener { followed: followed.clone(), object, wish: (id, state) }, connection.member.clone())
@@ -87,7 +86,7 @@ fn wishes(followed: &Followed, most: usize) -> Vec<(Listener, Session)> {
 #[derive(Clone)]
 struct Listener {
     followed: Followed,
-    object: ObjectRef<GuardedExecutorDeployment>,
+    object: Reference,
     wish: Wish,
 }
 

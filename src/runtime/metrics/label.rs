@@ -32,6 +32,8 @@ labels! {
     Kind {
         /// A connection to a colony.
         Colony => "Colony",
+        /// A process.
+        ColonyProcess => "ColonyProcess",
         /// A fleet of executors.
         ExecutorDeployment => "ExecutorDeployment",
     }
@@ -76,6 +78,10 @@ labels! {
         Colony => "Colony",
         /// A Colony's status.
         ColonyStatus => "Colony/status",
+        /// A `ColonyProcess`'s metadata.
+        ColonyProcess => "ColonyProcess",
+        /// A `ColonyProcess`'s status.
+        ColonyProcessStatus => "ColonyProcess/status",
         /// An `ExecutorDeployment`'s metadata.
         ExecutorDeployment => "ExecutorDeployment",
         /// An `ExecutorDeployment`'s status.

@@ -1,15 +1,19 @@
 //! What one pass knows of the world, as data: the noun that stage 1 hands to the stages that decide.
 
 pub mod colony;
+pub mod colony_process;
 pub mod executor_deployment;
 pub mod inbound;
 pub mod progress;
+mod values;
 
 pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
+pub use colony_process::ColonyProcessSnapshot;
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,
 };
 pub use inbound::{InboundProcess, InboundSnapshot, NamespaceState};
+pub use values::{ValueSource, Values};
 
 /// Something that was looked for. Unknown is not empty: nothing is created or deleted on the strength of a read that
 /// failed.

@@ -1,0 +1,81 @@
+//! What a user says of a process.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::ColonyProcessStatus;
+use crate::api::{
+    executor_deployment::{DeletionPolicy, ExecutionGuarantee},
+    function::FunctionCall,
+};
+
+/// A process in a colony: one call of a function by an executor, anywhere.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[kube(
+    group = "colonies.io",
+    version = "v1",
+    kind = "ColonyProcess",
+    plural = "colonyprocesses",
+    namespaced,
+    status = "ColonyProcessStatus",
+    derive = "PartialEq",
+    category = "colonies",
+    shortname = "cproc",
+    doc = "A process in a colony: one call of a function by an executor, anywhere.",
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.function == oldSelf.spec.function && self.spec.conditions == oldSelf.spec.conditions && has(self.spec.env) == has(oldSelf.spec.env) && (!has(self.spec.env) || self.spec.env == oldSelf.spec.env) && has(self.spec.priority) == has(oldSelf.spec.priority) && (!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) && has(self.spec.maxWaitTime) == has(oldSelf.spec.maxWaitTime) && (!has(self.spec.maxWaitTime) || self.spec.maxWaitTime == oldSelf.spec.maxWaitTime) && has(self.spec.maxExecTime) == has(oldSelf.spec.maxExecTime) && (!has(self.spec.maxExecTime) || self.spec.maxExecTime == oldSelf.spec.maxExecTime) && has(self.spec.maxRetries) == has(oldSelf.spec.maxRetries) && (!has(self.spec.maxRetries) || self.spec.maxRetries == oldSelf.spec.maxRetries))").message("spec: what was submitted cannot change (function, env, conditions, priority, limits): create another ColonyProcess; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, backoffLimit and deletionPolicy can change").field_path(".spec"),
+    printcolumn = r#"{"name": "Function", "type": "string", "jsonPath": ".spec.function"}"#,
+    printcolumn = r#"{"name": "Type", "type": "string", "jsonPath": ".spec.conditions.executorType"}"#,
+    printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
+    printcolumn = r#"{"name": "Executor", "type": "string", "jsonPath": ".status.executor"}"#,
+    printcolumn = r#"{"name": "Attempts", "type": "integer", "jsonPath": ".status.attempts", "priority": 1}"#,
+    printcolumn = r#"{"name": "Process", "type": "string", "jsonPath": ".status.processId", "priority": 1}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Finished')].message", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: create another ColonyProcess").field_path(".colony"))]
+#[x_kube(validation = Rule::new("!oldSelf.cancel || self.cancel").message("cancel cannot be taken back: create another ColonyProcess").field_path(".cancel"))]
+pub struct ColonyProcessSpec {
+    /// The Colony in which it runs; when absent, the one annotated `colonies.io/default: "true"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub colony: Option<String>,
+
+    /// What is called, and who may run it.
+    #[serde(flatten)]
+    pub call: FunctionCall,
+
+    /// Submit nothing for now. What was submitted is cancelled; when this becomes false again, it is submitted anew.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Cancel it, for good.
+    #[serde(default)]
+    pub cancel: bool,
+
+    /// How long it may take in all, waiting and repeating included, before it is cancelled and has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    pub active_deadline_seconds: Option<u32>,
+
+    /// How often it is submitted again after an executor closed it as failed, after 10 s, 20 s, 40 s and so on, 6 minutes at
+    /// most.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub backoff_limit: u32,
+
+    /// How long this object is kept after it has finished. Absent: until somebody deletes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub ttl_seconds_after_finished: Option<u32>,
+
+    /// What becomes of the process when this object is deleted: `Delete` cancels it, `Orphan` lets it run on.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+
+    /// How certain it is that it is not assigned twice. `Standard`: after a submit whose answer was lost it is looked up,
+    /// and of several the oldest is kept; for moments two may run. `Strict`: it waits behind a gate until it is on record
+    /// which of several it is; costs one more process.
+    #[serde(default)]
+    pub execution_guarantee: ExecutionGuarantee,
+}

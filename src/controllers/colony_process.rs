@@ -1,0 +1,102 @@
+//! `ColonyProcesses`: what the five stages are for them.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{processes::Carrier, work::Work};
+use crate::{
+    act::outcome::Outcome,
+    api::{
+        colony_process::{ColonyProcess, ColonyProcessState, ColonyProcessStatus},
+        condition::Reason,
+        mirror::MirrorStatus,
+    },
+    colony::ProcessState,
+    desired::{self, Error},
+    diff::{self, Plan},
+    runtime::metrics::Kind,
+    status::{self, Problem},
+    watch::{
+        executor_deployment::CacheBehind,
+        snapshot::{ColonyProcessSnapshot, ColonyReference},
+        work::WorkReader,
+    },
+};
+
+impl Carrier for ColonyProcess {
+    /// Somebody else carries it out: every change comes from elsewhere.
+    fn told_of(recorded: ProcessState) -> &'static [ProcessState] {
+        use ProcessState::{Cancelled, Failed, Running, Successful};
+        match recorded {
+            ProcessState::Waiting => &[Running, Failed, Cancelled],
+            _ => &[Successful, Failed, Cancelled],
+        }
+    }
+}
+
+impl Work for ColonyProcess {
+    type Snapshot = ColonyProcessSnapshot;
+    const METRIC: Kind = Kind::ColonyProcess;
+
+    fn colony(&self) -> Option<&str> {
+        self.spec.colony.as_deref()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.status.as_ref().and_then(|status| status.state).is_some_and(ColonyProcessState::is_final)
+    }
+
+    async fn snapshot(&self, reader: &WorkReader) -> Result<ColonyProcessSnapshot, CacheBehind> {
+        reader.colony_process(self).await
+    }
+
+    fn circumstances(snapshot: &ColonyProcessSnapshot) -> (&ColonyReference, Timestamp, Option<Timestamp>) {
+        (&snapshot.colony, snapshot.now, snapshot.submit_not_before)
+    }
+
+    fn decide(snapshot: &ColonyProcessSnapshot) -> Result<Plan, Problem> {
+        if snapshot.object.metadata.deletion_timestamp.is_some() {
+            return Ok(diff::colony_process::plan_deletion(snapshot));
+        }
+        let colony = match &snapshot.colony {
+            _ if snapshot.object.is_finished() => None,
+            ColonyReference::Resolved(colony) => Some(colony),
+            ColonyReference::NotFound { name } => {
+                let message = status::executor_deployment::not_found(name.as_deref());
+                return Err(Problem { reason: Reason::ColonyNotFound, message });
+            }
+            ColonyReference::NotAllowed { name } => {
+                let message = status::executor_deployment::not_allowed(name);
+                return Err(Problem { reason: Reason::NamespaceNotAllowed, message });
+            }
+        };
+        let desired = |attempt| match colony {
+            Some(colony) => desired::colony_process::build(snapshot, colony, attempt),
+            None => Err(Error::Incomplete("colony")),
+        };
+        diff::colony_process::plan(snapshot, desired).map_err(|error| Problem {
+            reason: if matches!(error, Error::Missing { .. }) {
+                Reason::SourceNotFound
+            } else {
+                Reason::InvalidSpec
+            },
+            message: error.to_string(),
+        })
+    }
+
+    fn left_behind(snapshot: &ColonyProcessSnapshot) -> Option<String> {
+        diff::colony_process::left_behind(snapshot)
+    }
+
+    fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Problem>) -> ColonyProcessStatus {
+        status::colony_process::compute(snapshot, outcome)
+    }
+
+    fn conditions(status: &ColonyProcessStatus) -> &[Condition] {
+        &status.conditions
+    }
+
+    fn recorded(status: &ColonyProcessStatus) -> Option<&MirrorStatus> {
+        status.mirror.as_ref()
+    }
+}

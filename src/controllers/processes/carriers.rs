@@ -1,0 +1,145 @@
+//! The objects that processes carry, of whatever kind: what is on record of their processes, and how their passes are
+//! woken.
+
+use std::{fmt, sync::Arc};
+
+use kube::{
+    Resource, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use crate::{
+    api::{
+        executor_deployment::ExecutorDeployment,
+        mirror::{MirrorState, Mirrored},
+    },
+    colony::{ProcessId, ProcessState},
+    controllers::context::Hints,
+    watch::stores::Filled,
+};
+
+/// The objects of all kinds and scopes.
+pub type Carriers = Arc<[Arc<dyn Kind>]>;
+
+/// A kind whose objects are carried by processes.
+pub trait Carrier:
+    Mirrored + Resource<DynamicType = ()> + Clone + fmt::Debug + Send + Sync + 'static
+{
+    /// The states of its process that the operator does not bring about itself, given the one on record.
+    fn told_of(recorded: ProcessState) -> &'static [ProcessState];
+}
+
+impl Carrier for ExecutorDeployment {
+    /// All other ends are the operator's own doing, and it hears of an assignment by being assigned.
+    fn told_of(_: ProcessState) -> &'static [ProcessState] {
+        &[ProcessState::Cancelled]
+    }
+}
+
+/// Objects of one kind in one scope.
+pub trait Kind: Send + Sync {
+    /// When they are all known.
+    fn filled(&self) -> &Filled;
+    /// Those whose process is not over, as far as status knows. `carriers` is the place of this kind among all.
+    fn carried(&self, carriers: usize) -> Vec<Carried>;
+    /// Has an object looked at.
+    fn wake(&self, namespace: &str, name: &str);
+    /// Whether one of them has this UID.
+    fn has_uid(&self, uid: &str) -> bool;
+    /// Has the object with this UID looked at, if it is one of them.
+    fn wake_uid(&self, uid: &str);
+    /// Has every object looked at that something may still become of.
+    fn wake_all(&self);
+}
+
+/// An object, by its name and the place of its kind among the carriers.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// Place of its kind.
+    pub carriers: usize,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// An object whose process is not over, as far as status knows.
+pub struct Carried {
+    /// The object.
+    pub object: Reference,
+    /// Its process.
+    pub process_id: ProcessId,
+    /// The state of the process as status has it.
+    pub recorded: ProcessState,
+    /// The states that are worth being told of.
+    pub told_of: &'static [ProcessState],
+}
+
+/// Objects of kind `K` in one scope.
+pub struct Objects<K: Carrier> {
+    /// The cache.
+    pub store: Store<DeserializeGuard<K>>,
+    /// When it is filled.
+    pub filled: Filled,
+    /// Wakes them.
+    pub hints: Hints<DeserializeGuard<K>>,
+}
+
+impl<K: Carrier> Kind for Objects<K> {
+    fn filled(&self) -> &Filled {
+        &self.filled
+    }
+
+    fn carried(&self, carriers: usize) -> Vec<Carried> {
+        let carried = |object: &K| {
+            let mirror = object.mirror()?;
+            let recorded = match mirror.state {
+                MirrorState::Waiting => ProcessState::Waiting,
+                MirrorState::Running => ProcessState::Running,
+                _ => return None,
+            };
+            Some(Carried {
+                object: Reference {
+                    carriers,
+                    namespace: object.namespace().unwrap_or_default(),
+                    name: object.name_any(),
+                },
+                process_id: ProcessId::new(mirror.process_id.as_ref()?),
+                recorded,
+                told_of: K::told_of(recorded),
+            })
+        };
+        self.store.state().iter().filter_map(|guarded| carried(guarded.0.as_ref().ok()?)).collect()
+    }
+
+    fn wake(&self, namespace: &str, name: &str) {
+        self.hints.wake(&ObjectRef::new(name).within(namespace));
+    }
+
+    fn has_uid(&self, uid: &str) -> bool {
+        self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid)).is_some()
+    }
+
+    fn wake_uid(&self, uid: &str) {
+        if let Some(found) = self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid)) {
+            self.hints.wake(&ObjectRef::from_obj(found.as_ref()));
+        }
+    }
+
+    fn wake_all(&self) {
+        for guarded in self.store.state() {
+            if let Ok(object) = &guarded.0
+                && object.mirror().is_none_or(|mirror| mirror.may_live())
+            {
+                self.wake(&object.namespace().unwrap_or_default(), &object.name_any());
+            }
+        }
+    }
+}

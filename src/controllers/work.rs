@@ -1,0 +1,298 @@
+//! The controller of every kind whose objects are carried by processes and make nothing in the cluster: one pass through
+//! the five stages, the same for all of them. What a kind decides and says is its own.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    ResourceExt as _,
+    core::{DeserializeGuard, object::HasStatus},
+    runtime::{
+        Controller,
+        controller::{Action, Config},
+        reflector::ObjectRef,
+    },
+};
+
+use super::{
+    context::Machinery,
+    processes::Carrier,
+    queue::Queue,
+    retry::{Retries, jitter},
+    to_its_end,
+};
+use crate::{
+    act::{
+        Target,
+        kubernetes::Held,
+        outcome::{FailureKind, Outcome, StepFailure},
+    },
+    api::{
+        condition::Reason,
+        mirror::{MirrorState, MirrorStatus},
+    },
+    diff::{KubernetesStep, Plan},
+    runtime::{
+        metrics::{Kind, ReconcileResult},
+        shutdown::Shutdown,
+    },
+    status::{self, Problem, event::Note},
+    watch::{
+        executor_deployment::CacheBehind,
+        snapshot::ColonyReference,
+        stores::{self, Scope, Watched},
+        triggers,
+        work::WorkReader,
+    },
+};
+
+/// How soon a pass follows one that wrote something.
+const NEXT_STEP: Duration = Duration::from_millis(20);
+/// How long a pass waits for the cache unless the watch wakes it before.
+const CACHE_WAIT: Duration = Duration::from_secs(1);
+/// How often something is looked for of which nobody would tell.
+const LOOK_UP: Duration = Duration::from_secs(10);
+/// How often an object is looked at for which nothing is expected to happen.
+const RESYNC: Duration = Duration::from_mins(8);
+
+/// What a kind decides and says.
+pub(super) trait Work: Carrier + Held + HasStatus<Status: PartialEq + Clone + Send + Sync> {
+    /// What one pass knows of an object.
+    type Snapshot: Send + Sync;
+    /// Its name in metrics.
+    const METRIC: Kind;
+
+    /// The Colony that the object names.
+    fn colony(&self) -> Option<&str>;
+    /// Whether nothing becomes of it any more, but that its time may be over.
+    fn is_finished(&self) -> bool;
+    /// Stage 1.
+    fn snapshot(
+        &self,
+        reader: &WorkReader,
+    ) -> impl Future<Output = Result<Self::Snapshot, CacheBehind>> + Send;
+    /// The colony, the moment and, while nothing may be submitted, until when.
+    fn circumstances(snapshot: &Self::Snapshot) -> (&ColonyReference, Timestamp, Option<Timestamp>);
+    /// Stages 2 and 3.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no plan.
+    fn decide(snapshot: &Self::Snapshot) -> Result<Plan, Problem>;
+    /// What is left of an object that is let go, for a person.
+    fn left_behind(snapshot: &Self::Snapshot) -> Option<String>;
+    /// Stage 5.
+    fn compute(snapshot: &Self::Snapshot, outcome: Result<&Outcome, &Problem>) -> Self::Status;
+    /// The conditions in a status.
+    fn conditions(status: &Self::Status) -> &[Condition];
+    /// The process in a status.
+    fn recorded(status: &Self::Status) -> Option<&MirrorStatus>;
+}
+
+/// What the controller works with.
+struct Context<K: Work> {
+    machinery: Arc<Machinery>,
+    reader: WorkReader,
+    retries: Retries,
+    queue: Queue<DeserializeGuard<K>>,
+}
+
+/// Runs the controller of a kind for one scope until the shutdown.
+pub(super) async fn run<K: Work>(
+    machinery: Arc<Machinery>,
+    scope: Scope,
+    objects: Watched<DeserializeGuard<K>>,
+    woken: UnboundedReceiver<ObjectRef<DeserializeGuard<K>>>,
+    shutdown: Shutdown,
+) {
+    let client = &machinery.kubernetes.watches;
+    let colonies = stores::colonies(client);
+    let namespaces = stores::namespaces(client);
+    tracing::debug!(kind = K::NAME, ?scope, "looking after");
+    let reader = WorkReader {
+        client: machinery.kubernetes.calls.clone(),
+        colonies: crate::watch::colonies::Colonies {
+            colonies: colonies.store,
+            namespaces: namespaces.store,
+            connections: machinery.connections.clone(),
+        },
+        processes: machinery.process_reader(),
+        writes: machinery.writes.clone(),
+        clock: machinery.clock.clone(),
+        cluster: machinery.cluster.clone(),
+        filled: vec![objects.filled, colonies.filled, namespaces.filled],
+    };
+    let queue = Queue::new(objects.store.clone(), K::METRIC, machinery.metrics.clone());
+    let context = Arc::new(Context { reader, retries: Retries::default(), queue: queue.clone(), machinery });
+    let changes = {
+        let (queue, waiting) = (queue.clone(), context.machinery.object_changes.clone());
+        objects.changes.inspect_ok(move |object| {
+            queue.changed(object);
+            waiting.send_replace(());
+        })
+    };
+    let woken = woken.inspect(move |object| queue.woken(object));
+    let (by_colony, by_namespace) = (objects.store.clone(), objects.store.clone());
+    let elections = context.machinery.leadership.changes().map(drop);
+    let (stop, caches) = (shutdown.clone(), context.reader.filled.clone());
+    let controller = Controller::for_stream(changes, objects.store)
+        .with_config(Config::default().concurrency(context.machinery.configuration.concurrency))
+        .watches_stream(colonies.changes, move |colony| {
+            triggers::of_colony_to(&colony, &by_colony, |object: &K| {
+                (!object.is_finished()).then(|| object.colony().map(str::to_owned))
+            })
+        })
+        .watches_stream(namespaces.changes, move |namespace| {
+            triggers::of_namespace_to(&namespace, &by_namespace, |object: &K| !object.is_finished())
+        })
+        .reconcile_on(woken)
+        .reconcile_all_on(elections)
+        .graceful_shutdown_on(async move { stop.requested().await })
+        .run(reconcile, |_, _, _| Action::requeue(RESYNC), context)
+        .for_each(|_| futures::future::ready(()));
+    to_its_end(controller, caches, shutdown).await;
+}
+
+/// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
+async fn reconcile<K: Work>(
+    guarded: Arc<DeserializeGuard<K>>,
+    context: Arc<Context<K>>,
+) -> Result<Action, Infallible> {
+    let object = match &guarded.0 {
+        Ok(object) => object,
+        Err(error) => {
+            let namespace = error.metadata.namespace.as_deref().unwrap_or_default();
+            let name = error.metadata.name.as_deref().unwrap_or_default();
+            tracing::error!(kind = K::NAME, object = format!("{namespace}/{name}"), %error, "cannot be read: correct it with kubectl edit");
+            return Ok(Action::requeue(RESYNC));
+        }
+    };
+    let machinery = &context.machinery;
+    context.queue.begun(&guarded);
+    // What a cache that is still being filled does not show may well exist.
+    for filled in &context.reader.filled {
+        filled.reached().await;
+    }
+    if !machinery.leadership.is_leader() {
+        return Ok(Action::await_change());
+    }
+    let started = machinery.clock.instant();
+    let counted = machinery.metrics.reconcile_started(K::METRIC);
+    let span = tracing::info_span!(
+        "reconcile",
+        kind = K::NAME,
+        object = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
+        generation = object.meta().generation
+    );
+    let (action, result) = tracing::Instrument::instrument(Box::pin(pass(object, &context)), span).await;
+    counted.finish(result, machinery.clock.instant().saturating_duration_since(started));
+    Ok(action)
+}
+
+/// The five stages.
+async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileResult) {
+    let machinery = &context.machinery;
+    let Ok(snapshot) = Box::pin(object.snapshot(&context.reader)).await else {
+        machinery.metrics.count_stale_skip(K::METRIC);
+        return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
+    };
+    let outcome = match K::decide(&snapshot) {
+        Ok(plan) => {
+            let (colony, ..) = K::circumstances(&snapshot);
+            let colony = colony.resolved().map(|colony| colony.name.clone());
+            let connection = colony.as_deref().and_then(|colony| machinery.connections.get(colony));
+            Ok(machinery.actor.execute(plan, &Target { object, connection, colony }).await)
+        }
+        Err(problem) => Err(problem),
+    };
+    let uid = object.uid().unwrap_or_default();
+    if outcome.as_ref().is_ok_and(is_released) {
+        if let Some(message) = K::left_behind(&snapshot) {
+            let note = Note { warning: true, reason: Reason::Abandoned.as_str().to_owned(), message };
+            machinery.publisher.events(&object.object_ref(&()), vec![note]).await;
+        }
+        context.retries.reset(&uid);
+        return (Action::await_change(), ReconcileResult::Changed);
+    }
+    let status = K::compute(&snapshot, outcome.as_ref());
+    let published = publish(object, status.clone(), outcome.as_ref().ok(), machinery).await;
+    next::<K>(&snapshot, &status, &outcome, &published, &uid, context)
+}
+
+/// Whether the object was let go, or deleted: there is nothing left to write a status to.
+fn is_released(outcome: &Outcome) -> bool {
+    outcome
+        .done_kubernetes()
+        .any(|step| matches!(step, KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. }))
+}
+
+async fn publish<K: Work>(
+    object: &K,
+    status: K::Status,
+    outcome: Option<&Outcome>,
+    machinery: &Machinery,
+) -> Result<bool, StepFailure> {
+    let before = object.status();
+    let notes = status::event::transitions(before.map_or(&[], K::conditions), K::conditions(&status));
+    let mirror = K::recorded(&status).cloned();
+    let version = outcome.and_then(|outcome| outcome.resource_version.clone());
+    let written = machinery.publisher.status(object, status, version).await?;
+    if let Some(bound) = mirror.as_ref().filter(|mirror| mirror.process_id.is_some()) {
+        machinery.submissions.settled(&bound.label);
+    }
+    if !written {
+        return Ok(false);
+    }
+    // From here on the intent is on record, and this process knows that it has sent nothing yet.
+    let intended = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
+    let intended = intended.filter(|mirror| before.and_then(K::recorded) != Some(mirror));
+    if let (Some(mirror), Some(term)) = (intended, machinery.leadership.term_started_at()) {
+        machinery.submissions.intended(&mirror.label, term);
+    }
+    machinery.publisher.events(&object.object_ref(&()), notes).await;
+    Ok(true)
+}
+
+/// When to look again, and how the pass ended.
+fn next<K: Work>(
+    snapshot: &K::Snapshot,
+    status: &K::Status,
+    outcome: &Result<Outcome, Problem>,
+    published: &Result<bool, StepFailure>,
+    uid: &str,
+    context: &Context<K>,
+) -> (Action, ReconcileResult) {
+    let failure = match (published, outcome) {
+        (Err(failure), _) => Some(failure),
+        (Ok(_), Ok(outcome)) => outcome.kubernetes_failure().or(outcome.colony_failure()),
+        (Ok(_), Err(_)) => None,
+    };
+    if let Some(failure) = failure {
+        tracing::debug!(kind = ?failure.kind, "{}", failure.message);
+        let delay = match failure.kind {
+            FailureKind::Conflict => context.retries.after_conflict(uid),
+            _ => context.retries.after_failure(uid),
+        };
+        return (Action::requeue(delay), ReconcileResult::Failed);
+    }
+    let Ok(outcome) = outcome else {
+        return (Action::requeue(context.retries.after_failure(uid)), ReconcileResult::Waiting);
+    };
+    context.retries.reset(uid);
+    if outcome.wrote() || *published.as_ref().unwrap_or(&false) {
+        return (Action::requeue(NEXT_STEP), ReconcileResult::Changed);
+    }
+    let (_, now, submit_not_before) = K::circumstances(snapshot);
+    let until = |moment: Timestamp| Duration::try_from(moment.duration_since(now)).ok();
+    let is_followed = K::recorded(status).is_some_and(|mirror| mirror.state.is_live());
+    let usual = if outcome.plan.awaiting.is_empty() || is_followed { RESYNC } else { LOOK_UP };
+    let due = [outcome.plan.due, submit_not_before].into_iter().flatten().filter_map(until).min();
+    let result =
+        if outcome.plan.awaiting.is_empty() { ReconcileResult::Unchanged } else { ReconcileResult::Waiting };
+    match due {
+        Some(due) if due < usual => (Action::requeue(due + NEXT_STEP), result),
+        _ => (Action::requeue(jitter(usual)), result),
+    }
+}

@@ -1,0 +1,138 @@
+//! The call of a function as a colony takes it, from what a user wrote. Pure.
+
+use super::{Error, process::refused, quantity};
+use crate::{
+    api::{
+        duration::Duration,
+        function::{ExecutorConditions, FunctionCall, Variable},
+    },
+    colony::{Cpu, FunctionSpec, GpuRequest, Memory, Retries, TimeLimit},
+    watch::snapshot::{Observed, ValueSource, Values},
+};
+
+/// Makes the call. `path` is where `call` stands in the object, such as `spec`; `values` is what its environment refers to.
+///
+/// # Errors
+///
+/// When a field holds what no colony can keep, or a value that it refers to is not there.
+pub fn build(
+    path: &str,
+    call: &FunctionCall,
+    colony: &str,
+    label: &str,
+    values: &Values,
+) -> Result<FunctionSpec, Error> {
+    let field = |name: &str| format!("{path}.{name}");
+    let conditions = &call.conditions;
+    let mut spec = FunctionSpec::new(colony, &conditions.executor_type, &call.function)
+        .and_then(|spec| spec.label(label))
+        .map_err(|error| refused(&error))?;
+    spec = call.args.iter().cloned().fold(spec, FunctionSpec::arg);
+    spec = call.kwargs.iter().fold(spec, |spec, (name, value)| spec.kwarg(name, value.clone()));
+    for (index, variable) in call.env.iter().enumerate() {
+        if let Some(value) = value(&format!("{path}.env[{index}]"), variable, values)? {
+            spec = spec.env(&variable.name, &value).map_err(|error| refused(&error))?;
+        }
+    }
+    if let Some(priority) = call.priority {
+        spec = spec.priority(priority).map_err(|error| refused(&error))?;
+    }
+    if let Some(limit) = &call.max_wait_time {
+        spec = spec.max_wait(time_limit(&field("maxWaitTime"), limit)?);
+    }
+    if let Some(limit) = &call.max_exec_time {
+        spec = spec.max_exec(time_limit(&field("maxExecTime"), limit)?);
+    }
+    if let Some(times) = call.max_retries {
+        spec = spec.max_retries(Retries::AtMost(times));
+    }
+    with_conditions(&field("conditions"), spec, conditions)
+}
+
+fn with_conditions(
+    path: &str,
+    mut spec: FunctionSpec,
+    conditions: &ExecutorConditions,
+) -> Result<FunctionSpec, Error> {
+    for name in &conditions.executor_names {
+        spec = spec.executor_name(name).map_err(|error| refused(&error))?;
+    }
+    if let Some(location) = &conditions.location {
+        spec = spec.location(location).map_err(|error| refused(&error))?;
+    }
+    if conditions.nodes.is_some() || conditions.processes_per_node.is_some() {
+        let (nodes, each) = (conditions.nodes.unwrap_or(1), conditions.processes_per_node.unwrap_or(1));
+        spec = spec.nodes(nodes, each).map_err(|error| refused(&error))?;
+    }
+    if let Some(resources) = &conditions.resources {
+        let field = |name: &str| format!("{path}.resources.{name}");
+        if let Some(cpu) = &resources.cpu {
+            spec = spec.cpu(Cpu::millicores(quantity::millicores(&field("cpu"), cpu)?));
+        }
+        if let Some(memory) = &resources.memory {
+            spec = spec.memory(Memory::mebibytes(quantity::mebibytes(&field("memory"), memory)?));
+        }
+        if let Some(storage) = &resources.storage {
+            spec = spec.storage(Memory::mebibytes(quantity::mebibytes(&field("storage"), storage)?));
+        }
+    }
+    if let Some(gpu) = &conditions.gpu {
+        let memory = gpu.memory.as_ref();
+        let memory =
+            memory.map(|memory| quantity::mebibytes(&format!("{path}.gpu.memory"), memory)).transpose()?;
+        spec = spec.gpu(GpuRequest {
+            name: gpu.name.clone().unwrap_or_default(),
+            count: gpu.count,
+            memory: memory.map(Memory::mebibytes),
+        });
+    }
+    if let Some(time) = &conditions.wall_time {
+        let seconds = seconds(&format!("{path}.wallTime"), time)?;
+        spec = spec.wall_time(seconds);
+    }
+    Ok(spec)
+}
+
+/// The value of a variable; none when it may be left out and is not there.
+fn value(path: &str, variable: &Variable, values: &Values) -> Result<Option<String>, Error> {
+    let Some(from) = &variable.value_from else {
+        return Ok(Some(variable.value.clone().unwrap_or_default()));
+    };
+    let Some((source, optional)) = ValueSource::of(from) else {
+        return Err(Error::invalid(
+            format!("{path}.valueFrom"),
+            "nothing",
+            "give secretKeyRef or configMapKeyRef",
+        ));
+    };
+    match values.get(&source) {
+        Some(Observed::Known(Some(value))) => Ok(Some(value.clone())),
+        Some(Observed::Known(None)) if optional => Ok(None),
+        Some(Observed::Known(None)) => Err(Error::Missing {
+            field: path.to_owned(),
+            what: source.to_string(),
+            why: "there is none".to_owned(),
+        }),
+        Some(Observed::Unknown(why)) => {
+            Err(Error::Missing { field: path.to_owned(), what: source.to_string(), why: why.clone() })
+        }
+        None => Err(Error::Missing {
+            field: path.to_owned(),
+            what: source.to_string(),
+            why: "it has not been read yet".to_owned(),
+        }),
+    }
+}
+
+fn time_limit(field: &str, limit: &Duration) -> Result<TimeLimit, Error> {
+    let refused = || Error::invalid(field, limit.as_str(), "give a time above 0, such as 60s");
+    TimeLimit::seconds(seconds(field, limit)?).ok_or_else(refused)
+}
+
+fn seconds(field: &str, time: &Duration) -> Result<u32, Error> {
+    let refused =
+        || Error::invalid(field, time.as_str(), "give a time such as 60s, 10m or 1h30m, of 68 years at most");
+    let seconds = time.to_seconds().map_err(|_| refused())?;
+    // The server's column is one of four signed bytes.
+    i32::try_from(seconds).ok().and_then(|seconds| u32::try_from(seconds).ok()).ok_or_else(refused)
+}

@@ -1,0 +1,67 @@
+//! Puts together what one pass knows of a `ColonyProcess`.
+
+use std::sync::Arc;
+
+use kube::ResourceExt as _;
+
+use super::{
+    executor_deployment::CacheBehind,
+    snapshot::{ColonyProcessSnapshot, Observed, Values},
+    work::WorkReader,
+};
+use crate::{
+    api::{colony_process::ColonyProcess, mirror::Mirrored as _},
+    colony::Process,
+    memory::connections::Connection,
+};
+
+impl WorkReader {
+    /// Puts a snapshot together.
+    ///
+    /// # Errors
+    ///
+    /// When the cache does not show what this process last wrote.
+    pub async fn colony_process(&self, object: &ColonyProcess) -> Result<ColonyProcessSnapshot, CacheBehind> {
+        let namespace = object.namespace().unwrap_or_default();
+        self.caught_up("ColonyProcess", &namespace, &object.name_any())?;
+        // Before anything is asked: what was not there is known to have been absent then.
+        let now = self.clock.now();
+        let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
+        let mirror = object.mirror();
+        let processes = self.processes.of(mirror, connection.as_deref()).await;
+        let is_over =
+            object.status.as_ref().and_then(|status| status.state).is_some_and(|state| state.is_final());
+        let may_submit = !is_over
+            && object.metadata.deletion_timestamp.is_none()
+            && mirror.is_none_or(|mirror| !mirror.state.is_live());
+        Ok(ColonyProcessSnapshot {
+            object: object.clone(),
+            cluster: self.cluster.clone(),
+            colony,
+            executor: executor(
+                &processes,
+                mirror.and_then(|mirror| mirror.process_id.as_deref()),
+                connection.as_ref(),
+            ),
+            processes,
+            values: if may_submit {
+                self.values(&namespace, &object.spec.call).await
+            } else {
+                Values::default()
+            },
+            submit_not_before: self.processes.submit_not_before(mirror),
+            now,
+        })
+    }
+}
+
+/// Name of the executor of the process that is on record, if the colony says it.
+fn executor(
+    processes: &Observed<Vec<Process>>,
+    id: Option<&str>,
+    connection: Option<&Arc<Connection>>,
+) -> Option<String> {
+    let processes = processes.known()?;
+    let process = processes.iter().find(|process| id.is_none_or(|id| process.id.as_str() == id))?;
+    connection?.executor_name(process.assigned_executor.as_ref()?)
+}

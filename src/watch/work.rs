@@ -1,0 +1,110 @@
+//! What the readers of kinds that are carried by processes share: caches, the colony of an object, the values that it
+//! refers to.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Api, Client, Resource};
+
+use super::{
+    colonies::Colonies,
+    executor_deployment::CacheBehind,
+    mirror::ProcessReader,
+    snapshot::{Observed, ValueSource, Values},
+    stores::Filled,
+};
+use crate::{
+    api::function::{FunctionCall, Variable},
+    memory::writes::{Key, Writes},
+    runtime::{
+        clock::Clock,
+        kubernetes::{CALL_TIME_LIMIT, call},
+    },
+};
+
+/// Reads the world for one pass over an object that is carried by processes.
+#[derive(Clone)]
+pub struct WorkReader {
+    /// For what is not cached.
+    pub client: Client,
+    /// Which colony an object may use.
+    pub colonies: Colonies,
+    /// The processes of objects.
+    pub processes: ProcessReader,
+    /// Last writes of this process.
+    pub writes: Writes,
+    /// The time.
+    pub clock: Clock,
+    /// UID of the `kube-system` namespace.
+    pub cluster: String,
+    /// When each of the caches is filled.
+    pub filled: Vec<Filled>,
+}
+
+impl WorkReader {
+    /// Whether the cache shows what this process last wrote to an object.
+    ///
+    /// # Errors
+    ///
+    /// When it does not: a pass over it would write again.
+    pub(super) fn caught_up(
+        &self,
+        kind: &'static str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), CacheBehind> {
+        let key = Key::new(kind, namespace, name);
+        if self.writes.is_cache_behind(&key, self.clock.instant()) { Err(CacheBehind) } else { Ok(()) }
+    }
+
+    /// What the environment of a call refers to.
+    pub(super) async fn values(&self, namespace: &str, call: &FunctionCall) -> Values {
+        let mut values = Values::default();
+        let sources =
+            call.env.iter().filter_map(|variable: &Variable| ValueSource::of(variable.value_from.as_ref()?));
+        for (source, _) in sources {
+            if values.get(&source).is_none() {
+                let read = self.value(namespace, &source).await;
+                values.insert(source, read);
+            }
+        }
+        values
+    }
+
+    async fn value(&self, namespace: &str, source: &ValueSource) -> Observed<Option<String>> {
+        match source {
+            ValueSource::Secret { name, key } => {
+                let found = self.get::<Secret>(namespace, name, "Secret").await;
+                let bytes = |secret: &Secret| secret.data.as_ref()?.get(key).map(|bytes| bytes.0.clone());
+                match found {
+                    Observed::Unknown(why) => Observed::Unknown(why),
+                    Observed::Known(secret) => match secret.as_ref().and_then(bytes).map(String::from_utf8) {
+                        None => Observed::Known(None),
+                        Some(Ok(text)) => Observed::Known(Some(text)),
+                        Some(Err(_)) => Observed::Unknown("it is not text".to_owned()),
+                    },
+                }
+            }
+            ValueSource::ConfigMap { name, key } => {
+                let found = self.get::<ConfigMap>(namespace, name, "ConfigMap").await;
+                let text = |map: Option<ConfigMap>| map?.data?.remove(key);
+                match found {
+                    Observed::Unknown(why) => Observed::Unknown(why),
+                    Observed::Known(map) => Observed::Known(text(map)),
+                }
+            }
+        }
+    }
+
+    async fn get<K>(&self, namespace: &str, name: &str, kind: &str) -> Observed<Option<K>>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        match call(CALL_TIME_LIMIT, api.get_opt(name)).await {
+            Ok(found) => Observed::Known(found),
+            Err(error) => Observed::Unknown(error.explain(&format!("get {kind} {name}"))),
+        }
+    }
+}
