@@ -57,7 +57,7 @@ pub struct FunctionCall {
     /// is not run again by this, but by `backoffLimit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
-    pub max_retries: Option<u32>,
+    pub max_retries: Option<i32>,
 }
 
 /// A colony counts in whole seconds and reads 0 as a deadline in the year 1.
@@ -135,12 +135,12 @@ pub struct ExecutorConditions {
     /// Nodes that it asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 127))]
-    pub nodes: Option<u8>,
+    pub nodes: Option<i32>,
 
     /// Processes on each of them. Absent with `nodes`: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 127))]
-    pub processes_per_node: Option<u8>,
+    pub processes_per_node: Option<i32>,
 
     /// GPUs that it asks for. Executors are not chosen by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,7 +180,7 @@ pub struct Gpu {
     pub name: Option<String>,
     /// How many.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub count: u32,
+    pub count: i32,
     /// Memory of each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "quantity")]

@@ -44,7 +44,7 @@ pub fn build(
         spec = spec.max_exec(time_limit(&field("maxExecTime"), limit)?);
     }
     if let Some(times) = call.max_retries {
-        spec = spec.max_retries(Retries::AtMost(times));
+        spec = spec.max_retries(Retries::AtMost(whole(&field("maxRetries"), times)?));
     }
     with_conditions(&field("conditions"), spec, conditions)
 }
@@ -61,7 +61,8 @@ fn with_conditions(
         spec = spec.location(location).map_err(|error| refused(&error))?;
     }
     if conditions.nodes.is_some() || conditions.processes_per_node.is_some() {
-        let (nodes, each) = (conditions.nodes.unwrap_or(1), conditions.processes_per_node.unwrap_or(1));
+        let nodes = whole(&format!("{path}.nodes"), conditions.nodes.unwrap_or(1))?;
+        let each = whole(&format!("{path}.processesPerNode"), conditions.processes_per_node.unwrap_or(1))?;
         spec = spec.nodes(nodes, each).map_err(|error| refused(&error))?;
     }
     if let Some(resources) = &conditions.resources {
@@ -82,7 +83,7 @@ fn with_conditions(
             memory.map(|memory| quantity::mebibytes(&format!("{path}.gpu.memory"), memory)).transpose()?;
         spec = spec.gpu(GpuRequest {
             name: gpu.name.clone().unwrap_or_default(),
-            count: gpu.count,
+            count: whole(&format!("{path}.gpu.count"), gpu.count)?,
             memory: memory.map(Memory::mebibytes),
         });
     }
@@ -91,6 +92,13 @@ fn with_conditions(
         spec = spec.wall_time(seconds);
     }
     Ok(spec)
+}
+
+/// A number of which the schema has seen to it that it fits.
+fn whole<T: TryFrom<i32>>(field: &str, number: i32) -> Result<T, Error> {
+    T::try_from(number).map_err(|_| {
+        Error::invalid(field, number.to_string(), "give a whole number within the schema's bounds")
+    })
 }
 
 /// The value of a variable; none when it may be left out and is not there.

@@ -218,7 +218,7 @@ fn deadline(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> O
 
 /// When a failed attempt is followed by the next.
 fn again_at(status: &ColonyProcessStatus) -> Option<Timestamp> {
-    let doublings = status.failed_attempts.saturating_sub(1).min(16);
+    let doublings = status.failed_attempts.saturating_sub(1).clamp(0, 16);
     let delay = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
     status.completion_time.as_ref()?.0.checked_add(delay).ok()
 }

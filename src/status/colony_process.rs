@@ -42,7 +42,7 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
         }
     }
     let is_new_failure = is_failed(status.mirror.as_ref()) && !is_failed(before.mirror.as_ref());
-    status.failed_attempts += u32::from(is_new_failure);
+    status.failed_attempts += i32::from(is_new_failure);
     status.process_id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.clone());
     let process = bound(snapshot, status.mirror.as_ref());
     if let Some(process) = process {

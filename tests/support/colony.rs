@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use colonyos_operator::{
     api::colony::Colony,
-    colony::{Client, NewColony, NewUser, PrivateKey, Server, Session, Timeouts, Tls},
+    colony::{Client, NewColony, NewExecutor, NewUser, PrivateKey, Server, Session, Timeouts, Tls},
     runtime::kubernetes::Kubernetes,
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -25,6 +25,7 @@ pub struct OwnColony {
     pub member: Session,
     /// The owner's key in hexadecimal, to look for where it must not be.
     pub owner_key: String,
+    owner: Session,
     api: Api<Colony>,
 }
 
@@ -55,7 +56,7 @@ impl OwnColony {
         owner.add_user(&NewUser::new(&name, "tester", member.id().clone()).unwrap()).await.unwrap();
         let server = json!({ "host": host, "port": port, "insecure": server.tls == Tls::Insecure });
         let api = apply(namespace, &name, &server, &owner_text).await;
-        Self { name, member, owner_key: owner_text, api }
+        Self { name, member, owner_key: owner_text, owner, api }
     }
 
     /// Makes a `Colony` whose server does not answer.
@@ -66,10 +67,19 @@ impl OwnColony {
         let client = Client::new(&server, Timeouts::default()).unwrap();
         let key = PrivateKey::generate().unwrap();
         let owner_key = key.to_hex().to_string();
-        let member = client.session(&name, key);
+        let (owner, member) = (client.session(&name, key.clone()), client.session(&name, key));
         let server = json!({ "host": "127.0.0.1", "port": 9, "insecure": true });
         let api = apply(namespace, &name, &server, &owner_key).await;
-        Self { name, member, owner_key, api }
+        Self { name, member, owner_key, owner, api }
+    }
+
+    /// An executor of somebody else's, registered and approved.
+    pub async fn executor(&self, name: &str, executor_type: &str) -> Session {
+        let executor = self.owner.client().session(&self.name, PrivateKey::generate().unwrap());
+        let new = NewExecutor::new(&self.name, name, executor_type, executor.id().clone()).unwrap();
+        self.owner.add_executor(&new).await.unwrap();
+        self.owner.approve_executor(name).await.unwrap();
+        executor
     }
 
     /// Waits until the operator has connected.

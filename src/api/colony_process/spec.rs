@@ -22,7 +22,7 @@ use crate::api::{
     category = "colonies",
     shortname = "cproc",
     doc = "A process in a colony: one call of a function by an executor, anywhere.",
-    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.function == oldSelf.spec.function && self.spec.conditions == oldSelf.spec.conditions && has(self.spec.env) == has(oldSelf.spec.env) && (!has(self.spec.env) || self.spec.env == oldSelf.spec.env) && has(self.spec.priority) == has(oldSelf.spec.priority) && (!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) && has(self.spec.maxWaitTime) == has(oldSelf.spec.maxWaitTime) && (!has(self.spec.maxWaitTime) || self.spec.maxWaitTime == oldSelf.spec.maxWaitTime) && has(self.spec.maxExecTime) == has(oldSelf.spec.maxExecTime) && (!has(self.spec.maxExecTime) || self.spec.maxExecTime == oldSelf.spec.maxExecTime) && has(self.spec.maxRetries) == has(oldSelf.spec.maxRetries) && (!has(self.spec.maxRetries) || self.spec.maxRetries == oldSelf.spec.maxRetries))").message("spec: what was submitted cannot change (function, env, conditions, priority, limits): create another ColonyProcess; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, backoffLimit and deletionPolicy can change").field_path(".spec"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.__function__ == oldSelf.spec.__function__ && self.spec.conditions.executorType == oldSelf.spec.conditions.executorType && has(self.spec.conditions.location) == has(oldSelf.spec.conditions.location) && (!has(self.spec.conditions.location) || self.spec.conditions.location == oldSelf.spec.conditions.location) && has(self.spec.priority) == has(oldSelf.spec.priority) && (!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) && has(self.spec.maxWaitTime) == has(oldSelf.spec.maxWaitTime) && (!has(self.spec.maxWaitTime) || self.spec.maxWaitTime == oldSelf.spec.maxWaitTime) && has(self.spec.maxExecTime) == has(oldSelf.spec.maxExecTime) && (!has(self.spec.maxExecTime) || self.spec.maxExecTime == oldSelf.spec.maxExecTime) && has(self.spec.maxRetries) == has(oldSelf.spec.maxRetries) && (!has(self.spec.maxRetries) || self.spec.maxRetries == oldSelf.spec.maxRetries))").message("spec: what was submitted cannot change (function, args, kwargs, env, conditions, priority, limits): create another ColonyProcess; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, backoffLimit and deletionPolicy can change").field_path(".spec"),
     printcolumn = r#"{"name": "Function", "type": "string", "jsonPath": ".spec.function"}"#,
     printcolumn = r#"{"name": "Type", "type": "string", "jsonPath": ".spec.conditions.executorType"}"#,
     printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
@@ -56,18 +56,18 @@ pub struct ColonyProcessSpec {
     /// How long it may take in all, waiting and repeating included, before it is cancelled and has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
-    pub active_deadline_seconds: Option<u32>,
+    pub active_deadline_seconds: Option<i32>,
 
     /// How often it is submitted again after an executor closed it as failed, after 10 s, 20 s, 40 s and so on, 6 minutes at
     /// most.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
-    pub backoff_limit: u32,
+    pub backoff_limit: i32,
 
     /// How long this object is kept after it has finished. Absent: until somebody deletes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
-    pub ttl_seconds_after_finished: Option<u32>,
+    pub ttl_seconds_after_finished: Option<i32>,
 
     /// What becomes of the process when this object is deleted: `Delete` cancels it, `Orphan` lets it run on.
     #[serde(default)]

@@ -33,7 +33,7 @@ pub struct ColonyProcessStatus {
     pub attempts: i64,
     /// How many of them failed.
     #[serde(default)]
-    pub failed_attempts: u32,
+    pub failed_attempts: i32,
     /// How often the server put the process of this attempt back into the queue after its time limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<i64>,
