@@ -12,6 +12,7 @@ pub mod executor_deployment;
 pub mod function;
 pub mod mirror;
 pub mod names;
+pub mod work;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;

@@ -7,9 +7,10 @@ use super::{processes::Carrier, work::Work};
 use crate::{
     act::outcome::Outcome,
     api::{
-        colony_process::{ColonyProcess, ColonyProcessState, ColonyProcessStatus},
+        colony_process::{ColonyProcess, ColonyProcessStatus},
         condition::Reason,
         mirror::MirrorStatus,
+        work::WorkState,
     },
     colony::ProcessState,
     desired::{self, Error},
@@ -43,7 +44,7 @@ impl Work for ColonyProcess {
     }
 
     fn is_finished(&self) -> bool {
-        self.status.as_ref().and_then(|status| status.state).is_some_and(ColonyProcessState::is_final)
+        self.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final)
     }
 
     async fn snapshot(&self, reader: &WorkReader) -> Result<ColonyProcessSnapshot, CacheBehind> {
@@ -85,7 +86,7 @@ impl Work for ColonyProcess {
     }
 
     fn left_behind(snapshot: &ColonyProcessSnapshot) -> Option<String> {
-        diff::colony_process::left_behind(snapshot)
+        diff::colony_process::terms(snapshot).left_behind("process")
     }
 
     fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Problem>) -> ColonyProcessStatus {

@@ -3,28 +3,28 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
     mirror::{Known, MirrorPlan, is_live},
+    work::{Terms, of_mirror, stop_text},
 };
 use crate::{
     api::{
-        colony_process::{ColonyProcess, ColonyProcessState, ColonyProcessStatus, StopReason},
-        executor_deployment::DeletionPolicy,
+        colony_process::ColonyProcessStatus,
         mirror::{MirrorState, MirrorStatus},
-        names::{ABANDON_ANNOTATION, COLONY_PROCESS_FINALIZER, FOREGROUND_FINALIZER},
+        names::COLONY_PROCESS_FINALIZER,
     },
     colony::{Process, ProcessState},
     desired::{DesiredProcess, Error},
-    watch::snapshot::{ColonyProcessSnapshot, ColonyReference},
+    watch::snapshot::ColonyProcessSnapshot,
 };
 
 /// How long after the first failure it is submitted again; twice as long after each further one. As Jobs do it.
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 /// The longest such time.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(360);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
 /// How long the server may take to write the reasons of a failure, which it does after the state.
 const REASONS: SignedDuration = SignedDuration::from_secs(2);
 
@@ -39,15 +39,16 @@ pub fn plan(
 ) -> Result<Plan, Error> {
     let none = ColonyProcessStatus::default();
     let status = snapshot.object.status.as_ref().unwrap_or(&none);
-    if status.state.is_some_and(ColonyProcessState::is_final) {
-        return Ok(expire(snapshot, status));
+    let terms = terms(snapshot);
+    if terms.is_finished() {
+        return Ok(terms.expire());
     }
     let mirror = status.mirror.as_ref();
     let live = mirror.filter(|mirror| mirror.may_live());
     if let (Some(reason), Some(_)) = (status.stopping, live) {
-        return Ok(stop(snapshot, reason));
+        return Ok(end(snapshot, stop_text(reason)));
     }
-    if let Some(reason) = wanted_stop(snapshot, status) {
+    if let Some(reason) = terms.wanted_stop() {
         // On record before anything is cancelled: whoever sees the end knows whose doing it was.
         return Ok(Plan { stop: live.map(|_| reason), ..Plan::default() });
     }
@@ -63,42 +64,45 @@ pub fn plan(
         }
         _ => intend(snapshot, &desired(status.attempts + 1)?),
     };
-    plan.due = plan.due.into_iter().chain(deadline(snapshot, status)).min();
+    plan.due = plan.due.into_iter().chain(terms.deadline()).min();
     Ok(plan)
 }
 
 /// Plans an object that is being deleted. It never needs a valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &ColonyProcessSnapshot) -> Plan {
-    if !has_finalizer(&snapshot.object) {
-        return Plan::default();
-    }
-    let others = finalizers_of_others(&snapshot.object);
-    if !others.is_empty() {
-        return Plan {
-            awaiting: vec![format!("finalizers of others to be removed: {}", others.join(", "))],
-            ..Plan::default()
-        };
-    }
-    let mut plan = Plan::default();
-    if snapshot.object.spec.deletion_policy != DeletionPolicy::Orphan && !is_abandoned(snapshot) {
-        plan = end(snapshot, "the object is deleted");
-    }
-    if plan.steps.is_empty() && plan.awaiting.is_empty() {
-        plan.steps.push(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
-    }
-    plan
+    terms(snapshot).let_go(|| end(snapshot, "the object is deleted"))
 }
 
-/// What is left of an object that is let go while its process may run on, for a person; none if nothing is.
+/// What an object says of how it is to be worked on.
 #[must_use]
-pub fn left_behind(snapshot: &ColonyProcessSnapshot) -> Option<String> {
-    if !is_abandoned(snapshot) {
-        return None;
+pub fn terms(snapshot: &ColonyProcessSnapshot) -> Terms<'_> {
+    terms_with(snapshot, snapshot.object.status.as_ref())
+}
+
+/// As [`terms`], with a status that is not written yet.
+#[must_use]
+pub fn terms_with<'a>(
+    snapshot: &'a ColonyProcessSnapshot,
+    status: Option<&'a ColonyProcessStatus>,
+) -> Terms<'a> {
+    let spec = &snapshot.object.spec;
+    let moment = |time: Option<&Time>| time.map(|time| time.0);
+    Terms {
+        metadata: &snapshot.object.metadata,
+        finalizer: COLONY_PROCESS_FINALIZER,
+        suspend: spec.suspend,
+        cancel: spec.cancel,
+        active_deadline_seconds: spec.active_deadline_seconds,
+        ttl_seconds_after_finished: spec.ttl_seconds_after_finished,
+        deletion_policy: spec.deletion_policy,
+        state: status.and_then(|status| status.state),
+        active_since: moment(status.and_then(|status| status.active_since.as_ref())),
+        completed_at: moment(status.and_then(|status| status.completion_time.as_ref())),
+        mirror: status.and_then(|status| status.mirror.as_ref()),
+        colony: &snapshot.colony,
+        now: snapshot.now,
     }
-    let mirror = snapshot.object.status.as_ref()?.mirror.as_ref()?;
-    let id = mirror.process_id.as_ref().filter(|_| mirror.state.is_live())?;
-    Some(format!("left in the colony: process {id}"))
 }
 
 fn known(snapshot: &ColonyProcessSnapshot) -> Known<'_> {
@@ -115,7 +119,7 @@ fn intend(snapshot: &ColonyProcessSnapshot, desired: &DesiredProcess) -> Plan {
     let mut mirror = MirrorPlan::default();
     mirror.intend(&snapshot.colony, desired);
     let mut plan = of_mirror(mirror);
-    if !has_finalizer(&snapshot.object) {
+    if !terms(snapshot).has_finalizer() {
         plan.steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
     }
     plan
@@ -126,7 +130,7 @@ fn submit(
     mirror: &MirrorStatus,
     desired: Result<DesiredProcess, Error>,
 ) -> Result<Plan, Error> {
-    if !has_finalizer(&snapshot.object) {
+    if !terms(snapshot).has_finalizer() {
         return Ok(Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() });
     }
     let mut plan = MirrorPlan::default();
@@ -180,75 +184,9 @@ fn end(snapshot: &ColonyProcessSnapshot, why: &str) -> Plan {
     of_mirror(plan)
 }
 
-fn stop(snapshot: &ColonyProcessSnapshot, reason: StopReason) -> Plan {
-    let why = match reason {
-        StopReason::Suspended => "spec.suspend is true",
-        StopReason::Cancelled => "spec.cancel is true",
-        StopReason::DeadlineExceeded => "spec.activeDeadlineSeconds has passed",
-    };
-    end(snapshot, why)
-}
-
-fn of_mirror(plan: MirrorPlan) -> Plan {
-    Plan {
-        steps: plan.steps.into_iter().map(Step::Colony).collect::<Vec<Step>>(),
-        awaiting: plan.awaiting,
-        mirror: plan.mirror,
-        ..Plan::default()
-    }
-}
-
-/// Why the object is not to be worked on, if so.
-#[must_use]
-pub fn wanted_stop(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> Option<StopReason> {
-    let spec = &snapshot.object.spec;
-    if spec.cancel {
-        Some(StopReason::Cancelled)
-    } else if deadline(snapshot, status).is_some_and(|deadline| deadline <= snapshot.now) {
-        Some(StopReason::DeadlineExceeded)
-    } else {
-        spec.suspend.then_some(StopReason::Suspended)
-    }
-}
-
-fn deadline(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> Option<Timestamp> {
-    let seconds = snapshot.object.spec.active_deadline_seconds?;
-    status.active_since.as_ref()?.0.checked_add(SignedDuration::from_secs(seconds.into())).ok()
-}
-
 /// When a failed attempt is followed by the next.
 fn again_at(status: &ColonyProcessStatus) -> Option<Timestamp> {
     let doublings = status.failed_attempts.saturating_sub(1).clamp(0, 16);
     let delay = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
     status.completion_time.as_ref()?.0.checked_add(delay).ok()
-}
-
-/// Deletes a finished object when its time is over.
-fn expire(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> Plan {
-    let ttl = snapshot.object.spec.ttl_seconds_after_finished;
-    let ended_at = status.completion_time.as_ref().map(|time| time.0);
-    let (Some(ttl), Some(ended_at)) = (ttl, ended_at) else { return Plan::default() };
-    let Ok(over_at) = ended_at.checked_add(SignedDuration::from_secs(ttl.into())) else {
-        return Plan::default();
-    };
-    if snapshot.now < over_at {
-        return Plan { due: Some(over_at), ..Plan::default() };
-    }
-    let why = format!("it finished {ttl} s ago");
-    Plan { steps: vec![Step::Kubernetes(KubernetesStep::DeleteObject { why })], ..Plan::default() }
-}
-
-fn has_finalizer(object: &ColonyProcess) -> bool {
-    object.finalizers().iter().any(|finalizer| finalizer == COLONY_PROCESS_FINALIZER)
-}
-
-fn finalizers_of_others(object: &ColonyProcess) -> Vec<&str> {
-    let ours = [COLONY_PROCESS_FINALIZER, FOREGROUND_FINALIZER];
-    object.finalizers().iter().map(String::as_str).filter(|finalizer| !ours.contains(finalizer)).collect()
-}
-
-/// Whether the colony's side is left as it is: the colony is gone for good, or somebody says that it is.
-fn is_abandoned(snapshot: &ColonyProcessSnapshot) -> bool {
-    matches!(snapshot.colony, ColonyReference::NotFound { .. })
-        || snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true")
 }

@@ -10,6 +10,7 @@ pub mod inbound;
 mod mirror;
 mod plan;
 mod step;
+mod work;
 mod workload;
 
 pub use blueprint::Sync;
@@ -20,6 +21,7 @@ pub use executor_deployment::{
 pub use mirror::Mirror;
 pub use plan::Plan;
 pub use step::{ColonyStep, KubernetesStep, Step};
+pub use work::Terms;
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::{Mirror, Step, Sync};
-use crate::api::colony_process::StopReason;
+use crate::api::work::StopReason;
 
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -47,8 +47,8 @@ impl Connection {
         let states = executors.map(|executors| {
             executors.iter().map(|executor| (executor.name.clone(), executor.state)).collect()
         });
-        let named = |executor: &Executor| (executor.id.clone(), executor.name.clone());
-        let names = executors.unwrap_or_default().iter().map(named).collect();
+        let by_id = |executor: &Executor| (executor.id.clone(), executor.name.clone());
+        let names = executors.unwrap_or_default().iter().map(by_id).collect();
         Self { member, owner, operator, problem, executors: RwLock::new(states), names }
     }
 

@@ -11,12 +11,13 @@ use super::{
 use crate::{
     act::outcome::Outcome,
     api::{
-        colony_process::{ColonyProcessState, ColonyProcessStatus, StopReason},
+        colony_process::ColonyProcessStatus,
         condition::{ConditionType, Reason},
         mirror::{MirrorState, MirrorStatus},
+        work::{StopReason, WorkState},
     },
     colony::Process,
-    diff::{Mirror, colony_process::wanted_stop},
+    diff::{Mirror, colony_process::terms_with},
     watch::snapshot::ColonyProcessSnapshot,
 };
 
@@ -29,7 +30,7 @@ const MOST_ERRORS: usize = 16;
 #[must_use]
 pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Problem>) -> ColonyProcessStatus {
     let before = snapshot.object.status.clone().unwrap_or_default();
-    if before.state.is_some_and(ColonyProcessState::is_final) {
+    if before.state.is_some_and(WorkState::is_final) {
         return before;
     }
     let mut status = before.clone();
@@ -49,7 +50,7 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
         describe(&mut status, snapshot, process);
     }
     let end = judge(snapshot, &status);
-    if end.state == ColonyProcessState::Suspended {
+    if end.state == WorkState::Suspended {
         status.active_since = None;
     }
     if end.state.is_final() || is_new_failure {
@@ -128,18 +129,18 @@ fn tame(value: &Value) -> Value {
 
 /// Where it stands, and why.
 struct Standing {
-    state: ColonyProcessState,
+    state: WorkState,
     reason: Reason,
     message: String,
 }
 
-fn standing(state: ColonyProcessState, reason: Reason, message: impl Into<String>) -> Standing {
+fn standing(state: WorkState, reason: Reason, message: impl Into<String>) -> Standing {
     Standing { state, reason, message: message.into() }
 }
 
 fn judge(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> Standing {
-    use ColonyProcessState::{Failed, Lost, Pending, Running, Succeeded, Waiting};
-    let stop = status.stopping.or_else(|| wanted_stop(snapshot, status));
+    use WorkState::{Failed, Lost, Pending, Running, Succeeded, Waiting};
+    let stop = status.stopping.or_else(|| terms_with(snapshot, Some(status)).wanted_stop());
     let Some(mirror) = &status.mirror else { return stopped(snapshot, stop, None) };
     let id = mirror.process_id.as_deref().unwrap_or_default();
     let executor = status.executor.as_deref().unwrap_or("an executor");
@@ -197,7 +198,7 @@ fn stopped(
     stop: Option<StopReason>,
     mirror: Option<&MirrorStatus>,
 ) -> Standing {
-    use ColonyProcessState::{Cancelled, Failed, Pending, Suspended};
+    use WorkState::{Cancelled, Failed, Pending, Suspended};
     match stop {
         Some(StopReason::Suspended) => {
             standing(Suspended, Reason::Suspended, "suspended: set suspend to false to submit it")
@@ -233,7 +234,7 @@ fn findings(
     end: &Standing,
     outcome: Result<&Outcome, &Problem>,
 ) -> Vec<Finding> {
-    use ColonyProcessState::{Failed, Running, Succeeded};
+    use WorkState::{Failed, Running, Succeeded};
     let (reason, mut message) = (end.reason, end.message.clone());
     let hindrance = match outcome {
         Err(problem) => Some((problem.reason, problem.message.clone())),

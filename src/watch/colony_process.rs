@@ -10,7 +10,7 @@ use super::{
     work::WorkReader,
 };
 use crate::{
-    api::{colony_process::ColonyProcess, mirror::Mirrored as _},
+    api::{colony_process::ColonyProcess, mirror::Mirrored as _, work::WorkState},
     colony::Process,
     memory::connections::Connection,
 };
@@ -29,8 +29,7 @@ impl WorkReader {
         let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
         let mirror = object.mirror();
         let processes = self.processes.of(mirror, connection.as_deref()).await;
-        let is_over =
-            object.status.as_ref().and_then(|status| status.state).is_some_and(|state| state.is_final());
+        let is_over = object.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final);
         let may_submit = !is_over
             && object.metadata.deletion_timestamp.is_none()
             && mirror.is_none_or(|mirror| !mirror.state.is_live());

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use colonyos_operator::{
-    api::colony_process::{ColonyProcess, ColonyProcessState, ColonyProcessStatus},
+    api::{
+        colony_process::{ColonyProcess, ColonyProcessStatus},
+        work::WorkState,
+    },
     colony::{Process, ProcessId, ProcessState, Session},
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -63,7 +66,7 @@ async fn until(
     .await
 }
 
-async fn until_state(stage: &Stage, name: &str, state: ColonyProcessState) -> ColonyProcessStatus {
+async fn until_state(stage: &Stage, name: &str, state: WorkState) -> ColonyProcessStatus {
     until(stage, name, state.as_str(), |status| status.state == Some(state)).await
 }
 
@@ -131,12 +134,12 @@ async fn a_function_is_called_once_and_its_output_comes_back() {
         assert_eq!((call.conditions.cpu.as_str(), call.conditions.mem.as_str()), ("500m", "1536Mi"));
         assert_eq!((call.priority, call.max_wait_seconds, call.max_exec_seconds, call.max_retries), (5, 600, 3600, 2));
 
-        let status = until_state(stage, "encode", ColonyProcessState::Running).await;
+        let status = until_state(stage, "encode", WorkState::Running).await;
         assert_eq!(status.executor.as_deref(), Some("worker"));
         assert_eq!(condition(&status, "Running").0, "True");
         let output = [json!("s3://out/4711.mp4"), json!({ "note": "bell \u{7} rings" })];
         executor.close_successful(&process.id, &output).await.unwrap();
-        let status = until_state(stage, "encode", ColonyProcessState::Succeeded).await;
+        let status = until_state(stage, "encode", WorkState::Succeeded).await;
         assert_eq!(Value::from(status.output.clone()), json!(["s3://out/4711.mp4", { "note": "bell   rings" }]));
         let (holds, reason, _) = condition(&status, "Finished");
         assert_eq!((holds.as_str(), reason.as_str()), ("True", "ClosedSuccessfully"));
@@ -168,7 +171,7 @@ async fn failures_are_repeated_as_often_as_allowed_and_then_told() {
         apply(stage, "once", "crasher", json!({})).await;
         let process = assigned(&executor).await;
         executor.close_failed(&process.id, &["disk full".to_owned()]).await.unwrap();
-        let status = until_state(stage, "once", ColonyProcessState::Failed).await;
+        let status = until_state(stage, "once", WorkState::Failed).await;
         let (_, reason, message) = condition(&status, "Failed");
         assert_eq!(reason, "ProcessFailed");
         assert!(message.contains("disk full"), "{message}");
@@ -180,14 +183,14 @@ async fn failures_are_repeated_as_often_as_allowed_and_then_told() {
         executor.close_failed(&process.id, &[long]).await.unwrap();
         let status =
             until(stage, "again", "is about to be repeated", |status| status.failed_attempts == 1).await;
-        assert_eq!(status.state, Some(ColonyProcessState::Pending));
+        assert_eq!(status.state, Some(WorkState::Pending));
         let (_, reason, message) = condition(&status, "Submitted");
         assert_eq!(reason, "BackingOff");
         assert!(message.len() < 2000, "{} bytes", message.len());
         let second = assigned(&executor).await;
         assert_ne!(second.id, process.id);
         executor.close_successful(&second.id, &[json!("y".repeat(30_000))]).await.unwrap();
-        let status = until_state(stage, "again", ColonyProcessState::Succeeded).await;
+        let status = until_state(stage, "again", WorkState::Succeeded).await;
         assert_eq!((status.attempts, status.failed_attempts), (2, 1));
         assert!(status.output.is_empty() && status.output_truncated);
         assert_eq!(submitted(stage, "again").await.len(), 2);
@@ -202,18 +205,18 @@ async fn what_is_suspended_cancelled_or_late_does_not_run() {
         // Nobody serves this type: they wait.
         let kind = "nobody";
         apply(stage, "paused", kind, json!({ "suspend": true })).await;
-        let status = until_state(stage, "paused", ColonyProcessState::Suspended).await;
+        let status = until_state(stage, "paused", WorkState::Suspended).await;
         assert_eq!(status.mirror, None);
         change(stage, "paused", json!({ "function": "changed" })).await.expect("nothing was submitted yet");
         change(stage, "paused", json!({ "suspend": false })).await.unwrap();
-        until_state(stage, "paused", ColonyProcessState::Waiting).await;
+        until_state(stage, "paused", WorkState::Waiting).await;
         change(stage, "paused", json!({ "suspend": true })).await.unwrap();
-        until_state(stage, "paused", ColonyProcessState::Suspended).await;
+        until_state(stage, "paused", WorkState::Suspended).await;
         change(stage, "paused", json!({ "suspend": false })).await.unwrap();
-        let status = until_state(stage, "paused", ColonyProcessState::Waiting).await;
+        let status = until_state(stage, "paused", WorkState::Waiting).await;
         assert_eq!(status.attempts, 2);
         change(stage, "paused", json!({ "cancel": true })).await.unwrap();
-        let status = until_state(stage, "paused", ColonyProcessState::Cancelled).await;
+        let status = until_state(stage, "paused", WorkState::Cancelled).await;
         assert_eq!(condition(&status, "Finished").1, "CancelRequested");
         let states: Vec<ProcessState> =
             submitted(stage, "paused").await.iter().map(|process| process.state).collect();
@@ -222,16 +225,16 @@ async fn what_is_suspended_cancelled_or_late_does_not_run() {
         assert!(refusal.contains("cannot be taken back"), "{refusal}");
 
         apply(stage, "late", kind, json!({ "activeDeadlineSeconds": 2 })).await;
-        let status = until_state(stage, "late", ColonyProcessState::Failed).await;
+        let status = until_state(stage, "late", WorkState::Failed).await;
         assert_eq!(condition(&status, "Failed").1, "DeadlineExceeded");
         assert_eq!(submitted(stage, "late").await[0].state, ProcessState::Cancelled);
 
         // Somebody in the colony may end it too, and may take it away altogether.
-        for (name, end) in [("taken", ColonyProcessState::Cancelled), ("lost", ColonyProcessState::Lost)] {
+        for (name, end) in [("taken", WorkState::Cancelled), ("lost", WorkState::Lost)] {
             apply(stage, name, kind, json!({})).await;
-            let status = until_state(stage, name, ColonyProcessState::Waiting).await;
+            let status = until_state(stage, name, WorkState::Waiting).await;
             let id = ProcessId::new(status.process_id.unwrap());
-            if end == ColonyProcessState::Lost {
+            if end == WorkState::Lost {
                 stage.colony.member.remove_process(&id).await.unwrap();
             } else {
                 stage.colony.member.cancel(&id).await.unwrap();
@@ -257,7 +260,7 @@ async fn deletion_cancels_what_runs_unless_it_is_to_run_on() {
                 .await;
             let process = assigned(&executor).await;
             assert_eq!(process.spec.node_name, "run", "it waited behind a gate");
-            until_state(stage, name, ColonyProcessState::Running).await;
+            until_state(stage, name, WorkState::Running).await;
             objects.delete(name, &DeleteParams::default()).await.unwrap();
             eventually(&format!("{name} is gone"), SOON, async || {
                 let left = objects.get_opt(name).await.map_err(|error| error.to_string())?;

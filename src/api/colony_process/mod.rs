@@ -4,4 +4,4 @@ mod spec;
 mod status;
 
 pub use spec::{ColonyProcess, ColonyProcessSpec};
-pub use status::{ColonyProcessState, ColonyProcessStatus, StopReason};
+pub use status::ColonyProcessStatus;

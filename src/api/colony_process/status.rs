@@ -2,7 +2,6 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,6 +9,7 @@ use super::ColonyProcess;
 use crate::api::{
     function::any_list,
     mirror::{MirrorStatus, Mirrored},
+    work::{StopReason, WorkState},
 };
 
 /// What the operator says of a process.
@@ -21,7 +21,7 @@ pub struct ColonyProcessStatus {
     pub observed_generation: Option<i64>,
     /// Where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<ColonyProcessState>,
+    pub state: Option<WorkState>,
     /// Id of the process of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_id: Option<String>,
@@ -72,59 +72,4 @@ impl Mirrored for ColonyProcess {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
     }
-}
-
-/// Where a process stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum ColonyProcessState {
-    /// Nothing is known to be submitted yet.
-    Pending,
-    /// Nothing is to be submitted for now.
-    Suspended,
-    /// Waits for an executor.
-    Waiting,
-    /// An executor has it.
-    Running,
-    /// Closed as successful.
-    Succeeded,
-    /// Closed as failed, or out of time.
-    Failed,
-    /// Cancelled.
-    Cancelled,
-    /// It was submitted, and is no longer on the server. It is not submitted again.
-    Lost,
-}
-
-impl ColonyProcessState {
-    /// Whether nothing becomes of it any more.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Lost)
-    }
-
-    /// The name as it stands in status.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Suspended => "Suspended",
-            Self::Waiting => "Waiting",
-            Self::Running => "Running",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Cancelled => "Cancelled",
-            Self::Lost => "Lost",
-        }
-    }
-}
-
-/// Why what was submitted is ended by the operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum StopReason {
-    /// `spec.suspend`.
-    Suspended,
-    /// `spec.cancel`.
-    Cancelled,
-    /// `spec.activeDeadlineSeconds` has passed.
-    DeadlineExceeded,
 }

@@ -12,7 +12,7 @@ use kube::{
 use crate::{
     api::{
         executor_deployment::ExecutorDeployment,
-        mirror::{MirrorState, Mirrored},
+        mirror::{MirrorState, MirrorStatus, Mirrored},
     },
     colony::{ProcessId, ProcessState},
     controllers::context::Hints,
@@ -136,7 +136,7 @@ impl<K: Carrier> Kind for Objects<K> {
     fn wake_all(&self) {
         for guarded in self.store.state() {
             if let Ok(object) = &guarded.0
-                && object.mirror().is_none_or(|mirror| mirror.may_live())
+                && object.mirror().is_none_or(MirrorStatus::may_live)
             {
                 self.wake(&object.namespace().unwrap_or_default(), &object.name_any());
             }

@@ -1,0 +1,150 @@
+//! What all kinds have in common whose objects are work: what ends it before its time, when a finished object goes, and how
+//! a deleted one is let go. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{KubernetesStep, Plan, Step, mirror::MirrorPlan};
+use crate::{
+    api::{
+        executor_deployment::DeletionPolicy,
+        mirror::MirrorStatus,
+        names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER},
+        work::{StopReason, WorkState},
+    },
+    watch::snapshot::ColonyReference,
+};
+
+/// What an object says of how it is to be worked on, and where it stands.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    /// The object's metadata.
+    pub metadata: &'a ObjectMeta,
+    /// What holds it until nothing is alive of it.
+    pub finalizer: &'static str,
+    /// `spec.suspend`.
+    pub suspend: bool,
+    /// `spec.cancel`.
+    pub cancel: bool,
+    /// `spec.activeDeadlineSeconds`.
+    pub active_deadline_seconds: Option<i32>,
+    /// `spec.ttlSecondsAfterFinished`.
+    pub ttl_seconds_after_finished: Option<i32>,
+    /// `spec.deletionPolicy`.
+    pub deletion_policy: DeletionPolicy,
+    /// Where it stands.
+    pub state: Option<WorkState>,
+    /// Since when it is being worked on.
+    pub active_since: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// The process, or workflow, that is on record.
+    pub mirror: Option<&'a MirrorStatus>,
+    /// Its colony.
+    pub colony: &'a ColonyReference,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+impl Terms<'_> {
+    /// Whether nothing becomes of it any more.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state.is_some_and(WorkState::is_final)
+    }
+
+    /// Why the object is not to be worked on, if so.
+    #[must_use]
+    pub fn wanted_stop(&self) -> Option<StopReason> {
+        if self.cancel {
+            Some(StopReason::Cancelled)
+        } else if self.deadline().is_some_and(|deadline| deadline <= self.now) {
+            Some(StopReason::DeadlineExceeded)
+        } else {
+            self.suspend.then_some(StopReason::Suspended)
+        }
+    }
+
+    /// When its time is over.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let seconds = self.active_deadline_seconds?;
+        self.active_since?.checked_add(SignedDuration::from_secs(seconds.into())).ok()
+    }
+
+    /// Deletes a finished object when it was kept long enough.
+    pub(super) fn expire(&self) -> Plan {
+        let (Some(ttl), Some(ended_at)) = (self.ttl_seconds_after_finished, self.completed_at) else {
+            return Plan::default();
+        };
+        let Ok(over_at) = ended_at.checked_add(SignedDuration::from_secs(ttl.into())) else {
+            return Plan::default();
+        };
+        if self.now < over_at {
+            return Plan { due: Some(over_at), ..Plan::default() };
+        }
+        let why = format!("it finished {ttl} s ago");
+        Plan { steps: vec![Step::Kubernetes(KubernetesStep::DeleteObject { why })], ..Plan::default() }
+    }
+
+    /// Whether the object is held.
+    pub(super) fn has_finalizer(&self) -> bool {
+        self.finalizers().any(|finalizer| finalizer == self.finalizer)
+    }
+
+    /// Lets a deleted object go once nothing is alive of it; `end` ends what is.
+    pub(super) fn let_go(&self, end: impl FnOnce() -> Plan) -> Plan {
+        if !self.has_finalizer() {
+            return Plan::default();
+        }
+        let ours = [self.finalizer, FOREGROUND_FINALIZER];
+        let others: Vec<&str> = self.finalizers().filter(|finalizer| !ours.contains(finalizer)).collect();
+        if !others.is_empty() {
+            let awaited = format!("finalizers of others to be removed: {}", others.join(", "));
+            return Plan { awaiting: vec![awaited], ..Plan::default() };
+        }
+        let is_left = self.deletion_policy == DeletionPolicy::Orphan || self.is_abandoned();
+        let mut plan = if is_left { Plan::default() } else { end() };
+        if plan.steps.is_empty() && plan.awaiting.is_empty() {
+            plan.steps.push(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
+        }
+        plan
+    }
+
+    /// What is left of an object that is let go without its colony, for a person; none if nothing is.
+    #[must_use]
+    pub fn left_behind(&self, what: &str) -> Option<String> {
+        let mirror = self.mirror.filter(|mirror| self.is_abandoned() && mirror.state.is_live())?;
+        Some(format!("left in the colony: {what} {}", mirror.process_id.as_ref()?))
+    }
+
+    /// Whether the colony's side is left as it is: the colony is gone for good, or somebody says that it is.
+    fn is_abandoned(&self) -> bool {
+        let annotations = self.metadata.annotations.as_ref();
+        let says = annotations.and_then(|annotations| annotations.get(ABANDON_ANNOTATION));
+        matches!(self.colony, ColonyReference::NotFound { .. }) || says.is_some_and(|value| value == "true")
+    }
+
+    fn finalizers(&self) -> impl Iterator<Item = &str> {
+        self.metadata.finalizers.iter().flatten().map(String::as_str)
+    }
+}
+
+/// Why something is ended, for a person.
+pub(super) const fn stop_text(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Suspended => "spec.suspend is true",
+        StopReason::Cancelled => "spec.cancel is true",
+        StopReason::DeadlineExceeded => "spec.activeDeadlineSeconds has passed",
+    }
+}
+
+/// The plan for the colony's side alone.
+pub(super) fn of_mirror(plan: MirrorPlan) -> Plan {
+    Plan {
+        steps: plan.steps.into_iter().map(Step::Colony).collect(),
+        awaiting: plan.awaiting,
+        mirror: plan.mirror,
+        ..Plan::default()
+    }
+}
