@@ -6,6 +6,7 @@
 pub mod blueprint;
 pub mod colony;
 pub mod condition;
+pub mod duration;
 pub mod executor_deployment;
 pub mod names;
 
