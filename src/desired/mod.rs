@@ -1,6 +1,7 @@
 //! Stage 2, what should be: from a snapshot to the objects and processes that should exist. Pure.
 
 pub mod executor_deployment;
+pub mod expression;
 pub mod inbound;
 pub mod metadata;
 
