@@ -9,6 +9,7 @@ pub mod condition;
 pub mod duration;
 pub mod executor_deployment;
 pub mod names;
+pub mod request_flow;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -16,5 +17,9 @@ use kube::CustomResourceExt as _;
 /// The custom resource definitions of every kind, in the order in which they are installed.
 #[must_use]
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
-    vec![colony::Colony::crd(), executor_deployment::ExecutorDeployment::crd()]
+    vec![
+        colony::Colony::crd(),
+        executor_deployment::ExecutorDeployment::crd(),
+        request_flow::RequestFlow::crd(),
+    ]
 }

@@ -4,6 +4,7 @@ pub mod executor_deployment;
 pub mod expression;
 pub mod inbound;
 pub mod metadata;
+pub mod request_flow;
 
 pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredProcess, DesiredWorkload, Difference, SharedSpec,

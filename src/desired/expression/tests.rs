@@ -165,7 +165,7 @@ fn cel_means_what_it_means_elsewhere() {
         "!(0.0 / 0.0 < 1.0) && !(0.0 / 0.0 == 0.0 / 0.0)",
         "request.spec.large > 9223372036854775807",
         "dyn(1) == 1",
-        "r'\\' == '\\\\'",
+        "r'\\d' == '\\\\d'",
     ] {
         let condition =
             Condition::parse("spec.readyWhen", holds, &VARIABLES).unwrap_or_else(|error| panic!("{error}"));
