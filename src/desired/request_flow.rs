@@ -185,15 +185,11 @@ impl CompiledFlow {
                     None => format!("there is no job {name} in this flow"),
                 };
                 let known: Vec<&str> = earlier.iter().map(|index| self.jobs[*index].name.as_str()).collect();
-                return Err(Error::Expression(expression::Error {
-                    field: job.field.clone(),
-                    expression: format!("${{… {JOBS}.{name} …}}"),
-                    problem,
-                    remedy: match known.as_slice() {
-                        [] => "refer to the request only: this is the first job".to_owned(),
-                        known => format!("refer to one of {}", known.join(", ")),
-                    },
-                }));
+                let remedy = match known.as_slice() {
+                    [] => "refer to the request only: no job runs before this one".to_owned(),
+                    known => format!("refer to one of {}", known.join(", ")),
+                };
+                return Err(Error::Expression(job.template.refuse(JOBS, name, &problem, &remedy)));
             }
         }
         Ok(())
@@ -581,15 +577,15 @@ mod tests {
         for (jobs, expected) in [
             (
                 json!([job("A", json!({})), speaks_of("B", "C", None), job("C", json!({}))]),
-                "spec.jobs[1].function: ${… jobs.C …}: job C never runs before B: refer to one of A",
+                "spec.jobs[1].function.args[0]: ${jobs['C'].output}: job C never runs before B: refer to one of A",
             ),
             (
                 json!([speaks_of("A", "A", None)]),
-                "spec.jobs[0].function: ${… jobs.A …}: job A never runs before A: refer to the request",
+                "spec.jobs[0].function.args[0]: ${jobs['A'].output}: job A never runs before A: refer to the request",
             ),
             (
                 json!([job("A", json!({})), speaks_of("B", "D", None)]),
-                "spec.jobs[1].function: ${… jobs.D …}: there is no job D in this flow: ",
+                "spec.jobs[1].function.args[0]: ${jobs['D'].output}: there is no job D in this flow: ",
             ),
         ] {
             let message = refusal(jobs);

@@ -28,7 +28,7 @@ use crate::api::duration::Duration;
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.jobs.all(j, !has(j.onFailure) || !has(j.onFailure.job) || self.jobs.exists(k, k.name == j.onFailure.job))").message(Message::Expression("'jobs: onFailure.job: \"' + self.jobs.filter(j, has(j.onFailure) && has(j.onFailure.job) && !self.jobs.exists(k, k.name == j.onFailure.job))[0].onFailure.job + '\" is no job of this flow: name one of the list, or add it'".into())).field_path(".jobs"))]
+#[x_kube(validation = Rule::new("self.jobs.all(j, !has(j.onFailure) || !has(j.onFailure.job) || self.jobs.exists(k, k.name == j.onFailure.job))").message(Message::Expression("'jobs: onFailure.job: \"' + self.jobs.map(j, has(j.onFailure) && has(j.onFailure.job) && !self.jobs.exists(k, k.name == j.onFailure.job), j.onFailure.job)[0] + '\" is no job of this flow: name one of the list, or add it'".into())).field_path(".jobs"))]
 pub struct RequestFlowSpec {
     /// The Colony in which the jobs run; when absent, the one annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

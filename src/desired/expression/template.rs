@@ -18,6 +18,15 @@ use super::{
 pub struct Template {
     field: String,
     root: Tree,
+    sources: Vec<Source>,
+    references: References,
+}
+
+/// Where an expression stands, and what it refers to by itself.
+#[derive(Debug, Clone, PartialEq)]
+struct Source {
+    field: String,
+    text: String,
     references: References,
 }
 
@@ -61,21 +70,34 @@ impl Template {
         let texts: Vec<&str> = found.iter().map(|(_, text)| *text).collect();
         let nodes = parse(&texts).map_err(|fault| fault.at(field, "${…}"))?;
         let mut compiled = Vec::with_capacity(nodes.len());
+        let mut sources = Vec::with_capacity(nodes.len());
         let mut references = References::default();
         for ((field, text), node) in found.iter().zip(nodes) {
             let checked = node.and_then(|node| check_variables(&node, variables).map(|()| node));
             let node = checked.map_err(|fault| fault.at(field, &in_braces(text)))?;
             references.add(&node);
+            let mut own = References::default();
+            own.add(&node);
+            sources.push(Source { field: field.clone(), text: (*text).to_owned(), references: own });
             compiled.push(Compiled { text: (*text).to_owned(), node });
         }
         let root = root.compiled(&mut compiled.into_iter());
-        Ok(Self { field: field.to_owned(), root, references })
+        Ok(Self { field: field.to_owned(), root, sources, references })
     }
 
     /// What the expressions refer to.
     #[must_use]
     pub const fn references(&self) -> &References {
         &self.references
+    }
+
+    /// An error about the first expression that names `member` below `variable`, as [`References::members`] has it.
+    #[must_use]
+    pub fn refuse(&self, variable: &str, member: &str, problem: &str, remedy: &str) -> Error {
+        let source =
+            self.sources.iter().find(|source| source.references.members(variable).any(|name| name == member));
+        let (field, text) = source.map_or((&self.field, ""), |source| (&source.field, source.text.as_str()));
+        Fault::new(problem, remedy).at(field, &in_braces(text))
     }
 
     /// The JSON with every expression replaced by its value.
