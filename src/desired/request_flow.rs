@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::expression::{self, Bindings, Template};
 use crate::api::{
+    self,
     condition::Reason,
     duration::NotADuration,
     request_flow::{FailureAction, FlowFunction, FlowJob, OnFailure, RequestFlowSpec},
@@ -27,7 +28,7 @@ const DEFAULT_JUMPS: u32 = 1;
 /// How long the first retry waits, if its flow does not say.
 const DEFAULT_BACKOFF: Duration = Duration::from_secs(10);
 /// How long a retry waits at most.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(3600);
+const LONGEST_BACKOFF: Duration = Duration::from_hours(1);
 
 /// Why a flow cannot be followed. The message names field, value and remedy and goes into the condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -278,10 +279,10 @@ impl CompiledJob {
     fn compile(index: usize, job: &FlowJob) -> Result<Self, Error> {
         let at = |field: &str| format!("spec.jobs[{index}].{field}");
         let function = &job.function;
-        let seconds = |field: &str, duration: &Option<crate::api::duration::Duration>| {
+        let seconds = |field: &str, duration: &Option<api::duration::Duration>| {
             duration
                 .as_ref()
-                .map(|duration| duration.to_seconds())
+                .map(api::duration::Duration::to_seconds)
                 .transpose()
                 .map_err(|error| not_a_duration(at(field), &error))
         };
@@ -375,7 +376,7 @@ impl AfterFailure {
         match (on_failure.action, &on_failure.job) {
             (FailureAction::Stop, _) => Ok(Self::Stop),
             (FailureAction::Retry, _) => {
-                let backoff = on_failure.backoff.as_ref().map(|backoff| backoff.to_std()).transpose();
+                let backoff = on_failure.backoff.as_ref().map(api::duration::Duration::to_std).transpose();
                 let backoff = backoff.map_err(|error| not_a_duration(at("onFailure.backoff"), &error))?;
                 let max_attempts = attempts.unwrap_or(DEFAULT_RETRIES);
                 Ok(Self::Retry { max_attempts, backoff: backoff.unwrap_or(DEFAULT_BACKOFF) })
@@ -435,20 +436,16 @@ mod tests {
     }
 
     fn spec(jobs: Value) -> RequestFlowSpec {
-        serde_json::from_value(json!({ "jobs": jobs })).unwrap()
+        serde_json::from_value(Value::Object(Map::from_iter([("jobs".to_owned(), jobs)]))).unwrap()
     }
 
     fn job(name: &str, changes: Value) -> Value {
         let mut job = json!({ "name": name, "function": { "name": "f", "executorType": "t" } });
-        let function = job["function"].as_object_mut().unwrap();
-        for (field, value) in changes.as_object().unwrap().clone() {
-            if field != "onFailure" {
-                function.insert(field, value);
-            }
+        let Value::Object(mut changes) = changes else { panic!("{changes}") };
+        if let Some(on_failure) = changes.remove("onFailure") {
+            job["onFailure"] = on_failure;
         }
-        if let Some(on_failure) = changes.get("onFailure") {
-            job["onFailure"] = on_failure.clone();
-        }
+        job["function"].as_object_mut().unwrap().extend(changes);
         job
     }
 
@@ -467,7 +464,7 @@ mod tests {
     #[test]
     fn the_example_is_followed_as_its_comment_says() {
         let flow = CompiledFlow::compile(&example()).unwrap();
-        assert_eq!(flow.active_deadline(), Some(Duration::from_secs(7200)));
+        assert_eq!(flow.active_deadline(), Some(Duration::from_hours(2)));
         assert_eq!(flow.first().map(CompiledJob::name), Some("JOB1"));
         let next = |name: &str| flow.next_after_success(name).map(CompiledJob::name);
         assert_eq!((next("JOB1"), next("JOB2"), next("CLEANUP")), (Some("JOB2"), Some("CLEANUP"), None));

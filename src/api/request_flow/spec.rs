@@ -138,18 +138,18 @@ pub struct OnFailure {
     /// job, before or after this one, and from there in the order of the list.
     pub action: FailureAction,
 
-    /// The job with which GoTo goes on.
+    /// The job with which `GoTo` goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub job: Option<String>,
 
-    /// With Retry: how often the job is run at most, the first time included; 3 when absent. With GoTo: how often the flow
+    /// With `Retry`: how often the job is run at most, the first time included; 3 when absent. With `GoTo`: how often the flow
     /// goes there from here at most, so that a flow that goes back ends; 1 when absent. After that the flow stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub max_attempts: Option<i32>,
 
-    /// How long Retry waits before the second run, such as 30s; doubled with each further run, up to an hour. 10s when
+    /// How long `Retry` waits before the second run, such as 30s; doubled with each further run, up to an hour. 10s when
     /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Duration>,

@@ -158,8 +158,9 @@ impl References {
                 match &inner.body {
                     Body::All(node) | Body::Exists(node) | Body::ExistsOne(node) => self.walk(node, bound),
                     Body::Map { filter, element } => {
-                        filter.iter().for_each(|node| self.walk(node, bound));
-                        self.walk(element, bound);
+                        for node in filter.iter().chain([element]) {
+                            self.walk(node, bound);
+                        }
                     }
                 }
                 bound.pop();
