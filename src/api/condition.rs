@@ -75,6 +75,8 @@ pub enum Reason {
     WaitingForFinalizer,
     /// The spec cannot be carried out; the message names field, value and remedy.
     InvalidSpec,
+    /// An expression of the spec is not one; the message names field, expression and remedy.
+    InvalidExpression,
     /// An object of that name belongs to somebody else.
     ForeignObject,
     /// A write was refused or failed.
@@ -164,6 +166,7 @@ impl Reason {
             Self::WaitingForColony => "WaitingForColony",
             Self::WaitingForFinalizer => "WaitingForFinalizer",
             Self::InvalidSpec => "InvalidSpec",
+            Self::InvalidExpression => "InvalidExpression",
             Self::ForeignObject => "ForeignObject",
             Self::ApplyFailed => "ApplyFailed",
             Self::ReadFailed => "ReadFailed",

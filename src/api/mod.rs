@@ -13,6 +13,7 @@ pub mod function;
 pub mod mirror;
 pub mod names;
 pub mod work;
+pub mod request_flow;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -24,5 +25,6 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         colony::Colony::crd(),
         executor_deployment::ExecutorDeployment::crd(),
         colony_process::ColonyProcess::crd(),
+        request_flow::RequestFlow::crd(),
     ]
 }

@@ -2,11 +2,13 @@
 
 pub mod colony_process;
 pub mod executor_deployment;
+pub mod expression;
 pub mod function;
 pub mod inbound;
 pub mod metadata;
 mod process;
 mod quantity;
+pub mod request_flow;
 
 pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec,

@@ -28,6 +28,8 @@ mod operator;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod request_flow;
+#[cfg(test)]
 mod requester;
 #[cfg(test)]
 mod status;

@@ -1,0 +1,637 @@
+//! From the spec of a `RequestFlow` to a flow that can be followed: expressions compiled, references checked, and for
+//! each job what comes after it. Pure; whoever follows a flow keeps its state and the time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde_json::{Map, Value, json};
+
+use super::expression::{self, Bindings, Template};
+use crate::api::{
+    self,
+    condition::Reason,
+    duration::NotADuration,
+    request_flow::{FailureAction, FlowFunction, FlowJob, OnFailure, RequestFlowSpec},
+};
+
+/// Variable with the object of the request.
+pub const REQUEST: &str = "request";
+/// Variable with what earlier jobs gave, by the jobs' names.
+pub const JOBS: &str = "jobs";
+
+/// How often a job is run by Retry, the first time included, if its flow does not say.
+const DEFAULT_RETRIES: u32 = 3;
+/// How often the flow jumps from a job, if its flow does not say.
+const DEFAULT_JUMPS: u32 = 1;
+/// How long the first retry waits, if its flow does not say.
+const DEFAULT_BACKOFF: Duration = Duration::from_secs(10);
+/// How long a retry waits at most.
+const LONGEST_BACKOFF: Duration = Duration::from_hours(1);
+
+/// Why a flow cannot be followed. The message names field, value and remedy and goes into the condition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// An expression is not one, or speaks of what it cannot know.
+    #[error("{0}")]
+    Expression(expression::Error),
+    /// Another field holds what cannot be carried out. The API server refuses it, unless it is older than the rule.
+    #[error("{0}")]
+    Invalid(super::Error),
+}
+
+impl Error {
+    /// Its reason in condition Ready.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Expression(_) => Reason::InvalidExpression,
+            Self::Invalid(_) => Reason::InvalidSpec,
+        }
+    }
+
+    fn invalid(field: String, value: &str, remedy: &str) -> Self {
+        Self::Invalid(super::Error::invalid(field, value, remedy))
+    }
+}
+
+/// A flow that can be followed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompiledFlow {
+    active_deadline: Option<Duration>,
+    jobs: Vec<CompiledJob>,
+    positions: BTreeMap<String, usize>,
+}
+
+/// A job of a flow that can be followed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompiledJob {
+    name: String,
+    function: FlowFunction,
+    max_wait: Option<u64>,
+    max_exec: Option<u64>,
+    template: Template,
+    field: String,
+    after_failure: AfterFailure,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum AfterFailure {
+    Stop,
+    Retry { max_attempts: u32, backoff: Duration },
+    GoTo { job: String, max_attempts: u32 },
+}
+
+/// What follows a job that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Continuation<'a> {
+    /// The request has failed.
+    Stop,
+    /// The job is to be run again.
+    Retry {
+        /// How long to wait before that.
+        after: Duration,
+    },
+    /// The flow goes on with another job.
+    GoTo(&'a str),
+}
+
+/// What a process of a job asks an executor to do, with every expression replaced by its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// Name of the function.
+    pub function: String,
+    /// Type of the executors that may run it.
+    pub executor_type: String,
+    /// Names of the executors that may run it; empty for any.
+    pub executor_names: Vec<String>,
+    /// Location of the executors that may run it.
+    pub location: Option<String>,
+    /// Arguments by position.
+    pub args: Vec<Value>,
+    /// Arguments by name.
+    pub kwargs: Map<String, Value>,
+    /// How many days ahead of others it is.
+    pub priority: i32,
+    /// How many seconds it may wait for an executor.
+    pub max_wait_seconds: Option<u64>,
+    /// How many seconds an executor may take.
+    pub max_exec_seconds: Option<u64>,
+    /// How often it is given to an executor again.
+    pub max_retries: u32,
+}
+
+impl CompiledFlow {
+    /// Compiles a flow.
+    ///
+    /// # Errors
+    /// When an expression is not one or speaks of a job that cannot have run before, or when a field holds what the API
+    /// server would refuse.
+    pub fn compile(spec: &RequestFlowSpec) -> Result<Self, Error> {
+        let jobs = spec.jobs.iter().enumerate().map(|(index, job)| CompiledJob::compile(index, job));
+        let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+        let mut positions = BTreeMap::new();
+        for (index, job) in jobs.iter().enumerate() {
+            if positions.insert(job.name.clone(), index).is_some() {
+                return Err(Error::invalid(
+                    format!("spec.jobs[{index}].name"),
+                    &job.name,
+                    "is the name of an earlier job too: give each job a name of its own",
+                ));
+            }
+        }
+        let active_deadline = spec
+            .active_deadline_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs);
+        let flow = Self { active_deadline, jobs, positions };
+        flow.check_jobs()?;
+        Ok(flow)
+    }
+
+    /// The flow of requests that name none: `JOB1`, then `JOB2`, each a function of the job's name without
+    /// arguments.
+    ///
+    /// # Errors
+    /// None that is known: what is compiled is the same each time but for the executor type, which is not looked at.
+    pub fn of_two_jobs(executor_type: &str) -> Result<Self, Error> {
+        Self::compile(&spec_of_two_jobs(executor_type))
+    }
+
+    /// Whether the flow has jobs to jump to, and every reference one that may have run.
+    fn check_jobs(&self) -> Result<(), Error> {
+        if self.jobs.is_empty() {
+            return Err(Error::invalid("spec.jobs".to_owned(), "[]", "name at least one job"));
+        }
+        let before = self.runs_before();
+        for (index, job) in self.jobs.iter().enumerate() {
+            if let AfterFailure::GoTo { job: target, .. } = &job.after_failure
+                && !self.positions.contains_key(target)
+            {
+                return Err(Error::invalid(
+                    format!("spec.jobs[{index}].onFailure.job"),
+                    target,
+                    "is no job of this flow: name one of the list, or add it",
+                ));
+            }
+            let earlier = &before[index];
+            for name in job.template.references().members(JOBS) {
+                let position = self.positions.get(name);
+                if position.is_some_and(|position| earlier.contains(position)) {
+                    continue;
+                }
+                let problem = match position {
+                    Some(_) => format!("job {name} never runs before {}", job.name),
+                    None => format!("there is no job {name} in this flow"),
+                };
+                let known: Vec<&str> = earlier.iter().map(|index| self.jobs[*index].name.as_str()).collect();
+                let remedy = match known.as_slice() {
+                    [] => "refer to the request only: no job runs before this one".to_owned(),
+                    known => format!("refer to one of {}", known.join(", ")),
+                };
+                return Err(Error::Expression(job.template.refuse(JOBS, name, &problem, &remedy)));
+            }
+        }
+        Ok(())
+    }
+
+    /// For each job, which jobs may have run before it: those from which it is reached over successes and jumps.
+    fn runs_before(&self) -> Vec<BTreeSet<usize>> {
+        let mut before = vec![BTreeSet::new(); self.jobs.len()];
+        for start in 0..self.jobs.len() {
+            let mut reached = BTreeSet::new();
+            let mut left = self.followers(start);
+            while let Some(next) = left.pop() {
+                if reached.insert(next) {
+                    left.extend(self.followers(next));
+                }
+            }
+            for next in reached {
+                before[next].insert(start);
+            }
+        }
+        before
+    }
+
+    fn followers(&self, index: usize) -> Vec<usize> {
+        let jump = match &self.jobs[index].after_failure {
+            AfterFailure::GoTo { job, .. } => self.positions.get(job).copied(),
+            AfterFailure::Stop | AfterFailure::Retry { .. } => None,
+        };
+        let next = Some(index + 1).filter(|next| *next < self.jobs.len());
+        next.into_iter().chain(jump).collect()
+    }
+
+    /// How long all jobs of a request may take together.
+    #[must_use]
+    pub const fn active_deadline(&self) -> Option<Duration> {
+        self.active_deadline
+    }
+
+    /// The jobs in order.
+    #[must_use]
+    pub fn jobs(&self) -> &[CompiledJob] {
+        &self.jobs
+    }
+
+    /// The job with which a request begins.
+    #[must_use]
+    pub fn first(&self) -> Option<&CompiledJob> {
+        self.jobs.first()
+    }
+
+    /// The job of that name.
+    #[must_use]
+    pub fn job(&self, name: &str) -> Option<&CompiledJob> {
+        self.positions.get(name).and_then(|index| self.jobs.get(*index))
+    }
+
+    /// Where a job stands, counted from one, and of how many; for `2/3`.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<(usize, usize)> {
+        self.positions.get(name).map(|index| (index + 1, self.jobs.len()))
+    }
+
+    /// The job that follows one that succeeded; nothing after the last.
+    #[must_use]
+    pub fn next_after_success(&self, name: &str) -> Option<&CompiledJob> {
+        self.positions.get(name).and_then(|index| self.jobs.get(index + 1))
+    }
+
+    /// What follows a job that failed. `attempts` is how often it has failed in this request, this time included.
+    #[must_use]
+    pub fn after_failure(&self, name: &str, attempts: u32) -> Continuation<'_> {
+        match self.job(name).map(|job| &job.after_failure) {
+            Some(AfterFailure::Retry { max_attempts, backoff }) if attempts < *max_attempts => {
+                let doublings = attempts.saturating_sub(1).min(31);
+                Continuation::Retry { after: backoff.saturating_mul(1 << doublings).min(LONGEST_BACKOFF) }
+            }
+            Some(AfterFailure::GoTo { job, max_attempts }) if attempts <= *max_attempts => {
+                Continuation::GoTo(job)
+            }
+            _ => Continuation::Stop,
+        }
+    }
+}
+
+impl CompiledJob {
+    fn compile(index: usize, job: &FlowJob) -> Result<Self, Error> {
+        let at = |field: &str| format!("spec.jobs[{index}].{field}");
+        let function = &job.function;
+        let seconds = |field: &str, duration: &Option<api::duration::Duration>| {
+            duration
+                .as_ref()
+                .map(api::duration::Duration::to_seconds)
+                .transpose()
+                .map_err(|error| not_a_duration(at(field), &error))
+        };
+        let (max_wait, max_exec) = (
+            seconds("function.maxWaitTime", &function.max_wait_time)?,
+            seconds("function.maxExecTime", &function.max_exec_time)?,
+        );
+        let field = at("function");
+        let template =
+            Template::parse(&field, &rendered_part(function), &[REQUEST, JOBS]).map_err(Error::Expression)?;
+        Ok(Self {
+            name: job.name.clone(),
+            after_failure: AfterFailure::of(job.on_failure.as_ref(), &at)?,
+            function: FlowFunction { args: Vec::new(), kwargs: Map::new(), ..function.clone() },
+            max_wait,
+            max_exec,
+            template,
+            field,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What to ask an executor, with the request and the earlier jobs bound as [`REQUEST`] and [`JOBS`].
+    ///
+    /// # Errors
+    /// When an expression has no value, or has one of a type that its field cannot hold.
+    pub fn render(&self, bindings: &Bindings) -> Result<Call, expression::Error> {
+        let mut rendered = self.template.render(bindings)?;
+        let mut take = |field: &str| rendered.get_mut(field).map(Value::take).unwrap_or_default();
+        let names = match take("executorNames") {
+            Value::Array(names) => names,
+            _ => Vec::new(),
+        };
+        let executor_names = names
+            .into_iter()
+            .enumerate()
+            .map(|(index, name)| self.text(&format!("executorNames[{index}]"), name))
+            .collect::<Result<_, _>>()?;
+        let location = match take("location") {
+            Value::Null if self.function.location.is_none() => None,
+            location => Some(self.text("location", location)?),
+        };
+        let args = match take("args") {
+            Value::Array(args) => args,
+            _ => Vec::new(),
+        };
+        let kwargs = match take("kwargs") {
+            Value::Object(kwargs) => kwargs,
+            _ => Map::new(),
+        };
+        Ok(Call {
+            function: self.function.name.clone(),
+            executor_type: self.function.executor_type.clone(),
+            executor_names,
+            location,
+            args,
+            kwargs,
+            priority: self.function.priority.unwrap_or_default(),
+            max_wait_seconds: self.max_wait,
+            max_exec_seconds: self.max_exec,
+            max_retries: self
+                .function
+                .max_retries
+                .and_then(|retries| u32::try_from(retries).ok())
+                .unwrap_or(0),
+        })
+    }
+
+    fn text(&self, field: &str, value: Value) -> Result<String, expression::Error> {
+        match value {
+            Value::String(text) if !text.is_empty() => Ok(text),
+            other => Err(expression::Error {
+                field: format!("{}.{field}", self.field),
+                expression: other.to_string().chars().take(64).collect(),
+                problem: "this is no name".to_owned(),
+                remedy: "let the expression give a string that is not empty".to_owned(),
+            }),
+        }
+    }
+}
+
+impl AfterFailure {
+    fn of(on_failure: Option<&OnFailure>, at: &impl Fn(&str) -> String) -> Result<Self, Error> {
+        let Some(on_failure) = on_failure else { return Ok(Self::Stop) };
+        let attempts = on_failure.max_attempts.and_then(|attempts| u32::try_from(attempts).ok());
+        match (on_failure.action, &on_failure.job) {
+            (FailureAction::Stop, _) => Ok(Self::Stop),
+            (FailureAction::Retry, _) => {
+                let backoff = on_failure.backoff.as_ref().map(api::duration::Duration::to_std).transpose();
+                let backoff = backoff.map_err(|error| not_a_duration(at("onFailure.backoff"), &error))?;
+                let max_attempts = attempts.unwrap_or(DEFAULT_RETRIES);
+                Ok(Self::Retry { max_attempts, backoff: backoff.unwrap_or(DEFAULT_BACKOFF) })
+            }
+            (FailureAction::GoTo, Some(job)) => {
+                Ok(Self::GoTo { job: job.clone(), max_attempts: attempts.unwrap_or(DEFAULT_JUMPS) })
+            }
+            (FailureAction::GoTo, None) => Err(Error::invalid(
+                at("onFailure.job"),
+                "absent",
+                "name the job with which action GoTo goes on",
+            )),
+        }
+    }
+}
+
+/// The fields of a function that may hold expressions, where its object has them.
+fn rendered_part(function: &FlowFunction) -> Value {
+    let mut fields = Map::new();
+    if !function.executor_names.is_empty() {
+        fields.insert("executorNames".to_owned(), json!(function.executor_names));
+    }
+    if let Some(location) = &function.location {
+        fields.insert("location".to_owned(), json!(location));
+    }
+    fields.insert("args".to_owned(), Value::Array(function.args.clone()));
+    fields.insert("kwargs".to_owned(), Value::Object(function.kwargs.clone()));
+    Value::Object(fields)
+}
+
+fn not_a_duration(field: String, error: &NotADuration) -> Error {
+    Error::invalid(field, &error.0, "write whole hours, minutes and seconds, such as 60s, 10m or 1h30m")
+}
+
+fn spec_of_two_jobs(executor_type: &str) -> RequestFlowSpec {
+    let job = |name: &str| FlowJob {
+        name: name.to_owned(),
+        function: FlowFunction {
+            name: name.to_owned(),
+            executor_type: executor_type.to_owned(),
+            ..FlowFunction::default()
+        },
+        on_failure: None,
+    };
+    RequestFlowSpec { colony: None, active_deadline_seconds: None, jobs: vec![job("JOB1"), job("JOB2")] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::request_flow::RequestFlow;
+
+    fn example() -> RequestFlowSpec {
+        let flow: RequestFlow =
+            serde_norway::from_str(include_str!("../../examples/request-flow.yaml")).unwrap();
+        flow.spec
+    }
+
+    fn spec(jobs: Value) -> RequestFlowSpec {
+        serde_json::from_value(Value::Object(Map::from_iter([("jobs".to_owned(), jobs)]))).unwrap()
+    }
+
+    fn job(name: &str, changes: Value) -> Value {
+        let mut job = json!({ "name": name, "function": { "name": "f", "executorType": "t" } });
+        let Value::Object(mut changes) = changes else { panic!("{changes}") };
+        if let Some(on_failure) = changes.remove("onFailure") {
+            job["onFailure"] = on_failure;
+        }
+        job["function"].as_object_mut().unwrap().extend(changes);
+        job
+    }
+
+    fn refusal(jobs: Value) -> String {
+        CompiledFlow::compile(&spec(jobs)).unwrap_err().to_string()
+    }
+
+    fn bindings() -> Bindings {
+        let request = json!({"metadata": {"annotations": {"media/source": "s3://a"}}, "spec": {"n": 1}});
+        Bindings::from([
+            (REQUEST.to_owned(), request),
+            (JOBS.to_owned(), json!({"JOB1": {"output": ["h264", {"fps": 25}]}})),
+        ])
+    }
+
+    #[test]
+    fn the_example_is_followed_as_its_comment_says() {
+        let flow = CompiledFlow::compile(&example()).unwrap();
+        assert_eq!(flow.active_deadline(), Some(Duration::from_hours(2)));
+        assert_eq!(flow.first().map(CompiledJob::name), Some("JOB1"));
+        let next = |name: &str| flow.next_after_success(name).map(CompiledJob::name);
+        assert_eq!((next("JOB1"), next("JOB2"), next("CLEANUP")), (Some("JOB2"), Some("CLEANUP"), None));
+        assert_eq!(flow.after_failure("JOB1", 1), Continuation::Stop);
+        assert_eq!(flow.after_failure("JOB2", 1), Continuation::GoTo("CLEANUP"));
+        assert_eq!(flow.after_failure("JOB2", 2), Continuation::Stop);
+        assert_eq!(flow.position("JOB2"), Some((2, 3)));
+        assert_eq!((flow.position("JOB4"), next("JOB4")), (None, None));
+
+        let call = flow.job("JOB2").unwrap().render(&bindings()).unwrap();
+        let expected = Call {
+            function: "encode".to_owned(),
+            executor_type: "video-encoder".to_owned(),
+            executor_names: Vec::new(),
+            location: None,
+            args: Vec::new(),
+            kwargs: json!({"source": "s3://a", "profile": "h264"}).as_object().unwrap().clone(),
+            priority: 0,
+            max_wait_seconds: None,
+            max_exec_seconds: Some(3600),
+            max_retries: 2,
+        };
+        assert_eq!(call, expected);
+    }
+
+    #[test]
+    fn every_field_that_may_hold_expressions_is_rendered() {
+        let flow = spec(json!([job(
+            "A",
+            json!({
+                "executorNames": ["e-${request.spec.n}"], "location": "l${request.spec.n}", "args": ["${request.spec}", 2],
+                "kwargs": {"deep": [{"n": "${request.spec.n}"}]}, "priority": -1, "maxWaitTime": "1500ms",
+            })
+        )]));
+        let call = CompiledFlow::compile(&flow).unwrap().first().unwrap().render(&bindings()).unwrap();
+        assert_eq!(call.executor_names, ["e-1"]);
+        assert_eq!(call.location.as_deref(), Some("l1"));
+        assert_eq!(call.args, [json!({"n": 1}), json!(2)]);
+        assert_eq!(Value::Object(call.kwargs), json!({"deep": [{"n": 1}]}));
+        assert_eq!((call.priority, call.max_wait_seconds, call.max_exec_seconds), (-1, Some(2), None));
+    }
+
+    /// A process whose conditions hold no name would wait for an executor for ever.
+    #[test]
+    fn a_name_that_is_no_text_is_an_error() {
+        for (field, value, expected) in [
+            ("location", json!("${request.spec.n}"), "spec.jobs[0].function.location: 1: this is no name"),
+            ("location", json!("${null}"), "spec.jobs[0].function.location: null: this is no name"),
+            (
+                "executorNames",
+                json!(["a", "${''}"]),
+                "spec.jobs[0].function.executorNames[1]: \"\": this is no name",
+            ),
+        ] {
+            let flow = CompiledFlow::compile(&spec(json!([job("A", json!({ field: value }))]))).unwrap();
+            let error = flow.first().unwrap().render(&bindings()).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn retries_wait_twice_as_long_each_time() {
+        let retry = |on_failure: Value| {
+            CompiledFlow::compile(&spec(json!([job("A", json!({ "onFailure": on_failure }))]))).unwrap()
+        };
+        let flow = retry(json!({"action": "Retry", "maxAttempts": 100, "backoff": "1m"}));
+        let waits: Vec<_> = [1, 2, 3, 7, 99, 100].map(|attempts| flow.after_failure("A", attempts)).into();
+        let after = |seconds| Continuation::Retry { after: Duration::from_secs(seconds) };
+        assert_eq!(waits, [after(60), after(120), after(240), after(3600), after(3600), Continuation::Stop]);
+        let flow = retry(json!({"action": "Retry"}));
+        assert_eq!(flow.after_failure("A", 1), after(10));
+        assert_eq!(flow.after_failure("A", 2), after(20));
+        assert_eq!(flow.after_failure("A", 3), Continuation::Stop);
+        assert_eq!(retry(json!({"action": "Stop"})).after_failure("A", 1), Continuation::Stop);
+    }
+
+    /// A flow that goes back would otherwise go round for ever.
+    #[test]
+    fn a_flow_that_goes_back_ends() {
+        let back = json!({"action": "GoTo", "job": "A", "maxAttempts": 2});
+        let flow = spec(json!([job("A", json!({})), job("B", json!({ "onFailure": back }))]));
+        let flow = CompiledFlow::compile(&flow).unwrap();
+        let (first, third) = (flow.after_failure("B", 1), flow.after_failure("B", 3));
+        assert_eq!(
+            (first, flow.after_failure("B", 2), third),
+            (Continuation::GoTo("A"), Continuation::GoTo("A"), Continuation::Stop)
+        );
+    }
+
+    #[test]
+    fn a_reference_is_to_a_job_that_may_have_run() {
+        let speaks_of = |name: &str, other: &str, on_failure: Option<&str>| {
+            let mut changes = json!({ "args": [format!("${{jobs['{other}'].output}}")] });
+            if let Some(target) = on_failure {
+                changes["onFailure"] = json!({"action": "GoTo", "job": target});
+            }
+            job(name, changes)
+        };
+        CompiledFlow::compile(&spec(json!([job("A", json!({})), speaks_of("B", "A", None)]))).unwrap();
+        // B is reached from C when that fails.
+        CompiledFlow::compile(&spec(json!([
+            job("A", json!({})),
+            speaks_of("B", "C", None),
+            speaks_of("C", "A", Some("B"))
+        ])))
+        .unwrap();
+        for (jobs, expected) in [
+            (
+                json!([job("A", json!({})), speaks_of("B", "C", None), job("C", json!({}))]),
+                "spec.jobs[1].function.args[0]: ${jobs['C'].output}: job C never runs before B: refer to one of A",
+            ),
+            (
+                json!([speaks_of("A", "A", None)]),
+                "spec.jobs[0].function.args[0]: ${jobs['A'].output}: job A never runs before A: refer to the request",
+            ),
+            (
+                json!([job("A", json!({})), speaks_of("B", "D", None)]),
+                "spec.jobs[1].function.args[0]: ${jobs['D'].output}: there is no job D in this flow: ",
+            ),
+        ] {
+            let message = refusal(jobs);
+            assert!(message.starts_with(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_refused_with_field_value_and_remedy() {
+        for (jobs, expected) in [
+            (json!([]), "spec.jobs: []: name at least one job"),
+            (
+                json!([job("A", json!({})), job("A", json!({}))]),
+                "spec.jobs[1].name: A: is the name of an earlier job",
+            ),
+            (
+                json!([job("A", json!({"onFailure": {"action": "GoTo", "job": "B"}}))]),
+                "spec.jobs[0].onFailure.job: B: is no job",
+            ),
+            (
+                json!([job("A", json!({"onFailure": {"action": "GoTo"}}))]),
+                "spec.jobs[0].onFailure.job: absent: name the job",
+            ),
+            (
+                json!([job("A", json!({"onFailure": {"action": "Retry", "backoff": "soon"}}))]),
+                "spec.jobs[0].onFailure.backoff: soon: write",
+            ),
+            (json!([job("A", json!({"maxExecTime": "1d"}))]), "spec.jobs[0].function.maxExecTime: 1d: write"),
+            (
+                json!([job("A", json!({"kwargs": {"x": "${self}"}}))]),
+                "spec.jobs[0].function.kwargs.x: ${self}: there is no variable self: use one of request, jobs",
+            ),
+            (json!([job("A", json!({"args": ["a", "${"]}))]), "spec.jobs[0].function.args[1]: ${: "),
+        ] {
+            let message = refusal(jobs);
+            assert!(message.starts_with(expected), "{message}");
+        }
+        let reason = |jobs| CompiledFlow::compile(&spec(jobs)).unwrap_err().reason();
+        assert_eq!(reason(json!([])), Reason::InvalidSpec);
+        assert_eq!(reason(json!([job("A", json!({"args": ["${"]}))])), Reason::InvalidExpression);
+    }
+
+    #[test]
+    fn without_a_flow_there_are_two_jobs() {
+        let flow = CompiledFlow::of_two_jobs("worker").unwrap();
+        let names: Vec<_> = flow.jobs().iter().map(CompiledJob::name).collect();
+        assert_eq!(names, ["JOB1", "JOB2"]);
+        let call = flow.job("JOB2").unwrap().render(&bindings()).unwrap();
+        assert_eq!((call.function.as_str(), call.executor_type.as_str()), ("JOB2", "worker"));
+        assert_eq!(flow.after_failure("JOB1", 1), Continuation::Stop);
+    }
+}
