@@ -8,6 +8,7 @@ pub mod colony;
 pub mod condition;
 pub mod executor_deployment;
 pub mod names;
+pub mod request_state;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -15,5 +16,9 @@ use kube::CustomResourceExt as _;
 /// The custom resource definitions of every kind, in the order in which they are installed.
 #[must_use]
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
-    vec![colony::Colony::crd(), executor_deployment::ExecutorDeployment::crd()]
+    vec![
+        colony::Colony::crd(),
+        executor_deployment::ExecutorDeployment::crd(),
+        request_state::RequestState::crd(),
+    ]
 }

@@ -41,6 +41,11 @@ pub const BLUEPRINT_ORIGIN_ANNOTATION: &str = "colonies.io/origin";
 /// On a blueprint, as label or annotation: the namespace in which the cluster is to keep its object.
 pub const BLUEPRINT_NAMESPACE_ANNOTATION: &str = "colonies.io/namespace";
 
+/// On a `RequestState` whose job is `STARTED`: which worker has it, as JSON.
+pub const CLAIM_ANNOTATION: &str = "colonies.io/claim";
+/// On a `RequestState`: the jobs that it is to pass, separated by commas.
+pub const FLOW_ANNOTATION: &str = "colonies.io/flow";
+
 /// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
 pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deployment";
 /// The executor type that a pod serves.

@@ -8,6 +8,7 @@ mod identity;
 pub mod inbound;
 mod mirror;
 mod plan;
+pub mod request;
 mod step;
 mod workload;
 
