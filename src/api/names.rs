@@ -4,7 +4,9 @@
 pub const COLONIES_GROUP: &str = "colonies.io";
 /// API group of executor fleets, fixed by the manifests that `ColonyOS` users have.
 pub const COMPUTE_GROUP: &str = "compute.colonies.io";
-/// API version of all kinds of both groups.
+/// API group of requests, fixed by the manifests and programs that users have.
+pub const REQUEST_GROUP: &str = "com.redhat.ecosystem.sample";
+/// API version of all kinds of all groups.
 pub const VERSION: &str = "v1";
 
 /// Who writes: user agent, field manager, reporting controller of Events, value of `managed-by`.
