@@ -22,8 +22,10 @@ pub enum ConditionType {
     Progressing,
     /// The object cannot get better without somebody's help.
     Degraded,
-    /// It has ended, well or badly (workload Job).
+    /// It has ended, well or badly (workload Job, requests).
     Finished,
+    /// It has ended well (requests).
+    Succeeded,
     /// It is as the spec wants it.
     Ready,
 }
@@ -43,6 +45,7 @@ impl ConditionType {
             Self::Progressing => "Progressing",
             Self::Degraded => "Degraded",
             Self::Finished => "Finished",
+            Self::Succeeded => "Succeeded",
             Self::Ready => "Ready",
         }
     }
@@ -147,6 +150,18 @@ pub enum Reason {
     CredentialsInvalid,
     /// The server refused the key.
     CredentialsRefused,
+    /// Every job of a request's flow was done.
+    FlowCompleted,
+    /// Nobody wants the request any more.
+    Cancelled,
+    /// The worker was started anew while the job ran.
+    WorkerRestarted,
+    /// The job waits for a worker.
+    JobRequested,
+    /// A worker is at the job.
+    JobStarted,
+    /// The job has ended, and another follows.
+    JobEnded,
 }
 
 impl Reason {
@@ -202,6 +217,12 @@ impl Reason {
             Self::CredentialsNotFound => "CredentialsNotFound",
             Self::CredentialsInvalid => "CredentialsInvalid",
             Self::CredentialsRefused => "CredentialsRefused",
+            Self::FlowCompleted => "FlowCompleted",
+            Self::Cancelled => "Cancelled",
+            Self::WorkerRestarted => "WorkerRestarted",
+            Self::JobRequested => "JobRequested",
+            Self::JobStarted => "JobStarted",
+            Self::JobEnded => "JobEnded",
         }
     }
 }

@@ -12,8 +12,9 @@ pub mod executor_deployment;
 pub mod function;
 pub mod mirror;
 pub mod names;
-pub mod work;
 pub mod request_flow;
+pub mod request_state;
+pub mod work;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -26,5 +27,6 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         executor_deployment::ExecutorDeployment::crd(),
         colony_process::ColonyProcess::crd(),
         request_flow::RequestFlow::crd(),
+        request_state::RequestState::crd(),
     ]
 }

@@ -4,7 +4,9 @@
 pub const COLONIES_GROUP: &str = "colonies.io";
 /// API group of executor fleets, fixed by the manifests that `ColonyOS` users have.
 pub const COMPUTE_GROUP: &str = "compute.colonies.io";
-/// API version of all kinds of both groups.
+/// API group of requests, fixed by the manifests and programs that users have.
+pub const REQUEST_GROUP: &str = "com.redhat.ecosystem.sample";
+/// API version of all kinds of all groups.
 pub const VERSION: &str = "v1";
 
 /// Who writes: user agent, field manager, reporting controller of Events, value of `managed-by`.
@@ -42,6 +44,11 @@ pub const RESTART_ANNOTATION: &str = "colonies.io/restarted-for";
 pub const BLUEPRINT_ORIGIN_ANNOTATION: &str = "colonies.io/origin";
 /// On a blueprint, as label or annotation: the namespace in which the cluster is to keep its object.
 pub const BLUEPRINT_NAMESPACE_ANNOTATION: &str = "colonies.io/namespace";
+
+/// On a `RequestState` whose job is `STARTED`: which worker has it, as JSON.
+pub const CLAIM_ANNOTATION: &str = "colonies.io/claim";
+/// On a `RequestState`: the jobs that it is to pass, separated by commas.
+pub const FLOW_ANNOTATION: &str = "colonies.io/flow";
 
 /// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
 pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deployment";

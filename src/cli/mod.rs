@@ -4,9 +4,10 @@ mod crds;
 mod doctor;
 pub mod plan;
 mod process;
+mod request;
 mod run;
 
-use std::{error::Error, process::ExitCode};
+use std::{env, error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -28,6 +29,10 @@ enum Command {
     Plan(plan::Arguments),
     /// Print the process that carries an object, with its whole output, its errors and its log
     Process(process::Arguments),
+    /// Create RequestStates and decide which job comes next; exit code 0 when all are completed
+    Director(request::director::Arguments),
+    /// Do the jobs of RequestStates, until SIGTERM
+    Worker(request::worker::Arguments),
     /// Check API server, CRDs, permissions, colonies and keys, and say what to do; exit code 1 if something is amiss
     Doctor(doctor::Arguments),
 }
@@ -35,11 +40,13 @@ enum Command {
 /// Reads the command line and carries it out.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let result = match Arguments::parse_from(request::spelling::translate(env::args_os())).command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Crds => crds::print(),
         Command::Plan(arguments) => plan::print(&arguments),
         Command::Process(arguments) => process::print(&arguments),
+        Command::Director(arguments) => request::director::drive(arguments),
+        Command::Worker(arguments) => request::worker::serve(arguments),
         Command::Doctor(arguments) => doctor::print(arguments),
     };
     match result {

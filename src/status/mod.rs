@@ -9,6 +9,7 @@ pub mod event;
 pub mod executor_deployment;
 mod mirror;
 pub mod publish;
+pub mod request;
 
 use crate::api::condition::Reason;
 

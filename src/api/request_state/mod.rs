@@ -1,0 +1,8 @@
+//! `RequestState`: a piece of work as a custom resource. Several programs move it along by writing its spec; whose turn
+//! it is follows from the state.
+
+mod spec;
+mod status;
+
+pub use spec::{RequestState, RequestStateSpec, State};
+pub use status::{HistoryEntry, RequestStateStatus};

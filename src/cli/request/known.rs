@@ -1,0 +1,178 @@
+//! What one process knows of a request, and what it makes of that: the history, complete, and the status.
+
+use jiff::Timestamp;
+use kube::{
+    Client, Resource as _, ResourceExt as _,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+
+use super::say;
+use crate::{
+    act::request::{Layout, Requests},
+    api::{
+        names::{FLOW_ANNOTATION, OPERATOR},
+        request_state::{HistoryEntry, RequestState, RequestStateStatus, State},
+    },
+    diff::request::{Evidence, Flow, History, Moment, Position, Sightings, Turn, complete, turn},
+    runtime::clock::Clock,
+    status::request::{RequestFacts, request},
+};
+
+/// What all requests of a process have in common.
+#[derive(Clone)]
+pub(super) struct Setting {
+    pub requests: Requests,
+    /// For requests that do not say which flow they follow.
+    pub flow: Flow,
+    pub clock: Clock,
+    recorder: Recorder,
+}
+
+impl Setting {
+    pub(super) fn new(client: Client, requests: Requests, flow: Flow, clock: Clock) -> Self {
+        let reporter = Reporter { controller: OPERATOR.to_owned(), instance: None };
+        Self { requests, flow, clock, recorder: Recorder::new(client, reporter) }
+    }
+
+    /// The flow that a request follows.
+    pub(super) fn flow_of(&self, object: &RequestState) -> Flow {
+        let own = object.annotations().get(FLOW_ANNOTATION).and_then(|text| text.parse().ok());
+        own.unwrap_or_else(|| self.flow.clone())
+    }
+
+    /// Whose turn it is.
+    pub(super) fn turn_of(&self, object: &RequestState) -> Turn {
+        turn(object.spec.state, self.flow_of(object).next(&Position::of(object)).is_some())
+    }
+
+    /// Reports what is left out of a history from now on. It may fail: the request goes its way without.
+    pub(super) async fn keep_elsewhere(&self, object: &RequestState, dropped: &[HistoryEntry]) {
+        if dropped.is_empty() {
+            return;
+        }
+        let entries: Vec<String> = dropped
+            .iter()
+            .map(|entry| format!("{} {} {}", entry.job, entry.state, entry.timestamp))
+            .collect();
+        let event = Event {
+            type_: EventType::Normal,
+            reason: "HistoryDropped".to_owned(),
+            note: Some(entries.join(", ").chars().take(1000).collect()),
+            action: "Record".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            eprintln!("warning: failed to report entries that were left out of a history: {error}");
+        }
+    }
+}
+
+/// A request, and what was seen of it.
+pub(super) struct Known {
+    pub object: RequestState,
+    sightings: Sightings,
+    /// The version at which status says all that the server keeps of it.
+    settled: Option<String>,
+}
+
+/// What a status is to be of.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wanted<'a> {
+    /// Since when exactly the request is where it is.
+    pub since: Option<Timestamp>,
+    /// What is about to be entered.
+    pub entering: Option<&'a HistoryEntry>,
+    /// Whether the status speaks of the request as it will be then.
+    pub is_ahead: bool,
+}
+
+impl Known {
+    pub(super) fn new(object: RequestState, setting: &Setting) -> Self {
+        let mut known = Self { object, sightings: Sightings::default(), settled: None };
+        known.look(setting);
+        known
+    }
+
+    /// For a person.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.object.namespace().unwrap_or_default(), self.object.name_any())
+    }
+
+    /// Takes over a newer version; an older one, which a watch may still bring, is left.
+    pub(super) fn update(&mut self, object: RequestState, setting: &Setting) {
+        let version = |object: &RequestState| object.resource_version()?.parse::<u128>().ok();
+        if version(&object) >= version(&self.object) {
+            self.object = object;
+            self.look(setting);
+        }
+    }
+
+    fn look(&mut self, setting: &Setting) {
+        if self.sightings.see(&self.object, setting.clock.now()) {
+            say(&setting.clock, format_args!("{} {}", self.name(), Position::of(&self.object)));
+        }
+    }
+
+    /// What status is to say, and the history in it.
+    pub(super) fn status(&self, setting: &Setting, wanted: Wanted<'_>) -> (RequestStateStatus, History) {
+        let object = &self.object;
+        let flow = setting.flow_of(object);
+        let before = object.status.as_ref();
+        let evidence = Evidence {
+            flow: &flow,
+            created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            is_unchanged: object.metadata.generation == Some(1),
+            is_truncated: before.is_some_and(|status| status.history_dropped.is_some()),
+            since: wanted.since,
+            sightings: self.sightings.all(),
+            entering: wanted.entering,
+        };
+        let entries = before.map(|status| status.history.as_slice()).unwrap_or_default();
+        let history = complete(&Position::of(object), entries, &evidence);
+        let mut spoken_of = object.clone();
+        let mut generation = object.metadata.generation;
+        if let Some(entry) = wanted.entering.filter(|_| wanted.is_ahead)
+            && let Ok(state) = entry.state.parse::<State>()
+        {
+            spoken_of.spec.job.clone_from(&entry.job);
+            spoken_of.spec.state = state;
+            generation = generation.map(|generation| generation + 1);
+        }
+        let facts = RequestFacts {
+            object: &spoken_of,
+            flow: &flow,
+            turn: setting.turn_of(&spoken_of),
+            history: &history,
+            generation: generation.filter(|_| setting.requests.layout() == Layout::Subresource),
+            now: setting.clock.now(),
+        };
+        (request(&facts), history)
+    }
+
+    /// What status is to say, if it does not say so yet.
+    pub(super) fn news(
+        &self,
+        setting: &Setting,
+        wanted: Wanted<'_>,
+    ) -> Option<(RequestStateStatus, History)> {
+        let (status, history) = self.status(setting, wanted);
+        let is_settled = self.settled.is_some() && self.settled == self.object.resource_version();
+        let is_news = !is_settled && self.object.status.as_ref() != Some(&status);
+        is_news.then_some((status, history))
+    }
+
+    /// Takes note that the server has been told everything; it may not keep all of it.
+    pub(super) fn settle(&mut self) {
+        self.settled = self.object.resource_version();
+    }
+}
+
+/// The entry for a state that is entered now.
+pub(super) fn entry(job: &str, state: State, now: Timestamp) -> HistoryEntry {
+    HistoryEntry {
+        job: job.to_owned(),
+        state: state.as_str().to_owned(),
+        timestamp: Moment::text(now),
+        ..HistoryEntry::default()
+    }
+}
