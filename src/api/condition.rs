@@ -12,20 +12,18 @@ pub enum ConditionType {
     Submitted,
     /// An executor has it.
     Running,
-    /// It ended well.
-    Succeeded,
-    /// It ended badly.
-    Failed,
     /// Something legal that bites later; the message says what to change.
     Warnings,
     /// Work towards the spec is going on.
     Progressing,
     /// The object cannot get better without somebody's help.
     Degraded,
-    /// It has ended, well or badly (workload Job, requests).
-    Finished,
-    /// It has ended well (requests).
+    /// It ended well.
     Succeeded,
+    /// It ended badly.
+    Failed,
+    /// It has ended, well or badly.
+    Finished,
     /// It is as the spec wants it.
     Ready,
 }
@@ -39,13 +37,12 @@ impl ConditionType {
             Self::Conflict => "Conflict",
             Self::Submitted => "Submitted",
             Self::Running => "Running",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
             Self::Warnings => "Warnings",
             Self::Progressing => "Progressing",
             Self::Degraded => "Degraded",
-            Self::Finished => "Finished",
             Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Finished => "Finished",
             Self::Ready => "Ready",
         }
     }
