@@ -13,7 +13,8 @@ use crate::{
         names::{FLOW_ANNOTATION, OPERATOR},
         request_state::{HistoryEntry, RequestState, RequestStateStatus, State},
     },
-    diff::request::{Evidence, Flow, History, Moment, Position, Sightings, Turn, complete, turn},
+    diff::request::{Evidence, Flow, History, Moment, Position, Turn, complete, turn},
+    memory::sightings::Sightings,
     runtime::clock::Clock,
     status::request::{RequestFacts, request},
 };

@@ -2,8 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::Position;
-use crate::api::request_state::State;
+use crate::api::request_state::{Position, State};
 
 /// Longest name of a job, as in the schema.
 const LONGEST_NAME: usize = 253;

@@ -7,8 +7,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Flow, Moment, Position, Sighting};
-use crate::api::request_state::{HistoryEntry, State};
+use super::{Flow, Moment};
+use crate::api::request_state::{HistoryEntry, Position, Sighting, State};
 
 /// Most entries that a history has; of more, the newest are kept.
 pub const LONGEST: usize = 64;

@@ -10,7 +10,6 @@ mod director;
 mod flow;
 mod history;
 mod moment;
-mod sightings;
 mod transition;
 mod turn;
 mod worker;
@@ -20,7 +19,8 @@ pub use director::{DirectorStep, direct};
 pub use flow::{Flow, InvalidFlow};
 pub use history::{Evidence, History, LONGEST, complete};
 pub use moment::Moment;
-pub use sightings::{Sighting, Sightings, entered_at};
-pub use transition::{Illegal, Position, check};
+pub use transition::{Illegal, check};
+
+pub use crate::api::request_state::{Position, Sighting};
 pub use turn::{Turn, turn};
 pub use worker::{Ending, Interrupted, WorkerStep, WorkerView, work};

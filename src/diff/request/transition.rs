@@ -1,38 +1,7 @@
 //! The table of transitions. The custom resource definition says the same in CEL, and a test on a real API server holds
 //! the two together.
 
-use std::fmt;
-
-use crate::api::request_state::{RequestState, State};
-
-/// Where a request is: at a job, in a state.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Position {
-    /// The job.
-    pub job: String,
-    /// How far it is.
-    pub state: State,
-}
-
-impl Position {
-    /// The position at `job` in `state`.
-    #[must_use]
-    pub fn new(job: impl Into<String>, state: State) -> Self {
-        Self { job: job.into(), state }
-    }
-
-    /// Where an object is.
-    #[must_use]
-    pub fn of(object: &RequestState) -> Self {
-        Self::new(object.spec.job.clone(), object.spec.state)
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.job, self.state)
-    }
-}
+use crate::api::request_state::{Position, State};
 
 /// A transition that may not be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

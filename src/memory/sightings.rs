@@ -4,20 +4,10 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-use super::Position;
-use crate::api::request_state::RequestState;
+use crate::api::request_state::{Position, RequestState, Sighting};
 
 /// How fine the times are that an API server keeps of writes.
 const SERVER_UNIT: SignedDuration = SignedDuration::from_secs(1);
-
-/// A position, and when the request came to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    /// The position.
-    pub position: Position,
-    /// When it was entered, as exactly as is known.
-    pub at: Timestamp,
-}
 
 /// Sightings of one request in their order. A position that was passed between two looks is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +17,7 @@ pub struct Sightings {
 
 impl Sightings {
     /// Most that are kept: what lies further back stands in the history.
-    const MOST: usize = 2 * super::LONGEST;
+    const MOST: usize = 128;
 
     /// Takes note of an object as it is at `now`; whether the request has moved since the last look.
     pub fn see(&mut self, object: &RequestState, now: Timestamp) -> bool {
