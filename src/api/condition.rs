@@ -117,6 +117,10 @@ pub enum Reason {
     BackoffLimitExceeded,
     /// It took longer than it was allowed to.
     DeadlineExceeded,
+    /// A time limit of the process passed.
+    TimedOut,
+    /// The `RequestFlow` that a request names is not there, or cannot be followed.
+    FlowUnusable,
     /// Its executor closed it as successful.
     ClosedSuccessfully,
     /// Cancelled by `spec.cancel`.
@@ -199,6 +203,8 @@ impl Reason {
             Self::BackingOff => "BackingOff",
             Self::BackoffLimitExceeded => "BackoffLimitExceeded",
             Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::TimedOut => "TimedOut",
+            Self::FlowUnusable => "FlowUnusable",
             Self::ClosedSuccessfully => "ClosedSuccessfully",
             Self::CancelRequested => "CancelRequested",
             Self::ColonyRefused => "ColonyRefused",

@@ -15,6 +15,8 @@ pub const OPERATOR: &str = "colonyos-operator";
 pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-deployment";
 /// Kept on a `ColonyProcess` until its process is over.
 pub const COLONY_PROCESS_FINALIZER: &str = "colonies.io/colony-process";
+/// Kept on a `RequestState` until the process of its job is over.
+pub const REQUEST_FINALIZER: &str = "colonies.io/request";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
 pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 
@@ -49,6 +51,15 @@ pub const BLUEPRINT_NAMESPACE_ANNOTATION: &str = "colonies.io/namespace";
 pub const CLAIM_ANNOTATION: &str = "colonies.io/claim";
 /// On a `RequestState`: the jobs that it is to pass, separated by commas.
 pub const FLOW_ANNOTATION: &str = "colonies.io/flow";
+
+/// On a request: which of `Director` and `Worker` the operator is for it, separated by commas.
+pub const ROLES_ANNOTATION: &str = "colonies.io/roles";
+/// On a request without a flow: the Colony in which its jobs are done.
+pub const COLONY_ANNOTATION: &str = "colonies.io/colony";
+/// On a request without a flow: the type of the executors that do its jobs.
+pub const EXECUTOR_TYPE_ANNOTATION: &str = "colonies.io/executor-type";
+/// The type of the executors that do the jobs of a request which says nothing of it.
+pub const REQUEST_EXECUTOR_TYPE: &str = "request-worker";
 
 /// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
 pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deployment";

@@ -41,6 +41,7 @@ use crate::{
     status::{self, Problem, event::Note},
     watch::{
         executor_deployment::CacheBehind,
+        request::Requests,
         snapshot::ColonyReference,
         stores::{self, Scope, Watched},
         triggers,
@@ -105,6 +106,7 @@ pub(super) async fn run<K: Work>(
     scope: Scope,
     objects: Watched<DeserializeGuard<K>>,
     woken: UnboundedReceiver<ObjectRef<DeserializeGuard<K>>>,
+    requests: Requests,
     shutdown: Shutdown,
 ) {
     let client = &machinery.kubernetes.watches;
@@ -122,7 +124,8 @@ pub(super) async fn run<K: Work>(
         writes: machinery.writes.clone(),
         clock: machinery.clock.clone(),
         cluster: machinery.cluster.clone(),
-        filled: vec![objects.filled, colonies.filled, namespaces.filled],
+        filled: vec![objects.filled, colonies.filled, namespaces.filled, requests.filled.clone()],
+        requests,
     };
     let queue = Queue::new(objects.store.clone(), K::METRIC, machinery.metrics.clone());
     let context = Arc::new(Context { reader, retries: Retries::default(), queue: queue.clone(), machinery });

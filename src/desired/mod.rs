@@ -8,6 +8,7 @@ pub mod inbound;
 pub mod metadata;
 mod process;
 mod quantity;
+pub mod request;
 pub mod request_flow;
 
 pub use executor_deployment::{

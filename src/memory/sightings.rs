@@ -1,6 +1,11 @@
 //! What a process has seen of a request's way, with times. What nobody wrote down while it happened is completed from
 //! here, once it is our turn to write.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
@@ -40,6 +45,28 @@ impl Sightings {
     #[must_use]
     pub fn all(&self) -> &[Sighting] {
         &self.seen
+    }
+}
+
+/// What this process has seen of all requests, by UID.
+#[derive(Clone, Default)]
+pub struct AllSightings {
+    by_uid: Arc<Mutex<HashMap<String, Sightings>>>,
+}
+
+impl AllSightings {
+    /// Takes note of an object as it is at `now`; all that was seen of it.
+    #[must_use]
+    pub fn see(&self, object: &RequestState, now: Timestamp) -> Vec<Sighting> {
+        let mut by_uid = self.by_uid.lock().unwrap_or_else(PoisonError::into_inner);
+        let sightings = by_uid.entry(object.uid().unwrap_or_default()).or_default();
+        sightings.see(object, now);
+        sightings.all().to_vec()
+    }
+
+    /// Forgets a request that has ended or is gone.
+    pub fn forget(&self, uid: &str) {
+        self.by_uid.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
 

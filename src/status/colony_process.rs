@@ -1,12 +1,12 @@
 //! The status of a `ColonyProcess`. Pure.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{
     Problem,
     condition::{Finding, clean, merge, whole_seconds},
     mirror,
+    output::bounded,
 };
 use crate::{
     act::outcome::Outcome,
@@ -21,8 +21,6 @@ use crate::{
     watch::snapshot::ColonyProcessSnapshot,
 };
 
-/// Most bytes of output, written as JSON, that stand in status.
-const LARGEST_OUTPUT: usize = 16 * 1024;
 /// Most errors that stand in status.
 const MOST_ERRORS: usize = 16;
 
@@ -97,34 +95,6 @@ fn describe(status: &mut ColonyProcessStatus, snapshot: &ColonyProcessSnapshot, 
     status.output = output;
     status.output_truncated = !is_whole;
     status.errors = process.errors.iter().take(MOST_ERRORS).map(|error| clean(error)).collect();
-}
-
-/// As much output as fits, without control characters; whether that is all.
-fn bounded(output: &[Value]) -> (Vec<Value>, bool) {
-    let mut left = LARGEST_OUTPUT;
-    let mut kept = Vec::new();
-    for value in output {
-        let value = tame(value);
-        let Some(rest) = left.checked_sub(value.to_string().len()) else { return (kept, false) };
-        left = rest;
-        kept.push(value);
-    }
-    (kept, true)
-}
-
-/// A value whose texts steer no terminal.
-fn tame(value: &Value) -> Value {
-    let tame_text = |text: &str| -> String {
-        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
-    };
-    match value {
-        Value::String(text) => Value::String(tame_text(text)),
-        Value::Array(items) => Value::Array(items.iter().map(tame).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.iter().map(|(name, value)| (tame_text(name), tame(value))).collect())
-        }
-        other => other.clone(),
-    }
 }
 
 /// Where it stands, and why.

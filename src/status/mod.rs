@@ -8,8 +8,11 @@ pub mod condition;
 pub mod event;
 pub mod executor_deployment;
 mod mirror;
+mod output;
 pub mod publish;
 pub mod request;
+pub mod request_flow;
+pub mod request_operator;
 
 use crate::api::condition::Reason;
 

@@ -55,6 +55,7 @@ pub fn request(facts: &RequestFacts<'_>) -> RequestStateStatus {
         history_dropped: (history_dropped > 0).then_some(history_dropped),
         history_rest: (history_dropped > 0).then(|| REST.to_owned()),
         conditions,
+        ..before
     }
 }
 
@@ -96,7 +97,14 @@ fn findings(facts: &RequestFacts<'_>) -> Vec<Finding> {
 /// Why a job failed, as its last entry says.
 fn failure(job: &str, last: Option<&HistoryEntry>) -> (Reason, String) {
     let reason = last.and_then(|entry| entry.reason.as_deref());
-    let known = [Reason::WorkerRestarted, Reason::JobFailed];
+    let known = [
+        Reason::WorkerRestarted,
+        Reason::JobFailed,
+        Reason::ProcessFailed,
+        Reason::TimedOut,
+        Reason::ProcessLost,
+        Reason::DeadlineExceeded,
+    ];
     let reason = known.into_iter().find(|known| reason == Some(known.as_str())).unwrap_or(Reason::JobFailed);
     let message = last.and_then(|entry| entry.message.clone());
     (reason, message.unwrap_or_else(|| format!("{job} has failed; whoever did it left no reason")))

@@ -7,4 +7,4 @@ mod status;
 
 pub use position::{Position, Sighting};
 pub use spec::{RequestState, RequestStateSpec, State};
-pub use status::{HistoryEntry, RequestStateStatus};
+pub use status::{HistoryEntry, JobStatus, RequestStateStatus};

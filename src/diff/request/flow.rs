@@ -64,6 +64,12 @@ impl fmt::Display for Flow {
 }
 
 impl Flow {
+    /// These jobs in this order; of a name that stands in it twice, the first place counts.
+    #[must_use]
+    pub const fn of(jobs: Vec<String>) -> Self {
+        Self { jobs }
+    }
+
     /// The job that a request begins with.
     #[must_use]
     pub fn first(&self) -> &str {

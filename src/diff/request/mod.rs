@@ -10,6 +10,7 @@ mod director;
 mod flow;
 mod history;
 mod moment;
+pub mod plan;
 mod transition;
 mod turn;
 mod worker;

@@ -34,6 +34,10 @@ labels! {
         Colony => "Colony",
         /// A process.
         ColonyProcess => "ColonyProcess",
+        /// The jobs of requests.
+        RequestFlow => "RequestFlow",
+        /// A request.
+        RequestState => "RequestState",
         /// A fleet of executors.
         ExecutorDeployment => "ExecutorDeployment",
     }
@@ -82,6 +86,14 @@ labels! {
         ColonyProcess => "ColonyProcess",
         /// A `ColonyProcess`'s status.
         ColonyProcessStatus => "ColonyProcess/status",
+        /// A `RequestFlow`'s metadata.
+        RequestFlow => "RequestFlow",
+        /// A `RequestFlow`'s status.
+        RequestFlowStatus => "RequestFlow/status",
+        /// A request's spec and metadata.
+        RequestState => "RequestState",
+        /// A request's status.
+        RequestStateStatus => "RequestState/status",
         /// An `ExecutorDeployment`'s metadata.
         ExecutorDeployment => "ExecutorDeployment",
         /// An `ExecutorDeployment`'s status.
