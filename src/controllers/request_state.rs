@@ -85,7 +85,10 @@ impl Work for RequestState {
         plan::terms(snapshot).left_behind("process")
     }
 
-    fn compute(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) -> RequestStateStatus {
+    fn compute(
+        snapshot: &RequestSnapshot,
+        outcome: Result<&Outcome, &Problem>,
+    ) -> Option<RequestStateStatus> {
         status::request_operator::compute(snapshot, outcome)
     }
 

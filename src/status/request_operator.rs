@@ -30,9 +30,12 @@ use crate::{
     watch::snapshot::RequestSnapshot,
 };
 
-/// What status says after a pass.
+/// What status says after a pass; none, or what it says already, while it is somebody else's turn.
 #[must_use]
-pub fn compute(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) -> RequestStateStatus {
+pub fn compute(
+    snapshot: &RequestSnapshot,
+    outcome: Result<&Outcome, &Problem>,
+) -> Option<RequestStateStatus> {
     let object = &snapshot.object;
     let before = object.status.clone().unwrap_or_default();
     let flow = desired::request::flow(snapshot).ok();
@@ -42,7 +45,7 @@ pub fn compute(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) 
     // Without a flow nobody knows whether a job that has ended was the last.
     let is_known = flow.is_some() || !object.spec.state.has_ended() || object.spec.state == State::Cancelled;
     if !is_known || !plan::is_ours(snapshot, turn) {
-        return before;
+        return object.status.clone();
     }
     let goal = outcome.ok().and_then(|outcome| plan::goal(&outcome.plan));
     let has_gone = outcome.is_ok_and(|outcome| {
@@ -56,7 +59,7 @@ pub fn compute(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) 
             spoken_of.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
         }
         // Said before, or to be said in the next pass: it may be somebody else's turn by now.
-        Some(_) => return before,
+        Some(_) => return object.status.clone(),
     }
     let mut status = before.clone();
     if let Ok(outcome) = outcome {
@@ -94,7 +97,7 @@ pub fn compute(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) 
     said.conditions.retain(|condition| condition.type_ != ConditionType::Degraded.as_str());
     let merged = merge(&before.conditions, degraded.into_iter().collect(), generation, snapshot.now);
     said.conditions.splice(0..0, merged);
-    said
+    Some(said)
 }
 
 /// Takes note of the process of the job.

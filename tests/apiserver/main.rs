@@ -32,4 +32,6 @@ mod request_flow;
 #[cfg(test)]
 mod requester;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 mod status;
