@@ -67,10 +67,10 @@ const FUNCTIONS: [(&str, Function, Form, usize, usize); 21] = [
     ("uint", Function::Uint, Form::Plain, 1, 1),
 ];
 
-/// What compiling a regular expression costs, apart from its length: far more than any node.
+/// Most bytes of a regular expression once it is compiled, and what it costs then: that many times as much.
+const REGEX_SIZES: [(usize, usize); 3] = [(1 << 14, 1), (1 << 16, 4), (1 << 18, 16)];
+/// What compiling the smallest costs: far more than any node.
 const REGEX_COST: usize = 500;
-/// Most bytes of a regular expression once it is compiled.
-const REGEX_SIZE: usize = 1 << 18;
 
 impl Function {
     /// The function of that name, if it can be called like that.
@@ -258,15 +258,19 @@ fn join<'a>(list: &Cel<'a>, separator: Option<&str>, budget: &mut Budget) -> Res
     Ok(Cel::text(joined))
 }
 
-/// Whether a regular expression is found in a text. It takes time in proportion to the text, whatever the expression.
+/// Whether a regular expression is found in a text. The time is at most that of a text's bytes times the expression's
+/// states, hence so is the price.
 fn matches(text: &str, pattern: &str, budget: &mut Budget) -> Result<bool, Fault> {
-    budget.spend(REGEX_COST + pattern.len() * 4)?;
-    budget.spend_text(text.len())?;
-    let regex = RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build();
-    regex.map(|regex| regex.is_match(text)).map_err(|_| {
-        Fault::new(
-            format!("\"{pattern}\" is not a regular expression, or too large a one"),
-            "write it in RE2's syntax",
-        )
-    })
+    for (size, factor) in REGEX_SIZES {
+        budget.spend((REGEX_COST + pattern.len() + text.len()).saturating_mul(factor))?;
+        match RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(size).build() {
+            Ok(regex) => return Ok(regex.is_match(text)),
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            Err(_) => break,
+        }
+    }
+    Err(Fault::new(
+        format!("\"{pattern}\" is not a regular expression, or too large a one"),
+        "write it in RE2's syntax, and repeat less",
+    ))
 }
