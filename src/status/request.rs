@@ -148,15 +148,15 @@ mod tests {
         let none = json!({});
         assert_eq!(
             shown(&status("STARTED", &none, vec![])),
-            ["Finished False JobStarted", "Succeeded Unknown JobStarted"]
+            ["Succeeded Unknown JobStarted", "Finished False JobStarted"]
         );
         assert_eq!(
             shown(&status("COMPLETED", &none, vec![])),
-            ["Finished True FlowCompleted", "Succeeded True FlowCompleted"]
+            ["Succeeded True FlowCompleted", "Finished True FlowCompleted"]
         );
         assert_eq!(
             shown(&status("CANCELLED", &none, vec![])),
-            ["Finished True Cancelled", "Succeeded False Cancelled"]
+            ["Succeeded False Cancelled", "Finished True Cancelled"]
         );
         let failed = HistoryEntry {
             reason: Some("WorkerRestarted".to_owned()),
@@ -164,7 +164,7 @@ mod tests {
             ..HistoryEntry::default()
         };
         let status = status("FAILED", &none, vec![failed]);
-        assert_eq!(shown(&status), ["Finished True WorkerRestarted", "Succeeded False WorkerRestarted"]);
+        assert_eq!(shown(&status), ["Succeeded False WorkerRestarted", "Finished True WorkerRestarted"]);
         assert_eq!(status.conditions[0].message, "gone");
     }
 
