@@ -2,10 +2,12 @@
 
 mod crds;
 mod doctor;
+mod logs;
 pub mod plan;
 mod process;
 mod request;
 mod run;
+mod subject;
 
 use std::{env, error::Error, process::ExitCode};
 
@@ -29,6 +31,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Print the process that carries an object, with its whole output, its errors and its log
     Process(process::Arguments),
+    /// Print what executors wrote about the process that carries an object; --follow goes on until it is over
+    Logs(logs::Arguments),
     /// Create RequestStates and decide which job comes next; exit code 0 when all are completed
     Director(request::director::Arguments),
     /// Do the jobs of RequestStates, until SIGTERM
@@ -45,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Crds => crds::print(),
         Command::Plan(arguments) => plan::print(&arguments),
         Command::Process(arguments) => process::print(&arguments),
+        Command::Logs(arguments) => logs::print(&arguments),
         Command::Director(arguments) => request::director::drive(arguments),
         Command::Worker(arguments) => request::worker::serve(arguments),
         Command::Doctor(arguments) => doctor::print(arguments),
