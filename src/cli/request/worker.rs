@@ -55,8 +55,11 @@ pub(in crate::cli) struct Arguments {
     /// How long a job without a command takes, such as 500ms or 1m30s
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = duration)]
     job_duration: Duration,
-    /// Run a command for a job, by /bin/sh, with REQUEST_UID, JOB, REQUEST_NAME and REQUEST_NAMESPACE; may be repeated
-    #[arg(long, value_name = "JOB=COMMAND", value_parser = job::read)]
+    /// Run a command for a job, by /bin/sh, which finds the request in its environment; may be repeated
+    #[arg(
+        long,
+        long_help = "Run a command for a job, by /bin/sh, with REQUEST_UID, JOB, REQUEST_NAME and REQUEST_NAMESPACE in its environment. Exit code 0 completes the job, any other fails it. May be repeated.",
+        value_name = "JOB=COMMAND", value_parser = job::read)]
     exec: Vec<(String, String)>,
     /// Which worker this is: what one of this name had begun when it ended is ended by the next [default: the host name]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
