@@ -28,4 +28,6 @@ mod processes;
 #[cfg(test)]
 mod requester;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 mod status;

@@ -19,3 +19,5 @@ mod program;
 mod record;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod worker;
