@@ -30,6 +30,8 @@ mod processes;
 #[cfg(test)]
 mod request_flow;
 #[cfg(test)]
+mod request_state;
+#[cfg(test)]
 mod requester;
 #[cfg(test)]
 mod requests;

@@ -55,8 +55,11 @@ pub(in crate::cli) struct Arguments {
     /// How long a job without a command takes, such as 500ms or 1m30s
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = duration)]
     job_duration: Duration,
-    /// Run a command for a job, by /bin/sh, with REQUEST_UID, JOB, REQUEST_NAME and REQUEST_NAMESPACE; may be repeated
-    #[arg(long, value_name = "JOB=COMMAND", value_parser = job::read)]
+    /// Run a command for a job, by /bin/sh, which finds the request in its environment; may be repeated
+    #[arg(
+        long,
+        long_help = "Run a command for a job, by /bin/sh, with REQUEST_UID, JOB, REQUEST_NAME and REQUEST_NAMESPACE in its environment. Exit code 0 completes the job, any other fails it. May be repeated.",
+        value_name = "JOB=COMMAND", value_parser = job::read)]
     exec: Vec<(String, String)>,
     /// Which worker this is: what one of this name had begun when it ended is ended by the next [default: the host name]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
@@ -103,7 +106,14 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         loop {
             tokio::select! {
                 () = shutdown.requested(), if tasks.is_empty() => return,
-                Some(_) = tasks.join_next() => {}
+                Some(ended) = tasks.join_next() => {
+                    // What a request that has ended was like need not be remembered.
+                    if let Ok(uid) = ended
+                        && inboxes.get(&uid).is_some_and(watch::Sender::is_closed)
+                    {
+                        inboxes.remove(&uid);
+                    }
+                }
                 Some(seen) = requests.recv() => match seen {
                     Seen::Gone(uid) => drop(inboxes.remove(&uid)),
                     Seen::Is(object) => {
@@ -112,8 +122,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
                             inboxes.get(&uid).is_some_and(|inbox| inbox.send((*object).clone()).is_ok());
                         if !is_attended && !shutdown.is_requested() {
                             let (sender, inbox) = watch::channel((*object).clone());
-                            inboxes.insert(uid, sender);
-                            tasks.spawn(attend(worker.clone(), *object, inbox));
+                            inboxes.insert(uid.clone(), sender);
+                            let attended = attend(worker.clone(), *object, inbox);
+                            tasks.spawn(async move {
+                                attended.await;
+                                uid
+                            });
                         }
                     }
                 },
@@ -151,6 +165,9 @@ enum After {
 struct Attendance {
     worker: Arc<Worker>,
     known: Known,
+    /// The claim that was made here. One that this process has made before it attended to the request anew is of a job
+    /// that it has ended since: a watch tells late.
+    claim: Option<Claim>,
     running: Option<Running>,
     ending: Option<Ending>,
 }
@@ -158,7 +175,7 @@ struct Attendance {
 async fn attend(worker: Arc<Worker>, object: RequestState, mut inbox: watch::Receiver<RequestState>) {
     let known = Known::new(object, &worker.setting);
     let shutdown = worker.shutdown.clone();
-    let mut attendance = Attendance { worker, known, running: None, ending: None };
+    let mut attendance = Attendance { worker, known, claim: None, running: None, ending: None };
     loop {
         let after = attendance.step().await;
         if matches!(after, After::Done) {
@@ -191,7 +208,10 @@ impl Attendance {
     async fn step(&mut self) -> After {
         let worker = self.worker.clone();
         let object = &self.known.object;
-        let holder = Holder::of(object, &worker.identity, &worker.process, process::runs);
+        let holder = match Holder::of(object, &worker.identity, &worker.process, process::runs) {
+            Holder::Ourselves(claim) if self.claim.as_ref() != Some(&claim) => Holder::Other,
+            holder => holder,
+        };
         if !matches!(holder, Holder::Ourselves(_)) || object.metadata.deletion_timestamp.is_some() {
             self.running = None;
             self.ending = None;
@@ -213,6 +233,7 @@ impl Attendance {
             WorkerStep::Resume(claim) => {
                 let claim = Claim { process: worker.process.clone(), ..claim };
                 let annotation = Some((CLAIM_ANNOTATION, claim.text()));
+                self.claim = Some(claim);
                 self.write(Change { annotation, ..Change::default() }).await
             }
             WorkerStep::End(ending) => self.end(&ending, &holder).await,
@@ -251,6 +272,7 @@ impl Attendance {
             after: Some(status),
             ..Change::default()
         };
+        self.claim = Some(claim);
         let after = self.write(change).await;
         self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
         after

@@ -76,10 +76,9 @@ pub fn work(view: &WorkerView<'_>) -> WorkerStep {
         return WorkerStep::Wait;
     }
     match (view.turn, view.object.spec.state) {
-        (Turn::Director, _) => WorkerStep::Wait,
         (Turn::Finished, _) => WorkerStep::Record,
         (Turn::Worker, State::Requested) if view.takes => WorkerStep::Claim,
-        (Turn::Worker, State::Requested) => WorkerStep::Wait,
+        (Turn::Director, _) | (Turn::Worker, State::Requested) => WorkerStep::Wait,
         (Turn::Worker, _) => match view.holder {
             Holder::Other => WorkerStep::Wait,
             Holder::Ourselves(_) => view.ending.cloned().map_or(WorkerStep::Record, WorkerStep::End),
