@@ -122,10 +122,10 @@ async fn accompany(
         let mut is_retried = false;
         if let Some(change) = change {
             let is_end = change.position.is_none();
+            setting.keep_elsewhere(&known.object, &dropped.unwrap_or_default()).await;
             match setting.requests.write(&known.object, change).await {
                 Ok(object) => {
                     known.update(object, &setting);
-                    setting.keep_elsewhere(&known.object, &dropped.unwrap_or_default()).await;
                     if is_end {
                         known.settle();
                     }
