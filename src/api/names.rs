@@ -49,7 +49,8 @@ pub const BLUEPRINT_NAMESPACE_ANNOTATION: &str = "colonies.io/namespace";
 
 /// On a `RequestState` whose job is `STARTED`: which worker has it, as JSON.
 pub const CLAIM_ANNOTATION: &str = "colonies.io/claim";
-/// On a `RequestState`: the jobs that it is to pass, separated by commas.
+/// On a `RequestState`: the `RequestFlow` of its namespace that it follows, or jobs separated by commas. Extensions are
+/// annotations, since programs of others drop fields that they do not know.
 pub const FLOW_ANNOTATION: &str = "colonies.io/flow";
 
 /// On a request: which of `Director` and `Worker` the operator is for it, separated by commas.

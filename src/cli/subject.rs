@@ -22,6 +22,7 @@ use crate::{
         request_state::RequestState,
     },
     colony::{ProcessId, Session},
+    diff::request::lists_jobs,
     runtime::{
         clock::Clock,
         kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
@@ -96,7 +97,7 @@ impl Subject {
             }
             "requeststate" | "requeststates" | "reqs" => {
                 let object = get::<RequestState>(kubernetes, namespace, name).await?;
-                let colony = match object.annotations().get(FLOW_ANNOTATION) {
+                let colony = match object.annotations().get(FLOW_ANNOTATION).filter(|flow| !lists_jobs(flow)) {
                     Some(flow) => get::<RequestFlow>(kubernetes, namespace, flow).await?.spec.colony,
                     None => object.annotations().get(COLONY_ANNOTATION).cloned(),
                 };

@@ -13,7 +13,7 @@ use crate::{
         names::{FLOW_ANNOTATION, OPERATOR},
         request_state::{HistoryEntry, RequestState, RequestStateStatus, State},
     },
-    diff::request::{Evidence, Flow, History, Moment, Position, Turn, complete, turn},
+    diff::request::{Evidence, Flow, History, Moment, Position, Turn, complete, lists_jobs, turn},
     memory::sightings::Sightings,
     runtime::{
         clock::Clock,
@@ -42,13 +42,14 @@ impl Setting {
 
     /// The flow that a request follows.
     pub(super) fn flow_of(&self, object: &RequestState) -> Flow {
-        let own = object.annotations().get(FLOW_ANNOTATION).and_then(|text| text.parse().ok());
-        own.unwrap_or_else(|| self.flow.clone())
+        let own = object.annotations().get(FLOW_ANNOTATION).filter(|text| lists_jobs(text));
+        own.and_then(|text| text.parse().ok()).unwrap_or_else(|| self.flow.clone())
     }
 
-    /// Whose turn it is.
+    /// Whose turn it is. What follows in a flow that is named, not listed, its director alone knows.
     pub(super) fn turn_of(&self, object: &RequestState) -> Turn {
-        turn(object.spec.state, self.flow_of(object).next(&Position::of(object)).is_some())
+        let is_named = object.annotations().get(FLOW_ANNOTATION).is_some_and(|text| !lists_jobs(text));
+        turn(object.spec.state, is_named || self.flow_of(object).next(&Position::of(object)).is_some())
     }
 
     /// Reports what is left out of a history from now on; before it is, so that nothing is lost. It may fail: the request

@@ -28,6 +28,8 @@ pub trait Carrier:
 {
     /// The states of its process that the operator does not bring about itself, given the one on record.
     fn told_of(recorded: ProcessState) -> &'static [ProcessState];
+    /// Whether others carry it out, who may have moved it on before anybody listens.
+    const IS_OTHERS: bool = true;
 }
 
 impl Carrier for ExecutorDeployment {
@@ -35,6 +37,8 @@ impl Carrier for ExecutorDeployment {
     fn told_of(_: ProcessState) -> &'static [ProcessState] {
         &[ProcessState::Cancelled]
     }
+
+    const IS_OTHERS: bool = false;
 }
 
 /// Objects of one kind in one scope.
@@ -80,6 +84,8 @@ pub struct Carried {
     pub recorded: ProcessState,
     /// The states that are worth being told of.
     pub told_of: &'static [ProcessState],
+    /// Whether others carry it out.
+    pub is_others: bool,
 }
 
 /// Objects of kind `K` in one scope.
@@ -114,6 +120,7 @@ impl<K: Carrier> Kind for Objects<K> {
                 process_id: ProcessId::new(mirror.process_id.as_ref()?),
                 recorded,
                 told_of: K::told_of(recorded),
+                is_others: K::IS_OTHERS,
             })
         };
         self.store.state().iter().filter_map(|guarded| carried(guarded.0.as_ref().ok()?)).collect()

@@ -63,7 +63,19 @@ impl fmt::Display for Flow {
     }
 }
 
+/// Whether a text lists jobs: a single name is that of a `RequestFlow`.
+#[must_use]
+pub fn lists_jobs(text: &str) -> bool {
+    text.contains(',')
+}
+
 impl Flow {
+    /// The jobs in their order.
+    #[must_use]
+    pub fn jobs(&self) -> &[String] {
+        &self.jobs
+    }
+
     /// These jobs in this order; of a name that stands in it twice, the first place counts.
     #[must_use]
     pub const fn of(jobs: Vec<String>) -> Self {
