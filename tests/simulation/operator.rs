@@ -373,7 +373,9 @@ impl Look<'_> {
         let bound = bound.map(|mirror| mirror.label.clone());
         let submissions = self.world.operator.submissions.clone();
         if object.status.as_ref() == Some(&status) {
-            bound.iter().for_each(|label| submissions.settled(label));
+            if let Some(label) = &bound {
+                submissions.settled(label);
+            }
             return Ok(false);
         }
         let version = outcome.resource_version.clone().or_else(|| object.metadata.resource_version.clone());
@@ -396,8 +398,8 @@ impl Look<'_> {
             Fate::Lost => return Ok(true),
             _ => {}
         }
-        if written.is_ok() {
-            bound.iter().for_each(|label| submissions.settled(label));
+        if let (Some(label), true) = (&bound, written.is_ok()) {
+            submissions.settled(label);
         }
         let before = object.status.as_ref().and_then(|before| before.mirror.as_ref());
         let recorded = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
