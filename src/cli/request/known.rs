@@ -13,7 +13,7 @@ use crate::{
         names::{FLOW_ANNOTATION, OPERATOR},
         request_state::{HistoryEntry, RequestState, RequestStateStatus, State},
     },
-    diff::request::{Evidence, Flow, History, Moment, Position, Sightings, Turn, complete, turn},
+    diff::request::{Evidence, Flow, History, Moment, Position, Sightings, Turn, complete},
     runtime::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
@@ -47,7 +47,7 @@ impl Setting {
 
     /// Whose turn it is.
     pub(super) fn turn_of(&self, object: &RequestState) -> Turn {
-        turn(object.spec.state, self.flow_of(object).next(&Position::of(object)).is_some())
+        self.flow_of(object).turn(&Position::of(object))
     }
 
     /// Reports what is left out of a history from now on; before it is, so that nothing is lost. It may fail: the request
