@@ -48,8 +48,10 @@ impl Setting {
 
     /// Whose turn it is. What follows in a flow that is named, not listed, its director alone knows.
     pub(super) fn turn_of(&self, object: &RequestState) -> Turn {
-        let is_named = object.annotations().get(FLOW_ANNOTATION).is_some_and(|text| !lists_jobs(text));
-        turn(object.spec.state, is_named || self.flow_of(object).next(&Position::of(object)).is_some())
+        if object.annotations().get(FLOW_ANNOTATION).is_some_and(|text| !lists_jobs(text)) {
+            return turn(object.spec.state, true);
+        }
+        self.flow_of(object).turn(&Position::of(object))
     }
 
     /// Reports what is left out of a history from now on; before it is, so that nothing is lost. It may fail: the request
