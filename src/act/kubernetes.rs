@@ -27,8 +27,9 @@ use super::{
 use crate::{
     api::{
         colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
         executor_deployment::{ExecutorDeployment, Workload},
-        names::{COLONY_PROCESS_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR},
+        names::{COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR},
     },
     colony::InvalidKey,
     desired::{DesiredIdentity, DesiredWorkload},
@@ -93,6 +94,16 @@ impl Child for ColonyProcess {
 impl Held for ColonyProcess {
     const FINALIZER: &'static str = COLONY_PROCESS_FINALIZER;
     const STATUS: WriteKind = WriteKind::ColonyProcessStatus;
+}
+
+impl Child for ColonyWorkflow {
+    const KIND: WriteKind = WriteKind::ColonyWorkflow;
+    const NAME: &'static str = "ColonyWorkflow";
+}
+
+impl Held for ColonyWorkflow {
+    const FINALIZER: &'static str = COLONY_WORKFLOW_FINALIZER;
+    const STATUS: WriteKind = WriteKind::ColonyWorkflowStatus;
 }
 
 impl Child for Secret {

@@ -13,6 +13,8 @@ pub const OPERATOR: &str = "colonyos-operator";
 pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-deployment";
 /// Kept on a `ColonyProcess` until its process is over.
 pub const COLONY_PROCESS_FINALIZER: &str = "colonies.io/colony-process";
+/// Kept on a `ColonyWorkflow` until its workflow is over.
+pub const COLONY_WORKFLOW_FINALIZER: &str = "colonies.io/colony-workflow";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
 pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 

@@ -2,6 +2,7 @@
 
 mod crds;
 mod doctor;
+mod graph;
 pub mod plan;
 mod process;
 mod run;
@@ -28,6 +29,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Print the process that carries an object, with its whole output, its errors and its log
     Process(process::Arguments),
+    /// Print a ColonyWorkflow: which node waits for which, where each stands, who runs it and for how long
+    Graph(graph::Arguments),
     /// Check API server, CRDs, permissions, colonies and keys, and say what to do; exit code 1 if something is amiss
     Doctor(doctor::Arguments),
 }
@@ -40,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Crds => crds::print(),
         Command::Plan(arguments) => plan::print(&arguments),
         Command::Process(arguments) => process::print(&arguments),
+        Command::Graph(arguments) => graph::print(&arguments),
         Command::Doctor(arguments) => doctor::print(arguments),
     };
     match result {

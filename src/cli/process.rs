@@ -205,7 +205,7 @@ fn section(name: &str, texts: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// A text of somebody else's, fit for a terminal: it must not steer it.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

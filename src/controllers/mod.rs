@@ -3,6 +3,7 @@
 mod assignments;
 mod colony;
 mod colony_process;
+mod colony_workflow;
 mod context;
 mod executor_deployment;
 mod inbound;
@@ -30,10 +31,11 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
     let machinery = Arc::new(machinery);
     let mut scopes = Vec::new();
     let (mut wakers, mut caches) = (Vec::new(), Vec::new());
-    let mut processes = Vec::new();
+    let (mut processes, mut workflows) = (Vec::new(), Vec::new());
     let (client, writes) = (&machinery.kubernetes.watches, &machinery.writes);
     for scope in Scope::all(&machinery.configuration.watch_namespaces) {
         processes.push((scope.clone(), stores::colony_processes(client, &scope, writes)));
+        workflows.push((scope.clone(), stores::colony_workflows(client, &scope, writes)));
         let objects = stores::executor_deployments(client, &scope, writes);
         let (waker, woken) = futures::channel::mpsc::unbounded();
         wakers.push(waker);
@@ -51,6 +53,10 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
     }
     let mut running = tokio::task::JoinSet::new();
     for (scope, objects) in processes {
+        let woken = carry(&objects, &mut carriers);
+        running.spawn(work::run(machinery.clone(), scope, objects, woken, shutdown.clone()));
+    }
+    for (scope, objects) in workflows {
         let woken = carry(&objects, &mut carriers);
         running.spawn(work::run(machinery.clone(), scope, objects, woken, shutdown.clone()));
     }

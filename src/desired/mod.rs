@@ -1,6 +1,7 @@
 //! Stage 2, what should be: from a snapshot to the objects and processes that should exist. Pure.
 
 pub mod colony_process;
+pub mod colony_workflow;
 pub mod executor_deployment;
 pub mod function;
 pub mod inbound;
@@ -8,6 +9,7 @@ pub mod metadata;
 mod process;
 mod quantity;
 
+pub use colony_workflow::DesiredWorkflow;
 pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec,
 };

@@ -4,11 +4,13 @@
 mod blueprint;
 pub mod colony;
 pub mod colony_process;
+pub mod colony_workflow;
 pub mod condition;
 pub mod event;
 pub mod executor_deployment;
 mod mirror;
 pub mod publish;
+mod work;
 
 use crate::api::condition::Reason;
 

@@ -34,6 +34,8 @@ labels! {
         Colony => "Colony",
         /// A process.
         ColonyProcess => "ColonyProcess",
+        /// A workflow.
+        ColonyWorkflow => "ColonyWorkflow",
         /// A fleet of executors.
         ExecutorDeployment => "ExecutorDeployment",
     }
@@ -82,6 +84,10 @@ labels! {
         ColonyProcess => "ColonyProcess",
         /// A `ColonyProcess`'s status.
         ColonyProcessStatus => "ColonyProcess/status",
+        /// A `ColonyWorkflow`'s metadata.
+        ColonyWorkflow => "ColonyWorkflow",
+        /// A `ColonyWorkflow`'s status.
+        ColonyWorkflowStatus => "ColonyWorkflow/status",
         /// An `ExecutorDeployment`'s metadata.
         ExecutorDeployment => "ExecutorDeployment",
         /// An `ExecutorDeployment`'s status.
