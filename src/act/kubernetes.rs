@@ -29,7 +29,9 @@ use crate::{
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
         executor_deployment::{ExecutorDeployment, Workload},
-        names::{COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR},
+        names::{
+            COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR,
+        },
     },
     colony::InvalidKey,
     desired::{DesiredIdentity, DesiredWorkload},

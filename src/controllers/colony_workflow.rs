@@ -21,7 +21,7 @@ use crate::{
     status::{self, Problem},
     watch::{
         executor_deployment::CacheBehind,
-        snapshot::{ColonyWorkflowSnapshot, ColonyReference},
+        snapshot::{ColonyReference, ColonyWorkflowSnapshot},
         work::WorkReader,
     },
 };
@@ -77,7 +77,10 @@ impl Work for ColonyWorkflow {
         diff::colony_workflow::terms(snapshot).left_behind("workflow")
     }
 
-    fn compute(snapshot: &ColonyWorkflowSnapshot, outcome: Result<&Outcome, &Problem>) -> ColonyWorkflowStatus {
+    fn compute(
+        snapshot: &ColonyWorkflowSnapshot,
+        outcome: Result<&Outcome, &Problem>,
+    ) -> ColonyWorkflowStatus {
         status::colony_workflow::compute(snapshot, outcome)
     }
 

@@ -8,9 +8,7 @@ use super::{
     work::{Terms, of_mirror, stop_text},
 };
 use crate::{
-    api::{
-        colony_workflow::ColonyWorkflowStatus, mirror::MirrorStatus, names::COLONY_WORKFLOW_FINALIZER,
-    },
+    api::{colony_workflow::ColonyWorkflowStatus, mirror::MirrorStatus, names::COLONY_WORKFLOW_FINALIZER},
     desired::{DesiredWorkflow, Error},
     watch::snapshot::ColonyWorkflowSnapshot,
 };
@@ -40,9 +38,7 @@ pub fn plan(
         return Ok(Plan { stop: live.map(|_| reason), ..Plan::default() });
     }
     let mut plan = match mirror {
-        Some(mirror) if mirror.is_unbound() => {
-            submit(snapshot, status, mirror, desired(mirror.generation))?
-        }
+        Some(mirror) if mirror.is_unbound() => submit(snapshot, status, mirror, desired(mirror.generation))?,
         Some(mirror) if mirror.state.is_live() => follow(snapshot, status, mirror),
         _ => intend(snapshot, &desired(status.attempts + 1)?),
     };

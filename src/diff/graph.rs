@@ -123,7 +123,8 @@ fn reasons_due(processes: &[&Process], now: Timestamp) -> Option<Timestamp> {
 pub fn aggregate(states: &[WorkState]) -> MirrorState {
     let any = |wanted: &[WorkState]| states.iter().any(|state| wanted.contains(state));
     if any(&[WorkState::Waiting, WorkState::Running]) {
-        let has_started = states.iter().any(|state| !matches!(state, WorkState::Waiting | WorkState::Pending));
+        let has_started =
+            states.iter().any(|state| !matches!(state, WorkState::Waiting | WorkState::Pending));
         if has_started { MirrorState::Running } else { MirrorState::Waiting }
     } else if any(&[WorkState::Failed]) {
         MirrorState::Failed
@@ -160,7 +161,11 @@ impl MirrorPlan {
             return;
         }
         let whole = graphs.iter().position(|graph| graph.lacks(&names).is_empty());
-        let why = if whole.is_some() { "a duplicate of the same label" } else { "the server lacks some of its nodes" };
+        let why = if whole.is_some() {
+            "a duplicate of the same label"
+        } else {
+            "the server lacks some of its nodes"
+        };
         let others = graphs.iter().enumerate().filter(|(index, _)| whole != Some(*index));
         for (_, graph) in others.filter(|(_, graph)| graph.can_be_cancelled()) {
             self.cancel_graph(graph.id, why);
@@ -225,7 +230,8 @@ impl MirrorPlan {
         if state == MirrorState::Lost {
             self.mirror = Mirror::Lost;
         } else if state != mirror.state {
-            self.mirror = Mirror::Observed { process_id: id.to_owned(), state, submitted_at: None, errors: None };
+            self.mirror =
+                Mirror::Observed { process_id: id.to_owned(), state, submitted_at: None, errors: None };
         }
         if state.is_live() {
             self.awaiting.push(format!("executors to run the nodes of workflow {id}"));
@@ -282,5 +288,197 @@ fn observed(
         state,
         submitted_at: submitted_at.filter(|_| recorded.submitted_at.is_none()),
         errors,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NAMES: [&str; 2] = ["a", "b"];
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// A node of a graph, with more fields; `b` depends on `a`.
+    fn process(graph: &str, name: &str, state: u8, more: Value) -> Process {
+        let (id, of) = (format!("{graph}-{name}"), |name: &str| vec![format!("{graph}-{name}")]);
+        let mut whole = json!({
+            "processid": id, "state": state, "processgraphid": graph, "assignedexecutorid": "",
+            "submissiontime": "2026-11-21T09:58:00Z", "starttime": "0001-01-01T00:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+            "parents": if name == "b" { of("a") } else { vec![] }, "children": if name == "a" { of("b") } else { vec![] },
+            "spec": { "nodename": name, "funcname": "f", "label": "l", "conditions": { "colonyname": "c", "executortype": "t" } },
+        });
+        for (field, value) in more.as_object().unwrap() {
+            whole[field] = value.clone();
+        }
+        serde_json::from_value(whole).unwrap()
+    }
+
+    fn pair(graph: &str, states: [u8; 2]) -> Vec<Process> {
+        NAMES.iter().zip(states).map(|(name, state)| process(graph, name, state, json!({}))).collect()
+    }
+
+    fn status(mirror: &MirrorStatus) -> ColonyWorkflowStatus {
+        let nodes = NAMES.iter().map(|name| NodeStatus::pending((*name).to_owned())).collect();
+        ColonyWorkflowStatus { nodes, mirror: Some(mirror.clone()), ..ColonyWorkflowStatus::default() }
+    }
+
+    fn mirror(id: Option<&str>) -> MirrorStatus {
+        let state = if id.is_some() { "Waiting" } else { "Intended" };
+        let mirror = json!({ "label": "l", "generation": 1, "state": state, "intendedAt": "2026-11-21T09:58:00Z", "processId": id });
+        serde_json::from_value(mirror).unwrap()
+    }
+
+    /// What is planned for an intent, at a moment at which the quiet period is over or not.
+    fn intended(processes: Vec<Process>, is_quiet: bool) -> MirrorPlan {
+        let (mirror, processes) = (mirror(None), Observed::Known(processes));
+        let known = Known {
+            recorded: Some(&mirror),
+            processes: &processes,
+            submit_not_before: (!is_quiet).then(|| at(10)),
+            now: at(0),
+        };
+        let mut plan = MirrorPlan::default();
+        plan.intended_graph(&known, &status(&mirror), &mirror, None);
+        plan
+    }
+
+    fn steps(plan: &MirrorPlan) -> Vec<String> {
+        plan.steps.iter().map(ToString::to_string).collect()
+    }
+
+    fn bound(plan: &MirrorPlan) -> Option<(&str, MirrorState)> {
+        match &plan.mirror {
+            Mirror::Observed { process_id, state, .. } => Some((process_id, *state)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_oldest_that_is_whole_is_bound_once_the_others_are_over() {
+        let plan = intended([pair("g1", [0, 0]), pair("g2", [0, 0])].concat(), false);
+        assert_eq!(steps(&plan), ["cancel workflow g2 (a duplicate of the same label)"]);
+        assert_eq!(plan.mirror, Mirror::Unchanged, "the other one is still alive");
+        let plan = intended([pair("g1", [1, 0]), pair("g2", [4, 4])].concat(), false);
+        assert_eq!((steps(&plan), bound(&plan)), (vec![], Some(("g1", MirrorState::Running))));
+    }
+
+    /// The server writes nodes one after the other, in no order.
+    #[test]
+    fn a_part_is_waited_for_and_then_ended_for_good() {
+        let part = |state| vec![process("g1", "a", state, json!({ "children": [] }))];
+        let plan = intended(part(0), false);
+        assert_eq!((steps(&plan), &plan.mirror), (vec![], &Mirror::Unchanged));
+        assert_eq!(plan.awaiting, ["an earlier submit that may still arrive"]);
+        let plan = intended(part(0), true);
+        assert_eq!(steps(&plan), ["cancel workflow g1 (the server lacks some of its nodes)"]);
+        let plan = intended(part(4), true);
+        assert_eq!((steps(&plan), bound(&plan)), (vec![], Some(("g1", MirrorState::Failed))));
+        // The server refuses to cancel what it cannot find all of: waiting for that would be for ever.
+        let plan = intended(vec![process("g1", "a", 0, json!({}))], true);
+        assert_eq!((steps(&plan), bound(&plan)), (vec![], Some(("g1", MirrorState::Failed))));
+        let plan = intended([vec![process("g1", "a", 4, json!({}))], pair("g2", [0, 0])].concat(), true);
+        assert_eq!(bound(&plan), Some(("g2", MirrorState::Waiting)), "the one that is whole");
+    }
+
+    #[test]
+    fn nothing_found_is_submitted_only_when_nothing_can_arrive() {
+        let plan = intended(vec![], false);
+        assert_eq!((steps(&plan), &plan.mirror), (vec![], &Mirror::Unchanged));
+        assert_eq!(intended(vec![], true).mirror, Mirror::Forget, "nothing is wanted any more");
+    }
+
+    fn seen(processes: Vec<Process>, recorded: [WorkState; 2]) -> Option<Vec<WorkState>> {
+        let processes = Observed::Known(processes);
+        let recorded: Vec<NodeStatus> = NAMES
+            .iter()
+            .zip(recorded)
+            .map(|(name, state)| NodeStatus {
+                state,
+                process_id: Some(format!("g-{name}")),
+                ..NodeStatus::pending((*name).to_owned())
+            })
+            .collect();
+        nodes(&recorded, "g", &processes, at(0)).map(|nodes| nodes.iter().map(|node| node.state).collect())
+    }
+
+    /// The server tells all nodes of a workflow as failed when one is on which others depend.
+    #[test]
+    fn what_had_succeeded_is_no_failure() {
+        use WorkState::{Failed, Lost, Running, Succeeded, Waiting};
+        let ended = |at: Timestamp, errors: &[&str]| json!({ "endtime": at.to_string(), "errors": errors });
+        let failed = process("g", "b", 3, ended(at(-5), &["disk full"]));
+        let dragged = process("g", "a", 3, ended(at(-9), &[]));
+        assert_eq!(
+            seen(vec![dragged.clone(), failed.clone()], [Running, Waiting]),
+            Some(vec![Succeeded, Failed])
+        );
+        assert_eq!(
+            seen(vec![failed], [Succeeded, Waiting]),
+            Some(vec![Succeeded, Failed]),
+            "as it was known"
+        );
+        let silent = process("g", "b", 3, ended(at(-5), &[]));
+        assert_eq!(
+            seen(vec![dragged, silent], [Running, Waiting]),
+            Some(vec![Succeeded, Failed]),
+            "the last to end"
+        );
+        let never_ran = process("g", "b", 3, json!({}));
+        let failed = process("g", "a", 3, ended(at(-5), &["no"]));
+        assert_eq!(seen(vec![failed, never_ran], [Running, Waiting]), Some(vec![Failed, Failed]));
+        let fresh = process("g", "a", 3, ended(at(-1), &[]));
+        assert_eq!(seen(vec![fresh], [Running, Waiting]), None, "the server may still say why");
+        assert_eq!(seen(pair("g", [1, 0])[..1].to_vec(), [Waiting, Waiting]), Some(vec![Running, Lost]));
+        assert_eq!(seen(pair("other", [1, 0]), [Succeeded, Waiting]), Some(vec![Succeeded, Lost]));
+    }
+
+    #[test]
+    fn a_workflow_is_over_when_none_of_its_nodes_is_alive() {
+        use WorkState::{Cancelled, Failed, Lost, Running, Succeeded, Waiting};
+        for (states, expected) in [
+            (&[Waiting, Waiting][..], MirrorState::Waiting),
+            (&[Succeeded, Waiting], MirrorState::Running),
+            (&[Failed, Running], MirrorState::Running),
+            (&[Succeeded, Failed, Cancelled], MirrorState::Failed),
+            (&[Succeeded, Cancelled, Lost], MirrorState::Cancelled),
+            (&[Succeeded, Lost], MirrorState::Lost),
+            (&[Succeeded, Succeeded], MirrorState::Successful),
+        ] {
+            assert_eq!(aggregate(states), expected, "{states:?}");
+        }
+    }
+
+    /// An end is what the server says, not what it was asked for.
+    #[test]
+    fn what_is_to_end_is_cancelled_as_a_whole() {
+        let end = |id: Option<&str>, processes: Vec<Process>, is_quiet: bool| {
+            let (mirror, processes) = (mirror(id), Observed::Known(processes));
+            let known = Known {
+                recorded: Some(&mirror),
+                processes: &processes,
+                submit_not_before: (!is_quiet).then(|| at(10)),
+                now: at(0),
+            };
+            let mut plan = MirrorPlan::default();
+            let mut status = status(&mirror);
+            for node in &mut status.nodes {
+                node.process_id = id.map(|id| format!("{id}-{}", node.name));
+            }
+            plan.end_graph(&known, &status, "spec.cancel is true");
+            plan
+        };
+        let plan = end(Some("g"), pair("g", [2, 0]), true);
+        assert_eq!(steps(&plan), ["cancel workflow g (spec.cancel is true)"]);
+        let plan = end(Some("g"), pair("g", [2, 4]), true);
+        assert_eq!(bound(&plan), Some(("g", MirrorState::Cancelled)));
+        let plan = end(None, [pair("g", [0, 0]), pair("h", [0, 0])].concat(), false);
+        assert_eq!(plan.steps.len(), 2);
+        assert_eq!(end(None, vec![], false).mirror, Mirror::Unchanged, "it may still arrive");
+        assert_eq!(end(None, vec![], true).mirror, Mirror::Forget);
     }
 }

@@ -120,7 +120,9 @@ pub(super) fn plan(
             plan.intended(&known, mirror, Some(desired));
         }
         Some(mirror) if mirror.state.is_live() => plan.bound(snapshot, mirror, desired, settled, output),
-        Some(mirror) if mirror.generation < desired.generation => plan.intend(&snapshot.colony, &desired.label, desired.generation),
+        Some(mirror) if mirror.generation < desired.generation => {
+            plan.intend(&snapshot.colony, &desired.label, desired.generation)
+        }
         Some(_) => {}
     }
     plan

@@ -56,8 +56,9 @@ impl Processes {
         // The server writes the reasons of a failure after its state.
         let process = &known.seen.process;
         let is_whole = process.state != ProcessState::Failed || !process.errors.is_empty();
-        let is_believed =
-            is_whole && known.doubted_at.is_none() && now.saturating_duration_since(known.seen.asked_at) < believed_for;
+        let is_believed = is_whole
+            && known.doubted_at.is_none()
+            && now.saturating_duration_since(known.seen.asked_at) < believed_for;
         is_believed.then(|| known.seen.process.as_ref().clone())
     }
 

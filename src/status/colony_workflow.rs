@@ -100,8 +100,7 @@ fn describe(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSnapshot
         described.process_id = Some(process.id.to_string());
         described.executor = executor(snapshot, process);
         described.start_time = process.started_at.map(whole_seconds);
-        described.completion_time =
-            process.ended_at.filter(|_| node.state.is_final()).map(whole_seconds);
+        described.completion_time = process.ended_at.filter(|_| node.state.is_final()).map(whole_seconds);
         if node.state == WorkState::Succeeded && !needed.contains(&described.name) {
             let (output, is_whole) = bounded(&process.output, &mut output_left);
             described.output = output;
@@ -169,7 +168,8 @@ fn judge(snapshot: &ColonyWorkflowSnapshot, status: &ColonyWorkflowStatus) -> St
         MirrorState::Lost if stop.is_some() => stopped(stop, what.as_deref(), deadline),
         MirrorState::Lost => {
             let nodes = named(status, Lost);
-            let message = format!("the server no longer has {nodes} of workflow {id}; it is not submitted again");
+            let message =
+                format!("the server no longer has {nodes} of workflow {id}; it is not submitted again");
             standing(Lost, Reason::ProcessLost, message)
         }
     }
@@ -192,8 +192,10 @@ fn named(status: &ColonyWorkflowStatus, state: WorkState) -> String {
 /// Which nodes failed, and why. Those that only went with them have no errors.
 fn failure(status: &ColonyWorkflowStatus, id: &str) -> String {
     let failed = status.nodes.iter().filter(|node| !node.errors.is_empty());
-    let told: Vec<String> =
-        failed.take(MOST_NAMED).map(|node| format!("node {} failed: {}", node.name, node.errors.join("; "))).collect();
+    let told: Vec<String> = failed
+        .take(MOST_NAMED)
+        .map(|node| format!("node {} failed: {}", node.name, node.errors.join("; ")))
+        .collect();
     if told.is_empty() {
         return format!("{} of workflow {id} failed: no reason was given", named(status, WorkState::Failed));
     }

@@ -56,10 +56,7 @@ impl WorkReader {
 }
 
 /// Names of the executors of these processes, as far as the colony says them.
-fn executors(
-    processes: &Observed<Vec<Process>>,
-    connection: Option<&Connection>,
-) -> BTreeMap<Id, String> {
+fn executors(processes: &Observed<Vec<Process>>, connection: Option<&Connection>) -> BTreeMap<Id, String> {
     let processes = processes.known().map_or(&[][..], Vec::as_slice);
     let ids = processes.iter().filter_map(|process| process.assigned_executor.as_ref());
     ids.filter_map(|id| Some((id.clone(), connection?.executor_name(id)?))).collect()

@@ -103,9 +103,8 @@ impl ProcessReader {
     /// Processes of one workflow. What ends one by failure or cancel ends others with it, and nobody tells of those.
     async fn nodes(&self, member: &Session, live: &[ProcessId]) -> Result<Vec<Process>, Error> {
         let found = self.each(member, live).await?;
-        let takes_others = |process: &Process| {
-            matches!(process.state, ProcessState::Failed | ProcessState::Cancelled)
-        };
+        let takes_others =
+            |process: &Process| matches!(process.state, ProcessState::Failed | ProcessState::Cancelled);
         if !found.iter().any(takes_others) {
             return Ok(found);
         }

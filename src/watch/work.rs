@@ -63,8 +63,9 @@ impl WorkReader {
     ) -> Values {
         let mut values = Values::default();
         let variables = calls.into_iter().flat_map(|call| &call.env);
-        let sources: Vec<_> =
-            variables.filter_map(|variable: &Variable| ValueSource::of(variable.value_from.as_ref()?)).collect();
+        let sources: Vec<_> = variables
+            .filter_map(|variable: &Variable| ValueSource::of(variable.value_from.as_ref()?))
+            .collect();
         for (source, _) in sources {
             if values.get(&source).is_none() {
                 let read = self.value(namespace, &source).await;

@@ -30,7 +30,7 @@ use crate::api::{executor_deployment::DeletionPolicy, function::FunctionCall};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: create another ColonyWorkflow").field_path(".colony"))]
 #[x_kube(validation = Rule::new("!oldSelf.cancel || self.cancel").message("cancel cannot be taken back: create another ColonyWorkflow").field_path(".cancel"))]
-#[x_kube(validation = Rule::new("self.nodes.all(n, !has(n.dependencies) || sets.contains(self.nodes.map(m, m.name), n.dependencies))").message(Message::Expression("'dependencies name nodes that are not there: correct ' + self.nodes.filter(n, has(n.dependencies) && !sets.contains(self.nodes.map(m, m.name), n.dependencies)).map(n, n.name).join(', ')".into())).field_path(".nodes"))]
+#[x_kube(validation = Rule::new("self.nodes.all(n, !has(n.dependencies) || sets.contains(self.nodes.map(m, m.name), n.dependencies))").message("dependencies name nodes that are not there: correct the name, or add the node").field_path(".nodes"))]
 pub struct ColonyWorkflowSpec {
     /// The Colony in which it runs; when absent, the one annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
