@@ -29,7 +29,7 @@ enum Command {
     Plan(plan::Arguments),
     /// Print the process that carries an object, with its whole output, its errors and its log
     Process(process::Arguments),
-    /// Print a ColonyWorkflow: which node waits for which, where each stands, who runs it and for how long
+    /// Print a workflow: which node waits for which, where each stands, who runs it and for how long
     Graph(graph::Arguments),
     /// Check API server, CRDs, permissions, colonies and keys, and say what to do; exit code 1 if something is amiss
     Doctor(doctor::Arguments),

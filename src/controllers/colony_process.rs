@@ -62,10 +62,7 @@ impl Work for ColonyProcess {
             return Ok(diff::colony_process::plan_deletion(snapshot));
         }
         // One that is finished needs none.
-        let colony = match snapshot.object.is_finished() {
-            true => None,
-            false => Some(resolved(&snapshot.colony)?),
-        };
+        let colony = if snapshot.object.is_finished() { None } else { Some(resolved(&snapshot.colony)?) };
         let desired = |attempt| match colony {
             Some(colony) => desired::colony_process::build(snapshot, colony, attempt),
             None => Err(Error::Incomplete("colony")),

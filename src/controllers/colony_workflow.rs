@@ -62,10 +62,7 @@ impl Work for ColonyWorkflow {
             return Ok(diff::colony_workflow::plan_deletion(snapshot));
         }
         // One that is finished needs none.
-        let colony = match snapshot.object.is_finished() {
-            true => None,
-            false => Some(resolved(&snapshot.colony)?),
-        };
+        let colony = if snapshot.object.is_finished() { None } else { Some(resolved(&snapshot.colony)?) };
         let desired = |attempt| match colony {
             Some(colony) => desired::colony_workflow::build(snapshot, colony, attempt),
             None => Err(Error::Incomplete("colony")),

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use super::{Error, function, process::refused};
 use crate::{
     api::names,
-    colony::{FunctionSpec, WorkflowSpec},
+    colony::WorkflowSpec,
     watch::snapshot::{ColonyWorkflowSnapshot, ResolvedColony},
 };
 
@@ -40,8 +40,7 @@ pub fn build(
         let path = format!("spec.nodes[{index}]");
         let call = function::build(&path, &node.call, colony, &label, &snapshot.values)?;
         let named = call.node_name(&node.name).map_err(|error| refused(&error))?;
-        let needed = node.dependencies.iter();
-        let whole = needed.fold(Ok(named), |call: Result<FunctionSpec, _>, needed| call?.depends_on(needed));
+        let whole = node.dependencies.iter().try_fold(named, |call, needed| call.depends_on(needed));
         nodes.push(whole.map_err(|error| refused(&error))?);
     }
     let spec = WorkflowSpec::new(colony, nodes)

@@ -155,9 +155,9 @@ impl MirrorPlan {
         };
         let names: Vec<&str> = status.nodes.iter().map(|node| node.name.as_str()).collect();
         let graphs = graphs(processes);
-        let is_judged = graphs.iter().all(|graph| graph.lacks(&names).is_empty());
+        let is_partial = graphs.iter().any(|graph| !graph.lacks(&names).is_empty());
         // The server writes the nodes one after the other: one that is not there may be on its way.
-        if !(is_judged && !graphs.is_empty()) && !self.quiet_period_over(known) {
+        if (is_partial || graphs.is_empty()) && !self.quiet_period_over(known) {
             return;
         }
         let whole = graphs.iter().position(|graph| graph.lacks(&names).is_empty());
@@ -200,8 +200,8 @@ impl MirrorPlan {
     ) {
         match nodes(&status.nodes, adopted.id, known.processes, known.now) {
             Some(nodes) => {
-                let states: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
-                self.mirror = observed(mirror, adopted, aggregate(&states), None);
+                let standing: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
+                self.mirror = observed(mirror, adopted, aggregate(&standing), None);
             }
             None => self.awaiting.push("the server to say why a node failed".to_owned()),
         }
@@ -225,8 +225,8 @@ impl MirrorPlan {
             let processes: Vec<&Process> = known.processes.known().into_iter().flatten().collect();
             return reasons_due(&processes, known.now);
         };
-        let states: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
-        let state = aggregate(&states);
+        let standing: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
+        let state = aggregate(&standing);
         if state == MirrorState::Lost {
             self.mirror = Mirror::Lost;
         } else if state != mirror.state {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     /// A node of a graph, with more fields; `b` depends on `a`.
-    fn process(graph: &str, name: &str, state: u8, more: Value) -> Process {
+    fn process(graph: &str, name: &str, state: u8, more: &Value) -> Process {
         let (id, of) = (format!("{graph}-{name}"), |name: &str| vec![format!("{graph}-{name}")]);
         let mut whole = json!({
             "processid": id, "state": state, "processgraphid": graph, "assignedexecutorid": "",
@@ -319,7 +319,7 @@ mod tests {
     }
 
     fn pair(graph: &str, states: [u8; 2]) -> Vec<Process> {
-        NAMES.iter().zip(states).map(|(name, state)| process(graph, name, state, json!({}))).collect()
+        NAMES.iter().zip(states).map(|(name, state)| process(graph, name, state, &json!({}))).collect()
     }
 
     fn status(mirror: &MirrorStatus) -> ColonyWorkflowStatus {
@@ -370,7 +370,7 @@ mod tests {
     /// The server writes nodes one after the other, in no order.
     #[test]
     fn a_part_is_waited_for_and_then_ended_for_good() {
-        let part = |state| vec![process("g1", "a", state, json!({ "children": [] }))];
+        let part = |state| vec![process("g1", "a", state, &json!({ "children": [] }))];
         let plan = intended(part(0), false);
         assert_eq!((steps(&plan), &plan.mirror), (vec![], &Mirror::Unchanged));
         assert_eq!(plan.awaiting, ["an earlier submit that may still arrive"]);
@@ -379,9 +379,9 @@ mod tests {
         let plan = intended(part(4), true);
         assert_eq!((steps(&plan), bound(&plan)), (vec![], Some(("g1", MirrorState::Failed))));
         // The server refuses to cancel what it cannot find all of: waiting for that would be for ever.
-        let plan = intended(vec![process("g1", "a", 0, json!({}))], true);
+        let plan = intended(vec![process("g1", "a", 0, &json!({}))], true);
         assert_eq!((steps(&plan), bound(&plan)), (vec![], Some(("g1", MirrorState::Failed))));
-        let plan = intended([vec![process("g1", "a", 4, json!({}))], pair("g2", [0, 0])].concat(), true);
+        let plan = intended([vec![process("g1", "a", 4, &json!({}))], pair("g2", [0, 0])].concat(), true);
         assert_eq!(bound(&plan), Some(("g2", MirrorState::Waiting)), "the one that is whole");
     }
 
@@ -411,8 +411,8 @@ mod tests {
     fn what_had_succeeded_is_no_failure() {
         use WorkState::{Failed, Lost, Running, Succeeded, Waiting};
         let ended = |at: Timestamp, errors: &[&str]| json!({ "endtime": at.to_string(), "errors": errors });
-        let failed = process("g", "b", 3, ended(at(-5), &["disk full"]));
-        let dragged = process("g", "a", 3, ended(at(-9), &[]));
+        let failed = process("g", "b", 3, &ended(at(-5), &["disk full"]));
+        let dragged = process("g", "a", 3, &ended(at(-9), &[]));
         assert_eq!(
             seen(vec![dragged.clone(), failed.clone()], [Running, Waiting]),
             Some(vec![Succeeded, Failed])
@@ -422,16 +422,16 @@ mod tests {
             Some(vec![Succeeded, Failed]),
             "as it was known"
         );
-        let silent = process("g", "b", 3, ended(at(-5), &[]));
+        let silent = process("g", "b", 3, &ended(at(-5), &[]));
         assert_eq!(
             seen(vec![dragged, silent], [Running, Waiting]),
             Some(vec![Succeeded, Failed]),
             "the last to end"
         );
-        let never_ran = process("g", "b", 3, json!({}));
-        let failed = process("g", "a", 3, ended(at(-5), &["no"]));
+        let never_ran = process("g", "b", 3, &json!({}));
+        let failed = process("g", "a", 3, &ended(at(-5), &["no"]));
         assert_eq!(seen(vec![failed, never_ran], [Running, Waiting]), Some(vec![Failed, Failed]));
-        let fresh = process("g", "a", 3, ended(at(-1), &[]));
+        let fresh = process("g", "a", 3, &ended(at(-1), &[]));
         assert_eq!(seen(vec![fresh], [Running, Waiting]), None, "the server may still say why");
         assert_eq!(seen(pair("g", [1, 0])[..1].to_vec(), [Waiting, Waiting]), Some(vec![Running, Lost]));
         assert_eq!(seen(pair("other", [1, 0]), [Succeeded, Waiting]), Some(vec![Succeeded, Lost]));

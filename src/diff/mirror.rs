@@ -121,7 +121,7 @@ pub(super) fn plan(
         }
         Some(mirror) if mirror.state.is_live() => plan.bound(snapshot, mirror, desired, settled, output),
         Some(mirror) if mirror.generation < desired.generation => {
-            plan.intend(&snapshot.colony, &desired.label, desired.generation)
+            plan.intend(&snapshot.colony, &desired.label, desired.generation);
         }
         Some(_) => {}
     }

@@ -59,7 +59,7 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
     let id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.as_deref());
     let submitted = id.map(|id| format!("attempt {} is process {id}", status.attempts));
     let hindrance = hindrance(&snapshot.processes, status.mirror.is_some(), outcome);
-    let findings = findings(&end, submitted, hindrance);
+    let findings = findings(&end, submitted, hindrance.as_ref());
     status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.now);
     status
 }

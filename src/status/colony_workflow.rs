@@ -13,7 +13,7 @@ use crate::{
     api::{
         colony_workflow::{ColonyWorkflowStatus, NodeStatus},
         condition::Reason,
-        mirror::MirrorState,
+        mirror::{MirrorState, MirrorStatus},
         work::{StopReason, WorkState},
     },
     colony::Process,
@@ -49,7 +49,7 @@ pub fn compute(
     }
     status.graph_id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.clone());
     // Of one that was bound and is over already, nothing was asked.
-    let was_asked = before.mirror.as_ref().is_some_and(|mirror| mirror.may_live());
+    let was_asked = before.mirror.as_ref().is_some_and(MirrorStatus::may_live);
     if let Some(id) = status.graph_id.clone().filter(|_| was_asked) {
         describe(&mut status, snapshot, &id);
     }
@@ -67,7 +67,7 @@ pub fn compute(
     let submitted =
         status.graph_id.as_ref().map(|id| format!("attempt {} is workflow {id}", status.attempts));
     let hindrance = hindrance(&snapshot.processes, status.mirror.is_some(), outcome);
-    let findings = findings(&end, submitted, hindrance);
+    let findings = findings(&end, submitted, hindrance.as_ref());
     status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.now);
     status
 }

@@ -106,16 +106,16 @@ pub(super) fn hindrance(
 pub(super) fn findings(
     end: &Standing,
     submitted: Option<String>,
-    hindrance: Option<(Reason, String)>,
+    hindrance: Option<&(Reason, String)>,
 ) -> Vec<Finding> {
     use WorkState::{Failed, Running, Succeeded};
     let (reason, mut message) = (end.reason, end.message.clone());
-    let submitted = match (submitted, &hindrance) {
+    let submitted = match (submitted, hindrance) {
         (Some(what), _) => Finding::yes(ConditionType::Submitted, reason, what),
         (None, Some((reason, why))) => Finding::no(ConditionType::Submitted, *reason, why),
         (None, None) => Finding::no(ConditionType::Submitted, reason, &message),
     };
-    if let (Some((_, why)), false) = (&hindrance, end.state.is_final()) {
+    if let (Some((_, why)), false) = (hindrance, end.state.is_final()) {
         message = format!("{message}; {why}");
     }
     let holds = |kind: ConditionType, state: bool| Finding {
