@@ -31,7 +31,10 @@ use crate::{
         executor_deployment::{ExecutorDeployment, Workload},
         names::{
             COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR,
+            REQUEST_FINALIZER,
         },
+        request_flow::RequestFlow,
+        request_state::RequestState,
     },
     colony::InvalidKey,
     desired::{DesiredIdentity, DesiredWorkload},
@@ -55,12 +58,16 @@ pub trait Child: Resource<DynamicType = (), Scope = NamespaceResourceScope> {
     const NAME: &'static str;
 }
 
-/// Kinds that users apply and that plans are carried out for.
-pub trait Held: Child + Clone + Debug + Serialize + DeserializeOwned {
-    /// What holds an object until its remote side is gone.
-    const FINALIZER: &'static str;
+/// Kinds that users apply and whose status the operator writes.
+pub trait Told: Child + Clone + Debug + Serialize + DeserializeOwned {
     /// Its status, in metrics.
     const STATUS: WriteKind;
+}
+
+/// Kinds that users apply and that plans are carried out for.
+pub trait Held: Told {
+    /// What holds an object until its remote side is gone.
+    const FINALIZER: &'static str;
 }
 
 impl Child for Deployment {
@@ -83,9 +90,12 @@ impl Child for ExecutorDeployment {
     const NAME: &'static str = "ExecutorDeployment";
 }
 
+impl Told for ExecutorDeployment {
+    const STATUS: WriteKind = WriteKind::ExecutorDeploymentStatus;
+}
+
 impl Held for ExecutorDeployment {
     const FINALIZER: &'static str = EXECUTOR_DEPLOYMENT_FINALIZER;
-    const STATUS: WriteKind = WriteKind::ExecutorDeploymentStatus;
 }
 
 impl Child for ColonyProcess {
@@ -93,9 +103,34 @@ impl Child for ColonyProcess {
     const NAME: &'static str = "ColonyProcess";
 }
 
+impl Told for ColonyProcess {
+    const STATUS: WriteKind = WriteKind::ColonyProcessStatus;
+}
+
 impl Held for ColonyProcess {
     const FINALIZER: &'static str = COLONY_PROCESS_FINALIZER;
-    const STATUS: WriteKind = WriteKind::ColonyProcessStatus;
+}
+
+impl Child for RequestState {
+    const KIND: WriteKind = WriteKind::RequestState;
+    const NAME: &'static str = "RequestState";
+}
+
+impl Told for RequestState {
+    const STATUS: WriteKind = WriteKind::RequestStateStatus;
+}
+
+impl Held for RequestState {
+    const FINALIZER: &'static str = REQUEST_FINALIZER;
+}
+
+impl Child for RequestFlow {
+    const KIND: WriteKind = WriteKind::RequestFlow;
+    const NAME: &'static str = "RequestFlow";
+}
+
+impl Told for RequestFlow {
+    const STATUS: WriteKind = WriteKind::RequestFlowStatus;
 }
 
 impl Child for ColonyWorkflow {
@@ -103,9 +138,12 @@ impl Child for ColonyWorkflow {
     const NAME: &'static str = "ColonyWorkflow";
 }
 
+impl Told for ColonyWorkflow {
+    const STATUS: WriteKind = WriteKind::ColonyWorkflowStatus;
+}
+
 impl Held for ColonyWorkflow {
     const FINALIZER: &'static str = COLONY_WORKFLOW_FINALIZER;
-    const STATUS: WriteKind = WriteKind::ColonyWorkflowStatus;
 }
 
 impl Child for Secret {

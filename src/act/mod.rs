@@ -10,6 +10,7 @@ mod identity;
 pub mod inbound;
 pub mod kubernetes;
 pub mod outcome;
+pub mod request;
 
 pub use executor::{Actor, Target};
 pub use failure::{of_call, of_colony};

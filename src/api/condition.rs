@@ -12,17 +12,17 @@ pub enum ConditionType {
     Submitted,
     /// An executor has it.
     Running,
-    /// It ended well.
-    Succeeded,
-    /// It ended badly.
-    Failed,
     /// Something legal that bites later; the message says what to change.
     Warnings,
     /// Work towards the spec is going on.
     Progressing,
     /// The object cannot get better without somebody's help.
     Degraded,
-    /// It has ended, well or badly (workload Job).
+    /// It ended well.
+    Succeeded,
+    /// It ended badly.
+    Failed,
+    /// It has ended, well or badly.
     Finished,
     /// It is as the spec wants it.
     Ready,
@@ -37,11 +37,11 @@ impl ConditionType {
             Self::Conflict => "Conflict",
             Self::Submitted => "Submitted",
             Self::Running => "Running",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
             Self::Warnings => "Warnings",
             Self::Progressing => "Progressing",
             Self::Degraded => "Degraded",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
             Self::Finished => "Finished",
             Self::Ready => "Ready",
         }
@@ -75,6 +75,8 @@ pub enum Reason {
     WaitingForFinalizer,
     /// The spec cannot be carried out; the message names field, value and remedy.
     InvalidSpec,
+    /// An expression of the spec is not one; the message names field, expression and remedy.
+    InvalidExpression,
     /// An object of that name belongs to somebody else.
     ForeignObject,
     /// A write was refused or failed.
@@ -117,6 +119,10 @@ pub enum Reason {
     BackoffLimitExceeded,
     /// It took longer than it was allowed to.
     DeadlineExceeded,
+    /// A time limit of the process passed.
+    TimedOut,
+    /// The `RequestFlow` that a request names is not there, or cannot be followed.
+    FlowUnusable,
     /// Its executor closed it as successful.
     ClosedSuccessfully,
     /// Cancelled by `spec.cancel`.
@@ -147,6 +153,18 @@ pub enum Reason {
     CredentialsInvalid,
     /// The server refused the key.
     CredentialsRefused,
+    /// Every job of a request's flow was done.
+    FlowCompleted,
+    /// Nobody wants the request any more.
+    Cancelled,
+    /// The worker was started anew while the job ran.
+    WorkerRestarted,
+    /// The job waits for a worker.
+    JobRequested,
+    /// A worker is at the job.
+    JobStarted,
+    /// The job has ended, and another follows.
+    JobEnded,
 }
 
 impl Reason {
@@ -166,6 +184,7 @@ impl Reason {
             Self::WaitingForColony => "WaitingForColony",
             Self::WaitingForFinalizer => "WaitingForFinalizer",
             Self::InvalidSpec => "InvalidSpec",
+            Self::InvalidExpression => "InvalidExpression",
             Self::ForeignObject => "ForeignObject",
             Self::ApplyFailed => "ApplyFailed",
             Self::ReadFailed => "ReadFailed",
@@ -187,6 +206,8 @@ impl Reason {
             Self::BackingOff => "BackingOff",
             Self::BackoffLimitExceeded => "BackoffLimitExceeded",
             Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::TimedOut => "TimedOut",
+            Self::FlowUnusable => "FlowUnusable",
             Self::ClosedSuccessfully => "ClosedSuccessfully",
             Self::CancelRequested => "CancelRequested",
             Self::ColonyRefused => "ColonyRefused",
@@ -202,6 +223,12 @@ impl Reason {
             Self::CredentialsNotFound => "CredentialsNotFound",
             Self::CredentialsInvalid => "CredentialsInvalid",
             Self::CredentialsRefused => "CredentialsRefused",
+            Self::FlowCompleted => "FlowCompleted",
+            Self::Cancelled => "Cancelled",
+            Self::WorkerRestarted => "WorkerRestarted",
+            Self::JobRequested => "JobRequested",
+            Self::JobStarted => "JobStarted",
+            Self::JobEnded => "JobEnded",
         }
     }
 }

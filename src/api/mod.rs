@@ -13,6 +13,8 @@ pub mod executor_deployment;
 pub mod function;
 pub mod mirror;
 pub mod names;
+pub mod request_flow;
+pub mod request_state;
 pub mod work;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -26,5 +28,7 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         executor_deployment::ExecutorDeployment::crd(),
         colony_process::ColonyProcess::crd(),
         colony_workflow::ColonyWorkflow::crd(),
+        request_flow::RequestFlow::crd(),
+        request_state::RequestState::crd(),
     ]
 }

@@ -4,7 +4,9 @@
 pub const COLONIES_GROUP: &str = "colonies.io";
 /// API group of executor fleets, fixed by the manifests that `ColonyOS` users have.
 pub const COMPUTE_GROUP: &str = "compute.colonies.io";
-/// API version of all kinds of both groups.
+/// API group of requests, fixed by the manifests and programs that users have.
+pub const REQUEST_GROUP: &str = "com.redhat.ecosystem.sample";
+/// API version of all kinds of all groups.
 pub const VERSION: &str = "v1";
 
 /// Who writes: user agent, field manager, reporting controller of Events, value of `managed-by`.
@@ -15,6 +17,8 @@ pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-de
 pub const COLONY_PROCESS_FINALIZER: &str = "colonies.io/colony-process";
 /// Kept on a `ColonyWorkflow` until its workflow is over.
 pub const COLONY_WORKFLOW_FINALIZER: &str = "colonies.io/colony-workflow";
+/// Kept on a `RequestState` until the process of its job is over.
+pub const REQUEST_FINALIZER: &str = "colonies.io/request";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
 pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 
@@ -44,6 +48,21 @@ pub const RESTART_ANNOTATION: &str = "colonies.io/restarted-for";
 pub const BLUEPRINT_ORIGIN_ANNOTATION: &str = "colonies.io/origin";
 /// On a blueprint, as label or annotation: the namespace in which the cluster is to keep its object.
 pub const BLUEPRINT_NAMESPACE_ANNOTATION: &str = "colonies.io/namespace";
+
+/// On a `RequestState` whose job is `STARTED`: which worker has it, as JSON.
+pub const CLAIM_ANNOTATION: &str = "colonies.io/claim";
+/// On a `RequestState`: the `RequestFlow` of its namespace that it follows, or jobs separated by commas. Extensions are
+/// annotations, since programs of others drop fields that they do not know.
+pub const FLOW_ANNOTATION: &str = "colonies.io/flow";
+
+/// On a request: which of `Director` and `Worker` the operator is for it, separated by commas.
+pub const ROLES_ANNOTATION: &str = "colonies.io/roles";
+/// On a request without a flow: the Colony in which its jobs are done.
+pub const COLONY_ANNOTATION: &str = "colonies.io/colony";
+/// On a request without a flow: the type of the executors that do its jobs.
+pub const EXECUTOR_TYPE_ANNOTATION: &str = "colonies.io/executor-type";
+/// The type of the executors that do the jobs of a request which says nothing of it.
+pub const REQUEST_EXECUTOR_TYPE: &str = "request-worker";
 
 /// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
 pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deployment";

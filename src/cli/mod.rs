@@ -3,11 +3,14 @@
 mod crds;
 mod doctor;
 mod graph;
+mod logs;
 pub mod plan;
 mod process;
+mod request;
 mod run;
+mod subject;
 
-use std::{error::Error, process::ExitCode};
+use std::{env, error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +34,12 @@ enum Command {
     Process(process::Arguments),
     /// Print a workflow: which node waits for which, where each stands, who runs it and for how long
     Graph(graph::Arguments),
+    /// Print what executors wrote about the process that carries an object; --follow goes on until it is over
+    Logs(logs::Arguments),
+    /// Create RequestStates and decide which job comes next; exit code 0 when all are completed
+    Director(request::director::Arguments),
+    /// Do the jobs of RequestStates, until SIGTERM
+    Worker(request::worker::Arguments),
     /// Check API server, CRDs, permissions, colonies and keys, and say what to do; exit code 1 if something is amiss
     Doctor(doctor::Arguments),
 }
@@ -38,12 +47,15 @@ enum Command {
 /// Reads the command line and carries it out.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let result = match Arguments::parse_from(request::spelling::translate(env::args_os())).command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Crds => crds::print(),
         Command::Plan(arguments) => plan::print(&arguments),
         Command::Process(arguments) => process::print(&arguments),
         Command::Graph(arguments) => graph::print(&arguments),
+        Command::Logs(arguments) => logs::print(&arguments),
+        Command::Director(arguments) => request::director::drive(arguments),
+        Command::Worker(arguments) => request::worker::serve(arguments),
         Command::Doctor(arguments) => doctor::print(arguments),
     };
     match result {

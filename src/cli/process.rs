@@ -1,46 +1,20 @@
 //! `colonyos-operator process`: the process that carries an object, whole. Status shows outputs and errors bounded and
-//! cleaned; here they are complete, with the log.
-//!
-//! Reads only, with the rights of whoever calls it: the object, its Colony, and the Secrets of that in the operator's
-//! namespace.
+//! cleaned; here they are complete, with the log. Reads only.
 
 use std::io::Write as _;
 
 use clap::{Args, ValueEnum};
-use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::Failure;
-use crate::{
-    api::{
-        colony::Colony,
-        executor_deployment::ExecutorDeployment,
-        names::{DEFAULT_COLONY_ANNOTATION, PROCESS_ANNOTATION},
-    },
-    colony::{Log, LogQuery, Process, ProcessId},
-    runtime::{
-        clock::Clock,
-        kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
-    },
-    watch::colony::{Surroundings, read},
-};
+use super::{Failure, subject::Subject};
+use crate::colony::{Log, LogQuery, Process};
 
 /// Arguments of `process`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The object, such as `executordeployment/NAME`, or the id of a process
-    #[arg(value_name = "OBJECT|ID")]
-    subject: String,
-    /// Namespace of the object [default: the context's]
-    #[arg(long, short, value_name = "NAME")]
-    namespace: Option<String>,
-    /// The Colony [default: the object's, else the default one]
-    #[arg(long, value_name = "NAME")]
-    colony: Option<String>,
-    /// Namespace of the operator, where the Secrets of Colonies are
-    #[arg(long, value_name = "NAME", default_value = "colonyos-system", env = "POD_NAMESPACE")]
-    operator_namespace: String,
+    #[command(flatten)]
+    subject: Subject,
     /// Form of the output
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -74,86 +48,10 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn find(arguments: &Arguments) -> Result<(Process, Vec<Log>), Failure> {
-    let kubernetes = kubernetes::connect().await?;
-    let (id, colony) = match arguments.subject.split_once('/') {
-        None => (arguments.subject.clone(), arguments.colony.clone()),
-        Some((kind, name)) => {
-            let object = object(&kubernetes, kind, name, arguments.namespace.as_deref()).await?;
-            (process_of(&object)?, arguments.colony.clone().or(object.spec.colony))
-        }
-    };
-    let colony = find_colony(&kubernetes, colony.as_deref()).await?;
-    let clock = Clock::system();
-    let surroundings = Surroundings {
-        kubernetes: &kubernetes.calls,
-        namespace: &arguments.operator_namespace,
-        clock: &clock,
-        metrics: None,
-    };
-    let reading = read(&colony, &surroundings, &mut None).await;
-    let sessions = reading.sessions.ok_or_else(|| {
-        format!(
-            "failed to get the keys of Colony {}: may you read Secrets in namespace {}? See colonyos-operator doctor",
-            colony.name_any(),
-            arguments.operator_namespace
-        )
-    })?;
-    let id = ProcessId::new(id);
-    let process = sessions.member.process(&id).await?;
-    let log = sessions.member.logs(&LogQuery::new(id)).await?;
+    let (member, id) = arguments.subject.find().await?;
+    let process = member.process(&id).await?;
+    let log = member.logs(&LogQuery::new(id)).await?;
     Ok((process, log))
-}
-
-async fn object(
-    kubernetes: &Kubernetes,
-    kind: &str,
-    name: &str,
-    namespace: Option<&str>,
-) -> Result<ExecutorDeployment, Failure> {
-    if !["executordeployment", "executordeployments", "ed", "edeploy"].contains(&kind.to_lowercase().as_str())
-    {
-        return Err(format!(
-            "{kind:?} is no kind that is carried by a process: give executordeployment/NAME"
-        )
-        .into());
-    }
-    let namespace = namespace.unwrap_or(&kubernetes.namespace);
-    let api = Api::<ExecutorDeployment>::namespaced(kubernetes.calls.clone(), namespace);
-    call(CALL_TIME_LIMIT, api.get(name))
-        .await
-        .map_err(|error| error.explain(&format!("get ExecutorDeployment {namespace}/{name}")).into())
-}
-
-/// The process that carries an object now.
-fn process_of(object: &ExecutorDeployment) -> Result<String, Failure> {
-    let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
-    let id = mirror.and_then(|mirror| mirror.process_id.clone());
-    let id = id.or_else(|| object.annotations().get(PROCESS_ANNOTATION).cloned());
-    id.ok_or_else(|| {
-        let name = object.name_any();
-        match object.blueprint_name() {
-            Some(blueprint) => format!(
-                "ExecutorDeployment {name} is carried by blueprint {blueprint}: see colonies blueprint get --name {blueprint}"
-            ),
-            None => format!("ExecutorDeployment {name} has no process yet: see its condition Mirrored"),
-        }
-        .into()
-    })
-}
-
-async fn find_colony(kubernetes: &Kubernetes, name: Option<&str>) -> Result<Colony, Failure> {
-    let api = Api::<Colony>::all(kubernetes.calls.clone());
-    let list = call(CALL_TIME_LIMIT, api.list(&kube::api::ListParams::default()))
-        .await
-        .map_err(|error| error.explain("list Colonies"))?;
-    let wanted = |colony: &Colony| match name {
-        Some(name) => colony.name_any() == name,
-        None => colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true"),
-    };
-    list.items.into_iter().find(wanted).ok_or_else(|| {
-        let which = name.map_or("annotated as the default".to_owned(), |name| format!("named {name:?}"));
-        format!("there is no Colony {which}: name one with --colony (kubectl get colonies)").into()
-    })
 }
 
 fn json_of(process: &Process, log: &[Log]) -> Value {
@@ -231,21 +129,5 @@ mod tests {
         assert!(text.contains("Errors:\n  first\n  second\n"), "{text}");
         assert!(!text.contains('\u{1b}'));
         assert_eq!(json_of(&process(), &[])["errors"][0], "first\nsecond");
-    }
-
-    #[test]
-    fn an_object_without_a_process_says_what_carries_it() {
-        let object = |annotations: Value| -> ExecutorDeployment {
-            serde_json::from_value(json!({
-                "apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
-                "metadata": {"name": "workers", "annotations": annotations},
-                "spec": {"executorType": "cli", "image": "i"},
-            }))
-            .unwrap()
-        };
-        assert_eq!(process_of(&object(json!({"colonies.io/process": "p9"}))).unwrap(), "p9");
-        let error = process_of(&object(json!({"colonies.io/blueprint": "b"}))).unwrap_err().to_string();
-        assert!(error.contains("blueprint b"), "{error}");
-        assert!(process_of(&object(json!({}))).unwrap_err().to_string().contains("Mirrored"));
     }
 }

@@ -74,8 +74,11 @@ impl Work for ColonyProcess {
         diff::colony_process::terms(snapshot).left_behind("process")
     }
 
-    fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Problem>) -> ColonyProcessStatus {
-        status::colony_process::compute(snapshot, outcome)
+    fn compute(
+        snapshot: &ColonyProcessSnapshot,
+        outcome: Result<&Outcome, &Problem>,
+    ) -> Option<ColonyProcessStatus> {
+        Some(status::colony_process::compute(snapshot, outcome))
     }
 
     fn conditions(status: &ColonyProcessStatus) -> &[Condition] {

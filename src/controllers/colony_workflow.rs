@@ -77,8 +77,8 @@ impl Work for ColonyWorkflow {
     fn compute(
         snapshot: &ColonyWorkflowSnapshot,
         outcome: Result<&Outcome, &Problem>,
-    ) -> ColonyWorkflowStatus {
-        status::colony_workflow::compute(snapshot, outcome)
+    ) -> Option<ColonyWorkflowStatus> {
+        Some(status::colony_workflow::compute(snapshot, outcome))
     }
 
     fn conditions(status: &ColonyWorkflowStatus) -> &[Condition] {

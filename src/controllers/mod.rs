@@ -9,6 +9,8 @@ mod executor_deployment;
 mod inbound;
 mod processes;
 mod queue;
+mod request_flow;
+mod request_state;
 mod retry;
 mod work;
 
@@ -22,8 +24,12 @@ use kube::{core::DeserializeGuard, runtime::reflector::ObjectRef};
 use processes::{Carrier, Kind, Objects};
 
 use crate::{
+    memory::sightings::AllSightings,
     runtime::shutdown::Shutdown,
-    watch::stores::{self, Filled, Scope, Watched},
+    watch::{
+        request::Requests,
+        stores::{self, Filled, Scope, Watched},
+    },
 };
 
 /// Runs all controllers until the shutdown.
@@ -31,11 +37,16 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
     let machinery = Arc::new(machinery);
     let mut scopes = Vec::new();
     let (mut wakers, mut caches) = (Vec::new(), Vec::new());
-    let (mut processes, mut workflows) = (Vec::new(), Vec::new());
+    let mut works = Vec::new();
     let (client, writes) = (&machinery.kubernetes.watches, &machinery.writes);
     for scope in Scope::all(&machinery.configuration.watch_namespaces) {
-        processes.push((scope.clone(), stores::colony_processes(client, &scope, writes)));
-        workflows.push((scope.clone(), stores::colony_workflows(client, &scope, writes)));
+        works.push((
+            scope.clone(),
+            stores::colony_processes(client, &scope, writes),
+            stores::colony_workflows(client, &scope, writes),
+            stores::requests(client, &scope, writes),
+            stores::request_flows(client, &scope),
+        ));
         let objects = stores::executor_deployments(client, &scope, writes);
         let (waker, woken) = futures::channel::mpsc::unbounded();
         wakers.push(waker);
@@ -52,13 +63,24 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         }));
     }
     let mut running = tokio::task::JoinSet::new();
-    for (scope, objects) in processes {
-        let woken = carry(&objects, &mut carriers);
-        running.spawn(work::run(machinery.clone(), scope, objects, woken, shutdown.clone()));
-    }
-    for (scope, objects) in workflows {
-        let woken = carry(&objects, &mut carriers);
-        running.spawn(work::run(machinery.clone(), scope, objects, woken, shutdown.clone()));
+    for (scope, processes, workflows, requests, flows) in works {
+        let known = Requests {
+            flows: flows.store.clone(),
+            filled: flows.filled.clone(),
+            roles: machinery.configuration.request_roles.clone(),
+            sightings: AllSightings::default(),
+        };
+        let (woken, _) = carry(&processes, &mut carriers);
+        let (machine, stop) = (machinery.clone(), shutdown.clone());
+        running.spawn(work::run(machine, scope.clone(), processes, woken, known.clone(), stop));
+        let (woken, _) = carry(&workflows, &mut carriers);
+        let (machine, stop) = (machinery.clone(), shutdown.clone());
+        running.spawn(work::run(machine, scope.clone(), workflows, woken, known.clone(), stop));
+        let (woken, hints) = carry(&requests, &mut carriers);
+        let followers = request_flow::Followers { requests: requests.store.clone(), hints };
+        let (machine, stop) = (machinery.clone(), shutdown.clone());
+        running.spawn(work::run(machine, scope, requests, woken, known, stop));
+        running.spawn(request_flow::run(machinery.clone(), flows, followers, shutdown.clone()));
     }
     for (scope, objects, woken) in scopes {
         let run = executor_deployment::run(
@@ -79,15 +101,17 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
     }
 }
 
-/// Adds objects to those that processes carry; where their controller hears of what happens to their processes.
+/// Adds objects to those that processes carry; where their controller hears of what happens to their processes, and how
+/// others wake them.
 fn carry<K: Carrier>(
     objects: &Watched<DeserializeGuard<K>>,
     carriers: &mut Vec<Arc<dyn Kind>>,
-) -> UnboundedReceiver<ObjectRef<DeserializeGuard<K>>> {
+) -> (UnboundedReceiver<ObjectRef<DeserializeGuard<K>>>, context::Hints<DeserializeGuard<K>>) {
     let (waker, woken) = futures::channel::mpsc::unbounded();
     let (store, filled) = (objects.store.clone(), objects.filled.clone());
-    carriers.push(Arc::new(Objects { store, filled, hints: context::Hints::new(vec![waker]) }));
-    woken
+    let hints = context::Hints::new(vec![waker]);
+    carriers.push(Arc::new(Objects { store, filled, hints: hints.clone() }));
+    (woken, hints)
 }
 
 /// Runs a controller to its end. One that is told to stop before its caches are filled never ends by itself: it waits

@@ -42,6 +42,7 @@ use crate::{
     status::{self, Problem, event::Note},
     watch::{
         executor_deployment::CacheBehind,
+        request::Requests,
         snapshot::{ColonyReference, ResolvedColony},
         stores::{self, Scope, Watched},
         triggers,
@@ -84,8 +85,8 @@ pub(super) trait Work: Carrier + Held + HasStatus<Status: PartialEq + Clone + Se
     fn decide(snapshot: &Self::Snapshot) -> Result<Plan, Problem>;
     /// What is left of an object that is let go, for a person.
     fn left_behind(snapshot: &Self::Snapshot) -> Option<String>;
-    /// Stage 5.
-    fn compute(snapshot: &Self::Snapshot, outcome: Result<&Outcome, &Problem>) -> Self::Status;
+    /// Stage 5; none while nothing may be said.
+    fn compute(snapshot: &Self::Snapshot, outcome: Result<&Outcome, &Problem>) -> Option<Self::Status>;
     /// The conditions in a status.
     fn conditions(status: &Self::Status) -> &[Condition];
     /// The process in a status.
@@ -132,6 +133,7 @@ pub(super) async fn run<K: Work>(
     scope: Scope,
     objects: Watched<DeserializeGuard<K>>,
     woken: UnboundedReceiver<ObjectRef<DeserializeGuard<K>>>,
+    requests: Requests,
     shutdown: Shutdown,
 ) {
     let client = &machinery.kubernetes.watches;
@@ -149,7 +151,8 @@ pub(super) async fn run<K: Work>(
         writes: machinery.writes.clone(),
         clock: machinery.clock.clone(),
         cluster: machinery.cluster.clone(),
-        filled: vec![objects.filled, colonies.filled, namespaces.filled],
+        filled: vec![objects.filled, colonies.filled, namespaces.filled, requests.filled.clone()],
+        requests,
     };
     let queue = Queue::new(objects.store.clone(), K::METRIC, machinery.metrics.clone());
     let context = Arc::new(Context { reader, retries: Retries::default(), queue: queue.clone(), machinery });
@@ -244,8 +247,11 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
         return (Action::await_change(), ReconcileResult::Changed);
     }
     let status = K::compute(&snapshot, outcome.as_ref());
-    let published = publish(object, status.clone(), outcome.as_ref().ok(), machinery).await;
-    next::<K>(&snapshot, &status, &outcome, &published, &uid, context)
+    let published = match status.clone() {
+        Some(status) => publish(object, status, outcome.as_ref().ok(), machinery).await,
+        None => Ok(false),
+    };
+    next::<K>(&snapshot, status.as_ref(), &outcome, &published, &uid, context)
 }
 
 /// Whether the object was let go, or deleted: there is nothing left to write a status to.
@@ -285,7 +291,7 @@ async fn publish<K: Work>(
 /// When to look again, and how the pass ended.
 fn next<K: Work>(
     snapshot: &K::Snapshot,
-    status: &K::Status,
+    status: Option<&K::Status>,
     outcome: &Result<Outcome, Problem>,
     published: &Result<bool, StepFailure>,
     uid: &str,
@@ -313,7 +319,7 @@ fn next<K: Work>(
     }
     let (_, now, submit_not_before) = K::circumstances(snapshot);
     let until = |moment: Timestamp| Duration::try_from(moment.duration_since(now)).ok();
-    let is_followed = K::recorded(status).is_some_and(|mirror| mirror.state.is_live());
+    let is_followed = status.and_then(K::recorded).is_some_and(|mirror| mirror.state.is_live());
     let usual = if outcome.plan.awaiting.is_empty() || is_followed { RESYNC } else { LOOK_UP };
     let due = [outcome.plan.due, submit_not_before].into_iter().flatten().filter_map(until).min();
     let result =

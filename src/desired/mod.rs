@@ -3,11 +3,14 @@
 pub mod colony_process;
 pub mod colony_workflow;
 pub mod executor_deployment;
+pub mod expression;
 pub mod function;
 pub mod inbound;
 pub mod metadata;
 mod process;
 mod quantity;
+pub mod request;
+pub mod request_flow;
 
 pub use colony_workflow::DesiredWorkflow;
 pub use executor_deployment::{

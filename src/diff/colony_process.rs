@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
-    mirror::{Known, MirrorPlan, is_live},
+    mirror::{Known, MirrorPlan, is_live, lacks_reasons},
     work::{Terms, of_mirror, stop_text},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         mirror::{MirrorState, MirrorStatus},
         names::COLONY_PROCESS_FINALIZER,
     },
-    colony::{Process, ProcessState},
+    colony::ProcessState,
     desired::{DesiredProcess, Error},
     watch::snapshot::ColonyProcessSnapshot,
 };
@@ -25,8 +25,6 @@ use crate::{
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 /// The longest such time.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
-/// How long the server may take to write the reasons of a failure, which it does after the state.
-const REASONS: SignedDuration = SignedDuration::from_secs(2);
 
 /// Plans an object that is to exist. `desired` makes the process of an attempt.
 ///
@@ -145,12 +143,8 @@ fn submit(
 fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
     let mut plan = MirrorPlan::default();
     let process = plan.look(&known(snapshot), mirror);
-    if let Some(failed) = process.filter(|process| lacks_reasons(process, snapshot.now)) {
-        return Plan {
-            due: failed.ended_at.map(|ended_at| ended_at + REASONS),
-            awaiting: vec![format!("the server to say why process {} failed", failed.id)],
-            ..Plan::default()
-        };
+    if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, snapshot.now)) {
+        return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
     }
     if let Some(process) = process.filter(|process| is_live(process)) {
         if process.waits_for_parents {
@@ -169,13 +163,6 @@ fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
         }
     }
     of_mirror(plan)
-}
-
-/// A failure that the server has just noted, whose reasons it may still add.
-fn lacks_reasons(process: &Process, now: Timestamp) -> bool {
-    process.state == ProcessState::Failed
-        && process.errors.is_empty()
-        && process.ended_at.is_some_and(|ended_at| ended_at <= now && now < ended_at + REASONS)
 }
 
 fn end(snapshot: &ColonyProcessSnapshot, why: &str) -> Plan {

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::ColonyStep;
@@ -23,6 +23,9 @@ use crate::{
         progress::{Phase, Progress},
     },
 };
+
+/// How long the server may take to write the reasons of a failure, which it does after the state.
+const REASONS: SignedDuration = SignedDuration::from_secs(2);
 
 /// What status is to say of the mirrored process, besides what the steps bring about.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -335,6 +338,15 @@ pub(super) const fn state_of(process: &Process) -> MirrorState {
 
 pub(super) const fn is_live(process: &Process) -> bool {
     matches!(process.state, ProcessState::Waiting | ProcessState::Running)
+}
+
+/// A failure that the server has just noted and whose reasons it may still add: until when to wait for them, and what is
+/// waited for.
+pub(super) fn lacks_reasons(process: &Process, now: Timestamp) -> Option<(Timestamp, String)> {
+    let ended_at =
+        process.ended_at.filter(|_| process.state == ProcessState::Failed && process.errors.is_empty())?;
+    let due = ended_at.checked_add(REASONS).ok().filter(|due| ended_at <= now && now < *due)?;
+    Some((due, format!("the server to say why process {} failed", process.id)))
 }
 
 /// Whether a process is assigned to the operator itself.

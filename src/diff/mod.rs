@@ -11,6 +11,7 @@ mod identity;
 pub mod inbound;
 mod mirror;
 mod plan;
+pub mod request;
 mod step;
 mod work;
 mod workload;

@@ -8,5 +8,6 @@ pub mod blueprints;
 pub mod connections;
 pub mod identities;
 pub mod processes;
+pub mod sightings;
 pub mod submissions;
 pub mod writes;

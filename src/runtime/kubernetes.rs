@@ -4,10 +4,13 @@
 //! 15 times for minutes. Here a call has a time limit and is never repeated behind our back, and a watch that died
 //! without a word is noticed within [`WATCH_SECONDS`].
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use http::{HeaderValue, header::USER_AGENT};
-use kube::{Client, Config};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 
 /// Time limit of one call, from sending the request to the end of the answer.
 pub const CALL_TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -32,6 +35,14 @@ pub enum ConnectError {
     Configuration {
         /// What was looked at.
         source: kube::config::InferConfigError,
+    },
+    /// The kubeconfig file that was named cannot be used.
+    #[error("failed to use the kubeconfig {file}: check that it exists and names a cluster and a user")]
+    Kubeconfig {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: Box<kube::config::KubeconfigError>,
     },
     /// The configuration cannot be used.
     #[error(
@@ -110,6 +121,20 @@ pub struct Kubernetes {
 /// When there is no configuration, or its certificates cannot be used.
 pub async fn connect() -> Result<Kubernetes, ConnectError> {
     let config = Config::infer().await.map_err(|source| ConnectError::Configuration { source })?;
+    connect_with(config)
+}
+
+/// Connects by a kubeconfig file, with its current context.
+///
+/// # Errors
+///
+/// When the file cannot be read or used.
+pub async fn connect_by(file: &Path) -> Result<Kubernetes, ConnectError> {
+    let failed =
+        |source| ConnectError::Kubeconfig { file: file.display().to_string(), source: Box::new(source) };
+    let kubeconfig = Kubeconfig::read_from(file).map_err(failed)?;
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?;
     connect_with(config)
 }
 

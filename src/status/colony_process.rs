@@ -6,7 +6,8 @@ use super::{
     Problem,
     condition::{clean, merge, whole_seconds},
     mirror,
-    work::{LARGEST_OUTPUT, Standing, bounded, findings, hindrance, standing, stopped},
+    output::bounded,
+    work::{Standing, findings, hindrance, standing, stopped},
 };
 use crate::{
     act::outcome::Outcome,
@@ -94,8 +95,7 @@ fn describe(status: &mut ColonyProcessStatus, snapshot: &ColonyProcessSnapshot, 
     status.executor = executor.or_else(|| process.assigned_executor.as_ref().map(ToString::to_string));
     status.retries = Some(process.retries);
     status.start_time = process.started_at.map(whole_seconds);
-    let mut left = LARGEST_OUTPUT;
-    let (output, is_whole) = bounded(&process.output, &mut left);
+    let (output, is_whole) = bounded(&process.output);
     status.output = output;
     status.output_truncated = !is_whole;
     status.errors = process.errors.iter().take(MOST_ERRORS).map(|error| clean(error)).collect();

@@ -6,7 +6,8 @@ use super::{
     Problem,
     condition::{clean, merge, whole_seconds},
     mirror,
-    work::{LARGEST_OUTPUT, Standing, bounded, findings, hindrance, standing, stopped},
+    output::{LARGEST_OUTPUT, bounded_by},
+    work::{Standing, findings, hindrance, standing, stopped},
 };
 use crate::{
     act::outcome::Outcome,
@@ -102,7 +103,7 @@ fn describe(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSnapshot
         described.start_time = process.started_at.map(whole_seconds);
         described.completion_time = process.ended_at.filter(|_| node.state.is_final()).map(whole_seconds);
         if node.state == WorkState::Succeeded && !needed.contains(&described.name) {
-            let (output, is_whole) = bounded(&process.output, &mut output_left);
+            let (output, is_whole) = bounded_by(&process.output, &mut output_left);
             described.output = output;
             is_truncated |= !is_whole;
         }

@@ -9,7 +9,11 @@ pub mod condition;
 pub mod event;
 pub mod executor_deployment;
 mod mirror;
+mod output;
 pub mod publish;
+pub mod request;
+pub mod request_flow;
+pub mod request_operator;
 mod work;
 
 use crate::api::condition::Reason;

@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::event::Note;
 use crate::{
     act::{
-        kubernetes::Held,
+        kubernetes::Told,
         of_call,
         outcome::{FailureKind, StepFailure},
     },
@@ -73,7 +73,7 @@ impl Publisher {
         resource_version: Option<String>,
     ) -> Result<bool, StepFailure>
     where
-        K: Held + HasStatus<Status: PartialEq>,
+        K: Told + HasStatus<Status: PartialEq>,
     {
         if object.status() == Some(&status) {
             return Ok(false);

@@ -1,6 +1,4 @@
-//! What status says of all kinds of work alike: what it puts out, where it stands and why. Pure.
-
-use serde_json::Value;
+//! What status says of all kinds of work alike: where it stands and why. Pure.
 
 use super::{Problem, condition::Finding, mirror};
 use crate::{
@@ -12,36 +10,6 @@ use crate::{
     colony::Process,
     watch::snapshot::Observed,
 };
-
-/// Most bytes of output, written as JSON, that stand in the status of an object.
-pub(super) const LARGEST_OUTPUT: usize = 16 * 1024;
-
-/// As much output as fits into what is `left`, without control characters; whether that is all.
-pub(super) fn bounded(output: &[Value], left: &mut usize) -> (Vec<Value>, bool) {
-    let mut kept = Vec::new();
-    for value in output {
-        let value = tame(value);
-        let Some(rest) = left.checked_sub(value.to_string().len()) else { return (kept, false) };
-        *left = rest;
-        kept.push(value);
-    }
-    (kept, true)
-}
-
-/// A value whose texts steer no terminal.
-fn tame(value: &Value) -> Value {
-    let tame_text = |text: &str| -> String {
-        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
-    };
-    match value {
-        Value::String(text) => Value::String(tame_text(text)),
-        Value::Array(items) => Value::Array(items.iter().map(tame).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.iter().map(|(name, value)| (tame_text(name), tame(value))).collect())
-        }
-        other => other.clone(),
-    }
-}
 
 /// Where a piece of work stands, and why.
 pub(super) struct Standing {

@@ -1,19 +1,13 @@
 //! Puts together what one pass knows of a `ColonyProcess`.
 
-use std::sync::Arc;
-
 use kube::ResourceExt as _;
 
 use super::{
     executor_deployment::CacheBehind,
-    snapshot::{ColonyProcessSnapshot, Observed, Values},
-    work::WorkReader,
+    snapshot::{ColonyProcessSnapshot, Values},
+    work::{WorkReader, executor},
 };
-use crate::{
-    api::{colony_process::ColonyProcess, mirror::Mirrored as _, work::WorkState},
-    colony::Process,
-    memory::connections::Connection,
-};
+use crate::api::{colony_process::ColonyProcess, mirror::Mirrored as _, work::WorkState};
 
 impl WorkReader {
     /// Puts a snapshot together.
@@ -52,15 +46,4 @@ impl WorkReader {
             now,
         })
     }
-}
-
-/// Name of the executor of the process that is on record, if the colony says it.
-fn executor(
-    processes: &Observed<Vec<Process>>,
-    id: Option<&str>,
-    connection: Option<&Arc<Connection>>,
-) -> Option<String> {
-    let processes = processes.known()?;
-    let process = processes.iter().find(|process| id.is_none_or(|id| process.id.as_str() == id))?;
-    connection?.executor_name(process.assigned_executor.as_ref()?)
 }

@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod executor_deployment;
 pub mod inbound;
 pub mod mirror;
+pub mod request;
 pub mod snapshot;
 pub mod stores;
 pub mod triggers;

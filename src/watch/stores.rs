@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
     batch::v1::Job,
@@ -26,6 +26,8 @@ use crate::{
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
+        request_flow::RequestFlow,
+        request_state::RequestState,
     },
     memory::writes::Writes,
     runtime::kubernetes::WATCH_SECONDS,
@@ -100,10 +102,7 @@ pub fn executor_deployments(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<GuardedExecutorDeployment> {
-    let api: Api<GuardedExecutorDeployment> = match scope {
-        Scope::Cluster => Api::all(client.clone()),
-        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    };
+    let api = guarded(client, scope);
     watched(api, watcher::Config::default(), "ExecutorDeployment", Some(writes.clone()))
 }
 
@@ -114,11 +113,30 @@ pub fn colony_processes(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyProcess>> {
-    let api = match scope {
+    watched(guarded(client, scope), watcher::Config::default(), "ColonyProcess", Some(writes.clone()))
+}
+
+/// Watches requests. They keep the notes of who wrote what: the times of their history follow from them.
+#[must_use]
+pub fn requests(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<RequestState>> {
+    let api = guarded(client, scope);
+    watched_whole(api, watcher::Config::default(), "RequestState", Some(writes.clone()))
+}
+
+/// Watches `RequestFlows`.
+#[must_use]
+pub fn request_flows(client: &Client, scope: &Scope) -> Watched<DeserializeGuard<RequestFlow>> {
+    watched(guarded(client, scope), watcher::Config::default(), "RequestFlow", None)
+}
+
+fn guarded<K>(client: &Client, scope: &Scope) -> Api<DeserializeGuard<K>>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match scope {
         Scope::Cluster => Api::all(client.clone()),
         Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    };
-    watched(api, watcher::Config::default(), "ColonyProcess", Some(writes.clone()))
+    }
 }
 
 /// Watches `ColonyWorkflows`.
@@ -176,15 +194,40 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{APP_MANAGED_BY_LABEL}={OPERATOR}"))
 }
 
+/// Without the notes of who wrote what, which would be half of every cache.
 fn watched<K>(api: Api<K>, config: watcher::Config, kind: &'static str, writes: Option<Writes>) -> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let (store, reflection) = reflector::store();
-    let (notify, filled) = tokio::sync::watch::channel(false);
     let changes = watcher(api, config.timeout(WATCH_SECONDS))
         .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear())
+        .modify(|object| object.managed_fields_mut().clear());
+    cached(changes, kind, writes)
+}
+
+fn watched_whole<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    kind: &'static str,
+    writes: Option<Writes>,
+) -> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    cached(watcher(api, config.timeout(WATCH_SECONDS)).default_backoff(), kind, writes)
+}
+
+fn cached<K>(
+    events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
+    kind: &'static str,
+    writes: Option<Writes>,
+) -> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    let (store, reflection) = reflector::store();
+    let (notify, filled) = tokio::sync::watch::channel(false);
+    let changes = events
         .reflect(reflection)
         // Only what the cache holds by now counts as seen.
         .inspect_ok(move |event| {

@@ -80,7 +80,9 @@ where
     references(store, |object| object.namespace().as_ref() == Some(&name) && concerned(object))
 }
 
-fn references<K>(
+/// References to the objects of a cache that can be read and are concerned.
+#[must_use]
+pub fn references<K>(
     store: &Store<DeserializeGuard<K>>,
     concerned: impl Fn(&K) -> bool,
 ) -> Vec<ObjectRef<DeserializeGuard<K>>>

@@ -1,6 +1,8 @@
 //! What the readers of kinds that are carried by processes share: caches, the colony of an object, the values that it
 //! refers to.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Resource};
 
@@ -8,12 +10,17 @@ use super::{
     colonies::Colonies,
     executor_deployment::CacheBehind,
     mirror::ProcessReader,
+    request::Requests,
     snapshot::{Observed, ValueSource, Values},
     stores::Filled,
 };
 use crate::{
     api::function::{FunctionCall, Variable},
-    memory::writes::{Key, Writes},
+    colony::Process,
+    memory::{
+        connections::Connection,
+        writes::{Key, Writes},
+    },
     runtime::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
@@ -35,6 +42,8 @@ pub struct WorkReader {
     pub clock: Clock,
     /// UID of the `kube-system` namespace.
     pub cluster: String,
+    /// What is known of requests alone.
+    pub requests: Requests,
     /// When each of the caches is filled.
     pub filled: Vec<Filled>,
 }
@@ -113,4 +122,15 @@ impl WorkReader {
             Err(error) => Observed::Unknown(error.explain(&format!("get {kind} {name}"))),
         }
     }
+}
+
+/// Name of the executor of the process that is on record, if the colony says it.
+pub(super) fn executor(
+    processes: &Observed<Vec<Process>>,
+    id: Option<&str>,
+    connection: Option<&Arc<Connection>>,
+) -> Option<String> {
+    let processes = processes.known()?;
+    let process = processes.iter().find(|process| id.is_none_or(|id| process.id.as_str() == id))?;
+    connection?.executor_name(process.assigned_executor.as_ref()?)
 }

@@ -17,7 +17,7 @@ use crate::support::{
 const MANIFEST: &str = include_str!("manifests/executor-deployment.yaml");
 
 /// Sets the field at `pointer`; a null removes it.
-fn set(object: &mut Value, pointer: &str, value: Value) {
+pub(super) fn set(object: &mut Value, pointer: &str, value: Value) {
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     let parent = object.pointer_mut(parent).unwrap().as_object_mut().unwrap();
     if value.is_null() {
@@ -62,7 +62,7 @@ fn colony(changes: &[(&str, Value)]) -> Value {
 }
 
 /// Asks the server whether it would take `object`; nothing is kept. The error is the server's message.
-async fn admit(api: &Api<DynamicObject>, object: Value) -> Result<DynamicObject, String> {
+pub(super) async fn admit(api: &Api<DynamicObject>, object: Value) -> Result<DynamicObject, String> {
     let object: DynamicObject = serde_json::from_value(object).unwrap();
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
     api.create(&parameters, &object).await.map_err(|error| match error {
@@ -72,7 +72,7 @@ async fn admit(api: &Api<DynamicObject>, object: Value) -> Result<DynamicObject,
 }
 
 /// Every refusal must name the field and, where there is one, the value, and say what to do instead.
-async fn assert_refused(api: &Api<DynamicObject>, cases: Vec<(&str, Value, &[&str])>) {
+pub(super) async fn assert_refused(api: &Api<DynamicObject>, cases: Vec<(&str, Value, &[&str])>) {
     let mut failures = Vec::new();
     for (name, object, expected) in cases {
         match admit(api, object).await {

@@ -30,6 +30,12 @@ mod operator;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod request_flow;
+#[cfg(test)]
+mod request_state;
+#[cfg(test)]
 mod requester;
+#[cfg(test)]
+mod requests;
 #[cfg(test)]
 mod status;

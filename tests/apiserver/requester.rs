@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use colonyos_operator::{
-    api::executor_deployment::ExecutorDeployment,
+    api::{colony_process::ColonyProcess, executor_deployment::ExecutorDeployment},
     runtime::kubernetes::{Kubernetes, connect_with},
 };
 use http::{HeaderName, HeaderValue};
@@ -178,6 +178,48 @@ async fn what_starts_no_workload_is_not_asked_about() {
             operator.patch("encoders", &parameters, &Patch::Merge(&spec)).await.map_err(|error| error.to_string())
         })
         .await;
+    })
+    .await;
+}
+
+/// Arguments may be anything, so that no schema can compare them: the policy does.
+#[tokio::test]
+async fn what_was_submitted_cannot_change() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "submitted", async |namespace| {
+        install(&kubernetes, &namespace).await;
+        let processes: Api<ColonyProcess> = namespace.api();
+        let spec = json!({ "function": "f", "conditions": { "executorType": "t", "nodes": 1 },
+            "args": [{ "deep": [1] }], "kwargs": { "a": 1 }, "env": [{ "name": "A", "value": "1" }], "suspend": true });
+        let object = json!({ "apiVersion": "colonies.io/v1", "kind": "ColonyProcess",
+            "metadata": { "name": "encode" }, "spec": spec });
+        processes.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+        let parameters = PatchParams::default();
+        let change = async |spec: Value| {
+            let patch = json!({ "spec": spec });
+            let changed = processes.patch("encode", &parameters, &Patch::Merge(&patch)).await;
+            changed.map(drop).map_err(|error| error.to_string())
+        };
+        change(json!({ "args": [{ "deep": [2] }] })).await.expect("nothing was submitted yet");
+        let mirror = json!({ "label": "l", "generation": 1, "state": "Intended", "intendedAt": "2026-01-01T00:00:00Z" });
+        let status = json!({ "status": { "mirror": mirror } });
+        processes.patch_status("encode", &parameters, &Patch::Merge(&status)).await.unwrap();
+        for (field, changed) in [
+            ("args", json!([{ "deep": [3] }])),
+            ("args", Value::Null),
+            ("kwargs", json!({ "b": 2 })),
+            ("env", json!([{ "name": "A", "value": "2" }])),
+            ("conditions", json!({ "nodes": 2 })),
+        ] {
+            eventually(&format!("a change of {field} is refused"), LIMIT, async || {
+                match change(json!({ field: changed })).await {
+                    Err(refusal) if refusal.contains(&format!("spec.{field}: what was submitted")) => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await;
+        }
+        change(json!({ "suspend": false, "backoffLimit": 3 })).await.unwrap();
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use colonyos_operator::api::names::{COLONIES_GROUP, COMPUTE_GROUP};
+use colonyos_operator::api::names::{COLONIES_GROUP, COMPUTE_GROUP, REQUEST_GROUP};
 use serde_json::{Value, json};
 
 use super::helm::{NAMESPACE, OPERATOR, RELEASE, of_kind, only, render};
@@ -120,7 +120,7 @@ fn rights_on_executors_are_given_in_the_watched_namespaces_alone() {
     }
 }
 
-/// People with the role `view` read the operator's kinds, those with `edit` write fleets; connections are for
+/// People with the role `view` read the operator's kinds, those with `edit` write fleets and work; connections are for
 /// administrators of the cluster.
 #[test]
 fn the_roles_of_people_cover_the_operators_kinds() {
@@ -134,7 +134,20 @@ fn the_roles_of_people_cover_the_operators_kinds() {
         view.iter().any(|(group, resource, _)| group == COMPUTE_GROUP && resource == "executordeployments")
     );
     let edit = rights(&role("edit"));
-    assert!(edit.iter().all(|(group, _, _)| group == COMPUTE_GROUP));
+    assert!(
+        edit.iter().all(|(_, resource, _)| resource != "colonies" && resource != "colonies/status"),
+        "connections are for administrators"
+    );
+    for (group, resource) in [
+        (COLONIES_GROUP, "colonyprocesses"),
+        (COLONIES_GROUP, "requestflows"),
+        (REQUEST_GROUP, "requeststates"),
+    ] {
+        let covers = |role: &BTreeSet<(String, String, String)>, verb: &str| {
+            role.contains(&(group.to_owned(), resource.to_owned(), verb.to_owned()))
+        };
+        assert!(covers(&view, "get") && covers(&edit, "create"), "{resource}");
+    }
     assert!(
         edit.iter().all(|(_, resource, _)| !resource.ends_with("/status")),
         "the status is the operator's"
@@ -153,11 +166,12 @@ fn the_policy_exempts_the_operators_account() {
     let values = json!({"serviceAccount": {"name": "robot"}});
     let objects = render(OPERATOR, &values).unwrap();
     assert_eq!(only(&objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"], "robot");
-    let policy = only(&objects, "ValidatingAdmissionPolicy");
+    let name = format!("{RELEASE}-colonyos-operator-requester");
+    let policy = named(&objects, "ValidatingAdmissionPolicy", &name)[0];
     let exempt = &policy["spec"]["matchConditions"][0]["expression"];
     assert_eq!(*exempt, format!("request.userInfo.username != \"system:serviceaccount:{NAMESPACE}:robot\""));
     assert_eq!(policy["spec"]["failurePolicy"], "Fail");
-    let binding = only(&objects, "ValidatingAdmissionPolicyBinding");
+    let binding = named(&objects, "ValidatingAdmissionPolicyBinding", &name)[0];
     assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
     assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
 }

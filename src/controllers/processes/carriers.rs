@@ -28,6 +28,8 @@ pub trait Carrier:
 {
     /// The states of its process that the operator does not bring about itself, given the one on record.
     fn told_of(recorded: ProcessState) -> &'static [ProcessState];
+    /// Whether others carry it out, who may have moved it on before anybody listens.
+    const IS_OTHERS: bool = true;
 }
 
 impl Carrier for ExecutorDeployment {
@@ -35,6 +37,8 @@ impl Carrier for ExecutorDeployment {
     fn told_of(_: ProcessState) -> &'static [ProcessState] {
         &[ProcessState::Cancelled]
     }
+
+    const IS_OTHERS: bool = false;
 }
 
 /// Objects of one kind in one scope.
@@ -80,6 +84,8 @@ pub struct Carried {
     pub recorded: ProcessState,
     /// The states that are worth being told of.
     pub told_of: &'static [ProcessState],
+    /// Whether others carry it out.
+    pub is_others: bool,
 }
 
 /// Objects of kind `K` in one scope.
@@ -106,7 +112,13 @@ fn carried<K: Carrier>(object: &K, carriers: usize) -> Vec<Carried> {
             name: object.name_any(),
         };
         let told_of: &[ProcessState] = if process.is_blocked { &[] } else { K::told_of(recorded) };
-        Some(Carried { object, process_id: ProcessId::new(process.id), recorded, told_of })
+        Some(Carried {
+            object,
+            process_id: ProcessId::new(process.id),
+            recorded,
+            told_of,
+            is_others: K::IS_OTHERS,
+        })
     };
     object.live_processes().into_iter().filter_map(followed).collect()
 }

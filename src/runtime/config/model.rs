@@ -41,6 +41,9 @@ pub struct OperatorConfiguration {
     /// connection. They only make changes known sooner.
     #[schemars(range(min = 0, max = 4096))]
     pub process_subscriptions: u16,
+    /// What the operator is for requests that do not say it themselves by annotation `colonies.io/roles`: `Director` asks for
+    /// the next job, `Worker` has jobs done in a colony.
+    pub request_roles: Vec<RequestRole>,
     /// Where probes and metrics are served.
     pub http: Http,
     /// How the operator logs.
@@ -59,6 +62,7 @@ impl Default for OperatorConfiguration {
             colony_poll_seconds: 10,
             process_poll_seconds: 5,
             process_subscriptions: 256,
+            request_roles: vec![RequestRole::Director, RequestRole::Worker],
             http: Http::default(),
             logging: Logging::default(),
         }
@@ -263,6 +267,29 @@ impl OperatorConfiguration {
         problems.range("processPollSeconds", self.process_poll_seconds, 0, 3600);
         problems.range("processSubscriptions", self.process_subscriptions.into(), 0, 4096);
         problems.into_list()
+    }
+}
+
+/// What the operator is for requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum RequestRole {
+    /// It asks for the next job.
+    Director,
+    /// It has jobs done.
+    Worker,
+}
+
+impl std::str::FromStr for RequestRole {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "Director" => Ok(Self::Director),
+            "Worker" => Ok(Self::Worker),
+            other => {
+                Err(format!("{other:?} is no role: give Director, Worker, or both separated by a comma"))
+            }
+        }
     }
 }
 

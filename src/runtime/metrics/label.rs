@@ -36,6 +36,10 @@ labels! {
         ColonyProcess => "ColonyProcess",
         /// A workflow.
         ColonyWorkflow => "ColonyWorkflow",
+        /// The jobs of requests.
+        RequestFlow => "RequestFlow",
+        /// A request.
+        RequestState => "RequestState",
         /// A fleet of executors.
         ExecutorDeployment => "ExecutorDeployment",
     }
@@ -88,6 +92,14 @@ labels! {
         ColonyWorkflow => "ColonyWorkflow",
         /// A `ColonyWorkflow`'s status.
         ColonyWorkflowStatus => "ColonyWorkflow/status",
+        /// A `RequestFlow`'s metadata.
+        RequestFlow => "RequestFlow",
+        /// A `RequestFlow`'s status.
+        RequestFlowStatus => "RequestFlow/status",
+        /// A request's spec and metadata.
+        RequestState => "RequestState",
+        /// A request's status.
+        RequestStateStatus => "RequestState/status",
         /// An `ExecutorDeployment`'s metadata.
         ExecutorDeployment => "ExecutorDeployment",
         /// An `ExecutorDeployment`'s status.

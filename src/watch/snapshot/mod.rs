@@ -6,6 +6,7 @@ pub mod colony_workflow;
 pub mod executor_deployment;
 pub mod inbound;
 pub mod progress;
+mod request;
 mod values;
 
 pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
@@ -15,6 +16,7 @@ pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,
 };
 pub use inbound::{InboundProcess, InboundSnapshot, NamespaceState};
+pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
 
 /// Something that was looked for. Unknown is not empty: nothing is created or deleted on the strength of a read that

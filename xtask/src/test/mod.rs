@@ -173,8 +173,9 @@ fn with_servers(
             let colony = [Rung::Conformance, Rung::Colony];
             run_rungs(&colony, rungs, built, options, environment, report);
         });
-        // The operator of e2e looks after the whole cluster, hence nobody else may use it by then.
-        run_rungs(&[Rung::Apiserver, Rung::Faults, Rung::E2e], rungs, built, options, environment, report);
+        // The programs of interop and the operator of e2e look after the whole cluster, hence nobody else may use it then.
+        let cluster = [Rung::Apiserver, Rung::Interop, Rung::Faults, Rung::E2e];
+        run_rungs(&cluster, rungs, built, options, environment, report);
     });
     Ok(())
 }

@@ -23,6 +23,8 @@ pub enum Rung {
     Colony,
     /// Schema, admission and the operator against a real API server.
     Apiserver,
+    /// Requests moved by our commands beside programs of others, on a real API server.
+    Interop,
     /// The operator killed, refused and left without answers wherever it writes, against both servers.
     Faults,
     /// The chart in a cluster with a real node and a colony: pods that run, executors that work.
@@ -30,10 +32,13 @@ pub enum Rung {
 }
 
 /// What a rung needs beside its binaries.
+#[expect(clippy::struct_excessive_bools, reason = "a list of things, of which each may be needed or not")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Helm and kubectl.
     pub tools: bool,
+    /// The programs of others, built from `tests/interop/program`.
+    pub programs: bool,
     /// An API server with its controllers, and a ColonyOS server.
     pub servers: bool,
     /// A node that runs containers, and the images.
@@ -52,6 +57,7 @@ impl Rung {
             Self::Conformance => "conformance",
             Self::Colony => "colony",
             Self::Apiserver => "apiserver",
+            Self::Interop => "interop",
             Self::Faults => "faults",
             Self::E2e => "e2e",
         }
@@ -62,11 +68,11 @@ impl Rung {
         let (tools, servers, node) = match self {
             Self::Unit | Self::Golden | Self::Simulation => (false, false, false),
             Self::Checks | Self::Chart => (true, false, false),
-            Self::Conformance | Self::Colony | Self::Faults => (false, true, false),
+            Self::Conformance | Self::Colony | Self::Faults | Self::Interop => (false, true, false),
             Self::Apiserver => (true, true, false),
             Self::E2e => (true, true, true),
         };
-        Needs { tools, servers, node }
+        Needs { tools, programs: self == Self::Interop, servers, node }
     }
 
     /// The feature of the operator's package that its binary is built with.
@@ -97,6 +103,7 @@ impl Needs {
     pub fn of(rungs: &[Rung]) -> Self {
         rungs.iter().map(|rung| rung.needs()).fold(Self::default(), |sum, needs| Self {
             tools: sum.tools || needs.tools,
+            programs: sum.programs || needs.programs,
             servers: sum.servers || needs.servers,
             node: sum.node || needs.node,
         })

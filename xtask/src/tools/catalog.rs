@@ -3,6 +3,8 @@
 //! Versions stand in the `go.mod` files under `deploy/tools`; the few that a program must be told at link time, because
 //! Go does not do it, are read from there.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 
 use crate::repository;
@@ -12,7 +14,7 @@ use crate::repository;
 pub struct Tool {
     /// Name of the binary.
     pub name: &'static str,
-    /// Folder under `deploy/tools`.
+    /// Folder under `deploy/tools`, or `interop`.
     pub set: &'static str,
     /// Go package.
     package: &'static str,
@@ -66,7 +68,13 @@ pub const TOOLS: &[Tool] = &[
         "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
     ),
     tool("pause", "pause", "tools/pause"),
+    Tool { name: "requests-in-go", set: INTEROP, package: "requests-in-go", version: None },
 ];
+
+/// The programs of others that the rung `interop` runs.
+pub const INTEROP_PROGRAMS: &[&str] = &["requests-in-go"];
+/// Their set, which stands beside the tests.
+const INTEROP: &str = "interop";
 
 /// What a control plane with kwok nodes needs.
 pub const CONTROL_PLANE: &[&str] =
@@ -77,6 +85,14 @@ pub const NODE: &[&str] = &["containerd", "containerd-shim-runc-v2", "ctr", "kub
 pub const COLONY: &[&str] = &["colonies"];
 
 impl Tool {
+    /// Folder of the Go module that it is built from.
+    pub fn folder(&self) -> PathBuf {
+        match self.set {
+            INTEROP => repository::root().join("tests/interop/program"),
+            set => repository::root().join("deploy/tools").join(set),
+        }
+    }
+
     /// Import path of the Go package.
     pub fn package(&self) -> &'static str {
         self.package

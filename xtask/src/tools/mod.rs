@@ -20,10 +20,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-pub use catalog::{COLONY, CONTROL_PLANE, NODE, Tool};
+pub use catalog::{COLONY, CONTROL_PLANE, INTEROP_PROGRAMS, NODE, Tool};
 use sha2::{Digest, Sha256};
 
-use crate::{folders, repository};
+use crate::folders;
 
 /// Programs built at the same time: two, since compiling fills all cores by itself, and linking, which does not, is
 /// then hidden behind the other one's compiling.
@@ -87,7 +87,7 @@ fn given(name: &str) -> Option<PathBuf> {
 
 /// Where a program lies once it is built.
 fn cached_path(tool: &Tool) -> Result<PathBuf> {
-    let folder = repository::root().join("deploy/tools").join(tool.set);
+    let folder = tool.folder();
     let mut files: Vec<PathBuf> = fs::read_dir(&folder)
         .with_context(|| format!("failed to list {}", folder.display()))?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -165,7 +165,7 @@ fn build(go: &Path, tool: &Tool, path: &Path) -> Result<()> {
         .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &tool.linker_flags()?, "-o"])
         .arg(&half)
         .arg(tool.package())
-        .current_dir(repository::root().join("deploy/tools").join(tool.set))
+        .current_dir(tool.folder())
         .env("CGO_ENABLED", "0")
         .env("GOWORK", "off")
         .stdin(Stdio::null())

@@ -1,0 +1,110 @@
+//! Where a request is.
+
+use std::{fmt, str::FromStr};
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::RequestStateStatus;
+
+/// A request: the job that it is at, and how far that job is. The rules of its transitions stand here, so that the API
+/// server refuses an illegal one whoever writes it.
+#[derive(CustomResource, Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[kube(
+    group = "com.redhat.ecosystem.sample",
+    version = "v1",
+    kind = "RequestState",
+    plural = "requeststates",
+    namespaced,
+    status = "RequestStateStatus",
+    derive = "PartialEq",
+    category = "colonies",
+    shortname = "reqs",
+    doc = "A request: a piece of work that passes through the jobs of a flow, one after the other.",
+    printcolumn = r#"{"name": "Job", "type": "string", "jsonPath": ".spec.job"}"#,
+    printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".spec.state"}"#,
+    printcolumn = r#"{"name": "Step", "type": "string", "jsonPath": ".status.progress"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.state == oldSelf.state || (oldSelf.state == 'REQUESTED' && self.state in ['STARTED', 'FAILED', 'CANCELLED']) || (oldSelf.state == 'STARTED' && self.state in ['COMPLETED', 'FAILED', 'CANCELLED']) || (oldSelf.state in ['COMPLETED', 'FAILED'] && self.state == 'REQUESTED')").message(Message::Expression("'state cannot become ' + self.state + ' after ' + oldSelf.state + ': ' + (oldSelf.state == 'REQUESTED' ? 'set STARTED, FAILED or CANCELLED' : oldSelf.state == 'STARTED' ? 'set COMPLETED, FAILED or CANCELLED' : oldSelf.state in ['COMPLETED', 'FAILED'] ? 'set REQUESTED, with the job that comes next' : 'a cancelled request has ended, create another RequestState')".into())))]
+#[x_kube(validation = Rule::new("self.job == oldSelf.job || (self.state == 'REQUESTED' && oldSelf.state != 'REQUESTED')").message(Message::Expression("'job cannot change from ' + oldSelf.job + ' to ' + self.job + ' while state is ' + self.state + ': name another job together with state REQUESTED, once the former job is COMPLETED or FAILED'".into())))]
+#[x_kube(validation = Rule::new("!(oldSelf.state == 'COMPLETED' && self.state == 'REQUESTED') || self.job != oldSelf.job").message(Message::Expression("'job ' + self.job + ' is COMPLETED and cannot become REQUESTED again: name another job'".into())))]
+pub struct RequestStateSpec {
+    /// What tells this request from every other, chosen by whoever created it.
+    #[serde(rename = "request-uid")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message(Message::Expression("'request-uid cannot change from ' + oldSelf + ' to ' + self + ': create another RequestState'".into())))]
+    #[schemars(length(min = 1, max = 253))]
+    pub request_uid: String,
+
+    /// The job that the request is at; a name of its flow. Changes only together with state becoming `REQUESTED`.
+    #[schemars(length(min = 1, max = 253))]
+    pub job: String,
+
+    /// How far the job is: `REQUESTED`, then `STARTED`, then `COMPLETED`, `FAILED` or `CANCELLED`. After `COMPLETED` the
+    /// next job may be `REQUESTED`; after `FAILED` the same job too.
+    pub state: State,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum State {
+    /// It is to be done.
+    Requested,
+    /// A worker is at it.
+    Started,
+    /// It is done.
+    Completed,
+    /// It has gone wrong.
+    Failed,
+    /// Nobody wants it any more: the end of the request.
+    Cancelled,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Requested, Self::Started, Self::Completed, Self::Failed, Self::Cancelled];
+
+    /// As it stands in objects.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "REQUESTED",
+            Self::Started => "STARTED",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// Whether the job is over, well or badly.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| UnknownState(text.to_owned()))
+    }
+}
+
+/// A word that is no state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no state: REQUESTED, STARTED, COMPLETED, FAILED and CANCELLED are")]
+pub struct UnknownState(pub String);

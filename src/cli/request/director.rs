@@ -1,0 +1,210 @@
+//! `colonyos-operator director`: creates requests and decides which job comes next, with nothing but an API server.
+//!
+//! It writes to a request only when a job has ended and another follows, or when all is over; a worker that cannot bear
+//! a conflict may be at it the rest of the time.
+
+use std::collections::HashMap;
+
+use clap::Args;
+use kube::ResourceExt as _;
+use rand::Rng as _;
+use tokio::{runtime::Runtime, sync::watch, task::JoinSet};
+
+use super::{
+    Cluster, RETRY, flow,
+    follow::{Seen, follow},
+    known::{Known, Setting, Wanted},
+};
+use crate::{
+    act::request::{Change, Requests, WriteError},
+    api::{
+        names::FLOW_ANNOTATION,
+        request_state::{RequestState, RequestStateSpec, State},
+    },
+    cli::Failure,
+    diff::request::{DirectorStep, Flow, Position, direct},
+    runtime::{clock::Clock, shutdown::Shutdown},
+};
+
+/// What names of requests begin with.
+const PREFIX: &str = "request-";
+
+/// What `director` takes.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    cluster: Cluster,
+    /// Namespace to create requests in [default: the context's]
+    #[arg(long, short, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Jobs in their order, separated by commas
+    #[arg(long, value_name = "JOBS", default_value = "JOB1,JOB2", value_parser = flow::read)]
+    flow: Flow,
+    /// How many requests to create and drive at the same time
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    count: u32,
+}
+
+/// Drives requests to their end.
+pub(in crate::cli) fn drive(arguments: Arguments) -> Result<(), Failure> {
+    Runtime::new()?.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let shutdown = Shutdown::on_signals()?;
+    let kubernetes = arguments.cluster.connect().await?;
+    let namespace = arguments.namespace.unwrap_or(kubernetes.namespace);
+    let requests = Requests::discover(kubernetes.calls.clone(), "colonyos-director").await?;
+    let setting = Setting::new(kubernetes.calls, requests, arguments.flow, Clock::system());
+
+    let mut inboxes: HashMap<String, watch::Sender<RequestState>> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    for _ in 0..arguments.count {
+        let spec = RequestStateSpec {
+            request_uid: new_uid(),
+            job: setting.flow.first().to_owned(),
+            state: State::Requested,
+        };
+        let annotation = (FLOW_ANNOTATION, setting.flow.to_string());
+        let object = setting.requests.create(&namespace, PREFIX, spec, annotation).await?;
+        let (sender, inbox) = watch::channel(object.clone());
+        inboxes.insert(object.uid().unwrap_or_default(), sender);
+        tasks.spawn(accompany(setting.clone(), object, inbox));
+    }
+
+    let mut seen = follow(kubernetes.watches, Some(&namespace));
+    let mut bad = Vec::new();
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => {
+                return Err(format!("stopped; {} requests go on without a director", tasks.len()).into());
+            }
+            ended = tasks.join_next() => match ended {
+                None => break,
+                Some(ended) => bad.extend(ended?.err()),
+            },
+            Some(one) = seen.recv() => match one {
+                Seen::Gone(uid) => drop(inboxes.remove(&uid)),
+                Seen::Is(object) => {
+                    if let Some(inbox) = object.uid().and_then(|uid| inboxes.get(&uid)) {
+                        // Nobody listens any more once its end is known.
+                        let _ = inbox.send(*object);
+                    }
+                }
+            },
+        }
+    }
+    if bad.is_empty() { Ok(()) } else { Err(bad.join("\n").into()) }
+}
+
+/// Drives one request; an error says why it did not come to a good end.
+async fn accompany(
+    setting: Setting,
+    object: RequestState,
+    mut inbox: watch::Receiver<RequestState>,
+) -> Result<(), String> {
+    let mut known = Known::new(object, &setting);
+    loop {
+        let position = Position::of(&known.object);
+        let flow = setting.flow_of(&known.object);
+        let is_deleted = known.object.metadata.deletion_timestamp.is_some();
+        let news = known.news(&setting, Wanted::default());
+        let (before, dropped) = news.map(|(status, history)| (status, history.dropped)).unzip();
+        let change = match direct(position.state, flow.next(&position), is_deleted) {
+            DirectorStep::Wait => None,
+            DirectorStep::Request(job) => {
+                let position = Some(Position::new(job, State::Requested));
+                Some(Change { before, position, ..Change::default() })
+            }
+            DirectorStep::Finish if before.is_none() => return end(&known),
+            DirectorStep::Finish => Some(Change { before, ..Change::default() }),
+        };
+        let mut is_retried = false;
+        if let Some(change) = change {
+            let is_end = change.position.is_none();
+            setting.keep_elsewhere(&known.object, &dropped.unwrap_or_default()).await;
+            match setting.requests.write(&known.object, change).await {
+                Ok(object) => {
+                    known.update(object, &setting);
+                    if is_end {
+                        known.settle();
+                    }
+                    continue;
+                }
+                Err(WriteError::Gone) => return Err(gone(&known)),
+                Err(WriteError::Conflict) => match setting.requests.read(&known.object).await {
+                    Ok(Some(object)) => {
+                        known.update(object, &setting);
+                        continue;
+                    }
+                    Ok(None) => return Err(gone(&known)),
+                    Err(why) => {
+                        eprintln!("warning: {why}");
+                        is_retried = true;
+                    }
+                },
+                Err(WriteError::Failed(why)) => {
+                    eprintln!("warning: {why}");
+                    is_retried = true;
+                }
+            }
+        }
+        tokio::select! {
+            changed = inbox.changed() => match changed {
+                Ok(()) => {
+                    let object = inbox.borrow_and_update().clone();
+                    known.update(object, &setting);
+                }
+                Err(_) => return Err(gone(&known)),
+            },
+            () = tokio::time::sleep(RETRY), if is_retried => {}
+        }
+    }
+}
+
+fn gone(known: &Known) -> String {
+    format!("request {} was deleted at {}", known.name(), Position::of(&known.object))
+}
+
+/// How a request that has ended has ended.
+fn end(known: &Known) -> Result<(), String> {
+    if known.object.spec.state == State::Completed {
+        return Ok(());
+    }
+    let last = known.object.status.as_ref().and_then(|status| status.history.last());
+    let why =
+        last.and_then(|entry| entry.message.as_ref()).map_or_else(String::new, |text| format!(": {text}"));
+    Err(format!("request {} is at its end with {}{why}", known.name(), Position::of(&known.object)))
+}
+
+/// A UUID of version 4.
+fn new_uid() -> String {
+    uuid(rand::rng().random())
+}
+
+/// A UUID of version 4 from chance.
+fn uuid(chance: u128) -> String {
+    let bits = (chance & !(0xf << 76) & !(0b11 << 62)) | (0x4 << 76) | (0b10 << 62);
+    let text = format!("{bits:032x}");
+    let mut parts = Vec::new();
+    let mut rest = text.as_str();
+    for length in [8, 4, 4, 4] {
+        let (part, others) = rest.split_at(length);
+        parts.push(part);
+        rest = others;
+    }
+    parts.push(rest);
+    parts.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_have_the_form_of_a_uuid_of_version_4() {
+        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_ne!(new_uid(), new_uid());
+    }
+}

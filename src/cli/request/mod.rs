@@ -1,0 +1,66 @@
+//! What `director` and `worker` share: the watch of requests, what is known of each, and what their status is to say.
+
+pub(super) mod director;
+mod flow;
+mod follow;
+mod job;
+mod known;
+mod process;
+pub(super) mod spelling;
+pub(super) mod worker;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use super::Failure;
+use crate::runtime::{
+    clock::Clock,
+    kubernetes::{self, Kubernetes},
+};
+
+/// How long is waited after a call that failed for no fault of the request.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How to reach the cluster.
+#[derive(Debug, Args)]
+struct Cluster {
+    /// Kubeconfig file [default: KUBECONFIG, `~/.kube/config`, or the pod's service account]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+impl Cluster {
+    async fn connect(&self) -> Result<Kubernetes, Failure> {
+        Ok(match &self.kubeconfig {
+            Some(file) => kubernetes::connect_by(file).await?,
+            None => kubernetes::connect().await?,
+        })
+    }
+}
+
+/// Prints a line about a request, with the time.
+fn say(clock: &Clock, text: impl std::fmt::Display) {
+    println!("{:.3} {text}", clock.now());
+}
+
+/// A span of time as people and Go write it: `500ms`, `2s`, `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no span of time: give one such as 500ms, 2s or 1m30s"))?;
+    Duration::try_from(span).map_err(|_| format!("{text:?} is a negative span of time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_time_are_read_as_people_write_them() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(duration("2").is_err() && duration("-2s").is_err());
+    }
+}

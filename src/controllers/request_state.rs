@@ -1,0 +1,111 @@
+//! `RequestStates`: what the five stages are for them. The operator is their director, their worker, or both.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{processes::Carrier, work::Work};
+use crate::{
+    act::outcome::Outcome,
+    api::{
+        condition::{ConditionType, Reason},
+        mirror::MirrorStatus,
+        names::COLONY_ANNOTATION,
+        request_state::{RequestState, RequestStateStatus, State},
+    },
+    colony::ProcessState,
+    desired::request::{self, Obstacle},
+    diff::{Plan, request::plan},
+    runtime::metrics::Kind,
+    status::{self, Problem},
+    watch::{
+        executor_deployment::CacheBehind,
+        snapshot::{ColonyReference, RequestSnapshot},
+        work::WorkReader,
+    },
+};
+
+impl Carrier for RequestState {
+    /// Somebody else does the job: every change comes from elsewhere.
+    fn told_of(recorded: ProcessState) -> &'static [ProcessState] {
+        use ProcessState::{Cancelled, Failed, Running, Successful};
+        match recorded {
+            ProcessState::Waiting => &[Running, Failed, Cancelled],
+            _ => &[Successful, Failed, Cancelled],
+        }
+    }
+}
+
+impl Work for RequestState {
+    type Snapshot = RequestSnapshot;
+    const METRIC: Kind = Kind::RequestState;
+
+    fn colony(&self) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(COLONY_ANNOTATION).map(String::as_str)
+    }
+
+    fn is_finished(&self) -> bool {
+        let conditions = self.status.iter().flat_map(|status| &status.conditions);
+        let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
+        finished.any(|condition| condition.status == "True") && self.spec.state.has_ended()
+    }
+
+    async fn snapshot(&self, reader: &WorkReader) -> Result<RequestSnapshot, CacheBehind> {
+        reader.request(self).await
+    }
+
+    fn circumstances(snapshot: &RequestSnapshot) -> (&ColonyReference, Timestamp, Option<Timestamp>) {
+        (&snapshot.colony, snapshot.now, snapshot.submit_not_before)
+    }
+
+    fn decide(snapshot: &RequestSnapshot) -> Result<Plan, Problem> {
+        if snapshot.object.metadata.deletion_timestamp.is_some() {
+            return Ok(plan::plan_deletion(snapshot));
+        }
+        if snapshot.object.spec.state == State::Cancelled {
+            return Ok(plan::plan_cancelled(snapshot));
+        }
+        let flow = request::flow(snapshot).map_err(|obstacle| problem(&obstacle))?;
+        plan::plan(snapshot, &flow, |generation| {
+            let colony = match &snapshot.colony {
+                ColonyReference::Resolved(colony) => colony,
+                ColonyReference::NotFound { name } => {
+                    let message = status::executor_deployment::not_found(name.as_deref());
+                    return Err(Problem { reason: Reason::ColonyNotFound, message });
+                }
+                ColonyReference::NotAllowed { name } => {
+                    let message = status::executor_deployment::not_allowed(name);
+                    return Err(Problem { reason: Reason::NamespaceNotAllowed, message });
+                }
+            };
+            request::process(snapshot, &flow, colony, generation).map_err(|obstacle| problem(&obstacle))
+        })
+    }
+
+    fn left_behind(snapshot: &RequestSnapshot) -> Option<String> {
+        plan::terms(snapshot).left_behind("process")
+    }
+
+    fn compute(
+        snapshot: &RequestSnapshot,
+        outcome: Result<&Outcome, &Problem>,
+    ) -> Option<RequestStateStatus> {
+        status::request_operator::compute(snapshot, outcome)
+    }
+
+    fn conditions(status: &RequestStateStatus) -> &[Condition] {
+        &status.conditions
+    }
+
+    fn recorded(status: &RequestStateStatus) -> Option<&MirrorStatus> {
+        status.mirror.as_ref()
+    }
+}
+
+fn problem(obstacle: &Obstacle) -> Problem {
+    let reason = match obstacle {
+        Obstacle::NoFlow(_) | Obstacle::BadFlow { .. } => Reason::FlowUnusable,
+        Obstacle::Expression(_) => Reason::InvalidExpression,
+        Obstacle::UnknownJob { .. } | Obstacle::Field(_) => Reason::InvalidSpec,
+    };
+    Problem { reason, message: obstacle.to_string() }
+}

@@ -1,0 +1,344 @@
+//! From nodes and bindings to a value, within a budget.
+
+use std::{cmp::Ordering, collections::BTreeMap, rc::Rc};
+
+use super::{
+    Bindings, Budget, Fault,
+    node::{Body, Loop, Node, Operator},
+    value::Cel,
+};
+
+/// What an expression is evaluated with.
+pub(super) struct Evaluation<'a, 'b> {
+    bindings: &'a Bindings,
+    budget: &'b mut Budget,
+    /// The variables of the loops around, the innermost last.
+    scope: Vec<(&'a str, Cel<'a>)>,
+}
+
+/// The value of an expression.
+pub(super) fn evaluate<'a>(
+    node: &'a Node,
+    bindings: &'a Bindings,
+    budget: &mut Budget,
+) -> Result<Cel<'a>, Fault> {
+    Evaluation { bindings, budget, scope: Vec::new() }.value(node)
+}
+
+impl<'a> Evaluation<'a, '_> {
+    fn value(&mut self, node: &'a Node) -> Result<Cel<'a>, Fault> {
+        self.budget.spend(1)?;
+        match node {
+            Node::Null => Ok(Cel::Null),
+            Node::Bool(value) => Ok(Cel::Bool(*value)),
+            Node::Int(value) => Ok(Cel::Int(*value)),
+            Node::Uint(value) => Ok(Cel::Uint(*value)),
+            Node::Double(value) => Ok(Cel::Double(*value)),
+            Node::Text(text) => Ok(Cel::BoundText(text)),
+            Node::Bytes(bytes) => Ok(Cel::Bytes(bytes.as_slice().into())),
+            Node::Variable(name) => self.variable(name),
+            Node::Field(operand, name) => {
+                let operand = self.value(operand)?;
+                operand.field(name).ok_or_else(|| missing(&operand, name))
+            }
+            Node::Has(operand, name) => {
+                let operand = self.value(operand)?;
+                match operand.map_len() {
+                    Some(_) => Ok(Cel::Bool(operand.field(name).is_some())),
+                    None => Err(missing(&operand, name)),
+                }
+            }
+            Node::List(nodes) => {
+                Ok(Cel::list(nodes.iter().map(|node| self.value(node)).collect::<Result<_, _>>()?))
+            }
+            Node::Map(entries) => self.map(entries),
+            Node::If(branches) => {
+                let [condition, then, otherwise] = branches.as_ref();
+                if self.condition(condition)? { self.value(then) } else { self.value(otherwise) }
+            }
+            Node::And(sides) => self.logical(sides, false),
+            Node::Or(sides) => self.logical(sides, true),
+            Node::Not(operand) => Ok(Cel::Bool(!self.condition(operand)?)),
+            Node::Negate(operand) => match self.value(operand)? {
+                Cel::Int(value) => value.checked_neg().map(Cel::Int).ok_or_else(|| overflow("-")),
+                Cel::Double(value) => Ok(Cel::Double(-value)),
+                other => Err(Fault::new(
+                    format!("a {} cannot be negated", other.kind()),
+                    "convert it with int() or double()",
+                )),
+            },
+            Node::Binary(operator, sides) => {
+                let [left, right] = sides.as_ref();
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                self.binary(*operator, &left, &right)
+            }
+            Node::Call(function, nodes) => {
+                let arguments = nodes.iter().map(|node| self.value(node)).collect::<Result<Vec<_>, _>>()?;
+                function.call(&arguments, self.budget)
+            }
+            Node::Loop(inner) => self.go_through(inner),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Result<Cel<'a>, Fault> {
+        if let Some((_, value)) = self.scope.iter().rev().find(|(bound, _)| *bound == name) {
+            return Ok(value.clone());
+        }
+        self.bindings.get(name).map(Cel::bound).ok_or_else(|| unknown_variable(name, self.bindings.keys()))
+    }
+
+    fn map(&mut self, entries: &'a [(Node, Node)]) -> Result<Cel<'a>, Fault> {
+        let mut map = BTreeMap::new();
+        for (key, value) in entries {
+            let key = self.value(key)?;
+            let key = key.to_key().ok_or_else(|| {
+                Fault::new(
+                    format!("a {} cannot be a key", key.kind()),
+                    "use a string, a whole number or a bool",
+                )
+            })?;
+            if map.insert(key, self.value(value)?).is_some() {
+                return Err(Fault::new("a map has the same key twice", "use each key once"));
+            }
+        }
+        Ok(Cel::Map(Rc::new(map)))
+    }
+
+    fn condition(&mut self, node: &'a Node) -> Result<bool, Fault> {
+        match self.value(node)? {
+            Cel::Bool(value) => Ok(value),
+            other => Err(Fault::new(
+                format!("a {} is used as a condition", other.kind()),
+                "compare it with something",
+            )),
+        }
+    }
+
+    /// `&&` and `||`: an error on one side does not matter when the other side decides.
+    fn logical(&mut self, sides: &'a [Node; 2], decisive: bool) -> Result<Cel<'a>, Fault> {
+        let [left, right] = sides;
+        let left = self.condition(left);
+        if let Err(fault) = &left
+            && fault.is_final
+        {
+            return left.map(Cel::Bool);
+        }
+        if left.as_ref() == Ok(&decisive) {
+            return Ok(Cel::Bool(decisive));
+        }
+        let right = self.condition(right)?;
+        if right == decisive { Ok(Cel::Bool(decisive)) } else { left.map(|_| Cel::Bool(!decisive)) }
+    }
+
+    fn go_through(&mut self, inner: &'a Loop) -> Result<Cel<'a>, Fault> {
+        let range = self.value(&inner.range)?;
+        let items = range.items(self.budget)?;
+        match &inner.body {
+            Body::All(condition) => self.quantify(inner, items, condition, false),
+            Body::Exists(condition) => self.quantify(inner, items, condition, true),
+            Body::ExistsOne(condition) => {
+                let mut found = 0_usize;
+                for item in items {
+                    found += usize::from(self.with(inner, item, |inner| inner.condition(condition))?);
+                }
+                Ok(Cel::Bool(found == 1))
+            }
+            Body::Map { filter, element } => {
+                let mut elements = Vec::new();
+                for item in items {
+                    let made = self.with(inner, item, |inner| match filter {
+                        Some(filter) if !inner.condition(filter)? => Ok(None),
+                        _ => inner.value(element).map(Some),
+                    })?;
+                    elements.extend(made);
+                }
+                Ok(Cel::list(elements))
+            }
+        }
+    }
+
+    /// `all` and `exists`: an error with one element does not matter when another element decides.
+    fn quantify(
+        &mut self,
+        inner: &'a Loop,
+        items: Vec<Cel<'a>>,
+        condition: &'a Node,
+        decisive: bool,
+    ) -> Result<Cel<'a>, Fault> {
+        let mut failed = None;
+        for item in items {
+            match self.with(inner, item, |inner| inner.condition(condition)) {
+                Ok(value) if value == decisive => return Ok(Cel::Bool(decisive)),
+                Ok(_) => {}
+                Err(fault) if fault.is_final => return Err(fault),
+                Err(fault) => failed = failed.or(Some(fault)),
+            }
+        }
+        failed.map_or(Ok(Cel::Bool(!decisive)), Err)
+    }
+
+    /// Evaluates with a loop's variable bound.
+    fn with<T>(
+        &mut self,
+        inner: &'a Loop,
+        item: Cel<'a>,
+        evaluate: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.budget.spend(1)?;
+        self.scope.push((&inner.variable, item));
+        let result = evaluate(self);
+        self.scope.pop();
+        result
+    }
+
+    fn binary(&mut self, operator: Operator, left: &Cel<'a>, right: &Cel<'a>) -> Result<Cel<'a>, Fault> {
+        match operator {
+            Operator::Equal => left.equals(right, self.budget).map(Cel::Bool),
+            Operator::NotEqual => left.equals(right, self.budget).map(|same| Cel::Bool(!same)),
+            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+                self.compare(operator, left, right)
+            }
+            Operator::In => self.is_in(left, right),
+            Operator::Index => index(left, right),
+            Operator::Add => self.add(left, right),
+            Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Modulo => {
+                arithmetic(operator, left, right)
+            }
+        }
+    }
+
+    fn compare(&mut self, operator: Operator, left: &Cel<'a>, right: &Cel<'a>) -> Result<Cel<'a>, Fault> {
+        self.budget.spend_text(left.as_text().map_or(0, str::len))?;
+        // Not a number is neither less nor greater than anything.
+        let is_nan = |value: &Cel<'_>| value.as_double().is_some_and(f64::is_nan);
+        let order = match left.compare(right) {
+            None if is_nan(left) || is_nan(right) => return Ok(Cel::Bool(false)),
+            order => order.ok_or_else(|| no_overload(operator, left, right))?,
+        };
+        Ok(Cel::Bool(match operator {
+            Operator::Less => order == Ordering::Less,
+            Operator::LessOrEqual => order != Ordering::Greater,
+            Operator::Greater => order == Ordering::Greater,
+            _ => order != Ordering::Less,
+        }))
+    }
+
+    fn is_in(&mut self, left: &Cel<'a>, right: &Cel<'a>) -> Result<Cel<'a>, Fault> {
+        if right.map_len().is_some() {
+            return Ok(Cel::Bool(right.entry(left).is_some()));
+        }
+        let count = right.list_len().ok_or_else(|| no_overload(Operator::In, left, right))?;
+        for index in 0..count {
+            if let Some(element) = right.element(index)
+                && left.equals(&element, self.budget)?
+            {
+                return Ok(Cel::Bool(true));
+            }
+        }
+        Ok(Cel::Bool(false))
+    }
+
+    fn add(&mut self, left: &Cel<'a>, right: &Cel<'a>) -> Result<Cel<'a>, Fault> {
+        if let (Some(one), Some(two)) = (left.as_text(), right.as_text()) {
+            self.budget.spend_text(one.len() + two.len())?;
+            return Ok(Cel::text([one, two].concat()));
+        }
+        if left.list_len().is_some() && right.list_len().is_some() {
+            let mut elements = left.items(self.budget)?;
+            elements.extend(right.items(self.budget)?);
+            return Ok(Cel::list(elements));
+        }
+        if let (Cel::Bytes(one), Cel::Bytes(two)) = (left, right) {
+            self.budget.spend_text(one.len() + two.len())?;
+            return Ok(Cel::Bytes([one.as_ref(), two.as_ref()].concat().into()));
+        }
+        arithmetic(Operator::Add, left, right)
+    }
+}
+
+fn arithmetic<'a>(operator: Operator, left: &Cel<'a>, right: &Cel<'a>) -> Result<Cel<'a>, Fault> {
+    let is_division = matches!(operator, Operator::Divide | Operator::Modulo);
+    if is_division && matches!(right, Cel::Int(0) | Cel::Uint(0)) {
+        return Err(Fault::new("it divides by zero", "compare the divisor with 0 first"));
+    }
+    let result = match (left, right) {
+        (Cel::Int(one), Cel::Int(two)) => match operator {
+            Operator::Add => one.checked_add(*two),
+            Operator::Subtract => one.checked_sub(*two),
+            Operator::Multiply => one.checked_mul(*two),
+            Operator::Divide => one.checked_div(*two),
+            _ => one.checked_rem(*two),
+        }
+        .map(Cel::Int),
+        (Cel::Uint(one), Cel::Uint(two)) => match operator {
+            Operator::Add => one.checked_add(*two),
+            Operator::Subtract => one.checked_sub(*two),
+            Operator::Multiply => one.checked_mul(*two),
+            Operator::Divide => one.checked_div(*two),
+            _ => one.checked_rem(*two),
+        }
+        .map(Cel::Uint),
+        (Cel::Double(one), Cel::Double(two)) => match operator {
+            Operator::Add => Some(one + two),
+            Operator::Subtract => Some(one - two),
+            Operator::Multiply => Some(one * two),
+            Operator::Divide => Some(one / two),
+            _ => return Err(no_overload(operator, left, right)),
+        }
+        .map(Cel::Double),
+        _ => return Err(no_overload(operator, left, right)),
+    };
+    result.ok_or_else(|| overflow(operator.sign()))
+}
+
+fn index<'a>(operand: &Cel<'a>, key: &Cel<'a>) -> Result<Cel<'a>, Fault> {
+    if operand.map_len().is_some() {
+        let name = || key.to_text().map_or_else(|| format!("of type {}", key.kind()), |key| key.to_string());
+        return operand.entry(key).ok_or_else(|| missing(operand, &name()));
+    }
+    let place = match key {
+        Cel::Int(place) => usize::try_from(*place).ok(),
+        Cel::Uint(place) => usize::try_from(*place).ok(),
+        _ => return Err(no_overload(Operator::Index, operand, key)),
+    };
+    let count = operand.list_len().ok_or_else(|| no_overload(Operator::Index, operand, key))?;
+    place.and_then(|place| operand.element(place)).ok_or_else(|| {
+        Fault::new(
+            format!("a list of {count} has no element {}", key.to_text().as_deref().unwrap_or_default()),
+            "compare with size() first; the first element is 0",
+        )
+    })
+}
+
+fn missing(operand: &Cel<'_>, name: &str) -> Fault {
+    match operand.map_len() {
+        Some(_) => Fault::new(format!("there is no \"{name}\""), "correct the name, or guard with has()"),
+        None => Fault::new(
+            format!("\"{name}\" is looked for in a {}", operand.kind()),
+            "look for it in a map, or correct what stands before it",
+        ),
+    }
+}
+
+/// A variable that nobody binds.
+pub(super) fn unknown_variable<'k>(name: &str, known: impl Iterator<Item = &'k String>) -> Fault {
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    Fault::new(
+        format!("there is no variable {name}"),
+        match known.as_slice() {
+            [] => "use none here".to_owned(),
+            known => format!("use one of {}", known.join(", ")),
+        },
+    )
+}
+
+fn overflow(sign: &str) -> Fault {
+    Fault::new(format!("{sign} gives a number that does not fit"), "use smaller numbers, or double()")
+}
+
+fn no_overload(operator: Operator, left: &Cel<'_>, right: &Cel<'_>) -> Fault {
+    Fault::new(
+        format!("{} cannot be applied to {} and {}", operator.sign(), left.kind(), right.kind()),
+        "convert one side with int(), double() or string()",
+    )
+}

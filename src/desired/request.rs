@@ -1,0 +1,156 @@
+//! The flow that a request follows, and the process of the job that it is at. Pure.
+
+use kube::ResourceExt as _;
+use serde_json::{Map, Value, json};
+
+use super::{
+    DesiredProcess, Error,
+    expression::Bindings,
+    process::refused,
+    request_flow::{Call, CompiledFlow, JOBS, REQUEST},
+};
+use crate::{
+    api::{
+        names::{self, EXECUTOR_TYPE_ANNOTATION, REQUEST_EXECUTOR_TYPE},
+        request_state::RequestState,
+    },
+    colony::{FunctionSpec, InvalidField, Retries, TimeLimit},
+    watch::snapshot::{FlowSource, RequestSnapshot, ResolvedColony},
+};
+
+/// Why a request cannot go on. The message names field, value and remedy and goes into the condition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// Its flow is not there, or cannot be read.
+    #[error("{0}")]
+    NoFlow(String),
+    /// Its flow cannot be followed; the flow's own status says the same.
+    #[error("RequestFlow {name}: {why}")]
+    BadFlow {
+        /// The flow.
+        name: String,
+        /// Why not.
+        why: String,
+    },
+    /// It is at a job that its flow does not have.
+    #[error(
+        "spec.job: {job}: the flow has no such job: it has {known}; create the request anew with one of them, or add the job to the flow"
+    )]
+    UnknownJob {
+        /// The job.
+        job: String,
+        /// The jobs of the flow.
+        known: String,
+    },
+    /// An expression has no value for this request.
+    #[error("{0}")]
+    Expression(String),
+    /// A field holds what no colony can keep.
+    #[error("{0}")]
+    Field(Error),
+}
+
+/// The flow that a request follows.
+///
+/// # Errors
+///
+/// When there is none, or it cannot be followed.
+pub fn flow(snapshot: &RequestSnapshot) -> Result<CompiledFlow, Obstacle> {
+    match &snapshot.flow {
+        FlowSource::Default => {
+            let bad = |error| Obstacle::BadFlow { name: "of two jobs".to_owned(), why: said(&error) };
+            CompiledFlow::of_two_jobs(executor_type(&snapshot.object)).map_err(bad)
+        }
+        FlowSource::Listed(text) => {
+            let jobs: Vec<String> =
+                text.split(',').map(str::trim).filter(|job| !job.is_empty()).map(str::to_owned).collect();
+            let bad = |error| Obstacle::BadFlow { name: text.clone(), why: said(&error) };
+            CompiledFlow::of_jobs(&jobs, executor_type(&snapshot.object)).map_err(bad)
+        }
+        FlowSource::Named(flow) => CompiledFlow::compile(&flow.spec)
+            .map_err(|error| Obstacle::BadFlow { name: flow.name_any(), why: said(&error) }),
+        FlowSource::NotFound(why) => Err(Obstacle::NoFlow(why.clone())),
+    }
+}
+
+fn said(error: &super::request_flow::Error) -> String {
+    error.to_string()
+}
+
+/// The type of the executors that do the jobs of a request without a flow of its own.
+fn executor_type(object: &RequestState) -> &str {
+    object.annotations().get(EXECUTOR_TYPE_ANNOTATION).map_or(REQUEST_EXECUTOR_TYPE, String::as_str)
+}
+
+/// Makes the process of the job that was requested at `generation` of the object.
+///
+/// # Errors
+///
+/// When the flow has no such job, an expression has no value, or a field holds what no colony can keep.
+pub fn process(
+    snapshot: &RequestSnapshot,
+    flow: &CompiledFlow,
+    colony: &ResolvedColony,
+    generation: i64,
+) -> Result<DesiredProcess, Obstacle> {
+    let (object, name) = (&snapshot.object, &snapshot.object.spec.job);
+    let job = flow.job(name).ok_or_else(|| {
+        let known: Vec<&str> = flow.jobs().iter().map(super::request_flow::CompiledJob::name).collect();
+        Obstacle::UnknownJob { job: name.clone(), known: known.join(", ") }
+    })?;
+    let call = job.render(&bindings(object)).map_err(|error| Obstacle::Expression(error.to_string()))?;
+    let uid = object.uid().ok_or(Obstacle::Field(Error::Incomplete("metadata.uid")))?;
+    let label = names::process_label(&snapshot.cluster, &uid, generation);
+    let spec = function_spec(&call, &colony.spec.colony_name, &label);
+    let spec = spec.map_err(|error| Obstacle::Field(refused(&error)))?;
+    Ok(DesiredProcess { label, generation, spec, is_gated: false })
+}
+
+/// What expressions can speak of: the request, and what earlier jobs put out.
+fn bindings(object: &RequestState) -> Bindings {
+    let metadata = &object.metadata;
+    let request = json!({
+        "metadata": {
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+            "labels": metadata.labels.clone().unwrap_or_default(),
+            "annotations": metadata.annotations.clone().unwrap_or_default(),
+        },
+        "spec": object.spec,
+    });
+    let jobs: Map<String, Value> = object
+        .status
+        .iter()
+        .flat_map(|status| &status.jobs)
+        // What does not fit into status cannot be passed on: better no value than half of one.
+        .filter(|job| job.completion_time.is_some() && !job.output_truncated)
+        .map(|job| (job.name.clone(), json!({ "output": job.output })))
+        .collect();
+    Bindings::from([(REQUEST.to_owned(), request), (JOBS.to_owned(), Value::Object(jobs))])
+}
+
+fn function_spec(call: &Call, colony: &str, label: &str) -> Result<FunctionSpec, InvalidField> {
+    let mut spec = FunctionSpec::new(colony, &call.executor_type, &call.function)?
+        .label(label)?
+        .priority(call.priority)?
+        .max_retries(Retries::AtMost(call.max_retries));
+    spec = call.args.iter().cloned().fold(spec, FunctionSpec::arg);
+    spec = call.kwargs.iter().fold(spec, |spec, (name, value)| spec.kwarg(name, value.clone()));
+    for name in &call.executor_names {
+        spec = spec.executor_name(name)?;
+    }
+    if let Some(location) = &call.location {
+        spec = spec.location(location)?;
+    }
+    let limit = |seconds: u64| {
+        TimeLimit::seconds(u32::try_from(seconds).unwrap_or(u32::MAX).min(i32::MAX.unsigned_abs()))
+    };
+    if let Some(limit) = call.max_wait_seconds.and_then(limit) {
+        spec = spec.max_wait(limit);
+    }
+    if let Some(limit) = call.max_exec_seconds.and_then(limit) {
+        spec = spec.max_exec(limit);
+    }
+    Ok(spec)
+}

@@ -1,0 +1,371 @@
+//! What the operator does next for a request: as its worker it has the job done by a process in a colony, as its director
+//! it asks for the next job. Which of the two it is, is the request's or the configuration's to say.
+//!
+//! What a turn has to say is said before it is handed over: the end of a job stands in the history before the spec
+//! says so, and after that nothing is written until the turn is ours again.
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use super::{Ending, Turn, turn};
+use crate::{
+    api::{
+        executor_deployment::DeletionPolicy,
+        mirror::{MirrorState, MirrorStatus, Mirrored as _},
+        names::{REQUEST_FINALIZER, ROLES_ANNOTATION},
+        request_state::{HistoryEntry, JobStatus, RequestState, State},
+    },
+    desired::{
+        DesiredProcess,
+        request_flow::{CompiledFlow, CompiledJob, Continuation},
+    },
+    diff::{
+        KubernetesStep, Plan, Step, Terms,
+        mirror::{Known, MirrorPlan, lacks_reasons},
+        work::of_mirror,
+    },
+    runtime::config::model::RequestRole,
+    watch::snapshot::RequestSnapshot,
+};
+
+/// What follows the state that a request is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// The job, if one follows.
+    pub job: Option<String>,
+    /// Not before this moment.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Which roles are ours for a request. Words that are no role are left out: admission is where they are told.
+#[must_use]
+pub fn roles(snapshot: &RequestSnapshot) -> Vec<RequestRole> {
+    match snapshot.object.annotations().get(ROLES_ANNOTATION) {
+        Some(text) => text.split(',').filter_map(|role| role.trim().parse().ok()).collect(),
+        None => snapshot.roles.clone(),
+    }
+}
+
+/// What follows the state that a request is in, once it has ended its job.
+#[must_use]
+pub fn next(snapshot: &RequestSnapshot, flow: &CompiledFlow) -> Next {
+    let spec = &snapshot.object.spec;
+    let none = Next { job: None, not_before: None };
+    let named = |job: &str, not_before| Next { job: Some(job.to_owned()), not_before };
+    match spec.state {
+        State::Completed => {
+            flow.next_after_success(&spec.job).map_or(none, |job| named(CompiledJob::name(job), None))
+        }
+        State::Failed => match flow.after_failure(&spec.job, failures(&snapshot.object)) {
+            Continuation::Stop => none,
+            Continuation::GoTo(job) => named(job, None),
+            Continuation::Retry { after } => {
+                let failed_at = failed_at(&snapshot.object).unwrap_or(snapshot.now);
+                named(&spec.job, failed_at.checked_add(after).ok())
+            }
+        },
+        State::Requested | State::Started | State::Cancelled => none,
+    }
+}
+
+/// How often the job that has failed did so, this time included, whoever did it.
+fn failures(object: &RequestState) -> u32 {
+    let job = &object.spec.job;
+    let history = object.status.as_ref().map_or(&[][..], |status| &status.history);
+    let is_failure = |entry: &&HistoryEntry| entry.job == *job && entry.state == State::Failed.as_str();
+    let told =
+        history.iter().filter(is_failure).count() + usize::from(history.last().filter(is_failure).is_none());
+    // What is no longer in the history is still on record, of jobs that the operator had done.
+    let recorded = job_of(object, job).map_or(0, |record| record.failed);
+    u32::try_from(told).unwrap_or(u32::MAX).max(u32::try_from(recorded).unwrap_or(0))
+}
+
+/// When the job failed, as the history tells.
+fn failed_at(object: &RequestState) -> Option<Timestamp> {
+    let last = object.status.as_ref()?.history.last()?;
+    last.timestamp.parse().ok()
+}
+
+/// Whose turn it is, if `next` follows.
+#[must_use]
+pub fn turn_of(object: &RequestState, next: &Next) -> Turn {
+    turn(object.spec.state, next.job.is_some())
+}
+
+/// Whether the operator may write: it is its turn, or nobody's.
+#[must_use]
+pub fn is_ours(snapshot: &RequestSnapshot, turn: Turn) -> bool {
+    let roles = roles(snapshot);
+    match turn {
+        Turn::Director => roles.contains(&RequestRole::Director),
+        Turn::Worker if snapshot.object.spec.state == State::Started => {
+            roles.contains(&RequestRole::Worker) && current(&snapshot.object).is_some()
+        }
+        Turn::Worker => roles.contains(&RequestRole::Worker),
+        Turn::Finished => true,
+    }
+}
+
+/// What is on record of a job.
+#[must_use]
+pub fn job_of<'a>(object: &'a RequestState, name: &str) -> Option<&'a JobStatus> {
+    object.status.as_ref()?.jobs.iter().find(|job| job.name == name)
+}
+
+/// The process that is on record for the job that the request is at, not for an earlier one. A request changes once from
+/// `REQUESTED` to `STARTED`; what somebody else has started has no process of ours.
+#[must_use]
+pub fn current(object: &RequestState) -> Option<&MirrorStatus> {
+    let generation = object.metadata.generation?;
+    let requested_at = match object.spec.state {
+        State::Requested => generation,
+        State::Started => generation - 1,
+        State::Completed | State::Failed | State::Cancelled => return None,
+    };
+    object.mirror().filter(|mirror| mirror.generation == requested_at)
+}
+
+/// When the time for all jobs is over.
+#[must_use]
+pub fn deadline(snapshot: &RequestSnapshot, flow: &CompiledFlow) -> Option<Timestamp> {
+    let created = snapshot.object.metadata.creation_timestamp.as_ref()?.0;
+    created.checked_add(SignedDuration::try_from(flow.active_deadline()?).ok()?).ok()
+}
+
+/// How the job ends, given what became of its process; none while it goes on.
+#[must_use]
+pub fn ending(snapshot: &RequestSnapshot, flow: &CompiledFlow, mirror: &MirrorStatus) -> Option<Ending> {
+    let is_late = deadline(snapshot, flow).is_some_and(|deadline| deadline <= snapshot.now);
+    let id = mirror.process_id.as_deref().unwrap_or_default();
+    let process = snapshot.processes.known().and_then(|found| found.iter().find(|one| one.id.as_str() == id));
+    match mirror.state {
+        MirrorState::Intended | MirrorState::Waiting | MirrorState::Running => None,
+        MirrorState::Successful => Some(Ending::completed()),
+        MirrorState::Failed => {
+            let errors = process.map(|process| process.errors.join("; ")).or_else(|| mirror.errors.clone());
+            let errors =
+                errors.filter(|errors| !errors.is_empty()).unwrap_or("no reason was given".to_owned());
+            // The server's own words for its time limits.
+            let reason = if errors.contains("time limit exceeded") { "TimedOut" } else { "ProcessFailed" };
+            Some(Ending::failed(reason, format!("process {id} failed: {errors}")))
+        }
+        MirrorState::Cancelled if is_late => Some(late(flow)),
+        MirrorState::Cancelled => Some(Ending {
+            state: State::Cancelled,
+            reason: Some("ProcessCancelled".to_owned()),
+            message: Some(format!("process {id} was cancelled in the colony")),
+        }),
+        MirrorState::Lost => Some(Ending::failed(
+            "ProcessLost",
+            format!("the server no longer has process {id}; it is not submitted again"),
+        )),
+    }
+}
+
+/// How a job ends that was not done in time.
+#[must_use]
+pub fn late(flow: &CompiledFlow) -> Ending {
+    let seconds = flow.active_deadline().unwrap_or_default().as_secs();
+    Ending::failed(
+        "DeadlineExceeded",
+        format!("the flow's activeDeadlineSeconds: {seconds}: the request took longer"),
+    )
+}
+
+/// Plans a request that is to exist. `desired` makes the process of the job that was requested at a generation.
+///
+/// # Errors
+///
+/// When something is to be submitted and cannot be.
+pub fn plan<E>(
+    snapshot: &RequestSnapshot,
+    flow: &CompiledFlow,
+    desired: impl Fn(i64) -> Result<DesiredProcess, E>,
+) -> Result<Plan, E> {
+    let object = &snapshot.object;
+    let next = next(snapshot, flow);
+    let turn = turn_of(object, &next);
+    let current = current(object);
+    // Whatever is alive without being the request's present job is nobody's any more.
+    if object.mirror().is_some_and(|mirror| mirror.may_live() && Some(mirror) != current) {
+        return Ok(end(snapshot, "the request has gone on without it"));
+    }
+    if !is_ours(snapshot, turn) {
+        return Ok(Plan::default());
+    }
+    match turn {
+        Turn::Finished => Ok(Plan::default()),
+        Turn::Director => Ok(direct(snapshot, &next)),
+        Turn::Worker => work(snapshot, flow, current, desired),
+    }
+}
+
+/// Plans a request that was cancelled, whatever its flow says: nothing of it is to live on.
+#[must_use]
+pub fn plan_cancelled(snapshot: &RequestSnapshot) -> Plan {
+    end(snapshot, "the request is cancelled")
+}
+
+/// Plans a request that is being deleted. It never needs a valid flow.
+#[must_use]
+pub fn plan_deletion(snapshot: &RequestSnapshot) -> Plan {
+    terms(snapshot).let_go(|| end(snapshot, "the request is deleted"))
+}
+
+/// What the request's deletion goes by.
+#[must_use]
+pub fn terms(snapshot: &RequestSnapshot) -> Terms<'_> {
+    Terms {
+        metadata: &snapshot.object.metadata,
+        finalizer: REQUEST_FINALIZER,
+        suspend: false,
+        cancel: false,
+        active_deadline_seconds: None,
+        ttl_seconds_after_finished: None,
+        deletion_policy: DeletionPolicy::Delete,
+        state: None,
+        active_since: None,
+        completed_at: None,
+        mirror: snapshot.object.mirror(),
+        colony: &snapshot.colony,
+        now: snapshot.now,
+    }
+}
+
+fn direct(snapshot: &RequestSnapshot, next: &Next) -> Plan {
+    let Some(job) = &next.job else { return Plan::default() };
+    // First the history is to be complete: afterwards it is somebody else's turn.
+    if !is_told(snapshot) {
+        return Plan::default();
+    }
+    if let Some(not_before) = next.not_before.filter(|not_before| snapshot.now < *not_before) {
+        let awaited = format!("the time to request {job} again");
+        return Plan { due: Some(not_before), awaiting: vec![awaited], ..Plan::default() };
+    }
+    go(snapshot, job, State::Requested)
+}
+
+/// Whether the history ends with where the request is.
+fn is_told(snapshot: &RequestSnapshot) -> bool {
+    let (object, spec) = (&snapshot.object, &snapshot.object.spec);
+    let last = object.status.as_ref().and_then(|status| status.history.last());
+    last.is_some_and(|last| last.job == spec.job && last.state == spec.state.as_str())
+}
+
+fn work<E>(
+    snapshot: &RequestSnapshot,
+    flow: &CompiledFlow,
+    current: Option<&MirrorStatus>,
+    desired: impl Fn(i64) -> Result<DesiredProcess, E>,
+) -> Result<Plan, E> {
+    let object = &snapshot.object;
+    let state = object.spec.state;
+    let deadline = deadline(snapshot, flow);
+    let is_late = deadline.is_some_and(|deadline| deadline <= snapshot.now);
+    let mut plan = match current {
+        None if is_late => return Ok(finish(snapshot, &late(flow))),
+        None => intend(snapshot, &desired(object.metadata.generation.unwrap_or_default())?),
+        Some(mirror) if is_late && mirror.may_live() => {
+            end(snapshot, "the flow's activeDeadlineSeconds has passed")
+        }
+        Some(mirror) if mirror.is_unbound() => submit(snapshot, mirror, desired(mirror.generation))?,
+        Some(mirror) => match ending(snapshot, flow, mirror) {
+            // It was assigned, and nobody looked in between.
+            Some(ending)
+                if state == State::Requested
+                    && (ending.state == State::Completed || was_assigned(object)) =>
+            {
+                go(snapshot, &object.spec.job, State::Started)
+            }
+            Some(ending) => finish(snapshot, &ending),
+            None if mirror.state == MirrorState::Running && state == State::Requested => {
+                go(snapshot, &object.spec.job, State::Started)
+            }
+            None => follow(snapshot, mirror),
+        },
+    };
+    plan.due = plan.due.into_iter().chain(deadline.filter(|_| !is_late)).min();
+    Ok(plan)
+}
+
+fn was_assigned(object: &RequestState) -> bool {
+    job_of(object, &object.spec.job).is_some_and(|job| job.start_time.is_some())
+}
+
+/// Ends the job: once its end stands in the history.
+fn finish(snapshot: &RequestSnapshot, ending: &Ending) -> Plan {
+    let object = &snapshot.object;
+    let last = object.status.as_ref().and_then(|status| status.history.last());
+    let is_told = last.is_some_and(|last| last.job == object.spec.job && last.state == ending.state.as_str());
+    if is_told { go(snapshot, &object.spec.job, ending.state) } else { Plan::default() }
+}
+
+/// Moves the request.
+fn go(snapshot: &RequestSnapshot, job: &str, state: State) -> Plan {
+    let uid = &snapshot.object.spec.request_uid;
+    let spec = json!({ "request-uid": uid, "job": job, "state": state.as_str() });
+    let Value::Object(spec) = spec else { return Plan::default() };
+    let why = format!("{job} is {state}");
+    Plan { steps: vec![Step::Kubernetes(KubernetesStep::UpdateSpec { spec, why })], ..Plan::default() }
+}
+
+/// Where a plan moves the request, if it does.
+#[must_use]
+pub fn goal(plan: &Plan) -> Option<State> {
+    plan.steps.iter().find_map(|step| match step {
+        Step::Kubernetes(KubernetesStep::UpdateSpec { spec, .. }) => {
+            spec.get("state").and_then(Value::as_str).and_then(|state| state.parse().ok())
+        }
+        _ => None,
+    })
+}
+
+fn known(snapshot: &RequestSnapshot) -> Known<'_> {
+    Known {
+        recorded: snapshot.object.mirror(),
+        processes: &snapshot.processes,
+        submit_not_before: snapshot.submit_not_before,
+        now: snapshot.now,
+    }
+}
+
+fn intend(snapshot: &RequestSnapshot, desired: &DesiredProcess) -> Plan {
+    if !terms(snapshot).has_finalizer() {
+        return Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() };
+    }
+    let mut plan = MirrorPlan::default();
+    plan.intend(&snapshot.colony, &desired.label, desired.generation);
+    of_mirror(plan)
+}
+
+fn submit<E>(
+    snapshot: &RequestSnapshot,
+    mirror: &MirrorStatus,
+    desired: Result<DesiredProcess, E>,
+) -> Result<Plan, E> {
+    let mut plan = MirrorPlan::default();
+    plan.intended(&known(snapshot), mirror, desired.as_ref().ok());
+    match desired {
+        Err(error) if plan.mirror == crate::diff::Mirror::Forget => Err(error),
+        _ => Ok(of_mirror(plan)),
+    }
+}
+
+fn follow(snapshot: &RequestSnapshot, mirror: &MirrorStatus) -> Plan {
+    let mut plan = MirrorPlan::default();
+    let process = plan.look(&known(snapshot), mirror);
+    if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, snapshot.now)) {
+        return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
+    }
+    if let Some(process) = process.filter(|process| !process.state.is_final()) {
+        plan.awaiting.push(format!("an executor to end process {}", process.id));
+    }
+    of_mirror(plan)
+}
+
+fn end(snapshot: &RequestSnapshot, why: &str) -> Plan {
+    let mut plan = MirrorPlan::default();
+    plan.end(&known(snapshot), why);
+    of_mirror(plan)
+}

@@ -1,0 +1,39 @@
+//! What executors put out, as it may stand in status: bounded, and harmless on a terminal. Pure.
+
+use serde_json::Value;
+
+/// Most bytes of output, written as JSON, that stand in status.
+pub(super) const LARGEST_OUTPUT: usize = 16 * 1024;
+
+/// As much output as fits, without control characters; whether that is all.
+pub(super) fn bounded(output: &[Value]) -> (Vec<Value>, bool) {
+    let mut left = LARGEST_OUTPUT;
+    bounded_by(output, &mut left)
+}
+
+/// As [`bounded`], for one of several that share what is `left`.
+pub(super) fn bounded_by(output: &[Value], left: &mut usize) -> (Vec<Value>, bool) {
+    let mut kept = Vec::new();
+    for value in output {
+        let value = tame(value);
+        let Some(rest) = left.checked_sub(value.to_string().len()) else { return (kept, false) };
+        *left = rest;
+        kept.push(value);
+    }
+    (kept, true)
+}
+
+/// A value whose texts steer no terminal.
+fn tame(value: &Value) -> Value {
+    let tame_text = |text: &str| -> String {
+        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
+    };
+    match value {
+        Value::String(text) => Value::String(tame_text(text)),
+        Value::Array(items) => Value::Array(items.iter().map(tame).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (tame_text(name), tame(value))).collect())
+        }
+        other => other.clone(),
+    }
+}

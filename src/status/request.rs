@@ -1,0 +1,183 @@
+//! What a request's status says: the way it came, which step it is at, and whether it is at its end. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::condition::{Finding, merge};
+use crate::{
+    api::{
+        condition::{ConditionType, Reason},
+        request_state::{HistoryEntry, RequestState, RequestStateStatus, State},
+    },
+    diff::request::{Flow, History, Turn},
+};
+
+/// Reason of the Events that name entries which are no longer in a history.
+pub const HISTORY_DROPPED: &str = "HistoryDropped";
+/// Where those entries can be read.
+const REST: &str =
+    "Events of this object with reason HistoryDropped, for as long as the cluster keeps Events";
+
+/// All that a request's status says follows from this.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestFacts<'a> {
+    /// The request as it is.
+    pub object: &'a RequestState,
+    /// Its flow.
+    pub flow: &'a Flow,
+    /// Whose turn it is.
+    pub turn: Turn,
+    /// Its history, complete.
+    pub history: &'a History,
+    /// Generation of the spec that this speaks of; none where status is part of the object and has no generation of
+    /// its own.
+    pub generation: Option<i64>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The status of a request. What others have put into it and this does not know stays.
+#[must_use]
+pub fn request(facts: &RequestFacts<'_>) -> RequestStateStatus {
+    let before = facts.object.status.clone().unwrap_or_default();
+    let dropped = i64::try_from(facts.history.dropped.len()).unwrap_or(i64::MAX);
+    let history_dropped = before.history_dropped.unwrap_or(0).saturating_add(dropped);
+    let findings = findings(facts);
+    let mut conditions: Vec<Condition> = before
+        .conditions
+        .iter()
+        .filter(|condition| findings.iter().all(|finding| finding.kind.as_str() != condition.type_))
+        .cloned()
+        .collect();
+    conditions.extend(merge(&before.conditions, findings, facts.generation, facts.now));
+    RequestStateStatus {
+        observed_generation: facts.generation,
+        progress: facts.flow.progress(&facts.object.spec.job).or(before.progress),
+        history: facts.history.entries.clone(),
+        history_dropped: (history_dropped > 0).then_some(history_dropped),
+        history_rest: (history_dropped > 0).then(|| REST.to_owned()),
+        conditions,
+        ..before
+    }
+}
+
+fn findings(facts: &RequestFacts<'_>) -> Vec<Finding> {
+    let spec = &facts.object.spec;
+    let (finished, succeeded) = (ConditionType::Finished, ConditionType::Succeeded);
+    let job = &spec.job;
+    let (state, last) = (spec.state, facts.history.entries.last());
+    match (facts.turn, state) {
+        (Turn::Finished, State::Completed) => {
+            let message = format!("{job} was the last job");
+            vec![
+                Finding::yes(finished, Reason::FlowCompleted, message.clone()),
+                Finding::yes(succeeded, Reason::FlowCompleted, message),
+            ]
+        }
+        (Turn::Finished, State::Failed) => {
+            let (reason, message) = failure(job, last);
+            vec![Finding::yes(finished, reason, message.clone()), Finding::no(succeeded, reason, message)]
+        }
+        (Turn::Finished, _) => {
+            let message = format!("the request was cancelled at {job}");
+            vec![
+                Finding::yes(finished, Reason::Cancelled, message.clone()),
+                Finding::no(succeeded, Reason::Cancelled, message),
+            ]
+        }
+        (Turn::Worker | Turn::Director, _) => {
+            let (reason, message) = match state {
+                State::Requested => (Reason::JobRequested, format!("{job} waits for a worker")),
+                State::Started => (Reason::JobStarted, format!("a worker is at {job}")),
+                _ => (Reason::JobEnded, format!("{job} has ended, another job follows")),
+            };
+            vec![Finding::no(finished, reason, message.clone()), Finding::unknown(succeeded, reason, message)]
+        }
+    }
+}
+
+/// Why a job failed, as its last entry says.
+fn failure(job: &str, last: Option<&HistoryEntry>) -> (Reason, String) {
+    let reason = last.and_then(|entry| entry.reason.as_deref());
+    let known = [
+        Reason::WorkerRestarted,
+        Reason::JobFailed,
+        Reason::ProcessFailed,
+        Reason::TimedOut,
+        Reason::ProcessLost,
+        Reason::DeadlineExceeded,
+    ];
+    let reason = known.into_iter().find(|known| reason == Some(known.as_str())).unwrap_or(Reason::JobFailed);
+    let message = last.and_then(|entry| entry.message.clone());
+    (reason, message.unwrap_or_else(|| format!("{job} has failed; whoever did it left no reason")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::diff::request::turn;
+
+    fn status(state: &str, status: &serde_json::Value, entries: Vec<HistoryEntry>) -> RequestStateStatus {
+        let object: RequestState = serde_json::from_value(json!({
+            "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
+            "metadata": { "name": "r" },
+            "spec": { "request-uid": "u", "job": "B", "state": state },
+            "status": status,
+        }))
+        .unwrap();
+        let flow: Flow = "A,B".parse().unwrap();
+        let history = History { entries, dropped: vec![HistoryEntry::default(); 2] };
+        request(&RequestFacts {
+            object: &object,
+            flow: &flow,
+            turn: turn(object.spec.state, false),
+            history: &history,
+            generation: Some(7),
+            now: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    fn shown(status: &RequestStateStatus) -> Vec<String> {
+        let shown =
+            |condition: &Condition| format!("{} {} {}", condition.type_, condition.status, condition.reason);
+        status.conditions.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_request_is_finished_however_it_ended_and_succeeded_only_when_all_was_done() {
+        let none = json!({});
+        assert_eq!(
+            shown(&status("STARTED", &none, vec![])),
+            ["Succeeded Unknown JobStarted", "Finished False JobStarted"]
+        );
+        assert_eq!(
+            shown(&status("COMPLETED", &none, vec![])),
+            ["Succeeded True FlowCompleted", "Finished True FlowCompleted"]
+        );
+        assert_eq!(
+            shown(&status("CANCELLED", &none, vec![])),
+            ["Succeeded False Cancelled", "Finished True Cancelled"]
+        );
+        let failed = HistoryEntry {
+            reason: Some("WorkerRestarted".to_owned()),
+            message: Some("gone".to_owned()),
+            ..HistoryEntry::default()
+        };
+        let status = status("FAILED", &none, vec![failed]);
+        assert_eq!(shown(&status), ["Succeeded False WorkerRestarted", "Finished True WorkerRestarted"]);
+        assert_eq!(status.conditions[0].message, "gone");
+    }
+
+    #[test]
+    fn entries_left_out_are_counted_on_and_conditions_of_others_stay() {
+        let before = json!({ "historyDropped": 3, "conditions": [{
+            "type": "Mine", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"
+        }] });
+        let status = status("STARTED", &before, vec![]);
+        assert_eq!((status.history_dropped, status.progress.as_deref()), (Some(5), Some("2/2")));
+        assert!(status.history_rest.unwrap().contains("Events"));
+        assert_eq!(status.conditions[0].type_, "Mine");
+    }
+}

@@ -1,0 +1,213 @@
+//! What the operator says of a request that it directs, or whose jobs it has done. Pure.
+//!
+//! While it is somebody else's turn it says nothing at all, however much there is to say.
+
+use jiff::Timestamp;
+
+use super::{
+    Problem,
+    condition::{Finding, merge, whole_seconds},
+    mirror,
+    output::bounded,
+    request::{RequestFacts, request},
+};
+use crate::{
+    act::outcome::Outcome,
+    api::{
+        condition::{ConditionType, Reason},
+        mirror::{MirrorState, MirrorStatus},
+        request_state::{HistoryEntry, JobStatus, Position, RequestStateStatus, State},
+    },
+    colony::Process,
+    desired::{self, request_flow::CompiledFlow},
+    diff::{
+        KubernetesStep, Mirror,
+        request::{
+            Ending, Evidence, Flow, Moment, complete,
+            plan::{self, Next},
+        },
+    },
+    watch::snapshot::RequestSnapshot,
+};
+
+/// What status says after a pass; none, or what it says already, while it is somebody else's turn.
+#[must_use]
+pub fn compute(
+    snapshot: &RequestSnapshot,
+    outcome: Result<&Outcome, &Problem>,
+) -> Option<RequestStateStatus> {
+    let object = &snapshot.object;
+    let before = object.status.clone().unwrap_or_default();
+    let flow = desired::request::flow(snapshot).ok();
+    let none = Next { job: None, not_before: None };
+    let next = flow.as_ref().map_or(none, |flow| plan::next(snapshot, flow));
+    let turn = plan::turn_of(object, &next);
+    // Without a flow nobody knows whether a job that has ended was the last.
+    let is_known = flow.is_some() || !object.spec.state.has_ended() || object.spec.state == State::Cancelled;
+    if !is_known || !plan::is_ours(snapshot, turn) {
+        return object.status.clone();
+    }
+    let goal = outcome.ok().and_then(|outcome| plan::goal(&outcome.plan));
+    let has_gone = outcome.is_ok_and(|outcome| {
+        outcome.done_kubernetes().any(|step| matches!(step, KubernetesStep::UpdateSpec { .. }))
+    });
+    let mut spoken_of = object.clone();
+    match goal {
+        None => {}
+        Some(State::Started) if has_gone => {
+            spoken_of.spec.state = State::Started;
+            spoken_of.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
+        }
+        // Said before, or to be said in the next pass: it may be somebody else's turn by now.
+        Some(_) => return object.status.clone(),
+    }
+    let mut status = before.clone();
+    if let Ok(outcome) = outcome {
+        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.now);
+        note(&mut status, snapshot, matches!(outcome.plan.mirror, Mirror::Intend { .. }));
+    }
+    let ending =
+        flow.as_ref().and_then(|flow| ending(snapshot, flow, spoken_of.spec.state, status.mirror.as_ref()));
+    if let Some(ending) = &ending {
+        close(&mut status, &object.spec.job, ending, snapshot.now);
+    }
+    let entering = ending.map(|ending| entry(&object.spec.job, ending, snapshot.now));
+    let names = names(flow.as_ref(), &object.spec.job);
+    let evidence = Evidence {
+        flow: &names,
+        created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        is_unchanged: object.metadata.generation == Some(1) && !has_gone,
+        is_truncated: before.history_dropped.is_some(),
+        since: has_gone.then_some(snapshot.now),
+        sightings: &snapshot.sightings,
+        entering: entering.as_ref(),
+    };
+    let history = complete(&Position::of(&spoken_of), &before.history, &evidence);
+    spoken_of.status = Some(status);
+    let generation = spoken_of.metadata.generation;
+    let mut said = request(&RequestFacts {
+        object: &spoken_of,
+        flow: &names,
+        turn,
+        history: &history,
+        generation,
+        now: snapshot.now,
+    });
+    let degraded = degraded(snapshot, outcome);
+    said.conditions.retain(|condition| condition.type_ != ConditionType::Degraded.as_str());
+    let merged = merge(&before.conditions, degraded.into_iter().collect(), generation, snapshot.now);
+    said.conditions.splice(0..0, merged);
+    Some(said)
+}
+
+/// Takes note of the process of the job.
+fn note(status: &mut RequestStateStatus, snapshot: &RequestSnapshot, is_new: bool) {
+    let name = &snapshot.object.spec.job;
+    let Some(mirror) = status.mirror.clone() else { return };
+    if is_new {
+        let attempts = record(status, name).attempts + 1;
+        let failed = record(status, name).failed;
+        *record(status, name) = JobStatus { name: name.clone(), attempts, failed, ..JobStatus::default() };
+        return;
+    }
+    let Some(id) = &mirror.process_id else { return };
+    if plan::current(&snapshot.object).is_none_or(|current| current.label != mirror.label) {
+        return;
+    }
+    let processes = snapshot.processes.known();
+    let process = processes.and_then(|found| found.iter().find(|one| one.id.as_str() == id));
+    let job = record(status, name);
+    job.process_id = Some(id.clone());
+    if let Some(process) = process {
+        describe(job, process, snapshot.executor.as_ref());
+    }
+}
+
+fn describe(job: &mut JobStatus, process: &Process, executor: Option<&String>) {
+    job.executor = executor.cloned().or_else(|| process.assigned_executor.as_ref().map(ToString::to_string));
+    job.start_time = process.started_at.map(whole_seconds);
+    let (output, is_whole) = bounded(&process.output);
+    job.output = output;
+    job.output_truncated = !is_whole;
+}
+
+/// The record of a job, made if there is none.
+fn record<'a>(status: &'a mut RequestStateStatus, name: &str) -> &'a mut JobStatus {
+    let found = status.jobs.iter().position(|job| job.name == name);
+    let index = found.unwrap_or_else(|| {
+        status.jobs.push(JobStatus { name: name.to_owned(), ..JobStatus::default() });
+        status.jobs.len() - 1
+    });
+    &mut status.jobs[index]
+}
+
+/// How the job ends, if that is to be written down now.
+fn ending(
+    snapshot: &RequestSnapshot,
+    flow: &CompiledFlow,
+    state: State,
+    mirror: Option<&MirrorStatus>,
+) -> Option<Ending> {
+    if state.has_ended() {
+        return None;
+    }
+    let current = plan::current(&snapshot.object);
+    let is_late = plan::deadline(snapshot, flow).is_some_and(|deadline| deadline <= snapshot.now);
+    let Some(mirror) = mirror.filter(|mirror| current.is_some_and(|current| current.label == mirror.label))
+    else {
+        return (current.is_none() && is_late && state == State::Requested).then(|| plan::late(flow));
+    };
+    let ending = plan::ending(snapshot, flow, mirror)?;
+    let was_assigned = snapshot.processes.known().is_some_and(|found| {
+        found.iter().any(|process| {
+            Some(process.id.as_str()) == mirror.process_id.as_deref() && process.started_at.is_some()
+        })
+    });
+    // Not before the job has started.
+    let may_end = state == State::Started || (ending.state != State::Completed && !was_assigned);
+    may_end.then_some(ending)
+}
+
+fn close(status: &mut RequestStateStatus, name: &str, ending: &Ending, now: Timestamp) {
+    let is_failure = ending.state == State::Failed;
+    let job = record(status, name);
+    job.failed += i64::from(is_failure);
+    job.completion_time = Some(whole_seconds(now));
+}
+
+fn entry(job: &str, ending: Ending, now: Timestamp) -> HistoryEntry {
+    HistoryEntry {
+        job: job.to_owned(),
+        state: ending.state.as_str().to_owned(),
+        timestamp: Moment::text(now),
+        reason: ending.reason,
+        message: ending.message.as_deref().map(super::condition::clean),
+    }
+}
+
+/// The jobs in their order; without a flow the one that the request is at.
+fn names(flow: Option<&CompiledFlow>, job: &str) -> Flow {
+    let jobs: Vec<String> = flow.map_or_else(
+        || vec![job.to_owned()],
+        |flow| flow.jobs().iter().map(|job| job.name().to_owned()).collect(),
+    );
+    Flow::of(jobs)
+}
+
+/// What stands in the way, if something does.
+fn degraded(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
+    let found = match outcome {
+        Err(problem) => Some((problem.reason, problem.message.clone())),
+        Ok(outcome) => mirror::colony_problem(outcome).or_else(|| {
+            let failure = outcome.kubernetes_failure()?;
+            Some((Reason::ApplyFailed, failure.message.clone()))
+        }),
+    };
+    let is_live = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
+    let is_live = is_live.is_some_and(|mirror| mirror.state != MirrorState::Lost && mirror.may_live());
+    let found = found.or_else(|| {
+        let why = snapshot.processes.unknown().filter(|_| is_live)?;
+        Some((Reason::ColonyUnavailable, why.to_owned()))
+    });
+    found.map(|(reason, message)| Finding::yes(ConditionType::Degraded, reason, message))
+}

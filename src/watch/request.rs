@@ -1,0 +1,109 @@
+//! Puts together what one pass knows of a `RequestState`.
+
+use kube::{
+    ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use super::{
+    executor_deployment::CacheBehind,
+    snapshot::{FlowSource, RequestSnapshot},
+    stores::Filled,
+    work::{WorkReader, executor},
+};
+use crate::{
+    api::{
+        condition::ConditionType,
+        mirror::Mirrored as _,
+        names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
+        request_flow::RequestFlow,
+        request_state::RequestState,
+    },
+    memory::sightings::AllSightings,
+    runtime::config::model::RequestRole,
+};
+
+/// What is known of requests alone.
+#[derive(Clone)]
+pub struct Requests {
+    /// Flows.
+    pub flows: Store<DeserializeGuard<RequestFlow>>,
+    /// What the operator is for requests that do not say it themselves.
+    pub roles: Vec<RequestRole>,
+    /// When all flows are known.
+    pub filled: Filled,
+    /// What was seen of the ways of requests.
+    pub sightings: AllSightings,
+}
+
+impl WorkReader {
+    /// Puts a snapshot together.
+    ///
+    /// # Errors
+    ///
+    /// When the cache does not show what this process last wrote.
+    pub async fn request(&self, object: &RequestState) -> Result<RequestSnapshot, CacheBehind> {
+        let namespace = object.namespace().unwrap_or_default();
+        self.caught_up("RequestState", &namespace, &object.name_any())?;
+        // Before anything is asked: what was not there is known to have been absent then.
+        let now = self.clock.now();
+        let flow = self.flow(object, &namespace);
+        let named = match &flow {
+            FlowSource::Named(flow) => flow.spec.colony.as_ref(),
+            FlowSource::Default | FlowSource::Listed(_) | FlowSource::NotFound(_) => {
+                object.annotations().get(COLONY_ANNOTATION)
+            }
+        };
+        let (colony, connection) = self.colonies.find(named.map(String::as_str), &namespace);
+        let mirror = object.mirror();
+        let is_over = object.metadata.deletion_timestamp.is_some() || is_told_to_be_over(object);
+        let sightings = if is_over {
+            self.requests.sightings.forget(&object.uid().unwrap_or_default());
+            Vec::new()
+        } else {
+            self.requests.sightings.see(object, now)
+        };
+        let processes = self.processes.of(mirror, connection.as_deref()).await;
+        Ok(RequestSnapshot {
+            object: object.clone(),
+            cluster: self.cluster.clone(),
+            roles: self.requests.roles.clone(),
+            flow,
+            colony,
+            executor: executor(
+                &processes,
+                mirror.and_then(|mirror| mirror.process_id.as_deref()),
+                connection.as_ref(),
+            ),
+            processes,
+            submit_not_before: self.processes.submit_not_before(mirror),
+            sightings,
+            now,
+        })
+    }
+
+    fn flow(&self, object: &RequestState, namespace: &str) -> FlowSource {
+        let Some(name) = object.annotations().get(FLOW_ANNOTATION) else { return FlowSource::Default };
+        if name.contains(',') {
+            return FlowSource::Listed(name.clone());
+        }
+        let found = self.requests.flows.get(&ObjectRef::new(name).within(namespace));
+        match found.as_deref() {
+            Some(DeserializeGuard(Ok(flow))) => FlowSource::Named(Box::new(flow.clone())),
+            Some(DeserializeGuard(Err(error))) => {
+                FlowSource::NotFound(format!("RequestFlow {name} cannot be read: {error}"))
+            }
+            None => FlowSource::NotFound(format!(
+                "there is no RequestFlow {name} in namespace {namespace}: create it, or name another"
+            )),
+        }
+    }
+}
+
+/// Whether nothing is left to say of a request.
+fn is_told_to_be_over(object: &RequestState) -> bool {
+    let conditions = object.status.iter().flat_map(|status| &status.conditions);
+    let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
+    finished.any(|condition| condition.status == "True") && object.spec.state.has_ended()
+}

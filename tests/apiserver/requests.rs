@@ -1,0 +1,332 @@
+//! The operator as director and worker of requests, on the real servers. The executors are the tests' own.
+
+use std::time::Duration;
+
+use colonyos_operator::{
+    api::{
+        request_flow::RequestFlow,
+        request_state::{RequestState, RequestStateStatus, State},
+    },
+    colony::{Process, ProcessId, ProcessState, Session},
+};
+use futures::future::join_all;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    cluster::connect_with_crds,
+    operator::{Operator, Signal, configuration},
+    stage::{SOON, Stage, with_operator},
+    wait::eventually,
+};
+
+/// How long an executor waits for work that is there already or on its way.
+const ASSIGN: Duration = Duration::from_secs(20);
+/// Requests that are under way at the same time.
+const AT_ONCE: usize = 40;
+
+async fn create(stage: &Stage, name: &str, annotations: Value) -> RequestState {
+    let mut annotations = annotations;
+    annotations["colonies.io/colony"] = json!(stage.colony.name);
+    let object = json!({
+        "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
+        "metadata": { "name": name, "annotations": annotations },
+        "spec": { "request-uid": format!("uid-{name}"), "job": "JOB1", "state": "REQUESTED" },
+    });
+    let requests: Api<RequestState> = stage.api();
+    requests.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap()
+}
+
+async fn flow(stage: &Stage, name: &str, jobs: Value) {
+    let object = json!({
+        "apiVersion": "colonies.io/v1", "kind": "RequestFlow", "metadata": { "name": name },
+        "spec": { "colony": stage.colony.name, "jobs": jobs },
+    });
+    let flows: Api<RequestFlow> = stage.api();
+    flows.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+}
+
+async fn set(stage: &Stage, name: &str, job: &str, state: &str) -> Result<RequestState, kube::Error> {
+    let requests: Api<RequestState> = stage.api();
+    let patch = Patch::Merge(json!({ "spec": { "job": job, "state": state } }));
+    requests.patch(name, &PatchParams::default(), &patch).await
+}
+
+async fn until(
+    stage: &Stage,
+    name: &str,
+    what: &str,
+    is_reached: impl Fn(&RequestState, &RequestStateStatus) -> bool,
+) -> RequestState {
+    let requests: Api<RequestState> = stage.api();
+    eventually(&format!("{name}: {what}"), SOON, async || {
+        let object = requests.get(name).await.map_err(|error| error.to_string())?;
+        match &object.status {
+            Some(status) if is_reached(&object, status) => Ok(object),
+            other => Err(format!("{:?} {other:?}", object.spec)),
+        }
+    })
+    .await
+}
+
+fn holds(status: &RequestStateStatus, kind: &str) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
+}
+
+fn says(status: &RequestStateStatus, kind: &str) -> (String, String) {
+    let found = status.conditions.iter().find(|condition| condition.type_ == kind);
+    let found = found.unwrap_or_else(|| panic!("no {kind}: {:?}", status.conditions));
+    (found.reason.clone(), found.message.clone())
+}
+
+async fn finished(stage: &Stage, name: &str) -> RequestState {
+    until(stage, name, "is finished", |_, status| holds(status, "Finished")).await
+}
+
+/// The history as words; every time is RFC 3339, none before the one above it.
+fn history(object: &RequestState) -> Vec<String> {
+    let entries = &object.status.as_ref().unwrap().history;
+    let times: Vec<jiff::Timestamp> = entries.iter().map(|entry| entry.timestamp.parse().unwrap()).collect();
+    assert!(times.is_sorted(), "{entries:?}");
+    entries.iter().map(|entry| format!("{} {}", entry.job, entry.state)).collect()
+}
+
+async fn assigned(executor: &Session) -> Process {
+    executor.assign(ASSIGN).await.unwrap().expect("work within the time")
+}
+
+const WHOLE_WAY: [&str; 6] =
+    ["JOB1 REQUESTED", "JOB1 STARTED", "JOB1 COMPLETED", "JOB2 REQUESTED", "JOB2 STARTED", "JOB2 COMPLETED"];
+
+#[tokio::test]
+async fn a_request_passes_through_its_two_jobs_and_every_step_is_told() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "request", async |stage| {
+        let executor = stage.colony.executor("one", "request-worker").await;
+        create(stage, "order", json!({})).await;
+        let first = assigned(&executor).await;
+        assert_eq!(first.spec.function, "JOB1");
+        let object =
+            until(stage, "order", "has started", |object, _| object.spec.state == State::Started).await;
+        assert_eq!(object.spec.job, "JOB1");
+        executor.close_successful(&first.id, &[json!("done")]).await.unwrap();
+        let second = assigned(&executor).await;
+        assert_eq!(second.spec.function, "JOB2");
+        executor.close_successful(&second.id, &[json!({ "deep": [1] })]).await.unwrap();
+        let object = finished(stage, "order").await;
+        assert_eq!(history(&object), WHOLE_WAY);
+        let status = object.status.as_ref().unwrap();
+        assert!(holds(status, "Succeeded"));
+        assert_eq!(status.progress.as_deref(), Some("2/2"));
+        let outputs: Vec<Value> = status.jobs.iter().map(|job| Value::from(job.output.clone())).collect();
+        assert_eq!(outputs, [json!(["done"]), json!([{ "deep": [1] }])]);
+        assert_eq!(status.jobs[0].executor.as_deref(), Some("one"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flow_says_what_is_called_and_what_follows_a_failure() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "request-flow", async |stage| {
+        let executor = stage.colony.executor("one", "prober").await;
+        // A flow that is not there is waited for, and said.
+        create(stage, "movie", json!({ "colonies.io/flow": "transcode", "media/source": "s3://in" })).await;
+        let object = until(stage, "movie", "waits for its flow", |_, status| holds(status, "Degraded")).await;
+        let (reason, message) = says(object.status.as_ref().unwrap(), "Degraded");
+        assert_eq!(reason, "FlowUnusable");
+        assert!(message.contains("there is no RequestFlow transcode"), "{message}");
+        let source = "${request.metadata.annotations['media/source']}";
+        let jobs = json!([
+            { "name": "JOB1", "function": { "name": "probe", "executorType": "prober", "args": [source] },
+              "onFailure": { "action": "Retry", "maxAttempts": 2, "backoff": "1s" } },
+            { "name": "JOB2", "function": { "name": "encode", "executorType": "prober",
+              "kwargs": { "source": source, "profile": "${jobs.JOB1.output[0]}", "frames": "${jobs.JOB1.output[1].frames}" } },
+              "onFailure": { "action": "GoTo", "job": "CLEANUP" } },
+            { "name": "PUBLISH", "function": { "name": "publish", "executorType": "prober" } },
+            { "name": "CLEANUP", "function": { "name": "cleanup", "executorType": "prober" } },
+        ]);
+        flow(stage, "transcode", jobs).await;
+        let process = assigned(&executor).await;
+        assert_eq!((process.spec.function.as_str(), &process.spec.args[0]), ("probe", &json!("s3://in")));
+        executor.close_failed(&process.id, &["no such bucket".to_owned()]).await.unwrap();
+        let again = assigned(&executor).await;
+        assert_eq!(again.spec.function, "probe");
+        executor.close_successful(&again.id, &[json!("hd"), json!({ "frames": 25 })]).await.unwrap();
+        let encode = assigned(&executor).await;
+        let kwargs = Value::from(encode.spec.kwargs.clone());
+        assert_eq!(kwargs, json!({ "source": "s3://in", "profile": "hd", "frames": 25 }));
+        executor.close_failed(&encode.id, &["codec".to_owned()]).await.unwrap();
+        let cleanup = assigned(&executor).await;
+        assert_eq!(cleanup.spec.function, "cleanup");
+        executor.close_successful(&cleanup.id, &[]).await.unwrap();
+        let object = finished(stage, "movie").await;
+        let way = [
+            "JOB1 REQUESTED", "JOB1 STARTED", "JOB1 FAILED", "JOB1 REQUESTED", "JOB1 STARTED", "JOB1 COMPLETED",
+            "JOB2 REQUESTED", "JOB2 STARTED", "JOB2 FAILED", "CLEANUP REQUESTED", "CLEANUP STARTED", "CLEANUP COMPLETED",
+        ];
+        assert_eq!(history(&object), way);
+        let failed = &object.status.unwrap().history[2];
+        assert_eq!(failed.reason.as_deref(), Some("ProcessFailed"));
+        assert!(failed.message.as_ref().unwrap().contains("no such bucket"), "{failed:?}");
+
+        // An expression that fails at run time stops this request, says which, and no other.
+        let jobs = json!([{ "name": "JOB1", "function": { "name": "f", "executorType": "prober",
+            "args": ["${request.metadata.annotations['absent']}"] } }]);
+        flow(stage, "broken", jobs).await;
+        create(stage, "stuck", json!({ "colonies.io/flow": "broken" })).await;
+        let object = until(stage, "stuck", "is degraded", |_, status| holds(status, "Degraded")).await;
+        let (reason, message) = says(object.status.as_ref().unwrap(), "Degraded");
+        assert_eq!(reason, "InvalidExpression");
+        assert!(message.contains("spec.jobs[0].function.args[0]"), "{message}");
+        assert_eq!(history(&object), ["JOB1 REQUESTED"]);
+    })
+    .await;
+}
+
+/// Whoever ends a request ends its process, and a process that ends ends its request.
+#[tokio::test]
+async fn cancelling_and_deleting_a_request_cancel_its_process() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "request-end", async |stage| {
+        let requests: Api<RequestState> = stage.api();
+        let id = async |name: &str| {
+            let object = until(stage, name, "is submitted", |_, status| {
+                status.mirror.as_ref().is_some_and(|mirror| mirror.process_id.is_some())
+            })
+            .await;
+            ProcessId::new(object.status.unwrap().mirror.unwrap().process_id.unwrap())
+        };
+        for name in ["cancelled", "deleted", "ended-there", "failed-by-hand"] {
+            create(stage, name, json!({})).await;
+        }
+        let state = async |id: &ProcessId| stage.colony.member.process(id).await.unwrap().state;
+
+        let process = id("cancelled").await;
+        set(stage, "cancelled", "JOB1", "CANCELLED").await.unwrap();
+        let object = finished(stage, "cancelled").await;
+        eventually("its process is cancelled", SOON, async || {
+            let state = state(&process).await;
+            (state == ProcessState::Cancelled).then_some(()).ok_or(state.to_string())
+        })
+        .await;
+        assert_eq!(history(&object), ["JOB1 REQUESTED", "JOB1 CANCELLED"]);
+
+        let process = id("deleted").await;
+        requests.delete("deleted", &DeleteParams::default()).await.unwrap();
+        eventually("it is gone", SOON, async || {
+            let left = requests.get_opt("deleted").await.map_err(|error| error.to_string())?;
+            left.map_or(Ok(()), |left| Err(format!("{:?}", left.finalizers())))
+        })
+        .await;
+        assert_eq!(state(&process).await, ProcessState::Cancelled);
+
+        let process = id("ended-there").await;
+        stage.colony.member.cancel(&process).await.unwrap();
+        let object = finished(stage, "ended-there").await;
+        assert_eq!(object.spec.state, State::Cancelled);
+        assert_eq!(history(&object), ["JOB1 REQUESTED", "JOB1 CANCELLED"]);
+
+        let process = id("failed-by-hand").await;
+        set(stage, "failed-by-hand", "JOB1", "FAILED").await.unwrap();
+        let object = finished(stage, "failed-by-hand").await;
+        assert_eq!(history(&object), ["JOB1 REQUESTED", "JOB1 FAILED"]);
+        eventually("its process is cancelled", SOON, async || {
+            let state = state(&process).await;
+            (state == ProcessState::Cancelled).then_some(()).ok_or(state.to_string())
+        })
+        .await;
+    })
+    .await;
+}
+
+/// An object is not ours to write while somebody else owns its next transition.
+#[tokio::test]
+async fn a_role_that_is_not_ours_is_left_to_its_owner() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "request-roles", async |stage| {
+        let executor = stage.colony.executor("one", "request-worker").await;
+        // Their worker: nothing is written before the job is done.
+        let created = create(stage, "theirs", json!({ "colonies.io/roles": "Director" })).await;
+        create(stage, "ours", json!({})).await;
+        let process = assigned(&executor).await;
+        let requests: Api<RequestState> = stage.api();
+        let seen = requests.get("theirs").await.unwrap();
+        assert_eq!(seen.resource_version(), created.resource_version(), "it was written to");
+        set(stage, "theirs", "JOB1", "STARTED").await.unwrap();
+        let completed = set(stage, "theirs", "JOB1", "COMPLETED").await.unwrap();
+        let next =
+            until(stage, "theirs", "the next job is requested", |object, _| object.spec.job == "JOB2").await;
+        assert_eq!(history(&next), ["JOB1 REQUESTED", "JOB1 STARTED", "JOB1 COMPLETED"]);
+        assert_ne!(next.resource_version(), completed.resource_version());
+        set(stage, "theirs", "JOB2", "STARTED").await.unwrap();
+        set(stage, "theirs", "JOB2", "COMPLETED").await.unwrap();
+        assert_eq!(history(&finished(stage, "theirs").await), WHOLE_WAY);
+        executor.close_successful(&process.id, &[]).await.unwrap();
+
+        // Their director: the end stands in the history when the spec says COMPLETED, and after that nothing is written.
+        create(stage, "directed", json!({ "colonies.io/roles": "Worker" })).await;
+        let mut done = 0;
+        while done < 2 {
+            let process = assigned(&executor).await;
+            executor.close_successful(&process.id, &[]).await.unwrap();
+            done += usize::from(
+                process.spec.label.contains(&requests.get("directed").await.unwrap().uid().unwrap()),
+            );
+            let object = requests.get("directed").await.unwrap();
+            if done == 1 && object.spec.job == "JOB1" {
+                let object = until(stage, "directed", "JOB1 is done", |object, _| {
+                    object.spec.state == State::Completed
+                })
+                .await;
+                assert_eq!(history(&object), ["JOB1 REQUESTED", "JOB1 STARTED", "JOB1 COMPLETED"]);
+                set(stage, "directed", "JOB2", "REQUESTED").await.expect("nobody has written since");
+            }
+        }
+        assert_eq!(history(&finished(stage, "directed").await), WHOLE_WAY);
+    })
+    .await;
+}
+
+/// Many at once, with the operator killed in between: every job's process ran once and every history is whole.
+#[tokio::test]
+async fn many_requests_at_once_survive_kills_of_the_operator() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "request-many", async |stage| {
+        let executor = stage.colony.executor("one", "request-worker").await;
+        let names: Vec<String> = (0..AT_ONCE).map(|index| format!("order-{index:03}")).collect();
+        join_all(names.iter().map(|name| create(stage, name, json!({})))).await;
+        let mut ran = Vec::new();
+        while ran.len() < 2 * AT_ONCE {
+            let process = assigned(&executor).await;
+            executor.close_successful(&process.id, &[json!(process.spec.function)]).await.unwrap();
+            ran.push((process.spec.label.clone(), process.id));
+            if [AT_ONCE / 2, AT_ONCE, AT_ONCE * 3 / 2].contains(&ran.len()) {
+                stage.operator.signal(Signal::Kill);
+                stage.operator =
+                    Operator::start(configuration(&stage.namespace.name), &stage.namespace.name, &stage.turn)
+                        .await;
+            }
+        }
+        let requests: Api<RequestState> = stage.api();
+        let all = eventually("all are finished", Duration::from_mins(3), async || {
+            let list = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let finished = |object: &&RequestState| {
+                object.status.as_ref().is_some_and(|status| holds(status, "Finished"))
+            };
+            let count = list.iter().filter(finished).count();
+            if count == AT_ONCE { Ok(list) } else { Err(format!("{count} of {AT_ONCE}")) }
+        })
+        .await;
+        for object in &all {
+            assert_eq!(history(object), WHOLE_WAY, "{}", object.name_any());
+        }
+        let labels: std::collections::BTreeSet<&String> = ran.iter().map(|(label, _)| label).collect();
+        assert_eq!(labels.len(), 2 * AT_ONCE, "a job ran twice");
+        assert!(executor.assign(Duration::from_secs(1)).await.unwrap().is_none(), "a process is left");
+    })
+    .await;
+}
