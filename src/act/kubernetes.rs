@@ -27,8 +27,12 @@ use super::{
 use crate::{
     api::{
         colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
         executor_deployment::{ExecutorDeployment, Workload},
-        names::{COLONY_PROCESS_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR, REQUEST_FINALIZER},
+        names::{
+            COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR,
+            REQUEST_FINALIZER,
+        },
         request_flow::RequestFlow,
         request_state::RequestState,
     },
@@ -127,6 +131,19 @@ impl Child for RequestFlow {
 
 impl Told for RequestFlow {
     const STATUS: WriteKind = WriteKind::RequestFlowStatus;
+}
+
+impl Child for ColonyWorkflow {
+    const KIND: WriteKind = WriteKind::ColonyWorkflow;
+    const NAME: &'static str = "ColonyWorkflow";
+}
+
+impl Told for ColonyWorkflow {
+    const STATUS: WriteKind = WriteKind::ColonyWorkflowStatus;
+}
+
+impl Held for ColonyWorkflow {
+    const FINALIZER: &'static str = COLONY_WORKFLOW_FINALIZER;
 }
 
 impl Child for Secret {

@@ -15,6 +15,8 @@ pub const OPERATOR: &str = "colonyos-operator";
 pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-deployment";
 /// Kept on a `ColonyProcess` until its process is over.
 pub const COLONY_PROCESS_FINALIZER: &str = "colonies.io/colony-process";
+/// Kept on a `ColonyWorkflow` until its workflow is over.
+pub const COLONY_WORKFLOW_FINALIZER: &str = "colonies.io/colony-workflow";
 /// Kept on a `RequestState` until the process of its job is over.
 pub const REQUEST_FINALIZER: &str = "colonies.io/request";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.

@@ -3,6 +3,7 @@
 mod assignments;
 mod colony;
 mod colony_process;
+mod colony_workflow;
 mod context;
 mod executor_deployment;
 mod inbound;
@@ -42,6 +43,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         works.push((
             scope.clone(),
             stores::colony_processes(client, &scope, writes),
+            stores::colony_workflows(client, &scope, writes),
             stores::requests(client, &scope, writes),
             stores::request_flows(client, &scope),
         ));
@@ -61,7 +63,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         }));
     }
     let mut running = tokio::task::JoinSet::new();
-    for (scope, processes, requests, flows) in works {
+    for (scope, processes, workflows, requests, flows) in works {
         let known = Requests {
             flows: flows.store.clone(),
             filled: flows.filled.clone(),
@@ -71,6 +73,9 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         let (woken, _) = carry(&processes, &mut carriers);
         let (machine, stop) = (machinery.clone(), shutdown.clone());
         running.spawn(work::run(machine, scope.clone(), processes, woken, known.clone(), stop));
+        let (woken, _) = carry(&workflows, &mut carriers);
+        let (machine, stop) = (machinery.clone(), shutdown.clone());
+        running.spawn(work::run(machine, scope.clone(), workflows, woken, known.clone(), stop));
         let (woken, hints) = carry(&requests, &mut carriers);
         let followers = request_flow::Followers { requests: requests.store.clone(), hints };
         let (machine, stop) = (machinery.clone(), shutdown.clone());

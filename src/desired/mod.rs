@@ -1,6 +1,7 @@
 //! Stage 2, what should be: from a snapshot to the objects and processes that should exist. Pure.
 
 pub mod colony_process;
+pub mod colony_workflow;
 pub mod executor_deployment;
 pub mod expression;
 pub mod function;
@@ -11,6 +12,7 @@ mod quantity;
 pub mod request;
 pub mod request_flow;
 
+pub use colony_workflow::DesiredWorkflow;
 pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec,
 };

@@ -3,8 +3,10 @@
 mod blueprint;
 mod colony;
 pub mod colony_process;
+pub mod colony_workflow;
 mod difference;
 mod executor_deployment;
+pub mod graph;
 mod identity;
 pub mod inbound;
 mod mirror;

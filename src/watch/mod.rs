@@ -8,6 +8,7 @@ mod calls;
 pub mod colonies;
 pub mod colony;
 mod colony_process;
+mod colony_workflow;
 pub mod credentials;
 pub mod executor_deployment;
 pub mod inbound;

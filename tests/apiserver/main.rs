@@ -12,6 +12,8 @@ mod admission;
 #[cfg(test)]
 mod colony_process;
 #[cfg(test)]
+mod colony_workflow;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod deletion;

@@ -285,6 +285,7 @@ impl Look<'_> {
                     (Caller::Member, "submitfuncspecmsg", json!({"spec": process.spec}))
                 }
             }
+            ColonyStep::SubmitWorkflow(_) => panic!("there is no workflow of a user's: {step}"),
             ColonyStep::Cancel { process_id, .. } => {
                 self.doubt(process_id);
                 (Caller::Member, "cancelprocessmsg", json!({"processid": process_id}))

@@ -335,7 +335,7 @@ fn intend(snapshot: &RequestSnapshot, desired: &DesiredProcess) -> Plan {
         return Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() };
     }
     let mut plan = MirrorPlan::default();
-    plan.intend(&snapshot.colony, desired);
+    plan.intend(&snapshot.colony, &desired.label, desired.generation);
     of_mirror(plan)
 }
 

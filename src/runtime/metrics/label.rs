@@ -34,6 +34,8 @@ labels! {
         Colony => "Colony",
         /// A process.
         ColonyProcess => "ColonyProcess",
+        /// A workflow.
+        ColonyWorkflow => "ColonyWorkflow",
         /// The jobs of requests.
         RequestFlow => "RequestFlow",
         /// A request.
@@ -86,6 +88,10 @@ labels! {
         ColonyProcess => "ColonyProcess",
         /// A `ColonyProcess`'s status.
         ColonyProcessStatus => "ColonyProcess/status",
+        /// A `ColonyWorkflow`'s metadata.
+        ColonyWorkflow => "ColonyWorkflow",
+        /// A `ColonyWorkflow`'s status.
+        ColonyWorkflowStatus => "ColonyWorkflow/status",
         /// A `RequestFlow`'s metadata.
         RequestFlow => "RequestFlow",
         /// A `RequestFlow`'s status.
