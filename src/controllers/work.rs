@@ -26,7 +26,7 @@ use super::{
 use crate::{
     act::{
         Target,
-        kubernetes::Held,
+        kinds::Held,
         outcome::{FailureKind, Outcome, StepFailure},
     },
     api::{
