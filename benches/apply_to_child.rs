@@ -12,9 +12,7 @@
 )]
 
 use std::{
-    collections::BTreeMap,
-    env, fs,
-    process::{Child, Command},
+    env,
     time::{Duration, Instant},
 };
 
@@ -25,7 +23,7 @@ use colonyos_operator::{
 use futures::{StreamExt as _, channel::mpsc};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{ConfigMap, Namespace, Secret},
+    core::v1::{ConfigMap, Namespace},
 };
 use kube::{
     Api, ResourceExt as _,
@@ -34,21 +32,9 @@ use kube::{
 };
 use serde_json::json;
 
-/// Longest wait for one object.
-const LIMIT: Duration = Duration::from_secs(30);
+mod stage;
 
-type Failure = Box<dyn std::error::Error>;
-
-/// The operator under test, ended with the benchmark.
-struct Operator(Child);
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        // Killed already is as good as killed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use stage::{Failure, LIMIT, Operator, show};
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -80,17 +66,7 @@ async fn measure(
     let client = &kubernetes.calls;
     let deployments = Api::<Deployment>::namespaced(kubernetes.watches.clone(), namespace);
     let mut seen = Box::pin(watcher(deployments, watcher::Config::default()).touched_objects());
-    let configuration = env::temp_dir().join(format!("{namespace}.yaml"));
-    fs::write(
-        &configuration,
-        "{logging: {format: text, level: warn}, http: {bindAddress: \"127.0.0.1:0\"}}",
-    )?;
-    connect_colony(kubernetes, namespace).await?;
-    let operator = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
-        .args(["run", "--namespace", namespace, "--config"])
-        .arg(&configuration)
-        .spawn()?;
-    let operator = Operator(operator);
+    let operator = Operator::start(kubernetes, namespace).await?;
 
     let (sender, mut names) = mpsc::unbounded();
     let follow = tokio::spawn(async move {
@@ -139,37 +115,7 @@ async fn measure(
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     drop(operator);
-    fs::remove_file(configuration)?;
     Ok((of_operator, of_floor))
-}
-
-/// A `Colony` of the namespace's name, with its credentials beside the operator's lease.
-async fn connect_colony(kubernetes: &Kubernetes, namespace: &str) -> Result<(), Failure> {
-    let variable =
-        |name: &str| env::var(name).map_err(|_| format!("{name} is not set: run cargo xtask bench"));
-    let secret = Secret {
-        metadata: ObjectMeta { name: Some("credentials".to_owned()), ..ObjectMeta::default() },
-        string_data: Some(BTreeMap::from([("colonyPrvKey".to_owned(), variable("COLONIES_COLONY_PRVKEY")?)])),
-        ..Secret::default()
-    };
-    Api::<Secret>::namespaced(kubernetes.calls.clone(), namespace)
-        .create(&PostParams::default(), &secret)
-        .await?;
-    let colony: Colony = serde_json::from_value(json!({
-        "apiVersion": "colonies.io/v1", "kind": "Colony", "metadata": {"name": namespace},
-        "spec": {
-            "server": {
-                "host": variable("COLONIES_SERVER_HOST")?,
-                "port": variable("COLONIES_SERVER_PORT")?.parse::<u16>()?,
-                "insecure": true,
-            },
-            "colonyName": variable("COLONIES_COLONY_NAME")?,
-            "location": namespace,
-            "credentialsSecretName": "credentials",
-        },
-    }))?;
-    Api::<Colony>::all(kubernetes.calls.clone()).create(&PostParams::default(), &colony).await?;
-    Ok(())
 }
 
 /// The least that any controller does: sees an object and creates another.
@@ -214,16 +160,4 @@ async fn visible(
             return Ok(at.saturating_duration_since(since));
         }
     }
-}
-
-/// Prints median and 99th percentile, in milliseconds, and gives them back.
-fn show(what: &str, mut took: Vec<Duration>) -> [f64; 2] {
-    took.sort();
-    let at = |share: usize| {
-        let index = (took.len() * share / 100).min(took.len().saturating_sub(1));
-        took.get(index).copied().unwrap_or_default().as_secs_f64() * 1000.0
-    };
-    let figures = [at(50), at(99)];
-    println!("{what:<18}  p50 {:>6.1} ms   p99 {:>6.1} ms   of {}", figures[0], figures[1], took.len());
-    figures
 }

@@ -46,5 +46,8 @@ fn measure(which: &Which, options: &Options) -> Result<()> {
         Ok(())
     };
     run("kubectl", &["apply", "--server-side", "-f", "crds"])?;
-    run("cargo", &["bench", "--package", "colonyos-operator", "--bench", "apply_to_child"])
+    for bench in ["apply_to_child", "requests"] {
+        run("cargo", &["bench", "--package", "colonyos-operator", "--bench", bench])?;
+    }
+    Ok(())
 }
