@@ -190,6 +190,7 @@ fn end_mirror(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
         steps: process.steps.into_iter().chain(blueprint.steps).map(Step::Colony).collect(),
         awaiting: [process.awaiting, blueprint.awaiting].concat(),
         mirror: process.mirror,
+        sync: Sync::Unchanged,
         ..Plan::default()
     }
 }
