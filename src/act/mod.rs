@@ -8,6 +8,7 @@ mod executor;
 mod failure;
 mod identity;
 pub mod inbound;
+mod kinds;
 pub mod kubernetes;
 pub mod outcome;
 pub mod request;
