@@ -28,7 +28,7 @@ use crate::support::{
 /// How long an executor waits for work that is there already or on its way.
 const ASSIGN: Duration = Duration::from_secs(20);
 /// Long enough for the operator to be sure that nothing more arrives of a submit that it did not make.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 
 fn node(name: &str, kind: &str, needs: &[&str]) -> Value {
     json!({ "name": name, "dependencies": needs, "function": name, "conditions": { "executorType": kind } })
@@ -79,8 +79,8 @@ async fn until_within(
     .await
 }
 
-async fn until_state(stage: &Stage, name: &str, state: WorkState) -> ColonyWorkflowStatus {
-    until_within(stage, name, state.as_str(), SOON, |status| status.state == Some(state)).await
+async fn until_state(stage: &Stage, name: &str, wanted: WorkState) -> ColonyWorkflowStatus {
+    until_within(stage, name, wanted.as_str(), SOON, |status| status.state == Some(wanted)).await
 }
 
 fn condition(status: &ColonyWorkflowStatus, kind: &str) -> (String, String, String) {
