@@ -97,6 +97,12 @@ fn states(status: &ColonyWorkflowStatus) -> Vec<(&str, WorkState)> {
     status.nodes.iter().map(|node| (node.name.as_str(), node.state)).collect()
 }
 
+/// Waits until the server has written all nodes. It breaks down over one that is assigned before, and its executor never
+/// hears of it.
+async fn until_written(stage: &Stage, name: &str) {
+    until_state(stage, name, WorkState::Waiting).await;
+}
+
 async fn take(executor: &Session) -> Process {
     executor.assign(ASSIGN).await.unwrap().expect("work within the time")
 }
@@ -126,6 +132,7 @@ async fn nodes_run_in_their_order_and_hand_on_what_they_put_out() {
     with_operator(&connection, "workflow", async |stage| {
         let executor = stage.colony.executor("worker", "painter").await;
         apply(stage, "diamond", diamond("painter"), json!({})).await.unwrap();
+        until_written(stage, "diamond").await;
         let start = take(&executor).await;
         assert_eq!(start.spec.node_name, "start");
         let status = until_state(stage, "diamond", WorkState::Running).await;
@@ -179,6 +186,7 @@ async fn a_failing_node_fails_the_rest_and_is_named() {
     with_operator(&connection, "workflow-fails", async |stage| {
         let executor = stage.colony.executor("worker", "crasher").await;
         apply(stage, "broken", diamond("crasher"), json!({})).await.unwrap();
+        until_written(stage, "broken").await;
         let start = take(&executor).await;
         executor.close_successful(&start.id, &[]).await.unwrap();
         let side = take(&executor).await;
