@@ -31,7 +31,7 @@ pub struct Connection {
     /// Why the colony cannot be used at the moment, if so.
     pub problem: Option<String>,
     executors: RwLock<Option<BTreeMap<String, ExecutorState>>>,
-    names: HashMap<Id, String>,
+    names: RwLock<HashMap<Id, String>>,
 }
 
 impl Connection {
@@ -48,7 +48,7 @@ impl Connection {
             executors.iter().map(|executor| (executor.name.clone(), executor.state)).collect()
         });
         let by_id = |executor: &Executor| (executor.id.clone(), executor.name.clone());
-        let names = executors.unwrap_or_default().iter().map(by_id).collect();
+        let names = RwLock::new(executors.unwrap_or_default().iter().map(by_id).collect());
         Self { member, owner, operator, problem, executors: RwLock::new(states), names }
     }
 
@@ -61,7 +61,12 @@ impl Connection {
     /// Name of the executor with an id, if the colony knew it when it was last asked.
     #[must_use]
     pub fn executor_name(&self, id: &Id) -> Option<String> {
-        self.names.get(id).cloned()
+        self.names.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Notes the name of an executor that was asked for by itself.
+    pub fn note_executor_name(&self, id: &Id, name: &str) {
+        self.names.write().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), name.to_owned());
     }
 
     /// State of an executor when the colony was last asked: `None` if it could not be, `Some(None)` if it does not know

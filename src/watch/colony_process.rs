@@ -35,7 +35,8 @@ impl WorkReader {
                 &processes,
                 mirror.and_then(|mirror| mirror.process_id.as_deref()),
                 connection.as_ref(),
-            ),
+            )
+            .await,
             processes,
             values: if may_submit {
                 self.values(&namespace, [&object.spec.call]).await

@@ -1,13 +1,13 @@
 //! Puts together what one pass knows of a `ColonyWorkflow`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
 
 use super::{
     executor_deployment::CacheBehind,
     snapshot::{ColonyWorkflowSnapshot, Observed, Values},
-    work::WorkReader,
+    work::{WorkReader, named},
 };
 use crate::{
     api::{colony_workflow::ColonyWorkflow, mirror::Mirrored as _, work::WorkState},
@@ -42,7 +42,7 @@ impl WorkReader {
             object: object.clone(),
             cluster: self.cluster.clone(),
             colony,
-            executors: executors(&processes, connection.as_deref()),
+            executors: executors(&processes, connection.as_deref()).await,
             processes,
             values: if may_submit {
                 self.values(&namespace, object.spec.nodes.iter().map(|node| &node.call)).await
@@ -56,8 +56,18 @@ impl WorkReader {
 }
 
 /// Names of the executors of these processes, as far as the colony says them.
-fn executors(processes: &Observed<Vec<Process>>, connection: Option<&Connection>) -> BTreeMap<Id, String> {
-    let processes = processes.known().map_or(&[][..], Vec::as_slice);
-    let ids = processes.iter().filter_map(|process| process.assigned_executor.as_ref());
-    ids.filter_map(|id| Some((id.clone(), connection?.executor_name(id)?))).collect()
+async fn executors(
+    processes: &Observed<Vec<Process>>,
+    connection: Option<&Connection>,
+) -> BTreeMap<Id, String> {
+    let mut names = BTreeMap::new();
+    let (Some(processes), Some(connection)) = (processes.known(), connection) else { return names };
+    let ids: BTreeSet<&Id> =
+        processes.iter().filter_map(|process| process.assigned_executor.as_ref()).collect();
+    for id in ids {
+        if let Some(name) = named(connection, id).await {
+            names.insert(id.clone(), name);
+        }
+    }
+    names
 }

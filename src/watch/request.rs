@@ -75,7 +75,8 @@ impl WorkReader {
                 &processes,
                 mirror.and_then(|mirror| mirror.process_id.as_deref()),
                 connection.as_ref(),
-            ),
+            )
+            .await,
             processes,
             submit_not_before: self.processes.submit_not_before(mirror),
             sightings,

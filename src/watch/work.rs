@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::function::{FunctionCall, Variable},
-    colony::Process,
+    colony::{Id, Process},
     memory::{
         connections::Connection,
         writes::{Key, Writes},
@@ -125,12 +125,23 @@ impl WorkReader {
 }
 
 /// Name of the executor of the process that is on record, if the colony says it.
-pub(super) fn executor(
+pub(super) async fn executor(
     processes: &Observed<Vec<Process>>,
     id: Option<&str>,
     connection: Option<&Arc<Connection>>,
 ) -> Option<String> {
     let processes = processes.known()?;
     let process = processes.iter().find(|process| id.is_none_or(|id| process.id.as_str() == id))?;
-    connection?.executor_name(process.assigned_executor.as_ref()?)
+    named(connection?, process.assigned_executor.as_ref()?).await
+}
+
+/// Name of an executor. One that came since the colony was last asked for all of them is asked for by itself.
+pub(super) async fn named(connection: &Connection, id: &Id) -> Option<String> {
+    if let Some(name) = connection.executor_name(id) {
+        return Some(name);
+    }
+    let asked = connection.member.executor_by_id(id).await;
+    let found = asked.inspect_err(|error| tracing::debug!(executor = %id, %error, "cannot be read")).ok()?;
+    connection.note_executor_name(id, &found.name);
+    Some(found.name)
 }
