@@ -8,7 +8,8 @@ use std::{
 
 use colonyos_operator::{
     api::{
-        colony_process::ColonyProcess, executor_deployment::ExecutorDeployment, request_state::RequestState,
+        colony_process::ColonyProcess, colony_workflow::ColonyWorkflow,
+        executor_deployment::ExecutorDeployment, request_state::RequestState,
     },
     runtime::kubernetes::Kubernetes,
 };
@@ -98,6 +99,7 @@ where
 async fn release_finalizers(namespace: &TestNamespace) {
     release::<ExecutorDeployment>(namespace).await;
     release::<ColonyProcess>(namespace).await;
+    release::<ColonyWorkflow>(namespace).await;
     release::<RequestState>(namespace).await;
 }
 
@@ -123,6 +125,7 @@ pub async fn describe(namespace: &TestNamespace) -> String {
     let kinds = [
         describe_kind::<ExecutorDeployment>(namespace).await,
         describe_kind::<ColonyProcess>(namespace).await,
+        describe_kind::<ColonyWorkflow>(namespace).await,
         describe_kind::<RequestState>(namespace).await,
         describe_kind::<Deployment>(namespace).await,
         describe_kind::<DaemonSet>(namespace).await,
