@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     api::{
+        colony_cron::ColonyCron,
         colony_process::ColonyProcess,
         executor_deployment::{ExecutorDeployment, Workload},
         names::{COLONY_PROCESS_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER, OPERATOR, REQUEST_FINALIZER},
@@ -105,6 +106,15 @@ impl Told for ColonyProcess {
 
 impl Held for ColonyProcess {
     const FINALIZER: &'static str = COLONY_PROCESS_FINALIZER;
+}
+
+impl Child for ColonyCron {
+    const KIND: WriteKind = WriteKind::ColonyCron;
+    const NAME: &'static str = "ColonyCron";
+}
+
+impl Told for ColonyCron {
+    const STATUS: WriteKind = WriteKind::ColonyCronStatus;
 }
 
 impl Child for RequestState {

@@ -2,6 +2,7 @@
 
 mod blueprint;
 mod colony;
+pub mod colony_cron;
 pub mod colony_process;
 mod difference;
 mod executor_deployment;

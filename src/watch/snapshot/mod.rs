@@ -1,6 +1,7 @@
 //! What one pass knows of the world, as data: the noun that stage 1 hands to the stages that decide.
 
 pub mod colony;
+mod colony_cron;
 pub mod colony_process;
 pub mod executor_deployment;
 pub mod inbound;
@@ -9,6 +10,7 @@ mod request;
 mod values;
 
 pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
+pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,
