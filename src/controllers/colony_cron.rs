@@ -43,7 +43,7 @@ use crate::{
 /// How long a pass waits for the cache unless the watch wakes it before.
 const CACHE_WAIT: Duration = Duration::from_secs(1);
 /// How often it is looked whether a name that somebody else has is free: nobody tells.
-const LOOK_UP: Duration = Duration::from_mins(1);
+const LOOK_UP: Duration = Duration::from_secs(10);
 /// How often an object is looked at for which nothing is expected to happen; a clock that is put forward meanwhile is
 /// noticed that late.
 const RESYNC: Duration = Duration::from_mins(8);

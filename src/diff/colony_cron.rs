@@ -173,3 +173,184 @@ impl fmt::Display for CronStep {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::colony_cron::ColonyCron;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// An hourly cron that was created at 10:30 on some day.
+    fn snapshot(spec: &Value, now: &str) -> ColonyCronSnapshot {
+        let mut whole = json!({
+            "schedule": "0 * * * *",
+            "processTemplate": { "spec": { "function": "f", "conditions": { "executorType": "t" } } },
+        });
+        for (field, value) in spec.as_object().unwrap() {
+            whole[field] = value.clone();
+        }
+        let object: ColonyCron = serde_json::from_value(json!({
+            "apiVersion": "colonies.io/v1", "kind": "ColonyCron",
+            "metadata": { "name": "c", "namespace": "n", "uid": "u", "creationTimestamp": "2026-11-24T10:30:00Z" },
+            "spec": whole,
+        }))
+        .unwrap();
+        ColonyCronSnapshot { object, runs: Vec::new(), strangers: Vec::new(), now: at(now) }
+    }
+
+    fn minute(time: &str) -> i64 {
+        at(time).as_second() / 60
+    }
+
+    fn run(time: &str, state: Option<WorkState>) -> CronRun {
+        let minute = minute(time);
+        CronRun {
+            name: cron_run("c", minute),
+            uid: format!("u-{minute}"),
+            minute,
+            state,
+            ended_at: None,
+            is_deleted: false,
+        }
+    }
+
+    fn planned(snapshot: &ColonyCronSnapshot) -> CronPlan {
+        let spec = &snapshot.object.spec;
+        let schedule = Schedule::parse(&spec.schedule, spec.time_zone.as_deref()).unwrap();
+        plan(snapshot, Some(&schedule)).unwrap()
+    }
+
+    fn steps(snapshot: &ColonyCronSnapshot) -> Vec<String> {
+        planned(snapshot).steps.iter().map(ToString::to_string).collect()
+    }
+
+    fn creates(time: &str) -> String {
+        format!("create ColonyProcess {} for {time}", cron_run("c", minute(time)))
+    }
+
+    fn record(snapshot: &mut ColonyCronSnapshot, last: &str) {
+        let status = json!({ "lastScheduleTime": last });
+        snapshot.object.status = Some(serde_json::from_value(status).unwrap());
+    }
+
+    #[test]
+    fn one_run_is_created_for_each_time_and_only_the_latest_is_made_up_for() {
+        let before = planned(&snapshot(&json!({}), "2026-11-24T10:59:59Z"));
+        assert_eq!(before.steps, []);
+        assert_eq!(before.next, Some(at("2026-11-24T11:00:00Z")));
+        let mut snapshot = snapshot(&json!({}), "2026-11-24T14:10:00Z");
+        assert_eq!(steps(&snapshot), [creates("2026-11-24T14:00:00Z")]);
+        record(&mut snapshot, "2026-11-24T14:00:00Z");
+        assert_eq!(steps(&snapshot), [] as [&str; 0], "also if it was deleted since");
+    }
+
+    /// A crash between the creation and the record of it must neither double nor, with the policies, end the run.
+    #[test]
+    fn a_run_that_is_there_counts_as_created_although_it_is_not_on_record() {
+        for policy in ["Allow", "Forbid", "Replace"] {
+            let mut snapshot = snapshot(&json!({ "concurrencyPolicy": policy }), "2026-11-24T14:10:00Z");
+            snapshot.runs = vec![run("2026-11-24T14:00:00Z", None)];
+            assert_eq!(steps(&snapshot), [] as [&str; 0], "{policy}");
+            assert_eq!(last_schedule(&snapshot), Some(at("2026-11-24T14:00:00Z")));
+            snapshot.runs.push(run("2036-01-01T00:00:00Z", Some(WorkState::Succeeded)));
+            assert_eq!(last_schedule(&snapshot), Some(at("2026-11-24T14:00:00Z")), "a made-up name");
+        }
+    }
+
+    #[test]
+    fn forbid_waits_and_replace_deletes_first() {
+        let active = || run("2026-11-24T13:00:00Z", Some(WorkState::Running));
+        let now = "2026-11-24T14:10:00Z";
+        let mut allow = snapshot(&json!({}), now);
+        allow.runs = vec![active()];
+        assert_eq!(steps(&allow), [creates("2026-11-24T14:00:00Z")]);
+
+        let mut forbid = snapshot(&json!({ "concurrencyPolicy": "Forbid" }), now);
+        forbid.runs = vec![active()];
+        let plan = planned(&forbid);
+        assert_eq!(plan.steps, []);
+        let (time, names) = (at("2026-11-24T14:00:00Z"), vec![active().name]);
+        assert_eq!(plan.obstacle, Some(CronObstacle::Active { time, names: names.clone() }));
+        forbid.runs[0].state = Some(WorkState::Failed);
+        assert_eq!(steps(&forbid), [creates("2026-11-24T14:00:00Z")]);
+        // Of a run that cannot be read nobody knows that it has finished.
+        forbid.runs[0].state = None;
+        assert_eq!(steps(&forbid), [] as [&str; 0]);
+
+        let mut replace = snapshot(&json!({ "concurrencyPolicy": "Replace" }), now);
+        replace.runs = vec![active()];
+        let deleted = format!("delete ColonyProcess {}: replaced by a later run", active().name);
+        assert_eq!(steps(&replace), [deleted]);
+        replace.runs[0].is_deleted = true;
+        let plan = planned(&replace);
+        assert_eq!((plan.steps, plan.obstacle), (vec![], Some(CronObstacle::Leaving { names })));
+        replace.runs.clear();
+        assert_eq!(steps(&replace), [creates("2026-11-24T14:00:00Z")]);
+    }
+
+    #[test]
+    fn what_is_later_than_the_deadline_is_left_out_and_told() {
+        let spec = json!({ "startingDeadlineSeconds": 600 });
+        assert_eq!(steps(&snapshot(&spec, "2026-11-24T14:09:00Z")), [creates("2026-11-24T14:00:00Z")]);
+        let late = planned(&snapshot(&spec, "2026-11-24T14:10:01Z"));
+        assert_eq!((late.steps, late.too_late), (vec![], Some(at("2026-11-24T14:00:00Z"))));
+        let mut done = snapshot(&spec, "2026-11-24T14:10:01Z");
+        record(&mut done, "2026-11-24T14:00:00Z");
+        assert_eq!(planned(&done).too_late, None);
+    }
+
+    #[test]
+    fn more_than_a_hundred_missed_runs_are_told() {
+        let spec = json!({ "schedule": "* * * * *" });
+        let plan = planned(&snapshot(&spec, "2026-11-24T12:10:30Z"));
+        assert_eq!(plan.uncounted, None, "exactly a hundred");
+        let plan = planned(&snapshot(&spec, "2026-11-24T12:11:30Z"));
+        assert_eq!(plan.uncounted, Some(at("2026-11-24T12:11:00Z")));
+        assert_eq!(plan.steps.len(), 1);
+    }
+
+    #[test]
+    fn a_name_that_somebody_else_has_is_left_alone() {
+        let mut snapshot = snapshot(&json!({}), "2026-11-24T14:10:00Z");
+        let name = cron_run("c", minute("2026-11-24T14:00:00Z"));
+        snapshot.strangers = vec![name.clone()];
+        let plan = planned(&snapshot);
+        assert_eq!((plan.steps, plan.obstacle), (vec![], Some(CronObstacle::Stranger { name })));
+    }
+
+    /// The oldest go; what runs, and what is going already, is neither counted nor deleted.
+    #[test]
+    fn the_history_keeps_the_latest_of_each_kind() {
+        let mut snapshot =
+            snapshot(&json!({ "successfulHistoryLimit": 1, "suspend": true }), "2026-11-24T20:10:00Z");
+        snapshot.runs = vec![
+            run("2026-11-24T11:00:00Z", Some(WorkState::Running)),
+            run("2026-11-24T12:00:00Z", Some(WorkState::Succeeded)),
+            run("2026-11-24T13:00:00Z", Some(WorkState::Failed)),
+            run("2026-11-24T14:00:00Z", Some(WorkState::Succeeded)),
+            run("2026-11-24T15:00:00Z", Some(WorkState::Cancelled)),
+            run("2026-11-24T16:00:00Z", Some(WorkState::Succeeded)),
+        ];
+        snapshot.runs[3].is_deleted = true;
+        let deleted = |index: usize| {
+            format!("delete ColonyProcess {}: older than the history that is kept", snapshot.runs[index].name)
+        };
+        assert_eq!(steps(&snapshot), [deleted(1), deleted(2)], "also while it is suspended");
+        let plan = plan(&snapshot, None).unwrap();
+        assert_eq!((plan.steps.len(), plan.next), (2, None), "and while the schedule cannot be followed");
+    }
+
+    #[test]
+    fn nothing_is_created_for_what_is_suspended_or_deleted() {
+        let mut snapshot = snapshot(&json!({ "suspend": true }), "2026-11-24T14:10:00Z");
+        assert_eq!(planned(&snapshot), CronPlan::default());
+        snapshot.object.spec.suspend = false;
+        snapshot.object.metadata.deletion_timestamp = snapshot.object.metadata.creation_timestamp.clone();
+        assert_eq!(planned(&snapshot), CronPlan::default());
+    }
+}

@@ -123,3 +123,119 @@ fn news(plan: &CronPlan, created: Option<&(Timestamp, String)>, promised: Option
     }
     notes
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::{colony_cron::ColonyCron, names::cron_run},
+        desired::{colony_cron::build, schedule::Schedule},
+        diff::colony_cron::plan,
+        watch::snapshot::CronRun,
+    };
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn cron(policy: &str) -> ColonyCron {
+        serde_json::from_value(json!({
+            "apiVersion": "colonies.io/v1", "kind": "ColonyCron",
+            "metadata": { "name": "c", "namespace": "n", "uid": "u", "generation": 1, "creationTimestamp": "2026-11-24T10:30:00Z" },
+            "spec": {
+                "schedule": "0 * * * *", "concurrencyPolicy": policy,
+                "processTemplate": { "spec": { "function": "f", "conditions": { "executorType": "t" } } },
+            },
+        }))
+        .unwrap()
+    }
+
+    fn run(time: &str, state: WorkState) -> CronRun {
+        let minute = at(time).as_second() / 60;
+        let (name, ended_at) = (cron_run("c", minute), state.is_final().then(|| at(time)));
+        CronRun { name, uid: "r".to_owned(), minute, state: Some(state), ended_at, is_deleted: false }
+    }
+
+    /// One pass of which every step succeeds: reasons of its Events, and the object with the new status.
+    fn pass(object: ColonyCron, runs: Vec<CronRun>, now: &str) -> (Vec<String>, ColonyCron) {
+        let snapshot = ColonyCronSnapshot { object, runs, strangers: Vec::new(), now: at(now) };
+        let schedule = Schedule::parse(&snapshot.object.spec.schedule, None).unwrap();
+        let plan = plan(&snapshot, Some(&schedule)).unwrap();
+        let outcome = CronOutcome { done: plan.steps.clone(), failure: None };
+        let (status, notes) = compute(&snapshot, &plan, None, &outcome);
+        let mut object = snapshot.object;
+        object.status = Some(status);
+        (notes.into_iter().map(|note| note.reason).collect(), object)
+    }
+
+    /// What is created stands in status at once, so that the pass which the run wakes has nothing to add.
+    #[test]
+    fn the_pass_after_a_run_was_created_writes_nothing() {
+        let (notes, object) = pass(cron("Allow"), Vec::new(), "2026-11-24T11:00:01Z");
+        assert_eq!(notes, ["Scheduled", "RunCreated"]);
+        let status = object.status.clone().unwrap();
+        assert_eq!(status.active, [cron_run("c", at("2026-11-24T11:00:00Z").as_second() / 60)]);
+        assert_eq!(status.last_schedule_time, Some(Time(at("2026-11-24T11:00:00Z"))));
+        assert_eq!(status.next_schedule_time, Some(Time(at("2026-11-24T12:00:00Z"))));
+        let created = run("2026-11-24T11:00:00Z", WorkState::Pending);
+        assert_eq!(pass(object.clone(), vec![created], "2026-11-24T11:30:00Z"), (vec![], object));
+    }
+
+    /// The same run that cannot start is looked at again and again, and told of once.
+    #[test]
+    fn a_run_that_waits_is_told_once() {
+        let active = || vec![run("2026-11-24T11:00:00Z", WorkState::Running)];
+        let (_, object) = pass(cron("Forbid"), active(), "2026-11-24T11:30:00Z");
+        let (notes, object) = pass(object, active(), "2026-11-24T12:00:01Z");
+        assert_eq!(notes, ["RunActive"]);
+        let message = &object.status.as_ref().unwrap().conditions[0].message;
+        assert!(message.contains("the run for 2026-11-24T12:00:00Z is not created while"), "{message}");
+        assert_eq!(pass(object.clone(), active(), "2026-11-24T12:10:00Z"), (vec![], object.clone()));
+        let (notes, object) = pass(object, active(), "2026-11-24T13:00:01Z");
+        assert_eq!(notes, ["RunActive"], "for the next time");
+        let finished = vec![run("2026-11-24T11:00:00Z", WorkState::Succeeded)];
+        let (notes, object) = pass(object, finished, "2026-11-24T13:20:00Z");
+        assert_eq!(notes, ["RunCreated"]);
+        assert_eq!(object.status.unwrap().last_successful_time, Some(Time(at("2026-11-24T11:00:00Z"))));
+    }
+
+    #[test]
+    fn a_run_that_is_too_late_is_told_once() {
+        let mut object = cron("Allow");
+        object.spec.starting_deadline_seconds = Some(60);
+        let (notes, object) = pass(object, Vec::new(), "2026-11-24T14:10:00Z");
+        assert_eq!(notes, ["Scheduled", "RunMissed"]);
+        assert_eq!(pass(object.clone(), Vec::new(), "2026-11-24T14:20:00Z").0, [] as [&str; 0]);
+    }
+
+    /// Whether a write came too late is nobody's business; what was refused is.
+    #[test]
+    fn what_failed_is_told() {
+        let object = cron("Allow");
+        let schedule = Schedule::parse(&object.spec.schedule, None).unwrap();
+        let snapshot = ColonyCronSnapshot {
+            object,
+            runs: Vec::new(),
+            strangers: Vec::new(),
+            now: at("2026-11-24T11:00:01Z"),
+        };
+        let plan = plan(&snapshot, Some(&schedule)).unwrap();
+        assert_eq!(
+            plan.steps,
+            [CronStep::Create {
+                time: at("2026-11-24T11:00:00Z"),
+                run: Box::new(build(&snapshot.object, at("2026-11-24T11:00:00Z")).unwrap()),
+            }]
+        );
+        for (kind, expected) in [(FailureKind::Refused, "ApplyFailed"), (FailureKind::Conflict, "Scheduled")]
+        {
+            let failure = crate::act::outcome::StepFailure { kind, message: "quota".to_owned() };
+            let outcome = CronOutcome { done: Vec::new(), failure: Some(failure) };
+            let (status, _) = compute(&snapshot, &plan, None, &outcome);
+            assert_eq!(status.conditions[0].reason, expected);
+            assert_eq!((status.active.len(), status.last_schedule_time), (0, None));
+        }
+    }
+}

@@ -148,3 +148,50 @@ fn schedule_rule() -> Rule {
     Rule::new(format!("self.matches('^(?:{shorthand}|{})$')", fields.join(" +")))
         .message(kube::core::Message::Expression(message.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::schedule::Schedule;
+
+    /// What is let in and cannot be followed is told late; what is refused and could be followed is taken from users.
+    #[test]
+    fn the_rule_refuses_what_cannot_be_read_and_nothing_else() {
+        let rule = schedule_rule().rule;
+        let pattern = rule.strip_prefix("self.matches('").unwrap().strip_suffix("')").unwrap();
+        let pattern = regex::Regex::new(pattern).unwrap();
+        for text in [
+            "* * * * *",
+            "*/5 0-23/2 1,15 jan-MAR mon-fri",
+            "30 2 * * 1-5",
+            "0  4 ? * SUN",
+            "59 23 31 12 7",
+            "05 07 09 01 0",
+            "@hourly",
+        ] {
+            assert!(pattern.is_match(text), "{text} is refused");
+            Schedule::parse(text, None).unwrap();
+        }
+        for text in [
+            "",
+            "* * * *",
+            "* * * * * *",
+            "60 * * * *",
+            "* 24 * * *",
+            "* * 0 * *",
+            "* * 32 * *",
+            "* * * 13 *",
+            "* * * * 8",
+            "*/0 * * * *",
+            "* * * foo *",
+            "1, * * * *",
+            "@reboot",
+            "@every 5m",
+            "TZ=Asia/Tokyo * * * * *",
+            "* * * * * Asia/Tokyo",
+        ] {
+            assert!(!pattern.is_match(text), "{text} is let in");
+            assert!(Schedule::parse(text, None).is_err(), "{text}");
+        }
+    }
+}
