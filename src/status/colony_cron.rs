@@ -41,7 +41,9 @@ pub fn compute(
     let conditions =
         merge(&before.conditions, vec![ready(snapshot, plan, problem, outcome)], generation, snapshot.now);
     let mut notes = transitions(&before.conditions, &conditions);
-    notes.extend(news(plan, created.as_ref(), before.next_schedule_time.as_ref().map(|time| time.0)));
+    // Of another spec, nothing has been told.
+    let told = before.next_schedule_time.as_ref().filter(|_| before.observed_generation == generation);
+    notes.extend(news(plan, created.as_ref(), told.map(|time| time.0)));
     let status = ColonyCronStatus {
         observed_generation: generation,
         active: unfinished.chain(created.as_ref().map(|(_, name)| name.clone())).collect(),
@@ -94,7 +96,7 @@ fn waiting(time: Timestamp, names: &[String]) -> String {
     )
 }
 
-/// What has happened since status last named the time of the next run: what was due then has been told already.
+/// What has happened since status last named the time of the next run: what was due before that has been told already.
 fn news(plan: &CronPlan, created: Option<&(Timestamp, String)>, promised: Option<Timestamp>) -> Vec<Note> {
     let is_news = |time: Timestamp| promised.is_none_or(|promised| promised <= time);
     let note =
@@ -208,6 +210,9 @@ mod tests {
         let (notes, object) = pass(object, Vec::new(), "2026-11-24T14:10:00Z");
         assert_eq!(notes, ["Scheduled", "RunMissed"]);
         assert_eq!(pass(object.clone(), Vec::new(), "2026-11-24T14:20:00Z").0, [] as [&str; 0]);
+        let mut changed = object;
+        changed.metadata.generation = Some(2);
+        assert_eq!(pass(changed, Vec::new(), "2026-11-24T14:20:00Z").0, ["RunMissed"]);
     }
 
     /// Whether a write came too late is nobody's business; what was refused is.

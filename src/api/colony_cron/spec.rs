@@ -23,7 +23,7 @@ use crate::api::colony_process::ColonyProcessSpec;
     category = "colonies",
     shortname = "ccron",
     doc = "Processes in a colony that are created again and again, at the times that a schedule names.",
-    validation = Rule::new("size(self.metadata.name) <= 52").message("metadata.name: its runs are called after it: use at most 52 characters").field_path(".metadata.name"),
+    validation = Rule::new("size(self.metadata.name) <= 52").message("metadata.name: its runs are called after it: use at most 52 characters"),
     printcolumn = r#"{"name": "Schedule", "type": "string", "jsonPath": ".spec.schedule"}"#,
     printcolumn = r#"{"name": "TimeZone", "type": "string", "jsonPath": ".spec.timeZone"}"#,
     printcolumn = r#"{"name": "Suspend", "type": "boolean", "jsonPath": ".spec.suspend"}"#,
