@@ -55,6 +55,13 @@ impl Colony<'_> {
                 Ok(Effect::Nothing)
             }
             ColonyStep::Submit(process) => self.submit(process, &what).await,
+            ColonyStep::SubmitWorkflow(workflow) => {
+                // As for a process: from here on the label counts as tried.
+                self.submissions.sent(&workflow.label, self.clock.now());
+                self.connection.member.submit_workflow(&workflow.spec).await.map_err(failed)?;
+                // Which workflow it is is looked up by label, and so are its nodes.
+                Ok(Effect::Nothing)
+            }
             ColonyStep::Cancel { process_id, .. } => {
                 let id = self.doubted(process_id);
                 match self.connection.member.cancel(&id).await {
@@ -68,7 +75,11 @@ impl Colony<'_> {
             ColonyStep::CancelGraph { graph_id, .. } => {
                 match self.connection.member.cancel_process_graph(graph_id).await {
                     Ok(()) => {}
-                    Err(error) if error.is_conflict() || error.is_not_found() => {}
+                    Err(error) if error.is_not_found() => {}
+                    // One that is over can be cancelled again; a conflict says that the server has lost a part of it.
+                    Err(error) if error.is_conflict() => {
+                        return Err(StepFailure { kind: FailureKind::Refused, ..failed(error) });
+                    }
                     Err(error) => return Err(failed(error)),
                 }
                 // No event tells of the nodes of a cancelled workflow, and which they are is not known here.

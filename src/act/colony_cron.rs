@@ -1,13 +1,12 @@
 //! Carries out what was planned for a `ColonyCron`.
 
-use kube::ResourceExt as _;
-
 use super::{
     kubernetes::Cluster,
     outcome::{CronOutcome, FailureKind, StepFailure},
 };
 use crate::{
-    api::colony_process::ColonyProcess,
+    api::{colony_cron::RunKind, colony_process::ColonyProcess, colony_workflow::ColonyWorkflow},
+    desired::colony_cron::DesiredRun,
     diff::colony_cron::{CronPlan, CronStep},
     runtime::lease::Leadership,
 };
@@ -50,12 +49,18 @@ async fn write(
         });
     }
     match step {
-        CronStep::Create { run, .. } => {
-            debug_assert_eq!(run.namespace().as_deref(), Some(namespace));
+        CronStep::Create { run: DesiredRun::Process(run), .. } => {
             cluster.create(namespace, run.as_ref()).await
         }
-        CronStep::Delete { name, uid, .. } => {
-            match cluster.delete::<ColonyProcess>(namespace, name, Some(uid)).await {
+        CronStep::Create { run: DesiredRun::Workflow(run), .. } => {
+            cluster.create(namespace, run.as_ref()).await
+        }
+        CronStep::Delete { kind, name, uid, .. } => {
+            let deleted = match kind {
+                RunKind::Process => cluster.delete::<ColonyProcess>(namespace, name, Some(uid)).await,
+                RunKind::Workflow => cluster.delete::<ColonyWorkflow>(namespace, name, Some(uid)).await,
+            };
+            match deleted {
                 // Another object has the name by now: the one that was meant is gone.
                 Err(failure) if failure.kind == FailureKind::Conflict => Ok(()),
                 result => result,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     colony::Colony,
-    kubernetes::{Cluster, Held},
+    kinds::Held,
+    kubernetes::Cluster,
     outcome::{FailureKind, Outcome, StepFailure, StepResult},
 };
 use crate::{

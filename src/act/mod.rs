@@ -9,6 +9,7 @@ mod executor;
 mod failure;
 mod identity;
 pub mod inbound;
+pub mod kinds;
 pub mod kubernetes;
 pub mod outcome;
 pub mod request;

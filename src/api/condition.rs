@@ -121,6 +121,8 @@ pub enum Reason {
     ProcessCancelled,
     /// The process is no longer on the server.
     ProcessLost,
+    /// The server kept only a part of the workflow. It is not submitted again: that part may have run.
+    WorkflowIncomplete,
     /// Something that the spec refers to is not there; the message says what is waited for.
     SourceNotFound,
     /// It is going to be repeated after a failure.
@@ -217,6 +219,7 @@ impl Reason {
             Self::ProcessFailed => "ProcessFailed",
             Self::ProcessCancelled => "ProcessCancelled",
             Self::ProcessLost => "ProcessLost",
+            Self::WorkflowIncomplete => "WorkflowIncomplete",
             Self::SourceNotFound => "SourceNotFound",
             Self::BackingOff => "BackingOff",
             Self::BackoffLimitExceeded => "BackoffLimitExceeded",

@@ -31,6 +31,28 @@ pub struct MirrorStatus {
 pub trait Mirrored {
     /// What status says of the process.
     fn mirror(&self) -> Option<&MirrorStatus>;
+
+    /// Its processes that are not over, as far as status knows. None while only the intent is on record.
+    fn live_processes(&self) -> Vec<LiveProcess<'_>> {
+        let live = self.mirror().filter(|mirror| mirror.state.is_live());
+        live.and_then(|mirror| {
+            let id = mirror.process_id.as_deref()?;
+            Some(LiveProcess { id, state: mirror.state, is_blocked: false })
+        })
+        .into_iter()
+        .collect()
+    }
+}
+
+/// A process that is not over, as far as status knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveProcess<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its state: `Waiting` or `Running`.
+    pub state: MirrorState,
+    /// Whether it waits for others that are followed too, and moves only when they do.
+    pub is_blocked: bool,
 }
 
 impl MirrorStatus {

@@ -7,6 +7,7 @@ pub mod blueprint;
 pub mod colony;
 pub mod colony_cron;
 pub mod colony_process;
+pub mod colony_workflow;
 pub mod condition;
 pub mod duration;
 pub mod executor_deployment;
@@ -27,6 +28,7 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         colony::Colony::crd(),
         executor_deployment::ExecutorDeployment::crd(),
         colony_process::ColonyProcess::crd(),
+        colony_workflow::ColonyWorkflow::crd(),
         colony_cron::ColonyCron::crd(),
         request_flow::RequestFlow::crd(),
         request_state::RequestState::crd(),

@@ -15,6 +15,8 @@ pub const OPERATOR: &str = "colonyos-operator";
 pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-deployment";
 /// Kept on a `ColonyProcess` until its process is over.
 pub const COLONY_PROCESS_FINALIZER: &str = "colonies.io/colony-process";
+/// Kept on a `ColonyWorkflow` until its workflow is over.
+pub const COLONY_WORKFLOW_FINALIZER: &str = "colonies.io/colony-workflow";
 /// Kept on a `RequestState` until the process of its job is over.
 pub const REQUEST_FINALIZER: &str = "colonies.io/request";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
@@ -54,7 +56,8 @@ pub const SCHEDULED_AT_ANNOTATION: &str = "colonies.io/scheduled-at";
 
 /// On a `RequestState` whose job is `STARTED`: which worker has it, as JSON.
 pub const CLAIM_ANNOTATION: &str = "colonies.io/claim";
-/// On a `RequestState`: the jobs that it is to pass, separated by commas.
+/// On a `RequestState`: the `RequestFlow` of its namespace that it follows, or jobs separated by commas. Extensions are
+/// annotations, since programs of others drop fields that they do not know.
 pub const FLOW_ANNOTATION: &str = "colonies.io/flow";
 
 /// On a request: which of `Director` and `Worker` the operator is for it, separated by commas.

@@ -2,6 +2,7 @@
 
 mod crds;
 mod doctor;
+mod graph;
 mod logs;
 pub mod plan;
 mod process;
@@ -31,6 +32,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Print the process that carries an object, with its whole output, its errors and its log
     Process(process::Arguments),
+    /// Print a workflow: which node waits for which, where each stands, who runs it and for how long
+    Graph(graph::Arguments),
     /// Print what executors wrote about the process that carries an object; --follow goes on until it is over
     Logs(logs::Arguments),
     /// Create RequestStates and decide which job comes next; exit code 0 when all are completed
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Crds => crds::print(),
         Command::Plan(arguments) => plan::print(&arguments),
         Command::Process(arguments) => process::print(&arguments),
+        Command::Graph(arguments) => graph::print(&arguments),
         Command::Logs(arguments) => logs::print(&arguments),
         Command::Director(arguments) => request::director::drive(arguments),
         Command::Worker(arguments) => request::worker::serve(arguments),

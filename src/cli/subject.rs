@@ -22,6 +22,7 @@ use crate::{
         request_state::RequestState,
     },
     colony::{ProcessId, Session},
+    diff::request::lists_jobs,
     runtime::{
         clock::Clock,
         kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
@@ -34,7 +35,7 @@ use crate::{
 pub(super) struct Subject {
     /// The object, such as `colonyprocess/NAME`, `requeststate/NAME` or `executordeployment/NAME`, or the id of a process
     #[arg(value_name = "OBJECT|ID")]
-    subject: String,
+    object_or_id: String,
     /// Namespace of the object [default: the context's]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
@@ -54,8 +55,8 @@ impl Subject {
     /// When the object, its process or its colony cannot be read; what to do about it.
     pub(super) async fn find(&self) -> Result<(Session, ProcessId), Failure> {
         let kubernetes = kubernetes::connect().await?;
-        let (id, colony) = match self.subject.split_once('/') {
-            None => (self.subject.clone(), None),
+        let (id, colony) = match self.object_or_id.split_once('/') {
+            None => (self.object_or_id.clone(), None),
             Some((kind, name)) => self.of_object(&kubernetes, kind, name).await?,
         };
         let colony = find_colony(&kubernetes, self.colony.as_deref().or(colony.as_deref())).await?;
@@ -96,7 +97,7 @@ impl Subject {
             }
             "requeststate" | "requeststates" | "reqs" => {
                 let object = get::<RequestState>(kubernetes, namespace, name).await?;
-                let colony = match object.annotations().get(FLOW_ANNOTATION) {
+                let colony = match object.annotations().get(FLOW_ANNOTATION).filter(|flow| !lists_jobs(flow)) {
                     Some(flow) => get::<RequestFlow>(kubernetes, namespace, flow).await?.spec.colony,
                     None => object.annotations().get(COLONY_ANNOTATION).cloned(),
                 };

@@ -1,7 +1,7 @@
 //! The controller of `ColonyCrons`: creates runs when it is time for them. What becomes of a run is for the controller of
 //! its own kind.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
 use kube::{
@@ -13,6 +13,7 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
+use serde::de::DeserializeOwned;
 
 use super::{
     context::{Hints, Machinery},
@@ -25,7 +26,10 @@ use crate::{
         colony_cron::carry_out,
         outcome::{CronOutcome, FailureKind},
     },
-    api::{colony_cron::ColonyCron, colony_process::ColonyProcess, condition::Reason},
+    api::{
+        colony_cron::ColonyCron, colony_process::ColonyProcess, colony_workflow::ColonyWorkflow,
+        condition::Reason,
+    },
     desired::schedule::Schedule,
     diff::colony_cron::{CronObstacle, CronPlan, plan},
     runtime::{
@@ -34,7 +38,7 @@ use crate::{
     },
     status::{self, Problem},
     watch::{
-        colony_cron::{CronReader, cron_of},
+        colony_cron::{CronReader, Repeated, cron_of},
         snapshot::ColonyCronSnapshot,
         stores::{Filled, Watched},
     },
@@ -48,28 +52,45 @@ const LOOK_UP: Duration = Duration::from_secs(10);
 /// noticed that late.
 const RESYNC: Duration = Duration::from_mins(8);
 
-/// Processes, as the controller of crons sees them: through the cache of their own controller.
+/// Processes and workflows, as the controller of crons sees them: through the caches of their own controllers.
 pub(super) struct Runs {
-    store: Store<DeserializeGuard<ColonyProcess>>,
-    filled: Filled,
+    processes: Store<DeserializeGuard<ColonyProcess>>,
+    workflows: Store<DeserializeGuard<ColonyWorkflow>>,
+    filled: Vec<Filled>,
     woken: UnboundedReceiver<ObjectRef<DeserializeGuard<ColonyCron>>>,
 }
 
 impl Runs {
-    /// From here on, each change of a process also wakes the cron that it belongs to.
-    pub fn of(processes: &mut Watched<DeserializeGuard<ColonyProcess>>) -> Self {
+    /// From here on, each change of a process or workflow also wakes the cron that it belongs to.
+    pub fn of(
+        processes: &mut Watched<DeserializeGuard<ColonyProcess>>,
+        workflows: &mut Watched<DeserializeGuard<ColonyWorkflow>>,
+    ) -> Self {
         let (waker, woken) = futures::channel::mpsc::unbounded();
         let hints = Hints::new(vec![waker]);
-        let changes = std::mem::replace(&mut processes.changes, futures::stream::empty().boxed());
-        processes.changes = changes
-            .inspect_ok(move |process| {
-                if let Some(cron) = cron_of(process) {
-                    hints.wake(&cron);
-                }
-            })
-            .boxed();
-        Self { store: processes.store.clone(), filled: processes.filled.clone(), woken }
+        wake(processes, &hints);
+        wake(workflows, &hints);
+        Self {
+            processes: processes.store.clone(),
+            workflows: workflows.store.clone(),
+            filled: vec![processes.filled.clone(), workflows.filled.clone()],
+            woken,
+        }
     }
+}
+
+fn wake<K>(runs: &mut Watched<DeserializeGuard<K>>, hints: &Hints<DeserializeGuard<ColonyCron>>)
+where
+    K: Repeated + DeserializeOwned + Debug + Send + Sync,
+{
+    let hints = hints.clone();
+    let changes = std::mem::replace(&mut runs.changes, futures::stream::empty().boxed());
+    let waking = changes.inspect_ok(move |run| {
+        if let Some(cron) = cron_of(run) {
+            hints.wake(&cron);
+        }
+    });
+    runs.changes = waking.boxed();
 }
 
 struct Context {
@@ -89,8 +110,9 @@ pub(super) async fn run(
     let elections = machinery.leadership.changes().map(drop);
     let queue = Queue::new(crons.store.clone(), Kind::ColonyCron, machinery.metrics.clone());
     let reader = CronReader {
-        processes: runs.store,
-        filled: vec![crons.filled, runs.filled],
+        processes: runs.processes,
+        workflows: runs.workflows,
+        filled: [runs.filled, vec![crons.filled]].concat(),
         writes: machinery.writes.clone(),
         clock: machinery.clock.clone(),
     };

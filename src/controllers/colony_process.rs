@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{processes::Carrier, work::Work};
+use super::{
+    processes::Carrier,
+    work::{Work, problem, resolved},
+};
 use crate::{
     act::outcome::Outcome,
     api::{
         colony_process::{ColonyProcess, ColonyProcessStatus},
-        condition::Reason,
         mirror::MirrorStatus,
         work::WorkState,
     },
@@ -59,30 +61,13 @@ impl Work for ColonyProcess {
         if snapshot.object.metadata.deletion_timestamp.is_some() {
             return Ok(diff::colony_process::plan_deletion(snapshot));
         }
-        let colony = match &snapshot.colony {
-            _ if snapshot.object.is_finished() => None,
-            ColonyReference::Resolved(colony) => Some(colony),
-            ColonyReference::NotFound { name } => {
-                let message = status::executor_deployment::not_found(name.as_deref());
-                return Err(Problem { reason: Reason::ColonyNotFound, message });
-            }
-            ColonyReference::NotAllowed { name } => {
-                let message = status::executor_deployment::not_allowed(name);
-                return Err(Problem { reason: Reason::NamespaceNotAllowed, message });
-            }
-        };
+        // One that is finished needs none.
+        let colony = if snapshot.object.is_finished() { None } else { Some(resolved(&snapshot.colony)?) };
         let desired = |attempt| match colony {
             Some(colony) => desired::colony_process::build(snapshot, colony, attempt),
             None => Err(Error::Incomplete("colony")),
         };
-        diff::colony_process::plan(snapshot, desired).map_err(|error| Problem {
-            reason: if matches!(error, Error::Missing { .. }) {
-                Reason::SourceNotFound
-            } else {
-                Reason::InvalidSpec
-            },
-            message: error.to_string(),
-        })
+        diff::colony_process::plan(snapshot, desired).map_err(|error| problem(&error))
     }
 
     fn left_behind(snapshot: &ColonyProcessSnapshot) -> Option<String> {

@@ -4,6 +4,7 @@ mod assignments;
 mod colony;
 mod colony_cron;
 mod colony_process;
+mod colony_workflow;
 mod context;
 mod executor_deployment;
 mod inbound;
@@ -43,6 +44,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         works.push((
             scope.clone(),
             stores::colony_processes(client, &scope, writes),
+            stores::colony_workflows(client, &scope, writes),
             stores::requests(client, &scope, writes),
             stores::request_flows(client, &scope),
             stores::colony_crons(client, &scope, writes),
@@ -63,18 +65,21 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         }));
     }
     let mut running = tokio::task::JoinSet::new();
-    for (scope, mut processes, requests, flows, crons) in works {
+    for (scope, mut processes, mut workflows, requests, flows, crons) in works {
         let known = Requests {
             flows: flows.store.clone(),
             filled: flows.filled.clone(),
             roles: machinery.configuration.request_roles.clone(),
             sightings: AllSightings::default(),
         };
-        let runs = colony_cron::Runs::of(&mut processes);
+        let runs = colony_cron::Runs::of(&mut processes, &mut workflows);
         running.spawn(colony_cron::run(machinery.clone(), crons, runs, shutdown.clone()));
         let (woken, _) = carry(&processes, &mut carriers);
         let (machine, stop) = (machinery.clone(), shutdown.clone());
         running.spawn(work::run(machine, scope.clone(), processes, woken, known.clone(), stop));
+        let (woken, _) = carry(&workflows, &mut carriers);
+        let (machine, stop) = (machinery.clone(), shutdown.clone());
+        running.spawn(work::run(machine, scope.clone(), workflows, woken, known.clone(), stop));
         let (woken, hints) = carry(&requests, &mut carriers);
         let followers = request_flow::Followers { requests: requests.store.clone(), hints };
         let (machine, stop) = (machinery.clone(), shutdown.clone());

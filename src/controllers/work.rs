@@ -26,13 +26,14 @@ use super::{
 use crate::{
     act::{
         Target,
-        kubernetes::Held,
+        kinds::Held,
         outcome::{FailureKind, Outcome, StepFailure},
     },
     api::{
         condition::Reason,
         mirror::{MirrorState, MirrorStatus},
     },
+    desired::Error,
     diff::{KubernetesStep, Plan},
     runtime::{
         metrics::{Kind, ReconcileResult},
@@ -42,7 +43,7 @@ use crate::{
     watch::{
         executor_deployment::CacheBehind,
         request::Requests,
-        snapshot::ColonyReference,
+        snapshot::{ColonyReference, ResolvedColony},
         stores::{self, Scope, Watched},
         triggers,
         work::WorkReader,
@@ -90,6 +91,32 @@ pub(super) trait Work: Carrier + Held + HasStatus<Status: PartialEq + Clone + Se
     fn conditions(status: &Self::Status) -> &[Condition];
     /// The process in a status.
     fn recorded(status: &Self::Status) -> Option<&MirrorStatus>;
+}
+
+/// The colony of an object.
+///
+/// # Errors
+///
+/// When there is none that it may use.
+pub(super) fn resolved(colony: &ColonyReference) -> Result<&ResolvedColony, Problem> {
+    match colony {
+        ColonyReference::Resolved(colony) => Ok(colony),
+        ColonyReference::NotFound { name } => {
+            let message = status::executor_deployment::not_found(name.as_deref());
+            Err(Problem { reason: Reason::ColonyNotFound, message })
+        }
+        ColonyReference::NotAllowed { name } => {
+            let message = status::executor_deployment::not_allowed(name);
+            Err(Problem { reason: Reason::NamespaceNotAllowed, message })
+        }
+    }
+}
+
+/// Why a spec cannot be carried out.
+pub(super) fn problem(error: &Error) -> Problem {
+    let is_missing = matches!(error, Error::Missing { .. });
+    let reason = if is_missing { Reason::SourceNotFound } else { Reason::InvalidSpec };
+    Problem { reason, message: error.to_string() }
 }
 
 /// What the controller works with.

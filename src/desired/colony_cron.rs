@@ -1,36 +1,77 @@
 //! The object that a `ColonyCron` wants for a time of its schedule. Pure.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 
 use super::Error;
 use crate::api::{
-    colony_cron::ColonyCron,
+    colony_cron::{ColonyCron, RunKind, TemplateMetadata},
     colony_process::ColonyProcess,
+    colony_workflow::ColonyWorkflow,
     names::{APP_MANAGED_BY_LABEL, CRON_LABEL, OPERATOR, SCHEDULED_AT_ANNOTATION, cron_run},
 };
+
+/// A run to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DesiredRun {
+    /// One process.
+    Process(Box<ColonyProcess>),
+    /// A workflow.
+    Workflow(Box<ColonyWorkflow>),
+}
+
+impl DesiredRun {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> RunKind {
+        match self {
+            Self::Process(_) => RunKind::Process,
+            Self::Workflow(_) => RunKind::Workflow,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let metadata = match self {
+            Self::Process(process) => &process.metadata,
+            Self::Workflow(workflow) => &workflow.metadata,
+        };
+        metadata.name.as_deref().unwrap_or_default()
+    }
+}
 
 /// Makes the run for a time. Asked twice, it gives the same object twice.
 ///
 /// # Errors
 ///
 /// When the object lacks what an API server always sets, or a template.
-pub fn build(cron: &ColonyCron, time: Timestamp) -> Result<ColonyProcess, Error> {
-    let metadata = &cron.metadata;
-    let name = metadata.name.clone().ok_or(Error::Incomplete("metadata.name"))?;
-    let uid = metadata.uid.clone().ok_or(Error::Incomplete("metadata.uid"))?;
-    let template = cron
-        .spec
-        .process_template
-        .as_ref()
-        .ok_or_else(|| Error::invalid("spec.processTemplate", "absent", "say what is to be created"))?;
-    let mut labels = template.metadata.labels.clone();
+pub fn build(cron: &ColonyCron, time: Timestamp) -> Result<DesiredRun, Error> {
+    if let Some(template) = &cron.spec.process_template {
+        let metadata = metadata(cron, &template.metadata, time)?;
+        let spec = template.spec.clone();
+        return Ok(DesiredRun::Process(Box::new(ColonyProcess { metadata, spec, status: None })));
+    }
+    if let Some(template) = &cron.spec.workflow_template {
+        let metadata = metadata(cron, &template.metadata, time)?;
+        let spec = template.spec.clone();
+        return Ok(DesiredRun::Workflow(Box::new(ColonyWorkflow { metadata, spec, status: None })));
+    }
+    Err(Error::invalid(
+        "spec.processTemplate",
+        "absent",
+        "give it, or workflowTemplate, to say what is created",
+    ))
+}
+
+fn metadata(cron: &ColonyCron, template: &TemplateMetadata, time: Timestamp) -> Result<ObjectMeta, Error> {
+    let name = cron.metadata.name.clone().ok_or(Error::Incomplete("metadata.name"))?;
+    let uid = cron.metadata.uid.clone().ok_or(Error::Incomplete("metadata.uid"))?;
+    let mut labels = template.labels.clone();
     labels.insert(CRON_LABEL.to_owned(), name.clone());
     labels.insert(APP_MANAGED_BY_LABEL.to_owned(), OPERATOR.to_owned());
-    let mut annotations: BTreeMap<String, String> = template.metadata.annotations.clone();
+    let mut annotations = template.annotations.clone();
     annotations.insert(SCHEDULED_AT_ANNOTATION.to_owned(), time.to_string());
     let owner = OwnerReference {
         api_version: ColonyCron::api_version(&()).into_owned(),
@@ -40,17 +81,13 @@ pub fn build(cron: &ColonyCron, time: Timestamp) -> Result<ColonyProcess, Error>
         controller: Some(true),
         block_owner_deletion: Some(true),
     };
-    Ok(ColonyProcess {
-        metadata: ObjectMeta {
-            name: Some(cron_run(&name, time.as_second().div_euclid(60))),
-            namespace: metadata.namespace.clone(),
-            labels: Some(labels),
-            annotations: Some(annotations),
-            owner_references: Some(vec![owner]),
-            ..ObjectMeta::default()
-        },
-        spec: template.spec.clone(),
-        status: None,
+    Ok(ObjectMeta {
+        name: Some(cron_run(&name, time.as_second().div_euclid(60))),
+        namespace: cron.metadata.namespace.clone(),
+        labels: Some(labels),
+        annotations: Some(annotations),
+        owner_references: Some(vec![owner]),
+        ..ObjectMeta::default()
     })
 }
 
@@ -75,7 +112,7 @@ mod tests {
     #[test]
     fn a_run_is_named_after_its_time_and_belongs_to_its_cron() {
         let time: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
-        let run = build(&cron(), time).unwrap();
+        let DesiredRun::Process(run) = build(&cron(), time).unwrap() else { panic!("not a process") };
         assert_eq!(run.metadata.name.as_deref(), Some("nightly-29924640"));
         assert_eq!(run.metadata.namespace.as_deref(), Some("media"));
         let labels = run.metadata.labels.clone().unwrap();
@@ -96,6 +133,6 @@ mod tests {
             ("ColonyCron", "u-1", Some(true))
         );
         assert_eq!(run.spec.call.function, "clean");
-        assert_eq!(build(&cron(), time).unwrap(), run);
+        assert_eq!(build(&cron(), time).unwrap(), DesiredRun::Process(run));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod colony_cron;
 pub mod colony_process;
+pub mod colony_workflow;
 pub mod executor_deployment;
 pub mod expression;
 pub mod function;
@@ -13,6 +14,7 @@ pub mod request;
 pub mod request_flow;
 pub mod schedule;
 
+pub use colony_workflow::DesiredWorkflow;
 pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec,
 };

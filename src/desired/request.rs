@@ -58,18 +58,28 @@ pub enum Obstacle {
 pub fn flow(snapshot: &RequestSnapshot) -> Result<CompiledFlow, Obstacle> {
     match &snapshot.flow {
         FlowSource::Default => {
-            let named = snapshot.object.annotations().get(EXECUTOR_TYPE_ANNOTATION);
-            let executor_type = named.map_or(REQUEST_EXECUTOR_TYPE, String::as_str);
-            let bad = |error: super::request_flow::Error| Obstacle::BadFlow {
-                name: "of two jobs".to_owned(),
-                why: error.to_string(),
-            };
-            CompiledFlow::of_two_jobs(executor_type).map_err(bad)
+            let bad = |error| Obstacle::BadFlow { name: "of two jobs".to_owned(), why: said(&error) };
+            CompiledFlow::of_two_jobs(executor_type(&snapshot.object)).map_err(bad)
+        }
+        FlowSource::Listed(text) => {
+            let jobs: Vec<String> =
+                text.split(',').map(str::trim).filter(|job| !job.is_empty()).map(str::to_owned).collect();
+            let bad = |error| Obstacle::BadFlow { name: text.clone(), why: said(&error) };
+            CompiledFlow::of_jobs(&jobs, executor_type(&snapshot.object)).map_err(bad)
         }
         FlowSource::Named(flow) => CompiledFlow::compile(&flow.spec)
-            .map_err(|error| Obstacle::BadFlow { name: flow.name_any(), why: error.to_string() }),
+            .map_err(|error| Obstacle::BadFlow { name: flow.name_any(), why: said(&error) }),
         FlowSource::NotFound(why) => Err(Obstacle::NoFlow(why.clone())),
     }
+}
+
+fn said(error: &super::request_flow::Error) -> String {
+    error.to_string()
+}
+
+/// The type of the executors that do the jobs of a request without a flow of its own.
+fn executor_type(object: &RequestState) -> &str {
+    object.annotations().get(EXECUTOR_TYPE_ANNOTATION).map_or(REQUEST_EXECUTOR_TYPE, String::as_str)
 }
 
 /// Makes the process of the job that was requested at `generation` of the object.

@@ -5,8 +5,15 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{colony_cron::ConcurrencyPolicy, colony_process::ColonyProcess, names::cron_run, work::WorkState},
-    desired::{Error, colony_cron::build, schedule::Schedule},
+    api::{
+        colony_cron::{ConcurrencyPolicy, RunKind},
+        work::WorkState,
+    },
+    desired::{
+        Error,
+        colony_cron::{DesiredRun, build},
+        schedule::{COUNTED, Schedule},
+    },
     watch::snapshot::{ColonyCronSnapshot, CronRun},
 };
 
@@ -18,10 +25,12 @@ pub enum CronStep {
         /// The time that it is for.
         time: Timestamp,
         /// The run.
-        run: Box<ColonyProcess>,
+        run: DesiredRun,
     },
     /// Delete a run.
     Delete {
+        /// Its kind.
+        kind: RunKind,
         /// Its name.
         name: String,
         /// Its UID.
@@ -72,6 +81,8 @@ pub enum CronObstacle {
     },
     /// Somebody else's object has its name.
     Stranger {
+        /// The kind.
+        kind: RunKind,
         /// The name.
         name: String,
     },
@@ -130,10 +141,11 @@ fn start(snapshot: &ColonyCronSnapshot, schedule: &Schedule, plan: &mut CronPlan
         return Ok(());
     };
     let time = missed.latest;
-    plan.uncounted = (missed.count > crate::desired::schedule::COUNTED).then_some(time);
-    let name = cron_run(object.metadata.name.as_deref().unwrap_or_default(), time.as_second().div_euclid(60));
-    if snapshot.strangers.contains(&name) {
-        plan.obstacle = Some(CronObstacle::Stranger { name });
+    plan.uncounted = (missed.count > COUNTED).then_some(time);
+    let run = build(object, time)?;
+    let is_taken = |(kind, name): &&(RunKind, String)| *kind == run.kind() && name.as_str() == run.name();
+    if let Some((kind, name)) = snapshot.strangers.iter().find(is_taken).cloned() {
+        plan.obstacle = Some(CronObstacle::Stranger { kind, name });
         return Ok(());
     }
     let active: Vec<&CronRun> = snapshot.runs.iter().filter(|run| !run.is_finished()).collect();
@@ -147,28 +159,27 @@ fn start(snapshot: &ColonyCronSnapshot, schedule: &Schedule, plan: &mut CronPlan
             let left = active.iter().filter(|run| !run.is_deleted);
             plan.steps.extend(left.map(|run| delete(run, Removal::Replaced)));
         }
-        _ => plan.steps.push(CronStep::Create { time, run: Box::new(build(object, time)?) }),
+        _ => plan.steps.push(CronStep::Create { time, run }),
     }
     Ok(())
 }
 
 fn delete(run: &CronRun, why: Removal) -> CronStep {
-    CronStep::Delete { name: run.name.clone(), uid: run.uid.clone(), why }
+    CronStep::Delete { kind: run.kind, name: run.name.clone(), uid: run.uid.clone(), why }
 }
 
 impl fmt::Display for CronStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create { time, run } => {
-                let name = run.metadata.name.as_deref().unwrap_or_default();
-                write!(f, "create ColonyProcess {name} for {time}")
+                write!(f, "create {} {} for {time}", run.kind().as_str(), run.name())
             }
-            Self::Delete { name, why, .. } => {
+            Self::Delete { kind, name, why, .. } => {
                 let why = match why {
                     Removal::Replaced => "replaced by a later run",
                     Removal::History => "older than the history that is kept",
                 };
-                write!(f, "delete ColonyProcess {name}: {why}")
+                write!(f, "delete {} {name}: {why}", kind.as_str())
             }
         }
     }
@@ -179,7 +190,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::colony_cron::ColonyCron;
+    use crate::api::{colony_cron::ColonyCron, names::cron_run};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -210,6 +221,7 @@ mod tests {
     fn run(time: &str, state: Option<WorkState>) -> CronRun {
         let minute = minute(time);
         CronRun {
+            kind: RunKind::Process,
             name: cron_run("c", minute),
             uid: format!("u-{minute}"),
             minute,
@@ -318,9 +330,12 @@ mod tests {
     fn a_name_that_somebody_else_has_is_left_alone() {
         let mut snapshot = snapshot(&json!({}), "2026-11-24T14:10:00Z");
         let name = cron_run("c", minute("2026-11-24T14:00:00Z"));
-        snapshot.strangers = vec![name.clone()];
+        snapshot.strangers = vec![(RunKind::Workflow, name.clone())];
+        assert_eq!(steps(&snapshot), [creates("2026-11-24T14:00:00Z")], "names of another kind are others");
+        snapshot.strangers = vec![(RunKind::Process, name.clone())];
         let plan = planned(&snapshot);
-        assert_eq!((plan.steps, plan.obstacle), (vec![], Some(CronObstacle::Stranger { name })));
+        let stranger = CronObstacle::Stranger { kind: RunKind::Process, name };
+        assert_eq!((plan.steps, plan.obstacle), (vec![], Some(stranger)));
     }
 
     /// The oldest go; what runs, and what is going already, is neither counted nor deleted.

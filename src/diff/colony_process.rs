@@ -115,7 +115,7 @@ fn known(snapshot: &ColonyProcessSnapshot) -> Known<'_> {
 /// Holds the object and records what is about to be submitted. Nothing is until both have been seen.
 fn intend(snapshot: &ColonyProcessSnapshot, desired: &DesiredProcess) -> Plan {
     let mut mirror = MirrorPlan::default();
-    mirror.intend(&snapshot.colony, desired);
+    mirror.intend(&snapshot.colony, &desired.label, desired.generation);
     let mut plan = of_mirror(mirror);
     if !terms(snapshot).has_finalizer() {
         plan.steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));

@@ -118,12 +118,14 @@ pub(super) fn plan(
     let mut plan = MirrorPlan::default();
     let known = Known::of(snapshot);
     match known.recorded {
-        None => plan.intend(&snapshot.colony, desired),
+        None => plan.intend(&snapshot.colony, &desired.label, desired.generation),
         Some(mirror) if mirror.is_unbound() => {
             plan.intended(&known, mirror, Some(desired));
         }
         Some(mirror) if mirror.state.is_live() => plan.bound(snapshot, mirror, desired, settled, output),
-        Some(mirror) if mirror.generation < desired.generation => plan.intend(&snapshot.colony, desired),
+        Some(mirror) if mirror.generation < desired.generation => {
+            plan.intend(&snapshot.colony, &desired.label, desired.generation);
+        }
         Some(_) => {}
     }
     plan
@@ -141,14 +143,14 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
 impl MirrorPlan {
     /// An intent says that something may have been sent, and holds a deletion until the colony has been asked: none is
     /// recorded while nothing could be sent.
-    pub fn intend(&mut self, colony: &ColonyReference, desired: &DesiredProcess) {
+    pub fn intend(&mut self, colony: &ColonyReference, label: &str, generation: i64) {
         if let Some(colony) = colony.resolved()
             && let Some(why) = colony.operator_executor_id.unknown()
         {
             self.awaiting.push(format!("the colony, before anything is submitted: {why}"));
             return;
         }
-        self.mirror = Mirror::Intend { label: desired.label.clone(), generation: desired.generation };
+        self.mirror = Mirror::Intend { label: label.to_owned(), generation };
     }
 
     /// The intent is on record, the id is not: nothing was sent, or the answer never came. `desired` is what may be
@@ -205,7 +207,7 @@ impl MirrorPlan {
         }
     }
 
-    fn quiet_period_over(&mut self, known: &Known<'_>) -> bool {
+    pub fn quiet_period_over(&mut self, known: &Known<'_>) -> bool {
         match known.submit_not_before {
             Some(moment) if known.now < moment => {
                 self.awaiting.push("an earlier submit that may still arrive".to_owned());

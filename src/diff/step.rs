@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     api::executor_deployment::Workload,
     colony::model::Blueprint,
-    desired::{DesiredIdentity, DesiredProcess, DesiredWorkload},
+    desired::{DesiredIdentity, DesiredProcess, DesiredWorkflow, DesiredWorkload},
 };
 
 /// One write.
@@ -95,6 +95,8 @@ pub enum ColonyStep {
     },
     /// Submit a process. Planned only when no other of its label can exist.
     Submit(Box<DesiredProcess>),
+    /// Submit a workflow. Planned only when no other of its label can exist.
+    SubmitWorkflow(Box<DesiredWorkflow>),
     /// Cancel a process.
     Cancel {
         /// Its id.
@@ -209,6 +211,10 @@ impl fmt::Display for ColonyStep {
                     process.spec.executor_type(),
                     process.label
                 )
+            }
+            Self::SubmitWorkflow(workflow) => {
+                let nodes = workflow.spec.nodes().len();
+                write!(f, "submit a workflow of {nodes} nodes with label {}", workflow.label)
             }
             Self::CancelGraph { graph_id, why } => write!(f, "cancel workflow {graph_id} ({why})"),
             Self::OpenGate { process_id } => write!(f, "open gate {process_id}"),

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::colony::{Id, Process, ProcessId};
+use crate::colony::{Id, Process, ProcessId, ProcessState};
 
 /// How long a process is believed at most, however quiet it is.
 const LONGEST: Duration = Duration::from_mins(30);
@@ -53,8 +53,12 @@ impl Processes {
         let known = known.get(id).filter(|known| known.seen.member == *member)?;
         let quiet_for = known.seen.asked_at.saturating_duration_since(known.since);
         let believed_for = quiet_for.min(LONGEST).max(self.shortest);
-        let is_believed =
-            known.doubted_at.is_none() && now.saturating_duration_since(known.seen.asked_at) < believed_for;
+        // The server writes the reasons of a failure after its state.
+        let process = &known.seen.process;
+        let is_whole = process.state != ProcessState::Failed || !process.errors.is_empty();
+        let is_believed = is_whole
+            && known.doubted_at.is_none()
+            && now.saturating_duration_since(known.seen.asked_at) < believed_for;
         is_believed.then(|| known.seen.process.as_ref().clone())
     }
 

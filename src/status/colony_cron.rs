@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt as _;
 
 use super::{
     Problem,
@@ -12,10 +11,11 @@ use super::{
 use crate::{
     act::outcome::{CronOutcome, FailureKind},
     api::{
-        colony_cron::{ColonyCronStatus, ConcurrencyPolicy},
+        colony_cron::{ColonyCronStatus, ConcurrencyPolicy, RunKind},
         condition::{ConditionType, Reason},
         work::WorkState,
     },
+    desired::schedule::COUNTED,
     diff::colony_cron::{CronObstacle, CronPlan, CronStep, last_schedule},
     watch::snapshot::ColonyCronSnapshot,
 };
@@ -31,7 +31,7 @@ pub fn compute(
     let object = &snapshot.object;
     let before = object.status.clone().unwrap_or_default();
     let created = outcome.done.iter().find_map(|step| match step {
-        CronStep::Create { time, run } => Some((*time, run.name_any())),
+        CronStep::Create { time, run } => Some((*time, run.kind(), run.name().to_owned())),
         CronStep::Delete { .. } => None,
     });
     let unfinished = snapshot.runs.iter().filter(|run| !run.is_finished()).map(|run| run.name.clone());
@@ -46,8 +46,8 @@ pub fn compute(
     notes.extend(news(plan, created.as_ref(), told.map(|time| time.0)));
     let status = ColonyCronStatus {
         observed_generation: generation,
-        active: unfinished.chain(created.as_ref().map(|(_, name)| name.clone())).collect(),
-        last_schedule_time: last_schedule(snapshot).max(created.map(|(time, _)| time)).map(Time),
+        active: unfinished.chain(created.as_ref().map(|(.., name)| name.clone())).collect(),
+        last_schedule_time: last_schedule(snapshot).max(created.map(|(time, ..)| time)).map(Time),
         last_successful_time: succeeded.filter_map(|run| run.ended_at).max().max(well).map(Time),
         next_schedule_time: plan.next.map(Time),
         conditions,
@@ -61,23 +61,24 @@ fn ready(
     problem: Option<&Problem>,
     outcome: &CronOutcome,
 ) -> Finding {
-    let kind = ConditionType::Ready;
+    let ready = ConditionType::Ready;
     if let Some(problem) = problem {
-        return Finding::no(kind, problem.reason, problem.message.clone());
+        return Finding::no(ready, problem.reason, problem.message.clone());
     }
     if let Some(failure) = outcome.failure.as_ref().filter(|failure| failure.kind != FailureKind::Conflict) {
-        return Finding::no(kind, Reason::ApplyFailed, failure.message.clone());
+        return Finding::no(ready, Reason::ApplyFailed, failure.message.clone());
     }
     let message = match &plan.obstacle {
-        Some(CronObstacle::Stranger { name }) => {
+        Some(CronObstacle::Stranger { kind, name }) => {
             let message = format!(
-                "ColonyProcess {name} exists and does not belong to this object, so the run of that name is not created: delete it, or rename this object; it is left alone"
+                "{} {name} exists and does not belong to this object, so the run of that name is not created: delete it, or rename this object; it is left alone",
+                kind.as_str()
             );
-            return Finding::no(kind, Reason::ForeignObject, message);
+            return Finding::no(ready, Reason::ForeignObject, message);
         }
         _ if snapshot.object.spec.suspend => {
             let message = "suspended: set suspend to false to have runs created";
-            return Finding::yes(kind, Reason::Suspended, message);
+            return Finding::yes(ready, Reason::Suspended, message);
         }
         Some(CronObstacle::Active { time, names }) => waiting(*time, names),
         Some(CronObstacle::Leaving { names }) => {
@@ -85,7 +86,7 @@ fn ready(
         }
         None => "runs are created as the schedule says".to_owned(),
     };
-    Finding::yes(kind, Reason::Scheduled, message)
+    Finding::yes(ready, Reason::Scheduled, message)
 }
 
 fn waiting(time: Timestamp, names: &[String]) -> String {
@@ -97,7 +98,11 @@ fn waiting(time: Timestamp, names: &[String]) -> String {
 }
 
 /// What has happened since status last named the time of the next run: what was due before that has been told already.
-fn news(plan: &CronPlan, created: Option<&(Timestamp, String)>, promised: Option<Timestamp>) -> Vec<Note> {
+fn news(
+    plan: &CronPlan,
+    created: Option<&(Timestamp, RunKind, String)>,
+    promised: Option<Timestamp>,
+) -> Vec<Note> {
     let is_news = |time: Timestamp| promised.is_none_or(|promised| promised <= time);
     let note =
         |warning, reason: Reason, message| Note { warning, reason: reason.as_str().to_owned(), message };
@@ -105,7 +110,7 @@ fn news(plan: &CronPlan, created: Option<&(Timestamp, String)>, promised: Option
     if let Some(latest) = plan.uncounted.filter(|time| is_news(*time)) {
         let message = format!(
             "more than {} runs were missed, and only the latest, for {latest}, is made up for: lower startingDeadlineSeconds to leave out what is late, and look at the clocks of the nodes",
-            crate::desired::schedule::COUNTED
+            COUNTED
         );
         notes.push(note(true, Reason::TooManyMissedRuns, message));
     }
@@ -119,8 +124,8 @@ fn news(plan: &CronPlan, created: Option<&(Timestamp, String)>, promised: Option
     {
         notes.push(note(false, Reason::RunActive, waiting(*time, names)));
     }
-    if let Some((time, name)) = created {
-        let message = format!("created ColonyProcess {name} for {time}");
+    if let Some((time, kind, name)) = created {
+        let message = format!("created {} {name} for {time}", kind.as_str());
         notes.push(note(false, Reason::RunCreated, message));
     }
     notes
@@ -157,7 +162,15 @@ mod tests {
     fn run(time: &str, state: WorkState) -> CronRun {
         let minute = at(time).as_second() / 60;
         let (name, ended_at) = (cron_run("c", minute), state.is_final().then(|| at(time)));
-        CronRun { name, uid: "r".to_owned(), minute, state: Some(state), ended_at, is_deleted: false }
+        CronRun {
+            kind: RunKind::Process,
+            name,
+            uid: "r".to_owned(),
+            minute,
+            state: Some(state),
+            ended_at,
+            is_deleted: false,
+        }
     }
 
     /// One pass of which every step succeeds: reasons of its Events, and the object with the new status.
@@ -231,7 +244,7 @@ mod tests {
             plan.steps,
             [CronStep::Create {
                 time: at("2026-11-24T11:00:00Z"),
-                run: Box::new(build(&snapshot.object, at("2026-11-24T11:00:00Z")).unwrap()),
+                run: build(&snapshot.object, at("2026-11-24T11:00:00Z")).unwrap(),
             }]
         );
         for (kind, expected) in [(FailureKind::Refused, "ApplyFailed"), (FailureKind::Conflict, "Scheduled")]

@@ -4,15 +4,16 @@ use jiff::Timestamp;
 
 use super::{
     Problem,
-    condition::{Finding, clean, merge, whole_seconds},
+    condition::{clean, merge, whole_seconds},
     mirror,
     output::bounded,
+    work::{Standing, findings, hindrance, standing, stopped},
 };
 use crate::{
     act::outcome::Outcome,
     api::{
         colony_process::ColonyProcessStatus,
-        condition::{ConditionType, Reason},
+        condition::Reason,
         mirror::{MirrorState, MirrorStatus},
         work::{StopReason, WorkState},
     },
@@ -56,7 +57,10 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
         status.completion_time = Some(whole_seconds(ended_at.unwrap_or(snapshot.now)));
     }
     status.state = Some(end.state);
-    let findings = findings(snapshot, &status, &end, outcome);
+    let id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.as_deref());
+    let submitted = id.map(|id| format!("attempt {} is process {id}", status.attempts));
+    let hindrance = hindrance(&snapshot.processes, status.mirror.is_some(), outcome);
+    let findings = findings(&end, submitted, hindrance.as_ref());
     status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.now);
     status
 }
@@ -97,22 +101,13 @@ fn describe(status: &mut ColonyProcessStatus, snapshot: &ColonyProcessSnapshot, 
     status.errors = process.errors.iter().take(MOST_ERRORS).map(|error| clean(error)).collect();
 }
 
-/// Where it stands, and why.
-struct Standing {
-    state: WorkState,
-    reason: Reason,
-    message: String,
-}
-
-fn standing(state: WorkState, reason: Reason, message: impl Into<String>) -> Standing {
-    Standing { state, reason, message: message.into() }
-}
-
 fn judge(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> Standing {
     use WorkState::{Failed, Lost, Pending, Running, Succeeded, Waiting};
     let stop = status.stopping.or_else(|| terms_with(snapshot, Some(status)).wanted_stop());
-    let Some(mirror) = &status.mirror else { return stopped(snapshot, stop, None) };
+    let deadline = snapshot.object.spec.active_deadline_seconds;
+    let Some(mirror) = &status.mirror else { return stopped(stop, None, deadline) };
     let id = mirror.process_id.as_deref().unwrap_or_default();
+    let what = mirror.process_id.as_ref().map(|id| format!("process {id}"));
     let executor = status.executor.as_deref().unwrap_or("an executor");
     match mirror.state {
         MirrorState::Intended => standing(
@@ -138,22 +133,22 @@ fn judge(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> Stan
         ),
         MirrorState::Failed => match stop {
             Some(StopReason::Cancelled | StopReason::DeadlineExceeded) => {
-                stopped(snapshot, stop, Some(mirror))
+                stopped(stop, what.as_deref(), deadline)
             }
             _ if status.failed_attempts > snapshot.object.spec.backoff_limit => {
                 let is_repeated = snapshot.object.spec.backoff_limit > 0;
                 let reason = if is_repeated { Reason::BackoffLimitExceeded } else { Reason::ProcessFailed };
                 standing(Failed, reason, failure(status, id))
             }
-            Some(StopReason::Suspended) => stopped(snapshot, stop, Some(mirror)),
+            Some(StopReason::Suspended) => stopped(stop, what.as_deref(), deadline),
             None => standing(
                 Pending,
                 Reason::BackingOff,
                 format!("attempt {} failed and is repeated: {}", mirror.generation, failure(status, id)),
             ),
         },
-        MirrorState::Cancelled => stopped(snapshot, stop, Some(mirror)),
-        MirrorState::Lost if stop.is_some() => stopped(snapshot, stop, Some(mirror)),
+        MirrorState::Cancelled => stopped(stop, what.as_deref(), deadline),
+        MirrorState::Lost if stop.is_some() => stopped(stop, what.as_deref(), deadline),
         MirrorState::Lost => standing(
             Lost,
             Reason::ProcessLost,
@@ -162,85 +157,8 @@ fn judge(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> Stan
     }
 }
 
-/// Nothing is alive of it: because it was to be so, or because somebody in the colony cancelled it.
-fn stopped(
-    snapshot: &ColonyProcessSnapshot,
-    stop: Option<StopReason>,
-    mirror: Option<&MirrorStatus>,
-) -> Standing {
-    use WorkState::{Cancelled, Failed, Pending, Suspended};
-    match stop {
-        Some(StopReason::Suspended) => {
-            standing(Suspended, Reason::Suspended, "suspended: set suspend to false to submit it")
-        }
-        Some(StopReason::Cancelled) => {
-            standing(Cancelled, Reason::CancelRequested, "cancelled by spec.cancel")
-        }
-        Some(StopReason::DeadlineExceeded) => {
-            let seconds = snapshot.object.spec.active_deadline_seconds.unwrap_or_default();
-            let message = format!("spec.activeDeadlineSeconds: {seconds}: it took longer and was cancelled");
-            standing(Failed, Reason::DeadlineExceeded, message)
-        }
-        None => match mirror.and_then(|mirror| mirror.process_id.as_ref()) {
-            Some(id) => standing(
-                Cancelled,
-                Reason::ProcessCancelled,
-                format!("process {id} was cancelled in the colony"),
-            ),
-            None => standing(Pending, Reason::SubmitIntended, "nothing is submitted yet"),
-        },
-    }
-}
-
 fn failure(status: &ColonyProcessStatus, id: &str) -> String {
     let errors =
         if status.errors.is_empty() { "no reason was given".to_owned() } else { status.errors.join("; ") };
     format!("process {id} failed: {errors}")
-}
-
-fn findings(
-    snapshot: &ColonyProcessSnapshot,
-    status: &ColonyProcessStatus,
-    end: &Standing,
-    outcome: Result<&Outcome, &Problem>,
-) -> Vec<Finding> {
-    use WorkState::{Failed, Running, Succeeded};
-    let (reason, mut message) = (end.reason, end.message.clone());
-    let hindrance = match outcome {
-        Err(problem) => Some((problem.reason, problem.message.clone())),
-        Ok(outcome) => mirror::colony_problem(outcome).or_else(|| {
-            let failure = outcome.kubernetes_failure()?;
-            Some((Reason::ApplyFailed, failure.message.clone()))
-        }),
-    };
-    let hindrance = hindrance.or_else(|| {
-        let why = snapshot.processes.unknown().filter(|_| status.mirror.is_some())?;
-        Some((Reason::ColonyUnavailable, why.to_owned()))
-    });
-    let id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.as_deref());
-    let submitted = match (id, &hindrance) {
-        (Some(id), _) => Finding::yes(
-            ConditionType::Submitted,
-            reason,
-            format!("attempt {} is process {id}", status.attempts),
-        ),
-        (None, Some((reason, why))) => Finding::no(ConditionType::Submitted, *reason, why),
-        (None, None) => Finding::no(ConditionType::Submitted, reason, &message),
-    };
-    if let (Some((_, why)), false) = (&hindrance, end.state.is_final()) {
-        message = format!("{message}; {why}");
-    }
-    let holds = |kind: ConditionType, state: bool| Finding {
-        kind,
-        holds: Some(state),
-        reason,
-        message: message.clone(),
-    };
-    vec![
-        submitted,
-        holds(ConditionType::Running, end.state == Running),
-        holds(ConditionType::Succeeded, end.state == Succeeded),
-        holds(ConditionType::Failed, end.state == Failed),
-        holds(ConditionType::Finished, end.state.is_final()),
-    ]
 }

@@ -5,6 +5,7 @@ mod blueprint;
 pub mod colony;
 pub mod colony_cron;
 pub mod colony_process;
+pub mod colony_workflow;
 pub mod condition;
 pub mod event;
 pub mod executor_deployment;
@@ -14,6 +15,7 @@ pub mod publish;
 pub mod request;
 pub mod request_flow;
 pub mod request_operator;
+mod work;
 
 use crate::api::condition::Reason;
 

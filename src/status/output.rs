@@ -3,15 +3,21 @@
 use serde_json::Value;
 
 /// Most bytes of output, written as JSON, that stand in status.
-const LARGEST_OUTPUT: usize = 16 * 1024;
+pub(super) const LARGEST_OUTPUT: usize = 16 * 1024;
+
 /// As much output as fits, without control characters; whether that is all.
 pub(super) fn bounded(output: &[Value]) -> (Vec<Value>, bool) {
     let mut left = LARGEST_OUTPUT;
+    bounded_by(output, &mut left)
+}
+
+/// As [`bounded`], for one of several that share what is `left`.
+pub(super) fn bounded_by(output: &[Value], left: &mut usize) -> (Vec<Value>, bool) {
     let mut kept = Vec::new();
     for value in output {
         let value = tame(value);
         let Some(rest) = left.checked_sub(value.to_string().len()) else { return (kept, false) };
-        left = rest;
+        *left = rest;
         kept.push(value);
     }
     (kept, true)

@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::event::Note;
 use crate::{
     act::{
-        kubernetes::Told,
+        kinds::Told,
         of_call,
         outcome::{FailureKind, StepFailure},
     },

@@ -12,7 +12,9 @@ use crate::{
     diff::request::{Flow, History, Turn},
 };
 
-/// Where entries that are no longer in the history can be read.
+/// Reason of the Events that name entries which are no longer in a history.
+pub const HISTORY_DROPPED: &str = "HistoryDropped";
+/// Where those entries can be read.
 const REST: &str =
     "Events of this object with reason HistoryDropped, for as long as the cluster keeps Events";
 

@@ -38,7 +38,7 @@ impl WorkReader {
             ),
             processes,
             values: if may_submit {
-                self.values(&namespace, &object.spec.call).await
+                self.values(&namespace, [&object.spec.call]).await
             } else {
                 Values::default()
             },

@@ -1,14 +1,17 @@
 //! Reads the process that carries an object: by its id when that is known, else by its label.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::snapshot::Observed;
 use crate::{
     api::mirror::{MirrorState, MirrorStatus},
-    colony::{Error, Process, ProcessId, Session},
+    colony::{Error, Process, ProcessId, ProcessState, Session},
     memory::{connections::Connection, processes::Processes, submissions::Submissions},
     runtime::{clock::Clock, lease::Leadership},
 };
+
+/// How much longer ago than its intent something may seem to have been submitted: clocks differ.
+const MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Reads the processes of objects.
 #[derive(Clone)]
@@ -30,7 +33,43 @@ impl ProcessReader {
         mirror: Option<&MirrorStatus>,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
-        let Some(mirror) = mirror else { return Observed::Known(Vec::new()) };
+        let (mirror, member) = match self.question(mirror, connection) {
+            Ok(question) => question,
+            Err(answer) => return answer,
+        };
+        let read = match &mirror.process_id {
+            Some(id) => self.process_and_gate(member, &ProcessId::new(id)).await,
+            None => member.processes_labelled(&mirror.label).await,
+        };
+        observed(read)
+    }
+
+    /// As [`ProcessReader::of`], for what is carried by a workflow: while that is not known, everything that has its label,
+    /// the oldest first; else those of its processes that are `live`.
+    pub async fn of_workflow(
+        &self,
+        mirror: Option<&MirrorStatus>,
+        live: &[ProcessId],
+        connection: Option<&Connection>,
+    ) -> Observed<Vec<Process>> {
+        let (mirror, member) = match self.question(mirror, connection) {
+            Ok(question) => question,
+            Err(answer) => return answer,
+        };
+        observed(if mirror.process_id.is_some() {
+            self.nodes(member, live).await
+        } else {
+            self.labelled(member, mirror).await
+        })
+    }
+
+    /// What there is to ask, and as whom; else the answer.
+    fn question<'a>(
+        &self,
+        mirror: Option<&'a MirrorStatus>,
+        connection: Option<&'a Connection>,
+    ) -> Result<(&'a MirrorStatus, &'a Session), Observed<Vec<Process>>> {
+        let Some(mirror) = mirror else { return Err(Observed::Known(Vec::new())) };
         let untried = self
             .leadership
             .term_started_at()
@@ -38,20 +77,49 @@ impl ProcessReader {
         if (mirror.state == MirrorState::Intended && untried)
             || (mirror.state != MirrorState::Intended && !mirror.state.is_live())
         {
-            return Observed::Known(Vec::new());
+            return Err(Observed::Known(Vec::new()));
         }
-        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
-        if let Some(problem) = &connection.problem {
-            return Observed::Unknown(problem.clone());
-        }
-        let read = match &mirror.process_id {
-            Some(id) => self.process_and_gate(&connection.member, &ProcessId::new(id)).await,
-            None => connection.member.processes_labelled(&mirror.label).await,
+        let Some(connection) = connection else {
+            return Err(Observed::Unknown("not connected".to_owned()));
         };
-        match read {
-            Ok(processes) => Observed::Known(processes),
-            Err(error) => Observed::Unknown(error.to_string()),
+        match &connection.problem {
+            Some(problem) => Err(Observed::Unknown(problem.clone())),
+            None => Ok((mirror, &connection.member)),
         }
+    }
+
+    /// All processes of the label of a workflow that is not bound yet. They are remembered: the next pass needs them.
+    async fn labelled(&self, member: &Session, mirror: &MirrorStatus) -> Result<Vec<Process>, Error> {
+        let asked_at = self.clock.instant();
+        let age = self.clock.now().duration_since(mirror.intended_at.0).saturating_add(MARGIN);
+        let seconds = u32::try_from(age.as_secs()).unwrap_or_default();
+        let found = member.nodes_labelled(&mirror.label, seconds).await?;
+        for process in &found {
+            self.processes.read(member.id(), process, asked_at);
+        }
+        Ok(found)
+    }
+
+    /// Processes of one workflow. What ends one by failure or cancel ends others with it, and nobody tells of those.
+    async fn nodes(&self, member: &Session, live: &[ProcessId]) -> Result<Vec<Process>, Error> {
+        let found = self.each(member, live).await?;
+        let takes_others =
+            |process: &Process| matches!(process.state, ProcessState::Failed | ProcessState::Cancelled);
+        if !found.iter().any(takes_others) {
+            return Ok(found);
+        }
+        for process in found.iter().filter(|process| !takes_others(process)) {
+            self.processes.doubt(&process.id, self.clock.instant());
+        }
+        self.each(member, live).await
+    }
+
+    async fn each(&self, member: &Session, ids: &[ProcessId]) -> Result<Vec<Process>, Error> {
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(self.process(member, id).await?);
+        }
+        Ok(found)
     }
 
     /// A process by its id and, while it waits behind one, its gate.
@@ -88,5 +156,12 @@ impl ProcessReader {
     pub fn submit_not_before(&self, mirror: Option<&MirrorStatus>) -> Option<Timestamp> {
         let mirror = mirror.filter(|mirror| mirror.state == MirrorState::Intended)?;
         self.submissions.not_before(&mirror.label, self.leadership.term_started_at()?)
+    }
+}
+
+fn observed(read: Result<Vec<Process>, Error>) -> Observed<Vec<Process>> {
+    match read {
+        Ok(processes) => Observed::Known(processes),
+        Err(error) => Observed::Unknown(error.to_string()),
     }
 }

@@ -9,6 +9,7 @@ pub mod colonies;
 pub mod colony;
 pub mod colony_cron;
 mod colony_process;
+mod colony_workflow;
 pub mod credentials;
 pub mod executor_deployment;
 pub mod inbound;

@@ -51,7 +51,9 @@ impl WorkReader {
         let flow = self.flow(object, &namespace);
         let named = match &flow {
             FlowSource::Named(flow) => flow.spec.colony.as_ref(),
-            FlowSource::Default | FlowSource::NotFound(_) => object.annotations().get(COLONY_ANNOTATION),
+            FlowSource::Default | FlowSource::Listed(_) | FlowSource::NotFound(_) => {
+                object.annotations().get(COLONY_ANNOTATION)
+            }
         };
         let (colony, connection) = self.colonies.find(named.map(String::as_str), &namespace);
         let mirror = object.mirror();
@@ -83,6 +85,9 @@ impl WorkReader {
 
     fn flow(&self, object: &RequestState, namespace: &str) -> FlowSource {
         let Some(name) = object.annotations().get(FLOW_ANNOTATION) else { return FlowSource::Default };
+        if name.contains(',') {
+            return FlowSource::Listed(name.clone());
+        }
         let found = self.requests.flows.get(&ObjectRef::new(name).within(namespace));
         match found.as_deref() {
             Some(DeserializeGuard(Ok(flow))) => FlowSource::Named(Box::new(flow.clone())),

@@ -24,6 +24,7 @@ use crate::{
         colony::Colony,
         colony_cron::ColonyCron,
         colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
         request_flow::RequestFlow,
@@ -147,6 +148,20 @@ where
         Scope::Cluster => Api::all(client.clone()),
         Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
     }
+}
+
+/// Watches `ColonyWorkflows`.
+#[must_use]
+pub fn colony_workflows(
+    client: &Client,
+    scope: &Scope,
+    writes: &Writes,
+) -> Watched<DeserializeGuard<ColonyWorkflow>> {
+    let api = match scope {
+        Scope::Cluster => Api::all(client.clone()),
+        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+    };
+    watched(api, watcher::Config::default(), "ColonyWorkflow", Some(writes.clone()))
 }
 
 /// Watches Deployments that the operator made.

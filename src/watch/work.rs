@@ -64,11 +64,17 @@ impl WorkReader {
         if self.writes.is_cache_behind(&key, self.clock.instant()) { Err(CacheBehind) } else { Ok(()) }
     }
 
-    /// What the environment of a call refers to.
-    pub(super) async fn values(&self, namespace: &str, call: &FunctionCall) -> Values {
+    /// What the environments of calls refer to.
+    pub(super) async fn values(
+        &self,
+        namespace: &str,
+        calls: impl IntoIterator<Item = &FunctionCall>,
+    ) -> Values {
         let mut values = Values::default();
-        let sources =
-            call.env.iter().filter_map(|variable: &Variable| ValueSource::of(variable.value_from.as_ref()?));
+        let variables = calls.into_iter().flat_map(|call| &call.env);
+        let sources: Vec<_> = variables
+            .filter_map(|variable: &Variable| ValueSource::of(variable.value_from.as_ref()?))
+            .collect();
         for (source, _) in sources {
             if values.get(&source).is_none() {
                 let read = self.value(namespace, &source).await;

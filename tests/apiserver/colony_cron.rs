@@ -8,6 +8,7 @@ use colonyos_operator::{
     api::{
         colony_cron::{ColonyCron, ColonyCronStatus},
         colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
         names::cron_run,
         work::WorkState,
     },
@@ -239,6 +240,49 @@ async fn a_run_is_created_when_it_is_due_and_once() {
 }
 
 #[tokio::test]
+async fn workflows_are_repeated_as_processes_are() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "cron-workflow", async |stage| {
+        let executor = stage.colony.executor("worker", "encoder").await;
+        let node = |name: &str, after: &[&str]| {
+            json!({
+                "name": name, "dependencies": after, "function": name,
+                "conditions": { "executorType": "encoder" },
+            })
+        };
+        let template = json!({ "spec": {
+            "colony": stage.colony.name, "nodes": [node("split", &[]), node("join", &["split"])],
+        } });
+        let spec =
+            json!({ "processTemplate": null, "workflowTemplate": template, "successfulHistoryLimit": 1 });
+        start(stage, "graph", "encoder", spec).await;
+        let workflows: Api<ColonyWorkflow> = stage.api();
+        for next in 0..=1 {
+            if next > 0 {
+                change(stage, "graph", json!({ "schedule": hour(next) })).await;
+            }
+            let object = until_created(stage, "graph", next).await;
+            let created = workflows.get(&run("graph", next)).await.unwrap();
+            assert_eq!(created.owner_references()[0].uid, object.uid().unwrap());
+            work(&executor).await;
+            work(&executor).await;
+            until(stage, "graph", "it has ended well", |status| {
+                status.active.is_empty() && status.last_successful_time.is_some()
+            })
+            .await;
+        }
+        eventually("the older one is gone", SOON, async || {
+            let left = workflows.get_opt(&run("graph", 0)).await.map_err(|error| error.to_string())?;
+            left.map_or(Ok(()), |left| Err(format!("{:?}", left.metadata)))
+        })
+        .await;
+        workflows.get(&run("graph", 1)).await.unwrap();
+        assert_eq!(runs(stage, "graph").await.unwrap(), BTreeSet::new(), "no processes");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_run_before_it_is_waited_for_or_replaced() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "cron-policy", async |stage| {
@@ -399,7 +443,7 @@ async fn bad_schedules_are_refused_at_admission() {
             (json!({ "concurrencyPolicy": "Never" }), "concurrencyPolicy"),
             (json!({ "startingDeadlineSeconds": 0 }), "startingDeadlineSeconds"),
             (json!({ "failedHistoryLimit": -1 }), "failedHistoryLimit"),
-            (json!({ "processTemplate": null }), "processTemplate: say what is to be created"),
+            (json!({ "processTemplate": null }), "give either processTemplate or workflowTemplate"),
             (json!({ "processTemplate": { "spec": { "function": "f" } } }), "conditions"),
         ] {
             let refused = cron("main", "bad", "t", &spec);

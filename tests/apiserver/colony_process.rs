@@ -68,8 +68,8 @@ async fn until(
     .await
 }
 
-async fn until_state(stage: &Stage, name: &str, state: WorkState) -> ColonyProcessStatus {
-    until(stage, name, state.as_str(), |status| status.state == Some(state)).await
+async fn until_state(stage: &Stage, name: &str, wanted: WorkState) -> ColonyProcessStatus {
+    until(stage, name, wanted.as_str(), |status| status.state == Some(wanted)).await
 }
 
 fn condition(status: &ColonyProcessStatus, kind: &str) -> (String, String, String) {
@@ -237,9 +237,9 @@ async fn what_is_suspended_cancelled_or_late_does_not_run() {
         change(stage, "paused", json!({ "cancel": true })).await.unwrap();
         let status = until_state(stage, "paused", WorkState::Cancelled).await;
         assert_eq!(condition(&status, "Finished").1, "CancelRequested");
-        let states: Vec<ProcessState> =
+        let ends: Vec<ProcessState> =
             submitted(stage, "paused").await.iter().map(|process| process.state).collect();
-        assert_eq!(states, [ProcessState::Cancelled, ProcessState::Cancelled]);
+        assert_eq!(ends, [ProcessState::Cancelled, ProcessState::Cancelled]);
         let refusal = change(stage, "paused", json!({ "cancel": false })).await.unwrap_err().to_string();
         assert!(refusal.contains("cannot be taken back"), "{refusal}");
 

@@ -14,6 +14,8 @@ mod colony_cron;
 #[cfg(test)]
 mod colony_process;
 #[cfg(test)]
+mod colony_workflow;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod deletion;

@@ -4,9 +4,7 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use colonyos_operator::{
-    api::{
-        colony_cron::ColonyCron, colony_process::ColonyProcess, executor_deployment::ExecutorDeployment,
-    },
+    api::{colony_cron::ColonyCron, colony_process::ColonyProcess, executor_deployment::ExecutorDeployment},
     runtime::kubernetes::{Kubernetes, connect_with},
 };
 use http::{HeaderName, HeaderValue};

@@ -49,9 +49,9 @@ async fn flow(stage: &Stage, name: &str, jobs: Value) {
     flows.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
 }
 
-async fn set(stage: &Stage, name: &str, job: &str, state: &str) -> Result<RequestState, kube::Error> {
+async fn set(stage: &Stage, name: &str, job: &str, to: &str) -> Result<RequestState, kube::Error> {
     let requests: Api<RequestState> = stage.api();
-    let patch = Patch::Merge(json!({ "spec": { "job": job, "state": state } }));
+    let patch = Patch::Merge(json!({ "spec": { "job": job, "state": to } }));
     requests.patch(name, &PatchParams::default(), &patch).await
 }
 

@@ -6,6 +6,7 @@ use colonyos_operator::{
     api::request_state::{RequestState, State},
     diff::request::{Position, check},
 };
+use k8s_openapi::api::events::v1::Event;
 use kube::{ResourceExt as _, api::ListParams};
 
 use crate::{
@@ -100,6 +101,35 @@ async fn every_job_runs_once_although_a_worker_dies() {
         assert!(failed < COUNT / 2, "{failed} failed");
         assert_eq!(status.success(), failed == 0, "{failed} failed, the director ended with {status}");
         drop((b, again));
+    })
+    .await;
+}
+
+/// A flow that is longer than a history: nothing is lost, it stands elsewhere.
+#[tokio::test]
+async fn what_a_long_history_leaves_out_stands_in_events() {
+    alone("long", async |namespace| {
+        let jobs: Vec<String> = (1..=25).map(|number| format!("J{number}")).collect();
+        let flow = jobs.join(",");
+        let worker = Program::ours("the worker", &["worker", "-n", &namespace.name, "--job-duration", "1ms"]);
+        worker.wait_for("serves").await;
+        let mut director =
+            Program::ours("the director", &["director", "-n", &namespace.name, "--flow", &flow]);
+        assert!(director.wait_for_end().await.success());
+        let all = namespace.api::<RequestState>().list(&ListParams::default()).await.unwrap().items;
+        let status = all[0].status.as_ref().unwrap();
+        assert_eq!((status.history.len(), status.history_dropped), (64, Some(75 - 64)), "{status:?}");
+        assert!(status.history_rest.as_ref().is_some_and(|text| text.contains("Events")));
+        let events = namespace.api::<Event>().list(&ListParams::default()).await.unwrap().items;
+        let notes: Vec<&str> = events.iter().filter_map(|event| event.note.as_deref()).collect();
+        let way: Vec<String> = jobs
+            .iter()
+            .flat_map(|job| ["REQUESTED", "STARTED", "COMPLETED"].map(|state| format!("{job} {state} ")))
+            .collect();
+        for place in &way[..75 - 64] {
+            assert!(notes.iter().any(|note| note.contains(place)), "{place} in {notes:?}");
+        }
+        assert_eq!(history(&all[0]), way[75 - 64..].iter().map(|place| place.trim()).collect::<Vec<_>>());
     })
     .await;
 }

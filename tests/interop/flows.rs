@@ -11,18 +11,18 @@ use crate::{
     support::{namespace::TestNamespace, wait::eventually},
 };
 
-const WAY: [&str; 6] =
+pub const WAY: [&str; 6] =
     ["JOB1 REQUESTED", "JOB1 STARTED", "JOB1 COMPLETED", "JOB2 REQUESTED", "JOB2 STARTED", "JOB2 COMPLETED"];
 const LIMIT: Duration = Duration::from_secs(10);
 
-async fn director(maker: Maker, namespace: &str) -> Program {
+pub async fn director(maker: Maker, namespace: &str) -> Program {
     match maker {
         Maker::Ours => Program::ours("our director", &["director", "--namespace", namespace]),
         Maker::Other => Program::other("their director", "director", namespace).await,
     }
 }
 
-async fn worker(maker: Maker, namespace: &str) -> Program {
+pub async fn worker(maker: Maker, namespace: &str) -> Program {
     match maker {
         Maker::Ours => {
             let worker = Program::ours(

@@ -14,6 +14,8 @@ mod crowd;
 #[cfg(test)]
 mod flows;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod record;

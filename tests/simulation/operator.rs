@@ -285,6 +285,7 @@ impl Look<'_> {
                     (Caller::Member, "submitfuncspecmsg", json!({"spec": process.spec}))
                 }
             }
+            ColonyStep::SubmitWorkflow(_) => panic!("there is no workflow of a user's: {step}"),
             ColonyStep::Cancel { process_id, .. } => {
                 self.doubt(process_id);
                 (Caller::Member, "cancelprocessmsg", json!({"processid": process_id}))
@@ -373,7 +374,9 @@ impl Look<'_> {
         let bound = bound.map(|mirror| mirror.label.clone());
         let submissions = self.world.operator.submissions.clone();
         if object.status.as_ref() == Some(&status) {
-            bound.iter().for_each(|label| submissions.settled(label));
+            if let Some(label) = &bound {
+                submissions.settled(label);
+            }
             return Ok(false);
         }
         let version = outcome.resource_version.clone().or_else(|| object.metadata.resource_version.clone());
@@ -396,8 +399,8 @@ impl Look<'_> {
             Fate::Lost => return Ok(true),
             _ => {}
         }
-        if written.is_ok() {
-            bound.iter().for_each(|label| submissions.settled(label));
+        if let (Some(label), true) = (&bound, written.is_ok()) {
+            submissions.settled(label);
         }
         let before = object.status.as_ref().and_then(|before| before.mirror.as_ref());
         let recorded = mirror.filter(|mirror| mirror.state == MirrorState::Intended);

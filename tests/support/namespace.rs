@@ -6,7 +6,12 @@ use std::{
     time::Duration,
 };
 
-use colonyos_operator::{api::executor_deployment::ExecutorDeployment, runtime::kubernetes::Kubernetes};
+use colonyos_operator::{
+    api::{
+        colony_process::ColonyProcess, executor_deployment::ExecutorDeployment, request_state::RequestState,
+    },
+    runtime::kubernetes::Kubernetes,
+};
 use futures::FutureExt as _;
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -91,12 +96,22 @@ where
 
 /// The operator of the test is gone by now, so nobody else would let these objects, and their namespace, go.
 async fn release_finalizers(namespace: &TestNamespace) {
-    let api: Api<ExecutorDeployment> = namespace.api();
+    release::<ExecutorDeployment>(namespace).await;
+    release::<ColonyProcess>(namespace).await;
+    release::<RequestState>(namespace).await;
+}
+
+async fn release<K>(namespace: &TestNamespace)
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let api: Api<K> = namespace.api();
     // Without the CRD there is nothing to release.
     let Ok(list) = api.list(&ListParams::default()).await else { return };
     let patch = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
-    for object in list {
-        let name = object.metadata.name.unwrap_or_default();
+    for object in list.into_iter().filter(|object| object.meta().finalizers.is_some()) {
+        let name = object.meta().name.clone().unwrap_or_default();
         if let Err(error) = api.patch(&name, &PatchParams::default(), &patch).await {
             eprintln!("failed to release {name}: {error}");
         }
@@ -107,6 +122,8 @@ async fn release_finalizers(namespace: &TestNamespace) {
 pub async fn describe(namespace: &TestNamespace) -> String {
     let kinds = [
         describe_kind::<ExecutorDeployment>(namespace).await,
+        describe_kind::<ColonyProcess>(namespace).await,
+        describe_kind::<RequestState>(namespace).await,
         describe_kind::<Deployment>(namespace).await,
         describe_kind::<DaemonSet>(namespace).await,
         describe_kind::<Job>(namespace).await,

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ColonyCronStatus;
-use crate::api::colony_process::ColonyProcessSpec;
+use crate::api::{colony_process::ColonyProcessSpec, colony_workflow::ColonyWorkflowSpec};
 
-/// Processes that are created again and again. Field by field it is a `CronJob` of Kubernetes, with a process in a colony
-/// in place of a Job.
+/// Processes or workflows that are created again and again. Field by field it is a `CronJob` of Kubernetes, with work in a
+/// colony in place of a Job.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "colonies.io",
@@ -22,7 +22,7 @@ use crate::api::colony_process::ColonyProcessSpec;
     derive = "PartialEq",
     category = "colonies",
     shortname = "ccron",
-    doc = "Processes in a colony that are created again and again, at the times that a schedule names.",
+    doc = "Processes or workflows in a colony that are created again and again, at the times that a schedule names.",
     validation = Rule::new("size(self.metadata.name) <= 52").message("metadata.name: its runs are called after it: use at most 52 characters"),
     printcolumn = r#"{"name": "Schedule", "type": "string", "jsonPath": ".spec.schedule"}"#,
     printcolumn = r#"{"name": "TimeZone", "type": "string", "jsonPath": ".spec.timeZone"}"#,
@@ -34,7 +34,7 @@ use crate::api::colony_process::ColonyProcessSpec;
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.processTemplate)").message("processTemplate: say what is to be created"))]
+#[x_kube(validation = Rule::new("has(self.processTemplate) != has(self.workflowTemplate)").message("give either processTemplate or workflowTemplate: it says what is created"))]
 pub struct ColonyCronSpec {
     /// When: minute, hour, day of month, month and day of week, as in `30 2 * * 1-5`, or one of `@yearly`, `@monthly`,
     /// `@weekly`, `@daily` and `@hourly`. It names times of the clock in `timeZone`: one that a clock put forward leaps over
@@ -50,7 +50,7 @@ pub struct ColonyCronSpec {
     pub time_zone: Option<String>,
 
     /// What happens when it is time for a run and one before it has not finished: `Allow` lets both run, `Forbid` waits until
-    /// that one has finished, and `Replace` deletes that one first, which cancels its process.
+    /// that one has finished, and `Replace` deletes that one first, which cancels it.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
 
@@ -78,6 +78,30 @@ pub struct ColonyCronSpec {
     /// The `ColonyProcess` that is created. A change is for the runs to come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_template: Option<ProcessTemplate>,
+
+    /// The `ColonyWorkflow` that is created. A change is for the runs to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_template: Option<WorkflowTemplate>,
+}
+
+/// What the runs of a `ColonyCron` are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunKind {
+    /// `ColonyProcess`.
+    Process,
+    /// `ColonyWorkflow`.
+    Workflow,
+}
+
+impl RunKind {
+    /// The name of the kind.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "ColonyProcess",
+            Self::Workflow => "ColonyWorkflow",
+        }
+    }
 }
 
 /// A `ColonyProcess` to be.
@@ -89,6 +113,17 @@ pub struct ProcessTemplate {
     pub metadata: TemplateMetadata,
     /// What it is to do.
     pub spec: ColonyProcessSpec,
+}
+
+/// A `ColonyWorkflow` to be.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowTemplate {
+    /// Labels and annotations besides those of the operator.
+    #[serde(default, skip_serializing_if = "TemplateMetadata::is_empty")]
+    pub metadata: TemplateMetadata,
+    /// What it is to do.
+    pub spec: ColonyWorkflowSpec,
 }
 
 /// Labels and annotations of what is created.

@@ -91,6 +91,20 @@ pub(super) const RULES: &[Rule] = &[
         "a ColonyProcess shows where it stands",
     ),
     rule(
+        "colonies.io",
+        "colonyworkflows",
+        &["get", "list", "watch", "create", "patch", "delete"],
+        Place::Watched,
+        "they are submitted to colonies, created by ColonyCrons, and go when their time is over",
+    ),
+    rule(
+        "colonies.io",
+        "colonyworkflows/status",
+        &["update"],
+        Place::Watched,
+        "a ColonyWorkflow shows where it stands",
+    ),
+    rule(
         "com.redhat.ecosystem.sample",
         "requeststates",
         &["get", "list", "watch", "update", "patch"],

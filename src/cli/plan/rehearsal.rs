@@ -125,6 +125,7 @@ fn colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool 
             }
         }
         ColonyStep::Submit(_)
+        | ColonyStep::SubmitWorkflow(_)
         | ColonyStep::OpenGate { .. }
         | ColonyStep::CloseSuccessful { .. }
         | ColonyStep::CloseFailed { .. } => {

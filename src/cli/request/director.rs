@@ -3,7 +3,7 @@
 //! It writes to a request only when a job has ended and another follows, or when all is over; a worker that cannot bear
 //! a conflict may be at it the rest of the time.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use clap::Args;
 use kube::ResourceExt as _;
@@ -11,7 +11,7 @@ use rand::Rng as _;
 use tokio::{runtime::Runtime, sync::watch, task::JoinSet};
 
 use super::{
-    Cluster, RETRY, flow,
+    Cluster, RETRY, duration, flow,
     follow::{Seen, follow},
     known::{Known, Setting, Wanted},
 };
@@ -43,6 +43,9 @@ pub(in crate::cli) struct Arguments {
     /// How many requests to create and drive at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     count: u32,
+    /// Means something to a worker only; taken, so that both can be started with the same words
+    #[arg(long = "job-duration", value_name = "SPAN", hide = true, value_parser = duration)]
+    _job_duration: Option<Duration>,
 }
 
 /// Drives requests to their end.
@@ -122,10 +125,10 @@ async fn accompany(
         let mut is_retried = false;
         if let Some(change) = change {
             let is_end = change.position.is_none();
+            setting.keep_elsewhere(&known.object, &dropped.unwrap_or_default()).await;
             match setting.requests.write(&known.object, change).await {
                 Ok(object) => {
                     known.update(object, &setting);
-                    setting.keep_elsewhere(&known.object, &dropped.unwrap_or_default()).await;
                     if is_end {
                         known.settle();
                     }

@@ -13,11 +13,17 @@ use crate::{
         names::{FLOW_ANNOTATION, OPERATOR},
         request_state::{HistoryEntry, RequestState, RequestStateStatus, State},
     },
-    diff::request::{Evidence, Flow, History, Moment, Position, Turn, complete, turn},
+    diff::request::{Evidence, Flow, History, Moment, Position, Turn, complete, lists_jobs, turn},
     memory::sightings::Sightings,
-    runtime::clock::Clock,
-    status::request::{RequestFacts, request},
+    runtime::{
+        clock::Clock,
+        kubernetes::{CALL_TIME_LIMIT, call},
+    },
+    status::request::{HISTORY_DROPPED, RequestFacts, request},
 };
+
+/// Most bytes that an Event may say.
+const LONGEST_NOTE: usize = 1024;
 
 /// What all requests of a process have in common.
 #[derive(Clone)]
@@ -26,46 +32,68 @@ pub(super) struct Setting {
     /// For requests that do not say which flow they follow.
     pub flow: Flow,
     pub clock: Clock,
-    recorder: Recorder,
+    client: Client,
 }
 
 impl Setting {
     pub(super) fn new(client: Client, requests: Requests, flow: Flow, clock: Clock) -> Self {
-        let reporter = Reporter { controller: OPERATOR.to_owned(), instance: None };
-        Self { requests, flow, clock, recorder: Recorder::new(client, reporter) }
+        Self { requests, flow, clock, client }
     }
 
     /// The flow that a request follows.
     pub(super) fn flow_of(&self, object: &RequestState) -> Flow {
-        let own = object.annotations().get(FLOW_ANNOTATION).and_then(|text| text.parse().ok());
-        own.unwrap_or_else(|| self.flow.clone())
+        let own = object.annotations().get(FLOW_ANNOTATION).filter(|text| lists_jobs(text));
+        own.and_then(|text| text.parse().ok()).unwrap_or_else(|| self.flow.clone())
     }
 
-    /// Whose turn it is.
+    /// Whose turn it is. What follows in a flow that is named, not listed, its director alone knows.
     pub(super) fn turn_of(&self, object: &RequestState) -> Turn {
-        turn(object.spec.state, self.flow_of(object).next(&Position::of(object)).is_some())
+        if object.annotations().get(FLOW_ANNOTATION).is_some_and(|text| !lists_jobs(text)) {
+            return turn(object.spec.state, true);
+        }
+        self.flow_of(object).turn(&Position::of(object))
     }
 
-    /// Reports what is left out of a history from now on. It may fail: the request goes its way without.
+    /// Reports what is left out of a history from now on; before it is, so that nothing is lost. It may fail: the request
+    /// goes its way without.
     pub(super) async fn keep_elsewhere(&self, object: &RequestState, dropped: &[HistoryEntry]) {
-        if dropped.is_empty() {
-            return;
-        }
-        let entries: Vec<String> = dropped
-            .iter()
-            .map(|entry| format!("{} {} {}", entry.job, entry.state, entry.timestamp))
-            .collect();
-        let event = Event {
-            type_: EventType::Normal,
-            reason: "HistoryDropped".to_owned(),
-            note: Some(entries.join(", ").chars().take(1000).collect()),
-            action: "Record".to_owned(),
-            secondary: None,
-        };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-            eprintln!("warning: failed to report entries that were left out of a history: {error}");
+        for note in notes(dropped) {
+            let event = Event {
+                type_: EventType::Normal,
+                reason: HISTORY_DROPPED.to_owned(),
+                note: Some(note),
+                action: "Record".to_owned(),
+                secondary: None,
+            };
+            // One that remembers would count Events of the same reason instead of keeping what each says.
+            let recorder = Recorder::new(
+                self.client.clone(),
+                Reporter { controller: OPERATOR.to_owned(), instance: None },
+            );
+            let published = call(CALL_TIME_LIMIT, recorder.publish(&event, &object.object_ref(&()))).await;
+            if let Err(error) = published {
+                let what = "report entries that are left out of a history";
+                eprintln!("warning: {}", error.explain(what));
+            }
         }
     }
+}
+
+/// Entries as texts that are short enough for an Event.
+fn notes(entries: &[HistoryEntry]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for entry in entries {
+        let text = format!("{} {} {}", entry.job, entry.state, entry.timestamp);
+        match notes.last_mut() {
+            Some(note) if note.len() + text.len() + 2 <= LONGEST_NOTE => {
+                note.push_str(", ");
+                note.push_str(&text);
+            }
+            // Words of others may be of any length.
+            _ => notes.push(text.chars().take(LONGEST_NOTE / 4).collect()),
+        }
+    }
+    notes
 }
 
 /// A request, and what was seen of it.
@@ -175,5 +203,25 @@ pub(super) fn entry(job: &str, state: State, now: Timestamp) -> HistoryEntry {
         state: state.as_str().to_owned(),
         timestamp: Moment::text(now),
         ..HistoryEntry::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_all_reported_in_texts_that_fit() {
+        let entry = |index: usize| HistoryEntry {
+            job: format!("{index}{}", "é".repeat(100)),
+            state: "COMPLETED".to_owned(),
+            timestamp: "2026-11-24T10:00:00.000Z".to_owned(),
+            ..HistoryEntry::default()
+        };
+        let entries: Vec<HistoryEntry> = (0..20).map(entry).collect();
+        let notes = notes(&entries);
+        assert!(notes.iter().all(|note| note.len() <= LONGEST_NOTE));
+        assert_eq!(notes.iter().map(|note| note.split(", ").count()).sum::<usize>(), entries.len());
+        assert_eq!(super::notes(&[]), [""; 0]);
     }
 }

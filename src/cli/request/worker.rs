@@ -273,9 +273,8 @@ impl Attendance {
             ..Change::default()
         };
         self.claim = Some(claim);
-        let after = self.write(change).await;
         self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
-        after
+        self.write(change).await
     }
 
     /// Begins the job; one that takes time began with its claim.
@@ -307,9 +306,8 @@ impl Attendance {
             annotation: None,
             after: Some(ahead).filter(|_| is_last || is_whole),
         };
-        let after = self.write(change).await;
         self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
-        after
+        self.write(change).await
     }
 
     /// Brings status up to date. Only at our own turn, or at nobody's.
@@ -319,11 +317,8 @@ impl Attendance {
         let Some((status, history)) = self.known.news(&self.worker.setting, wanted) else {
             return if is_over { After::Done } else { After::News };
         };
-        let after = self.write(Change { before: Some(status), ..Change::default() }).await;
-        if matches!(after, After::Again) {
-            self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
-        }
-        after
+        self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
+        self.write(Change { before: Some(status), ..Change::default() }).await
     }
 
     async fn write(&mut self, change: Change) -> After {

@@ -51,8 +51,11 @@ impl WorkflowSpec {
         if let Some(unknown) = dependencies.values().flatten().find(known) {
             return Err(InvalidField::new("dependencies", unknown, "name nodes of the same workflow"));
         }
-        if let Some(name) = in_a_circle(dependencies.clone()) {
-            return Err(InvalidField::new("dependencies", name, "let no node need itself, directly or not"));
+        let circle = circle(dependencies);
+        if !circle.is_empty() {
+            // Not cut as other values are: with half of the names, the circle would not be found.
+            let (field, value) = ("dependencies", circle.join(" needs "));
+            return Err(InvalidField { field, value, remedy: "let no node need itself, directly or not" });
         }
         Ok(Self { colony, nodes })
     }
@@ -70,14 +73,14 @@ impl WorkflowSpec {
     }
 }
 
-/// A node that waits for itself, if there is one: what is left when nodes that wait for nothing are taken away
-/// again and again.
-fn in_a_circle<'a>(mut left: BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<&'a str> {
+/// Nodes that wait for each other, the first once more at the end; none if there are none. When nodes that wait for
+/// nothing are taken away again and again, each that is left waits for one that is left.
+fn circle<'a>(mut left: BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<&'a str> {
     loop {
         let free: Vec<_> =
             left.iter().filter(|(_, needed)| needed.is_empty()).map(|(name, _)| *name).collect();
         if free.is_empty() {
-            return left.into_keys().next();
+            break;
         }
         for name in free {
             left.remove(name);
@@ -86,6 +89,17 @@ fn in_a_circle<'a>(mut left: BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<&'a
             }
         }
     }
+    let mut way: Vec<&str> = Vec::new();
+    let mut next = left.keys().next().copied();
+    while let Some(name) = next {
+        if let Some(start) = way.iter().position(|passed| *passed == name) {
+            way.push(name);
+            return way.split_off(start);
+        }
+        way.push(name);
+        next = left.get(name).and_then(|needed| needed.first()).copied();
+    }
+    Vec::new()
 }
 
 /// A workflow as the server describes it.
@@ -168,5 +182,19 @@ mod tests {
             assert_eq!(WorkflowSpec::new("dev", nodes.clone()).unwrap_err().field, field, "{nodes:?}");
         }
         assert_eq!(WorkflowSpec::new("other", vec![node("a", &[])]).unwrap_err().field, "colonyname");
+    }
+
+    /// With a hundred nodes, the name of one that waits for something that waits for a circle is no help.
+    #[test]
+    fn a_circle_is_named_without_what_hangs_on_it() {
+        let nodes = vec![
+            node("a", &["b"]),
+            node("b", &["c", "start"]),
+            node("c", &["d"]),
+            node("d", &["b"]),
+            node("start", &[]),
+        ];
+        let error = WorkflowSpec::new("dev", nodes).unwrap_err();
+        assert_eq!(error.value, "b needs c needs d needs b");
     }
 }

@@ -83,12 +83,30 @@ impl Session {
     /// When any of the reads fails; [`Error::Incomplete`] when a state has as many of them as the server can
     /// list; [`Error::Field`] when the label is none.
     pub async fn processes_labelled(&self, label: &str) -> Result<Vec<Process>, Error> {
+        self.look_up(label, None).await
+    }
+
+    /// As [`Session::processes_labelled`], for a label that more processes carry than the server lists, as the nodes of
+    /// a large workflow do. None of them was submitted more than `seconds` ago.
+    ///
+    /// # Errors
+    /// When any of the reads fails; [`Error::Field`] when the label is none.
+    pub async fn nodes_labelled(&self, label: &str, seconds: u32) -> Result<Vec<Process>, Error> {
+        self.look_up(label, Some(seconds)).await
+    }
+
+    async fn look_up(&self, label: &str, seconds: Option<u32>) -> Result<Vec<Process>, Error> {
         let mut found = HashMap::new();
         for state in LOOK_UP {
             let query = ProcessQuery::new(state).labelled(label).map_err(Error::Field)?;
-            let listed = self.processes(&query).await?;
+            let mut listed = self.processes(&query).await?;
             if listed.len() >= usize::from(LIST_MAX) {
-                return Err(Error::Incomplete { action: "look up a label", limit: LIST_MAX });
+                let Some(seconds) = seconds else {
+                    return Err(Error::Incomplete { action: "look up a label", limit: LIST_MAX });
+                };
+                // The one list that has no limit knows no label.
+                listed = self.process_history(None, seconds, state).await?;
+                listed.retain(|process| process.spec.label == label);
             }
             found.extend(listed.into_iter().map(|process| (process.id.clone(), process)));
         }

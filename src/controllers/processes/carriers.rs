@@ -12,7 +12,7 @@ use kube::{
 use crate::{
     api::{
         executor_deployment::ExecutorDeployment,
-        mirror::{MirrorState, MirrorStatus, Mirrored},
+        mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
     },
     colony::{ProcessId, ProcessState},
     controllers::context::Hints,
@@ -28,6 +28,8 @@ pub trait Carrier:
 {
     /// The states of its process that the operator does not bring about itself, given the one on record.
     fn told_of(recorded: ProcessState) -> &'static [ProcessState];
+    /// Whether others carry it out, who may have moved it on before anybody listens.
+    const IS_OTHERS: bool = true;
 }
 
 impl Carrier for ExecutorDeployment {
@@ -35,13 +37,15 @@ impl Carrier for ExecutorDeployment {
     fn told_of(_: ProcessState) -> &'static [ProcessState] {
         &[ProcessState::Cancelled]
     }
+
+    const IS_OTHERS: bool = false;
 }
 
 /// Objects of one kind in one scope.
 pub trait Kind: Send + Sync {
     /// When they are all known.
     fn filled(&self) -> &Filled;
-    /// Those whose process is not over, as far as status knows. `carriers` is the place of this kind among all.
+    /// Their processes that are not over, as far as status knows. `carriers` is the place of this kind among all.
     fn carried(&self, carriers: usize) -> Vec<Carried>;
     /// Has an object looked at.
     fn wake(&self, namespace: &str, name: &str);
@@ -70,16 +74,18 @@ impl fmt::Display for Reference {
     }
 }
 
-/// An object whose process is not over, as far as status knows.
+/// A process of an object that is not over, as far as status knows.
 pub struct Carried {
     /// The object.
     pub object: Reference,
-    /// Its process.
+    /// The process.
     pub process_id: ProcessId,
     /// The state of the process as status has it.
     pub recorded: ProcessState,
     /// The states that are worth being told of.
     pub told_of: &'static [ProcessState],
+    /// Whether others carry it out.
+    pub is_others: bool,
 }
 
 /// Objects of kind `K` in one scope.
@@ -92,31 +98,40 @@ pub struct Objects<K: Carrier> {
     pub hints: Hints<DeserializeGuard<K>>,
 }
 
+/// The processes of an object that are not over.
+fn carried<K: Carrier>(object: &K, carriers: usize) -> Vec<Carried> {
+    let followed = |process: LiveProcess<'_>| {
+        let recorded = match process.state {
+            MirrorState::Waiting => ProcessState::Waiting,
+            MirrorState::Running => ProcessState::Running,
+            _ => return None,
+        };
+        let object = Reference {
+            carriers,
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+        };
+        let told_of: &[ProcessState] = if process.is_blocked { &[] } else { K::told_of(recorded) };
+        Some(Carried {
+            object,
+            process_id: ProcessId::new(process.id),
+            recorded,
+            told_of,
+            is_others: K::IS_OTHERS,
+        })
+    };
+    object.live_processes().into_iter().filter_map(followed).collect()
+}
+
 impl<K: Carrier> Kind for Objects<K> {
     fn filled(&self) -> &Filled {
         &self.filled
     }
 
     fn carried(&self, carriers: usize) -> Vec<Carried> {
-        let carried = |object: &K| {
-            let mirror = object.mirror()?;
-            let recorded = match mirror.state {
-                MirrorState::Waiting => ProcessState::Waiting,
-                MirrorState::Running => ProcessState::Running,
-                _ => return None,
-            };
-            Some(Carried {
-                object: Reference {
-                    carriers,
-                    namespace: object.namespace().unwrap_or_default(),
-                    name: object.name_any(),
-                },
-                process_id: ProcessId::new(mirror.process_id.as_ref()?),
-                recorded,
-                told_of: K::told_of(recorded),
-            })
-        };
-        self.store.state().iter().filter_map(|guarded| carried(guarded.0.as_ref().ok()?)).collect()
+        let objects = self.store.state();
+        let readable = objects.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+        readable.flat_map(|object| carried(object, carriers)).collect()
     }
 
     fn wake(&self, namespace: &str, name: &str) {

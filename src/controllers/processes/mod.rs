@@ -36,6 +36,8 @@ struct Bound {
     recorded: ProcessState,
     /// The states that are worth being told of.
     told_of: &'static [ProcessState],
+    /// Whether others carry it out.
+    is_others: bool,
     /// What was last read of it.
     seen: Seen,
 }
@@ -55,8 +57,8 @@ impl Followed {
         let found: Vec<Bound> = carried
             .filter_map(|carried| {
                 let seen = self.machinery.processes.last_seen(member, &carried.process_id)?;
-                let carriers::Carried { object, recorded, told_of, .. } = carried;
-                Some(Bound { object, recorded, told_of, seen })
+                let carriers::Carried { object, recorded, told_of, is_others, .. } = carried;
+                Some(Bound { object, recorded, told_of, is_others, seen })
             })
             .collect();
         let ids: HashSet<ProcessId> = found.iter().map(|bound| bound.seen.process.id.clone()).collect();

@@ -15,8 +15,10 @@ use crate::{
     controllers::retry::{Retries, jitter},
 };
 
-/// How soon a new process is subscribed to.
+/// How long a new process waits at most until it is subscribed to.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How long a change of some object waits for more of them.
+const PAUSE: Duration = Duration::from_millis(50);
 /// After this time the server ends a subscription; another takes its place. The server keeps it for as long even when its
 /// connection is closed before, so it cannot be for ever.
 const LIMIT: Duration = Duration::from_mins(20);
@@ -36,8 +38,14 @@ pub(super) async fn run(followed: &Followed) {
     let mut running: HashMap<Wish, AbortHandle> = HashMap::new();
     let mut rounds = tokio::time::interval(PERIOD);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut changes = followed.machinery.object_changes.subscribe();
     loop {
-        rounds.tick().await;
+        tokio::select! {
+            _ = rounds.tick() => {}
+            // An error says that the process ends.
+            Ok(()) = changes.changed() => tokio::time::sleep(PAUSE).await,
+        }
+        changes.mark_unchanged();
         while listeners.try_join_next().is_some() {}
         let wishes = wishes(followed, most);
         let wanted: HashSet<&Wish> = wishes.iter().map(|(listener, _)| &listener.wish).collect();
@@ -71,14 +79,16 @@ fn wishes(followed: &Followed, most: usize) -> Vec<(Listener, Session)> {
     bound
         .into_iter()
         .flat_map(|bound| {
-            let told_of =
-                |state: &ProcessState| (bound.object.clone(), bound.seen.process.id.clone(), *state);
-            bound.told_of.iter().map(told_of).collect::<Vec<_>>()
+            let wishes = bound.told_of.iter().enumerate().map(|(index, state)| Listener {
+                followed: followed.clone(),
+                object: bound.object.clone(),
+                wish: (bound.seen.process.id.clone(), *state),
+                looks_first: bound.is_others && index == 0,
+            });
+            wishes.collect::<Vec<_>>()
         })
         .take(most)
-        .map(|(object, id, state)| {
-            (Listener { followed: followed.clone(), object, wish: (id, state) }, connection.member.clone())
-        })
+        .map(|listener| (listener, connection.member.clone()))
         .collect()
 }
 
@@ -88,6 +98,8 @@ struct Listener {
     followed: Followed,
     object: Reference,
     wish: Wish,
+    /// Whether the process is looked at once it is listened to: others may have moved it before.
+    looks_first: bool,
 }
 
 impl Listener {
@@ -99,13 +111,18 @@ impl Listener {
         loop {
             let started = clock.instant();
             let ended = match session.subscribe(id, *state, jitter(LIMIT)).await {
-                Ok(mut subscription) => loop {
-                    match subscription.next().await {
-                        Ok(Some(_)) => self.followed.doubt(&self.object, id),
-                        Ok(None) => break Ok(()),
-                        Err(error) => break Err(error),
+                Ok(mut subscription) => {
+                    if self.looks_first {
+                        self.followed.doubt(&self.object, id);
                     }
-                },
+                    loop {
+                        match subscription.next().await {
+                            Ok(Some(_)) => self.followed.doubt(&self.object, id),
+                            Ok(None) => break Ok(()),
+                            Err(error) => break Err(error),
+                        }
+                    }
+                }
                 Err(error) => Err(error),
             };
             match &ended {

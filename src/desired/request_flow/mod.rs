@@ -107,7 +107,15 @@ impl CompiledFlow {
     /// # Errors
     /// None that is known: what is compiled is the same each time but for the executor type, which is not looked at.
     pub fn of_two_jobs(executor_type: &str) -> Result<Self, Error> {
-        Self::compile(&spec_of_two_jobs(executor_type))
+        Self::of_jobs(&["JOB1".to_owned(), "JOB2".to_owned()], executor_type)
+    }
+
+    /// A flow of these jobs, each a function of the job's name without arguments.
+    ///
+    /// # Errors
+    /// When a job has no name, or two have the same.
+    pub fn of_jobs(jobs: &[String], executor_type: &str) -> Result<Self, Error> {
+        Self::compile(&spec_of_jobs(jobs, executor_type))
     }
 
     /// Whether the flow has jobs to jump to, and every reference one that may have run.
@@ -226,17 +234,17 @@ impl CompiledFlow {
     }
 }
 
-fn spec_of_two_jobs(executor_type: &str) -> RequestFlowSpec {
-    let job = |name: &str| FlowJob {
-        name: name.to_owned(),
+fn spec_of_jobs(jobs: &[String], executor_type: &str) -> RequestFlowSpec {
+    let job = |name: &String| FlowJob {
+        name: name.clone(),
         function: FlowFunction {
-            name: name.to_owned(),
+            name: name.clone(),
             executor_type: executor_type.to_owned(),
             ..FlowFunction::default()
         },
         on_failure: None,
     };
-    RequestFlowSpec { colony: None, active_deadline_seconds: None, jobs: vec![job("JOB1"), job("JOB2")] }
+    RequestFlowSpec { colony: None, active_deadline_seconds: None, jobs: jobs.iter().map(job).collect() }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use super::{Turn, turn};
 use crate::api::request_state::{Position, State};
 
 /// Longest name of a job, as in the schema.
@@ -63,7 +64,19 @@ impl fmt::Display for Flow {
     }
 }
 
+/// Whether a text lists jobs: a single name is that of a `RequestFlow`.
+#[must_use]
+pub fn lists_jobs(text: &str) -> bool {
+    text.contains(',')
+}
+
 impl Flow {
+    /// The jobs in their order.
+    #[must_use]
+    pub fn jobs(&self) -> &[String] {
+        &self.jobs
+    }
+
     /// These jobs in this order; of a name that stands in it twice, the first place counts.
     #[must_use]
     pub const fn of(jobs: Vec<String>) -> Self {
@@ -81,6 +94,13 @@ impl Flow {
     pub fn next(&self, position: &Position) -> Option<&str> {
         let index = self.index(&position.job)?;
         if position.state == State::Completed { self.jobs.get(index + 1).map(String::as_str) } else { None }
+    }
+
+    /// Whose turn it is at `position`. Of a job that is not in this flow nobody but its own director knows whether
+    /// another follows.
+    #[must_use]
+    pub fn turn(&self, position: &Position) -> Turn {
+        turn(position.state, self.next(position).is_some() || !self.contains(&position.job))
     }
 
     /// Which of how many jobs this one is, such as `1/2`.
@@ -121,6 +141,10 @@ mod tests {
         assert_eq!(flow.next(&Position::new("JOB1", State::Failed)), None);
         assert_eq!(flow.next(&Position::new("JOB3", State::Completed)), None);
         assert_eq!(flow.next(&Position::new("elsewhere", State::Completed)), None);
+        assert_eq!(flow.turn(&Position::new("JOB3", State::Completed)), Turn::Finished);
+        assert_eq!(flow.turn(&Position::new("elsewhere", State::Completed)), Turn::Director);
+        assert_eq!(flow.turn(&Position::new("elsewhere", State::Requested)), Turn::Worker);
+        assert_eq!(flow.turn(&Position::new("elsewhere", State::Cancelled)), Turn::Finished);
         assert_eq!(flow.progress("JOB2").as_deref(), Some("2/3"));
         assert_eq!(flow.between("JOB1", "JOB3"), ["JOB2"]);
         assert_eq!(flow.between("JOB3", "JOB1"), [""; 0]);

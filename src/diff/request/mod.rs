@@ -17,7 +17,7 @@ mod worker;
 
 pub use claim::{Claim, Holder};
 pub use director::{DirectorStep, direct};
-pub use flow::{Flow, InvalidFlow};
+pub use flow::{Flow, InvalidFlow, lists_jobs};
 pub use history::{Evidence, History, LONGEST, complete};
 pub use moment::Moment;
 pub use transition::{Illegal, check};

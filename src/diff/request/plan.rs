@@ -74,8 +74,8 @@ fn failures(object: &RequestState) -> u32 {
     let job = &object.spec.job;
     let history = object.status.as_ref().map_or(&[][..], |status| &status.history);
     let is_failure = |entry: &&HistoryEntry| entry.job == *job && entry.state == State::Failed.as_str();
-    let told =
-        history.iter().filter(is_failure).count() + usize::from(history.last().filter(is_failure).is_none());
+    let is_told = history.last().is_some_and(|last| is_failure(&last));
+    let told = history.iter().filter(is_failure).count() + usize::from(!is_told);
     // What is no longer in the history is still on record, of jobs that the operator had done.
     let recorded = job_of(object, job).map_or(0, |record| record.failed);
     u32::try_from(told).unwrap_or(u32::MAX).max(u32::try_from(recorded).unwrap_or(0))
@@ -335,7 +335,7 @@ fn intend(snapshot: &RequestSnapshot, desired: &DesiredProcess) -> Plan {
         return Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() };
     }
     let mut plan = MirrorPlan::default();
-    plan.intend(&snapshot.colony, desired);
+    plan.intend(&snapshot.colony, &desired.label, desired.generation);
     of_mirror(plan)
 }
 

@@ -36,6 +36,8 @@ labels! {
         ColonyCron => "ColonyCron",
         /// A process.
         ColonyProcess => "ColonyProcess",
+        /// A workflow.
+        ColonyWorkflow => "ColonyWorkflow",
         /// The jobs of requests.
         RequestFlow => "RequestFlow",
         /// A request.
@@ -92,6 +94,10 @@ labels! {
         ColonyProcess => "ColonyProcess",
         /// A `ColonyProcess`'s status.
         ColonyProcessStatus => "ColonyProcess/status",
+        /// A `ColonyWorkflow`'s metadata.
+        ColonyWorkflow => "ColonyWorkflow",
+        /// A `ColonyWorkflow`'s status.
+        ColonyWorkflowStatus => "ColonyWorkflow/status",
         /// A `RequestFlow`'s metadata.
         RequestFlow => "RequestFlow",
         /// A `RequestFlow`'s status.

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::api::{colony_cron::ColonyCron, work::WorkState};
+use crate::api::{
+    colony_cron::{ColonyCron, RunKind},
+    work::WorkState,
+};
 
 /// What one pass knows of a `ColonyCron`.
 #[derive(Clone, Debug)]
@@ -11,8 +14,8 @@ pub struct ColonyCronSnapshot {
     pub object: ColonyCron,
     /// Its runs, oldest first.
     pub runs: Vec<CronRun>,
-    /// Names in its namespace that others have and that look like those of its runs.
-    pub strangers: Vec<String>,
+    /// Objects of others in its namespace whose names look like those of its runs.
+    pub strangers: Vec<(RunKind, String)>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }
@@ -20,6 +23,8 @@ pub struct ColonyCronSnapshot {
 /// A run of a `ColonyCron`, whatever its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CronRun {
+    /// Its kind.
+    pub kind: RunKind,
     /// Name of the object.
     pub name: String,
     /// Its UID.

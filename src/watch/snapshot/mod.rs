@@ -3,6 +3,7 @@
 pub mod colony;
 mod colony_cron;
 pub mod colony_process;
+pub mod colony_workflow;
 pub mod executor_deployment;
 pub mod inbound;
 pub mod progress;
@@ -12,6 +13,7 @@ mod values;
 pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
+pub use colony_workflow::ColonyWorkflowSnapshot;
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,
 };

@@ -42,6 +42,8 @@ pub struct RequestSnapshot {
 pub enum FlowSource {
     /// It names none: two jobs.
     Default,
+    /// It lists its jobs, separated by commas.
+    Listed(String),
     /// The one that it names.
     Named(Box<RequestFlow>),
     /// It names one that is not there, or cannot be read.

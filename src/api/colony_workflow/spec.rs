@@ -1,0 +1,88 @@
+//! What a user says of a workflow.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::ColonyWorkflowStatus;
+use crate::api::{executor_deployment::DeletionPolicy, function::FunctionCall};
+
+/// A workflow in a colony: calls of functions, each of which waits for those that it depends on.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[kube(
+    group = "colonies.io",
+    version = "v1",
+    kind = "ColonyWorkflow",
+    plural = "colonyworkflows",
+    namespaced,
+    status = "ColonyWorkflowStatus",
+    derive = "PartialEq",
+    category = "colonies",
+    shortname = "cwf",
+    doc = "A workflow in a colony: calls of functions, each of which waits for those that it depends on.",
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.nodes.map(n, n.name) == oldSelf.spec.nodes.map(n, n.name) && self.spec.nodes.map(n, n.__function__) == oldSelf.spec.nodes.map(n, n.__function__))").message("spec.nodes: what was submitted cannot change: create another ColonyWorkflow; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished and deletionPolicy can change").field_path(".spec.nodes"),
+    // Not rules of the spec: a template of one may change.
+    validation = Rule::new("has(self.spec.colony) == has(oldSelf.spec.colony) && (!has(self.spec.colony) || self.spec.colony == oldSelf.spec.colony)").message("colony cannot change: create another ColonyWorkflow").field_path(".spec.colony"),
+    validation = Rule::new("!oldSelf.spec.cancel || self.spec.cancel").message("cancel cannot be taken back: create another ColonyWorkflow").field_path(".spec.cancel"),
+    printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
+    printcolumn = r#"{"name": "Progress", "type": "string", "jsonPath": ".status.progress"}"#,
+    printcolumn = r#"{"name": "Attempts", "type": "integer", "jsonPath": ".status.attempts", "priority": 1}"#,
+    printcolumn = r#"{"name": "Graph", "type": "string", "jsonPath": ".status.graphId", "priority": 1}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Finished')].message", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.nodes.all(n, !has(n.dependencies) || sets.contains(self.nodes.map(m, m.name), n.dependencies))").message("dependencies name nodes that are not there: correct the name, or add the node").field_path(".nodes"))]
+pub struct ColonyWorkflowSpec {
+    /// The Colony in which it runs; when absent, the one annotated `colonies.io/default: "true"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub colony: Option<String>,
+
+    /// The calls, in any order. They must not wait for each other in a circle.
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub nodes: Vec<WorkflowNode>,
+
+    /// Submit nothing for now. What was submitted is cancelled; when this becomes false again, the whole workflow is
+    /// submitted anew.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Cancel it, for good.
+    #[serde(default)]
+    pub cancel: bool,
+
+    /// How long it may take in all, waiting included, before it is cancelled and has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    pub active_deadline_seconds: Option<i32>,
+
+    /// How long this object is kept after it has finished. Absent: until somebody deletes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub ttl_seconds_after_finished: Option<i32>,
+
+    /// What becomes of the workflow when this object is deleted: `Delete` cancels it, `Orphan` lets it run on.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// A call in a workflow.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.dependencies) || !(self.name in self.dependencies)").message(Message::Expression("'node ' + self.name + ' depends on itself: remove it from its dependencies'".into())))]
+pub struct WorkflowNode {
+    /// Its name, by which others depend on it.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
+    pub name: String,
+
+    /// Names of the nodes that must have succeeded before. What they put out, one after the other, is its input.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 99), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub dependencies: Vec<String>,
+
+    /// What is called, and who may run it.
+    #[serde(flatten)]
+    pub call: FunctionCall,
+}

@@ -1,0 +1,136 @@
+//! What the operator says of a workflow.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ColonyWorkflow;
+use crate::api::{
+    function::any_list,
+    mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
+    work::{StopReason, WorkState},
+};
+
+/// What the operator says of a workflow.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ColonyWorkflowStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<WorkState>,
+    /// Id of the workflow on the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph_id: Option<String>,
+    /// How many nodes have succeeded, and of how many, such as `2/5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// How often it was submitted, or was to be: once, and again each time that it is suspended no longer.
+    #[serde(default)]
+    pub attempts: i64,
+    /// Where each node stands, in the order of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub nodes: Vec<NodeStatus>,
+    /// Whether some node on which nobody depends has put out more than stands here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub output_truncated: bool,
+    /// Since when it is being worked on; the deadline counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_since: Option<Time>,
+    /// When the first node was assigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// Why what was submitted is being ended by the operator. It stands here before anything is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<StopReason>,
+    /// The workflow of the last attempt, as the protocol knows it: `processId` is the id of the workflow, `generation` the
+    /// number of the attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorStatus>,
+    /// What holds, why, and what to do.
+    #[serde(default)]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a node stands.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it stands. One that had succeeded before another failed stays so here, although the server then tells all
+    /// nodes of the workflow as failed.
+    pub state: WorkState,
+    /// Id of its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_id: Option<String>,
+    /// The executor that has, or had, it: its name, or its id if the colony does not say its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<String>,
+    /// When it was last assigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// Why it failed, cut to fit. Absent in those that were failed by the server since another one had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    /// What it put out, if nobody depends on it and that fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "any_list")]
+    pub output: Vec<Value>,
+}
+
+impl NodeStatus {
+    /// A node of which nothing is known yet.
+    #[must_use]
+    pub const fn pending(name: String) -> Self {
+        Self {
+            name,
+            state: WorkState::Pending,
+            process_id: None,
+            executor: None,
+            start_time: None,
+            completion_time: None,
+            errors: Vec::new(),
+            output: Vec::new(),
+        }
+    }
+}
+
+impl Mirrored for ColonyWorkflow {
+    fn mirror(&self) -> Option<&MirrorStatus> {
+        self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn live_processes(&self) -> Vec<LiveProcess<'_>> {
+        let Some(status) = &self.status else { return Vec::new() };
+        if self.mirror().is_none_or(|mirror| !mirror.state.is_live()) {
+            return Vec::new();
+        }
+        let done = |node: &&NodeStatus| node.state == WorkState::Succeeded;
+        let done: BTreeSet<&str> = status.nodes.iter().filter(done).map(|node| node.name.as_str()).collect();
+        let waits_for_others = |name: &str| {
+            let node = self.spec.nodes.iter().find(|node| node.name == name);
+            node.is_some_and(|node| !node.dependencies.iter().all(|needed| done.contains(needed.as_str())))
+        };
+        let live = |node: &NodeStatus| match node.state {
+            WorkState::Waiting => Some((MirrorState::Waiting, waits_for_others(&node.name))),
+            WorkState::Running => Some((MirrorState::Running, false)),
+            _ => None,
+        };
+        let live = status.nodes.iter().filter_map(|node| Some((node.process_id.as_deref()?, live(node)?)));
+        live.map(|(id, (state, is_blocked))| LiveProcess { id, state, is_blocked }).collect()
+    }
+}

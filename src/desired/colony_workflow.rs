@@ -1,0 +1,49 @@
+//! The workflow of one attempt of a `ColonyWorkflow`. Pure.
+
+use kube::ResourceExt as _;
+
+use super::{Error, function, process::refused};
+use crate::{
+    api::names,
+    colony::WorkflowSpec,
+    watch::snapshot::{ColonyWorkflowSnapshot, ResolvedColony},
+};
+
+/// A workflow that carries an object, ready to be submitted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredWorkflow {
+    /// What ties it to the object: each of its nodes carries it.
+    pub label: String,
+    /// The attempt that it is.
+    pub generation: i64,
+    /// The calls.
+    pub spec: WorkflowSpec,
+}
+
+/// Makes the workflow of an attempt.
+///
+/// # Errors
+///
+/// When the nodes wait for each other in a circle, a field holds what no colony can keep, or a value that it refers to is
+/// not there.
+pub fn build(
+    snapshot: &ColonyWorkflowSnapshot,
+    colony: &ResolvedColony,
+    attempt: i64,
+) -> Result<DesiredWorkflow, Error> {
+    let object = &snapshot.object;
+    let uid = object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+    let label = names::process_label(&snapshot.cluster, &uid, attempt);
+    let colony = &colony.spec.colony_name;
+    let mut nodes = Vec::new();
+    for (index, node) in object.spec.nodes.iter().enumerate() {
+        let path = format!("spec.nodes[{index}]");
+        let call = function::build(&path, &node.call, colony, &label, &snapshot.values)?;
+        let named = call.node_name(&node.name).map_err(|error| refused(&error))?;
+        let whole = node.dependencies.iter().try_fold(named, |call, needed| call.depends_on(needed));
+        nodes.push(whole.map_err(|error| refused(&error))?);
+    }
+    let spec = WorkflowSpec::new(colony, nodes)
+        .map_err(|error| Error::invalid(format!("spec.nodes: {}", error.field), error.value, error.remedy))?;
+    Ok(DesiredWorkflow { label, generation: attempt, spec })
+}

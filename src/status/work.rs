@@ -1,0 +1,102 @@
+//! What status says of all kinds of work alike: where it stands and why. Pure.
+
+use super::{Problem, condition::Finding, mirror};
+use crate::{
+    act::outcome::Outcome,
+    api::{
+        condition::{ConditionType, Reason},
+        work::{StopReason, WorkState},
+    },
+    colony::Process,
+    watch::snapshot::Observed,
+};
+
+/// Where a piece of work stands, and why.
+pub(super) struct Standing {
+    pub state: WorkState,
+    pub reason: Reason,
+    pub message: String,
+}
+
+pub(super) fn standing(state: WorkState, reason: Reason, message: impl Into<String>) -> Standing {
+    Standing { state, reason, message: message.into() }
+}
+
+/// Nothing is alive of it: because it was to be so, or because somebody in the colony cancelled it. `what` is what was
+/// submitted, such as `process 4711`, if anything was.
+pub(super) fn stopped(
+    stop: Option<StopReason>,
+    what: Option<&str>,
+    active_deadline_seconds: Option<i32>,
+) -> Standing {
+    use WorkState::{Cancelled, Failed, Pending, Suspended};
+    match stop {
+        Some(StopReason::Suspended) => {
+            standing(Suspended, Reason::Suspended, "suspended: set suspend to false to submit it")
+        }
+        Some(StopReason::Cancelled) => {
+            standing(Cancelled, Reason::CancelRequested, "cancelled by spec.cancel")
+        }
+        Some(StopReason::DeadlineExceeded) => {
+            let seconds = active_deadline_seconds.unwrap_or_default();
+            let message = format!("spec.activeDeadlineSeconds: {seconds}: it took longer and was cancelled");
+            standing(Failed, Reason::DeadlineExceeded, message)
+        }
+        None => match what {
+            Some(what) => {
+                standing(Cancelled, Reason::ProcessCancelled, format!("{what} was cancelled in the colony"))
+            }
+            None => standing(Pending, Reason::SubmitIntended, "nothing is submitted yet"),
+        },
+    }
+}
+
+/// What keeps a piece of work from going on, if anything does.
+pub(super) fn hindrance(
+    processes: &Observed<Vec<Process>>,
+    is_recorded: bool,
+    outcome: Result<&Outcome, &Problem>,
+) -> Option<(Reason, String)> {
+    let hindrance = match outcome {
+        Err(problem) => Some((problem.reason, problem.message.clone())),
+        Ok(outcome) => mirror::colony_problem(outcome).or_else(|| {
+            let failure = outcome.kubernetes_failure()?;
+            Some((Reason::ApplyFailed, failure.message.clone()))
+        }),
+    };
+    hindrance.or_else(|| {
+        let why = processes.unknown().filter(|_| is_recorded)?;
+        Some((Reason::ColonyUnavailable, why.to_owned()))
+    })
+}
+
+/// The conditions. `submitted` says what was submitted, if it is on record.
+pub(super) fn findings(
+    end: &Standing,
+    submitted: Option<String>,
+    hindrance: Option<&(Reason, String)>,
+) -> Vec<Finding> {
+    use WorkState::{Failed, Running, Succeeded};
+    let (reason, mut message) = (end.reason, end.message.clone());
+    let submitted = match (submitted, hindrance) {
+        (Some(what), _) => Finding::yes(ConditionType::Submitted, reason, what),
+        (None, Some((reason, why))) => Finding::no(ConditionType::Submitted, *reason, why),
+        (None, None) => Finding::no(ConditionType::Submitted, reason, &message),
+    };
+    if let (Some((_, why)), false) = (hindrance, end.state.is_final()) {
+        message = format!("{message}; {why}");
+    }
+    let holds = |kind: ConditionType, state: bool| Finding {
+        kind,
+        holds: Some(state),
+        reason,
+        message: message.clone(),
+    };
+    vec![
+        submitted,
+        holds(ConditionType::Running, end.state == Running),
+        holds(ConditionType::Succeeded, end.state == Succeeded),
+        holds(ConditionType::Failed, end.state == Failed),
+        holds(ConditionType::Finished, end.state.is_final()),
+    ]
+}

@@ -1,0 +1,63 @@
+//! Puts together what one pass knows of a `ColonyWorkflow`.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt as _;
+
+use super::{
+    executor_deployment::CacheBehind,
+    snapshot::{ColonyWorkflowSnapshot, Observed, Values},
+    work::WorkReader,
+};
+use crate::{
+    api::{colony_workflow::ColonyWorkflow, mirror::Mirrored as _, work::WorkState},
+    colony::{Id, Process, ProcessId},
+    memory::connections::Connection,
+};
+
+impl WorkReader {
+    /// Puts a snapshot together.
+    ///
+    /// # Errors
+    ///
+    /// When the cache does not show what this process last wrote.
+    pub async fn colony_workflow(
+        &self,
+        object: &ColonyWorkflow,
+    ) -> Result<ColonyWorkflowSnapshot, CacheBehind> {
+        let namespace = object.namespace().unwrap_or_default();
+        self.caught_up("ColonyWorkflow", &namespace, &object.name_any())?;
+        // Before anything is asked: what was not there is known to have been absent then.
+        let now = self.clock.now();
+        let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
+        let mirror = object.mirror();
+        let live: Vec<ProcessId> =
+            object.live_processes().iter().map(|process| ProcessId::new(process.id)).collect();
+        let processes = self.processes.of_workflow(mirror, &live, connection.as_deref()).await;
+        let is_over = object.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final);
+        let may_submit = !is_over
+            && object.metadata.deletion_timestamp.is_none()
+            && mirror.is_none_or(|mirror| !mirror.state.is_live());
+        Ok(ColonyWorkflowSnapshot {
+            object: object.clone(),
+            cluster: self.cluster.clone(),
+            colony,
+            executors: executors(&processes, connection.as_deref()),
+            processes,
+            values: if may_submit {
+                self.values(&namespace, object.spec.nodes.iter().map(|node| &node.call)).await
+            } else {
+                Values::default()
+            },
+            submit_not_before: self.processes.submit_not_before(mirror),
+            now,
+        })
+    }
+}
+
+/// Names of the executors of these processes, as far as the colony says them.
+fn executors(processes: &Observed<Vec<Process>>, connection: Option<&Connection>) -> BTreeMap<Id, String> {
+    let processes = processes.known().map_or(&[][..], Vec::as_slice);
+    let ids = processes.iter().filter_map(|process| process.assigned_executor.as_ref());
+    ids.filter_map(|id| Some((id.clone(), connection?.executor_name(id)?))).collect()
+}

@@ -1,0 +1,381 @@
+//! `ColonyWorkflow`: calls that wait for each other, from `kubectl apply` to the output of the last, on the real servers.
+//! The executors are the tests' own: for the operator they are somebody else's.
+
+use std::time::Duration;
+
+use colonyos_operator::{
+    api::{
+        colony::Colony,
+        colony_workflow::{ColonyWorkflow, ColonyWorkflowStatus, NodeStatus},
+        names::process_label,
+        work::WorkState,
+    },
+    colony::{FunctionSpec, Process, ProcessState, Session, WorkflowSpec},
+};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    cluster::connect_with_crds,
+    stage::{SOON, Stage, with_operator},
+    wait::eventually,
+};
+
+/// How long an executor waits for work that is there already or on its way.
+const ASSIGN: Duration = Duration::from_secs(20);
+/// Long enough for the operator to be sure that nothing more arrives of a submit that it did not make.
+const QUIET: Duration = Duration::from_secs(60);
+
+fn node(name: &str, kind: &str, needs: &[&str]) -> Value {
+    json!({ "name": name, "dependencies": needs, "function": name, "conditions": { "executorType": kind } })
+}
+
+/// Start, then left and right, then join.
+fn diamond(kind: &str) -> Value {
+    json!([
+        node("start", kind, &[]),
+        node("left", kind, &["start"]),
+        node("right", kind, &["start"]),
+        node("join", kind, &["left", "right"]),
+    ])
+}
+
+async fn apply(stage: &Stage, name: &str, nodes: Value, spec: Value) -> Result<ColonyWorkflow, kube::Error> {
+    let mut whole = json!({ "colony": stage.colony.name, "nodes": nodes });
+    for (field, value) in spec.as_object().unwrap() {
+        whole[field] = value.clone();
+    }
+    let object = json!({
+        "apiVersion": "colonies.io/v1", "kind": "ColonyWorkflow", "metadata": { "name": name }, "spec": whole,
+    });
+    let objects: Api<ColonyWorkflow> = stage.api();
+    objects.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await
+}
+
+async fn change(stage: &Stage, name: &str, spec: Value) -> Result<ColonyWorkflow, kube::Error> {
+    let objects: Api<ColonyWorkflow> = stage.api();
+    objects.patch(name, &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await
+}
+
+async fn until_within(
+    stage: &Stage,
+    name: &str,
+    what: &str,
+    limit: Duration,
+    is_reached: impl Fn(&ColonyWorkflowStatus) -> bool,
+) -> ColonyWorkflowStatus {
+    let objects: Api<ColonyWorkflow> = stage.api();
+    eventually(&format!("{name}: {what}"), limit, async || {
+        let object = objects.get(name).await.map_err(|error| error.to_string())?;
+        match object.status {
+            Some(status) if is_reached(&status) => Ok(status),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
+async fn until_state(stage: &Stage, name: &str, state: WorkState) -> ColonyWorkflowStatus {
+    until_within(stage, name, state.as_str(), SOON, |status| status.state == Some(state)).await
+}
+
+fn condition(status: &ColonyWorkflowStatus, kind: &str) -> (String, String, String) {
+    let found = status.conditions.iter().find(|condition| condition.type_ == kind);
+    let found = found.unwrap_or_else(|| panic!("no condition {kind}: {:?}", status.conditions));
+    (found.status.clone(), found.reason.clone(), found.message.clone())
+}
+
+fn named<'a>(status: &'a ColonyWorkflowStatus, name: &str) -> &'a NodeStatus {
+    status.nodes.iter().find(|node| node.name == name).unwrap_or_else(|| panic!("no node {name}: {status:?}"))
+}
+
+fn states(status: &ColonyWorkflowStatus) -> Vec<(&str, WorkState)> {
+    status.nodes.iter().map(|node| (node.name.as_str(), node.state)).collect()
+}
+
+async fn take(executor: &Session) -> Process {
+    executor.assign(ASSIGN).await.unwrap().expect("work within the time")
+}
+
+async fn label(stage: &Stage, name: &str, attempt: i64) -> String {
+    let namespaces: Api<Namespace> = Api::all(stage.namespace.kubernetes.calls.clone());
+    let cluster = namespaces.get("kube-system").await.unwrap().uid().unwrap();
+    let objects: Api<ColonyWorkflow> = stage.api();
+    process_label(&cluster, &objects.get(name).await.unwrap().uid().unwrap(), attempt)
+}
+
+async fn labelled(stage: &Stage, name: &str, attempt: i64) -> Vec<Process> {
+    let label = label(stage, name, attempt).await;
+    stage.colony.member.processes_labelled(&label).await.unwrap()
+}
+
+/// Ids of the workflows of a label, the oldest first.
+fn graphs(processes: &[Process]) -> Vec<String> {
+    let mut ids: Vec<String> = processes.iter().map(|process| process.graph_id.clone()).collect();
+    ids.dedup();
+    ids
+}
+
+#[tokio::test]
+async fn nodes_run_in_their_order_and_hand_on_what_they_put_out() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "workflow", async |stage| {
+        let executor = stage.colony.executor("worker", "painter").await;
+        apply(stage, "diamond", diamond("painter"), json!({})).await.unwrap();
+        let start = take(&executor).await;
+        assert_eq!(start.spec.node_name, "start");
+        let status = until_state(stage, "diamond", WorkState::Running).await;
+        let who = named(&status, "start").executor.clone().unwrap();
+        assert!(who == "worker" || who == executor.id().as_str(), "{who}");
+        assert_eq!(named(&status, "join").state, WorkState::Waiting);
+        assert_eq!(status.progress.as_deref(), Some("0/4"));
+        executor.close_successful(&start.id, &[json!("s")]).await.unwrap();
+        for _ in 0..2 {
+            let side = take(&executor).await;
+            assert_eq!(side.input, [json!("s")], "its parent's output");
+            executor.close_successful(&side.id, &[json!(side.spec.node_name)]).await.unwrap();
+        }
+        until_within(stage, "diamond", "three are done", SOON, |status| {
+            status.progress.as_deref() == Some("3/4")
+        })
+        .await;
+        let join = take(&executor).await;
+        let mut input = join.input.clone();
+        input.sort_by_key(ToString::to_string);
+        assert_eq!((join.spec.node_name.as_str(), input), ("join", vec![json!("left"), json!("right")]));
+        executor.close_successful(&join.id, &[json!({ "picture": "bell \u{7}" })]).await.unwrap();
+
+        let status = until_state(stage, "diamond", WorkState::Succeeded).await;
+        assert_eq!(named(&status, "join").output, [json!({ "picture": "bell  " })]);
+        assert!(named(&status, "start").output.is_empty(), "somebody depends on it");
+        assert_eq!(status.progress.as_deref(), Some("4/4"));
+        let (holds, reason, _) = condition(&status, "Finished");
+        assert_eq!((holds.as_str(), reason.as_str()), ("True", "ClosedSuccessfully"));
+        assert!(status.start_time.is_some() && status.completion_time >= status.start_time);
+        let all = labelled(stage, "diamond", 1).await;
+        assert_eq!((all.len(), graphs(&all)), (4, vec![status.graph_id.unwrap()]), "one workflow");
+
+        let refusal = change(stage, "diamond", json!({ "nodes": [node("other", "painter", &[])] })).await;
+        let refusal = refusal.unwrap_err().to_string();
+        assert!(refusal.contains("what was submitted cannot change"), "{refusal}");
+        change(stage, "diamond", json!({ "ttlSecondsAfterFinished": 0 })).await.unwrap();
+        let objects: Api<ColonyWorkflow> = stage.api();
+        eventually("its time is over", SOON, async || {
+            let left = objects.get_opt("diamond").await.map_err(|error| error.to_string())?;
+            left.map_or(Ok(()), |left| Err(format!("{:?}", left.metadata)))
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failing_node_fails_the_rest_and_is_named() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "workflow-fails", async |stage| {
+        let executor = stage.colony.executor("worker", "crasher").await;
+        apply(stage, "broken", diamond("crasher"), json!({})).await.unwrap();
+        let start = take(&executor).await;
+        executor.close_successful(&start.id, &[]).await.unwrap();
+        let side = take(&executor).await;
+        executor.close_failed(&side.id, &["disk full".to_owned()]).await.unwrap();
+        let status = until_state(stage, "broken", WorkState::Failed).await;
+        let (holds, reason, message) = condition(&status, "Finished");
+        assert_eq!((holds.as_str(), reason.as_str()), ("True", "ProcessFailed"));
+        let expected = format!("node {} failed: disk full", side.spec.node_name);
+        assert!(message.starts_with(&expected), "{message}");
+        assert_eq!(named(&status, &side.spec.node_name).errors, ["disk full"]);
+        assert_eq!(named(&status, "start").state, WorkState::Succeeded, "whatever the server makes of it");
+        assert_eq!(named(&status, "join").state, WorkState::Failed);
+        assert_eq!(status.progress.as_deref(), Some("1/4"));
+        assert_eq!(graphs(&labelled(stage, "broken", 1).await).len(), 1, "it is not submitted again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_end_is_refused() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "workflow-bad", async |stage| {
+        let kind = "nobody";
+        let circle = json!([
+            node("a", kind, &["c"]),
+            node("b", kind, &["a"]),
+            node("c", kind, &["b"]),
+            node("d", kind, &["c"])
+        ]);
+        apply(stage, "circle", circle, json!({})).await.unwrap();
+        let status =
+            until_within(stage, "circle", "is refused", SOON, |status| !status.conditions.is_empty()).await;
+        let (holds, reason, message) = condition(&status, "Submitted");
+        assert_eq!((holds.as_str(), reason.as_str()), ("False", "InvalidSpec"));
+        assert!(message.contains("a needs c needs b needs a"), "{message}");
+        assert_eq!(status.mirror, None, "nothing is intended");
+        assert_eq!(labelled(stage, "circle", 1).await, []);
+
+        let many: Vec<Value> = (0..101).map(|index| node(&format!("n{index}"), kind, &[])).collect();
+        for (nodes, expected) in [
+            (json!([node("a", kind, &["missing"])]), "dependencies name nodes that are not there"),
+            (json!([node("a", kind, &["a"])]), "node a depends on itself"),
+            (json!([node("a", kind, &[]), node("b", kind, &["a", "a"])]), "Duplicate"),
+            (json!([node("a", kind, &[]), node("a", kind, &[])]), "Duplicate"),
+            (json!([node("a b", kind, &[])]), "nodes[0].name"),
+            (json!([]), "nodes"),
+            (json!(many), "Too many"),
+        ] {
+            let refusal = apply(stage, "bad", nodes.clone(), json!({})).await.expect_err(&nodes.to_string());
+            assert!(refusal.to_string().contains(expected), "{nodes}: {refusal}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_suspended_cancelled_late_or_deleted_is_ended_as_a_whole() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "workflow-ends", async |stage| {
+        let kind = "nobody";
+        apply(stage, "paused", diamond(kind), json!({ "suspend": true })).await.unwrap();
+        let status = until_state(stage, "paused", WorkState::Suspended).await;
+        assert_eq!(status.mirror, None);
+        assert_eq!(labelled(stage, "paused", 1).await, [], "it is never submitted");
+        change(stage, "paused", json!({ "suspend": false })).await.unwrap();
+        until_state(stage, "paused", WorkState::Waiting).await;
+        change(stage, "paused", json!({ "suspend": true })).await.unwrap();
+        until_state(stage, "paused", WorkState::Suspended).await;
+        change(stage, "paused", json!({ "suspend": false })).await.unwrap();
+        let status = until_state(stage, "paused", WorkState::Waiting).await;
+        assert_eq!(status.attempts, 2);
+        change(stage, "paused", json!({ "cancel": true })).await.unwrap();
+        let status = until_state(stage, "paused", WorkState::Cancelled).await;
+        assert_eq!(condition(&status, "Finished").1, "CancelRequested");
+        assert!(status.nodes.iter().all(|node| node.state == WorkState::Cancelled), "{:?}", states(&status));
+        for attempt in [1, 2] {
+            let nodes = labelled(stage, "paused", attempt).await;
+            assert_eq!(nodes.len(), 4);
+            assert!(nodes.iter().all(|node| node.state == ProcessState::Cancelled), "{nodes:#?}");
+        }
+
+        apply(stage, "late", diamond(kind), json!({ "activeDeadlineSeconds": 2 })).await.unwrap();
+        let status = until_state(stage, "late", WorkState::Failed).await;
+        assert_eq!(condition(&status, "Failed").1, "DeadlineExceeded");
+
+        // Somebody in the colony may end it too, and nobody tells of that.
+        apply(stage, "taken", diamond(kind), json!({})).await.unwrap();
+        let status = until_state(stage, "taken", WorkState::Waiting).await;
+        stage.colony.member.cancel_process_graph(&status.graph_id.unwrap()).await.unwrap();
+        let status = until_state(stage, "taken", WorkState::Cancelled).await;
+        assert_eq!(condition(&status, "Finished").1, "ProcessCancelled");
+
+        let objects: Api<ColonyWorkflow> = stage.api();
+        for (name, policy, end) in
+            [("ended", "Delete", ProcessState::Cancelled), ("kept", "Orphan", ProcessState::Waiting)]
+        {
+            apply(stage, name, diamond(kind), json!({ "deletionPolicy": policy })).await.unwrap();
+            let status = until_state(stage, name, WorkState::Waiting).await;
+            objects.delete(name, &DeleteParams::default()).await.unwrap();
+            eventually(&format!("{name} is gone"), SOON, async || {
+                let left = objects.get_opt(name).await.map_err(|error| error.to_string())?;
+                left.map_or(Ok(()), |left| Err(format!("{:?}", left.finalizers())))
+            })
+            .await;
+            let graph = stage.colony.member.process_graph(&status.graph_id.unwrap()).await.unwrap();
+            assert_eq!(graph.state, end, "{name}");
+        }
+    })
+    .await;
+}
+
+/// The server lists a hundred at most, and says of no full list whether it is all.
+#[tokio::test]
+async fn as_many_nodes_as_a_list_of_the_server_holds_are_bound_and_followed() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "workflow-large", async |stage| {
+        let nodes: Vec<Value> = (0..99).map(|index| node(&format!("n{index}"), "nobody", &[])).collect();
+        let names: Vec<Value> = nodes.iter().map(|node| node["name"].clone()).collect();
+        let last = json!({ "name": "last", "dependencies": names, "function": "f", "conditions": { "executorType": "nobody" } });
+        apply(stage, "large", Value::from([nodes, vec![last]].concat()), json!({})).await.unwrap();
+        let status = until_state(stage, "large", WorkState::Waiting).await;
+        assert_eq!(status.nodes.iter().filter(|node| node.process_id.is_some()).count(), 100);
+        change(stage, "large", json!({ "cancel": true })).await.unwrap();
+        let status = until_state(stage, "large", WorkState::Cancelled).await;
+        assert!(status.nodes.iter().all(|node| node.state == WorkState::Cancelled), "{:?}", states(&status));
+        let graphs = stage.colony.member.process_graphs(ProcessState::Cancelled, 10).await.unwrap();
+        assert_eq!(graphs.len(), 1);
+    })
+    .await;
+}
+
+/// Lets the stage's namespace use the colony, or no longer.
+async fn admit(stage: &Stage, wanted: bool) {
+    let calls = stage.namespace.kubernetes.calls.clone();
+    let selector = json!({"spec": {"allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"work": "yes"}}}}});
+    let colonies: Api<Colony> = Api::all(calls.clone());
+    colonies.patch(&stage.colony.name, &PatchParams::default(), &Patch::Merge(selector)).await.unwrap();
+    let label = if wanted { json!("yes") } else { Value::Null };
+    let labels = json!({"metadata": {"labels": {"work": label}}});
+    let namespaces: Api<Namespace> = Api::all(calls);
+    namespaces.patch(&stage.namespace.name, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
+}
+
+async fn submit(stage: &Stage, label: &str, nodes: &[(&str, &[&str])]) -> String {
+    let colony = &stage.colony.name;
+    let function = |(name, needs): &(&str, &[&str])| {
+        let spec = FunctionSpec::new(colony, "nobody", name).unwrap().label(label).unwrap();
+        let spec = spec.node_name(name).unwrap();
+        needs.iter().fold(spec, |spec, needed| spec.depends_on(needed).unwrap())
+    };
+    let workflow = WorkflowSpec::new(colony, nodes.iter().map(function).collect()).unwrap();
+    stage.colony.member.submit_workflow(&workflow).await.unwrap().id
+}
+
+/// What a lost answer leaves behind: workflows of the label that nobody knows of, whole or in part.
+#[tokio::test]
+async fn of_several_workflows_of_a_label_the_oldest_whole_one_is_kept() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "workflow-twice", async |stage| {
+        let whole: [(&str, &[&str]); 4] =
+            [("start", &[]), ("left", &["start"]), ("right", &["start"]), ("join", &["left", "right"])];
+        admit(stage, false).await;
+        for name in ["doubled", "partial"] {
+            apply(stage, name, diamond("nobody"), json!({})).await.unwrap();
+        }
+        let doubled = label(stage, "doubled", 1).await;
+        let mut submitted = Vec::new();
+        for nodes in [&whole[..3], &whole[..], &whole[..]] {
+            submitted.push(submit(stage, &doubled, nodes).await);
+        }
+        let part = submit(stage, &label(stage, "partial", 1).await, &whole[..3]).await;
+        let nodes = |name: &str| {
+            let nodes = json!(["start", "left", "right", "join"].map(|node| json!({ "name": node, "state": "Pending" })));
+            json!({ "status": { "attempts": 1, "nodes": nodes, "mirror": { "label": name, "generation": 1, "state": "Intended", "intendedAt": "2026-01-01T00:00:00Z" } } })
+        };
+        // As an operator leaves it that submitted and died.
+        let objects: Api<ColonyWorkflow> = stage.api();
+        for name in ["doubled", "partial"] {
+            let status = nodes(&label(stage, name, 1).await);
+            objects.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+        }
+        admit(stage, true).await;
+
+        let status = until_within(stage, "doubled", "is bound", QUIET, |status| status.state == Some(WorkState::Waiting)).await;
+        assert_eq!(status.graph_id.as_ref(), Some(&submitted[1]), "the oldest that is whole");
+        for process in labelled(stage, "doubled", 1).await {
+            let expected = if process.graph_id == submitted[1] { ProcessState::Waiting } else { ProcessState::Cancelled };
+            assert_eq!(process.state, expected, "{process:#?}");
+        }
+
+        let status = until_within(stage, "partial", "has failed", QUIET, |status| status.state == Some(WorkState::Failed)).await;
+        let (_, reason, message) = condition(&status, "Finished");
+        assert_eq!(reason, "WorkflowIncomplete");
+        assert!(message.contains("lacks join"), "{message}");
+        let left = labelled(stage, "partial", 1).await;
+        assert_eq!(graphs(&left), [part], "it is not submitted again");
+        assert!(left.iter().all(|process| process.state == ProcessState::Cancelled), "{left:#?}");
+    })
+    .await;
+}
