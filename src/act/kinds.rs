@@ -15,6 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     api::{
+        colony_cron::ColonyCron,
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
@@ -87,6 +88,15 @@ impl Told for ColonyProcess {
 
 impl Held for ColonyProcess {
     const FINALIZER: &'static str = COLONY_PROCESS_FINALIZER;
+}
+
+impl Child for ColonyCron {
+    const KIND: WriteKind = WriteKind::ColonyCron;
+    const NAME: &'static str = "ColonyCron";
+}
+
+impl Told for ColonyCron {
+    const STATUS: WriteKind = WriteKind::ColonyCronStatus;
 }
 
 impl Child for RequestState {

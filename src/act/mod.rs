@@ -3,6 +3,7 @@
 
 mod blueprint;
 mod colony;
+pub mod colony_cron;
 pub mod connection;
 mod executor;
 mod failure;

@@ -1,6 +1,6 @@
 //! What was really done: the noun that stage 4 hands to the stage that writes status. Plain data.
 
-use crate::diff::{ColonyStep, KubernetesStep, Plan, Step};
+use crate::diff::{ColonyStep, KubernetesStep, Plan, Step, colony_cron::CronStep};
 
 /// What came of a plan.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +11,15 @@ pub struct Outcome {
     pub results: Vec<StepResult>,
     /// Version of the object after the last write to it, if there was one.
     pub resource_version: Option<String>,
+}
+
+/// What came of the plan for a `ColonyCron`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CronOutcome {
+    /// The steps that were done.
+    pub done: Vec<CronStep>,
+    /// Why those that follow were not.
+    pub failure: Option<StepFailure>,
 }
 
 /// What came of a step.

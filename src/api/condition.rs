@@ -63,6 +63,18 @@ pub enum Reason {
     JobFailed,
     /// The rollout made no progress within its deadline.
     ProgressDeadlineExceeded,
+    /// Runs are created as the schedule says.
+    Scheduled,
+    /// The schedule or its time zone cannot be read.
+    InvalidSchedule,
+    /// A run was created.
+    RunCreated,
+    /// It was time for a run while one before it had not finished.
+    RunActive,
+    /// A run was not created within `startingDeadlineSeconds`.
+    RunMissed,
+    /// More than 100 runs were missed.
+    TooManyMissedRuns,
     /// Nothing left to do.
     Reconciled,
     /// The object is being deleted.
@@ -178,6 +190,12 @@ impl Reason {
             Self::JobCompleted => "JobCompleted",
             Self::JobFailed => "JobFailed",
             Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Self::Scheduled => "Scheduled",
+            Self::InvalidSchedule => "InvalidSchedule",
+            Self::RunCreated => "RunCreated",
+            Self::RunActive => "RunActive",
+            Self::RunMissed => "RunMissed",
+            Self::TooManyMissedRuns => "TooManyMissedRuns",
             Self::Reconciled => "Reconciled",
             Self::Deleting => "Deleting",
             Self::Abandoned => "Abandoned",

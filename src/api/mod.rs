@@ -5,6 +5,7 @@
 
 pub mod blueprint;
 pub mod colony;
+pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
 pub mod condition;
@@ -28,6 +29,7 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         executor_deployment::ExecutorDeployment::crd(),
         colony_process::ColonyProcess::crd(),
         colony_workflow::ColonyWorkflow::crd(),
+        colony_cron::ColonyCron::crd(),
         request_flow::RequestFlow::crd(),
         request_state::RequestState::crd(),
     ]

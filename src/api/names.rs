@@ -49,6 +49,11 @@ pub const BLUEPRINT_ORIGIN_ANNOTATION: &str = "colonies.io/origin";
 /// On a blueprint, as label or annotation: the namespace in which the cluster is to keep its object.
 pub const BLUEPRINT_NAMESPACE_ANNOTATION: &str = "colonies.io/namespace";
 
+/// On a run of a `ColonyCron`: the name of the `ColonyCron`.
+pub const CRON_LABEL: &str = "colonies.io/cron";
+/// On a run of a `ColonyCron`: the time that it is for.
+pub const SCHEDULED_AT_ANNOTATION: &str = "colonies.io/scheduled-at";
+
 /// On a `RequestState` whose job is `STARTED`: which worker has it, as JSON.
 pub const CLAIM_ANNOTATION: &str = "colonies.io/claim";
 /// On a `RequestState`: the `RequestFlow` of its namespace that it follows, or jobs separated by commas. Extensions are
@@ -133,6 +138,19 @@ pub fn operator_secret(colony: &str) -> String {
     format!("colony-{colony}-operator")
 }
 
+/// The run of a `ColonyCron` for a time, given in minutes since 1970: who asks twice for a run gets the same name twice.
+#[must_use]
+pub fn cron_run(cron: &str, minute: i64) -> String {
+    format!("{cron}-{minute}")
+}
+
+/// The time that a run of a `ColonyCron` is for, in minutes since 1970; none if it does not have the name of a run.
+#[must_use]
+pub fn parse_cron_run(cron: &str, run: &str) -> Option<i64> {
+    let minute: i64 = run.strip_prefix(cron)?.strip_prefix('-')?.parse().ok()?;
+    (cron_run(cron, minute) == run).then_some(minute)
+}
+
 /// The label that ties a process to one generation of one object. `ColonyOS` has no idempotency key; the label is
 /// the only field that a client chooses and the server can look up.
 #[must_use]
@@ -157,6 +175,16 @@ pub fn parse_process_label(label: &str) -> Option<(&str, &str, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a run is for is read from its name, the one thing of it that nobody can change.
+    #[test]
+    fn the_time_of_a_run_is_in_its_name() {
+        assert_eq!(cron_run("nightly", 29_000_000), "nightly-29000000");
+        assert_eq!(parse_cron_run("nightly", "nightly-29000000"), Some(29_000_000));
+        for foreign in ["nightly", "nightly-", "nightly-x", "nightly-2-29000000", "nightly-+1", "other-1"] {
+            assert_eq!(parse_cron_run("nightly", foreign), None, "{foreign}");
+        }
+    }
 
     /// A label that does not survive its way through the server would make every look-up miss.
     #[test]

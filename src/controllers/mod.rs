@@ -2,6 +2,7 @@
 
 mod assignments;
 mod colony;
+mod colony_cron;
 mod colony_process;
 mod colony_workflow;
 mod context;
@@ -46,6 +47,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
             stores::colony_workflows(client, &scope, writes),
             stores::requests(client, &scope, writes),
             stores::request_flows(client, &scope),
+            stores::colony_crons(client, &scope, writes),
         ));
         let objects = stores::executor_deployments(client, &scope, writes);
         let (waker, woken) = futures::channel::mpsc::unbounded();
@@ -63,13 +65,15 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         }));
     }
     let mut running = tokio::task::JoinSet::new();
-    for (scope, processes, workflows, requests, flows) in works {
+    for (scope, mut processes, mut workflows, requests, flows, crons) in works {
         let known = Requests {
             flows: flows.store.clone(),
             filled: flows.filled.clone(),
             roles: machinery.configuration.request_roles.clone(),
             sightings: AllSightings::default(),
         };
+        let runs = colony_cron::Runs::of(&mut processes, &mut workflows);
+        running.spawn(colony_cron::run(machinery.clone(), crons, runs, shutdown.clone()));
         let (woken, _) = carry(&processes, &mut carriers);
         let (machine, stop) = (machinery.clone(), shutdown.clone());
         running.spawn(work::run(machine, scope.clone(), processes, woken, known.clone(), stop));

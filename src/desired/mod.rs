@@ -1,5 +1,6 @@
 //! Stage 2, what should be: from a snapshot to the objects and processes that should exist. Pure.
 
+pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
 pub mod executor_deployment;
@@ -11,6 +12,7 @@ mod process;
 mod quantity;
 pub mod request;
 pub mod request_flow;
+pub mod schedule;
 
 pub use colony_workflow::DesiredWorkflow;
 pub use executor_deployment::{

@@ -2,6 +2,7 @@
 
 mod blueprint;
 mod colony;
+pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
 mod difference;

@@ -3,6 +3,7 @@
 
 mod blueprint;
 pub mod colony;
+pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
 pub mod condition;

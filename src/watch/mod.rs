@@ -7,6 +7,7 @@ mod blueprint;
 mod calls;
 pub mod colonies;
 pub mod colony;
+pub mod colony_cron;
 mod colony_process;
 mod colony_workflow;
 pub mod credentials;

@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     api::{
         colony::Colony,
+        colony_cron::ColonyCron,
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
@@ -114,6 +115,16 @@ pub fn colony_processes(
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyProcess>> {
     watched(guarded(client, scope), watcher::Config::default(), "ColonyProcess", Some(writes.clone()))
+}
+
+/// Watches `ColonyCrons`.
+#[must_use]
+pub fn colony_crons(
+    client: &Client,
+    scope: &Scope,
+    writes: &Writes,
+) -> Watched<DeserializeGuard<ColonyCron>> {
+    watched(guarded(client, scope), watcher::Config::default(), "ColonyCron", Some(writes.clone()))
 }
 
 /// Watches requests. They keep the notes of who wrote what: the times of their history follow from them.

@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use colonyos_operator::{
-    api::{colony_process::ColonyProcess, executor_deployment::ExecutorDeployment},
+    api::{colony_cron::ColonyCron, colony_process::ColonyProcess, executor_deployment::ExecutorDeployment},
     runtime::kubernetes::{Kubernetes, connect_with},
 };
 use http::{HeaderName, HeaderValue};
@@ -220,6 +220,54 @@ async fn what_was_submitted_cannot_change() {
             .await;
         }
         change(json!({ "suspend": false, "backoffLimit": 3 })).await.unwrap();
+    })
+    .await;
+}
+
+/// The operator creates what a schedule says, so the schedule is no way around the right to create it.
+#[tokio::test]
+async fn whoever_writes_a_schedule_must_be_allowed_to_create_its_runs() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "requester-cron", async |namespace| {
+        let user = format!("ann-of-{}", namespace.name);
+        let crons: Api<ColonyCron> = Api::namespaced(impersonate(&user).await, &namespace.name);
+        let verbs = json!(["create", "update", "patch"]);
+        let rule = json!([{"apiGroups": ["colonies.io"], "resources": ["colonycrons"], "verbs": verbs}]);
+        grant(&namespace, &user, "crons", rule).await;
+        let cron: ColonyCron = serde_json::from_value(json!({
+            "apiVersion": "colonies.io/v1", "kind": "ColonyCron", "metadata": {"name": "nightly"},
+            "spec": {"schedule": "@daily", "suspend": true, "processTemplate": {
+                "spec": {"function": "f", "conditions": {"executorType": "t"}},
+            }},
+        }))
+        .unwrap();
+        namespace.api::<ColonyCron>().create(&PostParams::default(), &cron).await.unwrap();
+        install(&kubernetes, &namespace).await;
+        let (parameters, dry_run) =
+            (PatchParams::default(), PostParams { dry_run: true, ..PostParams::default() });
+        let mut other = cron.clone();
+        other.metadata.name = Some("other".to_owned());
+        eventually("a schedule is refused by the policy", LIMIT, async || {
+            match crons.create(&dry_run, &other).await {
+                Err(error) if error.to_string().contains(REFUSAL) => Ok(()),
+                answer => Err(format!("the answer is {answer:?}")),
+            }
+        })
+        .await;
+        // Neither a new template nor an end of the suspension, but labels.
+        let change = Patch::Merge(json!({"spec": {"suspend": false}}));
+        let refused = crons.patch("nightly", &parameters, &change).await.unwrap_err();
+        assert!(refused.to_string().contains(REFUSAL), "{refused}");
+        let label = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
+        crons.patch("nightly", &parameters, &label).await.unwrap();
+
+        let rule =
+            json!([{"apiGroups": ["colonies.io"], "resources": ["colonyprocesses"], "verbs": ["create"]}]);
+        grant(&namespace, &user, "processes", rule).await;
+        eventually("who may create processes may write a schedule", LIMIT, async || {
+            crons.create(&dry_run, &other).await.map_err(|error| error.to_string())
+        })
+        .await;
     })
     .await;
 }

@@ -23,6 +23,9 @@ use crate::api::{
     shortname = "cproc",
     doc = "A process in a colony: one call of a function by an executor, anywhere.",
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.__function__ == oldSelf.spec.__function__ && self.spec.conditions.executorType == oldSelf.spec.conditions.executorType && has(self.spec.conditions.location) == has(oldSelf.spec.conditions.location) && (!has(self.spec.conditions.location) || self.spec.conditions.location == oldSelf.spec.conditions.location) && has(self.spec.priority) == has(oldSelf.spec.priority) && (!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) && has(self.spec.maxWaitTime) == has(oldSelf.spec.maxWaitTime) && (!has(self.spec.maxWaitTime) || self.spec.maxWaitTime == oldSelf.spec.maxWaitTime) && has(self.spec.maxExecTime) == has(oldSelf.spec.maxExecTime) && (!has(self.spec.maxExecTime) || self.spec.maxExecTime == oldSelf.spec.maxExecTime) && has(self.spec.maxRetries) == has(oldSelf.spec.maxRetries) && (!has(self.spec.maxRetries) || self.spec.maxRetries == oldSelf.spec.maxRetries))").message("spec: what was submitted cannot change (function, args, kwargs, env, conditions, priority, limits): create another ColonyProcess; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, backoffLimit and deletionPolicy can change").field_path(".spec"),
+    // Not rules of the spec: a template of one may change.
+    validation = Rule::new("has(self.spec.colony) == has(oldSelf.spec.colony) && (!has(self.spec.colony) || self.spec.colony == oldSelf.spec.colony)").message("colony cannot change: create another ColonyProcess").field_path(".spec.colony"),
+    validation = Rule::new("!oldSelf.spec.cancel || self.spec.cancel").message("cancel cannot be taken back: create another ColonyProcess").field_path(".spec.cancel"),
     printcolumn = r#"{"name": "Function", "type": "string", "jsonPath": ".spec.function"}"#,
     printcolumn = r#"{"name": "Type", "type": "string", "jsonPath": ".spec.conditions.executorType"}"#,
     printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
@@ -33,8 +36,6 @@ use crate::api::{
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: create another ColonyProcess").field_path(".colony"))]
-#[x_kube(validation = Rule::new("!oldSelf.cancel || self.cancel").message("cancel cannot be taken back: create another ColonyProcess").field_path(".cancel"))]
 pub struct ColonyProcessSpec {
     /// The Colony in which it runs; when absent, the one annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,6 +20,9 @@ use crate::api::{executor_deployment::DeletionPolicy, function::FunctionCall};
     shortname = "cwf",
     doc = "A workflow in a colony: calls of functions, each of which waits for those that it depends on.",
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.nodes.map(n, n.name) == oldSelf.spec.nodes.map(n, n.name) && self.spec.nodes.map(n, n.__function__) == oldSelf.spec.nodes.map(n, n.__function__))").message("spec.nodes: what was submitted cannot change: create another ColonyWorkflow; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished and deletionPolicy can change").field_path(".spec.nodes"),
+    // Not rules of the spec: a template of one may change.
+    validation = Rule::new("has(self.spec.colony) == has(oldSelf.spec.colony) && (!has(self.spec.colony) || self.spec.colony == oldSelf.spec.colony)").message("colony cannot change: create another ColonyWorkflow").field_path(".spec.colony"),
+    validation = Rule::new("!oldSelf.spec.cancel || self.spec.cancel").message("cancel cannot be taken back: create another ColonyWorkflow").field_path(".spec.cancel"),
     printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
     printcolumn = r#"{"name": "Progress", "type": "string", "jsonPath": ".status.progress"}"#,
     printcolumn = r#"{"name": "Attempts", "type": "integer", "jsonPath": ".status.attempts", "priority": 1}"#,
@@ -28,8 +31,6 @@ use crate::api::{executor_deployment::DeletionPolicy, function::FunctionCall};
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: create another ColonyWorkflow").field_path(".colony"))]
-#[x_kube(validation = Rule::new("!oldSelf.cancel || self.cancel").message("cancel cannot be taken back: create another ColonyWorkflow").field_path(".cancel"))]
 #[x_kube(validation = Rule::new("self.nodes.all(n, !has(n.dependencies) || sets.contains(self.nodes.map(m, m.name), n.dependencies))").message("dependencies name nodes that are not there: correct the name, or add the node").field_path(".nodes"))]
 pub struct ColonyWorkflowSpec {
     /// The Colony in which it runs; when absent, the one annotated `colonies.io/default: "true"`.

@@ -79,9 +79,9 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "colonies.io",
         "colonyprocesses",
-        &["get", "list", "watch", "patch", "delete"],
+        &["get", "list", "watch", "create", "patch", "delete"],
         Place::Watched,
-        "they are submitted to colonies, and go when their time is over",
+        "they are submitted to colonies, created by ColonyCrons, and go when their time is over",
     ),
     rule(
         "colonies.io",
@@ -93,9 +93,9 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "colonies.io",
         "colonyworkflows",
-        &["get", "list", "watch", "patch", "delete"],
+        &["get", "list", "watch", "create", "patch", "delete"],
         Place::Watched,
-        "they are submitted to colonies, and go when their time is over",
+        "they are submitted to colonies, created by ColonyCrons, and go when their time is over",
     ),
     rule(
         "colonies.io",
@@ -117,6 +117,21 @@ pub(super) const RULES: &[Rule] = &[
         &["update"],
         Place::Watched,
         "a request shows the way that it has come",
+    ),
+    rule("colonies.io", "colonycrons", READ, Place::Watched, "they say when processes are created"),
+    rule(
+        "colonies.io",
+        "colonycrons/status",
+        &["update"],
+        Place::Watched,
+        "a ColonyCron shows what runs, and when the next run is due",
+    ),
+    rule(
+        "colonies.io",
+        "colonycrons/finalizers",
+        &["update"],
+        Place::Watched,
+        "runs go with their ColonyCron",
     ),
     rule("colonies.io", "requestflows", READ, Place::Watched, "requests follow them"),
     rule(

@@ -32,6 +32,8 @@ labels! {
     Kind {
         /// A connection to a colony.
         Colony => "Colony",
+        /// A schedule.
+        ColonyCron => "ColonyCron",
         /// A process.
         ColonyProcess => "ColonyProcess",
         /// A workflow.
@@ -84,6 +86,10 @@ labels! {
         Colony => "Colony",
         /// A Colony's status.
         ColonyStatus => "Colony/status",
+        /// A `ColonyCron`'s metadata.
+        ColonyCron => "ColonyCron",
+        /// A `ColonyCron`'s status.
+        ColonyCronStatus => "ColonyCron/status",
         /// A `ColonyProcess`'s metadata.
         ColonyProcess => "ColonyProcess",
         /// A `ColonyProcess`'s status.

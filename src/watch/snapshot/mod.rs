@@ -1,6 +1,7 @@
 //! What one pass knows of the world, as data: the noun that stage 1 hands to the stages that decide.
 
 pub mod colony;
+mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
 pub mod executor_deployment;
@@ -10,6 +11,7 @@ mod request;
 mod values;
 
 pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
+pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
 pub use colony_workflow::ColonyWorkflowSnapshot;
 pub use executor_deployment::{

@@ -1,0 +1,259 @@
+//! The status of a `ColonyCron`, and the Events about it. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{
+    Problem,
+    condition::{Finding, merge},
+    event::{Note, transitions},
+};
+use crate::{
+    act::outcome::{CronOutcome, FailureKind},
+    api::{
+        colony_cron::{ColonyCronStatus, ConcurrencyPolicy, RunKind},
+        condition::{ConditionType, Reason},
+        work::WorkState,
+    },
+    desired::schedule::COUNTED,
+    diff::colony_cron::{CronObstacle, CronPlan, CronStep, last_schedule},
+    watch::snapshot::ColonyCronSnapshot,
+};
+
+/// What status says, and the Events that are to follow once it has been written.
+#[must_use]
+pub fn compute(
+    snapshot: &ColonyCronSnapshot,
+    plan: &CronPlan,
+    problem: Option<&Problem>,
+    outcome: &CronOutcome,
+) -> (ColonyCronStatus, Vec<Note>) {
+    let object = &snapshot.object;
+    let before = object.status.clone().unwrap_or_default();
+    let created = outcome.done.iter().find_map(|step| match step {
+        CronStep::Create { time, run } => Some((*time, run.kind(), run.name().to_owned())),
+        CronStep::Delete { .. } => None,
+    });
+    let unfinished = snapshot.runs.iter().filter(|run| !run.is_finished()).map(|run| run.name.clone());
+    let succeeded = snapshot.runs.iter().filter(|run| run.state == Some(WorkState::Succeeded));
+    let well = before.last_successful_time.as_ref().map(|time| time.0);
+    let generation = object.metadata.generation;
+    let conditions =
+        merge(&before.conditions, vec![ready(snapshot, plan, problem, outcome)], generation, snapshot.now);
+    let mut notes = transitions(&before.conditions, &conditions);
+    // Of another spec, nothing has been told.
+    let told = before.next_schedule_time.as_ref().filter(|_| before.observed_generation == generation);
+    notes.extend(news(plan, created.as_ref(), told.map(|time| time.0)));
+    let status = ColonyCronStatus {
+        observed_generation: generation,
+        active: unfinished.chain(created.as_ref().map(|(.., name)| name.clone())).collect(),
+        last_schedule_time: last_schedule(snapshot).max(created.map(|(time, ..)| time)).map(Time),
+        last_successful_time: succeeded.filter_map(|run| run.ended_at).max().max(well).map(Time),
+        next_schedule_time: plan.next.map(Time),
+        conditions,
+    };
+    (status, notes)
+}
+
+fn ready(
+    snapshot: &ColonyCronSnapshot,
+    plan: &CronPlan,
+    problem: Option<&Problem>,
+    outcome: &CronOutcome,
+) -> Finding {
+    let ready = ConditionType::Ready;
+    if let Some(problem) = problem {
+        return Finding::no(ready, problem.reason, problem.message.clone());
+    }
+    if let Some(failure) = outcome.failure.as_ref().filter(|failure| failure.kind != FailureKind::Conflict) {
+        return Finding::no(ready, Reason::ApplyFailed, failure.message.clone());
+    }
+    let message = match &plan.obstacle {
+        Some(CronObstacle::Stranger { kind, name }) => {
+            let message = format!(
+                "{} {name} exists and does not belong to this object, so the run of that name is not created: delete it, or rename this object; it is left alone",
+                kind.as_str()
+            );
+            return Finding::no(ready, Reason::ForeignObject, message);
+        }
+        _ if snapshot.object.spec.suspend => {
+            let message = "suspended: set suspend to false to have runs created";
+            return Finding::yes(ready, Reason::Suspended, message);
+        }
+        Some(CronObstacle::Active { time, names }) => waiting(*time, names),
+        Some(CronObstacle::Leaving { names }) => {
+            format!("the next run is created when {} is gone", names.join(", "))
+        }
+        None => "runs are created as the schedule says".to_owned(),
+    };
+    Finding::yes(ready, Reason::Scheduled, message)
+}
+
+fn waiting(time: Timestamp, names: &[String]) -> String {
+    format!(
+        "the run for {time} is not created while {} has not finished: concurrencyPolicy is {:?}",
+        names.join(", "),
+        ConcurrencyPolicy::Forbid
+    )
+}
+
+/// What has happened since status last named the time of the next run: what was due before that has been told already.
+fn news(
+    plan: &CronPlan,
+    created: Option<&(Timestamp, RunKind, String)>,
+    promised: Option<Timestamp>,
+) -> Vec<Note> {
+    let is_news = |time: Timestamp| promised.is_none_or(|promised| promised <= time);
+    let note =
+        |warning, reason: Reason, message| Note { warning, reason: reason.as_str().to_owned(), message };
+    let mut notes = Vec::new();
+    if let Some(latest) = plan.uncounted.filter(|time| is_news(*time)) {
+        let message = format!(
+            "more than {} runs were missed, and only the latest, for {latest}, is made up for: lower startingDeadlineSeconds to leave out what is late, and look at the clocks of the nodes",
+            COUNTED
+        );
+        notes.push(note(true, Reason::TooManyMissedRuns, message));
+    }
+    if let Some(latest) = plan.too_late.filter(|time| is_news(*time)) {
+        let message =
+            format!("the run for {latest} was not created within startingDeadlineSeconds and is left out");
+        notes.push(note(true, Reason::RunMissed, message));
+    }
+    if let Some(CronObstacle::Active { time, names }) = &plan.obstacle
+        && is_news(*time)
+    {
+        notes.push(note(false, Reason::RunActive, waiting(*time, names)));
+    }
+    if let Some((time, kind, name)) = created {
+        let message = format!("created {} {name} for {time}", kind.as_str());
+        notes.push(note(false, Reason::RunCreated, message));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::{colony_cron::ColonyCron, names::cron_run},
+        desired::{colony_cron::build, schedule::Schedule},
+        diff::colony_cron::plan,
+        watch::snapshot::CronRun,
+    };
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn cron(policy: &str) -> ColonyCron {
+        serde_json::from_value(json!({
+            "apiVersion": "colonies.io/v1", "kind": "ColonyCron",
+            "metadata": { "name": "c", "namespace": "n", "uid": "u", "generation": 1, "creationTimestamp": "2026-11-24T10:30:00Z" },
+            "spec": {
+                "schedule": "0 * * * *", "concurrencyPolicy": policy,
+                "processTemplate": { "spec": { "function": "f", "conditions": { "executorType": "t" } } },
+            },
+        }))
+        .unwrap()
+    }
+
+    fn run(time: &str, state: WorkState) -> CronRun {
+        let minute = at(time).as_second() / 60;
+        let (name, ended_at) = (cron_run("c", minute), state.is_final().then(|| at(time)));
+        CronRun {
+            kind: RunKind::Process,
+            name,
+            uid: "r".to_owned(),
+            minute,
+            state: Some(state),
+            ended_at,
+            is_deleted: false,
+        }
+    }
+
+    /// One pass of which every step succeeds: reasons of its Events, and the object with the new status.
+    fn pass(object: ColonyCron, runs: Vec<CronRun>, now: &str) -> (Vec<String>, ColonyCron) {
+        let snapshot = ColonyCronSnapshot { object, runs, strangers: Vec::new(), now: at(now) };
+        let schedule = Schedule::parse(&snapshot.object.spec.schedule, None).unwrap();
+        let plan = plan(&snapshot, Some(&schedule)).unwrap();
+        let outcome = CronOutcome { done: plan.steps.clone(), failure: None };
+        let (status, notes) = compute(&snapshot, &plan, None, &outcome);
+        let mut object = snapshot.object;
+        object.status = Some(status);
+        (notes.into_iter().map(|note| note.reason).collect(), object)
+    }
+
+    /// What is created stands in status at once, so that the pass which the run wakes has nothing to add.
+    #[test]
+    fn the_pass_after_a_run_was_created_writes_nothing() {
+        let (notes, object) = pass(cron("Allow"), Vec::new(), "2026-11-24T11:00:01Z");
+        assert_eq!(notes, ["Scheduled", "RunCreated"]);
+        let status = object.status.clone().unwrap();
+        assert_eq!(status.active, [cron_run("c", at("2026-11-24T11:00:00Z").as_second() / 60)]);
+        assert_eq!(status.last_schedule_time, Some(Time(at("2026-11-24T11:00:00Z"))));
+        assert_eq!(status.next_schedule_time, Some(Time(at("2026-11-24T12:00:00Z"))));
+        let created = run("2026-11-24T11:00:00Z", WorkState::Pending);
+        assert_eq!(pass(object.clone(), vec![created], "2026-11-24T11:30:00Z"), (vec![], object));
+    }
+
+    /// The same run that cannot start is looked at again and again, and told of once.
+    #[test]
+    fn a_run_that_waits_is_told_once() {
+        let active = || vec![run("2026-11-24T11:00:00Z", WorkState::Running)];
+        let (_, object) = pass(cron("Forbid"), active(), "2026-11-24T11:30:00Z");
+        let (notes, object) = pass(object, active(), "2026-11-24T12:00:01Z");
+        assert_eq!(notes, ["RunActive"]);
+        let message = &object.status.as_ref().unwrap().conditions[0].message;
+        assert!(message.contains("the run for 2026-11-24T12:00:00Z is not created while"), "{message}");
+        assert_eq!(pass(object.clone(), active(), "2026-11-24T12:10:00Z"), (vec![], object.clone()));
+        let (notes, object) = pass(object, active(), "2026-11-24T13:00:01Z");
+        assert_eq!(notes, ["RunActive"], "for the next time");
+        let finished = vec![run("2026-11-24T11:00:00Z", WorkState::Succeeded)];
+        let (notes, object) = pass(object, finished, "2026-11-24T13:20:00Z");
+        assert_eq!(notes, ["RunCreated"]);
+        assert_eq!(object.status.unwrap().last_successful_time, Some(Time(at("2026-11-24T11:00:00Z"))));
+    }
+
+    #[test]
+    fn a_run_that_is_too_late_is_told_once() {
+        let mut object = cron("Allow");
+        object.spec.starting_deadline_seconds = Some(60);
+        let (notes, object) = pass(object, Vec::new(), "2026-11-24T14:10:00Z");
+        assert_eq!(notes, ["Scheduled", "RunMissed"]);
+        assert_eq!(pass(object.clone(), Vec::new(), "2026-11-24T14:20:00Z").0, [] as [&str; 0]);
+        let mut changed = object;
+        changed.metadata.generation = Some(2);
+        assert_eq!(pass(changed, Vec::new(), "2026-11-24T14:20:00Z").0, ["RunMissed"]);
+    }
+
+    /// Whether a write came too late is nobody's business; what was refused is.
+    #[test]
+    fn what_failed_is_told() {
+        let object = cron("Allow");
+        let schedule = Schedule::parse(&object.spec.schedule, None).unwrap();
+        let snapshot = ColonyCronSnapshot {
+            object,
+            runs: Vec::new(),
+            strangers: Vec::new(),
+            now: at("2026-11-24T11:00:01Z"),
+        };
+        let plan = plan(&snapshot, Some(&schedule)).unwrap();
+        assert_eq!(
+            plan.steps,
+            [CronStep::Create {
+                time: at("2026-11-24T11:00:00Z"),
+                run: build(&snapshot.object, at("2026-11-24T11:00:00Z")).unwrap(),
+            }]
+        );
+        for (kind, expected) in [(FailureKind::Refused, "ApplyFailed"), (FailureKind::Conflict, "Scheduled")]
+        {
+            let failure = crate::act::outcome::StepFailure { kind, message: "quota".to_owned() };
+            let outcome = CronOutcome { done: Vec::new(), failure: Some(failure) };
+            let (status, _) = compute(&snapshot, &plan, None, &outcome);
+            assert_eq!(status.conditions[0].reason, expected);
+            assert_eq!((status.active.len(), status.last_schedule_time), (0, None));
+        }
+    }
+}
