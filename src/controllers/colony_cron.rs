@@ -181,13 +181,13 @@ async fn pass(cron: &ColonyCron, context: &Context) -> (Action, ReconcileResult)
     let uid = cron.uid().unwrap_or_default();
     let written = match machinery.publisher.status(cron, status, None).await {
         Ok(written) => written,
-        Err(failure) => return failed(&failure.kind, &failure.message, &uid, context),
+        Err(failure) => return failed(failure.kind, &failure.message, &uid, context),
     };
     if written {
         machinery.publisher.events(&cron.object_ref(&()), notes).await;
     }
     if let Some(failure) = &outcome.failure {
-        return failed(&failure.kind, &failure.message, &uid, context);
+        return failed(failure.kind, &failure.message, &uid, context);
     }
     context.retries.reset(&uid);
     next(&snapshot, &plan, &outcome, written)
@@ -208,7 +208,7 @@ fn decide(snapshot: &ColonyCronSnapshot) -> (CronPlan, Option<Problem>) {
     }
 }
 
-fn failed(kind: &FailureKind, message: &str, uid: &str, context: &Context) -> (Action, ReconcileResult) {
+fn failed(kind: FailureKind, message: &str, uid: &str, context: &Context) -> (Action, ReconcileResult) {
     tracing::debug!(?kind, "{message}");
     let delay = match kind {
         FailureKind::Conflict => context.retries.after_conflict(uid),

@@ -109,8 +109,7 @@ fn news(
     let mut notes = Vec::new();
     if let Some(latest) = plan.uncounted.filter(|time| is_news(*time)) {
         let message = format!(
-            "more than {} runs were missed, and only the latest, for {latest}, is made up for: lower startingDeadlineSeconds to leave out what is late, and look at the clocks of the nodes",
-            COUNTED
+            "more than {COUNTED} runs were missed, and only the latest, for {latest}, is made up for: lower startingDeadlineSeconds to leave out what is late, and look at the clocks of the nodes",
         );
         notes.push(note(true, Reason::TooManyMissedRuns, message));
     }

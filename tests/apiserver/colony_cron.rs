@@ -19,7 +19,7 @@ use futures::future::join_all;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use k8s_openapi::api::events::v1::Event;
 use kube::{
-    Api, ResourceExt as _,
+    Api, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -127,7 +127,7 @@ async fn runs(stage: &Stage, name: &str) -> Result<BTreeSet<String>, String> {
     let runs: Api<ColonyProcess> = stage.api();
     let selector = ListParams::default().labels(&format!("colonies.io/cron={name}"));
     let list = runs.list(&selector).await.map_err(|error| error.to_string())?;
-    Ok(list.iter().map(|run| run.name_any()).collect())
+    Ok(list.iter().map(ResourceExt::name_any).collect())
 }
 
 async fn until_runs(stage: &Stage, name: &str, hours: &[i8]) {
@@ -140,12 +140,12 @@ async fn until_runs(stage: &Stage, name: &str, hours: &[i8]) {
 }
 
 /// Waits until a run stands where it should; the id of its process.
-async fn until_state(stage: &Stage, name: &str, state: WorkState) -> Option<ProcessId> {
+async fn until_state(stage: &Stage, name: &str, wanted: WorkState) -> Option<ProcessId> {
     let runs: Api<ColonyProcess> = stage.api();
-    let object = eventually(&format!("{name}: {}", state.as_str()), SOON, async || {
+    let object = eventually(&format!("{name}: {}", wanted.as_str()), SOON, async || {
         let object = runs.get(name).await.map_err(|error| error.to_string())?;
         let found = object.status.as_ref().and_then(|status| status.state);
-        if found == Some(state) { Ok(object) } else { Err(format!("{found:?}")) }
+        if found == Some(wanted) { Ok(object) } else { Err(format!("{found:?}")) }
     })
     .await;
     object.status.and_then(|status| status.process_id).map(ProcessId::new)
