@@ -26,6 +26,8 @@ use crate::{
     },
 };
 
+/// Objects of each manner to which nothing is done: what befalls the others must not touch them.
+const BYSTANDERS: usize = 4;
 /// How long the objects may take to settle. A submit of which nobody knows whether it was sent is tried again after a
 /// quiet period of 15 s, and a process that was assigned to nobody who hears of it is looked at after 10 s; the rest is
 /// for a machine that others share.
@@ -145,7 +147,7 @@ impl Sweep {
         // Each point is met by two crashes, and all together by what does not kill.
         let count = |manner| {
             let fits = |way: &&Way| way.manner == manner && matches!(way.phase, Phase::Scale | Phase::Delete);
-            2 * points.values().filter(fits).count() + 2 * LOSSES
+            2 * points.values().filter(fits).count() + 2 * LOSSES + BYSTANDERS
         };
         let (steady, stuck) = (count(Manner::Steady), count(Manner::Stuck));
         for name in self.fleet.create_batch(steady, stuck).await {
