@@ -14,7 +14,6 @@ use crate::{
         mirror::MirrorStatus,
         work::WorkState,
     },
-    colony::ProcessState,
     desired::{self, Error},
     diff::{self, Plan},
     runtime::metrics::Kind,
@@ -26,16 +25,7 @@ use crate::{
     },
 };
 
-impl Carrier for ColonyWorkflow {
-    /// Somebody else carries it out: every change comes from elsewhere.
-    fn told_of(recorded: ProcessState) -> &'static [ProcessState] {
-        use ProcessState::{Cancelled, Failed, Running, Successful};
-        match recorded {
-            ProcessState::Waiting => &[Running, Failed, Cancelled],
-            _ => &[Successful, Failed, Cancelled],
-        }
-    }
-}
+impl Carrier for ColonyWorkflow {}
 
 impl Work for ColonyWorkflow {
     type Snapshot = ColonyWorkflowSnapshot;

@@ -3,16 +3,18 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{processes::Carrier, work::Work};
+use super::{
+    processes::Carrier,
+    work::{Work, resolved},
+};
 use crate::{
     act::outcome::Outcome,
     api::{
-        condition::{ConditionType, Reason},
+        condition::Reason,
         mirror::MirrorStatus,
         names::COLONY_ANNOTATION,
         request_state::{RequestState, RequestStateStatus, State},
     },
-    colony::ProcessState,
     desired::request::{self, Obstacle},
     diff::{Plan, request::plan},
     runtime::metrics::Kind,
@@ -24,16 +26,7 @@ use crate::{
     },
 };
 
-impl Carrier for RequestState {
-    /// Somebody else does the job: every change comes from elsewhere.
-    fn told_of(recorded: ProcessState) -> &'static [ProcessState] {
-        use ProcessState::{Cancelled, Failed, Running, Successful};
-        match recorded {
-            ProcessState::Waiting => &[Running, Failed, Cancelled],
-            _ => &[Successful, Failed, Cancelled],
-        }
-    }
-}
+impl Carrier for RequestState {}
 
 impl Work for RequestState {
     type Snapshot = RequestSnapshot;
@@ -44,9 +37,7 @@ impl Work for RequestState {
     }
 
     fn is_finished(&self) -> bool {
-        let conditions = self.status.iter().flat_map(|status| &status.conditions);
-        let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
-        finished.any(|condition| condition.status == "True") && self.spec.state.has_ended()
+        Self::is_finished(self)
     }
 
     async fn snapshot(&self, reader: &WorkReader) -> Result<RequestSnapshot, CacheBehind> {
@@ -66,17 +57,7 @@ impl Work for RequestState {
         }
         let flow = request::flow(snapshot).map_err(|obstacle| problem(&obstacle))?;
         plan::plan(snapshot, &flow, |generation| {
-            let colony = match &snapshot.colony {
-                ColonyReference::Resolved(colony) => colony,
-                ColonyReference::NotFound { name } => {
-                    let message = status::executor_deployment::not_found(name.as_deref());
-                    return Err(Problem { reason: Reason::ColonyNotFound, message });
-                }
-                ColonyReference::NotAllowed { name } => {
-                    let message = status::executor_deployment::not_allowed(name);
-                    return Err(Problem { reason: Reason::NamespaceNotAllowed, message });
-                }
-            };
+            let colony = resolved(&snapshot.colony)?;
             request::process(snapshot, &flow, colony, generation).map_err(|obstacle| problem(&obstacle))
         })
     }

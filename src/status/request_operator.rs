@@ -10,12 +10,13 @@ use super::{
     mirror,
     output::bounded,
     request::{RequestFacts, request},
+    work::hindrance,
 };
 use crate::{
     act::outcome::Outcome,
     api::{
-        condition::{ConditionType, Reason},
-        mirror::{MirrorState, MirrorStatus},
+        condition::ConditionType,
+        mirror::MirrorStatus,
         request_state::{HistoryEntry, JobStatus, Position, RequestStateStatus, State},
     },
     colony::Process,
@@ -196,18 +197,8 @@ fn names(flow: Option<&CompiledFlow>, job: &str) -> Flow {
 
 /// What stands in the way, if something does.
 fn degraded(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
-    let found = match outcome {
-        Err(problem) => Some((problem.reason, problem.message.clone())),
-        Ok(outcome) => mirror::colony_problem(outcome).or_else(|| {
-            let failure = outcome.kubernetes_failure()?;
-            Some((Reason::ApplyFailed, failure.message.clone()))
-        }),
-    };
-    let is_live = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
-    let is_live = is_live.is_some_and(|mirror| mirror.state != MirrorState::Lost && mirror.may_live());
-    let found = found.or_else(|| {
-        let why = snapshot.processes.unknown().filter(|_| is_live)?;
-        Some((Reason::ColonyUnavailable, why.to_owned()))
-    });
+    let mirror = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
+    let is_live = mirror.is_some_and(MirrorStatus::may_live);
+    let found = hindrance(&snapshot.processes, is_live, outcome);
     found.map(|(reason, message)| Finding::yes(ConditionType::Degraded, reason, message))
 }

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     api::{
-        condition::ConditionType,
         mirror::Mirrored as _,
         names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
         request_flow::RequestFlow,
@@ -57,7 +56,7 @@ impl WorkReader {
         };
         let (colony, connection) = self.colonies.find(named.map(String::as_str), &namespace);
         let mirror = object.mirror();
-        let is_over = object.metadata.deletion_timestamp.is_some() || is_told_to_be_over(object);
+        let is_over = object.metadata.deletion_timestamp.is_some() || object.is_finished();
         let sightings = if is_over {
             self.requests.sightings.forget(&object.uid().unwrap_or_default());
             Vec::new()
@@ -100,11 +99,4 @@ impl WorkReader {
             )),
         }
     }
-}
-
-/// Whether nothing is left to say of a request.
-fn is_told_to_be_over(object: &RequestState) -> bool {
-    let conditions = object.status.iter().flat_map(|status| &status.conditions);
-    let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
-    finished.any(|condition| condition.status == "True") && object.spec.state.has_ended()
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::RequestState;
 use crate::api::{
+    condition::ConditionType,
     function::any_list,
     mirror::{MirrorStatus, Mirrored},
 };
@@ -43,6 +44,16 @@ pub struct RequestStateStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+impl RequestState {
+    /// Whether it has ended, and its status says so: nothing is left to do or to say.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let conditions = self.status.iter().flat_map(|status| &status.conditions);
+        let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
+        finished.any(|condition| condition.status == "True") && self.spec.state.has_ended()
+    }
 }
 
 impl Mirrored for RequestState {

@@ -27,7 +27,14 @@ pub trait Carrier:
     Mirrored + Resource<DynamicType = ()> + Clone + fmt::Debug + Send + Sync + 'static
 {
     /// The states of its process that the operator does not bring about itself, given the one on record.
-    fn told_of(recorded: ProcessState) -> &'static [ProcessState];
+    /// Of what others carry out, that is every state that may follow.
+    fn told_of(recorded: ProcessState) -> &'static [ProcessState] {
+        use ProcessState::{Cancelled, Failed, Running, Successful};
+        match recorded {
+            ProcessState::Waiting => &[Running, Failed, Cancelled],
+            _ => &[Successful, Failed, Cancelled],
+        }
+    }
     /// Whether others carry it out, who may have moved it on before anybody listens.
     const IS_OTHERS: bool = true;
 }
