@@ -11,6 +11,7 @@ pub mod colony_workflow;
 pub mod condition;
 pub mod duration;
 pub mod executor_deployment;
+pub mod filesystem;
 pub mod function;
 pub mod mirror;
 pub mod names;

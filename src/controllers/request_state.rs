@@ -15,7 +15,10 @@ use crate::{
         names::COLONY_ANNOTATION,
         request_state::{RequestState, RequestStateStatus, State},
     },
-    desired::request::{self, Obstacle},
+    desired::{
+        Error,
+        request::{self, Obstacle},
+    },
     diff::{Plan, request::plan},
     runtime::metrics::Kind,
     status::{self, Problem},
@@ -86,7 +89,8 @@ fn problem(obstacle: &Obstacle) -> Problem {
     let reason = match obstacle {
         Obstacle::NoFlow(_) | Obstacle::BadFlow { .. } => Reason::FlowUnusable,
         Obstacle::Expression(_) => Reason::InvalidExpression,
-        Obstacle::UnknownJob { .. } | Obstacle::Field(_) => Reason::InvalidSpec,
+        Obstacle::Field { error: Error::Missing { .. }, .. } => Reason::SourceNotFound,
+        Obstacle::UnknownJob { .. } | Obstacle::Field { .. } => Reason::InvalidSpec,
     };
     Problem { reason, message: obstacle.to_string() }
 }

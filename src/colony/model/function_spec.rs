@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Environment, InvalidField, field,
+    Environment, Filesystem, InvalidField, field,
     limits::{Cpu, GpuRequest, Memory, Retries, TimeLimit},
 };
 
@@ -29,6 +29,10 @@ pub struct FunctionSpec {
     conditions: Conditions,
     label: String,
     env: Environment,
+    #[serde(rename = "fs")]
+    filesystem: Filesystem,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    channels: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -99,6 +103,8 @@ impl FunctionSpec {
             },
             label: String::new(),
             env: Environment::default(),
+            filesystem: Filesystem::default(),
+            channels: Vec::new(),
         })
     }
 
@@ -129,6 +135,25 @@ impl FunctionSpec {
             ));
         }
         self.env.0.insert(name.to_owned(), value.to_owned());
+        Ok(self)
+    }
+
+    /// Sets the files that the executor puts in place.
+    #[must_use]
+    pub fn filesystem(mut self, filesystem: Filesystem) -> Self {
+        self.filesystem = filesystem;
+        self
+    }
+
+    /// Asks for a channel of that name between submitter and executor.
+    ///
+    /// # Errors
+    /// When the name is empty or holds control characters.
+    pub fn channel(mut self, name: &str) -> Result<Self, InvalidField> {
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return Err(InvalidField::new("channels", name, "give a name, without control characters"));
+        }
+        self.channels.push(name.to_owned());
         Ok(self)
     }
 

@@ -9,6 +9,7 @@ mod blueprint;
 mod cron;
 mod executor;
 mod field;
+mod filesystem;
 mod function_spec;
 mod id;
 mod limits;
@@ -29,6 +30,7 @@ pub use blueprint::{
 pub use cron::{Cron, NewCron, Schedule};
 pub use executor::{Executor, ExecutorState, NewExecutor};
 pub use field::InvalidField;
+pub use filesystem::{Filesystem, OnConflicts, SnapshotMount, SyncDirectory, Winner};
 pub(super) use field::null_is_empty;
 pub use function_spec::FunctionSpec;
 pub use id::{Id, ProcessId};

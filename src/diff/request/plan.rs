@@ -359,6 +359,11 @@ fn follow(snapshot: &RequestSnapshot, mirror: &MirrorStatus) -> Plan {
         return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
     }
     if let Some(process) = process.filter(|process| !process.state.is_final()) {
+        if process.waits_for_parents {
+            let all = snapshot.processes.known().map_or(&[][..], Vec::as_slice);
+            plan.open_gate(&snapshot.colony, process, all);
+            return of_mirror(plan);
+        }
         plan.awaiting.push(format!("an executor to end process {}", process.id));
     }
     of_mirror(plan)
