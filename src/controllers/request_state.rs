@@ -21,7 +21,7 @@ use crate::{
     },
     diff::{Plan, request::plan},
     runtime::metrics::Kind,
-    status::{self, Problem},
+    status::{self, Problem, event::Note},
     watch::{
         executor_deployment::CacheBehind,
         snapshot::{ColonyReference, RequestSnapshot},
@@ -74,6 +74,14 @@ impl Work for RequestState {
         outcome: Result<&Outcome, &Problem>,
     ) -> Option<RequestStateStatus> {
         status::request_operator::compute(snapshot, outcome)
+    }
+
+    fn left_out(
+        snapshot: &RequestSnapshot,
+        outcome: Result<&Outcome, &Problem>,
+        status: &RequestStateStatus,
+    ) -> Vec<Note> {
+        status::request_operator::left_out(snapshot, outcome, status)
     }
 
     fn conditions(status: &RequestStateStatus) -> &[Condition] {

@@ -87,6 +87,14 @@ pub(super) trait Work: Carrier + Held + HasStatus<Status: PartialEq + Clone + Se
     fn left_behind(snapshot: &Self::Snapshot) -> Option<String>;
     /// Stage 5; none while nothing may be said.
     fn compute(snapshot: &Self::Snapshot, outcome: Result<&Outcome, &Problem>) -> Option<Self::Status>;
+    /// What a status leaves out that was said before; told elsewhere before it is written.
+    fn left_out(
+        _snapshot: &Self::Snapshot,
+        _outcome: Result<&Outcome, &Problem>,
+        _status: &Self::Status,
+    ) -> Vec<Note> {
+        Vec::new()
+    }
     /// The conditions in a status.
     fn conditions(status: &Self::Status) -> &[Condition];
     /// The process in a status.
@@ -247,6 +255,10 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
         return (Action::await_change(), ReconcileResult::Changed);
     }
     let status = K::compute(&snapshot, outcome.as_ref());
+    if let Some(status) = &status {
+        let notes = K::left_out(&snapshot, outcome.as_ref(), status);
+        machinery.publisher.each_event(&object.object_ref(&()), notes).await;
+    }
     let published = match status.clone() {
         Some(status) => publish(object, status, outcome.as_ref().ok(), machinery).await,
         None => Ok(false),

@@ -9,8 +9,8 @@ use crate::{
         function::{ExecutorConditions, FunctionCall, Variable},
     },
     colony::{
-        Cpu, Filesystem, FunctionSpec, GpuRequest, Memory, OnConflicts, Retries, SnapshotMount, SyncDirectory,
-        TimeLimit, Winner,
+        Cpu, Filesystem, FunctionSpec, GpuRequest, Memory, OnConflicts, Retries, SnapshotMount,
+        SyncDirectory, TimeLimit, Winner,
     },
     watch::snapshot::{Observed, ValueSource, Values},
 };
@@ -145,12 +145,13 @@ fn filesystem(files: &FileSystem) -> Filesystem {
                 label: directory.label.clone(),
                 dir: directory.dir.clone(),
                 keep_files: directory.keep_files,
-                on_conflicts: directory.on_conflicts.as_ref().map_or_else(OnConflicts::default, |conflicts| {
-                    OnConflicts {
+                on_conflicts: directory.on_conflicts.as_ref().map_or_else(
+                    OnConflicts::default,
+                    |conflicts| OnConflicts {
                         on_start: winner(&conflicts.on_start),
                         on_close: winner(&conflicts.on_close),
-                    }
-                }),
+                    },
+                ),
             })
             .collect(),
     }

@@ -106,7 +106,8 @@ pub fn process(
         FlowSource::Named(flow) => format!("RequestFlow {}: {problem}", flow.name_any()),
         _ => problem,
     };
-    let call = job.render(&bindings(object)).map_err(|error| Obstacle::Expression(named(error.to_string())))?;
+    let call =
+        job.render(&bindings(object)).map_err(|error| Obstacle::Expression(named(error.to_string())))?;
     let refused = |error: Error| Obstacle::Field { message: named(error.to_string()), error };
     let uid = object.uid().ok_or_else(|| refused(Error::Incomplete("metadata.uid")))?;
     let label = names::process_label(&snapshot.cluster, &uid, generation);

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::{
     Problem,
     condition::{Finding, merge, whole_seconds},
+    event::Note,
     mirror,
     output::bounded,
-    request::{RequestFacts, request},
+    request::{HISTORY_DROPPED, RequestFacts, dropped_notes, request},
     work::hindrance,
 };
 use crate::{
@@ -23,10 +24,7 @@ use crate::{
     desired::{self, request_flow::CompiledFlow},
     diff::{
         KubernetesStep, Mirror,
-        request::{
-            Ending, Evidence, Flow, Moment, complete,
-            plan::{self, Next},
-        },
+        request::{Ending, Evidence, Flow, History, Moment, Next, complete, next, plan},
     },
     watch::snapshot::RequestSnapshot,
 };
@@ -37,16 +35,41 @@ pub fn compute(
     snapshot: &RequestSnapshot,
     outcome: Result<&Outcome, &Problem>,
 ) -> Option<RequestStateStatus> {
+    said(snapshot, outcome).map_or_else(|| snapshot.object.status.clone(), |(status, _)| Some(status))
+}
+
+/// What a status that [`compute`] gave leaves out of the history from now on. It is to be told elsewhere before the status
+/// is written.
+#[must_use]
+pub fn left_out(
+    snapshot: &RequestSnapshot,
+    outcome: Result<&Outcome, &Problem>,
+    status: &RequestStateStatus,
+) -> Vec<Note> {
+    let before = snapshot.object.status.as_ref().and_then(|status| status.history_dropped);
+    if status.history_dropped == before {
+        return Vec::new();
+    }
+    let dropped = said(snapshot, outcome).map(|(_, history)| history.dropped).unwrap_or_default();
+    let note = |message| Note { warning: false, reason: HISTORY_DROPPED.to_owned(), message };
+    dropped_notes(&dropped).into_iter().map(note).collect()
+}
+
+/// What status says, and the history in it; none while nothing new may be said.
+fn said(
+    snapshot: &RequestSnapshot,
+    outcome: Result<&Outcome, &Problem>,
+) -> Option<(RequestStateStatus, History)> {
     let object = &snapshot.object;
     let before = object.status.clone().unwrap_or_default();
     let flow = desired::request::flow(snapshot).ok();
     let none = Next { job: None, not_before: None };
-    let next = flow.as_ref().map_or(none, |flow| plan::next(snapshot, flow));
-    let turn = plan::turn_of(object, &next);
+    let following = flow.as_ref().map_or(none, |flow| next(object, flow, snapshot.now));
+    let turn = plan::turn_of(object, &following);
     // Without a flow nobody knows whether a job that has ended was the last.
     let is_known = flow.is_some() || !object.spec.state.has_ended() || object.spec.state == State::Cancelled;
     if !is_known || !plan::is_ours(snapshot, turn) {
-        return object.status.clone();
+        return None;
     }
     let goal = outcome.ok().and_then(|outcome| plan::goal(&outcome.plan));
     let has_gone = outcome.is_ok_and(|outcome| {
@@ -60,7 +83,7 @@ pub fn compute(
             spoken_of.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
         }
         // Said before, or to be said in the next pass: it may be somebody else's turn by now.
-        Some(_) => return object.status.clone(),
+        Some(_) => return None,
     }
     let mut status = before.clone();
     if let Ok(outcome) = outcome {
@@ -98,7 +121,7 @@ pub fn compute(
     said.conditions.retain(|condition| condition.type_ != ConditionType::Degraded.as_str());
     let merged = merge(&before.conditions, degraded.into_iter().collect(), generation, snapshot.now);
     said.conditions.splice(0..0, merged);
-    Some(said)
+    Some((said, history))
 }
 
 /// Takes note of the process of the job.

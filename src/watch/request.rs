@@ -77,7 +77,8 @@ impl WorkReader {
             self.requests.sightings.see(object, now)
         };
         let processes = self.processes.of(mirror, connection.as_deref()).await;
-        let values = if is_over { Values::default() } else { self.values(&namespace, env(object, &flow)).await };
+        let values =
+            if is_over { Values::default() } else { self.values(&namespace, env(object, &flow)).await };
         Ok(RequestSnapshot {
             object: object.clone(),
             cluster: self.cluster.clone(),

@@ -24,6 +24,8 @@ mod doctor;
 #[cfg(test)]
 mod executor_deployment;
 #[cfg(test)]
+mod function_spec;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod lease;

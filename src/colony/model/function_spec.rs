@@ -17,11 +17,14 @@ pub struct FunctionSpec {
     node_name: String,
     #[serde(rename = "funcname")]
     function: String,
+    // What is empty is left out, as the colony's own tool leaves it out: the server then keeps the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     args: Vec<Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
     kwargs: Map<String, Value>,
     priority: i32,
-    #[serde(rename = "maxwaittime")]
-    max_wait: TimeLimit,
+    #[serde(rename = "maxwaittime", skip_serializing_if = "Option::is_none")]
+    max_wait: Option<TimeLimit>,
     #[serde(rename = "maxexectime")]
     max_exec: TimeLimit,
     #[serde(rename = "maxretries")]
@@ -29,8 +32,8 @@ pub struct FunctionSpec {
     conditions: Conditions,
     label: String,
     env: Environment,
-    #[serde(rename = "fs")]
-    filesystem: Filesystem,
+    #[serde(rename = "fs", skip_serializing_if = "Option::is_none")]
+    filesystem: Option<Filesystem>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     channels: Vec<String>,
 }
@@ -39,12 +42,13 @@ pub struct FunctionSpec {
 struct Conditions {
     #[serde(rename = "colonyname")]
     colony: String,
-    #[serde(rename = "executornames")]
+    #[serde(rename = "executornames", skip_serializing_if = "Vec::is_empty")]
     executor_names: Vec<String>,
     #[serde(rename = "executortype")]
     executor_type: String,
     #[serde(rename = "locationname", skip_serializing_if = "Option::is_none")]
     location: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     dependencies: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nodes: Option<u8>,
@@ -83,7 +87,7 @@ impl FunctionSpec {
             args: Vec::new(),
             kwargs: Map::new(),
             priority: 0,
-            max_wait: TimeLimit::Unlimited,
+            max_wait: Some(TimeLimit::Unlimited),
             max_exec: TimeLimit::Unlimited,
             max_retries: Retries::Endless,
             conditions: Conditions {
@@ -103,7 +107,7 @@ impl FunctionSpec {
             },
             label: String::new(),
             env: Environment::default(),
-            filesystem: Filesystem::default(),
+            filesystem: None,
             channels: Vec::new(),
         })
     }
@@ -141,7 +145,7 @@ impl FunctionSpec {
     /// Sets the files that the executor puts in place.
     #[must_use]
     pub fn filesystem(mut self, filesystem: Filesystem) -> Self {
-        self.filesystem = filesystem;
+        self.filesystem = Some(filesystem);
         self
     }
 
@@ -181,7 +185,7 @@ impl FunctionSpec {
     /// Sets how long it may wait for an executor before the server fails it.
     #[must_use]
     pub fn max_wait(mut self, limit: TimeLimit) -> Self {
-        self.max_wait = limit;
+        self.max_wait = Some(limit);
         self
     }
 
@@ -227,6 +231,8 @@ impl FunctionSpec {
     /// When the name is empty or holds `:`, white space or control characters.
     pub fn node_name(mut self, name: &str) -> Result<Self, InvalidField> {
         self.node_name = field::name("nodename", name)?;
+        // Of a node the colony's own tool leaves it out, of a process it sends -1; the server waits for ever by both.
+        self.max_wait = self.max_wait.filter(|limit| *limit != TimeLimit::Unlimited);
         Ok(self)
     }
 
