@@ -15,10 +15,12 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::{
     cluster::Connection,
     colony::OwnColony,
+    environment,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Turn, configuration},
     wait::eventually,
@@ -76,6 +78,15 @@ impl Stage {
         K::DynamicType: Default,
     {
         self.namespace.api()
+    }
+
+    /// A command of the operator's about an object of the namespace, as a user types it.
+    pub fn command(&self, command: &str, object: &str) -> Command {
+        let built = env!("CARGO_BIN_EXE_colonyos-operator");
+        let mut typed = Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built));
+        typed.args([command, object, "--namespace", &self.namespace.name]);
+        typed.args(["--operator-namespace", &self.namespace.name]).kill_on_drop(true);
+        typed
     }
 
     /// Applies an `ExecutorDeployment` with these fields of `spec` besides the needed ones.
