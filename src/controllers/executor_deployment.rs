@@ -68,7 +68,7 @@ pub async fn run(
     let daemon_sets = stores::daemon_sets(client, &scope, &machinery.writes);
     let jobs = stores::jobs(client, &scope, &machinery.writes);
     let pods = stores::pods(client, &scope);
-    let colonies = stores::colonies(client);
+    let colonies = stores::colonies(client, &machinery.configuration.cluster_selector);
     let namespaces = stores::namespaces(client);
     let stores = Stores {
         filled: vec![

@@ -145,7 +145,7 @@ pub(super) async fn run<K: Work>(
     shutdown: Shutdown,
 ) {
     let client = &machinery.kubernetes.watches;
-    let colonies = stores::colonies(client);
+    let colonies = stores::colonies(client, &machinery.configuration.cluster_selector);
     let namespaces = stores::namespaces(client);
     tracing::debug!(kind = K::NAME, ?scope, "looking after");
     let reader = WorkReader {

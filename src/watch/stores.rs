@@ -1,6 +1,6 @@
 //! Caches of the objects that matter, each filled by one watch that also triggers reconciles.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::{
@@ -188,10 +188,16 @@ pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
     watched(scope.api(client), ours(), "Pod", None)
 }
 
-/// Watches `Colonies`.
+/// Watches the `Colonies` that have the labels of the configuration.
 #[must_use]
-pub fn colonies(client: &Client) -> Watched<Colony> {
-    watched(Api::all(client.clone()), watcher::Config::default(), "Colony", None)
+pub fn colonies(client: &Client, selector: &BTreeMap<String, String>) -> Watched<Colony> {
+    watched(Api::all(client.clone()), labelled(selector), "Colony", None)
+}
+
+/// Objects with all of these labels.
+fn labelled(selector: &BTreeMap<String, String>) -> watcher::Config {
+    let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    watcher::Config::default().labels(&labels.join(","))
 }
 
 /// Watches the metadata of namespaces: their labels decide which colony they may use.

@@ -15,7 +15,7 @@ use kube::{
 use rand::Rng as _;
 use serde_json::json;
 
-use super::{environment, namespace::TestNamespace, wait::eventually};
+use super::{environment, namespace::TestNamespace, operator::TEST_LABEL, wait::eventually};
 
 /// A colony of its own, known to the cluster under the same name.
 pub struct OwnColony {
@@ -138,7 +138,8 @@ async fn apply(
     let secret: Secret = serde_json::from_value(secret).unwrap();
     namespace.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
     let colony = json!({
-        "apiVersion": "colonies.io/v1", "kind": "Colony", "metadata": { "name": name },
+        "apiVersion": "colonies.io/v1", "kind": "Colony",
+        "metadata": { "name": name, "labels": { TEST_LABEL: namespace.name } },
         "spec": { "server": server, "colonyName": name, "credentialsSecretName": name },
     });
     let Kubernetes { calls, .. } = &namespace.kubernetes;

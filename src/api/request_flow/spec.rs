@@ -139,11 +139,11 @@ pub struct FlowFunction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<FunctionResources>,
 
-    /// How certain it is that the process is not assigned twice. `Standard`: after a submit whose answer was lost it is looked
+    /// How certain it is that the process is not assigned twice. `Standard`, or absent: after a submit whose answer was lost it is looked
     /// up, and of several the oldest is kept; for moments two may run. `Strict`: it waits behind a gate until it is on record
     /// which of several it is; costs one more process.
-    #[serde(default)]
-    pub execution_guarantee: ExecutionGuarantee,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_guarantee: Option<ExecutionGuarantee>,
 }
 
 /// What follows when a job fails.

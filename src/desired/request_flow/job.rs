@@ -130,7 +130,7 @@ impl CompiledJob {
     /// Whether its process is to wait behind a gate until it is on record.
     #[must_use]
     pub fn is_gated(&self) -> bool {
-        self.function.execution_guarantee == ExecutionGuarantee::Strict
+        self.function.execution_guarantee == Some(ExecutionGuarantee::Strict)
     }
 
     fn text(&self, field: &str, value: Value) -> Result<String, expression::Error> {
