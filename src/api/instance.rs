@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, hash::Hash, sync::Arc};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::{
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta},
+};
 use kube::{
     Resource,
     core::{ApiResource, DynamicResourceScope, TypeMeta, object::HasStatus},
@@ -107,6 +110,25 @@ impl InstanceKind {
     #[must_use]
     pub fn new(terms: KindTerms) -> Self {
         Self(Arc::new(terms))
+    }
+
+    /// The kind that a CRD defines, in the version in which its objects are stored; none if it has no such version.
+    #[must_use]
+    pub fn of(crd: &CustomResourceDefinition, accepted: AcceptedHandler, is_released: bool) -> Option<Self> {
+        let version = crd.spec.versions.iter().find(|version| version.storage)?.name.clone();
+        let is_of_cluster = crd.spec.scope == DefinitionScope::Cluster.as_str();
+        Some(Self::new(KindTerms {
+            resource: ApiResource {
+                group: crd.spec.group.clone(),
+                api_version: format!("{}/{version}", crd.spec.group),
+                version,
+                kind: crd.spec.names.kind.clone(),
+                plural: crd.spec.names.plural.clone(),
+            },
+            scope: if is_of_cluster { DefinitionScope::Cluster } else { DefinitionScope::Namespaced },
+            accepted,
+            is_released,
+        }))
     }
 
     /// What is known of it.

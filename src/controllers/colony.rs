@@ -278,7 +278,7 @@ fn wake(context: &Context, concerned: impl Fn(&ExecutorDeployment) -> bool) {
 /// Wakes everything that the colony makes a difference for.
 fn wake_all(context: &Context) {
     wake(context, |_| true);
-    for objects in context.carriers.iter() {
+    for objects in context.carriers.all() {
         objects.wake_all();
     }
 }

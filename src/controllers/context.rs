@@ -137,11 +137,11 @@ pub struct Context {
 
 /// Wakes objects of a kind for reasons that are not in the cluster: something happened in the colony.
 #[derive(Clone)]
-pub struct Hints<K: Resource<DynamicType = ()>> {
+pub struct Hints<K: Resource<DynamicType: Clone>> {
     controllers: Vec<UnboundedSender<ObjectRef<K>>>,
 }
 
-impl<K: Resource<DynamicType = ()>> Hints<K> {
+impl<K: Resource<DynamicType: Clone>> Hints<K> {
     /// Hints to these controllers; each looks only after its own objects and ignores the rest.
     #[must_use]
     pub const fn new(controllers: Vec<UnboundedSender<ObjectRef<K>>>) -> Self {

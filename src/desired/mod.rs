@@ -8,6 +8,7 @@ pub mod executor_deployment;
 pub mod expression;
 pub mod function;
 pub mod inbound;
+pub mod instance;
 pub mod metadata;
 mod process;
 mod quantity;

@@ -12,24 +12,20 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceSubresourceScale, CustomResourceSubresourceStatus, CustomResourceSubresources,
     CustomResourceValidation,
 };
-use kube::{
-    ResourceExt as _,
-    core::{ApiResource, ObjectMeta},
-};
+use kube::{ResourceExt as _, core::ObjectMeta};
 use serde_json::Value;
 
 pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
 
 use super::{Error, metadata::content_hash};
 use crate::api::{
-    instance::{AcceptedHandler, InstanceKind, KindTerms},
+    instance::{AcceptedHandler, InstanceKind},
     names::{
         ACCEPTED_GENERATION_ANNOTATION, APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION, DEFINITION_ANNOTATION,
         HANDLER_ANNOTATION, OPERATOR,
     },
     resource_definition::{
-        DefinitionScope, DefinitionVersion, Handler, HandlerMode, PrinterColumn, ResourceDefinition,
-        ResourceDefinitionSpec,
+        DefinitionVersion, Handler, HandlerMode, PrinterColumn, ResourceDefinition, ResourceDefinitionSpec,
     },
 };
 
@@ -190,21 +186,7 @@ pub fn kind_of(crd: &CustomResourceDefinition, is_released: bool) -> Result<Inst
             "leave it to the operator",
         )
     })?;
-    let storage = crd.spec.versions.iter().find(|version| version.storage);
-    let version = storage.ok_or(Error::Incomplete("storage version"))?.name.clone();
-    let cluster = DefinitionScope::Cluster.as_str();
-    Ok(InstanceKind::new(KindTerms {
-        resource: ApiResource {
-            group: crd.spec.group.clone(),
-            api_version: format!("{}/{version}", crd.spec.group),
-            version,
-            kind: crd.spec.names.kind.clone(),
-            plural: crd.spec.names.plural.clone(),
-        },
-        scope: if crd.spec.scope == cluster { DefinitionScope::Cluster } else { DefinitionScope::Namespaced },
-        accepted,
-        is_released,
-    }))
+    InstanceKind::of(crd, accepted, is_released).ok_or(Error::Incomplete("storage version"))
 }
 
 #[cfg(test)]
