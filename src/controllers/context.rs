@@ -55,6 +55,8 @@ pub struct Machinery {
     pub writes: Writes,
     /// Tells those who wait for an object that some object has changed.
     pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
+    /// Tells that executors of a colony came or went.
+    pub executor_changes: Arc<tokio::sync::watch::Sender<()>>,
 }
 
 impl Machinery {
@@ -108,6 +110,7 @@ impl Machinery {
             blueprints,
             writes,
             object_changes: Arc::new(tokio::sync::watch::channel(()).0),
+            executor_changes: Arc::new(tokio::sync::watch::channel(()).0),
         }
     }
 

@@ -8,10 +8,13 @@ mod colony_workflow;
 mod context;
 mod executor_deployment;
 mod inbound;
+mod instance;
+mod instances;
 mod processes;
 mod queue;
 mod request_flow;
 mod request_state;
+mod resource_definition;
 mod retry;
 mod work;
 
@@ -66,6 +69,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         }));
     }
     let mut running = tokio::task::JoinSet::new();
+    let mut shared = None;
     for (mut processes, mut workflows, requests, flows, crons) in works {
         let known = Requests {
             flows: flows.store.clone(),
@@ -73,6 +77,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
             roles: machinery.configuration.request_roles.clone(),
             sightings: AllSightings::default(),
         };
+        shared.get_or_insert_with(|| known.clone());
         let runs = colony_cron::Runs::of(&mut processes, &mut workflows);
         running.spawn(colony_cron::run(machinery.clone(), crons, runs, shutdown.clone()));
         let (processes, _) = carry(processes, &carriers);
@@ -87,6 +92,11 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         let around = work::Surroundings::watched(&machinery, known);
         running.spawn(work::run(machinery.clone(), requests, around, shutdown.clone()));
         running.spawn(request_flow::run(machinery.clone(), flows, followers, shutdown.clone()));
+    }
+    if let Some(known) = shared {
+        let (instances, changing) = instances::Instances::new(machinery.clone(), carriers.clone(), known);
+        running.spawn(instances.clone().watch(changing, shutdown.clone()));
+        running.spawn(resource_definition::run(machinery.clone(), instances, shutdown.clone()));
     }
     for (scope, objects, woken) in scopes {
         let run = executor_deployment::run(

@@ -3,10 +3,13 @@
 use std::{borrow::Cow, fmt::Debug, hash::Hash};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::{
-    apps::v1::{DaemonSet, Deployment},
-    batch::v1::Job,
-    core::v1::{Namespace, Pod},
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+        core::v1::{Namespace, Pod},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -153,6 +156,12 @@ pub fn resource_definitions(
 ) -> Watched<DeserializeGuard<ResourceDefinition>> {
     let api = Api::all(client.clone());
     watched(api, watcher::Config::default(), "ResourceDefinition", Some(writes.clone()))
+}
+
+/// Watches the metadata of the CRDs that the operator made.
+#[must_use]
+pub fn custom_resource_definitions(client: &Client) -> Watched<PartialObjectMeta<CustomResourceDefinition>> {
+    watched(Api::all(client.clone()), ours(), "CustomResourceDefinition", None)
 }
 
 /// Watches instances of a kind that a user made up.
