@@ -35,9 +35,8 @@ impl Work for Instance {
     }
 
     fn is_finished(&self) -> bool {
-        let is_over = |mirror: &MirrorStatus| {
-            !mirror.may_live() && Some(mirror.generation) == self.metadata.generation
-        };
+        let is_over =
+            |mirror: &MirrorStatus| !mirror.may_live() && Some(mirror.generation) == self.metadata.generation;
         self.metadata.deletion_timestamp.is_none() && self.mirror().is_some_and(is_over)
     }
 
@@ -92,7 +91,11 @@ impl Work for Instance {
         status.mirror.as_ref()
     }
 
-    fn salvaged(before: Option<&InstanceStatus>, refused: InstanceStatus, why: &str) -> Option<InstanceStatus> {
+    fn salvaged(
+        before: Option<&InstanceStatus>,
+        refused: InstanceStatus,
+        why: &str,
+    ) -> Option<InstanceStatus> {
         status::instance::without_fields(before, refused, why)
     }
 }

@@ -155,8 +155,7 @@ impl Instances {
         definitions: &Hints<DeserializeGuard<ResourceDefinition>>,
     ) {
         let mut running = self.running.lock().await;
-        let is_same =
-            |running: &Running| running.kind.terms() == kind.terms() && !running.task.is_finished();
+        let is_same = |running: &Running| running.kind.terms() == kind.terms() && !running.task.is_finished();
         if running.get(definition).is_some_and(is_same) {
             return;
         }
@@ -233,8 +232,7 @@ impl Instances {
             let objects: Arc<dyn Kind> = Arc::new(Objects { kind: kind.clone(), store, filled, hints });
             self.carriers.add(objects.clone());
             carried.push(objects);
-            let objects =
-                work::Objects { kind: kind.clone(), watched, woken, waiting: self.waiting.clone() };
+            let objects = work::Objects { kind: kind.clone(), watched, woken, waiting: self.waiting.clone() };
             controllers.push(work::run(machinery.clone(), objects, self.surroundings(), stop.clone()));
         }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(definition.to_owned(), members);
@@ -279,10 +277,10 @@ async fn count(
     definition: ObjectRef<DeserializeGuard<ResourceDefinition>>,
     definitions: Hints<DeserializeGuard<ResourceDefinition>>,
 ) {
-    let mut changes = changed.subscribe();
-    while changes.changed().await.is_ok() {
+    let mut heard = changed.subscribe();
+    while heard.changed().await.is_ok() {
         tokio::time::sleep(jitter(GATHER)).await;
-        changes.mark_unchanged();
+        heard.mark_unchanged();
         definitions.wake(&definition);
     }
 }

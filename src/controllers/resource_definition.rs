@@ -147,7 +147,7 @@ async fn watch_crds(
         });
         waking.await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.

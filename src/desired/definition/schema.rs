@@ -97,9 +97,32 @@ pub(super) fn build(
     let schema = &version.schema.open_api_v3_schema;
     let mut walk = Walk { nodes: 0 };
     walk.root(path, schema)?;
-    let whole = complete(path, schema, version, handler)?;
+    let mut whole = complete(path, schema, version, handler)?;
+    leave_out_false(&mut whole);
     serde_json::from_value(whole)
         .map_err(|error| Error::invalid(path, error.to_string(), "write it as a schema in OpenAPI v3"))
+}
+
+/// Takes out what API servers leave out when it is false: it would look like a difference for ever.
+fn leave_out_false(schema: &mut Value) {
+    const LEFT_OUT: [&str; 6] = [
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "nullable",
+        "uniqueItems",
+        "x-kubernetes-embedded-resource",
+        "x-kubernetes-int-or-string",
+    ];
+    let Value::Object(fields) = schema else { return };
+    fields.retain(|keyword, value| !(LEFT_OUT.contains(&keyword.as_str()) && *value == Value::Bool(false)));
+    for (keyword, value) in fields {
+        match (form(keyword), value) {
+            (Some(Form::Schema | Form::SchemaOrTrue), value) => leave_out_false(value),
+            (Some(Form::Schemas), Value::Array(inner)) => inner.iter_mut().for_each(leave_out_false),
+            (Some(Form::SchemaMap), Value::Object(inner)) => inner.values_mut().for_each(leave_out_false),
+            _ => {}
+        }
+    }
 }
 
 /// Adds what the operator says of every instance, and room for what executors say.
@@ -164,11 +187,15 @@ fn own_fields() -> [(&'static str, Value); 4] {
     let crd = serde_json::to_value(ColonyProcess::crd()).unwrap_or_default();
     let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
     let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
+    let mut mirror = like("mirror");
+    mirror["description"] = json!(
+        "The process that carries the instance. Its generation is 0 or less for the process of the clean-up."
+    );
     let generation =
         |description: &str| json!({ "description": description, "type": "integer", "format": "int64" });
     [
         ("conditions", like("conditions")),
-        ("mirror", like("mirror")),
+        ("mirror", mirror),
         ("observedGeneration", generation("Generation of the spec that this status speaks of.")),
         ("submittedGeneration", generation("The last generation that is known to have reached the colony.")),
     ]
@@ -201,23 +228,25 @@ impl Walk {
                 ));
             }
         }
-        let metadata = schema.pointer("/properties/metadata").and_then(Value::as_object);
-        let path = format!("{path}.properties.metadata");
-        for (keyword, value) in metadata.into_iter().flatten() {
-            let fields = value.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        Self::metadata(&format!("{path}.properties.metadata"), schema.pointer("/properties/metadata"))
+    }
+
+    /// Metadata is the API server's; only names can be restricted.
+    fn metadata(path: &str, schema: Option<&Value>) -> Result<(), Error> {
+        let remedy = "of metadata only name and generateName can be described: remove it";
+        for (keyword, value) in schema.and_then(Value::as_object).into_iter().flatten() {
+            let path = format!("{path}{}", step(keyword));
             match keyword.as_str() {
                 "type" | "description" => {}
                 "properties" => {
-                    for name in fields.filter(|name| !["name", "generateName"].contains(name)) {
-                        let path = format!("{path}.properties{}", step(name));
-                        let remedy = "of metadata only name and generateName can be described: remove it";
-                        return Err(Error::invalid(path, name, remedy));
+                    let mut fields = value.as_object().into_iter().flat_map(|fields| fields.keys());
+                    if let Some(other) =
+                        fields.find(|name| !["name", "generateName"].contains(&name.as_str()))
+                    {
+                        return Err(Error::invalid(format!("{path}{}", step(other)), other, remedy));
                     }
                 }
-                other => {
-                    let remedy = "of metadata only name and generateName can be described: remove it";
-                    return Err(Error::invalid(format!("{path}{}", step(other)), shown(Some(value)), remedy));
-                }
+                _ => return Err(Error::invalid(path, shown(Some(value)), remedy)),
             }
         }
         Ok(())
