@@ -20,7 +20,8 @@ use super::{
     processes::{Carriers, Kind, Objects},
     queue::Waiting,
     retry::jitter,
-    work::{self, Surroundings, Work as _},
+    surroundings::Surroundings,
+    work::{self, Work as _},
 };
 use crate::{
     api::{

@@ -665,8 +665,9 @@ async fn ordinary_operator(connection: &Connection, namespace: &TestNamespace) -
         "events.k8s.io",
     ]);
     grant(namespace, name, json!([{ "apiGroups": groups, "resources": all, "verbs": all }])).await;
-    let token = accounts.create_token_request("operator", &PostParams::default(), &TokenRequest::default());
-    let token = token.await.unwrap().status.unwrap().token;
+    let (parameters, request) = (PostParams::default(), TokenRequest::default());
+    let token = accounts.create_token_request("operator", &parameters, &request).await.unwrap();
+    let token = token.status.unwrap().token;
     let ours = std::env::var("KUBECONFIG").unwrap();
     let mut config: Value = serde_norway::from_str(&fs::read_to_string(ours).unwrap()).unwrap();
     for user in config["users"].as_array_mut().unwrap() {
@@ -691,8 +692,8 @@ async fn grant(namespace: &TestNamespace, name: &str, rules: Value) {
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name },
         "subjects": [{ "kind": "ServiceAccount", "name": "operator", "namespace": namespace.name }],
     });
-    let roles: Api<ClusterRole> = Api::all(client.clone());
-    roles.create(&PostParams::default(), &serde_json::from_value(role).unwrap()).await.unwrap();
+    let cluster_roles: Api<ClusterRole> = Api::all(client.clone());
+    cluster_roles.create(&PostParams::default(), &serde_json::from_value(role).unwrap()).await.unwrap();
     let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
     bindings.create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
 }

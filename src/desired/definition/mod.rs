@@ -2,6 +2,7 @@
 //! its instances are of. Pure.
 
 mod handler;
+mod keyword;
 mod schema;
 
 use std::collections::BTreeMap;
