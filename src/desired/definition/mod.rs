@@ -2,6 +2,7 @@
 //! its instances are of. Pure.
 
 mod handler;
+mod import;
 mod keyword;
 mod schema;
 
@@ -17,6 +18,7 @@ use kube::{ResourceExt as _, core::ObjectMeta};
 use serde_json::Value;
 
 pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
+pub use import::{DEFAULT_GROUP, Imported, import};
 
 use super::{Error, metadata::content_hash};
 use crate::api::{
