@@ -13,10 +13,12 @@ pub mod duration;
 pub mod executor_deployment;
 pub mod filesystem;
 pub mod function;
+pub mod instance;
 pub mod mirror;
 pub mod names;
 pub mod request_flow;
 pub mod request_state;
+pub mod resource_definition;
 pub mod work;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -33,5 +35,6 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         colony_cron::ColonyCron::crd(),
         request_flow::RequestFlow::crd(),
         request_state::RequestState::crd(),
+        resource_definition::ResourceDefinition::crd(),
     ]
 }

@@ -3,10 +3,12 @@
 pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
+pub mod definition;
 pub mod executor_deployment;
 pub mod expression;
 pub mod function;
 pub mod inbound;
+pub mod instance;
 pub mod metadata;
 mod process;
 mod quantity;

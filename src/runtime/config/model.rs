@@ -17,7 +17,7 @@ use super::check::{Problem, Problems};
 pub struct OperatorConfiguration {
     /// Namespaces whose objects are looked after; empty means all of them.
     pub watch_namespaces: Vec<String>,
-    /// Labels that objects without a namespace, such as `Colonies`, must have to be looked after; empty means all of them. For
+    /// Labels that `Colonies` and `ResourceDefinitions` must have to be looked after; empty means all of them. For
     /// several operators in one cluster, each with `watchNamespaces` of its own.
     pub cluster_selector: BTreeMap<String, String>,
     /// How many objects of one kind are reconciled at the same time, from 1 to 256. More than 32 only adds latency:

@@ -1,0 +1,16 @@
+//! `ResourceDefinition`: a kind that a user makes up, and who carries its instances out.
+//!
+//! In a colony the same thing is called a `BlueprintDefinition`.
+
+mod compose;
+mod handler;
+mod spec;
+mod status;
+
+pub use compose::ComposedResource;
+pub use handler::{Handler, HandlerMode};
+pub use spec::{
+    DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,
+    ResourceDefinitionSpec, Scale, VersionSchema,
+};
+pub use status::{InstanceCounts, ResourceDefinitionStatus};
