@@ -16,6 +16,7 @@ pub mod mirror;
 pub mod names;
 pub mod request_flow;
 pub mod request_state;
+pub mod resource_definition;
 pub mod work;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

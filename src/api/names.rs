@@ -78,6 +78,14 @@ pub const CONTENT_HASH_ANNOTATION: &str = "compute.colonies.io/content-hash";
 /// On a pod: the executor as which it is registered. A new identity therefore rolls the pods.
 pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
 
+/// On a part of an instance of a defined kind: the instance's name, cut if it is longer than a label may be.
+pub const INSTANCE_LABEL: &str = "colonies.io/instance";
+/// On a part of an instance of a defined kind: the id of the resource of the definition that it was made from.
+pub const RESOURCE_LABEL: &str = "colonies.io/resource";
+/// On a part of an instance of a defined kind: the fields that the operator last wrote, so that one that is gone from the
+/// template is taken away again.
+pub const FIELDS_ANNOTATION: &str = "colonies.io/applied-fields";
+
 /// Standard label: what the program is.
 pub const APP_NAME_LABEL: &str = "app.kubernetes.io/name";
 /// Standard label: which instance of it.

@@ -3,6 +3,7 @@
 pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
+pub mod composition;
 pub mod executor_deployment;
 pub mod expression;
 pub mod function;

@@ -1,0 +1,3 @@
+//! `ResourceDefinition`: kinds that users make up. Pure.
+
+pub mod compose;
