@@ -112,6 +112,9 @@ impl Cluster {
                 Workload::DaemonSet => self.delete::<DaemonSet>(&namespace, name, Some(uid)).await?,
                 Workload::Job => self.delete::<Job>(&namespace, name, Some(uid)).await?,
             },
+            KubernetesStep::CreateChild(_)
+            | KubernetesStep::PatchChild { .. }
+            | KubernetesStep::DeleteChild { .. } => {}
             KubernetesStep::UpdateSpec { spec, .. } => {
                 *version = self.spec(target.object, spec).await?;
             }

@@ -5,6 +5,7 @@ mod colony;
 pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
+pub mod composition;
 mod difference;
 mod executor_deployment;
 pub mod graph;
@@ -36,7 +37,7 @@ pub enum Error {
     )]
     Foreign {
         /// Kind of the object.
-        kind: &'static str,
+        kind: String,
         /// Its name.
         name: String,
         /// Who controls it.

@@ -47,11 +47,12 @@ pub(super) fn child(
     let Value::Object(mut object) = rendered else {
         return Err(Error::invalid(&resource.field, "the template", "let it give an object"));
     };
+    drop_nulls(&mut object);
     if resource.kind == ObjectKind::new("v1", "Secret") {
         encode_strings(&mut object);
     }
-    let hash = content_hash(&Value::Object(object.clone()));
-    let fields = fields(&object).to_string();
+    let wish = Value::Object(object.clone());
+    let (hash, fields) = (content_hash(&wish), fields(&wish).to_string());
     let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
         return Err(Error::invalid(field("metadata"), "none", "give the object a metadata.name"));
     };
@@ -76,11 +77,25 @@ pub(super) fn child(
     if size > MAX_OBJECT_BYTES {
         return Err(Error::invalid(
             &resource.field,
-            format!("{} has {size} bytes", name),
+            format!("{name} has {size} bytes"),
             format!("keep each object to {MAX_OBJECT_BYTES} bytes"),
         ));
     }
     Ok((DesiredChild { kind: resource.kind.clone(), name, object }, size))
+}
+
+/// A field that is null is absent: so the API server reads it, and so an expression can leave one out.
+fn drop_nulls(object: &mut Map<String, Value>) {
+    object.retain(|_, value| !value.is_null());
+    object.values_mut().for_each(drop_nulls_inside);
+}
+
+fn drop_nulls_inside(value: &mut Value) {
+    match value {
+        Value::Object(object) => drop_nulls(object),
+        Value::Array(elements) => elements.iter_mut().for_each(drop_nulls_inside),
+        _ => {}
+    }
 }
 
 /// What the API server takes in clear text it gives back encoded: comparing needs the same form on both sides.
@@ -95,14 +110,18 @@ fn encode_strings(secret: &mut Map<String, Value>) {
     }
 }
 
-/// The fields that a template sets, without their values; lists are one field. Kept on the object, so that one that is gone
-/// from the template is known to have been set by the operator and nobody else.
-pub(crate) fn fields(object: &Map<String, Value>) -> Value {
-    let each = object.iter().map(|(name, value)| match value {
-        Value::Object(inner) => (name.clone(), fields(inner)),
-        _ => (name.clone(), Value::from(0)),
-    });
-    Value::Object(each.collect())
+/// The fields that a template sets, without their values. Kept on the object, so that one that is gone from the template is
+/// known to have been set by the operator and nobody else.
+fn fields(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            Value::Object(object.iter().map(|(name, value)| (name.clone(), fields(value))).collect())
+        }
+        Value::Array(elements) if elements.iter().any(Value::is_object) => {
+            Value::Array(elements.iter().map(fields).collect())
+        }
+        _ => Value::from(0),
+    }
 }
 
 /// A name that the API server takes. Some kinds want less than this; it says so itself.
@@ -135,9 +154,6 @@ fn map<'m>(
     field: &str,
 ) -> Result<&'m mut Map<String, Value>, Error> {
     let value = metadata.entry(name).or_insert_with(|| Value::Object(Map::new()));
-    if value.is_null() {
-        *value = Value::Object(Map::new());
-    }
     let given = value.to_string();
     match value {
         Value::Object(map) if map.values().all(Value::is_string) => Ok(map),
@@ -192,8 +208,18 @@ mod tests {
     #[test]
     fn the_fields_of_an_object_are_told_without_its_values() {
         let object = json!({"data": {"a": "secret", "b": [1, {"c": 2}]}, "immutable": true});
-        let Value::Object(object) = object else { panic!("an object") };
-        assert_eq!(fields(&object), json!({"data": {"a": 0, "b": 0}, "immutable": 0}));
+        assert_eq!(fields(&object), json!({"data": {"a": 0, "b": [0, {"c": 0}]}, "immutable": 0}));
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_absent() {
+        let Value::Object(mut object) =
+            json!({"a": null, "b": {"c": null, "d": [{"e": null, "f": 1}, null]}})
+        else {
+            panic!("an object")
+        };
+        drop_nulls(&mut object);
+        assert_eq!(Value::Object(object), json!({"b": {"d": [{"f": 1}, null]}}));
     }
 
     #[test]

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::{
-    Composition, Error, Errors, Kinds, Resource, SCHEMA, SELF, Source, child, kinds,
-    kinds::Known,
+    Composition, Error, Errors, Kinds, Resource, SCHEMA, SELF, Source, child, kinds, kinds::Known,
     order::order,
 };
 use crate::{
@@ -22,7 +21,7 @@ const NAMESPACES: [&str; 2] = ["${self.metadata.namespace}", "${schema.metadata.
 /// What a template may say in its metadata.
 const METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 /// Fields of an instance's status that the operator writes for every kind.
-pub(super) const STATUS_OF_OURS: [&str; 2] = ["conditions", "observedGeneration"];
+const STATUS_OF_OURS: [&str; 4] = ["conditions", "mirror", "observedGeneration", "submittedGeneration"];
 /// Names that mean something else in expressions: variables of ours, and words that CEL keeps for itself.
 const RESERVED: [&str; 24] = [
     SELF,
@@ -147,8 +146,7 @@ fn draft<'s>(
     let template = Template::compile(&template_field, &Value::Object(resource.template.clone()), &variables);
     let template = take(template, errors);
     let instance = [SELF, SCHEMA];
-    let include_when =
-        conditions(&format!("{field}.includeWhen"), &resource.include_when, &instance, errors);
+    let include_when = conditions(&format!("{field}.includeWhen"), &resource.include_when, &instance, errors);
     let own: Vec<&str> = instance.into_iter().chain([resource.id.as_str()]).chain(names()).collect();
     let ready_when = conditions(&format!("{field}.readyWhen"), &resource.ready_when, &own, errors);
     if let Some(template) = template.as_ref().filter(|_| !resource.for_each.is_empty()) {
@@ -196,14 +194,11 @@ fn shape(
     if let Some(kind) = &kind {
         if kind.api_version.matches('/').count() > 1 || kind.version().is_empty() {
             let remedy = "write group/version, or the version alone for the core group";
-            errors.push(Error::invalid(
-                format!("{field}.template.apiVersion"),
-                &kind.api_version,
-                remedy,
-            ));
+            errors.push(Error::invalid(format!("{field}.template.apiVersion"), &kind.api_version, remedy));
         }
         if kind.group() == source.kind.group() && kind.kind == source.kind.kind {
-            let remedy = "is the kind that is defined here: an instance would be made of instances without end";
+            let remedy =
+                "is the kind that is defined here: an instance would be made of instances without end";
             errors.push(Error::invalid(format!("{field}.template.kind"), &kind.kind, remedy));
         }
     }
@@ -212,7 +207,9 @@ fn shape(
         errors.push(Error::invalid(format!("{field}.template.status"), "set", remedy));
     }
     match template.get("metadata") {
-        Some(Value::Object(metadata)) => metadata_shape(&format!("{field}.template.metadata"), metadata, errors),
+        Some(Value::Object(metadata)) => {
+            metadata_shape(&format!("{field}.template.metadata"), metadata, errors);
+        }
         other => {
             let given = other.map_or_else(|| "none".to_owned(), Value::to_string);
             let remedy = "write out a map with a name, such as {name: \"${self.metadata.name}\"}";
@@ -223,7 +220,7 @@ fn shape(
 }
 
 fn metadata_shape(field: &str, metadata: &Map<String, Value>, errors: &mut Vec<Error>) {
-    if !metadata.get("name").is_some_and(|name| name.as_str().is_some_and(|name| !name.is_empty())) {
+    if metadata.get("name").and_then(Value::as_str).is_none_or(str::is_empty) {
         let given = metadata.get("name").map_or_else(|| "none".to_owned(), Value::to_string);
         let remedy = "give the object a name, such as \"${self.metadata.name}\"";
         errors.push(Error::invalid(format!("{field}.name"), given, remedy));
@@ -232,7 +229,8 @@ fn metadata_shape(field: &str, metadata: &Map<String, Value>, errors: &mut Vec<E
         let text = namespace.as_str().unwrap_or_default();
         let plain: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
         if !NAMESPACES.contains(&plain.as_str()) {
-            let remedy = "leave it out: everything is made in the instance's namespace, and nothing reaches beyond it";
+            let remedy =
+                "leave it out: everything is made in the instance's namespace, and nothing reaches beyond it";
             errors.push(Error::invalid(format!("{field}.namespace"), namespace.to_string(), remedy));
         }
     }
@@ -291,12 +289,14 @@ fn conditions(field: &str, texts: &[String], variables: &[&str], errors: &mut Ve
 fn ends(source: &Source<'_>, ids: &[&str], errors: &mut Vec<Error>) -> Ends {
     let variables: Vec<&str> = [SELF, SCHEMA].into_iter().chain(ids.iter().copied()).collect();
     let mut status = BTreeMap::new();
-    for (name, value) in source.status {
+    for (name, text) in source.status {
         let field = format!("{HANDLER}.status.{name}");
         if STATUS_OF_OURS.contains(&name.as_str()) {
             errors.push(Error::invalid(&field, "set", "is written by the operator: take another name"));
         }
-        if let Some(template) = take(Template::compile(&field, value, &variables), errors) {
+        if let Some(template) =
+            take(Template::compile(&field, &Value::String(text.clone()), &variables), errors)
+        {
             status.insert(name.clone(), template);
         }
     }

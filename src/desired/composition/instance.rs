@@ -60,7 +60,8 @@ impl Instance {
     /// Whether an object is controlled by the instance.
     #[must_use]
     pub fn owns(&self, object: &Value) -> bool {
-        controller(object).is_some_and(|reference| reference.get("uid").and_then(Value::as_str) == Some(&self.uid))
+        controller(object)
+            .is_some_and(|reference| reference.get("uid").and_then(Value::as_str) == Some(&self.uid))
     }
 }
 

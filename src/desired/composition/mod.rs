@@ -17,14 +17,18 @@ mod render;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 pub use child::DesiredChild;
 pub use instance::Instance;
+pub(crate) use instance::controller;
 pub use kinds::Kinds;
 pub use readiness::Readiness;
 pub use render::{Desired, DesiredResource, Wanted};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::expression::{self, Condition, Template, Type};
 use crate::{
@@ -111,7 +115,7 @@ pub struct Source<'s> {
     /// The templates.
     pub resources: &'s [ComposedResource],
     /// Fields of an instance's status, with expressions.
-    pub status: &'s Map<String, Value>,
+    pub status: &'s BTreeMap<String, String>,
     /// The condition under which an instance has ended.
     pub finished_when: Option<&'s str>,
 }
@@ -166,14 +170,21 @@ impl Composition {
 
     /// The kinds that are made, for watches and rights.
     pub fn kinds(&self) -> impl Iterator<Item = &ObjectKind> {
-        let kinds: std::collections::BTreeSet<&ObjectKind> =
-            self.resources.iter().map(|resource| &resource.kind).collect();
+        let kinds: BTreeSet<&ObjectKind> = self.resources.iter().map(|resource| &resource.kind).collect();
         kinds.into_iter()
     }
 
     /// The ids in the order in which their objects are made.
     pub fn order(&self) -> impl Iterator<Item = &str> {
         self.resources.iter().map(|resource| resource.id.as_str())
+    }
+
+    /// The ids of the resources that refer to one.
+    pub fn dependents(&self, id: &str) -> impl Iterator<Item = &str> {
+        let place = self.resources.iter().position(|resource| resource.id == id);
+        let refers =
+            move |resource: &&Resource| place.is_some_and(|place| resource.depends_on.contains(&place));
+        self.resources.iter().filter(refers).map(|resource| resource.id.as_str())
     }
 
     /// The schema of the fields that expressions give an instance's status, as far as it can be known.

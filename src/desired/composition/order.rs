@@ -11,8 +11,9 @@ pub(super) fn order(depends_on: &[BTreeSet<usize>]) -> Result<Vec<usize>, Vec<us
     let mut order = Vec::with_capacity(depends_on.len());
     let mut placed = BTreeSet::new();
     while order.len() < depends_on.len() {
-        let next = (0..depends_on.len())
-            .find(|place| !placed.contains(place) && depends_on[*place].iter().all(|one| placed.contains(one)));
+        let next = (0..depends_on.len()).find(|place| {
+            !placed.contains(place) && depends_on[*place].iter().all(|one| placed.contains(one))
+        });
         match next {
             Some(next) => {
                 placed.insert(next);

@@ -27,23 +27,21 @@ pub enum Readiness {
 /// as anybody has looked at it.
 pub(super) fn usual(kind: &ObjectKind, object: &Value, has_ready_condition: bool) -> Readiness {
     match (kind.group(), kind.kind.as_str()) {
-        ("apps", "Deployment") => {
-            Deployment::deserialize(object).map_or_else(unread, |found| of(&progress::of_deployment(&found)))
-        }
-        ("apps", "DaemonSet") => {
-            DaemonSet::deserialize(object).map_or_else(unread, |found| of(&progress::of_daemon_set(&found)))
-        }
+        ("apps", "Deployment") => Deployment::deserialize(object)
+            .map_or_else(|error| unread(&error), |found| of(&progress::of_deployment(&found))),
+        ("apps", "DaemonSet") => DaemonSet::deserialize(object)
+            .map_or_else(|error| unread(&error), |found| of(&progress::of_daemon_set(&found))),
         ("apps", "StatefulSet") => {
-            StatefulSet::deserialize(object).map_or_else(unread, |found| stateful_set(&found))
+            StatefulSet::deserialize(object).map_or_else(|error| unread(&error), |found| stateful_set(&found))
         }
-        ("batch", "Job") => Job::deserialize(object).map_or_else(unread, |found| job(&found)),
+        ("batch", "Job") => Job::deserialize(object).map_or_else(|error| unread(&error), |found| job(&found)),
         ("", "Pod") => pod(object),
         ("", "Service") => service(object),
         _ => condition(object, has_ready_condition),
     }
 }
 
-fn unread(error: serde_json::Error) -> Readiness {
+fn unread(error: &serde_json::Error) -> Readiness {
     Readiness::Waiting(format!("it cannot be read: {error}"))
 }
 

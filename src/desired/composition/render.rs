@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::{
-    BUDGET, Children, Composition, DesiredChild, Error, Instance, MAX_BYTES, MAX_OBJECTS, Readiness, Resource,
-    SCHEMA, SELF, child::child, readiness,
+    BUDGET, Children, Composition, DesiredChild, Error, Instance, MAX_BYTES, MAX_OBJECTS, Readiness,
+    Resource, SCHEMA, SELF, child::child, readiness,
 };
 use crate::{
     api::resource_definition::compose::ObjectKind,
@@ -119,7 +119,7 @@ pub(super) fn render(
 impl<'r> Renderer<'r> {
     fn resource(&mut self, resource: &'r Resource, done: &[Done]) -> Result<Done, Error> {
         if !self.is_included(resource)? || resource.depends_on.iter().any(|place| done[*place].is_excluded) {
-            return Ok(self.excluded(resource));
+            return Ok(Self::excluded(resource));
         }
         let unread = self.children.get(&resource.kind).and_then(|found| found.unknown());
         let waits = resource.depends_on.iter().find_map(|place| {
@@ -132,7 +132,7 @@ impl<'r> Renderer<'r> {
         };
         let (items, objects) = match objects {
             Ok(objects) => objects,
-            Err(why) => return Ok(Self::unknown(resource, why)),
+            Err(why) => return Ok(Self::unknown(resource, &why)),
         };
         let held_back = resource.depends_on.iter().find_map(|place| not_ready(&done[*place].desired));
         let found: Vec<Option<&'r Value>> = objects.iter().map(|object| self.found(object)).collect();
@@ -188,7 +188,7 @@ impl<'r> Renderer<'r> {
         variables
     }
 
-    fn excluded(&self, resource: &Resource) -> Done {
+    fn excluded(resource: &Resource) -> Done {
         let seen = if resource.for_each.is_empty() { json!({}) } else { json!([]) };
         let desired = DesiredResource {
             id: resource.id.clone(),
@@ -200,12 +200,12 @@ impl<'r> Renderer<'r> {
         Done { desired, seen, is_excluded: true, is_unknown: false }
     }
 
-    fn unknown(resource: &Resource, why: String) -> Done {
+    fn unknown(resource: &Resource, why: &str) -> Done {
         let seen = if resource.for_each.is_empty() { json!({}) } else { json!([]) };
         let desired = DesiredResource {
             id: resource.id.clone(),
             kind: resource.kind.clone(),
-            wanted: Wanted::Unknown(why.clone()),
+            wanted: Wanted::Unknown(why.to_owned()),
             held_back: None,
             readiness: Readiness::Waiting(format!("it waits for {why}")),
         };
@@ -256,10 +256,11 @@ impl<'r> Renderer<'r> {
                 format!("ask for less: all objects of an instance may have {MAX_BYTES} bytes"),
             ));
         }
-        let who = match item.iter().map(|(name, value)| format!("{name} = {}", short(value))).collect::<Vec<_>>() {
-            item if item.is_empty() => resource.id.clone(),
-            item => format!("{} with {}", resource.id, item.join(", ")),
-        };
+        let who =
+            match item.iter().map(|(name, value)| format!("{name} = {}", short(value))).collect::<Vec<_>>() {
+                item if item.is_empty() => resource.id.clone(),
+                item => format!("{} with {}", resource.id, item.join(", ")),
+            };
         let key = (child.kind.clone(), child.name.clone());
         if let Some(other) = self.names.insert(key, who.clone()) {
             return Err(Error::invalid(
@@ -330,7 +331,9 @@ impl<'r> Renderer<'r> {
             };
             match (&worst, readiness) {
                 (_, Readiness::Ready) => ready += 1,
-                (Readiness::Ready, other) | (Readiness::Waiting(_), other @ Readiness::Failed(_)) => worst = other,
+                (Readiness::Ready, other) | (Readiness::Waiting(_), other @ Readiness::Failed(_)) => {
+                    worst = other;
+                }
                 _ => {}
             }
         }
@@ -413,7 +416,9 @@ impl<'r> Renderer<'r> {
 fn not_ready(resource: &DesiredResource) -> Option<String> {
     match &resource.readiness {
         Readiness::Ready => None,
-        Readiness::Waiting(why) | Readiness::Failed(why) => Some(format!("{} to be ready: {why}", resource.id)),
+        Readiness::Waiting(why) | Readiness::Failed(why) => {
+            Some(format!("{} to be ready: {why}", resource.id))
+        }
     }
 }
 

@@ -306,9 +306,10 @@ fn type_of_constant(value: &Value) -> Type {
         Value::Array(elements) => {
             Type::list(elements.iter().map(type_of_constant).reduce(Type::or).unwrap_or(Type::Any))
         }
-        Value::Object(fields) => {
-            Type::object(fields.iter().map(|(name, value)| (name.clone(), type_of_constant(value))), Rest::Nothing)
-        }
+        Value::Object(fields) => Type::object(
+            fields.iter().map(|(name, value)| (name.clone(), type_of_constant(value))),
+            Rest::Nothing,
+        ),
     }
 }
 
@@ -418,9 +419,7 @@ fn binary(operator: Operator, left: &Type, right: &Type) -> Result<Type, Fault> 
 fn call(function: Function, arguments: &[Type]) -> Result<Type, Fault> {
     let first = arguments.first().unwrap_or(&Type::Any);
     let accepts = match function {
-        Function::Size => {
-            matches!(first, Type::Text | Type::Bytes | Type::List(_)) || first.is_map()
-        }
+        Function::Size => matches!(first, Type::Text | Type::Bytes | Type::List(_)) || first.is_map(),
         Function::Join => matches!(first, Type::List(_)),
         Function::Range => first.is_number(),
         Function::Contains

@@ -97,11 +97,7 @@ impl Condition {
     ///
     /// # Errors
     /// As [`Condition::holds`].
-    pub fn holds_with<'a>(
-        &'a self,
-        variables: &Variables<'a>,
-        budget: &mut Budget,
-    ) -> Result<bool, Error> {
+    pub fn holds_with<'a>(&'a self, variables: &Variables<'a>, budget: &mut Budget) -> Result<bool, Error> {
         let holds = self.expression.value(variables, budget).and_then(|value| match value {
             Cel::Bool(holds) => Ok(holds),
             other => Err(no_condition(other.kind())),

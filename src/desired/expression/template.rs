@@ -161,11 +161,7 @@ impl Template {
     ///
     /// # Errors
     /// As [`Template::render`].
-    pub fn render_with<'a>(
-        &'a self,
-        variables: &Variables<'a>,
-        budget: &mut Budget,
-    ) -> Result<Value, Error> {
+    pub fn render_with<'a>(&'a self, variables: &Variables<'a>, budget: &mut Budget) -> Result<Value, Error> {
         self.root.render(&mut Path(self.field.clone()), variables, budget)
     }
 }

@@ -148,8 +148,9 @@ impl Type {
     /// Whether a value of one type can stand where one of another is needed.
     pub(super) fn fits(&self, needed: &Self) -> bool {
         match (self, needed) {
-            (Self::Any | Self::Null, _) | (_, Self::Any | Self::Null) => true,
-            (Self::Bool, Self::Bool)
+            (Self::Any | Self::Null, _)
+            | (_, Self::Any | Self::Null)
+            | (Self::Bool, Self::Bool)
             | (Self::Int | Self::Uint | Self::Number, Self::Int | Self::Uint)
             | (Self::Text | Self::Bytes, Self::Text | Self::Bytes) => true,
             (one, Self::Double | Self::Number) => one.is_number(),

@@ -93,17 +93,23 @@ resources:
 #[test]
 fn circles_are_refused() {
     let resource = |id: &str, other: &str| {
-        format!("  - {{id: {id}, template: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {id}}}, data: {{x: \"${{{other}.data.x}}\"}}}}}}\n")
+        format!(
+            "  - {{id: {id}, template: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {id}}}, data: {{x: \"${{{other}.data.x}}\"}}}}}}\n"
+        )
     };
     let handler = format!("resources:\n{}{}{}", resource("a", "b"), resource("b", "c"), resource("c", "b"));
     assert_refused(
         &handler,
-        &["spec.handler.resources[1].template.data.x: ${c.data.x}: the resources refer to each other in a circle: b → c → b: take one"],
+        &[
+            "spec.handler.resources[1].template.data.x: ${c.data.x}: the resources refer to each other in a circle: b → c → b: take one",
+        ],
     );
     let handler = format!("resources:\n{}", resource("a", "a"));
     assert_refused(
         &handler,
-        &["spec.handler.resources[0].template.data.x: ${a.data.x}: a template refers to its own object: refer to the instance"],
+        &[
+            "spec.handler.resources[0].template.data.x: ${a.data.x}: a template refers to its own object: refer to the instance",
+        ],
     );
 }
 
@@ -112,7 +118,8 @@ fn ids_are_names_of_their_own() {
     let resource = |id: &str| {
         format!("{{id: {id}, template: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}}}}}")
     };
-    let handler = format!("resources: [{}]", ["web", "self", "in", "Web", "web", "a-b"].map(resource).join(", "));
+    let handler =
+        format!("resources: [{}]", ["web", "self", "in", "Web", "web", "a-b"].map(resource).join(", "));
     assert_refused(
         &handler,
         &[
@@ -134,36 +141,54 @@ fn ids_are_names_of_their_own() {
 #[test]
 fn a_template_is_an_object_of_the_instance() {
     for (template, expected) in [
-        ("{}", vec![
-            "spec.handler.resources[0].template.apiVersion: none: write it out, such as apps/v1",
-            "spec.handler.resources[0].template.kind: none: write it out",
-            "spec.handler.resources[0].template.metadata: none: write out a map with a name",
-        ]),
-        ("{apiVersion: v1, kind: \"${self.spec.image}\", metadata: {name: a}}", vec![
-            "spec.handler.resources[0].template.kind: \"${self.spec.image}\": write it out",
-        ]),
-        ("{apiVersion: a/b/c, kind: A, metadata: {}}", vec![
-            "spec.handler.resources[0].template.apiVersion: a/b/c: write group/version",
-            "spec.handler.resources[0].template.metadata.name: none: give the object a name",
-        ]),
-        ("{apiVersion: test.example.com/v2, kind: Thing, metadata: {name: a}}", vec![
-            "spec.handler.resources[0].template.kind: Thing: is the kind that is defined here",
-        ]),
-        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: kube-system}, status: {}}", vec![
-            "spec.handler.resources[0].template.status: set: status is written by",
-            "spec.handler.resources[0].template.metadata.namespace: \"kube-system\": leave it out",
-        ]),
-        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, ownerReferences: [], finalizers: [x], uid: u}}", vec![
-            "spec.handler.resources[0].template.metadata.finalizers: set: remove it: the object must go",
-            "spec.handler.resources[0].template.metadata.ownerReferences: set: remove it: every object belongs",
-            "spec.handler.resources[0].template.metadata.uid: set: remove it",
-        ]),
-        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: {app.kubernetes.io/managed-by: helm}}}", vec![
-            "spec.handler.resources[0].template.metadata.labels['app.kubernetes.io/managed-by']: set: remove it: the operator",
-        ]),
-        ("{apiVersion: v1, kind: ConfigMap, metadata: \"${self.metadata}\"}", vec![
-            "spec.handler.resources[0].template.metadata: \"${self.metadata}\": write out a map",
-        ]),
+        (
+            "{}",
+            vec![
+                "spec.handler.resources[0].template.apiVersion: none: write it out, such as apps/v1",
+                "spec.handler.resources[0].template.kind: none: write it out",
+                "spec.handler.resources[0].template.metadata: none: write out a map with a name",
+            ],
+        ),
+        (
+            "{apiVersion: v1, kind: \"${self.spec.image}\", metadata: {name: a}}",
+            vec!["spec.handler.resources[0].template.kind: \"${self.spec.image}\": write it out"],
+        ),
+        (
+            "{apiVersion: a/b/c, kind: A, metadata: {}}",
+            vec![
+                "spec.handler.resources[0].template.apiVersion: a/b/c: write group/version",
+                "spec.handler.resources[0].template.metadata.name: none: give the object a name",
+            ],
+        ),
+        (
+            "{apiVersion: test.example.com/v2, kind: Thing, metadata: {name: a}}",
+            vec!["spec.handler.resources[0].template.kind: Thing: is the kind that is defined here"],
+        ),
+        (
+            "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: kube-system}, status: {}}",
+            vec![
+                "spec.handler.resources[0].template.status: set: status is written by",
+                "spec.handler.resources[0].template.metadata.namespace: \"kube-system\": leave it out",
+            ],
+        ),
+        (
+            "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, ownerReferences: [], finalizers: [x], uid: u}}",
+            vec![
+                "spec.handler.resources[0].template.metadata.finalizers: set: remove it: the object must go",
+                "spec.handler.resources[0].template.metadata.ownerReferences: set: remove it: every object belongs",
+                "spec.handler.resources[0].template.metadata.uid: set: remove it",
+            ],
+        ),
+        (
+            "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: {app.kubernetes.io/managed-by: helm}}}",
+            vec![
+                "spec.handler.resources[0].template.metadata.labels['app.kubernetes.io/managed-by']: set: remove it: the operator",
+            ],
+        ),
+        (
+            "{apiVersion: v1, kind: ConfigMap, metadata: \"${self.metadata}\"}",
+            vec!["spec.handler.resources[0].template.metadata: \"${self.metadata}\": write out a map"],
+        ),
     ] {
         assert_refused(&format!("resources: [{{id: a, template: {template}}}]"), &expected);
     }
@@ -178,7 +203,7 @@ resources:
     includeWhen: ["${web.status.x == 1}", "self.spec.monitoring"]
     readyWhen: ["${other.status.x == 1}"]
     template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${wbe.metadata.name}"}, data: {a: "${frobnicate(1)}", b: "${1 +}"}}
-status: {x: "${nobody.x}", conditions: []}
+status: {x: "${nobody.x}", conditions: "${1}"}
 finishedWhen: "${nothing}"
 "#,
         &[
@@ -199,10 +224,16 @@ finishedWhen: "${nothing}"
 fn expressions_are_checked_against_the_schema() {
     for (expression, expected) in [
         ("self.spec.replcas", "the schema has no field \"replcas\" here: did you mean \"replicas\"?"),
-        ("self.spec.nothing", "the schema has no field \"nothing\" here: add it to the schema, or use one of extra, image"),
+        (
+            "self.spec.nothing",
+            "the schema has no field \"nothing\" here: add it to the schema, or use one of extra, image",
+        ),
         ("self.status.replicas", "the schema has no field \"status\" here"),
         ("has(self.spec.imagee) ? 'a' : 'b'", "the schema has no field \"imagee\""),
-        ("self.spec.ports.map(p, p.prot)[0]", "the schema has no field \"prot\" here: did you mean \"port\"?"),
+        (
+            "self.spec.ports.map(p, p.prot)[0]",
+            "the schema has no field \"prot\" here: did you mean \"port\"?",
+        ),
         ("self.spec.ports.name", "\"name\" is looked for in a list: take one of its elements first"),
         ("self.spec.image.name", "\"name\" is looked for in a string"),
         ("self.spec.image + 1", "+ cannot be applied to string and int"),
@@ -217,8 +248,7 @@ fn expressions_are_checked_against_the_schema() {
     ] {
         let errors = errors(&config_map(&format!("data: {{x: \"${{{expression}}}\"}}")));
         let [error] = errors.as_slice() else { panic!("{expression}: {errors:?}") };
-        let expected =
-            format!("spec.handler.resources[0].template.data.x: ${{{expression}}}: {expected}");
+        let expected = format!("spec.handler.resources[0].template.data.x: ${{{expression}}}: {expected}");
         assert!(error.starts_with(&expected), "{error}\nis not\n{expected}");
     }
     for fine in [
@@ -239,36 +269,62 @@ fn expressions_are_checked_against_the_schema() {
 #[test]
 fn places_are_checked_against_the_kind() {
     let deployment = |spec: &str| {
-        format!("resources: [{{id: web, template: {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: a}}, spec: {{{spec}}}}}}}]")
+        format!(
+            "resources: [{{id: web, template: {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: a}}, spec: {{{spec}}}}}}}]"
+        )
     };
     let at = |path: &str| format!("spec.handler.resources[0].template.spec.{path}");
     for (spec, expected) in [
-        ("replicas: \"${self.spec.image}\"", at("replicas: ${self.spec.image}: it is a string where a int is needed")),
-        ("replicas: \"${self.spec.replicas}0\"", at("replicas: text with expressions in it: it is a string where a int is needed")),
+        (
+            "replicas: \"${self.spec.image}\"",
+            at("replicas: ${self.spec.image}: it is a string where a int is needed"),
+        ),
+        (
+            "replicas: \"${self.spec.replicas}0\"",
+            at("replicas: text with expressions in it: it is a string where a int is needed"),
+        ),
         ("replicas: '3'", at("replicas: \"3\": it is a string where a int is needed")),
-        ("replcas: 3", at("replcas: replcas: the schema has no field \"replcas\" here: did you mean \"replicas\"?")),
-        ("paused: \"${self.spec.replicas}\"", at("paused: ${self.spec.replicas}: it is a int where a bool is needed")),
-        ("template: {spec: {containers: {name: a}}}", at("template.spec.containers: the value: it is a map where a list is needed")),
+        (
+            "replcas: 3",
+            at("replcas: replcas: the schema has no field \"replcas\" here: did you mean \"replicas\"?"),
+        ),
+        (
+            "paused: \"${self.spec.replicas}\"",
+            at("paused: ${self.spec.replicas}: it is a int where a bool is needed"),
+        ),
+        (
+            "template: {spec: {containers: {name: a}}}",
+            at("template.spec.containers: the value: it is a map where a list is needed"),
+        ),
         ("selector: [a]", at("selector: the value: it is a list where a map is needed")),
     ] {
         assert_refused(&deployment(spec), &[&expected]);
     }
     // Of a kind that nobody knows nothing is refused; of the operator's own, everything that it would drop.
-    assert_refused("resources: [{id: a, template: {apiVersion: x/v1, kind: X, metadata: {name: a}, spec: {any: 1}}}]", &[]);
+    assert_refused(
+        "resources: [{id: a, template: {apiVersion: x/v1, kind: X, metadata: {name: a}, spec: {any: 1}}}]",
+        &[],
+    );
     assert_refused(
         "resources: [{id: a, template: {apiVersion: compute.colonies.io/v1, kind: ExecutorDeployment, metadata: {name: a}, spec: {executorTyp: x}}}]",
-        &["spec.handler.resources[0].template.spec.executorTyp: executorTyp: the schema has no field \"executorTyp\" here: did you mean \"executorType\"?"],
+        &[
+            "spec.handler.resources[0].template.spec.executorTyp: executorTyp: the schema has no field \"executorTyp\" here: did you mean \"executorType\"?",
+        ],
     );
 }
 
 #[test]
 fn what_reads_another_object_is_checked_against_its_kind() {
     let handler = |expression: &str| {
-        format!("resources: [{{id: web, template: {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: a}}}}}}]\nstatus: {{x: \"${{{expression}}}\"}}")
+        format!(
+            "resources: [{{id: web, template: {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: a}}}}}}]\nstatus: {{x: \"${{{expression}}}\"}}"
+        )
     };
     assert_refused(
         &handler("web.status.availableReplica"),
-        &["spec.handler.status.x: ${web.status.availableReplica}: the schema has no field \"availableReplica\" here: did you mean \"availableReplicas\"?"],
+        &[
+            "spec.handler.status.x: ${web.status.availableReplica}: the schema has no field \"availableReplica\" here: did you mean \"availableReplicas\"?",
+        ],
     );
     assert_refused(&handler("web.status.somethingOfNextYear"), &[]);
     assert_refused(&handler("web.spec.template.spec.containers[0].image"), &[]);
@@ -277,43 +333,69 @@ fn what_reads_another_object_is_checked_against_its_kind() {
 #[test]
 fn lists_are_lists_and_their_objects_have_names_of_their_own() {
     let handler = |list: &str, name: &str, ready: &str| {
-        format!("resources: [{{id: worker, forEach: {{index: \"{list}\"}}, readyWhen: [\"{ready}\"], template: {{apiVersion: batch/v1, kind: Job, metadata: {{name: \"{name}\"}}}}}}]\nstatus: {{n: \"${{worker.size()}}\"}}")
+        format!(
+            "resources: [{{id: worker, forEach: {{index: \"{list}\"}}, readyWhen: [\"{ready}\"], template: {{apiVersion: batch/v1, kind: Job, metadata: {{name: \"{name}\"}}}}}}]\nstatus: {{n: \"${{worker.size()}}\"}}"
+        )
     };
-    assert_refused(&handler("${range(self.spec.replicas)}", "a-${index}", "${worker.status.succeeded == index}"), &[]);
+    assert_refused(
+        &handler("${range(self.spec.replicas)}", "a-${index}", "${worker.status.succeeded == index}"),
+        &[],
+    );
     assert_refused(
         &handler("${self.spec.replicas}", "a-${index}", "${worker.status.succeeded == 1}"),
-        &["spec.handler.resources[0].forEach.index: ${self.spec.replicas}: it is a int where a list is needed"],
+        &[
+            "spec.handler.resources[0].forEach.index: ${self.spec.replicas}: it is a int where a list is needed",
+        ],
     );
     assert_refused(
         &handler("${range(3)}", "a", "${worker.status.succeeded == 1}"),
-        &["spec.handler.resources[0].template.metadata.name: \"a\": every object of forEach would have the same name: let it contain ${index}"],
+        &[
+            "spec.handler.resources[0].template.metadata.name: \"a\": every object of forEach would have the same name: let it contain ${index}",
+        ],
     );
     // In its own condition it is one object, elsewhere the list.
     assert_refused(
         &handler("${range(3)}", "a-${index}", "${worker[0].status.succeeded == 1}"),
-        &["spec.handler.resources[0].readyWhen[0]: ${worker[0].status.succeeded == 1}: [] cannot be applied to map and int"],
+        &[
+            "spec.handler.resources[0].readyWhen[0]: ${worker[0].status.succeeded == 1}: [] cannot be applied to map and int",
+        ],
     );
     assert_refused(
         "resources: [{id: a, forEach: {a: \"${[1]}\", self: \"${[1]}\"}, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: \"${a}\"}}}]",
-        &["spec.handler.resources[0].forEach.a: a: is the id of a resource", "spec.handler.resources[0].forEach.self: self: means something else"],
+        &[
+            "spec.handler.resources[0].forEach.a: a: is the id of a resource",
+            "spec.handler.resources[0].forEach.self: self: means something else",
+        ],
     );
 }
 
 #[test]
 fn status_is_what_the_schema_declares() {
-    let mut definition = Definition::new(&spec(), &format!("{}\nstatus: {{size: \"${{1}}\", sise: \"${{1}}\", text: \"${{1}}\"}}", config_map("data: {}")));
+    let mut definition = Definition::new(
+        &spec(),
+        &format!(
+            "{}\nstatus: {{size: \"${{1}}\", sise: \"${{1}}\", text: \"${{1}}\"}}",
+            config_map("data: {}")
+        ),
+    );
     definition.schema["properties"]["status"] =
         json!({"type": "object", "properties": {"size": {"type": "integer"}, "text": {"type": "string"}}});
     let errors = definition.errors();
     assert_eq!(errors.len(), 2, "{errors:#?}");
     assert!(errors[0].starts_with("spec.handler.status.sise: set: declare it"), "{}", errors[0]);
-    assert!(errors[1].starts_with("spec.handler.status.text: ${1}: it is a int where a string is needed"), "{}", errors[1]);
+    assert!(
+        errors[1].starts_with("spec.handler.status.text: ${1}: it is a int where a string is needed"),
+        "{}",
+        errors[1]
+    );
 }
 
 #[test]
 fn many_errors_are_told_within_bounds() {
     let data: Vec<String> = (0..40).map(|key| format!("k{key}: \"${{nobody.x}}\"")).collect();
-    let errors = Definition::new(&spec(), &config_map(&format!("data: {{{}}}", data.join(", ")))).compile().unwrap_err();
+    let errors = Definition::new(&spec(), &config_map(&format!("data: {{{}}}", data.join(", "))))
+        .compile()
+        .unwrap_err();
     assert_eq!(errors.0.len(), 40);
     let message = errors.to_string();
     assert!(message.ends_with("; and 24 more"), "{message}");

@@ -43,13 +43,12 @@ fn expression() -> impl Strategy<Value = String> {
         "unknown",
         "",
     ]);
-    (piece.clone(), prop::sample::select(vec!["", "", "", " + ", " == ", " && ", ".map(y, ", "/"]), piece).prop_map(
-        |(left, operator, right)| match operator {
+    (piece.clone(), prop::sample::select(vec!["", "", "", " + ", " == ", " && ", ".map(y, ", "/"]), piece)
+        .prop_map(|(left, operator, right)| match operator {
             "" => left.to_owned(),
             ".map(y, " => format!("{left}.map(y, {right})"),
             _ => format!("{left}{operator}{right}"),
-        },
-    )
+        })
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -88,18 +87,22 @@ fn template() -> impl Strategy<Value = Value> {
         ("test.example.com/v1", "Thing"),
         ("", ""),
     ]);
-    (kind, text(), prop::option::of(value()), prop::option::weighted(0.3, value()), prop::option::weighted(0.2, value())).prop_map(
-        |((api_version, kind), name, spec, data, metadata)| {
-            let mut template =
-                json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
+    (
+        kind,
+        text(),
+        prop::option::of(value()),
+        prop::option::weighted(0.3, value()),
+        prop::option::weighted(0.2, value()),
+    )
+        .prop_map(|((api_version, kind), name, spec, data, metadata)| {
+            let mut template = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
             for (name, value) in [("spec", spec), ("data", data), ("metadata", metadata)] {
                 if let Some(value) = value {
                     template[name] = value;
                 }
             }
             template
-        },
-    )
+        })
 }
 
 fn resource() -> impl Strategy<Value = Value> {
@@ -117,7 +120,12 @@ fn resource() -> impl Strategy<Value = Value> {
 }
 
 fn definition() -> impl Strategy<Value = Definition> {
-    (prop::collection::vec(resource(), 1..4), prop::collection::btree_map("[a-z]{1,3}", value(), 0..3), prop::option::of(text()), value())
+    (
+        prop::collection::vec(resource(), 1..4),
+        prop::collection::btree_map("[a-z]{1,3}", text(), 0..3),
+        prop::option::of(text()),
+        value(),
+    )
         .prop_map(|(resources, status, finished_when, schema)| {
             let properties = json!({
                 "n": {"type": "integer"}, "text": {"type": "string"}, "flag": {"type": "boolean"},
@@ -126,7 +134,7 @@ fn definition() -> impl Strategy<Value = Definition> {
             });
             let mut definition = Definition::new(&properties, "{}");
             definition.resources = serde_json::from_value(Value::Array(resources)).unwrap();
-            definition.status = status.into_iter().collect();
+            definition.status = status;
             definition.finished_when = finished_when;
             definition.schema["properties"]["other"] = schema;
             definition
@@ -134,7 +142,13 @@ fn definition() -> impl Strategy<Value = Definition> {
 }
 
 fn spec() -> impl Strategy<Value = Value> {
-    (prop::option::of(-1_i64..1_500), prop::option::of("[a-z]{0,4}"), prop::option::of(prop::collection::vec("[a-z]{0,3}", 0..4)), value(), any::<bool>())
+    (
+        prop::option::of(-1_i64..1_500),
+        prop::option::of("[a-z]{0,4}"),
+        prop::option::of(prop::collection::vec("[a-z]{0,3}", 0..4)),
+        value(),
+        any::<bool>(),
+    )
         .prop_map(|(n, text, list, map, flag)| {
             let mut spec = json!({"map": map, "flag": flag});
             for (name, value) in [("n", json!(n)), ("text", json!(text)), ("list", json!(list))] {

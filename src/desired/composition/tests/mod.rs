@@ -6,7 +6,7 @@ mod rendering;
 
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -18,7 +18,7 @@ pub(super) struct Definition {
     kind: ObjectKind,
     schema: Value,
     resources: Vec<ComposedResource>,
-    status: Map<String, Value>,
+    status: BTreeMap<String, String>,
     finished_when: Option<String>,
 }
 
@@ -31,7 +31,11 @@ impl Definition {
             kind: ObjectKind::new("test.example.com/v1", "Thing"),
             schema: json!({"type": "object", "properties": {"spec": {"type": "object", "properties": spec}}}),
             resources: serde_json::from_value(resources).unwrap(),
-            status: handler.get("status").and_then(Value::as_object).cloned().unwrap_or_default(),
+            status: handler
+                .get("status")
+                .cloned()
+                .map(|status| serde_json::from_value(status).unwrap())
+                .unwrap_or_default(),
             finished_when: handler.get("finishedWhen").and_then(Value::as_str).map(str::to_owned),
         }
     }

@@ -62,7 +62,10 @@ fn a_number_of_objects_is_counted_from_the_beginning() {
     assert_eq!(Value::Object(first.status.clone()), json!({"completed": 0, "state": "Running"}));
     assert!(!first.is_ready() && !first.is_finished);
 
-    world.obey(&first, |child| if child.name == "one-1" { json!({"succeeded": 1}) } else { json!({"active": 1}) });
+    world.obey(
+        &first,
+        |child| if child.name == "one-1" { json!({"succeeded": 1}) } else { json!({"active": 1}) },
+    );
     let second = composition.desired(&instance, &world.0).unwrap();
     assert_eq!(Value::Object(second.status.clone()), json!({"completed": 1, "state": "Running"}));
     assert!(!second.is_ready() && !second.is_finished);
@@ -92,7 +95,8 @@ fn an_instance_whose_objects_cannot_be_read_is_not_finished() {
 #[test]
 fn an_object_has_what_says_whose_it_is() {
     let composition = goop().compiled();
-    let desired = composition.desired(&instance(&json!({"jobCount": 1, "cmd": "a"})), &Children::new()).unwrap();
+    let desired =
+        composition.desired(&instance(&json!({"jobCount": 1, "cmd": "a"})), &Children::new()).unwrap();
     let Wanted::Objects(objects) = &desired.resources[0].wanted else { panic!("{desired:?}") };
     let metadata = &objects[0].object["metadata"];
     assert_eq!(metadata["namespace"], "team");
@@ -109,8 +113,12 @@ fn an_object_has_what_says_whose_it_is() {
         json!([{"apiVersion": "test.example.com/v1", "kind": "Thing", "name": "one", "uid": "u-1",
                 "controller": true, "blockOwnerDeletion": true}])
     );
-    assert_eq!(objects[0].object["spec"]["template"]["spec"]["containers"][0]["command"], json!(["sh", "-c", "a"]));
-    let again = composition.desired(&instance(&json!({"jobCount": 1, "cmd": "a"})), &Children::new()).unwrap();
+    assert_eq!(
+        objects[0].object["spec"]["template"]["spec"]["containers"][0]["command"],
+        json!(["sh", "-c", "a"])
+    );
+    let again =
+        composition.desired(&instance(&json!({"jobCount": 1, "cmd": "a"})), &Children::new()).unwrap();
     assert_eq!(again, desired);
 }
 
@@ -155,7 +163,9 @@ fn what_refers_to_an_object_waits_for_it() {
 #[test]
 fn what_is_not_wanted_takes_along_what_refers_to_it() {
     let composition = application().compiled();
-    let desired = composition.desired(&instance(&json!({"monitoring": false, "size": "1Gi"})), &Children::new()).unwrap();
+    let desired = composition
+        .desired(&instance(&json!({"monitoring": false, "size": "1Gi"})), &Children::new())
+        .unwrap();
     assert_eq!(outline(&desired), ["database: one-db", "web: ?", "monitor: ", "alert: "]);
     assert_eq!(desired.unreported.len(), 1, "{:?}", desired.unreported);
 }
@@ -195,9 +205,11 @@ resources:
 "#,
     );
     let composition = definition.compiled();
-    let desired = composition.desired(&instance(&json!({"regions": ["eu", "us"]})), &Children::new()).unwrap();
+    let desired =
+        composition.desired(&instance(&json!({"regions": ["eu", "us"]})), &Children::new()).unwrap();
     assert_eq!(outline(&desired), ["cell: eu-web eu-api us-web us-api"]);
-    let error = composition.desired(&instance(&json!({"regions": ["eu", "eu"]})), &Children::new()).unwrap_err();
+    let error =
+        composition.desired(&instance(&json!({"regions": ["eu", "eu"]})), &Children::new()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "spec.handler.resources[0].template.metadata.name: ConfigMap eu-web: is the name of two objects, cell with region = \
@@ -219,11 +231,33 @@ fn an_instance_that_cannot_be_made_says_why() {
     let at = "spec.handler.resources[0].template";
     let long = "x".repeat(300);
     for (rest, spec, expected) in [
-        ("metadata: {name: a}, data: {x: \"${self.spec.text}\"}", json!({}), format!("{at}.data.x: ${{self.spec.text}}: there is no \"text\": correct the name, or guard with has()")),
-        ("metadata: {name: \"${self.spec.text}\"}", json!({"text": "Not A Name"}), format!("{at}.metadata.name: \"Not A Name\": let it give at most 253 lower case letters")),
-        ("metadata: {name: \"${self.spec.text}\"}", json!({"text": long}), format!("{at}.metadata.name: \"xxx")),
-        ("metadata: {name: a, labels: \"${self.spec.map}\"}", json!({"map": {"x": 1}}), format!("{at}.metadata.labels: {{\"x\":1}}: let it give a map from strings to strings")),
-        ("metadata: {name: a}, data: {x: \"${1 / self.spec.n}\"}", json!({"n": 0}), format!("{at}.data.x: ${{1 / self.spec.n}}: it divides by zero")),
+        (
+            "metadata: {name: a}, data: {x: \"${self.spec.text}\"}",
+            json!({}),
+            format!(
+                "{at}.data.x: ${{self.spec.text}}: there is no \"text\": correct the name, or guard with has()"
+            ),
+        ),
+        (
+            "metadata: {name: \"${self.spec.text}\"}",
+            json!({"text": "Not A Name"}),
+            format!("{at}.metadata.name: \"Not A Name\": let it give at most 253 lower case letters"),
+        ),
+        (
+            "metadata: {name: \"${self.spec.text}\"}",
+            json!({"text": long}),
+            format!("{at}.metadata.name: \"xxx"),
+        ),
+        (
+            "metadata: {name: a, labels: \"${self.spec.map}\"}",
+            json!({"map": {"x": 1}}),
+            format!("{at}.metadata.labels: {{\"x\":1}}: let it give a map from strings to strings"),
+        ),
+        (
+            "metadata: {name: a}, data: {x: \"${1 / self.spec.n}\"}",
+            json!({"n": 0}),
+            format!("{at}.data.x: ${{1 / self.spec.n}}: it divides by zero"),
+        ),
     ] {
         let rest = rest.replace("${1 / self.spec.n}", "${string(1 / self.spec.n)}");
         let expected = expected.replace("${1 / self.spec.n}", "${string(1 / self.spec.n)}");
