@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use kube::Resource;
+
 use super::{
     colony::Colony,
     kinds::Held,
@@ -28,9 +30,11 @@ pub struct Actor {
 }
 
 /// What a plan is for.
-pub struct Target<'a, K> {
+pub struct Target<'a, K: Resource> {
     /// The object.
     pub object: &'a K,
+    /// Its kind.
+    pub kind: &'a K::DynamicType,
     /// The connection to its colony, if there is one.
     pub connection: Option<Arc<Connection>>,
     /// Name of the `Colony`, if there is one.

@@ -1,6 +1,6 @@
 //! The kinds that the operator writes: what caches and metrics call them, and what holds the ones that users apply.
 
-use std::fmt::Debug;
+use std::{borrow::Cow, fmt::Debug, hash::Hash};
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -9,8 +9,9 @@ use k8s_openapi::{
         batch::v1::Job,
         core::v1::Secret,
     },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use kube::Resource;
+use kube::{Api, Client, Resource};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -19,12 +20,14 @@ use crate::{
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
+        instance::{Instance, InstanceKind},
         names::{
             COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER,
-            REQUEST_FINALIZER,
+            INSTANCE_FINALIZER, REQUEST_FINALIZER, RESOURCE_DEFINITION_FINALIZER,
         },
         request_flow::RequestFlow,
         request_state::RequestState,
+        resource_definition::{DefinitionScope, ResourceDefinition},
     },
     runtime::metrics::WriteKind,
 };
@@ -37,8 +40,41 @@ pub trait Child: Resource<DynamicType = (), Scope = NamespaceResourceScope> {
     const NAME: &'static str;
 }
 
+/// Kinds whose objects the operator writes, whether their kind is known here or at run time only.
+pub trait Written:
+    Resource<DynamicType: Clone + Debug + Eq + Hash + Send + Sync + Unpin + 'static>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+{
+    /// Its name in metrics.
+    const METRIC: WriteKind;
+
+    /// The name of the kind for people and caches.
+    fn name_of(kind: &Self::DynamicType) -> Cow<'static, str>;
+
+    /// Calls about the objects of a namespace; about those of the cluster, of a kind that has none.
+    fn api(client: Client, namespace: &str, kind: &Self::DynamicType) -> Api<Self>;
+}
+
+impl<K> Written for K
+where
+    K: Child + Clone + Debug + Serialize + DeserializeOwned,
+{
+    const METRIC: WriteKind = K::KIND;
+
+    fn name_of((): &()) -> Cow<'static, str> {
+        Cow::Borrowed(K::NAME)
+    }
+
+    fn api(client: Client, namespace: &str, (): &()) -> Api<Self> {
+        Api::namespaced(client, namespace)
+    }
+}
+
 /// Kinds that users apply and whose status the operator writes.
-pub trait Told: Child + Clone + Debug + Serialize + DeserializeOwned {
+pub trait Told: Written {
     /// Its status, in metrics.
     const STATUS: WriteKind;
 }
@@ -132,6 +168,61 @@ impl Told for ColonyWorkflow {
 
 impl Held for ColonyWorkflow {
     const FINALIZER: &'static str = COLONY_WORKFLOW_FINALIZER;
+}
+
+impl Written for Instance {
+    const METRIC: WriteKind = WriteKind::Instance;
+
+    fn name_of(kind: &InstanceKind) -> Cow<'static, str> {
+        Cow::Owned(kind.name())
+    }
+
+    fn api(client: Client, namespace: &str, kind: &InstanceKind) -> Api<Self> {
+        match kind.terms().scope {
+            DefinitionScope::Namespaced => Api::namespaced_with(client, namespace, kind),
+            DefinitionScope::Cluster => Api::all_with(client, kind),
+        }
+    }
+}
+
+impl Told for Instance {
+    const STATUS: WriteKind = WriteKind::InstanceStatus;
+}
+
+impl Held for Instance {
+    const FINALIZER: &'static str = INSTANCE_FINALIZER;
+}
+
+impl Written for ResourceDefinition {
+    const METRIC: WriteKind = WriteKind::ResourceDefinition;
+
+    fn name_of((): &()) -> Cow<'static, str> {
+        Cow::Borrowed("ResourceDefinition")
+    }
+
+    fn api(client: Client, _: &str, (): &()) -> Api<Self> {
+        Api::all(client)
+    }
+}
+
+impl Told for ResourceDefinition {
+    const STATUS: WriteKind = WriteKind::ResourceDefinitionStatus;
+}
+
+impl Held for ResourceDefinition {
+    const FINALIZER: &'static str = RESOURCE_DEFINITION_FINALIZER;
+}
+
+impl Written for CustomResourceDefinition {
+    const METRIC: WriteKind = WriteKind::CustomResourceDefinition;
+
+    fn name_of((): &()) -> Cow<'static, str> {
+        Cow::Borrowed("CustomResourceDefinition")
+    }
+
+    fn api(client: Client, _: &str, (): &()) -> Api<Self> {
+        Api::all(client)
+    }
 }
 
 impl Child for Secret {

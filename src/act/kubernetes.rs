@@ -1,7 +1,7 @@
 //! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the UID that
 //! was seen; a plain POST is the cheapest create there is, and a PUT takes back what others put in.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
@@ -12,14 +12,13 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
 };
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use super::{
     Target,
     failure::of_call,
     identity,
-    kinds::{Child, Held},
+    kinds::{Held, Written},
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
@@ -71,14 +70,10 @@ impl Cluster {
         let namespace = target.object.namespace().unwrap_or_default();
         match step {
             KubernetesStep::AddFinalizer => {
-                let finalizers = target.object.finalizers().iter().cloned();
-                let with = finalizers.chain([K::FINALIZER.to_owned()]).collect();
-                *version = self.finalizers(target.object, with).await?;
+                *version = self.hold(target.kind, target.object).await?;
             }
             KubernetesStep::RemoveFinalizer => {
-                let finalizers = target.object.finalizers().iter();
-                let without = finalizers.filter(|name| *name != K::FINALIZER).cloned().collect();
-                *version = self.finalizers(target.object, without).await?;
+                *version = self.release(target.kind, target.object).await?;
             }
             KubernetesStep::CreateIdentity(identity) => {
                 let secret = identity::new_secret(identity).map_err(no_key)?;
@@ -116,11 +111,11 @@ impl Cluster {
             | KubernetesStep::PatchChild { .. }
             | KubernetesStep::DeleteChild { .. } => {}
             KubernetesStep::UpdateSpec { spec, .. } => {
-                *version = self.spec(target.object, spec).await?;
+                *version = self.spec(target.kind, target.object, spec).await?;
             }
             KubernetesStep::DeleteObject { .. } => {
                 let (name, uid) = (target.object.name_any(), target.object.uid());
-                self.delete::<K>(&namespace, &name, uid.as_deref()).await?;
+                self.delete_of::<K>(target.kind, &namespace, &name, uid.as_deref()).await?;
             }
         }
         Ok(Effect::Nothing)
@@ -133,21 +128,21 @@ impl Cluster {
     /// When the API server refuses or does not answer.
     pub async fn create<K>(&self, namespace: &str, object: &K) -> Result<(), StepFailure>
     where
-        K: Child + Serialize + DeserializeOwned + Clone + Debug,
+        K: Written<DynamicType = ()>,
     {
-        let name = object.name_any();
-        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let (name, kind) = (object.name_any(), K::name_of(&()));
+        let api = K::api(self.client.clone(), namespace, &());
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         let result = call(CALL_TIME_LIMIT, api.create(&parameters, object)).await;
-        self.count(WriteVerb::Create, K::KIND, &result);
-        let key = Key::new(K::NAME, namespace, &name);
+        self.count(WriteVerb::Create, K::METRIC, &result);
+        let key = Key::new(kind.clone(), namespace, &name);
         match result {
             Ok(created) => {
                 self.writes.wrote(key, created.meta().resource_version.as_deref(), self.clock.instant());
                 Ok(())
             }
             Err(error) => {
-                let failure = of_call(&format!("create {} {name}", K::NAME), &error);
+                let failure = of_call(&format!("create {kind} {name}"), &error);
                 if failure.kind == FailureKind::Conflict {
                     self.writes.doubt(key);
                 }
@@ -163,21 +158,31 @@ impl Cluster {
     /// When the object has changed, or the API server refuses or does not answer.
     pub async fn replace<K>(&self, namespace: &str, object: &K) -> Result<K, StepFailure>
     where
-        K: Child + Serialize + DeserializeOwned + Clone + Debug,
+        K: Written<DynamicType = ()>,
     {
-        let name = object.name_any();
-        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        self.replace_of(&(), namespace, object).await
+    }
+
+    /// As [`Cluster::replace`], for a kind that may be known at run time only.
+    async fn replace_of<K: Written>(
+        &self,
+        kind: &K::DynamicType,
+        namespace: &str,
+        object: &K,
+    ) -> Result<K, StepFailure> {
+        let (name, kind_name) = (object.name_any(), K::name_of(kind));
+        let api = K::api(self.client.clone(), namespace, kind);
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         let result = call(CALL_TIME_LIMIT, api.replace(&name, &parameters, object)).await;
-        self.count(WriteVerb::Replace, K::KIND, &result);
-        let key = Key::new(K::NAME, namespace, &name);
+        self.count(WriteVerb::Replace, K::METRIC, &result);
+        let key = Key::new(kind_name.clone(), namespace, &name);
         match result {
             Ok(written) => {
                 self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
                 Ok(written)
             }
             Err(error) => {
-                let failure = of_call(&format!("update {} {name}", K::NAME), &error);
+                let failure = of_call(&format!("update {kind_name} {name}"), &error);
                 if failure.kind == FailureKind::Conflict {
                     self.writes.doubt(key);
                 }
@@ -193,20 +198,31 @@ impl Cluster {
     /// When the API server refuses or does not answer.
     pub async fn delete<K>(&self, namespace: &str, name: &str, uid: Option<&str>) -> Result<(), StepFailure>
     where
-        K: Child + DeserializeOwned + Clone + Debug,
+        K: Written<DynamicType = ()>,
     {
-        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        self.delete_of::<K>(&(), namespace, name, uid).await
+    }
+
+    /// As [`Cluster::delete`], for a kind that may be known at run time only.
+    async fn delete_of<K: Written>(
+        &self,
+        kind: &K::DynamicType,
+        namespace: &str,
+        name: &str,
+        uid: Option<&str>,
+    ) -> Result<(), StepFailure> {
+        let api = K::api(self.client.clone(), namespace, kind);
         let parameters = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
             preconditions: uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteParams::default()
         };
         let result = call(CALL_TIME_LIMIT, api.delete(name, &parameters)).await;
-        self.count(WriteVerb::Delete, K::KIND, &result);
+        self.count(WriteVerb::Delete, K::METRIC, &result);
         match result {
             Ok(_) => Ok(()),
             Err(error) if error.status_code() == Some(404) => Ok(()),
-            Err(error) => Err(of_call(&format!("delete {} {name}", K::NAME), &error)),
+            Err(error) => Err(of_call(&format!("delete {} {name}", K::name_of(kind)), &error)),
         }
     }
 
@@ -250,21 +266,50 @@ impl Cluster {
         result.map(|_| ()).map_err(|error| of_call(&format!("update Secret {name}"), &error))
     }
 
+    /// Holds an object: adds the finalizer of its kind.
+    ///
+    /// # Errors
+    ///
+    /// When the object has changed, or the API server refuses or does not answer.
+    pub async fn hold<K: Held>(
+        &self,
+        kind: &K::DynamicType,
+        object: &K,
+    ) -> Result<Option<String>, StepFailure> {
+        let finalizers = object.finalizers().iter().cloned();
+        self.finalizers(kind, object, finalizers.chain([K::FINALIZER.to_owned()]).collect()).await
+    }
+
+    /// Lets an object go: removes the finalizer of its kind.
+    ///
+    /// # Errors
+    ///
+    /// When the object has changed, or the API server refuses or does not answer.
+    pub async fn release<K: Held>(
+        &self,
+        kind: &K::DynamicType,
+        object: &K,
+    ) -> Result<Option<String>, StepFailure> {
+        let finalizers = object.finalizers().iter().filter(|name| *name != K::FINALIZER);
+        self.finalizers(kind, object, finalizers.cloned().collect()).await
+    }
+
     /// Writes the finalizers of the object; its new version.
     async fn finalizers<K: Held>(
         &self,
+        kind: &K::DynamicType,
         object: &K,
         finalizers: Vec<String>,
     ) -> Result<Option<String>, StepFailure> {
         let namespace = object.namespace().unwrap_or_default();
-        let api = Api::<K>::namespaced(self.client.clone(), &namespace);
+        let api = K::api(self.client.clone(), &namespace, kind);
         let patch = json!({
             "metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()},
         });
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let result =
             call(CALL_TIME_LIMIT, api.patch(&object.name_any(), &parameters, &Patch::Merge(&patch))).await;
-        self.count(WriteVerb::Patch, K::KIND, &result);
+        self.count(WriteVerb::Patch, K::METRIC, &result);
         match result {
             Ok(written) => Ok(written.resource_version()),
             Err(error) => Err(of_call("write the finalizers", &error)),
@@ -274,6 +319,7 @@ impl Cluster {
     /// Writes the spec of the object, if it is still the one that was seen; its new version.
     async fn spec<K: Held>(
         &self,
+        kind: &K::DynamicType,
         object: &K,
         spec: &Map<String, Value>,
     ) -> Result<Option<String>, StepFailure> {
@@ -284,7 +330,7 @@ impl Cluster {
         let mut changed = serde_json::to_value(object).map_err(unwritable)?;
         changed["spec"] = Value::Object(spec.clone());
         let changed: K = serde_json::from_value(changed).map_err(unwritable)?;
-        let written = self.replace(&object.namespace().unwrap_or_default(), &changed).await?;
+        let written = self.replace_of(kind, &object.namespace().unwrap_or_default(), &changed).await?;
         Ok(written.resource_version())
     }
 

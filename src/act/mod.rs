@@ -5,6 +5,7 @@ mod blueprint;
 mod colony;
 pub mod colony_cron;
 pub mod connection;
+pub mod definition;
 mod executor;
 mod failure;
 mod identity;

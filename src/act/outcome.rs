@@ -1,6 +1,8 @@
 //! What was really done: the noun that stage 4 hands to the stage that writes status. Plain data.
 
-use crate::diff::{ColonyStep, KubernetesStep, Plan, Step, colony_cron::CronStep};
+use crate::diff::{
+    ColonyStep, KubernetesStep, Plan, Step, colony_cron::CronStep, definition::DefinitionStep,
+};
 
 /// What came of a plan.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,17 @@ pub struct CronOutcome {
     pub done: Vec<CronStep>,
     /// Why those that follow were not.
     pub failure: Option<StepFailure>,
+}
+
+/// What came of the plan for a `ResourceDefinition`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DefinitionOutcome {
+    /// The steps that were done.
+    pub done: Vec<DefinitionStep>,
+    /// Why those that follow were not.
+    pub failure: Option<StepFailure>,
+    /// Version of the definition after the last write to it, if there was one.
+    pub resource_version: Option<String>,
 }
 
 /// What came of a step.

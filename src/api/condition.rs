@@ -4,6 +4,12 @@
 /// A condition type. The order of the variants is the order in `status.conditions`: `Ready` last, where the eye ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
+    /// The operator has the rights that it needs for the kind.
+    Authorized,
+    /// The API server serves the kind.
+    Established,
+    /// There is somebody who carries instances of the kind out.
+    Handled,
     /// The current generation is carried by a process in the colony.
     Mirrored,
     /// The object and its blueprint in the colony differ, or an edit of one was replaced; the message has both values.
@@ -33,6 +39,9 @@ impl ConditionType {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Authorized => "Authorized",
+            Self::Established => "Established",
+            Self::Handled => "Handled",
             Self::Mirrored => "Mirrored",
             Self::Conflict => "Conflict",
             Self::Submitted => "Submitted",
@@ -177,6 +186,28 @@ pub enum Reason {
     JobStarted,
     /// The job has ended, and another follows.
     JobEnded,
+    /// The operator has the rights that it needs for the group of the kind.
+    RightsGranted,
+    /// The operator lacks rights for the group of the kind; the message has the line that grants them.
+    RightsMissing,
+    /// The API server has been given the kind and does not serve it yet.
+    Establishing,
+    /// Another kind of the group has one of the names.
+    NamesNotAccepted,
+    /// The API server serves the kind.
+    KindServed,
+    /// There are executors that carry instances out.
+    HandlerFound,
+    /// There is no executor that carries instances out.
+    HandlerNotFound,
+    /// This version of the operator does not carry out instances in that way.
+    ModeUnavailable,
+    /// The definition waits for its instances to be gone.
+    InstancesLeft,
+    /// The clean-up of a deleted instance is under way.
+    CleanupRunning,
+    /// The clean-up of a deleted instance failed; it is repeated.
+    CleanupFailed,
 }
 
 impl Reason {
@@ -247,6 +278,17 @@ impl Reason {
             Self::JobRequested => "JobRequested",
             Self::JobStarted => "JobStarted",
             Self::JobEnded => "JobEnded",
+            Self::RightsGranted => "RightsGranted",
+            Self::RightsMissing => "RightsMissing",
+            Self::Establishing => "Establishing",
+            Self::NamesNotAccepted => "NamesNotAccepted",
+            Self::KindServed => "KindServed",
+            Self::HandlerFound => "HandlerFound",
+            Self::HandlerNotFound => "HandlerNotFound",
+            Self::ModeUnavailable => "ModeUnavailable",
+            Self::InstancesLeft => "InstancesLeft",
+            Self::CleanupRunning => "CleanupRunning",
+            Self::CleanupFailed => "CleanupFailed",
         }
     }
 }

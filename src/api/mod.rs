@@ -12,6 +12,7 @@ pub mod condition;
 pub mod duration;
 pub mod executor_deployment;
 pub mod function;
+pub mod instance;
 pub mod mirror;
 pub mod names;
 pub mod request_flow;
@@ -33,5 +34,6 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         colony_cron::ColonyCron::crd(),
         request_flow::RequestFlow::crd(),
         request_state::RequestState::crd(),
+        resource_definition::ResourceDefinition::crd(),
     ]
 }

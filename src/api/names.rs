@@ -19,6 +19,10 @@ pub const COLONY_PROCESS_FINALIZER: &str = "colonies.io/colony-process";
 pub const COLONY_WORKFLOW_FINALIZER: &str = "colonies.io/colony-workflow";
 /// Kept on a `RequestState` until the process of its job is over.
 pub const REQUEST_FINALIZER: &str = "colonies.io/request";
+/// Kept on a `ResourceDefinition` until none of its instances is left.
+pub const RESOURCE_DEFINITION_FINALIZER: &str = "colonies.io/resource-definition";
+/// Kept on an instance of a defined kind until its process is over and its clean-up has run.
+pub const INSTANCE_FINALIZER: &str = "colonies.io/instance";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
 pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 
@@ -68,6 +72,14 @@ pub const COLONY_ANNOTATION: &str = "colonies.io/colony";
 pub const EXECUTOR_TYPE_ANNOTATION: &str = "colonies.io/executor-type";
 /// The type of the executors that do the jobs of a request which says nothing of it.
 pub const REQUEST_EXECUTOR_TYPE: &str = "request-worker";
+
+/// On a CRD that the operator made: the `ResourceDefinition` that it was made for. A CRD without it is a stranger's.
+pub const DEFINITION_ANNOTATION: &str = "colonies.io/resource-definition";
+/// On a CRD that the operator made: by what handler and policies instances are carried out, as JSON. It is written together
+/// with the schema, so that a later revision that cannot be carried out leaves instances with the last that could.
+pub const HANDLER_ANNOTATION: &str = "colonies.io/handler";
+/// On a CRD that the operator made: generation of the `ResourceDefinition` that it was last made from.
+pub const ACCEPTED_GENERATION_ANNOTATION: &str = "colonies.io/accepted-generation";
 
 /// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
 pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deployment";
@@ -164,6 +176,19 @@ pub fn parse_cron_run(cron: &str, run: &str) -> Option<i64> {
 #[must_use]
 pub fn process_label(cluster: &str, uid: &str, generation: i64) -> String {
     format!("k8s:{cluster}/{uid}/{generation}")
+}
+
+/// The number by which the process of a clean-up is known where others have the generation that they carry: 0 for the first
+/// attempt, then -1, -2 and so on. Generations begin with 1, and a deleted object can still come into further ones.
+#[must_use]
+pub const fn cleanup_generation(attempt: i64) -> i64 {
+    -attempt
+}
+
+/// Which attempt of a clean-up a process is, counted from 0; none if it carries a generation.
+#[must_use]
+pub const fn cleanup_attempt(generation: i64) -> Option<i64> {
+    if generation <= 0 { Some(-generation) } else { None }
 }
 
 /// What tells the object of a cluster for which a blueprint was made.

@@ -38,7 +38,7 @@ pub(super) struct Assignments {
 impl Assignments {
     /// Serves until the `Colony` is gone.
     pub async fn serve(self) {
-        for objects in self.carriers.iter() {
+        for objects in self.carriers.all() {
             // An empty cache knows no object, which would make every process look like a stranger's.
             objects.filled().reached().await;
         }
@@ -105,7 +105,7 @@ impl Assignments {
                 let now = self.machinery.clock.instant();
                 self.machinery.processes.read(connection.member.id(), &process, now);
             }
-            for objects in self.carriers.iter() {
+            for objects in self.carriers.all() {
                 objects.wake_uid(uid);
             }
             return Ok(());
@@ -135,7 +135,7 @@ impl Assignments {
         let shown = async {
             loop {
                 changes.mark_unchanged();
-                if self.carriers.iter().any(|objects| objects.has_uid(uid)) {
+                if self.carriers.all().iter().any(|objects| objects.has_uid(uid)) {
                     return true;
                 }
                 // An error says that the process ends.

@@ -192,6 +192,7 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
     let snapshot = &reading.snapshot;
     let Some(sessions) = &reading.sessions else {
         if context.machinery.connections.remove(name).is_some() {
+            context.machinery.executor_changes.send_replace(());
             wake_all(context);
         }
         return;
@@ -208,10 +209,14 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
         executors,
     ));
     let states = connection.executor_states();
+    let approved = connection.approved().cloned();
     let previous = context.machinery.connections.put(name, connection);
     let reconnected = previous
         .as_ref()
         .is_none_or(|previous| previous.problem != problem || previous.operator.len() != operator.len());
+    if previous.as_ref().and_then(|previous| previous.approved()) != approved.as_ref() {
+        context.machinery.executor_changes.send_replace(());
+    }
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
     if reconnected {
         wake_all(context);
@@ -278,7 +283,7 @@ fn wake(context: &Context, concerned: impl Fn(&ExecutorDeployment) -> bool) {
 /// Wakes everything that the colony makes a difference for.
 fn wake_all(context: &Context) {
     wake(context, |_| true);
-    for objects in context.carriers.iter() {
+    for objects in context.carriers.all() {
         objects.wake_all();
     }
 }

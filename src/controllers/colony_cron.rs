@@ -179,7 +179,7 @@ async fn pass(cron: &ColonyCron, context: &Context) -> (Action, ReconcileResult)
     let outcome = carry_out(&plan, &namespace, &machinery.to_cluster, &machinery.leadership).await;
     let (status, notes) = status::colony_cron::compute(&snapshot, &plan, problem.as_ref(), &outcome);
     let uid = cron.uid().unwrap_or_default();
-    let written = match machinery.publisher.status(cron, status, None).await {
+    let written = match machinery.publisher.status(&(), cron, status, None).await {
         Ok(written) => written,
         Err(failure) => return failed(failure.kind, &failure.message, &uid, context),
     };

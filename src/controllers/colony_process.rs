@@ -29,9 +29,9 @@ impl Carrier for ColonyProcess {}
 
 impl Work for ColonyProcess {
     type Snapshot = ColonyProcessSnapshot;
-    const METRIC: Kind = Kind::ColonyProcess;
+    const METERED: Kind = Kind::ColonyProcess;
 
-    fn colony(&self) -> Option<&str> {
+    fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.spec.colony.as_deref()
     }
 
@@ -39,7 +39,7 @@ impl Work for ColonyProcess {
         self.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final)
     }
 
-    async fn snapshot(&self, reader: &WorkReader) -> Result<ColonyProcessSnapshot, CacheBehind> {
+    async fn snapshot(&self, (): &(), reader: &WorkReader) -> Result<ColonyProcessSnapshot, CacheBehind> {
         reader.colony_process(self).await
     }
 

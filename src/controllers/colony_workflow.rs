@@ -29,9 +29,9 @@ impl Carrier for ColonyWorkflow {}
 
 impl Work for ColonyWorkflow {
     type Snapshot = ColonyWorkflowSnapshot;
-    const METRIC: Kind = Kind::ColonyWorkflow;
+    const METERED: Kind = Kind::ColonyWorkflow;
 
-    fn colony(&self) -> Option<&str> {
+    fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.spec.colony.as_deref()
     }
 
@@ -39,7 +39,7 @@ impl Work for ColonyWorkflow {
         self.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final)
     }
 
-    async fn snapshot(&self, reader: &WorkReader) -> Result<ColonyWorkflowSnapshot, CacheBehind> {
+    async fn snapshot(&self, (): &(), reader: &WorkReader) -> Result<ColonyWorkflowSnapshot, CacheBehind> {
         reader.colony_workflow(self).await
     }
 

@@ -55,6 +55,8 @@ pub struct Machinery {
     pub writes: Writes,
     /// Tells those who wait for an object that some object has changed.
     pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
+    /// Tells that executors of a colony came or went.
+    pub executor_changes: Arc<tokio::sync::watch::Sender<()>>,
 }
 
 impl Machinery {
@@ -108,6 +110,7 @@ impl Machinery {
             blueprints,
             writes,
             object_changes: Arc::new(tokio::sync::watch::channel(()).0),
+            executor_changes: Arc::new(tokio::sync::watch::channel(()).0),
         }
     }
 
@@ -137,11 +140,11 @@ pub struct Context {
 
 /// Wakes objects of a kind for reasons that are not in the cluster: something happened in the colony.
 #[derive(Clone)]
-pub struct Hints<K: Resource<DynamicType = ()>> {
+pub struct Hints<K: Resource<DynamicType: Clone>> {
     controllers: Vec<UnboundedSender<ObjectRef<K>>>,
 }
 
-impl<K: Resource<DynamicType = ()>> Hints<K> {
+impl<K: Resource<DynamicType: Clone>> Hints<K> {
     /// Hints to these controllers; each looks only after its own objects and ignores the rest.
     #[must_use]
     pub const fn new(controllers: Vec<UnboundedSender<ObjectRef<K>>>) -> Self {

@@ -213,7 +213,7 @@ async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, Reconc
         Ok(plan) => {
             let colony = snapshot.colony.resolved().map(|colony| colony.name.clone());
             let connection = colony.as_deref().and_then(|colony| machinery.connections.get(colony));
-            Ok(machinery.actor.execute(plan, &Target { object, connection, colony }).await)
+            Ok(machinery.actor.execute(plan, &Target { object, kind: &(), connection, colony }).await)
         }
         Err(problem) => Err(problem),
     };
@@ -275,7 +275,7 @@ async fn publish(
     let bound =
         mirror.as_ref().filter(|mirror| mirror.process_id.is_some()).map(|mirror| mirror.label.clone());
     let version = outcome.and_then(|outcome| outcome.resource_version.clone());
-    let written = machinery.publisher.status(object, status, version).await?;
+    let written = machinery.publisher.status(&(), object, status, version).await?;
     if let Some(label) = bound {
         machinery.submissions.settled(&label);
     }

@@ -8,10 +8,13 @@ mod colony_workflow;
 mod context;
 mod executor_deployment;
 mod inbound;
+mod instance;
+mod instances;
 mod processes;
 mod queue;
 mod request_flow;
 mod request_state;
+mod resource_definition;
 mod retry;
 mod work;
 
@@ -20,9 +23,10 @@ pub use executor_deployment::decide;
 
 use std::sync::Arc;
 
-use futures::{FutureExt as _, channel::mpsc::UnboundedReceiver};
-use kube::{core::DeserializeGuard, runtime::reflector::ObjectRef};
-use processes::{Carrier, Kind, Objects};
+use futures::FutureExt as _;
+use kube::core::DeserializeGuard;
+use processes::{Carriers, Objects};
+use work::Work;
 
 use crate::{
     memory::sightings::AllSightings,
@@ -42,7 +46,6 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
     let (client, writes) = (&machinery.kubernetes.watches, &machinery.writes);
     for scope in Scope::all(&machinery.configuration.watch_namespaces) {
         works.push((
-            scope.clone(),
             stores::colony_processes(client, &scope, writes),
             stores::colony_workflows(client, &scope, writes),
             stores::requests(client, &scope, writes),
@@ -56,35 +59,44 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         scopes.push((scope, objects, woken));
     }
     let hints = context::Hints::new(wakers);
-    let mut carriers: Vec<Arc<dyn Kind>> = Vec::new();
+    let carriers = Carriers::default();
     for (store, filled) in &caches {
-        carriers.push(Arc::new(Objects {
+        carriers.add(Arc::new(Objects {
+            kind: (),
             store: store.clone(),
             filled: filled.clone(),
             hints: hints.clone(),
         }));
     }
     let mut running = tokio::task::JoinSet::new();
-    for (scope, mut processes, mut workflows, requests, flows, crons) in works {
+    let mut shared = None;
+    for (mut processes, mut workflows, requests, flows, crons) in works {
         let known = Requests {
             flows: flows.store.clone(),
             filled: flows.filled.clone(),
             roles: machinery.configuration.request_roles.clone(),
             sightings: AllSightings::default(),
         };
+        shared.get_or_insert_with(|| known.clone());
         let runs = colony_cron::Runs::of(&mut processes, &mut workflows);
         running.spawn(colony_cron::run(machinery.clone(), crons, runs, shutdown.clone()));
-        let (woken, _) = carry(&processes, &mut carriers);
-        let (machine, stop) = (machinery.clone(), shutdown.clone());
-        running.spawn(work::run(machine, scope.clone(), processes, woken, known.clone(), stop));
-        let (woken, _) = carry(&workflows, &mut carriers);
-        let (machine, stop) = (machinery.clone(), shutdown.clone());
-        running.spawn(work::run(machine, scope.clone(), workflows, woken, known.clone(), stop));
-        let (woken, hints) = carry(&requests, &mut carriers);
-        let followers = request_flow::Followers { requests: requests.store.clone(), hints };
-        let (machine, stop) = (machinery.clone(), shutdown.clone());
-        running.spawn(work::run(machine, scope, requests, woken, known, stop));
+        let (processes, _) = carry(processes, &carriers);
+        let around = work::Surroundings::watched(&machinery, known.clone());
+        running.spawn(work::run(machinery.clone(), processes, around, shutdown.clone()));
+        let (workflows, _) = carry(workflows, &carriers);
+        let around = work::Surroundings::watched(&machinery, known.clone());
+        running.spawn(work::run(machinery.clone(), workflows, around, shutdown.clone()));
+        let followed = requests.store.clone();
+        let (requests, hints) = carry(requests, &carriers);
+        let followers = request_flow::Followers { requests: followed, hints };
+        let around = work::Surroundings::watched(&machinery, known);
+        running.spawn(work::run(machinery.clone(), requests, around, shutdown.clone()));
         running.spawn(request_flow::run(machinery.clone(), flows, followers, shutdown.clone()));
+    }
+    if let Some(known) = shared {
+        let (instances, changing) = instances::Instances::new(machinery.clone(), carriers.clone(), known);
+        running.spawn(instances.clone().watch(changing, shutdown.clone()));
+        running.spawn(resource_definition::run(machinery.clone(), instances, shutdown.clone()));
     }
     for (scope, objects, woken) in scopes {
         let run = executor_deployment::run(
@@ -97,7 +109,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         );
         running.spawn(run);
     }
-    running.spawn(colony::run(machinery, caches, hints, carriers.into(), shutdown));
+    running.spawn(colony::run(machinery, caches, hints, carriers, shutdown));
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "a controller ended by itself");
@@ -105,17 +117,17 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
     }
 }
 
-/// Adds objects to those that processes carry; where their controller hears of what happens to their processes, and how
-/// others wake them.
-fn carry<K: Carrier>(
-    objects: &Watched<DeserializeGuard<K>>,
-    carriers: &mut Vec<Arc<dyn Kind>>,
-) -> (UnboundedReceiver<ObjectRef<DeserializeGuard<K>>>, context::Hints<DeserializeGuard<K>>) {
+/// Adds objects to those that processes carry: with what their controller hears of their processes, and how others wake
+/// them.
+fn carry<K: Work<DynamicType = ()>>(
+    watched: Watched<DeserializeGuard<K>>,
+    carriers: &Carriers,
+) -> (work::Objects<K>, context::Hints<DeserializeGuard<K>>) {
     let (waker, woken) = futures::channel::mpsc::unbounded();
-    let (store, filled) = (objects.store.clone(), objects.filled.clone());
+    let (store, filled) = (watched.store.clone(), watched.filled.clone());
     let hints = context::Hints::new(vec![waker]);
-    carriers.push(Arc::new(Objects { store, filled, hints: hints.clone() }));
-    (woken, hints)
+    carriers.add(Arc::new(Objects { kind: (), store, filled, hints: hints.clone() }));
+    (work::Objects { kind: (), watched, woken, waiting: queue::Waiting::default() }, hints)
 }
 
 /// Runs a controller to its end. One that is told to stop before its caches are filled never ends by itself: it waits

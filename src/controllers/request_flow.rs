@@ -70,7 +70,7 @@ impl Followers {
         let follows = |request: &RequestState| {
             request.namespace() == namespace && request.annotations().get(FLOW_ANNOTATION) == name.as_ref()
         };
-        for request in triggers::references(&self.requests, follows) {
+        for request in triggers::references(&self.requests, &(), follows) {
             self.hints.wake(&request);
         }
     }
@@ -94,7 +94,7 @@ async fn reconcile(
     let status = status::request_flow::compute(flow, machinery.clock.now());
     let before = flow.status.as_ref().map_or(&[][..], |before| &before.conditions);
     let notes = status::event::transitions(before, &status.conditions);
-    let written = machinery.publisher.status(flow, status, None).await;
+    let written = machinery.publisher.status(&(), flow, status, None).await;
     let uid = flow.uid().unwrap_or_default();
     let (action, result) = match written {
         Ok(written) => {

@@ -30,9 +30,9 @@ impl Carrier for RequestState {}
 
 impl Work for RequestState {
     type Snapshot = RequestSnapshot;
-    const METRIC: Kind = Kind::RequestState;
+    const METERED: Kind = Kind::RequestState;
 
-    fn colony(&self) -> Option<&str> {
+    fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.metadata.annotations.as_ref()?.get(COLONY_ANNOTATION).map(String::as_str)
     }
 
@@ -40,7 +40,7 @@ impl Work for RequestState {
         Self::is_finished(self)
     }
 
-    async fn snapshot(&self, reader: &WorkReader) -> Result<RequestSnapshot, CacheBehind> {
+    async fn snapshot(&self, (): &(), reader: &WorkReader) -> Result<RequestSnapshot, CacheBehind> {
         reader.request(self).await
     }
 

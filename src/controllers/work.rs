@@ -5,10 +5,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     ResourceExt as _,
-    core::{DeserializeGuard, object::HasStatus},
+    core::{DeserializeGuard, PartialObjectMeta, object::HasStatus},
     runtime::{
         Controller,
         controller::{Action, Config},
@@ -19,7 +19,7 @@ use kube::{
 use super::{
     context::Machinery,
     processes::Carrier,
-    queue::Queue,
+    queue::{Queue, Waiting},
     retry::{Retries, jitter},
     to_its_end,
 };
@@ -30,6 +30,7 @@ use crate::{
         outcome::{FailureKind, Outcome, StepFailure},
     },
     api::{
+        colony::Colony,
         condition::Reason,
         mirror::{MirrorState, MirrorStatus},
     },
@@ -41,10 +42,11 @@ use crate::{
     },
     status::{self, Problem, event::Note},
     watch::{
+        colonies::Colonies,
         executor_deployment::CacheBehind,
         request::Requests,
         snapshot::{ColonyReference, ResolvedColony},
-        stores::{self, Scope, Watched},
+        stores::{self, Changes, Filled, Watched},
         triggers,
         work::WorkReader,
     },
@@ -64,15 +66,16 @@ pub(super) trait Work: Carrier + Held + HasStatus<Status: PartialEq + Clone + Se
     /// What one pass knows of an object.
     type Snapshot: Send + Sync;
     /// Its name in metrics.
-    const METRIC: Kind;
+    const METERED: Kind;
 
-    /// The Colony that the object names.
-    fn colony(&self) -> Option<&str>;
+    /// The Colony that the object, or its kind, names.
+    fn colony<'a>(&'a self, kind: &'a Self::DynamicType) -> Option<&'a str>;
     /// Whether nothing becomes of it any more, but that its time may be over.
     fn is_finished(&self) -> bool;
     /// Stage 1.
     fn snapshot(
         &self,
+        kind: &Self::DynamicType,
         reader: &WorkReader,
     ) -> impl Future<Output = Result<Self::Snapshot, CacheBehind>> + Send;
     /// The colony, the moment and, while nothing may be submitted, until when.
@@ -91,6 +94,43 @@ pub(super) trait Work: Carrier + Held + HasStatus<Status: PartialEq + Clone + Se
     fn conditions(status: &Self::Status) -> &[Condition];
     /// The process in a status.
     fn recorded(status: &Self::Status) -> Option<&MirrorStatus>;
+    /// What can be said instead of a status that the API server refused, if anything: `before` is what stands there.
+    fn salvaged(_before: Option<&Self::Status>, _refused: Self::Status, _why: &str) -> Option<Self::Status> {
+        None
+    }
+}
+
+/// What passes over objects look at besides them, and the changes of it that concern all of them.
+pub(super) struct Surroundings {
+    /// Which colony an object may use.
+    pub colonies: Colonies,
+    /// When its caches are filled.
+    pub filled: Vec<Filled>,
+    /// What is known of requests alone.
+    pub requests: Requests,
+    /// `Colonies` that have changed.
+    pub colony_changes: Changes<Colony>,
+    /// Namespaces that have changed.
+    pub namespace_changes: Changes<PartialObjectMeta<Namespace>>,
+}
+
+impl Surroundings {
+    /// Looked at by watches of their own.
+    pub fn watched(machinery: &Machinery, requests: Requests) -> Self {
+        let client = &machinery.kubernetes.watches;
+        let (colonies, namespaces) = (stores::colonies(client), stores::namespaces(client));
+        Self {
+            colonies: Colonies {
+                colonies: colonies.store,
+                namespaces: namespaces.store,
+                connections: machinery.connections.clone(),
+            },
+            filled: vec![colonies.filled, namespaces.filled],
+            requests,
+            colony_changes: colonies.changes,
+            namespace_changes: namespaces.changes,
+        }
+    }
 }
 
 /// The colony of an object.
@@ -122,40 +162,53 @@ pub(super) fn problem(error: &Error) -> Problem {
 /// What the controller works with.
 struct Context<K: Work> {
     machinery: Arc<Machinery>,
+    kind: K::DynamicType,
     reader: WorkReader,
     retries: Retries,
     queue: Queue<DeserializeGuard<K>>,
 }
 
+/// The objects of a kind in a scope, and what wakes them.
+pub(super) struct Objects<K: Work> {
+    /// Their kind.
+    pub kind: K::DynamicType,
+    /// The cache, and what changes in it.
+    pub watched: Watched<DeserializeGuard<K>>,
+    /// Objects that something outside has woken.
+    pub woken: UnboundedReceiver<ObjectRef<DeserializeGuard<K>>>,
+    /// Counts those that wait.
+    pub waiting: Waiting<DeserializeGuard<K>>,
+}
+
 /// Runs the controller of a kind for one scope until the shutdown.
 pub(super) async fn run<K: Work>(
     machinery: Arc<Machinery>,
-    scope: Scope,
-    objects: Watched<DeserializeGuard<K>>,
-    woken: UnboundedReceiver<ObjectRef<DeserializeGuard<K>>>,
-    requests: Requests,
+    objects: Objects<K>,
+    surroundings: Surroundings,
     shutdown: Shutdown,
 ) {
-    let client = &machinery.kubernetes.watches;
-    let colonies = stores::colonies(client);
-    let namespaces = stores::namespaces(client);
-    tracing::debug!(kind = K::NAME, ?scope, "looking after");
+    let Objects { kind, watched: objects, woken, waiting } = objects;
+    tracing::debug!(kind = %K::name_of(&kind), "looking after");
+    let filled = [vec![objects.filled], surroundings.filled, vec![surroundings.requests.filled.clone()]];
     let reader = WorkReader {
         client: machinery.kubernetes.calls.clone(),
-        colonies: crate::watch::colonies::Colonies {
-            colonies: colonies.store,
-            namespaces: namespaces.store,
-            connections: machinery.connections.clone(),
-        },
+        colonies: surroundings.colonies,
         processes: machinery.process_reader(),
         writes: machinery.writes.clone(),
         clock: machinery.clock.clone(),
         cluster: machinery.cluster.clone(),
-        filled: vec![objects.filled, colonies.filled, namespaces.filled, requests.filled.clone()],
-        requests,
+        filled: filled.concat(),
+        requests: surroundings.requests,
     };
-    let queue = Queue::new(objects.store.clone(), K::METRIC, machinery.metrics.clone());
-    let context = Arc::new(Context { reader, retries: Retries::default(), queue: queue.clone(), machinery });
+    let metrics = machinery.metrics.clone();
+    let queue = Queue::among(waiting, objects.store.clone(), kind.clone(), K::METERED, metrics);
+    let context = Arc::new(Context {
+        reader,
+        kind: kind.clone(),
+        retries: Retries::default(),
+        queue: queue.clone(),
+        machinery,
+    });
     let changes = {
         let (queue, waiting) = (queue.clone(), context.machinery.object_changes.clone());
         objects.changes.inspect_ok(move |object| {
@@ -163,19 +216,25 @@ pub(super) async fn run<K: Work>(
             waiting.send_replace(());
         })
     };
-    let woken = woken.inspect(move |object| queue.woken(object));
+    let woken = {
+        let queue = queue.clone();
+        woken.inspect(move |object| queue.woken(object))
+    };
     let (by_colony, by_namespace) = (objects.store.clone(), objects.store.clone());
+    let (of_colony, of_namespace) = (kind.clone(), kind.clone());
     let elections = context.machinery.leadership.changes().map(drop);
     let (stop, caches) = (shutdown.clone(), context.reader.filled.clone());
-    let controller = Controller::for_stream(changes, objects.store)
+    let controller = Controller::for_stream_with(changes, objects.store, kind)
         .with_config(Config::default().concurrency(context.machinery.configuration.concurrency))
-        .watches_stream(colonies.changes, move |colony| {
-            triggers::of_colony_to(&colony, &by_colony, |object: &K| {
-                (!object.is_finished()).then(|| object.colony().map(str::to_owned))
+        .watches_stream(surroundings.colony_changes, move |colony| {
+            triggers::of_colony_to(&colony, &by_colony, &of_colony, |object: &K| {
+                (!object.is_finished()).then(|| object.colony(&of_colony).map(str::to_owned))
             })
         })
-        .watches_stream(namespaces.changes, move |namespace| {
-            triggers::of_namespace_to(&namespace, &by_namespace, |object: &K| !object.is_finished())
+        .watches_stream(surroundings.namespace_changes, move |namespace| {
+            triggers::of_namespace_to(&namespace, &by_namespace, &of_namespace, |object: &K| {
+                !object.is_finished()
+            })
         })
         .reconcile_on(woken)
         .reconcile_all_on(elections)
@@ -183,6 +242,7 @@ pub(super) async fn run<K: Work>(
         .run(reconcile, |_, _, _| Action::requeue(RESYNC), context)
         .for_each(|_| futures::future::ready(()));
     to_its_end(controller, caches, shutdown).await;
+    queue.ended();
 }
 
 /// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
@@ -195,7 +255,7 @@ async fn reconcile<K: Work>(
         Err(error) => {
             let namespace = error.metadata.namespace.as_deref().unwrap_or_default();
             let name = error.metadata.name.as_deref().unwrap_or_default();
-            tracing::error!(kind = K::NAME, object = format!("{namespace}/{name}"), %error, "cannot be read: correct it with kubectl edit");
+            tracing::error!(kind = %K::name_of(&context.kind), object = format!("{namespace}/{name}"), %error, "cannot be read: correct it with kubectl edit");
             return Ok(Action::requeue(RESYNC));
         }
     };
@@ -209,10 +269,10 @@ async fn reconcile<K: Work>(
         return Ok(Action::await_change());
     }
     let started = machinery.clock.instant();
-    let counted = machinery.metrics.reconcile_started(K::METRIC);
+    let counted = machinery.metrics.reconcile_started(K::METERED);
     let span = tracing::info_span!(
         "reconcile",
-        kind = K::NAME,
+        kind = %K::name_of(&context.kind),
         object = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
         generation = object.meta().generation
     );
@@ -224,8 +284,8 @@ async fn reconcile<K: Work>(
 /// The five stages.
 async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileResult) {
     let machinery = &context.machinery;
-    let Ok(snapshot) = Box::pin(object.snapshot(&context.reader)).await else {
-        machinery.metrics.count_stale_skip(K::METRIC);
+    let Ok(snapshot) = Box::pin(object.snapshot(&context.kind, &context.reader)).await else {
+        machinery.metrics.count_stale_skip(K::METERED);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
     let outcome = match K::decide(&snapshot) {
@@ -233,7 +293,10 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
             let (colony, ..) = K::circumstances(&snapshot);
             let colony = colony.resolved().map(|colony| colony.name.clone());
             let connection = colony.as_deref().and_then(|colony| machinery.connections.get(colony));
-            Ok(machinery.actor.execute(plan, &Target { object, connection, colony }).await)
+            Ok(machinery
+                .actor
+                .execute(plan, &Target { object, kind: &context.kind, connection, colony })
+                .await)
         }
         Err(problem) => Err(problem),
     };
@@ -241,14 +304,14 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
     if outcome.as_ref().is_ok_and(is_released) {
         if let Some(message) = K::left_behind(&snapshot) {
             let note = Note { warning: true, reason: Reason::Abandoned.as_str().to_owned(), message };
-            machinery.publisher.events(&object.object_ref(&()), vec![note]).await;
+            machinery.publisher.events(&object.object_ref(&context.kind), vec![note]).await;
         }
         context.retries.reset(&uid);
         return (Action::await_change(), ReconcileResult::Changed);
     }
     let status = K::compute(&snapshot, outcome.as_ref());
     let published = match status.clone() {
-        Some(status) => publish(object, status, outcome.as_ref().ok(), machinery).await,
+        Some(status) => publish(object, status, outcome.as_ref().ok(), context).await,
         None => Ok(false),
     };
     next::<K>(&snapshot, status.as_ref(), &outcome, &published, &uid, context)
@@ -265,13 +328,23 @@ async fn publish<K: Work>(
     object: &K,
     status: K::Status,
     outcome: Option<&Outcome>,
-    machinery: &Machinery,
+    context: &Context<K>,
 ) -> Result<bool, StepFailure> {
+    let (machinery, kind) = (&context.machinery, &context.kind);
     let before = object.status();
+    let version = outcome.and_then(|outcome| outcome.resource_version.clone());
+    let written = machinery.publisher.status(kind, object, status.clone(), version.clone()).await;
+    let (status, written) = match written {
+        // What others put into it must not keep the rest from being said.
+        Err(failure) if failure.kind == FailureKind::Refused => {
+            let said = K::salvaged(before, status, &failure.message).ok_or(failure)?;
+            let written = machinery.publisher.status(kind, object, said.clone(), version).await?;
+            (said, written)
+        }
+        written => (status, written?),
+    };
     let notes = status::event::transitions(before.map_or(&[], K::conditions), K::conditions(&status));
     let mirror = K::recorded(&status).cloned();
-    let version = outcome.and_then(|outcome| outcome.resource_version.clone());
-    let written = machinery.publisher.status(object, status, version).await?;
     if let Some(bound) = mirror.as_ref().filter(|mirror| mirror.process_id.is_some()) {
         machinery.submissions.settled(&bound.label);
     }
@@ -284,7 +357,7 @@ async fn publish<K: Work>(
     if let (Some(mirror), Some(term)) = (intended, machinery.leadership.term_started_at()) {
         machinery.submissions.intended(&mirror.label, term);
     }
-    machinery.publisher.events(&object.object_ref(&()), notes).await;
+    machinery.publisher.events(&object.object_ref(kind), notes).await;
     Ok(true)
 }
 

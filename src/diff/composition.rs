@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{
         names::{CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION, RESOURCE_LABEL},
-        resource_definition::compose::ObjectKind,
+        resource_definition::ObjectKind,
     },
     desired::composition::{
         Children, Composition, Desired, DesiredChild, DesiredResource, Instance, Wanted, controller,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{executor_deployment::Workload, resource_definition::compose::ObjectKind},
+    api::{executor_deployment::Workload, resource_definition::ObjectKind},
     colony::model::Blueprint,
     desired::{DesiredIdentity, DesiredProcess, DesiredWorkflow, DesiredWorkload, composition::DesiredChild},
 };

@@ -32,6 +32,7 @@ pub struct Connection {
     pub problem: Option<String>,
     executors: RwLock<Option<BTreeMap<String, ExecutorState>>>,
     names: RwLock<HashMap<Id, String>>,
+    approved: Option<BTreeMap<String, usize>>,
 }
 
 impl Connection {
@@ -49,7 +50,20 @@ impl Connection {
         });
         let by_id = |executor: &Executor| (executor.id.clone(), executor.name.clone());
         let names = RwLock::new(executors.unwrap_or_default().iter().map(by_id).collect());
-        Self { member, owner, operator, problem, executors: RwLock::new(states), names }
+        let approved = executors.map(|executors| {
+            let mut counts = BTreeMap::new();
+            for executor in executors.iter().filter(|executor| executor.state == ExecutorState::Approved) {
+                *counts.entry(executor.executor_type.clone()).or_default() += 1;
+            }
+            counts
+        });
+        Self { member, owner, operator, problem, executors: RwLock::new(states), names, approved }
+    }
+
+    /// How many executors of each type are approved, if the colony could be asked.
+    #[must_use]
+    pub const fn approved(&self) -> Option<&BTreeMap<String, usize>> {
+        self.approved.as_ref()
     }
 
     /// Calls as the operator's executor of a type, if it is registered.

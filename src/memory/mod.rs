@@ -8,6 +8,7 @@ pub mod blueprints;
 pub mod connections;
 pub mod identities;
 pub mod processes;
+pub mod rights;
 pub mod sightings;
 pub mod submissions;
 pub mod writes;

@@ -2,6 +2,7 @@
 //! again, or undo what was written.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Its kind.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -25,8 +26,8 @@ pub struct Key {
 impl Key {
     /// The object `namespace/name` of `kind`.
     #[must_use]
-    pub fn new(kind: &'static str, namespace: &str, name: &str) -> Self {
-        Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+    pub fn new(kind: impl Into<Cow<'static, str>>, namespace: &str, name: &str) -> Self {
+        Self { kind: kind.into(), namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
 
@@ -45,7 +46,7 @@ pub struct Writes {
 #[derive(Default)]
 struct Inner {
     written: HashMap<Key, Written>,
-    seen: HashMap<&'static str, u64>,
+    seen: HashMap<Cow<'static, str>, u64>,
     doubted: HashSet<Key>,
 }
 
@@ -60,10 +61,10 @@ impl Writes {
     }
 
     /// Notes how far the watch of a kind has come. Versions of one kind are comparable numbers.
-    pub fn saw(&self, kind: &'static str, resource_version: Option<&str>) {
+    pub fn saw(&self, kind: impl Into<Cow<'static, str>>, resource_version: Option<&str>) {
         if let Some(version) = parse(resource_version) {
             let mut inner = self.lock();
-            let seen = inner.seen.entry(kind).or_default();
+            let seen = inner.seen.entry(kind.into()).or_default();
             *seen = version.max(*seen);
         }
     }
@@ -73,7 +74,7 @@ impl Writes {
     pub fn is_cache_behind(&self, key: &Key, now: Instant) -> bool {
         let mut inner = self.lock();
         let Some(written) = inner.written.get(key).copied() else { return false };
-        let seen = inner.seen.get(key.kind).copied().unwrap_or_default();
+        let seen = inner.seen.get(&key.kind).copied().unwrap_or_default();
         let behind = seen < written.resource_version && now.saturating_duration_since(written.at) < PATIENCE;
         if !behind {
             inner.written.remove(key);

@@ -68,6 +68,7 @@ impl Publisher {
     /// When the object has changed meanwhile, or the API server refuses or does not answer.
     pub async fn status<K>(
         &self,
+        kind: &K::DynamicType,
         object: &K,
         status: K::Status,
         resource_version: Option<String>,
@@ -84,9 +85,9 @@ impl Publisher {
             changed.meta_mut().resource_version = resource_version;
         }
         let namespace = object.namespace().unwrap_or_default();
-        let api = Api::<K>::namespaced(self.client.clone(), &namespace);
+        let api = K::api(self.client.clone(), &namespace, kind);
         let written = self.replace(&api, &changed, K::STATUS).await?;
-        let key = Key::new(K::NAME, &namespace, &object.name_any());
+        let key = Key::new(K::name_of(kind), &namespace, &object.name_any());
         self.writes.wrote(key, written.resource_version().as_deref(), self.clock.instant());
         Ok(true)
     }
@@ -139,7 +140,7 @@ impl Publisher {
 
     async fn replace<K>(&self, api: &Api<K>, object: &K, kind: WriteKind) -> Result<K, StepFailure>
     where
-        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
+        K: Resource + Serialize + DeserializeOwned + Clone + Debug,
     {
         if !self.leadership.is_leader() {
             return Err(StepFailure {

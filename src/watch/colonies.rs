@@ -33,13 +33,19 @@ impl Colonies {
     /// The colony that an object of `namespace` uses, which names it or takes the default one, and the connection to it.
     #[must_use]
     pub fn find(&self, name: Option<&str>, namespace: &str) -> (ColonyReference, Option<Arc<Connection>>) {
+        if let Some(colony) = self.named(name).filter(|colony| !self.admits(colony, namespace)) {
+            return (ColonyReference::NotAllowed { name: colony.name_any() }, None);
+        }
+        self.find_any(name)
+    }
+
+    /// As [`Colonies::find`], for what is in no namespace and asks for nothing there.
+    #[must_use]
+    pub fn find_any(&self, name: Option<&str>) -> (ColonyReference, Option<Arc<Connection>>) {
         let Some(colony) = self.named(name) else {
             return (ColonyReference::NotFound { name: name.map(str::to_owned) }, None);
         };
         let name = colony.name_any();
-        if !self.admits(&colony, namespace) {
-            return (ColonyReference::NotAllowed { name }, None);
-        }
         let connection = self.connections.get(&name);
         let operator_executor_id = match &connection {
             None => Observed::Unknown("not connected yet".to_owned()),

@@ -1,12 +1,15 @@
 //! Caches of the objects that matter, each filled by one watch that also triggers reconciles.
 
-use std::fmt::Debug;
+use std::{borrow::Cow, fmt::Debug, hash::Hash};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::{
-    apps::v1::{DaemonSet, Deployment},
-    batch::v1::Job,
-    core::v1::{Namespace, Pod},
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+        core::v1::{Namespace, Pod},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -26,9 +29,11 @@ use crate::{
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
+        instance::{Instance, InstanceKind},
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
         request_flow::RequestFlow,
         request_state::RequestState,
+        resource_definition::{DefinitionScope, ResourceDefinition},
     },
     memory::writes::Writes,
     runtime::kubernetes::WATCH_SECONDS,
@@ -87,7 +92,10 @@ impl Filled {
 }
 
 /// A cache and the changes to it.
-pub struct Watched<K: Resource<DynamicType = ()> + Clone + 'static> {
+pub struct Watched<K>
+where
+    K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static,
+{
     /// The cache.
     pub store: Store<K>,
     /// When the cache is filled.
@@ -138,6 +146,42 @@ pub fn requests(client: &Client, scope: &Scope, writes: &Writes) -> Watched<Dese
 #[must_use]
 pub fn request_flows(client: &Client, scope: &Scope) -> Watched<DeserializeGuard<RequestFlow>> {
     watched(guarded(client, scope), watcher::Config::default(), "RequestFlow", None)
+}
+
+/// Watches `ResourceDefinitions`.
+#[must_use]
+pub fn resource_definitions(
+    client: &Client,
+    writes: &Writes,
+) -> Watched<DeserializeGuard<ResourceDefinition>> {
+    let api = Api::all(client.clone());
+    watched(api, watcher::Config::default(), "ResourceDefinition", Some(writes.clone()))
+}
+
+/// Watches the metadata of the CRDs that the operator made.
+#[must_use]
+pub fn custom_resource_definitions(client: &Client) -> Watched<PartialObjectMeta<CustomResourceDefinition>> {
+    watched(Api::all(client.clone()), ours(), "CustomResourceDefinition", None)
+}
+
+/// Watches instances of a kind that a user made up.
+#[must_use]
+pub fn instances(
+    client: &Client,
+    scope: &Scope,
+    kind: &InstanceKind,
+    writes: &Writes,
+) -> Watched<DeserializeGuard<Instance>> {
+    let api: Api<DeserializeGuard<Instance>> = match scope {
+        Scope::Namespace(namespace) if kind.terms().scope == DefinitionScope::Namespaced => {
+            Api::namespaced_with(client.clone(), namespace, kind)
+        }
+        _ => Api::all_with(client.clone(), kind),
+    };
+    let changes = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear());
+    cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()))
 }
 
 fn guarded<K>(client: &Client, scope: &Scope) -> Api<DeserializeGuard<K>>
@@ -213,7 +257,7 @@ where
     let changes = watcher(api, config.timeout(WATCH_SECONDS))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear());
-    cached(changes, kind, writes)
+    cached(changes, (), kind.into(), writes)
 }
 
 fn watched_whole<K>(
@@ -225,37 +269,40 @@ fn watched_whole<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    cached(watcher(api, config.timeout(WATCH_SECONDS)).default_backoff(), kind, writes)
+    cached(watcher(api, config.timeout(WATCH_SECONDS)).default_backoff(), (), kind.into(), writes)
 }
 
 fn cached<K>(
     events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
-    kind: &'static str,
+    dynamic: K::DynamicType,
+    kind: Cow<'static, str>,
     writes: Option<Writes>,
 ) -> Watched<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType: Clone + Eq + Hash + Send + Sync> + Clone + Debug + Send + Sync + 'static,
 {
-    let (store, reflection) = reflector::store();
+    let reflection = reflector::store::Writer::new(dynamic);
+    let store = reflection.as_reader();
+    let watched = kind.clone();
     let (notify, filled) = tokio::sync::watch::channel(false);
     let changes = events
         .reflect(reflection)
         // Only what the cache holds by now counts as seen.
         .inspect_ok(move |event| {
             if let (Some(writes), Some(version)) = (&writes, version(event)) {
-                writes.saw(kind, Some(&version));
+                writes.saw(watched.clone(), Some(&version));
             }
             if matches!(event, watcher::Event::InitDone) {
                 notify.send_replace(true);
             }
         })
-        .inspect_err(move |error| tracing::warn!(kind, %error, "watch interrupted"))
+        .inspect_err(move |error| tracing::warn!(%kind, %error, "watch interrupted"))
         .touched_objects()
         .boxed();
     Watched { store, filled: Filled(filled), changes }
 }
 
-fn version<K: Resource<DynamicType = ()>>(event: &watcher::Event<K>) -> Option<String> {
+fn version<K: Resource>(event: &watcher::Event<K>) -> Option<String> {
     match event {
         watcher::Event::Apply(object)
         | watcher::Event::Delete(object)

@@ -1,5 +1,7 @@
 //! Which change wakes which `ExecutorDeployment`. Looks at caches only.
 
+use std::hash::Hash;
+
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
     Resource, ResourceExt as _,
@@ -52,14 +54,15 @@ pub fn of_colony(
 pub fn of_colony_to<K>(
     colony: &Colony,
     store: &Store<DeserializeGuard<K>>,
+    kind: &K::DynamicType,
     named: impl Fn(&K) -> Option<Option<String>>,
 ) -> Vec<ObjectRef<DeserializeGuard<K>>>
 where
-    K: Resource<DynamicType = ()> + Clone + 'static,
+    K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static,
 {
     let name = colony.name_any();
     let may_be_default = colony.annotations().contains_key(DEFAULT_COLONY_ANNOTATION);
-    references(store, |object| match named(object) {
+    references(store, kind, |object| match named(object) {
         None => false,
         Some(Some(wanted)) => wanted == name,
         Some(None) => may_be_default,
@@ -71,26 +74,31 @@ where
 pub fn of_namespace_to<K>(
     namespace: &PartialObjectMeta<Namespace>,
     store: &Store<DeserializeGuard<K>>,
+    kind: &K::DynamicType,
     concerned: impl Fn(&K) -> bool,
 ) -> Vec<ObjectRef<DeserializeGuard<K>>>
 where
-    K: Resource<DynamicType = ()> + Clone + 'static,
+    K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static,
 {
     let name = namespace.name_any();
-    references(store, |object| object.namespace().as_ref() == Some(&name) && concerned(object))
+    references(store, kind, |object| object.namespace().as_ref() == Some(&name) && concerned(object))
 }
 
 /// References to the objects of a cache that can be read and are concerned.
 #[must_use]
 pub fn references<K>(
     store: &Store<DeserializeGuard<K>>,
+    kind: &K::DynamicType,
     concerned: impl Fn(&K) -> bool,
 ) -> Vec<ObjectRef<DeserializeGuard<K>>>
 where
-    K: Resource<DynamicType = ()> + Clone + 'static,
+    K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static,
 {
-    let reference =
-        |object: &K| ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
+    let reference = |object: &K| {
+        let namespace = object.namespace();
+        let reference = ObjectRef::new_with(&object.name_any(), kind.clone());
+        namespace.map_or(reference.clone(), |namespace| reference.within(&namespace))
+    };
     let objects = store.state();
     let readable = objects.iter().filter_map(|guarded| guarded.0.as_ref().ok());
     readable.filter(|object| concerned(object)).map(reference).collect()

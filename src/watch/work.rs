@@ -1,7 +1,7 @@
 //! What the readers of kinds that are carried by processes share: caches, the colony of an object, the values that it
 //! refers to.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Resource};
@@ -56,7 +56,7 @@ impl WorkReader {
     /// When it does not: a pass over it would write again.
     pub(super) fn caught_up(
         &self,
-        kind: &'static str,
+        kind: impl Into<Cow<'static, str>>,
         namespace: &str,
         name: &str,
     ) -> Result<(), CacheBehind> {

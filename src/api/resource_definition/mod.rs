@@ -1,3 +1,16 @@
-//! `ResourceDefinition`: kinds that users make up. Pure.
+//! `ResourceDefinition`: a kind that a user makes up, and who carries its instances out.
+//!
+//! In a colony the same thing is called a `BlueprintDefinition`.
 
-pub mod compose;
+mod compose;
+mod handler;
+mod spec;
+mod status;
+
+pub use compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind};
+pub use handler::{Handler, HandlerMode};
+pub use spec::{
+    DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,
+    ResourceDefinitionSpec, Scale, VersionSchema,
+};
+pub use status::{InstanceCounts, ResourceDefinitionStatus};

@@ -46,6 +46,20 @@ pub(super) const RULES: &[Rule] = &[
         Place::Cluster,
         "the operator's keys go with their Colony",
     ),
+    rule(
+        "colonies.io",
+        "resourcedefinitions",
+        &["get", "list", "watch", "patch"],
+        Place::Cluster,
+        "they say which kinds users make up",
+    ),
+    rule(
+        "colonies.io",
+        "resourcedefinitions/status",
+        &["update"],
+        Place::Cluster,
+        "a ResourceDefinition shows whether its kind is served",
+    ),
     rule("", "namespaces", READ, Place::Cluster, "a Colony names by labels which namespaces may use it"),
     rule(
         "coordination.k8s.io",

@@ -1,7 +1,11 @@
 //! The objects that processes carry, of whatever kind: what is on record of their processes, and how their passes are
 //! woken.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::Hash,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use kube::{
     Resource, ResourceExt as _,
@@ -19,12 +23,36 @@ use crate::{
     watch::stores::Filled,
 };
 
-/// The objects of all kinds and scopes.
-pub type Carriers = Arc<[Arc<dyn Kind>]>;
+/// The objects of all kinds and scopes. Kinds come and go: users make them up.
+#[derive(Clone, Default)]
+pub struct Carriers(Arc<RwLock<Vec<Arc<dyn Kind>>>>);
+
+impl Carriers {
+    /// Adds the objects of a kind in a scope.
+    pub fn add(&self, kind: Arc<dyn Kind>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(kind);
+    }
+
+    /// Forgets objects that were added.
+    pub fn remove(&self, kind: &Arc<dyn Kind>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, kind));
+    }
+
+    /// All there are at the moment.
+    pub fn all(&self) -> Vec<Arc<dyn Kind>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// A kind whose objects are carried by processes.
 pub trait Carrier:
-    Mirrored + Resource<DynamicType = ()> + Clone + fmt::Debug + Send + Sync + 'static
+    Mirrored
+    + Resource<DynamicType: Clone + fmt::Debug + Eq + Hash + Send + Sync + Unpin + 'static>
+    + Clone
+    + fmt::Debug
+    + Send
+    + Sync
+    + 'static
 {
     /// The states of its process that the operator does not bring about itself, given the one on record.
     /// Of what others carry out, that is every state that may follow.
@@ -52,8 +80,8 @@ impl Carrier for ExecutorDeployment {
 pub trait Kind: Send + Sync {
     /// When they are all known.
     fn filled(&self) -> &Filled;
-    /// Their processes that are not over, as far as status knows. `carriers` is the place of this kind among all.
-    fn carried(&self, carriers: usize) -> Vec<Carried>;
+    /// Their processes that are not over, as far as status knows.
+    fn carried(self: Arc<Self>) -> Vec<Carried>;
     /// Has an object looked at.
     fn wake(&self, namespace: &str, name: &str);
     /// Whether one of them has this UID.
@@ -64,11 +92,11 @@ pub trait Kind: Send + Sync {
     fn wake_all(&self);
 }
 
-/// An object, by its name and the place of its kind among the carriers.
-#[derive(Clone, Debug)]
+/// An object, by its kind and name.
+#[derive(Clone)]
 pub struct Reference {
-    /// Place of its kind.
-    pub carriers: usize,
+    /// The objects of its kind.
+    pub kind: Arc<dyn Kind>,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -97,6 +125,8 @@ pub struct Carried {
 
 /// Objects of kind `K` in one scope.
 pub struct Objects<K: Carrier> {
+    /// Their kind.
+    pub kind: K::DynamicType,
     /// The cache.
     pub store: Store<DeserializeGuard<K>>,
     /// When it is filled.
@@ -106,7 +136,7 @@ pub struct Objects<K: Carrier> {
 }
 
 /// The processes of an object that are not over.
-fn carried<K: Carrier>(object: &K, carriers: usize) -> Vec<Carried> {
+fn carried<K: Carrier>(object: &K, kind: &Arc<dyn Kind>) -> Vec<Carried> {
     let followed = |process: LiveProcess<'_>| {
         let recorded = match process.state {
             MirrorState::Waiting => ProcessState::Waiting,
@@ -114,7 +144,7 @@ fn carried<K: Carrier>(object: &K, carriers: usize) -> Vec<Carried> {
             _ => return None,
         };
         let object = Reference {
-            carriers,
+            kind: kind.clone(),
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
         };
@@ -135,14 +165,16 @@ impl<K: Carrier> Kind for Objects<K> {
         &self.filled
     }
 
-    fn carried(&self, carriers: usize) -> Vec<Carried> {
+    fn carried(self: Arc<Self>) -> Vec<Carried> {
         let objects = self.store.state();
+        let kind: Arc<dyn Kind> = self;
         let readable = objects.iter().filter_map(|guarded| guarded.0.as_ref().ok());
-        readable.flat_map(|object| carried(object, carriers)).collect()
+        readable.flat_map(|object| carried(object, &kind)).collect()
     }
 
     fn wake(&self, namespace: &str, name: &str) {
-        self.hints.wake(&ObjectRef::new(name).within(namespace));
+        let reference = ObjectRef::new_with(name, self.kind.clone());
+        self.hints.wake(&if namespace.is_empty() { reference } else { reference.within(namespace) });
     }
 
     fn has_uid(&self, uid: &str) -> bool {
@@ -151,7 +183,7 @@ impl<K: Carrier> Kind for Objects<K> {
 
     fn wake_uid(&self, uid: &str) {
         if let Some(found) = self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid)) {
-            self.hints.wake(&ObjectRef::from_obj(found.as_ref()));
+            self.hints.wake(&ObjectRef::from_obj_with(found.as_ref(), self.kind.clone()));
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Followed {
 /// A process that an object is bound to and that is not over, as far as status knows.
 #[derive(Clone)]
 struct Bound {
-    /// The object: which of the carriers, and its name there.
+    /// The object.
     object: carriers::Reference,
     /// Its state as status has it.
     recorded: ProcessState,
@@ -45,7 +45,7 @@ struct Bound {
 impl Followed {
     /// Follows them for ever.
     pub async fn follow(self) {
-        for objects in self.carriers.iter() {
+        for objects in self.carriers.all() {
             objects.filled().reached().await;
         }
         tokio::join!(poll::Polls::new(self.clone()).run(), subscribe::run(&self));
@@ -53,7 +53,7 @@ impl Followed {
 
     /// The processes that were read as this member. One that was not read yet is for the pass of its object to read.
     fn bound(&self, member: &Id) -> Vec<Bound> {
-        let carried = self.carriers.iter().enumerate().flat_map(|(index, objects)| objects.carried(index));
+        let carried = self.carriers.all().into_iter().flat_map(Kind::carried);
         let found: Vec<Bound> = carried
             .filter_map(|carried| {
                 let seen = self.machinery.processes.last_seen(member, &carried.process_id)?;
@@ -69,8 +69,6 @@ impl Followed {
     /// Has the pass of an object ask what became of its process.
     fn doubt(&self, object: &carriers::Reference, id: &ProcessId) {
         self.machinery.processes.doubt(id, self.machinery.clock.instant());
-        if let Some(objects) = self.carriers.get(object.carriers) {
-            objects.wake(&object.namespace, &object.name);
-        }
+        object.kind.wake(&object.namespace, &object.name);
     }
 }

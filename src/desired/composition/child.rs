@@ -12,7 +12,7 @@ use crate::{
             APP_COMPONENT_LABEL, APP_INSTANCE_LABEL, APP_MANAGED_BY_LABEL, APP_NAME_LABEL,
             CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION, INSTANCE_LABEL, OPERATOR, RESOURCE_LABEL,
         },
-        resource_definition::compose::ObjectKind,
+        resource_definition::ObjectKind,
     },
     desired::metadata::content_hash,
 };

@@ -10,7 +10,7 @@ use super::{
     order::order,
 };
 use crate::{
-    api::resource_definition::compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind},
+    api::resource_definition::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind},
     desired::expression::{Condition, References, Rest, Template, Type, Types},
 };
 

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value};
 
-use crate::{api::resource_definition::compose::ObjectKind, desired::Error};
+use crate::{api::resource_definition::ObjectKind, desired::Error};
 
 /// What expressions see of an instance's metadata: what does not change by itself.
 const SEEN_METADATA: [&str; 7] =

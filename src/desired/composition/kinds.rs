@@ -21,7 +21,7 @@ use kube::Resource;
 use serde_json::Value;
 
 use crate::{
-    api::{custom_resource_definitions, resource_definition::compose::ObjectKind},
+    api::{custom_resource_definitions, resource_definition::ObjectKind},
     desired::expression::{Rest, Type},
 };
 

@@ -34,7 +34,7 @@ use super::expression::{self, Condition, Template, Type};
 use crate::{
     api::{
         condition::Reason,
-        resource_definition::compose::{ComposedResource, ObjectKind},
+        resource_definition::{ComposedResource, ObjectKind},
     },
     watch::snapshot::Observed,
 };

@@ -8,7 +8,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
-    api::resource_definition::compose::ObjectKind,
+    api::resource_definition::ObjectKind,
     watch::snapshot::progress::{self, Phase, Progress},
 };
 

@@ -12,7 +12,7 @@ use super::{
     Resource, SCHEMA, SELF, child::child, readiness,
 };
 use crate::{
-    api::resource_definition::compose::ObjectKind,
+    api::resource_definition::ObjectKind,
     desired::expression::{self, Budget, References, Variables},
 };
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::resource_definition::compose::ComposedResource,
+    api::resource_definition::ComposedResource,
     desired::composition::{Kinds, Source},
 };
 

@@ -44,6 +44,10 @@ labels! {
         RequestState => "RequestState",
         /// A fleet of executors.
         ExecutorDeployment => "ExecutorDeployment",
+        /// A kind that a user made up.
+        ResourceDefinition => "ResourceDefinition",
+        /// An object of such a kind.
+        Instance => "Instance",
     }
 }
 
@@ -106,6 +110,16 @@ labels! {
         RequestState => "RequestState",
         /// A request's status.
         RequestStateStatus => "RequestState/status",
+        /// A `ResourceDefinition`'s metadata.
+        ResourceDefinition => "ResourceDefinition",
+        /// A `ResourceDefinition`'s status.
+        ResourceDefinitionStatus => "ResourceDefinition/status",
+        /// The CRD of a `ResourceDefinition`.
+        CustomResourceDefinition => "CustomResourceDefinition",
+        /// Metadata of an object of a kind that a user made up.
+        Instance => "Instance",
+        /// Status of an object of a kind that a user made up.
+        InstanceStatus => "Instance/status",
         /// An `ExecutorDeployment`'s metadata.
         ExecutorDeployment => "ExecutorDeployment",
         /// An `ExecutorDeployment`'s status.

@@ -4,8 +4,10 @@ pub mod colony;
 mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
+mod definition;
 pub mod executor_deployment;
 pub mod inbound;
+mod instance;
 pub mod progress;
 mod request;
 mod values;
@@ -14,10 +16,12 @@ pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
 pub use colony_workflow::ColonyWorkflowSnapshot;
+pub use definition::{DefinitionSnapshot, Handlers, LeftInstances};
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,
 };
 pub use inbound::{InboundProcess, InboundSnapshot, NamespaceState};
+pub use instance::InstanceSnapshot;
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
 

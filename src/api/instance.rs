@@ -1,0 +1,227 @@
+//! Instances of the kinds that users make up: one type for all of them, whose kind is known at run time only. Pure.
+
+use std::{borrow::Cow, hash::Hash, sync::Arc};
+
+use k8s_openapi::{
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta},
+};
+use kube::{
+    Resource,
+    core::{ApiResource, DynamicResourceScope, TypeMeta, object::HasStatus},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    executor_deployment::DeletionPolicy,
+    mirror::{MirrorStatus, Mirrored},
+    resource_definition::{DefinitionScope, Handler},
+};
+
+/// An object of a kind that a user made up.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Instance {
+    /// Version and kind, if whoever gave the object says them: in lists the API server does not.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<TypeMeta>,
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What the user wants.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub spec: Value,
+    /// What the operator says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<InstanceStatus>,
+    /// Whatever else the kind has beside its spec.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// What the operator says of an instance: its own fields, and those of the kind.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The last generation that is known to have reached the colony.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_generation: Option<i64>,
+    /// The process that carries the instance. Its generation is 0 or less for the process of the clean-up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorStatus>,
+    /// What holds, why, and what to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The fields of the kind.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+impl Mirrored for Instance {
+    fn mirror(&self) -> Option<&MirrorStatus> {
+        self.status.as_ref()?.mirror.as_ref()
+    }
+}
+
+impl HasStatus for Instance {
+    type Status = InstanceStatus;
+
+    fn status(&self) -> Option<&InstanceStatus> {
+        self.status.as_ref()
+    }
+
+    fn status_mut(&mut self) -> &mut Option<InstanceStatus> {
+        &mut self.status
+    }
+}
+
+/// The kind of instances, and how they are carried out. Two are the same if they are the same kind in the same version.
+#[derive(Clone, Debug)]
+pub struct InstanceKind(Arc<KindTerms>);
+
+/// What is known of a kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KindTerms {
+    /// Where its objects are found.
+    pub resource: ApiResource,
+    /// Whether they are in namespaces.
+    pub scope: DefinitionScope,
+    /// How they are carried out.
+    pub accepted: AcceptedHandler,
+    /// Whether they are let go as they are: the definition goes, and leaves them.
+    pub is_released: bool,
+}
+
+/// By what handler and policies instances are carried out: of a definition, what its CRD remembers.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedHandler {
+    /// Who carries instances out.
+    pub handler: Handler,
+    /// What deletion leaves.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+impl InstanceKind {
+    /// A kind.
+    #[must_use]
+    pub fn new(terms: KindTerms) -> Self {
+        Self(Arc::new(terms))
+    }
+
+    /// The kind that a CRD defines, in the version in which its objects are stored; none if it has no such version.
+    #[must_use]
+    pub fn of(crd: &CustomResourceDefinition, accepted: AcceptedHandler, is_released: bool) -> Option<Self> {
+        let version = crd.spec.versions.iter().find(|version| version.storage)?.name.clone();
+        let is_of_cluster = crd.spec.scope == DefinitionScope::Cluster.as_str();
+        Some(Self::new(KindTerms {
+            resource: ApiResource {
+                group: crd.spec.group.clone(),
+                api_version: format!("{}/{version}", crd.spec.group),
+                version,
+                kind: crd.spec.names.kind.clone(),
+                plural: crd.spec.names.plural.clone(),
+            },
+            scope: if is_of_cluster { DefinitionScope::Cluster } else { DefinitionScope::Namespaced },
+            accepted,
+            is_released,
+        }))
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn terms(&self) -> &KindTerms {
+        &self.0
+    }
+
+    /// Its name for caches and people, such as `mlmodels.ml.example.com`: that of its definition.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.0.resource.plural, self.0.resource.group)
+    }
+
+    /// Who carries its instances out.
+    #[must_use]
+    pub fn handler(&self) -> &Handler {
+        &self.0.accepted.handler
+    }
+}
+
+impl PartialEq for InstanceKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.resource == other.0.resource
+    }
+}
+
+impl Eq for InstanceKind {}
+
+impl Hash for InstanceKind {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.resource.hash(state);
+    }
+}
+
+impl Resource for Instance {
+    type DynamicType = InstanceKind;
+    type Scope = DynamicResourceScope;
+
+    fn kind(kind: &InstanceKind) -> Cow<'_, str> {
+        kind.0.resource.kind.as_str().into()
+    }
+
+    fn group(kind: &InstanceKind) -> Cow<'_, str> {
+        kind.0.resource.group.as_str().into()
+    }
+
+    fn version(kind: &InstanceKind) -> Cow<'_, str> {
+        kind.0.resource.version.as_str().into()
+    }
+
+    fn api_version(kind: &InstanceKind) -> Cow<'_, str> {
+        kind.0.resource.api_version.as_str().into()
+    }
+
+    fn plural(kind: &InstanceKind) -> Cow<'_, str> {
+        kind.0.resource.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What a kind has beside our words must come back as it was: status is written as a whole.
+    #[test]
+    fn an_instance_loses_nothing_on_its_way() {
+        let whole = json!({
+            "apiVersion": "ml.example.com/v1", "kind": "MLModel",
+            "metadata": { "name": "llama", "namespace": "ml", "generation": 2 },
+            "spec": { "image": "i", "deep": [{ "a": 1.5 }] },
+            "data": { "beside": "the spec" },
+            "status": {
+                "observedGeneration": 2, "endpoint": "http://x",
+                "conditions": [{ "type": "Ready", "status": "True", "reason": "R", "message": "",
+                                 "lastTransitionTime": "2026-11-21T10:00:00Z" }],
+            },
+        });
+        let instance: Instance = serde_json::from_value(whole.clone()).unwrap();
+        assert_eq!(instance.status.as_ref().unwrap().fields.get("endpoint"), Some(&json!("http://x")));
+        assert_eq!(serde_json::to_value(instance).unwrap(), whole);
+        let bare = json!({ "metadata": { "name": "bare" } });
+        let instance: Instance = serde_json::from_value(bare.clone()).unwrap();
+        assert_eq!(serde_json::to_value(instance).unwrap(), bare);
+    }
+}

@@ -1,0 +1,136 @@
+//! Who carries the instances of a kind out, and how.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ComposedResource;
+use crate::api::{duration::Duration, executor_deployment::UpdatePolicy};
+
+/// Who carries the instances of a kind out.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.mode == 'compose' || (has(self.executorType) && has(self.functionName))").message(Message::Expression("'handler: mode ' + self.mode + ' needs executorType and functionName: name the executors and the function that they are asked for'".into())))]
+#[x_kube(validation = Rule::new("self.mode != 'compose' || (!has(self.executorType) && !has(self.functionName) && !has(self.cleanupFunction) && !has(self.executorNames) && !has(self.location) && !has(self.maxWaitTime) && !has(self.maxExecTime) && !has(self.maxRetries) && !has(self.priority))").message("handler: mode compose calls no function: remove executorType, functionName, cleanupFunction, executorNames, location, priority and limits, or choose mode process"))]
+#[x_kube(validation = Rule::new("self.mode == 'process' || !has(self.cleanupFunction)").message("handler.cleanupFunction is for mode process: remove it").field_path(".cleanupFunction"))]
+#[x_kube(validation = Rule::new("(self.mode == 'compose') == has(self.resources)").message("handler: mode compose, and no other, needs resources: add them, or choose another mode"))]
+#[x_kube(validation = Rule::new("self.mode == 'compose' || !has(self.finishedWhen)").message("handler.finishedWhen is for mode compose: remove it").field_path(".finishedWhen"))]
+#[x_kube(validation = Rule::new("self.mode == oldSelf.mode").message("mode cannot change: instances are carried out by what it was; create another ResourceDefinition").field_path(".mode"))]
+#[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: processes of instances are in the old colony; create another ResourceDefinition").field_path(".colony"))]
+pub struct Handler {
+    /// `process`: each generation of an instance is one process, carried out by executors. `blueprint`: instances are kept as
+    /// blueprints of the colony. `compose`: an instance is made of other objects, from `resources`.
+    pub mode: HandlerMode,
+
+    /// The Colony in which instances are carried out; when absent, the one annotated `colonies.io/default: "true"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub colony: Option<String>,
+
+    /// Type of the executors that carry instances out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')").message(Message::Expression("'executorType: \"' + self + '\" is not a type: use letters, digits, \"-\", \"_\" and \".\", beginning and ending with a letter or digit'".into())))]
+    #[x_kube(validation = Rule::new("!(self in ['executor-deployment-controller', 'kubernetes-reconciler'])").message(Message::Expression("'executorType: ' + self + ' is the operator itself, which serves no kinds of others: name executors of your own'".into())))]
+    #[schemars(length(max = 63))]
+    pub executor_type: Option<String>,
+
+    /// Names of the executors that may carry instances out; any of the type when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253), regex(pattern = r"^[^:\s]+$")))]
+    pub executor_names: Vec<String>,
+
+    /// Where the executors must be; anywhere when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[^:\s]+$"))]
+    pub location: Option<String>,
+
+    /// The function that they are asked for. Its arguments by name are the object: `apiVersion`, `kind`, `metadata`, `spec`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub function_name: Option<String>,
+
+    /// The function that they are asked for, once, when an instance is deleted, before it goes. None when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub cleanup_function: Option<String>,
+
+    /// How long a process may wait for an executor before it fails, such as `10m`; for ever when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("maxWaitTime is 0: give a time above 0, such as 60s, or leave it out for no limit"))]
+    pub max_wait_time: Option<Duration>,
+
+    /// How long an executor may take before the process is given to another, such as `1h`; for ever when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("maxExecTime is 0: give a time above 0, such as 60s, or leave it out for no limit"))]
+    pub max_exec_time: Option<Duration>,
+
+    /// How often it is given to an executor again after `maxExecTime`; again and again when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_retries: Option<i32>,
+
+    /// Each unit puts a process one day ahead of those submitted at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -50_000, max = 50_000))]
+    pub priority: Option<i32>,
+
+    /// What a new generation does to the old one's process that still runs: `CancelRunning`, or `WaitForRunning`.
+    #[serde(default)]
+    pub update_policy: UpdatePolicy,
+
+    /// Fields of the instance's status, each an expression in CEL such as `${output[0].endpoint}`. With mode `process` it may
+    /// speak of `self` (the instance, also called `schema`), `output` (a list) and `errors` (a list of texts); an expression
+    /// that has no value yet leaves its field as it is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "expressions")]
+    #[x_kube(validation = Rule::new("self.all(name, !(name in ['conditions', 'mirror', 'observedGeneration', 'submittedGeneration']))").message("handler.status: conditions, mirror, observedGeneration and submittedGeneration are kept by the operator: choose other names"))]
+    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]*$'))").message("handler.status: names of fields are letters, digits and \"_\", not beginning with a digit"))]
+    pub status: BTreeMap<String, String>,
+
+    /// What an instance is made of, with mode `compose`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 64))]
+    pub resources: Vec<ComposedResource>,
+
+    /// When an instance has come to its end, with mode `compose`: an expression such as `${worker.all(w, w.status.succeeded == 1)}`.
+    /// Never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub finished_when: Option<String>,
+}
+
+/// Texts with expressions, by name.
+fn expressions(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": { "type": "string", "minLength": 1, "maxLength": 2048 },
+    })
+}
+
+/// How instances are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HandlerMode {
+    /// Each generation is a process.
+    #[default]
+    Process,
+    /// Instances are blueprints.
+    Blueprint,
+    /// Instances are made of other objects.
+    Compose,
+}
+
+impl HandlerMode {
+    /// The name as it stands in a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Blueprint => "blueprint",
+            Self::Compose => "compose",
+        }
+    }
+}

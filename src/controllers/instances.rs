@@ -1,0 +1,286 @@
+//! The controllers of instances: one for each kind that users make up, started when the kind is served, begun anew when
+//! its handler changes, and stopped when it goes; without a restart.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, StreamExt as _, future::join_all};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::reflector::{ObjectRef, Store},
+};
+use tokio::task::JoinHandle;
+
+use super::{
+    context::{Hints, Machinery},
+    processes::{Carriers, Kind, Objects},
+    queue::Waiting,
+    retry::jitter,
+    work::{self, Surroundings, Work as _},
+};
+use crate::{
+    api::{
+        colony::Colony,
+        condition::ConditionType,
+        instance::{Instance, InstanceKind},
+        resource_definition::{DefinitionScope, InstanceCounts, ResourceDefinition},
+    },
+    runtime::shutdown::Shutdown,
+    watch::{
+        colonies::Colonies,
+        request::Requests,
+        stores::{self, Changes, Filled, Scope},
+        triggers,
+    },
+};
+
+/// How long changes of instances gather before they are counted: a definition's status is not written for each of them.
+const GATHER: Duration = Duration::from_secs(5);
+
+/// The controllers of instances.
+#[derive(Clone)]
+pub(super) struct Instances {
+    machinery: Arc<Machinery>,
+    carriers: Carriers,
+    colonies: Colonies,
+    filled: Vec<Filled>,
+    requests: Requests,
+    waiting: Waiting<DeserializeGuard<Instance>>,
+    /// By name of the definition.
+    running: Arc<tokio::sync::Mutex<HashMap<String, Running>>>,
+    /// What is known of the running ones without waiting for them.
+    known: Arc<Mutex<HashMap<String, Vec<Member>>>>,
+}
+
+/// The controllers of one kind, one for each scope.
+struct Running {
+    kind: InstanceKind,
+    stop: Shutdown,
+    task: JoinHandle<()>,
+    carried: Vec<Arc<dyn Kind>>,
+}
+
+/// The instances of one kind in one scope.
+#[derive(Clone)]
+struct Member {
+    kind: InstanceKind,
+    store: Store<DeserializeGuard<Instance>>,
+    filled: Filled,
+    hints: Hints<DeserializeGuard<Instance>>,
+}
+
+/// Changes that concern instances of all kinds.
+pub(super) struct Changing {
+    /// Of `Colonies`.
+    pub colonies: Changes<Colony>,
+    /// Of namespaces.
+    pub namespaces: Changes<PartialObjectMeta<Namespace>>,
+}
+
+impl Instances {
+    /// No controller yet, and the changes that have to be handed to [`Instances::watch`].
+    pub fn new(machinery: Arc<Machinery>, carriers: Carriers, requests: Requests) -> (Self, Changing) {
+        let client = &machinery.kubernetes.watches;
+        let (colonies, namespaces) = (stores::colonies(client), stores::namespaces(client));
+        let changing = Changing { colonies: colonies.changes, namespaces: namespaces.changes };
+        let instances = Self {
+            colonies: Colonies {
+                colonies: colonies.store,
+                namespaces: namespaces.store,
+                connections: machinery.connections.clone(),
+            },
+            filled: vec![colonies.filled, namespaces.filled],
+            machinery,
+            carriers,
+            requests,
+            waiting: Waiting::default(),
+            running: Arc::default(),
+            known: Arc::default(),
+        };
+        (instances, changing)
+    }
+
+    /// Which colonies there are.
+    pub fn colonies(&self) -> (Colonies, Vec<Filled>) {
+        (self.colonies.clone(), self.filled.clone())
+    }
+
+    /// Wakes instances when their colony or namespace changes, and stops all controllers at the shutdown.
+    pub async fn watch(self, changing: Changing, shutdown: Shutdown) {
+        // A watch that is interrupted goes on by itself.
+        let colonies = changing.colonies.filter_map(async |changed| changed.ok()).for_each(|colony| {
+            self.wake(|member| {
+                triggers::of_colony_to(&colony, &member.store, &member.kind, |object: &Instance| {
+                    (!object.is_finished()).then(|| object.colony(&member.kind).map(str::to_owned))
+                })
+            });
+            futures::future::ready(())
+        });
+        let namespaces = changing.namespaces.filter_map(async |changed| changed.ok()).for_each(|namespace| {
+            self.wake(|member| {
+                triggers::of_namespace_to(&namespace, &member.store, &member.kind, |object: &Instance| {
+                    !object.is_finished()
+                })
+            });
+            futures::future::ready(())
+        });
+        tokio::select! {
+            () = shutdown.requested() => {}
+            // A watch repeats itself and never ends.
+            _ = futures::future::join(colonies, namespaces) => {}
+        }
+        let running = std::mem::take(&mut *self.running.lock().await);
+        join_all(running.into_values().map(|running| running.stop(&self.carriers))).await;
+    }
+
+    fn wake(&self, concerned: impl Fn(&Member) -> Vec<ObjectRef<DeserializeGuard<Instance>>>) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for member in known.values().flatten() {
+            for object in concerned(member) {
+                member.hints.wake(&object);
+            }
+        }
+    }
+
+    /// Has the instances of a kind looked after; `definitions` wakes its definition when they change. An earlier controller
+    /// ends first: two at once could submit twice.
+    pub async fn serve(
+        &self,
+        definition: &str,
+        kind: InstanceKind,
+        definitions: &Hints<DeserializeGuard<ResourceDefinition>>,
+    ) {
+        let mut running = self.running.lock().await;
+        let is_same = |running: &Running| running.kind.terms() == kind.terms() && !running.task.is_finished();
+        if running.get(definition).is_some_and(is_same) {
+            return;
+        }
+        if let Some(earlier) = running.remove(definition) {
+            earlier.stop(&self.carriers).await;
+        }
+        tracing::info!(kind = kind.name(), "looking after instances");
+        let started = self.start(definition, kind, definitions.clone());
+        running.insert(definition.to_owned(), started);
+    }
+
+    /// Ends the controllers of a kind, if there are any.
+    pub async fn stop(&self, definition: &str) {
+        let mut running = self.running.lock().await;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(definition);
+        if let Some(earlier) = running.remove(definition) {
+            tracing::info!(kind = earlier.kind.name(), "looking after instances no more");
+            earlier.stop(&self.carriers).await;
+        }
+    }
+
+    /// How many instances of a definition there are; none while that is not known.
+    pub fn counts(&self, definition: &str) -> Option<InstanceCounts> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let members = known.get(definition)?;
+        if members.iter().any(|member| member.filled.reached().now_or_never().is_none()) {
+            return None;
+        }
+        let mut counts = InstanceCounts::default();
+        for guarded in members.iter().flat_map(|member| member.store.state()) {
+            counts.total += 1;
+            let Ok(instance) = &guarded.0 else {
+                counts.degraded += 1;
+                continue;
+            };
+            let holds = |kind: ConditionType| {
+                let mut conditions = instance.status.iter().flat_map(|status| &status.conditions);
+                conditions.any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
+            };
+            counts.ready += i32::from(holds(ConditionType::Ready));
+            counts.degraded += i32::from(holds(ConditionType::Degraded));
+        }
+        Some(counts)
+    }
+
+    fn start(
+        &self,
+        definition: &str,
+        kind: InstanceKind,
+        definitions: Hints<DeserializeGuard<ResourceDefinition>>,
+    ) -> Running {
+        let machinery = &self.machinery;
+        let scopes = match kind.terms().scope {
+            DefinitionScope::Namespaced => Scope::all(&machinery.configuration.watch_namespaces),
+            DefinitionScope::Cluster => vec![Scope::Cluster],
+        };
+        let stop = Shutdown::default();
+        let (mut controllers, mut carried, mut members) = (Vec::new(), Vec::new(), Vec::new());
+        let changed = tokio::sync::watch::Sender::new(());
+        for scope in scopes {
+            let client = &machinery.kubernetes.watches;
+            let mut watched = stores::instances(client, &scope, &kind, &machinery.writes);
+            let notify = changed.clone();
+            watched.changes = watched.changes.inspect(move |_| notify.send_replace(())).boxed();
+            let (waker, woken) = futures::channel::mpsc::unbounded();
+            let hints = Hints::new(vec![waker]);
+            let (store, filled) = (watched.store.clone(), watched.filled.clone());
+            members.push(Member {
+                kind: kind.clone(),
+                store: store.clone(),
+                filled: filled.clone(),
+                hints: hints.clone(),
+            });
+            let objects: Arc<dyn Kind> = Arc::new(Objects { kind: kind.clone(), store, filled, hints });
+            self.carriers.add(objects.clone());
+            carried.push(objects);
+            let objects = work::Objects { kind: kind.clone(), watched, woken, waiting: self.waiting.clone() };
+            controllers.push(work::run(machinery.clone(), objects, self.surroundings(), stop.clone()));
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(definition.to_owned(), members);
+        let counting = count(changed, ObjectRef::new(definition), definitions);
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                _ = join_all(controllers) => {}
+                () = counting => {}
+            }
+        });
+        Running { kind, stop, task, carried }
+    }
+
+    /// What passes look at besides instances. Their watches are shared by all kinds, hence [`Instances::watch`] wakes.
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            colonies: self.colonies.clone(),
+            filled: self.filled.clone(),
+            requests: self.requests.clone(),
+            colony_changes: futures::stream::pending().boxed(),
+            namespace_changes: futures::stream::pending().boxed(),
+        }
+    }
+}
+
+impl Running {
+    /// Ends the controllers, and waits for the passes under way.
+    async fn stop(self, carriers: &Carriers) {
+        for objects in &self.carried {
+            carriers.remove(objects);
+        }
+        self.stop.request();
+        if let Err(error) = self.task.await {
+            tracing::error!(kind = self.kind.name(), %error, "a controller ended by itself");
+        }
+    }
+}
+
+/// Has a definition looked at some time after its instances have changed, for as long as they do.
+async fn count(
+    changed: tokio::sync::watch::Sender<()>,
+    definition: ObjectRef<DeserializeGuard<ResourceDefinition>>,
+    definitions: Hints<DeserializeGuard<ResourceDefinition>>,
+) {
+    let mut changes = changed.subscribe();
+    while changes.changed().await.is_ok() {
+        tokio::time::sleep(jitter(GATHER)).await;
+        changes.mark_unchanged();
+        definitions.wake(&definition);
+    }
+}

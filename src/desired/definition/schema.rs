@@ -1,0 +1,414 @@
+//! Schemas: checked before the API server sees them, so that errors point at the field where the user wrote it, and
+//! completed with what the operator says of every instance. What only the API server can tell (rules in CEL, defaults that
+//! do not fit) it tells itself. Pure.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
+use kube::CustomResourceExt as _;
+use serde_json::{Map, Value, json};
+
+use super::super::Error;
+use crate::api::{
+    colony_process::ColonyProcess,
+    resource_definition::{DefinitionVersion, Handler},
+};
+
+/// Deepest nesting of a schema.
+const MAX_DEPTH: usize = 48;
+/// Most schemas within one.
+const MAX_NODES: usize = 4096;
+/// The types that fields can have.
+const TYPES: [&str; 6] = ["object", "array", "string", "integer", "number", "boolean"];
+/// What stands under `status` and is the operator's alone.
+const OURS: [&str; 2] = ["mirror", "submittedGeneration"];
+
+/// What a keyword holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Anything,
+    Text,
+    Bool,
+    Number,
+    Count,
+    Texts,
+    List,
+    Object,
+    Schema,
+    SchemaOrTrue,
+    Schemas,
+    SchemaMap,
+}
+
+/// The keywords that an API server takes.
+const KEYWORDS: [(&str, Form); 39] = [
+    ("additionalProperties", Form::SchemaOrTrue),
+    ("allOf", Form::Schemas),
+    ("anyOf", Form::Schemas),
+    ("default", Form::Anything),
+    ("description", Form::Text),
+    ("enum", Form::List),
+    ("example", Form::Anything),
+    ("exclusiveMaximum", Form::Bool),
+    ("exclusiveMinimum", Form::Bool),
+    ("externalDocs", Form::Object),
+    ("format", Form::Text),
+    ("items", Form::Schema),
+    ("maxItems", Form::Count),
+    ("maxLength", Form::Count),
+    ("maxProperties", Form::Count),
+    ("maximum", Form::Number),
+    ("minItems", Form::Count),
+    ("minLength", Form::Count),
+    ("minProperties", Form::Count),
+    ("minimum", Form::Number),
+    ("multipleOf", Form::Number),
+    ("not", Form::Schema),
+    ("nullable", Form::Bool),
+    ("oneOf", Form::Schemas),
+    ("pattern", Form::Text),
+    ("properties", Form::SchemaMap),
+    ("required", Form::Texts),
+    ("title", Form::Text),
+    ("type", Form::Text),
+    ("uniqueItems", Form::Bool),
+    ("x-kubernetes-embedded-resource", Form::Bool),
+    ("x-kubernetes-int-or-string", Form::Bool),
+    ("x-kubernetes-list-map-keys", Form::Texts),
+    ("x-kubernetes-list-type", Form::Text),
+    ("x-kubernetes-map-type", Form::Text),
+    ("x-kubernetes-preserve-unknown-fields", Form::Bool),
+    ("x-kubernetes-validations", Form::List),
+    ("$schema", Form::Anything),
+    ("$ref", Form::Anything),
+];
+
+/// Keywords that say what a field is: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
+const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
+
+/// The schema of a version, completed.
+///
+/// # Errors
+///
+/// When it is not structural. The message begins with the field.
+pub(super) fn build(
+    path: &str,
+    version: &DefinitionVersion,
+    handler: &Handler,
+) -> Result<JSONSchemaProps, Error> {
+    let schema = &version.schema.open_api_v3_schema;
+    let mut walk = Walk { nodes: 0 };
+    walk.root(path, schema)?;
+    let whole = complete(path, schema, version, handler)?;
+    serde_json::from_value(whole)
+        .map_err(|error| Error::invalid(path, error.to_string(), "write it as a schema in OpenAPI v3"))
+}
+
+/// Adds what the operator says of every instance, and room for what executors say.
+fn complete(
+    path: &str,
+    schema: &Value,
+    version: &DefinitionVersion,
+    handler: &Handler,
+) -> Result<Value, Error> {
+    let mut schema = schema.as_object().cloned().unwrap_or_default();
+    let mut properties = taken(&mut schema, "properties");
+    let mut status = taken(&mut properties, "status");
+    status.entry("description").or_insert_with(|| json!("What is known of it."));
+    let kind = status.entry("type").or_insert_with(|| json!("object"));
+    if kind != "object" {
+        let path = format!("{path}.properties.status.type");
+        return Err(Error::invalid(path, shown(Some(kind)), "status is an object: set type to object"));
+    }
+    let mut fields = taken(&mut status, "properties");
+    for name in OURS {
+        if fields.contains_key(name) {
+            let path = format!("{path}.properties.status.properties.{name}");
+            return Err(Error::invalid(path, name, "the operator keeps this field: choose another name"));
+        }
+    }
+    let told = "As executors said.";
+    for name in handler.status.keys() {
+        fields
+            .entry(name.clone())
+            .or_insert_with(|| json!({ "description": told, "x-kubernetes-preserve-unknown-fields": true }));
+    }
+    if let Some(scale) = &version.scale {
+        let selector = scale.label_selector_path.as_deref().unwrap_or_default();
+        for (place, kind) in [(scale.status_replicas_path.as_str(), "integer"), (selector, "string")] {
+            let name = place.strip_prefix(".status.").filter(|name| !name.contains('.'));
+            let Some(name) = name else { continue };
+            let field = fields.entry(name.to_owned()).or_insert(Value::Null);
+            if field.get("type").is_none() {
+                *field = json!({ "description": told, "type": kind });
+            }
+        }
+    }
+    for (name, field) in own_fields() {
+        fields.insert(name.to_owned(), field);
+    }
+    status.insert("properties".to_owned(), Value::Object(fields));
+    properties.insert("status".to_owned(), Value::Object(status));
+    schema.insert("properties".to_owned(), Value::Object(properties));
+    Ok(Value::Object(schema))
+}
+
+/// The object under a key, taken out; empty if there is none.
+fn taken(from: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
+    match from.remove(key) {
+        Some(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// The fields of status that are the operator's, as its own kinds have them.
+fn own_fields() -> [(&'static str, Value); 4] {
+    let crd = serde_json::to_value(ColonyProcess::crd()).unwrap_or_default();
+    let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
+    let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
+    let generation =
+        |description: &str| json!({ "description": description, "type": "integer", "format": "int64" });
+    [
+        ("conditions", like("conditions")),
+        ("mirror", like("mirror")),
+        ("observedGeneration", generation("Generation of the spec that this status speaks of.")),
+        ("submittedGeneration", generation("The last generation that is known to have reached the colony.")),
+    ]
+}
+
+/// Goes through a schema.
+struct Walk {
+    nodes: usize,
+}
+
+impl Walk {
+    fn root(&mut self, path: &str, schema: &Value) -> Result<(), Error> {
+        self.schema(path, schema, 0)?;
+        if schema.get("type").and_then(Value::as_str) != Some("object") {
+            let path = format!("{path}.type");
+            return Err(Error::invalid(
+                path,
+                shown(schema.get("type")),
+                "an object's schema has type object",
+            ));
+        }
+        for name in ["apiVersion", "kind"] {
+            let field = schema.pointer(&format!("/properties/{name}"));
+            if field.is_some_and(|field| field.get("type").and_then(Value::as_str) != Some("string")) {
+                let path = format!("{path}.properties.{name}.type");
+                return Err(Error::invalid(
+                    path,
+                    shown(field),
+                    "it is a text: set type to string, or remove it",
+                ));
+            }
+        }
+        let metadata = schema.pointer("/properties/metadata").and_then(Value::as_object);
+        let path = format!("{path}.properties.metadata");
+        for (keyword, value) in metadata.into_iter().flatten() {
+            let fields = value.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+            match keyword.as_str() {
+                "type" | "description" => {}
+                "properties" => {
+                    for name in fields.filter(|name| !["name", "generateName"].contains(name)) {
+                        let path = format!("{path}.properties{}", step(name));
+                        let remedy = "of metadata only name and generateName can be described: remove it";
+                        return Err(Error::invalid(path, name, remedy));
+                    }
+                }
+                other => {
+                    let remedy = "of metadata only name and generateName can be described: remove it";
+                    return Err(Error::invalid(format!("{path}{}", step(other)), shown(Some(value)), remedy));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A schema that says what a field is.
+    fn schema(&mut self, path: &str, schema: &Value, depth: usize) -> Result<(), Error> {
+        let fields = self.keywords(path, schema, depth)?;
+        let holds = |keyword: &str| fields.get(keyword) == Some(&Value::Bool(true));
+        let is_int_or_string = holds("x-kubernetes-int-or-string");
+        let kind = fields.get("type").and_then(Value::as_str);
+        match kind {
+            Some(kind) if is_int_or_string => {
+                let path = format!("{path}.type");
+                return Err(Error::invalid(
+                    path,
+                    kind,
+                    "x-kubernetes-int-or-string stands for a type: remove one",
+                ));
+            }
+            Some(kind) if !TYPES.contains(&kind) => {
+                let remedy = format!("is no type: use one of {}", TYPES.join(", "));
+                return Err(Error::invalid(format!("{path}.type"), kind, remedy));
+            }
+            None if !is_int_or_string && !holds("x-kubernetes-preserve-unknown-fields") => {
+                let remedy =
+                    "say what the field is, or set x-kubernetes-preserve-unknown-fields to true for anything";
+                return Err(Error::invalid(format!("{path}.type"), "missing", remedy));
+            }
+            _ => {}
+        }
+        if kind == Some("array") && !fields.contains_key("items") {
+            return Err(Error::invalid(format!("{path}.items"), "missing", "say what the elements are"));
+        }
+        if fields.contains_key("properties") && fields.contains_key("additionalProperties") {
+            let path = format!("{path}.additionalProperties");
+            let remedy = "it excludes properties: remove one of them";
+            return Err(Error::invalid(path, shown(fields.get("additionalProperties")), remedy));
+        }
+        if holds("uniqueItems") {
+            let path = format!("{path}.uniqueItems");
+            return Err(Error::invalid(path, "true", "set x-kubernetes-list-type to set instead"));
+        }
+        for (keyword, value) in fields {
+            let path = format!("{path}{}", step(keyword));
+            match (form(keyword), value) {
+                (Some(Form::Schema | Form::SchemaOrTrue), Value::Object(_)) if keyword != "not" => {
+                    self.schema(&path, value, depth + 1)?;
+                }
+                (Some(Form::SchemaMap), Value::Object(inner)) => {
+                    for (name, value) in inner {
+                        self.schema(&format!("{path}{}", step(name)), value, depth + 1)?;
+                    }
+                }
+                (Some(Form::Schema), value) if keyword == "not" => {
+                    self.restriction(&path, value, depth + 1, is_int_or_string)?;
+                }
+                (Some(Form::Schemas), Value::Array(inner)) => {
+                    for (index, value) in inner.iter().enumerate() {
+                        self.restriction(&format!("{path}[{index}]"), value, depth + 1, is_int_or_string)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A schema within `allOf` and the like, which only restricts what stands outside.
+    fn restriction(
+        &mut self,
+        path: &str,
+        schema: &Value,
+        depth: usize,
+        may_be_typed: bool,
+    ) -> Result<(), Error> {
+        let fields = self.keywords(path, schema, depth)?;
+        for (keyword, value) in fields {
+            let path = format!("{path}{}", step(keyword));
+            let is_structure = STRUCTURE.contains(&keyword.as_str()) || keyword.starts_with("x-kubernetes-");
+            if is_structure && !(may_be_typed && keyword == "type") {
+                let remedy = "says what a field is: write it outside of allOf, anyOf, oneOf and not";
+                return Err(Error::invalid(path, shown(Some(value)), remedy));
+            }
+            match (form(keyword), value) {
+                (Some(Form::Schema), value) => self.restriction(&path, value, depth + 1, false)?,
+                (Some(Form::SchemaMap), Value::Object(inner)) => {
+                    for (name, value) in inner {
+                        self.restriction(&format!("{path}{}", step(name)), value, depth + 1, false)?;
+                    }
+                }
+                (Some(Form::Schemas), Value::Array(inner)) => {
+                    for (index, value) in inner.iter().enumerate() {
+                        self.restriction(&format!("{path}[{index}]"), value, depth + 1, may_be_typed)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The keywords of a schema, each known and of the right form.
+    fn keywords<'a>(
+        &mut self,
+        path: &str,
+        schema: &'a Value,
+        depth: usize,
+    ) -> Result<&'a Map<String, Value>, Error> {
+        self.nodes += 1;
+        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            let remedy = format!("nest {MAX_DEPTH} levels and describe {MAX_NODES} fields at most");
+            return Err(Error::invalid(path, "too large", remedy));
+        }
+        let Value::Object(fields) = schema else {
+            return Err(Error::invalid(
+                path,
+                shown(Some(schema)),
+                "a schema is an object, such as {type: string}",
+            ));
+        };
+        for (keyword, value) in fields {
+            let path = format!("{path}{}", step(keyword));
+            if let Some(remedy) = refused(keyword) {
+                return Err(Error::invalid(path, shown(Some(value)), remedy));
+            }
+            let Some(form) = form(keyword) else {
+                return Err(Error::invalid(path, keyword, "is no keyword of a schema: correct or remove it"));
+            };
+            if let Some(wanted) = form.misses(value) {
+                return Err(Error::invalid(path, shown(Some(value)), format!("give {wanted}")));
+            }
+            if keyword == "enum" && value.as_array().is_some_and(Vec::is_empty) {
+                return Err(Error::invalid(path, "[]", "name at least one value"));
+            }
+        }
+        Ok(fields)
+    }
+}
+
+impl Form {
+    /// What is wanted, if a value is not of this form.
+    fn misses(self, value: &Value) -> Option<&'static str> {
+        let is_texts = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+        let (fits, wanted) = match self {
+            Self::Anything => (true, ""),
+            Self::Text => (value.is_string(), "a text"),
+            Self::Bool => (value.is_boolean(), "true or false"),
+            Self::Number => (value.is_number(), "a number"),
+            Self::Count => (value.is_u64() && value.as_i64().is_some(), "a whole number of 0 or more"),
+            Self::Texts => (is_texts(value), "a list of texts"),
+            Self::List | Self::Schemas => (value.is_array(), "a list"),
+            Self::Object | Self::Schema | Self::SchemaMap => (value.is_object(), "an object"),
+            Self::SchemaOrTrue => (
+                value.is_object() || *value == Value::Bool(true),
+                "a schema, or leave it out to drop other fields",
+            ),
+        };
+        (!fits).then_some(wanted)
+    }
+}
+
+fn form(keyword: &str) -> Option<Form> {
+    KEYWORDS.iter().find(|(name, _)| *name == keyword).map(|(_, form)| *form)
+}
+
+/// What to write instead of a keyword that other schemas have.
+fn refused(keyword: &str) -> Option<&'static str> {
+    match keyword {
+        "$ref" | "definitions" | "$defs" => Some("schemas cannot refer to others: write it out"),
+        "patternProperties" => Some("names cannot be matched: use additionalProperties"),
+        "dependencies" | "discriminator" | "id" | "$id" | "$schema" | "readOnly" | "writeOnly" | "xml" => {
+            Some("API servers do not take this: remove it")
+        }
+        "const" => Some("API servers do not take this: use enum with one value"),
+        _ => None,
+    }
+}
+
+/// How a keyword or field is written after the path of what it is in.
+fn step(name: &str) -> String {
+    let is_plain =
+        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    if is_plain { format!(".{name}") } else { format!("['{name}']") }
+}
+
+/// A value for a message.
+fn shown(value: Option<&Value>) -> String {
+    let text = value.map_or_else(|| "missing".to_owned(), Value::to_string);
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

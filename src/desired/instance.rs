@@ -1,0 +1,86 @@
+//! The process that carries one generation of an instance of a defined kind, or its clean-up. Pure.
+
+use kube::{Resource as _, ResourceExt as _};
+use serde_json::{Map, Value, json};
+
+use super::{DesiredProcess, Error, function};
+use crate::{
+    api::{
+        function::{ExecutorConditions, FunctionCall},
+        instance::Instance,
+        names,
+    },
+    watch::snapshot::{InstanceSnapshot, ResolvedColony, Values},
+};
+
+/// Makes the process of a generation; of the clean-up, for the number of one ([`names::cleanup_generation`]).
+///
+/// # Errors
+///
+/// When the handler names no function, or a field of it holds what no colony can keep.
+pub fn build(
+    snapshot: &InstanceSnapshot,
+    colony: &ResolvedColony,
+    generation: i64,
+) -> Result<DesiredProcess, Error> {
+    let uid = snapshot.object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+    let handler = snapshot.kind.handler();
+    let (field, function) = match names::cleanup_attempt(generation) {
+        None => ("functionName", &handler.function_name),
+        Some(_) => ("cleanupFunction", &handler.cleanup_function),
+    };
+    let named = |field: &'static str, value: &Option<String>| {
+        let missing =
+            || Error::invalid(format!("handler.{field}"), "missing", "name it in the ResourceDefinition");
+        value.clone().ok_or_else(missing)
+    };
+    let call = FunctionCall {
+        function: named(field, function)?,
+        args: Vec::new(),
+        kwargs: arguments(snapshot)?,
+        env: Vec::new(),
+        conditions: ExecutorConditions {
+            executor_type: named("executorType", &handler.executor_type)?,
+            executor_names: handler.executor_names.clone(),
+            location: handler.location.clone(),
+            ..ExecutorConditions::default()
+        },
+        priority: handler.priority,
+        max_wait_time: handler.max_wait_time.clone(),
+        max_exec_time: handler.max_exec_time.clone(),
+        max_retries: handler.max_retries,
+    };
+    let label = names::process_label(&snapshot.cluster, &uid, generation);
+    let spec = function::build("handler", &call, &colony.spec.colony_name, &label, &Values::default())?;
+    Ok(DesiredProcess { label, generation, spec, is_gated: false })
+}
+
+/// The object as its executor is given it, and as expressions see it: without the notes of who wrote what, and without
+/// what the operator says of it.
+fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, Error> {
+    let unwritable = |error: serde_json::Error| {
+        Error::invalid("metadata", error.to_string(), "report this: it is the operator's mistake")
+    };
+    let (object, kind) = (&snapshot.object, &snapshot.kind);
+    let mut metadata = object.metadata.clone();
+    metadata.managed_fields = None;
+    let mut arguments = object.other.clone();
+    arguments.insert("apiVersion".to_owned(), json!(Instance::api_version(kind)));
+    arguments.insert("kind".to_owned(), json!(Instance::kind(kind)));
+    arguments.insert("metadata".to_owned(), serde_json::to_value(metadata).map_err(unwritable)?);
+    arguments.insert("spec".to_owned(), object.spec.clone());
+    Ok(arguments)
+}
+
+/// The object as expressions see it.
+///
+/// # Errors
+///
+/// None that is known: metadata can always be written as JSON.
+pub fn as_seen(snapshot: &InstanceSnapshot) -> Result<Value, Error> {
+    let mut seen = arguments(snapshot)?;
+    if let Some(status) = &snapshot.object.status {
+        seen.insert("status".to_owned(), Value::Object(status.fields.clone()));
+    }
+    Ok(Value::Object(seen))
+}

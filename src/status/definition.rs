@@ -1,0 +1,227 @@
+//! The status of a `ResourceDefinition`: whether its kind is served, by whose leave, and who carries instances out. Pure.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+use super::{
+    Problem,
+    condition::{Finding, merge},
+};
+use crate::{
+    act::outcome::DefinitionOutcome,
+    api::{
+        condition::{ConditionType, Reason},
+        resource_definition::{HandlerMode, ResourceDefinitionStatus},
+    },
+    desired::definition::accepted_generation,
+    diff::definition::{DefinitionPlan, DefinitionStep, is_established, is_foreign},
+    watch::snapshot::{DefinitionSnapshot, Handlers, Observed},
+};
+
+/// Most missing rights that are named.
+const NAMED_RIGHTS: usize = 3;
+
+/// What a pass came to.
+pub type Pass<'a> = Result<(&'a DefinitionPlan, &'a DefinitionOutcome), &'a Problem>;
+
+/// What status says after a pass.
+#[must_use]
+pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionStatus {
+    let object = &snapshot.object;
+    let before = object.status.clone().unwrap_or_default();
+    let generation = object.metadata.generation;
+    let own = own_crd(snapshot);
+    let wrote = pass.is_ok_and(|(_, outcome)| {
+        let mut done = outcome.done.iter();
+        done.any(|step| matches!(step, DefinitionStep::Create(_) | DefinitionStep::Update { .. }))
+    });
+    let accepted = match &snapshot.crd {
+        _ if wrote => generation,
+        Observed::Known(_) => own.and_then(accepted_generation),
+        Observed::Unknown(_) => before.accepted_generation,
+    };
+    let stays = stays(accepted, generation);
+    let authorized = authorized(snapshot);
+    let established = established(snapshot, own, pass);
+    let handled = handled(snapshot);
+    let trouble = if object.metadata.deletion_timestamp.is_some() {
+        Some(deleting(pass))
+    } else {
+        trouble(snapshot, pass, &authorized, &established, &handled)
+    };
+    let is_degraded = trouble.as_ref().is_some_and(|(reason, _)| needs_somebody(*reason));
+    let (degraded, ready) = match trouble {
+        Some((reason, message)) => {
+            let message = format!("{message}{stays}");
+            let degraded = Finding {
+                kind: ConditionType::Degraded,
+                holds: Some(is_degraded),
+                reason,
+                message: message.clone(),
+            };
+            (degraded, Finding::no(ConditionType::Ready, reason, message))
+        }
+        None => {
+            let message = format!("kubectl get {}.{}", object.spec.names.plural, object.spec.group);
+            (
+                Finding::no(ConditionType::Degraded, Reason::KindServed, ""),
+                Finding::yes(ConditionType::Ready, Reason::KindServed, message),
+            )
+        }
+    };
+    let findings = vec![authorized, established, handled, degraded, ready];
+    ResourceDefinitionStatus {
+        observed_generation: generation,
+        accepted_generation: accepted,
+        instances: snapshot.instances.or(before.instances),
+        conditions: merge(&before.conditions, findings, generation, snapshot.now),
+    }
+}
+
+/// The CRD, if it is the definition's own.
+fn own_crd(snapshot: &DefinitionSnapshot) -> Option<&CustomResourceDefinition> {
+    snapshot.crd.known()?.as_ref().filter(|crd| !is_foreign(snapshot, crd))
+}
+
+/// That instances are carried out by an earlier generation, if they are.
+fn stays(accepted: Option<i64>, generation: Option<i64>) -> String {
+    match accepted {
+        Some(accepted) if Some(accepted) != generation => {
+            format!("; instances stay as generation {accepted} of this definition has them")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Whether nothing gets better by waiting.
+const fn needs_somebody(reason: Reason) -> bool {
+    !matches!(reason, Reason::Establishing | Reason::ReadFailed | Reason::Deleting | Reason::InstancesLeft)
+}
+
+fn authorized(snapshot: &DefinitionSnapshot) -> Finding {
+    let kind = ConditionType::Authorized;
+    let group = &snapshot.object.spec.group;
+    match &snapshot.missing_rights {
+        Observed::Unknown(why) => Finding::unknown(kind, Reason::ReadFailed, why),
+        Observed::Known(missing) if missing.is_empty() => {
+            Finding::yes(kind, Reason::RightsGranted, format!("the operator has its rights in group {group}"))
+        }
+        Observed::Known(missing) => {
+            let named: Vec<&str> = missing.iter().take(NAMED_RIGHTS).map(String::as_str).collect();
+            let further = if missing.len() > NAMED_RIGHTS { " and more" } else { "" };
+            let mut groups: Vec<&str> = snapshot.granted_groups.iter().map(String::as_str).collect();
+            groups.push(group);
+            groups.sort_unstable();
+            let quoted: Vec<String> = groups.iter().map(|group| format!("\"{group}\"")).collect();
+            let message = format!(
+                "the operator may not {}{further}: whoever installed it can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.groups=[{}]' (with every group that is already there)",
+                named.join(", "),
+                snapshot.namespace,
+                quoted.join(",")
+            );
+            Finding::no(kind, Reason::RightsMissing, message)
+        }
+    }
+}
+
+fn established(
+    snapshot: &DefinitionSnapshot,
+    own: Option<&CustomResourceDefinition>,
+    pass: Pass<'_>,
+) -> Finding {
+    let kind = ConditionType::Established;
+    if let Some(crd) = own {
+        if is_established(crd) {
+            let versions = crd.spec.versions.iter().filter(|version| version.served);
+            let names: Vec<&str> = versions.map(|version| version.name.as_str()).collect();
+            let message = format!("served as {} in {}", crd.spec.names.kind, names.join(", "));
+            return Finding::yes(kind, Reason::KindServed, message);
+        }
+        let conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let mut refused =
+            conditions.filter(|condition| condition.type_ == "NamesAccepted" && condition.status == "False");
+        if let Some(refused) = refused.next() {
+            let why = refused.message.as_deref().unwrap_or("a name is taken");
+            return Finding::no(
+                kind,
+                Reason::NamesNotAccepted,
+                format!("spec.names: {why}: choose other names"),
+            );
+        }
+    }
+    match pass {
+        Err(problem) => Finding::no(kind, problem.reason, &problem.message),
+        Ok((_, outcome)) => match (&outcome.failure, &snapshot.crd) {
+            (Some(failure), _) => Finding::no(kind, Reason::ApplyFailed, &failure.message),
+            (None, Observed::Unknown(why)) => Finding::unknown(kind, Reason::ReadFailed, why),
+            (None, Observed::Known(_)) => {
+                Finding::no(kind, Reason::Establishing, "the API server does not serve the kind yet")
+            }
+        },
+    }
+}
+
+fn handled(snapshot: &DefinitionSnapshot) -> Finding {
+    let kind = ConditionType::Handled;
+    let handler = &snapshot.object.spec.handler;
+    if handler.mode != HandlerMode::Process {
+        let message = format!(
+            "spec.handler.mode: {}: this version of the operator serves the kind and carries out no instances in that way",
+            handler.mode.as_str()
+        );
+        return Finding::no(kind, Reason::ModeUnavailable, message);
+    }
+    let wanted = handler.executor_type.as_deref().unwrap_or_default();
+    match &snapshot.handlers {
+        Handlers::Executors { count: 0, colony } => Finding::no(
+            kind,
+            Reason::HandlerNotFound,
+            format!(
+                "spec.handler.executorType: {wanted}: no executor of that type is approved in Colony {colony}: start one; processes of instances wait for it"
+            ),
+        ),
+        Handlers::Executors { colony, .. } => Finding::yes(
+            kind,
+            Reason::HandlerFound,
+            format!("executors of type {wanted} in Colony {colony} carry instances out"),
+        ),
+        Handlers::Unknown(why) => Finding::unknown(kind, Reason::ColonyNotReady, why),
+        Handlers::None => Finding::yes(kind, Reason::HandlerFound, ""),
+    }
+}
+
+/// What keeps the kind from being as the definition says. That executors are missing does not: work waits for them.
+fn trouble(
+    snapshot: &DefinitionSnapshot,
+    pass: Pass<'_>,
+    authorized: &Finding,
+    established: &Finding,
+    handled: &Finding,
+) -> Option<(Reason, String)> {
+    let failure = pass.ok().and_then(|(_, outcome)| outcome.failure.as_ref());
+    if let (Err(problem), Some(true)) = (pass, authorized.holds) {
+        return Some((problem.reason, problem.message.clone()));
+    }
+    if let Some(failure) = failure {
+        return Some((Reason::ApplyFailed, failure.message.clone()));
+    }
+    let modes = Some(handled).filter(|finding| finding.reason == Reason::ModeUnavailable);
+    let mut first = [authorized, established].into_iter().filter(|finding| finding.holds != Some(true));
+    let found = first.next().or(modes)?;
+    let is_read = snapshot.missing_rights.known().is_some();
+    let reason = if is_read { found.reason } else { Reason::ReadFailed };
+    Some((reason, found.message.clone()))
+}
+
+fn deleting(pass: Pass<'_>) -> (Reason, String) {
+    match pass {
+        Err(problem) => (problem.reason, problem.message.clone()),
+        Ok((plan, outcome)) => match (&outcome.failure, plan.awaiting.is_empty()) {
+            (Some(failure), _) => (Reason::ApplyFailed, failure.message.clone()),
+            (None, true) => (Reason::Deleting, "it is being deleted".to_owned()),
+            (None, false) => (Reason::InstancesLeft, format!("awaiting {}", plan.awaiting.join("; "))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

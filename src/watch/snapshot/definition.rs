@@ -1,0 +1,55 @@
+//! What one pass knows of a `ResourceDefinition` and of all that it depends on.
+
+use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+use super::Observed;
+use crate::api::resource_definition::{InstanceCounts, ResourceDefinition};
+
+/// What one pass knows of a `ResourceDefinition`.
+#[derive(Clone, Debug)]
+pub struct DefinitionSnapshot {
+    /// The object as applied, with the status that was last written.
+    pub object: ResourceDefinition,
+    /// The CRD of that name, whoever made it. Not read while rights are missing.
+    pub crd: Observed<Option<CustomResourceDefinition>>,
+    /// Rights that the operator lacks, each such as `patch mlmodels.ml.example.com in namespace ml`.
+    pub missing_rights: Observed<Vec<String>>,
+    /// Groups of definitions for which it has them, this one not among them.
+    pub granted_groups: Vec<String>,
+    /// The operator's own namespace, for the line that grants rights.
+    pub namespace: String,
+    /// Instances as the watch of them shows them; none while nothing watches them, or not all are known.
+    pub instances: Option<InstanceCounts>,
+    /// Instances as the API server counts them; asked only while the definition is being deleted.
+    pub left: Observed<LeftInstances>,
+    /// Who carries instances out.
+    pub handlers: Handlers,
+    /// When the snapshot was taken.
+    pub now: Timestamp,
+}
+
+/// Instances of a definition that is being deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftInstances {
+    /// How many there are.
+    pub total: usize,
+    /// How many of them the operator holds by its finalizer, of those that were looked at.
+    pub held: usize,
+}
+
+/// Who carries instances out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handlers {
+    /// Approved executors of the type, in the colony.
+    Executors {
+        /// How many.
+        count: usize,
+        /// Name of the `Colony`.
+        colony: String,
+    },
+    /// The colony cannot be asked, or there is none; why.
+    Unknown(String),
+    /// The mode needs none.
+    None,
+}
