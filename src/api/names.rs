@@ -26,6 +26,9 @@ pub const INSTANCE_FINALIZER: &str = "colonies.io/instance";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
 pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 
+/// Kept by the garbage collector on an object whose children are to stay, until they have let go of it.
+pub const ORPHAN_FINALIZER: &str = "orphan";
+
 /// Marks the `Colony` that is used where an object names none.
 pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
 /// The way out when a colony is gone for good: with `true`, deletion leaves what is there and says so in an Event.

@@ -318,7 +318,7 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
 }
 
 /// Whether the object was let go, or deleted: there is nothing left to write a status to.
-fn is_released(outcome: &Outcome) -> bool {
+pub(super) fn is_released(outcome: &Outcome) -> bool {
     outcome
         .done_kubernetes()
         .any(|step| matches!(step, KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. }))

@@ -46,6 +46,9 @@ pub enum Error {
         /// Why it cannot be used.
         why: String,
     },
+    /// What instances are made of cannot be followed.
+    #[error("{0}")]
+    Composition(Box<composition::Errors>),
     /// The object lacks what the API server always sets.
     #[error("the object has no {0}: it did not come from an API server")]
     Incomplete(&'static str),

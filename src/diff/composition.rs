@@ -4,7 +4,11 @@
 //! They are patched and not written whole, unlike the operator's own workloads: the kind can be any, and of many a part
 //! can neither be written again nor be left out.
 
+mod instance;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use instance::{has_ended, plan_end, plan_instance};
 
 use serde_json::{Map, Value};
 
@@ -18,9 +22,9 @@ use crate::{
         resource_definition::ObjectKind,
     },
     desired::composition::{
-        Children, Composition, Desired, DesiredChild, DesiredResource, Instance, Wanted, controller,
+        Composition, Desired, DesiredChild, DesiredResource, Instance, Wanted, controller,
     },
-    watch::snapshot::Observed,
+    watch::snapshot::{Children, Observed},
 };
 
 /// Fields of a Job's spec that can change while it is there.

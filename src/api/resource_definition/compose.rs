@@ -51,7 +51,8 @@ fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 /// A kind of objects in a version of its API.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ObjectKind {
     /// Group and version, such as `apps/v1`; the version alone in the core group.
     pub api_version: String,

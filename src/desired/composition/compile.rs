@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{
-    Composition, Error, Errors, Kinds, Resource, SCHEMA, SELF, Source, child, kinds, kinds::Known,
-    order::order,
-};
+use super::{Composition, Error, Errors, Kinds, Resource, SCHEMA, SELF, Source, child, kinds, order::order};
 use crate::{
     api::resource_definition::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind},
     desired::expression::{Condition, References, Rest, Template, Type, Types},
@@ -21,7 +18,8 @@ const NAMESPACES: [&str; 2] = ["${self.metadata.namespace}", "${schema.metadata.
 /// What a template may say in its metadata.
 const METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 /// Fields of an instance's status that the operator writes for every kind.
-const STATUS_OF_OURS: [&str; 4] = ["conditions", "mirror", "observedGeneration", "submittedGeneration"];
+const STATUS_OF_OURS: [&str; 5] =
+    ["composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
 /// Names that mean something else in expressions: variables of ours, and words that CEL keeps for itself.
 const RESERVED: [&str; 24] = [
     SELF,
@@ -55,7 +53,7 @@ struct Draft<'s> {
     resource: &'s ComposedResource,
     field: String,
     kind: ObjectKind,
-    known: Known,
+    object: Type,
     template: Template,
     for_each: Vec<(String, Template)>,
     include_when: Vec<Condition>,
@@ -163,8 +161,17 @@ fn draft<'s>(
         }
     }
     let (Some(kind), Some(template), true) = (kind, template, errors.len() == before) else { return None };
-    let known = kinds.get(&kind);
-    Some(Draft { resource, field: template_field, kind, known, template, for_each, include_when, ready_when })
+    let object = kinds.get(&kind);
+    Some(Draft {
+        resource,
+        field: template_field,
+        kind,
+        object,
+        template,
+        for_each,
+        include_when,
+        ready_when,
+    })
 }
 
 /// What must be known of a template before any instance is: its kind, and that nothing in it reaches beyond the instance.
@@ -356,7 +363,7 @@ fn check(source: &Source<'_>, drafts: &[Draft<'_>], ends: &Ends, errors: &mut Ve
     types.insert(SELF, without_status(&instance));
     types.insert(SCHEMA, without_status(&instance));
     for draft in drafts {
-        let object = draft.known.object.clone();
+        let object = draft.object.clone();
         let found = if draft.for_each.is_empty() { object } else { Type::list(object) };
         types.insert(&draft.resource.id, found);
     }
@@ -370,10 +377,10 @@ fn check(source: &Source<'_>, drafts: &[Draft<'_>], ends: &Ends, errors: &mut Ve
             };
             inside.insert(name, element);
         }
-        let problems = draft.template.problems(&inside, &draft.known.object);
+        let problems = draft.template.problems(&inside, &draft.object);
         errors.extend(problems.into_iter().map(Error::Expression));
         // Within its own condition an object of a list is itself.
-        inside.insert(&draft.resource.id, draft.known.object.clone());
+        inside.insert(&draft.resource.id, draft.object.clone());
         let conditions = draft.include_when.iter().chain(&draft.ready_when);
         errors.extend(conditions.filter_map(|condition| condition.problem(&inside)).map(Error::Expression));
     }
@@ -424,7 +431,6 @@ fn in_order(drafts: Vec<Draft<'_>>, depends_on: &[BTreeSet<usize>], order: &[usi
                 include_when: draft.include_when,
                 ready_when: draft.ready_when,
                 depends_on: depends_on[index].iter().filter_map(place_of).collect(),
-                has_ready_condition: draft.known.has_ready_condition,
             };
             (place_of(&index), resource)
         })

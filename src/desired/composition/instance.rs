@@ -3,7 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value};
 
-use crate::{api::resource_definition::ObjectKind, desired::Error};
+use crate::{
+    api::{instance, instance::InstanceKind, resource_definition::ObjectKind},
+    desired::Error,
+};
 
 /// What expressions see of an instance's metadata: what does not change by itself.
 const SEEN_METADATA: [&str; 7] =
@@ -42,6 +45,21 @@ impl Instance {
             uid: text("uid", "metadata.uid")?,
             value: seen(object),
         })
+    }
+
+    /// Reads an object of a kind.
+    ///
+    /// # Errors
+    /// As [`Instance::of`].
+    pub fn read(object: &instance::Instance, kind: &InstanceKind) -> Result<Self, Error> {
+        let mut whole = Map::clone(&object.other);
+        let resource = &kind.terms().resource;
+        whole.insert("apiVersion".to_owned(), Value::from(resource.api_version.as_str()));
+        whole.insert("kind".to_owned(), Value::from(resource.kind.as_str()));
+        let metadata = serde_json::to_value(&object.metadata).map_err(|_| Error::Incomplete("metadata"))?;
+        whole.insert("metadata".to_owned(), metadata);
+        whole.insert("spec".to_owned(), object.spec.clone());
+        Self::of(&Value::Object(whole))
     }
 
     /// The controller reference that each of its objects carries.

@@ -25,18 +25,9 @@ use crate::{
     desired::expression::{Rest, Type},
 };
 
-/// Kinds whose objects say by a condition `Ready` when they are: ours, and those that users define.
+/// Kinds of which it is known what their objects look like: ours, and those that users define.
 #[derive(Debug, Clone, Default)]
 pub struct Kinds(BTreeMap<ObjectKind, Type>);
-
-/// What is known of a kind.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Known {
-    /// The type of its objects.
-    pub object: Type,
-    /// Whether its objects have a condition `Ready` as soon as anybody has looked at them.
-    pub has_ready_condition: bool,
-}
 
 impl Kinds {
     /// The operator's own kinds.
@@ -62,11 +53,9 @@ impl Kinds {
         self.0.insert(kind, object_type(schema));
     }
 
-    pub(super) fn get(&self, kind: &ObjectKind) -> Known {
-        match self.0.get(kind) {
-            Some(object) => Known { object: object.clone(), has_ready_condition: true },
-            None => Known { object: built_in(kind).unwrap_or_else(unknown), has_ready_condition: false },
-        }
+    /// The type of the objects of a kind.
+    pub(super) fn get(&self, kind: &ObjectKind) -> Type {
+        self.0.get(kind).cloned().or_else(|| built_in(kind)).unwrap_or_else(unknown)
     }
 }
 

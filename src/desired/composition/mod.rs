@@ -27,7 +27,7 @@ pub use instance::Instance;
 pub(crate) use instance::controller;
 pub use kinds::Kinds;
 pub use readiness::Readiness;
-pub use render::{Desired, DesiredResource, Wanted};
+pub use render::{Desired, DesiredResource, Unreported, Wanted};
 use serde_json::Value;
 
 use super::expression::{self, Condition, Template, Type};
@@ -36,7 +36,7 @@ use crate::{
         condition::Reason,
         resource_definition::{ComposedResource, ObjectKind},
     },
-    watch::snapshot::Observed,
+    watch::snapshot::Children,
 };
 
 /// Most objects of one instance.
@@ -143,12 +143,7 @@ struct Resource {
     ready_when: Vec<Condition>,
     /// Places in the order of those that it refers to.
     depends_on: Vec<usize>,
-    has_ready_condition: bool,
 }
-
-/// What there is of an instance, by kind: its own objects, and strangers that have a name of one of them. A kind that is
-/// not in it has none.
-pub type Children = BTreeMap<ObjectKind, Observed<Vec<Value>>>;
 
 impl Composition {
     /// Compiles a definition.
@@ -159,13 +154,19 @@ impl Composition {
         compile::compile(source, kinds)
     }
 
-    /// What an instance is made of now.
+    /// What an instance is made of now. Objects of the kinds in `telling` say by a condition `Ready` when they are, as soon
+    /// as anybody has looked at them.
     ///
     /// # Errors
     /// When an expression has no value with what the instance says, what is rendered is no object that could be made, or a
     /// limit is passed. What is only not there yet is no error.
-    pub fn desired(&self, instance: &Instance, children: &Children) -> Result<Desired, Error> {
-        render::render(self, instance, children)
+    pub fn desired(
+        &self,
+        instance: &Instance,
+        children: &Children,
+        telling: &BTreeSet<ObjectKind>,
+    ) -> Result<Desired, Error> {
+        render::render(self, instance, children, telling)
     }
 
     /// The kinds that are made, for watches and rights.
@@ -177,6 +178,12 @@ impl Composition {
     /// The ids in the order in which their objects are made.
     pub fn order(&self) -> impl Iterator<Item = &str> {
         self.resources.iter().map(|resource| resource.id.as_str())
+    }
+
+    /// Whether some object is made after another, and thus goes before it.
+    #[must_use]
+    pub fn is_ordered(&self) -> bool {
+        self.resources.iter().any(|resource| !resource.depends_on.is_empty())
     }
 
     /// The ids of the resources that refer to one.

@@ -105,6 +105,14 @@ fn condition(object: &Value, is_expected: bool) -> Readiness {
     };
     let because_of = |condition: &Value| because(&text(condition, "reason"), &text(condition, "message"));
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
+    // Work says how it ended instead.
+    let is_true = |condition: &&Value| text(condition, "status") == "True";
+    if named("Succeeded").as_ref().is_some_and(is_true) {
+        return Readiness::Ready;
+    }
+    if let Some(failed) = named("Failed").filter(is_true) {
+        return Readiness::Failed(because_of(failed));
+    }
     let Some(ready) = named("Ready") else {
         let waiting = Readiness::Waiting("it has no condition Ready".to_owned());
         return if is_expected { waiting } else { Readiness::Ready };
@@ -186,6 +194,22 @@ mod tests {
             usual("batch/v1", "Job", &job(failed), false),
             Readiness::Failed("BackoffLimitExceeded: it did".to_owned())
         );
+    }
+
+    /// What depends on a process wants what it has put out.
+    #[test]
+    fn work_is_ready_when_it_has_succeeded() {
+        let work = |succeeded: &str, failed: &str| {
+            json!({"metadata": {"generation": 1}, "status": {"conditions": [
+                {"type": "Succeeded", "status": succeeded, "reason": "S", "message": ""},
+                {"type": "Failed", "status": failed, "reason": "F", "message": "m"}]}})
+        };
+        let usual = |succeeded: &str, failed: &str| {
+            usual("colonies.io/v1", "ColonyProcess", &work(succeeded, failed), true)
+        };
+        assert_eq!(usual("True", "False"), Readiness::Ready);
+        assert_eq!(usual("False", "True"), Readiness::Failed("F: m".to_owned()));
+        assert!(matches!(usual("False", "False"), Readiness::Waiting(_)));
     }
 
     #[test]

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::{
-    BUDGET, Children, Composition, DesiredChild, Error, Instance, MAX_BYTES, MAX_OBJECTS, Readiness,
-    Resource, SCHEMA, SELF, child::child, readiness,
+    BUDGET, Composition, DesiredChild, Error, Instance, MAX_BYTES, MAX_OBJECTS, Readiness, Resource, SCHEMA,
+    SELF, child::child, readiness,
 };
 use crate::{
     api::resource_definition::ObjectKind,
     desired::expression::{self, Budget, References, Variables},
+    watch::snapshot::Children,
 };
 
 /// What an instance should be made of, and how far it is.
@@ -23,10 +24,21 @@ pub struct Desired {
     pub resources: Vec<DesiredResource>,
     /// What the definition says of the instance's status, as far as it can be told.
     pub status: Map<String, Value>,
-    /// Fields of the status that cannot be told yet, and why.
-    pub unreported: Vec<String>,
+    /// Fields of the status that cannot be told.
+    pub unreported: Vec<Unreported>,
     /// Whether the instance has ended, by the definition's condition.
     pub is_finished: bool,
+}
+
+/// A field of the status that cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreported {
+    /// Its name.
+    pub field: String,
+    /// What is waited for.
+    pub why: String,
+    /// It could not be looked at: what was said before may well be true still.
+    pub is_unknown: bool,
 }
 
 /// A resource of an instance.
@@ -89,6 +101,7 @@ struct Renderer<'r> {
     composition: &'r Composition,
     instance: &'r Instance,
     children: &'r Children,
+    telling: &'r BTreeSet<ObjectKind>,
     budget: Budget,
     /// Who has which name, by kind and name.
     names: BTreeMap<(ObjectKind, String), String>,
@@ -99,11 +112,13 @@ pub(super) fn render(
     composition: &Composition,
     instance: &Instance,
     children: &Children,
+    telling: &BTreeSet<ObjectKind>,
 ) -> Result<Desired, Error> {
     let mut renderer = Renderer {
         composition,
         instance,
         children,
+        telling,
         budget: Budget::new(BUDGET),
         names: BTreeMap::new(),
         bytes: 0,
@@ -359,7 +374,7 @@ impl<'r> Renderer<'r> {
             return Ok(Readiness::Waiting("it is being deleted".to_owned()));
         }
         if resource.ready_when.is_empty() {
-            return Ok(readiness::usual(&resource.kind, found, resource.has_ready_condition));
+            return Ok(readiness::usual(&resource.kind, found, self.telling.contains(&resource.kind)));
         }
         let mut variables: Variables<'_> = self.about_instance();
         variables.observe(&resource.id, found);
@@ -386,7 +401,7 @@ impl<'r> Renderer<'r> {
         let (mut status, mut unreported) = (Map::new(), Vec::new());
         for (name, template) in &self.composition.status {
             if let Some(id) = first_of(template.references(), &unknown) {
-                unreported.push(format!("{name} waits for {id}"));
+                unreported.push(Unreported { field: name.clone(), why: id, is_unknown: true });
                 continue;
             }
             let variables = self.about(&[template.references()], &done);
@@ -396,7 +411,9 @@ impl<'r> Renderer<'r> {
                 }
                 // What is not wanted will never say anything.
                 Err(error) if error.is_absent && first_of(template.references(), &excluded).is_some() => {}
-                Err(error) if error.is_absent => unreported.push(format!("{name} waits for {}", yet(&error))),
+                Err(error) if error.is_absent => {
+                    unreported.push(Unreported { field: name.clone(), why: yet(&error), is_unknown: false });
+                }
                 Err(error) => return Err(Error::Expression(error)),
             }
         }

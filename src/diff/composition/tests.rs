@@ -74,7 +74,9 @@ impl Cluster {
 
     fn plan(&self, composition: &Composition, spec: &Value) -> CompositionPlan {
         let instance = instance(spec);
-        let desired = composition.desired(&instance, &self.0).unwrap_or_else(|error| panic!("{error}"));
+        let desired = composition
+            .desired(&instance, &self.0, &BTreeSet::new())
+            .unwrap_or_else(|error| panic!("{error}"));
         plan(&desired, &self.0, &instance)
     }
 

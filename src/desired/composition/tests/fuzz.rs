@@ -184,8 +184,8 @@ proptest! {
                 let instance = instance(&spec);
                 let mut world = World::default();
                 for _ in 0..4 {
-                    let desired = composition.desired(&instance, &world.0);
-                    prop_assert_eq!(&desired, &composition.desired(&instance, &world.0));
+                    let desired = composition.desired(&instance, &world.0, &BTreeSet::new());
+                    prop_assert_eq!(&desired, &composition.desired(&instance, &world.0, &BTreeSet::new()));
                     let Ok(desired) = desired else { break };
                     prop_assert!(desired.count() <= MAX_OBJECTS);
                     prop_assert_eq!(desired.resources.len(), definition.resources.len());
@@ -212,6 +212,6 @@ finishedWhen: "${b.status.done == true}"
             "spec": status, "status": {"x": status, "conditions": status}}));
         let objects = own.chain(found.iter().cloned()).collect();
         let children = Children::from([(ObjectKind::new("apps/v1", "Deployment"), Observed::Known(objects))]);
-        let _ = composition.desired(&instance, &children);
+        let _ = composition.desired(&instance, &children, &BTreeSet::new());
     }
 }

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::watch::snapshot::Observed;
 
 static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::ours);
 

@@ -57,7 +57,7 @@ fn a_number_of_objects_is_counted_from_the_beginning() {
     let composition = goop().compiled();
     let instance = instance(&json!({"jobCount": 3, "cmd": "true"}));
     let mut world = World::default();
-    let first = composition.desired(&instance, &world.0).unwrap();
+    let first = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&first), ["worker: one-0 one-1 one-2"]);
     assert_eq!(Value::Object(first.status.clone()), json!({"completed": 0, "state": "Running"}));
     assert!(!first.is_ready() && !first.is_finished);
@@ -66,14 +66,14 @@ fn a_number_of_objects_is_counted_from_the_beginning() {
         &first,
         |child| if child.name == "one-1" { json!({"succeeded": 1}) } else { json!({"active": 1}) },
     );
-    let second = composition.desired(&instance, &world.0).unwrap();
+    let second = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(Value::Object(second.status.clone()), json!({"completed": 1, "state": "Running"}));
     assert!(!second.is_ready() && !second.is_finished);
     let Readiness::Waiting(why) = &second.resources[0].readiness else { panic!("{second:?}") };
     assert_eq!(why, "1 of 3 are ready; ${worker.status.succeeded == 1} does not hold");
 
     world.obey(&first, |_| json!({"succeeded": 1}));
-    let third = composition.desired(&instance, &world.0).unwrap();
+    let third = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(Value::Object(third.status.clone()), json!({"completed": 3, "state": "Completed"}));
     assert!(third.is_ready() && third.is_finished);
 }
@@ -84,10 +84,14 @@ fn an_instance_whose_objects_cannot_be_read_is_not_finished() {
     let composition = goop().compiled();
     let unread = Observed::Unknown("no rights".to_owned());
     let children = Children::from([(ObjectKind::new("batch/v1", "Job"), unread)]);
-    let desired = composition.desired(&instance(&json!({"jobCount": 1, "cmd": ""})), &children).unwrap();
+    let desired = composition
+        .desired(&instance(&json!({"jobCount": 1, "cmd": ""})), &children, &BTreeSet::new())
+        .unwrap();
     assert!(!desired.is_ready() && !desired.is_finished);
     assert_eq!(desired.status.len(), 0);
-    assert_eq!(desired.unreported, ["completed waits for worker", "state waits for worker"]);
+    let unknown =
+        |field: &str| Unreported { field: field.to_owned(), why: "worker".to_owned(), is_unknown: true };
+    assert_eq!(desired.unreported, [unknown("completed"), unknown("state")]);
     let expected = "Job (batch/v1) cannot be read: no rights".to_owned();
     assert_eq!(desired.resources[0].readiness, Readiness::Waiting(expected));
 }
@@ -95,8 +99,9 @@ fn an_instance_whose_objects_cannot_be_read_is_not_finished() {
 #[test]
 fn an_object_has_what_says_whose_it_is() {
     let composition = goop().compiled();
-    let desired =
-        composition.desired(&instance(&json!({"jobCount": 1, "cmd": "a"})), &Children::new()).unwrap();
+    let desired = composition
+        .desired(&instance(&json!({"jobCount": 1, "cmd": "a"})), &Children::new(), &BTreeSet::new())
+        .unwrap();
     let Wanted::Objects(objects) = &desired.resources[0].wanted else { panic!("{desired:?}") };
     let metadata = &objects[0].object["metadata"];
     assert_eq!(metadata["namespace"], "team");
@@ -117,8 +122,9 @@ fn an_object_has_what_says_whose_it_is() {
         objects[0].object["spec"]["template"]["spec"]["containers"][0]["command"],
         json!(["sh", "-c", "a"])
     );
-    let again =
-        composition.desired(&instance(&json!({"jobCount": 1, "cmd": "a"})), &Children::new()).unwrap();
+    let again = composition
+        .desired(&instance(&json!({"jobCount": 1, "cmd": "a"})), &Children::new(), &BTreeSet::new())
+        .unwrap();
     assert_eq!(again, desired);
 }
 
@@ -127,7 +133,7 @@ fn what_refers_to_an_object_waits_for_it() {
     let composition = application().compiled();
     let instance = instance(&json!({"monitoring": true, "size": "1Gi"}));
     let mut world = World::default();
-    let first = composition.desired(&instance, &world.0).unwrap();
+    let first = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&first), ["database: one-db", "web: ?", "monitor: ?", "alert: ?"]);
     let Wanted::Unknown(why) = &first.resources[1].wanted else { panic!("{first:?}") };
     assert_eq!(why, "${database.status.address}: there is no \"status\" yet");
@@ -136,7 +142,7 @@ fn what_refers_to_an_object_waits_for_it() {
 
     // The address is there, the database is not ready: the server is known, but not made.
     world.obey(&first, |_| json!({"address": "10.0.0.1"}));
-    let second = composition.desired(&instance, &world.0).unwrap();
+    let second = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&second), ["database: one-db", "web!: web", "monitor: ?", "alert: ?"]);
     assert_eq!(
         second.resources[1].held_back.as_deref(),
@@ -148,13 +154,13 @@ fn what_refers_to_an_object_waits_for_it() {
         _ => json!({}),
     };
     world.obey(&second, ready);
-    let third = composition.desired(&instance, &world.0).unwrap();
+    let third = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&third), ["database: one-db", "web: web", "monitor: ?", "alert: ?"]);
     for _ in 0..3 {
-        let next = composition.desired(&instance, &world.0).unwrap();
+        let next = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
         world.obey(&next, ready);
     }
-    let last = composition.desired(&instance, &world.0).unwrap();
+    let last = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&last), ["database: one-db", "web: web", "monitor: monitor", "alert: alert"]);
     assert!(last.is_ready());
     assert_eq!(Value::Object(last.status), json!({"address": "10.0.0.1", "monitor": "uid-of-monitor"}));
@@ -164,7 +170,7 @@ fn what_refers_to_an_object_waits_for_it() {
 fn what_is_not_wanted_takes_along_what_refers_to_it() {
     let composition = application().compiled();
     let desired = composition
-        .desired(&instance(&json!({"monitoring": false, "size": "1Gi"})), &Children::new())
+        .desired(&instance(&json!({"monitoring": false, "size": "1Gi"})), &Children::new(), &BTreeSet::new())
         .unwrap();
     assert_eq!(outline(&desired), ["database: one-db", "web: ?", "monitor: ", "alert: "]);
     assert_eq!(desired.unreported.len(), 1, "{:?}", desired.unreported);
@@ -178,18 +184,18 @@ fn only_the_instance_s_own_objects_count() {
     let mut world = World::default();
     world.put(json!({"apiVersion": "db.example.com/v1", "kind": "Database", "metadata": {"name": "one-db"},
                      "status": {"address": "evil", "phase": "Running"}}));
-    let desired = composition.desired(&instance, &world.0).unwrap();
+    let desired = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&desired)[1], "web: ?");
     assert!(!desired.status.contains_key("address"));
 
-    let first = composition.desired(&instance, &Children::new()).unwrap();
+    let first = composition.desired(&instance, &Children::new(), &BTreeSet::new()).unwrap();
     world.obey(&first, |_| json!({"address": "a", "phase": "Running"}));
     for found in world.0.values_mut() {
         if let Observed::Known(objects) = found {
             objects[0]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
     }
-    let desired = composition.desired(&instance, &world.0).unwrap();
+    let desired = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(desired.resources[1].held_back.as_deref(), Some("database to be ready: it is being deleted"));
 }
 
@@ -205,17 +211,20 @@ resources:
 "#,
     );
     let composition = definition.compiled();
-    let desired =
-        composition.desired(&instance(&json!({"regions": ["eu", "us"]})), &Children::new()).unwrap();
+    let desired = composition
+        .desired(&instance(&json!({"regions": ["eu", "us"]})), &Children::new(), &BTreeSet::new())
+        .unwrap();
     assert_eq!(outline(&desired), ["cell: eu-web eu-api us-web us-api"]);
-    let error =
-        composition.desired(&instance(&json!({"regions": ["eu", "eu"]})), &Children::new()).unwrap_err();
+    let error = composition
+        .desired(&instance(&json!({"regions": ["eu", "eu"]})), &Children::new(), &BTreeSet::new())
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "spec.handler.resources[0].template.metadata.name: ConfigMap eu-web: is the name of two objects, cell with region = \
          \"eu\", tier = \"web\" and cell with region = \"eu\", tier = \"web\": give each a name of its own"
     );
-    let none = composition.desired(&instance(&json!({"regions": []})), &Children::new()).unwrap();
+    let none =
+        composition.desired(&instance(&json!({"regions": []})), &Children::new(), &BTreeSet::new()).unwrap();
     assert!(none.is_ready());
 }
 
@@ -261,7 +270,10 @@ fn an_instance_that_cannot_be_made_says_why() {
     ] {
         let rest = rest.replace("${1 / self.spec.n}", "${string(1 / self.spec.n)}");
         let expected = expected.replace("${1 / self.spec.n}", "${string(1 / self.spec.n)}");
-        let error = definition(&rest).desired(&instance(&spec), &Children::new()).unwrap_err().to_string();
+        let error = definition(&rest)
+            .desired(&instance(&spec), &Children::new(), &BTreeSet::new())
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with(&expected), "{error}\nis not\n{expected}");
     }
 }
@@ -270,7 +282,10 @@ fn an_instance_that_cannot_be_made_says_why() {
 fn nobody_can_ask_for_too_much() {
     let desired = |count: i64, cmd: &str| {
         let instance = instance(&json!({"jobCount": count, "cmd": cmd}));
-        goop().compiled().desired(&instance, &Children::new()).map(|desired| desired.count())
+        goop()
+            .compiled()
+            .desired(&instance, &Children::new(), &BTreeSet::new())
+            .map(|desired| desired.count())
     };
     assert_eq!(desired(1_000, "a"), Ok(1_000));
     for (count, cmd, expected) in [
