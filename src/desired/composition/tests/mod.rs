@@ -1,6 +1,7 @@
 //! What compositions promise to those who write definitions, and to those who apply instances.
 
 mod compiling;
+mod examples;
 mod fuzz;
 mod rendering;
 
