@@ -1,10 +1,12 @@
 //! Writes to the objects that instances are made of. Their kind is known at run time only.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
     core::DynamicObject,
 };
+use rand::{Rng as _, distr::Alphanumeric};
 use serde_json::{Map, Value};
 
 use super::{
@@ -13,7 +15,10 @@ use super::{
     outcome::{FailureKind, StepFailure},
 };
 use crate::{
-    api::{names::OPERATOR, resource_definition::ObjectKind},
+    api::{
+        names::{GENERATE_ANNOTATION, OPERATOR},
+        resource_definition::ObjectKind,
+    },
     desired::composition::DesiredChild,
     memory::writes::Key,
     runtime::{
@@ -21,6 +26,9 @@ use crate::{
         metrics::{WriteKind, WriteVerb},
     },
 };
+
+/// Letters and digits of a text that is made by chance: 190 bits.
+const GENERATED: usize = 32;
 
 /// Whose objects are written.
 #[derive(Clone, Copy)]
@@ -40,7 +48,7 @@ impl Cluster {
     ) -> Result<(), StepFailure> {
         let what = format!("create {} {}", child.kind.kind, child.name);
         let api = self.child_api(&child.kind, owner, &what)?;
-        let object: DynamicObject = serde_json::from_value(child.object.clone()).map_err(|error| {
+        let object: DynamicObject = serde_json::from_value(with_generated(child)).map_err(|error| {
             StepFailure { kind: FailureKind::Refused, message: format!("failed to {what}: {error}") }
         })?;
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
@@ -124,5 +132,53 @@ impl Cluster {
                 Err(failure)
             }
         }
+    }
+}
+
+/// The object, with what its template leaves to chance. Only a Secret may have that.
+fn with_generated(child: &DesiredChild) -> Value {
+    let mut object = child.object.clone();
+    let keys = object.pointer("/metadata/annotations").and_then(|all| all.get(GENERATE_ANNOTATION)?.as_str());
+    let keys: Vec<String> =
+        keys.into_iter().flat_map(|keys| keys.split(',')).map(|key| key.trim().to_owned()).collect();
+    if child.kind != ObjectKind::new("v1", "Secret") || keys.is_empty() {
+        return object;
+    }
+    if let Value::Object(fields) = &mut object {
+        let data = fields.entry("data").or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(data) = data {
+            for key in keys.into_iter().filter(|key| !key.is_empty()) {
+                let text: String =
+                    rand::rng().sample_iter(Alphanumeric).take(GENERATED).map(char::from).collect();
+                data.entry(key).or_insert_with(|| Value::String(STANDARD.encode(text)));
+            }
+        }
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn made(kind: &str, annotations: &Value) -> Value {
+        let object = json!({"metadata": {"name": "a", "annotations": annotations}, "data": {"user": "eA=="}});
+        with_generated(&DesiredChild { kind: ObjectKind::new("v1", kind), name: "a".to_owned(), object })
+    }
+
+    #[test]
+    fn a_secret_is_given_what_its_template_leaves_to_chance() {
+        let wish = json!({(GENERATE_ANNOTATION): "password, token,user"});
+        let (one, other) = (made("Secret", &wish), made("Secret", &wish));
+        for key in ["password", "token"] {
+            let text = STANDARD.decode(one["data"][key].as_str().unwrap()).unwrap();
+            assert_eq!(text.len(), GENERATED);
+            assert_ne!(one["data"][key], other["data"][key], "{key}");
+        }
+        assert_eq!(one["data"]["user"], "eA==");
+        assert_eq!(made("ConfigMap", &wish)["data"], json!({"user": "eA=="}));
+        assert_eq!(made("Secret", &json!({}))["data"], json!({"user": "eA=="}));
     }
 }

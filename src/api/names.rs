@@ -97,6 +97,9 @@ pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
 pub const INSTANCE_LABEL: &str = "colonies.io/instance";
 /// On a part of an instance of a defined kind: the id of the resource of the definition that it was made from.
 pub const RESOURCE_LABEL: &str = "colonies.io/resource";
+/// On a Secret that an instance is made of: keys, separated by commas, that are given a text by chance when it is created,
+/// and never changed.
+pub const GENERATE_ANNOTATION: &str = "colonies.io/generate";
 /// On a part of an instance of a defined kind: the fields that the operator last wrote, so that one that is gone from the
 /// template is taken away again.
 pub const FIELDS_ANNOTATION: &str = "colonies.io/applied-fields";

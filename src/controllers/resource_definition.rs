@@ -222,7 +222,7 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
     };
     let desired = checked
         .and_then(|()| build(&snapshot.object))
-        .map_err(|error| Problem { reason: Reason::InvalidSpec, message: error.to_string() })?;
+        .map_err(|error| Problem { reason: error.reason(), message: error.to_string() })?;
     if let Observed::Known(Some(crd)) = &snapshot.crd
         && is_foreign(snapshot, crd)
     {

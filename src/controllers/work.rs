@@ -154,9 +154,7 @@ pub(super) fn resolved(colony: &ColonyReference) -> Result<&ResolvedColony, Prob
 
 /// Why a spec cannot be carried out.
 pub(super) fn problem(error: &Error) -> Problem {
-    let is_missing = matches!(error, Error::Missing { .. });
-    let reason = if is_missing { Reason::SourceNotFound } else { Reason::InvalidSpec };
-    Problem { reason, message: error.to_string() }
+    Problem { reason: error.reason(), message: error.to_string() }
 }
 
 /// What the controller works with.

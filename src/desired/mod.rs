@@ -23,6 +23,8 @@ pub use executor_deployment::{
 };
 pub use process::DesiredProcess;
 
+use crate::api::condition::Reason;
+
 /// Why a spec cannot be carried out. The message names field, value and remedy and goes into the condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -55,6 +57,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Its reason in a condition.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Invalid { .. } | Self::Incomplete(_) => Reason::InvalidSpec,
+            Self::Missing { .. } => Reason::SourceNotFound,
+            Self::Composition(errors) => errors.reason(),
+        }
+    }
+
     /// A field that cannot be carried out.
     pub(crate) fn invalid(
         field: impl Into<String>,
