@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Target,
+    child::Owner,
     failure::of_call,
     identity,
     kinds::{Held, Written},
@@ -28,6 +29,7 @@ use crate::{
     diff::KubernetesStep,
     memory::{
         identities::Identities,
+        kinds::ServedKinds,
         writes::{Key, Writes},
     },
     runtime::{
@@ -40,24 +42,26 @@ use crate::{
 /// Writes to the cluster.
 #[derive(Clone)]
 pub struct Cluster {
-    client: Client,
-    writes: Writes,
+    pub(super) client: Client,
+    pub(super) writes: Writes,
+    pub(super) served: ServedKinds,
+    pub(super) clock: Clock,
     identities: Identities,
     metrics: Metrics,
-    clock: Clock,
 }
 
 impl Cluster {
-    /// Writes through `client`, which must not retry by itself.
+    /// Writes through `client`, which must not retry by itself. `served` knows where the objects of a kind are.
     #[must_use]
     pub const fn new(
         client: Client,
         writes: Writes,
+        served: ServedKinds,
         identities: Identities,
         metrics: Metrics,
         clock: Clock,
     ) -> Self {
-        Self { client, writes, identities, metrics, clock }
+        Self { client, writes, served, clock, identities, metrics }
     }
 
     /// Carries one step out; `version` becomes that of the object when the step wrote to it.
@@ -68,6 +72,8 @@ impl Cluster {
         version: &mut Option<String>,
     ) -> Result<Effect, StepFailure> {
         let namespace = target.object.namespace().unwrap_or_default();
+        let uid = target.object.meta().uid.clone().unwrap_or_default();
+        let owner = Owner { namespace: &namespace, uid: &uid };
         match step {
             KubernetesStep::AddFinalizer => {
                 *version = self.hold(target.kind, target.object).await?;
@@ -107,6 +113,13 @@ impl Cluster {
                 Workload::DaemonSet => self.delete::<DaemonSet>(&namespace, name, Some(uid)).await?,
                 Workload::Job => self.delete::<Job>(&namespace, name, Some(uid)).await?,
             },
+            KubernetesStep::CreateChild(child) => self.create_child(owner, child).await?,
+            KubernetesStep::PatchChild { kind, name, patch, .. } => {
+                self.patch_child(owner, kind, name, patch).await?;
+            }
+            KubernetesStep::DeleteChild { kind, name, uid, .. } => {
+                self.delete_child(owner, kind, name, uid).await?;
+            }
             KubernetesStep::UpdateSpec { spec, .. } => {
                 *version = self.spec(target.kind, target.object, spec).await?;
             }
@@ -336,7 +349,7 @@ impl Cluster {
         self.identities.forget(namespace, identity.metadata.name.as_deref().unwrap_or_default());
     }
 
-    fn count<T>(&self, verb: WriteVerb, kind: WriteKind, result: &Result<T, CallError>) {
+    pub(super) fn count<T>(&self, verb: WriteVerb, kind: WriteKind, result: &Result<T, CallError>) {
         let outcome = match result {
             Ok(_) => WriteOutcome::Ok,
             Err(CallError::TimedOut { .. }) => WriteOutcome::TimedOut,

@@ -2,6 +2,7 @@
 //! `status::publish`; it decides nothing.
 
 mod blueprint;
+mod child;
 mod colony;
 pub mod colony_cron;
 pub mod connection;

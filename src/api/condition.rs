@@ -202,6 +202,16 @@ pub enum Reason {
     HandlerNotFound,
     /// This version of the operator does not carry out instances in that way.
     ModeUnavailable,
+    /// Everything that the instance is made of is there and ready.
+    ResourcesReady,
+    /// Something that the instance is made of is not there, or not ready.
+    ResourcesNotReady,
+    /// Something that the instance is made of has failed.
+    ResourceFailed,
+    /// The definition says by `finishedWhen` that the instance has ended.
+    FinishedWhenHolds,
+    /// The definition has no `finishedWhen`, or it does not hold.
+    NotFinished,
     /// The definition waits for its instances to be gone.
     InstancesLeft,
     /// The clean-up of a deleted instance is under way.
@@ -286,6 +296,11 @@ impl Reason {
             Self::HandlerFound => "HandlerFound",
             Self::HandlerNotFound => "HandlerNotFound",
             Self::ModeUnavailable => "ModeUnavailable",
+            Self::ResourcesReady => "ResourcesReady",
+            Self::ResourcesNotReady => "ResourcesNotReady",
+            Self::ResourceFailed => "ResourceFailed",
+            Self::FinishedWhenHolds => "FinishedWhenHolds",
+            Self::NotFinished => "NotFinished",
             Self::InstancesLeft => "InstancesLeft",
             Self::CleanupRunning => "CleanupRunning",
             Self::CleanupFailed => "CleanupFailed",

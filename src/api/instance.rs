@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::{
     executor_deployment::DeletionPolicy,
     mirror::{MirrorStatus, Mirrored},
-    resource_definition::{DefinitionScope, Handler},
+    resource_definition::{DefinitionScope, Handler, ObjectKind},
 };
 
 /// An object of a kind that a user made up.
@@ -51,6 +51,9 @@ pub struct InstanceStatus {
     /// The process that carries the instance. Its generation is 0 or less for the process of the clean-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
+    /// The kinds of the objects that the instance is made of, or was and still has some of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub composed_of: Vec<ObjectKind>,
     /// What holds, why, and what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

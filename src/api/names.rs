@@ -26,6 +26,9 @@ pub const INSTANCE_FINALIZER: &str = "colonies.io/instance";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
 pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 
+/// Kept by the garbage collector on an object whose children are to stay, until they have let go of it.
+pub const ORPHAN_FINALIZER: &str = "orphan";
+
 /// Marks the `Colony` that is used where an object names none.
 pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
 /// The way out when a colony is gone for good: with `true`, deletion leaves what is there and says so in an Event.
@@ -89,6 +92,17 @@ pub const EXECUTOR_TYPE_LABEL: &str = "compute.colonies.io/executor-type";
 pub const CONTENT_HASH_ANNOTATION: &str = "compute.colonies.io/content-hash";
 /// On a pod: the executor as which it is registered. A new identity therefore rolls the pods.
 pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
+
+/// On a part of an instance of a defined kind: the instance's name, cut if it is longer than a label may be.
+pub const INSTANCE_LABEL: &str = "colonies.io/instance";
+/// On a part of an instance of a defined kind: the id of the resource of the definition that it was made from.
+pub const RESOURCE_LABEL: &str = "colonies.io/resource";
+/// On a Secret that an instance is made of: keys, separated by commas, that are given a text by chance when it is created,
+/// and never changed.
+pub const GENERATE_ANNOTATION: &str = "colonies.io/generate";
+/// On a part of an instance of a defined kind: the fields that the operator last wrote, so that one that is gone from the
+/// template is taken away again.
+pub const FIELDS_ANNOTATION: &str = "colonies.io/applied-fields";
 
 /// Standard label: what the program is.
 pub const APP_NAME_LABEL: &str = "app.kubernetes.io/name";

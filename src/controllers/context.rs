@@ -9,8 +9,8 @@ use super::{queue::Queue, retry::Retries};
 use crate::{
     act::{Actor, kubernetes::Cluster},
     memory::{
-        blueprints::Blueprints, connections::Connections, identities::Identities, processes::Processes,
-        submissions::Submissions, writes::Writes,
+        blueprints::Blueprints, connections::Connections, identities::Identities, kinds::ServedKinds,
+        processes::Processes, submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -53,6 +53,8 @@ pub struct Machinery {
     pub blueprints: Blueprints,
     /// Last writes of this process.
     pub writes: Writes,
+    /// Kinds that the cluster was found to serve.
+    pub served: ServedKinds,
     /// Tells those who wait for an object that some object has changed.
     pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
     /// Tells that executors of a colony came or went.
@@ -74,8 +76,15 @@ impl Machinery {
         let (writes, identities) = (Writes::default(), Identities::default());
         let (submissions, blueprints) = (Submissions::default(), Blueprints::default());
         let calls = kubernetes.calls.clone();
-        let to_cluster =
-            Cluster::new(calls.clone(), writes.clone(), identities.clone(), metrics.clone(), clock.clone());
+        let served = ServedKinds::default();
+        let to_cluster = Cluster::new(
+            calls.clone(),
+            writes.clone(),
+            served.clone(),
+            identities.clone(),
+            metrics.clone(),
+            clock.clone(),
+        );
         let processes = Processes::new(Duration::from_secs(configuration.process_poll_seconds.into()));
         let actor = Actor::new(
             to_cluster.clone(),
@@ -109,6 +118,7 @@ impl Machinery {
             submissions,
             blueprints,
             writes,
+            served,
             object_changes: Arc::new(tokio::sync::watch::channel(()).0),
             executor_changes: Arc::new(tokio::sync::watch::channel(()).0),
         }

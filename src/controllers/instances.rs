@@ -2,20 +2,26 @@
 //! its handler changes, and stopped when it goes; without a restart.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures::{FutureExt as _, StreamExt as _, future::join_all};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    channel::mpsc::UnboundedReceiver,
+    future::{BoxFuture, join_all},
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
+    Resource as _,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::reflector::{ObjectRef, Store},
 };
 use tokio::task::JoinHandle;
 
 use super::{
+    composition::{self, Telling},
     context::{Hints, Machinery},
     processes::{Carriers, Kind, Objects},
     queue::Waiting,
@@ -26,13 +32,19 @@ use super::{
 use crate::{
     api::{
         colony::Colony,
+        colony_cron::ColonyCron,
+        colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
         condition::ConditionType,
+        executor_deployment::ExecutorDeployment,
         instance::{Instance, InstanceKind},
-        resource_definition::{DefinitionScope, InstanceCounts, ResourceDefinition},
+        resource_definition::{DefinitionScope, HandlerMode, InstanceCounts, ObjectKind, ResourceDefinition},
     },
     runtime::shutdown::Shutdown,
     watch::{
+        children::{ChildWatches, Owner},
         colonies::Colonies,
+        composition::CompositionReader,
         request::Requests,
         stores::{self, Changes, Filled, Scope},
         triggers,
@@ -49,6 +61,7 @@ pub(super) struct Instances {
     carriers: Carriers,
     colonies: Colonies,
     filled: Vec<Filled>,
+    reader: CompositionReader,
     requests: Requests,
     waiting: Waiting<DeserializeGuard<Instance>>,
     /// By name of the definition.
@@ -80,6 +93,8 @@ pub(super) struct Changing {
     pub colonies: Changes<Colony>,
     /// Of namespaces.
     pub namespaces: Changes<PartialObjectMeta<Namespace>>,
+    /// Of objects that instances are made of.
+    pub children: UnboundedReceiver<Owner>,
 }
 
 impl Instances {
@@ -88,7 +103,18 @@ impl Instances {
         let client = &machinery.kubernetes.watches;
         let (colonies, namespaces) =
             (stores::colonies(client, &machinery.configuration.cluster_selector), stores::namespaces(client));
-        let changing = Changing { colonies: colonies.changes, namespaces: namespaces.changes };
+        let (changed, children) = futures::channel::mpsc::unbounded();
+        let changing = Changing { colonies: colonies.changes, namespaces: namespaces.changes, children };
+        let children = ChildWatches::new(
+            (machinery.kubernetes.watches.clone(), machinery.kubernetes.calls.clone()),
+            Scope::all(&machinery.configuration.watch_namespaces),
+            machinery.writes.clone(),
+            machinery.served.clone(),
+            machinery.clock.clone(),
+            changed,
+        );
+        let reader =
+            CompositionReader { children, writes: machinery.writes.clone(), clock: machinery.clock.clone() };
         let instances = Self {
             colonies: Colonies {
                 colonies: colonies.store,
@@ -96,6 +122,7 @@ impl Instances {
                 connections: machinery.connections.clone(),
             },
             filled: vec![colonies.filled, namespaces.filled],
+            reader,
             machinery,
             carriers,
             requests,
@@ -130,10 +157,14 @@ impl Instances {
             });
             futures::future::ready(())
         });
+        let children = changing.children.for_each(|owner| {
+            self.wake_owner(&owner);
+            futures::future::ready(())
+        });
         tokio::select! {
             () = shutdown.requested() => {}
             // A watch repeats itself and never ends.
-            _ = futures::future::join(colonies, namespaces) => {}
+            _ = futures::future::join3(colonies, namespaces, children) => {}
         }
         let running = std::mem::take(&mut *self.running.lock().await);
         join_all(running.into_values().map(|running| running.stop(&self.carriers))).await;
@@ -146,6 +177,37 @@ impl Instances {
                 member.hints.wake(&object);
             }
         }
+    }
+
+    /// Wakes the instance some object of which has changed.
+    fn wake_owner(&self, owner: &Owner) {
+        let group = owner.reference.api_version.split_once('/').map_or("", |(group, _)| group);
+        self.wake(|member| {
+            let resource = &member.kind.terms().resource;
+            let is_of_kind = resource.kind == owner.reference.kind && resource.group == group;
+            let reference = || ObjectRef::new_with(&owner.reference.name, member.kind.clone());
+            is_of_kind.then(|| reference().within(&owner.namespace)).into_iter().collect()
+        });
+    }
+
+    /// The kinds whose objects say by a condition `Ready`, or by how they ended, when they are: those that are defined, and
+    /// the operator's own.
+    fn telling(&self) -> Telling {
+        let known = self.known.clone();
+        Arc::new(move || {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let defined = known.values().flatten().map(|member| {
+                let resource = &member.kind.terms().resource;
+                ObjectKind::new(resource.api_version.clone(), resource.kind.clone())
+            });
+            let own = [
+                ObjectKind::new(ExecutorDeployment::api_version(&()), ExecutorDeployment::kind(&())),
+                ObjectKind::new(ColonyProcess::api_version(&()), ColonyProcess::kind(&())),
+                ObjectKind::new(ColonyWorkflow::api_version(&()), ColonyWorkflow::kind(&())),
+                ObjectKind::new(ColonyCron::api_version(&()), ColonyCron::kind(&())),
+            ];
+            defined.chain(own).collect::<BTreeSet<_>>()
+        })
     }
 
     /// Has the instances of a kind looked after; `definitions` wakes its definition when they change. An earlier controller
@@ -215,7 +277,8 @@ impl Instances {
             DefinitionScope::Cluster => vec![Scope::Cluster],
         };
         let stop = Shutdown::default();
-        let (mut controllers, mut carried, mut members) = (Vec::new(), Vec::new(), Vec::new());
+        let mut controllers: Vec<BoxFuture<'static, ()>> = Vec::new();
+        let (mut carried, mut members) = (Vec::new(), Vec::new());
         let changed = tokio::sync::watch::Sender::new(());
         for scope in scopes {
             let client = &machinery.kubernetes.watches;
@@ -231,11 +294,17 @@ impl Instances {
                 filled: filled.clone(),
                 hints: hints.clone(),
             });
-            let objects: Arc<dyn Kind> = Arc::new(Objects { kind: kind.clone(), store, filled, hints });
-            self.carriers.add(objects.clone());
-            carried.push(objects);
             let objects = work::Objects { kind: kind.clone(), watched, woken, waiting: self.waiting.clone() };
-            controllers.push(work::run(machinery.clone(), objects, self.surroundings(), stop.clone()));
+            let machinery = machinery.clone();
+            if kind.handler().mode == HandlerMode::Compose {
+                let (reader, telling) = (self.reader.clone(), self.telling());
+                controllers.push(composition::run(machinery, objects, reader, telling, stop.clone()).boxed());
+                continue;
+            }
+            let carrying: Arc<dyn Kind> = Arc::new(Objects { kind: kind.clone(), store, filled, hints });
+            self.carriers.add(carrying.clone());
+            carried.push(carrying);
+            controllers.push(work::run(machinery, objects, self.surroundings(), stop.clone()).boxed());
         }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(definition.to_owned(), members);
         let counting = count(changed, ObjectRef::new(definition), definitions);

@@ -5,6 +5,7 @@ mod colony;
 mod colony_cron;
 mod colony_process;
 mod colony_workflow;
+mod composition;
 mod context;
 mod executor_deployment;
 mod inbound;

@@ -31,7 +31,10 @@ use crate::{
         executor_deployment::DeletionPolicy,
         resource_definition::{HandlerMode, ResourceDefinition},
     },
-    desired::definition::{build, kind_of},
+    desired::{
+        composition::Kinds,
+        definition::{build, check_composition, kind_of},
+    },
     diff::definition::{
         DefinitionPlan, DefinitionStep, is_established, is_foreign, lacks_rights, plan, plan_deletion,
     },
@@ -213,8 +216,14 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(plan_deletion(snapshot));
     }
-    let desired = build(&snapshot.object)
-        .map_err(|error| Problem { reason: Reason::InvalidSpec, message: error.to_string() })?;
+    let spec = &snapshot.object.spec;
+    let checked = match spec.handler.mode {
+        HandlerMode::Compose => check_composition(spec, &Kinds::ours()).map(drop),
+        HandlerMode::Process | HandlerMode::Blueprint => Ok(()),
+    };
+    let desired = checked
+        .and_then(|()| build(&snapshot.object))
+        .map_err(|error| Problem { reason: error.reason(), message: error.to_string() })?;
     if let Observed::Known(Some(crd)) = &snapshot.crd
         && is_foreign(snapshot, crd)
     {
@@ -243,7 +252,7 @@ async fn serve(snapshot: &DefinitionSnapshot, context: &Context) {
     let goes = snapshot.object.metadata.deletion_timestamp.is_some();
     let is_released = goes && snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan;
     match served.map(|crd| kind_of(crd, is_released)) {
-        Some(Ok(kind)) if kind.handler().mode == HandlerMode::Process => {
+        Some(Ok(kind)) if kind.handler().mode != HandlerMode::Blueprint => {
             context.instances.serve(&name, kind, &context.hints).await;
         }
         // Put right by the next write of the CRD.

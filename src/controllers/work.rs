@@ -127,9 +127,7 @@ pub(super) fn resolved(colony: &ColonyReference) -> Result<&ResolvedColony, Prob
 
 /// Why a spec cannot be carried out.
 pub(super) fn problem(error: &Error) -> Problem {
-    let is_missing = matches!(error, Error::Missing { .. });
-    let reason = if is_missing { Reason::SourceNotFound } else { Reason::InvalidSpec };
-    Problem { reason, message: error.to_string() }
+    Problem { reason: error.reason(), message: error.to_string() }
 }
 
 /// What the controller works with.
@@ -295,7 +293,7 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
 }
 
 /// Whether the object was let go, or deleted: there is nothing left to write a status to.
-fn is_released(outcome: &Outcome) -> bool {
+pub(super) fn is_released(outcome: &Outcome) -> bool {
     outcome
         .done_kubernetes()
         .any(|step| matches!(step, KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. }))

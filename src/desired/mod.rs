@@ -3,6 +3,7 @@
 pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
+pub mod composition;
 pub mod definition;
 pub mod executor_deployment;
 pub mod expression;
@@ -21,6 +22,8 @@ pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec,
 };
 pub use process::DesiredProcess;
+
+use crate::api::condition::Reason;
 
 /// Why a spec cannot be carried out. The message names field, value and remedy and goes into the condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,12 +48,25 @@ pub enum Error {
         /// Why it cannot be used.
         why: String,
     },
+    /// What instances are made of cannot be followed.
+    #[error("{0}")]
+    Composition(Box<composition::Errors>),
     /// The object lacks what the API server always sets.
     #[error("the object has no {0}: it did not come from an API server")]
     Incomplete(&'static str),
 }
 
 impl Error {
+    /// Its reason in a condition.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Invalid { .. } | Self::Incomplete(_) => Reason::InvalidSpec,
+            Self::Missing { .. } => Reason::SourceNotFound,
+            Self::Composition(errors) => errors.reason(),
+        }
+    }
+
     /// A field that cannot be carried out.
     pub(crate) fn invalid(
         field: impl Into<String>,

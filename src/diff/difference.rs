@@ -2,7 +2,7 @@
 //! need only be contained in what is. Pure.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Fields of a pod template that nobody else fills in: present in what is but not in what should be, they were put
 /// there by somebody and are taken out again. Everything else that is there besides is a default of the API server.
@@ -32,32 +32,93 @@ const ALL_OURS: [&str; 21] = [
 
 /// Below these keys strings are quantities, which have many spellings: the API server answers with another than it was
 /// given.
-const QUANTITIES: [&str; 3] = ["limits", "requests", "sizeLimit"];
+const QUANTITIES: [&str; 4] = ["hard", "limits", "requests", "sizeLimit"];
+
+/// What is said of fields that are there and were not asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Surplus {
+    /// Those of [`ALL_OURS`] are a difference.
+    Ours,
+    /// They are nobody's business.
+    Theirs,
+}
 
 /// Paths at which what is differs from what should be; empty when nothing has to be written.
 #[must_use]
 pub fn differences(desired: &Value, actual: &Value) -> Vec<String> {
     let mut paths = Vec::new();
-    compare(desired, actual, "", false, &mut paths);
+    compare(desired, actual, "", false, Surplus::Ours, &mut paths);
     paths
 }
 
-fn compare(desired: &Value, actual: &Value, path: &str, quantity: bool, paths: &mut Vec<String>) {
+/// Paths at which what should be is not contained in what is, whatever there is besides.
+#[must_use]
+pub fn lacking(desired: &Value, actual: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    compare(desired, actual, "", false, Surplus::Theirs, &mut paths);
+    paths
+}
+
+/// The merge patch that brings into what is what is lacking of what should be: nothing else is in it. Lists are written
+/// whole.
+#[must_use]
+pub fn merge_patch(desired: &Map<String, Value>, actual: &Map<String, Value>) -> Map<String, Value> {
+    patch(desired, actual, false)
+}
+
+fn patch(desired: &Map<String, Value>, actual: &Map<String, Value>, quantity: bool) -> Map<String, Value> {
+    let mut patched = Map::new();
+    for (key, wanted) in desired {
+        let quantity = quantity || QUANTITIES.contains(&key.as_str());
+        match (wanted, actual.get(key)) {
+            (wanted, None) if is_empty(wanted) => {}
+            (Value::Object(wanted), Some(Value::Object(found))) => {
+                let inner = patch(wanted, found, quantity);
+                if !inner.is_empty() {
+                    patched.insert(key.clone(), Value::Object(inner));
+                }
+            }
+            (wanted, Some(found)) => {
+                let mut paths = Vec::new();
+                compare(wanted, found, "", quantity, Surplus::Theirs, &mut paths);
+                if !paths.is_empty() {
+                    patched.insert(key.clone(), wanted.clone());
+                }
+            }
+            (wanted, None) => {
+                patched.insert(key.clone(), wanted.clone());
+            }
+        }
+    }
+    patched
+}
+
+fn compare(
+    desired: &Value,
+    actual: &Value,
+    path: &str,
+    quantity: bool,
+    surplus: Surplus,
+    paths: &mut Vec<String>,
+) {
     match (desired, actual) {
         (Value::Object(desired), Value::Object(actual)) => {
             for (key, wanted) in desired {
                 let path = join(path, key);
                 let quantity = quantity || QUANTITIES.contains(&key.as_str());
                 match actual.get(key) {
-                    Some(found) => compare(wanted, found, &path, quantity, paths),
+                    Some(found) => compare(wanted, found, &path, quantity, surplus, paths),
                     None if is_empty(wanted) => {}
                     None => paths.push(path),
                 }
             }
-            let surplus = actual.iter().filter(|(key, value)| {
+            if surplus == Surplus::Theirs {
+                return;
+            }
+            let added = actual.iter().filter(|(key, value)| {
                 ALL_OURS.contains(&key.as_str()) && !desired.contains_key(*key) && !is_empty(value)
             });
-            paths.extend(surplus.map(|(key, _)| join(path, key)));
+            paths.extend(added.map(|(key, _)| join(path, key)));
             if path.ends_with("nodeSelector") {
                 paths.extend(
                     actual.keys().filter(|key| !desired.contains_key(*key)).map(|key| join(path, key)),
@@ -66,10 +127,12 @@ fn compare(desired: &Value, actual: &Value, path: &str, quantity: bool, paths: &
         }
         (Value::Array(desired), Value::Array(actual)) if desired.len() == actual.len() => {
             for (index, (wanted, found)) in desired.iter().zip(actual).enumerate() {
-                compare(wanted, found, &format!("{path}[{index}]"), quantity, paths);
+                compare(wanted, found, &format!("{path}[{index}]"), quantity, surplus, paths);
             }
         }
         (Value::String(desired), Value::String(actual)) if quantity && same_quantity(desired, actual) => {}
+        // The server may write 2.0 as 2.
+        (Value::Number(desired), Value::Number(actual)) if desired.as_f64() == actual.as_f64() => {}
         (desired, actual) if desired == actual => {}
         _ => paths.push(path.to_owned()),
     }
@@ -180,6 +243,31 @@ mod tests {
         ] {
             assert_eq!(differences(&desired, &actual), [path]);
         }
+    }
+
+    #[test]
+    fn what_others_add_is_theirs_where_they_may() {
+        let desired = json!({"env": [{"name": "A"}], "n": 2.0});
+        let actual = json!({"env": [{"name": "A", "value": "x"}], "command": ["sh"], "n": 2});
+        assert_eq!(lacking(&desired, &actual), Vec::<String>::new());
+        assert_eq!(lacking(&desired, &json!({"env": [], "n": 2})), ["env"]);
+    }
+
+    /// A patch that says more than is lacking would take back what others have set.
+    #[test]
+    fn a_patch_has_what_is_lacking_and_nothing_else() {
+        let patch = |desired: Value, actual: Value| {
+            let (Value::Object(desired), Value::Object(actual)) = (desired, actual) else {
+                panic!("objects")
+            };
+            Value::Object(merge_patch(&desired, &actual))
+        };
+        let desired = json!({"a": 1, "b": {"c": 2, "d": [1, {"x": 1}], "e": {}}, "limits": {"cpu": "1000m"}, "new": {"f": 1}});
+        let actual = json!({"a": 1, "b": {"c": 3, "d": [1, {"x": 1, "y": 2}], "z": 9}, "limits": {"cpu": "1"}, "o": 1});
+        assert_eq!(patch(desired.clone(), actual), json!({"b": {"c": 2}, "new": {"f": 1}}));
+        assert_eq!(patch(desired.clone(), desired), json!({}));
+        assert_eq!(patch(json!({"d": [1, 2]}), json!({"d": [1]})), json!({"d": [1, 2]}));
+        assert_eq!(patch(json!({"d": {"a": 1}}), json!({"d": 1})), json!({"d": {"a": 1}}));
     }
 
     /// The server spells quantities its own way; taking that for drift would write on every pass.

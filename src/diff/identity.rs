@@ -45,7 +45,7 @@ pub(super) fn plan(
     };
     if identity.owner_uid.as_deref() != Some(&owner.uid) {
         return Err(Error::Foreign {
-            kind: "Secret",
+            kind: "Secret".to_owned(),
             name: secret_name(desired),
             owner: identity
                 .owner_uid

@@ -5,6 +5,7 @@ mod colony;
 pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
+pub mod composition;
 pub mod definition;
 mod difference;
 mod executor_deployment;
@@ -38,7 +39,7 @@ pub enum Error {
     )]
     Foreign {
         /// Kind of the object.
-        kind: &'static str,
+        kind: String,
         /// Its name.
         name: String,
         /// Who controls it.

@@ -5,9 +5,9 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::executor_deployment::Workload,
+    api::{executor_deployment::Workload, resource_definition::ObjectKind},
     colony::model::Blueprint,
-    desired::{DesiredIdentity, DesiredProcess, DesiredWorkflow, DesiredWorkload},
+    desired::{DesiredIdentity, DesiredProcess, DesiredWorkflow, DesiredWorkload, composition::DesiredChild},
 };
 
 /// One write.
@@ -53,6 +53,30 @@ pub enum KubernetesStep {
     DeleteWorkload {
         /// Its kind.
         kind: Workload,
+        /// Its name.
+        name: String,
+        /// Its UID: another object of the name is not meant.
+        uid: String,
+        /// Why.
+        why: String,
+    },
+    /// Create an object that an instance is made of.
+    CreateChild(Box<DesiredChild>),
+    /// Change an object that an instance is made of.
+    PatchChild {
+        /// Its kind.
+        kind: ObjectKind,
+        /// Its name.
+        name: String,
+        /// What is to be different, as a merge patch; with the UID that was seen.
+        patch: Map<String, Value>,
+        /// Paths that differ.
+        differences: Vec<String>,
+    },
+    /// Delete an object that an instance was made of.
+    DeleteChild {
+        /// Its kind.
+        kind: ObjectKind,
         /// Its name.
         name: String,
         /// Its UID: another object of the name is not meant.
@@ -188,6 +212,11 @@ impl fmt::Display for KubernetesStep {
             Self::DeleteWorkload { kind, name, why, .. } => {
                 write!(f, "delete {} {name} ({why})", kind.as_str())
             }
+            Self::CreateChild(child) => write!(f, "create {} {}", child.kind.kind, child.name),
+            Self::PatchChild { kind, name, differences, .. } => {
+                write!(f, "update {} {name} ({})", kind.kind, differences.join(", "))
+            }
+            Self::DeleteChild { kind, name, why, .. } => write!(f, "delete {} {name} ({why})", kind.kind),
             Self::UpdateSpec { why, .. } => write!(f, "write the object's own spec ({why})"),
             Self::DeleteObject { why } => write!(f, "delete the object itself ({why})"),
         }

@@ -251,7 +251,7 @@ fn foreign(kind: Workload, found: &ObjectMeta, owner_uid: &str) -> Result<(), Er
         return Ok(());
     }
     Err(Error::Foreign {
-        kind: kind.as_str(),
+        kind: kind.as_str().to_owned(),
         name: found.name.clone().unwrap_or_default(),
         owner: controller_of(found),
     })

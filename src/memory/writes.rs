@@ -94,6 +94,14 @@ impl Writes {
         self.lock().doubted.contains(key)
     }
 
+    /// The objects of a kind in a namespace for which the API server itself has to be asked.
+    #[must_use]
+    pub fn doubted(&self, kind: &str, namespace: &str) -> Vec<String> {
+        let inner = self.lock();
+        let doubted = inner.doubted.iter().filter(|key| key.kind == kind && key.namespace == namespace);
+        doubted.map(|key| key.name.clone()).collect()
+    }
+
     /// Notes that the cache shows what the API server says.
     pub fn believe(&self, key: &Key) {
         self.lock().doubted.remove(key);

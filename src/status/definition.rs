@@ -153,6 +153,10 @@ fn established(
 fn handled(snapshot: &DefinitionSnapshot) -> Finding {
     let kind = ConditionType::Handled;
     let handler = &snapshot.object.spec.handler;
+    if handler.mode == HandlerMode::Compose {
+        let message = format!("instances are made of {} resources", handler.resources.len());
+        return Finding::yes(kind, Reason::HandlerFound, message);
+    }
     if handler.mode != HandlerMode::Process {
         let message = format!(
             "spec.handler.mode: {}: this version of the operator serves the kind and carries out no instances in that way",

@@ -6,6 +6,7 @@ pub mod colony;
 pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
+pub mod composition;
 pub mod condition;
 pub mod definition;
 pub mod event;

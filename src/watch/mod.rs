@@ -5,11 +5,13 @@
 
 mod blueprint;
 mod calls;
+pub mod children;
 pub mod colonies;
 pub mod colony;
 pub mod colony_cron;
 mod colony_process;
 mod colony_workflow;
+pub mod composition;
 pub mod credentials;
 pub mod definition;
 pub mod executor_deployment;

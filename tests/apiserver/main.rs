@@ -16,6 +16,8 @@ mod colony_process;
 #[cfg(test)]
 mod colony_workflow;
 #[cfg(test)]
+mod composition;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod deletion;

@@ -260,6 +260,9 @@ impl Look<'_> {
             KubernetesStep::UpdateSpec { .. } | KubernetesStep::DeleteObject { .. } => {
                 panic!("nothing is born in the colony: {step}")
             }
+            KubernetesStep::CreateChild(_)
+            | KubernetesStep::PatchChild { .. }
+            | KubernetesStep::DeleteChild { .. } => panic!("a fleet is made of no templates: {step}"),
         }
         Ok(Effect::Nothing)
     }

@@ -7,7 +7,7 @@ mod handler;
 mod spec;
 mod status;
 
-pub use compose::ComposedResource;
+pub use compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind};
 pub use handler::{Handler, HandlerMode};
 pub use spec::{
     DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,

@@ -42,7 +42,11 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
             let finalizer = crate::api::names::EXECUTOR_DEPLOYMENT_FINALIZER.to_owned();
             snapshot.object.metadata.finalizers.get_or_insert_default().push(finalizer);
         }
-        KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. } => return false,
+        KubernetesStep::RemoveFinalizer
+        | KubernetesStep::DeleteObject { .. }
+        | KubernetesStep::CreateChild(_)
+        | KubernetesStep::PatchChild { .. }
+        | KubernetesStep::DeleteChild { .. } => return false,
         KubernetesStep::CreateIdentity(identity) => {
             snapshot.identity = Observed::Known(Some(made(identity)));
             snapshot.registration = Observed::Known(Registration::Absent);

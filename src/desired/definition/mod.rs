@@ -1,6 +1,7 @@
 //! From a `ResourceDefinition` to the CRD that it wants, or why it cannot have one; and from a CRD back to the kind that
 //! its instances are of. Pure.
 
+mod composed;
 mod handler;
 mod import;
 mod keyword;
@@ -17,6 +18,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::{ResourceExt as _, core::ObjectMeta};
 use serde_json::Value;
 
+pub use composed::{check_composition, composition_of};
 pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
 pub use import::{DEFAULT_GROUP, Imported, import};
 

@@ -22,7 +22,7 @@ const MAX_NODES: usize = 4096;
 /// The types that fields can have.
 const TYPES: [&str; 6] = ["object", "array", "string", "integer", "number", "boolean"];
 /// What stands under `status` and is the operator's alone.
-const OURS: [&str; 2] = ["mirror", "submittedGeneration"];
+const OURS: [&str; 3] = ["composedOf", "mirror", "submittedGeneration"];
 
 /// Keywords that say what a field is: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
@@ -126,7 +126,7 @@ fn taken(from: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
 }
 
 /// The fields of status that are the operator's, as its own kinds have them.
-fn own_fields() -> [(&'static str, Value); 4] {
+fn own_fields() -> [(&'static str, Value); 5] {
     let crd = serde_json::to_value(ColonyProcess::crd()).unwrap_or_default();
     let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
     let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
@@ -136,7 +136,13 @@ fn own_fields() -> [(&'static str, Value); 4] {
     );
     let generation =
         |description: &str| json!({ "description": description, "type": "integer", "format": "int64" });
+    let kind = json!({ "type": "object", "properties": {
+        "apiVersion": { "type": "string" }, "kind": { "type": "string" } } });
     [
+        (
+            "composedOf",
+            json!({ "description": "The kinds of the objects that it is made of.", "type": "array", "items": kind }),
+        ),
         ("conditions", like("conditions")),
         ("mirror", mirror),
         ("observedGeneration", generation("Generation of the spec that this status speaks of.")),

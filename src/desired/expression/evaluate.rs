@@ -3,26 +3,34 @@
 use std::{cmp::Ordering, collections::BTreeMap, rc::Rc};
 
 use super::{
-    Bindings, Budget, Fault,
+    Budget, Fault, Variables,
     node::{Body, Loop, Node, Operator},
     value::Cel,
 };
 
 /// What an expression is evaluated with.
-pub(super) struct Evaluation<'a, 'b> {
-    bindings: &'a Bindings,
+struct Evaluation<'a, 'b> {
+    variables: &'b Variables<'a>,
     budget: &'b mut Budget,
     /// The variables of the loops around, the innermost last.
-    scope: Vec<(&'a str, Cel<'a>)>,
+    scope: Vec<Bound<'a>>,
+}
+
+/// The variable of a loop.
+struct Bound<'a> {
+    name: &'a str,
+    value: Cel<'a>,
+    /// Whether what the loop goes through is observed.
+    is_observed: bool,
 }
 
 /// The value of an expression.
 pub(super) fn evaluate<'a>(
     node: &'a Node,
-    bindings: &'a Bindings,
+    variables: &Variables<'a>,
     budget: &mut Budget,
 ) -> Result<Cel<'a>, Fault> {
-    Evaluation { bindings, budget, scope: Vec::new() }.value(node)
+    Evaluation { variables, budget, scope: Vec::new() }.value(node)
 }
 
 impl<'a> Evaluation<'a, '_> {
@@ -38,14 +46,14 @@ impl<'a> Evaluation<'a, '_> {
             Node::Bytes(bytes) => Ok(Cel::Bytes(bytes.as_slice().into())),
             Node::Variable(name) => self.variable(name),
             Node::Field(operand, name) => {
-                let operand = self.value(operand)?;
-                operand.field(name).ok_or_else(|| missing(&operand, name))
+                let value = self.value(operand)?;
+                value.field(name).ok_or_else(|| self.missing(operand, &value, name))
             }
             Node::Has(operand, name) => {
-                let operand = self.value(operand)?;
-                match operand.map_len() {
-                    Some(_) => Ok(Cel::Bool(operand.field(name).is_some())),
-                    None => Err(missing(&operand, name)),
+                let value = self.value(operand)?;
+                match value.map_len() {
+                    Some(_) => Ok(Cel::Bool(value.field(name).is_some())),
+                    None => Err(self.missing(operand, &value, name)),
                 }
             }
             Node::List(nodes) => {
@@ -54,7 +62,7 @@ impl<'a> Evaluation<'a, '_> {
             Node::Map(entries) => self.map(entries),
             Node::If(branches) => {
                 let [condition, then, otherwise] = branches.as_ref();
-                if self.condition(condition)? { self.value(then) } else { self.value(otherwise) }
+                if self.holds(condition)? { self.value(then) } else { self.value(otherwise) }
             }
             Node::And(sides) => self.logical(sides, false),
             Node::Or(sides) => self.logical(sides, true),
@@ -68,9 +76,14 @@ impl<'a> Evaluation<'a, '_> {
                 )),
             },
             Node::Binary(operator, sides) => {
-                let [left, right] = sides.as_ref();
-                let (left, right) = (self.value(left)?, self.value(right)?);
-                self.binary(*operator, &left, &right)
+                let [operand, other] = sides.as_ref();
+                let (left, right) = (self.value(operand)?, self.value(other)?);
+                let result = self.binary(*operator, &left, &right);
+                // An element or entry that is looked for below something observed may come later.
+                result.map_err(|fault| Fault {
+                    is_absent: fault.is_absent && self.is_observed(operand),
+                    ..fault
+                })
             }
             Node::Call(function, nodes) => {
                 let arguments = nodes.iter().map(|node| self.value(node)).collect::<Result<Vec<_>, _>>()?;
@@ -81,10 +94,45 @@ impl<'a> Evaluation<'a, '_> {
     }
 
     fn variable(&self, name: &str) -> Result<Cel<'a>, Fault> {
-        if let Some((_, value)) = self.scope.iter().rev().find(|(bound, _)| *bound == name) {
-            return Ok(value.clone());
+        if let Some(bound) = self.scope.iter().rev().find(|bound| bound.name == name) {
+            return Ok(bound.value.clone());
         }
-        self.bindings.get(name).map(Cel::bound).ok_or_else(|| unknown_variable(name, self.bindings.keys()))
+        let value = self.variables.value(name);
+        value.map(Cel::bound).ok_or_else(|| unknown_variable(name, self.variables.names()))
+    }
+
+    /// Whether a value comes from the world outside, where things appear with time.
+    fn is_observed(&self, node: &Node) -> bool {
+        match node {
+            Node::Null
+            | Node::Bool(_)
+            | Node::Int(_)
+            | Node::Uint(_)
+            | Node::Double(_)
+            | Node::Text(_)
+            | Node::Bytes(_) => false,
+            Node::Variable(name) => {
+                let bound = self.scope.iter().rev().find(|bound| bound.name == name);
+                bound.map_or_else(|| self.variables.is_observed(name), |bound| bound.is_observed)
+            }
+            Node::Field(operand, _) | Node::Has(operand, _) | Node::Not(operand) | Node::Negate(operand) => {
+                self.is_observed(operand)
+            }
+            Node::Binary(Operator::Index, sides) => self.is_observed(&sides[0]),
+            Node::List(nodes) | Node::Call(_, nodes) => nodes.iter().any(|node| self.is_observed(node)),
+            Node::Map(entries) => entries.iter().any(|(_, value)| self.is_observed(value)),
+            Node::If(branches) => branches[1..].iter().any(|branch| self.is_observed(branch)),
+            Node::And(sides) | Node::Or(sides) | Node::Binary(_, sides) => {
+                sides.iter().any(|side| self.is_observed(side))
+            }
+            Node::Loop(inner) => self.is_observed(&inner.range),
+        }
+    }
+
+    /// That a value has no field of a name; `node` is where the value comes from.
+    fn missing(&self, node: &Node, value: &Cel<'_>, name: &str) -> Fault {
+        let fault = missing(value, name);
+        Fault { is_absent: fault.is_absent && self.is_observed(node), ..fault }
     }
 
     fn map(&mut self, entries: &'a [(Node, Node)]) -> Result<Cel<'a>, Fault> {
@@ -114,6 +162,14 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
 
+    /// A condition that decides what becomes of something. One that speaks of what is not there yet does not hold.
+    fn holds(&mut self, node: &'a Node) -> Result<bool, Fault> {
+        match self.condition(node) {
+            Err(fault) if fault.is_absent => Ok(false),
+            result => result,
+        }
+    }
+
     /// `&&` and `||`: an error on one side does not matter when the other side decides.
     fn logical(&mut self, sides: &'a [Node; 2], decisive: bool) -> Result<Cel<'a>, Fault> {
         let [left, right] = sides;
@@ -132,22 +188,27 @@ impl<'a> Evaluation<'a, '_> {
 
     fn go_through(&mut self, inner: &'a Loop) -> Result<Cel<'a>, Fault> {
         let range = self.value(&inner.range)?;
+        let is_observed = self.is_observed(&inner.range);
         let items = range.items(self.budget)?;
+        let items = items
+            .into_iter()
+            .map(|value| Bound { name: &inner.variable, value, is_observed })
+            .collect::<Vec<_>>();
         match &inner.body {
-            Body::All(condition) => self.quantify(inner, items, condition, false),
-            Body::Exists(condition) => self.quantify(inner, items, condition, true),
+            Body::All(condition) => self.quantify(items, condition, false),
+            Body::Exists(condition) => self.quantify(items, condition, true),
             Body::ExistsOne(condition) => {
                 let mut found = 0_usize;
                 for item in items {
-                    found += usize::from(self.with(inner, item, |inner| inner.condition(condition))?);
+                    found += usize::from(self.with(item, |inner| inner.holds(condition))?);
                 }
                 Ok(Cel::Bool(found == 1))
             }
             Body::Map { filter, element } => {
                 let mut elements = Vec::new();
                 for item in items {
-                    let made = self.with(inner, item, |inner| match filter {
-                        Some(filter) if !inner.condition(filter)? => Ok(None),
+                    let made = self.with(item, |inner| match filter {
+                        Some(filter) if !inner.holds(filter)? => Ok(None),
                         _ => inner.value(element).map(Some),
                     })?;
                     elements.extend(made);
@@ -160,14 +221,13 @@ impl<'a> Evaluation<'a, '_> {
     /// `all` and `exists`: an error with one element does not matter when another element decides.
     fn quantify(
         &mut self,
-        inner: &'a Loop,
-        items: Vec<Cel<'a>>,
+        items: Vec<Bound<'a>>,
         condition: &'a Node,
         decisive: bool,
     ) -> Result<Cel<'a>, Fault> {
         let mut failed = None;
         for item in items {
-            match self.with(inner, item, |inner| inner.condition(condition)) {
+            match self.with(item, |inner| inner.holds(condition)) {
                 Ok(value) if value == decisive => return Ok(Cel::Bool(decisive)),
                 Ok(_) => {}
                 Err(fault) if fault.is_final => return Err(fault),
@@ -180,12 +240,11 @@ impl<'a> Evaluation<'a, '_> {
     /// Evaluates with a loop's variable bound.
     fn with<T>(
         &mut self,
-        inner: &'a Loop,
-        item: Cel<'a>,
+        item: Bound<'a>,
         evaluate: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         self.budget.spend(1)?;
-        self.scope.push((&inner.variable, item));
+        self.scope.push(item);
         let result = evaluate(self);
         self.scope.pop();
         result
@@ -302,27 +361,35 @@ fn index<'a>(operand: &Cel<'a>, key: &Cel<'a>) -> Result<Cel<'a>, Fault> {
         _ => return Err(no_overload(Operator::Index, operand, key)),
     };
     let count = operand.list_len().ok_or_else(|| no_overload(Operator::Index, operand, key))?;
-    place.and_then(|place| operand.element(place)).ok_or_else(|| {
-        Fault::new(
+    place.and_then(|place| operand.element(place)).ok_or_else(|| Fault {
+        is_absent: true,
+        ..Fault::new(
             format!("a list of {count} has no element {}", key.to_text().as_deref().unwrap_or_default()),
             "compare with size() first; the first element is 0",
         )
     })
 }
 
+/// That a value has no field of a name. Whether it can still come depends on where the value is from.
 fn missing(operand: &Cel<'_>, name: &str) -> Fault {
     match operand.map_len() {
-        Some(_) => Fault::new(format!("there is no \"{name}\""), "correct the name, or guard with has()"),
-        None => Fault::new(
-            format!("\"{name}\" is looked for in a {}", operand.kind()),
-            "look for it in a map, or correct what stands before it",
-        ),
+        Some(_) => Fault {
+            is_absent: true,
+            ..Fault::new(format!("there is no \"{name}\""), "correct the name, or guard with has()")
+        },
+        None => Fault {
+            is_absent: matches!(operand, Cel::Null),
+            ..Fault::new(
+                format!("\"{name}\" is looked for in a {}", operand.kind()),
+                "look for it in a map, or correct what stands before it",
+            )
+        },
     }
 }
 
 /// A variable that nobody binds.
-pub(super) fn unknown_variable<'k>(name: &str, known: impl Iterator<Item = &'k String>) -> Fault {
-    let known: Vec<&str> = known.map(String::as_str).collect();
+pub(super) fn unknown_variable<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Fault {
+    let known: Vec<&str> = known.collect();
     Fault::new(
         format!("there is no variable {name}"),
         match known.as_slice() {

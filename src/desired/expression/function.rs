@@ -1,5 +1,5 @@
-//! The functions of expressions: CEL's own and, of Kubernetes' extensions, those for text. Whatever makes or reads text
-//! pays for it before it does.
+//! The functions of expressions: CEL's own, of Kubernetes' extensions those for text, and `range`, without which nothing
+//! could be made a number of times. Whatever makes or reads text pays for it before it does.
 
 use regex::RegexBuilder;
 
@@ -29,6 +29,7 @@ pub(super) enum Function {
     Int,
     String,
     Uint,
+    Range,
 }
 
 /// How a function is called.
@@ -43,7 +44,7 @@ enum Form {
 }
 
 /// Each function with its name, its form, and how many arguments it takes, a target included.
-const FUNCTIONS: [(&str, Function, Form, usize, usize); 21] = [
+const FUNCTIONS: [(&str, Function, Form, usize, usize); 22] = [
     ("size", Function::Size, Form::Both, 1, 1),
     ("contains", Function::Contains, Form::Method, 2, 2),
     ("startsWith", Function::StartsWith, Form::Method, 2, 2),
@@ -65,6 +66,7 @@ const FUNCTIONS: [(&str, Function, Form, usize, usize); 21] = [
     ("int", Function::Int, Form::Plain, 1, 1),
     ("string", Function::String, Form::Plain, 1, 1),
     ("uint", Function::Uint, Form::Plain, 1, 1),
+    ("range", Function::Range, Form::Plain, 1, 1),
 ];
 
 /// Most bytes of a regular expression once it is compiled, and what it costs then: that many times as much.
@@ -98,7 +100,7 @@ impl Function {
         Ok(*function)
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         FUNCTIONS.iter().find(|known| known.1 == self).map_or("", |known| known.0)
     }
 
@@ -166,6 +168,7 @@ impl Function {
             | (Self::Int, Cel::Int(_))
             | (Self::Uint, Cel::Uint(_)) => Some(value.clone()),
             (Self::Join, list) => Some(join(list, Some(""), budget)?),
+            (Self::Range, Cel::Int(_) | Cel::Uint(_)) => Some(range(value, budget)?),
             (Self::Size, Cel::Bytes(bytes)) => Some(Cel::count(bytes.len())),
             (Self::Size, value) => value.list_len().or_else(|| value.map_len()).map(Cel::count),
             (Self::String, Cel::Bytes(bytes)) => {
@@ -205,6 +208,17 @@ impl Function {
             _ => return Ok(None),
         }))
     }
+}
+
+/// The whole numbers from 0 up to one, that one not included.
+fn range<'a>(end: &Cel<'a>, budget: &mut Budget) -> Result<Cel<'a>, Fault> {
+    let end = match end {
+        Cel::Int(end) => (*end).max(0),
+        Cel::Uint(end) => i64::try_from(*end).unwrap_or(i64::MAX),
+        _ => 0,
+    };
+    budget.spend(usize::try_from(end).unwrap_or(usize::MAX))?;
+    Ok(Cel::list((0..end).map(Cel::Int).collect()))
 }
 
 /// Placeholders for a remedy.

@@ -1,5 +1,5 @@
 //! Templates: JSON whose strings may hold `${ … }` with an expression in CEL, the language of Kubernetes' own rules.
-//! Pure; a flow's functions are rendered with it.
+//! Pure; the functions of a flow and the objects of a composition are rendered with it.
 //!
 //! ```text
 //! JSON ──scan──▶ text and expressions ──parse──▶ nodes ──evaluate(bindings)──▶ JSON
@@ -9,20 +9,28 @@
 //! evaluation knows no bounds: nothing ends `map` in `map` in `map`, or a string that doubles; and some expressions
 //! that it parses make it panic. Here each step, element and piece of text is paid for from a [`BUDGET`].
 
+mod check;
+mod condition;
 mod evaluate;
 mod function;
 mod node;
 mod parse;
 mod scan;
+mod similar;
 mod template;
 #[cfg(test)]
 mod tests;
+mod types;
 mod value;
+mod variables;
 
 use std::collections::BTreeMap;
 
+pub use condition::Condition;
 pub use node::References;
-pub use template::{Condition, Template};
+pub use template::Template;
+pub use types::{Rest, Type, Types};
+pub use variables::Variables;
 
 /// What expressions can speak of: the variables by name.
 pub type Bindings = BTreeMap<String, serde_json::Value>;
@@ -55,6 +63,8 @@ pub struct Error {
     pub problem: String,
     /// What to do.
     pub remedy: String,
+    /// Nothing is wrong with the expression: what it looks for below an observed variable is not there yet.
+    pub is_absent: bool,
 }
 
 /// What went wrong within an expression, before anybody knows in which field it stands.
@@ -64,11 +74,13 @@ struct Fault {
     remedy: String,
     /// The budget is spent: nothing may swallow this, unlike an error on one side of `||`.
     is_final: bool,
+    /// Something is looked for that the world outside may bring later.
+    is_absent: bool,
 }
 
 impl Fault {
     fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { problem: problem.into(), remedy: remedy.into(), is_final: false }
+        Self { problem: problem.into(), remedy: remedy.into(), is_final: false, is_absent: false }
     }
 
     fn at(self, field: &str, expression: &str) -> Error {
@@ -77,6 +89,7 @@ impl Fault {
             expression: cut(expression),
             problem: cut(&self.problem),
             remedy: self.remedy,
+            is_absent: self.is_absent,
         }
     }
 }
@@ -90,11 +103,17 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// What is left to spend.
+/// What is left to spend. Several templates can be rendered from one.
 #[derive(Debug)]
-struct Budget(u64);
+pub struct Budget(u64);
 
 impl Budget {
+    /// A budget of so much, in the unit of [`BUDGET`].
+    #[must_use]
+    pub const fn new(amount: u64) -> Self {
+        Self(amount)
+    }
+
     fn spend(&mut self, cost: usize) -> Result<(), Fault> {
         let left = u64::try_from(cost).ok().and_then(|cost| self.0.checked_sub(cost));
         // Once it is spent it stays spent, so that whatever else goes on ends at its next step.
@@ -103,6 +122,7 @@ impl Budget {
             problem: "it costs more than an expression may".to_owned(),
             remedy: "iterate over less, build less text, or nest fewer loops".to_owned(),
             is_final: true,
+            is_absent: false,
         })
     }
 

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::{
-    BUDGET, Bindings, Budget, Error, Fault, MAX_EXPRESSIONS, MAX_TEMPLATE_DEPTH, References,
+    BUDGET, Bindings, Budget, Error, Fault, MAX_EXPRESSIONS, MAX_TEMPLATE_DEPTH, References, Type, Types,
+    Variables,
+    check::Checker,
     evaluate::{evaluate, unknown_variable},
     node::Node,
     parse::parse,
@@ -31,7 +33,7 @@ struct Source {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Tree {
+pub(super) enum Tree {
     /// Nothing to render anywhere below.
     Constant(Value),
     /// A string that is one expression: it becomes the value, whatever its type.
@@ -43,15 +45,15 @@ enum Tree {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Piece {
+pub(super) enum Piece {
     Plain(String),
     Expression(Compiled),
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Compiled {
-    text: String,
-    node: Node,
+pub(super) struct Compiled {
+    pub text: String,
+    pub node: Node,
 }
 
 impl Template {
@@ -61,34 +63,81 @@ impl Template {
     /// # Errors
     /// When an expression is not one, is too large, or uses what there is not.
     pub fn parse(field: &str, value: &Value, variables: &[&str]) -> Result<Self, Error> {
+        Self::compile(field, value, variables).map_err(|errors| {
+            let first = errors.into_iter().next();
+            first.unwrap_or_else(|| Fault::new("it cannot be read", "simplify it").at(field, ""))
+        })
+    }
+
+    /// Compiles like [`Template::parse`], and says of every expression what is wrong with it.
+    ///
+    /// # Errors
+    /// As [`Template::parse`]; at least one.
+    pub fn compile(field: &str, value: &Value, variables: &[&str]) -> Result<Self, Vec<Error>> {
         let mut found = Vec::new();
-        let root = Sketch::of(field, value, 0, &mut found)?;
+        let root = Sketch::of(field, value, 0, &mut found).map_err(|error| vec![error])?;
         if let Some((field, expression)) = found.get(MAX_EXPRESSIONS) {
             let fault = Fault::new(format!("there are more than {MAX_EXPRESSIONS} expressions"), "use fewer");
-            return Err(fault.at(field, &in_braces(expression)));
+            return Err(vec![fault.at(field, &in_braces(expression))]);
         }
         let texts: Vec<&str> = found.iter().map(|(_, text)| *text).collect();
-        let nodes = parse(&texts).map_err(|fault| fault.at(field, "${…}"))?;
+        let nodes = parse(&texts).map_err(|fault| vec![fault.at(field, "${…}")])?;
         let mut compiled = Vec::with_capacity(nodes.len());
         let mut sources = Vec::with_capacity(nodes.len());
         let mut references = References::default();
+        let mut errors = Vec::new();
         for ((field, text), node) in found.iter().zip(nodes) {
-            let checked = node.and_then(|node| check_variables(&node, variables).map(|()| node));
-            let node = checked.map_err(|fault| fault.at(field, &in_braces(text)))?;
-            references.add(&node);
-            let mut own = References::default();
-            own.add(&node);
-            sources.push(Source { field: field.clone(), text: (*text).to_owned(), references: own });
-            compiled.push(Compiled { text: (*text).to_owned(), node });
+            match node.and_then(|node| check_variables(&node, variables).map(|()| node)) {
+                Ok(node) => {
+                    references.add(&node);
+                    let mut own = References::default();
+                    own.add(&node);
+                    sources.push(Source { field: field.clone(), text: (*text).to_owned(), references: own });
+                    compiled.push(Compiled { text: (*text).to_owned(), node });
+                }
+                Err(fault) => errors.push(fault.at(field, &in_braces(text))),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
         }
         let root = root.compiled(&mut compiled.into_iter());
         Ok(Self { field: field.to_owned(), root, sources, references })
+    }
+
+    /// What can never work with variables of these types, or where a value of this type is needed.
+    #[must_use]
+    pub fn problems(&self, types: &Types<'_>, expected: &Type) -> Vec<Error> {
+        let mut checker = Checker::new(types);
+        checker.tree(&self.root, &mut Path(self.field.clone()), expected);
+        checker.errors
+    }
+
+    /// The type of what is rendered, as far as it is known.
+    #[must_use]
+    pub fn type_of(&self, types: &Types<'_>) -> Type {
+        Checker::new(types).type_of(&self.root)
     }
 
     /// What the expressions refer to.
     #[must_use]
     pub const fn references(&self) -> &References {
         &self.references
+    }
+
+    /// The fields with expressions that name a variable.
+    pub fn fields_with<'t>(&'t self, variable: &'t str) -> impl Iterator<Item = &'t str> {
+        let naming = move |source: &&Source| source.references.variables().any(|name| name == variable);
+        self.sources.iter().filter(naming).map(|source| source.field.as_str())
+    }
+
+    /// An error about the first expression that names a variable.
+    #[must_use]
+    pub fn refuse_variable(&self, variable: &str, problem: &str, remedy: &str) -> Error {
+        let naming = |source: &&Source| source.references.variables().any(|name| name == variable);
+        let source = self.sources.iter().find(naming);
+        let (field, text) = source.map_or((&self.field, ""), |source| (&source.field, source.text.as_str()));
+        Fault::new(problem, remedy).at(field, &in_braces(text))
     }
 
     /// An error about the first expression that names `member` below `variable`, as [`References::members`] has it.
@@ -105,31 +154,35 @@ impl Template {
     /// # Errors
     /// When an expression has no value with these bindings, or all of it costs too much.
     pub fn render(&self, bindings: &Bindings) -> Result<Value, Error> {
-        let mut budget = Budget(BUDGET);
-        self.root.render(&mut Path(self.field.clone()), bindings, &mut budget)
+        self.render_with(&Variables::of(bindings), &mut Budget::new(BUDGET))
+    }
+
+    /// Renders from a budget that others share.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn render_with<'a>(&'a self, variables: &Variables<'a>, budget: &mut Budget) -> Result<Value, Error> {
+        self.root.render(&mut Path(self.field.clone()), variables, budget)
     }
 }
 
-fn check_variables(node: &Node, variables: &[&str]) -> Result<(), Fault> {
+pub(super) fn check_variables(node: &Node, variables: &[&str]) -> Result<(), Fault> {
     let mut references = References::default();
     references.add(node);
     let unknown = references.variables().find(|name| !variables.contains(name));
-    unknown.map_or(Ok(()), |name| {
-        let known: Vec<String> = variables.iter().map(|name| (*name).to_owned()).collect();
-        Err(unknown_variable(name, known.iter()))
-    })
+    unknown.map_or(Ok(()), |name| Err(unknown_variable(name, variables.iter().copied())))
 }
 
-fn in_braces(expression: &str) -> String {
+pub(super) fn in_braces(expression: &str) -> String {
     format!("${{{expression}}}")
 }
 
 /// The path of a field while its tree is walked.
-struct Path(String);
+pub(super) struct Path(pub String);
 
 impl Path {
     /// Does something one step further down.
-    fn at<T>(&mut self, step: &str, act: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn at<T>(&mut self, step: &str, act: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.0.len();
         self.0.push_str(step);
         let result = act(self);
@@ -139,7 +192,7 @@ impl Path {
 }
 
 /// How a field is written after the path of what it is in.
-fn step(name: &str) -> String {
+pub(super) fn step(name: &str) -> String {
     let is_plain =
         !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     if is_plain { format!(".{name}") } else { format!("['{name}']") }
@@ -234,11 +287,16 @@ impl Tree {
         }
     }
 
-    fn render(&self, path: &mut Path, bindings: &Bindings, budget: &mut Budget) -> Result<Value, Error> {
+    fn render<'a>(
+        &'a self,
+        path: &mut Path,
+        variables: &Variables<'a>,
+        budget: &mut Budget,
+    ) -> Result<Value, Error> {
         match self {
             Self::Constant(value) => Ok(value.clone()),
             Self::Whole(expression) => {
-                let value = expression.value(bindings, budget).and_then(|value| value.to_json(budget));
+                let value = expression.value(variables, budget).and_then(|value| value.to_json(budget));
                 value.map_err(|fault| fault.at(&path.0, &in_braces(&expression.text)))
             }
             Self::Text(pieces) => {
@@ -247,7 +305,7 @@ impl Tree {
                     match piece {
                         Piece::Plain(plain) => text.push_str(plain),
                         Piece::Expression(expression) => {
-                            let value = expression.text(bindings, budget);
+                            let value = expression.text(variables, budget);
                             text.push_str(
                                 &value.map_err(|fault| fault.at(&path.0, &in_braces(&expression.text)))?,
                             );
@@ -259,13 +317,13 @@ impl Tree {
             Self::List(elements) => {
                 let each = elements.iter().enumerate();
                 let rendered = each.map(|(index, element)| {
-                    path.at(&format!("[{index}]"), |path| element.render(path, bindings, budget))
+                    path.at(&format!("[{index}]"), |path| element.render(path, variables, budget))
                 });
                 rendered.collect::<Result<_, _>>().map(Value::Array)
             }
             Self::Map(fields) => {
                 let rendered = fields.iter().map(|(name, value)| {
-                    let value = path.at(&step(name), |path| value.render(path, bindings, budget))?;
+                    let value = path.at(&step(name), |path| value.render(path, variables, budget))?;
                     Ok((name.clone(), value))
                 });
                 rendered.collect::<Result<_, _>>().map(Value::Object)
@@ -275,12 +333,16 @@ impl Tree {
 }
 
 impl Compiled {
-    fn value<'a>(&'a self, bindings: &'a Bindings, budget: &mut Budget) -> Result<Cel<'a>, Fault> {
-        evaluate(&self.node, bindings, budget)
+    pub(super) fn value<'a>(
+        &'a self,
+        variables: &Variables<'a>,
+        budget: &mut Budget,
+    ) -> Result<Cel<'a>, Fault> {
+        evaluate(&self.node, variables, budget)
     }
 
-    fn text(&self, bindings: &Bindings, budget: &mut Budget) -> Result<Rc<str>, Fault> {
-        let value = self.value(bindings, budget)?;
+    fn text<'a>(&'a self, variables: &Variables<'a>, budget: &mut Budget) -> Result<Rc<str>, Fault> {
+        let value = self.value(variables, budget)?;
         budget.spend_text(value.as_text().map_or(0, str::len))?;
         value.to_text().ok_or_else(|| {
             let kind = value.kind();
@@ -294,51 +356,5 @@ impl Compiled {
                 },
             )
         })
-    }
-}
-
-/// An expression by itself that says yes or no, such as `self.status.phase == 'Ready'`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Condition {
-    field: String,
-    expression: Compiled,
-    references: References,
-}
-
-impl Condition {
-    /// Compiles an expression, which stands without `${}`.
-    ///
-    /// # Errors
-    /// As [`Template::parse`].
-    pub fn parse(field: &str, text: &str, variables: &[&str]) -> Result<Self, Error> {
-        let failed = |fault: Fault| fault.at(field, text);
-        let parsed = parse(&[text]).and_then(|nodes| nodes.into_iter().collect::<Result<Vec<_>, _>>());
-        let node = parsed.map_err(failed)?.pop().unwrap_or(Node::Null);
-        check_variables(&node, variables).map_err(failed)?;
-        let mut references = References::default();
-        references.add(&node);
-        Ok(Self { field: field.to_owned(), expression: Compiled { text: text.to_owned(), node }, references })
-    }
-
-    /// What the expression refers to.
-    #[must_use]
-    pub const fn references(&self) -> &References {
-        &self.references
-    }
-
-    /// Whether it holds.
-    ///
-    /// # Errors
-    /// When it has no value with these bindings, the value is no bool, or it costs too much.
-    pub fn holds(&self, bindings: &Bindings) -> Result<bool, Error> {
-        let value = self.expression.value(bindings, &mut Budget(BUDGET));
-        let holds = value.and_then(|value| match value {
-            Cel::Bool(holds) => Ok(holds),
-            other => Err(Fault::new(
-                format!("it gives a {}, which is neither true nor false", other.kind()),
-                "compare it with something",
-            )),
-        });
-        holds.map_err(|fault| fault.at(&self.field, &self.expression.text))
     }
 }

@@ -141,6 +141,7 @@ impl CompiledJob {
                 expression: other.to_string().chars().take(64).collect(),
                 problem: "this is no name".to_owned(),
                 remedy: "let the expression give a string that is not empty".to_owned(),
+                is_absent: false,
             }),
         }
     }

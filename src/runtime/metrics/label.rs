@@ -116,6 +116,8 @@ labels! {
         ResourceDefinitionStatus => "ResourceDefinition/status",
         /// The CRD of a `ResourceDefinition`.
         CustomResourceDefinition => "CustomResourceDefinition",
+        /// An object that an instance of a kind of a user's is made of.
+        Child => "Child",
         /// Metadata of an object of a kind that a user made up.
         Instance => "Instance",
         /// Status of an object of a kind that a user made up.

@@ -4,6 +4,7 @@ pub mod colony;
 mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
+mod composition;
 mod definition;
 pub mod executor_deployment;
 pub mod inbound;
@@ -16,6 +17,7 @@ pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
 pub use colony_workflow::ColonyWorkflowSnapshot;
+pub use composition::{Children, CompositionSnapshot};
 pub use definition::{DefinitionSnapshot, Handlers, LeftInstances};
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,

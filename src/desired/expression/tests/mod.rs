@@ -194,3 +194,77 @@ fn references_name_what_is_known_before_anything_is_rendered() {
     assert_eq!(template.references().members("jobs").collect::<Vec<_>>(), ["JOB1", "JOB2", "a-b"]);
     assert_eq!(template.references().members("request").collect::<Vec<_>>(), ["metadata"]);
 }
+
+#[test]
+fn a_range_counts_from_zero_and_is_paid_for() {
+    assert_eq!(value("range(3)"), json!([0, 1, 2]));
+    assert_eq!(value("range(request.spec.count).map(i, 'w' + string(i)).join(',')"), json!("w0,w1,w2"));
+    for nothing in ["range(0)", "range(-5)", "range(0u)"] {
+        assert_eq!(value(nothing), json!([]), "{nothing}");
+    }
+    for (expression, problem) in [
+        ("range(9223372036854775807)", "it costs more than an expression may"),
+        ("range(18446744073709551615u)", "it costs more than an expression may"),
+        ("range('3')", "range cannot be applied to string"),
+        ("range(1.5)", "range cannot be applied to double"),
+    ] {
+        assert_eq!(failure(&json!(format!("${{{expression}}}"))).problem, problem, "{expression}");
+    }
+}
+
+/// A condition about what is not there yet does not hold, whatever it says; anything else about it says that it is absent.
+/// What cannot come any more is a mistake.
+#[test]
+fn what_is_observed_may_not_be_there_yet() {
+    let (own, seen) = (json!({"spec": {"count": 1}}), json!([{"status": {"done": 1}}, {}, {"status": null}]));
+    let mut variables = Variables::default();
+    variables.bind("request", &own);
+    variables.observe("jobs", &seen);
+    let value = |expression: &str| {
+        let template = json!(format!("${{{expression}}}"));
+        let template = Template::parse("spec.x", &template, &VARIABLES).unwrap();
+        template.render_with(&variables, &mut Budget::new(BUDGET))
+    };
+    for (expression, expected) in [
+        ("jobs.filter(j, j.status.done == 1).size()", json!(1)),
+        ("jobs.filter(j, j.status.done != 1).size()", json!(0)),
+        ("jobs.filter(j, !(j.status.done == 1)).size()", json!(0)),
+        ("jobs.all(j, j.status.done > 0)", json!(false)),
+        ("jobs.exists(j, j.status.done == 1)", json!(true)),
+        ("jobs.exists_one(j, j.status.done == 1)", json!(true)),
+        ("jobs.map(j, j.status.done == 1, j.status.done)", json!([1])),
+        ("jobs[1].status.done == 1 ? 'yes' : 'no'", json!("no")),
+        ("jobs[7].status.done == 1 ? 'yes' : 'no'", json!("no")),
+        ("has(jobs[1].status) ? 1 : 2", json!(2)),
+    ] {
+        assert_eq!(value(expression), Ok(expected), "{expression}");
+    }
+    for absent in [
+        "jobs[1].status",
+        "jobs[1].status.done",
+        "jobs[2].status.done",
+        "jobs[3]",
+        "jobs.map(j, j.status.done)",
+        "jobs[request.spec.count].status",
+        "string(jobs[1].status.done)",
+    ] {
+        assert!(value(absent).unwrap_err().is_absent, "{absent}");
+    }
+    for wrong in [
+        "request.spec.nothing",
+        "jobs[request.spec.nothing]",
+        "jobs.filter(j, j.status.done == request.spec.nothing).size()",
+        "request.spec.nothing == 1 ? 1 : 2",
+        "jobs[0].status.done.deeper",
+        "jobs[0] + 1",
+    ] {
+        assert!(!value(wrong).unwrap_err().is_absent, "{wrong}");
+    }
+    let condition = |text: &str| {
+        let condition = Condition::parse("spec.x", text, &VARIABLES).unwrap();
+        condition.holds_with(&variables, &mut Budget::new(BUDGET)).map_err(|error| error.problem)
+    };
+    assert_eq!(condition("!(jobs[1].status.done == 1)"), Ok(false));
+    assert_eq!(condition("jobs[0].status.done == 1"), Ok(true));
+    assert_eq!(condition("request.spec.nothing == 1"), Err("there is no \"nothing\"".to_owned()));
+}

@@ -1,0 +1,56 @@
+//! What instances of a kind with handler mode `compose` are made of, compiled. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::super::{
+    Error,
+    composition::{Composition, Errors, Kinds, Source},
+};
+use crate::api::{
+    instance::InstanceKind,
+    resource_definition::{DefinitionScope, Handler, ObjectKind, ResourceDefinitionSpec},
+};
+
+/// Compiles what a definition of mode `compose` says, against its own schema and those of the kinds that it makes.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn check_composition(spec: &ResourceDefinitionSpec, kinds: &Kinds) -> Result<Composition, Error> {
+    if spec.scope == DefinitionScope::Cluster {
+        let remedy =
+            "handler mode compose makes objects in the namespace of the instance: set scope to Namespaced";
+        return Err(Error::invalid("spec.scope", DefinitionScope::Cluster.as_str(), remedy));
+    }
+    let Some(version) = spec.versions.iter().find(|version| version.storage) else {
+        return Err(Error::Incomplete("spec.versions with storage"));
+    };
+    let kind = ObjectKind::new(format!("{}/{}", spec.group, version.name), spec.names.kind.clone());
+    compile(&kind, &version.schema.open_api_v3_schema, &spec.handler, kinds)
+        .map_err(|errors| Error::Composition(Box::new(errors)))
+}
+
+/// Compiles what a kind remembers of its definition, which was checked when it was accepted.
+///
+/// # Errors
+///
+/// When it was not, or an earlier version of the operator took what this one does not.
+pub fn composition_of(kind: &InstanceKind) -> Result<Composition, Errors> {
+    let resource = &kind.terms().resource;
+    let own = ObjectKind::new(resource.api_version.clone(), resource.kind.clone());
+    let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    compile(&own, &anything, kind.handler(), &Kinds::default())
+}
+
+fn compile(
+    kind: &ObjectKind,
+    schema: &Value,
+    handler: &Handler,
+    kinds: &Kinds,
+) -> Result<Composition, Errors> {
+    let status: &BTreeMap<String, String> = &handler.status;
+    let (resources, finished_when) = (&handler.resources, handler.finished_when.as_deref());
+    Composition::compile(&Source { kind, schema, resources, status, finished_when }, kinds)
+}

@@ -1,0 +1,138 @@
+//! What to do for an instance that is made of other objects as a whole: hold it while its end has an order, and let it go.
+//! Pure.
+
+use kube::ResourceExt as _;
+use serde_json::{Map, Value};
+
+use super::{
+    super::{Error, KubernetesStep, Plan, Step},
+    CompositionPlan, is_going, name_of, own, plan, plan_deletion, text, uid_of,
+};
+use crate::{
+    api::{
+        condition::ConditionType,
+        executor_deployment::DeletionPolicy,
+        names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER, INSTANCE_FINALIZER, ORPHAN_FINALIZER},
+    },
+    desired::composition::{Composition, Desired, Instance},
+    watch::snapshot::{Children, CompositionSnapshot, Observed},
+};
+
+/// Plans an instance that is to exist: holds it if its end has an order, and brings its objects in line. One that has ended
+/// is left as it is.
+#[must_use]
+pub fn plan_instance(
+    snapshot: &CompositionSnapshot,
+    composition: &Composition,
+    instance: &Instance,
+    desired: &Desired,
+) -> (Plan, Vec<Error>) {
+    let terms = snapshot.kind.terms();
+    if terms.is_released {
+        return (release(snapshot), Vec::new());
+    }
+    if has_ended(snapshot) {
+        return (Plan::default(), Vec::new());
+    }
+    let is_orphaning = terms.accepted.deletion_policy == DeletionPolicy::Orphan;
+    let must_be_held = composition.is_ordered() || is_orphaning;
+    let mut steps = Vec::new();
+    if must_be_held && !is_held(snapshot) {
+        steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
+    }
+    let CompositionPlan { steps: writes, awaiting, foreign } = plan(desired, &snapshot.children, instance);
+    steps.extend(writes.into_iter().map(Step::Kubernetes));
+    let unserved = snapshot.unserved.iter().filter(|kind| composition.kinds().any(|made| made == *kind));
+    let awaiting = unserved.map(|kind| format!("the cluster to serve {kind}")).chain(awaiting).collect();
+    (Plan { steps, awaiting, ..Plan::default() }, foreign)
+}
+
+/// Plans the end of an instance. It needs no definition that can be followed.
+#[must_use]
+pub fn plan_end(
+    snapshot: &CompositionSnapshot,
+    composition: Option<&Composition>,
+    instance: &Instance,
+) -> Plan {
+    let is_abandoned =
+        snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true");
+    let finalizers = snapshot.object.finalizers();
+    if snapshot.kind.terms().is_released
+        || is_abandoned
+        || finalizers.iter().any(|one| one == ORPHAN_FINALIZER)
+    {
+        return release(snapshot);
+    }
+    if !is_held(snapshot) {
+        // The garbage collector takes its objects.
+        return Plan::default();
+    }
+    let ours = [INSTANCE_FINALIZER, FOREGROUND_FINALIZER];
+    let others: Vec<&str> =
+        finalizers.iter().map(String::as_str).filter(|finalizer| !ours.contains(finalizer)).collect();
+    if !others.is_empty() {
+        let awaited = format!("finalizers of others to be removed: {}", others.join(", "));
+        return Plan { awaiting: vec![awaited], ..Plan::default() };
+    }
+    let end = if snapshot.kind.terms().accepted.deletion_policy == DeletionPolicy::Orphan {
+        plan_release(&snapshot.children, instance)
+    } else {
+        plan_deletion(composition, &snapshot.children, instance)
+    };
+    let mut plan = Plan {
+        steps: end.steps.into_iter().map(Step::Kubernetes).collect(),
+        awaiting: end.awaiting,
+        ..Plan::default()
+    };
+    if plan.steps.is_empty() && plan.awaiting.is_empty() {
+        plan.steps.push(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
+    }
+    plan
+}
+
+/// Whether the instance has ended, and its status says so: it is not begun anew because something of it went since.
+#[must_use]
+pub fn has_ended(snapshot: &CompositionSnapshot) -> bool {
+    let conditions = snapshot.object.status.iter().flat_map(|status| &status.conditions);
+    let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
+    finished.any(|condition| {
+        condition.status == "True" && condition.observed_generation == snapshot.object.metadata.generation
+    })
+}
+
+fn is_held(snapshot: &CompositionSnapshot) -> bool {
+    snapshot.object.finalizers().iter().any(|finalizer| finalizer == INSTANCE_FINALIZER)
+}
+
+/// Lets the instance go, and leaves its objects to the garbage collector, or to whoever wanted them to stay.
+fn release(snapshot: &CompositionSnapshot) -> Plan {
+    let steps = is_held(snapshot).then_some(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
+    Plan { steps: steps.into_iter().collect(), ..Plan::default() }
+}
+
+/// Plans that an instance's objects stay when it goes: without its reference the garbage collector leaves them.
+fn plan_release(children: &Children, instance: &Instance) -> CompositionPlan {
+    let mut plan = CompositionPlan::default();
+    for (kind, found) in children {
+        if let Observed::Unknown(why) = found {
+            plan.awaiting.push(format!("{kind} cannot be read: {why}"));
+        }
+    }
+    for (kind, object) in own(children, instance).filter(|(_, object)| !is_going(object)) {
+        let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        let others = references.into_iter().flatten();
+        let others: Vec<Value> =
+            others.filter(|reference| text(reference, "/uid") != instance.uid).cloned().collect();
+        let metadata = Map::from_iter([
+            ("uid".to_owned(), Value::from(uid_of(object))),
+            ("ownerReferences".to_owned(), Value::Array(others)),
+        ]);
+        plan.steps.push(KubernetesStep::PatchChild {
+            kind: kind.clone(),
+            name: name_of(object).to_owned(),
+            patch: Map::from_iter([("metadata".to_owned(), Value::Object(metadata))]),
+            differences: vec!["metadata.ownerReferences".to_owned()],
+        });
+    }
+    plan
+}

@@ -1,0 +1,102 @@
+//! Puts together what one pass knows of an instance that is made of other objects.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt as _;
+use serde_json::Value;
+
+use super::{
+    children::{ChildWatches, Found, last_write},
+    executor_deployment::CacheBehind,
+    snapshot::{Children, CompositionSnapshot, Observed},
+};
+use crate::{
+    api::{
+        instance::{Instance, InstanceKind},
+        resource_definition::ObjectKind,
+    },
+    memory::writes::{Key, Writes},
+    runtime::clock::Clock,
+};
+
+/// Reads the world for one pass over an instance that is made of other objects.
+#[derive(Clone)]
+pub struct CompositionReader {
+    /// The objects.
+    pub children: ChildWatches,
+    /// Last writes of this process.
+    pub writes: Writes,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl CompositionReader {
+    /// Puts a snapshot together. `kinds` are those that the definition makes now, `telling` those whose objects say by a
+    /// condition `Ready` when they are.
+    ///
+    /// # Errors
+    ///
+    /// When a cache does not show what this process last wrote.
+    pub async fn snapshot(
+        &self,
+        kind: &InstanceKind,
+        object: &Instance,
+        kinds: BTreeSet<ObjectKind>,
+        telling: BTreeSet<ObjectKind>,
+    ) -> Result<CompositionSnapshot, CacheBehind> {
+        let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid().unwrap_or_default());
+        self.caught_up(&Key::new(kind.name(), &namespace, &object.name_any()))?;
+        let earlier = object.status.iter().flat_map(|status| status.composed_of.iter().cloned());
+        let kinds: BTreeSet<ObjectKind> = kinds.into_iter().chain(earlier).collect();
+        let (mut children, mut unserved) = (Children::new(), BTreeSet::new());
+        for kind in kinds {
+            self.caught_up(&last_write(&kind, &namespace, &uid))?;
+            match self.children.of(&kind, &namespace, &uid).await {
+                Found::Served(Observed::Known(own)) => {
+                    let found = self.with_doubted(&kind, &namespace, own).await;
+                    children.insert(kind, found);
+                }
+                Found::Served(unknown) => drop(children.insert(kind, unknown)),
+                Found::Unserved => drop(unserved.insert(kind)),
+            }
+        }
+        let now = self.clock.now();
+        Ok(CompositionSnapshot {
+            object: object.clone(),
+            kind: kind.clone(),
+            children,
+            unserved,
+            telling,
+            now,
+        })
+    }
+
+    fn caught_up(&self, key: &Key) -> Result<(), CacheBehind> {
+        if self.writes.is_cache_behind(key, self.clock.instant()) { Err(CacheBehind) } else { Ok(()) }
+    }
+
+    /// With objects whose names turned out to be taken: the watch shows the operator's own alone.
+    async fn with_doubted(
+        &self,
+        kind: &ObjectKind,
+        namespace: &str,
+        mut own: Vec<Value>,
+    ) -> Observed<Vec<Value>> {
+        let of_kind = kind.to_string();
+        for name in self.writes.doubted(&of_kind, namespace) {
+            let is_own =
+                |object: &Value| object.pointer("/metadata/name").and_then(Value::as_str) == Some(&name);
+            let key = Key::new(of_kind.clone(), namespace, &name);
+            if own.iter().any(is_own) {
+                self.writes.believe(&key);
+                continue;
+            }
+            match self.children.by_name(kind, namespace, &name).await {
+                Observed::Known(Some(found)) => own.push(found),
+                Observed::Known(None) => self.writes.believe(&key),
+                Observed::Unknown(why) => return Observed::Unknown(why),
+            }
+        }
+        Observed::Known(own)
+    }
+}

@@ -1,0 +1,33 @@
+//! What one pass knows of an instance that is made of other objects, and of those objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Observed;
+use crate::api::{
+    instance::{Instance, InstanceKind},
+    resource_definition::ObjectKind,
+};
+
+/// What there is of an instance, by kind: its own objects, and strangers that have a name of one of them. A kind that is
+/// not in it has none.
+pub type Children = BTreeMap<ObjectKind, Observed<Vec<Value>>>;
+
+/// What one pass knows of an instance that is made of other objects.
+#[derive(Clone, Debug)]
+pub struct CompositionSnapshot {
+    /// The instance as applied, with the status that was last written.
+    pub object: Instance,
+    /// Its kind, and what its instances are made of.
+    pub kind: InstanceKind,
+    /// The objects that it is made of.
+    pub children: Children,
+    /// Kinds that the cluster does not serve, and thus has no objects of.
+    pub unserved: BTreeSet<ObjectKind>,
+    /// Kinds whose objects say by a condition `Ready` when they are.
+    pub telling: BTreeSet<ObjectKind>,
+    /// When the snapshot was taken.
+    pub now: Timestamp,
+}
