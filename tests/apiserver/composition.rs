@@ -238,6 +238,16 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         foos.create("one", json!({ "deploymentName": "web", "replicas": 2 })).await;
         foos.until_instance("one", "is ready", |status| holds(status, "Ready") && status["availableReplicas"] == 2).await;
 
+        // At rest nothing is written.
+        let settled = deployments.get("web").await.unwrap().metadata.generation;
+        let version = foos.instances.get("one").await.unwrap().resource_version();
+        throughout("nothing is written", Duration::from_secs(5), async || {
+            let now = foos.instances.get("one").await.map_err(|error| error.to_string())?.resource_version();
+            let generation = deployments.get("web").await.map_err(|error| error.to_string())?.metadata.generation;
+            (now == version && generation == settled).then_some(()).ok_or_else(|| format!("{now:?} {generation:?}"))
+        })
+        .await;
+
         // Through the scale subresource, as autoscalers do.
         let scale = Patch::Merge(json!({ "spec": { "replicas": 3 } }));
         foos.instances.patch_scale("one", &PatchParams::default(), &scale).await.unwrap();
@@ -256,16 +266,6 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         deployments.delete("web", &DeleteParams::default()).await.unwrap();
         foos.until_instance("one", "it is made again", |status| holds(status, "Ready")).await;
 
-        // At rest nothing is written.
-        let settled = deployments.get("web").await.unwrap().metadata.generation;
-        let version = foos.instances.get("one").await.unwrap().resource_version();
-        throughout("nothing is written", Duration::from_secs(5), async || {
-            let now = foos.instances.get("one").await.map_err(|error| error.to_string())?.resource_version();
-            let generation = deployments.get("web").await.map_err(|error| error.to_string())?.metadata.generation;
-            (now == version && generation == settled).then_some(()).ok_or_else(|| format!("{now:?} {generation:?}"))
-        })
-        .await;
-
         let mut stranger = deployments.get("web").await.unwrap();
         stranger.metadata = kube::core::ObjectMeta { name: Some("theirs".to_owned()), ..Default::default() };
         stranger.status = None;
@@ -279,6 +279,9 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         // Once it is out of the way, the instance gets on by itself.
         deployments.delete("theirs", &DeleteParams::default()).await.unwrap();
         foos.until_instance("two", "is ready", |status| holds(status, "Ready")).await;
+        for name in ["one", "two"] {
+            foos.instances.delete(name, &DeleteParams::default()).await.unwrap();
+        }
         foos.remove().await;
     })
     .await;
