@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Resource as _, ResourceExt as _,
@@ -91,9 +91,17 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
     let (waker, woken) = futures::channel::mpsc::unbounded();
     let hints = Hints::new(vec![waker]);
     let queue = Queue::new(definitions.store.clone(), Kind::ResourceDefinition, machinery.metrics.clone());
+    let (gone, vanished) = futures::channel::mpsc::unbounded();
     let changes = {
-        let queue = queue.clone();
-        definitions.changes.inspect_ok(move |definition| queue.changed(definition))
+        let (queue, store) = (queue.clone(), definitions.store.clone());
+        definitions.changes.inspect_ok(move |definition| {
+            queue.changed(definition);
+            let reference = ObjectRef::from_obj(definition);
+            if store.get(&reference).is_none() {
+                // Nobody listens any more when the controller ends.
+                let _ = gone.unbounded_send(reference.name);
+            }
+        })
     };
     let woken = {
         let queue = queue.clone();
@@ -106,6 +114,19 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
     });
     let watches = tokio::sync::watch::Sender::new(false);
     let crds = watch_crds(machinery.clone(), watches.subscribe(), hints.clone());
+    // One that goes although it is held, by whoever took the finalizer away, has no pass any more.
+    let leaving = {
+        let (instances, store) = (instances.clone(), definitions.store.clone());
+        vanished.for_each(move |name| {
+            let (instances, store) = (instances.clone(), store.clone());
+            async move {
+                // Another may have taken its place, which has passes of its own.
+                if store.get(&ObjectRef::new(&name)).is_none() {
+                    instances.stop(&name).await;
+                }
+            }
+        })
+    };
     let context = Arc::new(Context {
         machinery,
         reader,
@@ -127,7 +148,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         .for_each(|_| futures::future::ready(()));
     tokio::select! {
         () = to_its_end(controller, caches, shutdown) => {}
-        () = crds => {}
+        () = futures::future::join(crds, leaving).map(drop) => {}
     }
 }
 

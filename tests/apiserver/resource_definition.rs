@@ -20,7 +20,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use crate::support::{
     cluster::{Connection, connect_with_crds},
     colony::OwnColony,
+    kinds,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Signal, Turn, configuration},
     stage::{SOON, Stage, with_operator},
@@ -56,7 +57,7 @@ impl OwnKind {
 
     async fn within(namespace: &TestNamespace, colony: &str) -> Self {
         let client = &namespace.kubernetes.calls;
-        let group = format!("{}.example.com", namespace.name);
+        let group = kinds::group(namespace);
         let gvk = GroupVersionKind::gvk(&group, "v1alpha1", "MLModel");
         let resource = ApiResource::from_gvk_with_plural(&gvk, "mlmodels");
         let system: Api<Namespace> = Api::all(client.clone());
@@ -144,23 +145,6 @@ impl OwnKind {
     async fn submitted(&self, stage: &Stage, instance: &DynamicObject, generation: i64) -> Vec<Process> {
         let label = process_label(&self.cluster, &instance.uid().unwrap(), generation);
         stage.colony.member.processes_labelled(&label).await.unwrap()
-    }
-
-    /// Takes the definition and all that hangs on it away, whatever holds them.
-    async fn remove(&self) {
-        let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
-        if self.definitions.get_opt(&self.name).await.unwrap().is_some() {
-            let _ = self.definitions.patch(&self.name, &PatchParams::default(), &release).await;
-            let _ = self.definitions.delete(&self.name, &DeleteParams::default()).await;
-        }
-        if self.crds.get_opt(&self.name).await.unwrap().is_some() {
-            // A kind that has just been made may not be listed yet; nothing is there to be released then.
-            let listed = self.instances.list(&ListParams::default()).await;
-            for instance in listed.into_iter().flatten() {
-                let _ = self.instances.patch(&instance.name_any(), &PatchParams::default(), &release).await;
-            }
-            let _ = self.crds.delete(&self.name, &DeleteParams::default()).await;
-        }
     }
 }
 
@@ -289,7 +273,6 @@ async fn a_kind_is_made_up_and_its_instances_are_carried_out() {
             kind.submitted(stage, &created, 1).await.len() + kind.submitted(stage, &created, 2).await.len(),
             2
         );
-        kind.remove().await;
     })
     .await;
 }
@@ -336,7 +319,6 @@ async fn a_crash_submits_nothing_twice_and_loses_nothing() {
             kind.until_instance(&object.name_any(), "is ready", is_ready).await;
         }
         assert!(executor.assign(Duration::from_secs(2)).await.unwrap().is_none(), "no work is left");
-        kind.remove().await;
     })
     .await;
 }
@@ -379,7 +361,6 @@ async fn a_newer_generation_takes_the_place_of_the_older() {
             kind.until_instance("llama", "has failed", |object| is(object, "Finished", "True")).await;
         assert!(is(&failed, "Degraded", "True") && is(&failed, "Ready", "False"), "{}", failed.data);
         assert!(condition(&failed, "Ready").unwrap().2.contains("still full"), "{}", failed.data);
-        kind.remove().await;
     })
     .await;
 }
@@ -430,7 +411,6 @@ async fn deletion_ends_what_runs_and_cleans_up_once() {
         kind.until_gone("left").await;
         assert_eq!(stage.colony.member.process(&left.id).await.unwrap().state, ProcessState::Running);
         assert!(executor.assign(Duration::from_secs(1)).await.unwrap().is_none(), "no clean-up");
-        kind.remove().await;
     })
     .await;
 }
@@ -463,7 +443,6 @@ async fn a_failed_clean_up_holds_the_instance_until_somebody_decides() {
             Patch::Merge(json!({ "metadata": { "annotations": { "colonies.io/abandon-remote": "true" } } }));
         kind.instances.patch("llama", &PatchParams::default(), &patch).await.unwrap();
         kind.until_gone("llama").await;
-        kind.remove().await;
     })
     .await;
 }
@@ -511,7 +490,6 @@ async fn a_definition_that_cannot_be_says_why_and_breaks_nothing() {
         kind.create("llama", model()).await;
         let process = assigned(&executor).await;
         assert_eq!(process.spec.function, "reconcile_ml_model");
-        kind.remove().await;
     })
     .await;
 }
@@ -542,7 +520,6 @@ async fn what_does_not_fit_the_schema_is_left_out_and_told() {
         let (_, reason, said) = condition(&object, "Warnings").unwrap_or_else(|| panic!("{}", object.data));
         assert_eq!(reason, "InvalidExpression");
         assert!(said.contains("handler.status.replicas"), "{said}");
-        kind.remove().await;
     })
     .await;
 }
@@ -576,7 +553,6 @@ async fn a_crd_of_a_stranger_is_left_alone() {
         .await;
         let seen = kind.crds.get(&kind.name).await.unwrap();
         assert_eq!((seen.uid(), seen.spec), (foreign.uid(), foreign.spec), "untouched");
-        kind.remove().await;
     })
     .await;
 }
@@ -642,7 +618,6 @@ async fn a_deleted_definition_loses_no_instance() {
             }
         })
         .await;
-        kind.remove().await;
     })
     .await;
 }
@@ -750,10 +725,31 @@ async fn a_group_without_rights_says_which_line_grants_them() {
             (first.as_deref() == Some("Framework")).then_some(()).ok_or_else(|| format!("{first:?}"))
         })
         .await;
-        kind.remove().await;
         drop(operator);
+        kinds::remove(&namespace).await;
         drop(turn);
         colony.remove().await;
+    })
+    .await;
+}
+
+/// Whoever takes the finalizer away has the definition go at once; nobody may go on writing for it.
+#[tokio::test]
+async fn a_definition_that_goes_although_it_is_held_takes_its_watch_along() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "kind-forced", async |stage| {
+        let kind = OwnKind::of(stage).await;
+        kind.define().await;
+        kind.until_ready().await;
+        kind.definitions.delete(&kind.name, &DeleteParams::default()).await.unwrap();
+        let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        // The operator may let it go before, since there is no instance.
+        let _ = kind.definitions.patch(&kind.name, &PatchParams::default(), &release).await;
+        eventually("its instances are looked after no more", SOON, async || {
+            let log = stage.operator.log();
+            log.contains("looking after instances no more").then_some(()).ok_or_else(|| "they are".to_owned())
+        })
+        .await;
     })
     .await;
 }
