@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt as _, StreamExt as _, future::join_all};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{join, join_all, ready},
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
@@ -113,26 +116,27 @@ impl Instances {
     /// Wakes instances when their colony or namespace changes, and stops all controllers at the shutdown.
     pub async fn watch(self, changing: Changing, shutdown: Shutdown) {
         // A watch that is interrupted goes on by itself.
-        let colonies = changing.colonies.filter_map(async |changed| changed.ok()).for_each(|colony| {
+        let colonies = changing.colonies.filter_map(|changed| ready(changed.ok())).for_each(|colony| {
             self.wake(|member| {
                 triggers::of_colony_to(&colony, &member.store, &member.kind, |object: &Instance| {
                     (!object.is_finished()).then(|| object.colony(&member.kind).map(str::to_owned))
                 })
             });
-            futures::future::ready(())
+            ready(())
         });
-        let namespaces = changing.namespaces.filter_map(async |changed| changed.ok()).for_each(|namespace| {
-            self.wake(|member| {
-                triggers::of_namespace_to(&namespace, &member.store, &member.kind, |object: &Instance| {
-                    !object.is_finished()
-                })
+        let namespaces =
+            changing.namespaces.filter_map(|changed| ready(changed.ok())).for_each(|namespace| {
+                self.wake(|member| {
+                    triggers::of_namespace_to(&namespace, &member.store, &member.kind, |object: &Instance| {
+                        !object.is_finished()
+                    })
+                });
+                ready(())
             });
-            futures::future::ready(())
-        });
         tokio::select! {
             () = shutdown.requested() => {}
             // A watch repeats itself and never ends.
-            _ = futures::future::join(colonies, namespaces) => {}
+            _ = join(colonies, namespaces) => {}
         }
         let running = std::mem::take(&mut *self.running.lock().await);
         join_all(running.into_values().map(|running| running.stop(&self.carriers))).await;

@@ -109,7 +109,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
     };
     let elections = machinery.leadership.changes().map(drop);
     let executors = machinery.executor_changes.subscribe();
-    let executors = futures::stream::unfold(executors, async |mut executors| {
+    let executors = futures::stream::unfold(executors, |mut executors| async move {
         executors.changed().await.ok().map(|()| ((), executors))
     });
     let watches = tokio::sync::watch::Sender::new(false);

@@ -38,49 +38,61 @@ use crate::support::{
 /// How long an executor waits for work that is there already or on its way.
 const ASSIGN: Duration = Duration::from_secs(20);
 
-/// The example of `MLModels` in a group of its own, so that tests do not meet.
+/// A shipped kind, of `MLModels` unless said otherwise, in a group of its own, so that tests do not meet.
 struct OwnKind {
     definitions: Api<ResourceDefinition>,
     crds: Api<CustomResourceDefinition>,
     instances: Api<DynamicObject>,
     resource: ApiResource,
+    whole: Value,
     name: String,
     namespace: String,
-    colony: String,
     cluster: String,
+}
+
+/// A file of `examples/kinds`.
+fn shipped(example: &str, file: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds").join(example);
+    serde_norway::from_str(&fs::read_to_string(folder.join(file)).unwrap()).unwrap()
 }
 
 impl OwnKind {
     async fn of(stage: &Stage) -> Self {
-        Self::within(&stage.namespace, &stage.colony.name).await
+        Self::within(&stage.namespace, &stage.colony.name, "ml-model").await
     }
 
-    async fn within(namespace: &TestNamespace, colony: &str) -> Self {
+    /// The kind of a folder of `examples/kinds`.
+    async fn within(namespace: &TestNamespace, colony: &str, example: &str) -> Self {
         let client = &namespace.kubernetes.calls;
         let group = kinds::group(namespace);
-        let gvk = GroupVersionKind::gvk(&group, "v1alpha1", "MLModel");
-        let resource = ApiResource::from_gvk_with_plural(&gvk, "mlmodels");
+        let mut whole = shipped(example, "definition.yaml");
+        let (kind, plural) = {
+            let name = |field: &str| whole["spec"]["names"][field].as_str().unwrap().to_owned();
+            (name("kind"), name("plural"))
+        };
+        let version = whole["spec"]["versions"][0]["name"].as_str().unwrap().to_owned();
+        let resource =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&group, &version, &kind), &plural);
+        let name = format!("{plural}.{group}");
+        whole["metadata"]["name"] = json!(name);
+        whole["spec"]["group"] = json!(group);
+        whole["spec"]["names"]["shortNames"] = json!([]);
+        whole["spec"]["handler"]["colony"] = json!(colony);
         let system: Api<Namespace> = Api::all(client.clone());
         Self {
             definitions: Api::all(client.clone()),
             crds: Api::all(client.clone()),
             instances: Api::namespaced_with(client.clone(), &namespace.name, &resource),
-            name: format!("mlmodels.{group}"),
+            whole,
+            name,
             namespace: namespace.name.clone(),
-            colony: colony.to_owned(),
             cluster: system.get("kube-system").await.unwrap().uid().unwrap(),
             resource,
         }
     }
 
     fn definition(&self) -> ResourceDefinition {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds/ml-model/definition.yaml");
-        let mut whole: Value = serde_norway::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-        whole["metadata"]["name"] = json!(self.name);
-        whole["spec"]["group"] = json!(self.resource.group);
-        whole["spec"]["names"]["shortNames"] = json!([]);
-        whole["spec"]["handler"]["colony"] = json!(self.colony);
-        serde_json::from_value(whole).unwrap()
+        serde_json::from_value(self.whole.clone()).unwrap()
     }
 
     async fn define(&self) {
@@ -685,7 +697,7 @@ async fn a_group_without_rights_says_which_line_grants_them() {
         let name = namespace.name.as_str();
         let operator = Operator::start_in(configuration(name), name, &settings).await;
         colony.wait_until_ready().await;
-        let kind = OwnKind::within(&namespace, &colony.name).await;
+        let kind = OwnKind::within(&namespace, &colony.name, "ml-model").await;
         kind.define().await;
         let status = kind.until("says what it lacks", |status| holds(status, "Authorized", "False")).await;
         let (reason, said) = message(&status, "Ready");
@@ -821,4 +833,55 @@ async fn the_shipped_kinds_are_admitted() {
         fs::write(&path, whole.unwrap()).unwrap();
         kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", path.to_str().unwrap()]);
     }
+}
+
+/// Each shipped kind, from its manifests to what its executor says.
+#[tokio::test]
+async fn the_shipped_kinds_are_carried_out() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "kinds-shipped", async |stage| {
+        for (example, executor_type, output, expected) in [
+            (
+                "ml-model",
+                "ml-model-controller",
+                json!({ "endpoint": "http://x", "replicas": 2 }),
+                json!({ "endpoint": "http://x", "replicas": 2 }),
+            ),
+            (
+                "hpc-job",
+                "hpc-scheduler",
+                json!({ "jobId": "4711", "state": "COMPLETED" }),
+                json!({ "jobId": "4711", "state": "COMPLETED" }),
+            ),
+            (
+                "ai-job",
+                "ai-trainer",
+                json!({ "accuracy": 0.98 }),
+                json!({ "phase": "Trained", "accuracy": 0.98 }),
+            ),
+        ] {
+            let kind = OwnKind::within(&stage.namespace, &stage.colony.name, example).await;
+            kind.define().await;
+            kind.until_ready().await;
+            let instance = shipped(example, "instance.yaml");
+            let name = instance["metadata"]["name"].as_str().unwrap();
+            kind.create(name, instance["spec"].clone()).await;
+            let executor = stage.colony.executor(&format!("of-{example}"), executor_type).await;
+            let process = assigned(&executor).await;
+            for (field, value) in instance["spec"].as_object().unwrap() {
+                assert_eq!(process.spec.kwargs["spec"][field], *value, "{example}: {field}");
+            }
+            executor.close_successful(&process.id, &[output]).await.unwrap();
+            let done = kind.until_instance(name, "is ready", is_ready).await;
+            for (field, value) in expected.as_object().unwrap() {
+                assert_eq!(
+                    done.data["status"][field], *value,
+                    "{example}: {field} in {}",
+                    done.data["status"]
+                );
+            }
+            assert_eq!(condition(&done, "Warnings"), None, "{example}");
+        }
+    })
+    .await;
 }
