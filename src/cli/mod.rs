@@ -1,6 +1,7 @@
 //! The command line: what a person or the container's entry point calls.
 
 mod crds;
+mod definitions;
 mod doctor;
 mod graph;
 mod logs;
@@ -28,6 +29,8 @@ enum Command {
     Run(run::Arguments),
     /// Print the custom resource definitions as YAML
     Crds,
+    /// Take over definitions of kinds that were written for ColonyOS
+    Definitions(definitions::Arguments),
     /// Print what would be done for the objects in a file, step by step; needs no server
     Plan(plan::Arguments),
     /// Print the process that carries an object, with its whole output, its errors and its log
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse_from(request::spelling::translate(env::args_os())).command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Crds => crds::print(),
+        Command::Definitions(arguments) => definitions::run(&arguments),
         Command::Plan(arguments) => plan::print(&arguments),
         Command::Process(arguments) => process::print(&arguments),
         Command::Graph(arguments) => graph::print(&arguments),

@@ -17,6 +17,7 @@ mod request_flow;
 mod request_state;
 mod resource_definition;
 mod retry;
+mod surroundings;
 mod work;
 
 pub use context::{Context, Machinery};
@@ -82,15 +83,15 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         let runs = colony_cron::Runs::of(&mut processes, &mut workflows);
         running.spawn(colony_cron::run(machinery.clone(), crons, runs, shutdown.clone()));
         let (processes, _) = carry(processes, &carriers);
-        let around = work::Surroundings::watched(&machinery, known.clone());
+        let around = surroundings::Surroundings::watched(&machinery, known.clone());
         running.spawn(work::run(machinery.clone(), processes, around, shutdown.clone()));
         let (workflows, _) = carry(workflows, &carriers);
-        let around = work::Surroundings::watched(&machinery, known.clone());
+        let around = surroundings::Surroundings::watched(&machinery, known.clone());
         running.spawn(work::run(machinery.clone(), workflows, around, shutdown.clone()));
         let followed = requests.store.clone();
         let (requests, hints) = carry(requests, &carriers);
         let followers = request_flow::Followers { requests: followed, hints };
-        let around = work::Surroundings::watched(&machinery, known);
+        let around = surroundings::Surroundings::watched(&machinery, known);
         running.spawn(work::run(machinery.clone(), requests, around, shutdown.clone()));
         running.spawn(request_flow::run(machinery.clone(), flows, followers, shutdown.clone()));
     }

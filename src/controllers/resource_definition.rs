@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Resource as _, ResourceExt as _,
@@ -94,9 +94,17 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
     let (waker, woken) = futures::channel::mpsc::unbounded();
     let hints = Hints::new(vec![waker]);
     let queue = Queue::new(definitions.store.clone(), Kind::ResourceDefinition, machinery.metrics.clone());
+    let (gone, vanished) = futures::channel::mpsc::unbounded();
     let changes = {
-        let queue = queue.clone();
-        definitions.changes.inspect_ok(move |definition| queue.changed(definition))
+        let (queue, store) = (queue.clone(), definitions.store.clone());
+        definitions.changes.inspect_ok(move |definition| {
+            queue.changed(definition);
+            let reference = ObjectRef::from_obj(definition);
+            if store.get(&reference).is_none() {
+                // Nobody listens any more when the controller ends.
+                let _ = gone.unbounded_send(reference.name);
+            }
+        })
     };
     let woken = {
         let queue = queue.clone();
@@ -104,11 +112,24 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
     };
     let elections = machinery.leadership.changes().map(drop);
     let executors = machinery.executor_changes.subscribe();
-    let executors = futures::stream::unfold(executors, async |mut executors| {
+    let executors = futures::stream::unfold(executors, |mut executors| async move {
         executors.changed().await.ok().map(|()| ((), executors))
     });
     let watches = tokio::sync::watch::Sender::new(false);
     let crds = watch_crds(machinery.clone(), watches.subscribe(), hints.clone());
+    // One that goes although it is held, by whoever took the finalizer away, has no pass any more.
+    let leaving = {
+        let (instances, store) = (instances.clone(), definitions.store.clone());
+        vanished.for_each(move |name| {
+            let (instances, store) = (instances.clone(), store.clone());
+            async move {
+                // Another may have taken its place, which has passes of its own.
+                if store.get(&ObjectRef::new(&name)).is_none() {
+                    instances.stop(&name).await;
+                }
+            }
+        })
+    };
     let context = Arc::new(Context {
         machinery,
         reader,
@@ -130,7 +151,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         .for_each(|_| futures::future::ready(()));
     tokio::select! {
         () = to_its_end(controller, caches, shutdown) => {}
-        () = crds => {}
+        () = futures::future::join(crds, leaving).map(drop) => {}
     }
 }
 
@@ -150,7 +171,7 @@ async fn watch_crds(
         });
         waking.await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.

@@ -5,10 +5,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Condition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     ResourceExt as _,
-    core::{DeserializeGuard, PartialObjectMeta, object::HasStatus},
+    core::{DeserializeGuard, object::HasStatus},
     runtime::{
         Controller,
         controller::{Action, Config},
@@ -21,6 +21,7 @@ use super::{
     processes::Carrier,
     queue::{Queue, Waiting},
     retry::{Retries, jitter},
+    surroundings::Surroundings,
     to_its_end,
 };
 use crate::{
@@ -30,7 +31,6 @@ use crate::{
         outcome::{FailureKind, Outcome, StepFailure},
     },
     api::{
-        colony::Colony,
         condition::Reason,
         mirror::{MirrorState, MirrorStatus},
     },
@@ -42,11 +42,9 @@ use crate::{
     },
     status::{self, Problem, event::Note},
     watch::{
-        colonies::Colonies,
         executor_deployment::CacheBehind,
-        request::Requests,
         snapshot::{ColonyReference, ResolvedColony},
-        stores::{self, Changes, Filled, Watched},
+        stores::Watched,
         triggers,
         work::WorkReader,
     },
@@ -97,39 +95,6 @@ pub(super) trait Work: Carrier + Held + HasStatus<Status: PartialEq + Clone + Se
     /// What can be said instead of a status that the API server refused, if anything: `before` is what stands there.
     fn salvaged(_before: Option<&Self::Status>, _refused: Self::Status, _why: &str) -> Option<Self::Status> {
         None
-    }
-}
-
-/// What passes over objects look at besides them, and the changes of it that concern all of them.
-pub(super) struct Surroundings {
-    /// Which colony an object may use.
-    pub colonies: Colonies,
-    /// When its caches are filled.
-    pub filled: Vec<Filled>,
-    /// What is known of requests alone.
-    pub requests: Requests,
-    /// `Colonies` that have changed.
-    pub colony_changes: Changes<Colony>,
-    /// Namespaces that have changed.
-    pub namespace_changes: Changes<PartialObjectMeta<Namespace>>,
-}
-
-impl Surroundings {
-    /// Looked at by watches of their own.
-    pub fn watched(machinery: &Machinery, requests: Requests) -> Self {
-        let client = &machinery.kubernetes.watches;
-        let (colonies, namespaces) = (stores::colonies(client), stores::namespaces(client));
-        Self {
-            colonies: Colonies {
-                colonies: colonies.store,
-                namespaces: namespaces.store,
-                connections: machinery.connections.clone(),
-            },
-            filled: vec![colonies.filled, namespaces.filled],
-            requests,
-            colony_changes: colonies.changes,
-            namespace_changes: namespaces.changes,
-        }
     }
 }
 

@@ -39,11 +39,21 @@ pub fn plan(
         return Ok(release(snapshot));
     }
     let generation = snapshot.object.metadata.generation.ok_or(Error::Incomplete("metadata.generation"))?;
-    match snapshot.object.mirror() {
-        Some(mirror) if mirror.is_unbound() => submit(snapshot, mirror, desired(generation)),
-        Some(mirror) if mirror.state.is_live() => Ok(follow(snapshot, mirror, generation)),
-        Some(mirror) if mirror.generation >= generation => Ok(Plan::default()),
-        _ => Ok(intend(snapshot, &desired(generation)?)),
+    let Some(mirror) = snapshot.object.mirror() else {
+        return Ok(intend(snapshot, &desired(generation)?));
+    };
+    // Somebody took it away, or a definition that left its instances; another has taken them up again since.
+    if !terms(snapshot).has_finalizer() {
+        return Ok(Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() });
+    }
+    if mirror.is_unbound() {
+        submit(snapshot, mirror, desired(generation))
+    } else if mirror.state.is_live() {
+        Ok(follow(snapshot, mirror, generation))
+    } else if mirror.generation >= generation {
+        Ok(Plan::default())
+    } else {
+        Ok(intend(snapshot, &desired(generation)?))
     }
 }
 
@@ -135,9 +145,6 @@ fn submit(
     mirror: &MirrorStatus,
     desired: Result<DesiredProcess, Error>,
 ) -> Result<Plan, Error> {
-    if !terms(snapshot).has_finalizer() {
-        return Ok(Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() });
-    }
     let mut plan = MirrorPlan::default();
     plan.intended(&known(snapshot), mirror, desired.as_ref().ok());
     match desired {
@@ -217,7 +224,7 @@ fn clean_up(
             let due = again_at(mirror, attempt);
             if due.is_some_and(|due| snapshot.now < due) {
                 let awaiting = vec!["the time to submit the clean-up again".to_owned()];
-                return Plan { due, awaiting, ..Plan::default() };
+                return Plan { awaiting, due, ..Plan::default() };
             }
             begin_cleanup(snapshot, attempt + 1, desired)
         }

@@ -49,24 +49,14 @@ pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinit
         trouble(snapshot, pass, &authorized, &established, &handled)
     };
     let is_degraded = trouble.as_ref().is_some_and(|(reason, _)| needs_somebody(*reason));
-    let (degraded, ready) = match trouble {
-        Some((reason, message)) => {
-            let message = format!("{message}{stays}");
-            let degraded = Finding {
-                kind: ConditionType::Degraded,
-                holds: Some(is_degraded),
-                reason,
-                message: message.clone(),
-            };
-            (degraded, Finding::no(ConditionType::Ready, reason, message))
-        }
-        None => {
-            let message = format!("kubectl get {}.{}", object.spec.names.plural, object.spec.group);
-            (
-                Finding::no(ConditionType::Degraded, Reason::KindServed, ""),
-                Finding::yes(ConditionType::Ready, Reason::KindServed, message),
-            )
-        }
+    let (degraded, ready) = if let Some((reason, message)) = trouble {
+        let message = format!("{message}{stays}");
+        let ready = Finding::no(ConditionType::Ready, reason, message.clone());
+        (Finding { kind: ConditionType::Degraded, holds: Some(is_degraded), reason, message }, ready)
+    } else {
+        let message = format!("kubectl get {}.{}", object.spec.names.plural, object.spec.group);
+        let degraded = Finding::no(ConditionType::Degraded, Reason::KindServed, "");
+        (degraded, Finding::yes(ConditionType::Ready, Reason::KindServed, message))
     };
     let findings = vec![authorized, established, handled, degraded, ready];
     ResourceDefinitionStatus {

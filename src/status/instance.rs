@@ -80,7 +80,7 @@ pub fn without_fields(
     conditions.retain(|condition| !is_warning(&condition.type_));
     let place = place.unwrap_or(conditions.len()).min(conditions.len());
     conditions.splice(place..place, warning);
-    Some(InstanceStatus { fields, conditions, ..refused })
+    Some(InstanceStatus { conditions, fields, ..refused })
 }
 
 /// The process on record, if it was read.
@@ -122,12 +122,13 @@ fn kept_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<Find
 
 /// The conditions of an object that is to exist.
 fn living(status: &InstanceStatus, generation: i64, hindrance: Option<(Reason, String)>) -> Vec<Finding> {
+    use MirrorState::{Cancelled, Failed, Lost, Running, Successful};
+
     let mirror = status.mirror.as_ref();
     let mirrored = mirror::finding(mirror, generation, hindrance.clone());
     let current = mirror.filter(|mirror| mirror.generation == generation);
     let (reason, message) = (mirrored.reason, mirrored.message.clone());
     let is = |states: &[MirrorState]| current.is_some_and(|mirror| states.contains(&mirror.state));
-    use MirrorState::{Cancelled, Failed, Lost, Running, Successful};
     let ended_badly = is(&[Failed, Cancelled, Lost]);
     // An unfit spec or a missing Colony stays so until somebody does something; a server that is away comes back.
     let is_stuck = hindrance.is_some_and(|(reason, _)| !matches!(reason, Reason::ColonyUnavailable));

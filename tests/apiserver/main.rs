@@ -42,4 +42,6 @@ mod requester;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
+mod resource_definition;
+#[cfg(test)]
 mod status;

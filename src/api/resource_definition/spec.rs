@@ -176,7 +176,7 @@ const fn yes() -> bool {
 /// What objects look like.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct VersionSchema {
-    /// A structural schema in OpenAPI v3, as in a CustomResourceDefinition, `x-kubernetes-validations` included. The operator
+    /// A structural schema in `OpenAPI` v3, as in a `CustomResourceDefinition`, `x-kubernetes-validations` included. The operator
     /// adds `status.conditions`, `status.observedGeneration`, `status.submittedGeneration` and `status.mirror`, and a field for
     /// everything in `handler.status` that it does not describe.
     #[serde(rename = "openAPIV3Schema")]

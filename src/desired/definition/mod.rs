@@ -3,6 +3,8 @@
 
 mod composed;
 mod handler;
+mod import;
+mod keyword;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use serde_json::Value;
 
 pub use composed::{check_composition, composition_of};
 pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
+pub use import::{DEFAULT_GROUP, Imported, import};
 
 use super::{Error, metadata::content_hash};
 use crate::api::{

@@ -6,7 +6,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSche
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
-use super::super::Error;
+use super::{
+    super::Error,
+    keyword::{Form, form, refused},
+};
 use crate::api::{
     colony_process::ColonyProcess,
     resource_definition::{DefinitionVersion, Handler},
@@ -20,66 +23,6 @@ const MAX_NODES: usize = 4096;
 const TYPES: [&str; 6] = ["object", "array", "string", "integer", "number", "boolean"];
 /// What stands under `status` and is the operator's alone.
 const OURS: [&str; 3] = ["composedOf", "mirror", "submittedGeneration"];
-
-/// What a keyword holds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Anything,
-    Text,
-    Bool,
-    Number,
-    Count,
-    Texts,
-    List,
-    Object,
-    Schema,
-    SchemaOrTrue,
-    Schemas,
-    SchemaMap,
-}
-
-/// The keywords that an API server takes.
-const KEYWORDS: [(&str, Form); 39] = [
-    ("additionalProperties", Form::SchemaOrTrue),
-    ("allOf", Form::Schemas),
-    ("anyOf", Form::Schemas),
-    ("default", Form::Anything),
-    ("description", Form::Text),
-    ("enum", Form::List),
-    ("example", Form::Anything),
-    ("exclusiveMaximum", Form::Bool),
-    ("exclusiveMinimum", Form::Bool),
-    ("externalDocs", Form::Object),
-    ("format", Form::Text),
-    ("items", Form::Schema),
-    ("maxItems", Form::Count),
-    ("maxLength", Form::Count),
-    ("maxProperties", Form::Count),
-    ("maximum", Form::Number),
-    ("minItems", Form::Count),
-    ("minLength", Form::Count),
-    ("minProperties", Form::Count),
-    ("minimum", Form::Number),
-    ("multipleOf", Form::Number),
-    ("not", Form::Schema),
-    ("nullable", Form::Bool),
-    ("oneOf", Form::Schemas),
-    ("pattern", Form::Text),
-    ("properties", Form::SchemaMap),
-    ("required", Form::Texts),
-    ("title", Form::Text),
-    ("type", Form::Text),
-    ("uniqueItems", Form::Bool),
-    ("x-kubernetes-embedded-resource", Form::Bool),
-    ("x-kubernetes-int-or-string", Form::Bool),
-    ("x-kubernetes-list-map-keys", Form::Texts),
-    ("x-kubernetes-list-type", Form::Text),
-    ("x-kubernetes-map-type", Form::Text),
-    ("x-kubernetes-preserve-unknown-fields", Form::Bool),
-    ("x-kubernetes-validations", Form::List),
-    ("$schema", Form::Anything),
-    ("$ref", Form::Anything),
-];
 
 /// Keywords that say what a field is: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
@@ -97,9 +40,32 @@ pub(super) fn build(
     let schema = &version.schema.open_api_v3_schema;
     let mut walk = Walk { nodes: 0 };
     walk.root(path, schema)?;
-    let whole = complete(path, schema, version, handler)?;
+    let mut whole = complete(path, schema, version, handler)?;
+    leave_out_false(&mut whole);
     serde_json::from_value(whole)
         .map_err(|error| Error::invalid(path, error.to_string(), "write it as a schema in OpenAPI v3"))
+}
+
+/// Takes out what API servers leave out when it is false: it would look like a difference for ever.
+fn leave_out_false(schema: &mut Value) {
+    const LEFT_OUT: [&str; 6] = [
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "nullable",
+        "uniqueItems",
+        "x-kubernetes-embedded-resource",
+        "x-kubernetes-int-or-string",
+    ];
+    let Value::Object(fields) = schema else { return };
+    fields.retain(|keyword, value| !(LEFT_OUT.contains(&keyword.as_str()) && *value == Value::Bool(false)));
+    for (keyword, value) in fields {
+        match (form(keyword), value) {
+            (Some(Form::Schema | Form::SchemaOrTrue), value) => leave_out_false(value),
+            (Some(Form::Schemas), Value::Array(inner)) => inner.iter_mut().for_each(leave_out_false),
+            (Some(Form::SchemaMap), Value::Object(inner)) => inner.values_mut().for_each(leave_out_false),
+            _ => {}
+        }
+    }
 }
 
 /// Adds what the operator says of every instance, and room for what executors say.
@@ -164,6 +130,10 @@ fn own_fields() -> [(&'static str, Value); 5] {
     let crd = serde_json::to_value(ColonyProcess::crd()).unwrap_or_default();
     let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
     let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
+    let mut mirror = like("mirror");
+    mirror["description"] = json!(
+        "The process that carries the instance. Its generation is 0 or less for the process of the clean-up."
+    );
     let generation =
         |description: &str| json!({ "description": description, "type": "integer", "format": "int64" });
     let kind = json!({ "type": "object", "properties": {
@@ -174,7 +144,7 @@ fn own_fields() -> [(&'static str, Value); 5] {
             json!({ "description": "The kinds of the objects that it is made of.", "type": "array", "items": kind }),
         ),
         ("conditions", like("conditions")),
-        ("mirror", like("mirror")),
+        ("mirror", mirror),
         ("observedGeneration", generation("Generation of the spec that this status speaks of.")),
         ("submittedGeneration", generation("The last generation that is known to have reached the colony.")),
     ]
@@ -207,23 +177,25 @@ impl Walk {
                 ));
             }
         }
-        let metadata = schema.pointer("/properties/metadata").and_then(Value::as_object);
-        let path = format!("{path}.properties.metadata");
-        for (keyword, value) in metadata.into_iter().flatten() {
-            let fields = value.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        Self::metadata(&format!("{path}.properties.metadata"), schema.pointer("/properties/metadata"))
+    }
+
+    /// Metadata is the API server's; only names can be restricted.
+    fn metadata(path: &str, schema: Option<&Value>) -> Result<(), Error> {
+        let remedy = "of metadata only name and generateName can be described: remove it";
+        for (keyword, value) in schema.and_then(Value::as_object).into_iter().flatten() {
+            let path = format!("{path}{}", step(keyword));
             match keyword.as_str() {
                 "type" | "description" => {}
                 "properties" => {
-                    for name in fields.filter(|name| !["name", "generateName"].contains(name)) {
-                        let path = format!("{path}.properties{}", step(name));
-                        let remedy = "of metadata only name and generateName can be described: remove it";
-                        return Err(Error::invalid(path, name, remedy));
+                    let mut fields = value.as_object().into_iter().flat_map(|fields| fields.keys());
+                    if let Some(other) =
+                        fields.find(|name| !["name", "generateName"].contains(&name.as_str()))
+                    {
+                        return Err(Error::invalid(format!("{path}{}", step(other)), other, remedy));
                     }
                 }
-                other => {
-                    let remedy = "of metadata only name and generateName can be described: remove it";
-                    return Err(Error::invalid(format!("{path}{}", step(other)), shown(Some(value)), remedy));
-                }
+                _ => return Err(Error::invalid(path, shown(Some(value)), remedy)),
             }
         }
         Ok(())
@@ -361,45 +333,6 @@ impl Walk {
             }
         }
         Ok(fields)
-    }
-}
-
-impl Form {
-    /// What is wanted, if a value is not of this form.
-    fn misses(self, value: &Value) -> Option<&'static str> {
-        let is_texts = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
-        let (fits, wanted) = match self {
-            Self::Anything => (true, ""),
-            Self::Text => (value.is_string(), "a text"),
-            Self::Bool => (value.is_boolean(), "true or false"),
-            Self::Number => (value.is_number(), "a number"),
-            Self::Count => (value.is_u64() && value.as_i64().is_some(), "a whole number of 0 or more"),
-            Self::Texts => (is_texts(value), "a list of texts"),
-            Self::List | Self::Schemas => (value.is_array(), "a list"),
-            Self::Object | Self::Schema | Self::SchemaMap => (value.is_object(), "an object"),
-            Self::SchemaOrTrue => (
-                value.is_object() || *value == Value::Bool(true),
-                "a schema, or leave it out to drop other fields",
-            ),
-        };
-        (!fits).then_some(wanted)
-    }
-}
-
-fn form(keyword: &str) -> Option<Form> {
-    KEYWORDS.iter().find(|(name, _)| *name == keyword).map(|(_, form)| *form)
-}
-
-/// What to write instead of a keyword that other schemas have.
-fn refused(keyword: &str) -> Option<&'static str> {
-    match keyword {
-        "$ref" | "definitions" | "$defs" => Some("schemas cannot refer to others: write it out"),
-        "patternProperties" => Some("names cannot be matched: use additionalProperties"),
-        "dependencies" | "discriminator" | "id" | "$id" | "$schema" | "readOnly" | "writeOnly" | "xml" => {
-            Some("API servers do not take this: remove it")
-        }
-        "const" => Some("API servers do not take this: use enum with one value"),
-        _ => None,
     }
 }
 

@@ -1,8 +1,9 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 
-fn definition(schema: Value, handler: Value) -> ResourceDefinition {
+fn definition(schema: &Value, handler: &Value) -> ResourceDefinition {
     serde_json::from_value(json!({
         "apiVersion": "colonies.io/v1", "kind": "ResourceDefinition",
         "metadata": { "name": "mlmodels.ml.example.com", "generation": 3 },
@@ -27,13 +28,13 @@ fn handler() -> Value {
     })
 }
 
-fn with_field(field: Value) -> Value {
+fn with_field(field: &Value) -> Value {
     json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": { "x": field } } } })
 }
 
 #[test]
 fn a_crd_has_status_scale_columns_and_what_the_operator_says() {
-    let wanted = build(&definition(with_field(json!({ "type": "integer" })), handler())).unwrap();
+    let wanted = build(&definition(&with_field(&json!({ "type": "integer" })), &handler())).unwrap();
     let crd = serde_json::to_value(&wanted).unwrap();
     let version = &crd["spec"]["versions"][0];
     assert_eq!(version["subresources"]["status"], json!({}));
@@ -61,7 +62,7 @@ fn a_crd_has_status_scale_columns_and_what_the_operator_says() {
 /// What instances are carried out by is what the CRD remembers, not what the definition says by now.
 #[test]
 fn a_crd_remembers_by_what_instances_are_carried_out() {
-    let wanted = definition(with_field(json!({ "type": "integer" })), handler());
+    let wanted = definition(&with_field(&json!({ "type": "integer" })), &handler());
     let kind = kind_of(&build(&wanted).unwrap(), false).unwrap();
     assert_eq!(*kind.handler(), wanted.spec.handler);
     assert_eq!(kind.name(), "mlmodels.ml.example.com");
@@ -112,7 +113,7 @@ fn errors_point_at_the_field_of_the_schema() {
         (json!({ "type": "string", "anyOf": [{ "type": "string" }] }), ".anyOf[0].type", "outside of allOf"),
         (json!({ "type": "string", "x-kubernetes-int-or-string": true }), ".type: string", "remove one"),
     ] {
-        let error = build(&definition(with_field(field.clone()), handler())).unwrap_err().to_string();
+        let error = build(&definition(&with_field(&field), &handler())).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{x}{at}")) && error.contains(remedy), "{field}: {error}");
     }
     for good in [
@@ -121,8 +122,7 @@ fn errors_point_at_the_field_of_the_schema() {
         json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         json!({ "type": "string", "not": { "enum": ["a"] }, "oneOf": [{ "maxLength": 1 }, { "minLength": 3 }] }),
     ] {
-        build(&definition(with_field(good.clone()), handler()))
-            .unwrap_or_else(|error| panic!("{good}: {error}"));
+        build(&definition(&with_field(&good), &handler())).unwrap_or_else(|error| panic!("{good}: {error}"));
     }
 }
 
@@ -141,7 +141,7 @@ fn what_the_operator_keeps_is_not_described_by_others() {
         (json!({ "kind": { "type": "integer" } }), "kind.type"),
     ] {
         let schema = json!({ "type": "object", "properties": properties });
-        let error = build(&definition(schema, handler())).unwrap_err().to_string();
+        let error = build(&definition(&schema, &handler())).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("spec.versions[0].schema.openAPIV3Schema.properties.{at}")),
             "{error}"
@@ -149,7 +149,7 @@ fn what_the_operator_keeps_is_not_described_by_others() {
     }
     let own = json!({ "type": "object", "properties": { "status": { "type": "object", "properties": {
         "conditions": { "type": "array", "items": { "type": "string" } }, "endpoint": { "type": "string" } } } } });
-    let crd = serde_json::to_value(build(&definition(own, handler())).unwrap()).unwrap();
+    let crd = serde_json::to_value(build(&definition(&own, &handler())).unwrap()).unwrap();
     let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties").unwrap();
     assert_eq!(status["conditions"]["items"]["type"], "object", "conditions are what they are everywhere");
     assert_eq!(status["endpoint"]["type"], "string", "what the user describes stays");
@@ -165,7 +165,7 @@ fn expressions_are_checked_before_anything_uses_them() {
         let mut handler = handler();
         handler["status"]["endpoint"] = json!(text);
         let error =
-            build(&definition(with_field(json!({ "type": "string" })), handler)).unwrap_err().to_string();
+            build(&definition(&with_field(&json!({ "type": "string" })), &handler)).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
 }
@@ -189,6 +189,71 @@ fn huge_schemas_are_refused_and_not_walked() {
     for _ in 0..100 {
         deep = json!({ "type": "array", "items": deep });
     }
-    let error = build(&definition(with_field(deep), handler())).unwrap_err().to_string();
+    let error = build(&definition(&with_field(&deep), &handler())).unwrap_err().to_string();
     assert!(error.contains("too large"), "{error}");
+}
+
+/// Anything that is JSON, with the words of schemas more often than chance would have them.
+fn anything() -> impl Strategy<Value = Value> {
+    let word = prop::sample::select(vec![
+        "type",
+        "properties",
+        "items",
+        "required",
+        "enum",
+        "default",
+        "anyOf",
+        "not",
+        "additionalProperties",
+        "nullable",
+        "x-kubernetes-int-or-string",
+        "x-kubernetes-preserve-unknown-fields",
+        "status",
+        "spec",
+        "metadata",
+        "conditions",
+        "maxLength",
+        "$ref",
+        "object",
+        "array",
+        "string",
+        "integer",
+    ])
+    .prop_map(str::to_owned);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+        "[\\PC]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 48, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(word.clone(), inner, 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    // PROPTEST_CASES asks for more.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whoever may write a definition writes any JSON into its schema and any text into its expressions. It ends in a CRD or
+    /// in a message that names a field, never in a panic.
+    #[test]
+    fn any_definition_ends_in_a_crd_or_in_a_message(schema in anything(), expression in "\\PC{0,24}") {
+        let mut handler = handler();
+        handler["status"]["endpoint"] = json!(format!("${{{expression}"));
+        for handler in [handler, self::handler()] {
+            for schema in [schema.clone(), json!({ "type": "object", "properties": { "spec": schema } })] {
+                match build(&definition(&schema, &handler)) {
+                    Ok(crd) => prop_assert!(kind_of(&crd, false).is_ok()),
+                    Err(error) => prop_assert!(error.to_string().starts_with("spec."), "{error}"),
+                }
+            }
+        }
+        let _ = import(&schema, None);
+    }
 }

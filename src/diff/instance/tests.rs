@@ -1,1 +1,180 @@
+use serde_json::{Value, json};
 
+use super::*;
+use crate::{
+    api::{
+        instance::{AcceptedHandler, Instance, InstanceKind, KindTerms},
+        names::{self, ABANDON_ANNOTATION},
+        resource_definition::DefinitionScope,
+    },
+    colony::{Process, model::FunctionSpec},
+    diff::ColonyStep,
+    watch::snapshot::{ColonyReference, Observed, ResolvedColony},
+};
+
+fn kind(policy: &str) -> InstanceKind {
+    let handler = json!({
+        "mode": "process", "executorType": "t", "functionName": "reconcile", "cleanupFunction": "clean",
+    });
+    let accepted: AcceptedHandler =
+        serde_json::from_value(json!({ "handler": handler, "deletionPolicy": policy })).unwrap();
+    let resource = kube::core::ApiResource {
+        group: "g.example.com".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "g.example.com/v1".to_owned(),
+        kind: "Thing".to_owned(),
+        plural: "things".to_owned(),
+    };
+    InstanceKind::new(KindTerms {
+        resource,
+        scope: DefinitionScope::Namespaced,
+        accepted,
+        is_released: false,
+    })
+}
+
+fn colony() -> ColonyReference {
+    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
+    ColonyReference::Resolved(Box::new(ResolvedColony {
+        name: "dev".to_owned(),
+        spec: serde_json::from_value(spec).unwrap(),
+        operator_executor_id: Observed::Known("id".to_owned()),
+    }))
+}
+
+/// An instance of generation 2 that is held, with a status and what the server says.
+fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> InstanceSnapshot {
+    let mut object = json!({
+        "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2,
+                      "finalizers": [INSTANCE_FINALIZER] },
+        "spec": { "size": 1 }, "status": status,
+    });
+    if is_deleted {
+        object["metadata"]["deletionTimestamp"] = json!("2026-11-26T10:00:00Z");
+    }
+    let object: Instance = serde_json::from_value(object).unwrap();
+    InstanceSnapshot {
+        object,
+        kind: kind("Delete"),
+        cluster: "c".to_owned(),
+        colony: colony(),
+        processes: Observed::Known(processes),
+        submit_not_before: None,
+        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+    }
+}
+
+fn mirror(generation: i64, state: &str, id: Option<&str>) -> Value {
+    let mut mirror = json!({
+        "label": names::process_label("c", "u", generation), "generation": generation, "state": state,
+        "intendedAt": "2026-11-26T10:00:00Z",
+    });
+    if let Some(id) = id {
+        mirror["processId"] = json!(id);
+    }
+    json!({ "mirror": mirror, "submittedGeneration": 1 })
+}
+
+fn process(id: &str, state: ProcessState) -> Process {
+    serde_json::from_value(json!({
+        "processid": id, "state": state.number(), "submissiontime": "2026-11-26T10:00:00Z",
+        "starttime": "0001-01-01T00:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+        "spec": { "funcname": "f", "label": "l", "maxwaittime": -1, "maxexectime": -1, "maxretries": -1,
+                  "conditions": { "colonyname": "c", "executortype": "t" } },
+    }))
+    .unwrap()
+}
+
+fn desired(generation: i64) -> Result<DesiredProcess, Error> {
+    let label = names::process_label("c", "u", generation);
+    let spec = FunctionSpec::new("dev", "t", "f").and_then(|spec| spec.label(&label));
+    let spec = spec.map_err(|error| Error::invalid(error.field, "", ""))?;
+    Ok(DesiredProcess { label, generation, spec, is_gated: false })
+}
+
+fn intended(plan: &Plan) -> Option<i64> {
+    match &plan.mirror {
+        Mirror::Intend { generation, .. } => Some(*generation),
+        _ => None,
+    }
+}
+
+fn submits(plan: &Plan) -> usize {
+    plan.steps.iter().filter(|step| matches!(step, Step::Colony(ColonyStep::Submit(_)))).count()
+}
+
+const LET_GO: Step = Step::Kubernetes(KubernetesStep::RemoveFinalizer);
+
+#[test]
+fn each_generation_is_intended_then_submitted_then_followed() {
+    let plan = |status, processes| plan(&snapshot(&status, processes, false), desired).unwrap();
+    assert_eq!(intended(&plan(Value::Null, vec![])), Some(2));
+    assert_eq!(submits(&plan(mirror(2, "Intended", None), vec![])), 1);
+    let adopted = plan(mirror(2, "Intended", None), vec![process("p", ProcessState::Running)]);
+    assert_eq!((submits(&adopted), adopted.steps.len()), (0, 0));
+    assert!(matches!(adopted.mirror, Mirror::Observed { .. }), "what was sent is found by its label");
+    assert!(plan(mirror(2, "Successful", Some("p")), vec![]).is_idle());
+    assert!(plan(mirror(2, "Lost", Some("p")), vec![]).is_idle(), "it is not submitted again");
+    assert_eq!(intended(&plan(mirror(1, "Successful", Some("p")), vec![])), Some(2));
+    let superseded = plan(mirror(1, "Running", Some("p")), vec![process("p", ProcessState::Running)]);
+    assert!(matches!(superseded.steps.as_slice(), [Step::Colony(ColonyStep::Cancel { .. })]), "{superseded}");
+    // An intent of the older generation that reached nobody is forgotten, and nothing of it is sent.
+    let forgotten = plan(mirror(1, "Intended", None), vec![]);
+    assert_eq!((submits(&forgotten), &forgotten.mirror), (0, &Mirror::Forget));
+}
+
+/// Without the finalizer, deletion would leave in the colony what runs there.
+#[test]
+fn a_finalizer_that_was_taken_away_is_put_back() {
+    let mut world = snapshot(&mirror(2, "Successful", Some("p")), vec![], false);
+    world.object.metadata.finalizers = None;
+    let plan = plan(&world, desired).unwrap();
+    assert_eq!(plan.steps, [Step::Kubernetes(KubernetesStep::AddFinalizer)]);
+}
+
+#[test]
+fn deletion_ends_what_runs_then_cleans_up_then_lets_go() {
+    let plan = |status, processes| plan_deletion(&snapshot(&status, processes, true), desired);
+    let ending = plan(mirror(1, "Running", Some("p")), vec![process("p", ProcessState::Running)]);
+    assert!(matches!(ending.steps.as_slice(), [Step::Colony(ColonyStep::Cancel { .. })]), "{ending}");
+    let ended = plan(mirror(1, "Running", Some("p")), vec![process("p", ProcessState::Cancelled)]);
+    assert!(ended.steps.is_empty() && !ended.awaiting.is_empty(), "its end is recorded first: {ended}");
+    let begun = plan(mirror(1, "Cancelled", Some("p")), vec![]);
+    assert_eq!((intended(&begun), begun.steps.len()), (Some(0), 0), "{begun}");
+    let submitted = plan(mirror(0, "Intended", None), vec![]);
+    assert_eq!((submits(&submitted), submitted.steps.contains(&LET_GO)), (1, false));
+    let found = plan(mirror(0, "Intended", None), vec![process("q", ProcessState::Successful)]);
+    assert_eq!((submits(&found), found.steps.contains(&LET_GO)), (0, false), "its end is recorded first");
+    let running = plan(mirror(0, "Running", Some("q")), vec![process("q", ProcessState::Running)]);
+    assert!(running.steps.is_empty() && !running.awaiting.is_empty(), "{running}");
+    assert_eq!(plan(mirror(0, "Successful", Some("q")), vec![]).steps, [LET_GO]);
+}
+
+#[test]
+fn a_clean_up_that_failed_is_repeated_after_a_growing_time() {
+    let failed = snapshot(&mirror(0, "Failed", Some("q")), vec![], true);
+    let waiting = plan_deletion(&failed, desired);
+    assert_eq!(waiting.due, Some("2026-11-26T10:00:10Z".parse().unwrap()));
+    assert!(waiting.steps.is_empty() && intended(&waiting).is_none(), "{waiting}");
+    let later = InstanceSnapshot { now: "2026-11-26T10:00:10Z".parse().unwrap(), ..failed.clone() };
+    assert_eq!(intended(&plan_deletion(&later, desired)), Some(-1));
+    let mut abandoned = failed;
+    let annotations = abandoned.object.metadata.annotations.get_or_insert_default();
+    annotations.insert(ABANDON_ANNOTATION.to_owned(), "true".to_owned());
+    assert_eq!(plan_deletion(&abandoned, desired).steps, [LET_GO]);
+}
+
+#[test]
+fn what_never_reached_the_colony_goes_freely() {
+    assert_eq!(plan_deletion(&snapshot(&json!({}), vec![], true), desired).steps, [LET_GO]);
+    let mut never = mirror(1, "Intended", None);
+    never["submittedGeneration"] = Value::Null;
+    let forgotten = plan_deletion(&snapshot(&never, vec![], true), desired);
+    assert_eq!(forgotten.mirror, Mirror::Forget);
+    let mut unknown = snapshot(&mirror(1, "Running", Some("p")), vec![], true);
+    unknown.processes = Observed::Unknown("away".to_owned());
+    let held = plan_deletion(&unknown, desired);
+    assert!(held.steps.is_empty() && !held.awaiting.is_empty(), "unknown is not empty: {held}");
+    unknown.kind = kind("Orphan");
+    assert_eq!(plan_deletion(&unknown, desired).steps, [LET_GO]);
+}

@@ -1,1 +1,102 @@
+use serde_json::json;
 
+use super::*;
+use crate::{
+    api::resource_definition::ResourceDefinition, desired::definition::build, watch::snapshot::LeftInstances,
+};
+
+fn snapshot() -> DefinitionSnapshot {
+    let object: ResourceDefinition = serde_json::from_value(json!({
+        "metadata": { "name": "things.g.example.com", "generation": 2 },
+        "spec": {
+            "group": "g.example.com", "names": { "kind": "Thing", "plural": "things" },
+            "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
+            "handler": { "mode": "process", "executorType": "t", "functionName": "f" },
+        },
+    }))
+    .unwrap();
+    DefinitionSnapshot {
+        crd: Observed::Known(Some(served(&object))),
+        object,
+        missing_rights: Observed::Known(Vec::new()),
+        granted_groups: Vec::new(),
+        namespace: "operators".to_owned(),
+        instances: None,
+        left: Observed::Known(LeftInstances::default()),
+        handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
+        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+    }
+}
+
+fn served(object: &ResourceDefinition) -> CustomResourceDefinition {
+    let mut crd = build(object).unwrap();
+    let conditions = json!({ "conditions": [{ "type": "Established", "status": "True",
+        "lastTransitionTime": "2026-11-26T10:00:00Z", "reason": "InitialNamesAccepted", "message": "" }] });
+    crd.status = Some(serde_json::from_value(conditions).unwrap());
+    crd
+}
+
+fn said(status: &ResourceDefinitionStatus, kind: &str) -> (String, String, String) {
+    let found = status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+    (found.status.clone(), found.reason.clone(), found.message.clone())
+}
+
+fn calm(snapshot: &DefinitionSnapshot) -> ResourceDefinitionStatus {
+    compute(snapshot, Ok((&DefinitionPlan::default(), &DefinitionOutcome::default())))
+}
+
+#[test]
+fn a_kind_that_is_served_is_ready_whether_or_not_executors_are_there() {
+    let mut world = snapshot();
+    let status = calm(&world);
+    let types: Vec<&str> = status.conditions.iter().map(|condition| condition.type_.as_str()).collect();
+    assert_eq!(types, ["Authorized", "Established", "Handled", "Degraded", "Ready"]);
+    assert_eq!(said(&status, "Ready").0, "True");
+    world.handlers = Handlers::Executors { count: 0, colony: "dev".to_owned() };
+    let status = calm(&world);
+    assert_eq!((said(&status, "Ready").0.as_str(), said(&status, "Handled").0.as_str()), ("True", "False"));
+    world.object.status = Some(status.clone());
+    assert_eq!(calm(&world), status, "nothing new to say");
+}
+
+/// The line must not take rights away that other kinds have.
+#[test]
+fn missing_rights_come_with_the_line_that_grants_them() {
+    let mut world = snapshot();
+    world.crd = Observed::Unknown("rights are missing".to_owned());
+    world.missing_rights = Observed::Known(vec!["list things in group g.example.com".to_owned()]);
+    world.granted_groups = vec!["a.example.com".to_owned()];
+    let status = calm(&world);
+    let (holds, reason, message) = said(&status, "Authorized");
+    assert_eq!((holds.as_str(), reason.as_str()), ("False", "RightsMissing"));
+    let line = r#"--namespace operators --reuse-values --set-json 'userKinds.groups=["a.example.com","g.example.com"]'"#;
+    assert!(message.contains(line), "{message}");
+    assert_eq!(said(&status, "Ready").1, "RightsMissing");
+    assert_eq!(said(&status, "Degraded").0, "True");
+}
+
+#[test]
+fn a_revision_that_cannot_be_says_by_which_one_instances_are_carried_out() {
+    let mut world = snapshot();
+    world.object.metadata.generation = Some(3);
+    let problem = Problem { reason: Reason::InvalidSpec, message: "spec.x: wrong".to_owned() };
+    let status = compute(&world, Err(&problem));
+    assert_eq!(status.accepted_generation, Some(2));
+    assert_eq!(said(&status, "Established").0, "True", "the kind is served all the same");
+    let (holds, reason, message) = said(&status, "Ready");
+    assert_eq!((holds.as_str(), reason.as_str()), ("False", "InvalidSpec"));
+    assert!(message.starts_with("spec.x: wrong") && message.contains("generation 2"), "{message}");
+}
+
+#[test]
+fn what_the_api_server_says_of_names_is_passed_on() {
+    let mut world = snapshot();
+    let mut crd = served(&world.object);
+    let conditions = json!({ "conditions": [{ "type": "NamesAccepted", "status": "False", "reason": "ShortNamesConflict",
+        "lastTransitionTime": "2026-11-26T10:00:00Z", "message": "\"po\" is already in use" }] });
+    crd.status = Some(serde_json::from_value(conditions).unwrap());
+    world.crd = Observed::Known(Some(crd));
+    let (_, reason, message) = said(&calm(&world), "Ready");
+    assert_eq!(reason, "NamesNotAccepted");
+    assert!(message.contains("already in use"), "{message}");
+}

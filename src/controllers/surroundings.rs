@@ -1,0 +1,47 @@
+//! What passes over all kinds of work look at besides the objects themselves.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+
+use super::context::Machinery;
+use crate::{
+    api::colony::Colony,
+    watch::{
+        colonies::Colonies,
+        request::Requests,
+        stores::{self, Changes, Filled},
+    },
+};
+
+/// What passes over objects look at besides them, and the changes of it that concern all of them.
+pub(super) struct Surroundings {
+    /// Which colony an object may use.
+    pub colonies: Colonies,
+    /// When its caches are filled.
+    pub filled: Vec<Filled>,
+    /// What is known of requests alone.
+    pub requests: Requests,
+    /// `Colonies` that have changed.
+    pub colony_changes: Changes<Colony>,
+    /// Namespaces that have changed.
+    pub namespace_changes: Changes<PartialObjectMeta<Namespace>>,
+}
+
+impl Surroundings {
+    /// Looked at by watches of their own.
+    pub fn watched(machinery: &Machinery, requests: Requests) -> Self {
+        let client = &machinery.kubernetes.watches;
+        let (colonies, namespaces) = (stores::colonies(client), stores::namespaces(client));
+        Self {
+            colonies: Colonies {
+                colonies: colonies.store,
+                namespaces: namespaces.store,
+                connections: machinery.connections.clone(),
+            },
+            filled: vec![colonies.filled, namespaces.filled],
+            requests,
+            colony_changes: colonies.changes,
+            namespace_changes: namespaces.changes,
+        }
+    }
+}
