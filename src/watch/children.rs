@@ -163,7 +163,7 @@ impl ChildWatches {
             }
             _ => {}
         }
-        let entry = if let Some(resource) = self.discover(kind).await? {
+        let entry = if let Some(resource) = find(&self.calls, kind).await? {
             self.served.found(kind.clone(), resource.clone());
             let each = self.scopes.iter().map(|scope| self.start(kind, &resource, scope));
             Entry::Watched(each.collect())
@@ -173,19 +173,6 @@ impl ChildWatches {
         };
         kinds.insert(kind.clone(), entry.clone());
         Ok(entry)
-    }
-
-    /// Where the objects of a kind are; none if the cluster does not serve it.
-    async fn discover(&self, kind: &ObjectKind) -> Result<Option<ApiResource>, String> {
-        let named = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
-        match call(CALL_TIME_LIMIT, pinned_kind(&self.calls, &named)).await {
-            Ok((_, capabilities)) if capabilities.scope == KindScope::Cluster => Err(format!(
-                "{kind} is a kind of the cluster as a whole: an instance is made of objects of its namespace"
-            )),
-            Ok((resource, _)) => Ok(Some(resource)),
-            Err(error) if is_unserved(&error) => Ok(None),
-            Err(error) => Err(error.explain(&format!("look for kind {kind}"))),
-        }
     }
 
     fn start(&self, kind: &ObjectKind, resource: &ApiResource, scope: &Scope) -> Watch {
@@ -226,6 +213,23 @@ impl ChildWatches {
             }
         });
         Watch { scope: scope.clone(), cache, filled: told }
+    }
+}
+
+/// Where the objects of a kind are; none if the cluster does not serve it.
+///
+/// # Errors
+///
+/// Why it cannot be told, or cannot be used.
+pub async fn find(client: &Client, kind: &ObjectKind) -> Result<Option<ApiResource>, String> {
+    let named = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
+    match call(CALL_TIME_LIMIT, pinned_kind(client, &named)).await {
+        Ok((_, capabilities)) if capabilities.scope == KindScope::Cluster => Err(format!(
+            "{kind} is a kind of the cluster as a whole: an instance is made of objects of its namespace"
+        )),
+        Ok((resource, _)) => Ok(Some(resource)),
+        Err(error) if is_unserved(&error) => Ok(None),
+        Err(error) => Err(error.explain(&format!("look for kind {kind}"))),
     }
 }
 
