@@ -22,7 +22,7 @@ pub(super) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print the definitions in a file, in ColonyOS's form, as ResourceDefinitions; needs no server
+    /// Print the definitions in a file that was written for ColonyOS as definitions of this operator; needs no server
     Import(Import),
 }
 
@@ -31,7 +31,6 @@ struct Import {
     /// File with one definition, a list of them or a stream, as JSON or YAML; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// API group of the kinds, whatever the file says
     #[arg(long, value_name = "NAME", help = format!("API group of the kinds, whatever the file says [default: the file's, or {DEFAULT_GROUP}]"))]
     group: Option<String>,
 }

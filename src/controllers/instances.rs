@@ -10,7 +10,7 @@ use std::{
 use futures::{
     FutureExt as _, StreamExt as _,
     channel::mpsc::UnboundedReceiver,
-    future::{BoxFuture, join_all},
+    future::{BoxFuture, join_all, join3, ready},
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -141,30 +141,31 @@ impl Instances {
     /// Wakes instances when their colony or namespace changes, and stops all controllers at the shutdown.
     pub async fn watch(self, changing: Changing, shutdown: Shutdown) {
         // A watch that is interrupted goes on by itself.
-        let colonies = changing.colonies.filter_map(async |changed| changed.ok()).for_each(|colony| {
+        let colonies = changing.colonies.filter_map(|changed| ready(changed.ok())).for_each(|colony| {
             self.wake(|member| {
                 triggers::of_colony_to(&colony, &member.store, &member.kind, |object: &Instance| {
                     (!object.is_finished()).then(|| object.colony(&member.kind).map(str::to_owned))
                 })
             });
-            futures::future::ready(())
+            ready(())
         });
-        let namespaces = changing.namespaces.filter_map(async |changed| changed.ok()).for_each(|namespace| {
-            self.wake(|member| {
-                triggers::of_namespace_to(&namespace, &member.store, &member.kind, |object: &Instance| {
-                    !object.is_finished()
-                })
+        let namespaces =
+            changing.namespaces.filter_map(|changed| ready(changed.ok())).for_each(|namespace| {
+                self.wake(|member| {
+                    triggers::of_namespace_to(&namespace, &member.store, &member.kind, |object: &Instance| {
+                        !object.is_finished()
+                    })
+                });
+                ready(())
             });
-            futures::future::ready(())
-        });
         let children = changing.children.for_each(|owner| {
             self.wake_owner(&owner);
-            futures::future::ready(())
+            ready(())
         });
         tokio::select! {
             () = shutdown.requested() => {}
             // A watch repeats itself and never ends.
-            _ = futures::future::join3(colonies, namespaces, children) => {}
+            _ = join3(colonies, namespaces, children) => {}
         }
         let running = std::mem::take(&mut *self.running.lock().await);
         join_all(running.into_values().map(|running| running.stop(&self.carriers))).await;

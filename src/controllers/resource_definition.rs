@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Resource as _, ResourceExt as _,
@@ -29,9 +29,10 @@ use crate::{
     api::{
         condition::Reason,
         executor_deployment::DeletionPolicy,
-        resource_definition::{HandlerMode, ResourceDefinition},
+        resource_definition::{HandlerMode, MOST_COMPOSED, ResourceDefinition},
     },
     desired::{
+        self,
         composition::Kinds,
         definition::{build, check_composition, kind_of},
     },
@@ -95,9 +96,17 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
     let (waker, woken) = futures::channel::mpsc::unbounded();
     let hints = Hints::new(vec![waker]);
     let queue = Queue::new(definitions.store.clone(), Kind::ResourceDefinition, machinery.metrics.clone());
+    let (gone, vanished) = futures::channel::mpsc::unbounded();
     let changes = {
-        let queue = queue.clone();
-        definitions.changes.inspect_ok(move |definition| queue.changed(definition))
+        let (queue, store) = (queue.clone(), definitions.store.clone());
+        definitions.changes.inspect_ok(move |definition| {
+            queue.changed(definition);
+            let reference = ObjectRef::from_obj(definition);
+            if store.get(&reference).is_none() {
+                // Nobody listens any more when the controller ends.
+                let _ = gone.unbounded_send(reference.name);
+            }
+        })
     };
     let woken = {
         let queue = queue.clone();
@@ -105,11 +114,24 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
     };
     let elections = machinery.leadership.changes().map(drop);
     let executors = machinery.executor_changes.subscribe();
-    let executors = futures::stream::unfold(executors, async |mut executors| {
+    let executors = futures::stream::unfold(executors, |mut executors| async move {
         executors.changed().await.ok().map(|()| ((), executors))
     });
     let watches = tokio::sync::watch::Sender::new(false);
     let crds = watch_crds(machinery.clone(), watches.subscribe(), hints.clone());
+    // One that goes although it is held, by whoever took the finalizer away, has no pass any more.
+    let leaving = {
+        let (instances, store) = (instances.clone(), definitions.store.clone());
+        vanished.for_each(move |name| {
+            let (instances, store) = (instances.clone(), store.clone());
+            async move {
+                // Another may have taken its place, which has passes of its own.
+                if store.get(&ObjectRef::new(&name)).is_none() {
+                    instances.stop(&name).await;
+                }
+            }
+        })
+    };
     let context = Arc::new(Context {
         machinery,
         reader,
@@ -131,7 +153,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         .for_each(|_| futures::future::ready(()));
     tokio::select! {
         () = to_its_end(controller, caches, shutdown) => {}
-        () = crds => {}
+        () = futures::future::join(crds, leaving).map(drop) => {}
     }
 }
 
@@ -216,12 +238,7 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(plan_deletion(snapshot));
     }
-    let spec = &snapshot.object.spec;
-    let checked = match spec.handler.mode {
-        HandlerMode::Compose => check_composition(spec, &Kinds::ours()).map(drop),
-        HandlerMode::Process | HandlerMode::Blueprint => Ok(()),
-    };
-    let desired = checked
+    let desired = composable(snapshot)
         .and_then(|()| build(&snapshot.object))
         .map_err(|error| Problem { reason: error.reason(), message: error.to_string() })?;
     if let Observed::Known(Some(crd)) = &snapshot.crd
@@ -238,6 +255,36 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
         return Ok(DefinitionPlan::default());
     }
     Ok(plan(snapshot, &desired))
+}
+
+/// Whether instances can be made of what the definition says, if they are made of something.
+fn composable(snapshot: &DefinitionSnapshot) -> Result<(), desired::Error> {
+    let (spec, composes) = (&snapshot.object.spec, &snapshot.composes);
+    if spec.handler.mode != HandlerMode::Compose {
+        return Ok(());
+    }
+    let invalid = |value: String, remedy: &str| {
+        let field = "spec.handler.resources".to_owned();
+        Err(desired::Error::Invalid { field, value, remedy: remedy.to_owned() })
+    };
+    if let Some(circle) = &composes.circle {
+        return invalid(
+            circle.clone(),
+            "an instance would be a part of itself without end: take one of them out",
+        );
+    }
+    if composes.resources.len() > MOST_COMPOSED {
+        let count = format!("{} kinds, those of its parts included", composes.resources.len());
+        return invalid(
+            count,
+            &format!("keep it to {MOST_COMPOSED}: whoever creates an instance is asked for a right on each"),
+        );
+    }
+    let mut kinds = Kinds::ours();
+    for (kind, schema) in &composes.defined {
+        kinds.define(kind.clone(), schema);
+    }
+    check_composition(spec, &kinds).map(drop)
 }
 
 /// Has the instances looked after by what the CRD remembers, as long as the API server serves the kind.

@@ -152,7 +152,8 @@ pub fn is_established(crd: &CustomResourceDefinition) -> bool {
 /// Whether rights are known to be missing.
 #[must_use]
 pub fn lacks_rights(snapshot: &DefinitionSnapshot) -> bool {
-    snapshot.missing_rights.known().is_some_and(|missing| !missing.is_empty())
+    let is_missing = snapshot.missing_rights.known().is_some_and(|missing| !missing.is_empty());
+    is_missing || !snapshot.composes.missing.is_empty()
 }
 
 fn is_held(snapshot: &DefinitionSnapshot) -> bool {

@@ -7,7 +7,7 @@ use super::{
     condition::{Finding, merge},
 };
 use crate::{
-    act::outcome::Outcome,
+    act::outcome::{FailureKind, Outcome},
     api::{
         condition::{ConditionType, Reason},
         instance::InstanceStatus,
@@ -135,8 +135,10 @@ fn hindrance(pass: Result<Pass<'_>, &Problem>) -> Option<(Reason, String)> {
             if !foreign.is_empty() {
                 return Some((Reason::ForeignObject, foreign.join("; ")));
             }
+            // A conflict says that something is other than it was seen: the next pass sees it.
             let failure = pass.outcome.kubernetes_failure()?;
-            Some((Reason::ApplyFailed, failure.message.clone()))
+            let is_other = failure.kind == FailureKind::Conflict;
+            (!is_other).then(|| (Reason::ApplyFailed, failure.message.clone()))
         }
     }
 }

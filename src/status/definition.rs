@@ -10,7 +10,7 @@ use crate::{
     act::outcome::DefinitionOutcome,
     api::{
         condition::{ConditionType, Reason},
-        resource_definition::{HandlerMode, ResourceDefinitionStatus},
+        resource_definition::{HandlerMode, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName},
     },
     desired::definition::accepted_generation,
     diff::definition::{DefinitionPlan, DefinitionStep, is_established, is_foreign},
@@ -62,9 +62,17 @@ pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinit
     ResourceDefinitionStatus {
         observed_generation: generation,
         accepted_generation: accepted,
+        composes: composes(snapshot).or(before.composes),
         instances: snapshot.instances.or(before.instances),
         conditions: merge(&before.conditions, findings, generation, snapshot.now),
     }
+}
+
+/// What instances are made of, if the mode makes something of them and all of it could be looked for.
+fn composes(snapshot: &DefinitionSnapshot) -> Option<Vec<ResourceName>> {
+    let is_told =
+        snapshot.object.spec.handler.mode == HandlerMode::Compose && snapshot.composes.trouble.is_none();
+    is_told.then(|| snapshot.composes.resources.iter().take(MOST_COMPOSED).cloned().collect())
 }
 
 /// The CRD, if it is the definition's own.
@@ -92,11 +100,14 @@ fn authorized(snapshot: &DefinitionSnapshot) -> Finding {
     let group = &snapshot.object.spec.group;
     match &snapshot.missing_rights {
         Observed::Unknown(why) => Finding::unknown(kind, Reason::ReadFailed, why),
-        Observed::Known(missing) if missing.is_empty() => {
+        Observed::Known(missing) if missing.is_empty() && snapshot.composes.missing.is_empty() => {
             Finding::yes(kind, Reason::RightsGranted, format!("the operator has its rights in group {group}"))
         }
         Observed::Known(missing) => {
             let named: Vec<&str> = missing.iter().take(NAMED_RIGHTS).map(String::as_str).collect();
+            if missing.is_empty() {
+                return parts_unauthorized(snapshot);
+            }
             let further = if missing.len() > NAMED_RIGHTS { " and more" } else { "" };
             let mut groups: Vec<&str> = snapshot.granted_groups.iter().map(String::as_str).collect();
             groups.push(group);
@@ -111,6 +122,28 @@ fn authorized(snapshot: &DefinitionSnapshot) -> Finding {
             Finding::no(kind, Reason::RightsMissing, message)
         }
     }
+}
+
+/// That the operator may not write what instances are made of.
+fn parts_unauthorized(snapshot: &DefinitionSnapshot) -> Finding {
+    let missing = &snapshot.composes.missing;
+    let named = missing.iter().map(|name| match name.group.as_str() {
+        "" => name.resource.clone(),
+        group => format!("{}.{group}", name.resource),
+    });
+    let named: Vec<String> = named.collect();
+    let entries = missing.iter().map(|name| {
+        let (group, resource) = (&name.group, &name.resource);
+        format!("{{\"apiGroups\":[\"{group}\"],\"resources\":[\"{resource}\"]}}")
+    });
+    let entries: Vec<String> = entries.collect();
+    let message = format!(
+        "the operator may not write {}, of which instances are made: whoever installed it can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.composes=[{}]' (with every entry that is already there)",
+        named.join(", "),
+        snapshot.namespace,
+        entries.join(",")
+    );
+    Finding::no(ConditionType::Authorized, Reason::RightsMissing, message)
 }
 
 fn established(
@@ -154,7 +187,19 @@ fn handled(snapshot: &DefinitionSnapshot) -> Finding {
     let kind = ConditionType::Handled;
     let handler = &snapshot.object.spec.handler;
     if handler.mode == HandlerMode::Compose {
-        let message = format!("instances are made of {} resources", handler.resources.len());
+        let composes = &snapshot.composes;
+        if let Some(why) = &composes.trouble {
+            return Finding::unknown(kind, Reason::ReadFailed, why);
+        }
+        if !composes.unserved.is_empty() {
+            let names: Vec<String> = composes.unserved.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "the cluster does not serve {}: define or install it; instances wait for it",
+                names.join(", ")
+            );
+            return Finding::no(kind, Reason::HandlerNotFound, message);
+        }
+        let message = format!("the operator makes instances of {} resources", handler.resources.len());
         return Finding::yes(kind, Reason::HandlerFound, message);
     }
     if handler.mode != HandlerMode::Process {

@@ -37,6 +37,8 @@ use crate::{
     },
 };
 
+/// How long a pass waits for a watch that has just begun.
+const FILLING: Duration = Duration::from_secs(2);
 /// How soon a kind that was not served is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
@@ -73,8 +75,16 @@ pub struct ChildWatches {
 
 #[derive(Clone)]
 enum Entry {
-    Watched(Vec<(Scope, Cache)>),
+    Watched(Vec<Watch>),
     Unserved(Instant),
+}
+
+/// The watch of a kind in a scope.
+#[derive(Clone)]
+struct Watch {
+    scope: Scope,
+    cache: Cache,
+    filled: tokio::sync::watch::Receiver<bool>,
 }
 
 type Cache = Arc<Mutex<Objects>>;
@@ -110,18 +120,20 @@ impl ChildWatches {
 
     /// The objects of a kind that the instance with this UID controls.
     pub async fn of(&self, kind: &ObjectKind, namespace: &str, uid: &str) -> Found {
-        let caches = match self.entry(kind).await {
-            Ok(Entry::Watched(caches)) => caches,
+        let watches = match self.entry(kind).await {
+            Ok(Entry::Watched(watches)) => watches,
             Ok(Entry::Unserved(_)) => return Found::Unserved,
             Err(why) => return Found::Served(Observed::Unknown(why)),
         };
         let covers = |scope: &Scope| {
             matches!(scope, Scope::Cluster) || *scope == Scope::Namespace(namespace.to_owned())
         };
-        let Some((_, cache)) = caches.iter().find(|(scope, _)| covers(scope)) else {
+        let Some(mut watch) = watches.into_iter().find(|watch| covers(&watch.scope)) else {
             return Found::Served(Observed::Unknown(format!("namespace {namespace} is not watched")));
         };
-        let objects = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        // Its end, an error, comes with the process alone; and what is not filled in time is not known.
+        let _ = tokio::time::timeout(FILLING, watch.filled.wait_for(|filled| *filled)).await;
+        let objects = watch.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if !objects.is_filled {
             let why = objects.trouble.clone().unwrap_or_else(|| "they are being read".to_owned());
             return Found::Served(Observed::Unknown(why));
@@ -151,9 +163,9 @@ impl ChildWatches {
             }
             _ => {}
         }
-        let entry = if let Some(resource) = self.discover(kind).await? {
+        let entry = if let Some(resource) = find(&self.calls, kind).await? {
             self.served.found(kind.clone(), resource.clone());
-            let each = self.scopes.iter().map(|scope| (scope.clone(), self.start(kind, &resource, scope)));
+            let each = self.scopes.iter().map(|scope| self.start(kind, &resource, scope));
             Entry::Watched(each.collect())
         } else {
             self.served.missed(kind);
@@ -163,20 +175,7 @@ impl ChildWatches {
         Ok(entry)
     }
 
-    /// Where the objects of a kind are; none if the cluster does not serve it.
-    async fn discover(&self, kind: &ObjectKind) -> Result<Option<ApiResource>, String> {
-        let named = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
-        match call(CALL_TIME_LIMIT, pinned_kind(&self.calls, &named)).await {
-            Ok((_, capabilities)) if capabilities.scope == KindScope::Cluster => Err(format!(
-                "{kind} is a kind of the cluster as a whole: an instance is made of objects of its namespace"
-            )),
-            Ok((resource, _)) => Ok(Some(resource)),
-            Err(error) if is_unserved(&error) => Ok(None),
-            Err(error) => Err(error.explain(&format!("look for kind {kind}"))),
-        }
-    }
-
-    fn start(&self, kind: &ObjectKind, resource: &ApiResource, scope: &Scope) -> Cache {
+    fn start(&self, kind: &ObjectKind, resource: &ApiResource, scope: &Scope) -> Watch {
         let api = match scope {
             Scope::Cluster => Api::<DynamicObject>::all_with(self.watches.clone(), resource),
             Scope::Namespace(namespace) => {
@@ -186,6 +185,7 @@ impl ChildWatches {
         let parts = format!("{APP_MANAGED_BY_LABEL}={OPERATOR},{RESOURCE_LABEL}");
         let config = watcher::Config::default().labels(&parts).timeout(WATCH_SECONDS);
         let cache = Cache::default();
+        let (notify, told) = tokio::sync::watch::channel(false);
         let (filled, writes, changed) = (cache.clone(), self.writes.clone(), self.changed.clone());
         let (kind, resource) = (kind.to_string(), resource.clone());
         tokio::spawn(async move {
@@ -193,14 +193,18 @@ impl ChildWatches {
             while let Some(event) = events.next().await {
                 let touched = {
                     let mut objects = filled.lock().unwrap_or_else(PoisonError::into_inner);
-                    match event {
+                    let touched = match event {
                         Ok(event) => objects.apply(event, &resource, &kind, &writes),
                         Err(error) => {
                             tracing::warn!(%kind, %error, "watch interrupted");
                             objects.trouble = Some(format!("failed to watch them: {error}"));
                             Vec::new()
                         }
-                    }
+                    };
+                    notify.send_if_modified(|is_filled| {
+                        objects.is_filled && !std::mem::replace(is_filled, true)
+                    });
+                    touched
                 };
                 for owner in touched {
                     // Nobody hears it once the operator stops.
@@ -208,7 +212,24 @@ impl ChildWatches {
                 }
             }
         });
-        cache
+        Watch { scope: scope.clone(), cache, filled: told }
+    }
+}
+
+/// Where the objects of a kind are; none if the cluster does not serve it.
+///
+/// # Errors
+///
+/// Why it cannot be told, or cannot be used.
+pub async fn find(client: &Client, kind: &ObjectKind) -> Result<Option<ApiResource>, String> {
+    let named = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
+    match call(CALL_TIME_LIMIT, pinned_kind(client, &named)).await {
+        Ok((_, capabilities)) if capabilities.scope == KindScope::Cluster => Err(format!(
+            "{kind} is a kind of the cluster as a whole: an instance is made of objects of its namespace"
+        )),
+        Ok((resource, _)) => Ok(Some(resource)),
+        Err(error) if is_unserved(&error) => Ok(None),
+        Err(error) => Err(error.explain(&format!("look for kind {kind}"))),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Puts together what one pass knows of a `ResourceDefinition`.
 
+mod composes;
+
 use k8s_openapi::{
     api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -108,6 +110,7 @@ impl DefinitionReader {
             namespace: self.namespace.clone(),
             instances,
             left,
+            composes: self.composes(object).await,
             handlers: self.handlers(object),
             now,
         })

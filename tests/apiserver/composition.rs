@@ -16,6 +16,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+use crate::requester;
 use crate::support::{
     cluster::connect_with_crds,
     namespace::{TestNamespace, in_namespace},
@@ -240,6 +241,16 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         foos.create("one", json!({ "deploymentName": "web", "replicas": 2 })).await;
         foos.until_instance("one", "is ready", |status| holds(status, "Ready") && status["availableReplicas"] == 2).await;
 
+        // At rest nothing is written.
+        let settled = deployments.get("web").await.unwrap().metadata.generation;
+        let version = foos.instances.get("one").await.unwrap().resource_version();
+        throughout("nothing is written", Duration::from_secs(5), async || {
+            let now = foos.instances.get("one").await.map_err(|error| error.to_string())?.resource_version();
+            let generation = deployments.get("web").await.map_err(|error| error.to_string())?.metadata.generation;
+            (now == version && generation == settled).then_some(()).ok_or_else(|| format!("{now:?} {generation:?}"))
+        })
+        .await;
+
         // Through the scale subresource, as autoscalers do.
         let scale = Patch::Merge(json!({ "spec": { "replicas": 3 } }));
         foos.instances.patch_scale("one", &PatchParams::default(), &scale).await.unwrap();
@@ -258,16 +269,6 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         deployments.delete("web", &DeleteParams::default()).await.unwrap();
         foos.until_instance("one", "it is made again", |status| holds(status, "Ready")).await;
 
-        // At rest nothing is written.
-        let settled = deployments.get("web").await.unwrap().metadata.generation;
-        let version = foos.instances.get("one").await.unwrap().resource_version();
-        throughout("nothing is written", Duration::from_secs(5), async || {
-            let now = foos.instances.get("one").await.map_err(|error| error.to_string())?.resource_version();
-            let generation = deployments.get("web").await.map_err(|error| error.to_string())?.metadata.generation;
-            (now == version && generation == settled).then_some(()).ok_or_else(|| format!("{now:?} {generation:?}"))
-        })
-        .await;
-
         let mut stranger = deployments.get("web").await.unwrap();
         stranger.metadata = kube::core::ObjectMeta { name: Some("theirs".to_owned()), ..Default::default() };
         stranger.status = None;
@@ -281,6 +282,9 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         // Once it is out of the way, the instance gets on by itself.
         deployments.delete("theirs", &DeleteParams::default()).await.unwrap();
         foos.until_instance("two", "is ready", |status| holds(status, "Ready")).await;
+        for name in ["one", "two"] {
+            foos.instances.delete(name, &DeleteParams::default()).await.unwrap();
+        }
         foos.remove().await;
     })
     .await;
@@ -484,6 +488,79 @@ async fn an_instance_that_cannot_be_made_keeps_what_it_has() {
         plains.instances.delete("one", &DeleteParams::default()).await.unwrap();
         plains.until_gone("one").await;
         plains.remove().await;
+    })
+    .await;
+}
+
+/// The operator writes with its own rights: whoever asks it to must have them.
+#[tokio::test]
+async fn whoever_creates_an_instance_must_be_allowed_to_create_what_it_is_made_of() {
+    with_operator("composer", async |namespace, _, _| {
+        let [databases, applications] =
+            ["database", "application"].map(|folder| Kind::example(namespace, folder));
+        databases.define_until_ready().await;
+        applications.define().await;
+        applications.until("Established", "True").await;
+        let status = applications.definitions.get(&applications.name).await.unwrap().status.unwrap();
+        let composed: Vec<String> = status.composes.unwrap().into_iter().map(|name| name.resource).collect();
+        for part in ["databases", "statefulsets", "secrets", "persistentvolumeclaims", "services"] {
+            assert!(composed.iter().any(|resource| resource == part), "{part} is not in {composed:?}");
+        }
+
+        let group = applications.resource.group.as_str();
+        let user = format!("ann-of-{}", namespace.name);
+        requester::grant(
+            namespace,
+            &user,
+            "kinds",
+            json!([{"apiGroups": [group], "resources": ["*"], "verbs": ["create", "update", "patch"]}]),
+        )
+        .await;
+        requester::install_for(&namespace.kubernetes, namespace, &[group]).await;
+        let as_user: Api<DynamicObject> = Api::namespaced_with(
+            requester::impersonate(&user).await,
+            &namespace.name,
+            &applications.resource,
+        );
+        let spec =
+            json!({ "components": [{ "kind": "Database", "spec": { "version": "16", "storage": "1Gi" } }] });
+        let object = DynamicObject::new("shop", &applications.resource).data(json!({ "spec": spec }));
+        let ask = async || {
+            let parameters = PostParams { dry_run: true, ..PostParams::default() };
+            as_user.create(&parameters, &object).await.map(drop).map_err(|error| error.to_string())
+        };
+        eventually("it is refused by the policy", SOON, async || match ask().await {
+            Err(message) if message.contains(requester::REFUSAL) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        for (index, (group, resources)) in [
+            ("apps", json!(["deployments", "statefulsets", "daemonsets"])),
+            ("batch", json!(["jobs"])),
+            ("compute.colonies.io", json!(["executordeployments"])),
+            ("", json!(["secrets", "services"])),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let rule = json!([{"apiGroups": [group], "resources": resources, "verbs": ["create"]}]);
+            requester::grant(namespace, &user, &format!("part-{index}"), rule).await;
+        }
+        eventually("one right is lacking still, and named", SOON, async || match ask().await {
+            Err(message)
+                if message.contains("may not create persistentvolumeclaims")
+                    || message.contains("or persistentvolumeclaims") =>
+            {
+                Ok(())
+            }
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        let rule = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["create"]}]);
+        requester::grant(namespace, &user, "last", rule).await;
+        eventually("who may create the parts may ask for them", SOON, ask).await;
+        applications.remove().await;
+        databases.remove().await;
     })
     .await;
 }

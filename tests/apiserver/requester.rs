@@ -33,22 +33,23 @@ use crate::support::{
 /// How long the API server may take to heed a new policy or role.
 const LIMIT: Duration = Duration::from_secs(30);
 /// What only the policy says.
-const REFUSAL: &str = "which the operator would do on their behalf";
+pub(crate) const REFUSAL: &str = "which the operator would do on their behalf";
 
 /// Talks to the API server as somebody else.
-async fn impersonate(user: &str) -> Client {
+pub(crate) async fn impersonate(user: &str) -> Client {
     let mut config = Config::infer().await.unwrap();
     config.headers.push((HeaderName::from_static("impersonate-user"), HeaderValue::from_str(user).unwrap()));
     connect_with(config).unwrap().calls
 }
 
-/// The policy as the chart renders it, for an operator in `namespace`.
-fn policy(namespace: &TestNamespace) -> Vec<Value> {
+/// The policies as the chart renders them, for an operator in `namespace` and kinds of users in these groups.
+fn policy(namespace: &TestNamespace, groups: &[&str]) -> Vec<Value> {
     let release = release(namespace);
     let helm = environment::variable("HELM").unwrap_or_else(|| "helm".to_owned());
     let output = Command::new(&helm)
         .args(["template", &release, "charts/colonyos-operator", "--namespace", &namespace.name])
         .args(["--kube-version", "1.36.0", "--show-only", "templates/admission-policy.yaml"])
+        .args(["--set-json", &format!("userKinds.groups={}", json!(groups))])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
         .unwrap_or_else(|error| panic!("failed to start {helm}: {error}; `cargo xtask test` provides it"));
@@ -60,9 +61,14 @@ fn policy(namespace: &TestNamespace) -> Vec<Value> {
 
 /// Installs the policy; it goes with the namespace.
 async fn install(kubernetes: &Kubernetes, namespace: &TestNamespace) {
+    install_for(kubernetes, namespace, &[]).await;
+}
+
+/// Installs the policies, also for kinds of users in these groups; they go with the namespace.
+pub(crate) async fn install_for(kubernetes: &Kubernetes, namespace: &TestNamespace, groups: &[&str]) {
     let namespaces: Api<Namespace> = Api::all(kubernetes.calls.clone());
     let owner = namespaces.get(&namespace.name).await.unwrap().owner_ref(&()).unwrap();
-    for mut object in policy(namespace) {
+    for mut object in policy(namespace, groups) {
         object["metadata"]["ownerReferences"] = json!([owner]);
         match object["kind"].as_str().unwrap() {
             "ValidatingAdmissionPolicy" => create::<ValidatingAdmissionPolicy>(kubernetes, object).await,
@@ -83,7 +89,7 @@ where
 }
 
 /// Lets a user do something in the namespace.
-async fn grant(namespace: &TestNamespace, user: &str, name: &str, rules: Value) {
+pub(crate) async fn grant(namespace: &TestNamespace, user: &str, name: &str, rules: Value) {
     let role: Role = serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules})).unwrap();
     namespace.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
     let binding: RoleBinding = serde_json::from_value(json!({

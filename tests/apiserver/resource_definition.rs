@@ -20,7 +20,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use crate::support::{
     cluster::{Connection, connect_with_crds},
     colony::OwnColony,
+    kinds,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Signal, TEST_LABEL, Turn, configuration},
     stage::{SOON, Stage, with_operator},
@@ -37,49 +38,62 @@ use crate::support::{
 /// How long an executor waits for work that is there already or on its way.
 const ASSIGN: Duration = Duration::from_secs(20);
 
-/// The example of `MLModels` in a group of its own, so that tests do not meet.
+/// A shipped kind, of `MLModels` unless said otherwise, in a group of its own, so that tests do not meet.
 struct OwnKind {
     definitions: Api<ResourceDefinition>,
     crds: Api<CustomResourceDefinition>,
     instances: Api<DynamicObject>,
     resource: ApiResource,
+    whole: Value,
     name: String,
     namespace: String,
-    colony: String,
     cluster: String,
+}
+
+/// A file of `examples/kinds`.
+fn shipped(example: &str, file: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds").join(example);
+    serde_norway::from_str(&fs::read_to_string(folder.join(file)).unwrap()).unwrap()
 }
 
 impl OwnKind {
     async fn of(stage: &Stage) -> Self {
-        Self::within(&stage.namespace, &stage.colony.name).await
+        Self::within(&stage.namespace, &stage.colony.name, "ml-model").await
     }
 
-    async fn within(namespace: &TestNamespace, colony: &str) -> Self {
+    /// The kind of a folder of `examples/kinds`.
+    async fn within(namespace: &TestNamespace, colony: &str, example: &str) -> Self {
         let client = &namespace.kubernetes.calls;
-        let group = format!("{}.example.com", namespace.name);
-        let gvk = GroupVersionKind::gvk(&group, "v1alpha1", "MLModel");
-        let resource = ApiResource::from_gvk_with_plural(&gvk, "mlmodels");
+        let group = kinds::group(namespace);
+        let mut whole = shipped(example, "definition.yaml");
+        let (kind, plural) = {
+            let name = |field: &str| whole["spec"]["names"][field].as_str().unwrap().to_owned();
+            (name("kind"), name("plural"))
+        };
+        let version = whole["spec"]["versions"][0]["name"].as_str().unwrap().to_owned();
+        let resource =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&group, &version, &kind), &plural);
+        let name = format!("{plural}.{group}");
+        whole["metadata"]["name"] = json!(name);
+        whole["spec"]["group"] = json!(group);
+        whole["spec"]["names"]["shortNames"] = json!([]);
+        whole["spec"]["handler"]["colony"] = json!(colony);
         let system: Api<Namespace> = Api::all(client.clone());
         Self {
             definitions: Api::all(client.clone()),
             crds: Api::all(client.clone()),
             instances: Api::namespaced_with(client.clone(), &namespace.name, &resource),
-            name: format!("mlmodels.{group}"),
+            whole,
+            name,
             namespace: namespace.name.clone(),
-            colony: colony.to_owned(),
             cluster: system.get("kube-system").await.unwrap().uid().unwrap(),
             resource,
         }
     }
 
     fn definition(&self) -> ResourceDefinition {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds/ml-model/definition.yaml");
-        let mut whole: Value = serde_norway::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-        whole["metadata"]["name"] = json!(self.name);
+        let mut whole = self.whole.clone();
         whole["metadata"]["labels"] = json!({ TEST_LABEL: self.namespace });
-        whole["spec"]["group"] = json!(self.resource.group);
-        whole["spec"]["names"]["shortNames"] = json!([]);
-        whole["spec"]["handler"]["colony"] = json!(self.colony);
         serde_json::from_value(whole).unwrap()
     }
 
@@ -145,23 +159,6 @@ impl OwnKind {
     async fn submitted(&self, stage: &Stage, instance: &DynamicObject, generation: i64) -> Vec<Process> {
         let label = process_label(&self.cluster, &instance.uid().unwrap(), generation);
         stage.colony.member.processes_labelled(&label).await.unwrap()
-    }
-
-    /// Takes the definition and all that hangs on it away, whatever holds them.
-    async fn remove(&self) {
-        let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
-        if self.definitions.get_opt(&self.name).await.unwrap().is_some() {
-            let _ = self.definitions.patch(&self.name, &PatchParams::default(), &release).await;
-            let _ = self.definitions.delete(&self.name, &DeleteParams::default()).await;
-        }
-        if self.crds.get_opt(&self.name).await.unwrap().is_some() {
-            // A kind that has just been made may not be listed yet; nothing is there to be released then.
-            let listed = self.instances.list(&ListParams::default()).await;
-            for instance in listed.into_iter().flatten() {
-                let _ = self.instances.patch(&instance.name_any(), &PatchParams::default(), &release).await;
-            }
-            let _ = self.crds.delete(&self.name, &DeleteParams::default()).await;
-        }
     }
 }
 
@@ -290,7 +287,6 @@ async fn a_kind_is_made_up_and_its_instances_are_carried_out() {
             kind.submitted(stage, &created, 1).await.len() + kind.submitted(stage, &created, 2).await.len(),
             2
         );
-        kind.remove().await;
     })
     .await;
 }
@@ -337,7 +333,6 @@ async fn a_crash_submits_nothing_twice_and_loses_nothing() {
             kind.until_instance(&object.name_any(), "is ready", is_ready).await;
         }
         assert!(executor.assign(Duration::from_secs(2)).await.unwrap().is_none(), "no work is left");
-        kind.remove().await;
     })
     .await;
 }
@@ -380,7 +375,6 @@ async fn a_newer_generation_takes_the_place_of_the_older() {
             kind.until_instance("llama", "has failed", |object| is(object, "Finished", "True")).await;
         assert!(is(&failed, "Degraded", "True") && is(&failed, "Ready", "False"), "{}", failed.data);
         assert!(condition(&failed, "Ready").unwrap().2.contains("still full"), "{}", failed.data);
-        kind.remove().await;
     })
     .await;
 }
@@ -431,7 +425,6 @@ async fn deletion_ends_what_runs_and_cleans_up_once() {
         kind.until_gone("left").await;
         assert_eq!(stage.colony.member.process(&left.id).await.unwrap().state, ProcessState::Running);
         assert!(executor.assign(Duration::from_secs(1)).await.unwrap().is_none(), "no clean-up");
-        kind.remove().await;
     })
     .await;
 }
@@ -464,7 +457,6 @@ async fn a_failed_clean_up_holds_the_instance_until_somebody_decides() {
             Patch::Merge(json!({ "metadata": { "annotations": { "colonies.io/abandon-remote": "true" } } }));
         kind.instances.patch("llama", &PatchParams::default(), &patch).await.unwrap();
         kind.until_gone("llama").await;
-        kind.remove().await;
     })
     .await;
 }
@@ -512,7 +504,6 @@ async fn a_definition_that_cannot_be_says_why_and_breaks_nothing() {
         kind.create("llama", model()).await;
         let process = assigned(&executor).await;
         assert_eq!(process.spec.function, "reconcile_ml_model");
-        kind.remove().await;
     })
     .await;
 }
@@ -543,7 +534,6 @@ async fn what_does_not_fit_the_schema_is_left_out_and_told() {
         let (_, reason, said) = condition(&object, "Warnings").unwrap_or_else(|| panic!("{}", object.data));
         assert_eq!(reason, "InvalidExpression");
         assert!(said.contains("handler.status.replicas"), "{said}");
-        kind.remove().await;
     })
     .await;
 }
@@ -577,7 +567,6 @@ async fn a_crd_of_a_stranger_is_left_alone() {
         .await;
         let seen = kind.crds.get(&kind.name).await.unwrap();
         assert_eq!((seen.uid(), seen.spec), (foreign.uid(), foreign.spec), "untouched");
-        kind.remove().await;
     })
     .await;
 }
@@ -643,7 +632,6 @@ async fn a_deleted_definition_loses_no_instance() {
             }
         })
         .await;
-        kind.remove().await;
     })
     .await;
 }
@@ -711,7 +699,7 @@ async fn a_group_without_rights_says_which_line_grants_them() {
         let name = namespace.name.as_str();
         let operator = Operator::start_in(configuration(name), name, &settings).await;
         colony.wait_until_ready().await;
-        let kind = OwnKind::within(&namespace, &colony.name).await;
+        let kind = OwnKind::within(&namespace, &colony.name, "ml-model").await;
         kind.define().await;
         let status = kind.until("says what it lacks", |status| holds(status, "Authorized", "False")).await;
         let (reason, said) = message(&status, "Ready");
@@ -751,10 +739,31 @@ async fn a_group_without_rights_says_which_line_grants_them() {
             (first.as_deref() == Some("Framework")).then_some(()).ok_or_else(|| format!("{first:?}"))
         })
         .await;
-        kind.remove().await;
         drop(operator);
+        kinds::remove(&namespace).await;
         drop(turn);
         colony.remove().await;
+    })
+    .await;
+}
+
+/// Whoever takes the finalizer away has the definition go at once; nobody may go on writing for it.
+#[tokio::test]
+async fn a_definition_that_goes_although_it_is_held_takes_its_watch_along() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "kind-forced", async |stage| {
+        let kind = OwnKind::of(stage).await;
+        kind.define().await;
+        kind.until_ready().await;
+        kind.definitions.delete(&kind.name, &DeleteParams::default()).await.unwrap();
+        let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        // The operator may let it go before, since there is no instance.
+        let _ = kind.definitions.patch(&kind.name, &PatchParams::default(), &release).await;
+        eventually("its instances are looked after no more", SOON, async || {
+            let log = stage.operator.log();
+            log.contains("looking after instances no more").then_some(()).ok_or_else(|| "they are".to_owned())
+        })
+        .await;
     })
     .await;
 }
@@ -826,4 +835,55 @@ async fn the_shipped_kinds_are_admitted() {
         fs::write(&path, whole.unwrap()).unwrap();
         kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", path.to_str().unwrap()]);
     }
+}
+
+/// Each shipped kind, from its manifests to what its executor says.
+#[tokio::test]
+async fn the_shipped_kinds_are_carried_out() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "kinds-shipped", async |stage| {
+        for (example, executor_type, output, expected) in [
+            (
+                "ml-model",
+                "ml-model-controller",
+                json!({ "endpoint": "http://x", "replicas": 2 }),
+                json!({ "endpoint": "http://x", "replicas": 2 }),
+            ),
+            (
+                "hpc-job",
+                "hpc-scheduler",
+                json!({ "jobId": "4711", "state": "COMPLETED" }),
+                json!({ "jobId": "4711", "state": "COMPLETED" }),
+            ),
+            (
+                "ai-job",
+                "ai-trainer",
+                json!({ "accuracy": 0.98 }),
+                json!({ "phase": "Trained", "accuracy": 0.98 }),
+            ),
+        ] {
+            let kind = OwnKind::within(&stage.namespace, &stage.colony.name, example).await;
+            kind.define().await;
+            kind.until_ready().await;
+            let instance = shipped(example, "instance.yaml");
+            let name = instance["metadata"]["name"].as_str().unwrap();
+            kind.create(name, instance["spec"].clone()).await;
+            let executor = stage.colony.executor(&format!("of-{example}"), executor_type).await;
+            let process = assigned(&executor).await;
+            for (field, value) in instance["spec"].as_object().unwrap() {
+                assert_eq!(process.spec.kwargs["spec"][field], *value, "{example}: {field}");
+            }
+            executor.close_successful(&process.id, &[output]).await.unwrap();
+            let done = kind.until_instance(name, "is ready", is_ready).await;
+            for (field, value) in expected.as_object().unwrap() {
+                assert_eq!(
+                    done.data["status"][field], *value,
+                    "{example}: {field} in {}",
+                    done.data["status"]
+                );
+            }
+            assert_eq!(condition(&done, "Warnings"), None, "{example}");
+        }
+    })
+    .await;
 }

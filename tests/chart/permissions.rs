@@ -160,6 +160,52 @@ fn the_roles_of_people_cover_the_operators_kinds() {
     }
 }
 
+/// Users' kinds are nobody's business until the installer names their groups, and then these groups' alone.
+#[test]
+fn rights_on_kinds_of_users_are_given_for_the_named_groups_alone() {
+    let account = json!([{"kind": "ServiceAccount", "name": format!("{RELEASE}-colonyos-operator"), "namespace": NAMESPACE}]);
+    let name = |suffix: &str| format!("{RELEASE}-colonyos-operator-{suffix}");
+    let without = render(OPERATOR, &json!({})).unwrap();
+    for role in roles(&without) {
+        assert!(rights(role).iter().all(|(group, ..)| group != "apiextensions.k8s.io"), "{role}");
+    }
+    let groups = ["ml.example.com", "hpc.example.com"];
+    let objects = render(OPERATOR, &json!({"userKinds": {"groups": groups}})).unwrap();
+    let crds = rights(named(&objects, "ClusterRole", &name("kinds"))[0]);
+    assert!(crds.iter().all(
+        |(group, resource, _)| group == "apiextensions.k8s.io" && resource == "customresourcedefinitions"
+    ));
+    for suffix in ["instances", "kinds-view", "kinds-edit"] {
+        let given = rights(named(&objects, "ClusterRole", &name(suffix))[0]);
+        let named: BTreeSet<&str> = given.iter().map(|(group, ..)| group.as_str()).collect();
+        assert_eq!(named, BTreeSet::from(groups), "{suffix}");
+        assert!(given.iter().all(|(_, _, verb)| verb != "*"), "{suffix}");
+    }
+    let instances = rights(named(&objects, "ClusterRole", &name("instances"))[0]);
+    assert!(
+        instances.iter().all(|(_, _, verb)| verb != "create" && verb != "delete"),
+        "they are users' to make and to delete"
+    );
+    for suffix in ["kinds", "instances"] {
+        assert_eq!(named(&objects, "ClusterRoleBinding", &name(suffix))[0]["subjects"], account);
+    }
+    for (suffix, aggregate) in [("kinds-view", "aggregate-to-view"), ("kinds-edit", "aggregate-to-edit")] {
+        let label = format!("rbac.authorization.k8s.io/{aggregate}");
+        assert_eq!(
+            named(&objects, "ClusterRole", &name(suffix))[0]["metadata"]["labels"][label.as_str()],
+            "true"
+        );
+    }
+    let values = json!({"userKinds": {"groups": groups}, "watchNamespaces": ["red"]});
+    let objects = render(OPERATOR, &values).unwrap();
+    assert!(named(&objects, "ClusterRoleBinding", &name("instances")).is_empty());
+    assert_eq!(named(&objects, "RoleBinding", &name("instances"))[0]["metadata"]["namespace"], "red");
+    for bad in ["*", "apps", "", "rbac.authorization.k8s.io", "colonies.io", "compute.colonies.io"] {
+        let refused = render(OPERATOR, &json!({"userKinds": {"groups": [bad]}}));
+        assert!(refused.is_err(), "{bad:?} is no group of users");
+    }
+}
+
 /// The policy must exempt the very account that the operator runs as, or it cannot write finalizers.
 #[test]
 fn the_policy_exempts_the_operators_account() {

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod colony;
 pub mod database;
 pub mod environment;
+pub mod kinds;
 pub mod namespace;
 pub mod operator;
 pub mod requests;

@@ -32,7 +32,7 @@ use rand::Rng as _;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::wait::eventually;
+use super::{kinds, wait::eventually};
 
 /// How long a namespace may take to go.
 const DELETION_LIMIT: Duration = Duration::from_mins(1);
@@ -72,6 +72,9 @@ pub async fn in_namespace(kubernetes: &Kubernetes, test: &str, body: impl AsyncF
         eprintln!("{}", describe(&namespace).await);
     }
     release_finalizers(&namespace).await;
+    if result.is_err() {
+        kinds::remove(&namespace).await;
+    }
     let deleted = api.delete(&name, &DeleteParams::background()).await;
     match result {
         Err(panic) => resume_unwind(panic),

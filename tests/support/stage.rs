@@ -20,7 +20,7 @@ use tokio::process::Command;
 use super::{
     cluster::Connection,
     colony::OwnColony,
-    environment,
+    environment, kinds,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Turn, configuration},
     wait::eventually,
@@ -62,9 +62,10 @@ pub async fn with_configured_operator(
         colony.wait_until_ready().await;
         let mut stage = Stage { namespace, colony, operator, turn };
         body(&mut stage).await;
-        let Stage { colony, operator, .. } = stage;
+        let Stage { namespace, colony, operator, turn: _turn } = stage;
         assert!(!operator.log().contains(&colony.owner_key), "the owner's key is in the operator's log");
         drop(operator);
+        kinds::remove(&namespace).await;
         colony.remove().await;
     })
     .await;

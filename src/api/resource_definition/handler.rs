@@ -1,12 +1,12 @@
 //! Who carries the instances of a kind out, and how.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ComposedResource;
+use super::{ComposedResource, ObjectKind};
 use crate::api::{duration::Duration, executor_deployment::UpdatePolicy};
 
 /// Who carries the instances of a kind out.
@@ -99,6 +99,19 @@ pub struct Handler {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub finished_when: Option<String>,
+}
+
+impl Handler {
+    /// The kinds of which objects are made, with mode `compose`.
+    #[must_use]
+    pub fn makes(&self) -> BTreeSet<ObjectKind> {
+        let text =
+            |resource: &ComposedResource, name: &str| Some(resource.template.get(name)?.as_str()?.to_owned());
+        let kind = |resource: &ComposedResource| {
+            Some(ObjectKind::new(text(resource, "apiVersion")?, text(resource, "kind")?))
+        };
+        self.resources.iter().filter_map(kind).collect()
+    }
 }
 
 /// Texts with expressions, by name.

@@ -13,4 +13,4 @@ pub use spec::{
     DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,
     ResourceDefinitionSpec, Scale, VersionSchema,
 };
-pub use status::{InstanceCounts, ResourceDefinitionStatus};
+pub use status::{InstanceCounts, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName};

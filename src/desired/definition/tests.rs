@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -190,4 +191,69 @@ fn huge_schemas_are_refused_and_not_walked() {
     }
     let error = build(&definition(&with_field(&deep), &handler())).unwrap_err().to_string();
     assert!(error.contains("too large"), "{error}");
+}
+
+/// Anything that is JSON, with the words of schemas more often than chance would have them.
+fn anything() -> impl Strategy<Value = Value> {
+    let word = prop::sample::select(vec![
+        "type",
+        "properties",
+        "items",
+        "required",
+        "enum",
+        "default",
+        "anyOf",
+        "not",
+        "additionalProperties",
+        "nullable",
+        "x-kubernetes-int-or-string",
+        "x-kubernetes-preserve-unknown-fields",
+        "status",
+        "spec",
+        "metadata",
+        "conditions",
+        "maxLength",
+        "$ref",
+        "object",
+        "array",
+        "string",
+        "integer",
+    ])
+    .prop_map(str::to_owned);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+        "[\\PC]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 48, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(word.clone(), inner, 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    // PROPTEST_CASES asks for more.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whoever may write a definition writes any JSON into its schema and any text into its expressions. It ends in a CRD or
+    /// in a message that names a field, never in a panic.
+    #[test]
+    fn any_definition_ends_in_a_crd_or_in_a_message(schema in anything(), expression in "\\PC{0,24}") {
+        let mut handler = handler();
+        handler["status"]["endpoint"] = json!(format!("${{{expression}"));
+        for handler in [handler, self::handler()] {
+            for schema in [schema.clone(), json!({ "type": "object", "properties": { "spec": schema } })] {
+                match build(&definition(&schema, &handler)) {
+                    Ok(crd) => prop_assert!(kind_of(&crd, false).is_ok()),
+                    Err(error) => prop_assert!(error.to_string().starts_with("spec."), "{error}"),
+                }
+            }
+        }
+        let _ = import(&schema, None);
+    }
 }

@@ -32,6 +32,7 @@ fn snapshot(crd: Option<CustomResourceDefinition>, policy: &str, left: (usize, u
         namespace: "operators".to_owned(),
         instances: None,
         left: Observed::Known(LeftInstances { total: left.0, held: left.1 }),
+        composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::None,
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
     }

@@ -23,6 +23,7 @@ fn snapshot() -> DefinitionSnapshot {
         namespace: "operators".to_owned(),
         instances: None,
         left: Observed::Known(LeftInstances::default()),
+        composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
     }

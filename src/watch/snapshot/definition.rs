@@ -1,10 +1,14 @@
 //! What one pass knows of a `ResourceDefinition` and of all that it depends on.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
+use serde_json::Value;
+
 use super::Observed;
-use crate::api::resource_definition::{InstanceCounts, ResourceDefinition};
+use crate::api::resource_definition::{InstanceCounts, ObjectKind, ResourceDefinition, ResourceName};
 
 /// What one pass knows of a `ResourceDefinition`.
 #[derive(Clone, Debug)]
@@ -23,10 +27,29 @@ pub struct DefinitionSnapshot {
     pub instances: Option<InstanceCounts>,
     /// Instances as the API server counts them; asked only while the definition is being deleted.
     pub left: Observed<LeftInstances>,
+    /// What instances are made of.
+    pub composes: Composes,
     /// Who carries instances out.
     pub handlers: Handlers,
     /// When the snapshot was taken.
     pub now: Timestamp,
+}
+
+/// What instances are made of, with handler mode `compose`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Composes {
+    /// Everything of which objects are created for an instance, what its parts are made of included.
+    pub resources: BTreeSet<ResourceName>,
+    /// Kinds of its own parts that the cluster does not serve.
+    pub unserved: BTreeSet<ObjectKind>,
+    /// Kinds that could not be looked for; why.
+    pub trouble: Option<String>,
+    /// Resources of its own parts for which the operator lacks rights.
+    pub missing: BTreeSet<ResourceName>,
+    /// Kinds of its own parts that are defined too, with their schemas.
+    pub defined: Vec<(ObjectKind, Value)>,
+    /// The way by which an instance would be a part of itself, if there is one.
+    pub circle: Option<String>,
 }
 
 /// Instances of a definition that is being deleted.
