@@ -229,7 +229,9 @@ async fn pass(object: &ResourceDefinition, context: &Context) -> (Action, Reconc
         context.retries.reset(&object.uid().unwrap_or_default());
         return (Action::await_change(), ReconcileResult::Changed);
     }
-    serve(&snapshot, context).await;
+    // Before status says by what instances are carried out.
+    let updated = outcome.as_ref().ok().and_then(|(_, done)| done.updated.as_deref());
+    serve(&snapshot, updated, context).await;
     publish(&snapshot, outcome, context).await
 }
 
@@ -288,9 +290,10 @@ fn composable(snapshot: &DefinitionSnapshot) -> Result<(), desired::Error> {
 }
 
 /// Has the instances looked after by what the CRD remembers, as long as the API server serves the kind.
-async fn serve(snapshot: &DefinitionSnapshot, context: &Context) {
+async fn serve(snapshot: &DefinitionSnapshot, updated: Option<&CustomResourceDefinition>, context: &Context) {
     let name = snapshot.object.name_any();
     let served = match &snapshot.crd {
+        _ if updated.is_some() => updated.filter(|crd| is_served(snapshot, crd)),
         // What cannot be read may well be served.
         Observed::Unknown(_) if !lacks_rights(snapshot) => return,
         Observed::Unknown(_) => None,

@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use crate::support::{
     cluster::{Connection, connect_with_crds},
     colony::OwnColony,
-    kinds,
+    environment, kinds,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Signal, TEST_LABEL, Turn, configuration},
     stage::{SOON, Stage, with_operator},
@@ -657,7 +657,7 @@ async fn ordinary_operator(connection: &Connection, namespace: &TestNamespace) -
     let (parameters, request) = (PostParams::default(), TokenRequest::default());
     let token = accounts.create_token_request("operator", &parameters, &request).await.unwrap();
     let token = token.status.unwrap().token;
-    let ours = std::env::var("KUBECONFIG").unwrap();
+    let ours = environment::variable("KUBECONFIG").unwrap();
     let mut config: Value = serde_norway::from_str(&fs::read_to_string(ours).unwrap()).unwrap();
     for user in config["users"].as_array_mut().unwrap() {
         user["user"] = json!({ "token": token });

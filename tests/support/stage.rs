@@ -61,11 +61,11 @@ pub async fn with_configured_operator(
         let operator = Operator::start(configuration, &namespace.name, &turn).await;
         colony.wait_until_ready().await;
         let mut stage = Stage { namespace, colony, operator, turn };
-        body(&mut stage).await;
+        Box::pin(body(&mut stage)).await;
         let Stage { namespace, colony, operator, turn: _turn } = stage;
         assert!(!operator.log().contains(&colony.owner_key), "the owner's key is in the operator's log");
         drop(operator);
-        kinds::remove(&namespace).await;
+        Box::pin(kinds::remove(&namespace)).await;
         colony.remove().await;
     })
     .await;
