@@ -4,6 +4,8 @@
 /// A condition type. The order of the variants is the order in `status.conditions`: `Ready` last, where the eye ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
+    /// Somebody asked for nothing to be done for the object; the other conditions say what they said before.
+    Paused,
     /// The operator has the rights that it needs for the kind.
     Authorized,
     /// The API server serves the kind.
@@ -39,6 +41,7 @@ impl ConditionType {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Paused => "Paused",
             Self::Authorized => "Authorized",
             Self::Established => "Established",
             Self::Handled => "Handled",
@@ -84,6 +87,8 @@ pub enum Reason {
     RunMissed,
     /// More than 100 runs were missed.
     TooManyMissedRuns,
+    /// An annotation asks for nothing to be written but status.
+    ReconcilePaused,
     /// Nothing left to do.
     Reconciled,
     /// The object is being deleted.
@@ -237,6 +242,7 @@ impl Reason {
             Self::RunActive => "RunActive",
             Self::RunMissed => "RunMissed",
             Self::TooManyMissedRuns => "TooManyMissedRuns",
+            Self::ReconcilePaused => "ReconcilePaused",
             Self::Reconciled => "Reconciled",
             Self::Deleting => "Deleting",
             Self::Abandoned => "Abandoned",

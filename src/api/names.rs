@@ -34,6 +34,11 @@ pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
 /// The way out when a colony is gone for good: with `true`, deletion leaves what is there and says so in an Event.
 pub const ABANDON_ANNOTATION: &str = "colonies.io/abandon-remote";
 
+/// On an object of any kind that is carried out: with `true`, nothing is written for it but its status.
+pub const PAUSED_ANNOTATION: &str = "colonies.io/paused";
+/// On an object of any kind that is carried out: whatever is new in it brings a pass at once, in which the colony is asked.
+pub const RECONCILE_ANNOTATION: &str = "colonies.io/reconcile-at";
+
 /// Where an object was born that was not applied with kubectl: `blueprint` or `process`. For `kubectl get -l`.
 pub const ORIGIN_LABEL: &str = "colonies.io/origin";
 /// Value of the origin label: a blueprint in the colony.

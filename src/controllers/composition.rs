@@ -26,6 +26,7 @@ use crate::{
     api::{
         condition::Reason,
         instance::{Instance, InstanceKind},
+        policy::is_paused,
         resource_definition::ObjectKind,
     },
     desired::{
@@ -167,6 +168,9 @@ async fn pass(object: &Instance, context: &Context) -> (Action, ReconcileResult)
         machinery.metrics.count_stale_skip(Kind::Instance);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
+    if is_paused(&object.metadata) {
+        return rest(object, &snapshot, context).await;
+    }
     let outcome = match decide(&snapshot, context.composition.as_ref()) {
         Ok(Decision { desired, foreign, plan }) => {
             let target = Target { object, kind: &context.kind, connection: None, colony: None };
@@ -217,6 +221,23 @@ async fn pass(object: &Instance, context: &Context) -> (Action, ReconcileResult)
         &uid,
         context,
     )
+}
+
+/// What is left of a pass over an instance that is paused: to say so.
+async fn rest(
+    object: &Instance,
+    snapshot: &CompositionSnapshot,
+    context: &Context,
+) -> (Action, ReconcileResult) {
+    let publisher = &context.machinery.publisher;
+    let status = status::paused::compute(object.status(), &object.metadata, snapshot.now);
+    let before = object.status().map_or(&[][..], |before| &before.conditions);
+    let notes = status::event::transitions(before, &status.conditions);
+    let written = publisher.status(&context.kind, object, status, None).await;
+    if matches!(written, Ok(true)) {
+        publisher.events(&object.object_ref(&context.kind), notes).await;
+    }
+    work::rested(written, &object.uid().unwrap_or_default(), &context.retries)
 }
 
 /// Stages 2 and 3.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Problem,
     condition::{Finding, merge},
+    paused::dropped,
 };
 use crate::{
     act::outcome::{FailureKind, Outcome},
@@ -47,6 +48,7 @@ pub fn compute(
     }
     if has_ended(snapshot) {
         status.conditions = before;
+        dropped(&mut status.conditions);
         return status;
     }
     status.observed_generation = generation;
@@ -167,15 +169,13 @@ fn lacking(desired: &Desired) -> Vec<String> {
 /// The conditions of an instance that goes.
 fn deleting(pass: Result<Pass<'_>, &Problem>) -> Vec<Finding> {
     let way_out = "annotate the object with colonies.io/abandon-remote: \"true\" to leave its objects to the garbage collector";
-    let (reason, message) = match hindrance(pass) {
-        Some((reason, why)) => (reason, format!("it is being deleted: {why}; {way_out}")),
-        None => {
-            let awaiting = pass.map(|pass| pass.outcome.plan.awaiting.join("; ")).unwrap_or_default();
-            let none = awaiting.is_empty();
-            let message =
-                if none { "it is being deleted".to_owned() } else { format!("awaiting {awaiting}") };
-            (Reason::Deleting, message)
-        }
+    let (reason, message) = if let Some((reason, why)) = hindrance(pass) {
+        (reason, format!("it is being deleted: {why}; {way_out}"))
+    } else {
+        let awaiting = pass.map(|pass| pass.outcome.plan.awaiting.join("; ")).unwrap_or_default();
+        let none = awaiting.is_empty();
+        let message = if none { "it is being deleted".to_owned() } else { format!("awaiting {awaiting}") };
+        (Reason::Deleting, message)
     };
     vec![
         Finding::no(ConditionType::Degraded, reason, message.clone()),
