@@ -16,6 +16,8 @@ pub enum ConditionType {
     Mirrored,
     /// The object and its blueprint in the colony differ, or an edit of one was replaced; the message has both values.
     Conflict,
+    /// Somebody else has changed what the instance is made of, and it is left so.
+    Drifted,
     /// It has been submitted to the colony.
     Submitted,
     /// An executor has it.
@@ -47,6 +49,7 @@ impl ConditionType {
             Self::Handled => "Handled",
             Self::Mirrored => "Mirrored",
             Self::Conflict => "Conflict",
+            Self::Drifted => "Drifted",
             Self::Submitted => "Submitted",
             Self::Running => "Running",
             Self::Warnings => "Warnings",
@@ -159,7 +162,11 @@ pub enum Reason {
     CarriedByBlueprint,
     /// A process that was born in the colony carries it: nothing is submitted for it.
     CarriedByProcess,
-    /// The blueprint in the colony says the same.
+    /// Fields differ from what was last written, and are left so.
+    DriftDetected,
+    /// Policies keep something from being done.
+    LeftAlone,
+    /// The blueprint in the colony, or what an instance is made of, says the same.
     InSync,
     /// The blueprint in the colony says something else, and nobody owns the spec.
     Differs,
@@ -278,6 +285,8 @@ impl Reason {
             Self::ColonyRefused => "ColonyRefused",
             Self::CarriedByBlueprint => "CarriedByBlueprint",
             Self::CarriedByProcess => "CarriedByProcess",
+            Self::DriftDetected => "DriftDetected",
+            Self::LeftAlone => "LeftAlone",
             Self::InSync => "InSync",
             Self::Differs => "Differs",
             Self::Overruled => "Overruled",

@@ -98,6 +98,8 @@ pub const CONTENT_HASH_ANNOTATION: &str = "compute.colonies.io/content-hash";
 /// On a pod: the executor as which it is registered. A new identity therefore rolls the pods.
 pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
 
+/// On an instance of a defined kind: the policy by which its parts are adopted, where the definition lets any be.
+pub const ADOPTION_ANNOTATION: &str = "colonies.io/adoption-policy";
 /// On a part of an instance of a defined kind: the instance's name, cut if it is longer than a label may be.
 pub const INSTANCE_LABEL: &str = "colonies.io/instance";
 /// On a part of an instance of a defined kind: the id of the resource of the definition that it was made from.

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{Composition, Error, Errors, Kinds, Resource, SCHEMA, SELF, Source, child, kinds, order::order};
+use super::{
+    Composition, Error, Errors, Kinds, Policies, Resource, SCHEMA, SELF, Source, child, kinds, order::order,
+};
 use crate::{
     api::resource_definition::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind},
     desired::expression::{Condition, References, Rest, Template, Type, Types},
@@ -58,6 +60,7 @@ struct Draft<'s> {
     for_each: Vec<(String, Template)>,
     include_when: Vec<Condition>,
     ready_when: Vec<Condition>,
+    policies: Policies,
 }
 
 /// The conditions and templates beside the resources.
@@ -160,6 +163,7 @@ fn draft<'s>(
             ));
         }
     }
+    let policies = Policies::compile(&field, resource, errors);
     let (Some(kind), Some(template), true) = (kind, template, errors.len() == before) else { return None };
     let object = kinds.get(&kind);
     Some(Draft {
@@ -171,6 +175,7 @@ fn draft<'s>(
         for_each,
         include_when,
         ready_when,
+        policies,
     })
 }
 
@@ -430,6 +435,7 @@ fn in_order(drafts: Vec<Draft<'_>>, depends_on: &[BTreeSet<usize>], order: &[usi
                 for_each: draft.for_each,
                 include_when: draft.include_when,
                 ready_when: draft.ready_when,
+                policies: draft.policies,
                 depends_on: depends_on[index].iter().filter_map(place_of).collect(),
             };
             (place_of(&index), resource)

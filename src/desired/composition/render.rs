@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::{
-    BUDGET, Composition, DesiredChild, Error, Instance, MAX_BYTES, MAX_OBJECTS, Readiness, Resource, SCHEMA,
-    SELF, child::child, readiness,
+    BUDGET, Composition, DesiredChild, Error, Instance, MAX_BYTES, MAX_OBJECTS, Policies, Readiness,
+    Resource, SCHEMA, SELF, child::child, readiness,
 };
 use crate::{
     api::resource_definition::ObjectKind,
     desired::expression::{self, Budget, References, Variables},
-    watch::snapshot::Children,
+    watch::snapshot::{Children, Observed},
 };
 
 /// What an instance should be made of, and how far it is.
@@ -54,6 +54,8 @@ pub struct DesiredResource {
     pub held_back: Option<String>,
     /// How far it is.
     pub readiness: Readiness,
+    /// What may be done about its objects.
+    pub policies: Policies,
 }
 
 /// The objects of a resource.
@@ -70,6 +72,24 @@ impl Desired {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.resources.iter().all(|resource| resource.readiness == Readiness::Ready)
+    }
+
+    /// The objects, by kind and name, that matter whoever they belong to and were not looked at yet.
+    #[must_use]
+    pub fn unseen(&self, children: &Children) -> Vec<(ObjectKind, String)> {
+        let about_others = self.resources.iter().filter(|resource| resource.policies.is_about_others());
+        let objects = about_others.filter_map(|resource| match &resource.wanted {
+            Wanted::Objects(objects) => Some(objects),
+            Wanted::Unknown(_) => None,
+        });
+        let is_unseen = |object: &&DesiredChild| match children.get(&object.kind).map(Observed::known) {
+            Some(Some(found)) => !found
+                .iter()
+                .any(|found| found.pointer("/metadata/name").and_then(Value::as_str) == Some(&object.name)),
+            Some(None) => false,
+            None => true,
+        };
+        objects.flatten().filter(is_unseen).map(|object| (object.kind.clone(), object.name.clone())).collect()
     }
 
     /// How many objects there should be, as far as it is known.
@@ -133,6 +153,7 @@ pub(super) fn render(
 
 impl<'r> Renderer<'r> {
     fn resource(&mut self, resource: &'r Resource, done: &[Done]) -> Result<Done, Error> {
+        let policies = resource.policies.of(self.instance)?;
         if !self.is_included(resource)? || resource.depends_on.iter().any(|place| done[*place].is_excluded) {
             return Ok(Self::excluded(resource));
         }
@@ -150,7 +171,8 @@ impl<'r> Renderer<'r> {
             Err(why) => return Ok(Self::unknown(resource, &why)),
         };
         let held_back = resource.depends_on.iter().find_map(|place| not_ready(&done[*place].desired));
-        let found: Vec<Option<&'r Value>> = objects.iter().map(|object| self.found(object)).collect();
+        let found: Vec<Option<&'r Value>> =
+            objects.iter().map(|object| self.found(object, &policies)).collect();
         let readiness = match unread {
             Some(why) => Readiness::Waiting(format!("{} cannot be read: {why}", resource.kind)),
             None => self.readiness(resource, &items, &objects, &found)?,
@@ -167,6 +189,7 @@ impl<'r> Renderer<'r> {
             wanted: Wanted::Objects(objects),
             held_back,
             readiness,
+            policies,
         };
         Ok(Done { desired, seen, is_excluded: false, is_unknown: unread.is_some() })
     }
@@ -211,6 +234,7 @@ impl<'r> Renderer<'r> {
             wanted: Wanted::Objects(Vec::new()),
             held_back: None,
             readiness: Readiness::Ready,
+            policies: resource.policies.clone(),
         };
         Done { desired, seen, is_excluded: true, is_unknown: false }
     }
@@ -223,6 +247,7 @@ impl<'r> Renderer<'r> {
             wanted: Wanted::Unknown(why.to_owned()),
             held_back: None,
             readiness: Readiness::Waiting(format!("it waits for {why}")),
+            policies: resource.policies.clone(),
         };
         Done { desired, seen, is_excluded: false, is_unknown: true }
     }
@@ -322,12 +347,13 @@ impl<'r> Renderer<'r> {
         Ok(Ok(items))
     }
 
-    /// The object of the instance that has the kind and the name of one that it should have.
-    fn found(&self, wanted: &DesiredChild) -> Option<&'r Value> {
+    /// The object of the instance that has the kind and the name of one that it should have; anybody's, if it is only looked
+    /// at.
+    fn found(&self, wanted: &DesiredChild, policies: &Policies) -> Option<&'r Value> {
         let found = self.children.get(&wanted.kind)?.known()?;
         found.iter().find(|object| {
             object.pointer("/metadata/name").and_then(Value::as_str) == Some(&wanted.name)
-                && self.instance.owns(object)
+                && (policies.only_observes() || self.instance.owns(object))
         })
     }
 
