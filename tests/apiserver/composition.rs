@@ -270,7 +270,10 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         deployments.delete("web", &DeleteParams::default()).await.unwrap();
         foos.until_instance("one", "it is made again", |status| holds(status, "Ready")).await;
 
-        let mut stranger = deployments.get("web").await.unwrap();
+        let mut stranger = eventually("it is there again", SOON, async || {
+            deployments.get("web").await.map_err(|error| error.to_string())
+        })
+        .await;
         stranger.metadata = kube::core::ObjectMeta { name: Some("theirs".to_owned()), ..Default::default() };
         stranger.status = None;
         let made = deployments.create(&PostParams::default(), &stranger).await.unwrap();

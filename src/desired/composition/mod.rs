@@ -14,6 +14,8 @@ mod kinds;
 mod order;
 mod readiness;
 mod render;
+mod resources;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +29,7 @@ pub use instance::Instance;
 pub(crate) use instance::controller;
 pub use kinds::Kinds;
 pub use readiness::Readiness;
-pub use render::{Desired, DesiredResource, Unreported, Wanted};
+pub use resources::{Desired, DesiredResource, Unreported, Wanted};
 use serde_json::Value;
 
 use super::expression::{self, Condition, Template, Type};
