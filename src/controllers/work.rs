@@ -18,6 +18,7 @@ use kube::{
 
 use super::{
     context::Machinery,
+    paused::rested,
     processes::Carrier,
     queue::{Queue, Waiting},
     retry::{Retries, jitter},
@@ -320,29 +321,6 @@ async fn rest<K: Work>(
         None => Ok(false),
     };
     rested(published, &object.uid().unwrap_or_default(), &context.retries)
-}
-
-/// When to look again at an object that is paused: whatever goes on, only a change of the object itself matters.
-pub(super) fn rested(
-    published: Result<bool, StepFailure>,
-    uid: &str,
-    retries: &Retries,
-) -> (Action, ReconcileResult) {
-    match published {
-        Ok(written) => {
-            retries.reset(uid);
-            let result = if written { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
-            (Action::requeue(jitter(RESYNC)), result)
-        }
-        Err(failure) => {
-            tracing::debug!(kind = ?failure.kind, "{}", failure.message);
-            let delay = match failure.kind {
-                FailureKind::Conflict => retries.after_conflict(uid),
-                _ => retries.after_failure(uid),
-            };
-            (Action::requeue(delay), ReconcileResult::Failed)
-        }
-    }
 }
 
 /// Whether the object was let go, or deleted: there is nothing left to write a status to.

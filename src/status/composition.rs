@@ -186,13 +186,11 @@ fn lacking(desired: &Desired) -> Vec<String> {
 /// The conditions of an instance that goes.
 fn deleting(pass: Result<Pass<'_>, &Problem>) -> Vec<Finding> {
     let way_out = "annotate the object with colonies.io/abandon-remote: \"true\" to leave its objects to the garbage collector";
-    let (reason, message) = if let Some((reason, why)) = hindrance(pass) {
-        (reason, format!("it is being deleted: {why}; {way_out}"))
-    } else {
-        let awaiting = pass.map(|pass| pass.outcome.plan.awaiting.join("; ")).unwrap_or_default();
-        let none = awaiting.is_empty();
-        let message = if none { "it is being deleted".to_owned() } else { format!("awaiting {awaiting}") };
-        (Reason::Deleting, message)
+    let awaiting = pass.map(|pass| pass.outcome.plan.awaiting.join("; ")).unwrap_or_default();
+    let (reason, message) = match hindrance(pass) {
+        Some((reason, why)) => (reason, format!("it is being deleted: {why}; {way_out}")),
+        None if awaiting.is_empty() => (Reason::Deleting, "it is being deleted".to_owned()),
+        None => (Reason::Deleting, format!("awaiting {awaiting}")),
     };
     vec![
         Finding::no(ConditionType::Degraded, reason, message.clone()),

@@ -348,7 +348,7 @@ async fn many_requests_at_once_survive_kills_of_the_operator() {
             assert_eq!(history(object), WHOLE_WAY, "{}", object.name_any());
         }
         executors.join_all().await;
-        let ran = ran.lock().unwrap();
+        let ran = ran.lock().unwrap().clone();
         let labels: BTreeSet<&String> = ran.iter().collect();
         assert_eq!((labels.len(), ran.len()), (2 * AT_ONCE, 2 * AT_ONCE), "a job ran twice");
         let last = stage.colony.executor("last", "request-worker").await;

@@ -40,7 +40,7 @@ pub fn send(process: u32, signal: Signal) {
 }
 
 /// Tests that run operators at the same time: each mostly waits, but more than processors can serve make none faster.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
 /// On a `Colony`: the namespace of the test that it belongs to. Operators look after those of their own test alone.
 pub const TEST_LABEL: &str = "colonies.io/test";

@@ -15,6 +15,8 @@ mod order;
 mod policy;
 mod readiness;
 mod render;
+mod resources;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +31,7 @@ pub(crate) use instance::controller;
 pub use kinds::Kinds;
 pub use policy::Policies;
 pub use readiness::Readiness;
-pub use render::{Desired, DesiredResource, Unreported, Wanted};
+pub use resources::{Desired, DesiredResource, Unreported, Wanted};
 use serde_json::Value;
 
 use super::expression::{self, Condition, Template, Type};

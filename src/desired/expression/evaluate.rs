@@ -4,6 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap, rc::Rc};
 
 use super::{
     Budget, Fault, Variables,
+    arithmetic::{arithmetic, no_overload, overflow},
     node::{Body, Loop, Node, Operator},
     value::Cel,
 };
@@ -315,41 +316,6 @@ impl<'a> Evaluation<'a, '_> {
     }
 }
 
-fn arithmetic<'a>(operator: Operator, left: &Cel<'a>, right: &Cel<'a>) -> Result<Cel<'a>, Fault> {
-    let is_division = matches!(operator, Operator::Divide | Operator::Modulo);
-    if is_division && matches!(right, Cel::Int(0) | Cel::Uint(0)) {
-        return Err(Fault::new("it divides by zero", "compare the divisor with 0 first"));
-    }
-    let result = match (left, right) {
-        (Cel::Int(one), Cel::Int(two)) => match operator {
-            Operator::Add => one.checked_add(*two),
-            Operator::Subtract => one.checked_sub(*two),
-            Operator::Multiply => one.checked_mul(*two),
-            Operator::Divide => one.checked_div(*two),
-            _ => one.checked_rem(*two),
-        }
-        .map(Cel::Int),
-        (Cel::Uint(one), Cel::Uint(two)) => match operator {
-            Operator::Add => one.checked_add(*two),
-            Operator::Subtract => one.checked_sub(*two),
-            Operator::Multiply => one.checked_mul(*two),
-            Operator::Divide => one.checked_div(*two),
-            _ => one.checked_rem(*two),
-        }
-        .map(Cel::Uint),
-        (Cel::Double(one), Cel::Double(two)) => match operator {
-            Operator::Add => Some(one + two),
-            Operator::Subtract => Some(one - two),
-            Operator::Multiply => Some(one * two),
-            Operator::Divide => Some(one / two),
-            _ => return Err(no_overload(operator, left, right)),
-        }
-        .map(Cel::Double),
-        _ => return Err(no_overload(operator, left, right)),
-    };
-    result.ok_or_else(|| overflow(operator.sign()))
-}
-
 fn index<'a>(operand: &Cel<'a>, key: &Cel<'a>) -> Result<Cel<'a>, Fault> {
     if operand.map_len().is_some() {
         let name = || key.to_text().map_or_else(|| format!("of type {}", key.kind()), |key| key.to_string());
@@ -396,16 +362,5 @@ pub(super) fn unknown_variable<'k>(name: &str, known: impl Iterator<Item = &'k s
             [] => "use none here".to_owned(),
             known => format!("use one of {}", known.join(", ")),
         },
-    )
-}
-
-fn overflow(sign: &str) -> Fault {
-    Fault::new(format!("{sign} gives a number that does not fit"), "use smaller numbers, or double()")
-}
-
-fn no_overload(operator: Operator, left: &Cel<'_>, right: &Cel<'_>) -> Fault {
-    Fault::new(
-        format!("{} cannot be applied to {} and {}", operator.sign(), left.kind(), right.kind()),
-        "convert one side with int(), double() or string()",
     )
 }

@@ -9,6 +9,7 @@
 //! evaluation knows no bounds: nothing ends `map` in `map` in `map`, or a string that doubles; and some expressions
 //! that it parses make it panic. Here each step, element and piece of text is paid for from a [`BUDGET`].
 
+mod arithmetic;
 mod check;
 mod condition;
 mod evaluate;
@@ -16,6 +17,7 @@ mod function;
 mod node;
 mod parse;
 mod scan;
+mod signature;
 mod similar;
 mod template;
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod compiling;
 mod examples;
 mod fuzz;
 mod rendering;
+mod typing;
 
 use std::sync::LazyLock;
 
