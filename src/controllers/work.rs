@@ -42,11 +42,7 @@ use crate::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
-    status::{
-        self, Problem,
-        event::Note,
-        paused::{self, Conditioned},
-    },
+    status::{self, Problem, event::Note, paused::Conditioned},
     watch::{
         executor_deployment::CacheBehind,
         snapshot::{ColonyReference, ResolvedColony},
@@ -99,7 +95,7 @@ pub(super) trait Work:
     /// Stage 5 for an object that is paused; none while nothing may be said.
     fn compute_paused(&self, snapshot: &Self::Snapshot) -> Option<Self::Status> {
         let (_, now, _) = Self::circumstances(snapshot);
-        Some(paused::compute(self.status(), self.meta(), now))
+        Some(status::paused::compute(self.status(), self.meta(), now))
     }
     /// What a status leaves out that was said before; told elsewhere before it is written.
     fn left_out(
@@ -274,7 +270,11 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
     if is_paused(object.meta()) {
-        return rest(object, object.compute_paused(&snapshot), context).await;
+        let published = match object.compute_paused(&snapshot) {
+            Some(status) => publish(object, status, None, context).await,
+            None => Ok(false),
+        };
+        return rested(published, &object.uid().unwrap_or_default(), &context.retries);
     }
     let outcome = match K::decide(&snapshot) {
         Ok(plan) => {
@@ -308,19 +308,6 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
         None => Ok(false),
     };
     next::<K>(&snapshot, status.as_ref(), &outcome, &published, &uid, context)
-}
-
-/// What is left of a pass over an object that is paused: to say so.
-async fn rest<K: Work>(
-    object: &K,
-    status: Option<K::Status>,
-    context: &Context<K>,
-) -> (Action, ReconcileResult) {
-    let published = match status {
-        Some(status) => publish(object, status, None, context).await,
-        None => Ok(false),
-    };
-    rested(published, &object.uid().unwrap_or_default(), &context.retries)
 }
 
 /// Whether the object was let go, or deleted: there is nothing left to write a status to.
