@@ -16,6 +16,7 @@ pub mod function;
 pub mod instance;
 pub mod mirror;
 pub mod names;
+pub mod policy;
 pub mod request_flow;
 pub mod request_state;
 pub mod resource_definition;

@@ -76,6 +76,10 @@ impl Work for RequestState {
         status::request_operator::compute(snapshot, outcome)
     }
 
+    fn compute_paused(&self, snapshot: &RequestSnapshot) -> Option<RequestStateStatus> {
+        status::request_operator::compute_paused(snapshot)
+    }
+
     fn left_out(
         snapshot: &RequestSnapshot,
         outcome: Result<&Outcome, &Problem>,

@@ -34,6 +34,8 @@ mod lease;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod request_flow;
