@@ -121,7 +121,7 @@ fn a_definition_goes_when_no_instance_would_be_lost() {
 }
 
 /// What the API server has of an instance in namespace `ml`.
-fn instance(name: &str, spec: &serde_json::Value) -> crate::watch::snapshot::LiveInstance {
+fn instance(name: &str, spec: &Value) -> crate::watch::snapshot::LiveInstance {
     let object = json!({ "metadata": { "name": name, "namespace": "ml" }, "spec": spec });
     std::sync::Arc::new(serde_json::from_value(object).unwrap())
 }
