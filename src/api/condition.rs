@@ -224,6 +224,10 @@ pub enum Reason {
     FinishedWhenHolds,
     /// The definition has no `finishedWhen`, or it does not hold.
     NotFinished,
+    /// Instances do not fit what the definition says now; the message has the line that accepts it.
+    BreaksInstances,
+    /// A version in which objects may be stored is not in the definition any more.
+    VersionInUse,
     /// The definition waits for its instances to be gone.
     InstancesLeft,
     /// The clean-up of a deleted instance is under way.
@@ -316,6 +320,8 @@ impl Reason {
             Self::ResourceFailed => "ResourceFailed",
             Self::FinishedWhenHolds => "FinishedWhenHolds",
             Self::NotFinished => "NotFinished",
+            Self::BreaksInstances => "BreaksInstances",
+            Self::VersionInUse => "VersionInUse",
             Self::InstancesLeft => "InstancesLeft",
             Self::CleanupRunning => "CleanupRunning",
             Self::CleanupFailed => "CleanupFailed",

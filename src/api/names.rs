@@ -88,6 +88,8 @@ pub const DEFINITION_ANNOTATION: &str = "colonies.io/resource-definition";
 pub const HANDLER_ANNOTATION: &str = "colonies.io/handler";
 /// On a CRD that the operator made: generation of the `ResourceDefinition` that it was last made from.
 pub const ACCEPTED_GENERATION_ANNOTATION: &str = "colonies.io/accepted-generation";
+/// On a `ResourceDefinition`: hash of an impact (`status.impact.hash`) that somebody accepts. What the change breaks, it breaks.
+pub const ACCEPT_IMPACT_ANNOTATION: &str = "colonies.io/accept-impact";
 
 /// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
 pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deployment";

@@ -210,7 +210,7 @@ async fn reconcile(
 async fn pass(object: &ResourceDefinition, context: &Context) -> (Action, ReconcileResult) {
     let machinery = &context.machinery;
     let name = object.name_any();
-    let Ok(snapshot) = context.reader.snapshot(object, context.instances.counts(&name)).await else {
+    let Ok(snapshot) = context.reader.snapshot(object, context.instances.watched(&name)).await else {
         machinery.metrics.count_stale_skip(Kind::ResourceDefinition);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
@@ -352,6 +352,11 @@ async fn publish(
         Ok(_) if !snapshot.missing_rights.known().is_some_and(Vec::is_empty) => {
             (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting)
         }
+        // Changes of instances wake the definition; nobody tells when those that are read here are known.
+        Ok((plan, _)) if plan.held.as_ref().is_some_and(|held| held.reason == Reason::ReadFailed) => {
+            (Action::requeue(ESTABLISHING), ReconcileResult::Waiting)
+        }
+        Ok((plan, _)) if plan.held.is_some() => (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting),
         Ok((plan, _)) if plan.awaiting.is_empty() => {
             (Action::requeue(jitter(RESYNC)), ReconcileResult::Unchanged)
         }

@@ -569,6 +569,44 @@ async fn whoever_creates_an_instance_must_be_allowed_to_create_what_it_is_made_o
     .await;
 }
 
+/// A kind that is made of our own kinds: its steps are done by executors of a colony.
+#[tokio::test]
+async fn steps_are_one_graph_in_a_colony() {
+    let connection = connect_with_crds().await;
+    stage::with_operator(&connection, "steps", async |stage| {
+        let executor = stage.colony.executor("one", "worker").await;
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds/workflow/definition.yaml");
+        let colony = format!("colony: {}\n            nodes: \"$", stage.colony.name);
+        let text = fs::read_to_string(file).unwrap().replace("workflow.colonies.io", "test.example.com");
+        let workflows = Kind::of(&stage.namespace, &text.replace("nodes: \"$", &colony));
+        workflows.define_until_ready().await;
+        let steps = json!([
+            { "name": "first", "function": "f", "executorType": "worker", "args": [1] },
+            { "name": "second", "function": "g", "executorType": "worker", "needs": ["first"] },
+        ]);
+        workflows.create("film", json!({ "steps": steps })).await;
+        for (step, output) in [("first", "a"), ("second", "b")] {
+            let process = executor.assign(Duration::from_secs(20)).await.unwrap().expect("a step to do");
+            assert_eq!(process.spec.node_name, step);
+            executor.close_successful(&process.id, &[json!(output)]).await.unwrap();
+        }
+        let done = workflows.until_instance("film", "is finished", |status| holds(status, "Finished")).await;
+        let status = &done.data["status"];
+        assert_eq!((&status["state"], &status["progress"]), (&json!("Succeeded"), &json!("2/2")));
+        assert_eq!(status["outputs"], json!([{ "step": "second", "output": ["b"] }]));
+        let graphs: Api<ColonyWorkflow> = stage.api();
+        assert!(graphs.get_opt("film-1").await.unwrap().is_some());
+        workflows.instances.delete("film", &DeleteParams::default()).await.unwrap();
+        eventually("its graph goes with it", SOON, async || {
+            let left = graphs.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            left.items.is_empty().then_some(()).ok_or_else(|| format!("{} are left", left.items.len()))
+        })
+        .await;
+        workflows.remove().await;
+    })
+    .await;
+}
+
 const HELD: &str = r#"
 apiVersion: colonies.io/v1
 kind: ResourceDefinition
@@ -645,44 +683,6 @@ async fn what_was_there_before_is_adopted_and_drift_is_left_where_it_may_be() {
         })
         .await;
         helds.remove().await;
-    })
-    .await;
-}
-
-/// A kind that is made of our own kinds: its steps are done by executors of a colony.
-#[tokio::test]
-async fn steps_are_one_graph_in_a_colony() {
-    let connection = connect_with_crds().await;
-    stage::with_operator(&connection, "steps", async |stage| {
-        let executor = stage.colony.executor("one", "worker").await;
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds/workflow/definition.yaml");
-        let colony = format!("colony: {}\n            nodes: \"$", stage.colony.name);
-        let text = fs::read_to_string(file).unwrap().replace("workflow.colonies.io", "test.example.com");
-        let workflows = Kind::of(&stage.namespace, &text.replace("nodes: \"$", &colony));
-        workflows.define_until_ready().await;
-        let steps = json!([
-            { "name": "first", "function": "f", "executorType": "worker", "args": [1] },
-            { "name": "second", "function": "g", "executorType": "worker", "needs": ["first"] },
-        ]);
-        workflows.create("film", json!({ "steps": steps })).await;
-        for (step, output) in [("first", "a"), ("second", "b")] {
-            let process = executor.assign(Duration::from_secs(20)).await.unwrap().expect("a step to do");
-            assert_eq!(process.spec.node_name, step);
-            executor.close_successful(&process.id, &[json!(output)]).await.unwrap();
-        }
-        let done = workflows.until_instance("film", "is finished", |status| holds(status, "Finished")).await;
-        let status = &done.data["status"];
-        assert_eq!((&status["state"], &status["progress"]), (&json!("Succeeded"), &json!("2/2")));
-        assert_eq!(status["outputs"], json!([{ "step": "second", "output": ["b"] }]));
-        let graphs: Api<ColonyWorkflow> = stage.api();
-        assert!(graphs.get_opt("film-1").await.unwrap().is_some());
-        workflows.instances.delete("film", &DeleteParams::default()).await.unwrap();
-        eventually("its graph goes with it", SOON, async || {
-            let left = graphs.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-            left.items.is_empty().then_some(()).ok_or_else(|| format!("{} are left", left.items.len()))
-        })
-        .await;
-        workflows.remove().await;
     })
     .await;
 }

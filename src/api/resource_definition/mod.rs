@@ -15,4 +15,7 @@ pub use spec::{
     DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,
     ResourceDefinitionSpec, Scale, VersionSchema,
 };
-pub use status::{InstanceCounts, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName};
+pub use status::{
+    BrokenInstance, Impact, InstanceCounts, KEPT_REVISIONS, MOST_COMPOSED, NAMED_INSTANCES,
+    ResourceDefinitionStatus, ResourceName, Revision,
+};
