@@ -17,10 +17,10 @@ use serde::de::DeserializeOwned;
 
 use super::{
     context::{Hints, Machinery},
+    paused::rested,
     queue::Queue,
     retry::{Retries, jitter},
     to_its_end,
-    work::rested,
 };
 use crate::{
     act::{

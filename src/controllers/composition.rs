@@ -14,6 +14,7 @@ use kube::{
 
 use super::{
     context::Machinery,
+    paused::rested,
     queue::Queue,
     retry::{Retries, jitter},
     to_its_end, work,
@@ -233,7 +234,7 @@ async fn rest(
     if matches!(written, Ok(true)) {
         publisher.events(&object.object_ref(&context.kind), notes).await;
     }
-    work::rested(written, &object.uid().unwrap_or_default(), &context.retries)
+    rested(written, &object.uid().unwrap_or_default(), &context.retries)
 }
 
 /// Objects that matter to an instance although they may be anybody's, and that no watch shows.

@@ -15,10 +15,10 @@ use kube::{
 
 use super::{
     context::{Context, Hints, Machinery},
+    paused::rested,
     queue::Queue,
     retry::{Retries, jitter},
     to_its_end,
-    work::rested,
 };
 use crate::{
     act::{

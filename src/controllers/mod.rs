@@ -11,6 +11,7 @@ mod executor_deployment;
 mod inbound;
 mod instance;
 mod instances;
+mod paused;
 mod processes;
 mod queue;
 mod request_flow;

@@ -18,6 +18,7 @@ use kube::{
 
 use super::{
     context::Machinery,
+    paused::rested,
     processes::Carrier,
     queue::{Queue, Waiting},
     retry::{Retries, jitter},
@@ -41,11 +42,7 @@ use crate::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
-    status::{
-        self, Problem,
-        event::Note,
-        paused::{self, Conditioned},
-    },
+    status::{self, Problem, event::Note, paused::Conditioned},
     watch::{
         executor_deployment::CacheBehind,
         snapshot::{ColonyReference, ResolvedColony},
@@ -98,7 +95,7 @@ pub(super) trait Work:
     /// Stage 5 for an object that is paused; none while nothing may be said.
     fn compute_paused(&self, snapshot: &Self::Snapshot) -> Option<Self::Status> {
         let (_, now, _) = Self::circumstances(snapshot);
-        Some(paused::compute(self.status(), self.meta(), now))
+        Some(status::paused::compute(self.status(), self.meta(), now))
     }
     /// What a status leaves out that was said before; told elsewhere before it is written.
     fn left_out(
@@ -273,7 +270,11 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
     if is_paused(object.meta()) {
-        return rest(object, object.compute_paused(&snapshot), context).await;
+        let published = match object.compute_paused(&snapshot) {
+            Some(status) => publish(object, status, None, context).await,
+            None => Ok(false),
+        };
+        return rested(published, &object.uid().unwrap_or_default(), &context.retries);
     }
     let outcome = match K::decide(&snapshot) {
         Ok(plan) => {
@@ -307,42 +308,6 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
         None => Ok(false),
     };
     next::<K>(&snapshot, status.as_ref(), &outcome, &published, &uid, context)
-}
-
-/// What is left of a pass over an object that is paused: to say so.
-async fn rest<K: Work>(
-    object: &K,
-    status: Option<K::Status>,
-    context: &Context<K>,
-) -> (Action, ReconcileResult) {
-    let published = match status {
-        Some(status) => publish(object, status, None, context).await,
-        None => Ok(false),
-    };
-    rested(published, &object.uid().unwrap_or_default(), &context.retries)
-}
-
-/// When to look again at an object that is paused: whatever goes on, only a change of the object itself matters.
-pub(super) fn rested(
-    published: Result<bool, StepFailure>,
-    uid: &str,
-    retries: &Retries,
-) -> (Action, ReconcileResult) {
-    match published {
-        Ok(written) => {
-            retries.reset(uid);
-            let result = if written { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
-            (Action::requeue(jitter(RESYNC)), result)
-        }
-        Err(failure) => {
-            tracing::debug!(kind = ?failure.kind, "{}", failure.message);
-            let delay = match failure.kind {
-                FailureKind::Conflict => retries.after_conflict(uid),
-                _ => retries.after_failure(uid),
-            };
-            (Action::requeue(delay), ReconcileResult::Failed)
-        }
-    }
 }
 
 /// Whether the object was let go, or deleted: there is nothing left to write a status to.
