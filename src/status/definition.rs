@@ -19,7 +19,7 @@ use crate::{
         },
     },
     desired::definition::{accepted_generation, revision_hash},
-    diff::definition::{DefinitionPlan, DefinitionStep, is_established, is_foreign},
+    diff::definition::{DefinitionPlan, DefinitionStep, HeldBack, is_established, is_foreign},
     watch::snapshot::{DefinitionSnapshot, Handlers, Observed},
 };
 
@@ -43,7 +43,7 @@ pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinit
         Observed::Unknown(_) => before.accepted_generation,
     };
     let revisions = revisions(before.revisions, written.or(own), snapshot.now);
-    let held = pass.ok().and_then(|(plan, _)| plan.held.as_ref());
+    let held = held(snapshot, pass, &stays(accepted, generation));
     let stays = stays(accepted, generation);
     let authorized = authorized(snapshot);
     let established = established(snapshot, own, pass);
@@ -51,7 +51,7 @@ pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinit
     let trouble = if object.metadata.deletion_timestamp.is_some() {
         Some(deleting(pass))
     } else {
-        trouble(snapshot, pass, &authorized, &established, &handled)
+        trouble(snapshot, pass, held.as_ref(), &authorized, &established, &handled)
     };
     let is_degraded = trouble.as_ref().is_some_and(|(reason, _)| needs_somebody(*reason));
     let (degraded, ready) = if let Some((reason, message)) = trouble {
@@ -68,7 +68,7 @@ pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinit
         observed_generation: generation,
         accepted_generation: accepted,
         composes: composes(snapshot).or(before.composes),
-        impact: held.and_then(|held| held.impact.clone()),
+        impact: held.and_then(|held| held.impact),
         revisions,
         instances: snapshot.instances.or(before.instances),
         conditions: merge(&before.conditions, findings, generation, snapshot.now),
@@ -94,6 +94,28 @@ fn written(pass: Pass<'_>) -> Option<&CustomResourceDefinition> {
         DefinitionStep::Create(crd) | DefinitionStep::Update { crd, .. } => Some(crd.as_ref()),
         _ => None,
     })
+}
+
+/// Why the CRD stays as it is. What was said of this generation holds until instances are known again: a restart is no news.
+fn held(snapshot: &DefinitionSnapshot, pass: Pass<'_>, stays: &str) -> Option<HeldBack> {
+    let held = pass.ok()?.0.held.clone()?;
+    let object = &snapshot.object;
+    let before =
+        object.status.as_ref().filter(|before| before.observed_generation == object.metadata.generation);
+    let Some((before, impact)) = before.and_then(|before| Some((before, before.impact.clone()?))) else {
+        return Some(held);
+    };
+    let mut ready =
+        before.conditions.iter().filter(|condition| condition.type_ == ConditionType::Ready.as_str());
+    match ready.next() {
+        Some(said)
+            if held.reason == Reason::ReadFailed && said.reason == Reason::BreaksInstances.as_str() =>
+        {
+            let message = said.message.strip_suffix(stays).unwrap_or(&said.message).to_owned();
+            Some(HeldBack { reason: Reason::BreaksInstances, message, impact: Some(impact) })
+        }
+        _ => Some(held),
+    }
 }
 
 /// The generations that were carried out, with that of the CRD that there is now.
@@ -265,6 +287,7 @@ fn handled(snapshot: &DefinitionSnapshot) -> Finding {
 fn trouble(
     snapshot: &DefinitionSnapshot,
     pass: Pass<'_>,
+    held: Option<&HeldBack>,
     authorized: &Finding,
     established: &Finding,
     handled: &Finding,
@@ -276,7 +299,7 @@ fn trouble(
     if let Some(failure) = failure {
         return Some((Reason::ApplyFailed, failure.message.clone()));
     }
-    if let Some(held) = pass.ok().and_then(|(plan, _)| plan.held.as_ref()) {
+    if let Some(held) = held {
         return Some((held.reason, held.message.clone()));
     }
     let modes = Some(handled).filter(|finding| finding.reason == Reason::ModeUnavailable);

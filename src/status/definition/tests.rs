@@ -127,8 +127,24 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
     assert_eq!(said(&status, "Degraded").0, "True", "it waits for somebody");
     let generations: Vec<i64> = status.revisions.iter().map(|revision| revision.generation).collect();
     assert_eq!(generations, [2], "the one that is carried out");
-    world.object.status = Some(status);
+    world.object.status = Some(status.clone());
     assert_eq!(calm(&world).impact, None);
+
+    // A restart knows no instances for a moment, which is no news.
+    let unknown = crate::diff::definition::HeldBack {
+        reason: Reason::ReadFailed,
+        message: "not known yet".to_owned(),
+        impact: None,
+    };
+    let plan = DefinitionPlan { held: Some(unknown), ..DefinitionPlan::default() };
+    assert_eq!(compute(&world, Ok((&plan, &DefinitionOutcome::default()))), status);
+    world.object.metadata.generation = Some(4);
+    let status = compute(&world, Ok((&plan, &DefinitionOutcome::default())));
+    assert_eq!(
+        (said(&status, "Ready").1.as_str(), status.impact),
+        ("ReadFailed", None),
+        "of another spec nothing was said"
+    );
 }
 
 /// Which generations were carried out, and when first; nothing is written again for them.
