@@ -25,7 +25,7 @@ use crate::support::{
 };
 
 /// How long the control plane and the operator may take.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// A kind of the examples, in a group of its own, so that tests do not meet.
 struct Kind {
