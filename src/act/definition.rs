@@ -33,7 +33,9 @@ pub async fn carry_out(
             }),
             DefinitionStep::LetGo => cluster.release(&(), object).await.map(drop),
             DefinitionStep::Create(crd) => cluster.create("", crd.as_ref()).await,
-            DefinitionStep::Update { crd, .. } => cluster.replace("", crd.as_ref()).await.map(drop),
+            DefinitionStep::Update { crd, .. } => cluster.replace("", crd.as_ref()).await.map(|written| {
+                outcome.updated = Some(Box::new(written));
+            }),
             DefinitionStep::Delete { name, uid } => {
                 cluster.delete::<CustomResourceDefinition>("", name, Some(uid)).await
             }

@@ -114,7 +114,8 @@ impl Cluster {
                 Workload::Job => self.delete::<Job>(&namespace, name, Some(uid)).await?,
             },
             KubernetesStep::CreateChild(child) => self.create_child(owner, child).await?,
-            KubernetesStep::PatchChild { kind, name, patch, .. } => {
+            KubernetesStep::AdoptChild { kind, name, patch }
+            | KubernetesStep::PatchChild { kind, name, patch, .. } => {
                 self.patch_child(owner, kind, name, patch).await?;
             }
             KubernetesStep::DeleteChild { kind, name, uid, .. } => {

@@ -1,5 +1,7 @@
 //! What was really done: the noun that stage 4 hands to the stage that writes status. Plain data.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
 use crate::diff::{
     ColonyStep, KubernetesStep, Plan, Step, colony_cron::CronStep, definition::DefinitionStep,
 };
@@ -33,6 +35,8 @@ pub struct DefinitionOutcome {
     pub failure: Option<StepFailure>,
     /// Version of the definition after the last write to it, if there was one.
     pub resource_version: Option<String>,
+    /// The CRD as the API server has it after an update.
+    pub updated: Option<Box<CustomResourceDefinition>>,
 }
 
 /// What came of a step.

@@ -39,6 +39,15 @@ pub struct Change {
     pub after: Option<RequestStateStatus>,
 }
 
+/// How a new request is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestName {
+    /// By a name that begins like this, and that nothing else has.
+    New(String),
+    /// By this name.
+    Fixed(String),
+}
+
 /// Why a request was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -93,27 +102,40 @@ impl Requests {
         self.layout
     }
 
-    /// Creates a request whose name begins with `prefix`.
+    /// Creates a request. If there is one of a fixed name already, that one is given back as it is.
     ///
     /// # Errors
     ///
     /// When the server refuses or does not answer; for a person.
-    pub async fn create(
+    pub async fn create_or_get(
         &self,
         namespace: &str,
-        prefix: &str,
+        name: &RequestName,
         spec: RequestStateSpec,
         annotation: (&str, String),
     ) -> Result<RequestState, String> {
         let mut object = RequestState::new("", spec);
-        object.metadata.name = None;
-        object.metadata.generate_name = Some(prefix.to_owned());
+        let fixed = match name {
+            RequestName::New(prefix) => {
+                object.metadata.generate_name = Some(prefix.clone());
+                None
+            }
+            RequestName::Fixed(name) => Some(name.clone()),
+        };
+        object.metadata.name.clone_from(&fixed);
         object.annotations_mut().insert(annotation.0.to_owned(), annotation.1);
         let parameters =
             PostParams { field_manager: self.parameters.field_manager.clone(), ..PostParams::default() };
-        call(CALL_TIME_LIMIT, self.api::<RequestState>(namespace).create(&parameters, &object))
-            .await
-            .map_err(|error| error.explain(&format!("create a RequestState in namespace {namespace}")))
+        let api = self.api::<RequestState>(namespace);
+        match (call(CALL_TIME_LIMIT, api.create(&parameters, &object)).await, fixed) {
+            (Err(error), Some(name)) if error.status_code() == Some(409) => {
+                call(CALL_TIME_LIMIT, api.get(&name))
+                    .await
+                    .map_err(|error| error.explain(&format!("get RequestState {namespace}/{name}")))
+            }
+            (Err(error), _) => Err(error.explain(&format!("create a RequestState in namespace {namespace}"))),
+            (Ok(created), _) => Ok(created),
+        }
     }
 
     /// The request as it is now; none if it is gone, or another one has its name.

@@ -4,6 +4,8 @@
 /// A condition type. The order of the variants is the order in `status.conditions`: `Ready` last, where the eye ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
+    /// Somebody asked for nothing to be done for the object; the other conditions say what they said before.
+    Paused,
     /// The operator has the rights that it needs for the kind.
     Authorized,
     /// The API server serves the kind.
@@ -14,6 +16,8 @@ pub enum ConditionType {
     Mirrored,
     /// The object and its blueprint in the colony differ, or an edit of one was replaced; the message has both values.
     Conflict,
+    /// Somebody else has changed what the instance is made of, and it is left so.
+    Drifted,
     /// It has been submitted to the colony.
     Submitted,
     /// An executor has it.
@@ -39,11 +43,13 @@ impl ConditionType {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Paused => "Paused",
             Self::Authorized => "Authorized",
             Self::Established => "Established",
             Self::Handled => "Handled",
             Self::Mirrored => "Mirrored",
             Self::Conflict => "Conflict",
+            Self::Drifted => "Drifted",
             Self::Submitted => "Submitted",
             Self::Running => "Running",
             Self::Warnings => "Warnings",
@@ -84,6 +90,8 @@ pub enum Reason {
     RunMissed,
     /// More than 100 runs were missed.
     TooManyMissedRuns,
+    /// An annotation asks for nothing to be written but status.
+    ReconcilePaused,
     /// Nothing left to do.
     Reconciled,
     /// The object is being deleted.
@@ -154,7 +162,11 @@ pub enum Reason {
     CarriedByBlueprint,
     /// A process that was born in the colony carries it: nothing is submitted for it.
     CarriedByProcess,
-    /// The blueprint in the colony says the same.
+    /// Fields differ from what was last written, and are left so.
+    DriftDetected,
+    /// Policies keep something from being done.
+    LeftAlone,
+    /// The blueprint in the colony, or what an instance is made of, says the same.
     InSync,
     /// The blueprint in the colony says something else, and nobody owns the spec.
     Differs,
@@ -212,6 +224,10 @@ pub enum Reason {
     FinishedWhenHolds,
     /// The definition has no `finishedWhen`, or it does not hold.
     NotFinished,
+    /// Instances do not fit what the definition says now; the message has the line that accepts it.
+    BreaksInstances,
+    /// A version in which objects may be stored is not in the definition any more.
+    VersionInUse,
     /// The definition waits for its instances to be gone.
     InstancesLeft,
     /// The clean-up of a deleted instance is under way.
@@ -237,6 +253,7 @@ impl Reason {
             Self::RunActive => "RunActive",
             Self::RunMissed => "RunMissed",
             Self::TooManyMissedRuns => "TooManyMissedRuns",
+            Self::ReconcilePaused => "ReconcilePaused",
             Self::Reconciled => "Reconciled",
             Self::Deleting => "Deleting",
             Self::Abandoned => "Abandoned",
@@ -272,6 +289,8 @@ impl Reason {
             Self::ColonyRefused => "ColonyRefused",
             Self::CarriedByBlueprint => "CarriedByBlueprint",
             Self::CarriedByProcess => "CarriedByProcess",
+            Self::DriftDetected => "DriftDetected",
+            Self::LeftAlone => "LeftAlone",
             Self::InSync => "InSync",
             Self::Differs => "Differs",
             Self::Overruled => "Overruled",
@@ -301,6 +320,8 @@ impl Reason {
             Self::ResourceFailed => "ResourceFailed",
             Self::FinishedWhenHolds => "FinishedWhenHolds",
             Self::NotFinished => "NotFinished",
+            Self::BreaksInstances => "BreaksInstances",
+            Self::VersionInUse => "VersionInUse",
             Self::InstancesLeft => "InstancesLeft",
             Self::CleanupRunning => "CleanupRunning",
             Self::CleanupFailed => "CleanupFailed",

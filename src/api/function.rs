@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::duration::Duration;
+use super::{duration::Duration, filesystem::FileSystem};
 
 /// A function to call and who may run it.
 ///
@@ -53,11 +53,21 @@ pub struct FunctionCall {
     #[x_kube(validation = positive("maxExecTime is 0: give a time above 0, such as 60s, or leave it out for no limit"))]
     pub max_exec_time: Option<Duration>,
 
-    /// How often it is run again after `maxExecTime` has passed. Absent: again and again. What its executor closes as failed
-    /// is not run again by this, but by `backoffLimit`.
+    /// How often it is run again after `maxExecTime` has passed; after that it has failed. Absent: 0. What its executor closes as
+    /// failed is not run again by this, but by `backoffLimit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_retries: Option<i32>,
+
+    /// Files of the colony that the executor puts in place before it runs, and keeps afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fs: Option<FileSystem>,
+
+    /// Channels between those who submit and the executor, by their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub channels: Vec<String>,
 }
 
 /// A colony counts in whole seconds and reads 0 as a deadline in the year 1.

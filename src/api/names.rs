@@ -34,6 +34,11 @@ pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
 /// The way out when a colony is gone for good: with `true`, deletion leaves what is there and says so in an Event.
 pub const ABANDON_ANNOTATION: &str = "colonies.io/abandon-remote";
 
+/// On an object of any kind that is carried out: with `true`, nothing is written for it but its status.
+pub const PAUSED_ANNOTATION: &str = "colonies.io/paused";
+/// On an object of any kind that is carried out: whatever is new in it brings a pass at once, in which the colony is asked.
+pub const RECONCILE_ANNOTATION: &str = "colonies.io/reconcile-at";
+
 /// Where an object was born that was not applied with kubectl: `blueprint` or `process`. For `kubectl get -l`.
 pub const ORIGIN_LABEL: &str = "colonies.io/origin";
 /// Value of the origin label: a blueprint in the colony.
@@ -83,6 +88,8 @@ pub const DEFINITION_ANNOTATION: &str = "colonies.io/resource-definition";
 pub const HANDLER_ANNOTATION: &str = "colonies.io/handler";
 /// On a CRD that the operator made: generation of the `ResourceDefinition` that it was last made from.
 pub const ACCEPTED_GENERATION_ANNOTATION: &str = "colonies.io/accepted-generation";
+/// On a `ResourceDefinition`: hash of an impact (`status.impact.hash`) that somebody accepts. What the change breaks, it breaks.
+pub const ACCEPT_IMPACT_ANNOTATION: &str = "colonies.io/accept-impact";
 
 /// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
 pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deployment";
@@ -93,6 +100,8 @@ pub const CONTENT_HASH_ANNOTATION: &str = "compute.colonies.io/content-hash";
 /// On a pod: the executor as which it is registered. A new identity therefore rolls the pods.
 pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
 
+/// On an instance of a defined kind: the policy by which its parts are adopted, where the definition lets any be.
+pub const ADOPTION_ANNOTATION: &str = "colonies.io/adoption-policy";
 /// On a part of an instance of a defined kind: the instance's name, cut if it is longer than a label may be.
 pub const INSTANCE_LABEL: &str = "colonies.io/instance";
 /// On a part of an instance of a defined kind: the id of the resource of the definition that it was made from.

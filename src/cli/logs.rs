@@ -1,4 +1,4 @@
-//! `colonyos-operator logs`: what executors wrote about a process, as it comes. Reads only.
+//! `colonyos-operator logs`: what executors wrote about the processes of an object, as it comes. Reads only.
 
 use std::{
     collections::HashSet,
@@ -9,8 +9,12 @@ use std::{
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::{Failure, process::shown, subject::Subject};
-use crate::colony::{Log, LogQuery, ProcessId, Session};
+use super::{
+    Failure,
+    process::shown,
+    subject::{Found, Subject},
+};
+use crate::colony::{Log, LogQuery, Session};
 
 /// How often more is asked for: the server does not tell.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -32,17 +36,25 @@ pub(super) struct Arguments {
 /// When the object, its process or its colony cannot be read; what to do about it.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     Runtime::new()?.block_on(async {
-        let (member, id) = arguments.subject.find().await?;
-        let mut printed = Printed::default();
-        loop {
-            // Asked before the lines are: what was written until the end is then among them.
-            let is_over = !arguments.follow || member.process(&id).await?.state.is_final();
-            printed.more(&member, &id).await?;
-            if is_over {
-                return Ok(());
+        let (member, found) = arguments.subject.find().await?;
+        let mut left: Vec<(Found, Printed)> =
+            found.into_iter().map(|found| (found, Printed::default())).collect();
+        while !left.is_empty() {
+            let mut going_on = Vec::new();
+            for (found, mut printed) in left {
+                // Asked before the lines are: what was written until the end is then among them.
+                let is_over = !arguments.follow || member.process(&found.id).await?.state.is_final();
+                printed.more(&member, &found).await?;
+                if !is_over {
+                    going_on.push((found, printed));
+                }
             }
-            tokio::time::sleep(PERIOD).await;
+            left = going_on;
+            if !left.is_empty() {
+                tokio::time::sleep(PERIOD).await;
+            }
         }
+        Ok(())
     })
 }
 
@@ -57,16 +69,17 @@ struct Printed {
 
 impl Printed {
     /// Prints what is new, however much.
-    async fn more(&mut self, member: &Session, id: &ProcessId) -> Result<(), Failure> {
+    async fn more(&mut self, member: &Session, found: &Found) -> Result<(), Failure> {
+        let node = found.node.as_ref().map_or_else(String::new, |node| format!("[{node}] "));
         loop {
-            let lines = member.logs(&LogQuery::new(id.clone()).since(self.until)).await?;
+            let lines = member.logs(&LogQuery::new(found.id.clone()).since(self.until)).await?;
             let news: Vec<Log> = lines.into_iter().filter(|line| self.note(line)).collect();
             if news.is_empty() {
                 return Ok(());
             }
             let mut stdout = io::stdout().lock();
             for line in news {
-                writeln!(stdout, "{}", shown(line.message.trim_end_matches('\n')))?;
+                writeln!(stdout, "{node}{}", shown(line.message.trim_end_matches('\n')))?;
             }
             stdout.flush()?;
         }
@@ -85,6 +98,7 @@ impl Printed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::colony::ProcessId;
 
     /// The server is asked for what was written since the last line, and may give that line again.
     #[test]

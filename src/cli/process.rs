@@ -1,4 +1,4 @@
-//! `colonyos-operator process`: the process that carries an object, whole. Status shows outputs and errors bounded and
+//! `colonyos-operator process`: the processes that carry an object, whole. Status shows outputs and errors bounded and
 //! cleaned; here they are complete, with the log. Reads only.
 
 use std::io::Write as _;
@@ -36,27 +36,38 @@ enum Output {
 ///
 /// When the object, its process or its colony cannot be read; what to do about it.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
-    let (process, log) = Runtime::new()?.block_on(find(arguments))?;
-    let whole = json_of(&process, &log);
+    let found = Runtime::new()?.block_on(find(arguments))?;
+    let mut all: Vec<Value> = found.iter().map(|(process, log)| json_of(process, log)).collect();
+    // A workflow is a list, also when only one of its nodes is there yet.
+    let is_workflow = found.iter().any(|(process, _)| !process.spec.node_name.is_empty());
+    let whole = if is_workflow { Value::Array(all) } else { all.pop().unwrap_or_default() };
     let mut stdout = std::io::stdout().lock();
     match arguments.output {
-        Output::Text => write!(stdout, "{}", text_of(&process, &log))?,
+        Output::Text => {
+            let texts: Vec<String> = found.iter().map(|(process, log)| text_of(process, log)).collect();
+            write!(stdout, "{}", texts.join("\n"))?;
+        }
         Output::Json => writeln!(stdout, "{whole:#}")?,
         Output::Yaml => write!(stdout, "{}", serde_norway::to_string(&whole)?)?,
     }
     Ok(())
 }
 
-async fn find(arguments: &Arguments) -> Result<(Process, Vec<Log>), Failure> {
-    let (member, id) = arguments.subject.find().await?;
-    let process = member.process(&id).await?;
-    let log = member.logs(&LogQuery::new(id)).await?;
-    Ok((process, log))
+async fn find(arguments: &Arguments) -> Result<Vec<(Process, Vec<Log>)>, Failure> {
+    let (member, found) = arguments.subject.find().await?;
+    let mut processes = Vec::new();
+    for one in found {
+        let process = member.process(&one.id).await?;
+        let log = member.logs(&LogQuery::new(one.id)).await?;
+        processes.push((process, log));
+    }
+    Ok(processes)
 }
 
 fn json_of(process: &Process, log: &[Log]) -> Value {
     json!({
         "processId": process.id,
+        "node": Some(&process.spec.node_name).filter(|node| !node.is_empty()),
         "state": process.state.to_string(),
         "label": process.spec.label,
         "function": process.spec.function,
@@ -86,7 +97,10 @@ fn text_of(process: &Process, log: &[Log]) -> String {
         ("Ended", time(process.ended_at)),
         ("Retries", process.retries.to_string()),
     ];
-    let mut lines: Vec<String> = head.map(|(name, value)| format!("{name:<10} {value}")).into();
+    let node = Some(&process.spec.node_name).filter(|node| !node.is_empty());
+    let node = node.map(|node| ("Node", shown(node)));
+    let head = node.into_iter().chain(head);
+    let mut lines: Vec<String> = head.map(|(name, value)| format!("{name:<10} {value}")).collect();
     lines.extend(section("Output", process.output.iter().map(|value| format!("{value:#}"))));
     lines.extend(section("Errors", process.errors.iter().map(|line| shown(line))));
     lines.extend(section("Log", log.iter().map(|line| shown(&line.message))));

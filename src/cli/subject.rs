@@ -1,4 +1,4 @@
-//! The process that a command is about: that of an object, or one by its id.
+//! The processes that a command is about: those of an object, or one by its id.
 //!
 //! Reads only, with the rights of whoever calls it: the object, its Colony, and the Secrets of that in the operator's
 //! namespace.
@@ -15,6 +15,7 @@ use crate::{
     api::{
         colony::Colony,
         colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
         mirror::Mirrored,
         names::{COLONY_ANNOTATION, DEFAULT_COLONY_ANNOTATION, FLOW_ANNOTATION, PROCESS_ANNOTATION},
@@ -33,9 +34,12 @@ use crate::{
 /// What a command is about.
 #[derive(Debug, Args)]
 pub(super) struct Subject {
-    /// The object, such as `colonyprocess/NAME`, `requeststate/NAME` or `executordeployment/NAME`, or the id of a process
+    /// The object, such as `colonyprocess/NAME`, `colonyworkflow/NAME`, `requeststate/NAME` or `executordeployment/NAME`, or the id of a process
     #[arg(value_name = "OBJECT|ID")]
     object_or_id: String,
+    /// Of a workflow only this node [default: all]
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
     /// Namespace of the object [default: the context's]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
@@ -47,16 +51,28 @@ pub(super) struct Subject {
     operator_namespace: String,
 }
 
+/// A process that a command is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The node of the workflow that it is.
+    pub node: Option<String>,
+    /// Its id.
+    pub id: ProcessId,
+}
+
+/// The processes of an object, and the Colony that it names.
+type OfObject = (Vec<Found>, Option<String>);
+
 impl Subject {
-    /// A member of the colony, and the process.
+    /// A member of the colony, and the processes: at least one.
     ///
     /// # Errors
     ///
     /// When the object, its process or its colony cannot be read; what to do about it.
-    pub(super) async fn find(&self) -> Result<(Session, ProcessId), Failure> {
+    pub(super) async fn find(&self) -> Result<(Session, Vec<Found>), Failure> {
         let kubernetes = kubernetes::connect().await?;
-        let (id, colony) = match self.object_or_id.split_once('/') {
-            None => (self.object_or_id.clone(), None),
+        let (found, colony) = match self.object_or_id.split_once('/') {
+            None => (alone(self.object_or_id.clone()), None),
             Some((kind, name)) => self.of_object(&kubernetes, kind, name).await?,
         };
         let colony = find_colony(&kubernetes, self.colony.as_deref().or(colony.as_deref())).await?;
@@ -75,25 +91,24 @@ impl Subject {
                 self.operator_namespace
             )
         })?;
-        Ok((sessions.member, ProcessId::new(id)))
+        Ok((sessions.member, found))
     }
 
-    /// The process of an object, and the Colony that it names.
-    async fn of_object(
-        &self,
-        kubernetes: &Kubernetes,
-        kind: &str,
-        name: &str,
-    ) -> Result<(String, Option<String>), Failure> {
+    /// The processes of an object, and the Colony that it names.
+    async fn of_object(&self, kubernetes: &Kubernetes, kind: &str, name: &str) -> Result<OfObject, Failure> {
         let namespace = self.namespace.as_deref().unwrap_or(&kubernetes.namespace);
         match kind.to_lowercase().as_str() {
             "executordeployment" | "executordeployments" | "ed" | "edeploy" => {
                 let object = get::<ExecutorDeployment>(kubernetes, namespace, name).await?;
-                Ok((of_fleet(&object)?, object.spec.colony))
+                Ok((alone(of_fleet(&object)?), object.spec.colony))
             }
             "colonyprocess" | "colonyprocesses" | "cproc" => {
                 let object = get::<ColonyProcess>(kubernetes, namespace, name).await?;
-                Ok((of_mirror(&object, "ColonyProcess", "Submitted")?, object.spec.colony))
+                Ok((alone(of_mirror(&object, "ColonyProcess", "Submitted")?), object.spec.colony))
+            }
+            "colonyworkflow" | "colonyworkflows" | "cwf" => {
+                let object = get::<ColonyWorkflow>(kubernetes, namespace, name).await?;
+                Ok((of_workflow(&object, self.node.as_deref())?, object.spec.colony))
             }
             "requeststate" | "requeststates" | "reqs" => {
                 let object = get::<RequestState>(kubernetes, namespace, name).await?;
@@ -101,10 +116,10 @@ impl Subject {
                     Some(flow) => get::<RequestFlow>(kubernetes, namespace, flow).await?.spec.colony,
                     None => object.annotations().get(COLONY_ANNOTATION).cloned(),
                 };
-                Ok((of_mirror(&object, "RequestState", "Degraded")?, colony))
+                Ok((alone(of_mirror(&object, "RequestState", "Degraded")?), colony))
             }
             _ => Err(format!(
-                "{kind:?} is no kind that is carried by a process: give colonyprocess/NAME, requeststate/NAME or executordeployment/NAME"
+                "{kind:?} is no kind that is carried by a process: give colonyprocess/NAME, colonyworkflow/NAME, requeststate/NAME or executordeployment/NAME"
             )
             .into()),
         }
@@ -118,6 +133,32 @@ where
     let api = Api::<K>::namespaced(kubernetes.calls.clone(), namespace);
     let what = format!("get {} {namespace}/{name}", K::kind(&()));
     call(CALL_TIME_LIMIT, api.get(name)).await.map_err(|error| error.explain(&what).into())
+}
+
+fn alone(id: String) -> Vec<Found> {
+    vec![Found { node: None, id: ProcessId::new(id) }]
+}
+
+/// The processes of a workflow's nodes, or of one of them.
+fn of_workflow(object: &ColonyWorkflow, only: Option<&str>) -> Result<Vec<Found>, Failure> {
+    let name = object.name_any();
+    let nodes = object.status.as_ref().map_or(&[][..], |status| &status.nodes);
+    if let Some(wanted) = only.filter(|wanted| object.spec.nodes.iter().all(|node| node.name != *wanted)) {
+        let known: Vec<&str> = object.spec.nodes.iter().map(|node| node.name.as_str()).collect();
+        return Err(format!("ColonyWorkflow {name} has no node {wanted}: it has {}", known.join(", ")).into());
+    }
+    let found: Vec<Found> = nodes
+        .iter()
+        .filter(|node| only.is_none_or(|only| node.name == only))
+        .filter_map(|node| {
+            let id = ProcessId::new(node.process_id.clone()?);
+            Some(Found { node: Some(node.name.clone()), id })
+        })
+        .collect();
+    if found.is_empty() {
+        return Err(format!("ColonyWorkflow {name} has no process yet: see its condition Submitted").into());
+    }
+    Ok(found)
 }
 
 /// The process that carries an object now.
@@ -163,6 +204,24 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_workflow_is_about_all_of_its_nodes_or_the_one_that_is_named() {
+        let node = |name| json!({"name": name, "function": "f", "conditions": {"executorType": "t"}});
+        let object: ColonyWorkflow = serde_json::from_value(json!({
+            "apiVersion": "colonies.io/v1", "kind": "ColonyWorkflow", "metadata": {"name": "w"},
+            "spec": {"nodes": [node("a"), node("b")]},
+            "status": {"nodes": [
+                {"name": "a", "state": "Running", "processId": "p1"}, {"name": "b", "state": "Pending"},
+            ]},
+        }))
+        .unwrap();
+        let found = [Found { node: Some("a".to_owned()), id: ProcessId::new("p1") }];
+        assert_eq!(of_workflow(&object, None).unwrap(), found);
+        assert_eq!(of_workflow(&object, Some("a")).unwrap(), found);
+        assert!(of_workflow(&object, Some("b")).unwrap_err().to_string().contains("no process yet"));
+        assert!(of_workflow(&object, Some("c")).unwrap_err().to_string().contains("it has a, b"));
+    }
 
     #[test]
     fn an_object_without_a_process_says_what_carries_it() {

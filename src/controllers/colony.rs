@@ -82,7 +82,7 @@ pub async fn run(
     carriers: Carriers,
     shutdown: Shutdown,
 ) {
-    let colonies = stores::colonies(&machinery.kubernetes.watches);
+    let colonies = stores::colonies(&machinery.kubernetes.watches, &machinery.configuration.cluster_selector);
     let elections = machinery.leadership.changes().map(drop);
     let context = Arc::new(Context {
         machinery,

@@ -20,6 +20,7 @@ use super::{
     queue::Queue,
     retry::{Retries, jitter},
     to_its_end,
+    work::rested,
 };
 use crate::{
     act::{
@@ -28,7 +29,7 @@ use crate::{
     },
     api::{
         colony_cron::ColonyCron, colony_process::ColonyProcess, colony_workflow::ColonyWorkflow,
-        condition::Reason,
+        condition::Reason, policy::is_paused,
     },
     desired::schedule::Schedule,
     diff::colony_cron::{CronObstacle, CronPlan, plan},
@@ -174,6 +175,11 @@ async fn pass(cron: &ColonyCron, context: &Context) -> (Action, ReconcileResult)
         machinery.metrics.count_stale_skip(Kind::ColonyCron);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
+    if is_paused(&cron.metadata) {
+        let status = status::paused::compute(cron.status.as_ref(), &cron.metadata, snapshot.now);
+        let published = machinery.publisher.status(&(), cron, status, None).await;
+        return rested(published, &cron.uid().unwrap_or_default(), &context.retries);
+    }
     let (plan, problem) = decide(&snapshot);
     let namespace = cron.namespace().unwrap_or_default();
     let outcome = carry_out(&plan, &namespace, &machinery.to_cluster, &machinery.leadership).await;

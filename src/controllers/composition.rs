@@ -26,6 +26,7 @@ use crate::{
     api::{
         condition::Reason,
         instance::{Instance, InstanceKind},
+        policy::is_paused,
         resource_definition::ObjectKind,
     },
     desired::{
@@ -33,8 +34,8 @@ use crate::{
         definition::composition_of,
     },
     diff::{
-        self, Plan,
-        composition::{has_ended, plan_end, plan_instance},
+        Plan,
+        composition::{Report, has_ended, plan_end, plan_instance},
     },
     runtime::{
         metrics::{Kind, ReconcileResult},
@@ -73,7 +74,7 @@ struct Context {
 /// What a plan is for, and what follows from it.
 struct Decision {
     desired: Option<Desired>,
-    foreign: Vec<diff::Error>,
+    report: Report,
     plan: Plan,
 }
 
@@ -163,14 +164,19 @@ async fn reconcile(
 async fn pass(object: &Instance, context: &Context) -> (Action, ReconcileResult) {
     let machinery = &context.machinery;
     let (made, telling) = (context.made.clone(), (context.telling)());
-    let Ok(snapshot) = context.reader.snapshot(&context.kind, object, made, telling).await else {
+    let Ok(mut snapshot) = context.reader.snapshot(&context.kind, object, made, telling).await else {
         machinery.metrics.count_stale_skip(Kind::Instance);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
+    if is_paused(&object.metadata) {
+        return rest(object, &snapshot, context).await;
+    }
+    let names = unseen(&snapshot, context.composition.as_ref().ok());
+    context.reader.look_up(&mut snapshot, names).await;
     let outcome = match decide(&snapshot, context.composition.as_ref()) {
-        Ok(Decision { desired, foreign, plan }) => {
+        Ok(Decision { desired, report, plan }) => {
             let target = Target { object, kind: &context.kind, connection: None, colony: None };
-            Ok((desired, foreign, machinery.actor.execute(plan, &target).await))
+            Ok((desired, report, machinery.actor.execute(plan, &target).await))
         }
         Err(problem) => Err(problem),
     };
@@ -183,9 +189,9 @@ async fn pass(object: &Instance, context: &Context) -> (Action, ReconcileResult)
         // What is let go says what it said last.
         return (Action::await_change(), ReconcileResult::Unchanged);
     }
-    let said = outcome.as_ref().map(|(desired, foreign, outcome)| Pass {
+    let said = outcome.as_ref().map(|(desired, report, outcome)| Pass {
         desired: desired.as_ref(),
-        foreign,
+        report,
         outcome,
     });
     let status = status::composition::compute(&snapshot, &context.made, said);
@@ -210,13 +216,37 @@ async fn pass(object: &Instance, context: &Context) -> (Action, ReconcileResult)
         return (Action::requeue(delay), ReconcileResult::Failed);
     }
     let is_written = published.unwrap_or(false);
-    next(
-        &snapshot,
-        outcome.as_ref().map(|(_, foreign, outcome)| (foreign.as_slice(), outcome)),
-        is_written,
-        &uid,
-        context,
-    )
+    next(&snapshot, outcome.as_ref().map(|(_, report, outcome)| (report, outcome)), is_written, &uid, context)
+}
+
+/// What is left of a pass over an instance that is paused: to say so.
+async fn rest(
+    object: &Instance,
+    snapshot: &CompositionSnapshot,
+    context: &Context,
+) -> (Action, ReconcileResult) {
+    let publisher = &context.machinery.publisher;
+    let status = status::paused::compute(object.status(), &object.metadata, snapshot.now);
+    let before = object.status().map_or(&[][..], |before| &before.conditions);
+    let notes = status::event::transitions(before, &status.conditions);
+    let written = publisher.status(&context.kind, object, status, None).await;
+    if matches!(written, Ok(true)) {
+        publisher.events(&object.object_ref(&context.kind), notes).await;
+    }
+    work::rested(written, &object.uid().unwrap_or_default(), &context.retries)
+}
+
+/// Objects that matter to an instance although they may be anybody's, and that no watch shows.
+fn unseen(snapshot: &CompositionSnapshot, composition: Option<&Composition>) -> Vec<(ObjectKind, String)> {
+    let is_needed = snapshot.object.metadata.deletion_timestamp.is_none() && !has_ended(snapshot);
+    let Some(composition) = composition.filter(|one| is_needed && one.is_about_others()) else {
+        return Vec::new();
+    };
+    // What stands in the way of this stands in the way of the pass, which says so.
+    let desired = composition::Instance::read(&snapshot.object, &snapshot.kind)
+        .ok()
+        .and_then(|instance| composition.desired(&instance, &snapshot.children, &snapshot.telling).ok());
+    desired.map(|desired| desired.unseen(&snapshot.children)).unwrap_or_default()
 }
 
 /// Stages 2 and 3.
@@ -228,29 +258,29 @@ fn decide(
         .map_err(|error| Problem { reason: Reason::InvalidSpec, message: error.to_string() })?;
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         let plan = plan_end(snapshot, composition.ok(), &instance);
-        return Ok(Decision { desired: None, foreign: Vec::new(), plan });
+        return Ok(Decision { desired: None, report: Report::default(), plan });
     }
     let composition =
         composition.map_err(|errors| Problem { reason: errors.reason(), message: errors.to_string() })?;
     if has_ended(snapshot) {
-        return Ok(Decision { desired: None, foreign: Vec::new(), plan: Plan::default() });
+        return Ok(Decision { desired: None, report: Report::default(), plan: Plan::default() });
     }
     let desired = composition
         .desired(&instance, &snapshot.children, &snapshot.telling)
         .map_err(|error| Problem { reason: error.reason(), message: error.to_string() })?;
-    let (plan, foreign) = plan_instance(snapshot, composition, &instance, &desired);
-    Ok(Decision { desired: Some(desired), foreign, plan })
+    let (plan, report) = plan_instance(snapshot, composition, &instance, &desired);
+    Ok(Decision { desired: Some(desired), report, plan })
 }
 
 /// When to look again, and how the pass ended.
 fn next(
     snapshot: &CompositionSnapshot,
-    outcome: Result<(&[diff::Error], &Outcome), &Problem>,
+    outcome: Result<(&Report, &Outcome), &Problem>,
     is_written: bool,
     uid: &str,
     context: &Context,
 ) -> (Action, ReconcileResult) {
-    let Ok((foreign, outcome)) = outcome else {
+    let Ok((report, outcome)) = outcome else {
         return (Action::requeue(context.retries.after_failure(uid)), ReconcileResult::Waiting);
     };
     context.retries.reset(uid);
@@ -258,7 +288,8 @@ fn next(
         return (Action::requeue(NEXT_STEP), ReconcileResult::Changed);
     }
     // Objects of the instance wake it; a stranger's, and a kind that is yet to be served, do not.
-    let is_untold = !foreign.is_empty()
+    let is_untold = !report.foreign.is_empty()
+        || context.composition.as_ref().is_ok_and(Composition::is_about_others)
         || !snapshot.unserved.is_empty()
         || snapshot.children.values().any(|found| found.unknown().is_some());
     let usual = if is_untold { LOOK_UP } else { RESYNC };

@@ -8,9 +8,11 @@ use kube::{Resource, runtime::reflector::ObjectRef};
 use super::{queue::Queue, retry::Retries};
 use crate::{
     act::{Actor, kubernetes::Cluster},
+    api::{mirror::Mirrored, policy::reconcile_at},
+    colony::ProcessId,
     memory::{
-        blueprints::Blueprints, connections::Connections, identities::Identities, kinds::ServedKinds,
-        processes::Processes, submissions::Submissions, writes::Writes,
+        attention::Attention, blueprints::Blueprints, connections::Connections, identities::Identities,
+        kinds::ServedKinds, processes::Processes, submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -47,6 +49,8 @@ pub struct Machinery {
     pub processes: Processes,
     /// What was read of executors' Secrets.
     pub identities: Identities,
+    /// What objects were asked to be looked at for.
+    pub attention: Attention,
     /// Submits of this process.
     pub submissions: Submissions,
     /// Blueprints as colonies last described them.
@@ -115,12 +119,25 @@ impl Machinery {
             connections: Connections::default(),
             processes,
             identities,
+            attention: Attention::default(),
             submissions,
             blueprints,
             writes,
             served,
             object_changes: Arc::new(tokio::sync::watch::channel(()).0),
             executor_changes: Arc::new(tokio::sync::watch::channel(()).0),
+        }
+    }
+
+    /// Has the colony be asked for the processes of an object, if somebody has asked for that since it was last looked at.
+    pub fn attend<K: Resource + Mirrored>(&self, object: &K) {
+        let metadata = object.meta();
+        let uid = metadata.uid.as_deref().unwrap_or_default();
+        if self.attention.is_new(uid, reconcile_at(metadata)) {
+            let now = self.clock.instant();
+            for process in object.live_processes() {
+                self.processes.doubt(&ProcessId::new(process.id), now);
+            }
         }
     }
 

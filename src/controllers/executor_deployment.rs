@@ -18,6 +18,7 @@ use super::{
     queue::Queue,
     retry::{Retries, jitter},
     to_its_end,
+    work::rested,
 };
 use crate::{
     act::{
@@ -28,6 +29,7 @@ use crate::{
         condition::Reason,
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         mirror::MirrorState,
+        policy::is_paused,
     },
     desired, diff,
     diff::{KubernetesStep, Plan},
@@ -68,7 +70,7 @@ pub async fn run(
     let daemon_sets = stores::daemon_sets(client, &scope, &machinery.writes);
     let jobs = stores::jobs(client, &scope, &machinery.writes);
     let pods = stores::pods(client, &scope);
-    let colonies = stores::colonies(client);
+    let colonies = stores::colonies(client, &machinery.configuration.cluster_selector);
     let namespaces = stores::namespaces(client);
     let stores = Stores {
         filled: vec![
@@ -205,10 +207,16 @@ async fn reconcile(
 /// The five stages.
 async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, ReconcileResult) {
     let machinery = &context.machinery;
+    machinery.attend(object);
     let Ok(snapshot) = Box::pin(context.reader.snapshot(object)).await else {
         machinery.metrics.count_stale_skip(Kind::ExecutorDeployment);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
+    if is_paused(&object.metadata) {
+        let status = status::paused::compute(object.status.as_ref(), &object.metadata, snapshot.now);
+        let published = publish(object, status, None, machinery).await;
+        return rested(published, &object.uid().unwrap_or_default(), &context.retries);
+    }
     let outcome = match decide(&snapshot) {
         Ok(plan) => {
             let colony = snapshot.colony.resolved().map(|colony| colony.name.clone());
@@ -224,6 +232,7 @@ async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, Reconc
             machinery.publisher.events(&object.object_ref(&()), vec![note]).await;
         }
         context.retries.reset(&uid);
+        machinery.attention.forget(&uid);
         return (Action::await_change(), ReconcileResult::Changed);
     }
     let status = status::executor_deployment::compute(&snapshot, outcome.as_ref());

@@ -45,7 +45,9 @@ use crate::{
         children::{ChildWatches, Owner},
         colonies::Colonies,
         composition::CompositionReader,
+        definition::WatchedInstances,
         request::Requests,
+        snapshot::LiveInstance,
         stores::{self, Changes, Filled, Scope},
         triggers,
     },
@@ -101,7 +103,8 @@ impl Instances {
     /// No controller yet, and the changes that have to be handed to [`Instances::watch`].
     pub fn new(machinery: Arc<Machinery>, carriers: Carriers, requests: Requests) -> (Self, Changing) {
         let client = &machinery.kubernetes.watches;
-        let (colonies, namespaces) = (stores::colonies(client), stores::namespaces(client));
+        let (colonies, namespaces) =
+            (stores::colonies(client, &machinery.configuration.cluster_selector), stores::namespaces(client));
         let (changed, children) = futures::channel::mpsc::unbounded();
         let changing = Changing { colonies: colonies.changes, namespaces: namespaces.changes, children };
         let children = ChildWatches::new(
@@ -241,15 +244,16 @@ impl Instances {
         }
     }
 
-    /// How many instances of a definition there are; none while that is not known.
-    pub fn counts(&self, definition: &str) -> Option<InstanceCounts> {
+    /// The instances of a definition; none while not all of them are known.
+    pub fn watched(&self, definition: &str) -> Option<WatchedInstances> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let members = known.get(definition)?;
         if members.iter().any(|member| member.filled.reached().now_or_never().is_none()) {
             return None;
         }
         let mut counts = InstanceCounts::default();
-        for guarded in members.iter().flat_map(|member| member.store.state()) {
+        let live: Vec<LiveInstance> = members.iter().flat_map(|member| member.store.state()).collect();
+        for guarded in &live {
             counts.total += 1;
             let Ok(instance) = &guarded.0 else {
                 counts.degraded += 1;
@@ -262,7 +266,7 @@ impl Instances {
             counts.ready += i32::from(holds(ConditionType::Ready));
             counts.degraded += i32::from(holds(ConditionType::Degraded));
         }
-        Some(counts)
+        Some(WatchedInstances { counts, live })
     }
 
     fn start(

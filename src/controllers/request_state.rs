@@ -15,10 +15,13 @@ use crate::{
         names::COLONY_ANNOTATION,
         request_state::{RequestState, RequestStateStatus, State},
     },
-    desired::request::{self, Obstacle},
+    desired::{
+        Error,
+        request::{self, Obstacle},
+    },
     diff::{Plan, request::plan},
     runtime::metrics::Kind,
-    status::{self, Problem},
+    status::{self, Problem, event::Note},
     watch::{
         executor_deployment::CacheBehind,
         snapshot::{ColonyReference, RequestSnapshot},
@@ -73,6 +76,18 @@ impl Work for RequestState {
         status::request_operator::compute(snapshot, outcome)
     }
 
+    fn compute_paused(&self, snapshot: &RequestSnapshot) -> Option<RequestStateStatus> {
+        status::request_operator::compute_paused(snapshot)
+    }
+
+    fn left_out(
+        snapshot: &RequestSnapshot,
+        outcome: Result<&Outcome, &Problem>,
+        status: &RequestStateStatus,
+    ) -> Vec<Note> {
+        status::request_operator::left_out(snapshot, outcome, status)
+    }
+
     fn conditions(status: &RequestStateStatus) -> &[Condition] {
         &status.conditions
     }
@@ -86,7 +101,8 @@ fn problem(obstacle: &Obstacle) -> Problem {
     let reason = match obstacle {
         Obstacle::NoFlow(_) | Obstacle::BadFlow { .. } => Reason::FlowUnusable,
         Obstacle::Expression(_) => Reason::InvalidExpression,
-        Obstacle::UnknownJob { .. } | Obstacle::Field(_) => Reason::InvalidSpec,
+        Obstacle::Field { error: Error::Missing { .. }, .. } => Reason::SourceNotFound,
+        Obstacle::UnknownJob { .. } | Obstacle::Field { .. } => Reason::InvalidSpec,
     };
     Problem { reason, message: obstacle.to_string() }
 }

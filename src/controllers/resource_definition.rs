@@ -79,7 +79,8 @@ struct Context {
 /// Runs the controller until the shutdown.
 pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdown: Shutdown) {
     let client = &machinery.kubernetes.watches;
-    let definitions = stores::resource_definitions(client, &machinery.writes);
+    let definitions =
+        stores::resource_definitions(client, &machinery.configuration.cluster_selector, &machinery.writes);
     let (colonies, filled) = instances.colonies();
     let reader = DefinitionReader {
         client: machinery.kubernetes.calls.clone(),
@@ -209,7 +210,7 @@ async fn reconcile(
 async fn pass(object: &ResourceDefinition, context: &Context) -> (Action, ReconcileResult) {
     let machinery = &context.machinery;
     let name = object.name_any();
-    let Ok(snapshot) = context.reader.snapshot(object, context.instances.counts(&name)).await else {
+    let Ok(snapshot) = context.reader.snapshot(object, context.instances.watched(&name)).await else {
         machinery.metrics.count_stale_skip(Kind::ResourceDefinition);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
@@ -228,7 +229,9 @@ async fn pass(object: &ResourceDefinition, context: &Context) -> (Action, Reconc
         context.retries.reset(&object.uid().unwrap_or_default());
         return (Action::await_change(), ReconcileResult::Changed);
     }
-    serve(&snapshot, context).await;
+    // Before status says by what instances are carried out.
+    let updated = outcome.as_ref().ok().and_then(|(_, done)| done.updated.as_deref());
+    serve(&snapshot, updated, context).await;
     publish(&snapshot, outcome, context).await
 }
 
@@ -287,9 +290,10 @@ fn composable(snapshot: &DefinitionSnapshot) -> Result<(), desired::Error> {
 }
 
 /// Has the instances looked after by what the CRD remembers, as long as the API server serves the kind.
-async fn serve(snapshot: &DefinitionSnapshot, context: &Context) {
+async fn serve(snapshot: &DefinitionSnapshot, updated: Option<&CustomResourceDefinition>, context: &Context) {
     let name = snapshot.object.name_any();
     let served = match &snapshot.crd {
+        _ if updated.is_some() => updated.filter(|crd| is_served(snapshot, crd)),
         // What cannot be read may well be served.
         Observed::Unknown(_) if !lacks_rights(snapshot) => return,
         Observed::Unknown(_) => None,
@@ -348,6 +352,11 @@ async fn publish(
         Ok(_) if !snapshot.missing_rights.known().is_some_and(Vec::is_empty) => {
             (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting)
         }
+        // Changes of instances wake the definition; nobody tells when those that are read here are known.
+        Ok((plan, _)) if plan.held.as_ref().is_some_and(|held| held.reason == Reason::ReadFailed) => {
+            (Action::requeue(ESTABLISHING), ReconcileResult::Waiting)
+        }
+        Ok((plan, _)) if plan.held.is_some() => (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting),
         Ok((plan, _)) if plan.awaiting.is_empty() => {
             (Action::requeue(jitter(RESYNC)), ReconcileResult::Unchanged)
         }

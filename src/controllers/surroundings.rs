@@ -31,7 +31,8 @@ impl Surroundings {
     /// Looked at by watches of their own.
     pub fn watched(machinery: &Machinery, requests: Requests) -> Self {
         let client = &machinery.kubernetes.watches;
-        let (colonies, namespaces) = (stores::colonies(client), stores::namespaces(client));
+        let (colonies, namespaces) =
+            (stores::colonies(client, &machinery.configuration.cluster_selector), stores::namespaces(client));
         Self {
             colonies: Colonies {
                 colonies: colonies.store,

@@ -33,6 +33,7 @@ use crate::{
     api::{
         condition::Reason,
         mirror::{MirrorState, MirrorStatus},
+        policy::is_paused,
     },
     desired::Error,
     diff::{KubernetesStep, Plan},
@@ -40,7 +41,11 @@ use crate::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
-    status::{self, Problem, event::Note},
+    status::{
+        self, Problem,
+        event::Note,
+        paused::{self, Conditioned},
+    },
     watch::{
         executor_deployment::CacheBehind,
         snapshot::{ColonyReference, ResolvedColony},
@@ -60,7 +65,9 @@ const LOOK_UP: Duration = Duration::from_secs(10);
 const RESYNC: Duration = Duration::from_mins(8);
 
 /// What a kind decides and says.
-pub(super) trait Work: Carrier + Held + HasStatus<Status: PartialEq + Clone + Send + Sync> {
+pub(super) trait Work:
+    Carrier + Held + HasStatus<Status: Conditioned + Default + PartialEq + Clone + Send + Sync>
+{
     /// What one pass knows of an object.
     type Snapshot: Send + Sync;
     /// Its name in metrics.
@@ -88,6 +95,19 @@ pub(super) trait Work: Carrier + Held + HasStatus<Status: PartialEq + Clone + Se
     fn left_behind(snapshot: &Self::Snapshot) -> Option<String>;
     /// Stage 5; none while nothing may be said.
     fn compute(snapshot: &Self::Snapshot, outcome: Result<&Outcome, &Problem>) -> Option<Self::Status>;
+    /// Stage 5 for an object that is paused; none while nothing may be said.
+    fn compute_paused(&self, snapshot: &Self::Snapshot) -> Option<Self::Status> {
+        let (_, now, _) = Self::circumstances(snapshot);
+        Some(paused::compute(self.status(), self.meta(), now))
+    }
+    /// What a status leaves out that was said before; told elsewhere before it is written.
+    fn left_out(
+        _snapshot: &Self::Snapshot,
+        _outcome: Result<&Outcome, &Problem>,
+        _status: &Self::Status,
+    ) -> Vec<Note> {
+        Vec::new()
+    }
     /// The conditions in a status.
     fn conditions(status: &Self::Status) -> &[Condition];
     /// The process in a status.
@@ -247,10 +267,14 @@ async fn reconcile<K: Work>(
 /// The five stages.
 async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileResult) {
     let machinery = &context.machinery;
+    machinery.attend(object);
     let Ok(snapshot) = Box::pin(object.snapshot(&context.kind, &context.reader)).await else {
         machinery.metrics.count_stale_skip(K::METERED);
         return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
     };
+    if is_paused(object.meta()) {
+        return rest(object, object.compute_paused(&snapshot), context).await;
+    }
     let outcome = match K::decide(&snapshot) {
         Ok(plan) => {
             let (colony, ..) = K::circumstances(&snapshot);
@@ -270,14 +294,55 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
             machinery.publisher.events(&object.object_ref(&context.kind), vec![note]).await;
         }
         context.retries.reset(&uid);
+        machinery.attention.forget(&uid);
         return (Action::await_change(), ReconcileResult::Changed);
     }
     let status = K::compute(&snapshot, outcome.as_ref());
+    if let Some(status) = &status {
+        let notes = K::left_out(&snapshot, outcome.as_ref(), status);
+        machinery.publisher.each_event(&object.object_ref(&context.kind), notes).await;
+    }
     let published = match status.clone() {
         Some(status) => publish(object, status, outcome.as_ref().ok(), context).await,
         None => Ok(false),
     };
     next::<K>(&snapshot, status.as_ref(), &outcome, &published, &uid, context)
+}
+
+/// What is left of a pass over an object that is paused: to say so.
+async fn rest<K: Work>(
+    object: &K,
+    status: Option<K::Status>,
+    context: &Context<K>,
+) -> (Action, ReconcileResult) {
+    let published = match status {
+        Some(status) => publish(object, status, None, context).await,
+        None => Ok(false),
+    };
+    rested(published, &object.uid().unwrap_or_default(), &context.retries)
+}
+
+/// When to look again at an object that is paused: whatever goes on, only a change of the object itself matters.
+pub(super) fn rested(
+    published: Result<bool, StepFailure>,
+    uid: &str,
+    retries: &Retries,
+) -> (Action, ReconcileResult) {
+    match published {
+        Ok(written) => {
+            retries.reset(uid);
+            let result = if written { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
+            (Action::requeue(jitter(RESYNC)), result)
+        }
+        Err(failure) => {
+            tracing::debug!(kind = ?failure.kind, "{}", failure.message);
+            let delay = match failure.kind {
+                FailureKind::Conflict => retries.after_conflict(uid),
+                _ => retries.after_failure(uid),
+            };
+            (Action::requeue(delay), ReconcileResult::Failed)
+        }
+    }
 }
 
 /// Whether the object was let go, or deleted: there is nothing left to write a status to.

@@ -2,7 +2,10 @@
 
 use kube::ResourceExt as _;
 
-use super::{DesiredProcess, Error, function};
+use super::{
+    DesiredProcess, Error,
+    function::{self, Place},
+};
 use crate::{
     api::{executor_deployment::ExecutionGuarantee, names},
     watch::snapshot::{ColonyProcessSnapshot, ResolvedColony},
@@ -21,7 +24,8 @@ pub fn build(
     let (object, spec) = (&snapshot.object, &snapshot.object.spec);
     let uid = object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
     let label = names::process_label(&snapshot.cluster, &uid, attempt);
-    let call = function::build("spec", &spec.call, &colony.spec.colony_name, &label, &snapshot.values)?;
+    let call =
+        function::build(&Place::of("spec"), &spec.call, &colony.spec.colony_name, &label, &snapshot.values)?;
     let is_gated = spec.execution_guarantee == ExecutionGuarantee::Strict;
     Ok(DesiredProcess { label, generation: attempt, spec: call, is_gated })
 }

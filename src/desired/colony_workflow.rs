@@ -2,7 +2,11 @@
 
 use kube::ResourceExt as _;
 
-use super::{Error, function, process::refused};
+use super::{
+    Error,
+    function::{self, Place},
+    process::refused,
+};
 use crate::{
     api::names,
     colony::WorkflowSpec,
@@ -37,8 +41,8 @@ pub fn build(
     let colony = &colony.spec.colony_name;
     let mut nodes = Vec::new();
     for (index, node) in object.spec.nodes.iter().enumerate() {
-        let path = format!("spec.nodes[{index}]");
-        let call = function::build(&path, &node.call, colony, &label, &snapshot.values)?;
+        let place = Place::of(&format!("spec.nodes[{index}]"));
+        let call = function::build(&place, &node.call, colony, &label, &snapshot.values)?;
         let named = call.node_name(&node.name).map_err(|error| refused(&error))?;
         let whole = node.dependencies.iter().try_fold(named, |call, needed| call.depends_on(needed));
         nodes.push(whole.map_err(|error| refused(&error))?);

@@ -3,25 +3,48 @@
 use super::{Error, process::refused, quantity};
 use crate::{
     api::{
+        self,
         duration::Duration,
+        filesystem::FileSystem,
         function::{ExecutorConditions, FunctionCall, Variable},
     },
-    colony::{Cpu, FunctionSpec, GpuRequest, Memory, Retries, TimeLimit},
+    colony::{
+        Cpu, Filesystem, FunctionSpec, GpuRequest, Memory, OnConflicts, Retries, SnapshotMount,
+        SyncDirectory, TimeLimit, Winner,
+    },
     watch::snapshot::{Observed, ValueSource, Values},
 };
 
-/// Makes the call. `path` is where `call` stands in the object, such as `spec`; `values` is what its environment refers to.
+/// Where a call stands in the object, for messages.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its fields, such as `spec`.
+    pub call: String,
+    /// Those of its conditions, such as `spec.conditions`.
+    pub conditions: String,
+}
+
+impl Place {
+    /// A call with its conditions in a field of their own.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        Self { call: path.to_owned(), conditions: format!("{path}.conditions") }
+    }
+}
+
+/// Makes the call. `values` is what its environment refers to.
 ///
 /// # Errors
 ///
 /// When a field holds what no colony can keep, or a value that it refers to is not there.
 pub fn build(
-    path: &str,
+    place: &Place,
     call: &FunctionCall,
     colony: &str,
     label: &str,
     values: &Values,
 ) -> Result<FunctionSpec, Error> {
+    let path = &place.call;
     let field = |name: &str| format!("{path}.{name}");
     let conditions = &call.conditions;
     let mut spec = FunctionSpec::new(colony, &conditions.executor_type, &call.function)
@@ -43,10 +66,16 @@ pub fn build(
     if let Some(limit) = &call.max_exec_time {
         spec = spec.max_exec(time_limit(&field("maxExecTime"), limit)?);
     }
-    if let Some(times) = call.max_retries {
-        spec = spec.max_retries(Retries::AtMost(whole(&field("maxRetries"), times)?));
+    // As the colony's own tool has it; endless would be work that nobody asked to be done again.
+    let times = call.max_retries.map(|times| whole(&field("maxRetries"), times)).transpose()?;
+    spec = spec.max_retries(Retries::AtMost(times.unwrap_or(0)));
+    if let Some(files) = &call.fs {
+        spec = spec.filesystem(filesystem(files));
     }
-    with_conditions(&field("conditions"), spec, conditions)
+    for name in &call.channels {
+        spec = spec.channel(name).map_err(|error| refused(&error))?;
+    }
+    with_conditions(&place.conditions, spec, conditions)
 }
 
 fn with_conditions(
@@ -92,6 +121,40 @@ fn with_conditions(
         spec = spec.wall_time(seconds);
     }
     Ok(spec)
+}
+
+fn filesystem(files: &FileSystem) -> Filesystem {
+    let winner = |winner: &api::filesystem::Winner| Winner { keep_local: winner.keep_local };
+    Filesystem {
+        mount: files.mount.clone(),
+        snapshots: files
+            .snapshots
+            .iter()
+            .map(|snapshot| SnapshotMount {
+                snapshot_id: snapshot.snapshot_id.clone().unwrap_or_default(),
+                label: snapshot.label.clone(),
+                dir: snapshot.dir.clone(),
+                keep_files: snapshot.keep_files,
+                keep_snapshot: snapshot.keep_snapshot,
+            })
+            .collect(),
+        dirs: files
+            .dirs
+            .iter()
+            .map(|directory| SyncDirectory {
+                label: directory.label.clone(),
+                dir: directory.dir.clone(),
+                keep_files: directory.keep_files,
+                on_conflicts: directory.on_conflicts.as_ref().map_or_else(
+                    OnConflicts::default,
+                    |conflicts| OnConflicts {
+                        on_start: winner(&conflicts.on_start),
+                        on_close: winner(&conflicts.on_close),
+                    },
+                ),
+            })
+            .collect(),
+    }
 }
 
 /// A number of which the schema has seen to it that it fits.

@@ -3,7 +3,10 @@
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
-use super::{DesiredProcess, Error, function};
+use super::{
+    DesiredProcess, Error,
+    function::{self, Place},
+};
 use crate::{
     api::{
         function::{ExecutorConditions, FunctionCall},
@@ -49,9 +52,12 @@ pub fn build(
         max_wait_time: handler.max_wait_time.clone(),
         max_exec_time: handler.max_exec_time.clone(),
         max_retries: handler.max_retries,
+        fs: None,
+        channels: Vec::new(),
     };
     let label = names::process_label(&snapshot.cluster, &uid, generation);
-    let spec = function::build("handler", &call, &colony.spec.colony_name, &label, &Values::default())?;
+    let place = Place { call: "handler".to_owned(), conditions: "handler".to_owned() };
+    let spec = function::build(&place, &call, &colony.spec.colony_name, &label, &Values::default())?;
     Ok(DesiredProcess { label, generation, spec, is_gated: false })
 }
 

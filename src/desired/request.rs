@@ -6,15 +6,14 @@ use serde_json::{Map, Value, json};
 use super::{
     DesiredProcess, Error,
     expression::Bindings,
-    process::refused,
-    request_flow::{Call, CompiledFlow, JOBS, REQUEST},
+    function,
+    request_flow::{CompiledFlow, JOBS, REQUEST},
 };
 use crate::{
     api::{
         names::{self, EXECUTOR_TYPE_ANNOTATION, REQUEST_EXECUTOR_TYPE},
         request_state::RequestState,
     },
-    colony::{FunctionSpec, InvalidField, Retries, TimeLimit},
     watch::snapshot::{FlowSource, RequestSnapshot, ResolvedColony},
 };
 
@@ -45,9 +44,14 @@ pub enum Obstacle {
     /// An expression has no value for this request.
     #[error("{0}")]
     Expression(String),
-    /// A field holds what no colony can keep.
-    #[error("{0}")]
-    Field(Error),
+    /// A field holds what no colony can keep, or refers to what is not there.
+    #[error("{message}")]
+    Field {
+        /// What is said of it.
+        message: String,
+        /// What it is.
+        error: Error,
+    },
 }
 
 /// The flow that a request follows.
@@ -98,12 +102,17 @@ pub fn process(
         let known: Vec<&str> = flow.jobs().iter().map(super::request_flow::CompiledJob::name).collect();
         Obstacle::UnknownJob { job: name.clone(), known: known.join(", ") }
     })?;
-    let call = job.render(&bindings(object)).map_err(|error| Obstacle::Expression(error.to_string()))?;
-    let uid = object.uid().ok_or(Obstacle::Field(Error::Incomplete("metadata.uid")))?;
+    let named = |problem: String| match &snapshot.flow {
+        FlowSource::Named(flow) => format!("RequestFlow {}: {problem}", flow.name_any()),
+        _ => problem,
+    };
+    let call =
+        job.render(&bindings(object)).map_err(|error| Obstacle::Expression(named(error.to_string())))?;
+    let refused = |error: Error| Obstacle::Field { message: named(error.to_string()), error };
+    let uid = object.uid().ok_or_else(|| refused(Error::Incomplete("metadata.uid")))?;
     let label = names::process_label(&snapshot.cluster, &uid, generation);
-    let spec = function_spec(&call, &colony.spec.colony_name, &label);
-    let spec = spec.map_err(|error| Obstacle::Field(refused(&error)))?;
-    Ok(DesiredProcess { label, generation, spec, is_gated: false })
+    let spec = function::build(&job.place(), &call, &colony.spec.colony_name, &label, &snapshot.values);
+    Ok(DesiredProcess { label, generation, spec: spec.map_err(refused)?, is_gated: job.is_gated() })
 }
 
 /// What expressions can speak of: the request, and what earlier jobs put out.
@@ -128,29 +137,4 @@ fn bindings(object: &RequestState) -> Bindings {
         .map(|job| (job.name.clone(), json!({ "output": job.output })))
         .collect();
     Bindings::from([(REQUEST.to_owned(), request), (JOBS.to_owned(), Value::Object(jobs))])
-}
-
-fn function_spec(call: &Call, colony: &str, label: &str) -> Result<FunctionSpec, InvalidField> {
-    let mut spec = FunctionSpec::new(colony, &call.executor_type, &call.function)?
-        .label(label)?
-        .priority(call.priority)?
-        .max_retries(Retries::AtMost(call.max_retries));
-    spec = call.args.iter().cloned().fold(spec, FunctionSpec::arg);
-    spec = call.kwargs.iter().fold(spec, |spec, (name, value)| spec.kwarg(name, value.clone()));
-    for name in &call.executor_names {
-        spec = spec.executor_name(name)?;
-    }
-    if let Some(location) = &call.location {
-        spec = spec.location(location)?;
-    }
-    let limit = |seconds: u64| {
-        TimeLimit::seconds(u32::try_from(seconds).unwrap_or(u32::MAX).min(i32::MAX.unsigned_abs()))
-    };
-    if let Some(limit) = call.max_wait_seconds.and_then(limit) {
-        spec = spec.max_wait(limit);
-    }
-    if let Some(limit) = call.max_exec_seconds.and_then(limit) {
-        spec = spec.max_exec(limit);
-    }
-    Ok(spec)
 }

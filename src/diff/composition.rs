@@ -5,10 +5,12 @@
 //! can neither be written again nor be left out.
 
 mod instance;
+mod ownership;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use instance::{has_ended, plan_end, plan_instance};
+use ownership::{adopt, let_go};
 
 use serde_json::{Map, Value};
 
@@ -19,10 +21,10 @@ use super::{
 use crate::{
     api::{
         names::{CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION, RESOURCE_LABEL},
-        resource_definition::ObjectKind,
+        resource_definition::{AdoptionPolicy, DriftPolicy, ObjectKind},
     },
     desired::composition::{
-        Composition, Desired, DesiredChild, DesiredResource, Instance, Wanted, controller,
+        Composition, Desired, DesiredChild, DesiredResource, Instance, Policies, Wanted, controller,
     },
     watch::snapshot::{Children, Observed},
 };
@@ -43,8 +45,19 @@ pub struct CompositionPlan {
     pub steps: Vec<KubernetesStep>,
     /// What is waited for.
     pub awaiting: Vec<String>,
-    /// Objects of others that have a name of one of the instance's: they are left alone.
+    /// What is left as it is.
+    pub report: Report,
+}
+
+/// What is not as the templates have it, and is left so.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Objects of others that have a name of one of the instance's.
     pub foreign: Vec<Error>,
+    /// Objects that others have changed, with the fields.
+    pub drifted: Vec<String>,
+    /// What policies keep from being done.
+    pub left: Vec<String>,
 }
 
 /// Plans what an instance should be made of.
@@ -67,17 +80,25 @@ pub fn plan(desired: &Desired, children: &Children, instance: &Instance) -> Comp
             }
         }
     }
-    plan.steps.extend(surplus(desired, children, instance, &kept));
+    for (resource, kind, object) in surplus(desired, children, instance, &kept) {
+        if resource.is_none_or(|resource| resource.policies.may_delete) {
+            plan.steps.push(delete(kind, object, "it is no longer wanted"));
+        } else {
+            let line = "is no longer wanted and stays: its managementPolicies do not list Delete";
+            plan.report.left.push(format!("{} {} {line}", kind.kind, name_of(object)));
+        }
+    }
     plan
 }
 
 /// Plans the end of all objects of an instance that is deleted: each after those that refer to it. Without a composition,
-/// since the definition is gone or cannot be followed, there is no order.
+/// since the definition is gone or cannot be followed, there is no order. Objects of the resources in `staying` are let go of.
 #[must_use]
 pub fn plan_deletion(
     composition: Option<&Composition>,
     children: &Children,
     instance: &Instance,
+    staying: &BTreeSet<&str>,
 ) -> CompositionPlan {
     let mut plan = CompositionPlan::default();
     for (kind, found) in children {
@@ -85,7 +106,10 @@ pub fn plan_deletion(
             plan.awaiting.push(format!("{kind} cannot be read: {why}"));
         }
     }
-    let left: Vec<(&ObjectKind, &Value)> = own(children, instance).collect();
+    let stays = |object: &Value| resource_of(object).is_some_and(|id| staying.contains(id));
+    let (kept, left): (Vec<_>, Vec<_>) = own(children, instance).partition(|(_, object)| stays(object));
+    let kept = kept.into_iter().filter(|(_, object)| !is_going(object));
+    plan.steps.extend(kept.map(|(kind, object)| let_go(kind, object, instance)));
     let ids: BTreeSet<&str> = left.iter().filter_map(|(_, object)| resource_of(object)).collect();
     for (kind, object) in &left {
         let id = resource_of(object).unwrap_or_default();
@@ -117,7 +141,17 @@ impl CompositionPlan {
         found: Option<&Value>,
         instance: &Instance,
     ) {
+        let policies = &resource.policies;
+        let named = || format!("{} {}", wanted.kind.kind, wanted.name);
         match (found, &resource.held_back) {
+            (None, _) if policies.only_observes() => self.awaiting.push(format!("{} to be there", named())),
+            (None, _) if !policies.may_create => {
+                let line = "is not created: its managementPolicies do not list Create";
+                self.report.left.push(format!("{} {line}", named()));
+            }
+            (None, _) if policies.adoption == AdoptionPolicy::Adopt => {
+                self.awaiting.push(format!("{} to be there, for it is only adopted", named()));
+            }
             (None, None) => self.steps.push(KubernetesStep::CreateChild(Box::new(wanted.clone()))),
             (None, Some(why)) => {
                 // One line for all objects of a list.
@@ -126,7 +160,15 @@ impl CompositionPlan {
                     self.awaiting.push(line);
                 }
             }
-            (Some(found), _) if !instance.owns(found) => self.foreign.push(Error::Foreign {
+            (Some(_), _) if policies.only_observes() => {}
+            (Some(found), _) if !instance.owns(found) && may_adopt(policies, found) => {
+                if is_going(found) {
+                    self.awaiting.push(format!("{} to be gone", named()));
+                } else {
+                    self.steps.push(adopt(policies, wanted, found, instance));
+                }
+            }
+            (Some(found), _) if !instance.owns(found) => self.report.foreign.push(Error::Foreign {
                 kind: wanted.kind.kind.clone(),
                 name: wanted.name.clone(),
                 owner: owner_of(found),
@@ -134,14 +176,17 @@ impl CompositionPlan {
             (Some(found), _) if is_going(found) => {
                 self.awaiting.push(format!("the old {} {} to be gone", wanted.kind.kind, wanted.name));
             }
-            (Some(found), _) => self.changes(wanted, found),
+            (Some(found), _) => self.changes(policies, wanted, found),
         }
     }
 
     /// Brings an object in line with what it should be.
-    fn changes(&mut self, wanted: &DesiredChild, found: &Value) {
-        let (Value::Object(should), Value::Object(is)) = (&wanted.object, found) else { return };
-        let mut should = should.clone();
+    fn changes(&mut self, policies: &Policies, wanted: &DesiredChild, found: &Value) {
+        let mut should = wanted.object.clone();
+        for field in &policies.ignored {
+            field.leave(&mut should, found);
+        }
+        let (Value::Object(mut should), Value::Object(is)) = (should, found) else { return };
         // Others may add references of their own; ours is there, or the object would not be the instance's.
         if let Some(Value::Object(metadata)) = should.get_mut("metadata") {
             metadata.remove("ownerReferences");
@@ -163,10 +208,19 @@ impl CompositionPlan {
         if differences.is_empty() {
             return;
         }
+        let is_kept = policies.drift == DriftPolicy::DetectOnly && !is_new_wish;
+        if is_kept || !policies.may_update {
+            self.drifted(wanted, &differences);
+            return;
+        }
         let is_fixed =
             |path: &String| path.starts_with("spec") && (is_pod || !MUTABLE_OF_JOBS.contains(&path.as_str()));
         let is_remade = is_pod || wanted.kind == ObjectKind::new("batch/v1", "Job");
         if is_remade && differences.iter().any(is_fixed) {
+            if !policies.may_delete || !policies.may_create {
+                self.drifted(wanted, &differences);
+                return;
+            }
             let fixed: Vec<&str> =
                 differences.iter().filter(|path| is_fixed(path)).map(String::as_str).collect();
             let why = format!("a {} cannot change {}", wanted.kind.kind, fixed.join(", "));
@@ -186,6 +240,24 @@ impl CompositionPlan {
             differences,
         });
     }
+
+    /// Tells of fields that are left as others have them; of what the operator remembers there is nothing to tell.
+    fn drifted(&mut self, wanted: &DesiredChild, differences: &[String]) {
+        let is_ours = |path: &&String| {
+            [CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION].iter().any(|name| path.ends_with(name))
+        };
+        let theirs: Vec<&str> =
+            differences.iter().filter(|path| !is_ours(path)).map(String::as_str).collect();
+        if !theirs.is_empty() {
+            let fields = theirs.join(", ");
+            self.report.drifted.push(format!("{} {}: {fields}", wanted.kind.kind, wanted.name));
+        }
+    }
+}
+
+/// Whether an object may be taken over. One that has a controller never is.
+fn may_adopt(policies: &Policies, found: &Value) -> bool {
+    policies.adoption != AdoptionPolicy::Fail && policies.may_update && controller(found).is_none()
 }
 
 /// Takes out what the operator once wrote and no longer wants. What it never wrote is somebody else's.
@@ -247,30 +319,30 @@ fn is_without(was: &Value, wanted: &Value, is: &Value) -> bool {
     }
 }
 
-/// The end of the instance's objects that are not wanted, those first that were made last. What belongs to a resource of
+/// The instance's objects that are not wanted, with their resources, those first that were made last. What belongs to a resource of
 /// which nothing is known yet stays.
-fn surplus(
-    desired: &Desired,
-    children: &Children,
-    instance: &Instance,
+fn surplus<'a>(
+    desired: &'a Desired,
+    children: &'a Children,
+    instance: &'a Instance,
     kept: &BTreeSet<(&ObjectKind, &str)>,
-) -> Vec<KubernetesStep> {
+) -> Vec<(Option<&'a DesiredResource>, &'a ObjectKind, &'a Value)> {
     let place = |id: &str| desired.resources.iter().position(|resource| resource.id == id);
     let is_unknown = |place: Option<usize>| {
         place.is_some_and(|place| matches!(desired.resources[place].wanted, Wanted::Unknown(_)))
     };
-    let mut surplus: Vec<(Option<usize>, KubernetesStep)> = own(children, instance)
+    let mut surplus: Vec<(Option<usize>, &ObjectKind, &Value)> = own(children, instance)
         .filter(|(kind, object)| !kept.contains(&(*kind, name_of(object))) && !is_going(object))
         .map(|(kind, object)| {
             let place = resource_of(object).and_then(place);
             (place, kind, object)
         })
         .filter(|(place, ..)| !is_unknown(*place))
-        .map(|(place, kind, object)| (place, delete(kind, object, "it is no longer wanted")))
         .collect();
     // What no resource speaks of any more can have been referred to by nothing that is left.
-    surplus.sort_by_key(|(place, _)| std::cmp::Reverse(place.map_or(usize::MAX, |place| place)));
-    surplus.into_iter().map(|(_, step)| step).collect()
+    surplus.sort_by_key(|(place, ..)| std::cmp::Reverse(place.map_or(usize::MAX, |place| place)));
+    let resource = |place: Option<usize>| place.and_then(|place| desired.resources.get(place));
+    surplus.into_iter().map(|(place, kind, object)| (resource(place), kind, object)).collect()
 }
 
 fn by_name(found: Option<&Observed<Vec<Value>>>) -> BTreeMap<&str, &Value> {

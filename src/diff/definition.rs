@@ -1,5 +1,7 @@
 //! What to do for a `ResourceDefinition`: make its CRD, put it right, let it go. Pure.
 
+mod impact;
+
 use std::fmt;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -9,11 +11,13 @@ use serde_json::Value;
 use super::difference::differences;
 use crate::{
     api::{
+        condition::Reason,
         executor_deployment::DeletionPolicy,
         names::{
             ACCEPTED_GENERATION_ANNOTATION, CONTENT_HASH_ANNOTATION, HANDLER_ANNOTATION,
             RESOURCE_DEFINITION_FINALIZER,
         },
+        resource_definition::Impact,
     },
     desired::definition::is_made_for,
     watch::snapshot::{DefinitionSnapshot, Observed},
@@ -51,6 +55,19 @@ pub struct DefinitionPlan {
     pub steps: Vec<DefinitionStep>,
     /// What is waited for before more can be done.
     pub awaiting: Vec<String>,
+    /// Why the CRD stays as it is although the definition says something else.
+    pub held: Option<HeldBack>,
+}
+
+/// Why a change of a definition is not carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldBack {
+    /// Why, in a word.
+    pub reason: Reason,
+    /// Why, and what to do.
+    pub message: String,
+    /// What it would break, if that is why.
+    pub impact: Option<Impact>,
 }
 
 /// Plans a definition that is to exist and whose CRD is wanted to be so. A CRD of somebody else is left alone.
@@ -77,7 +94,11 @@ pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -
         }
         Some(found) => {
             let differences = differing(desired, found);
-            if !differences.is_empty() {
+            let held =
+                if differences.is_empty() { None } else { impact::held_back(snapshot, desired, found) };
+            if held.is_some() {
+                plan.held = held;
+            } else if !differences.is_empty() {
                 let crd = Box::new(merged(desired, found));
                 plan.steps.push(DefinitionStep::Update { crd, differences });
             } else if !is_established(found) {

@@ -19,6 +19,7 @@ use crate::{
             ORIGIN_PROCESS, PROCESS_ANNOTATION, PROCESS_SPEC_ANNOTATION, PROCESS_TIME_ANNOTATION,
             RESTART_ANNOTATION,
         },
+        policy::is_paused,
     },
     colony::model::{Blueprint, Process},
     desired::inbound::{DesiredObject, Request, object_of},
@@ -163,6 +164,9 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
         let newer = born_of.cloned().unwrap_or_default();
         return Answer::failed(format!("superseded: process {newer} asked for the same object later"));
     }
+    if is_paused(&object.metadata) {
+        return wait();
+    }
     let mut changed = object.clone();
     match object_spec(wanted, &snapshot.colony, Some(&object.spec)) {
         Ok(spec) => changed.spec = spec,
@@ -184,7 +188,7 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
             Err(why) => Answer::failed(why),
         };
     };
-    if object.metadata.deletion_timestamp.is_some() {
+    if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) {
         return wait();
     }
     let process = inbound.process.id.as_str();
@@ -245,7 +249,7 @@ fn clean_up(snapshot: &InboundSnapshot, name: &str) -> InboundPlan {
     }
     match of_blueprint(snapshot, name) {
         None => deleted(true),
-        Some(object) if object.metadata.deletion_timestamp.is_some() => wait(),
+        Some(object) if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) => wait(),
         Some(object) if object.is_born_of_blueprint() => do_first(InboundStep::Delete {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
@@ -372,7 +376,7 @@ fn owned(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::colony::model::Blueprint;
+    use crate::{api::names::PAUSED_ANNOTATION, colony::model::Blueprint};
 
     fn snapshot(objects: Vec<ExecutorDeployment>, blueprints: Vec<Blueprint>) -> InboundSnapshot {
         let spec = json!({
@@ -551,6 +555,23 @@ mod tests {
         let unread =
             InboundSnapshot { blueprints: Observed::Unknown("x".into()), ..snapshot(vec![], vec![]) };
         assert_eq!(plan(&unread, &process("p2", 2), &request), wait(), "unknown is not gone");
+    }
+
+    /// Whoever pauses an object must not find it changed, or gone, by the colony.
+    #[test]
+    fn an_object_that_is_paused_is_changed_for_nobody() {
+        let request = Request::Reconcile { blueprint: "workers".to_owned(), force: true };
+        let mut paused = created(&plan(&snapshot(vec![], vec![blueprint(1)]), &process("p1", 1), &request));
+        paused.annotations_mut().insert(PAUSED_ANNOTATION.to_owned(), "true".to_owned());
+        let world = snapshot(vec![paused.clone()], vec![blueprint(1)]);
+        assert_eq!(plan(&world, &process("p2", 2), &request), wait());
+        let clean_up = Request::CleanUp { blueprint: "workers".to_owned() };
+        assert_eq!(plan(&snapshot(vec![paused], vec![]), &process("p2", 2), &clean_up), wait());
+
+        let apply = |name| Request::Apply(wanted("team", name));
+        let mut born = created(&plan(&snapshot(vec![], vec![]), &process("p1", 1), &apply(1)));
+        born.annotations_mut().insert(PAUSED_ANNOTATION.to_owned(), "true".to_owned());
+        assert_eq!(plan(&snapshot(vec![born], vec![]), &process("p2", 2), &apply(2)), wait());
     }
 
     /// It comes each minute: it must not wait for pods, nor be stopped by one blueprint that nobody can follow.

@@ -62,6 +62,15 @@ pub enum KubernetesStep {
     },
     /// Create an object that an instance is made of.
     CreateChild(Box<DesiredChild>),
+    /// Take over an object that nobody controls. What it should be like is brought about afterwards.
+    AdoptChild {
+        /// Its kind.
+        kind: ObjectKind,
+        /// Its name.
+        name: String,
+        /// Whose it is from now on, as a merge patch; with the UID and the version that were seen.
+        patch: Map<String, Value>,
+    },
     /// Change an object that an instance is made of.
     PatchChild {
         /// Its kind.
@@ -213,6 +222,7 @@ impl fmt::Display for KubernetesStep {
                 write!(f, "delete {} {name} ({why})", kind.as_str())
             }
             Self::CreateChild(child) => write!(f, "create {} {}", child.kind.kind, child.name),
+            Self::AdoptChild { kind, name, .. } => write!(f, "adopt {} {name}", kind.kind),
             Self::PatchChild { kind, name, differences, .. } => {
                 write!(f, "update {} {name} ({})", kind.kind, differences.join(", "))
             }

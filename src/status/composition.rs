@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Problem,
     condition::{Finding, merge},
+    paused::dropped,
 };
 use crate::{
     act::outcome::{FailureKind, Outcome},
@@ -14,7 +15,7 @@ use crate::{
         resource_definition::ObjectKind,
     },
     desired::composition::{Desired, Readiness},
-    diff::{Error, composition::has_ended},
+    diff::composition::{Report, has_ended},
     watch::snapshot::{CompositionSnapshot, Observed},
 };
 
@@ -23,8 +24,8 @@ use crate::{
 pub struct Pass<'a> {
     /// What the instance should be made of; none while it is deleted, or has ended.
     pub desired: Option<&'a Desired>,
-    /// Objects of others that have a name of one of the instance's.
-    pub foreign: &'a [Error],
+    /// What is not as the templates have it, and is left so.
+    pub report: &'a Report,
     /// What was done.
     pub outcome: &'a Outcome,
 }
@@ -47,6 +48,7 @@ pub fn compute(
     }
     if has_ended(snapshot) {
         status.conditions = before;
+        dropped(&mut status.conditions);
         return status;
     }
     status.observed_generation = generation;
@@ -115,6 +117,7 @@ fn living(snapshot: &CompositionSnapshot, pass: Result<Pass<'_>, &Problem>, has_
         finding(ConditionType::Degraded, is_degraded),
         finding(ConditionType::Ready, is_ready),
     ];
+    findings.extend(left_as_it_is(pass, desired));
     if has_end {
         let written = snapshot.kind.handler().finished_when.clone().unwrap_or_default();
         findings.push(if is_finished {
@@ -126,12 +129,28 @@ fn living(snapshot: &CompositionSnapshot, pass: Result<Pass<'_>, &Problem>, has_
     findings
 }
 
+/// What differs and is left so, and what policies keep from being done.
+fn left_as_it_is(pass: Result<Pass<'_>, &Problem>, desired: Option<&Desired>) -> Vec<Finding> {
+    let (Ok(Pass { report, .. }), Some(desired)) = (pass, desired) else { return Vec::new() };
+    let mut findings = Vec::new();
+    if !report.drifted.is_empty() {
+        let message = format!("left as others have it: {}", report.drifted.join("; "));
+        findings.push(Finding::yes(ConditionType::Drifted, Reason::DriftDetected, message));
+    } else if desired.resources.iter().any(|resource| resource.policies.may_leave_drift()) {
+        findings.push(Finding::no(ConditionType::Drifted, Reason::InSync, "nothing differs"));
+    }
+    if !report.left.is_empty() {
+        findings.push(Finding::yes(ConditionType::Warnings, Reason::LeftAlone, report.left.join("; ")));
+    }
+    findings
+}
+
 /// What keeps the instance from getting on without help.
 fn hindrance(pass: Result<Pass<'_>, &Problem>) -> Option<(Reason, String)> {
     match pass {
         Err(problem) => Some((problem.reason, problem.message.clone())),
         Ok(pass) => {
-            let foreign: Vec<String> = pass.foreign.iter().map(ToString::to_string).collect();
+            let foreign: Vec<String> = pass.report.foreign.iter().map(ToString::to_string).collect();
             if !foreign.is_empty() {
                 return Some((Reason::ForeignObject, foreign.join("; ")));
             }

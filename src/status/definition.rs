@@ -1,6 +1,10 @@
 //! The status of a `ResourceDefinition`: whether its kind is served, by whose leave, and who carries instances out. Pure.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use jiff::Timestamp;
+use k8s_openapi::{
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 
 use super::{
     Problem,
@@ -10,9 +14,11 @@ use crate::{
     act::outcome::DefinitionOutcome,
     api::{
         condition::{ConditionType, Reason},
-        resource_definition::{HandlerMode, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName},
+        resource_definition::{
+            HandlerMode, KEPT_REVISIONS, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName, Revision,
+        },
     },
-    desired::definition::accepted_generation,
+    desired::definition::{accepted_generation, revision_hash},
     diff::definition::{DefinitionPlan, DefinitionStep, is_established, is_foreign},
     watch::snapshot::{DefinitionSnapshot, Handlers, Observed},
 };
@@ -30,15 +36,14 @@ pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinit
     let before = object.status.clone().unwrap_or_default();
     let generation = object.metadata.generation;
     let own = own_crd(snapshot);
-    let wrote = pass.is_ok_and(|(_, outcome)| {
-        let mut done = outcome.done.iter();
-        done.any(|step| matches!(step, DefinitionStep::Create(_) | DefinitionStep::Update { .. }))
-    });
+    let written = written(pass);
     let accepted = match &snapshot.crd {
-        _ if wrote => generation,
+        _ if written.is_some() => generation,
         Observed::Known(_) => own.and_then(accepted_generation),
         Observed::Unknown(_) => before.accepted_generation,
     };
+    let revisions = revisions(before.revisions, written.or(own), snapshot.now);
+    let held = pass.ok().and_then(|(plan, _)| plan.held.as_ref());
     let stays = stays(accepted, generation);
     let authorized = authorized(snapshot);
     let established = established(snapshot, own, pass);
@@ -63,6 +68,8 @@ pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinit
         observed_generation: generation,
         accepted_generation: accepted,
         composes: composes(snapshot).or(before.composes),
+        impact: held.and_then(|held| held.impact.clone()),
+        revisions,
         instances: snapshot.instances.or(before.instances),
         conditions: merge(&before.conditions, findings, generation, snapshot.now),
     }
@@ -78,6 +85,32 @@ fn composes(snapshot: &DefinitionSnapshot) -> Option<Vec<ResourceName>> {
 /// The CRD, if it is the definition's own.
 fn own_crd(snapshot: &DefinitionSnapshot) -> Option<&CustomResourceDefinition> {
     snapshot.crd.known()?.as_ref().filter(|crd| !is_foreign(snapshot, crd))
+}
+
+/// The CRD that the pass wrote, if it wrote one.
+fn written(pass: Pass<'_>) -> Option<&CustomResourceDefinition> {
+    let (_, outcome) = pass.ok()?;
+    outcome.done.iter().rev().find_map(|step| match step {
+        DefinitionStep::Create(crd) | DefinitionStep::Update { crd, .. } => Some(crd.as_ref()),
+        _ => None,
+    })
+}
+
+/// The generations that were carried out, with that of the CRD that there is now.
+fn revisions(
+    mut revisions: Vec<Revision>,
+    crd: Option<&CustomResourceDefinition>,
+    now: Timestamp,
+) -> Vec<Revision> {
+    let latest = revisions.last().map(|last| last.generation);
+    if let Some((crd, generation)) = crd.and_then(|crd| Some((crd, accepted_generation(crd)?)))
+        && latest != Some(generation)
+    {
+        revisions.push(Revision { generation, hash: revision_hash(crd), carried_out_at: Time(now) });
+        let surplus = revisions.len().saturating_sub(KEPT_REVISIONS);
+        revisions.drain(..surplus);
+    }
+    revisions
 }
 
 /// That instances are carried out by an earlier generation, if they are.
@@ -242,6 +275,9 @@ fn trouble(
     }
     if let Some(failure) = failure {
         return Some((Reason::ApplyFailed, failure.message.clone()));
+    }
+    if let Some(held) = pass.ok().and_then(|(plan, _)| plan.held.as_ref()) {
+        return Some((held.reason, held.message.clone()));
     }
     let modes = Some(handled).filter(|finding| finding.reason == Reason::ModeUnavailable);
     let mut first = [authorized, established].into_iter().filter(|finding| finding.holds != Some(true));

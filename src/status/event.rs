@@ -30,7 +30,7 @@ fn note(before: &[Condition], after: &Condition) -> Option<Note> {
     }
     let holds = after.status == "True";
     let bad = match after.type_.as_str() {
-        "Ready" if holds => false,
+        "Ready" | "Paused" if holds => false,
         // A fleet that is still starting, or starting anew for a new spec, is no news; one that was ready and no longer is,
         // is.
         "Ready" if previous.is_some_and(|previous| was_ready(previous, after)) => true,

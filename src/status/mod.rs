@@ -14,6 +14,7 @@ pub mod executor_deployment;
 pub mod instance;
 mod mirror;
 mod output;
+pub mod paused;
 pub mod publish;
 pub mod request;
 pub mod request_flow;

@@ -38,6 +38,7 @@ const ACTION: &str = "Reconcile";
 #[derive(Clone)]
 pub struct Publisher {
     client: Client,
+    reporter: Reporter,
     recorder: Recorder,
     leadership: Leadership,
     writes: Writes,
@@ -56,8 +57,9 @@ impl Publisher {
         metrics: Metrics,
         clock: Clock,
     ) -> Self {
-        let recorder = Recorder::new(client.clone(), Reporter { controller: OPERATOR.to_owned(), instance });
-        Self { client, recorder, leadership, writes, metrics, clock }
+        let reporter = Reporter { controller: OPERATOR.to_owned(), instance };
+        let recorder = Recorder::new(client.clone(), reporter.clone());
+        Self { client, reporter, recorder, leadership, writes, metrics, clock }
     }
 
     /// Writes the status of an object if it says anything new; whether it did. `resource_version` is that of the object if
@@ -108,8 +110,22 @@ impl Publisher {
         Ok(true)
     }
 
-    /// Publishes Events about an object. One that cannot be written is logged: nothing hangs on it.
+    /// Publishes Events about an object; those of the same reason that follow soon are counted, not kept. One that cannot
+    /// be written is logged: nothing hangs on it.
     pub async fn events(&self, reference: &ObjectReference, notes: Vec<Note>) {
+        self.publish(&self.recorder, reference, notes).await;
+    }
+
+    /// As [`Publisher::events`], each Event for itself: what it says stands nowhere else.
+    pub async fn each_event(&self, reference: &ObjectReference, notes: Vec<Note>) {
+        for note in notes {
+            // One that remembers would count them.
+            let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+            self.publish(&recorder, reference, vec![note]).await;
+        }
+    }
+
+    async fn publish(&self, recorder: &Recorder, reference: &ObjectReference, notes: Vec<Note>) {
         for note in notes {
             if !self.leadership.is_leader() {
                 return;
@@ -126,7 +142,7 @@ impl Publisher {
                 action: ACTION.to_owned(),
                 secondary: None,
             };
-            let result = call(CALL_TIME_LIMIT, self.recorder.publish(&event, reference)).await;
+            let result = call(CALL_TIME_LIMIT, recorder.publish(&event, reference)).await;
             let outcome = match &result {
                 Ok(()) => Outcome::Ok,
                 Err(error) => error.status_code().map_or(Outcome::Transport, Outcome::of_status),

@@ -14,6 +14,8 @@ use crate::{
 
 /// Reason of the Events that name entries which are no longer in a history.
 pub const HISTORY_DROPPED: &str = "HistoryDropped";
+/// Most bytes that an Event may say, as the API server has it.
+const LONGEST_NOTE: usize = 1024;
 /// Where those entries can be read.
 const REST: &str =
     "Events of this object with reason HistoryDropped, for as long as the cluster keeps Events";
@@ -59,6 +61,24 @@ pub fn request(facts: &RequestFacts<'_>) -> RequestStateStatus {
         conditions,
         ..before
     }
+}
+
+/// Entries that are left out of a history, as texts that are short enough for an Event.
+#[must_use]
+pub fn dropped_notes(entries: &[HistoryEntry]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for entry in entries {
+        let text = format!("{} {} {}", entry.job, entry.state, entry.timestamp);
+        match notes.last_mut() {
+            Some(note) if note.len() + text.len() + 2 <= LONGEST_NOTE => {
+                note.push_str(", ");
+                note.push_str(&text);
+            }
+            // Words of others may be of any length.
+            _ => notes.push(text.chars().take(LONGEST_NOTE / 4).collect()),
+        }
+    }
+    notes
 }
 
 fn findings(facts: &RequestFacts<'_>) -> Vec<Finding> {
@@ -168,6 +188,21 @@ mod tests {
         let status = status("FAILED", &none, vec![failed]);
         assert_eq!(shown(&status), ["Succeeded False WorkerRestarted", "Finished True WorkerRestarted"]);
         assert_eq!(status.conditions[0].message, "gone");
+    }
+
+    #[test]
+    fn entries_left_out_are_all_reported_in_texts_that_fit() {
+        let entry = |index: usize| HistoryEntry {
+            job: format!("{index}{}", "é".repeat(100)),
+            state: "COMPLETED".to_owned(),
+            timestamp: "2026-11-24T10:00:00.000Z".to_owned(),
+            ..HistoryEntry::default()
+        };
+        let entries: Vec<HistoryEntry> = (0..20).map(entry).collect();
+        let notes = dropped_notes(&entries);
+        assert!(notes.iter().all(|note| note.len() <= LONGEST_NOTE));
+        assert_eq!(notes.iter().map(|note| note.split(", ").count()).sum::<usize>(), entries.len());
+        assert_eq!(dropped_notes(&[]), [""; 0]);
     }
 
     #[test]

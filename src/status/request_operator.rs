@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use super::{
     Problem,
     condition::{Finding, merge, whole_seconds},
+    event::Note,
     mirror,
     output::bounded,
-    request::{RequestFacts, request},
+    paused,
+    request::{HISTORY_DROPPED, RequestFacts, dropped_notes, request},
     work::hindrance,
 };
 use crate::{
@@ -23,10 +25,7 @@ use crate::{
     desired::{self, request_flow::CompiledFlow},
     diff::{
         KubernetesStep, Mirror,
-        request::{
-            Ending, Evidence, Flow, Moment, complete,
-            plan::{self, Next},
-        },
+        request::{Ending, Evidence, Flow, History, Moment, Next, Turn, complete, next, plan},
     },
     watch::snapshot::RequestSnapshot,
 };
@@ -37,17 +36,55 @@ pub fn compute(
     snapshot: &RequestSnapshot,
     outcome: Result<&Outcome, &Problem>,
 ) -> Option<RequestStateStatus> {
+    said(snapshot, outcome).map_or_else(|| snapshot.object.status.clone(), |(status, _)| Some(status))
+}
+
+/// What status says of a request that is paused; none while it is somebody else's turn.
+#[must_use]
+pub fn compute_paused(snapshot: &RequestSnapshot) -> Option<RequestStateStatus> {
+    let object = &snapshot.object;
+    let flow = desired::request::flow(snapshot).ok();
+    turn(snapshot, flow.as_ref())?;
+    Some(paused::compute(object.status.as_ref(), &object.metadata, snapshot.now))
+}
+
+/// Whose turn it is; none while the operator may not say anything.
+fn turn(snapshot: &RequestSnapshot, flow: Option<&CompiledFlow>) -> Option<Turn> {
+    let object = &snapshot.object;
+    let none = Next { job: None, not_before: None };
+    let following = flow.map_or(none, |flow| next(object, flow, snapshot.now));
+    let turn = plan::turn_of(object, &following);
+    // Without a flow nobody knows whether a job that has ended was the last.
+    let is_known = flow.is_some() || !object.spec.state.has_ended() || object.spec.state == State::Cancelled;
+    (is_known && plan::is_ours(snapshot, turn)).then_some(turn)
+}
+
+/// What a status that [`compute`] gave leaves out of the history from now on. It is to be told elsewhere before the status
+/// is written.
+#[must_use]
+pub fn left_out(
+    snapshot: &RequestSnapshot,
+    outcome: Result<&Outcome, &Problem>,
+    status: &RequestStateStatus,
+) -> Vec<Note> {
+    let before = snapshot.object.status.as_ref().and_then(|status| status.history_dropped);
+    if status.history_dropped == before {
+        return Vec::new();
+    }
+    let dropped = said(snapshot, outcome).map(|(_, history)| history.dropped).unwrap_or_default();
+    let note = |message| Note { warning: false, reason: HISTORY_DROPPED.to_owned(), message };
+    dropped_notes(&dropped).into_iter().map(note).collect()
+}
+
+/// What status says, and the history in it; none while nothing new may be said.
+fn said(
+    snapshot: &RequestSnapshot,
+    outcome: Result<&Outcome, &Problem>,
+) -> Option<(RequestStateStatus, History)> {
     let object = &snapshot.object;
     let before = object.status.clone().unwrap_or_default();
     let flow = desired::request::flow(snapshot).ok();
-    let none = Next { job: None, not_before: None };
-    let next = flow.as_ref().map_or(none, |flow| plan::next(snapshot, flow));
-    let turn = plan::turn_of(object, &next);
-    // Without a flow nobody knows whether a job that has ended was the last.
-    let is_known = flow.is_some() || !object.spec.state.has_ended() || object.spec.state == State::Cancelled;
-    if !is_known || !plan::is_ours(snapshot, turn) {
-        return object.status.clone();
-    }
+    let turn = turn(snapshot, flow.as_ref())?;
     let goal = outcome.ok().and_then(|outcome| plan::goal(&outcome.plan));
     let has_gone = outcome.is_ok_and(|outcome| {
         outcome.done_kubernetes().any(|step| matches!(step, KubernetesStep::UpdateSpec { .. }))
@@ -60,7 +97,7 @@ pub fn compute(
             spoken_of.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
         }
         // Said before, or to be said in the next pass: it may be somebody else's turn by now.
-        Some(_) => return object.status.clone(),
+        Some(_) => return None,
     }
     let mut status = before.clone();
     if let Ok(outcome) = outcome {
@@ -96,9 +133,10 @@ pub fn compute(
     });
     let degraded = degraded(snapshot, outcome);
     said.conditions.retain(|condition| condition.type_ != ConditionType::Degraded.as_str());
+    paused::dropped(&mut said.conditions);
     let merged = merge(&before.conditions, degraded.into_iter().collect(), generation, snapshot.now);
     said.conditions.splice(0..0, merged);
-    Some(said)
+    Some((said, history))
 }
 
 /// Takes note of the process of the job.
@@ -201,4 +239,48 @@ fn degraded(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) -> 
     let is_live = mirror.is_some_and(MirrorStatus::may_live);
     let found = hindrance(&snapshot.processes, is_live, outcome);
     found.map(|(reason, message)| Finding::yes(ConditionType::Degraded, reason, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        runtime::config::model::RequestRole,
+        watch::snapshot::{ColonyReference, FlowSource, Observed, Values},
+    };
+
+    /// A request at its first job, paused.
+    fn paused(state: &str, roles: &[RequestRole]) -> RequestSnapshot {
+        let object = json!({
+            "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
+            "metadata": { "name": "r", "namespace": "n", "uid": "u", "generation": 1,
+                          "annotations": { "colonies.io/paused": "true" } },
+            "spec": { "request-uid": "r-1", "job": "JOB1", "state": state },
+        });
+        RequestSnapshot {
+            object: serde_json::from_value(object).unwrap(),
+            cluster: "c".to_owned(),
+            roles: roles.to_vec(),
+            flow: FlowSource::Default,
+            colony: ColonyReference::NotFound { name: None },
+            processes: Observed::Known(Vec::new()),
+            executor: None,
+            values: Values::default(),
+            submit_not_before: None,
+            sightings: Vec::new(),
+            now: Timestamp::from_second(1).unwrap(),
+        }
+    }
+
+    /// Programs of others write whole objects: what the operator says in their turn, they lose a race to.
+    #[test]
+    fn a_paused_request_is_told_of_in_the_operators_turn_alone() {
+        let said = compute_paused(&paused("REQUESTED", &[RequestRole::Worker])).unwrap();
+        assert_eq!(said.conditions[0].reason, "ReconcilePaused");
+        assert_eq!(compute_paused(&paused("REQUESTED", &[RequestRole::Director])), None);
+        assert_eq!(compute_paused(&paused("STARTED", &[RequestRole::Worker])), None, "another worker has it");
+        assert!(compute_paused(&paused("COMPLETED", &[RequestRole::Director])).is_some());
+    }
 }

@@ -39,7 +39,7 @@ impl WorkReader {
             .await,
             processes,
             values: if may_submit {
-                self.values(&namespace, [&object.spec.call]).await
+                self.values(&namespace, &object.spec.call.env).await
             } else {
                 Values::default()
             },

@@ -45,7 +45,7 @@ impl WorkReader {
             executors: executors(&processes, connection.as_deref()).await,
             processes,
             values: if may_submit {
-                self.values(&namespace, object.spec.nodes.iter().map(|node| &node.call)).await
+                self.values(&namespace, object.spec.nodes.iter().flat_map(|node| &node.call.env)).await
             } else {
                 Values::default()
             },

@@ -71,6 +71,21 @@ impl CompositionReader {
         })
     }
 
+    /// Adds objects, by kind and name, to what a snapshot knows, whoever they belong to: no watch shows those that are not
+    /// the instance's.
+    pub async fn look_up(&self, snapshot: &mut CompositionSnapshot, names: Vec<(ObjectKind, String)>) {
+        let namespace = snapshot.object.namespace().unwrap_or_default();
+        for (kind, name) in names {
+            let read = self.children.by_name(&kind, &namespace, &name).await;
+            let Some(found) = snapshot.children.get_mut(&kind) else { continue };
+            match (read, &mut *found) {
+                (Observed::Known(Some(object)), Observed::Known(objects)) => objects.push(object),
+                (Observed::Unknown(why), _) => *found = Observed::Unknown(why),
+                _ => {}
+            }
+        }
+    }
+
     fn caught_up(&self, key: &Key) -> Result<(), CacheBehind> {
         if self.writes.is_cache_behind(key, self.clock.instant()) { Err(CacheBehind) } else { Ok(()) }
     }

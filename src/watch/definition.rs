@@ -2,6 +2,8 @@
 
 mod composes;
 
+use std::sync::Arc;
+
 use k8s_openapi::{
     api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -16,14 +18,14 @@ use kube::{
 use super::{
     colonies::Colonies,
     executor_deployment::CacheBehind,
-    snapshot::{ColonyReference, DefinitionSnapshot, Handlers, LeftInstances, Observed},
+    snapshot::{ColonyReference, DefinitionSnapshot, Handlers, LeftInstances, LiveInstance, Observed},
     stores::Filled,
 };
 use crate::{
     api::{
         condition::ConditionType,
         instance::{AcceptedHandler, Instance, InstanceKind},
-        names::INSTANCE_FINALIZER,
+        names::{HANDLER_ANNOTATION, INSTANCE_FINALIZER},
         resource_definition::{DefinitionScope, HandlerMode, InstanceCounts, ResourceDefinition},
     },
     memory::{
@@ -38,6 +40,18 @@ use crate::{
 
 /// Most instances of a deleted definition that are looked at one by one.
 const LOOKED_AT: u32 = 500;
+
+/// Most lists of so many that are asked for, of instances that nothing watches.
+const MOST_PAGES: u32 = 20;
+
+/// All instances of a kind, as the watch of them shows them.
+#[derive(Clone, Debug)]
+pub struct WatchedInstances {
+    /// How many there are.
+    pub counts: InstanceCounts,
+    /// The instances.
+    pub live: Vec<LiveInstance>,
+}
 
 /// Reads the world for one pass over a `ResourceDefinition`.
 #[derive(Clone)]
@@ -72,7 +86,7 @@ struct Right<'a> {
 }
 
 impl DefinitionReader {
-    /// Puts a snapshot together. `instances` is what the watch of the instances shows.
+    /// Puts a snapshot together. `watched` is what the watch of the instances shows.
     ///
     /// # Errors
     ///
@@ -80,7 +94,7 @@ impl DefinitionReader {
     pub async fn snapshot(
         &self,
         object: &ResourceDefinition,
-        instances: Option<InstanceCounts>,
+        watched: Option<WatchedInstances>,
     ) -> Result<DefinitionSnapshot, CacheBehind> {
         let name = object.name_any();
         let key = Key::new("ResourceDefinition", "", &name);
@@ -102,6 +116,11 @@ impl DefinitionReader {
             Observed::Known(None) => Observed::Known(LeftInstances::default()),
             _ => Observed::Unknown("they were not looked for".to_owned()),
         };
+        let (instances, live) = watched.map_or((None, None), |seen| (Some(seen.counts), Some(seen.live)));
+        let live = match live {
+            Some(live) => Observed::Known(live),
+            None => self.live(&crd).await,
+        };
         Ok(DefinitionSnapshot {
             object: object.clone(),
             crd,
@@ -109,6 +128,7 @@ impl DefinitionReader {
             granted_groups: self.granted_groups(&object.spec.group),
             namespace: self.namespace.clone(),
             instances,
+            live,
             left,
             composes: self.composes(object).await,
             handlers: self.handlers(object),
@@ -199,6 +219,37 @@ impl DefinitionReader {
         groups.sort();
         groups.dedup();
         groups
+    }
+
+    /// The instances of a kind that nothing watches.
+    async fn live(&self, crd: &Observed<Option<CustomResourceDefinition>>) -> Observed<Vec<LiveInstance>> {
+        let Observed::Known(Some(crd)) = crd else {
+            return Observed::Unknown("the CRD is not known".to_owned());
+        };
+        let accepted = crd.annotations().get(HANDLER_ANNOTATION);
+        let accepted = accepted.and_then(|text| serde_json::from_str::<AcceptedHandler>(text).ok());
+        if accepted.is_some_and(|accepted| accepted.handler.mode != HandlerMode::Blueprint) {
+            return Observed::Unknown("the watch of them has not shown all of them yet".to_owned());
+        }
+        let Some(kind) = InstanceKind::of(crd, AcceptedHandler::default(), false) else {
+            return Observed::Unknown("the CRD has no storage version".to_owned());
+        };
+        let api = Api::<DeserializeGuard<Instance>>::all_with(self.client.clone(), &kind);
+        let mut live = Vec::new();
+        let mut parameters = ListParams::default().limit(LOOKED_AT);
+        for _ in 0..MOST_PAGES {
+            match call(CALL_TIME_LIMIT, api.list(&parameters)).await {
+                Ok(list) => {
+                    live.extend(list.items.into_iter().map(Arc::new));
+                    match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                        Some(token) => parameters = parameters.continue_token(&token),
+                        None => return Observed::Known(live),
+                    }
+                }
+                Err(error) => return Observed::Unknown(error.explain(&format!("list {}", kind.name()))),
+            }
+        }
+        Observed::Unknown(format!("there are more than {} of them", live.len()))
     }
 
     /// Instances of a definition that is being deleted, as the API server has them.

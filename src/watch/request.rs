@@ -8,16 +8,17 @@ use kube::{
 
 use super::{
     executor_deployment::CacheBehind,
-    snapshot::{FlowSource, RequestSnapshot},
+    snapshot::{FlowSource, RequestSnapshot, Values},
     stores::Filled,
     work::{WorkReader, executor},
 };
 use crate::{
     api::{
+        function::Variable,
         mirror::Mirrored as _,
         names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
         request_flow::RequestFlow,
-        request_state::RequestState,
+        request_state::{RequestState, State},
     },
     memory::sightings::AllSightings,
     runtime::config::model::RequestRole,
@@ -34,6 +35,18 @@ pub struct Requests {
     pub filled: Filled,
     /// What was seen of the ways of requests.
     pub sightings: AllSightings,
+}
+
+/// The environment of the job that a request is at, while it may have to be submitted.
+fn env<'a>(object: &RequestState, flow: &'a FlowSource) -> &'a [Variable] {
+    let is_submitted = object.mirror().is_some_and(|mirror| mirror.state.is_live());
+    match flow {
+        FlowSource::Named(flow) if object.spec.state == State::Requested && !is_submitted => {
+            let job = flow.spec.jobs.iter().find(|job| job.name == object.spec.job);
+            job.map_or(&[], |job| &job.function.env)
+        }
+        _ => &[],
+    }
 }
 
 impl WorkReader {
@@ -64,6 +77,8 @@ impl WorkReader {
             self.requests.sightings.see(object, now)
         };
         let processes = self.processes.of(mirror, connection.as_deref()).await;
+        let values =
+            if is_over { Values::default() } else { self.values(&namespace, env(object, &flow)).await };
         Ok(RequestSnapshot {
             object: object.clone(),
             cluster: self.cluster.clone(),
@@ -77,6 +92,7 @@ impl WorkReader {
             )
             .await,
             processes,
+            values,
             submit_not_before: self.processes.submit_not_before(mirror),
             sightings,
             now,

@@ -1,6 +1,6 @@
 //! Caches of the objects that matter, each filled by one watch that also triggers reconciles.
 
-use std::{borrow::Cow, fmt::Debug, hash::Hash};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Debug, hash::Hash};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::{
@@ -148,14 +148,15 @@ pub fn request_flows(client: &Client, scope: &Scope) -> Watched<DeserializeGuard
     watched(guarded(client, scope), watcher::Config::default(), "RequestFlow", None)
 }
 
-/// Watches `ResourceDefinitions`.
+/// Watches the `ResourceDefinitions` that have the labels of the configuration.
 #[must_use]
 pub fn resource_definitions(
     client: &Client,
+    selector: &BTreeMap<String, String>,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ResourceDefinition>> {
     let api = Api::all(client.clone());
-    watched(api, watcher::Config::default(), "ResourceDefinition", Some(writes.clone()))
+    watched(api, labelled(selector), "ResourceDefinition", Some(writes.clone()))
 }
 
 /// Watches the metadata of the CRDs that the operator made.
@@ -232,10 +233,16 @@ pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
     watched(scope.api(client), ours(), "Pod", None)
 }
 
-/// Watches `Colonies`.
+/// Watches the `Colonies` that have the labels of the configuration.
 #[must_use]
-pub fn colonies(client: &Client) -> Watched<Colony> {
-    watched(Api::all(client.clone()), watcher::Config::default(), "Colony", None)
+pub fn colonies(client: &Client, selector: &BTreeMap<String, String>) -> Watched<Colony> {
+    watched(Api::all(client.clone()), labelled(selector), "Colony", None)
+}
+
+/// Objects with all of these labels.
+fn labelled(selector: &BTreeMap<String, String>) -> watcher::Config {
+    let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    watcher::Config::default().labels(&labels.join(","))
 }
 
 /// Watches the metadata of namespaces: their labels decide which colony they may use.

@@ -15,7 +15,7 @@ use super::{
     stores::Filled,
 };
 use crate::{
-    api::function::{FunctionCall, Variable},
+    api::function::Variable,
     colony::{Id, Process},
     memory::{
         connections::Connection,
@@ -64,16 +64,16 @@ impl WorkReader {
         if self.writes.is_cache_behind(&key, self.clock.instant()) { Err(CacheBehind) } else { Ok(()) }
     }
 
-    /// What the environments of calls refer to.
+    /// What variables refer to.
     pub(super) async fn values(
         &self,
         namespace: &str,
-        calls: impl IntoIterator<Item = &FunctionCall>,
+        variables: impl IntoIterator<Item = &Variable>,
     ) -> Values {
         let mut values = Values::default();
-        let variables = calls.into_iter().flat_map(|call| &call.env);
         let sources: Vec<_> = variables
-            .filter_map(|variable: &Variable| ValueSource::of(variable.value_from.as_ref()?))
+            .into_iter()
+            .filter_map(|variable| ValueSource::of(variable.value_from.as_ref()?))
             .collect();
         for (source, _) in sources {
             if values.get(&source).is_none() {

@@ -16,11 +16,9 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
 
 use crate::support::{
     cluster::connect_with_crds,
-    environment,
     stage::{SOON, Stage, with_operator},
     wait::eventually,
 };
@@ -95,18 +93,6 @@ async fn submitted(stage: &Stage, name: &str) -> Vec<Process> {
     found
 }
 
-/// Follows the log of a process as a user does in a terminal.
-fn follow_log(stage: &Stage, object: &str) -> Child {
-    let built = env!("CARGO_BIN_EXE_colonyos-operator");
-    Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built))
-        .args(["logs", "--follow", object, "--namespace", &stage.namespace.name])
-        .args(["--operator-namespace", &stage.namespace.name])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-}
-
 #[tokio::test]
 async fn a_function_is_called_once_and_its_output_comes_back() {
     let connection = connect_with_crds().await;
@@ -152,7 +138,7 @@ async fn a_function_is_called_once_and_its_output_comes_back() {
         assert_eq!(status.executor.as_deref(), Some("worker"));
         assert_eq!(condition(&status, "Running").0, "True");
         executor.add_log(&process.id, "half done\n").await.unwrap();
-        let followed = follow_log(stage, "colonyprocess/encode");
+        let followed = stage.command("logs", "colonyprocess/encode").arg("--follow").stdout(Stdio::piped()).spawn().unwrap();
         let output = [json!("s3://out/4711.mp4"), json!({ "note": "bell \u{7} rings" })];
         executor.close_successful(&process.id, &output).await.unwrap();
         let status = until_state(stage, "encode", WorkState::Succeeded).await;

@@ -154,6 +154,7 @@ async fn nodes_run_in_their_order_and_hand_on_what_they_put_out() {
         let mut input = join.input.clone();
         input.sort_by_key(ToString::to_string);
         assert_eq!((join.spec.node_name.as_str(), input), ("join", vec![json!("left"), json!("right")]));
+        executor.add_log(&join.id, "painting").await.unwrap();
         executor.close_successful(&join.id, &[json!({ "picture": "bell \u{7}" })]).await.unwrap();
 
         let status = until_state(stage, "diamond", WorkState::Succeeded).await;
@@ -165,6 +166,14 @@ async fn nodes_run_in_their_order_and_hand_on_what_they_put_out() {
         assert!(status.start_time.is_some() && status.completion_time >= status.start_time);
         let all = labelled(stage, "diamond", 1).await;
         assert_eq!((all.len(), graphs(&all)), (4, vec![status.graph_id.unwrap()]), "one workflow");
+
+        let logs = stage.command("logs", "colonyworkflow/diamond").output().await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&logs.stdout), "[join] painting\n");
+        let whole =
+            stage.command("process", "colonyworkflow/diamond").args(["-o", "json"]).output().await.unwrap();
+        let whole: Value = serde_json::from_slice(&whole.stdout).unwrap();
+        let nodes: Vec<&Value> = whole.as_array().unwrap().iter().map(|one| &one["node"]).collect();
+        assert_eq!(nodes, ["start", "left", "right", "join"]);
 
         let refusal = change(stage, "diamond", json!({ "nodes": [node("other", "painter", &[])] })).await;
         let refusal = refusal.unwrap_err().to_string();

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use colonyos_operator::api::resource_definition::ResourceDefinition;
+use colonyos_operator::api::{colony_workflow::ColonyWorkflow, resource_definition::ResourceDefinition};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     batch::v1::Job,
@@ -20,7 +20,8 @@ use crate::requester;
 use crate::support::{
     cluster::connect_with_crds,
     namespace::{TestNamespace, in_namespace},
-    operator::{Operator, Turn, configuration},
+    operator::{Operator, TEST_LABEL, Turn, configuration},
+    stage,
     wait::{eventually, throughout},
 };
 
@@ -68,6 +69,8 @@ impl Kind {
     async fn define(&self) {
         let mut whole = self.whole.clone();
         whole["spec"]["names"]["shortNames"] = json!([]);
+        let namespace = self.resource.group.strip_suffix(".example.com").unwrap();
+        whole["metadata"]["labels"] = json!({ TEST_LABEL: namespace });
         let definition: ResourceDefinition = serde_json::from_value(whole).unwrap();
         self.definitions.create(&PostParams::default(), &definition).await.unwrap();
     }
@@ -562,6 +565,124 @@ async fn whoever_creates_an_instance_must_be_allowed_to_create_what_it_is_made_o
         eventually("who may create the parts may ask for them", SOON, ask).await;
         applications.remove().await;
         databases.remove().await;
+    })
+    .await;
+}
+
+/// A kind that is made of our own kinds: its steps are done by executors of a colony.
+#[tokio::test]
+async fn steps_are_one_graph_in_a_colony() {
+    let connection = connect_with_crds().await;
+    stage::with_operator(&connection, "steps", async |stage| {
+        let executor = stage.colony.executor("one", "worker").await;
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds/workflow/definition.yaml");
+        let colony = format!("colony: {}\n            nodes: \"$", stage.colony.name);
+        let text = fs::read_to_string(file).unwrap().replace("workflow.colonies.io", "test.example.com");
+        let workflows = Kind::of(&stage.namespace, &text.replace("nodes: \"$", &colony));
+        workflows.define_until_ready().await;
+        let steps = json!([
+            { "name": "first", "function": "f", "executorType": "worker", "args": [1] },
+            { "name": "second", "function": "g", "executorType": "worker", "needs": ["first"] },
+        ]);
+        workflows.create("film", json!({ "steps": steps })).await;
+        for (step, output) in [("first", "a"), ("second", "b")] {
+            let process = executor.assign(Duration::from_secs(20)).await.unwrap().expect("a step to do");
+            assert_eq!(process.spec.node_name, step);
+            executor.close_successful(&process.id, &[json!(output)]).await.unwrap();
+        }
+        let done = workflows.until_instance("film", "is finished", |status| holds(status, "Finished")).await;
+        let status = &done.data["status"];
+        assert_eq!((&status["state"], &status["progress"]), (&json!("Succeeded"), &json!("2/2")));
+        assert_eq!(status["outputs"], json!([{ "step": "second", "output": ["b"] }]));
+        let graphs: Api<ColonyWorkflow> = stage.api();
+        assert!(graphs.get_opt("film-1").await.unwrap().is_some());
+        workflows.instances.delete("film", &DeleteParams::default()).await.unwrap();
+        eventually("its graph goes with it", SOON, async || {
+            let left = graphs.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            left.items.is_empty().then_some(()).ok_or_else(|| format!("{} are left", left.items.len()))
+        })
+        .await;
+        workflows.remove().await;
+    })
+    .await;
+}
+
+const HELD: &str = r#"
+apiVersion: colonies.io/v1
+kind: ResourceDefinition
+metadata: {name: helds.test.example.com}
+spec:
+  group: test.example.com
+  names: {kind: Held, plural: helds}
+  versions:
+    - name: v1
+      storage: true
+      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {text: {type: string}}}}}}
+  handler:
+    mode: compose
+    resources:
+      - id: taken
+        adoptionPolicy: adopt
+        managementPolicies: [Observe, Update]
+        drift: {ignoreFields: [data.theirs]}
+        template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${self.metadata.name}-taken"}, data: {text: "${self.spec.text}", theirs: first}}
+      - id: watched
+        drift: {policy: DetectOnly}
+        template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${self.metadata.name}-watched"}, data: {text: "${self.spec.text}"}}
+"#;
+
+/// What is there already is taken over and stays when its instance goes; what others change is left where that is wanted.
+#[tokio::test]
+async fn what_was_there_before_is_adopted_and_drift_is_left_where_it_may_be() {
+    with_operator("adopt", async |namespace, _, _| {
+        let helds = Kind::of(namespace, HELD);
+        helds.define_until_ready().await;
+        let maps: Api<ConfigMap> = namespace.api();
+        helds.create("one", json!({ "text": "a" })).await;
+        let waiting = helds.until_instance("one", "it waits", |status| condition(status, "Ready").contains("one-taken is not there")).await;
+        assert!(!holds(&waiting.data["status"], "Degraded"), "{}", waiting.data["status"]);
+        let made: ConfigMap = serde_json::from_value(json!({
+            "metadata": { "name": "one-taken", "labels": { "theirs": "x" } }, "data": { "text": "before", "theirs": "mine", "more": "y" },
+        }))
+        .unwrap();
+        maps.create(&PostParams::default(), &made).await.unwrap();
+        let ready = helds.until_instance("one", "is ready", |status| holds(status, "Ready")).await;
+        let taken = maps.get("one-taken").await.unwrap();
+        assert_eq!(taken.owner_references()[0].uid, ready.uid().unwrap());
+        assert_eq!(taken.labels()["theirs"], "x");
+        let data = json!(taken.data);
+        assert_eq!(data, json!({ "text": "a", "theirs": "mine", "more": "y" }));
+        assert!(condition(&ready.data["status"], "Drifted").starts_with("False/InSync"), "{}", ready.data["status"]);
+
+        let drift = Patch::Merge(json!({ "data": { "text": "drifted" } }));
+        maps.patch("one-watched", &PatchParams::default(), &drift).await.unwrap();
+        let told = helds.until_instance("one", "has drifted", |status| holds(status, "Drifted")).await;
+        let why = condition(&told.data["status"], "Drifted");
+        assert!(why.contains("ConfigMap one-watched: data.text"), "{why}");
+        assert_eq!(json!(maps.get("one-watched").await.unwrap().data), json!({ "text": "drifted" }));
+        helds.change("one", json!({ "spec": { "text": "b" } })).await;
+        helds.until_instance("one", "is as it should be", |status| condition(status, "Drifted").starts_with("False/")).await;
+        assert_eq!(json!(maps.get("one-watched").await.unwrap().data), json!({ "text": "b" }));
+
+        // Paused, it is neither put right nor deleted.
+        helds.change("one", json!({ "metadata": { "annotations": { "colonies.io/paused": "true" } } })).await;
+        helds.until_instance("one", "is paused", |status| holds(status, "Paused")).await;
+        maps.delete("one-watched", &DeleteParams::default()).await.unwrap();
+        helds.instances.delete("one", &DeleteParams::default()).await.unwrap();
+        throughout("nothing is done", Duration::from_secs(3), async || {
+            let there = helds.instances.get_opt("one").await.map_err(|error| error.to_string())?.is_some();
+            let made = maps.get_opt("one-watched").await.map_err(|error| error.to_string())?.is_some();
+            (there && !made).then_some(()).ok_or_else(|| format!("{there} {made}"))
+        })
+        .await;
+        helds.change("one", json!({ "metadata": { "annotations": { "colonies.io/paused": null } } })).await;
+        helds.until_gone("one").await;
+        throughout("it stays", Duration::from_secs(3), async || {
+            let left = maps.get("one-taken").await.map_err(|error| error.to_string())?;
+            left.owner_references().is_empty().then_some(()).ok_or_else(|| format!("{:?}", left.metadata))
+        })
+        .await;
+        helds.remove().await;
     })
     .await;
 }

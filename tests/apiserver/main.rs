@@ -26,11 +26,15 @@ mod doctor;
 #[cfg(test)]
 mod executor_deployment;
 #[cfg(test)]
+mod function_spec;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod lease;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod policies;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]

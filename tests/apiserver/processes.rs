@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use colonyos_operator::{
     api::{
+        colony_process::ColonyProcess,
         executor_deployment::ExecutorDeployment,
-        mirror::{MirrorState, MirrorStatus},
+        mirror::{MirrorState, MirrorStatus, Mirrored as _},
+        work::WorkState,
     },
     colony::ProcessId,
     runtime::{
@@ -19,7 +21,7 @@ use futures::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::ListParams,
+    api::{ListParams, PostParams},
     runtime::{WatchStreamExt as _, watcher},
 };
 use rand::Rng as _;
@@ -38,7 +40,9 @@ const OBJECTS: usize = 10;
 /// How often each of them is.
 const ROUNDS: usize = 5;
 /// Objects that are followed at rest: more than a list of the server holds.
-const AT_REST: usize = 150;
+const AT_REST: usize = 110;
+/// Waiting processes that are followed at rest.
+const THOUSAND: usize = 1000;
 /// For how long their cost is counted.
 const REST: Duration = Duration::from_secs(20);
 /// What it may be.
@@ -187,6 +191,70 @@ async fn calls_within(operator: &Operator, span: Duration) -> BTreeMap<String, f
     made
 }
 
+/// Waits until nothing happens any more, and counts what that costs.
+async fn assert_rest_is_cheap(stage: &Stage, count: usize) {
+    eventually("no process is read for itself", Duration::from_mins(2), async || {
+        let made = calls_within(&stage.operator, Duration::from_secs(3)).await;
+        let is_quiet = ["getprocessmsg", "subscribeprocessmsg", "submitfuncspecmsg"]
+            .into_iter()
+            .all(|payload_type| !made.contains_key(payload_type));
+        is_quiet.then_some(()).ok_or_else(|| format!("{made:?}"))
+    })
+    .await;
+    let made = calls_within(&stage.operator, REST).await;
+    let rate = made.values().sum::<f64>() / REST.as_secs_f64();
+    println!("{count} processes at rest cost {rate:.2} requests a second: {made:?}");
+    assert!(rate <= REQUESTS_A_SECOND, "{rate} a second: {made:?}");
+}
+
+/// Work that waits for an executor, ten times as much as a list of the server holds.
+#[tokio::test]
+async fn a_thousand_processes_that_wait_cost_few_requests() {
+    let connection = connect_with_crds().await;
+    let as_shipped = |configuration: &mut OperatorConfiguration| {
+        configuration.colony_poll_seconds = OperatorConfiguration::default().colony_poll_seconds;
+        configuration.leader_election = LeaderElection::default();
+    };
+    with_configured_operator(&connection, "thousand", as_shipped, async |stage| {
+        let objects: Api<ColonyProcess> = stage.api();
+        let create = async |index: usize| {
+            let object = json!({
+                "apiVersion": "colonies.io/v1", "kind": "ColonyProcess", "metadata": { "name": name(index) },
+                "spec": { "colony": stage.colony.name, "function": "f", "conditions": { "executorType": "nobody" } },
+            });
+            objects.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+        };
+        for batch in (0..THOUSAND).collect::<Vec<_>>().chunks(50) {
+            join_all(batch.iter().map(|index| create(*index))).await;
+        }
+        let waiting = async || {
+            let list = objects.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let waits = |object: &&ColonyProcess| {
+                let mirror = object.mirror().filter(|mirror| mirror.process_id.is_some());
+                mirror.is_some_and(|mirror| mirror.state == MirrorState::Waiting)
+            };
+            let count = list.iter().filter(waits).count();
+            (count == THOUSAND).then_some(()).ok_or_else(|| format!("{count} of {THOUSAND}"))
+        };
+        eventually("all are submitted", Duration::from_mins(5), waiting).await;
+        assert_rest_is_cheap(stage, THOUSAND).await;
+
+        // The newest has no websocket once others are newer, and is in none of the first lists: it is found all the same.
+        for index in [0, THOUSAND / 2, THOUSAND - 1] {
+            let object = objects.get(&name(index)).await.unwrap();
+            let id = ProcessId::new(object.mirror().unwrap().process_id.as_ref().unwrap());
+            stage.colony.member.cancel(&id).await.unwrap();
+            eventually(&format!("{} is cancelled", name(index)), Duration::from_mins(2), async || {
+                let object = objects.get(&name(index)).await.map_err(|error| error.to_string())?;
+                let state = object.status.and_then(|status| status.state);
+                (state == Some(WorkState::Cancelled)).then_some(()).ok_or_else(|| format!("{state:?}"))
+            })
+            .await;
+        }
+    })
+    .await;
+}
+
 /// Processes at which nothing happens cost next to nothing, however many there are.
 #[tokio::test]
 async fn processes_at_rest_cost_few_requests() {
@@ -211,18 +279,7 @@ async fn processes_at_rest_cost_few_requests() {
             (running == AT_REST).then_some(()).ok_or_else(|| format!("{running} of {AT_REST}"))
         })
         .await;
-        eventually("no process is read for itself", Duration::from_mins(2), async || {
-            let made = calls_within(&stage.operator, Duration::from_secs(3)).await;
-            let is_quiet = ["getprocessmsg", "subscribeprocessmsg", "submitfuncspecmsg"]
-                .into_iter()
-                .all(|payload_type| !made.contains_key(payload_type));
-            is_quiet.then_some(()).ok_or_else(|| format!("{made:?}"))
-        })
-        .await;
-        let made = calls_within(&stage.operator, REST).await;
-        let rate = made.values().sum::<f64>() / REST.as_secs_f64();
-        println!("{AT_REST} processes at rest cost {rate:.2} requests a second: {made:?}");
-        assert!(rate <= REQUESTS_A_SECOND, "{rate} a second: {made:?}");
+        assert_rest_is_cheap(stage, AT_REST).await;
 
         // What lies beyond a list's hundred is found all the same.
         let last = name(AT_REST - 1);

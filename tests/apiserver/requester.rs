@@ -4,7 +4,10 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use colonyos_operator::{
-    api::{colony_cron::ColonyCron, colony_process::ColonyProcess, executor_deployment::ExecutorDeployment},
+    api::{
+        colony_cron::ColonyCron, colony_process::ColonyProcess, executor_deployment::ExecutorDeployment,
+        request_state::RequestState,
+    },
     runtime::kubernetes::{Kubernetes, connect_with},
 };
 use http::{HeaderName, HeaderValue};
@@ -274,6 +277,50 @@ async fn whoever_writes_a_schedule_must_be_allowed_to_create_its_runs() {
             crons.create(&dry_run, &other).await.map_err(|error| error.to_string())
         })
         .await;
+    })
+    .await;
+}
+
+/// No schema sees annotations; a typing error in one would be a request that nobody works on.
+#[tokio::test]
+async fn what_a_request_says_in_annotations_is_read_when_it_is_admitted() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "annotated", async |namespace| {
+        install(&kubernetes, &namespace).await;
+        let requests: Api<RequestState> = namespace.api();
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        let ask = async |annotation: &str, value: &str| {
+            let object = json!({
+                "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
+                "metadata": {"name": "r", "annotations": {annotation: value}},
+                "spec": {"request-uid": "u", "job": "JOB1", "state": "REQUESTED"},
+            });
+            let created = requests.create(&dry_run, &serde_json::from_value(object).unwrap()).await;
+            created.map(drop).map_err(|error| error.to_string())
+        };
+        for (annotation, value, words) in [
+            ("colonies.io/roles", "Director, worker", "worker is no role: give Director, Worker"),
+            ("colonies.io/flow", " , ", "it names no job"),
+            ("colonies.io/flow", "A,B, A", "A,B, A has a job twice"),
+            ("colonies.io/executor-type", "a:b", "a:b is not a type"),
+        ] {
+            eventually(&format!("{annotation}: {value} is refused"), LIMIT, async || {
+                match ask(annotation, value).await {
+                    Err(refusal) if refusal.contains(annotation) && refusal.contains(words) => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await;
+        }
+        for (annotation, value) in [
+            ("colonies.io/roles", "Director, Worker"),
+            ("colonies.io/roles", ""),
+            ("colonies.io/flow", "transcode"),
+            ("colonies.io/flow", "A,"),
+            ("colonies.io/executor-type", "video-encoder"),
+        ] {
+            ask(annotation, value).await.unwrap();
+        }
     })
     .await;
 }

@@ -1,6 +1,10 @@
 //! The operator as director and worker of requests, on the real servers. The executors are the tests' own.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use colonyos_operator::{
     api::{
@@ -10,11 +14,13 @@ use colonyos_operator::{
     colony::{Process, ProcessId, ProcessState, Session},
 };
 use futures::future::join_all;
+use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::{
     cluster::connect_with_crds,
@@ -26,7 +32,11 @@ use crate::support::{
 /// How long an executor waits for work that is there already or on its way.
 const ASSIGN: Duration = Duration::from_secs(20);
 /// Requests that are under way at the same time.
-const AT_ONCE: usize = 40;
+const AT_ONCE: usize = 500;
+/// Executors that do their jobs.
+const EXECUTORS: usize = 4;
+/// How long many requests may take, on a machine of two processors with the servers on it.
+const MANY: Duration = Duration::from_mins(5);
 
 async fn create(stage: &Stage, name: &str, annotations: Value) -> RequestState {
     let mut annotations = annotations;
@@ -296,23 +306,36 @@ async fn a_role_that_is_not_ours_is_left_to_its_owner() {
 async fn many_requests_at_once_survive_kills_of_the_operator() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "request-many", async |stage| {
-        let executor = stage.colony.executor("one", "request-worker").await;
+        let ran: Arc<Mutex<Vec<String>>> = Arc::default();
+        let mut executors = JoinSet::new();
+        for index in 0..EXECUTORS {
+            let executor = stage.colony.executor(&format!("e{index}"), "request-worker").await;
+            let ran = ran.clone();
+            executors.spawn(async move {
+                while ran.lock().unwrap().len() < 2 * AT_ONCE {
+                    let Some(process) = executor.assign(Duration::from_secs(1)).await.unwrap() else {
+                        continue;
+                    };
+                    ran.lock().unwrap().push(process.spec.label.clone());
+                    executor.close_successful(&process.id, &[json!(process.spec.function)]).await.unwrap();
+                }
+            });
+        }
         let names: Vec<String> = (0..AT_ONCE).map(|index| format!("order-{index:03}")).collect();
         join_all(names.iter().map(|name| create(stage, name, json!({})))).await;
-        let mut ran = Vec::new();
-        while ran.len() < 2 * AT_ONCE {
-            let process = assigned(&executor).await;
-            executor.close_successful(&process.id, &[json!(process.spec.function)]).await.unwrap();
-            ran.push((process.spec.label.clone(), process.id));
-            if [AT_ONCE / 2, AT_ONCE, AT_ONCE * 3 / 2].contains(&ran.len()) {
-                stage.operator.signal(Signal::Kill);
-                stage.operator =
-                    Operator::start(configuration(&stage.namespace.name), &stage.namespace.name, &stage.turn)
-                        .await;
-            }
+        for count in [AT_ONCE / 2, AT_ONCE, AT_ONCE * 3 / 2] {
+            eventually(&format!("{count} jobs are done"), MANY, async || {
+                let done = ran.lock().unwrap().len();
+                (done >= count).then_some(()).ok_or_else(|| format!("{done} are"))
+            })
+            .await;
+            stage.operator.signal(Signal::Kill);
+            stage.operator =
+                Operator::start(configuration(&stage.namespace.name), &stage.namespace.name, &stage.turn)
+                    .await;
         }
         let requests: Api<RequestState> = stage.api();
-        let all = eventually("all are finished", Duration::from_mins(3), async || {
+        let all = eventually("all are finished", MANY, async || {
             let list = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
             let finished = |object: &&RequestState| {
                 object.status.as_ref().is_some_and(|status| holds(status, "Finished"))
@@ -324,9 +347,87 @@ async fn many_requests_at_once_survive_kills_of_the_operator() {
         for object in &all {
             assert_eq!(history(object), WHOLE_WAY, "{}", object.name_any());
         }
-        let labels: std::collections::BTreeSet<&String> = ran.iter().map(|(label, _)| label).collect();
-        assert_eq!(labels.len(), 2 * AT_ONCE, "a job ran twice");
-        assert!(executor.assign(Duration::from_secs(1)).await.unwrap().is_none(), "a process is left");
+        executors.join_all().await;
+        let ran = ran.lock().unwrap().clone();
+        let labels: BTreeSet<&String> = ran.iter().collect();
+        assert_eq!((labels.len(), ran.len()), (2 * AT_ONCE, 2 * AT_ONCE), "a job ran twice");
+        let last = stage.colony.executor("last", "request-worker").await;
+        assert!(last.assign(Duration::from_secs(1)).await.unwrap().is_none(), "a process is left");
+    })
+    .await;
+}
+
+/// What a call of a flow may have besides arguments.
+#[tokio::test]
+async fn a_job_gets_its_environment_and_its_guarantee_from_the_flow() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "request-env", async |stage| {
+        let executor = stage.colony.executor("one", "prober").await;
+        let from = json!({ "secretKeyRef": { "name": "store", "key": "token" } });
+        let jobs = json!([{ "name": "JOB1", "function": {
+            "name": "probe", "executorType": "prober", "executionGuarantee": "Strict",
+            "env": [{ "name": "MODE", "value": "fast" }, { "name": "TOKEN", "valueFrom": from }],
+            "resources": { "cpu": "500m" },
+        } }]);
+        flow(stage, "guarded", jobs).await;
+        create(stage, "movie", json!({ "colonies.io/flow": "guarded" })).await;
+        let object =
+            until(stage, "movie", "waits for the Secret", |_, status| holds(status, "Degraded")).await;
+        let (reason, message) = says(object.status.as_ref().unwrap(), "Degraded");
+        assert_eq!(reason, "SourceNotFound");
+        let words = ["RequestFlow guarded", "spec.jobs[0].function.env[1]", "key token of Secret store"];
+        assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        let secret = json!({ "metadata": { "name": "store" }, "stringData": { "token": "t0k3n" } });
+        let secrets: Api<Secret> = stage.api();
+        secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+        let process = assigned(&executor).await;
+        let env = &process.spec.env.0;
+        assert_eq!((env["MODE"].as_str(), env["TOKEN"].as_str()), ("fast", "t0k3n"));
+        assert_eq!((process.spec.node_name.as_str(), process.spec.conditions.cpu.as_str()), ("run", "500m"));
+        executor.close_successful(&process.id, &[]).await.unwrap();
+        let object = finished(stage, "movie").await;
+        assert_eq!(history(&object), WHOLE_WAY[..3]);
+        assert!(!serde_json::to_string(&object).unwrap().contains("t0k3n"));
+    })
+    .await;
+}
+
+/// A flow that is longer than a history: nothing is lost, it stands in Events.
+#[tokio::test]
+async fn what_a_long_history_leaves_out_stands_in_events() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "request-long", async |stage| {
+        let executor = stage.colony.executor("one", "request-worker").await;
+        let jobs: Vec<String> = (1..=25).map(|number| format!("J{number}")).collect();
+        let object = json!({
+            "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
+            "metadata": { "name": "long", "annotations": {
+                "colonies.io/flow": jobs.join(","), "colonies.io/colony": stage.colony.name,
+            } },
+            "spec": { "request-uid": "uid-long", "job": "J1", "state": "REQUESTED" },
+        });
+        let requests: Api<RequestState> = stage.api();
+        requests.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+        for job in &jobs {
+            let process = assigned(&executor).await;
+            assert_eq!(process.spec.function, *job);
+            executor.close_successful(&process.id, &[]).await.unwrap();
+        }
+        let object = finished(stage, "long").await;
+        let status = object.status.as_ref().unwrap();
+        assert_eq!((status.history.len(), status.history_dropped), (64, Some(75 - 64)));
+        let way: Vec<String> = jobs
+            .iter()
+            .flat_map(|job| ["REQUESTED", "STARTED", "COMPLETED"].map(|state| format!("{job} {state}")))
+            .collect();
+        assert_eq!(history(&object), way[75 - 64..]);
+        let events: Api<Event> = stage.api();
+        let events = events.list(&ListParams::default()).await.unwrap().items;
+        let dropped = events.iter().filter(|event| event.reason.as_deref() == Some("HistoryDropped"));
+        let notes: Vec<&str> = dropped.filter_map(|event| event.note.as_deref()).collect();
+        for place in &way[..75 - 64] {
+            assert!(notes.iter().any(|note| note.contains(&format!("{place} "))), "{place} in {notes:?}");
+        }
     })
     .await;
 }

@@ -28,9 +28,9 @@ use serde_json::{Value, json};
 use crate::support::{
     cluster::{Connection, connect_with_crds},
     colony::OwnColony,
-    kinds,
+    environment, kinds,
     namespace::{TestNamespace, in_namespace},
-    operator::{Operator, Signal, Turn, configuration},
+    operator::{Operator, Signal, TEST_LABEL, Turn, configuration},
     stage::{SOON, Stage, with_operator},
     wait::{eventually, throughout},
 };
@@ -92,7 +92,9 @@ impl OwnKind {
     }
 
     fn definition(&self) -> ResourceDefinition {
-        serde_json::from_value(self.whole.clone()).unwrap()
+        let mut whole = self.whole.clone();
+        whole["metadata"]["labels"] = json!({ TEST_LABEL: self.namespace });
+        serde_json::from_value(whole).unwrap()
     }
 
     async fn define(&self) {
@@ -506,6 +508,104 @@ async fn a_definition_that_cannot_be_says_why_and_breaks_nothing() {
     .await;
 }
 
+/// What a new schema would break is told by name, touches nothing, and is carried out once somebody accepts it.
+#[tokio::test]
+async fn a_schema_that_breaks_instances_is_carried_out_when_accepted() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "kind-impact", async |stage| {
+        let kind = OwnKind::of(stage).await;
+        let executor = stage.colony.executor("controller", "ml-model-controller").await;
+        kind.define().await;
+        kind.until_ready().await;
+        let mut fitting = model();
+        fitting["image"] = json!("trusted/llama:3");
+        for (name, spec) in [("llama", model()), ("fits", fitting)] {
+            kind.create(name, spec).await;
+            let process = assigned(&executor).await;
+            let output = [json!({ "endpoint": "http://x", "replicas": 1 })];
+            executor.close_successful(&process.id, &output).await.unwrap();
+            kind.until_instance(name, "is ready", is_ready).await;
+        }
+        let first =
+            kind.until("counts", |status| status.instances.is_some_and(|counts| counts.ready == 2)).await;
+        assert_eq!(first.revisions.len(), 1);
+        let versions = async || {
+            let crd = kind.crds.get(&kind.name).await.unwrap().resource_version();
+            let mut all = vec![crd];
+            for name in ["llama", "fits"] {
+                all.push(kind.instances.get(name).await.unwrap().resource_version());
+            }
+            all
+        };
+        let before = versions().await;
+
+        let mut changed = serde_json::to_value(kind.definition().spec.versions).unwrap();
+        changed[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["image"]["pattern"] =
+            json!("^trusted/");
+        kind.change(json!({ "spec": { "versions": changed } })).await;
+        let refused =
+            async || kind.until("is refused", |status| message(status, "Ready").0 == "BreaksInstances").await;
+        let status = refused().await;
+        let impact = status.impact.clone().unwrap();
+        assert_eq!((impact.breaking, impact.checked, impact.instances.len()), (1, 2, 1), "{impact:?}");
+        let broken = &impact.instances[0];
+        assert_eq!(
+            (broken.namespace.as_deref(), broken.name.as_str()),
+            (Some(kind.namespace.as_str()), "llama")
+        );
+        assert!(broken.why.contains("spec.image") && broken.why.contains("^trusted/"), "{broken:?}");
+        let line = format!(
+            "kubectl annotate rd {} colonies.io/accept-impact={} --overwrite",
+            kind.name, impact.hash
+        );
+        let (_, said) = message(&status, "Ready");
+        assert!(said.contains(&line) && said.contains("llama") && said.contains("generation 1"), "{said}");
+        assert_eq!((status.accepted_generation, status.revisions.len()), (Some(1), 1));
+
+        // Who starts knows no instances yet, and takes that for no answer.
+        stage.operator.signal(Signal::Kill);
+        stage.operator = Operator::start(configuration(&kind.namespace), &kind.namespace, &stage.turn).await;
+        assert_eq!(refused().await.impact.unwrap().hash, impact.hash);
+        let at_rest =
+            async || (versions().await, kind.definitions.get(&kind.name).await.unwrap().resource_version());
+        eventually("the restart has been told", SOON, async || {
+            let status = kind.definitions.get(&kind.name).await.unwrap().status.unwrap();
+            (message(&status, "Handled").0 == "HandlerFound"
+                && message(&status, "Ready").0 == "BreaksInstances")
+                .then_some(())
+                .ok_or_else(|| format!("{status:?}"))
+        })
+        .await;
+        let calm = at_rest().await;
+        assert_eq!(calm.0, before, "neither the CRD nor an instance was written");
+        throughout("nothing is written at rest", Duration::from_secs(12), async || {
+            let now = at_rest().await;
+            (now == calm).then_some(()).ok_or_else(|| format!("{calm:?} became {now:?}"))
+        })
+        .await;
+
+        let accept = format!("colonies.io/accept-impact={}", impact.hash);
+        kubectl(&["annotate", "rd", &kind.name, &accept, "--overwrite"]);
+        let status = kind.until("is carried out", |status| holds(status, "Ready", "True")).await;
+        assert_eq!((status.impact, status.accepted_generation), (None, Some(2)));
+        let generations: Vec<i64> = status.revisions.iter().map(|revision| revision.generation).collect();
+        assert_eq!(generations, [1, 2]);
+        assert_eq!(status.revisions[0], first.revisions[0]);
+        assert_ne!(status.revisions[0].hash, status.revisions[1].hash);
+        let bad = DynamicObject::new("bad", &kind.resource).data(json!({ "spec": model() }));
+        let refusal = eventually("the API server has the schema", SOON, async || {
+            match kind.instances.create(&PostParams { dry_run: true, ..PostParams::default() }, &bad).await {
+                Ok(_) => Err("it is admitted".to_owned()),
+                Err(error) => Ok(error.to_string()),
+            }
+        })
+        .await;
+        assert!(refusal.contains("spec.image"), "{refusal}");
+        assert_eq!(versions().await[1..], before[1..], "instances are as they were");
+    })
+    .await;
+}
+
 /// What an executor says may not fit the kind; everything else is said all the same.
 #[tokio::test]
 async fn what_does_not_fit_the_schema_is_left_out_and_told() {
@@ -655,7 +755,7 @@ async fn ordinary_operator(connection: &Connection, namespace: &TestNamespace) -
     let (parameters, request) = (PostParams::default(), TokenRequest::default());
     let token = accounts.create_token_request("operator", &parameters, &request).await.unwrap();
     let token = token.status.unwrap().token;
-    let ours = std::env::var("KUBECONFIG").unwrap();
+    let ours = environment::variable("KUBECONFIG").unwrap();
     let mut config: Value = serde_norway::from_str(&fs::read_to_string(ours).unwrap()).unwrap();
     for user in config["users"].as_array_mut().unwrap() {
         user["user"] = json!({ "token": token });

@@ -18,6 +18,11 @@ use crate::{
     stage::{Stage, Way},
 };
 
+/// Of `order-4711`, by sha256.
+const DIGEST: &str = "173d0ddbff034193face7ce60d3f58b416940a4c29306f9af512e4e8f2bf61e3";
+/// Of that text, once more.
+const DIGEST_OF_DIGEST: &str = "7e2cfea6944291a3dee5242a980e2346151efcfd73d66c07bea351b6a5a46e6a";
+
 /// Two manifests as they are in the repository: one that this cluster carries out, one that is for another runtime.
 pub async fn the_examples_apply_unchanged_and_work(stage: Stage) {
     let way = Way { host: stage.server.host.clone(), port: stage.server.port, is_default: true };
@@ -34,6 +39,7 @@ pub async fn the_examples_apply_unchanged_and_work(stage: Stage) {
     executor_is_listed(&stage, &object).await;
     processes_are_run(&stage, &fleet).await;
     generation_is_mirrored(&stage, &fleet).await;
+    work_is_done(namespace).await;
     let row = kubectl(&["-n", namespace, "get", "executordeployments", "workers", "--no-headers"]).await;
     let columns: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(
@@ -86,6 +92,25 @@ async fn processes_are_run(stage: &Stage, fleet: &Fleet<'_>) {
         let log = kubectl(&["-n", &stage.namespace.name, "logs", "-l", selector, "--tail=-1"]).await;
         assert!(log.contains(&id.to_string()), "a pod has run process {id}: {log}");
     }
+}
+
+/// Objects that are work, done by the pods of the fleet.
+async fn work_is_done(namespace: &str) {
+    kubectl(&["-n", namespace, "apply", "-f", &example("work.yaml")]).await;
+    let objects = ["colonyprocess/hash", "requeststate/order-4711"];
+    kubectl(&["-n", namespace, "wait", "--for=condition=Finished", objects[0], objects[1], "--timeout=60s"])
+        .await;
+    let of = async |object: &str, path: &str| kubectl(&["-n", namespace, "get", object, "-o", path]).await;
+    let hash = of(objects[0], "jsonpath={.status.state} {.status.output[0]}").await;
+    assert_eq!(hash, "Succeeded 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+    let way = of(objects[1], "jsonpath={range .status.history[*]}{.job} {.state},{end}").await;
+    let expected =
+        "FIRST REQUESTED,FIRST STARTED,FIRST COMPLETED,SECOND REQUESTED,SECOND STARTED,SECOND COMPLETED,";
+    assert_eq!(way, expected);
+    // sha256 of "order-4711", and of that.
+    let outputs = of(objects[1], "jsonpath={.status.jobs[*].output[0]}").await;
+    let outputs: Vec<&str> = outputs.split_whitespace().collect();
+    assert_eq!(outputs, [DIGEST, DIGEST_OF_DIGEST]);
 }
 
 async fn generation_is_mirrored(stage: &Stage, fleet: &Fleet<'_>) {

@@ -1,20 +1,18 @@
 //! The servers under the test: what the ColonyOS server's own database says, and servers that go away and come back.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 
-use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::{environment::variable, wait::eventually};
+use crate::support::{database::Database, environment::variable, wait::eventually};
 
 /// How long a component may take to be back.
 const COMES_BACK: Duration = Duration::from_mins(2);
 
 /// A stack of servers that `cargo xtask` has started on this machine.
 pub struct Stack {
-    folder: PathBuf,
+    database: Database,
     xtask: Option<String>,
-    database_port: u64,
 }
 
 /// A process as it stands in the database.
@@ -40,15 +38,7 @@ pub struct ExecutorRow {
 impl Stack {
     /// The stack that the environment names; none when the servers are somebody's own.
     pub fn find() -> Option<Self> {
-        let folder = PathBuf::from(variable("COLONIES_STACK_STATE")?);
-        let record = std::fs::read_to_string(folder.join("stack.json")).expect("the stack has a record");
-        let record: Value = serde_json::from_str(&record).unwrap();
-        if record["ownColony"] != true {
-            return None;
-        }
-        // As `xtask/src/cluster/stack.rs` lays the ports out.
-        let database_port = record["portBase"].as_u64().unwrap() + 7;
-        Some(Self { folder, xtask: variable("XTASK_BIN"), database_port })
+        Some(Self { database: Database::find()?, xtask: variable("XTASK_BIN") })
     }
 
     /// All processes of a colony, in whatever state.
@@ -56,7 +46,7 @@ impl Stack {
         let query = format!(
             "SELECT label, state FROM prod_processes WHERE target_colony_name = '{colony}' ORDER BY submission_time"
         );
-        let rows = self.query(&query).await;
+        let rows = self.database.query(&query).await;
         rows.into_iter().map(|row| Row { label: row[0].clone(), state: row[1].parse().unwrap() }).collect()
     }
 
@@ -64,7 +54,7 @@ impl Stack {
     pub async fn executors(&self, colony: &str) -> Vec<ExecutorRow> {
         let query =
             format!("SELECT name, executor_type, state FROM prod_executors WHERE colony_name = '{colony}'");
-        let rows = self.query(&query).await;
+        let rows = self.database.query(&query).await;
         rows.into_iter()
             .map(|row| ExecutorRow {
                 name: row[0].clone(),
@@ -72,27 +62,6 @@ impl Stack {
                 state: row[2].parse().unwrap(),
             })
             .collect()
-    }
-
-    async fn query(&self, query: &str) -> Vec<Vec<String>> {
-        let output = Command::new("psql")
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &self.database_port.to_string(),
-                "-U",
-                "postgres",
-                "-d",
-                "postgres",
-            ])
-            .args(["--no-psqlrc", "--no-align", "--tuples-only", "--field-separator=\t", "-c", query])
-            .output()
-            .await
-            .expect("psql is installed with PostgreSQL");
-        assert!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
     }
 
     /// Takes a component away, by `kill -9` or as its administrator would, and brings it back; whether this can be done.
@@ -116,9 +85,9 @@ impl Stack {
             .args(command)
             .arg(component)
             .arg("--name")
-            .arg(self.folder.file_name().unwrap())
+            .arg(self.database.folder.file_name().unwrap())
             .arg("--state")
-            .arg(self.folder.parent().unwrap())
+            .arg(self.database.folder.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .status();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use colonyos_operator::api::request_state::RequestState;
+use colonyos_operator::api::{request_flow::RequestFlow, request_state::RequestState};
+use kube::api::PostParams;
 
 use crate::{
     program::{Maker, Program},
@@ -85,6 +86,52 @@ async fn our_director_and_their_worker() {
 #[tokio::test]
 async fn their_director_and_their_worker() {
     alone("theirs", async |namespace| check(&namespace, (Maker::Other, Maker::Other)).await).await;
+}
+
+/// A flow of the cluster: what follows a failure, and how long that waits, stands in it.
+#[tokio::test]
+async fn our_director_follows_a_flow_of_the_cluster() {
+    alone("named", async |namespace| {
+        let function = serde_json::json!({ "name": "f", "executorType": "t" });
+        let flow = serde_json::json!({
+            "apiVersion": "colonies.io/v1", "kind": "RequestFlow", "metadata": { "name": "transcode" },
+            "spec": { "jobs": [
+                { "name": "PROBE", "function": function,
+                  "onFailure": { "action": "Retry", "maxAttempts": 2, "backoff": "1s" } },
+                { "name": "ENCODE", "function": function, "onFailure": { "action": "GoTo", "job": "CLEANUP" } },
+                { "name": "PUBLISH", "function": function },
+                { "name": "CLEANUP", "function": function },
+            ] },
+        });
+        let flows = namespace.api::<RequestFlow>();
+        flows.create(&PostParams::default(), &serde_json::from_value(flow).unwrap()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let tried = folder.path().join("tried").display().to_string();
+        let probe = format!("PROBE=test -e {tried} && exit 0; touch {tried}; exit 1");
+        let words = ["worker", "-n", &namespace.name, "--job-duration", "1ms", "--exec", &probe, "--exec", "ENCODE=exit 2"];
+        let worker = Program::ours("our worker", &words);
+        worker.wait_for("serves").await;
+        let words = ["director", "-n", &namespace.name, "--flow", "transcode", "--name", "movie"];
+        let status = Program::ours("our director", &words).wait_for_end().await;
+        assert!(status.success(), "{status}");
+        let object = namespace.api::<RequestState>().get("movie").await.unwrap();
+        assert_eq!(object.metadata.annotations.as_ref().unwrap()["colonies.io/flow"], "transcode");
+        let way = [
+            "PROBE REQUESTED", "PROBE STARTED", "PROBE FAILED", "PROBE REQUESTED", "PROBE STARTED", "PROBE COMPLETED",
+            "ENCODE REQUESTED", "ENCODE STARTED", "ENCODE FAILED",
+            "CLEANUP REQUESTED", "CLEANUP STARTED", "CLEANUP COMPLETED",
+        ];
+        assert_eq!(history(&object), way);
+        let times: Vec<jiff::Timestamp> =
+            object.status.unwrap().history.iter().map(|entry| entry.timestamp.parse().unwrap()).collect();
+        assert!(times[3].duration_since(times[2]).as_millis() >= 1000, "the backoff: {times:?}");
+        // One that is there and has ended is ended with, one that follows another flow is refused.
+        assert!(Program::ours("the same again", &words).wait_for_end().await.success());
+        let mut other = Program::ours("another flow", &["director", "-n", &namespace.name, "--name", "movie", "--flow", "nowhere"]);
+        assert!(!other.wait_for_end().await.success());
+        other.wait_for("there is no RequestFlow nowhere").await;
+    })
+    .await;
 }
 
 /// One test, since changing the definition takes longer than the flows.

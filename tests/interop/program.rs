@@ -81,8 +81,13 @@ impl Program {
 
     /// Waits until it has ended.
     pub async fn wait_for_end(&mut self) -> ExitStatus {
+        self.wait_for_end_within(LIMIT).await
+    }
+
+    /// As [`Program::wait_for_end`], with a limit of its own.
+    pub async fn wait_for_end_within(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;
-        eventually(&format!("{} has ended", self.name), LIMIT, async || {
+        eventually(&format!("{} has ended", self.name), limit, async || {
             child.try_wait().map_err(|error| error.to_string())?.ok_or_else(|| "it runs".to_owned())
         })
         .await

@@ -261,6 +261,7 @@ impl Look<'_> {
                 panic!("nothing is born in the colony: {step}")
             }
             KubernetesStep::CreateChild(_)
+            | KubernetesStep::AdoptChild { .. }
             | KubernetesStep::PatchChild { .. }
             | KubernetesStep::DeleteChild { .. } => panic!("a fleet is made of no templates: {step}"),
         }

@@ -15,7 +15,7 @@ use kube::{
 use rand::Rng as _;
 use serde_json::json;
 
-use super::{environment, namespace::TestNamespace, wait::eventually};
+use super::{environment, namespace::TestNamespace, operator::TEST_LABEL, wait::eventually};
 
 /// A colony of its own, known to the cluster under the same name.
 pub struct OwnColony {
@@ -23,6 +23,8 @@ pub struct OwnColony {
     pub name: String,
     /// A member.
     pub member: Session,
+    /// The member's key in hexadecimal, for other programs.
+    pub member_key: String,
     /// The owner's key in hexadecimal, to look for where it must not be.
     pub owner_key: String,
     owner: Session,
@@ -50,13 +52,15 @@ impl OwnColony {
         let server_key = PrivateKey::from_hex(&setting("COLONIES_SERVER_PRVKEY")).unwrap();
         let owner_key = key();
         let owner_text = owner_key.to_hex().to_string();
-        let (owner, member) = (client.session(&name, owner_key), client.session(&name, key()));
+        let member_key = key();
+        let member_text = member_key.to_hex().to_string();
+        let (owner, member) = (client.session(&name, owner_key), client.session(&name, member_key));
         let added = NewColony::new(&name, owner.id().clone()).unwrap();
         client.session(&name, server_key).add_colony(&added).await.unwrap();
         owner.add_user(&NewUser::new(&name, "tester", member.id().clone()).unwrap()).await.unwrap();
         let server = json!({ "host": host, "port": port, "insecure": server.tls == Tls::Insecure });
         let api = apply(namespace, &name, &server, &owner_text).await;
-        Self { name, member, owner_key: owner_text, owner, api }
+        Self { name, member, member_key: member_text, owner_key: owner_text, owner, api }
     }
 
     /// Makes a `Colony` whose server does not answer.
@@ -70,7 +74,24 @@ impl OwnColony {
         let (owner, member) = (client.session(&name, key.clone()), client.session(&name, key));
         let server = json!({ "host": "127.0.0.1", "port": 9, "insecure": true });
         let api = apply(namespace, &name, &server, &owner_key).await;
-        Self { name, member, owner_key, owner, api }
+        Self { name, member, member_key: owner_key.clone(), owner_key, owner, api }
+    }
+
+    /// Runs the colony's own tool as the member; it has to succeed.
+    pub async fn colonies(&self, arguments: &[&str]) {
+        let server = server();
+        let output = tokio::process::Command::new("colonies")
+            .args(arguments)
+            .env("COLONIES_SERVER_HOST", &server.host)
+            .env("COLONIES_SERVER_PORT", server.port.to_string())
+            .env("COLONIES_TLS", if server.tls == Tls::Insecure { "false" } else { "true" })
+            .env("COLONIES_COLONY_NAME", &self.name)
+            .env("COLONIES_PRVKEY", &self.member_key)
+            .output()
+            .await
+            .expect("colonies is on the PATH; `cargo xtask cluster env` puts it there");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "colonies {}: {said}", arguments.join(" "));
     }
 
     /// An executor of somebody else's, registered and approved.
@@ -117,7 +138,8 @@ async fn apply(
     let secret: Secret = serde_json::from_value(secret).unwrap();
     namespace.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
     let colony = json!({
-        "apiVersion": "colonies.io/v1", "kind": "Colony", "metadata": { "name": name },
+        "apiVersion": "colonies.io/v1", "kind": "Colony",
+        "metadata": { "name": name, "labels": { TEST_LABEL: namespace.name } },
         "spec": { "server": server, "colonyName": name, "credentialsSecretName": name },
     });
     let Kubernetes { calls, .. } = &namespace.kubernetes;

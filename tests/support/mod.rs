@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod colony;
+pub mod database;
 pub mod environment;
 pub mod kinds;
 pub mod namespace;

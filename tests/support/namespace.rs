@@ -73,7 +73,7 @@ pub async fn in_namespace(kubernetes: &Kubernetes, test: &str, body: impl AsyncF
     }
     release_finalizers(&namespace).await;
     if result.is_err() {
-        kinds::remove(&namespace).await;
+        Box::pin(kinds::remove(&namespace)).await;
     }
     let deleted = api.delete(&name, &DeleteParams::background()).await;
     match result {

@@ -1,6 +1,7 @@
 //! The operator's own binary as a child process, with its configuration in a file and its log kept.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
@@ -9,7 +10,7 @@ use std::{
 
 use colonyos_operator::runtime::config::{LeaderElection, OperatorConfiguration};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{environment, wait::eventually};
 
@@ -38,19 +39,21 @@ pub fn send(process: u32, signal: Signal) {
     assert!(status.success(), "failed to send {signal:?} to process {process}");
 }
 
-/// Each operator looks after every `Colony` of the cluster, so operators of different tests would undo each other's
-/// work: they take turns.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// Tests that run operators at the same time: each mostly waits, but more than processors can serve make none faster.
+const AT_ONCE: usize = 2;
+static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
+/// On a `Colony`: the namespace of the test that it belongs to. Operators look after those of their own test alone.
+pub const TEST_LABEL: &str = "colonies.io/test";
 
 /// The right to run operators, until it is dropped.
 pub struct Turn {
-    _guard: MutexGuard<'static, ()>,
+    _permit: SemaphorePermit<'static>,
 }
 
 impl Turn {
-    /// Waits until no other test runs operators.
+    /// Waits until few enough other tests run operators.
     pub async fn take() -> Self {
-        Self { _guard: TURN.lock().await }
+        Self { _permit: TURNS.acquire().await.expect("nobody closes it") }
     }
 }
 
@@ -58,6 +61,7 @@ impl Turn {
 pub fn configuration(namespace: &str) -> OperatorConfiguration {
     OperatorConfiguration {
         watch_namespaces: vec![namespace.to_owned()],
+        cluster_selector: BTreeMap::from([(TEST_LABEL.to_owned(), namespace.to_owned())]),
         leader_election: LeaderElection {
             lease_duration_seconds: 4,
             renew_deadline_seconds: 3,

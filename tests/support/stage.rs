@@ -15,11 +15,12 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::{
     cluster::Connection,
     colony::OwnColony,
-    kinds,
+    environment, kinds,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Turn, configuration},
     wait::eventually,
@@ -60,11 +61,11 @@ pub async fn with_configured_operator(
         let operator = Operator::start(configuration, &namespace.name, &turn).await;
         colony.wait_until_ready().await;
         let mut stage = Stage { namespace, colony, operator, turn };
-        body(&mut stage).await;
+        Box::pin(body(&mut stage)).await;
         let Stage { namespace, colony, operator, turn: _turn } = stage;
         assert!(!operator.log().contains(&colony.owner_key), "the owner's key is in the operator's log");
         drop(operator);
-        kinds::remove(&namespace).await;
+        Box::pin(kinds::remove(&namespace)).await;
         colony.remove().await;
     })
     .await;
@@ -78,6 +79,15 @@ impl Stage {
         K::DynamicType: Default,
     {
         self.namespace.api()
+    }
+
+    /// A command of the operator's about an object of the namespace, as a user types it.
+    pub fn command(&self, command: &str, object: &str) -> Command {
+        let built = env!("CARGO_BIN_EXE_colonyos-operator");
+        let mut typed = Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built));
+        typed.args([command, object, "--namespace", &self.namespace.name]);
+        typed.args(["--operator-namespace", &self.namespace.name]).kill_on_drop(true);
+        typed
     }
 
     /// Applies an `ExecutorDeployment` with these fields of `spec` besides the needed ones.

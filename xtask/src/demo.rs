@@ -63,6 +63,7 @@ pub fn run(options: &Options) -> Result<()> {
     install(&shell, &images)?;
     connect(&shell, &colony)?;
     executors(&shell, &stack)?;
+    work(&shell)?;
     shell
         .step("What the object says about itself", "kubectl get executordeployment workers --output yaml")?;
     farewell(&stack, begun);
@@ -202,6 +203,25 @@ fn executors(shell: &Shell, stack: &Stack) -> Result<()> {
         "kubectl scale executordeployment workers --replicas=3 && \
          kubectl wait --for=jsonpath='{.status.readyReplicas}'=3 executordeployment/workers --timeout=120s && \
          kubectl get executordeployments,pods",
+    )
+}
+
+fn work(shell: &Shell) -> Result<()> {
+    shell.step(
+        "Work as objects: one call of a function, and a request that passes through two jobs",
+        "kubectl delete --ignore-not-found --filename examples/work.yaml && cat examples/work.yaml && \
+         kubectl apply --filename examples/work.yaml",
+    )?;
+    shell.step(
+        "Both are done, once each",
+        "kubectl wait --for=condition=Finished colonyprocess/hash requeststate/order-4711 --timeout=60s && \
+         kubectl get colonyprocesses,requeststates",
+    )?;
+    shell.step(
+        "What came out, and the way that the request took",
+        "kubectl get colonyprocess hash --output jsonpath='{.status.output[0]}{\"\\n\"}' && \
+         kubectl get requeststate order-4711 --output \
+         jsonpath='{range .status.history[*]}{.timestamp}  {.job}  {.state}{\"\\n\"}{end}{.status.jobs[*].output[0]}{\"\\n\"}'",
     )
 }
 

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::RequestFlowStatus;
-use crate::api::duration::Duration;
+use crate::api::{
+    duration::Duration,
+    executor_deployment::ExecutionGuarantee,
+    function::{FunctionResources, Variable},
+};
 
 /// The jobs of a request, in order. They run one after another: a job that succeeds is followed by the next of the list,
 /// and after the last the request is done.
@@ -119,11 +123,27 @@ pub struct FlowFunction {
     #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("maxExecTime is 0: give the time that it may take, or leave it out"))]
     pub max_exec_time: Option<Duration>,
 
-    /// How often the colony gives the process to an executor again after it exceeded maxExecTime; when that is used up the
-    /// process has failed. 0 when absent.
+    /// How often it is run again after `maxExecTime` has passed; after that it has failed. Absent: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1000))]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub max_retries: Option<i32>,
+
+    /// Environment variables. The executor gets them with the process, and every member of the colony can read them there.
+    /// `valueFrom` is read in the namespace of the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub env: Vec<Variable>,
+
+    /// What one run needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<FunctionResources>,
+
+    /// How certain it is that the process is not assigned twice. `Standard`, or absent: after a submit whose answer was lost it is looked
+    /// up, and of several the oldest is kept; for moments two may run. `Strict`: it waits behind a gate until it is on record
+    /// which of several it is; costs one more process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_guarantee: Option<ExecutionGuarantee>,
 }
 
 /// What follows when a job fails.

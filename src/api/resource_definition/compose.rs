@@ -6,6 +6,8 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::{AdoptionPolicy, Drift, ManagementPolicy};
+
 /// Most resources of one definition.
 pub const MAX_RESOURCES: usize = 64;
 /// Most variables of one `forEach`.
@@ -44,6 +46,32 @@ pub struct ComposedResource {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 2048)))]
     pub ready_when: Vec<String>,
+
+    /// What becomes of an object that has the name and no controller: `fail` (reported and left alone), `adopt` (taken over,
+    /// waited for while there is none) or `adopt-or-create`. One that has a controller is never taken. An instance's annotation
+    /// `colonies.io/adoption-policy` holds instead where this is not `fail`.
+    #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
+    pub adoption_policy: AdoptionPolicy,
+
+    /// What is done about fields that somebody else has changed. Absent: they are put right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+
+    /// What may be done about the object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. What is
+    /// not listed is not done, and told. With `Observe` alone the object may be anybody's, and is only read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(validation = Rule::new("self.exists(policy, policy in ['*', 'Observe'])").message("managementPolicies: nothing can be done without looking: add Observe"))]
+    pub management_policies: Vec<ManagementPolicy>,
+}
+
+impl ComposedResource {
+    /// Whether something may be done about its objects.
+    #[must_use]
+    pub fn allows(&self, what: ManagementPolicy) -> bool {
+        let policies = &self.management_policies;
+        policies.is_empty() || policies.contains(&ManagementPolicy::All) || policies.contains(&what)
+    }
 }
 
 fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -66,7 +66,7 @@ pub struct Handler {
     #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("maxExecTime is 0: give a time above 0, such as 60s, or leave it out for no limit"))]
     pub max_exec_time: Option<Duration>,
 
-    /// How often it is given to an executor again after `maxExecTime`; again and again when absent.
+    /// How often it is run again after `maxExecTime` has passed; after that it has failed. Absent: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_retries: Option<i32>,

@@ -4,13 +4,18 @@
 
 mod compose;
 mod handler;
+mod policy;
 mod spec;
 mod status;
 
 pub use compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind};
 pub use handler::{Handler, HandlerMode};
+pub use policy::{AdoptionPolicy, Drift, DriftPolicy, ManagementPolicy};
 pub use spec::{
     DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,
     ResourceDefinitionSpec, Scale, VersionSchema,
 };
-pub use status::{InstanceCounts, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName};
+pub use status::{
+    BrokenInstance, Impact, InstanceCounts, KEPT_REVISIONS, MOST_COMPOSED, NAMED_INSTANCES,
+    ResourceDefinitionStatus, ResourceName, Revision,
+};

@@ -1,6 +1,6 @@
 //! What the operator says of a kind.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 /// Most resources of which the operator creates objects for an instance: each asks for a right of whoever creates it, and an
 /// admission policy may ask for 28.
 pub const MOST_COMPOSED: usize = 24;
+
+/// Most generations that are remembered.
+pub const KEPT_REVISIONS: usize = 10;
+/// Most instances that are named of those that a change would break.
+pub const NAMED_INSTANCES: usize = 10;
 
 /// What the operator says of a kind.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -25,6 +30,13 @@ pub struct ResourceDefinitionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MOST_COMPOSED))]
     pub composes: Option<Vec<ResourceName>>,
+    /// What the spec would break, while that keeps it from being carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<Impact>,
+    /// The generations that were carried out, the last 10, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = KEPT_REVISIONS))]
+    pub revisions: Vec<Revision>,
     /// How many instances there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<InstanceCounts>,
@@ -32,6 +44,47 @@ pub struct ResourceDefinitionStatus {
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What a change of the schema would break.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Impact {
+    /// Stands for the spec and for what it would break: the change is carried out all the same if annotation
+    /// `colonies.io/accept-impact` has this value.
+    pub hash: String,
+    /// How many instances would not fit the schema, would lose a field, or cannot be checked.
+    pub breaking: i32,
+    /// The first of them, 10 at most.
+    #[schemars(length(max = NAMED_INSTANCES))]
+    pub instances: Vec<BrokenInstance>,
+    /// How many instances were checked.
+    pub checked: i32,
+}
+
+/// An instance that a change would break.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BrokenInstance {
+    /// Its namespace; absent for a kind of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The first field that does not fit, and why.
+    pub why: String,
+}
+
+/// A generation of a definition that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision {
+    /// The generation of the definition.
+    pub generation: i64,
+    /// Hash of names, versions with their schemas, and handler: two revisions with the same are the same.
+    pub hash: String,
+    /// When it was first carried out.
+    pub carried_out_at: Time,
 }
 
 /// A resource of the API server.

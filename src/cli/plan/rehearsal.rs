@@ -45,6 +45,7 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
         KubernetesStep::RemoveFinalizer
         | KubernetesStep::DeleteObject { .. }
         | KubernetesStep::CreateChild(_)
+        | KubernetesStep::AdoptChild { .. }
         | KubernetesStep::PatchChild { .. }
         | KubernetesStep::DeleteChild { .. } => return false,
         KubernetesStep::CreateIdentity(identity) => {

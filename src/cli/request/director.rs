@@ -6,23 +6,25 @@
 use std::{collections::HashMap, time::Duration};
 
 use clap::Args;
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use rand::Rng as _;
 use tokio::{runtime::Runtime, sync::watch, task::JoinSet};
 
 use super::{
-    Cluster, RETRY, duration, flow,
+    Cluster, RETRY, duration,
+    flow::{self, Choice},
     follow::{Seen, follow},
     known::{Known, Setting, Wanted},
 };
 use crate::{
-    act::request::{Change, Requests, WriteError},
+    act::request::{Change, RequestName, Requests, WriteError},
     api::{
         names::FLOW_ANNOTATION,
         request_state::{RequestState, RequestStateSpec, State},
     },
     cli::Failure,
-    diff::request::{DirectorStep, Flow, Position, direct},
+    diff::request::{DirectorStep, Position, direct},
     runtime::{clock::Clock, shutdown::Shutdown},
 };
 
@@ -37,12 +39,19 @@ pub(in crate::cli) struct Arguments {
     /// Namespace to create requests in [default: the context's]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
-    /// Jobs in their order, separated by commas
-    #[arg(long, value_name = "JOBS", default_value = "JOB1,JOB2", value_parser = flow::read)]
-    flow: Flow,
+    /// Jobs in their order, separated by commas, or the name of a `RequestFlow`
+    #[arg(long, value_name = "FLOW", default_value = "JOB1,JOB2", value_parser = flow::read)]
+    flow: Choice,
     /// How many requests to create and drive at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     count: u32,
+    /// Name of the request; with --count NAME-0, NAME-1 and so on [default: a new one each time]
+    #[arg(
+        long,
+        long_help = "Name of the request; with --count NAME-0, NAME-1 and so on. Those that are there already are gone on with: a director that was stopped and is started anew with the same words ends what it began.",
+        value_name = "NAME"
+    )]
+    name: Option<String>,
     /// Means something to a worker only; taken, so that both can be started with the same words
     #[arg(long = "job-duration", value_name = "SPAN", hide = true, value_parser = duration)]
     _job_duration: Option<Duration>,
@@ -58,18 +67,18 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let kubernetes = arguments.cluster.connect().await?;
     let namespace = arguments.namespace.unwrap_or(kubernetes.namespace);
     let requests = Requests::discover(kubernetes.calls.clone(), "colonyos-director").await?;
-    let setting = Setting::new(kubernetes.calls, requests, arguments.flow, Clock::system());
+    let course = arguments.flow.course(&kubernetes.calls, &namespace).await?;
+    let setting = Setting::new(kubernetes.calls, requests, course, Clock::system());
 
     let mut inboxes: HashMap<String, watch::Sender<RequestState>> = HashMap::new();
     let mut tasks = JoinSet::new();
-    for _ in 0..arguments.count {
-        let spec = RequestStateSpec {
-            request_uid: new_uid(),
-            job: setting.flow.first().to_owned(),
-            state: State::Requested,
+    for index in 0..arguments.count {
+        let name = match &arguments.name {
+            None => RequestName::New(PREFIX.to_owned()),
+            Some(name) if arguments.count == 1 => RequestName::Fixed(name.clone()),
+            Some(name) => RequestName::Fixed(format!("{name}-{index}")),
         };
-        let annotation = (FLOW_ANNOTATION, setting.flow.to_string());
-        let object = setting.requests.create(&namespace, PREFIX, spec, annotation).await?;
+        let object = begin(&setting, &namespace, &name).await?;
         let (sender, inbox) = watch::channel(object.clone());
         inboxes.insert(object.uid().unwrap_or_default(), sender);
         tasks.spawn(accompany(setting.clone(), object, inbox));
@@ -100,6 +109,26 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     if bad.is_empty() { Ok(()) } else { Err(bad.join("\n").into()) }
 }
 
+/// Creates a request, or finds the one that an earlier run has created.
+async fn begin(setting: &Setting, namespace: &str, name: &RequestName) -> Result<RequestState, String> {
+    let spec = RequestStateSpec {
+        request_uid: new_uid(),
+        job: setting.course.first().to_owned(),
+        state: State::Requested,
+    };
+    let flow = setting.course.annotation();
+    let object =
+        setting.requests.create_or_get(namespace, name, spec, (FLOW_ANNOTATION, flow.clone())).await?;
+    if setting.course_of(&object).is_none() {
+        let own = object.annotations().get(FLOW_ANNOTATION).map_or("", String::as_str);
+        return Err(format!(
+            "RequestState {namespace}/{} is there and follows {own}, not {flow}: give --flow {own}, or another --name",
+            object.name_any()
+        ));
+    }
+    Ok(object)
+}
+
 /// Drives one request; an error says why it did not come to a good end.
 async fn accompany(
     setting: Setting,
@@ -108,13 +137,21 @@ async fn accompany(
 ) -> Result<(), String> {
     let mut known = Known::new(object, &setting);
     loop {
-        let position = Position::of(&known.object);
-        let flow = setting.flow_of(&known.object);
+        let state = known.object.spec.state;
+        let now = setting.clock.now();
+        let next = setting.course_of(&known.object).map(|course| course.next(&known.object, now));
+        let not_before =
+            next.as_ref().and_then(|next| next.not_before).filter(|not_before| *not_before > now);
+        let job = next.and_then(|next| next.job);
         let is_deleted = known.object.metadata.deletion_timestamp.is_some();
         let news = known.news(&setting, Wanted::default());
         let (before, dropped) = news.map(|(status, history)| (status, history.dropped)).unzip();
-        let change = match direct(position.state, flow.next(&position), is_deleted) {
+        let change = match direct(state, job.as_deref(), is_deleted) {
             DirectorStep::Wait => None,
+            // Before it waits, the failure is told: since when it waits stands in the history.
+            DirectorStep::Request(_) if not_before.is_some() => {
+                before.map(|before| Change { before: Some(before), ..Change::default() })
+            }
             DirectorStep::Request(job) => {
                 let position = Some(Position::new(job, State::Requested));
                 Some(Change { before, position, ..Change::default() })
@@ -161,8 +198,14 @@ async fn accompany(
                 Err(_) => return Err(gone(&known)),
             },
             () = tokio::time::sleep(RETRY), if is_retried => {}
+            () = tokio::time::sleep(until(not_before, now)), if not_before.is_some() => {}
         }
     }
+}
+
+/// How long it is until a moment.
+fn until(moment: Option<Timestamp>, now: Timestamp) -> Duration {
+    moment.and_then(|moment| Duration::try_from(moment.duration_since(now)).ok()).unwrap_or_default()
 }
 
 fn gone(known: &Known) -> String {

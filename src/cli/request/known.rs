@@ -6,7 +6,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use super::say;
+use super::{flow::Course, say};
 use crate::{
     act::request::{Layout, Requests},
     api::{
@@ -19,45 +19,57 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    status::request::{HISTORY_DROPPED, RequestFacts, request},
+    status::request::{HISTORY_DROPPED, RequestFacts, dropped_notes, request},
 };
-
-/// Most bytes that an Event may say.
-const LONGEST_NOTE: usize = 1024;
 
 /// What all requests of a process have in common.
 #[derive(Clone)]
 pub(super) struct Setting {
     pub requests: Requests,
-    /// For requests that do not say which flow they follow.
-    pub flow: Flow,
+    /// For requests that do not say which flow they follow, or say this one.
+    pub course: Course,
     pub clock: Clock,
     client: Client,
 }
 
 impl Setting {
-    pub(super) fn new(client: Client, requests: Requests, flow: Flow, clock: Clock) -> Self {
-        Self { requests, flow, clock, client }
+    pub(super) fn new(client: Client, requests: Requests, course: Course, clock: Clock) -> Self {
+        Self { requests, course, clock, client }
     }
 
-    /// The flow that a request follows.
-    pub(super) fn flow_of(&self, object: &RequestState) -> Flow {
-        let own = object.annotations().get(FLOW_ANNOTATION).filter(|text| lists_jobs(text));
-        own.and_then(|text| text.parse().ok()).unwrap_or_else(|| self.flow.clone())
-    }
-
-    /// Whose turn it is. What follows in a flow that is named, not listed, its director alone knows.
-    pub(super) fn turn_of(&self, object: &RequestState) -> Turn {
-        if object.annotations().get(FLOW_ANNOTATION).is_some_and(|text| !lists_jobs(text)) {
-            return turn(object.spec.state, true);
+    /// What a request goes through; none if it follows a flow that only its director knows.
+    pub(super) fn course_of(&self, object: &RequestState) -> Option<Course> {
+        match object.annotations().get(FLOW_ANNOTATION) {
+            Some(text) if lists_jobs(text) => {
+                Some(text.parse().map_or_else(|_| self.course.clone(), Course::Jobs))
+            }
+            Some(name) if *name != self.course.annotation() => None,
+            _ => Some(self.course.clone()),
         }
-        self.flow_of(object).turn(&Position::of(object))
+    }
+
+    /// The jobs of a request, as far as they are known.
+    fn jobs_of(&self, object: &RequestState) -> Flow {
+        self.course_of(object).as_ref().unwrap_or(&self.course).jobs()
+    }
+
+    /// Whose turn it is.
+    pub(super) fn turn_of(&self, object: &RequestState) -> Turn {
+        match self.course_of(object) {
+            None => turn(object.spec.state, true),
+            // Of a job that is not in it nobody but its own director knows whether another follows.
+            Some(Course::Jobs(flow)) => flow.turn(&Position::of(object)),
+            Some(course) => {
+                let goes_on = course.next(object, self.clock.now()).job.is_some();
+                turn(object.spec.state, goes_on || !course.jobs().contains(&object.spec.job))
+            }
+        }
     }
 
     /// Reports what is left out of a history from now on; before it is, so that nothing is lost. It may fail: the request
     /// goes its way without.
     pub(super) async fn keep_elsewhere(&self, object: &RequestState, dropped: &[HistoryEntry]) {
-        for note in notes(dropped) {
+        for note in dropped_notes(dropped) {
             let event = Event {
                 type_: EventType::Normal,
                 reason: HISTORY_DROPPED.to_owned(),
@@ -77,23 +89,6 @@ impl Setting {
             }
         }
     }
-}
-
-/// Entries as texts that are short enough for an Event.
-fn notes(entries: &[HistoryEntry]) -> Vec<String> {
-    let mut notes: Vec<String> = Vec::new();
-    for entry in entries {
-        let text = format!("{} {} {}", entry.job, entry.state, entry.timestamp);
-        match notes.last_mut() {
-            Some(note) if note.len() + text.len() + 2 <= LONGEST_NOTE => {
-                note.push_str(", ");
-                note.push_str(&text);
-            }
-            // Words of others may be of any length.
-            _ => notes.push(text.chars().take(LONGEST_NOTE / 4).collect()),
-        }
-    }
-    notes
 }
 
 /// A request, and what was seen of it.
@@ -145,7 +140,7 @@ impl Known {
     /// What status is to say, and the history in it.
     pub(super) fn status(&self, setting: &Setting, wanted: Wanted<'_>) -> (RequestStateStatus, History) {
         let object = &self.object;
-        let flow = setting.flow_of(object);
+        let flow = setting.jobs_of(object);
         let before = object.status.as_ref();
         let evidence = Evidence {
             flow: &flow,
@@ -203,25 +198,5 @@ pub(super) fn entry(job: &str, state: State, now: Timestamp) -> HistoryEntry {
         state: state.as_str().to_owned(),
         timestamp: Moment::text(now),
         ..HistoryEntry::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_are_all_reported_in_texts_that_fit() {
-        let entry = |index: usize| HistoryEntry {
-            job: format!("{index}{}", "é".repeat(100)),
-            state: "COMPLETED".to_owned(),
-            timestamp: "2026-11-24T10:00:00.000Z".to_owned(),
-            ..HistoryEntry::default()
-        };
-        let entries: Vec<HistoryEntry> = (0..20).map(entry).collect();
-        let notes = notes(&entries);
-        assert!(notes.iter().all(|note| note.len() <= LONGEST_NOTE));
-        assert_eq!(notes.iter().map(|note| note.split(", ").count()).sum::<usize>(), entries.len());
-        assert_eq!(super::notes(&[]), [""; 0]);
     }
 }

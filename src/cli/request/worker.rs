@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use super::{
-    Cluster, RETRY, duration, flow,
+    Cluster, RETRY, duration,
+    flow::{self, Choice},
     follow::{Seen, follow},
     job::{self, Work},
     known::{Known, Setting, Wanted, entry},
@@ -31,7 +32,7 @@ use crate::{
         request_state::{RequestState, State},
     },
     cli::Failure,
-    diff::request::{Claim, Ending, Flow, Holder, Interrupted, Position, Turn, WorkerStep, WorkerView, work},
+    diff::request::{Claim, Ending, Holder, Interrupted, Position, Turn, WorkerStep, WorkerView, work},
     runtime::{clock::Clock, shutdown::Shutdown},
 };
 
@@ -49,9 +50,9 @@ pub(in crate::cli) struct Arguments {
     /// Serve all namespaces, whatever --namespace says
     #[arg(long, short = 'A')]
     all_namespaces: bool,
-    /// Jobs in their order, separated by commas; for requests that do not say which flow they follow
-    #[arg(long, value_name = "JOBS", default_value = "JOB1,JOB2", value_parser = flow::read)]
-    flow: Flow,
+    /// Jobs in their order, separated by commas, or the name of a `RequestFlow`; for requests that do not say what they follow
+    #[arg(long, value_name = "FLOW", default_value = "JOB1,JOB2", value_parser = flow::read)]
+    flow: Choice,
     /// How long a job without a command takes, such as 500ms or 1m30s
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = duration)]
     job_duration: Duration,
@@ -85,7 +86,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals()?;
     let kubernetes = arguments.cluster.connect().await?;
     let requests = Requests::discover(kubernetes.calls.clone(), "colonyos-worker").await?;
-    let setting = Setting::new(kubernetes.calls.clone(), requests, arguments.flow, Clock::system());
+    let home = arguments.namespace.as_deref().unwrap_or(&kubernetes.namespace);
+    let course = arguments.flow.course(&kubernetes.calls, home).await?;
+    let setting = Setting::new(kubernetes.calls.clone(), requests, course, Clock::system());
     let worker = Arc::new(Worker {
         setting,
         commands: arguments.exec.into_iter().collect(),

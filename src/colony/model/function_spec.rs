@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Environment, InvalidField, field,
+    Environment, Filesystem, InvalidField, field,
     limits::{Cpu, GpuRequest, Memory, Retries, TimeLimit},
 };
 
@@ -17,11 +17,14 @@ pub struct FunctionSpec {
     node_name: String,
     #[serde(rename = "funcname")]
     function: String,
+    // What is empty is left out, as the colony's own tool leaves it out: the server then keeps the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     args: Vec<Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
     kwargs: Map<String, Value>,
     priority: i32,
-    #[serde(rename = "maxwaittime")]
-    max_wait: TimeLimit,
+    #[serde(rename = "maxwaittime", skip_serializing_if = "Option::is_none")]
+    max_wait: Option<TimeLimit>,
     #[serde(rename = "maxexectime")]
     max_exec: TimeLimit,
     #[serde(rename = "maxretries")]
@@ -29,18 +32,23 @@ pub struct FunctionSpec {
     conditions: Conditions,
     label: String,
     env: Environment,
+    #[serde(rename = "fs", skip_serializing_if = "Option::is_none")]
+    filesystem: Option<Filesystem>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    channels: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Conditions {
     #[serde(rename = "colonyname")]
     colony: String,
-    #[serde(rename = "executornames")]
+    #[serde(rename = "executornames", skip_serializing_if = "Vec::is_empty")]
     executor_names: Vec<String>,
     #[serde(rename = "executortype")]
     executor_type: String,
     #[serde(rename = "locationname", skip_serializing_if = "Option::is_none")]
     location: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     dependencies: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nodes: Option<u8>,
@@ -79,7 +87,7 @@ impl FunctionSpec {
             args: Vec::new(),
             kwargs: Map::new(),
             priority: 0,
-            max_wait: TimeLimit::Unlimited,
+            max_wait: Some(TimeLimit::Unlimited),
             max_exec: TimeLimit::Unlimited,
             max_retries: Retries::Endless,
             conditions: Conditions {
@@ -99,6 +107,8 @@ impl FunctionSpec {
             },
             label: String::new(),
             env: Environment::default(),
+            filesystem: None,
+            channels: Vec::new(),
         })
     }
 
@@ -132,6 +142,25 @@ impl FunctionSpec {
         Ok(self)
     }
 
+    /// Sets the files that the executor puts in place.
+    #[must_use]
+    pub fn filesystem(mut self, filesystem: Filesystem) -> Self {
+        self.filesystem = Some(filesystem);
+        self
+    }
+
+    /// Asks for a channel of that name between submitter and executor.
+    ///
+    /// # Errors
+    /// When the name is empty or holds control characters.
+    pub fn channel(mut self, name: &str) -> Result<Self, InvalidField> {
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return Err(InvalidField::new("channels", name, "give a name, without control characters"));
+        }
+        self.channels.push(name.to_owned());
+        Ok(self)
+    }
+
     /// Sets the label: the one free field by which the server finds processes.
     ///
     /// # Errors
@@ -156,7 +185,7 @@ impl FunctionSpec {
     /// Sets how long it may wait for an executor before the server fails it.
     #[must_use]
     pub fn max_wait(mut self, limit: TimeLimit) -> Self {
-        self.max_wait = limit;
+        self.max_wait = Some(limit);
         self
     }
 
@@ -202,6 +231,8 @@ impl FunctionSpec {
     /// When the name is empty or holds `:`, white space or control characters.
     pub fn node_name(mut self, name: &str) -> Result<Self, InvalidField> {
         self.node_name = field::name("nodename", name)?;
+        // Of a node the colony's own tool leaves it out, of a process it sends -1; the server waits for ever by both.
+        self.max_wait = self.max_wait.filter(|limit| *limit != TimeLimit::Unlimited);
         Ok(self)
     }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::null_is_empty;
+use super::{Filesystem, null_is_empty};
 
 /// Environment variables. `Debug` shows the names alone: values may be secrets.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,12 @@ pub struct SubmittedSpec {
     /// Its environment.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub env: Environment,
+    /// Files that the executor puts in place.
+    #[serde(rename = "fs", default)]
+    pub filesystem: Filesystem,
+    /// Names of channels between submitter and executor.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub channels: Vec<String>,
 }
 
 /// Who may run a process, as the server keeps it.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    Composition, Error, Errors, Kinds, Resource, SCHEMA, SELF, Source, kinds, order::order, shape::shape,
+    Composition, Error, Errors, Kinds, Policies, Resource, SCHEMA, SELF, Source, kinds, order::order,
+    shape::shape,
 };
 use crate::{
     api::resource_definition::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind},
@@ -56,6 +57,7 @@ struct Draft<'s> {
     for_each: Vec<(String, Template)>,
     include_when: Vec<Condition>,
     ready_when: Vec<Condition>,
+    policies: Policies,
 }
 
 /// The conditions and templates beside the resources.
@@ -158,6 +160,7 @@ fn draft<'s>(
             ));
         }
     }
+    let policies = Policies::compile(&field, resource, errors);
     let (Some(kind), Some(template), true) = (kind, template, errors.len() == before) else { return None };
     let object = kinds.get(&kind);
     Some(Draft {
@@ -169,6 +172,7 @@ fn draft<'s>(
         for_each,
         include_when,
         ready_when,
+        policies,
     })
 }
 
@@ -343,6 +347,7 @@ fn in_order(drafts: Vec<Draft<'_>>, depends_on: &[BTreeSet<usize>], order: &[usi
                 for_each: draft.for_each,
                 include_when: draft.include_when,
                 ready_when: draft.ready_when,
+                policies: draft.policies,
                 depends_on: depends_on[index].iter().filter_map(place_of).collect(),
             };
             (place_of(&index), resource)

@@ -12,6 +12,7 @@ mod compile;
 mod instance;
 mod kinds;
 mod order;
+mod policy;
 mod readiness;
 mod render;
 mod resources;
@@ -28,6 +29,7 @@ pub use child::DesiredChild;
 pub use instance::Instance;
 pub(crate) use instance::controller;
 pub use kinds::Kinds;
+pub use policy::Policies;
 pub use readiness::Readiness;
 pub use resources::{Desired, DesiredResource, Unreported, Wanted};
 use serde_json::Value;
@@ -36,7 +38,7 @@ use super::expression::{self, Condition, Template, Type};
 use crate::{
     api::{
         condition::Reason,
-        resource_definition::{ComposedResource, ObjectKind},
+        resource_definition::{AdoptionPolicy, ComposedResource, ObjectKind},
     },
     watch::snapshot::Children,
 };
@@ -145,6 +147,7 @@ struct Resource {
     ready_when: Vec<Condition>,
     /// Places in the order of those that it refers to.
     depends_on: Vec<usize>,
+    policies: Policies,
 }
 
 impl Composition {
@@ -186,6 +189,15 @@ impl Composition {
     #[must_use]
     pub fn is_ordered(&self) -> bool {
         self.resources.iter().any(|resource| !resource.depends_on.is_empty())
+    }
+
+    /// Whether objects matter that nobody tells of.
+    #[must_use]
+    pub fn is_about_others(&self) -> bool {
+        self.resources.iter().any(|resource| {
+            // An instance may choose to adopt where the definition lets it.
+            resource.policies.is_about_others() || resource.policies.adoption != AdoptionPolicy::Fail
+        })
     }
 
     /// The ids of the resources that refer to one.

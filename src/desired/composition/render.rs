@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     BUDGET, Composition, Desired, DesiredChild, DesiredResource, Error, Instance, MAX_BYTES, MAX_OBJECTS,
-    Readiness, Resource, SCHEMA, SELF, Unreported, Wanted, child::child, readiness,
+    Policies, Readiness, Resource, SCHEMA, SELF, Unreported, Wanted, child::child, readiness,
 };
 use crate::{
     api::resource_definition::ObjectKind,
@@ -67,6 +67,7 @@ pub(super) fn render(
 
 impl<'r> Renderer<'r> {
     fn resource(&mut self, resource: &'r Resource, done: &[Done]) -> Result<Done, Error> {
+        let policies = resource.policies.of(self.instance)?;
         if !self.is_included(resource)? || resource.depends_on.iter().any(|place| done[*place].is_excluded) {
             return Ok(Self::excluded(resource));
         }
@@ -84,7 +85,8 @@ impl<'r> Renderer<'r> {
             Err(why) => return Ok(Self::unknown(resource, &why)),
         };
         let held_back = resource.depends_on.iter().find_map(|place| not_ready(&done[*place].desired));
-        let found: Vec<Option<&'r Value>> = objects.iter().map(|object| self.found(object)).collect();
+        let found: Vec<Option<&'r Value>> =
+            objects.iter().map(|object| self.found(object, &policies)).collect();
         let readiness = match unread {
             Some(why) => Readiness::Waiting(format!("{} cannot be read: {why}", resource.kind)),
             None => self.readiness(resource, &items, &objects, &found)?,
@@ -101,6 +103,7 @@ impl<'r> Renderer<'r> {
             wanted: Wanted::Objects(objects),
             held_back,
             readiness,
+            policies,
         };
         Ok(Done { desired, seen, is_excluded: false, is_unknown: unread.is_some() })
     }
@@ -145,6 +148,7 @@ impl<'r> Renderer<'r> {
             wanted: Wanted::Objects(Vec::new()),
             held_back: None,
             readiness: Readiness::Ready,
+            policies: resource.policies.clone(),
         };
         Done { desired, seen, is_excluded: true, is_unknown: false }
     }
@@ -157,6 +161,7 @@ impl<'r> Renderer<'r> {
             wanted: Wanted::Unknown(why.to_owned()),
             held_back: None,
             readiness: Readiness::Waiting(format!("it waits for {why}")),
+            policies: resource.policies.clone(),
         };
         Done { desired, seen, is_excluded: false, is_unknown: true }
     }
@@ -256,12 +261,13 @@ impl<'r> Renderer<'r> {
         Ok(Ok(items))
     }
 
-    /// The object of the instance that has the kind and the name of one that it should have.
-    fn found(&self, wanted: &DesiredChild) -> Option<&'r Value> {
+    /// The object of the instance that has the kind and the name of one that it should have; anybody's, if it is only looked
+    /// at.
+    fn found(&self, wanted: &DesiredChild, policies: &Policies) -> Option<&'r Value> {
         let found = self.children.get(&wanted.kind)?.known()?;
         found.iter().find(|object| {
             object.pointer("/metadata/name").and_then(Value::as_str) == Some(&wanted.name)
-                && self.instance.owns(object)
+                && (policies.only_observes() || self.instance.owns(object))
         })
     }
 

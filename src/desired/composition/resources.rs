@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{DesiredChild, Readiness};
-use crate::api::resource_definition::ObjectKind;
+use super::{DesiredChild, Policies, Readiness};
+use crate::{
+    api::resource_definition::ObjectKind,
+    watch::snapshot::{Children, Observed},
+};
 
 /// What an instance should be made of, and how far it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +45,8 @@ pub struct DesiredResource {
     pub held_back: Option<String>,
     /// How far it is.
     pub readiness: Readiness,
+    /// What may be done about its objects.
+    pub policies: Policies,
 }
 
 /// The objects of a resource.
@@ -58,6 +63,24 @@ impl Desired {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.resources.iter().all(|resource| resource.readiness == Readiness::Ready)
+    }
+
+    /// The objects, by kind and name, that matter whoever they belong to and were not looked at yet.
+    #[must_use]
+    pub fn unseen(&self, children: &Children) -> Vec<(ObjectKind, String)> {
+        let about_others = self.resources.iter().filter(|resource| resource.policies.is_about_others());
+        let objects = about_others.filter_map(|resource| match &resource.wanted {
+            Wanted::Objects(objects) => Some(objects),
+            Wanted::Unknown(_) => None,
+        });
+        let is_unseen = |object: &&DesiredChild| match children.get(&object.kind).map(Observed::known) {
+            Some(Some(found)) => !found
+                .iter()
+                .any(|found| found.pointer("/metadata/name").and_then(Value::as_str) == Some(&object.name)),
+            Some(None) => false,
+            None => true,
+        };
+        objects.flatten().filter(is_unseen).map(|object| (object.kind.clone(), object.name.clone())).collect()
     }
 
     /// How many objects there should be, as far as it is known.

@@ -6,6 +6,7 @@ mod handler;
 mod import;
 mod keyword;
 mod schema;
+mod validate;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use serde_json::Value;
 pub use composed::{check_composition, composition_of};
 pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
 pub use import::{DEFAULT_GROUP, Imported, import};
+pub use validate::{Breach, Validator};
 
 use super::{Error, metadata::content_hash};
 use crate::api::{
@@ -175,6 +177,13 @@ pub fn is_made_for(crd: &CustomResourceDefinition, definition: &str) -> bool {
 #[must_use]
 pub fn accepted_generation(crd: &CustomResourceDefinition) -> Option<i64> {
     crd.annotations().get(ACCEPTED_GENERATION_ANNOTATION)?.parse().ok()
+}
+
+/// Hash of what a CRD says of its kind: names, versions with their schemas, and handler.
+#[must_use]
+pub fn revision_hash(crd: &CustomResourceDefinition) -> String {
+    let said = |name: &str| crd.annotations().get(name).map(String::as_str).unwrap_or_default();
+    content_hash(&Value::from(vec![said(CONTENT_HASH_ANNOTATION), said(HANDLER_ANNOTATION)]))
 }
 
 /// The kind that the instances of a CRD are of, as the CRD remembers it.

@@ -337,14 +337,14 @@ impl Walk {
 }
 
 /// How a keyword or field is written after the path of what it is in.
-fn step(name: &str) -> String {
+pub(super) fn step(name: &str) -> String {
     let is_plain =
         !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     if is_plain { format!(".{name}") } else { format!("['{name}']") }
 }
 
 /// A value for a message.
-fn shown(value: Option<&Value>) -> String {
+pub(super) fn shown(value: Option<&Value>) -> String {
     let text = value.map_or_else(|| "missing".to_owned(), Value::to_string);
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", &text[..end]),

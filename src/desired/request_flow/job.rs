@@ -5,12 +5,17 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::expression::{self, Bindings, Template},
+    super::{
+        expression::{self, Bindings, Template},
+        function::Place,
+    },
     Error, JOBS, REQUEST,
 };
 use crate::api::{
     self,
     duration::NotADuration,
+    executor_deployment::ExecutionGuarantee,
+    function::{ExecutorConditions, FunctionCall},
     request_flow::{FailureAction, FlowFunction, FlowJob, OnFailure},
 };
 
@@ -20,13 +25,12 @@ const DEFAULT_RETRIES: u32 = 3;
 const DEFAULT_JUMPS: u32 = 1;
 /// How long the first retry waits, if its flow does not say.
 const DEFAULT_BACKOFF: Duration = Duration::from_secs(10);
+
 /// A job of a flow that can be followed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompiledJob {
     pub(super) name: String,
     function: FlowFunction,
-    max_wait: Option<u64>,
-    max_exec: Option<u64>,
     pub(super) template: Template,
     field: String,
     pub(super) after_failure: AfterFailure,
@@ -39,46 +43,16 @@ pub(super) enum AfterFailure {
     GoTo { job: String, max_attempts: u32 },
 }
 
-/// What a process of a job asks an executor to do, with every expression replaced by its value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// Name of the function.
-    pub function: String,
-    /// Type of the executors that may run it.
-    pub executor_type: String,
-    /// Names of the executors that may run it; empty for any.
-    pub executor_names: Vec<String>,
-    /// Location of the executors that may run it.
-    pub location: Option<String>,
-    /// Arguments by position.
-    pub args: Vec<Value>,
-    /// Arguments by name.
-    pub kwargs: Map<String, Value>,
-    /// How many days ahead of others it is.
-    pub priority: i32,
-    /// How many seconds it may wait for an executor.
-    pub max_wait_seconds: Option<u64>,
-    /// How many seconds an executor may take.
-    pub max_exec_seconds: Option<u64>,
-    /// How often it is given to an executor again.
-    pub max_retries: u32,
-}
-
 impl CompiledJob {
     pub(super) fn compile(index: usize, job: &FlowJob) -> Result<Self, Error> {
         let at = |field: &str| format!("spec.jobs[{index}].{field}");
         let function = &job.function;
-        let seconds = |field: &str, duration: &Option<api::duration::Duration>| {
-            duration
-                .as_ref()
-                .map(api::duration::Duration::to_seconds)
-                .transpose()
-                .map_err(|error| not_a_duration(at(field), &error))
-        };
-        let (max_wait, max_exec) = (
-            seconds("function.maxWaitTime", &function.max_wait_time)?,
-            seconds("function.maxExecTime", &function.max_exec_time)?,
-        );
+        for (field, limit) in
+            [("maxWaitTime", &function.max_wait_time), ("maxExecTime", &function.max_exec_time)]
+        {
+            let seconds = limit.as_ref().map(api::duration::Duration::to_seconds).transpose();
+            seconds.map_err(|error| not_a_duration(at(&format!("function.{field}")), &error))?;
+        }
         let field = at("function");
         let template =
             Template::parse(&field, &rendered_part(function), &[REQUEST, JOBS]).map_err(Error::Expression)?;
@@ -86,8 +60,6 @@ impl CompiledJob {
             name: job.name.clone(),
             after_failure: AfterFailure::of(job.on_failure.as_ref(), &at)?,
             function: FlowFunction { args: Vec::new(), kwargs: Map::new(), ..function.clone() },
-            max_wait,
-            max_exec,
             template,
             field,
         })
@@ -103,7 +75,7 @@ impl CompiledJob {
     ///
     /// # Errors
     /// When an expression has no value, or has one of a type that its field cannot hold.
-    pub fn render(&self, bindings: &Bindings) -> Result<Call, expression::Error> {
+    pub fn render(&self, bindings: &Bindings) -> Result<FunctionCall, expression::Error> {
         let mut rendered = self.template.render(bindings)?;
         let mut take = |field: &str| rendered.get_mut(field).map(Value::take).unwrap_or_default();
         let names = match take("executorNames") {
@@ -127,22 +99,38 @@ impl CompiledJob {
             Value::Object(kwargs) => kwargs,
             _ => Map::new(),
         };
-        Ok(Call {
-            function: self.function.name.clone(),
-            executor_type: self.function.executor_type.clone(),
-            executor_names,
-            location,
+        let function = &self.function;
+        Ok(FunctionCall {
+            function: function.name.clone(),
             args,
             kwargs,
-            priority: self.function.priority.unwrap_or_default(),
-            max_wait_seconds: self.max_wait,
-            max_exec_seconds: self.max_exec,
-            max_retries: self
-                .function
-                .max_retries
-                .and_then(|retries| u32::try_from(retries).ok())
-                .unwrap_or(0),
+            env: function.env.clone(),
+            conditions: ExecutorConditions {
+                executor_type: function.executor_type.clone(),
+                executor_names,
+                location,
+                resources: function.resources.clone(),
+                ..ExecutorConditions::default()
+            },
+            priority: function.priority,
+            max_wait_time: function.max_wait_time.clone(),
+            max_exec_time: function.max_exec_time.clone(),
+            max_retries: function.max_retries,
+            fs: None,
+            channels: Vec::new(),
         })
+    }
+
+    /// Where its function stands in the flow.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { call: self.field.clone(), conditions: self.field.clone() }
+    }
+
+    /// Whether its process is to wait behind a gate until it is on record.
+    #[must_use]
+    pub fn is_gated(&self) -> bool {
+        self.function.execution_guarantee == Some(ExecutionGuarantee::Strict)
     }
 
     fn text(&self, field: &str, value: Value) -> Result<String, expression::Error> {

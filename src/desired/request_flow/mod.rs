@@ -9,7 +9,7 @@ use std::{
 };
 
 use job::AfterFailure;
-pub use job::{Call, CompiledJob};
+pub use job::CompiledJob;
 
 use super::expression;
 use crate::api::{
@@ -252,7 +252,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::{super::expression::Bindings, *};
-    use crate::api::request_flow::RequestFlow;
+    use crate::api::{function::FunctionCall, request_flow::RequestFlow};
 
     fn example() -> RequestFlowSpec {
         let flow: RequestFlow =
@@ -300,18 +300,14 @@ mod tests {
         assert_eq!((flow.position("JOB4"), next("JOB4")), (None, None));
 
         let call = flow.job("JOB2").unwrap().render(&bindings()).unwrap();
-        let expected = Call {
-            function: "encode".to_owned(),
-            executor_type: "video-encoder".to_owned(),
-            executor_names: Vec::new(),
-            location: None,
-            args: Vec::new(),
-            kwargs: json!({"source": "s3://a", "profile": "h264"}).as_object().unwrap().clone(),
-            priority: 0,
-            max_wait_seconds: None,
-            max_exec_seconds: Some(3600),
-            max_retries: 2,
-        };
+        let expected: FunctionCall = serde_json::from_value(json!({
+            "function": "encode",
+            "conditions": {"executorType": "video-encoder"},
+            "kwargs": {"source": "s3://a", "profile": "h264"},
+            "maxExecTime": "1h",
+            "maxRetries": 2,
+        }))
+        .unwrap();
         assert_eq!(call, expected);
     }
 
@@ -325,11 +321,12 @@ mod tests {
             })
         )]));
         let call = CompiledFlow::compile(&flow).unwrap().first().unwrap().render(&bindings()).unwrap();
-        assert_eq!(call.executor_names, ["e-1"]);
-        assert_eq!(call.location.as_deref(), Some("l1"));
+        assert_eq!(call.conditions.executor_names, ["e-1"]);
+        assert_eq!(call.conditions.location.as_deref(), Some("l1"));
         assert_eq!(call.args, [json!({"n": 1}), json!(2)]);
         assert_eq!(Value::Object(call.kwargs), json!({"deep": [{"n": 1}]}));
-        assert_eq!((call.priority, call.max_wait_seconds, call.max_exec_seconds), (-1, Some(2), None));
+        assert_eq!((call.priority, call.max_exec_time), (Some(-1), None));
+        assert_eq!(call.max_wait_time.unwrap().as_str(), "1500ms");
     }
 
     /// A process whose conditions hold no name would wait for an executor for ever.
@@ -456,7 +453,7 @@ mod tests {
         let names: Vec<_> = flow.jobs().iter().map(CompiledJob::name).collect();
         assert_eq!(names, ["JOB1", "JOB2"]);
         let call = flow.job("JOB2").unwrap().render(&bindings()).unwrap();
-        assert_eq!((call.function.as_str(), call.executor_type.as_str()), ("JOB2", "worker"));
+        assert_eq!((call.function.as_str(), call.conditions.executor_type.as_str()), ("JOB2", "worker"));
         assert_eq!(flow.after_failure("JOB1", 1), Continuation::Stop);
     }
 }

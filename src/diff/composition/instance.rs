@@ -1,18 +1,22 @@
 //! What to do for an instance that is made of other objects as a whole: hold it while its end has an order, and let it go.
 //! Pure.
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt as _;
-use serde_json::{Map, Value};
 
 use super::{
-    super::{Error, KubernetesStep, Plan, Step},
-    CompositionPlan, is_going, name_of, own, plan, plan_deletion, text, uid_of,
+    super::{KubernetesStep, Plan, Step},
+    CompositionPlan, Report, is_going, own,
+    ownership::let_go,
+    plan, plan_deletion,
 };
 use crate::{
     api::{
         condition::ConditionType,
         executor_deployment::DeletionPolicy,
         names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER, INSTANCE_FINALIZER, ORPHAN_FINALIZER},
+        resource_definition::ManagementPolicy,
     },
     desired::composition::{Composition, Desired, Instance},
     watch::snapshot::{Children, CompositionSnapshot, Observed},
@@ -26,25 +30,25 @@ pub fn plan_instance(
     composition: &Composition,
     instance: &Instance,
     desired: &Desired,
-) -> (Plan, Vec<Error>) {
+) -> (Plan, Report) {
     let terms = snapshot.kind.terms();
     if terms.is_released {
-        return (release(snapshot), Vec::new());
+        return (release(snapshot), Report::default());
     }
     if has_ended(snapshot) {
-        return (Plan::default(), Vec::new());
+        return (Plan::default(), Report::default());
     }
     let is_orphaning = terms.accepted.deletion_policy == DeletionPolicy::Orphan;
-    let must_be_held = composition.is_ordered() || is_orphaning;
+    let must_be_held = composition.is_ordered() || is_orphaning || !staying(snapshot).is_empty();
     let mut steps = Vec::new();
     if must_be_held && !is_held(snapshot) {
         steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
     }
-    let CompositionPlan { steps: writes, awaiting, foreign } = plan(desired, &snapshot.children, instance);
+    let CompositionPlan { steps: writes, awaiting, report } = plan(desired, &snapshot.children, instance);
     steps.extend(writes.into_iter().map(Step::Kubernetes));
     let unserved = snapshot.unserved.iter().filter(|kind| composition.kinds().any(|made| made == *kind));
     let awaiting = unserved.map(|kind| format!("the cluster to serve {kind}")).chain(awaiting).collect();
-    (Plan { steps, awaiting, ..Plan::default() }, foreign)
+    (Plan { steps, awaiting, ..Plan::default() }, report)
 }
 
 /// Plans the end of an instance. It needs no definition that can be followed.
@@ -77,7 +81,7 @@ pub fn plan_end(
     let end = if snapshot.kind.terms().accepted.deletion_policy == DeletionPolicy::Orphan {
         plan_release(&snapshot.children, instance)
     } else {
-        plan_deletion(composition, &snapshot.children, instance)
+        plan_deletion(composition, &snapshot.children, instance, &staying(snapshot))
     };
     let mut plan = Plan {
         steps: end.steps.into_iter().map(Step::Kubernetes).collect(),
@@ -100,6 +104,14 @@ pub fn has_ended(snapshot: &CompositionSnapshot) -> bool {
     })
 }
 
+/// The resources whose objects stay when the instance goes. Told from the definition as it is written: it must not depend on
+/// whether that can be followed.
+fn staying(snapshot: &CompositionSnapshot) -> BTreeSet<&str> {
+    let resources = &snapshot.kind.handler().resources;
+    let staying = resources.iter().filter(|resource| !resource.allows(ManagementPolicy::Delete));
+    staying.map(|resource| resource.id.as_str()).collect()
+}
+
 fn is_held(snapshot: &CompositionSnapshot) -> bool {
     snapshot.object.finalizers().iter().any(|finalizer| finalizer == INSTANCE_FINALIZER)
 }
@@ -119,20 +131,7 @@ fn plan_release(children: &Children, instance: &Instance) -> CompositionPlan {
         }
     }
     for (kind, object) in own(children, instance).filter(|(_, object)| !is_going(object)) {
-        let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-        let others = references.into_iter().flatten();
-        let others: Vec<Value> =
-            others.filter(|reference| text(reference, "/uid") != instance.uid).cloned().collect();
-        let metadata = Map::from_iter([
-            ("uid".to_owned(), Value::from(uid_of(object))),
-            ("ownerReferences".to_owned(), Value::Array(others)),
-        ]);
-        plan.steps.push(KubernetesStep::PatchChild {
-            kind: kind.clone(),
-            name: name_of(object).to_owned(),
-            patch: Map::from_iter([("metadata".to_owned(), Value::Object(metadata))]),
-            differences: vec!["metadata.ownerReferences".to_owned()],
-        });
+        plan.steps.push(let_go(kind, object, instance));
     }
     plan
 }

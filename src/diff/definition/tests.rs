@@ -31,6 +31,7 @@ fn snapshot(crd: Option<CustomResourceDefinition>, policy: &str, left: (usize, u
         granted_groups: Vec::new(),
         namespace: "operators".to_owned(),
         instances: None,
+        live: Observed::Known(Vec::new()),
         left: Observed::Known(LeftInstances { total: left.0, held: left.1 }),
         composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::None,
@@ -117,4 +118,142 @@ fn a_definition_goes_when_no_instance_would_be_lost() {
     let mut unknown = snapshot(Some(served()), "Delete", (0, 0));
     unknown.left = Observed::Unknown("away".to_owned());
     assert_eq!(plan_deletion(&unknown).steps, [], "unknown is not empty");
+}
+
+/// What the API server has of an instance in namespace `ml`.
+fn instance(name: &str, spec: &Value) -> crate::watch::snapshot::LiveInstance {
+    let object = json!({ "metadata": { "name": name, "namespace": "ml" }, "spec": spec });
+    std::sync::Arc::new(serde_json::from_value(object).unwrap())
+}
+
+/// A definition whose size is limited, over a CRD in which it is not.
+fn limited(live: Observed<Vec<crate::watch::snapshot::LiveInstance>>) -> DefinitionSnapshot {
+    let mut world = snapshot(Some(served()), "Delete", (0, 0));
+    let schema = &mut world.object.spec.versions[0].schema.open_api_v3_schema;
+    schema["properties"]["spec"]["properties"]["size"]["maximum"] = json!(5);
+    world.object.metadata.generation = Some(3);
+    world.live = live;
+    world
+}
+
+fn wanted(world: &DefinitionSnapshot) -> DefinitionPlan {
+    plan(world, &build(&world.object).unwrap())
+}
+
+#[test]
+fn a_schema_that_breaks_instances_needs_their_hash() {
+    let live = vec![
+        instance("b", &json!({ "size": 9 })),
+        instance("a", &json!({ "size": 7 })),
+        instance("c", &json!({ "size": 5 })),
+    ];
+    let mut world = limited(Observed::Known(live));
+    let held = wanted(&world).held.unwrap();
+    assert_eq!((held.reason, wanted(&world).steps), (Reason::BreaksInstances, vec![]));
+    let impact = held.impact.unwrap();
+    assert_eq!((impact.breaking, impact.checked), (2, 3));
+    let named: Vec<&str> = impact.instances.iter().map(|instance| instance.name.as_str()).collect();
+    assert_eq!(named, ["a", "b"]);
+    assert_eq!(impact.instances[0].why, "v1: spec.size: 7: must be at most 5");
+    let line = format!(
+        "kubectl annotate rd things.g.example.com colonies.io/accept-impact={} --overwrite",
+        impact.hash
+    );
+    let said =
+        "2 of 3 instances do not fit the new schema, such as ml/a (v1: spec.size: 7: must be at most 5)";
+    assert!(held.message.starts_with(said) && held.message.ends_with(&line), "{}", held.message);
+
+    let accept = |world: &mut DefinitionSnapshot, hash: &str| {
+        world
+            .object
+            .annotations_mut()
+            .insert(crate::api::names::ACCEPT_IMPACT_ANNOTATION.to_owned(), hash.to_owned());
+    };
+    accept(&mut world, "other");
+    assert!(wanted(&world).held.is_some());
+    accept(&mut world, &impact.hash);
+    assert!(
+        matches!(wanted(&world).steps.as_slice(), [DefinitionStep::Update { .. }]),
+        "{:?}",
+        wanted(&world)
+    );
+
+    // Another spec, or another instance that breaks, is something else.
+    let mut other = world.clone();
+    other.object.spec.versions[0].schema.open_api_v3_schema["properties"]["spec"]["properties"]["size"]["maximum"] =
+        json!(6);
+    assert!(wanted(&other).held.is_some());
+    let Observed::Known(live) = &mut world.live else { panic!("{:?}", world.live) };
+    live.push(instance("d", &json!({ "size": 8 })));
+    assert!(wanted(&world).held.is_some());
+}
+
+#[test]
+fn a_schema_that_breaks_nothing_is_carried_out() {
+    for live in [vec![], vec![instance("a", &json!({ "size": 5 }))]] {
+        let plan = wanted(&limited(Observed::Known(live)));
+        assert!(
+            matches!(plan.steps.as_slice(), [DefinitionStep::Update { .. }]) && plan.held.is_none(),
+            "{plan:?}"
+        );
+    }
+}
+
+/// Unknown is not empty, and only a change of the schema asks.
+#[test]
+fn instances_are_known_before_a_schema_changes() {
+    let unknown = || Observed::Unknown("away".to_owned());
+    let plan = wanted(&limited(unknown()));
+    assert_eq!(plan.steps, []);
+    let held = plan.held.unwrap();
+    assert!(held.reason == Reason::ReadFailed && held.message.contains("away"), "{held:?}");
+    let mut handler = snapshot(Some(served()), "Delete", (0, 0));
+    handler.live = unknown();
+    handler.object.spec.handler.function_name = Some("other".to_owned());
+    assert!(matches!(wanted(&handler).steps.as_slice(), [DefinitionStep::Update { .. }]));
+    // The API server does not serve it, so there are none.
+    let mut never = limited(unknown());
+    let mut crd = served();
+    crd.status = None;
+    never.crd = Observed::Known(Some(crd));
+    assert!(matches!(wanted(&never).steps.as_slice(), [DefinitionStep::Update { .. }]));
+}
+
+#[test]
+fn an_instance_that_cannot_be_read_is_not_taken_as_fitting() {
+    let object = json!({ "metadata": { "name": "odd", "namespace": "ml" }, "spec": {}, "status": { "conditions": 3 } });
+    let odd: kube::core::DeserializeGuard<crate::api::instance::Instance> =
+        serde_json::from_value(object).unwrap();
+    assert!(odd.0.is_err());
+    let held = wanted(&limited(Observed::Known(vec![std::sync::Arc::new(odd)]))).held.unwrap();
+    assert!(held.impact.unwrap().instances[0].why.contains("cannot be checked"));
+}
+
+#[test]
+fn a_new_version_is_held_against_every_instance_and_a_stored_one_stays() {
+    let mut world = snapshot(Some(served()), "Delete", (0, 0));
+    let mut second = world.object.spec.versions[0].clone();
+    second.name = "v2".to_owned();
+    second.storage = false;
+    second.schema.open_api_v3_schema =
+        json!({ "type": "object", "properties": { "spec": { "type": "object" } } });
+    world.object.spec.versions.push(second);
+    world.live = Observed::Known(vec![instance("a", &json!({ "size": 7 }))]);
+    let held = wanted(&world).held.unwrap();
+    assert!(held.message.contains("v2: spec.size: would be lost"), "{}", held.message);
+
+    world.live = Observed::Known(Vec::new());
+    world.object.spec.versions.remove(0);
+    world.object.spec.versions[0].storage = true;
+    let mut crd = served();
+    crd.status.get_or_insert_default().stored_versions = Some(vec!["v1".to_owned()]);
+    world.crd = Observed::Known(Some(crd));
+    let held = wanted(&world).held.unwrap();
+    assert_eq!(held.reason, Reason::VersionInUse);
+    assert!(
+        held.message.starts_with("spec.versions: v1: ") && held.message.contains("served: false"),
+        "{}",
+        held.message
+    );
+    assert!(held.message.contains(r#"{"status":{"storedVersions":["v2"]}}"#), "{}", held.message);
 }

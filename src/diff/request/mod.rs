@@ -10,6 +10,7 @@ mod director;
 mod flow;
 mod history;
 mod moment;
+mod next;
 pub mod plan;
 mod transition;
 mod turn;
@@ -20,6 +21,7 @@ pub use director::{DirectorStep, direct};
 pub use flow::{Flow, InvalidFlow, lists_jobs};
 pub use history::{Evidence, History, LONGEST, complete};
 pub use moment::Moment;
+pub use next::{Next, next};
 pub use transition::{Illegal, check};
 
 pub use crate::api::request_state::{Position, Sighting};

@@ -8,18 +8,19 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::{Ending, Turn, turn};
+use super::{
+    Ending, Turn,
+    next::{Next, job_of, next},
+    turn,
+};
 use crate::{
     api::{
         executor_deployment::DeletionPolicy,
         mirror::{MirrorState, MirrorStatus, Mirrored as _},
         names::{REQUEST_FINALIZER, ROLES_ANNOTATION},
-        request_state::{HistoryEntry, JobStatus, RequestState, State},
+        request_state::{RequestState, State},
     },
-    desired::{
-        DesiredProcess,
-        request_flow::{CompiledFlow, CompiledJob, Continuation},
-    },
+    desired::{DesiredProcess, request_flow::CompiledFlow},
     diff::{
         KubernetesStep, Plan, Step, Terms,
         mirror::{Known, MirrorPlan, lacks_reasons},
@@ -29,15 +30,6 @@ use crate::{
     watch::snapshot::RequestSnapshot,
 };
 
-/// What follows the state that a request is in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Next {
-    /// The job, if one follows.
-    pub job: Option<String>,
-    /// Not before this moment.
-    pub not_before: Option<Timestamp>,
-}
-
 /// Which roles are ours for a request. Words that are no role are left out: admission is where they are told.
 #[must_use]
 pub fn roles(snapshot: &RequestSnapshot) -> Vec<RequestRole> {
@@ -45,46 +37,6 @@ pub fn roles(snapshot: &RequestSnapshot) -> Vec<RequestRole> {
         Some(text) => text.split(',').filter_map(|role| role.trim().parse().ok()).collect(),
         None => snapshot.roles.clone(),
     }
-}
-
-/// What follows the state that a request is in, once it has ended its job.
-#[must_use]
-pub fn next(snapshot: &RequestSnapshot, flow: &CompiledFlow) -> Next {
-    let spec = &snapshot.object.spec;
-    let none = Next { job: None, not_before: None };
-    let named = |job: &str, not_before| Next { job: Some(job.to_owned()), not_before };
-    match spec.state {
-        State::Completed => {
-            flow.next_after_success(&spec.job).map_or(none, |job| named(CompiledJob::name(job), None))
-        }
-        State::Failed => match flow.after_failure(&spec.job, failures(&snapshot.object)) {
-            Continuation::Stop => none,
-            Continuation::GoTo(job) => named(job, None),
-            Continuation::Retry { after } => {
-                let failed_at = failed_at(&snapshot.object).unwrap_or(snapshot.now);
-                named(&spec.job, failed_at.checked_add(after).ok())
-            }
-        },
-        State::Requested | State::Started | State::Cancelled => none,
-    }
-}
-
-/// How often the job that has failed did so, this time included, whoever did it.
-fn failures(object: &RequestState) -> u32 {
-    let job = &object.spec.job;
-    let history = object.status.as_ref().map_or(&[][..], |status| &status.history);
-    let is_failure = |entry: &&HistoryEntry| entry.job == *job && entry.state == State::Failed.as_str();
-    let is_told = history.last().is_some_and(|last| is_failure(&last));
-    let told = history.iter().filter(is_failure).count() + usize::from(!is_told);
-    // What is no longer in the history is still on record, of jobs that the operator had done.
-    let recorded = job_of(object, job).map_or(0, |record| record.failed);
-    u32::try_from(told).unwrap_or(u32::MAX).max(u32::try_from(recorded).unwrap_or(0))
-}
-
-/// When the job failed, as the history tells.
-fn failed_at(object: &RequestState) -> Option<Timestamp> {
-    let last = object.status.as_ref()?.history.last()?;
-    last.timestamp.parse().ok()
 }
 
 /// Whose turn it is, if `next` follows.
@@ -105,12 +57,6 @@ pub fn is_ours(snapshot: &RequestSnapshot, turn: Turn) -> bool {
         Turn::Worker => roles.contains(&RequestRole::Worker),
         Turn::Finished => true,
     }
-}
-
-/// What is on record of a job.
-#[must_use]
-pub fn job_of<'a>(object: &'a RequestState, name: &str) -> Option<&'a JobStatus> {
-    object.status.as_ref()?.jobs.iter().find(|job| job.name == name)
 }
 
 /// The process that is on record for the job that the request is at, not for an earlier one. A request changes once from
@@ -184,7 +130,7 @@ pub fn plan<E>(
     desired: impl Fn(i64) -> Result<DesiredProcess, E>,
 ) -> Result<Plan, E> {
     let object = &snapshot.object;
-    let next = next(snapshot, flow);
+    let next = next(object, flow, snapshot.now);
     let turn = turn_of(object, &next);
     let current = current(object);
     // Whatever is alive without being the request's present job is nobody's any more.
@@ -359,6 +305,11 @@ fn follow(snapshot: &RequestSnapshot, mirror: &MirrorStatus) -> Plan {
         return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
     }
     if let Some(process) = process.filter(|process| !process.state.is_final()) {
+        if process.waits_for_parents {
+            let all = snapshot.processes.known().map_or(&[][..], Vec::as_slice);
+            plan.open_gate(&snapshot.colony, process, all);
+            return of_mirror(plan);
+        }
         plan.awaiting.push(format!("an executor to end process {}", process.id));
     }
     of_mirror(plan)

@@ -72,6 +72,19 @@ impl Problems {
         }
     }
 
+    pub(super) fn labels(&mut self, field: &str, labels: &BTreeMap<String, String>) {
+        for (key, value) in labels {
+            let name = key.split_once('/').map_or(key.as_str(), |(_, name)| name);
+            if key.len() > 253 || name.is_empty() || !is_label_value(name) || key.contains([',', '=']) {
+                let remedy = "set the key of a label: a name of at most 63 letters, digits, '-', '_' and '.', after a domain and '/' if it has one";
+                self.add(&format!("{field}.{key}"), format!("{key:?}"), remedy);
+            } else if !is_label_value(value) {
+                let remedy = "set the value of a label: at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit";
+                self.add(&format!("{field}.{key}"), format!("{value:?}"), remedy);
+            }
+        }
+    }
+
     pub(super) fn object_name(&mut self, field: &str, name: &str) {
         if name.len() > 253 || !name.split('.').all(is_label) {
             self.add(
@@ -129,6 +142,15 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
+/// The value of a label, which may be empty.
+fn is_label_value(value: &str) -> bool {
+    let is_end = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_alphanumeric());
+    value.len() <= 63
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && is_end(value.bytes().next())
+        && is_end(value.bytes().last())
+}
+
 /// A resource quantity that is not negative: decimal number, then a suffix of the SI or binary kind or an exponent
 /// (`resource.Quantity` of apimachinery).
 fn is_quantity(text: &str) -> bool {
@@ -158,6 +180,21 @@ mod tests {
         }
         for bad in ["", "-1", "1 Gi", "1gb", "Gi", ".", "1..2", "1e", "1e+"] {
             assert!(!is_quantity(bad), "{bad} is none");
+        }
+    }
+
+    #[test]
+    fn a_selector_that_no_api_server_takes_is_refused() {
+        let found = |key: &str, value: &str| {
+            let mut problems = Problems::default();
+            problems.labels("s", &BTreeMap::from([(key.to_owned(), value.to_owned())]));
+            problems.list.len()
+        };
+        for (key, value) in [("team", "a"), ("example.com/team", ""), ("a.b/c_d", "x.y-z")] {
+            assert_eq!(found(key, value), 0, "{key}={value}");
+        }
+        for (key, value) in [("", "a"), ("a=b", "c"), ("a/", "b"), ("a", "-b"), ("a", "b,c"), ("a b", "c")] {
+            assert_eq!(found(key, value), 1, "{key}={value}");
         }
     }
 

@@ -17,6 +17,9 @@ use super::check::{Problem, Problems};
 pub struct OperatorConfiguration {
     /// Namespaces whose objects are looked after; empty means all of them.
     pub watch_namespaces: Vec<String>,
+    /// Labels that `Colonies` and `ResourceDefinitions` must have to be looked after; empty means all of them. For
+    /// several operators in one cluster, each with `watchNamespaces` of its own.
+    pub cluster_selector: BTreeMap<String, String>,
     /// How many objects of one kind are reconciled at the same time, from 1 to 256. More than 32 only adds latency:
     /// 16 to 32 calls in flight already saturate an API server.
     #[schemars(range(min = 1, max = 256))]
@@ -54,6 +57,7 @@ impl Default for OperatorConfiguration {
     fn default() -> Self {
         Self {
             watch_namespaces: Vec::new(),
+            cluster_selector: BTreeMap::new(),
             concurrency: 16,
             leader_election: LeaderElection::default(),
             host_paths: HostPathPolicy::default(),
@@ -253,6 +257,7 @@ impl OperatorConfiguration {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::default();
         problems.namespaces("watchNamespaces", &self.watch_namespaces);
+        problems.labels("clusterSelector", &self.cluster_selector);
         problems.range("concurrency", self.concurrency.into(), 1, 256);
         self.leader_election.check(&mut problems);
         for (index, entry) in self.host_paths.allowed.iter().enumerate() {

@@ -22,6 +22,7 @@ fn snapshot() -> DefinitionSnapshot {
         granted_groups: Vec::new(),
         namespace: "operators".to_owned(),
         instances: None,
+        live: Observed::Known(Vec::new()),
         left: Observed::Known(LeftInstances::default()),
         composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
@@ -100,4 +101,59 @@ fn what_the_api_server_says_of_names_is_passed_on() {
     let (_, reason, message) = said(&calm(&world), "Ready");
     assert_eq!(reason, "NamesNotAccepted");
     assert!(message.contains("already in use"), "{message}");
+}
+
+#[test]
+fn what_a_change_would_break_is_told_until_it_is_carried_out() {
+    let mut world = snapshot();
+    world.object.metadata.generation = Some(3);
+    let impact = crate::api::resource_definition::Impact {
+        hash: "h".to_owned(),
+        breaking: 1,
+        checked: 2,
+        ..Default::default()
+    };
+    let held = crate::diff::definition::HeldBack {
+        reason: Reason::BreaksInstances,
+        message: "1 of 2".to_owned(),
+        impact: Some(impact.clone()),
+    };
+    let plan = DefinitionPlan { held: Some(held), ..DefinitionPlan::default() };
+    let status = compute(&world, Ok((&plan, &DefinitionOutcome::default())));
+    assert_eq!(status.impact, Some(impact));
+    let (holds, reason, message) = said(&status, "Ready");
+    assert_eq!((holds.as_str(), reason.as_str()), ("False", "BreaksInstances"));
+    assert!(message.starts_with("1 of 2") && message.contains("stay as generation 2"), "{message}");
+    assert_eq!(said(&status, "Degraded").0, "True", "it waits for somebody");
+    let generations: Vec<i64> = status.revisions.iter().map(|revision| revision.generation).collect();
+    assert_eq!(generations, [2], "the one that is carried out");
+    world.object.status = Some(status);
+    assert_eq!(calm(&world).impact, None);
+}
+
+/// Which generations were carried out, and when first; nothing is written again for them.
+#[test]
+fn revisions_are_remembered() {
+    let mut world = snapshot();
+    let first = calm(&world);
+    assert_eq!((first.revisions.len(), first.revisions[0].generation), (1, 2));
+    assert_eq!(first.revisions[0].carried_out_at.0, world.now);
+    world.object.status = Some(first.clone());
+    world.now = "2026-11-26T11:00:00Z".parse().unwrap();
+    assert_eq!(calm(&world).revisions, first.revisions, "the time stays");
+    for generation in 3..20 {
+        world.object.metadata.generation = Some(generation);
+        world.object.spec.handler.function_name = Some(format!("f{}", generation % 2));
+        let step =
+            DefinitionStep::Update { crd: Box::new(build(&world.object).unwrap()), differences: Vec::new() };
+        let outcome = DefinitionOutcome { done: vec![step], ..DefinitionOutcome::default() };
+        world.object.status = Some(compute(&world, Ok((&DefinitionPlan::default(), &outcome))));
+        world.crd = Observed::Known(Some(served(&world.object)));
+        assert_eq!(calm(&world).revisions, world.object.status.clone().unwrap().revisions);
+    }
+    let revisions = world.object.status.unwrap().revisions;
+    let generations: Vec<i64> = revisions.iter().map(|revision| revision.generation).collect();
+    assert_eq!(generations, (10..20).collect::<Vec<i64>>());
+    assert_eq!(revisions[0].hash, revisions[2].hash, "the same again is the same");
+    assert_ne!(revisions[0].hash, revisions[1].hash);
 }

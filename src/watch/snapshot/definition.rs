@@ -1,14 +1,20 @@
 //! What one pass knows of a `ResourceDefinition` and of all that it depends on.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-
+use kube::core::DeserializeGuard;
 use serde_json::Value;
 
 use super::Observed;
-use crate::api::resource_definition::{InstanceCounts, ObjectKind, ResourceDefinition, ResourceName};
+use crate::api::{
+    instance::Instance,
+    resource_definition::{InstanceCounts, ObjectKind, ResourceDefinition, ResourceName},
+};
+
+/// An instance as a cache has it, readable or not.
+pub type LiveInstance = Arc<DeserializeGuard<Instance>>;
 
 /// What one pass knows of a `ResourceDefinition`.
 #[derive(Clone, Debug)]
@@ -25,6 +31,8 @@ pub struct DefinitionSnapshot {
     pub namespace: String,
     /// Instances as the watch of them shows them; none while nothing watches them, or not all are known.
     pub instances: Option<InstanceCounts>,
+    /// The instances themselves, against which a new schema is held.
+    pub live: Observed<Vec<LiveInstance>>,
     /// Instances as the API server counts them; asked only while the definition is being deleted.
     pub left: Observed<LeftInstances>,
     /// What instances are made of.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ColonyReference, Observed};
+use super::{ColonyReference, Observed, Values};
 use crate::{
     api::{
         request_flow::RequestFlow,
@@ -29,6 +29,8 @@ pub struct RequestSnapshot {
     pub processes: Observed<Vec<Process>>,
     /// Name of the executor that has, or had, the process, if the colony says it.
     pub executor: Option<String>,
+    /// What the environment of the job refers to.
+    pub values: Values,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
     /// What this process has seen of the request's way.

@@ -51,6 +51,51 @@ fn desired(composition: &Composition, instance: &Instance, world: &World) -> Des
 }
 
 #[test]
+fn a_workflow_is_one_graph_for_each_generation() {
+    let composition = compiled("workflow");
+    let mut world = World::default();
+    // As an API server would have it.
+    let mut object = read("workflow/instance.yaml");
+    object["metadata"]["uid"] = json!("u-1");
+    object["metadata"]["generation"] = json!(1);
+    for step in object["spec"]["steps"].as_array_mut().unwrap() {
+        for (name, default) in [("args", json!([])), ("needs", json!([])), ("maxExecTime", json!("1h"))] {
+            if step.get(name).is_none() {
+                step[name] = default;
+            }
+        }
+    }
+    let film = Instance::of(&object).unwrap();
+    let first = desired(&composition, &film, &world);
+    assert_eq!(outline(&first), ["graph: film-1"]);
+    let Wanted::Objects(objects) = &first.resources[0].wanted else { panic!("{first:?}") };
+    let node = json!({
+        "name": "picture", "function": "encode", "args": [], "dependencies": ["cut"], "maxExecTime": "1h",
+        "conditions": {"executorType": "video-encoder"},
+    });
+    assert_eq!(objects[0].object["spec"]["nodes"][1], node);
+    world.obey(
+        &first,
+        |_| json!({"state": "Running", "progress": "1/4", "nodes": [{"name": "cut", "state": "Succeeded"}]}),
+    );
+    let running = desired(&composition, &film, &world);
+    assert_eq!(
+        Value::Object(running.status.clone()),
+        json!({"state": "Running", "progress": "1/4", "outputs": []})
+    );
+    assert!(!running.is_finished && !running.is_ready());
+    world.obey(&first, |_| {
+        json!({"state": "Succeeded", "progress": "4/4", "nodes": [{"name": "film", "state": "Succeeded", "output": ["s3://out"]}]})
+    });
+    let done = desired(&composition, &film, &world);
+    assert_eq!(done.status["outputs"], json!([{"step": "film", "output": ["s3://out"]}]));
+    assert!(done.is_finished && done.is_ready());
+    object["metadata"]["generation"] = json!(2);
+    let changed = Instance::of(&object).unwrap();
+    assert_eq!(outline(&desired(&composition, &changed, &world)), ["graph: film-2"]);
+}
+
+#[test]
 fn a_goop_is_jobs_or_a_pod_on_every_node() {
     let composition = compiled("goop");
     let mut world = World::default();

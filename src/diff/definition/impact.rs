@@ -1,0 +1,168 @@
+//! What a change of a definition would break, and whether somebody has accepted it. Pure.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion,
+};
+use kube::{Resource as _, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::{HeldBack, is_established};
+use crate::{
+    api::{
+        condition::Reason,
+        names::ACCEPT_IMPACT_ANNOTATION,
+        resource_definition::{BrokenInstance, Impact, NAMED_INSTANCES},
+    },
+    desired::{
+        definition::{Breach, Validator},
+        metadata::content_hash,
+    },
+    watch::snapshot::{DefinitionSnapshot, LiveInstance, Observed},
+};
+
+/// A version whose schema is not what objects were held against before.
+struct Changed {
+    name: String,
+    now: Value,
+    before: Option<Value>,
+}
+
+/// Why the CRD that there is must not become the one that is wanted; none if it may.
+pub(super) fn held_back(
+    snapshot: &DefinitionSnapshot,
+    desired: &CustomResourceDefinition,
+    found: &CustomResourceDefinition,
+) -> Option<HeldBack> {
+    if let Some(version) = dropped(desired, found) {
+        let name = found.name_any();
+        let storage = desired.spec.versions.iter().find(|version| version.storage);
+        let storage = storage.map(|version| version.name.as_str()).unwrap_or_default();
+        let message = format!(
+            "spec.versions: {version}: objects may be stored in this version: keep it in the list, with served: false if nobody uses it; or write each object again and then run: kubectl patch crd {name} --subresource=status --type=merge -p '{{\"status\":{{\"storedVersions\":[\"{storage}\"]}}}}'"
+        );
+        return Some(HeldBack { reason: Reason::VersionInUse, message, impact: None });
+    }
+    let changes = changes(desired, found);
+    // What the API server never served has no objects.
+    if changes.is_empty() || !is_established(found) {
+        return None;
+    }
+    let live = match &snapshot.live {
+        Observed::Known(live) => live,
+        Observed::Unknown(why) => {
+            let message = format!("the schema changes, and instances are held against it first: {why}");
+            return Some(HeldBack { reason: Reason::ReadFailed, message, impact: None });
+        }
+    };
+    let broken = broken(live, &changes, found);
+    let first = broken.first()?;
+    let hash = content_hash(&json!({ "spec": snapshot.object.spec, "broken": broken }));
+    if snapshot.object.annotations().get(ACCEPT_IMPACT_ANNOTATION) == Some(&hash) {
+        return None;
+    }
+    let name = snapshot.object.name_any();
+    let message = format!(
+        "{} of {} instances do not fit the new schema, such as {} ({}): change them, or the schema; or accept that by: kubectl annotate rd {name} {ACCEPT_IMPACT_ANNOTATION}={hash} --overwrite",
+        broken.len(),
+        live.len(),
+        shown(first),
+        first.why
+    );
+    let impact = Impact {
+        hash,
+        breaking: counted(broken.len()),
+        checked: counted(live.len()),
+        instances: broken.into_iter().take(NAMED_INSTANCES).collect(),
+    };
+    Some(HeldBack { reason: Reason::BreaksInstances, message, impact: Some(impact) })
+}
+
+/// A version in which objects may be stored, and which is not wanted any more.
+fn dropped<'c>(desired: &CustomResourceDefinition, found: &'c CustomResourceDefinition) -> Option<&'c str> {
+    let stored = found.status.iter().flat_map(|status| status.stored_versions.iter().flatten());
+    let is_wanted = |name: &str| desired.spec.versions.iter().any(|version| version.name == name);
+    stored.map(String::as_str).find(|name| !is_wanted(name))
+}
+
+/// The versions that change. One that was there fitted what it said before; one that is new, or is stored in from now on,
+/// is held against everything.
+fn changes(desired: &CustomResourceDefinition, found: &CustomResourceDefinition) -> Vec<Changed> {
+    let used = desired.spec.versions.iter().filter(|version| version.served || version.storage);
+    let changes = used.map(|version| {
+        let mut known = found.spec.versions.iter();
+        let is_like = |known: &CustomResourceDefinitionVersion| {
+            known.name == version.name && known.storage == version.storage
+        };
+        Changed {
+            name: version.name.clone(),
+            now: schema(version),
+            before: known.find(|known| is_like(known)).map(schema),
+        }
+    });
+    changes.filter(|changed| changed.before.as_ref() != Some(&changed.now)).collect()
+}
+
+fn schema(version: &CustomResourceDefinitionVersion) -> Value {
+    let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+    serde_json::to_value(schema).unwrap_or_default()
+}
+
+/// The instances that do not fit, in the order of their names.
+fn broken(
+    live: &[LiveInstance],
+    changes: &[Changed],
+    found: &CustomResourceDefinition,
+) -> Vec<BrokenInstance> {
+    let mut validator = Validator::default();
+    let mut ordered: Vec<&LiveInstance> = live.iter().collect();
+    ordered.sort_by_key(|one| (one.meta().namespace.clone(), one.meta().name.clone()));
+    let broken = ordered.into_iter().filter_map(|instance| {
+        let why = match &instance.0 {
+            Ok(instance) => {
+                let mut object = serde_json::to_value(instance).unwrap_or_default();
+                changes.iter().find_map(|changed| why(&mut validator, changed, &mut object, found))?
+            }
+            Err(invalid) => format!("cannot be read, so it cannot be checked: {}", invalid.error),
+        };
+        let metadata = instance.meta();
+        Some(BrokenInstance {
+            namespace: metadata.namespace.clone(),
+            name: metadata.name.clone().unwrap_or_default(),
+            why: cut(&why),
+        })
+    });
+    broken.collect()
+}
+
+/// Why an instance does not fit a version.
+fn why(
+    validator: &mut Validator,
+    changed: &Changed,
+    object: &mut Value,
+    found: &CustomResourceDefinition,
+) -> Option<String> {
+    object["apiVersion"] = json!(format!("{}/{}", found.spec.group, changed.name));
+    object["kind"] = json!(found.spec.names.kind);
+    let breach: Breach = validator.check(&changed.now, changed.before.as_ref(), object).err()?;
+    Some(format!("{}: {breach}", changed.name))
+}
+
+fn shown(instance: &BrokenInstance) -> String {
+    match &instance.namespace {
+        Some(namespace) => format!("{namespace}/{}", instance.name),
+        None => instance.name.clone(),
+    }
+}
+
+/// The beginning of a text: what an instance or a rule holds may be long, and ten of them stand in status.
+fn cut(text: &str) -> String {
+    const ROOM: usize = 300;
+    match text.char_indices().nth(ROOM) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn counted(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,57 @@
+//! Which objects somebody has asked to be looked at anew, so that each asking counts once.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What was last asked for each object, by its UID.
+#[derive(Clone, Default)]
+pub struct Attention(Arc<Mutex<HashMap<String, String>>>);
+
+impl Attention {
+    /// Whether an object asks for something that it did not ask for when it was last looked at. What this process has
+    /// never seen counts as new: it remembers nothing then that could be wrong.
+    #[must_use]
+    pub fn is_new(&self, uid: &str, asked: Option<&str>) -> bool {
+        let mut seen = self.lock();
+        match asked {
+            None => {
+                seen.remove(uid);
+                false
+            }
+            Some(asked) if seen.get(uid).is_some_and(|seen| seen == asked) => false,
+            Some(asked) => {
+                seen.insert(uid.to_owned(), asked.to_owned());
+                true
+            }
+        }
+    }
+
+    /// Forgets an object that goes.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An annotation stays where it is: asked anew on every pass, it would cost a request each time.
+    #[test]
+    fn each_asking_counts_once() {
+        let attention = Attention::default();
+        assert!(!attention.is_new("u1", None));
+        assert!(attention.is_new("u1", Some("a")) && !attention.is_new("u1", Some("a")));
+        assert!(attention.is_new("u2", Some("a")), "another object");
+        assert!(attention.is_new("u1", Some("b")));
+        assert!(!attention.is_new("u1", None) && attention.is_new("u1", Some("b")), "it was taken away");
+        attention.forget("u1");
+        assert!(attention.is_new("u1", Some("b")));
+    }
+}

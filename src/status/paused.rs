@@ -1,0 +1,111 @@
+//! The status of an object that somebody has paused: what it said before, and that it is paused. Pure.
+//!
+//! The first pass that is none drops the condition again, as it does with every type that it does not find.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+
+use super::condition::{Finding, merge};
+use crate::api::{
+    colony_cron::ColonyCronStatus,
+    colony_process::ColonyProcessStatus,
+    colony_workflow::ColonyWorkflowStatus,
+    condition::{ConditionType, Reason},
+    executor_deployment::ExecutorDeploymentStatus,
+    instance::InstanceStatus,
+    names::PAUSED_ANNOTATION,
+    request_state::RequestStateStatus,
+};
+
+/// A status with conditions.
+pub trait Conditioned {
+    /// Its conditions.
+    fn conditions_mut(&mut self) -> &mut Vec<Condition>;
+}
+
+macro_rules! conditioned {
+    ($($status:ty),*) => {$(
+        impl Conditioned for $status {
+            fn conditions_mut(&mut self) -> &mut Vec<Condition> {
+                &mut self.conditions
+            }
+        }
+    )*};
+}
+
+conditioned!(
+    ColonyCronStatus,
+    ColonyProcessStatus,
+    ColonyWorkflowStatus,
+    ExecutorDeploymentStatus,
+    InstanceStatus,
+    RequestStateStatus
+);
+
+/// What the status of a paused object says.
+#[must_use]
+pub fn compute<S: Conditioned + Clone + Default>(
+    before: Option<&S>,
+    metadata: &ObjectMeta,
+    now: Timestamp,
+) -> S {
+    let mut status = before.cloned().unwrap_or_default();
+    let conditions = status.conditions_mut();
+    let paused = merge(conditions, vec![finding(metadata)], metadata.generation, now);
+    dropped(conditions);
+    conditions.splice(0..0, paused);
+    status
+}
+
+/// Takes away that an object is paused.
+pub(super) fn dropped(conditions: &mut Vec<Condition>) {
+    conditions.retain(|condition| condition.type_ != ConditionType::Paused.as_str());
+}
+
+fn finding(metadata: &ObjectMeta) -> Finding {
+    let goes_on = format!("remove the annotation {PAUSED_ANNOTATION} to go on");
+    let message = if metadata.deletion_timestamp.is_some() {
+        format!("its deletion waits, and nothing is written for it but this: {goes_on}")
+    } else {
+        format!("nothing is written for it but this, and the rest of its status is as it was: {goes_on}")
+    };
+    Finding::yes(ConditionType::Paused, Reason::ReconcilePaused, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// What is said must not be written again and again while it lasts, and nothing of what was said may get lost.
+    #[test]
+    fn a_paused_object_says_so_once_beside_what_it_said() {
+        let ready = Finding::yes(ConditionType::Ready, Reason::Reconciled, "all is well");
+        let conditions = merge(&[], vec![ready], Some(1), at(1));
+        let before = ColonyCronStatus { conditions, ..ColonyCronStatus::default() };
+        let metadata = ObjectMeta { generation: Some(2), ..ObjectMeta::default() };
+        let first = compute(Some(&before), &metadata, at(10));
+        let types: Vec<&str> = first.conditions.iter().map(|condition| condition.type_.as_str()).collect();
+        assert_eq!(types, ["Paused", "Ready"]);
+        assert_eq!(first.conditions[1], before.conditions[0]);
+        assert_eq!(first.conditions[0].reason, "ReconcilePaused");
+        assert_eq!(compute(Some(&first), &metadata, at(20)), first);
+
+        let mut resumed = first.conditions;
+        dropped(&mut resumed);
+        assert_eq!(resumed, before.conditions);
+    }
+
+    /// An object that does not go although it was deleted has to say why.
+    #[test]
+    fn a_deletion_that_waits_is_told() {
+        let deleted = ObjectMeta { deletion_timestamp: Some(Time(at(5))), ..ObjectMeta::default() };
+        let status = compute::<InstanceStatus>(None, &deleted, at(10));
+        assert!(status.conditions[0].message.starts_with("its deletion waits"), "{status:?}");
+    }
+}
