@@ -206,6 +206,45 @@ fn rights_on_kinds_of_users_are_given_for_the_named_groups_alone() {
     }
 }
 
+/// What instances are made of is written with rights that the installer names one by one, and only where kinds may be made up.
+#[test]
+fn rights_on_parts_of_instances_are_those_that_are_named() {
+    let composes = json!([{"apiGroups": ["apps"], "resources": ["deployments"]}, {"apiGroups": [""], "resources": ["services"]}]);
+    let values = json!({"userKinds": {"groups": ["app.example.com"], "composes": composes}});
+    let objects = render(OPERATOR, &values).unwrap();
+    let role = named(&objects, "ClusterRole", &format!("{RELEASE}-colonyos-operator-instances"))[0].clone();
+    let parts: BTreeSet<_> =
+        rights(&role).into_iter().filter(|(group, ..)| group != "app.example.com").collect();
+    let expected = [("apps", "deployments"), ("", "services")].into_iter().flat_map(|(group, resource)| {
+        ["get", "list", "watch", "create", "patch", "delete"]
+            .map(|verb| (group.to_owned(), resource.to_owned(), verb.to_owned()))
+    });
+    assert_eq!(parts, expected.collect());
+    let policy =
+        named(&objects, "ValidatingAdmissionPolicy", &format!("{RELEASE}-colonyos-operator-composer"));
+    assert_eq!(
+        policy[0]["spec"]["matchConstraints"]["resourceRules"][0]["apiGroups"],
+        json!(["app.example.com"])
+    );
+    for without in [
+        json!({}),
+        json!({"userKinds": {"groups": ["app.example.com"]}, "admissionPolicy": {"enabled": false}}),
+    ] {
+        let objects = render(OPERATOR, &without).unwrap();
+        let name = format!("{RELEASE}-colonyos-operator-composer");
+        assert!(named(&objects, "ValidatingAdmissionPolicy", &name).is_empty(), "{without}");
+    }
+    for bad in [
+        json!({"apiGroups": ["*"], "resources": ["pods"]}),
+        json!({"apiGroups": [""], "resources": ["*"]}),
+        json!({"resources": ["pods"]}),
+    ] {
+        let refused =
+            render(OPERATOR, &json!({"userKinds": {"groups": ["app.example.com"], "composes": [bad]}}));
+        assert!(refused.is_err(), "{bad}");
+    }
+}
+
 /// The policy must exempt the very account that the operator runs as, or it cannot write finalizers.
 #[test]
 fn the_policy_exempts_the_operators_account() {

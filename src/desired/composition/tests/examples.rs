@@ -203,3 +203,34 @@ fn the_others_are_taken_as_they_stand() {
         assert_eq!(outline(&desired(&compiled(kind), &instance, &World::default())), expected);
     }
 }
+
+/// The example with which kro's guide begins, in our words.
+#[test]
+fn the_application_of_another_guide_is_what_it_says_there() {
+    let composition = compiled("web-application");
+    let mut world = World::default();
+    let app = instance("web-application/instance.yaml", &json!({"image": "nginx"}));
+    let first = desired(&composition, &app, &world);
+    assert_eq!(outline(&first), ["deployment: my-awesome-app", "service: ?", "ingress: ?"]);
+    let running = |child: &DesiredChild| match child.kind.kind.as_str() {
+        "Deployment" => {
+            json!({"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3,
+            "conditions": [{"type": "Available", "status": "True"}]})
+        }
+        _ => json!({}),
+    };
+    for _ in 0..2 {
+        let next = desired(&composition, &app, &world);
+        world.obey(&next, running);
+    }
+    let last = desired(&composition, &app, &world);
+    world.obey(&last, running);
+    let last = desired(&composition, &app, &world);
+    assert_eq!(
+        outline(&last),
+        ["deployment: my-awesome-app", "service: my-awesome-app-service", "ingress: my-awesome-app-ingress"]
+    );
+    assert!(last.is_ready(), "{last:?}");
+    assert_eq!(last.status["availableReplicas"], 3);
+    assert_eq!(last.status["deploymentConditions"][0]["type"], "Available");
+}
