@@ -22,7 +22,6 @@ pub enum AdoptionPolicy {
 impl AdoptionPolicy {
     /// Whether the policy is the one that holds where nothing is said.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }

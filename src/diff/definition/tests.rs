@@ -155,13 +155,13 @@ fn a_schema_that_breaks_instances_needs_their_hash() {
     let named: Vec<&str> = impact.instances.iter().map(|instance| instance.name.as_str()).collect();
     assert_eq!(named, ["a", "b"]);
     assert_eq!(impact.instances[0].why, "v1: spec.size: 7: must be at most 5");
-    let line = format!(
+    let command = format!(
         "kubectl annotate rd things.g.example.com colonies.io/accept-impact={} --overwrite",
         impact.hash
     );
-    let said =
+    let counted =
         "2 of 3 instances do not fit the new schema, such as ml/a (v1: spec.size: 7: must be at most 5)";
-    assert!(held.message.starts_with(said) && held.message.ends_with(&line), "{}", held.message);
+    assert!(held.message.starts_with(counted) && held.message.ends_with(&command), "{}", held.message);
 
     let accept = |world: &mut DefinitionSnapshot, hash: &str| {
         world
