@@ -113,7 +113,7 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
         checked: 2,
         ..Default::default()
     };
-    let held = crate::diff::definition::HeldBack {
+    let held = HeldBack {
         reason: Reason::BreaksInstances,
         message: "1 of 2".to_owned(),
         impact: Some(impact.clone()),
@@ -131,11 +131,7 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
     assert_eq!(calm(&world).impact, None);
 
     // A restart knows no instances for a moment, which is no news.
-    let unknown = crate::diff::definition::HeldBack {
-        reason: Reason::ReadFailed,
-        message: "not known yet".to_owned(),
-        impact: None,
-    };
+    let unknown = HeldBack { reason: Reason::ReadFailed, message: "not known yet".to_owned(), impact: None };
     let plan = DefinitionPlan { held: Some(unknown), ..DefinitionPlan::default() };
     assert_eq!(compute(&world, Ok((&plan, &DefinitionOutcome::default()))), status);
     world.object.metadata.generation = Some(4);
