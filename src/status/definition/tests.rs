@@ -131,11 +131,7 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
     assert_eq!(calm(&world).impact, None);
 
     // A restart knows no instances for a moment, which is no news.
-    let unknown = HeldBack {
-        reason: Reason::ReadFailed,
-        message: "not known yet".to_owned(),
-        impact: None,
-    };
+    let unknown = HeldBack { reason: Reason::ReadFailed, message: "not known yet".to_owned(), impact: None };
     let plan = DefinitionPlan { held: Some(unknown), ..DefinitionPlan::default() };
     assert_eq!(compute(&world, Ok((&plan, &DefinitionOutcome::default()))), status);
     world.object.metadata.generation = Some(4);
