@@ -52,7 +52,14 @@ impl Kind {
             .replace("samplecontroller.example.com", &own)
             .replace("goop.example.com", &own)
             .replace("test.example.com", &own);
-        let whole: Value = serde_norway::from_str(&text).unwrap();
+        let mut whole: Value = serde_norway::from_str(&text).unwrap();
+        for resource in whole["spec"]["handler"]["resources"].as_array_mut().into_iter().flatten() {
+            // On nodes that pretend: there may be others, which would have to pull images.
+            if let Some(pod) = resource.pointer_mut("/template/spec/template/spec") {
+                pod["nodeSelector"] = json!({ "colonies.io/node": "kwok" });
+                pod["tolerations"] = json!([{ "operator": "Exists" }]);
+            }
+        }
         let text = |pointer: &str| whole.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
         let gvk = GroupVersionKind::gvk(&own, &text("/spec/versions/0/name"), &text("/spec/names/kind"));
         let resource = ApiResource::from_gvk_with_plural(&gvk, &text("/spec/names/plural"));

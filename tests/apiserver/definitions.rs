@@ -108,7 +108,8 @@ fn no_reference_crosses_a_namespace() {
         let spec = serde_json::to_value(definition.spec).unwrap();
         for version in spec["versions"].as_array().unwrap() {
             let mut found = Vec::new();
-            find("", &version["schema"]["openAPIV3Schema"], &mut found);
+            // What the operator says in status may name what is elsewhere.
+            find("spec", &version["schema"]["openAPIV3Schema"]["properties"]["spec"], &mut found);
             assert!(found.is_empty(), "crds/{file} has references that name a namespace: {found:?}");
         }
     }
