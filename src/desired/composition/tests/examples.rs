@@ -96,6 +96,22 @@ fn a_workflow_is_one_graph_for_each_generation() {
 }
 
 #[test]
+fn an_app_is_pods_with_an_address() {
+    let composition = compiled("app");
+    let mut world = World::default();
+    let app = instance("app/instance.yaml", &json!({}));
+    let first = desired(&composition, &app, &world);
+    assert_eq!(outline(&first), ["deployment: my-app", "service: my-app"]);
+    let Wanted::Objects(objects) = &first.resources[0].wanted else { panic!("{first:?}") };
+    assert_eq!(objects[0].object["spec"]["template"]["spec"]["containers"][0]["image"], "nginx");
+    world.obey(&first, |child| match child.kind.kind.as_str() {
+        "Deployment" => json!({"observedGeneration": 1, "availableReplicas": 2}),
+        _ => json!({}),
+    });
+    assert_eq!(desired(&composition, &app, &world).status["replicas"], json!(2));
+}
+
+#[test]
 fn a_goop_is_jobs_or_a_pod_on_every_node() {
     let composition = compiled("goop");
     let mut world = World::default();
