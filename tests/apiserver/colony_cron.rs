@@ -27,14 +27,13 @@ use serde_json::{Value, json};
 use super::admission::{admit, assert_refused};
 use crate::support::{
     cluster::connect_with_crds,
+    colony,
     namespace::in_namespace,
     operator::{Operator, Signal, configuration},
     stage::{SOON, Stage, with_operator},
     wait::eventually,
 };
 
-/// How long an executor waits for work that is there already or on its way.
-const ASSIGN: Duration = Duration::from_secs(20);
 /// Schedules that are followed at the same time while the operator is killed.
 const AT_ONCE: usize = 8;
 /// How often it is killed.
@@ -153,7 +152,7 @@ async fn until_state(stage: &Stage, name: &str, wanted: WorkState) -> Option<Pro
 
 /// Has the next process done; its label.
 async fn work(executor: &Session) -> String {
-    let process = executor.assign(ASSIGN).await.unwrap().expect("work within the time");
+    let process = colony::assigned(executor).await;
     executor.close_successful(&process.id, &[]).await.unwrap();
     process.spec.label
 }

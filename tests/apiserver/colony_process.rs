@@ -1,7 +1,7 @@
 //! `ColonyProcess`: one call of a function, from `kubectl apply` to its output, on the real servers. The executors are the
 //! tests' own: for the operator they are somebody else's.
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
 
 use colonyos_operator::{
     api::{
@@ -19,12 +19,10 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
+    colony,
     stage::{SOON, Stage, with_operator},
     wait::eventually,
 };
-
-/// How long an executor waits for work that is there already or on its way.
-const ASSIGN: Duration = Duration::from_secs(20);
 
 fn object(stage: &Stage, name: &str, kind: &str, spec: &Value) -> ColonyProcess {
     let mut whole = json!({
@@ -77,7 +75,7 @@ fn condition(status: &ColonyProcessStatus, kind: &str) -> (String, String, Strin
 }
 
 async fn assigned(executor: &Session) -> Process {
-    executor.assign(ASSIGN).await.unwrap().expect("work within the time")
+    colony::assigned(executor).await
 }
 
 /// Everything that was ever submitted for an object.

@@ -21,12 +21,11 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
+    colony,
     stage::{SOON, Stage, with_operator},
     wait::eventually,
 };
 
-/// How long an executor waits for work that is there already or on its way.
-const ASSIGN: Duration = Duration::from_secs(20);
 /// Long enough for the operator to be sure that nothing more arrives of a submit that it did not make.
 const QUIET: Duration = Duration::from_mins(1);
 
@@ -104,7 +103,7 @@ async fn until_written(stage: &Stage, name: &str) {
 }
 
 async fn take(executor: &Session) -> Process {
-    executor.assign(ASSIGN).await.unwrap().expect("work within the time")
+    colony::assigned(executor).await
 }
 
 async fn label(stage: &Stage, name: &str, attempt: i64) -> String {

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
+    colony,
     namespace::wait_until_gone,
     stage::{SOON, Stage, condition, is_true, with_configured_operator, with_operator},
     wait::{eventually, throughout},
@@ -140,7 +141,7 @@ async fn whoever_asks_for_a_pass_gets_what_the_colony_says_now() {
     with_configured_operator(&connection, "lookat", rarely, async |stage| {
         let executor = stage.colony.executor("worker", "encoder").await;
         submit(stage, "asked", json!({})).await;
-        let process = executor.assign(Duration::from_secs(20)).await.unwrap().expect("work within the time");
+        let process = colony::assigned(&executor).await;
         until(stage, "asked", "is bound", |status| {
             status.mirror.as_ref().is_some_and(|mirror| mirror.process_id.is_some())
         })

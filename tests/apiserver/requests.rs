@@ -24,13 +24,12 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     cluster::connect_with_crds,
+    colony,
     operator::{Operator, Signal, configuration},
     stage::{SOON, Stage, with_operator},
     wait::eventually,
 };
 
-/// How long an executor waits for work that is there already or on its way.
-const ASSIGN: Duration = Duration::from_secs(20);
 /// Requests that are under way at the same time.
 const AT_ONCE: usize = 500;
 /// Executors that do their jobs.
@@ -105,7 +104,7 @@ fn history(object: &RequestState) -> Vec<String> {
 }
 
 async fn assigned(executor: &Session) -> Process {
-    executor.assign(ASSIGN).await.unwrap().expect("work within the time")
+    colony::assigned(executor).await
 }
 
 const WHOLE_WAY: [&str; 6] =

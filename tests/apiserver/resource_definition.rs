@@ -27,16 +27,13 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::{Connection, connect_with_crds},
-    colony::OwnColony,
+    colony::{self, OwnColony},
     environment, kinds,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Signal, TEST_LABEL, Turn, configuration},
     stage::{SOON, Stage, with_operator},
     wait::{eventually, throughout},
 };
-
-/// How long an executor waits for work that is there already or on its way.
-const ASSIGN: Duration = Duration::from_secs(20);
 
 /// A shipped kind, of `MLModels` unless said otherwise, in a group of its own, so that tests do not meet.
 struct OwnKind {
@@ -190,7 +187,7 @@ fn is_ready(instance: &DynamicObject) -> bool {
 }
 
 async fn assigned(executor: &Session) -> Process {
-    executor.assign(ASSIGN).await.unwrap().expect("work within the time")
+    colony::assigned(executor).await
 }
 
 fn kubectl(arguments: &[&str]) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use colonyos_operator::{
     api::colony::Colony,
-    colony::{Client, NewColony, NewExecutor, NewUser, PrivateKey, Server, Session, Timeouts, Tls},
+    colony::{Client, NewColony, NewExecutor, NewUser, PrivateKey, Process, Server, Session, Timeouts, Tls},
     runtime::kubernetes::Kubernetes,
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -167,4 +167,16 @@ fn setting(name: &str) -> String {
              Run `cargo xtask test --rung apiserver`, which starts one, or `eval \"$(cargo xtask cluster env)\"` first."
         )
     })
+}
+
+/// Work for an executor of a test's own, which is there or on its way. The server tells of new work one executor of the type,
+/// in whatever colony: with other tests beside this one nobody may sleep through a long question.
+pub async fn assigned(executor: &Session) -> Process {
+    const TRIES: usize = 20;
+    for _ in 0..TRIES {
+        if let Some(process) = executor.assign(Duration::from_secs(1)).await.unwrap() {
+            return process;
+        }
+    }
+    panic!("no work within {TRIES} s");
 }
