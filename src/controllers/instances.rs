@@ -102,11 +102,10 @@ pub(super) struct Changing {
 impl Instances {
     /// No controller yet, and the changes that have to be handed to [`Instances::watch`].
     pub fn new(machinery: Arc<Machinery>, carriers: Carriers, requests: Requests) -> (Self, Changing) {
-        let client = &machinery.kubernetes.watches;
-        let (colonies, namespaces) =
-            (stores::colonies(client, &machinery.configuration.cluster_selector), stores::namespaces(client));
+        let around = Surroundings::watched(&machinery, requests);
         let (changed, children) = futures::channel::mpsc::unbounded();
-        let changing = Changing { colonies: colonies.changes, namespaces: namespaces.changes, children };
+        let changing =
+            Changing { colonies: around.colony_changes, namespaces: around.namespace_changes, children };
         let children = ChildWatches::new(
             (machinery.kubernetes.watches.clone(), machinery.kubernetes.calls.clone()),
             Scope::all(&machinery.configuration.watch_namespaces),
@@ -118,16 +117,12 @@ impl Instances {
         let reader =
             CompositionReader { children, writes: machinery.writes.clone(), clock: machinery.clock.clone() };
         let instances = Self {
-            colonies: Colonies {
-                colonies: colonies.store,
-                namespaces: namespaces.store,
-                connections: machinery.connections.clone(),
-            },
-            filled: vec![colonies.filled, namespaces.filled],
+            colonies: around.colonies,
+            filled: around.filled,
             reader,
             machinery,
             carriers,
-            requests,
+            requests: around.requests,
             waiting: Waiting::default(),
             running: Arc::default(),
             known: Arc::default(),

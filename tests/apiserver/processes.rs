@@ -191,6 +191,12 @@ async fn calls_within(operator: &Operator, span: Duration) -> BTreeMap<String, f
     made
 }
 
+/// The intervals of an operator that is installed: tests have shorter ones, which cost more.
+fn as_shipped(configuration: &mut OperatorConfiguration) {
+    configuration.colony_poll_seconds = OperatorConfiguration::default().colony_poll_seconds;
+    configuration.leader_election = LeaderElection::default();
+}
+
 /// Waits until nothing happens any more, and counts what that costs.
 async fn assert_rest_is_cheap(stage: &Stage, count: usize) {
     eventually("no process is read for itself", Duration::from_mins(2), async || {
@@ -211,10 +217,6 @@ async fn assert_rest_is_cheap(stage: &Stage, count: usize) {
 #[tokio::test]
 async fn a_thousand_processes_that_wait_cost_few_requests() {
     let connection = connect_with_crds().await;
-    let as_shipped = |configuration: &mut OperatorConfiguration| {
-        configuration.colony_poll_seconds = OperatorConfiguration::default().colony_poll_seconds;
-        configuration.leader_election = LeaderElection::default();
-    };
     with_configured_operator(&connection, "thousand", as_shipped, async |stage| {
         let objects: Api<ColonyProcess> = stage.api();
         let create = async |index: usize| {
@@ -259,10 +261,6 @@ async fn a_thousand_processes_that_wait_cost_few_requests() {
 #[tokio::test]
 async fn processes_at_rest_cost_few_requests() {
     let connection = connect_with_crds().await;
-    let as_shipped = |configuration: &mut OperatorConfiguration| {
-        configuration.colony_poll_seconds = OperatorConfiguration::default().colony_poll_seconds;
-        configuration.leader_election = LeaderElection::default();
-    };
     with_configured_operator(&connection, "requests", as_shipped, async |stage| {
         for index in 0..AT_REST {
             apply(stage, &name(index)).await;
