@@ -191,7 +191,7 @@ async fn publish(object: &Colony, status: ColonyStatus, machinery: &Machinery) -
 fn remember(name: &str, reading: &Reading, context: &Context) {
     let snapshot = &reading.snapshot;
     let Some(sessions) = &reading.sessions else {
-        if context.machinery.connections.remove(name).is_some() {
+        if context.machinery.connections.remove(name) {
             context.machinery.executor_changes.send_replace(());
             wake_all(context);
         }

@@ -108,23 +108,32 @@ impl Connection {
 /// All connections, by name of the `Colony`.
 #[derive(Clone, Default)]
 pub struct Connections {
-    by_colony: Arc<RwLock<BTreeMap<String, Arc<Connection>>>>,
+    /// None for a `Colony` that was tried in vain.
+    by_colony: Arc<RwLock<BTreeMap<String, Option<Arc<Connection>>>>>,
 }
 
 impl Connections {
     /// The connection of a `Colony`, if it has one.
     #[must_use]
     pub fn get(&self, colony: &str) -> Option<Arc<Connection>> {
-        self.by_colony.read().unwrap_or_else(PoisonError::into_inner).get(colony).cloned()
+        self.by_colony.read().unwrap_or_else(PoisonError::into_inner).get(colony).cloned().flatten()
+    }
+
+    /// Whether a `Colony` was tried at all since the operator began: before, that it has no connection says nothing.
+    #[must_use]
+    pub fn was_tried(&self, colony: &str) -> bool {
+        self.by_colony.read().unwrap_or_else(PoisonError::into_inner).contains_key(colony)
     }
 
     /// Replaces the connection of a `Colony`; the one that it had.
     pub fn put(&self, colony: &str, connection: Arc<Connection>) -> Option<Arc<Connection>> {
-        self.by_colony.write().unwrap_or_else(PoisonError::into_inner).insert(colony.to_owned(), connection)
+        let mut by_colony = self.by_colony.write().unwrap_or_else(PoisonError::into_inner);
+        by_colony.insert(colony.to_owned(), Some(connection)).flatten()
     }
 
-    /// Forgets the connection of a `Colony`; the one that it had.
-    pub fn remove(&self, colony: &str) -> Option<Arc<Connection>> {
-        self.by_colony.write().unwrap_or_else(PoisonError::into_inner).remove(colony)
+    /// Notes that a `Colony` has no connection; whether that is news.
+    pub fn remove(&self, colony: &str) -> bool {
+        let mut by_colony = self.by_colony.write().unwrap_or_else(PoisonError::into_inner);
+        by_colony.insert(colony.to_owned(), None).is_none_or(|before| before.is_some())
     }
 }

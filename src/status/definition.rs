@@ -278,9 +278,27 @@ fn handled(snapshot: &DefinitionSnapshot) -> Finding {
             Reason::HandlerFound,
             format!("executors of type {wanted} in Colony {colony} carry instances out"),
         ),
+        Handlers::Unread(colony) => said_before(snapshot, kind).unwrap_or_else(|| {
+            Finding::unknown(kind, Reason::ColonyNotReady, format!("Colony {colony} is being connected"))
+        }),
         Handlers::Unknown(why) => Finding::unknown(kind, Reason::ColonyNotReady, why),
         Handlers::None => Finding::yes(kind, Reason::HandlerFound, ""),
     }
+}
+
+/// What was said of this generation, which holds until somebody can be asked: a restart is no news.
+fn said_before(snapshot: &DefinitionSnapshot, kind: ConditionType) -> Option<Finding> {
+    let conditions = &snapshot.object.status.as_ref()?.conditions;
+    let said = conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
+    let is_current = said.observed_generation == snapshot.object.metadata.generation;
+    let told = [Reason::HandlerFound, Reason::HandlerNotFound, Reason::ColonyNotReady];
+    let reason = told.into_iter().find(|reason| is_current && reason.as_str() == said.reason)?;
+    let holds = match said.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    };
+    Some(Finding { kind, holds, reason, message: said.message.clone() })
 }
 
 /// What keeps the kind from being as the definition says. That executors are missing does not: work waits for them.

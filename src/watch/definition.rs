@@ -296,6 +296,7 @@ impl DefinitionReader {
             Some(approved) => {
                 Handlers::Executors { count: approved.get(wanted).copied().unwrap_or_default(), colony }
             }
+            None if !self.colonies.connections.was_tried(&colony) => Handlers::Unread(colony),
             None => Handlers::Unknown(format!("Colony {colony} is not connected; its own status says why")),
         }
     }

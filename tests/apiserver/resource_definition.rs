@@ -563,8 +563,10 @@ async fn a_schema_that_breaks_instances_is_carried_out_when_accepted() {
         stage.operator.signal(Signal::Kill);
         stage.operator = Operator::start(configuration(&kind.namespace), &kind.namespace, &stage.turn).await;
         assert_eq!(refused().await.impact.unwrap().hash, impact.hash);
-        let at_rest =
-            async || (versions().await, kind.definitions.get(&kind.name).await.unwrap().resource_version());
+        let at_rest = async || {
+            let definition = kind.definitions.get(&kind.name).await.unwrap();
+            (versions().await, definition.resource_version(), definition.status)
+        };
         eventually("the restart has been told", SOON, async || {
             let status = kind.definitions.get(&kind.name).await.unwrap().status.unwrap();
             (message(&status, "Handled").0 == "HandlerFound"

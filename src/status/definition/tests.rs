@@ -61,6 +61,18 @@ fn a_kind_that_is_served_is_ready_whether_or_not_executors_are_there() {
     assert_eq!(calm(&world), status, "nothing new to say");
 }
 
+/// Who has just started has asked no colony yet, which is no news about executors.
+#[test]
+fn a_restart_changes_nothing_that_was_said_of_executors() {
+    let mut world = snapshot();
+    let before = calm(&world);
+    world.object.status = Some(before.clone());
+    world.handlers = Handlers::Unread("dev".to_owned());
+    assert_eq!(calm(&world), before);
+    world.object.metadata.generation = Some(3);
+    assert_eq!(said(&calm(&world), "Handled").0, "Unknown", "of this generation nothing was said");
+}
+
 /// The line must not take rights away that other kinds have.
 #[test]
 fn missing_rights_come_with_the_line_that_grants_them() {

@@ -79,6 +79,8 @@ pub enum Handlers {
         /// Name of the `Colony`.
         colony: String,
     },
+    /// The `Colony` of this name is still to be asked for the first time since the operator began.
+    Unread(String),
     /// The colony cannot be asked, or there is none; why.
     Unknown(String),
     /// The mode needs none.
