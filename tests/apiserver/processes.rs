@@ -207,10 +207,15 @@ async fn assert_rest_is_cheap(stage: &Stage, count: usize) {
         is_quiet.then_some(()).ok_or_else(|| format!("{made:?}"))
     })
     .await;
-    let made = calls_within(&stage.operator, REST).await;
-    let rate = made.values().sum::<f64>() / REST.as_secs_f64();
+    // What a list leaves open is read once more before all is at rest.
+    let what = format!("{count} processes cost at most {REQUESTS_A_SECOND} requests a second");
+    let (rate, made) = eventually(&what, Duration::from_mins(2), async || {
+        let made = calls_within(&stage.operator, REST).await;
+        let rate = made.values().sum::<f64>() / REST.as_secs_f64();
+        if rate <= REQUESTS_A_SECOND { Ok((rate, made)) } else { Err(format!("{rate}: {made:?}")) }
+    })
+    .await;
     println!("{count} processes at rest cost {rate:.2} requests a second: {made:?}");
-    assert!(rate <= REQUESTS_A_SECOND, "{rate} a second: {made:?}");
 }
 
 /// Work that waits for an executor, ten times as much as a list of the server holds.

@@ -20,6 +20,9 @@ use crate::{cargo::Executable, repository};
 /// the slowest rung takes on two cores.
 const LIMIT: Duration = Duration::from_mins(20);
 
+/// Most characters of a failed test's reason in the summary; all of it stands above.
+const LONGEST_REASON: usize = 600;
+
 /// How a binary is to be run.
 #[derive(Clone, Debug, Default)]
 pub struct Setting {
@@ -42,6 +45,8 @@ pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Repo
         .args(setting.filter.as_deref())
         // Tests find their files by it, as under `cargo test`.
         .env("CARGO_MANIFEST_DIR", &folder)
+        // Of a failed assertion its place and its message tell; frames of an async runtime only hide them.
+        .env("RUST_BACKTRACE", "0")
         .envs(&setting.environment)
         .current_dir(&folder)
         .stdin(Stdio::null())
@@ -86,6 +91,9 @@ pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Repo
     let status = child.wait().context("failed to wait for a test binary")?;
     if !reader.details.is_empty() {
         Report::output(rung, &reader.details);
+    }
+    for (name, reason) in reasons(&reader.details) {
+        report.reason(rung, &name, &reason);
     }
     if !reader.has_ended || is_too_late {
         let remark = if is_too_late {
@@ -141,9 +149,39 @@ impl Reader {
     }
 }
 
+/// Why each failed test stopped, in one line: the message of its first panic.
+fn reasons(details: &str) -> Vec<(String, String)> {
+    let mut reasons = Vec::new();
+    let mut open = None;
+    let mut lines = details.lines();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix("---- ").and_then(|line| line.strip_suffix(" stdout ----")) {
+            open = Some(name);
+        } else if let Some((_, place)) = line.split_once(" panicked at ")
+            && let Some(name) = open.take()
+        {
+            let message: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).take(4).collect();
+            let text = format!("{place} {}", message.join(" "));
+            reasons.push((name.to_owned(), text.chars().take(LONGEST_REASON).collect()));
+        }
+    }
+    reasons
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_failed_test_has_the_message_of_its_first_panic() {
+        let details = "---- a::b stdout ----\n\nthread 'a::b' (7) panicked at tests/a.rs:3:5:\nassertion failed: x\n  left: 1\n\
+                       \nthread 'a::b' (7) panicked at tests/a.rs:9:5:\nlater\n\n---- c stdout ----\n\n\
+                       thread 'c' (8) panicked at tests/c.rs:1:1:\ntoo late\n";
+        let found = reasons(details);
+        let expected =
+            [("a::b", "tests/a.rs:3:5: assertion failed: x   left: 1"), ("c", "tests/c.rs:1:1: too late")];
+        assert_eq!(found, expected.map(|(name, reason)| (name.to_owned(), reason.to_owned())));
+    }
 
     #[test]
     fn tests_reasons_and_details_are_told_apart() {

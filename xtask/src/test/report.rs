@@ -28,7 +28,8 @@ struct Tally {
 pub struct Report {
     rungs: Mutex<BTreeMap<Rung, Tally>>,
     preparations: Mutex<Vec<(String, Duration)>>,
-    failures: Mutex<Vec<String>>,
+    /// Name and reason of each failed test.
+    failures: Mutex<Vec<(String, String)>>,
 }
 
 impl Report {
@@ -39,17 +40,25 @@ impl Report {
             Verdict::Failed => "FAILED",
             Verdict::Skipped => "SKIPPED",
         };
-        let remark = if remark.is_empty() { String::new() } else { format!(": {remark}") };
-        println!("{:<9} {name} ... {word}{remark}", rung.name());
+        let shown = if remark.is_empty() { String::new() } else { format!(": {remark}") };
+        println!("{:<9} {name} ... {word}{shown}", rung.name());
         let mut rungs = lock(&self.rungs);
         let tally = rungs.entry(rung).or_default();
         match verdict {
             Verdict::Passed => tally.passed += 1,
             Verdict::Failed => {
                 tally.failed += 1;
-                lock(&self.failures).push(format!("{} {name}", rung.name()));
+                lock(&self.failures).push((format!("{} {name}", rung.name()), remark.to_owned()));
             }
             Verdict::Skipped => tally.skipped += 1,
+        }
+    }
+
+    /// Notes why a test failed, for the summary.
+    pub fn reason(&self, rung: Rung, name: &str, reason: &str) {
+        let test = format!("{} {name}", rung.name());
+        if let Some(failure) = lock(&self.failures).iter_mut().find(|(failed, _)| *failed == test) {
+            reason.clone_into(&mut failure.1);
         }
     }
 
@@ -90,8 +99,11 @@ impl Report {
         let failures = lock(&self.failures);
         if !failures.is_empty() {
             writeln!(text, "failed:")?;
-            for failure in failures.iter() {
-                writeln!(text, "  {failure}")?;
+            for (test, reason) in failures.iter() {
+                writeln!(text, "  {test}")?;
+                if !reason.is_empty() {
+                    writeln!(text, "      {reason}")?;
+                }
             }
             writeln!(text)?;
         }
@@ -147,7 +159,8 @@ mod tests {
         report.test(Rung::Golden, "c", Verdict::Failed, "");
         report.test(Rung::E2e, "d", Verdict::Skipped, "no root");
         assert!(report.summary().ends_with("\n2 passed, 1 failed, 1 skipped\n"));
-        assert!(report.summary().starts_with("failed:\n  golden c\n"));
+        report.reason(Rung::Golden, "c", "c.rs:1:1: too late");
+        assert!(report.summary().starts_with("failed:\n  golden c\n      c.rs:1:1: too late\n"));
         assert!(!report.is_success());
     }
 }
