@@ -4,13 +4,11 @@
 
 mod compose;
 mod handler;
-mod policy;
 mod spec;
 mod status;
 
 pub use compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind};
 pub use handler::{Handler, HandlerMode};
-pub use policy::{AdoptionPolicy, Drift, DriftPolicy, ManagementPolicy};
 pub use spec::{
     DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,
     ResourceDefinitionSpec, Scale, VersionSchema,
