@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Error, executor_deployment::SharedSpec};
+use super::{Error, SharedSpec};
 use crate::{
     api::{
         blueprint::namespace_of,

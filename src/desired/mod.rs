@@ -16,12 +16,12 @@ mod quantity;
 pub mod request;
 pub mod request_flow;
 pub mod schedule;
+mod shared_spec;
 
 pub use colony_workflow::DesiredWorkflow;
-pub use executor_deployment::{
-    DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec,
-};
+pub use executor_deployment::{DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload};
 pub use process::DesiredProcess;
+pub use shared_spec::{Difference, SharedSpec};
 
 use crate::api::condition::Reason;
 

@@ -18,7 +18,10 @@ use crate::{
         names::cleanup_attempt,
     },
     colony::Process,
-    desired::{definition::CompiledHandler, instance::as_seen},
+    desired::{
+        definition::{CompiledHandler, of_process},
+        instance::as_seen,
+    },
     watch::snapshot::InstanceSnapshot,
 };
 
@@ -98,7 +101,7 @@ fn fields(snapshot: &InstanceSnapshot, process: &Process) -> (Map<String, Value>
     };
     let (output, is_whole) = bounded(&process.output);
     let errors: Vec<String> = process.errors.iter().map(|error| clean(error)).collect();
-    let (fields, problems) = compiled.fields(&seen, &output, &errors);
+    let (fields, problems) = compiled.fields(&of_process(&seen, &output, &errors));
     let is_expected = process.state == crate::colony::ProcessState::Successful;
     let problem = problems.first().filter(|_| is_expected).map(|problem| {
         let cut = if is_whole { "" } else { " (the output is larger than what is looked at)" };

@@ -8,7 +8,6 @@ mod restricted;
 mod volumes;
 mod workload;
 
-pub use blueprint::{Difference, SharedSpec};
 pub use environment::DesiredIdentity;
 pub use workload::DesiredWorkload;
 
