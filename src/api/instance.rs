@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::{
     executor_deployment::{BlueprintStatus, DeletionPolicy},
     mirror::{MirrorStatus, Mirrored},
+    names::BLUEPRINT_ANNOTATION,
     resource_definition::{DefinitionScope, Handler, HandlerMode, ObjectKind},
 };
 
@@ -66,9 +67,35 @@ pub struct InstanceStatus {
     pub fields: Map<String, Value>,
 }
 
+impl Instance {
+    /// The name of its blueprint, with handler mode `blueprint`: as on record, since that is where it was added.
+    #[must_use]
+    pub fn blueprint_name(&self) -> String {
+        let recorded = self.status.as_ref().and_then(|status| status.blueprint.as_ref());
+        recorded.map_or_else(|| self.wanted_blueprint_name(), |recorded| recorded.name.clone())
+    }
+
+    /// The name that its blueprint is to have, as long as there is none: as annotated, else its own.
+    #[must_use]
+    pub fn wanted_blueprint_name(&self) -> String {
+        let named = self.metadata.annotations.as_ref().and_then(|all| all.get(BLUEPRINT_ANNOTATION));
+        named.or(self.metadata.name.as_ref()).cloned().unwrap_or_default()
+    }
+
+    /// Its spec, by field.
+    #[must_use]
+    pub fn spec_fields(&self) -> Map<String, Value> {
+        self.spec.as_object().cloned().unwrap_or_default()
+    }
+}
+
 impl Mirrored for Instance {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn blueprint(&self) -> Option<&str> {
+        Some(&self.status.as_ref()?.blueprint.as_ref()?.name)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The status of an instance of a defined kind. Pure.
 
+mod blueprint;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -16,6 +18,7 @@ use crate::{
         instance::InstanceStatus,
         mirror::{MirrorState, MirrorStatus},
         names::cleanup_attempt,
+        resource_definition::HandlerMode,
     },
     colony::Process,
     desired::{
@@ -28,6 +31,9 @@ use crate::{
 /// What status says after a pass.
 #[must_use]
 pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> InstanceStatus {
+    if snapshot.kind.handler().mode == HandlerMode::Blueprint {
+        return blueprint::compute(snapshot, outcome);
+    }
     let before = snapshot.object.status.clone().unwrap_or_default();
     let generation = snapshot.object.metadata.generation;
     let mut status = before.clone();

@@ -30,6 +30,7 @@ fn kind(policy: &str) -> InstanceKind {
         scope: DefinitionScope::Namespaced,
         accepted,
         is_released: false,
+        schema: None,
     })
 }
 
