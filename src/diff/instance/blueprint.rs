@@ -280,3 +280,6 @@ fn follow(snapshot: &InstanceSnapshot, cleanup: &MirrorStatus) -> Plan {
 fn limit(since: Timestamp) -> Option<Timestamp> {
     since.checked_add(CLEANUP_LIMIT).ok()
 }
+
+#[cfg(test)]
+mod tests;
