@@ -88,7 +88,9 @@ impl Followed {
                 if changed.contains(&object.blueprint_name()) {
                     let reference = ObjectRef::new_with(&object.name_any(), self.kind.clone());
                     let namespace = object.namespace();
-                    members.hints.wake(&namespace.map_or(reference.clone(), |space| reference.within(&space)));
+                    members
+                        .hints
+                        .wake(&namespace.map_or(reference.clone(), |space| reference.within(&space)));
                 }
             }
         }

@@ -11,9 +11,7 @@ use crate::{
     api::{
         function::{ExecutorConditions, FunctionCall},
         instance::Instance,
-        names::{
-            self, BLUEPRINT_ANNOTATION, BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION,
-        },
+        names::{self, BLUEPRINT_ANNOTATION, BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION},
     },
     colony::model::Blueprint,
     watch::snapshot::{InstanceSnapshot, ResolvedColony, Values},

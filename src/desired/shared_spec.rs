@@ -2,11 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    Error,
-    definition::fitted,
-    metadata::content_hash,
-};
+use super::{Error, definition::fitted, metadata::content_hash};
 
 /// What both sides say about an object, in one spelling: with defaults filled in, without what only one side knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,7 +157,8 @@ mod tests {
     /// What comes back from the colony has been floating point: nobody has edited it.
     #[test]
     fn the_same_numbers_spelled_otherwise_are_no_edit() {
-        let ours = instance(&json!({ "a": 1.0, "b": 9_007_199_254_740_993_i64, "c": 0.5, "d": null, "e": [2.0] }));
+        let ours =
+            instance(&json!({ "a": 1.0, "b": 9_007_199_254_740_993_i64, "c": 0.5, "d": null, "e": [2.0] }));
         let theirs = instance(&json!({ "a": 1, "b": 9_007_199_254_740_992_i64, "c": 0.5, "e": [2] }));
         assert_eq!(ours, theirs);
         assert_eq!(ours.hash(), theirs.hash());

@@ -289,12 +289,15 @@ fn in_colony(snapshot: &DefinitionSnapshot, pass: Pass<'_>, handled: Finding) ->
         let message = format!("{}; {said}", handled.message);
         Finding { message, ..handled.clone() }
     };
-    let checked_here = checked_here(snapshot).map(|fields| format!("checked by this cluster alone: {fields}"));
+    let checked_here =
+        checked_here(snapshot).map(|fields| format!("checked by this cluster alone: {fields}"));
     match &plan.in_colony {
         InColony::Foreign(message) => Finding::no(kind, Reason::ForeignObject, message),
-        InColony::Unknown(why) if handled.holds == Some(true) => {
-            Finding::unknown(kind, Reason::ColonyNotReady, format!("the colony does not say which definitions it has: {why}"))
-        }
+        InColony::Unknown(why) if handled.holds == Some(true) => Finding::unknown(
+            kind,
+            Reason::ColonyNotReady,
+            format!("the colony does not say which definitions it has: {why}"),
+        ),
         InColony::Used(name) => {
             let whose = format!("by BlueprintDefinition {name} of somebody else, which is left as it is");
             with(&checked_here.map_or(whose.clone(), |checked| format!("{whose}; {checked}")))

@@ -64,7 +64,9 @@ impl WorkReader {
         connection: Option<&Connection>,
     ) -> KeptInstance {
         let standing = self.blueprints.standing(&kind.name());
-        let Some(name) = object.blueprint() else { return KeptInstance { standing, ..KeptInstance::default() } };
+        let Some(name) = object.blueprint() else {
+            return KeptInstance { standing, ..KeptInstance::default() };
+        };
         let blueprint_kind = Instance::kind(kind);
         let blueprint = match colony.resolved() {
             Some(colony) => {

@@ -115,7 +115,8 @@ impl ColonyDefinition {
     /// What this cluster alone checks, for a person; none if the colony checks everything.
     #[must_use]
     pub fn checked_here(&self) -> Option<String> {
-        let fields: Vec<&str> = self.left_out.iter().take(NAMED_RULES).map(|one| one.field.as_str()).collect();
+        let fields: Vec<&str> =
+            self.left_out.iter().take(NAMED_RULES).map(|one| one.field.as_str()).collect();
         let further = match self.left_out.len().saturating_sub(NAMED_RULES) {
             0 => String::new(),
             further => format!(" and {further} more"),
@@ -198,7 +199,10 @@ mod tests {
         let ours = ColonyDefinition::of(&definition(bounded(), "KeepHere")).unwrap();
         let made = ours.in_colony("dev", "c1");
         assert_eq!(made.id, "k8s:c1/boxes.g.example.com");
-        assert_eq!((made.metadata.name.as_str(), made.metadata.colony.as_str()), ("boxes.g.example.com", "dev"));
+        assert_eq!(
+            (made.metadata.name.as_str(), made.metadata.colony.as_str()),
+            ("boxes.g.example.com", "dev")
+        );
         assert_eq!(made.spec.names.list_kind, "BoxList");
         assert_eq!(made.spec.schema.as_ref().unwrap()["properties"]["size"], json!({ "type": "integer" }));
         assert_eq!(ours.difference(&made), None);
@@ -217,7 +221,8 @@ mod tests {
         stored.spec.schema = Some(json!({ "type": "object", "properties": {
             "ratio": { "type": "number", "default": 1 }, "any": {} } }));
         assert_eq!(ours.difference(&stored), None);
-        stored.spec.schema = Some(json!({ "type": "object", "properties": { "ratio": { "type": "number" } } }));
+        stored.spec.schema =
+            Some(json!({ "type": "object", "properties": { "ratio": { "type": "number" } } }));
         assert!(ours.difference(&stored).is_some());
     }
 

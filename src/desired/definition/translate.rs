@@ -244,7 +244,8 @@ mod tests {
     /// The colony must never refuse what the API server takes.
     #[test]
     fn a_field_that_may_be_null_has_no_type_there() {
-        let spec = json!({ "type": "object", "properties": { "note": { "type": "string", "nullable": true } } });
+        let spec =
+            json!({ "type": "object", "properties": { "note": { "type": "string", "nullable": true } } });
         assert_eq!(translate("s", &whole(&spec)).schema["properties"]["note"], json!({}));
     }
 }

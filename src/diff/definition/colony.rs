@@ -83,9 +83,10 @@ pub(super) fn end(snapshot: &DefinitionSnapshot) -> Result<Option<DefinitionStep
     let id = blueprint_definition_id(&kept.cluster, &object.name_any());
     let asked = "annotate the ResourceDefinition with colonies.io/abandon-remote: \"true\" to leave it there";
     match (&kept.definitions, &kept.blueprints) {
-        (Observed::Unknown(why), _) | (_, Observed::Unknown(why)) => {
-            Err(format!("colony {} to have its BlueprintDefinition removed: {why}; {asked}", kept.colony_name))
-        }
+        (Observed::Unknown(why), _) | (_, Observed::Unknown(why)) => Err(format!(
+            "colony {} to have its BlueprintDefinition removed: {why}; {asked}",
+            kept.colony_name
+        )),
         (Observed::Known(definitions), Observed::Known(0)) => {
             let ours = definitions.iter().find(|definition| definition.id == id);
             Ok(ours.map(|ours| DefinitionStep::RemoveFromColony { name: ours.metadata.name.clone() }))

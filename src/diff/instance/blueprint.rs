@@ -157,8 +157,9 @@ fn taken(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, colony: &str) 
     } else {
         format!("remove it (colonies blueprint remove --name {name})")
     };
-    let message =
-        format!("colony {colony} has a blueprint {name} that was not made for this object: {remedy}; it is left alone");
+    let message = format!(
+        "colony {colony} has a blueprint {name} that was not made for this object: {remedy}; it is left alone"
+    );
     Plan { sync: Sync::NameTaken(message), ..Plan::default() }
 }
 
@@ -237,7 +238,9 @@ fn look_for_cleanup(snapshot: &InstanceSnapshot, name: &str, uid: &str) -> Plan 
     match &snapshot.kept.cleanups {
         Observed::Known(found) => match found.iter().max_by_key(|process| process.age_key()) {
             None => Plan::default(),
-            Some(process) => of_mirror(MirrorPlan { mirror: found_cleanup(snapshot, process, uid), ..awaited(process) }),
+            Some(process) => {
+                of_mirror(MirrorPlan { mirror: found_cleanup(snapshot, process, uid), ..awaited(process) })
+            }
         },
         Observed::Unknown(why) => {
             let due = deleted_at.and_then(limit);

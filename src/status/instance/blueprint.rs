@@ -93,10 +93,7 @@ fn own<'a>(snapshot: &'a InstanceSnapshot, status: &InstanceStatus) -> Option<&'
 }
 
 /// What keeps the instance from being carried out, if anything does.
-fn hindrance(
-    snapshot: &InstanceSnapshot,
-    outcome: Result<&Outcome, &Problem>,
-) -> Option<(Reason, String)> {
+fn hindrance(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
     let outcome = match outcome {
         Err(problem) => return Some((problem.reason, problem.message.clone())),
         Ok(outcome) => outcome,
@@ -168,10 +165,10 @@ fn living(
     hindrance: Option<(Reason, String)>,
     report: Option<Report>,
 ) -> Vec<Finding> {
-    let name = status.blueprint.as_ref().map_or_else(
-        || snapshot.object.wanted_blueprint_name(),
-        |recorded| recorded.name.clone(),
-    );
+    let name = status
+        .blueprint
+        .as_ref()
+        .map_or_else(|| snapshot.object.wanted_blueprint_name(), |recorded| recorded.name.clone());
     let mirrored = blueprint::carried_by(&name, status.blueprint.as_ref(), hindrance.clone());
     let problem = report.as_ref().and_then(|report| report.problem.clone());
     let warning = problem.map(|why| Finding::yes(ConditionType::Warnings, Reason::InvalidExpression, why));
@@ -264,7 +261,10 @@ fn said_before(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<V
         };
         Some(Finding { kind, holds, reason, message: found.message.clone() })
     };
-    [ConditionType::Progressing, ConditionType::Degraded, ConditionType::Ready].into_iter().map(said).collect()
+    [ConditionType::Progressing, ConditionType::Degraded, ConditionType::Ready]
+        .into_iter()
+        .map(said)
+        .collect()
 }
 
 #[cfg(test)]

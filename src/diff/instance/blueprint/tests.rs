@@ -148,7 +148,8 @@ fn an_edit_travels_one_way() {
     let (old, new) = (json!({ "size": 1 }), json!({ "size": 2 }));
     // The instance was edited.
     let here = planned(&snapshot("KubernetesWins", agreed(&old), Some(ours(1, &old))));
-    let [Step::Colony(ColonyStep::UpdateBlueprint { spec, seen_generation: 1, .. })] = here.steps.as_slice() else {
+    let [Step::Colony(ColonyStep::UpdateBlueprint { spec, seen_generation: 1, .. })] = here.steps.as_slice()
+    else {
         panic!("{here}")
     };
     assert_eq!(Value::Object(spec.clone()), new);
@@ -189,7 +190,8 @@ fn what_says_the_same_is_left_in_peace() {
 /// The API server would drop it, and the edit would be made again for ever.
 #[test]
 fn a_field_that_the_kind_does_not_have_is_no_edit() {
-    let plan = planned(&snapshot("ColonyWins", agreed(&json!({ "size": 2 })), Some(ours(2, &json!({ "hue": 1 })))));
+    let plan =
+        planned(&snapshot("ColonyWins", agreed(&json!({ "size": 2 })), Some(ours(2, &json!({ "hue": 1 })))));
     assert_eq!(plan.steps, []);
     assert!(matches!(&plan.sync, Sync::Invalid(why) if why.contains("spec.hue")), "{:?}", plan.sync);
 }

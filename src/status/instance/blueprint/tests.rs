@@ -82,7 +82,8 @@ fn said(status: &InstanceStatus, kind: &str) -> (String, String, String) {
 /// What the API server drops or adds would be a difference on every pass.
 #[test]
 fn the_status_of_the_blueprint_is_taken_as_the_api_server_keeps_it() {
-    let mut world = snapshot(&json!({}), &json!({ "phase": "Running", "extra": 1, "conditions": [], "mirror": 3 }));
+    let mut world =
+        snapshot(&json!({}), &json!({ "phase": "Running", "extra": 1, "conditions": [], "mirror": 3 }));
     let status = calm(&world);
     assert_eq!(Value::Object(status.fields.clone()), json!({ "phase": "Running", "count": 0 }));
     assert_eq!(said(&status, "Ready").0, "True");
@@ -132,11 +133,17 @@ fn what_needs_somebody_is_degraded_and_says_why() {
     ] {
         let status = with(&world, sync);
         assert_eq!(said(&status, "Degraded"), ("True".to_owned(), reason.to_owned(), "why".to_owned()));
-        assert_eq!((said(&status, "Ready").0.as_str(), said(&status, "Conflict").1.as_str()), ("False", reason));
+        assert_eq!(
+            (said(&status, "Ready").0.as_str(), said(&status, "Conflict").1.as_str()),
+            ("False", reason)
+        );
         assert_eq!(status.blueprint, world.object.status.as_ref().unwrap().blueprint);
     }
     let differs = with(&world, Sync::Differs { agreed: None, message: "why".to_owned() });
-    assert_eq!((said(&differs, "Degraded").0, said(&differs, "Ready").1), ("False".to_owned(), "Differs".to_owned()));
+    assert_eq!(
+        (said(&differs, "Degraded").0, said(&differs, "Ready").1),
+        ("False".to_owned(), "Differs".to_owned())
+    );
     let mut foreign = world;
     foreign.kept.standing = Some(Standing::Foreign("why".to_owned()));
     assert_eq!(said(&calm(&foreign), "Degraded").1, "ForeignObject");
