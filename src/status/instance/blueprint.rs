@@ -134,9 +134,9 @@ fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
         found.status.is_empty().then(|| silent.to_owned())
     };
     if handler.status.is_empty() {
-        let mut said = found.status.clone();
-        said.retain(|name, _| !OURS.contains(&name.as_str()));
-        let fields = as_kept(snapshot, said);
+        let mut fields = as_kept(snapshot, found.status.clone());
+        // Said by others, or filled in as a default: they stand in the status already.
+        fields.retain(|name, _| !OURS.contains(&name.as_str()));
         return Report { fields, is_whole: true, problem: None, unready };
     }
     let (fields, problems) = compiled.fields(&bindings);

@@ -16,7 +16,7 @@ fn kind(handler: &Value) -> InstanceKind {
     whole.as_object_mut().unwrap().extend(handler.as_object().unwrap().clone());
     let accepted: AcceptedHandler = serde_json::from_value(json!({ "handler": whole })).unwrap();
     let schema = json!({ "properties": { "status": { "type": "object", "properties": {
-        "phase": { "type": "string" }, "count": { "type": "integer", "default": 0 } } } } });
+        "conditions": { "type": "array", "default": [], "items": { "type": "object" } }, "phase": { "type": "string" }, "count": { "type": "integer", "default": 0 } } } } });
     let resource = kube::core::ApiResource {
         group: "g.example.com".to_owned(),
         version: "v1".to_owned(),
