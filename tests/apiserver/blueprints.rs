@@ -393,8 +393,8 @@ async fn what_strangers_have_in_the_colony_is_left_alone() {
         assert_eq!(member.blueprint("taken-here").await.unwrap().spec["replicas"], 1);
         kind.create("second", gateway(1)).await;
         until_in_sync(&kind, "second").await;
-        let named = json!({ "metadata": { "annotations": { "colonies.io/blueprint": "taken" } } });
-        kind.instances.patch("second", &PatchParams::default(), &Patch::Merge(named)).await.unwrap();
+        let renaming = json!({ "metadata": { "annotations": { "colonies.io/blueprint": "taken" } } });
+        kind.instances.patch("second", &PatchParams::default(), &Patch::Merge(renaming)).await.unwrap();
         kind.instances.delete("second", &DeleteParams::default()).await.unwrap();
         kind.instances.delete("taken", &DeleteParams::default()).await.unwrap();
         eventually("their own blueprints are gone", SOON, async || {

@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    fn definition(spec: Value, untranslatable: &str) -> ResourceDefinition {
+    fn definition(spec: &Value, untranslatable: &str) -> ResourceDefinition {
         serde_json::from_value(json!({
             "metadata": { "name": "boxes.g.example.com", "generation": 1 },
             "spec": {
@@ -184,19 +184,19 @@ mod tests {
 
     #[test]
     fn what_a_colony_cannot_say_is_refused_with_field_and_remedy() {
-        let error = ColonyDefinition::of(&definition(bounded(), "Refuse")).unwrap_err().to_string();
+        let error = ColonyDefinition::of(&definition(&bounded(), "Refuse")).unwrap_err().to_string();
         let field = "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.size.maximum: 9: ";
         assert!(error.starts_with(field), "{error}");
         assert!(error.contains("1 more") && error.contains("untranslatable to KeepHere"), "{error}");
-        let kept = ColonyDefinition::of(&definition(bounded(), "KeepHere")).unwrap();
+        let kept = ColonyDefinition::of(&definition(&bounded(), "KeepHere")).unwrap();
         assert!(kept.checked_here().unwrap().contains("size.minimum"), "{kept:?}");
         let plain = json!({ "type": "object" });
-        assert_eq!(ColonyDefinition::of(&definition(plain, "Refuse")).unwrap().checked_here(), None);
+        assert_eq!(ColonyDefinition::of(&definition(&plain, "Refuse")).unwrap().checked_here(), None);
     }
 
     #[test]
     fn the_definition_says_who_carries_blueprints_out_and_whose_it_is() {
-        let ours = ColonyDefinition::of(&definition(bounded(), "KeepHere")).unwrap();
+        let ours = ColonyDefinition::of(&definition(&bounded(), "KeepHere")).unwrap();
         let made = ours.in_colony("dev", "c1");
         assert_eq!(made.id, "k8s:c1/boxes.g.example.com");
         assert_eq!(
@@ -216,7 +216,7 @@ mod tests {
     fn what_the_server_spells_otherwise_is_no_difference() {
         let spec = json!({ "type": "object", "required": [], "properties": {
             "ratio": { "type": "number", "default": 1.0 }, "any": { "x-kubernetes-preserve-unknown-fields": true } } });
-        let ours = ColonyDefinition::of(&definition(spec, "Refuse")).unwrap();
+        let ours = ColonyDefinition::of(&definition(&spec, "Refuse")).unwrap();
         let mut stored = ours.in_colony("dev", "c1");
         stored.spec.schema = Some(json!({ "type": "object", "properties": {
             "ratio": { "type": "number", "default": 1 }, "any": {} } }));
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_kind_of_fleets_is_taken() {
-        let mut taken = definition(json!({ "type": "object" }), "Refuse");
+        let mut taken = definition(&json!({ "type": "object" }), "Refuse");
         EXECUTOR_DEPLOYMENT_KIND.clone_into(&mut taken.spec.names.kind);
         assert!(ColonyDefinition::of(&taken).unwrap_err().to_string().starts_with("spec.names.kind"));
     }

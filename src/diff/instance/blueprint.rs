@@ -172,12 +172,14 @@ fn alike(
 ) -> Plan {
     let policy = snapshot.kind.handler().blueprint_terms().sync_policy;
     let ours = SharedSpec::of_instance(&desired.spec);
+    let as_written = || SharedSpec::of_instance(&found.spec);
+    let as_kept = || SharedSpec::of_instance_blueprint(&found.spec, snapshot.kind.terms().schema.as_ref());
     let theirs = match policy {
         // It becomes the instance's, hence has to be one.
-        SyncPolicy::ColonyWins => {
-            SharedSpec::of_instance_blueprint(&found.spec, snapshot.kind.terms().schema.as_ref())
-        }
-        SyncPolicy::KubernetesWins | SyncPolicy::Observe => Ok(SharedSpec::of_instance(&found.spec)),
+        SyncPolicy::ColonyWins => as_kept(),
+        // A default that nobody wrote there is no difference.
+        SyncPolicy::Observe => Ok(as_kept().unwrap_or_else(|_| as_written())),
+        SyncPolicy::KubernetesWins => Ok(as_written()),
     };
     let theirs = match theirs {
         Ok(theirs) => theirs,

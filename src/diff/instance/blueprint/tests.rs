@@ -49,14 +49,14 @@ fn hash(spec: &Value) -> String {
     SharedSpec::of_instance(spec.as_object().unwrap()).hash()
 }
 
-/// An instance of size 2 whose status says `recorded` of a blueprint, which the colony has as `found`.
-fn snapshot(policy: &str, recorded: Option<Value>, found: Option<Blueprint>) -> InstanceSnapshot {
+/// An instance of size 2 whose status says `recorded` of a blueprint, if anything, which the colony has as `found`.
+fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> InstanceSnapshot {
     let mut object = json!({
         "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2,
                       "finalizers": [INSTANCE_FINALIZER] },
         "spec": { "size": 2 }, "status": {},
     });
-    if let Some(recorded) = recorded {
+    if !recorded.is_null() {
         object["status"]["blueprint"] = recorded;
     }
     InstanceSnapshot {
@@ -87,12 +87,12 @@ fn ours(generation: i64, spec: &Value) -> Blueprint {
     blueprint("k8s:c/u", generation, spec)
 }
 
-fn agreed(spec: &Value) -> Option<Value> {
-    Some(json!({ "name": "n", "generation": 1, "agreed": hash(spec) }))
+fn agreed(spec: &Value) -> Value {
+    json!({ "name": "n", "generation": 1, "agreed": hash(spec) })
 }
 
-fn intended() -> Option<Value> {
-    Some(json!({ "name": "n", "generation": 0, "agreed": "" }))
+fn intended() -> Value {
+    json!({ "name": "n", "generation": 0, "agreed": "" })
 }
 
 fn planned(snapshot: &InstanceSnapshot) -> Plan {
@@ -106,7 +106,7 @@ fn colony_steps(plan: &Plan) -> Vec<String> {
 /// What is sent before it is on record is lost with a crash.
 #[test]
 fn the_intent_is_on_record_before_anything_is_sent() {
-    let first = planned(&snapshot("KubernetesWins", None, None));
+    let first = planned(&snapshot("KubernetesWins", Value::Null, None));
     assert_eq!(colony_steps(&first), [] as [&str; 0]);
     assert!(matches!(&first.sync, Sync::Agreed(intent) if intent.name == "n" && intent.agreed.is_empty()));
     let second = planned(&snapshot("KubernetesWins", intended(), None));
@@ -114,7 +114,7 @@ fn the_intent_is_on_record_before_anything_is_sent() {
     assert_eq!((added.id.as_str(), added.metadata.generation), ("k8s:c/u", 1));
     assert_eq!(added.metadata.location, "lab");
     assert_eq!(Value::Object(added.spec.clone()), json!({ "size": 2 }));
-    let mut unheld = snapshot("KubernetesWins", None, None);
+    let mut unheld = snapshot("KubernetesWins", Value::Null, None);
     unheld.object.metadata.finalizers = None;
     assert_eq!(colony_steps(&planned(&unheld)), ["kubernetes  add the finalizer"]);
 }
@@ -184,6 +184,19 @@ fn what_says_the_same_is_left_in_peace() {
             assert!(plan.is_idle(), "{policy} {spelled}: {plan}");
             assert!(matches!(plan.sync, Sync::Agreed(_)), "{policy}");
         }
+    }
+}
+
+/// Who leaves a field out where the colony is heard means its default; where Kubernetes is, the colony is told.
+#[test]
+fn a_default_that_nobody_wrote_is_no_edit_of_the_colony() {
+    let one = json!({ "size": 1 });
+    for (policy, writes) in [("ColonyWins", 0), ("Observe", 0), ("KubernetesWins", 1)] {
+        let mut world = snapshot(policy, agreed(&one), Some(ours(2, &json!({}))));
+        world.object.spec = one.clone();
+        let plan = planned(&world);
+        assert_eq!(plan.steps.len(), writes, "{policy}: {plan}");
+        assert!(matches!(plan.sync, Sync::Agreed(_)), "{policy}");
     }
 }
 
