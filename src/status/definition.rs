@@ -302,6 +302,12 @@ fn in_colony(snapshot: &DefinitionSnapshot, pass: Pass<'_>, handled: Finding) ->
             let whose = format!("by BlueprintDefinition {name} of somebody else, which is left as it is");
             with(&checked_here.map_or(whose.clone(), |checked| format!("{whose}; {checked}")))
         }
+        InColony::Lags(what) => {
+            let lags = format!(
+                "the definition in the colony takes all that instances say, and changes once it has no blueprints ({what})"
+            );
+            with(&checked_here.map_or(lags.clone(), |checked| format!("{lags}; {checked}")))
+        }
         InColony::Kept | InColony::InUse(_) => checked_here.map_or(handled.clone(), |checked| with(&checked)),
         InColony::Nothing | InColony::Unknown(_) => handled,
     }

@@ -491,7 +491,23 @@ async fn what_the_colony_cannot_say_is_refused_and_a_definition_in_use_stays() {
         .await;
         kind.create("gateway", gateway(1)).await;
         until_in_sync(&kind, "gateway").await;
+        // A further field is taken there without being described.
+        let mut versions = kind.whole["spec"]["versions"].clone();
+        let at = "/0/schema/openAPIV3Schema/properties/spec/properties";
+        versions.pointer_mut(at).unwrap()["network"] = json!({ "type": "string" });
+        kind.change(json!({ "spec": { "versions": versions } })).await;
+        let status = kind
+            .until("lags", |status| {
+                holds(status, "Ready", "True") && message(status, "Handled").1.contains("changes once")
+            })
+            .await;
         let before = kind.definitions.get(&kind.name).await.unwrap().metadata.generation;
+        assert_eq!(status.accepted_generation, before);
+        change(&kind, "gateway", json!({ "network": "lab" })).await;
+        until_blueprint(stage, "gateway", "has the field", |found| {
+            found.spec.get("network") == Some(&json!("lab"))
+        })
+        .await;
         kind.change(json!({ "spec": { "handler": { "functionName": "other" } } })).await;
         let status = kind.until("is in use", |status| message(status, "Ready").0 == "DefinitionInUse").await;
         assert_eq!(status.accepted_generation, before);

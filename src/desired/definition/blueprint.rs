@@ -1,6 +1,6 @@
 //! The definition that a colony is to have of a kind whose instances are its blueprints. Pure.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     super::Error,
@@ -112,6 +112,20 @@ impl ColonyDefinition {
         (spelled(&ours.schema) != spelled(&theirs.schema)).then(|| "the schema".to_owned())
     }
 
+    /// Whether a definition of a colony that differs does no harm: it has the same handler, and takes every spec that the kind
+    /// has now. What else it says means nothing to the server.
+    #[must_use]
+    pub fn may_lag(&self, found: &BlueprintDefinition) -> bool {
+        let (ours, theirs) = (&self.spec, &found.spec);
+        ours.names.kind == theirs.names.kind
+            && ours.handler.executor_type == theirs.handler.executor_type
+            && ours.handler.function == theirs.handler.function
+            && match (&theirs.schema, &ours.schema) {
+                (Some(theirs), Some(ours)) => admits(theirs, ours),
+                (theirs, _) => theirs.is_none(),
+            }
+    }
+
     /// What this cluster alone checks, for a person; none if the colony checks everything.
     #[must_use]
     pub fn checked_here(&self) -> Option<String> {
@@ -131,6 +145,33 @@ pub fn is_handled_as(found: &BlueprintDefinition, handler: &Handler) -> bool {
     let theirs = &found.spec.handler;
     Some(&theirs.executor_type) == handler.executor_type.as_ref()
         && Some(&theirs.function) == handler.function_name.as_ref()
+}
+
+/// Whether every value that fits the schema `ours` fits `theirs`, as far as the server checks it. A field that only `theirs`
+/// describes may be there all the same, where the kind keeps what it does not describe.
+fn admits(theirs: &Value, ours: &Value) -> bool {
+    let list = |schema: &Value, keyword: &str| {
+        schema.get(keyword).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let kind = |schema: &Value| schema.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let fits_type = match (kind(theirs).as_str(), kind(ours).as_str()) {
+        // What is to be whole is not looked at.
+        ("" | "integer", _) | ("number", "integer") => true,
+        (theirs, ours) => theirs == ours,
+    };
+    let values = list(theirs, "enum");
+    let own_values = list(ours, "enum");
+    let fits_values =
+        values.is_empty() || (!own_values.is_empty() && own_values.iter().all(|one| values.contains(one)));
+    let own_required = list(ours, "required");
+    let has_required = list(theirs, "required").iter().all(|name| own_required.contains(name));
+    let anything = Value::Object(Map::new());
+    let field = |name: &str| ours.get("properties").and_then(|fields| fields.get(name)).unwrap_or(&anything);
+    let fields = theirs.get("properties").and_then(Value::as_object);
+    let fits_fields = fields.into_iter().flatten().all(|(name, theirs)| admits(theirs, field(name)));
+    let items = theirs.get("items");
+    let fits_items = items.is_none_or(|theirs| admits(theirs, ours.get("items").unwrap_or(&anything)));
+    fits_type && fits_values && has_required && fits_fields && fits_items
 }
 
 /// JSON as the colony's server gives it back: without what is empty, every number a `float64`.
@@ -224,6 +265,39 @@ mod tests {
         stored.spec.schema =
             Some(json!({ "type": "object", "properties": { "ratio": { "type": "number" } } }));
         assert!(ours.difference(&stored).is_some());
+    }
+
+    /// What the colony checks must never keep out what the API server takes.
+    #[test]
+    fn a_definition_may_lag_as_long_as_it_takes_what_the_kind_has() {
+        let field = |name: &str, schema: Value| json!({ "type": "object", "properties": { name: schema } });
+        let text = || json!({ "type": "string" });
+        let picked = |values: &[&str]| json!({ "type": "string", "enum": values });
+        let lags = |before: &Value, now: &Value| {
+            let found = ColonyDefinition::of(&definition(before, "Refuse")).unwrap().in_colony("dev", "c1");
+            ColonyDefinition::of(&definition(now, "Refuse")).unwrap().may_lag(&found)
+        };
+        let mut more = field("a", text());
+        more["properties"]["b"] = json!({ "type": "integer" });
+        assert!(lags(&field("a", text()), &more), "a field more");
+        assert!(
+            !lags(&field("a", text()), &json!({ "type": "object" })),
+            "it may be kept without being described"
+        );
+        assert!(!lags(&field("a", text()), &field("a", json!({ "type": "integer" }))), "another type");
+        assert!(lags(&field("a", json!({ "type": "number" })), &field("a", json!({ "type": "integer" }))));
+        assert!(lags(&field("a", picked(&["x", "y"])), &field("a", picked(&["x"]))));
+        assert!(!lags(&field("a", picked(&["x"])), &field("a", picked(&["x", "y"]))), "a value more");
+        assert!(!lags(&field("a", picked(&["x"])), &field("a", text())));
+        let mut required = field("a", text());
+        required["required"] = json!(["a"]);
+        assert!(lags(&field("a", text()), &required) && !lags(&required, &field("a", text())));
+        let list = |items: Value| field("a", json!({ "type": "array", "items": items }));
+        assert!(!lags(&list(text()), &list(json!({ "type": "boolean" }))));
+        let ours = ColonyDefinition::of(&definition(&more, "Refuse")).unwrap();
+        let mut other = ours.in_colony("dev", "c1");
+        "act".clone_into(&mut other.spec.handler.function);
+        assert!(!ours.may_lag(&other), "somebody else would carry it out");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum InColony {
     Unknown(String),
     /// It has the definition, if need be after this pass.
     Kept,
+    /// It has the definition, which says something else and has blueprints, and takes all that the kind has now; what differs.
+    Lags(String),
     /// It has one of somebody else by this name, which says the same of the handler.
     Used(String),
     /// It has one of somebody else, which says something else; what, and what to do.
@@ -55,6 +57,7 @@ pub(super) fn keep(snapshot: &DefinitionSnapshot) -> (InColony, Vec<DefinitionSt
             (None, _) => (InColony::Kept, Vec::new()),
             (Some(_), Observed::Known(0)) => (InColony::Kept, vec![remove, add]),
             (Some(_), Observed::Unknown(why)) => (InColony::Unknown(why.clone()), Vec::new()),
+            (Some(what), Observed::Known(_)) if ours.may_lag(found) => (InColony::Lags(what), Vec::new()),
             (Some(what), Observed::Known(count)) => {
                 let message = format!(
                     "colony {} has {count} blueprints of the kind, and their definition cannot change ({what}): delete them, which are instances of this kind for the most part, or take the change back",

@@ -74,6 +74,13 @@ fn a_change_needs_a_kind_without_blueprints() {
     let InColony::InUse(message) = stands else { panic!("{stands:?}") };
     assert!(message.contains("3 blueprints") && message.contains("handler.executorType"), "{message}");
     assert_eq!(steps_, [] as [&str; 0]);
+    // What means nothing to the server waits until it can be put right.
+    let mut older = ours("box-reconciler");
+    "v1alpha1".clone_into(&mut older.spec.version);
+    let (stands, steps_) = steps(&snapshot(vec![older.clone()], 3));
+    assert!(matches!(stands, InColony::Lags(what) if what.contains("version")));
+    assert_eq!(steps_, [] as [&str; 0]);
+    assert_eq!(steps(&snapshot(vec![older], 0)).1.len(), 2);
 }
 
 #[test]
