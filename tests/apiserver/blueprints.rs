@@ -97,6 +97,34 @@ async fn asked_for(reconciler: &Session, function: &str) -> Process {
     }
 }
 
+/// What a server cannot be told, or that cannot change there, is refused where it is written.
+#[tokio::test]
+async fn what_a_server_cannot_be_told_is_refused_at_admission() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "blueprint-admission", async |stage| {
+        let kind = kind_of(stage, "KubernetesWins").await;
+        kind.define().await;
+        let handler = async |change: Value| {
+            let patch = Patch::Merge(json!({ "spec": { "handler": change } }));
+            let refusal = kind.definitions.patch(&kind.name, &PatchParams::default(), &patch).await;
+            refusal.expect_err(&change.to_string()).to_string()
+        };
+        for (change, expected) in [
+            (json!({ "priority": 3 }), "the colony's server submits the processes"),
+            (json!({ "maxExecTime": "1m" }), "the colony's server submits the processes"),
+            (json!({ "executorNames": ["a"] }), "the colony's server submits the processes"),
+            (json!({ "cleanupFunction": "clean" }), "cleanupFunction is for mode process"),
+            (json!({ "location": "lab" }), "location cannot change"),
+            (json!({ "mode": "process", "blueprint": null }), "mode cannot change"),
+            (json!({ "blueprint": { "syncPolicy": "Both" } }), "syncPolicy"),
+        ] {
+            let refusal = handler(change).await;
+            assert!(refusal.contains(expected), "{refusal}");
+        }
+    })
+    .await;
+}
+
 /// The main way: an instance becomes a blueprint, and shows what its reconciler says.
 #[tokio::test]
 async fn an_instance_is_a_blueprint_and_shows_what_its_reconciler_says() {

@@ -898,6 +898,7 @@ async fn bad_definitions_are_refused_at_admission() {
         ("/spec/handler/mode", json!("blueprint"), "cleanupFunction is for mode process"),
         ("/spec/handler/maxExecTime", json!("0s"), "maxExecTime is 0"),
         ("/spec/handler/status", json!({ "mirror": "${output[0]}" }), "kept by the operator"),
+        ("/spec/handler/status", json!({ "blueprint": "${output[0]}" }), "kept by the operator"),
         ("/spec/handler/status", json!({ "a-b": "${output[0]}" }), "letters, digits"),
     ] {
         let mut bad = whole.clone();
@@ -914,7 +915,7 @@ async fn bad_definitions_are_refused_at_admission() {
 #[tokio::test]
 async fn the_shipped_kinds_are_admitted() {
     let _connection = connect_with_crds().await;
-    for kind in ["ml-model", "hpc-job", "ai-job"] {
+    for kind in ["ml-model", "hpc-job", "ai-job", "docker-deployment"] {
         let file =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds").join(kind).join("definition.yaml");
         let said = kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", file.to_str().unwrap()]);
