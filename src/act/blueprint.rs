@@ -38,15 +38,12 @@ impl Blueprinter<'_> {
                 }
                 blueprint.spec.clone_from(spec);
                 let written = self.member.update_blueprint(&blueprint, false).await.map_err(failed)?;
-                self.known.put(self.colony, name, Some(&written));
+                self.known.put(self.colony, &written);
                 Ok(())
             }
             ColonyStep::UpdateBlueprintStatus { name, status } => {
                 self.member.update_blueprint_status(name, status).await.map_err(failed)?;
-                if let Some(Some(mut known)) = self.known.get(self.colony, name) {
-                    known.status.clone_from(status);
-                    self.known.put(self.colony, name, Some(&known));
-                }
+                self.known.put_status(self.colony, name, status);
                 Ok(())
             }
             ColonyStep::RemoveBlueprint { name } => {
@@ -55,7 +52,7 @@ impl Blueprinter<'_> {
                     Err(error) if error.is_not_found() => {}
                     Err(error) => return Err(failed(error)),
                 }
-                self.known.put(self.colony, name, None);
+                self.known.remove(self.colony, name);
                 Ok(())
             }
             _ => Ok(()),
@@ -67,7 +64,7 @@ impl Blueprinter<'_> {
         let name = &blueprint.metadata.name;
         match self.member.add_blueprint(blueprint).await {
             Ok(added) => {
-                self.known.put(self.colony, name, Some(&added));
+                self.known.put(self.colony, &added);
                 Ok(())
             }
             Err(error) if error.is_already_exists() => {
@@ -84,12 +81,12 @@ impl Blueprinter<'_> {
     async fn read(&self, name: &str, what: &str) -> Result<Blueprint, StepFailure> {
         match self.member.blueprint(name).await {
             Ok(blueprint) => {
-                self.known.put(self.colony, name, Some(&blueprint));
+                self.known.put(self.colony, &blueprint);
                 Ok(blueprint)
             }
             Err(error) => {
                 if error.is_not_found() {
-                    self.known.put(self.colony, name, None);
+                    self.known.remove(self.colony, name);
                 }
                 Err(of_colony(what, &error))
             }

@@ -171,29 +171,19 @@ impl Cluster {
     where
         K: Written<DynamicType = ()>,
     {
-        self.replace_of(&(), namespace, object).await
-    }
-
-    /// As [`Cluster::replace`], for a kind that may be known at run time only.
-    async fn replace_of<K: Written>(
-        &self,
-        kind: &K::DynamicType,
-        namespace: &str,
-        object: &K,
-    ) -> Result<K, StepFailure> {
-        let (name, kind_name) = (object.name_any(), K::name_of(kind));
-        let api = K::api(self.client.clone(), namespace, kind);
+        let (name, kind) = (object.name_any(), K::name_of(&()));
+        let api = K::api(self.client.clone(), namespace, &());
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         let result = call(CALL_TIME_LIMIT, api.replace(&name, &parameters, object)).await;
         self.count(WriteVerb::Replace, K::METRIC, &result);
-        let key = Key::new(kind_name.clone(), namespace, &name);
+        let key = Key::new(kind.clone(), namespace, &name);
         match result {
             Ok(written) => {
                 self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
                 Ok(written)
             }
             Err(error) => {
-                let failure = of_call(&format!("update {kind_name} {name}"), &error);
+                let failure = of_call(&format!("update {kind} {name}"), &error);
                 if failure.kind == FailureKind::Conflict {
                     self.writes.doubt(key);
                 }
@@ -342,11 +332,25 @@ impl Cluster {
             kind: FailureKind::Refused,
             message: format!("failed to write the object's own spec: {error}"),
         };
-        let mut changed = serde_json::to_value(object).map_err(unwritable)?;
-        changed["spec"] = Value::Object(spec.clone());
-        let changed: K = serde_json::from_value(changed).map_err(unwritable)?;
-        let written = self.replace_of(kind, &object.namespace().unwrap_or_default(), &changed).await?;
-        Ok(written.resource_version())
+        let seen = serde_json::to_value(object).map_err(unwritable)?;
+        let seen = seen.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let patch = json!({
+            "metadata": {"uid": object.uid(), "resourceVersion": object.resource_version()},
+            "spec": replacing(&seen, spec),
+        });
+        let api = K::api(self.client.clone(), &namespace, kind);
+        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.patch(&name, &parameters, &Patch::Merge(&patch))).await;
+        self.count(WriteVerb::Patch, K::METRIC, &result);
+        match result {
+            Ok(written) => {
+                let key = Key::new(K::name_of(kind), &namespace, &name);
+                self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
+                Ok(written.resource_version())
+            }
+            Err(error) => Err(of_call("write the object's own spec", &error)),
+        }
     }
 
     /// What is remembered of a Secret is no longer true.
@@ -366,4 +370,37 @@ impl Cluster {
 
 fn no_key(error: InvalidKey) -> StepFailure {
     StepFailure { kind: FailureKind::Unavailable, message: error.to_string() }
+}
+
+/// The merge patch that makes the one of the other: what is not wanted is taken away by name.
+fn replacing(seen: &Map<String, Value>, wanted: &Map<String, Value>) -> Map<String, Value> {
+    let gone = seen.keys().filter(|name| !wanted.contains_key(*name));
+    let mut patch: Map<String, Value> = gone.map(|name| (name.clone(), Value::Null)).collect();
+    for (name, wanted) in wanted {
+        match (seen.get(name), wanted) {
+            (Some(seen), wanted) if seen == wanted => {}
+            (Some(Value::Object(seen)), Value::Object(wanted)) => {
+                patch.insert(name.clone(), Value::Object(replacing(seen, wanted)));
+            }
+            (_, wanted) => drop(patch.insert(name.clone(), wanted.clone())),
+        }
+    }
+    patch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field that stayed would look like an edit for ever.
+    #[test]
+    fn a_patch_takes_away_what_is_not_wanted() {
+        let map = |value: Value| value.as_object().unwrap().clone();
+        let seen = map(json!({ "a": 1, "b": { "c": 2, "d": [1, 2] }, "e": { "f": 1 }, "g": 3 }));
+        let wanted = map(json!({ "a": 1, "b": { "c": 2, "d": [1] }, "e": "text" }));
+        assert_eq!(
+            Value::Object(replacing(&seen, &wanted)),
+            json!({ "b": { "d": [1] }, "e": "text", "g": null })
+        );
+    }
 }

@@ -212,8 +212,14 @@ pub enum Reason {
     HandlerFound,
     /// There is no executor that carries instances out.
     HandlerNotFound,
-    /// This version of the operator does not carry out instances in that way.
-    ModeUnavailable,
+    /// The colony has blueprints of the kind, so that its definition there cannot change.
+    DefinitionInUse,
+    /// The reconciler of the blueprint says that it is as it should be.
+    BlueprintReady,
+    /// The reconciler of the blueprint does not say that it is as it should be.
+    BlueprintNotReady,
+    /// Somebody removed the blueprint in the colony, and it is not made anew.
+    BlueprintLost,
     /// Everything that the instance is made of is there and ready.
     ResourcesReady,
     /// Something that the instance is made of is not there, or not ready.
@@ -314,7 +320,10 @@ impl Reason {
             Self::KindServed => "KindServed",
             Self::HandlerFound => "HandlerFound",
             Self::HandlerNotFound => "HandlerNotFound",
-            Self::ModeUnavailable => "ModeUnavailable",
+            Self::DefinitionInUse => "DefinitionInUse",
+            Self::BlueprintReady => "BlueprintReady",
+            Self::BlueprintNotReady => "BlueprintNotReady",
+            Self::BlueprintLost => "BlueprintLost",
             Self::ResourcesReady => "ResourcesReady",
             Self::ResourcesNotReady => "ResourcesNotReady",
             Self::ResourceFailed => "ResourceFailed",

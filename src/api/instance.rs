@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    executor_deployment::DeletionPolicy,
+    executor_deployment::{BlueprintStatus, DeletionPolicy},
     mirror::{MirrorStatus, Mirrored},
-    resource_definition::{DefinitionScope, Handler, ObjectKind},
+    names::BLUEPRINT_ANNOTATION,
+    resource_definition::{DefinitionScope, Handler, HandlerMode, ObjectKind},
 };
 
 /// An object of a kind that a user made up.
@@ -48,9 +49,13 @@ pub struct InstanceStatus {
     /// The last generation that is known to have reached the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_generation: Option<i64>,
-    /// The process that carries the instance. Its generation is 0 or less for the process of the clean-up.
+    /// The process that carries the instance. Its generation is 0 or less for the process of the clean-up; with handler mode
+    /// `blueprint` there is none but that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
+    /// The blueprint that says the same as the instance, with handler mode `blueprint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blueprint: Option<BlueprintStatus>,
     /// The kinds of the objects that the instance is made of, or was and still has some of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub composed_of: Vec<ObjectKind>,
@@ -62,9 +67,35 @@ pub struct InstanceStatus {
     pub fields: Map<String, Value>,
 }
 
+impl Instance {
+    /// The name of its blueprint, with handler mode `blueprint`: as on record, since that is where it was added.
+    #[must_use]
+    pub fn blueprint_name(&self) -> String {
+        let recorded = self.status.as_ref().and_then(|status| status.blueprint.as_ref());
+        recorded.map_or_else(|| self.wanted_blueprint_name(), |recorded| recorded.name.clone())
+    }
+
+    /// The name that its blueprint is to have, as long as there is none: as annotated, else its own.
+    #[must_use]
+    pub fn wanted_blueprint_name(&self) -> String {
+        let named = self.metadata.annotations.as_ref().and_then(|all| all.get(BLUEPRINT_ANNOTATION));
+        named.or(self.metadata.name.as_ref()).cloned().unwrap_or_default()
+    }
+
+    /// Its spec, by field.
+    #[must_use]
+    pub fn spec_fields(&self) -> Map<String, Value> {
+        self.spec.as_object().cloned().unwrap_or_default()
+    }
+}
+
 impl Mirrored for Instance {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn blueprint(&self) -> Option<&str> {
+        Some(&self.status.as_ref()?.blueprint.as_ref()?.name)
     }
 }
 
@@ -95,6 +126,8 @@ pub struct KindTerms {
     pub accepted: AcceptedHandler,
     /// Whether they are let go as they are: the definition goes, and leaves them.
     pub is_released: bool,
+    /// The schema in that version, with handler mode `blueprint`: what a colony says is held against it.
+    pub schema: Option<Value>,
 }
 
 /// By what handler and policies instances are carried out: of a definition, what its CRD remembers.
@@ -118,7 +151,12 @@ impl InstanceKind {
     /// The kind that a CRD defines, in the version in which its objects are stored; none if it has no such version.
     #[must_use]
     pub fn of(crd: &CustomResourceDefinition, accepted: AcceptedHandler, is_released: bool) -> Option<Self> {
-        let version = crd.spec.versions.iter().find(|version| version.storage)?.name.clone();
+        let stored = crd.spec.versions.iter().find(|version| version.storage)?;
+        let version = stored.name.clone();
+        let schema = stored.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+        let schema = schema
+            .filter(|_| accepted.handler.mode == HandlerMode::Blueprint)
+            .and_then(|schema| serde_json::to_value(schema).ok());
         let is_of_cluster = crd.spec.scope == DefinitionScope::Cluster.as_str();
         Some(Self::new(KindTerms {
             resource: ApiResource {
@@ -131,6 +169,7 @@ impl InstanceKind {
             scope: if is_of_cluster { DefinitionScope::Cluster } else { DefinitionScope::Namespaced },
             accepted,
             is_released,
+            schema,
         }))
     }
 
@@ -223,6 +262,10 @@ mod tests {
         let instance: Instance = serde_json::from_value(whole.clone()).unwrap();
         assert_eq!(instance.status.as_ref().unwrap().fields.get("endpoint"), Some(&json!("http://x")));
         assert_eq!(serde_json::to_value(instance).unwrap(), whole);
+        let blueprint = json!({ "name": "llama", "generation": 2, "agreed": "4711" });
+        let kept = json!({ "metadata": {}, "status": { "blueprint": blueprint } });
+        let instance: Instance = serde_json::from_value(kept.clone()).unwrap();
+        assert_eq!(serde_json::to_value(instance).unwrap(), kept);
         let bare = json!({ "metadata": { "name": "bare" } });
         let instance: Instance = serde_json::from_value(bare.clone()).unwrap();
         assert_eq!(serde_json::to_value(instance).unwrap(), bare);

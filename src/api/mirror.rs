@@ -32,6 +32,11 @@ pub trait Mirrored {
     /// What status says of the process.
     fn mirror(&self) -> Option<&MirrorStatus>;
 
+    /// The name of the blueprint that says the same, as far as status knows.
+    fn blueprint(&self) -> Option<&str> {
+        None
+    }
+
     /// Its processes that are not over, as far as status knows. None while only the intent is on record.
     fn live_processes(&self) -> Vec<LiveProcess<'_>> {
         let live = self.mirror().filter(|mirror| mirror.state.is_live());

@@ -212,6 +212,19 @@ pub fn blueprint_origin(cluster: &str, uid: &str) -> String {
     format!("k8s:{cluster}/{uid}")
 }
 
+/// The id of the blueprint of an instance: whatever is tried again, there cannot be two of it.
+#[must_use]
+pub fn blueprint_id(cluster: &str, uid: &str) -> String {
+    blueprint_origin(cluster, uid)
+}
+
+/// The id of the definition that a colony has of a kind which users of a cluster made up, by the name of its
+/// `ResourceDefinition`: one that is applied again takes up what it left.
+#[must_use]
+pub fn blueprint_definition_id(cluster: &str, definition: &str) -> String {
+    format!("k8s:{cluster}/{definition}")
+}
+
 /// Takes a process label apart: cluster, UID, generation; none if it is not one of ours.
 #[must_use]
 pub fn parse_process_label(label: &str) -> Option<(&str, &str, i64)> {

@@ -34,7 +34,7 @@ use crate::{
     api::{
         colony::{Colony, ColonyStatus},
         executor_deployment::ExecutorDeployment,
-        names::CONTROLLER_EXECUTOR_TYPE,
+        names::{CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND},
     },
     colony::{Client, Executor, ExecutorState, Server},
     diff::plan_colony,
@@ -238,7 +238,7 @@ async fn meet_blueprints(name: &str, reading: &Reading, context: &Context) {
     let (Some(blueprints), Some(sessions)) = (reading.snapshot.blueprints.known(), &reading.sessions) else {
         return;
     };
-    let changed = context.machinery.blueprints.put_all(name, blueprints.clone());
+    let changed = context.machinery.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
     if !changed.is_empty() {
         wake(context, |object| object.blueprint_name().is_some_and(|blueprint| changed.contains(&blueprint)));
     }

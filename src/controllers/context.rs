@@ -129,7 +129,7 @@ impl Machinery {
         }
     }
 
-    /// Has the colony be asked for the processes of an object, if somebody has asked for that since it was last looked at.
+    /// Has the colony be asked for the processes and the blueprint of an object, if somebody has asked for that since it was last looked at.
     pub fn attend<K: Resource + Mirrored>(&self, object: &K) {
         let metadata = object.meta();
         let uid = metadata.uid.as_deref().unwrap_or_default();
@@ -137,6 +137,9 @@ impl Machinery {
             let now = self.clock.instant();
             for process in object.live_processes() {
                 self.processes.doubt(&ProcessId::new(process.id), now);
+            }
+            if let Some(name) = object.blueprint() {
+                self.blueprints.doubt(name);
             }
         }
     }

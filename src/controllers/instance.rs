@@ -12,6 +12,7 @@ use crate::{
     api::{
         instance::{Instance, InstanceKind, InstanceStatus},
         mirror::{MirrorStatus, Mirrored as _},
+        resource_definition::HandlerMode,
     },
     desired::{self, Error},
     diff::{self, Plan},
@@ -53,6 +54,9 @@ impl Work for Instance {
     }
 
     fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
+        if snapshot.kind.handler().mode == HandlerMode::Blueprint {
+            return decide_blueprint(snapshot);
+        }
         if snapshot.object.metadata.deletion_timestamp.is_some() {
             let desired = |generation| match resolved(&snapshot.colony) {
                 Ok(colony) => desired::instance::build(snapshot, colony, generation),
@@ -75,7 +79,12 @@ impl Work for Instance {
     }
 
     fn left_behind(snapshot: &InstanceSnapshot) -> Option<String> {
-        diff::instance::terms(snapshot).left_behind("process")
+        match snapshot.kind.handler().mode {
+            HandlerMode::Blueprint => diff::instance::left_behind_of_blueprint(snapshot),
+            HandlerMode::Process | HandlerMode::Compose => {
+                diff::instance::terms(snapshot).left_behind("process")
+            }
+        }
     }
 
     fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<InstanceStatus> {
@@ -98,4 +107,13 @@ impl Work for Instance {
     ) -> Option<InstanceStatus> {
         status::instance::without_fields(before, refused, why)
     }
+}
+
+/// Stages 2 and 3 of an instance that is kept as a blueprint.
+fn decide_blueprint(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
+    if snapshot.object.metadata.deletion_timestamp.is_some() || snapshot.kind.terms().is_released {
+        return Ok(diff::instance::plan_blueprint_deletion(snapshot));
+    }
+    let colony = resolved(&snapshot.colony)?;
+    diff::instance::plan_blueprint(snapshot, colony).map_err(|error| problem(&error))
 }

@@ -21,6 +21,7 @@ use kube::{
 use tokio::task::JoinHandle;
 
 use super::{
+    blueprints,
     composition::{self, Telling},
     context::{Hints, Machinery},
     processes::{Carriers, Kind, Objects},
@@ -239,6 +240,16 @@ impl Instances {
         }
     }
 
+    /// Has every instance of a definition looked at.
+    pub fn wake_all(&self, definition: &str) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for member in known.get(definition).into_iter().flatten() {
+            for object in triggers::references(&member.store, &member.kind, |_: &Instance| true) {
+                member.hints.wake(&object);
+            }
+        }
+    }
+
     /// The instances of a definition; none while not all of them are known.
     pub fn watched(&self, definition: &str) -> Option<WatchedInstances> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,6 +315,20 @@ impl Instances {
             self.carriers.add(carrying.clone());
             carried.push(carrying);
             controllers.push(work::run(machinery, objects, self.surroundings(), stop.clone()).boxed());
+        }
+        if kind.handler().mode == HandlerMode::Blueprint {
+            let of_scope = |member: &Member| blueprints::Members {
+                store: member.store.clone(),
+                filled: member.filled.clone(),
+                hints: member.hints.clone(),
+            };
+            let followed = blueprints::Followed {
+                kind: kind.clone(),
+                members: members.iter().map(of_scope).collect(),
+                colonies: self.colonies.clone(),
+                machinery: machinery.clone(),
+            };
+            controllers.push(followed.follow(stop.clone()).boxed());
         }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(definition.to_owned(), members);
         let counting = count(changed, ObjectRef::new(definition), definitions);

@@ -1,6 +1,7 @@
 //! Table of contents of the flow: one file for each kind, which calls the five stages in their order.
 
 mod assignments;
+mod blueprints;
 mod colony;
 mod colony_cron;
 mod colony_process;

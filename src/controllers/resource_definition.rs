@@ -37,7 +37,8 @@ use crate::{
         definition::{build, check_composition, kind_of},
     },
     diff::definition::{
-        DefinitionPlan, DefinitionStep, is_established, is_foreign, lacks_rights, plan, plan_deletion,
+        DefinitionPlan, DefinitionStep, InColony, is_established, is_foreign, lacks_rights, plan,
+        plan_deletion, standing,
     },
     memory::rights::Rights,
     runtime::{
@@ -89,6 +90,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         rights: Rights::default(),
         writes: machinery.writes.clone(),
         clock: machinery.clock.clone(),
+        cluster: machinery.cluster.clone(),
         namespace: machinery.kubernetes.namespace.clone(),
         watched: machinery.configuration.watch_namespaces.clone(),
         filled: [vec![definitions.filled], filled].concat(),
@@ -219,7 +221,9 @@ async fn pass(object: &ResourceDefinition, context: &Context) -> (Action, Reconc
     }
     let outcome = match decide(&snapshot) {
         Ok(plan) => {
-            let done = carry_out(&plan, object, &machinery.to_cluster, &machinery.leadership).await;
+            let colony = snapshot.kept.as_ref().and_then(|kept| machinery.connections.get(&kept.colony));
+            let owner = colony.as_ref().map(|connection| &connection.owner);
+            let done = carry_out(&plan, object, &machinery.to_cluster, owner, &machinery.leadership).await;
             Ok((plan, done))
         }
         Err(problem) => Err(problem),
@@ -302,12 +306,19 @@ async fn serve(snapshot: &DefinitionSnapshot, updated: Option<&CustomResourceDef
     let goes = snapshot.object.metadata.deletion_timestamp.is_some();
     let is_released = goes && snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan;
     match served.map(|crd| kind_of(crd, is_released)) {
-        Some(Ok(kind)) if kind.handler().mode != HandlerMode::Blueprint => {
+        Some(Ok(kind)) => {
+            let standing = standing(snapshot, kind.handler());
             context.instances.serve(&name, kind, &context.hints).await;
+            if standing.is_some_and(|standing| context.machinery.blueprints.stand(&name, &standing)) {
+                context.instances.wake_all(&name);
+            }
         }
         // Put right by the next write of the CRD.
         Some(Err(error)) => tracing::warn!("{error}"),
-        _ => context.instances.stop(&name).await,
+        None => {
+            context.instances.stop(&name).await;
+            context.machinery.blueprints.forget_standing(&name);
+        }
     }
 }
 
@@ -350,6 +361,10 @@ async fn publish(
         _ if is_written => (Action::requeue(NEXT_STEP), ReconcileResult::Changed),
         Err(_) => (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting),
         Ok(_) if !snapshot.missing_rights.known().is_some_and(Vec::is_empty) => {
+            (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting)
+        }
+        // The instances of others, and definitions in a colony, change without a word.
+        Ok((plan, _)) if matches!(plan.in_colony, InColony::Unknown(_) | InColony::Foreign(_)) => {
             (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting)
         }
         // Changes of instances wake the definition; nobody tells when those that are read here are known.

@@ -2,10 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Error,
-    executor_deployment::{OURS_ALONE, SharedSpec},
-};
+use super::{Error, SharedSpec, executor_deployment::OURS_ALONE};
 use crate::{
     api::{
         blueprint::namespace_of,

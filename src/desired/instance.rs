@@ -1,18 +1,19 @@
-//! The process that carries one generation of an instance of a defined kind, or its clean-up. Pure.
+//! What carries an instance of a defined kind: the process of one generation, or of its clean-up; or its blueprint. Pure.
 
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
 use super::{
-    DesiredProcess, Error,
+    DesiredProcess, Error, SharedSpec,
     function::{self, Place},
 };
 use crate::{
     api::{
         function::{ExecutorConditions, FunctionCall},
         instance::Instance,
-        names,
+        names::{self, BLUEPRINT_ANNOTATION, BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION},
     },
+    colony::model::Blueprint,
     watch::snapshot::{InstanceSnapshot, ResolvedColony, Values},
 };
 
@@ -76,6 +77,32 @@ fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, Error> {
     arguments.insert("metadata".to_owned(), serde_json::to_value(metadata).map_err(unwritable)?);
     arguments.insert("spec".to_owned(), object.spec.clone());
     Ok(arguments)
+}
+
+/// The blueprint that says the same as an instance. Its id is made of the cluster and the UID.
+///
+/// # Errors
+///
+/// When its name is none that a blueprint can have.
+pub fn blueprint(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Blueprint, Error> {
+    let object = &snapshot.object;
+    let uid = object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+    let (kind, name) = (Instance::kind(&snapshot.kind), object.blueprint_name());
+    let mut blueprint = Blueprint::new(&colony.spec.colony_name, &kind, &name).map_err(|error| {
+        let field = format!("metadata.annotations['{BLUEPRINT_ANNOTATION}']");
+        Error::invalid(field, name, format!("is no name of a blueprint: {error}"))
+    })?;
+    blueprint.id = names::blueprint_id(&snapshot.cluster, &uid);
+    blueprint.spec = SharedSpec::of_instance(&object.spec_fields()).blueprint_spec();
+    let metadata = &mut blueprint.metadata;
+    metadata.location = snapshot.kind.handler().location.clone().unwrap_or_default();
+    let annotations = [
+        (BLUEPRINT_ORIGIN_ANNOTATION, Some(names::blueprint_origin(&snapshot.cluster, &uid))),
+        (BLUEPRINT_NAMESPACE_ANNOTATION, object.namespace()),
+    ];
+    let given = annotations.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    metadata.annotations = given.collect();
+    Ok(blueprint)
 }
 
 /// The object as expressions see it.

@@ -17,13 +17,15 @@ mod quantity;
 pub mod request;
 pub mod request_flow;
 pub mod schedule;
+mod shared_spec;
 
 pub use colony_workflow::DesiredWorkflow;
 pub use executor_deployment::{
-    DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec, WorkloadPolicies,
+    DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, WorkloadPolicies,
 };
 pub use field_path::FieldPath;
 pub use process::DesiredProcess;
+pub use shared_spec::{Difference, SharedSpec};
 
 use crate::api::condition::Reason;
 

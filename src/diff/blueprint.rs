@@ -1,8 +1,4 @@
-//! What to do about the blueprint that says the same as an object: whose edit goes where, who is overruled, and what the
-//! colony is told of the pods. Pure.
-//!
-//! Both sides are compared with the spec about which they last agreed, which status keeps: whoever differs from it has
-//! been edited. One side owns the spec, so an edit travels one way only and nothing is ever sent back and forth.
+//! What to do about the blueprint that says the same as a fleet, and what the colony is told of the pods. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +6,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Map, Value, json};
 
-use super::{ColonyStep, KubernetesStep};
+use super::{
+    ColonyStep, KubernetesStep, Sync,
+    agreement::{Sides, Written},
+};
 use crate::{
     api::{
         executor_deployment::{BlueprintStatus, DeletionPolicy, Runtime, SyncPolicy},
@@ -24,32 +23,6 @@ use crate::{
     desired::SharedSpec,
     watch::snapshot::{ExecutorDeploymentSnapshot, Observed},
 };
-
-/// How many differing fields a message names.
-const FIELDS_NAMED: usize = 3;
-
-/// How an object and its blueprint stand to each other, for status.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Sync {
-    /// It has no blueprint.
-    #[default]
-    None,
-    /// The colony could not be asked, or has the blueprint only after this pass; what status says stays.
-    Unchanged,
-    /// Both say the same, if need be after this pass.
-    Agreed(BlueprintStatus),
-    /// They differ, and nobody owns the spec. The fields, with both values.
-    Differs {
-        /// What they last agreed about, if they ever did.
-        agreed: Option<BlueprintStatus>,
-        /// For a person.
-        message: String,
-    },
-    /// The blueprint is none that a fleet could follow.
-    Invalid(String),
-    /// The blueprint of the name is somebody else's.
-    NameTaken(String),
-}
 
 /// What is to be done about the blueprint.
 #[derive(Debug, Default)]
@@ -152,69 +125,32 @@ impl BlueprintPlan {
         theirs: &SharedSpec,
     ) {
         let object = &snapshot.object;
-        let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
-        let agreed = |spec: &SharedSpec, generation: i64, overruled: Option<String>| BlueprintStatus {
-            name: blueprint.metadata.name.clone(),
-            generation,
-            agreed: spec.hash(),
-            overruled,
+        let sides = Sides {
+            policy: object.sync_policy(),
+            hand_over: "set syncPolicy ColonyWins",
+            recorded: object.status.as_ref().and_then(|status| status.blueprint.as_ref()),
+            blueprint,
+            ours,
+            theirs,
         };
-        // Nothing was agreed about while only the intent is recorded.
-        let before = recorded.map(|recorded| recorded.agreed.as_str()).filter(|agreed| !agreed.is_empty());
-        let still = recorded.and_then(|recorded| recorded.overruled.clone());
-        let generation = blueprint.metadata.generation;
-        if ours == theirs {
-            // The owner has moved on since: nobody is overruled any more.
-            let overruled = still.filter(|_| before == Some(ours.hash().as_str()));
-            self.sync = Sync::Agreed(agreed(ours, generation, overruled));
-            return;
-        }
-        let (here, there) = (before != Some(ours.hash().as_str()), before != Some(theirs.hash().as_str()));
-        let message = describe(ours, theirs, &blueprint.metadata.name, generation);
-        match object.sync_policy() {
-            SyncPolicy::Observe => {
-                self.sync = Sync::Differs {
-                    agreed: recorded.cloned(),
-                    message: format!("{message}; syncPolicy Observe: edit one side until both say the same"),
-                };
-            }
-            SyncPolicy::ColonyWins => {
-                let overruled =
-                    here.then(|| format!("{message}; the colony owns the spec: edit the blueprint"));
-                let overruled = overruled.filter(|_| before.is_some());
+        let (sync, written) = sides.agree();
+        self.sync = sync;
+        let (name, generation) = (&blueprint.metadata.name, blueprint.metadata.generation);
+        match written {
+            None => {}
+            Some(Written::Object) => {
                 self.object = Some(KubernetesStep::UpdateSpec {
                     spec: theirs.object_spec(colony, Some(&object.spec)),
-                    why: format!("blueprint {} generation {generation} says so", blueprint.metadata.name),
+                    why: format!("blueprint {name} generation {generation} says so"),
                 });
-                self.sync = Sync::Agreed(agreed(theirs, generation, overruled));
             }
-            SyncPolicy::KubernetesWins => {
-                let overruled = there.then(|| {
-                    format!("{message}; this object owns the spec: edit it, or set syncPolicy ColonyWins")
-                });
-                let overruled = overruled.filter(|_| before.is_some());
-                self.steps.push(ColonyStep::UpdateBlueprint {
-                    name: blueprint.metadata.name.clone(),
-                    spec: ours.blueprint_spec(),
-                    seen_generation: generation,
-                });
-                self.sync = Sync::Agreed(agreed(ours, generation.saturating_add(1), overruled));
-            }
+            Some(Written::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
+                name: name.clone(),
+                spec: ours.blueprint_spec(),
+                seen_generation: generation,
+            }),
         }
     }
-}
-
-/// The fields in which an object and its blueprint differ, with both values.
-fn describe(ours: &SharedSpec, theirs: &SharedSpec, name: &str, generation: i64) -> String {
-    let differences = ours.differences(theirs);
-    let named = differences.iter().take(FIELDS_NAMED).map(|difference| {
-        format!("{}: {} in Kubernetes, {} in the colony", difference.field, difference.one, difference.other)
-    });
-    let mut named: Vec<String> = named.collect();
-    if differences.len() > FIELDS_NAMED {
-        named.push(format!("{} more fields", differences.len() - FIELDS_NAMED));
-    }
-    format!("{} (blueprint {name}, generation {generation})", named.join("; "))
 }
 
 /// Whether a blueprint was made for this very object.

@@ -1,5 +1,6 @@
 //! What to do for a `ResourceDefinition`: make its CRD, put it right, let it go. Pure.
 
+mod colony;
 mod impact;
 
 use std::fmt;
@@ -7,6 +8,8 @@ use std::fmt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt as _;
 use serde_json::Value;
+
+pub use colony::{InColony, checked_here, standing};
 
 use super::difference::differences;
 use crate::{
@@ -19,6 +22,7 @@ use crate::{
         },
         resource_definition::Impact,
     },
+    colony::model::BlueprintDefinition,
     desired::definition::is_made_for,
     watch::snapshot::{DefinitionSnapshot, Observed},
 };
@@ -44,6 +48,13 @@ pub enum DefinitionStep {
         /// Its UID: another of the name is not meant.
         uid: String,
     },
+    /// Add the definition of the kind to its colony.
+    AddToColony(Box<BlueprintDefinition>),
+    /// Remove the definition of the kind from its colony, which has no blueprints of it.
+    RemoveFromColony {
+        /// Its name.
+        name: String,
+    },
     /// Let the definition go.
     LetGo,
 }
@@ -57,6 +68,8 @@ pub struct DefinitionPlan {
     pub awaiting: Vec<String>,
     /// Why the CRD stays as it is although the definition says something else.
     pub held: Option<HeldBack>,
+    /// How the kind stands in its colony, with handler mode `blueprint`.
+    pub in_colony: InColony,
 }
 
 /// Why a change of a definition is not carried out.
@@ -87,6 +100,7 @@ pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -
     if !is_held(snapshot) {
         plan.steps.push(DefinitionStep::Hold);
     }
+    let (in_colony, colony_steps) = colony::keep(snapshot);
     match found {
         None => plan.steps.push(DefinitionStep::Create(Box::new(desired.clone()))),
         Some(found) if found.metadata.deletion_timestamp.is_some() => {
@@ -94,8 +108,15 @@ pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -
         }
         Some(found) => {
             let differences = differing(desired, found);
-            let held =
-                if differences.is_empty() { None } else { impact::held_back(snapshot, desired, found) };
+            // Neither side changes without the other.
+            let held = match &in_colony {
+                InColony::InUse(message) => {
+                    let message = message.clone();
+                    Some(HeldBack { reason: Reason::DefinitionInUse, message, impact: None })
+                }
+                _ if differences.is_empty() => None,
+                _ => impact::held_back(snapshot, desired, found),
+            };
             if held.is_some() {
                 plan.held = held;
             } else if !differences.is_empty() {
@@ -106,6 +127,10 @@ pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -
             }
         }
     }
+    if plan.held.is_none() {
+        plan.steps.extend(colony_steps);
+    }
+    plan.in_colony = in_colony;
     plan
 }
 
@@ -127,7 +152,10 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
         }
     };
     let Some(found) = found else {
-        plan.steps.push(DefinitionStep::LetGo);
+        match colony::end(snapshot) {
+            Ok(step) => plan.steps.extend(step.into_iter().chain([DefinitionStep::LetGo])),
+            Err(awaited) => plan.awaiting.push(awaited),
+        }
         return plan;
     };
     match &snapshot.left {
@@ -218,6 +246,10 @@ impl fmt::Display for DefinitionStep {
                 write!(formatter, "update CustomResourceDefinition {name} ({})", differences.join(", "))
             }
             Self::Delete { name, .. } => write!(formatter, "delete CustomResourceDefinition {name}"),
+            Self::AddToColony(definition) => {
+                write!(formatter, "add BlueprintDefinition {}", definition.metadata.name)
+            }
+            Self::RemoveFromColony { name } => write!(formatter, "remove BlueprintDefinition {name}"),
             Self::LetGo => write!(formatter, "remove the finalizer"),
         }
     }

@@ -1,6 +1,8 @@
 //! What to do for an instance of a defined kind: submit each generation, follow it, take away what it made, let it go.
 //! Pure.
 
+mod blueprint;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,6 +21,10 @@ use crate::{
     colony::ProcessState,
     desired::{DesiredProcess, Error},
     watch::snapshot::InstanceSnapshot,
+};
+
+pub use blueprint::{
+    left_behind as left_behind_of_blueprint, plan as plan_blueprint, plan_deletion as plan_blueprint_deletion,
 };
 
 /// How long after the first clean-up that failed another is submitted; twice as long after each further one. As Jobs do it.

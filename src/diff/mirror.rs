@@ -52,6 +52,19 @@ pub enum Mirror {
         /// Why it failed, in full, if it did.
         errors: Option<String>,
     },
+    /// A process that the server submitted by itself.
+    Found {
+        /// By what it is known here; the process has no label.
+        label: String,
+        /// What it carries.
+        generation: i64,
+        /// Its id.
+        process_id: String,
+        /// Its state.
+        state: MirrorState,
+        /// When the server submitted it.
+        submitted_at: Timestamp,
+    },
     /// The process that was bound is no longer on the server.
     Lost,
     /// An intent of an older generation that never reached the server.
@@ -63,7 +76,7 @@ impl fmt::Display for Mirror {
         match self {
             Self::Unchanged => write!(f, "unchanged"),
             Self::Intend { label, .. } => write!(f, "record the intent to submit {label}"),
-            Self::Observed { process_id, state, .. } => {
+            Self::Observed { process_id, state, .. } | Self::Found { process_id, state, .. } => {
                 write!(f, "process {process_id} is {}", state.as_str())
             }
             Self::Lost => write!(f, "the process is lost"),

@@ -1,5 +1,6 @@
 //! Stage 3, what to do: from what should be and what is to a plan. Pure.
 
+mod agreement;
 mod blueprint;
 mod colony;
 pub mod colony_cron;
@@ -20,7 +21,7 @@ mod step;
 mod work;
 mod workload;
 
-pub use blueprint::Sync;
+pub use agreement::Sync;
 pub use colony::{ColonyConnectionStep, plan_colony};
 pub use executor_deployment::{
     current_progress, finalizers_of_others, is_carried_by_colony, left_behind, plan, plan_deletion,

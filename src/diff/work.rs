@@ -119,7 +119,7 @@ impl Terms<'_> {
     }
 
     /// Whether the colony's side is left as it is: the colony is gone for good, or somebody says that it is.
-    fn is_abandoned(&self) -> bool {
+    pub(super) fn is_abandoned(&self) -> bool {
         let annotations = self.metadata.annotations.as_ref();
         let says = annotations.and_then(|annotations| annotations.get(ABANDON_ANNOTATION));
         matches!(self.colony, ColonyReference::NotFound { .. }) || says.is_some_and(|value| value == "true")

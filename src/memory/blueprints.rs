@@ -1,62 +1,110 @@
-//! The blueprints of fleets as each colony last described them, so that a pass over an object need not ask.
+//! The blueprints of objects as each colony last described them, so that a pass over an object need not ask; and whether
+//! the kinds that users made up are carried out there.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::colony::Blueprint;
+use crate::{colony::Blueprint, watch::snapshot::Standing};
 
-/// Blueprints by `Colony` and name. Only colonies that could be asked are in it: an absent colony is one of which nothing
+/// Name of the `Colony`, and kind of the blueprints.
+type Listed = (String, String);
+
+/// Blueprints by `Colony`, kind and name. Only kinds that a colony could be asked about are in it: of an absent one nothing
 /// is known.
 #[derive(Clone, Default)]
 pub struct Blueprints {
-    by_colony: Arc<Mutex<HashMap<String, BTreeMap<String, Blueprint>>>>,
+    listed: Arc<Mutex<HashMap<Listed, BTreeMap<String, Blueprint>>>>,
+    /// By name of the definition.
+    standings: Arc<Mutex<HashMap<String, Standing>>>,
 }
 
 impl Blueprints {
-    /// What a colony last said of a blueprint: `None` if it was never asked, `Some(None)` if it has none of that name.
+    /// What a colony last said of a blueprint: `None` if it was never asked about the kind, `Some(None)` if it has none of
+    /// that kind and name.
     #[must_use]
-    pub fn get(&self, colony: &str, name: &str) -> Option<Option<Blueprint>> {
-        self.lock().get(colony).map(|blueprints| blueprints.get(name).cloned())
+    pub fn get(&self, colony: &str, kind: &str, name: &str) -> Option<Option<Blueprint>> {
+        self.lock().get(&key(colony, kind)).map(|blueprints| blueprints.get(name).cloned())
     }
 
-    /// Notes all blueprints of a colony; the names of those that are not as they were, gone ones among them.
+    /// Notes all blueprints of a kind in a colony; the names of those that are not as they were, gone ones among them.
     #[must_use]
-    pub fn put_all(&self, colony: &str, blueprints: Vec<Blueprint>) -> Vec<String> {
+    pub fn put_all(&self, colony: &str, kind: &str, blueprints: Vec<Blueprint>) -> Vec<String> {
         let mut all = self.lock();
-        let before = all.remove(colony).unwrap_or_default();
+        let before = all.remove(&key(colony, kind)).unwrap_or_default();
         let latest = |listed: Blueprint| match before.get(&listed.metadata.name) {
             Some(known) if is_later(known, &listed) => known.clone(),
             _ => listed,
         };
         let now: BTreeMap<String, Blueprint> =
             blueprints.into_iter().map(latest).map(|found| (found.metadata.name.clone(), found)).collect();
-        all.insert(colony.to_owned(), now.clone());
+        all.insert(key(colony, kind), now.clone());
         let changed = now.iter().filter(|(name, blueprint)| before.get(*name) != Some(*blueprint));
         let gone = before.keys().filter(|name| !now.contains_key(*name)).cloned();
         changed.map(|(name, _)| name.clone()).chain(gone).collect()
     }
 
-    /// Notes one blueprint, read by itself or just written; `None` when it is gone.
-    pub fn put(&self, colony: &str, name: &str, blueprint: Option<&Blueprint>) {
+    /// Notes one blueprint, read by itself or just written.
+    pub fn put(&self, colony: &str, blueprint: &Blueprint) {
+        // One blueprint does not tell of the others: a kind that a colony was never asked about stays so.
+        if let Some(known) = self.lock().get_mut(&key(colony, &blueprint.kind)) {
+            known.insert(blueprint.metadata.name.clone(), blueprint.clone());
+        }
+    }
+
+    /// Notes the status that was just written to a blueprint, of whatever kind it is.
+    pub fn put_status(&self, colony: &str, name: &str, status: &serde_json::Map<String, serde_json::Value>) {
         let mut all = self.lock();
-        // One blueprint does not tell of the others: a colony that was never asked stays so.
-        let Some(known) = all.get_mut(colony) else { return };
-        match blueprint {
-            Some(blueprint) => known.insert(name.to_owned(), blueprint.clone()),
-            None => known.remove(name),
-        };
+        let of_colony = all.iter_mut().filter(|((listed, _), _)| listed == colony);
+        for blueprint in of_colony.filter_map(|(_, known)| known.get_mut(name)) {
+            blueprint.status.clone_from(status);
+        }
+    }
+
+    /// Notes that there is no blueprint of a name, of whatever kind.
+    pub fn remove(&self, colony: &str, name: &str) {
+        for (_, known) in self.lock().iter_mut().filter(|((listed, _), _)| listed == colony) {
+            known.remove(name);
+        }
+    }
+
+    /// Has the next pass ask for the blueprint of a name.
+    pub fn doubt(&self, name: &str) {
+        for known in self.lock().values_mut() {
+            known.remove(name);
+        }
     }
 
     /// Forgets a colony.
     pub fn forget(&self, colony: &str) {
-        self.lock().remove(colony);
+        self.lock().retain(|(listed, _), _| listed != colony);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, BTreeMap<String, Blueprint>>> {
-        self.by_colony.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether blueprints of a definition are carried out as it says; none if nobody has looked.
+    #[must_use]
+    pub fn standing(&self, definition: &str) -> Option<Standing> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(definition).cloned()
     }
+
+    /// Notes whether blueprints of a definition are carried out as it says; whether that is news.
+    pub fn stand(&self, definition: &str, standing: &Standing) -> bool {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        standings.insert(definition.to_owned(), standing.clone()).as_ref() != Some(standing)
+    }
+
+    /// Forgets a definition.
+    pub fn forget_standing(&self, definition: &str) {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner).remove(definition);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Listed, BTreeMap<String, Blueprint>>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(colony: &str, kind: &str) -> Listed {
+    (colony.to_owned(), kind.to_owned())
 }
 
 /// Whether what is known is of a later generation than a list that was read before it was written.
@@ -69,7 +117,7 @@ mod tests {
     use super::*;
 
     fn blueprint(name: &str, generation: i64) -> Blueprint {
-        let mut blueprint = Blueprint::default();
+        let mut blueprint = Blueprint { kind: "K".to_owned(), ..Blueprint::default() };
         blueprint.metadata.name = name.to_owned();
         blueprint.metadata.generation = generation;
         blueprint
@@ -79,24 +127,42 @@ mod tests {
     #[test]
     fn a_colony_that_was_never_asked_is_unknown() {
         let blueprints = Blueprints::default();
-        assert_eq!(blueprints.get("dev", "a"), None);
-        blueprints.put("dev", "b", Some(&blueprint("b", 1)));
-        assert_eq!(blueprints.get("dev", "a"), None);
-        assert_eq!(blueprints.put_all("dev", vec![blueprint("a", 1)]), ["a"]);
-        assert_eq!(blueprints.get("dev", "b"), Some(None));
+        assert_eq!(blueprints.get("dev", "K", "a"), None);
+        blueprints.put("dev", &blueprint("b", 1));
+        assert_eq!(blueprints.get("dev", "K", "a"), None);
+        assert_eq!(blueprints.put_all("dev", "K", vec![blueprint("a", 1)]), ["a"]);
+        assert_eq!(blueprints.get("dev", "K", "b"), Some(None));
+        assert_eq!(blueprints.get("dev", "Other", "a"), None, "that kind was not asked about");
+    }
+
+    /// A list of one kind says nothing of another.
+    #[test]
+    fn kinds_do_not_take_each_others_blueprints_away() {
+        let blueprints = Blueprints::default();
+        let mut other = blueprint("b", 1);
+        "Other".clone_into(&mut other.kind);
+        let _ = blueprints.put_all("dev", "Other", vec![other.clone()]);
+        assert_eq!(blueprints.put_all("dev", "K", vec![blueprint("a", 1)]), ["a"]);
+        assert_eq!(blueprints.get("dev", "Other", "b"), Some(Some(other)));
+        blueprints.remove("dev", "b");
+        assert_eq!(blueprints.get("dev", "Other", "b"), Some(None));
+        blueprints.forget("dev");
+        assert_eq!(blueprints.get("dev", "K", "a"), None);
     }
 
     #[test]
     fn only_what_has_changed_is_news() {
         let blueprints = Blueprints::default();
-        assert_eq!(blueprints.put_all("dev", ["a", "b", "c"].map(|name| blueprint(name, 1)).into()).len(), 3);
-        let changed = blueprints.put_all("dev", vec![blueprint("a", 1), blueprint("b", 2)]);
+        let all = ["a", "b", "c"].map(|name| blueprint(name, 1)).into();
+        assert_eq!(blueprints.put_all("dev", "K", all).len(), 3);
+        let changed = blueprints.put_all("dev", "K", vec![blueprint("a", 1), blueprint("b", 2)]);
         assert_eq!(changed, ["b", "c"]);
         assert_eq!(
-            blueprints.put_all("dev", vec![blueprint("a", 1), blueprint("b", 1)]),
+            blueprints.put_all("dev", "K", vec![blueprint("a", 1), blueprint("b", 1)]),
             Vec::<String>::new()
         );
-        blueprints.put("dev", "a", None);
-        assert_eq!(blueprints.get("dev", "a"), Some(None));
+        blueprints.remove("dev", "a");
+        assert_eq!(blueprints.get("dev", "K", "a"), Some(None));
+        assert!(blueprints.stand("d", &Standing::Missing) && !blueprints.stand("d", &Standing::Missing));
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     act::outcome::Outcome,
     api::{
         condition::{ConditionType, Reason},
-        executor_deployment::{BlueprintStatus, ExecutorDeployment},
+        executor_deployment::{BlueprintStatus, ExecutorDeployment, SyncPolicy},
         names::PROCESS_ANNOTATION,
     },
     diff::{ColonyStep, KubernetesStep, Step, Sync},
@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn record(previous: Option<BlueprintStatus>, outcome: &Outcome) -> Option<BlueprintStatus> {
     match &outcome.plan.sync {
         Sync::None => None,
-        Sync::Unchanged | Sync::Invalid(_) | Sync::NameTaken(_) => previous,
+        Sync::Unchanged | Sync::Invalid(_) | Sync::NameTaken(_) | Sync::Lost(_) => previous,
         Sync::Differs { agreed, .. } => agreed.clone(),
         // What was to be written and was not is not agreed.
         Sync::Agreed(_) if is_unwritten(outcome) => previous,
@@ -27,7 +27,7 @@ pub(super) fn record(previous: Option<BlueprintStatus>, outcome: &Outcome) -> Op
 
 /// Whether object and blueprint say the same; none for an object without a blueprint.
 pub(super) fn conflict(
-    object: &ExecutorDeployment,
+    policy: SyncPolicy,
     recorded: Option<&BlueprintStatus>,
     outcome: &Outcome,
 ) -> Option<Finding> {
@@ -37,7 +37,7 @@ pub(super) fn conflict(
             "blueprint {} generation {} says the same; {}",
             status.name,
             status.generation,
-            object.sync_policy().as_str()
+            policy.as_str()
         );
         match &status.overruled {
             Some(overruled) => Finding::yes(kind, Reason::Overruled, overruled.clone()),
@@ -48,6 +48,7 @@ pub(super) fn conflict(
         Sync::None => None,
         Sync::Invalid(message) => Some(Finding::yes(kind, Reason::BlueprintInvalid, message.clone())),
         Sync::NameTaken(message) => Some(Finding::yes(kind, Reason::BlueprintNameTaken, message.clone())),
+        Sync::Lost(message) => Some(Finding::yes(kind, Reason::BlueprintLost, message.clone())),
         Sync::Differs { message, .. } => Some(Finding::yes(kind, Reason::Differs, message.clone())),
         Sync::Unchanged | Sync::Agreed(_) => {
             recorded.filter(|recorded| !recorded.agreed.is_empty()).map(in_sync)
@@ -61,32 +62,37 @@ pub(super) fn carried(
     recorded: Option<&BlueprintStatus>,
     problem: Option<(Reason, String)>,
 ) -> Finding {
+    if let Some(name) = object.blueprint_name() {
+        return carried_by(&name, recorded, problem);
+    }
+    let process = object.annotations().get(PROCESS_ANNOTATION).cloned().unwrap_or_default();
+    let says = format!("process {process} of the colony asked for it");
+    Finding::yes(ConditionType::Mirrored, Reason::CarriedByProcess, says)
+}
+
+/// Whether the blueprint of a name carries an object.
+pub(super) fn carried_by(
+    name: &str,
+    recorded: Option<&BlueprintStatus>,
+    problem: Option<(Reason, String)>,
+) -> Finding {
     let kind = ConditionType::Mirrored;
-    match (object.blueprint_name(), recorded) {
-        (Some(name), recorded) if recorded.is_none_or(|recorded| recorded.agreed.is_empty()) => {
+    match recorded.filter(|recorded| !recorded.agreed.is_empty()) {
+        None => {
             let not_yet = (Reason::SubmitIntended, format!("blueprint {name} is not there yet"));
             let (reason, message) = problem.unwrap_or(not_yet);
             Finding::no(kind, reason, message)
         }
-        (Some(name), recorded) => {
-            let generation = recorded.map_or(0, |blueprint| blueprint.generation);
-            let says = format!("blueprint {name} generation {generation} carries it");
+        Some(recorded) => {
+            let says = format!("blueprint {name} generation {} carries it", recorded.generation);
             let says = problem.map_or(says.clone(), |(_, why)| format!("{says}; its state lags: {why}"));
             Finding::yes(kind, Reason::CarriedByBlueprint, says)
-        }
-        (None, _) => {
-            let process = object.annotations().get(PROCESS_ANNOTATION).cloned().unwrap_or_default();
-            Finding::yes(
-                kind,
-                Reason::CarriedByProcess,
-                format!("process {process} of the colony asked for it"),
-            )
         }
     }
 }
 
 /// Whether a write that would have made both sides agree was not done.
-fn is_unwritten(outcome: &Outcome) -> bool {
+pub(super) fn is_unwritten(outcome: &Outcome) -> bool {
     let is_sync =
         |step: &ColonyStep| matches!(step, ColonyStep::AddBlueprint(_) | ColonyStep::UpdateBlueprint { .. });
     let planned = outcome.plan.steps.iter().any(|step| match step {

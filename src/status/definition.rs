@@ -19,7 +19,9 @@ use crate::{
         },
     },
     desired::definition::{accepted_generation, revision_hash},
-    diff::definition::{DefinitionPlan, DefinitionStep, HeldBack, is_established, is_foreign},
+    diff::definition::{
+        DefinitionPlan, DefinitionStep, HeldBack, InColony, checked_here, is_established, is_foreign,
+    },
     watch::snapshot::{DefinitionSnapshot, Handlers, Observed},
 };
 
@@ -47,7 +49,7 @@ pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinit
     let stays = stays(accepted, generation);
     let authorized = authorized(snapshot);
     let established = established(snapshot, own, pass);
-    let handled = handled(snapshot);
+    let handled = in_colony(snapshot, pass, handled(snapshot));
     let trouble = if object.metadata.deletion_timestamp.is_some() {
         Some(deleting(pass))
     } else {
@@ -257,13 +259,6 @@ fn handled(snapshot: &DefinitionSnapshot) -> Finding {
         let message = format!("the operator makes instances of {} resources", handler.resources.len());
         return Finding::yes(kind, Reason::HandlerFound, message);
     }
-    if handler.mode != HandlerMode::Process {
-        let message = format!(
-            "spec.handler.mode: {}: this version of the operator serves the kind and carries out no instances in that way",
-            handler.mode.as_str()
-        );
-        return Finding::no(kind, Reason::ModeUnavailable, message);
-    }
     let wanted = handler.executor_type.as_deref().unwrap_or_default();
     match &snapshot.handlers {
         Handlers::Executors { count: 0, colony } => Finding::no(
@@ -273,16 +268,48 @@ fn handled(snapshot: &DefinitionSnapshot) -> Finding {
                 "spec.handler.executorType: {wanted}: no executor of that type is approved in Colony {colony}: start one; processes of instances wait for it"
             ),
         ),
-        Handlers::Executors { colony, .. } => Finding::yes(
-            kind,
-            Reason::HandlerFound,
-            format!("executors of type {wanted} in Colony {colony} carry instances out"),
-        ),
+        Handlers::Executors { colony, .. } => {
+            let how = if handler.mode == HandlerMode::Blueprint { ", as blueprints" } else { "" };
+            let says = format!("executors of type {wanted} in Colony {colony} carry instances out{how}");
+            Finding::yes(kind, Reason::HandlerFound, says)
+        }
         Handlers::Unread(colony) => said_before(snapshot, kind).unwrap_or_else(|| {
             Finding::unknown(kind, Reason::ColonyNotReady, format!("Colony {colony} is being connected"))
         }),
         Handlers::Unknown(why) => Finding::unknown(kind, Reason::ColonyNotReady, why),
         Handlers::None => Finding::yes(kind, Reason::HandlerFound, ""),
+    }
+}
+
+/// Whether the colony has the definition by which blueprints of the kind are carried out, with mode `blueprint`.
+fn in_colony(snapshot: &DefinitionSnapshot, pass: Pass<'_>, handled: Finding) -> Finding {
+    let Ok((plan, _)) = pass else { return handled };
+    let kind = ConditionType::Handled;
+    let with = |said: &str| {
+        let message = format!("{}; {said}", handled.message);
+        Finding { message, ..handled.clone() }
+    };
+    let checked_here =
+        checked_here(snapshot).map(|fields| format!("checked by this cluster alone: {fields}"));
+    match &plan.in_colony {
+        InColony::Foreign(message) => Finding::no(kind, Reason::ForeignObject, message),
+        InColony::Unknown(why) if handled.holds == Some(true) => Finding::unknown(
+            kind,
+            Reason::ColonyNotReady,
+            format!("the colony does not say which definitions it has: {why}"),
+        ),
+        InColony::Used(name) => {
+            let whose = format!("by BlueprintDefinition {name} of somebody else, which is left as it is");
+            with(&checked_here.map_or(whose.clone(), |checked| format!("{whose}; {checked}")))
+        }
+        InColony::Lags(what) => {
+            let lags = format!(
+                "the definition in the colony takes all that instances say, and changes once it has no blueprints ({what})"
+            );
+            with(&checked_here.map_or(lags.clone(), |checked| format!("{lags}; {checked}")))
+        }
+        InColony::Kept | InColony::InUse(_) => checked_here.map_or(handled.clone(), |checked| with(&checked)),
+        InColony::Nothing | InColony::Unknown(_) => handled,
     }
 }
 
@@ -320,9 +347,9 @@ fn trouble(
     if let Some(held) = held {
         return Some((held.reason, held.message.clone()));
     }
-    let modes = Some(handled).filter(|finding| finding.reason == Reason::ModeUnavailable);
+    let foreign = Some(handled).filter(|finding| finding.reason == Reason::ForeignObject);
     let mut first = [authorized, established].into_iter().filter(|finding| finding.holds != Some(true));
-    let found = first.next().or(modes)?;
+    let found = first.next().or(foreign)?;
     let is_read = snapshot.missing_rights.known().is_some();
     let reason = if is_read { found.reason } else { Reason::ReadFailed };
     Some((reason, found.message.clone()))

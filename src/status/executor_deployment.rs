@@ -62,7 +62,9 @@ pub fn compute(
     } else {
         mirror::finding(mirror.as_ref(), generation.unwrap_or_default(), problem)
     });
-    findings.extend(pass.ok().and_then(|outcome| blueprint::conflict(object, blueprint.as_ref(), outcome)));
+    findings.extend(
+        pass.ok().and_then(|outcome| blueprint::conflict(object.sync_policy(), blueprint.as_ref(), outcome)),
+    );
     findings.extend(pass.ok().and_then(|outcome| drift(object, outcome)));
     findings.extend(warnings(snapshot));
     let conditions = merge(&previous.conditions, findings, generation, snapshot.now);

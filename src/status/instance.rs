@@ -1,5 +1,7 @@
 //! The status of an instance of a defined kind. Pure.
 
+mod blueprint;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -16,15 +18,22 @@ use crate::{
         instance::InstanceStatus,
         mirror::{MirrorState, MirrorStatus},
         names::cleanup_attempt,
+        resource_definition::HandlerMode,
     },
     colony::Process,
-    desired::{definition::CompiledHandler, instance::as_seen},
+    desired::{
+        definition::{CompiledHandler, of_process},
+        instance::as_seen,
+    },
     watch::snapshot::InstanceSnapshot,
 };
 
 /// What status says after a pass.
 #[must_use]
 pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> InstanceStatus {
+    if snapshot.kind.handler().mode == HandlerMode::Blueprint {
+        return blueprint::compute(snapshot, outcome);
+    }
     let before = snapshot.object.status.clone().unwrap_or_default();
     let generation = snapshot.object.metadata.generation;
     let mut status = before.clone();
@@ -98,7 +107,7 @@ fn fields(snapshot: &InstanceSnapshot, process: &Process) -> (Map<String, Value>
     };
     let (output, is_whole) = bounded(&process.output);
     let errors: Vec<String> = process.errors.iter().map(|error| clean(error)).collect();
-    let (fields, problems) = compiled.fields(&seen, &output, &errors);
+    let (fields, problems) = compiled.fields(&of_process(&seen, &output, &errors));
     let is_expected = process.state == crate::colony::ProcessState::Successful;
     let problem = problems.first().filter(|_| is_expected).map(|problem| {
         let cut = if is_whole { "" } else { " (the output is larger than what is looked at)" };

@@ -31,6 +31,15 @@ pub(super) fn record(
             submitted_at: None,
             errors: None,
         }),
+        Mirror::Found { label, generation, process_id, state, submitted_at } => Some(MirrorStatus {
+            label: label.clone(),
+            generation: *generation,
+            process_id: Some(process_id.clone()),
+            state: *state,
+            intended_at: whole_seconds(now),
+            submitted_at: Some(whole_seconds(*submitted_at)),
+            errors: None,
+        }),
         Mirror::Observed { process_id, state, submitted_at, errors } => {
             previous.cloned().map(|mut mirror| {
                 mirror.errors = errors.as_deref().map(clean);

@@ -5,7 +5,9 @@ use super::{
     snapshot::{ColonyReference, Observed},
 };
 use crate::{
-    api::executor_deployment::ExecutorDeployment, colony::Blueprint, memory::connections::Connection,
+    api::{executor_deployment::ExecutorDeployment, names::EXECUTOR_DEPLOYMENT_KIND},
+    colony::Blueprint,
+    memory::connections::Connection,
 };
 
 impl Reader {
@@ -18,18 +20,27 @@ impl Reader {
     ) -> Observed<Option<Blueprint>> {
         let Some(name) = object.blueprint_name() else { return Observed::Known(None) };
         let Some(colony) = colony.resolved() else { return Observed::Unknown("no Colony".to_owned()) };
-        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
-        if let Some(problem) = &connection.problem {
-            return Observed::Unknown(problem.clone());
-        }
-        if let Some(Some(blueprint)) = self.blueprints.get(&colony.name, &name) {
-            return Observed::Known(Some(blueprint));
-        }
-        // Too much hangs on its absence to believe a list that may be old.
-        match connection.member.blueprint(&name).await {
-            Ok(blueprint) => Observed::Known(Some(blueprint)),
-            Err(error) if error.is_not_found() => Observed::Known(None),
-            Err(error) => Observed::Unknown(error.to_string()),
-        }
+        let known = self.blueprints.get(&colony.name, EXECUTOR_DEPLOYMENT_KIND, &name).flatten();
+        known_or_asked(known, &name, connection).await
+    }
+}
+
+/// A blueprint: as it is known, else asked for. Too much hangs on its absence to believe a list that may be old.
+pub(super) async fn known_or_asked(
+    known: Option<Blueprint>,
+    name: &str,
+    connection: Option<&Connection>,
+) -> Observed<Option<Blueprint>> {
+    let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
+    if let Some(problem) = &connection.problem {
+        return Observed::Unknown(problem.clone());
+    }
+    if known.is_some() {
+        return Observed::Known(known);
+    }
+    match connection.member.blueprint(name).await {
+        Ok(blueprint) => Observed::Known(Some(blueprint)),
+        Err(error) if error.is_not_found() => Observed::Known(None),
+        Err(error) => Observed::Unknown(error.to_string()),
     }
 }

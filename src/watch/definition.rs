@@ -18,7 +18,9 @@ use kube::{
 use super::{
     colonies::Colonies,
     executor_deployment::CacheBehind,
-    snapshot::{ColonyReference, DefinitionSnapshot, Handlers, LeftInstances, LiveInstance, Observed},
+    snapshot::{
+        ColonyReference, DefinitionSnapshot, Handlers, KeptKind, LeftInstances, LiveInstance, Observed,
+    },
     stores::Filled,
 };
 use crate::{
@@ -28,6 +30,7 @@ use crate::{
         names::{HANDLER_ANNOTATION, INSTANCE_FINALIZER},
         resource_definition::{DefinitionScope, HandlerMode, InstanceCounts, ResourceDefinition},
     },
+    colony::Error,
     memory::{
         rights::Rights,
         writes::{Key, Writes},
@@ -68,6 +71,8 @@ pub struct DefinitionReader {
     pub writes: Writes,
     /// The time.
     pub clock: Clock,
+    /// UID of the `kube-system` namespace.
+    pub cluster: String,
     /// The operator's own namespace.
     pub namespace: String,
     /// The namespaces that are watched; all when empty.
@@ -132,6 +137,7 @@ impl DefinitionReader {
             left,
             composes: self.composes(object).await,
             handlers: self.handlers(object),
+            kept: self.kept(object).await,
             now,
         })
     }
@@ -228,7 +234,7 @@ impl DefinitionReader {
         };
         let accepted = crd.annotations().get(HANDLER_ANNOTATION);
         let accepted = accepted.and_then(|text| serde_json::from_str::<AcceptedHandler>(text).ok());
-        if accepted.is_some_and(|accepted| accepted.handler.mode != HandlerMode::Blueprint) {
+        if accepted.is_some() {
             return Observed::Unknown("the watch of them has not shown all of them yet".to_owned());
         }
         let Some(kind) = InstanceKind::of(crd, AcceptedHandler::default(), false) else {
@@ -274,6 +280,39 @@ impl DefinitionReader {
         }
     }
 
+    /// What the colony has of a kind whose instances are blueprints.
+    async fn kept(&self, object: &ResourceDefinition) -> Option<KeptKind> {
+        let handler = &object.spec.handler;
+        if handler.mode != HandlerMode::Blueprint {
+            return None;
+        }
+        let (colony, connection) = self.colonies.find_any(handler.colony.as_deref());
+        let colony = colony.resolved()?;
+        let (kind, name) = (&object.spec.names.kind, object.name_any());
+        let problem = connection.as_ref().map_or(Some("not connected"), |found| found.problem.as_deref());
+        let (definitions, blueprints) = match (&connection, problem) {
+            (Some(connection), None) => {
+                let mut definitions = observed(connection.member.blueprint_definitions().await);
+                if let Observed::Known(found) = &mut definitions {
+                    found.retain(|one| one.spec.names.kind == *kind || one.metadata.name == name);
+                }
+                let blueprints = connection.member.blueprints(Some(kind), None).await;
+                (definitions, observed(blueprints.map(|found| found.len())))
+            }
+            (_, problem) => {
+                let why = problem.unwrap_or_default();
+                (Observed::Unknown(why.to_owned()), Observed::Unknown(why.to_owned()))
+            }
+        };
+        Some(KeptKind {
+            colony: colony.name.clone(),
+            colony_name: colony.spec.colony_name.clone(),
+            cluster: self.cluster.clone(),
+            definitions,
+            blueprints,
+        })
+    }
+
     fn handlers(&self, object: &ResourceDefinition) -> Handlers {
         let handler = &object.spec.handler;
         let Some(wanted) = handler.executor_type.as_ref().filter(|_| handler.mode != HandlerMode::Compose)
@@ -300,6 +339,10 @@ impl DefinitionReader {
             None => Handlers::Unknown(format!("Colony {colony} is not connected; its own status says why")),
         }
     }
+}
+
+fn observed<T>(answer: Result<T, Error>) -> Observed<T> {
+    answer.map_or_else(|error| Observed::Unknown(error.to_string()), Observed::Known)
 }
 
 impl std::fmt::Display for Right<'_> {

@@ -126,7 +126,10 @@ impl InboundReader {
             Err(error) if error.is_not_found() => None,
             Err(error) => return Observed::Unknown(error.to_string()),
         };
-        self.blueprints.put(colony, name, found.as_ref());
+        match &found {
+            Some(found) => self.blueprints.put(colony, found),
+            None => self.blueprints.remove(colony, name),
+        }
         Observed::Known(found.into_iter().collect())
     }
 

@@ -1,12 +1,26 @@
 //! Puts together what one pass knows of an instance of a defined kind.
 
-use kube::ResourceExt as _;
+use kube::{Resource as _, ResourceExt as _};
 
-use super::{executor_deployment::CacheBehind, snapshot::InstanceSnapshot, work::WorkReader};
-use crate::api::{
-    instance::{Instance, InstanceKind},
-    mirror::Mirrored as _,
+use super::{
+    blueprint::known_or_asked,
+    executor_deployment::CacheBehind,
+    snapshot::{ColonyReference, InstanceSnapshot, KeptInstance, Observed},
+    work::WorkReader,
 };
+use crate::{
+    api::{
+        instance::{Instance, InstanceKind},
+        mirror::Mirrored as _,
+        names::{CLEANUP_FUNCTION, blueprint_id},
+        resource_definition::HandlerMode,
+    },
+    colony::{Error, Process, ProcessQuery, ProcessState, Session},
+    memory::connections::Connection,
+};
+
+/// The most processes that the server lists.
+const LISTED_AT_MOST: usize = 100;
 
 impl WorkReader {
     /// Puts a snapshot together.
@@ -25,14 +39,87 @@ impl WorkReader {
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(kind.handler().colony.as_deref(), &namespace);
         let mirror = object.mirror();
+        let kept = match kind.handler().mode {
+            HandlerMode::Blueprint => self.kept(kind, object, &colony, connection.as_deref()).await,
+            HandlerMode::Process | HandlerMode::Compose => KeptInstance::default(),
+        };
         Ok(InstanceSnapshot {
             object: object.clone(),
             kind: kind.clone(),
             cluster: self.cluster.clone(),
             colony,
             processes: self.processes.of(mirror, connection.as_deref()).await,
+            kept,
             submit_not_before: self.processes.submit_not_before(mirror),
             now,
         })
     }
+
+    /// What the colony has of an instance. Before the intent is on record there is nothing to look for.
+    async fn kept(
+        &self,
+        kind: &InstanceKind,
+        object: &Instance,
+        colony: &ColonyReference,
+        connection: Option<&Connection>,
+    ) -> KeptInstance {
+        let standing = self.blueprints.standing(&kind.name());
+        let Some(name) = object.blueprint() else {
+            return KeptInstance { standing, ..KeptInstance::default() };
+        };
+        let blueprint_kind = Instance::kind(kind);
+        let blueprint = match colony.resolved() {
+            Some(colony) => {
+                let known = self.blueprints.get(&colony.name, &blueprint_kind, name).flatten();
+                known_or_asked(known, name, connection).await
+            }
+            None => Observed::Unknown("no Colony".to_owned()),
+        };
+        let id = blueprint_id(&self.cluster, &object.uid().unwrap_or_default());
+        let is_gone =
+            blueprint.known().is_some_and(|found| found.as_ref().is_none_or(|found| found.id != id));
+        let is_ending = object.metadata.deletion_timestamp.is_some() && object.mirror().is_none();
+        let executor_type = kind.handler().executor_type.as_deref().unwrap_or_default();
+        let cleanups = match connection {
+            Some(connection) if is_ending && is_gone => {
+                cleanups(&connection.member, executor_type, &blueprint_kind, name).await
+            }
+            _ => Observed::Known(Vec::new()),
+        };
+        KeptInstance { standing, blueprint, cleanups }
+    }
+}
+
+/// The processes under way by which the server has executors clean up after a blueprint. It submits one right after it has
+/// removed the blueprint.
+async fn cleanups(member: &Session, executor_type: &str, kind: &str, name: &str) -> Observed<Vec<Process>> {
+    let is_one = |process: &Process| {
+        let says = |argument: &str| process.spec.kwargs.get(argument).and_then(|value| value.as_str());
+        process.spec.function == CLEANUP_FUNCTION
+            && says("blueprintName") == Some(name)
+            && says("kind") == Some(kind)
+    };
+    // One may step back from running to waiting between two lists.
+    for state in [ProcessState::Waiting, ProcessState::Running, ProcessState::Waiting] {
+        let listed = match listed(member, state, executor_type).await {
+            Ok(listed) => listed,
+            Err(error) => return Observed::Unknown(error.to_string()),
+        };
+        let is_cut = listed.len() >= LISTED_AT_MOST;
+        let found: Vec<Process> = listed.into_iter().filter(is_one).collect();
+        if !found.is_empty() {
+            return Observed::Known(found);
+        }
+        if is_cut {
+            return Observed::Unknown(format!(
+                "more processes for executors of type {executor_type} are {state} than the server lists"
+            ));
+        }
+    }
+    Observed::Known(Vec::new())
+}
+
+async fn listed(member: &Session, state: ProcessState, executor_type: &str) -> Result<Vec<Process>, Error> {
+    let query = ProcessQuery::new(state).executor_type(executor_type).map_err(Error::Field)?;
+    member.processes(&query).await
 }

@@ -18,6 +18,7 @@ use crate::{
     api::function::Variable,
     colony::{Id, Process},
     memory::{
+        blueprints::Blueprints,
         connections::Connection,
         writes::{Key, Writes},
     },
@@ -36,6 +37,8 @@ pub struct WorkReader {
     pub colonies: Colonies,
     /// The processes of objects.
     pub processes: ProcessReader,
+    /// Blueprints as colonies last described them.
+    pub blueprints: Blueprints,
     /// Last writes of this process.
     pub writes: Writes,
     /// The time.

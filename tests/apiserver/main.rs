@@ -12,6 +12,8 @@ mod admission;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
+mod blueprints;
+#[cfg(test)]
 mod colony_cron;
 #[cfg(test)]
 mod colony_process;

@@ -36,15 +36,15 @@ use crate::support::{
 };
 
 /// A shipped kind, of `MLModels` unless said otherwise, in a group of its own, so that tests do not meet.
-struct OwnKind {
-    definitions: Api<ResourceDefinition>,
-    crds: Api<CustomResourceDefinition>,
-    instances: Api<DynamicObject>,
-    resource: ApiResource,
-    whole: Value,
-    name: String,
-    namespace: String,
-    cluster: String,
+pub struct OwnKind {
+    pub definitions: Api<ResourceDefinition>,
+    pub crds: Api<CustomResourceDefinition>,
+    pub instances: Api<DynamicObject>,
+    pub resource: ApiResource,
+    pub whole: Value,
+    pub name: String,
+    pub namespace: String,
+    pub cluster: String,
 }
 
 /// A file of `examples/kinds`.
@@ -59,7 +59,7 @@ impl OwnKind {
     }
 
     /// The kind of a folder of `examples/kinds`.
-    async fn within(namespace: &TestNamespace, colony: &str, example: &str) -> Self {
+    pub async fn within(namespace: &TestNamespace, colony: &str, example: &str) -> Self {
         let client = &namespace.kubernetes.calls;
         let group = kinds::group(namespace);
         let mut whole = shipped(example, "definition.yaml");
@@ -88,22 +88,22 @@ impl OwnKind {
         }
     }
 
-    fn definition(&self) -> ResourceDefinition {
+    pub fn definition(&self) -> ResourceDefinition {
         let mut whole = self.whole.clone();
         whole["metadata"]["labels"] = json!({ TEST_LABEL: self.namespace });
         serde_json::from_value(whole).unwrap()
     }
 
-    async fn define(&self) {
+    pub async fn define(&self) {
         self.definitions.create(&PostParams::default(), &self.definition()).await.unwrap();
     }
 
-    async fn change(&self, patch: Value) {
+    pub async fn change(&self, patch: Value) {
         self.definitions.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
     /// Waits until the status of the latest generation satisfies `is_reached`.
-    async fn until(
+    pub async fn until(
         &self,
         what: &str,
         is_reached: impl Fn(&ResourceDefinitionStatus) -> bool,
@@ -122,16 +122,16 @@ impl OwnKind {
         .await
     }
 
-    async fn until_ready(&self) {
+    pub async fn until_ready(&self) {
         self.until("is ready", |status| holds(status, "Ready", "True")).await;
     }
 
-    async fn create(&self, name: &str, spec: Value) -> DynamicObject {
+    pub async fn create(&self, name: &str, spec: Value) -> DynamicObject {
         let object = DynamicObject::new(name, &self.resource).data(json!({ "spec": spec }));
         self.instances.create(&PostParams::default(), &object).await.unwrap()
     }
 
-    async fn until_instance(
+    pub async fn until_instance(
         &self,
         name: &str,
         what: &str,
@@ -144,7 +144,7 @@ impl OwnKind {
         .await
     }
 
-    async fn until_gone(&self, name: &str) {
+    pub async fn until_gone(&self, name: &str) {
         eventually(&format!("{name} is gone"), SOON, async || {
             let left = self.instances.get_opt(name).await.map_err(|error| error.to_string())?;
             left.map_or(Ok(()), |left| Err(format!("{:?} {}", left.finalizers(), left.data["status"])))
@@ -159,29 +159,29 @@ impl OwnKind {
     }
 }
 
-fn holds(status: &ResourceDefinitionStatus, kind: &str, wanted: &str) -> bool {
+pub fn holds(status: &ResourceDefinitionStatus, kind: &str, wanted: &str) -> bool {
     status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == wanted)
 }
 
-fn message(status: &ResourceDefinitionStatus, kind: &str) -> (String, String) {
+pub fn message(status: &ResourceDefinitionStatus, kind: &str) -> (String, String) {
     let found = status.conditions.iter().find(|condition| condition.type_ == kind);
     let found = found.unwrap_or_else(|| panic!("no {kind} in {status:?}"));
     (found.reason.clone(), found.message.clone())
 }
 
 /// Status, reason and message of a condition of an instance.
-fn condition(instance: &DynamicObject, kind: &str) -> Option<(String, String, String)> {
+pub fn condition(instance: &DynamicObject, kind: &str) -> Option<(String, String, String)> {
     let conditions = instance.data["status"]["conditions"].as_array()?;
     let found = conditions.iter().find(|condition| condition["type"] == kind)?;
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     Some((text("status"), text("reason"), text("message")))
 }
 
-fn is(instance: &DynamicObject, kind: &str, wanted: &str) -> bool {
+pub fn is(instance: &DynamicObject, kind: &str, wanted: &str) -> bool {
     condition(instance, kind).is_some_and(|(status, ..)| status == wanted)
 }
 
-fn is_ready(instance: &DynamicObject) -> bool {
+pub fn is_ready(instance: &DynamicObject) -> bool {
     is(instance, "Ready", "True")
         && instance.data["status"]["observedGeneration"].as_i64() == instance.metadata.generation
 }
@@ -190,7 +190,7 @@ async fn assigned(executor: &Session) -> Process {
     colony::assigned(executor).await
 }
 
-fn kubectl(arguments: &[&str]) -> String {
+pub fn kubectl(arguments: &[&str]) -> String {
     let output = Command::new("kubectl").args(arguments).output().expect("kubectl is on the PATH");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -898,6 +898,7 @@ async fn bad_definitions_are_refused_at_admission() {
         ("/spec/handler/mode", json!("blueprint"), "cleanupFunction is for mode process"),
         ("/spec/handler/maxExecTime", json!("0s"), "maxExecTime is 0"),
         ("/spec/handler/status", json!({ "mirror": "${output[0]}" }), "kept by the operator"),
+        ("/spec/handler/status", json!({ "blueprint": "${output[0]}" }), "kept by the operator"),
         ("/spec/handler/status", json!({ "a-b": "${output[0]}" }), "letters, digits"),
     ] {
         let mut bad = whole.clone();
@@ -914,7 +915,7 @@ async fn bad_definitions_are_refused_at_admission() {
 #[tokio::test]
 async fn the_shipped_kinds_are_admitted() {
     let _connection = connect_with_crds().await;
-    for kind in ["ml-model", "hpc-job", "ai-job"] {
+    for kind in ["ml-model", "hpc-job", "ai-job", "docker-deployment"] {
         let file =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds").join(kind).join("definition.yaml");
         let said = kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", file.to_str().unwrap()]);

@@ -27,7 +27,8 @@ pub struct OwnColony {
     pub member_key: String,
     /// The owner's key in hexadecimal, to look for where it must not be.
     pub owner_key: String,
-    owner: Session,
+    /// The owner.
+    pub owner: Session,
     api: Api<Colony>,
 }
 

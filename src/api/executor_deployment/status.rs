@@ -93,4 +93,8 @@ impl Mirrored for ExecutorDeployment {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
     }
+
+    fn blueprint(&self) -> Option<&str> {
+        Some(&self.status.as_ref()?.blueprint.as_ref()?.name)
+    }
 }

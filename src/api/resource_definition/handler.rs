@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ComposedResource, ObjectKind};
+use super::{BlueprintTerms, ComposedResource, ObjectKind};
 use crate::api::{duration::Duration, executor_deployment::UpdatePolicy};
 
 /// Who carries the instances of a kind out.
@@ -17,11 +17,14 @@ use crate::api::{duration::Duration, executor_deployment::UpdatePolicy};
 #[x_kube(validation = Rule::new("self.mode == 'process' || !has(self.cleanupFunction)").message("handler.cleanupFunction is for mode process: remove it").field_path(".cleanupFunction"))]
 #[x_kube(validation = Rule::new("(self.mode == 'compose') == has(self.resources)").message("handler: mode compose, and no other, needs resources: add them, or choose another mode"))]
 #[x_kube(validation = Rule::new("self.mode == 'compose' || !has(self.finishedWhen)").message("handler.finishedWhen is for mode compose: remove it").field_path(".finishedWhen"))]
+#[x_kube(validation = Rule::new("self.mode == 'blueprint' || !has(self.blueprint)").message("handler.blueprint is for mode blueprint: remove it").field_path(".blueprint"))]
+#[x_kube(validation = Rule::new("self.mode != 'blueprint' || (!has(self.executorNames) && !has(self.maxWaitTime) && !has(self.maxExecTime) && !has(self.maxRetries) && !has(self.priority))").message("handler: with mode blueprint the colony's server submits the processes, and takes no executorNames, priority or limits for them: remove these"))]
+#[x_kube(validation = Rule::new("self.mode != 'blueprint' || (has(self.location) == has(oldSelf.location) && (!has(self.location) || self.location == oldSelf.location))").message("location cannot change with mode blueprint: blueprints stay where they were added; create another ResourceDefinition").field_path(".location"))]
 #[x_kube(validation = Rule::new("self.mode == oldSelf.mode").message("mode cannot change: instances are carried out by what it was; create another ResourceDefinition").field_path(".mode"))]
 #[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: processes of instances are in the old colony; create another ResourceDefinition").field_path(".colony"))]
 pub struct Handler {
-    /// `process`: each generation of an instance is one process, carried out by executors. `blueprint`: instances are kept as
-    /// blueprints of the colony. `compose`: an instance is made of other objects, from `resources`.
+    /// `process`: each generation of an instance is one process, carried out by executors. `blueprint`: an instance is kept as a
+    /// blueprint of the colony, which a reconciler there carries out. `compose`: an instance is made of other objects, from `resources`.
     pub mode: HandlerMode,
 
     /// The Colony in which instances are carried out; when absent, the one annotated `colonies.io/default: "true"`.
@@ -82,12 +85,17 @@ pub struct Handler {
 
     /// Fields of the instance's status, each an expression in CEL such as `${output[0].endpoint}`. With mode `process` it may
     /// speak of `self` (the instance, also called `schema`), `output` (a list) and `errors` (a list of texts); an expression
-    /// that has no value yet leaves its field as it is.
+    /// that has no value yet leaves its field as it is. With mode `blueprint` it speaks of `self` and of `blueprint`, such as
+    /// `${blueprint.status.endpoint}`; without any expression there, the blueprint's status is taken as it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "expressions")]
-    #[x_kube(validation = Rule::new("self.all(name, !(name in ['composedOf', 'conditions', 'mirror', 'observedGeneration', 'submittedGeneration']))").message("handler.status: composedOf, conditions, mirror, observedGeneration and submittedGeneration are kept by the operator: choose other names"))]
+    #[x_kube(validation = Rule::new("self.all(name, !(name in ['blueprint', 'composedOf', 'conditions', 'mirror', 'observedGeneration', 'submittedGeneration']))").message("handler.status: blueprint, composedOf, conditions, mirror, observedGeneration and submittedGeneration are kept by the operator: choose other names"))]
     #[x_kube(validation = Rule::new("self.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]*$'))").message("handler.status: names of fields are letters, digits and \"_\", not beginning with a digit"))]
     pub status: BTreeMap<String, String>,
+
+    /// How instances are kept as blueprints, with mode `blueprint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blueprint: Option<BlueprintTerms>,
 
     /// What an instance is made of, with mode `compose`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -102,6 +110,12 @@ pub struct Handler {
 }
 
 impl Handler {
+    /// How instances are kept as blueprints, as said or as it goes without saying.
+    #[must_use]
+    pub fn blueprint_terms(&self) -> BlueprintTerms {
+        self.blueprint.clone().unwrap_or_default()
+    }
+
     /// The kinds of which objects are made, with mode `compose`.
     #[must_use]
     pub fn makes(&self) -> BTreeSet<ObjectKind> {

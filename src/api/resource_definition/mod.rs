@@ -2,11 +2,13 @@
 //!
 //! In a colony the same thing is called a `BlueprintDefinition`.
 
+mod blueprint;
 mod compose;
 mod handler;
 mod spec;
 mod status;
 
+pub use blueprint::{BlueprintTerms, Untranslatable};
 pub use compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind};
 pub use handler::{Handler, HandlerMode};
 pub use spec::{

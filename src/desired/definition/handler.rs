@@ -1,20 +1,26 @@
-//! The expressions by which what executors put out becomes status, compiled. Pure.
+//! The expressions by which what executors say becomes status, compiled. Pure.
 
 use serde_json::{Map, Value, json};
 
 use super::super::{
     Error,
-    expression::{self, Bindings, Template},
+    expression::{self, Bindings, Condition, Template},
 };
-use crate::api::resource_definition::Handler;
+use crate::{
+    api::resource_definition::{Handler, HandlerMode},
+    colony::model::Blueprint,
+};
 
-/// What expressions of `handler.status` may speak of, with mode `process`.
-pub const OUTPUT_VARIABLES: [&str; 4] = ["self", "schema", "output", "errors"];
+/// What expressions may speak of with mode `process`.
+const PROCESS_VARIABLES: [&str; 4] = ["self", "schema", "output", "errors"];
+/// What expressions may speak of with mode `blueprint`.
+const BLUEPRINT_VARIABLES: [&str; 3] = ["self", "schema", "blueprint"];
 
-/// The expressions of a handler of mode `process`.
+/// The expressions of a handler of mode `process` or `blueprint`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompiledHandler {
     status: Vec<(String, Template)>,
+    ready_when: Vec<Condition>,
 }
 
 impl CompiledHandler {
@@ -24,40 +30,89 @@ impl CompiledHandler {
     ///
     /// When one is not an expression, or speaks of what there is not.
     pub fn compile(handler: &Handler) -> Result<Self, Error> {
+        let variables: &[&str] = match handler.mode {
+            HandlerMode::Blueprint => &BLUEPRINT_VARIABLES,
+            HandlerMode::Process | HandlerMode::Compose => &PROCESS_VARIABLES,
+        };
         let compiled = handler.status.iter().map(|(name, text)| {
             let field = format!("spec.handler.status.{name}");
-            let template = Template::parse(&field, &Value::from(text.as_str()), &OUTPUT_VARIABLES);
+            let template = Template::parse(&field, &Value::from(text.as_str()), variables);
             template.map(|template| (name.clone(), template)).map_err(|error| of_expression(&error))
         });
-        Ok(Self { status: compiled.collect::<Result<_, _>>()? })
+        let ready_when = handler.blueprint_terms().ready_when;
+        let conditions = ready_when.iter().enumerate().map(|(index, text)| {
+            let field = format!("spec.handler.blueprint.readyWhen[{index}]");
+            Condition::parse_in_braces(&field, text, variables).map_err(|error| of_expression(&error))
+        });
+        Ok(Self {
+            status: compiled.collect::<Result<_, _>>()?,
+            ready_when: conditions.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The fields that have a value, and why the others have none, if somebody should know.
     #[must_use]
-    pub fn fields(
-        &self,
-        instance: &Value,
-        output: &[Value],
-        errors: &[String],
-    ) -> (Map<String, Value>, Vec<expression::Error>) {
-        if self.status.is_empty() {
-            return (Map::new(), Vec::new());
-        }
-        let bindings = Bindings::from([
-            ("self".to_owned(), instance.clone()),
-            ("schema".to_owned(), instance.clone()),
-            ("output".to_owned(), json!(output)),
-            ("errors".to_owned(), json!(errors)),
-        ]);
+    pub fn fields(&self, bindings: &Bindings) -> (Map<String, Value>, Vec<expression::Error>) {
         let (mut fields, mut problems) = (Map::new(), Vec::new());
         for (name, template) in &self.status {
-            match template.render(&bindings) {
+            match template.render(bindings) {
                 Ok(value) => drop(fields.insert(name.clone(), value)),
                 Err(error) => problems.push(error),
             }
         }
         (fields, problems)
     }
+
+    /// Whether readiness is said by conditions.
+    #[must_use]
+    pub const fn has_conditions(&self) -> bool {
+        !self.ready_when.is_empty()
+    }
+
+    /// The first condition of readiness that does not hold, as it was written; none if all do.
+    ///
+    /// # Errors
+    ///
+    /// When one says neither yes nor no.
+    pub fn unmet(&self, bindings: &Bindings) -> Result<Option<&str>, expression::Error> {
+        for condition in &self.ready_when {
+            if !condition.holds(bindings)? {
+                return Ok(Some(condition.written()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What expressions see of an instance and its process.
+#[must_use]
+pub fn of_process(instance: &Value, output: &[Value], errors: &[String]) -> Bindings {
+    let mut bindings = of_instance(instance);
+    bindings.insert("output".to_owned(), json!(output));
+    bindings.insert("errors".to_owned(), json!(errors));
+    bindings
+}
+
+/// What expressions see of an instance and its blueprint.
+#[must_use]
+pub fn of_blueprint(instance: &Value, blueprint: &Blueprint) -> Bindings {
+    let mut bindings = of_instance(instance);
+    let metadata = &blueprint.metadata;
+    let seen = json!({
+        "kind": blueprint.kind,
+        "metadata": {
+            "name": metadata.name, "generation": metadata.generation, "locationname": metadata.location,
+            "labels": metadata.labels, "annotations": metadata.annotations,
+        },
+        "spec": blueprint.spec,
+        "status": blueprint.status,
+    });
+    bindings.insert("blueprint".to_owned(), seen);
+    bindings
+}
+
+fn of_instance(instance: &Value) -> Bindings {
+    Bindings::from([("self".to_owned(), instance.clone()), ("schema".to_owned(), instance.clone())])
 }
 
 /// An expression that is none, as an error of this stage.

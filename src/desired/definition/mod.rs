@@ -1,11 +1,14 @@
 //! From a `ResourceDefinition` to the CRD that it wants, or why it cannot have one; and from a CRD back to the kind that
 //! its instances are of. Pure.
 
+mod blueprint;
 mod composed;
+mod fitted;
 mod handler;
 mod import;
 mod keyword;
 mod schema;
+mod translate;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -19,8 +22,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::{ResourceExt as _, core::ObjectMeta};
 use serde_json::Value;
 
+pub use blueprint::{ColonyDefinition, is_handled_as};
 pub use composed::{check_composition, composition_of};
-pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
+pub use fitted::fitted;
+pub use handler::{CompiledHandler, of_blueprint, of_process};
 pub use import::{DEFAULT_GROUP, Imported, import};
 pub use validate::{Breach, Validator};
 
@@ -48,8 +53,13 @@ pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition
     let versions =
         spec.versions.iter().enumerate().map(|(index, version)| build_version(index, version, handler));
     let versions = versions.collect::<Result<Vec<_>, _>>()?;
-    if handler.mode == HandlerMode::Process {
-        CompiledHandler::compile(handler)?;
+    match handler.mode {
+        HandlerMode::Process => drop(CompiledHandler::compile(handler)?),
+        HandlerMode::Blueprint => {
+            CompiledHandler::compile(handler)?;
+            ColonyDefinition::of(definition)?;
+        }
+        HandlerMode::Compose => {}
     }
     let spec = CustomResourceDefinitionSpec {
         conversion: Some(CustomResourceConversion { strategy: "None".to_owned(), webhook: None }),

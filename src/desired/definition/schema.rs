@@ -12,7 +12,8 @@ use super::{
 };
 use crate::api::{
     colony_process::ColonyProcess,
-    resource_definition::{DefinitionVersion, Handler},
+    executor_deployment::ExecutorDeployment,
+    resource_definition::{DefinitionVersion, Handler, HandlerMode},
 };
 
 /// Deepest nesting of a schema.
@@ -22,7 +23,7 @@ const MAX_NODES: usize = 4096;
 /// The types that fields can have.
 const TYPES: [&str; 6] = ["object", "array", "string", "integer", "number", "boolean"];
 /// What stands under `status` and is the operator's alone.
-const OURS: [&str; 3] = ["composedOf", "mirror", "submittedGeneration"];
+const OURS: [&str; 4] = ["blueprint", "composedOf", "mirror", "submittedGeneration"];
 
 /// Keywords that say what a field is: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
@@ -78,6 +79,11 @@ fn complete(
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     let mut properties = taken(&mut schema, "properties");
     let mut status = taken(&mut properties, "status");
+    let is_blueprint = handler.mode == HandlerMode::Blueprint;
+    if is_blueprint && status.is_empty() && handler.status.is_empty() {
+        // The status of the blueprint is taken as it is, and nobody has said what that is.
+        status.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
+    }
     status.entry("description").or_insert_with(|| json!("What is known of it."));
     let kind = status.entry("type").or_insert_with(|| json!("object"));
     if kind != "object" {
@@ -108,7 +114,7 @@ fn complete(
             }
         }
     }
-    for (name, field) in own_fields() {
+    for (name, field) in own_fields().into_iter().filter(|(name, _)| is_blueprint || *name != "blueprint") {
         fields.insert(name.to_owned(), field);
     }
     status.insert("properties".to_owned(), Value::Object(fields));
@@ -126,7 +132,7 @@ fn taken(from: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
 }
 
 /// The fields of status that are the operator's, as its own kinds have them.
-fn own_fields() -> [(&'static str, Value); 5] {
+fn own_fields() -> [(&'static str, Value); 6] {
     let crd = serde_json::to_value(ColonyProcess::crd()).unwrap_or_default();
     let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
     let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
@@ -139,6 +145,7 @@ fn own_fields() -> [(&'static str, Value); 5] {
     let kind = json!({ "type": "object", "properties": {
         "apiVersion": { "type": "string" }, "kind": { "type": "string" } } });
     [
+        ("blueprint", blueprint()),
         (
             "composedOf",
             json!({ "description": "The kinds of the objects that it is made of.", "type": "array", "items": kind }),
@@ -148,6 +155,15 @@ fn own_fields() -> [(&'static str, Value); 5] {
         ("observedGeneration", generation("Generation of the spec that this status speaks of.")),
         ("submittedGeneration", generation("The last generation that is known to have reached the colony.")),
     ]
+}
+
+/// What status says of the blueprint of an instance, as of that of a fleet.
+fn blueprint() -> Value {
+    let crd = serde_json::to_value(ExecutorDeployment::crd()).unwrap_or_default();
+    let field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/blueprint";
+    let mut blueprint = crd.pointer(field).cloned().unwrap_or_default();
+    blueprint["description"] = json!("The blueprint in the colony that says the same as the instance.");
+    blueprint
 }
 
 /// Goes through a schema.

@@ -15,7 +15,8 @@ use serde_json::{Map, Value, json};
 use super::schema::{shown, step};
 use crate::desired::expression::{BUDGET, Budget, Condition, Variables};
 
-use fill::with_defaults;
+pub(super) use fill::with_defaults;
+pub(super) use format::is_judged as is_judged_format;
 use limits::{count, distinct, number};
 
 /// What all rules together may cost over all objects, in the unit of [`BUDGET`]: some tenths of a second. What is not

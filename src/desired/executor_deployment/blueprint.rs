@@ -6,15 +6,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Error, metadata::content_hash};
+use super::super::{Error, SharedSpec, shared_spec::short};
 use crate::api::executor_deployment::ExecutorDeploymentSpec;
 
 /// Fields of an object's spec that a blueprint does not have.
 pub const OURS_ALONE: [&str; 4] = ["adoptionPolicy", "colony", "drift", "syncPolicy"];
-
-/// What both sides say about a fleet, in one spelling: with defaults filled in, without what only one side knows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SharedSpec(Map<String, Value>);
 
 impl SharedSpec {
     /// What an object says.
@@ -26,7 +22,7 @@ impl SharedSpec {
             _ => Map::new(),
         };
         fields.retain(|name, value| !OURS_ALONE.contains(&name.as_str()) && !value.is_null());
-        Self(fields)
+        Self::with_defaults(fields, defaults())
     }
 
     /// What a blueprint says.
@@ -47,7 +43,7 @@ impl SharedSpec {
                 Error::invalid("spec", error.to_string(), "see kubectl explain executordeployment.spec")
             })?;
         let shared = Self::of_object(&parsed);
-        match unknown(&Value::Object(fields), &Value::Object(shared.0.clone()), "spec") {
+        match unknown(&Value::Object(fields), &Value::Object(shared.fields().clone()), "spec") {
             Some((field, value)) => {
                 let remedy = "a fleet has no such field; see kubectl explain executordeployment.spec";
                 Err(Error::invalid(field, short(Some(&value)), remedy))
@@ -56,25 +52,10 @@ impl SharedSpec {
         }
     }
 
-    /// What tells it from every other. It is kept in status and annotations, so it must not change with a version of the
-    /// operator that knows more fields: what has its default is left out.
-    #[must_use]
-    pub fn hash(&self) -> String {
-        let defaults = defaults();
-        let told = self.0.iter().filter(|(name, value)| defaults.get(*name) != Some(*value));
-        content_hash(&told.map(|(name, value)| (name.clone(), value.clone())).collect())
-    }
-
-    /// The spec of a blueprint that says this.
-    #[must_use]
-    pub fn blueprint_spec(&self) -> Map<String, Value> {
-        self.0.clone()
-    }
-
     /// The spec of an object in `colony` that says this; what only an object says is as in `before`.
     #[must_use]
     pub fn object_spec(&self, colony: &str, before: Option<&ExecutorDeploymentSpec>) -> Map<String, Value> {
-        let mut fields = self.0.clone();
+        let mut fields = self.blueprint_spec();
         fields.insert("colony".to_owned(), json!(colony));
         // A spec that came from an API server is JSON.
         let before = before.and_then(|before| serde_json::to_value(before).ok()).unwrap_or_default();
@@ -85,30 +66,6 @@ impl SharedSpec {
         }
         fields
     }
-
-    /// The first fields in which two differ, with the value of each, for a person.
-    #[must_use]
-    pub fn differences(&self, other: &Self) -> Vec<Difference> {
-        let mut found = Vec::new();
-        compare(
-            Some(&Value::Object(self.0.clone())),
-            Some(&Value::Object(other.0.clone())),
-            "spec",
-            &mut found,
-        );
-        found
-    }
-}
-
-/// A field in which two specs differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Path of the field.
-    pub field: String,
-    /// Value on the one side, cut to fit a message.
-    pub one: String,
-    /// Value on the other.
-    pub other: String,
 }
 
 /// What a spec says that names nothing but what it has to.
@@ -175,35 +132,6 @@ fn unknown(given: &Value, read: &Value, path: &str) -> Option<(String, Value)> {
     }
 }
 
-fn compare(one: Option<&Value>, other: Option<&Value>, path: &str, found: &mut Vec<Difference>) {
-    match (one, other) {
-        (Some(Value::Object(one)), Some(Value::Object(other))) => {
-            let names = one.keys().chain(other.keys().filter(|name| !one.contains_key(*name)));
-            for name in names {
-                compare(one.get(name), other.get(name), &format!("{path}.{name}"), found);
-            }
-        }
-        (one, other) if one == other => {}
-        (one, other) => {
-            // Values of variables may be secrets in all but name.
-            let shown = |value| if path.contains(".env") { "(not shown)".to_owned() } else { short(value) };
-            found.push(Difference { field: path.to_owned(), one: shown(one), other: shown(other) });
-        }
-    }
-}
-
-/// A value, cut to fit a message.
-fn short(value: Option<&Value>) -> String {
-    const LONGEST: usize = 80;
-    let Some(value) = value else { return "absent".to_owned() };
-    let text = value.to_string();
-    if text.chars().count() <= LONGEST {
-        return text;
-    }
-    let cut: String = text.chars().take(LONGEST).collect();
-    format!("{cut}…")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,8 +162,9 @@ mod tests {
     #[test]
     fn a_field_that_has_its_default_does_not_change_the_hash() {
         let spec = object(json!({"image": "i:1", "executorType": "cli", "replicas": 2}));
-        let mut older = spec.clone();
-        assert!(older.0.remove("executionGuarantee").is_some() && older.0.remove("suspend").is_some());
+        let mut fields = spec.fields().clone();
+        assert!(fields.remove("executionGuarantee").is_some() && fields.remove("suspend").is_some());
+        let older = SharedSpec::with_defaults(fields, defaults());
         assert_eq!(spec.hash(), older.hash());
         assert_ne!(spec.hash(), object(json!({"image": "i:1", "executorType": "cli"})).hash());
         // As kept by objects of today.

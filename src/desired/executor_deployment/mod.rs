@@ -9,7 +9,7 @@ mod restricted;
 mod volumes;
 mod workload;
 
-pub use blueprint::{Difference, OURS_ALONE, SharedSpec};
+pub use blueprint::OURS_ALONE;
 pub use environment::DesiredIdentity;
 pub use policies::WorkloadPolicies;
 pub use workload::DesiredWorkload;

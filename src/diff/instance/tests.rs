@@ -30,6 +30,7 @@ fn kind(policy: &str) -> InstanceKind {
         scope: DefinitionScope::Namespaced,
         accepted,
         is_released: false,
+        schema: None,
     })
 }
 
@@ -59,6 +60,7 @@ fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> Instan
         cluster: "c".to_owned(),
         colony: colony(),
         processes: Observed::Known(processes),
+        kept: crate::watch::snapshot::KeptInstance::default(),
         submit_not_before: None,
         now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }

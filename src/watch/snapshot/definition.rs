@@ -8,9 +8,12 @@ use kube::core::DeserializeGuard;
 use serde_json::Value;
 
 use super::Observed;
-use crate::api::{
-    instance::Instance,
-    resource_definition::{InstanceCounts, ObjectKind, ResourceDefinition, ResourceName},
+use crate::{
+    api::{
+        instance::Instance,
+        resource_definition::{InstanceCounts, ObjectKind, ResourceDefinition, ResourceName},
+    },
+    colony::model::BlueprintDefinition,
 };
 
 /// An instance as a cache has it, readable or not.
@@ -39,6 +42,8 @@ pub struct DefinitionSnapshot {
     pub composes: Composes,
     /// Who carries instances out.
     pub handlers: Handlers,
+    /// What the colony has of the kind, with handler mode `blueprint`; none if there is no `Colony`.
+    pub kept: Option<KeptKind>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }
@@ -58,6 +63,21 @@ pub struct Composes {
     pub defined: Vec<(ObjectKind, Value)>,
     /// The way by which an instance would be a part of itself, if there is one.
     pub circle: Option<String>,
+}
+
+/// What a colony has of a kind whose instances are blueprints.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptKind {
+    /// Name of the `Colony`.
+    pub colony: String,
+    /// Name of the colony itself.
+    pub colony_name: String,
+    /// UID of this cluster's `kube-system` namespace: part of the id of what is made there.
+    pub cluster: String,
+    /// Its definitions that are of the kind, or have the name of this one.
+    pub definitions: Observed<Vec<BlueprintDefinition>>,
+    /// How many blueprints of the kind there are, whoever made them.
+    pub blueprints: Observed<usize>,
 }
 
 /// Instances of a definition that is being deleted.

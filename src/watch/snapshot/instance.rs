@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{ColonyReference, Observed};
 use crate::{
     api::instance::{Instance, InstanceKind},
-    colony::model::Process,
+    colony::model::{Blueprint, Process},
 };
 
 /// What one pass knows of an instance.
@@ -21,8 +21,38 @@ pub struct InstanceSnapshot {
     pub colony: ColonyReference,
     /// Its process: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
+    /// What there is of it in the colony as a blueprint, with handler mode `blueprint`.
+    pub kept: KeptInstance,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
     /// When the snapshot was taken.
     pub now: Timestamp,
+}
+
+/// What a colony has of an instance that is kept as a blueprint.
+#[derive(Clone, Debug)]
+pub struct KeptInstance {
+    /// Whether blueprints of the kind are carried out as the definition says; none if that was not looked at yet.
+    pub standing: Option<Standing>,
+    /// The blueprint of its name, whoever made it.
+    pub blueprint: Observed<Option<Blueprint>>,
+    /// Processes under way that clean up after the blueprint, looked for once it is gone from a deleted instance.
+    pub cleanups: Observed<Vec<Process>>,
+}
+
+impl Default for KeptInstance {
+    fn default() -> Self {
+        Self { standing: None, blueprint: Observed::Known(None), cleanups: Observed::Known(Vec::new()) }
+    }
+}
+
+/// Whether blueprints of a kind are carried out as its definition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They are.
+    Handled,
+    /// The colony has no definition of the kind yet.
+    Missing,
+    /// The colony has another definition of the kind; what it says, and what to do.
+    Foreign(String),
 }

@@ -18,12 +18,12 @@ pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
 pub use colony_workflow::ColonyWorkflowSnapshot;
 pub use composition::{Children, CompositionSnapshot};
-pub use definition::{Composes, DefinitionSnapshot, Handlers, LeftInstances, LiveInstance};
+pub use definition::{Composes, DefinitionSnapshot, Handlers, KeptKind, LeftInstances, LiveInstance};
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,
 };
 pub use inbound::{InboundProcess, InboundSnapshot, NamespaceState};
-pub use instance::InstanceSnapshot;
+pub use instance::{InstanceSnapshot, KeptInstance, Standing};
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
 

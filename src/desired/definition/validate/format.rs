@@ -38,6 +38,11 @@ pub(super) fn fits(format: &str, text: &str) -> Option<bool> {
     }
 }
 
+/// Whether API servers know a format, so that some text does not have it.
+pub(in super::super) fn is_judged(format: &str) -> bool {
+    fits(format, "") != Some(true)
+}
+
 /// Hexadecimal digits in groups of 8, 4, 4, 4 and 12; the hyphens may be left out.
 fn is_uuid(text: &str) -> bool {
     let is_hyphen = |index: usize| [8, 13, 18, 23].contains(&index);

@@ -1,0 +1,180 @@
+//! A spec that stands in the cluster and in the colony, in one spelling for both. Pure.
+
+use serde_json::{Map, Value};
+
+use super::{Error, definition::fitted, metadata::content_hash};
+
+/// What both sides say about an object, in one spelling: with defaults filled in, without what only one side knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedSpec {
+    fields: Map<String, Value>,
+    /// Fields that need not be said, with the value that they have then.
+    defaults: Map<String, Value>,
+}
+
+impl SharedSpec {
+    /// A spec of which fields with these values need not be said.
+    #[must_use]
+    pub(super) const fn with_defaults(fields: Map<String, Value>, defaults: Map<String, Value>) -> Self {
+        Self { fields, defaults }
+    }
+
+    /// What an instance of a defined kind says, or its blueprint. A colony keeps every number as floating point, and what is
+    /// null is not there.
+    #[must_use]
+    pub fn of_instance(spec: &Map<String, Value>) -> Self {
+        Self { fields: spelled_fields(spec), defaults: Map::new() }
+    }
+
+    /// What the blueprint of an instance says, as the API server would keep it in the instance.
+    ///
+    /// # Errors
+    ///
+    /// When it has a field that the kind does not: it would be lost.
+    pub fn of_instance_blueprint(spec: &Map<String, Value>, schema: Option<&Value>) -> Result<Self, Error> {
+        let given = Value::Object(spelled_fields(spec));
+        let schema = schema.and_then(|schema| schema.pointer("/properties/spec"));
+        let (kept, dropped) = match schema {
+            Some(schema) => fitted("spec", schema, &given),
+            None => (given, Vec::new()),
+        };
+        if let Some(field) = dropped.into_iter().next() {
+            let remedy = "the kind has no such field: remove it, or describe it in the ResourceDefinition";
+            return Err(Error::invalid(field, "a field of the blueprint", remedy));
+        }
+        Ok(Self::of_instance(kept.as_object().unwrap_or(&Map::new())))
+    }
+
+    /// What is said, by field.
+    #[must_use]
+    pub const fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// What tells it from every other. It is kept in status and annotations, so it must not change with a version of the
+    /// operator that knows more fields: what has its default is left out.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let told = self.fields.iter().filter(|(name, value)| self.defaults.get(*name) != Some(*value));
+        content_hash(&told.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// The spec of a blueprint that says this.
+    #[must_use]
+    pub fn blueprint_spec(&self) -> Map<String, Value> {
+        self.fields.clone()
+    }
+
+    /// The first fields in which two differ, with the value of each, for a person.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        compare(
+            Some(&Value::Object(self.fields.clone())),
+            Some(&Value::Object(other.fields.clone())),
+            "spec",
+            &mut found,
+        );
+        found
+    }
+}
+
+/// A field in which two specs differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Path of the field.
+    pub field: String,
+    /// Value on the one side, cut to fit a message.
+    pub one: String,
+    /// Value on the other.
+    pub other: String,
+}
+
+fn spelled_fields(fields: &Map<String, Value>) -> Map<String, Value> {
+    let given = fields.iter().filter(|(_, value)| !value.is_null());
+    given.map(|(name, value)| (name.clone(), spelled(value))).collect()
+}
+
+fn spelled(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(spelled_fields(fields)),
+        Value::Array(elements) => Value::Array(elements.iter().map(spelled).collect()),
+        Value::Number(number) => whole(number.as_f64()).unwrap_or_else(|| value.clone()),
+        other => other.clone(),
+    }
+}
+
+/// A number as JavaScript, Go and API servers write it: without a point where it is whole.
+fn whole(number: Option<f64>) -> Option<Value> {
+    /// Up to here every whole number is one in floating point.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let number = number?;
+    if number.fract() == 0.0 && number.abs() <= EXACT {
+        return format!("{number:.0}").parse::<i64>().ok().map(Value::from);
+    }
+    Some(Value::from(number))
+}
+
+fn compare(one: Option<&Value>, other: Option<&Value>, path: &str, found: &mut Vec<Difference>) {
+    match (one, other) {
+        (Some(Value::Object(one)), Some(Value::Object(other))) => {
+            let names = one.keys().chain(other.keys().filter(|name| !one.contains_key(*name)));
+            for name in names {
+                compare(one.get(name), other.get(name), &format!("{path}.{name}"), found);
+            }
+        }
+        (one, other) if one == other => {}
+        (one, other) => {
+            // Values of variables may be secrets in all but name.
+            let shown = |value| if path.contains(".env") { "(not shown)".to_owned() } else { short(value) };
+            found.push(Difference { field: path.to_owned(), one: shown(one), other: shown(other) });
+        }
+    }
+}
+
+/// A value, cut to fit a message.
+pub(super) fn short(value: Option<&Value>) -> String {
+    const LONGEST: usize = 80;
+    let Some(value) = value else { return "absent".to_owned() };
+    let text = value.to_string();
+    if text.chars().count() <= LONGEST {
+        return text;
+    }
+    let cut: String = text.chars().take(LONGEST).collect();
+    format!("{cut}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn instance(value: &Value) -> SharedSpec {
+        SharedSpec::of_instance(value.as_object().unwrap())
+    }
+
+    /// What comes back from the colony has been floating point: nobody has edited it.
+    #[test]
+    fn the_same_numbers_spelled_otherwise_are_no_edit() {
+        let ours =
+            instance(&json!({ "a": 1.0, "b": 9_007_199_254_740_993_i64, "c": 0.5, "d": null, "e": [2.0] }));
+        let theirs = instance(&json!({ "a": 1, "b": 9_007_199_254_740_992_i64, "c": 0.5, "e": [2] }));
+        assert_eq!(ours, theirs);
+        assert_eq!(ours.hash(), theirs.hash());
+        assert_eq!(ours.blueprint_spec()["a"].to_string(), "1");
+        assert_ne!(instance(&json!({ "a": 1.5 })), instance(&json!({ "a": 1 })));
+    }
+
+    /// An API server drops what it does not know: written to it, the field would be missing and written again for ever.
+    #[test]
+    fn a_field_that_the_kind_does_not_have_is_named() {
+        let schema = json!({ "properties": { "spec": { "type": "object", "properties": {
+            "size": { "type": "integer", "default": 1 }, "name": { "type": "string" } } } } });
+        let of = |spec: &Value| SharedSpec::of_instance_blueprint(spec.as_object().unwrap(), Some(&schema));
+        let filled = of(&json!({ "name": "a" })).unwrap();
+        assert_eq!(filled, instance(&json!({ "name": "a", "size": 1 })), "the default of the schema");
+        let error = of(&json!({ "colour": "red" })).unwrap_err().to_string();
+        assert!(error.starts_with("spec.colour: "), "{error}");
+    }
+}

@@ -1,0 +1,118 @@
+//! An object and its blueprint, both of which say what is wanted: whose edit goes where, and who is overruled. Pure.
+//!
+//! Both sides are compared with the spec about which they last agreed, which status keeps: whoever differs from it has
+//! been edited. One side owns the spec, so an edit travels one way only and nothing is ever sent back and forth.
+
+use crate::{
+    api::executor_deployment::{BlueprintStatus, SyncPolicy},
+    colony::model::Blueprint,
+    desired::SharedSpec,
+};
+
+/// How many differing fields a message names.
+const FIELDS_NAMED: usize = 3;
+
+/// How an object and its blueprint stand to each other, for status.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Sync {
+    /// It has no blueprint.
+    #[default]
+    None,
+    /// The colony could not be asked, or has the blueprint only after this pass; what status says stays.
+    Unchanged,
+    /// Both say the same, if need be after this pass.
+    Agreed(BlueprintStatus),
+    /// They differ, and nobody owns the spec. The fields, with both values.
+    Differs {
+        /// What they last agreed about, if they ever did.
+        agreed: Option<BlueprintStatus>,
+        /// For a person.
+        message: String,
+    },
+    /// The blueprint is none that could be followed.
+    Invalid(String),
+    /// The blueprint of the name is somebody else's.
+    NameTaken(String),
+    /// Somebody removed the blueprint in the colony, and it is not made anew.
+    Lost(String),
+}
+
+/// An object and its blueprint.
+pub(super) struct Sides<'a> {
+    /// Who owns the spec.
+    pub policy: SyncPolicy,
+    /// How somebody makes the colony the owner.
+    pub hand_over: &'static str,
+    /// What status says.
+    pub recorded: Option<&'a BlueprintStatus>,
+    /// The blueprint.
+    pub blueprint: &'a Blueprint,
+    /// What the object says.
+    pub ours: &'a SharedSpec,
+    /// What the blueprint says.
+    pub theirs: &'a SharedSpec,
+}
+
+/// Which side is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    Object,
+    Blueprint,
+}
+
+impl Sides<'_> {
+    /// What status is to say, and which side is to be written so that it is true.
+    pub fn agree(&self) -> (Sync, Option<Written>) {
+        let Self { recorded, blueprint, ours, theirs, .. } = *self;
+        let agreed = |spec: &SharedSpec, generation: i64, overruled: Option<String>| {
+            Sync::Agreed(BlueprintStatus {
+                name: blueprint.metadata.name.clone(),
+                generation,
+                agreed: spec.hash(),
+                overruled,
+            })
+        };
+        // Nothing was agreed about while only the intent is recorded.
+        let before = recorded.map(|recorded| recorded.agreed.as_str()).filter(|agreed| !agreed.is_empty());
+        let still = recorded.and_then(|recorded| recorded.overruled.clone());
+        let generation = blueprint.metadata.generation;
+        if ours == theirs {
+            // The owner has moved on since: nobody is overruled any more.
+            let overruled = still.filter(|_| before == Some(ours.hash().as_str()));
+            return (agreed(ours, generation, overruled), None);
+        }
+        let (here, there) = (before != Some(ours.hash().as_str()), before != Some(theirs.hash().as_str()));
+        let message = describe(ours, theirs, &blueprint.metadata.name, generation);
+        match self.policy {
+            SyncPolicy::Observe => {
+                let message = format!("{message}; syncPolicy Observe: edit one side until both say the same");
+                (Sync::Differs { agreed: recorded.cloned(), message }, None)
+            }
+            SyncPolicy::ColonyWins => {
+                let overruled =
+                    here.then(|| format!("{message}; the colony owns the spec: edit the blueprint"));
+                let overruled = overruled.filter(|_| before.is_some());
+                (agreed(theirs, generation, overruled), Some(Written::Object))
+            }
+            SyncPolicy::KubernetesWins => {
+                let overruled = there
+                    .then(|| format!("{message}; this object owns the spec: edit it, or {}", self.hand_over));
+                let overruled = overruled.filter(|_| before.is_some());
+                (agreed(ours, generation.saturating_add(1), overruled), Some(Written::Blueprint))
+            }
+        }
+    }
+}
+
+/// The fields in which an object and its blueprint differ, with both values.
+fn describe(ours: &SharedSpec, theirs: &SharedSpec, name: &str, generation: i64) -> String {
+    let differences = ours.differences(theirs);
+    let named = differences.iter().take(FIELDS_NAMED).map(|difference| {
+        format!("{}: {} in Kubernetes, {} in the colony", difference.field, difference.one, difference.other)
+    });
+    let mut named: Vec<String> = named.collect();
+    if differences.len() > FIELDS_NAMED {
+        named.push(format!("{} more fields", differences.len() - FIELDS_NAMED));
+    }
+    format!("{} (blueprint {name}, generation {generation})", named.join("; "))
+}

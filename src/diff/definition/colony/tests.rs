@@ -1,0 +1,136 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::resource_definition::ResourceDefinition,
+    watch::snapshot::{Composes, Handlers, LeftInstances},
+};
+
+fn object(executor_type: &str) -> ResourceDefinition {
+    serde_json::from_value(json!({
+        "metadata": { "name": "boxes.g.example.com", "generation": 1 },
+        "spec": {
+            "group": "g.example.com", "names": { "kind": "Box", "plural": "boxes" },
+            "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
+            "handler": { "mode": "blueprint", "executorType": executor_type, "functionName": "reconcile" },
+        },
+    }))
+    .unwrap()
+}
+
+fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> DefinitionSnapshot {
+    DefinitionSnapshot {
+        object: object("box-reconciler"),
+        crd: Observed::Known(None),
+        missing_rights: Observed::Known(Vec::new()),
+        granted_groups: Vec::new(),
+        namespace: "operators".to_owned(),
+        instances: None,
+        live: Observed::Known(Vec::new()),
+        left: Observed::Known(LeftInstances::default()),
+        composes: Composes::default(),
+        handlers: Handlers::None,
+        kept: Some(KeptKind {
+            colony: "dev".to_owned(),
+            colony_name: "dev".to_owned(),
+            cluster: "c".to_owned(),
+            definitions: Observed::Known(definitions),
+            blueprints: Observed::Known(blueprints),
+        }),
+        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+    }
+}
+
+fn ours(executor_type: &str) -> BlueprintDefinition {
+    ColonyDefinition::of(&object(executor_type)).unwrap().in_colony("dev", "c")
+}
+
+fn strangers(name: &str, executor_type: &str) -> BlueprintDefinition {
+    BlueprintDefinition::new("dev", name, "Box", executor_type, "reconcile").unwrap()
+}
+
+fn steps(snapshot: &DefinitionSnapshot) -> (InColony, Vec<String>) {
+    let (stands, steps) = keep(snapshot);
+    (stands, steps.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn the_definition_is_added_once_and_left_in_peace() {
+    let add = "add BlueprintDefinition boxes.g.example.com";
+    assert_eq!(steps(&snapshot(Vec::new(), 0)), (InColony::Kept, vec![add.to_owned()]));
+    assert_eq!(steps(&snapshot(vec![ours("box-reconciler")], 5)), (InColony::Kept, Vec::new()));
+    let mut away = snapshot(Vec::new(), 0);
+    away.kept.as_mut().unwrap().definitions = Observed::Unknown("away".to_owned());
+    assert_eq!(steps(&away), (InColony::Unknown("away".to_owned()), Vec::new()));
+}
+
+/// Definitions have no update: without blueprints another is put in their place, and with some nothing is done.
+#[test]
+fn a_change_needs_a_kind_without_blueprints() {
+    let (stands, steps_) = steps(&snapshot(vec![ours("another")], 0));
+    assert_eq!((stands, steps_.len()), (InColony::Kept, 2));
+    assert!(steps_[0].starts_with("remove") && steps_[1].starts_with("add"), "{steps_:?}");
+    let (stands, steps_) = steps(&snapshot(vec![ours("another")], 3));
+    let InColony::InUse(message) = stands else { panic!("{stands:?}") };
+    assert!(message.contains("3 blueprints") && message.contains("handler.executorType"), "{message}");
+    assert_eq!(steps_, [] as [&str; 0]);
+    // What means nothing to the server waits until it can be put right.
+    let mut older = ours("box-reconciler");
+    "v1alpha1".clone_into(&mut older.spec.version);
+    let (stands, steps_) = steps(&snapshot(vec![older.clone()], 3));
+    assert!(matches!(stands, InColony::Lags(what) if what.contains("version")));
+    assert_eq!(steps_, [] as [&str; 0]);
+    assert_eq!(steps(&snapshot(vec![older], 0)).1.len(), 2);
+}
+
+#[test]
+fn a_definition_of_a_stranger_is_never_written() {
+    for (found, is_used) in [
+        (strangers("own", "box-reconciler"), true),
+        (strangers("own", "another"), false),
+        (strangers("boxes.g.example.com", "another"), false),
+    ] {
+        for blueprints in [0, 3] {
+            let world = snapshot(vec![found.clone()], blueprints);
+            let (stands, steps_) = steps(&world);
+            assert_eq!(steps_, [] as [&str; 0]);
+            match stands {
+                InColony::Used(name) => assert!(is_used && name == "own"),
+                InColony::Foreign(message) => assert!(!is_used && message.contains("it is left alone")),
+                other => panic!("{other:?}"),
+            }
+            let standing = standing(&world, &world.object.spec.handler);
+            assert_eq!(standing == Some(Standing::Handled), is_used, "{standing:?}");
+        }
+    }
+    // One of the name and of another kind.
+    let mut other = strangers("boxes.g.example.com", "box-reconciler");
+    "Crate".clone_into(&mut other.spec.names.kind);
+    assert!(matches!(steps(&snapshot(vec![other], 0)).0, InColony::Foreign(_)));
+    // The first by name holds, ours or not.
+    let world = snapshot(vec![strangers("a", "another"), ours("box-reconciler")], 0);
+    assert!(matches!(steps(&world), (InColony::Foreign(_), steps) if steps.is_empty()));
+    assert!(matches!(standing(&world, &world.object.spec.handler), Some(Standing::Foreign(_))));
+}
+
+#[test]
+fn the_definition_goes_with_the_kind_unless_somebody_needs_it() {
+    let removal = Ok(Some("remove BlueprintDefinition boxes.g.example.com".to_owned()));
+    let ended = |world: &DefinitionSnapshot| end(world).map(|step| step.map(|step| step.to_string()));
+    assert_eq!(ended(&snapshot(vec![ours("box-reconciler")], 0)), removal);
+    assert_eq!(ended(&snapshot(vec![ours("box-reconciler")], 1)), Ok(None), "others have blueprints of it");
+    assert_eq!(ended(&snapshot(vec![strangers("own", "box-reconciler")], 0)), Ok(None));
+    let change = |annotations: Value, policy: &str| {
+        let mut world = snapshot(vec![ours("box-reconciler")], 0);
+        world.object.metadata.annotations = serde_json::from_value(annotations).unwrap();
+        world.object.spec.deletion_policy = serde_json::from_value(json!(policy)).unwrap();
+        world
+    };
+    assert_eq!(ended(&change(json!({}), "Orphan")), Ok(None));
+    assert_eq!(ended(&change(json!({ ABANDON_ANNOTATION: "true" }), "Delete")), Ok(None));
+    let mut away = snapshot(Vec::new(), 0);
+    away.kept.as_mut().unwrap().blueprints = Observed::Unknown("away".to_owned());
+    assert!(ended(&away).unwrap_err().contains("abandon-remote"));
+    away.kept = None;
+    assert_eq!(ended(&away), Ok(None), "there is no Colony");
+}

@@ -1,0 +1,308 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::{
+        instance::{AcceptedHandler, Instance, InstanceKind, KindTerms},
+        names::{ABANDON_ANNOTATION, INSTANCE_FINALIZER},
+        resource_definition::DefinitionScope,
+    },
+    colony::{ProcessState, model::FunctionSpec},
+    watch::snapshot::{ColonyReference, KeptInstance},
+};
+
+fn kind(policy: &str, deletion: &str) -> InstanceKind {
+    let handler = json!({
+        "mode": "blueprint", "executorType": "t", "functionName": "reconcile", "location": "lab",
+        "blueprint": { "syncPolicy": policy },
+    });
+    let accepted: AcceptedHandler =
+        serde_json::from_value(json!({ "handler": handler, "deletionPolicy": deletion })).unwrap();
+    let resource = kube::core::ApiResource {
+        group: "g.example.com".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "g.example.com/v1".to_owned(),
+        kind: "Box".to_owned(),
+        plural: "boxes".to_owned(),
+    };
+    let schema = json!({ "properties": { "spec": { "type": "object", "properties": {
+        "size": { "type": "integer", "default": 1 }, "image": { "type": "string" } } } } });
+    InstanceKind::new(KindTerms {
+        resource,
+        scope: DefinitionScope::Namespaced,
+        accepted,
+        is_released: false,
+        schema: Some(schema),
+    })
+}
+
+fn resolved() -> ResolvedColony {
+    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
+    ResolvedColony {
+        name: "dev".to_owned(),
+        spec: serde_json::from_value(spec).unwrap(),
+        operator_executor_id: Observed::Known("id".to_owned()),
+    }
+}
+
+fn hash(spec: &Value) -> String {
+    SharedSpec::of_instance(spec.as_object().unwrap()).hash()
+}
+
+/// An instance of size 2 whose status says `recorded` of a blueprint, if anything, which the colony has as `found`.
+fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> InstanceSnapshot {
+    let mut object = json!({
+        "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2,
+                      "finalizers": [INSTANCE_FINALIZER] },
+        "spec": { "size": 2 }, "status": {},
+    });
+    if !recorded.is_null() {
+        object["status"]["blueprint"] = recorded;
+    }
+    InstanceSnapshot {
+        object: serde_json::from_value::<Instance>(object).unwrap(),
+        kind: kind(policy, "Delete"),
+        cluster: "c".to_owned(),
+        colony: ColonyReference::Resolved(Box::new(resolved())),
+        processes: Observed::Known(Vec::new()),
+        kept: KeptInstance {
+            standing: Some(Standing::Handled),
+            blueprint: Observed::Known(found),
+            cleanups: Observed::Known(Vec::new()),
+        },
+        submit_not_before: None,
+        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+    }
+}
+
+fn blueprint(id: &str, generation: i64, spec: &Value) -> Blueprint {
+    let mut found = Blueprint::new("dev", "Box", "n").unwrap();
+    id.clone_into(&mut found.id);
+    found.metadata.generation = generation;
+    found.spec = spec.as_object().unwrap().clone();
+    found
+}
+
+fn ours(generation: i64, spec: &Value) -> Blueprint {
+    blueprint("k8s:c/u", generation, spec)
+}
+
+fn agreed(spec: &Value) -> Value {
+    json!({ "name": "n", "generation": 1, "agreed": hash(spec) })
+}
+
+fn intended() -> Value {
+    json!({ "name": "n", "generation": 0, "agreed": "" })
+}
+
+fn planned(snapshot: &InstanceSnapshot) -> Plan {
+    plan(snapshot, &resolved()).unwrap()
+}
+
+fn colony_steps(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(ToString::to_string).collect()
+}
+
+/// What is sent before it is on record is lost with a crash.
+#[test]
+fn the_intent_is_on_record_before_anything_is_sent() {
+    let first = planned(&snapshot("KubernetesWins", Value::Null, None));
+    assert_eq!(colony_steps(&first), [] as [&str; 0]);
+    assert!(matches!(&first.sync, Sync::Agreed(intent) if intent.name == "n" && intent.agreed.is_empty()));
+    let second = planned(&snapshot("KubernetesWins", intended(), None));
+    let [Step::Colony(ColonyStep::AddBlueprint(added))] = second.steps.as_slice() else { panic!("{second}") };
+    assert_eq!((added.id.as_str(), added.metadata.generation), ("k8s:c/u", 1));
+    assert_eq!(added.metadata.location, "lab");
+    assert_eq!(Value::Object(added.spec.clone()), json!({ "size": 2 }));
+    let mut unheld = snapshot("KubernetesWins", Value::Null, None);
+    unheld.object.metadata.finalizers = None;
+    assert_eq!(colony_steps(&planned(&unheld)), ["kubernetes  add the finalizer"]);
+}
+
+/// The reply to an add may be lost: what was made for this very instance is bound, whoever added it.
+#[test]
+fn what_was_added_and_not_answered_is_taken_up() {
+    let plan = planned(&snapshot("KubernetesWins", intended(), Some(ours(1, &json!({ "size": 2 })))));
+    assert_eq!(plan.steps, []);
+    assert!(matches!(&plan.sync, Sync::Agreed(now) if now.agreed == hash(&json!({ "size": 2 }))));
+}
+
+#[test]
+fn a_blueprint_of_a_stranger_is_left_alone_whatever_it_says() {
+    for policy in ["KubernetesWins", "ColonyWins", "Observe"] {
+        for recorded in [intended(), agreed(&json!({ "size": 2 }))] {
+            let plan = planned(&snapshot(policy, recorded, Some(blueprint("x", 1, &json!({ "size": 9 })))));
+            assert_eq!(plan.steps, []);
+            assert!(matches!(&plan.sync, Sync::NameTaken(why) if why.contains("colonies blueprint remove")));
+        }
+    }
+    // Another name is the way out.
+    let mut renamed = snapshot("KubernetesWins", intended(), Some(blueprint("x", 1, &json!({}))));
+    renamed.object.metadata.annotations =
+        Some([(BLUEPRINT_ANNOTATION.to_owned(), "other".to_owned())].into_iter().collect());
+    assert!(matches!(planned(&renamed).sync, Sync::Agreed(intent) if intent.name == "other"));
+}
+
+#[test]
+fn an_edit_travels_one_way() {
+    let (old, new) = (json!({ "size": 1 }), json!({ "size": 2 }));
+    // The instance was edited.
+    let here = planned(&snapshot("KubernetesWins", agreed(&old), Some(ours(1, &old))));
+    let [Step::Colony(ColonyStep::UpdateBlueprint { spec, seen_generation: 1, .. })] = here.steps.as_slice()
+    else {
+        panic!("{here}")
+    };
+    assert_eq!(Value::Object(spec.clone()), new);
+    assert!(matches!(&here.sync, Sync::Agreed(now) if now.overruled.is_none() && now.generation == 2));
+    // The blueprint was edited.
+    let there = json!({ "size": 9, "image": "i" });
+    let replaced = planned(&snapshot("KubernetesWins", agreed(&new), Some(ours(2, &there))));
+    assert_eq!(replaced.steps.len(), 1);
+    let Sync::Agreed(now) = &replaced.sync else { panic!("{:?}", replaced.sync) };
+    let overruled = now.overruled.as_deref().unwrap();
+    assert!(overruled.contains("spec.size: 2 in Kubernetes, 9 in the colony"), "{overruled}");
+
+    let followed = planned(&snapshot("ColonyWins", agreed(&new), Some(ours(2, &there))));
+    let [Step::Kubernetes(KubernetesStep::UpdateSpec { spec, .. })] = followed.steps.as_slice() else {
+        panic!("{followed}")
+    };
+    assert_eq!(Value::Object(spec.clone()), there);
+    assert!(matches!(&followed.sync, Sync::Agreed(now) if now.overruled.is_none()));
+
+    let observed = planned(&snapshot("Observe", agreed(&new), Some(ours(2, &there))));
+    assert_eq!(observed.steps, []);
+    assert!(matches!(&observed.sync, Sync::Differs { message, .. } if message.contains("spec.size")));
+}
+
+/// At rest, and after its own write, the same plan must come out empty.
+#[test]
+fn what_says_the_same_is_left_in_peace() {
+    let spec = json!({ "size": 2 });
+    for policy in ["KubernetesWins", "ColonyWins", "Observe"] {
+        for spelled in [json!({ "size": 2 }), json!({ "size": 2.0 }), json!({ "size": 2, "image": null })] {
+            let plan = planned(&snapshot(policy, agreed(&spec), Some(ours(1, &spelled))));
+            assert!(plan.is_idle(), "{policy} {spelled}: {plan}");
+            assert!(matches!(plan.sync, Sync::Agreed(_)), "{policy}");
+        }
+    }
+}
+
+/// Who leaves a field out where the colony is heard means its default; where Kubernetes is, the colony is told.
+#[test]
+fn a_default_that_nobody_wrote_is_no_edit_of_the_colony() {
+    let one = json!({ "size": 1 });
+    for (policy, writes) in [("ColonyWins", 0), ("Observe", 0), ("KubernetesWins", 1)] {
+        let mut world = snapshot(policy, agreed(&one), Some(ours(2, &json!({}))));
+        world.object.spec = one.clone();
+        let plan = planned(&world);
+        assert_eq!(plan.steps.len(), writes, "{policy}: {plan}");
+        assert!(matches!(plan.sync, Sync::Agreed(_)), "{policy}");
+    }
+}
+
+/// The API server would drop it, and the edit would be made again for ever.
+#[test]
+fn a_field_that_the_kind_does_not_have_is_no_edit() {
+    let plan =
+        planned(&snapshot("ColonyWins", agreed(&json!({ "size": 2 })), Some(ours(2, &json!({ "hue": 1 })))));
+    assert_eq!(plan.steps, []);
+    assert!(matches!(&plan.sync, Sync::Invalid(why) if why.contains("spec.hue")), "{:?}", plan.sync);
+}
+
+#[test]
+fn a_blueprint_that_was_removed_comes_back_where_kubernetes_owns_it() {
+    let spec = json!({ "size": 2 });
+    let remade = planned(&snapshot("KubernetesWins", agreed(&spec), None));
+    assert_eq!(colony_steps(&remade), ["colony      add blueprint n"]);
+    assert!(matches!(&remade.sync, Sync::Agreed(now) if now.overruled.is_some()));
+    for policy in ["ColonyWins", "Observe"] {
+        let lost = planned(&snapshot(policy, agreed(&spec), None));
+        assert_eq!(lost.steps, []);
+        assert!(matches!(&lost.sync, Sync::Lost(why) if why.contains("removed in the colony")));
+    }
+}
+
+/// Unknown is not empty, and nobody else's handler may carry it out.
+#[test]
+fn nothing_is_written_on_the_strength_of_what_is_not_known() {
+    let mut world = snapshot("KubernetesWins", agreed(&json!({ "size": 1 })), None);
+    world.kept.blueprint = Observed::Unknown("away".to_owned());
+    assert_eq!((planned(&world).steps, planned(&world).sync), (Vec::new(), Sync::Unchanged));
+    for standing in [None, Some(Standing::Missing), Some(Standing::Foreign("why".to_owned()))] {
+        for found in [None, Some(ours(1, &json!({ "size": 1 })))] {
+            let mut world = snapshot("KubernetesWins", agreed(&json!({ "size": 1 })), found);
+            world.kept.standing.clone_from(&standing);
+            let plan = planned(&world);
+            assert_eq!((plan.steps.len(), plan.awaiting.len()), (0, 1), "{standing:?}");
+        }
+    }
+}
+
+fn deleted(found: Option<Blueprint>) -> InstanceSnapshot {
+    let mut world = snapshot("KubernetesWins", agreed(&json!({ "size": 2 })), found);
+    world.object.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-11-26T10:00:00Z")).unwrap());
+    world
+}
+
+fn cleanup(state: ProcessState) -> Process {
+    let spec = FunctionSpec::new("dev", "cleanup", "t").unwrap();
+    serde_json::from_value(json!({
+        "processid": "p1", "state": state.number(), "submissiontime": "2026-11-26T10:00:01Z",
+        "starttime": "0001-01-01T00:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+        "spec": serde_json::to_value(spec).unwrap(),
+    }))
+    .unwrap()
+}
+
+#[test]
+fn deletion_removes_the_blueprint_and_waits_for_the_clean_up() {
+    let first = plan_deletion(&deleted(Some(ours(1, &json!({})))));
+    assert_eq!(colony_steps(&first), ["colony      remove blueprint n"]);
+    assert_eq!(colony_steps(&plan_deletion(&deleted(None))), ["kubernetes  remove the finalizer"]);
+
+    let mut world = deleted(None);
+    world.kept.cleanups = Observed::Known(vec![cleanup(ProcessState::Waiting)]);
+    let found = plan_deletion(&world);
+    assert_eq!(found.steps, []);
+    assert!(matches!(&found.mirror, Mirror::Found { process_id, generation: 0, .. } if process_id == "p1"));
+
+    let status = world.object.status.as_mut().unwrap();
+    status.mirror = Some(
+        serde_json::from_value(json!({
+            "label": "k8s:c/u/0", "generation": 0, "processId": "p1", "state": "Waiting",
+            "intendedAt": "2026-11-26T10:00:02Z",
+        }))
+        .unwrap(),
+    );
+    world.processes = Observed::Known(vec![cleanup(ProcessState::Running)]);
+    let followed = plan_deletion(&world);
+    assert!(followed.steps.is_empty() && followed.due.is_some(), "{followed}");
+    assert!(matches!(followed.mirror, Mirror::Observed { .. }));
+    // Nobody is held for ever.
+    world.now = "2026-11-26T10:06:00Z".parse().unwrap();
+    assert_eq!(colony_steps(&plan_deletion(&world)), ["kubernetes  remove the finalizer"]);
+    assert!(left_behind(&world).unwrap().contains("p1"));
+}
+
+#[test]
+fn deletion_leaves_what_is_to_be_left() {
+    let with = |change: fn(&mut InstanceSnapshot)| {
+        let mut world = deleted(Some(ours(1, &json!({}))));
+        change(&mut world);
+        colony_steps(&plan_deletion(&world))
+    };
+    let let_go = ["kubernetes  remove the finalizer"];
+    assert_eq!(with(|world| world.kind = kind("KubernetesWins", "Orphan")), let_go);
+    let foreign = Some(blueprint("x", 1, &json!({})));
+    assert_eq!(colony_steps(&plan_deletion(&deleted(foreign))), let_go);
+    assert_eq!(
+        with(|world| {
+            let annotations = [(ABANDON_ANNOTATION.to_owned(), "true".to_owned())];
+            world.object.metadata.annotations = Some(annotations.into_iter().collect());
+        }),
+        let_go
+    );
+    assert_eq!(with(|world| world.kept.blueprint = Observed::Unknown("away".to_owned())), [] as [&str; 0]);
+    assert_eq!(with(|world| world.object.status = None), let_go, "nothing was ever sent");
+}
