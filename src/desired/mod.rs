@@ -4,6 +4,7 @@ pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
 pub mod composition;
+pub mod conversion;
 pub mod definition;
 pub mod executor_deployment;
 pub mod expression;
