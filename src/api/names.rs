@@ -97,6 +97,8 @@ pub const KEPT_ANNOTATION: &str = "colonies.io/kept-fields";
 pub const AUTHORITY_CERTIFICATES_KEY: &str = "ca.crt";
 /// Key of the private key of the authority that signs.
 pub const AUTHORITY_KEY: &str = "ca.key";
+/// Key of the private key of the authority that follows it, empty if there is none.
+pub const NEXT_AUTHORITY_KEY: &str = "ca-next.key";
 /// Key of the certificate of the endpoint, as in every Secret of type `kubernetes.io/tls`.
 pub const CERTIFICATE_KEY: &str = "tls.crt";
 /// Key of the private key of the endpoint.

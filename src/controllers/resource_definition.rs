@@ -34,7 +34,7 @@ use crate::{
     desired::{
         self,
         composition::Kinds,
-        definition::{build, check_composition, kind_of},
+        definition::{build, check_composition, converted_at, kind_of},
     },
     diff::definition::{
         DefinitionPlan, DefinitionStep, is_established, is_foreign, lacks_rights, plan, plan_deletion,
@@ -91,6 +91,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         clock: machinery.clock.clone(),
         namespace: machinery.kubernetes.namespace.clone(),
         watched: machinery.configuration.watch_namespaces.clone(),
+        endpoint: machinery.endpoint.clone(),
         filled: [vec![definitions.filled], filled].concat(),
     };
     let (waker, woken) = futures::channel::mpsc::unbounded();
@@ -116,6 +117,9 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
     let executors = machinery.executor_changes.subscribe();
     let executors = futures::stream::unfold(executors, |mut executors| async move {
         executors.changed().await.ok().map(|()| ((), executors))
+    });
+    let endpoint = futures::stream::unfold(machinery.endpoint.changes(), |mut changes| async move {
+        changes.changed().await.ok().map(|()| ((), changes))
     });
     let watches = tokio::sync::watch::Sender::new(false);
     let crds = watch_crds(machinery.clone(), watches.subscribe(), hints.clone());
@@ -148,6 +152,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         .reconcile_all_on(elections)
         // A colony's executors are there before anybody may have been served by them: the end of this stream is none.
         .reconcile_all_on(executors.chain(futures::stream::pending()))
+        .reconcile_all_on(endpoint.chain(futures::stream::pending()))
         .graceful_shutdown_on(async move { stop.requested().await })
         .run(reconcile, |_, _, _| Action::requeue(RESYNC), context)
         .for_each(|_| futures::future::ready(()));
@@ -240,9 +245,8 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(plan_deletion(snapshot));
     }
-    let desired = composable(snapshot)
-        .and_then(|()| build(&snapshot.object))
-        .map_err(|error| Problem { reason: error.reason(), message: error.to_string() })?;
+    let problem = |error: desired::Error| Problem { reason: error.reason(), message: error.to_string() };
+    let mut desired = composable(snapshot).and_then(|()| build(&snapshot.object)).map_err(problem)?;
     if let Observed::Known(Some(crd)) = &snapshot.crd
         && is_foreign(snapshot, crd)
     {
@@ -256,6 +260,8 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
     if lacks_rights(snapshot) {
         return Ok(DefinitionPlan::default());
     }
+    let found = snapshot.crd.known().and_then(Option::as_ref);
+    converted_at(&mut desired, &snapshot.endpoint, found).map_err(problem)?;
     Ok(plan(snapshot, &desired))
 }
 

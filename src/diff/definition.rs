@@ -14,8 +14,8 @@ use crate::{
         condition::Reason,
         executor_deployment::DeletionPolicy,
         names::{
-            ACCEPTED_GENERATION_ANNOTATION, CONTENT_HASH_ANNOTATION, HANDLER_ANNOTATION,
-            RESOURCE_DEFINITION_FINALIZER,
+            ACCEPTED_GENERATION_ANNOTATION, CONTENT_HASH_ANNOTATION, CONVERSIONS_ANNOTATION,
+            HANDLER_ANNOTATION, RESOURCE_DEFINITION_FINALIZER,
         },
         resource_definition::Impact,
     },
@@ -184,7 +184,8 @@ fn is_held(snapshot: &DefinitionSnapshot) -> bool {
 /// Where a CRD is not as it should be.
 fn differing(desired: &CustomResourceDefinition, found: &CustomResourceDefinition) -> Vec<String> {
     let annotation = |crd: &CustomResourceDefinition, name: &str| crd.annotations().get(name).cloned();
-    let ours = [CONTENT_HASH_ANNOTATION, HANDLER_ANNOTATION, ACCEPTED_GENERATION_ANNOTATION];
+    let ours =
+        [CONTENT_HASH_ANNOTATION, HANDLER_ANNOTATION, ACCEPTED_GENERATION_ANNOTATION, CONVERSIONS_ANNOTATION];
     let mut paths: Vec<String> = ours
         .into_iter()
         .filter(|name| annotation(desired, name) != annotation(found, name))
@@ -204,6 +205,8 @@ fn merged(desired: &CustomResourceDefinition, found: &CustomResourceDefinition) 
     let labels = metadata.labels.get_or_insert_default();
     labels.extend(desired.labels().clone());
     let annotations = metadata.annotations.get_or_insert_default();
+    // What is not declared any more must not be remembered.
+    annotations.remove(CONVERSIONS_ANNOTATION);
     annotations.extend(desired.annotations().clone());
     CustomResourceDefinition { metadata, spec: desired.spec.clone(), status: None }
 }

@@ -29,6 +29,7 @@ use crate::{
         resource_definition::{DefinitionScope, HandlerMode, InstanceCounts, ResourceDefinition},
     },
     memory::{
+        endpoint::Endpoint,
         rights::Rights,
         writes::{Key, Writes},
     },
@@ -72,6 +73,8 @@ pub struct DefinitionReader {
     pub namespace: String,
     /// The namespaces that are watched; all when empty.
     pub watched: Vec<String>,
+    /// Where API servers have objects converted.
+    pub endpoint: Endpoint,
     /// When each of the caches is filled.
     pub filled: Vec<Filled>,
 }
@@ -132,6 +135,7 @@ impl DefinitionReader {
             left,
             composes: self.composes(object).await,
             handlers: self.handlers(object),
+            endpoint: self.endpoint.known(),
             now,
         })
     }

@@ -21,12 +21,7 @@ const MAX_DEPTH: usize = 48;
 /// # Errors
 ///
 /// The first thing that is wrong.
-pub(super) fn check(
-    field: &str,
-    given: &VersionConversion,
-    form: &Form,
-    stored: &Form,
-) -> Result<(), Error> {
+pub(super) fn check(field: &str, given: &VersionConversion, form: &Form, stored: &Form) -> Result<(), Error> {
     let (up, down) = (Way { from: form, to: stored }, Way { from: stored, to: form });
     moves(field, form, stored)?;
     written_once(&entries(field, "to", "toStorage", form, true))?;
@@ -59,8 +54,9 @@ fn of_version(version: &str, path: &Path, schema: &Value) -> Result<(), String> 
 fn moves(field: &str, form: &Form, stored: &Form) -> Result<(), Error> {
     for (index, (from, to)) in form.moves.iter().enumerate() {
         for (end, path, form) in [("from", from, form), ("to", to, stored)] {
-            of_version(&form.version, path, &form.schema)
-                .map_err(|why| Error::invalid(format!("{field}.moves[{index}].{end}"), path.to_string(), why))?;
+            of_version(&form.version, path, &form.schema).map_err(|why| {
+                Error::invalid(format!("{field}.moves[{index}].{end}"), path.to_string(), why)
+            })?;
         }
         let (here, there) = (schema_at(from, &form.schema), schema_at(to, &stored.schema));
         if let Some(why) = unfit(here, there, 0) {
@@ -92,7 +88,8 @@ fn written_once(entries: &[(String, &Path)]) -> Result<(), Error> {
     for (index, (place, path)) in entries.iter().enumerate() {
         let mut before = entries.iter().take(index);
         if let Some((other, _)) = before.find(|(_, other)| path.is_within(other) || other.is_within(path)) {
-            let remedy = format!("{other} writes the same field, or one around or within it: remove one of them");
+            let remedy =
+                format!("{other} writes the same field, or one around or within it: remove one of them");
             return Err(Error::invalid(place, path.to_string(), remedy));
         }
     }
@@ -139,7 +136,8 @@ fn carried(
     let properties = |schema: &'_ Value| schema.get("properties").and_then(Value::as_object).cloned();
     let (Some(here), Some(there)) = (properties(schemas.0), properties(schemas.1)) else { return Ok(()) };
     for (name, here) in &here {
-        let is_of_every_object = names.is_empty() && ["apiVersion", "kind", "metadata"].contains(&name.as_str());
+        let is_of_every_object =
+            names.is_empty() && ["apiVersion", "kind", "metadata"].contains(&name.as_str());
         let Some(there) = there.get(name).filter(|_| !is_of_every_object) else { continue };
         names.push(name.clone());
         let is_carried = [up, down].into_iter().any(|way| {
@@ -192,7 +190,8 @@ fn demanded(place: &str, way: Way<'_>, schema: &Value, names: &mut Vec<String>) 
     for name in required.filter_map(Value::as_str) {
         let described = properties.and_then(|properties| properties.get(name));
         names.push(name.to_owned());
-        let is_given = described.is_some_and(|described| described.get("default").is_some()) || is_made(way, names);
+        let is_given =
+            described.is_some_and(|described| described.get("default").is_some()) || is_made(way, names);
         let is_of_every_object = names.len() == 1 && ["apiVersion", "kind", "metadata"].contains(&name);
         if !is_given && !is_of_every_object {
             let list = if way.to.is_stored { "toStorage" } else { "fromStorage" };

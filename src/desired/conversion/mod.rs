@@ -41,6 +41,8 @@ use prune::prune;
 
 /// Most bytes that are kept beside an object: half of what API servers take of annotations.
 const MAX_KEPT: usize = 128 * 1024;
+/// Most fields that a message names of those that an expression speaks of.
+const MOST_NAMED: usize = 3;
 /// What expressions of conversions may speak of.
 const VARIABLES: [&str; 1] = ["self"];
 
@@ -78,7 +80,9 @@ impl Converter {
     pub fn declared(spec: &ResourceDefinitionSpec) -> Option<Conversions> {
         spec.versions.iter().any(|version| version.conversion.is_some()).then(|| {
             let others = spec.versions.iter().filter(|version| !version.storage);
-            others.map(|version| (version.name.clone(), version.conversion.clone().unwrap_or_default())).collect()
+            others
+                .map(|version| (version.name.clone(), version.conversion.clone().unwrap_or_default()))
+                .collect()
         })
     }
 
@@ -288,10 +292,8 @@ impl<'c> Way<'c> {
         budget: &mut Budget,
     ) -> Result<Map<String, Value>, Error> {
         let mut made = fields.clone();
-        let moved: Vec<(&Path, Value)> = self
-            .moves()
-            .filter_map(|(from, to)| from.take(&mut made).map(|value| (to, value)))
-            .collect();
+        let moved: Vec<(&Path, Value)> =
+            self.moves().filter_map(|(from, to)| from.take(&mut made).map(|value| (to, value))).collect();
         for path in self.made() {
             path.take(&mut made);
         }
@@ -309,7 +311,7 @@ impl<'c> Way<'c> {
                     Ok(value) => put(&mut made, path, value)?,
                     // There is nothing that it could be made of.
                     Err(error) if error.is_absent => {}
-                    Err(error) => return Err(of_failure(path, &error)),
+                    Err(error) => return Err(of_failure(path, template, &object, &error)),
                 }
             }
         }
@@ -401,9 +403,19 @@ fn of_expression(error: &expression::Error) -> Error {
     Error::invalid(&error.field, &error.expression, format!("{}: {}", error.problem, error.remedy))
 }
 
-/// An expression that has no value for an object.
-fn of_failure(path: &Path, error: &expression::Error) -> Error {
-    let remedy = format!("{}: {}; the expression stands in {}", error.problem, error.remedy, error.field);
+/// An expression that has no value for an object, with what it speaks of.
+fn of_failure(path: &Path, template: &Template, object: &Value, error: &expression::Error) -> Error {
+    let read = template.references().paths("self").map(|names| {
+        let found = names.iter().try_fold(object, |value, name| value.get(name));
+        format!("{} is {}", names.join("."), found.map_or_else(|| "absent".to_owned(), shown))
+    });
+    let read: Vec<String> = read.take(MOST_NAMED).collect();
+    let remedy = format!(
+        "{}: {}: change the value, or the expression in {}",
+        read.join(", "),
+        error.problem,
+        error.field
+    );
     Error::invalid(path.to_string(), &error.expression, remedy)
 }
 

@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 /// What stands at the top of every object and is converted by nobody.
 const EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
 /// What stands under `status` and is the operator's own, in every version alike.
-const OURS: [&str; 5] =
-    ["composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
+const OURS: [&str; 5] = ["composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
 
 /// The way to a field.
 #[derive(Clone, Debug, PartialEq, Eq)]

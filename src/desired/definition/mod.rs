@@ -2,6 +2,7 @@
 //! its instances are of. Pure.
 
 mod composed;
+mod converted;
 mod handler;
 mod import;
 mod keyword;
@@ -20,6 +21,7 @@ use kube::{ResourceExt as _, core::ObjectMeta};
 use serde_json::Value;
 
 pub use composed::{check_composition, composition_of};
+pub use converted::{conversion_path, converted_at};
 pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
 pub use import::{DEFAULT_GROUP, Imported, import};
 pub(super) use validate::with_defaults;
@@ -34,8 +36,7 @@ use crate::api::{
     instance::{AcceptedHandler, InstanceKind},
     names::{
         ACCEPTED_GENERATION_ANNOTATION, APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION,
-        CONVERSIONS_ANNOTATION, DEFINITION_ANNOTATION,
-        HANDLER_ANNOTATION, OPERATOR,
+        CONVERSIONS_ANNOTATION, DEFINITION_ANNOTATION, HANDLER_ANNOTATION, OPERATOR,
     },
     resource_definition::{
         DefinitionVersion, Handler, HandlerMode, PrinterColumn, ResourceDefinition, ResourceDefinitionSpec,

@@ -35,6 +35,7 @@ fn snapshot(crd: Option<CustomResourceDefinition>, policy: &str, left: (usize, u
         left: Observed::Known(LeftInstances { total: left.0, held: left.1 }),
         composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::None,
+        endpoint: Observed::Unknown("it is being started".to_owned()),
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
     }
 }

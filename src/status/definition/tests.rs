@@ -26,6 +26,7 @@ fn snapshot() -> DefinitionSnapshot {
         left: Observed::Known(LeftInstances::default()),
         composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
+        endpoint: Observed::Unknown("it is being started".to_owned()),
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
     }
 }
