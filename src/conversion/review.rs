@@ -34,12 +34,12 @@ pub(super) fn answer(
     let objects = std::mem::take(&mut request.objects);
     let version = request.desired_api_version.clone();
     let response = ConversionResponse::for_request(request);
-    let converted = match converter {
+    let result = match converter {
         Ok(converter) => convert(&objects, converter, &version),
         Err(why) => Err(why.to_owned()),
     };
-    match converted {
-        Ok(converted) => response.success(converted).into_review(),
+    match result {
+        Ok(objects) => response.success(objects).into_review(),
         Err(why) => {
             tracing::warn!(version, "objects were not converted: {why}");
             response.failure(Status::failure(&why, "ConversionFailed")).into_review()
@@ -48,17 +48,17 @@ pub(super) fn answer(
 }
 
 fn convert(objects: &[Value], converter: &Converter, version: &str) -> Result<Vec<Value>, String> {
-    let mut converted = Vec::with_capacity(objects.len());
+    let mut done = Vec::with_capacity(objects.len());
     let (mut named, mut further) = (Vec::new(), 0_usize);
     for object in objects {
         match converter.convert(object, version) {
-            Ok(object) => converted.push(object),
+            Ok(object) => done.push(object),
             Err(error) if named.len() < NAMED => named.push(format!("{}: {error}", name_of(object))),
             Err(_) => further += 1,
         }
     }
     if named.is_empty() {
-        return Ok(converted);
+        return Ok(done);
     }
     if further > 0 {
         named.push(format!("and {further} more"));

@@ -30,7 +30,9 @@ fn prune_value(schema: &Value, value: &mut Value) {
         Value::Object(fields) => prune(schema, fields),
         Value::Array(elements) => {
             if let Some(items) = schema.get("items") {
-                elements.iter_mut().for_each(|element| prune_value(items, element));
+                for element in elements {
+                    prune_value(items, element);
+                }
             }
         }
         _ => {}

@@ -7,6 +7,8 @@ use super::*;
 use crate::{api::resource_definition::ResourceDefinition, desired::definition::build};
 
 const GROUP: &str = "run.example.com";
+/// Where a version describes its spec.
+const SPEC: &str = "/schema/openAPIV3Schema/properties/spec";
 
 /// A kind of two versions: fields that are moved, computed, the same, and known to one of them alone.
 fn definition(adjust: impl FnOnce(&mut Value)) -> ResourceDefinition {
@@ -73,7 +75,7 @@ fn converter() -> &'static Converter {
     &CONVERTER
 }
 
-fn object(version: &str, spec: Value) -> Value {
+fn object(version: &str, spec: &Value) -> Value {
     json!({"apiVersion": format!("{GROUP}/{version}"), "kind": "Job",
            "metadata": {"name": "a", "labels": {"x": "y"}, "managedFields": [{"manager": "m"}]}, "spec": spec})
 }
@@ -88,7 +90,7 @@ fn to(object: &Value, version: &str) -> Value {
 fn fields_are_moved_computed_and_carried_in_both_directions() {
     let old = object(
         "v1alpha1",
-        json!({"name": "n", "image": "i", "memory": "512Mi", "ports": [{"number": 1}], "verbose": false, "labels": {"k": "v"}}),
+        &json!({"name": "n", "image": "i", "memory": "512Mi", "ports": [{"number": 1}], "verbose": false, "labels": {"k": "v"}}),
     );
     let new = to(&old, "v1");
     assert_eq!(
@@ -105,7 +107,7 @@ fn fields_are_moved_computed_and_carried_in_both_directions() {
 
 #[test]
 fn status_is_converted_too() {
-    let mut old = object("v1alpha1", json!({"verbose": false}));
+    let mut old = object("v1alpha1", &json!({"verbose": false}));
     old["status"] = json!({"endpoint": "http://x", "observedGeneration": 3, "conditions": []});
     let new = to(&old, "v1");
     assert_eq!(new["status"], json!({"address": "http://x", "observedGeneration": 3, "conditions": []}));
@@ -117,7 +119,7 @@ fn status_is_converted_too() {
 fn a_write_through_the_old_version_keeps_what_is_new() {
     let new = object(
         "v1",
-        json!({"level": 9, "container": {"image": "i", "memoryMi": 512,
+        &json!({"level": 9, "container": {"image": "i", "memoryMi": 512,
                "ports": [{"number": 1, "name": "http"}, {"number": 2, "name": "grpc"}]},
                "limits": {"cpu": 1, "gpu": 2}}),
     );
@@ -145,7 +147,7 @@ fn a_write_through_the_old_version_keeps_what_is_new() {
 /// What cannot be inverted comes back as it was, unless the other version has changed it.
 #[test]
 fn what_was_written_comes_back_as_it_was_written() {
-    let old = object("v1alpha1", json!({"memory": "0512Mi", "verbose": true}));
+    let old = object("v1alpha1", &json!({"memory": "0512Mi", "verbose": true}));
     let mut new = to(&old, "v1");
     assert_eq!(new["spec"]["container"]["memoryMi"], 512);
     assert_eq!(to(&new, "v1alpha1"), old);
@@ -155,7 +157,7 @@ fn what_was_written_comes_back_as_it_was_written() {
 
 #[test]
 fn two_old_versions_are_converted_through_the_stored_one() {
-    let old = object("v1alpha1", json!({"name": "n", "image": "i", "verbose": true}));
+    let old = object("v1alpha1", &json!({"name": "n", "image": "i", "verbose": true}));
     let other = to(&old, "v1alpha2");
     assert_eq!(other["spec"], json!({"title": "n"}));
     assert_eq!(to(&other, "v1alpha1"), old);
@@ -168,7 +170,7 @@ fn two_old_versions_are_converted_through_the_stored_one() {
 
 #[test]
 fn what_cannot_be_converted_says_field_value_and_remedy() {
-    let bad = object("v1alpha1", json!({"memory": "much"}));
+    let bad = object("v1alpha1", &json!({"memory": "much"}));
     let error = converter().convert(&bad, &format!("{GROUP}/v1")).unwrap_err().to_string();
     assert!(
         error.starts_with("spec.container.memoryMi: ") && error.contains(r#"spec.memory is "much""#),
@@ -181,7 +183,7 @@ fn what_cannot_be_converted_says_field_value_and_remedy() {
     let large = "x".repeat(MAX_KEPT);
     let error = converter()
         .convert(
-            &object("v1", json!({"container": {"ports": [{"name": large}]}})),
+            &object("v1", &json!({"container": {"ports": [{"name": large}]}})),
             &format!("{GROUP}/v1alpha1"),
         )
         .unwrap_err()
@@ -189,7 +191,7 @@ fn what_cannot_be_converted_says_field_value_and_remedy() {
     assert!(error.contains("v1alpha1 cannot say"), "{error}");
 
     // What somebody has made of the annotation is refused when it is written, and does not keep anybody from reading.
-    let mut broken = object("v1alpha1", json!({"image": "i"}));
+    let mut broken = object("v1alpha1", &json!({"image": "i"}));
     broken["metadata"]["annotations"] = json!({KEPT_ANNOTATION: "{"});
     let error = converter().convert(&broken, &format!("{GROUP}/v1")).unwrap_err().to_string();
     assert!(error.contains(KEPT_ANNOTATION), "{error}");
@@ -200,14 +202,13 @@ fn what_cannot_be_converted_says_field_value_and_remedy() {
 /// A path, an expression or a type that cannot be is refused where it stands.
 #[test]
 fn a_conversion_that_cannot_be_followed_is_refused_with_its_field() {
-    let refused = |adjust: &dyn Fn(&mut Value)| {
-        let built = build(&definition(|whole| adjust(&mut whole["spec"]["versions"][1])));
+    let refused = |pointer: &str, value: Value| {
+        let built = build(&definition(|whole| {
+            *whole.pointer_mut(&format!("/spec/versions/1{pointer}")).unwrap() = value;
+        }));
         built.expect_err("it is refused").to_string()
     };
-    let moved = |from: &str, to: &str| {
-        let (from, to) = (from.to_owned(), to.to_owned());
-        refused(&move |version| version["conversion"]["moves"][0] = json!({"from": from, "to": to}))
-    };
+    let moved = |from: &str, to: &str| refused("/conversion/moves/0", json!({"from": from, "to": to}));
     for (error, expected) in [
         (
             moved("spec.picture", "spec.container.image"),
@@ -227,57 +228,40 @@ fn a_conversion_that_cannot_be_followed_is_refused_with_its_field() {
         (moved("spec.image", "spec.container.ports"), "one is string and the other list"),
         (moved("spec.image", "spec.container"), "one is string and the other map"),
         (
-            refused(&|version| {
-                version["conversion"]["moves"][1] = json!({"from": "spec.name", "to": "spec.container.image"})
-            }),
+            refused("/conversion/moves/1", json!({"from": "spec.name", "to": "spec.container.image"})),
             "moves[1].to: spec.container.image: spec.versions[1].conversion.moves[0].to writes the same field",
         ),
         (
-            refused(&|version| {
-                version["conversion"]["moves"][1] = json!({"from": "spec.image", "to": "spec.name"})
-            }),
+            refused("/conversion/moves/1", json!({"from": "spec.image", "to": "spec.name"})),
             "moves[1].from: spec.image: spec.versions[1].conversion.moves[0].from writes the same field",
         ),
         (
-            refused(&|version| version["conversion"]["toStorage"]["spec.container"] = json!("${{}}")),
+            refused("/conversion/toStorage", json!({"spec.container": "${{}}"})),
             "writes the same field, or one around or within it",
         ),
         (
-            refused(&|version| {
-                version["conversion"]["toStorage"] = json!({"spec.container.memoryMi": "${self.spec.memory}"})
-            }),
+            refused("/conversion/toStorage", json!({"spec.container.memoryMi": "${self.spec.memory}"})),
             "spec.versions[1].conversion.toStorage['spec.container.memoryMi']",
         ),
         (
-            refused(&|version| {
-                version["conversion"]["toStorage"] =
-                    json!({"spec.container.memoryMi": "${int(self.spec.memry)}"})
-            }),
+            refused("/conversion/toStorage", json!({"spec.container.memoryMi": "${int(self.spec.memry)}"})),
             "memry",
         ),
+        (refused("/conversion/toStorage", json!({"spec.container.memoryMi": "${int(other)}"})), "other"),
         (
-            refused(&|version| {
-                version["conversion"]["toStorage"] = json!({"spec.container.memoryMi": "${int(other)}"})
-            }),
-            "other",
-        ),
-        (
-            refused(&|version| {
-                version["conversion"]["fromStorage"] = json!({"spec.memry": "${self.spec.name}"})
-            }),
+            refused("/conversion/fromStorage", json!({"spec.memry": "${self.spec.name}"})),
             "spec.versions[1].conversion.fromStorage['spec.memry']: spec.memry: is no field of v1alpha1",
         ),
         (
-            refused(&|version| {
-                version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["size"] =
-                    json!({"type": "string"})
-            }),
+            refused(&format!("{SPEC}/properties/size"), json!({"type": "string"})),
             "spec.versions[1].conversion: spec.size: one is string and the other int (v1alpha1 and v1): say in toStorage and fromStorage",
         ),
         (
-            refused(&|version| {
-                version["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"] = json!(["verbosity"])
-            }),
+            refused(
+                SPEC,
+                json!({"type": "object", "required": ["verbosity"], "properties": {
+                "image": {"type": "string"}, "ports": {"type": "array", "items": {"type": "object"}}, "memory": {"type": "string"}}}),
+            ),
             "spec.versions[1].conversion: spec.verbosity: is required in v1alpha1, and nothing of v1 gives it",
         ),
     ] {
@@ -361,12 +345,12 @@ fn anything() -> impl Strategy<Value = Value> {
 }
 
 fn versioned(version: &str, content: &Value) -> Value {
-    let mut whole = object(version, Value::Null);
+    let mut whole = object(version, &Value::Null);
     let fields = whole.as_object_mut().unwrap();
     fields.remove("spec");
     fields.extend(content.as_object().cloned().unwrap_or_default());
     for name in ["apiVersion", "kind", "metadata"] {
-        let own = object(version, Value::Null)[name].clone();
+        let own = object(version, &Value::Null)[name].clone();
         fields.insert(name.to_owned(), own);
     }
     whole
@@ -433,7 +417,7 @@ proptest! {
         match built {
             Ok(crd) => {
                 let converter = Converter::of(&crd).unwrap().unwrap();
-                let _ = converter.convert(&object("v1", json!({"level": 1})), &format!("{GROUP}/v1alpha1"));
+                let _ = converter.convert(&object("v1", &json!({"level": 1})), &format!("{GROUP}/v1alpha1"));
             }
             Err(error) => prop_assert!(error.to_string().starts_with("spec.versions[1].conversion"), "{error}"),
         }

@@ -167,7 +167,7 @@ fn why(
 ) -> Option<String> {
     let api_version = format!("{}/{}", found.spec.group, changed.name);
     let object = match converter.map(|converter| converter.convert(object, &api_version)) {
-        Some(Ok(converted)) => converted,
+        Some(Ok(object)) => object,
         Some(Err(error)) => return Some(format!("{}: cannot be converted: {error}", changed.name)),
         None => {
             let mut object = object.clone();
