@@ -36,14 +36,14 @@ use crate::support::{
 };
 
 /// A shipped kind, of `MLModels` unless said otherwise, in a group of its own, so that tests do not meet.
-struct OwnKind {
-    definitions: Api<ResourceDefinition>,
-    crds: Api<CustomResourceDefinition>,
-    instances: Api<DynamicObject>,
-    resource: ApiResource,
-    whole: Value,
-    name: String,
-    namespace: String,
+pub(super) struct OwnKind {
+    pub(super) definitions: Api<ResourceDefinition>,
+    pub(super) crds: Api<CustomResourceDefinition>,
+    pub(super) instances: Api<DynamicObject>,
+    pub(super) resource: ApiResource,
+    pub(super) whole: Value,
+    pub(super) name: String,
+    pub(super) namespace: String,
     cluster: String,
 }
 
@@ -59,7 +59,7 @@ impl OwnKind {
     }
 
     /// The kind of a folder of `examples/kinds`.
-    async fn within(namespace: &TestNamespace, colony: &str, example: &str) -> Self {
+    pub(super) async fn within(namespace: &TestNamespace, colony: &str, example: &str) -> Self {
         let client = &namespace.kubernetes.calls;
         let group = kinds::group(namespace);
         let mut whole = shipped(example, "definition.yaml");
@@ -88,22 +88,22 @@ impl OwnKind {
         }
     }
 
-    fn definition(&self) -> ResourceDefinition {
+    pub(super) fn definition(&self) -> ResourceDefinition {
         let mut whole = self.whole.clone();
         whole["metadata"]["labels"] = json!({ TEST_LABEL: self.namespace });
         serde_json::from_value(whole).unwrap()
     }
 
-    async fn define(&self) {
+    pub(super) async fn define(&self) {
         self.definitions.create(&PostParams::default(), &self.definition()).await.unwrap();
     }
 
-    async fn change(&self, patch: Value) {
+    pub(super) async fn change(&self, patch: Value) {
         self.definitions.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
     /// Waits until the status of the latest generation satisfies `is_reached`.
-    async fn until(
+    pub(super) async fn until(
         &self,
         what: &str,
         is_reached: impl Fn(&ResourceDefinitionStatus) -> bool,
@@ -122,7 +122,7 @@ impl OwnKind {
         .await
     }
 
-    async fn until_ready(&self) {
+    pub(super) async fn until_ready(&self) {
         self.until("is ready", |status| holds(status, "Ready", "True")).await;
     }
 
@@ -131,7 +131,7 @@ impl OwnKind {
         self.instances.create(&PostParams::default(), &object).await.unwrap()
     }
 
-    async fn until_instance(
+    pub(super) async fn until_instance(
         &self,
         name: &str,
         what: &str,
@@ -144,7 +144,7 @@ impl OwnKind {
         .await
     }
 
-    async fn until_gone(&self, name: &str) {
+    pub(super) async fn until_gone(&self, name: &str) {
         eventually(&format!("{name} is gone"), SOON, async || {
             let left = self.instances.get_opt(name).await.map_err(|error| error.to_string())?;
             left.map_or(Ok(()), |left| Err(format!("{:?} {}", left.finalizers(), left.data["status"])))
@@ -159,11 +159,11 @@ impl OwnKind {
     }
 }
 
-fn holds(status: &ResourceDefinitionStatus, kind: &str, wanted: &str) -> bool {
+pub(super) fn holds(status: &ResourceDefinitionStatus, kind: &str, wanted: &str) -> bool {
     status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == wanted)
 }
 
-fn message(status: &ResourceDefinitionStatus, kind: &str) -> (String, String) {
+pub(super) fn message(status: &ResourceDefinitionStatus, kind: &str) -> (String, String) {
     let found = status.conditions.iter().find(|condition| condition.type_ == kind);
     let found = found.unwrap_or_else(|| panic!("no {kind} in {status:?}"));
     (found.reason.clone(), found.message.clone())
@@ -181,16 +181,16 @@ fn is(instance: &DynamicObject, kind: &str, wanted: &str) -> bool {
     condition(instance, kind).is_some_and(|(status, ..)| status == wanted)
 }
 
-fn is_ready(instance: &DynamicObject) -> bool {
+pub(super) fn is_ready(instance: &DynamicObject) -> bool {
     is(instance, "Ready", "True")
         && instance.data["status"]["observedGeneration"].as_i64() == instance.metadata.generation
 }
 
-async fn assigned(executor: &Session) -> Process {
+pub(super) async fn assigned(executor: &Session) -> Process {
     colony::assigned(executor).await
 }
 
-fn kubectl(arguments: &[&str]) -> String {
+pub(super) fn kubectl(arguments: &[&str]) -> String {
     let output = Command::new("kubectl").args(arguments).output().expect("kubectl is on the PATH");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

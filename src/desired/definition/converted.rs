@@ -69,3 +69,75 @@ fn endpoint_of(crd: &CustomResourceDefinition) -> Option<ConversionEndpoint> {
     };
     Some(ConversionEndpoint { address, authorities: client.ca_bundle.clone()?.0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{api::resource_definition::ResourceDefinition, desired::definition::build};
+
+    fn crd(size: &str) -> CustomResourceDefinition {
+        let version = |name: &str, storage: bool| {
+            json!({ "name": name, "storage": storage, "schema": { "openAPIV3Schema": { "type": "object",
+                "properties": { "spec": { "type": "object", "properties": { "size": { "type": size } } } } } } })
+        };
+        let mut old = version("v1alpha1", false);
+        old["conversion"] = json!({});
+        let definition: ResourceDefinition = serde_json::from_value(json!({
+            "metadata": { "name": "things.g.example.com", "generation": 1 },
+            "spec": { "group": "g.example.com", "names": { "kind": "Thing", "plural": "things" },
+                "versions": [version("v1", true), old],
+                "handler": { "mode": "process", "executorType": "t", "functionName": "f" } },
+        }))
+        .unwrap();
+        build(&definition).unwrap()
+    }
+
+    fn endpoint(address: ConversionAddress) -> Observed<ConversionEndpoint> {
+        Observed::Known(ConversionEndpoint { address, authorities: b"PEM".to_vec() })
+    }
+
+    fn client(crd: &CustomResourceDefinition) -> &WebhookClientConfig {
+        crd.spec.conversion.as_ref().unwrap().webhook.as_ref().unwrap().client_config.as_ref().unwrap()
+    }
+
+    /// An API server that asks at another address expects something else to be said there.
+    #[test]
+    fn the_address_changes_with_the_conversions() {
+        let at = |size: &str, address: ConversionAddress| {
+            let mut crd = crd(size);
+            converted_at(&mut crd, &endpoint(address), None).unwrap();
+            crd
+        };
+        let url = || ConversionAddress::Url("https://192.0.2.1:9443".to_owned());
+        let one = at("integer", url());
+        let said = client(&one).url.clone().unwrap();
+        assert!(said.starts_with("https://192.0.2.1:9443/convert/things.g.example.com/"), "{said}");
+        assert_eq!(client(&one), client(&at("integer", url())));
+        assert_ne!(client(&one), client(&at("string", url())));
+        let service = ConversionAddress::Service { name: "c".to_owned(), namespace: "ns".to_owned() };
+        let by_service = at("integer", service);
+        let service = client(&by_service).service.clone().unwrap();
+        assert_eq!((service.name.as_str(), service.namespace.as_str(), service.port), ("c", "ns", Some(443)));
+        assert!(said.ends_with(&service.path.unwrap()), "the same path at either");
+    }
+
+    /// A restart is no news: what an endpoint was known to be, it is until something else is known.
+    #[test]
+    fn an_unknown_endpoint_changes_nothing_and_is_not_promised() {
+        let unknown = Observed::Unknown("it is being started".to_owned());
+        let error = converted_at(&mut crd("integer"), &unknown, None).unwrap_err().to_string();
+        assert!(error.contains("it is being started"), "{error}");
+        for address in [
+            ConversionAddress::Url("https://192.0.2.1:9443".to_owned()),
+            ConversionAddress::Service { name: "c".to_owned(), namespace: "ns".to_owned() },
+        ] {
+            let mut found = crd("integer");
+            converted_at(&mut found, &endpoint(address), None).unwrap();
+            let mut wanted = crd("integer");
+            converted_at(&mut wanted, &unknown, Some(&found)).unwrap();
+            assert_eq!(wanted, found);
+        }
+    }
+}

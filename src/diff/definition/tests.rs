@@ -258,3 +258,56 @@ fn a_new_version_is_held_against_every_instance_and_a_stored_one_stays() {
     );
     assert!(held.message.contains(r#"{"status":{"storedVersions":["v2"]}}"#), "{}", held.message);
 }
+
+/// Of the definition in which sizes have become counts.
+fn converting() -> ResourceDefinition {
+    let mut whole = serde_json::to_value(definition("Delete")).unwrap();
+    let mut version = whole["spec"]["versions"][0].clone();
+    version["name"] = json!("v2");
+    version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"] =
+        json!({ "count": { "type": "integer", "maximum": 5 } });
+    whole["spec"]["versions"][0]["storage"] = json!(false);
+    whole["spec"]["versions"][0]["conversion"] =
+        json!({ "moves": [{ "from": "spec.size", "to": "spec.count" }] });
+    whole["spec"]["versions"].as_array_mut().unwrap().push(version);
+    whole["metadata"]["generation"] = json!(3);
+    serde_json::from_value(whole).unwrap()
+}
+
+#[test]
+fn instances_are_held_against_a_version_as_they_would_be_in_it() {
+    let mut world = snapshot(Some(served()), "Delete", (0, 0));
+    world.object = converting();
+    world.live = Observed::Known(vec![instance("a", &json!({ "size": 5 }))]);
+    assert!(
+        matches!(wanted(&world).steps.as_slice(), [DefinitionStep::Update { .. }]),
+        "{:?}",
+        wanted(&world)
+    );
+    world.live =
+        Observed::Known(vec![instance("a", &json!({ "size": 5 })), instance("b", &json!({ "size": 7 }))]);
+    let impact = wanted(&world).held.unwrap().impact.unwrap();
+    assert_eq!(impact.breaking, 1);
+    assert_eq!(impact.instances[0].why, "v2: spec.count: 7: must be at most 5");
+
+    // Without the conversion, everything would be lost in the new version.
+    world.object.spec.versions[0].conversion = None;
+    let impact = wanted(&world).held.unwrap().impact.unwrap();
+    assert_eq!(impact.instances[0].why, "v2: spec.size: would be lost: the schema does not describe it");
+}
+
+#[test]
+fn a_crd_forgets_conversions_that_are_not_declared_any_more() {
+    let mut world = snapshot(None, "Delete", (0, 0));
+    world.object = converting();
+    let mut crd = build(&world.object).unwrap();
+    crd.status = served().status;
+    assert!(crd.annotations().contains_key(CONVERSIONS_ANNOTATION));
+    world.crd = Observed::Known(Some(crd));
+    world.object.spec.versions[0].conversion = None;
+    let steps = wanted(&world).steps;
+    let [DefinitionStep::Update { crd, differences }] = steps.as_slice() else { panic!("{steps:?}") };
+    assert!(!crd.annotations().contains_key(CONVERSIONS_ANNOTATION));
+    assert_eq!(crd.spec.conversion.as_ref().unwrap().strategy, "None");
+    assert!(differences.iter().any(|path| path.contains(CONVERSIONS_ANNOTATION)), "{differences:?}");
+}
