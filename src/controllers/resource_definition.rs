@@ -38,6 +38,7 @@ use crate::{
     },
     diff::definition::{
         DefinitionPlan, DefinitionStep, is_established, is_foreign, lacks_rights, plan, plan_deletion,
+        plan_endpoint,
     },
     memory::rights::Rights,
     runtime::{
@@ -221,6 +222,12 @@ async fn pass(object: &ResourceDefinition, context: &Context) -> (Action, Reconc
     };
     if snapshot.missing_rights.known().is_some_and(Vec::is_empty) {
         context.watches.send_if_modified(|may| !std::mem::replace(may, true));
+    }
+    if let Some(plan) = plan_endpoint(&snapshot) {
+        let done = carry_out(&plan, object, &machinery.to_cluster, &machinery.leadership).await;
+        if done.failure.is_none() {
+            return (Action::requeue(NEXT_STEP), ReconcileResult::Changed);
+        }
     }
     let outcome = match decide(&snapshot) {
         Ok(plan) => {

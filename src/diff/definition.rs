@@ -19,7 +19,7 @@ use crate::{
         },
         resource_definition::Impact,
     },
-    desired::definition::is_made_for,
+    desired::definition::{is_made_for, redirected},
     watch::snapshot::{DefinitionSnapshot, Observed},
 };
 
@@ -107,6 +107,18 @@ pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -
         }
     }
     plan
+}
+
+/// Plans what must not wait for the rest: API servers are told where objects are converted from now on. It needs no valid
+/// spec, and leaves everything else in the CRD as it is.
+#[must_use]
+pub fn plan_endpoint(snapshot: &DefinitionSnapshot) -> Option<DefinitionPlan> {
+    let found = snapshot.crd.known()?.as_ref().filter(|found| !is_foreign(snapshot, found))?;
+    let crd = redirected(found, &snapshot.endpoint)?;
+    let crd = Box::new(merged(&crd, found));
+    let differences = vec!["spec.conversion.webhook.clientConfig".to_owned()];
+    let steps = vec![DefinitionStep::Update { crd, differences }];
+    Some(DefinitionPlan { steps, ..DefinitionPlan::default() })
 }
 
 /// Plans a definition that is being deleted. It needs no valid spec.

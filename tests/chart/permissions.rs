@@ -212,9 +212,9 @@ fn of_services_the_operator_sees_its_own_alone() {
     let objects = render(OPERATOR, &json!({"userKinds": {"groups": ["ml.example.com"]}})).unwrap();
     let name = format!("{RELEASE}-colonyos-operator-conversion");
     let role = named(&objects, "Role", &name)[0];
-    let rule =
+    let wanted =
         json!({"apiGroups": [""], "resources": ["services"], "resourceNames": [name], "verbs": ["get"]});
-    assert_eq!(role["rules"], json!([rule]));
+    assert_eq!(role["rules"], json!([wanted]));
     assert_eq!(role["metadata"]["namespace"], NAMESPACE);
     for other in roles(&objects).into_iter().filter(|other| *other != role) {
         assert!(rights(other).iter().all(|(_, resource, _)| resource != "services"), "{other}");

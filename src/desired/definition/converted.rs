@@ -57,6 +57,19 @@ pub fn converted_at(
     Ok(())
 }
 
+/// A CRD as it is, but for an endpoint that is elsewhere now, or has another authority; none if it says so already. It must
+/// follow even while the definition cannot be carried out.
+#[must_use]
+pub fn redirected(
+    found: &CustomResourceDefinition,
+    endpoint: &Observed<ConversionEndpoint>,
+) -> Option<CustomResourceDefinition> {
+    endpoint.known()?;
+    let mut wanted = found.clone();
+    converted_at(&mut wanted, endpoint, None).ok()?;
+    (wanted.spec != found.spec).then_some(wanted)
+}
+
 /// The endpoint that a CRD names, if it names one.
 fn endpoint_of(crd: &CustomResourceDefinition) -> Option<ConversionEndpoint> {
     let client = crd.spec.conversion.as_ref()?.webhook.as_ref()?.client_config.as_ref()?;
@@ -123,6 +136,21 @@ mod tests {
         assert!(said.ends_with(&service.path.unwrap()), "the same path at either");
     }
 
+    #[test]
+    fn a_crd_follows_its_endpoint_and_nothing_else() {
+        let url = |url: &str| endpoint(ConversionAddress::Url(url.to_owned()));
+        let (here, there) = (url("https://192.0.2.1"), url("https://192.0.2.2"));
+        let mut found = crd("integer");
+        converted_at(&mut found, &here, None).unwrap();
+        assert_eq!(redirected(&found, &here), None);
+        let mut expected = crd("integer");
+        converted_at(&mut expected, &there, None).unwrap();
+        assert_eq!(redirected(&found, &there), Some(expected));
+        let mut plain = crd("integer");
+        plain.metadata.annotations = None;
+        assert_eq!(redirected(&plain, &there), None, "it declares nothing");
+    }
+
     /// A restart is no news: what an endpoint was known to be, it is until something else is known.
     #[test]
     fn an_unknown_endpoint_changes_nothing_and_is_not_promised() {
@@ -138,6 +166,7 @@ mod tests {
             let mut wanted = crd("integer");
             converted_at(&mut wanted, &unknown, Some(&found)).unwrap();
             assert_eq!(wanted, found);
+            assert_eq!(redirected(&found, &unknown), None);
         }
     }
 }

@@ -21,7 +21,7 @@ use kube::{ResourceExt as _, core::ObjectMeta};
 use serde_json::Value;
 
 pub use composed::{check_composition, composition_of};
-pub use converted::{conversion_path, converted_at};
+pub use converted::{conversion_path, converted_at, redirected};
 pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
 pub use import::{DEFAULT_GROUP, Imported, import};
 pub(super) use validate::with_defaults;

@@ -3,8 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::resource_definition::ResourceDefinition,
-    desired::definition::build,
-    watch::snapshot::{Handlers, LeftInstances},
+    desired::definition::{build, converted_at},
+    watch::snapshot::{ConversionAddress, ConversionEndpoint, Handlers, LeftInstances},
 };
 
 fn definition(policy: &str) -> ResourceDefinition {
@@ -294,6 +294,37 @@ fn instances_are_held_against_a_version_as_they_would_be_in_it() {
     world.object.spec.versions[0].conversion = None;
     let impact = wanted(&world).held.unwrap().impact.unwrap();
     assert_eq!(impact.instances[0].why, "v2: spec.size: would be lost: the schema does not describe it");
+}
+
+/// However the definition is: what it is held back for does not keep API servers from finding the endpoint.
+#[test]
+fn a_crd_follows_the_endpoint_whatever_the_definition_says() {
+    let endpoint = |url: &str| {
+        Observed::Known(ConversionEndpoint {
+            address: ConversionAddress::Url(url.to_owned()),
+            authorities: b"PEM".to_vec(),
+        })
+    };
+    let mut world = snapshot(None, "Delete", (0, 0));
+    world.object = converting();
+    let mut crd = build(&world.object).unwrap();
+    converted_at(&mut crd, &endpoint("https://192.0.2.1"), None).unwrap();
+    crd.status = served().status;
+    world.crd = Observed::Known(Some(crd.clone()));
+    world.object.spec.versions[0].conversion =
+        Some(serde_json::from_value(json!({ "moves": [{ "from": "x", "to": "y" }] })).unwrap());
+    assert_eq!(plan_endpoint(&world), None, "the endpoint is not known");
+    world.endpoint = endpoint("https://192.0.2.1");
+    assert_eq!(plan_endpoint(&world), None, "it says so");
+    world.endpoint = endpoint("https://192.0.2.2");
+    let steps = plan_endpoint(&world).unwrap().steps;
+    let [DefinitionStep::Update { crd: updated, .. }] = steps.as_slice() else { panic!("{steps:?}") };
+    assert_eq!(updated.metadata.annotations, crd.metadata.annotations);
+    assert_eq!(updated.spec.versions, crd.spec.versions);
+    assert_ne!(updated.spec.conversion, crd.spec.conversion);
+    crd.metadata.labels = None;
+    world.crd = Observed::Known(Some(crd));
+    assert_eq!(plan_endpoint(&world), None, "a stranger's");
 }
 
 #[test]
