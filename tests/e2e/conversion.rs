@@ -20,7 +20,7 @@ use crate::{
 /// Group of the kind.
 const GROUP: &str = "e2e.example.com";
 /// How long a kind may take to be served.
-const SERVED_LIMIT: Duration = Duration::from_secs(60);
+const SERVED_LIMIT: Duration = Duration::from_mins(1);
 
 pub async fn objects_are_converted_by_whichever_replica_is_there(stage: Stage) {
     stage.connect().await;

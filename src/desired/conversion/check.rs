@@ -9,7 +9,9 @@ use super::{
         composition::object_type,
         expression::{Rest, Template, Type, Types},
     },
-    Described, Form, Path, Way, of_expression,
+    Form, of_expression,
+    path::{Described, Path},
+    way::Way,
 };
 use crate::api::resource_definition::VersionConversion;
 

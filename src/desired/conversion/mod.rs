@@ -12,10 +12,12 @@
 
 mod check;
 mod kept;
+mod notes;
 mod path;
 mod prune;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::collections::BTreeMap;
 
@@ -27,22 +29,18 @@ use serde_json::{Map, Value};
 
 use super::{
     Error,
-    definition::with_defaults,
-    expression::{self, BUDGET, Budget, Template, Variables},
+    expression::{self, BUDGET, Budget, Template},
     metadata::content_hash,
 };
 use crate::api::{
-    names::{CONVERSIONS_ANNOTATION, KEPT_ANNOTATION},
+    names::CONVERSIONS_ANNOTATION,
     resource_definition::{ResourceDefinitionSpec, VersionConversion},
 };
 use kept::{Notes, differences, restore};
-use path::{Described, Path, described};
-use prune::prune;
+use notes::{put_notes, taken_notes};
+use path::Path;
+use way::{Way, whole};
 
-/// Most bytes that are kept beside an object: half of what API servers take of annotations.
-const MAX_KEPT: usize = 128 * 1024;
-/// Most fields that a message names of those that an expression speaks of.
-const MOST_NAMED: usize = 3;
 /// What expressions of conversions may speak of.
 const VARIABLES: [&str; 1] = ["self"];
 
@@ -65,13 +63,6 @@ struct Form {
     moves: Vec<(Path, Path)>,
     to_storage: Vec<(Path, Template)>,
     from_storage: Vec<(Path, Template)>,
-}
-
-/// One way between a version and the stored one.
-#[derive(Clone, Copy)]
-struct Way<'c> {
-    from: &'c Form,
-    to: &'c Form,
 }
 
 impl Converter {
@@ -250,87 +241,6 @@ impl Form {
     }
 }
 
-impl<'c> Way<'c> {
-    const fn back(self) -> Self {
-        Self { from: self.to, to: self.from }
-    }
-
-    /// The version that says how, which is the one that is not stored.
-    const fn spoken(self) -> &'c Form {
-        if self.to.is_stored { self.from } else { self.to }
-    }
-
-    /// Where each moved field stands, and where it is to stand.
-    fn moves(self) -> impl Iterator<Item = (&'c Path, &'c Path)> {
-        let to_storage = self.to.is_stored;
-        self.spoken().moves.iter().map(move |(from, to)| if to_storage { (from, to) } else { (to, from) })
-    }
-
-    fn computed(self) -> &'c [(Path, Template)] {
-        let spoken = self.spoken();
-        if self.to.is_stored { &spoken.to_storage } else { &spoken.from_storage }
-    }
-
-    /// The fields that are made of others.
-    fn made(self) -> impl Iterator<Item = &'c Path> {
-        self.moves().map(|(_, to)| to).chain(self.computed().iter().map(|(path, _)| path))
-    }
-
-    /// Whether a field, with all that is in it, follows from the version that is converted.
-    fn shows(self, names: &[String]) -> bool {
-        let is_carried = !matches!(described(&self.from.schema, names), Described::Nothing)
-            && !self.moves().any(|(from, _)| from.holds(names));
-        is_carried || self.made().any(|made| made.holds(names))
-    }
-
-    /// The fields of an object in the other version, as they follow from this one alone.
-    fn transform(
-        self,
-        fields: &Map<String, Value>,
-        metadata: &Value,
-        group: &str,
-        budget: &mut Budget,
-    ) -> Result<Map<String, Value>, Error> {
-        let mut made = fields.clone();
-        let moved: Vec<(&Path, Value)> =
-            self.moves().filter_map(|(from, to)| from.take(&mut made).map(|value| (to, value))).collect();
-        for path in self.made() {
-            path.take(&mut made);
-        }
-        for (path, value) in moved {
-            put(&mut made, path, value)?;
-        }
-        let computed = self.computed();
-        if !computed.is_empty() {
-            let api_version = format!("{group}/{}", self.from.version);
-            let object = Value::Object(whole(fields.clone(), metadata, &api_version, &Value::Null));
-            let mut variables = Variables::default();
-            variables.observe("self", &object);
-            for (path, template) in computed {
-                match template.render_with(&variables, budget) {
-                    Ok(value) => put(&mut made, path, value)?,
-                    // There is nothing that it could be made of.
-                    Err(error) if error.is_absent => {}
-                    Err(error) => return Err(of_failure(path, template, &object, &error)),
-                }
-            }
-        }
-        prune(&self.to.schema, &mut made);
-        match with_defaults(&self.to.schema, &Value::Object(made)) {
-            Value::Object(made) => Ok(made),
-            _ => Ok(Map::new()),
-        }
-    }
-}
-
-fn put(fields: &mut Map<String, Value>, path: &Path, value: Value) -> Result<(), Error> {
-    let shown = shown(&value);
-    if path.put(fields, value) {
-        return Ok(());
-    }
-    Err(Error::invalid(path.to_string(), shown, "a field around it is no object: change that one first"))
-}
-
 /// What of an object is converted.
 fn content(object: &Value) -> Map<String, Value> {
     let mut fields = object.as_object().cloned().unwrap_or_default();
@@ -338,59 +248,6 @@ fn content(object: &Value) -> Map<String, Value> {
         fields.remove(name);
     }
     fields
-}
-
-fn whole(
-    mut fields: Map<String, Value>,
-    metadata: &Value,
-    api_version: &str,
-    kind: &Value,
-) -> Map<String, Value> {
-    fields.insert("apiVersion".to_owned(), Value::from(api_version));
-    fields.insert("kind".to_owned(), kind.clone());
-    fields.insert("metadata".to_owned(), metadata.clone());
-    fields
-}
-
-/// Metadata without what was kept, and that.
-fn taken_notes(object: &Value) -> (Value, Result<Notes, Error>) {
-    let mut metadata = object.get("metadata").cloned().unwrap_or_default();
-    let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
-    let Some(text) = annotations.and_then(|annotations| annotations.remove(KEPT_ANNOTATION)) else {
-        return (metadata, Ok(Notes::new()));
-    };
-    if let Some(all) = metadata.as_object_mut()
-        && all.get("annotations").and_then(Value::as_object).is_some_and(Map::is_empty)
-    {
-        all.remove("annotations");
-    }
-    let notes = serde_json::from_str(text.as_str().unwrap_or_default()).map_err(|error| {
-        let field = format!("metadata.annotations['{KEPT_ANNOTATION}']");
-        Error::invalid(field, error.to_string(), "leave it as it is read, or remove it")
-    });
-    (metadata, notes)
-}
-
-fn put_notes(metadata: &mut Value, notes: &Notes, version: &str) -> Result<(), Error> {
-    if notes.is_empty() {
-        return Ok(());
-    }
-    let text = serde_json::to_string(notes).unwrap_or_default();
-    if text.len() > MAX_KEPT {
-        let remedy = format!(
-            "is what {version} cannot say and would have to be kept in an annotation, which has room for {MAX_KEPT}: use less of these fields, or declare conversions for them"
-        );
-        return Err(Error::invalid("metadata.annotations", format!("{} bytes", text.len()), remedy));
-    }
-    let Some(all) = metadata.as_object_mut() else { return Ok(()) };
-    let annotations = all.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
-    if !annotations.is_object() {
-        *annotations = Value::Object(Map::new());
-    }
-    if let Some(annotations) = annotations.as_object_mut() {
-        annotations.insert(KEPT_ANNOTATION.to_owned(), Value::from(text));
-    }
-    Ok(())
 }
 
 fn schema_of(version: &CustomResourceDefinitionVersion) -> Value {
@@ -401,29 +258,4 @@ fn schema_of(version: &CustomResourceDefinitionVersion) -> Value {
 /// An expression that is none, as an error of this stage.
 fn of_expression(error: &expression::Error) -> Error {
     Error::invalid(&error.field, &error.expression, format!("{}: {}", error.problem, error.remedy))
-}
-
-/// An expression that has no value for an object, with what it speaks of.
-fn of_failure(path: &Path, template: &Template, object: &Value, error: &expression::Error) -> Error {
-    let read = template.references().paths("self").map(|names| {
-        let found = names.iter().try_fold(object, |value, name| value.get(name));
-        format!("{} is {}", names.join("."), found.map_or_else(|| "absent".to_owned(), shown))
-    });
-    let read: Vec<String> = read.take(MOST_NAMED).collect();
-    let remedy = format!(
-        "{}: {}: change the value, or the expression in {}",
-        read.join(", "),
-        error.problem,
-        error.field
-    );
-    Error::invalid(path.to_string(), &error.expression, remedy)
-}
-
-/// A value for a message.
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }
