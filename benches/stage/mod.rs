@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
+    net::TcpListener,
     process::{Child, Command},
     time::Duration,
 };
@@ -21,30 +22,50 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 pub type Failure = Box<dyn std::error::Error>;
 
 /// The operator under test, ended with the benchmark.
-pub struct Operator(Child);
+pub struct Operator {
+    process: Child,
+    address: String,
+}
 
 impl Operator {
     /// Starts one that looks after `namespace` and a colony of that name.
     pub async fn start(kubernetes: &Kubernetes, namespace: &str) -> Result<Self, Failure> {
         let configuration = env::temp_dir().join(format!("{namespace}.yaml"));
-        fs::write(
-            &configuration,
-            "{logging: {format: text, level: warn}, http: {bindAddress: \"127.0.0.1:0\"}}",
-        )?;
+        // Free a moment ago, which is the best that can be had without asking the operator.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let settings =
+            format!("{{logging: {{format: text, level: warn}}, http: {{bindAddress: \"{address}\"}}}}");
+        fs::write(&configuration, settings)?;
         connect_colony(kubernetes, namespace).await?;
-        let operator = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
+        let process = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
             .args(["run", "--namespace", namespace, "--config"])
             .arg(&configuration)
             .spawn()?;
-        Ok(Self(operator))
+        Ok(Self { process, address })
+    }
+
+    /// Writes to the API server so far, all of them.
+    #[allow(dead_code, reason = "each benchmark uses its part of the stage")]
+    pub async fn writes(&self) -> Result<f64, Failure> {
+        let metrics = reqwest::get(format!("http://{}/metrics", self.address)).await?.text().await?;
+        let counts = metrics.lines().filter(|line| line.starts_with("colonyos_operator_writes_total{"));
+        Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// Memory of its own that it has at the moment, in bytes.
+    #[allow(dead_code, reason = "each benchmark uses its part of the stage")]
+    pub fn memory(&self) -> Result<u64, Failure> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 }
 
 impl Drop for Operator {
     fn drop(&mut self) {
         // Killed already is as good as killed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

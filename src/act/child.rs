@@ -71,7 +71,8 @@ impl Cluster {
         self.written(WriteVerb::Patch, owner, (kind, name), &what, result)
     }
 
-    /// Deletes an object and, in the background, what it owns. One that is gone already is as good as deleted.
+    /// Deletes an object, which stays until what it owns is gone: what comes after it, or takes its place, must not meet its
+    /// pods. One that is gone already is as good as deleted.
     pub(super) async fn delete_child(
         &self,
         owner: Owner<'_>,
@@ -82,7 +83,7 @@ impl Cluster {
         let what = format!("delete {} {name}", kind.kind);
         let api = self.child_api(kind, owner, &what)?;
         let parameters = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
+            propagation_policy: Some(PropagationPolicy::Foreground),
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteParams::default()
         };

@@ -86,9 +86,9 @@ impl Cluster {
                 self.create(&namespace, &secret).await?;
                 self.forget(&namespace, identity);
             }
-            KubernetesStep::UpdateIdentity { identity, resource_version } => {
+            KubernetesStep::UpdateIdentity { identity, resource_version, is_adopted } => {
                 self.forget(&namespace, identity);
-                self.update_identity(&namespace, identity, resource_version.as_deref()).await?;
+                self.update_identity(&namespace, identity, resource_version.as_deref(), *is_adopted).await?;
             }
             KubernetesStep::DeleteIdentity { name } => {
                 self.identities.forget(&namespace, name);
@@ -242,9 +242,10 @@ impl Cluster {
         namespace: &str,
         identity: &DesiredIdentity,
         resource_version: Option<&str>,
+        is_adopted: bool,
     ) -> Result<(), StepFailure> {
         let name = identity.metadata.name.clone().unwrap_or_default();
-        let patch = json!({
+        let mut patch = json!({
             "metadata": {
                 "resourceVersion": resource_version,
                 "labels": identity.metadata.labels,
@@ -252,6 +253,9 @@ impl Cluster {
             },
             "stringData": identity::environment(identity),
         });
+        if is_adopted {
+            patch["metadata"]["ownerReferences"] = json!(identity.metadata.owner_references);
+        }
         self.patch(namespace, &name, &patch).await
     }
 

@@ -29,7 +29,7 @@ use crate::{
         condition::Reason,
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         mirror::MirrorState,
-        policy::is_paused,
+        policy::{AdoptionPolicy, is_paused},
     },
     desired, diff,
     diff::{KubernetesStep, Plan},
@@ -343,6 +343,12 @@ fn next(
         // What is bound is followed by lists and websockets, unless it could not be read even once.
         (None, Some(mirror)) if mirror.state.is_live() && snapshot.processes.unknown().is_some() => LOOK_UP,
         (None, Some(mirror)) if mirror.state == MirrorState::Intended => LOOK_UP,
+        // Nobody tells of an object that is not the operator's yet.
+        _ if snapshot.object.spec.adoption_policy == AdoptionPolicy::Adopt
+            && !outcome.plan.awaiting.is_empty() =>
+        {
+            LOOK_UP
+        }
         (None, None) => LOOK_UP,
         _ if snapshot.object.metadata.deletion_timestamp.is_some() => LOOK_UP,
         _ => RESYNC,

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Error, executor_deployment::SharedSpec};
+use super::{
+    Error,
+    executor_deployment::{OURS_ALONE, SharedSpec},
+};
 use crate::{
     api::{
         blueprint::namespace_of,
@@ -107,8 +110,7 @@ fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredO
     };
     // An object that was read from a cluster names its colony; here it is the one that asks.
     let mut spec = spec.clone();
-    spec.remove("colony");
-    spec.remove("syncPolicy");
+    spec.retain(|name, _| !OURS_ALONE.contains(&name.as_str()));
     Ok(DesiredObject {
         namespace: said("namespace").unwrap_or(&colony.inbound.default_namespace).to_owned(),
         name: object_name("kwargs.metadata.name", said("name").unwrap_or_default())?,

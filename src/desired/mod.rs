@@ -8,6 +8,7 @@ pub mod conversion;
 pub mod definition;
 pub mod executor_deployment;
 pub mod expression;
+mod field_path;
 pub mod function;
 pub mod inbound;
 pub mod instance;
@@ -20,8 +21,9 @@ pub mod schedule;
 
 pub use colony_workflow::DesiredWorkflow;
 pub use executor_deployment::{
-    DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec,
+    DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, Difference, SharedSpec, WorkloadPolicies,
 };
+pub use field_path::FieldPath;
 pub use process::DesiredProcess;
 
 use crate::api::condition::Reason;

@@ -23,7 +23,8 @@ use super::{
 use crate::{
     api::{
         names::{CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION, RESOURCE_LABEL},
-        resource_definition::{AdoptionPolicy, DriftPolicy, ObjectKind},
+        policy::{AdoptionPolicy, DriftPolicy},
+        resource_definition::ObjectKind,
     },
     desired::composition::{
         Composition, Desired, DesiredChild, DesiredResource, Instance, Policies, Wanted, controller,

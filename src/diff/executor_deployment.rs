@@ -47,10 +47,11 @@ pub fn plan(
         return Ok(plan);
     };
     let owner = &desired.owner;
-    let identity = identity::plan(snapshot, &here.identity, owner, serves(snapshot))?;
+    let identity = identity::plan(snapshot, &here.identity, here.policies.adoption, owner, serves(snapshot))?;
     // While a new key is made, the workload stays as it is: its pods would otherwise roll twice.
     let workload = if here.workload.is_some() || snapshot.object.spec.suspend {
-        workload::plan(here.workload.as_ref(), &snapshot.workloads, &owner.uid, snapshot.object.spec.suspend)?
+        let suspended = snapshot.object.spec.suspend;
+        workload::plan(here.workload.as_ref(), &here.policies, &snapshot.workloads, &owner.uid, suspended)?
     } else {
         workload::WorkloadPlan::default()
     };
@@ -74,7 +75,8 @@ pub fn plan(
     steps.extend(mirror.steps.into_iter().map(Step::Colony));
     steps.extend(blueprint.steps.into_iter().map(Step::Colony));
     let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting, blueprint.awaiting].concat();
-    Ok(Plan { steps, awaiting, mirror: mirror.mirror, sync: blueprint.sync, ..Plan::default() })
+    let drifted = workload.drifted;
+    Ok(Plan { steps, awaiting, drifted, mirror: mirror.mirror, sync: blueprint.sync, ..Plan::default() })
 }
 
 /// Whether the colony itself has what carries this generation, a blueprint or the process of which it was born: a process

@@ -6,7 +6,10 @@ use kube::ResourceExt as _;
 
 use super::{ColonyStep, Error, KubernetesStep};
 use crate::{
-    api::names::{CONTENT_HASH_ANNOTATION, EXECUTOR_NAME_ANNOTATION},
+    api::{
+        names::{CONTENT_HASH_ANNOTATION, EXECUTOR_NAME_ANNOTATION},
+        policy::AdoptionPolicy,
+    },
     colony::model::ExecutorState,
     desired::{DesiredIdentity, metadata::Owner},
     watch::snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
@@ -27,6 +30,7 @@ pub(super) struct IdentityPlan {
 pub(super) fn plan(
     snapshot: &ExecutorDeploymentSnapshot,
     desired: &DesiredIdentity,
+    adoption: AdoptionPolicy,
     owner: &Owner,
     serves: bool,
 ) -> Result<IdentityPlan, Error> {
@@ -43,6 +47,17 @@ pub(super) fn plan(
         }
         Observed::Known(Some(identity)) => identity,
     };
+    if identity.owner_uid.is_none() && adoption != AdoptionPolicy::Fail && !identity.executor_name.is_empty()
+    {
+        // The executor that it names goes on under the new object.
+        plan.kubernetes.push(KubernetesStep::UpdateIdentity {
+            identity: Box::new(desired.clone()),
+            resource_version: identity.resource_version.clone(),
+            is_adopted: true,
+        });
+        plan.awaiting.push(format!("Secret {} to be taken over", secret_name(desired)));
+        return Ok(plan);
+    }
     if identity.owner_uid.as_deref() != Some(&owner.uid) {
         return Err(Error::Foreign {
             kind: "Secret".to_owned(),
@@ -66,6 +81,7 @@ pub(super) fn plan(
         plan.kubernetes.push(KubernetesStep::UpdateIdentity {
             identity: Box::new(desired.clone()),
             resource_version: identity.resource_version.clone(),
+            is_adopted: false,
         });
     }
     Ok(plan)

@@ -45,4 +45,16 @@ pub enum Error {
         /// Who controls it.
         owner: String,
     },
+    /// An object that may be taken over selects other pods than it should, which cannot be changed.
+    #[error(
+        "spec.adoptionPolicy: {kind} {name} selects pods by {selector}, which cannot change: delete it, with --cascade=orphan if its pods are to stay, or rename this object; it is left alone"
+    )]
+    Unadoptable {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What it selects, as JSON.
+        selector: String,
+    },
 }

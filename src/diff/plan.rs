@@ -15,6 +15,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What is waited for before more can be done.
     pub awaiting: Vec<String>,
+    /// What others have changed and is left so, with the fields.
+    pub drifted: Vec<String>,
     /// What status is to say of the mirrored process, besides what the steps bring about.
     pub mirror: Mirror,
     /// What status is to say of the blueprint.
@@ -62,6 +64,9 @@ impl fmt::Display for Plan {
         }
         if let Some(reason) = self.stop {
             writeln!(f, "    status      record that it is to be ended ({reason:?})")?;
+        }
+        for drifted in &self.drifted {
+            writeln!(f, "    left        {drifted}, as others have it")?;
         }
         for awaited in &self.awaiting {
             writeln!(f, "    awaiting    {awaited}")?;

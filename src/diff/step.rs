@@ -34,6 +34,8 @@ pub enum KubernetesStep {
         identity: Box<DesiredIdentity>,
         /// Version of the Secret that was seen.
         resource_version: Option<String>,
+        /// Whether the Secret was nobody's, and becomes the object's.
+        is_adopted: bool,
     },
     /// Remove the Secret with the key.
     DeleteIdentity {
@@ -210,8 +212,13 @@ impl fmt::Display for KubernetesStep {
                 identity.name_prefix,
                 identity.environment.len()
             ),
-            Self::UpdateIdentity { identity, .. } => {
-                write!(f, "update the environment in Secret {}", secret(identity))
+            Self::UpdateIdentity { identity, is_adopted, .. } => {
+                let what = if *is_adopted {
+                    "take over, with its key, and update"
+                } else {
+                    "update the environment in"
+                };
+                write!(f, "{what} Secret {}", secret(identity))
             }
             Self::DeleteIdentity { name } => write!(f, "delete Secret {name}"),
             Self::CreateWorkload(workload) => write!(f, "create {}", describe(workload)),

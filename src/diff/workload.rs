@@ -5,18 +5,19 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
-use kube::ResourceExt as _;
-use serde::Serialize;
+use kube::{Resource, ResourceExt as _};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Error, KubernetesStep, difference::differences};
 use crate::{
     api::{
         executor_deployment::Workload,
         names::{APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
+        policy::{AdoptionPolicy, DriftPolicy},
     },
-    desired::DesiredWorkload,
+    desired::{DesiredWorkload, WorkloadPolicies},
     watch::snapshot::{
         Observed, Workloads,
         progress::{self, Phase},
@@ -30,55 +31,78 @@ pub(super) struct WorkloadPlan {
     pub steps: Vec<KubernetesStep>,
     /// What is waited for.
     pub awaiting: Vec<String>,
+    /// What others have changed and is left so, with the fields.
+    pub drifted: Vec<String>,
+}
+
+/// A kind of workload.
+trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + Into<DesiredWorkload> {
+    /// Which it is.
+    const WORKLOAD: Workload;
+
+    /// Whose pods are its own.
+    fn selector(&self) -> Option<&LabelSelector>;
+
+    /// Brings one that is there in line with what is wanted.
+    fn change(plan: &mut WorkloadPlan, wanted: &Self, found: &Self, differences: Vec<String>);
+}
+
+impl Planned for Deployment {
+    const WORKLOAD: Workload = Workload::Deployment;
+
+    fn selector(&self) -> Option<&LabelSelector> {
+        self.spec.as_ref().map(|spec| &spec.selector)
+    }
+
+    fn change(plan: &mut WorkloadPlan, wanted: &Self, found: &Self, differences: Vec<String>) {
+        let metadata = merge(&wanted.metadata, &found.metadata);
+        plan.update(Self { metadata, ..wanted.clone() }.into(), differences);
+    }
+}
+
+impl Planned for DaemonSet {
+    const WORKLOAD: Workload = Workload::DaemonSet;
+
+    fn selector(&self) -> Option<&LabelSelector> {
+        self.spec.as_ref().map(|spec| &spec.selector)
+    }
+
+    fn change(plan: &mut WorkloadPlan, wanted: &Self, found: &Self, differences: Vec<String>) {
+        let metadata = merge(&wanted.metadata, &found.metadata);
+        plan.update(Self { metadata, ..wanted.clone() }.into(), differences);
+    }
+}
+
+impl Planned for Job {
+    const WORKLOAD: Workload = Workload::Job;
+
+    /// The API server makes it up, for each Job another.
+    fn selector(&self) -> Option<&LabelSelector> {
+        None
+    }
+
+    fn change(plan: &mut WorkloadPlan, wanted: &Self, found: &Self, differences: Vec<String>) {
+        plan.job(wanted, found, differences);
+    }
 }
 
 /// Plans the workload that should be, and the end of those of other kinds, which an earlier spec asked for.
 pub(super) fn plan(
     desired: Option<&DesiredWorkload>,
+    policies: &WorkloadPolicies,
     actual: &Workloads,
     owner_uid: &str,
     suspended: bool,
 ) -> Result<WorkloadPlan, Error> {
     let mut plan = WorkloadPlan::default();
     match desired {
-        Some(DesiredWorkload::Deployment(wanted)) => match &actual.deployment {
-            Observed::Unknown(why) => plan.awaiting.push(format!("Deployment cannot be read: {why}")),
-            Observed::Known(None) => plan.create(DesiredWorkload::Deployment(wanted.clone())),
-            Observed::Known(Some(found)) => {
-                foreign(Workload::Deployment, &found.metadata, owner_uid)?;
-                let differences = changes(wanted.as_ref(), &wanted.metadata, found, &found.metadata);
-                if !differences.is_empty() {
-                    let merged = Deployment {
-                        metadata: merge(&wanted.metadata, &found.metadata),
-                        ..(**wanted).clone()
-                    };
-                    plan.update(DesiredWorkload::Deployment(Box::new(merged)), differences);
-                }
-            }
-        },
-        Some(DesiredWorkload::DaemonSet(wanted)) => match &actual.daemon_set {
-            Observed::Unknown(why) => plan.awaiting.push(format!("DaemonSet cannot be read: {why}")),
-            Observed::Known(None) => plan.create(DesiredWorkload::DaemonSet(wanted.clone())),
-            Observed::Known(Some(found)) => {
-                foreign(Workload::DaemonSet, &found.metadata, owner_uid)?;
-                let differences = changes(wanted.as_ref(), &wanted.metadata, found, &found.metadata);
-                if !differences.is_empty() {
-                    let merged = DaemonSet {
-                        metadata: merge(&wanted.metadata, &found.metadata),
-                        ..(**wanted).clone()
-                    };
-                    plan.update(DesiredWorkload::DaemonSet(Box::new(merged)), differences);
-                }
-            }
-        },
-        Some(DesiredWorkload::Job(wanted)) => match &actual.job {
-            Observed::Unknown(why) => plan.awaiting.push(format!("Job cannot be read: {why}")),
-            Observed::Known(None) => plan.create(DesiredWorkload::Job(wanted.clone())),
-            Observed::Known(Some(found)) => {
-                foreign(Workload::Job, &found.metadata, owner_uid)?;
-                plan.job(wanted, found);
-            }
-        },
+        Some(DesiredWorkload::Deployment(wanted)) => {
+            plan.one(wanted.as_ref(), &actual.deployment, policies, owner_uid)?;
+        }
+        Some(DesiredWorkload::DaemonSet(wanted)) => {
+            plan.one(wanted.as_ref(), &actual.daemon_set, policies, owner_uid)?;
+        }
+        Some(DesiredWorkload::Job(wanted)) => plan.one(wanted.as_ref(), &actual.job, policies, owner_uid)?,
         None => {}
     }
     let keep = desired.map(DesiredWorkload::kind);
@@ -149,6 +173,48 @@ pub(super) fn any_left(actual: &Workloads, owner_uid: &str) -> bool {
 }
 
 impl WorkloadPlan {
+    /// Plans the workload of one kind.
+    fn one<K: Planned>(
+        &mut self,
+        wanted: &K,
+        actual: &Observed<Option<K>>,
+        policies: &WorkloadPolicies,
+        owner_uid: &str,
+    ) -> Result<(), Error> {
+        let kind = K::WORKLOAD;
+        match actual {
+            Observed::Unknown(why) => self.awaiting.push(format!("{} cannot be read: {why}", kind.as_str())),
+            Observed::Known(None) if policies.adoption == AdoptionPolicy::Adopt => {
+                let name = wanted.name_any();
+                self.awaiting.push(format!("{} {name} to be there, for it is only adopted", kind.as_str()));
+            }
+            Observed::Known(None) => self.create(wanted.clone().into()),
+            Observed::Known(Some(found)) if may_adopt(policies, found.meta(), owner_uid) => {
+                selects_the_same(wanted, found)?;
+                // What it should be like is brought about afterwards.
+                let mut adopted = found.clone();
+                *adopted.meta_mut() = adopt(wanted.meta(), found.meta());
+                self.update(adopted.into(), vec!["metadata.ownerReferences".to_owned()]);
+            }
+            Observed::Known(Some(found)) => {
+                foreign(kind, found.meta(), owner_uid)?;
+                let wanted = policies.left_to_others(wanted, found);
+                let differences = changes(&wanted, wanted.meta(), found, found.meta());
+                let is_new_wish = content_hash(wanted.meta()) != content_hash(found.meta());
+                if differences.is_empty() {
+                    return Ok(());
+                }
+                if policies.drift == DriftPolicy::DetectOnly && !is_new_wish {
+                    let name = found.name_any();
+                    self.drifted.push(format!("{} {name}: {}", kind.as_str(), differences.join(", ")));
+                    return Ok(());
+                }
+                K::change(self, &wanted, found, differences);
+            }
+        }
+        Ok(())
+    }
+
     fn create(&mut self, workload: DesiredWorkload) {
         self.steps.push(KubernetesStep::CreateWorkload(workload));
     }
@@ -158,13 +224,9 @@ impl WorkloadPlan {
     }
 
     /// A Job can change its size while it runs; for anything else it has to be made anew.
-    fn job(&mut self, wanted: &Job, found: &Job) {
+    fn job(&mut self, wanted: &Job, found: &Job, differences: Vec<String>) {
         if found.metadata.deletion_timestamp.is_some() {
             self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
-            return;
-        }
-        let differences = changes(wanted, &wanted.metadata, found, &found.metadata);
-        if differences.is_empty() {
             return;
         }
         let resizable = |path: &String| {
@@ -195,7 +257,7 @@ impl WorkloadPlan {
             spec.completions = wanted.completions;
             spec.suspend = wanted.suspend;
         }
-        self.update(DesiredWorkload::Job(Box::new(resized)), differences);
+        self.update(resized.into(), differences);
     }
 }
 
@@ -212,13 +274,7 @@ fn changes<T: Serialize>(
     let (Ok(mut wanted), Ok(found)) = (serde_json::to_value(wanted), serde_json::to_value(found)) else {
         return vec!["unreadable".to_owned()];
     };
-    let hash = |metadata: &ObjectMeta| {
-        metadata
-            .annotations
-            .as_ref()
-            .and_then(|annotations| annotations.get(CONTENT_HASH_ANNOTATION).cloned())
-    };
-    let other_wish = hash(wanted_metadata) != hash(found_metadata);
+    let other_wish = content_hash(wanted_metadata) != content_hash(found_metadata);
     // The hash is compared by itself and owner references by UID: others may add references of their own.
     if let Some(metadata) = wanted.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
         metadata.remove("annotations");
@@ -229,6 +285,10 @@ fn changes<T: Serialize>(
         paths.push(HASH_PATH.to_owned());
     }
     paths
+}
+
+fn content_hash(metadata: &ObjectMeta) -> Option<&String> {
+    metadata.annotations.as_ref()?.get(CONTENT_HASH_ANNOTATION)
 }
 
 /// Differences of the pod templates of two Jobs, including fields that are no longer wished for.
@@ -244,6 +304,37 @@ fn is_owned(metadata: &ObjectMeta, owner_uid: &str) -> bool {
         .iter()
         .flatten()
         .any(|reference| reference.uid == owner_uid && reference.controller == Some(true))
+}
+
+/// Whether a workload may be taken over. One that has a controller, or goes, never is.
+fn may_adopt(policies: &WorkloadPolicies, found: &ObjectMeta, owner_uid: &str) -> bool {
+    policies.adoption != AdoptionPolicy::Fail
+        && !is_owned(found, owner_uid)
+        && found.deletion_timestamp.is_none()
+        && found.owner_references.iter().flatten().all(|reference| reference.controller != Some(true))
+}
+
+/// Metadata of a workload that is taken over, unless it has changed since it was seen: somebody else may have taken it. The
+/// hash of the wish is not written yet, so that the next pass brings the rest about.
+fn adopt(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
+    let mut adopted = merge(wanted, found);
+    adopted.resource_version.clone_from(&found.resource_version);
+    let annotations = adopted.annotations.get_or_insert_default();
+    annotations.remove(CONTENT_HASH_ANNOTATION);
+    adopted
+        .owner_references
+        .get_or_insert_default()
+        .extend(wanted.owner_references.clone().unwrap_or_default());
+    adopted
+}
+
+/// What a workload selects cannot change: one that selects other pods cannot be taken over.
+fn selects_the_same<K: Planned>(wanted: &K, found: &K) -> Result<(), Error> {
+    if wanted.selector() == found.selector() {
+        return Ok(());
+    }
+    let selector = serde_json::to_string(&found.selector()).unwrap_or_default();
+    Err(Error::Unadoptable { kind: K::WORKLOAD.as_str().to_owned(), name: found.name_any(), selector })
 }
 
 fn foreign(kind: Workload, found: &ObjectMeta, owner_uid: &str) -> Result<(), Error> {

@@ -16,6 +16,7 @@ use crate::{
             WorkloadReference,
         },
         names::{EXECUTOR_DEPLOYMENT_LABEL, RESTART_ANNOTATION},
+        policy::DriftPolicy,
     },
     colony::model::ExecutorState,
     diff::{ColonyStep, KubernetesStep, current_progress, finalizers_of_others, is_carried_by_colony},
@@ -62,6 +63,7 @@ pub fn compute(
         mirror::finding(mirror.as_ref(), generation.unwrap_or_default(), problem)
     });
     findings.extend(pass.ok().and_then(|outcome| blueprint::conflict(object, blueprint.as_ref(), outcome)));
+    findings.extend(pass.ok().and_then(|outcome| drift(object, outcome)));
     findings.extend(warnings(snapshot));
     let conditions = merge(&previous.conditions, findings, generation, snapshot.now);
 
@@ -324,6 +326,17 @@ fn settled(reason: Reason, ready: bool, message: &str) -> Vec<Finding> {
         Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
         Finding { kind: ConditionType::Ready, holds: Some(ready), reason, message: message.to_owned() },
     ]
+}
+
+/// What others have changed and is left so, where that may be.
+fn drift(object: &ExecutorDeployment, outcome: &Outcome) -> Option<Finding> {
+    let drifted = &outcome.plan.drifted;
+    if !drifted.is_empty() {
+        let message = format!("left as others have it: {}", drifted.join("; "));
+        return Some(Finding::yes(ConditionType::Drifted, Reason::DriftDetected, message));
+    }
+    let is_detected = object.spec.drift.as_ref().is_some_and(|drift| drift.policy == DriftPolicy::DetectOnly);
+    is_detected.then(|| Finding::no(ConditionType::Drifted, Reason::InSync, "nothing differs"))
 }
 
 /// What is legal but bites. A wake-up for a type is lost on executors of a type that only adds digits to it.

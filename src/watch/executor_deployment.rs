@@ -28,6 +28,7 @@ use crate::{
     api::{
         executor_deployment::ExecutorDeployment,
         names::{self, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+        policy::AdoptionPolicy,
     },
     memory::{
         blueprints::Blueprints,
@@ -179,7 +180,9 @@ impl Reader {
         let key = Key::new(K::KIND, &namespace, &name);
         let is_about_to_go = object.metadata.deletion_timestamp.is_some()
             && cached.as_ref().is_some_and(|found| found.meta().deletion_timestamp.is_none());
-        if !is_about_to_go && !self.writes.is_doubted(&key) {
+        // The cache has only what carries the operator's labels, and what is to be adopted may not.
+        let is_sought = cached.is_none() && object.spec.adoption_policy == AdoptionPolicy::Adopt;
+        if !is_about_to_go && !is_sought && !self.writes.is_doubted(&key) {
             return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }
         let found = self.get_opt::<K>(&namespace, &name).await;
@@ -286,9 +289,11 @@ pub fn read_identity(secret: &Secret) -> Identity {
         bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())
     };
     let text = |key: &str| said(key).unwrap_or_default();
-    let controller = secret.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let owners = secret.owner_references();
+    // One that goes with another object is not free either.
+    let owner = owners.iter().find(|owner| owner.controller == Some(true)).or(owners.first());
     Identity {
-        owner_uid: controller.map(|controller| controller.uid.clone()),
+        owner_uid: owner.map(|owner| owner.uid.clone()),
         resource_version: secret.resource_version(),
         executor_name: text("COLONIES_EXECUTOR_NAME"),
         executor_id: text("COLONIES_EXECUTOR_ID"),

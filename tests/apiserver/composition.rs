@@ -7,7 +7,7 @@ use colonyos_operator::api::{colony_workflow::ColonyWorkflow, resource_definitio
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     batch::v1::Job,
-    core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret},
+    core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret},
 };
 use kube::{
     Api, ResourceExt as _,
@@ -356,14 +356,17 @@ async fn an_application_comes_and_goes_in_its_order() {
         assert_eq!(password().await, before);
 
         applications.instances.delete("shop", &DeleteParams::default()).await.unwrap();
-        eventually("the web server goes first", SOON, async || {
-            let web = webs.instances.get_opt("shop-webservice").await.map_err(|error| error.to_string())?;
+        let pods: Api<Pod> = namespace.api();
+        let of_the_web = ListParams::default().labels("web-service=shop-webservice");
+        eventually("the database goes", SOON, async || {
             let database = databases.instances.get_opt("shop-database").await.map_err(|error| error.to_string())?;
-            match (web, database) {
-                (None, _) => Ok(()),
-                (Some(_), Some(database)) if database.metadata.deletion_timestamp.is_none() => Err("it is there".to_owned()),
-                (Some(_), _) => panic!("the database goes before the web server"),
+            if database.is_some_and(|database| database.metadata.deletion_timestamp.is_none()) {
+                return Err("it is there".to_owned());
             }
+            let web = webs.instances.get_opt("shop-webservice").await.map_err(|error| error.to_string())?;
+            let pods = pods.list(&of_the_web).await.map_err(|error| error.to_string())?;
+            assert!(web.is_none() && pods.items.is_empty(), "it goes before the web server, and its pods, are gone");
+            Ok(())
         })
         .await;
         applications.until_gone("shop").await;

@@ -10,6 +10,8 @@ mod support;
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
 mod colony_cron;
 #[cfg(test)]
 mod colony_process;

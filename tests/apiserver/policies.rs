@@ -130,6 +130,142 @@ async fn a_fleet_that_is_paused_is_left_as_it_is() {
     .await;
 }
 
+/// An autoscaler owns the number of pods, and the operator everything else.
+#[tokio::test]
+async fn fields_that_are_somebody_elses_are_left_to_them() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "ignored", async |stage| {
+        let drift = json!({ "ignoreFields": ["spec.replicas"] });
+        stage.apply("encoders", &json!({ "replicas": 1, "drift": drift })).await;
+        stage.wait_until_ready("encoders", 1).await;
+        let deployments: Api<Deployment> = stage.api();
+        let scaled = Patch::Merge(json!({ "spec": { "replicas": 2, "paused": true } }));
+        deployments.patch("encoders", &PatchParams::default(), &scaled).await.unwrap();
+        let image = "registry.example.com/executor:2";
+        stage.change("encoders", &json!({ "image": image })).await;
+        eventually("the image is changed", SOON, async || {
+            let seen = deployments.get("encoders").await.map_err(|error| error.to_string())?;
+            let spec = seen.spec.unwrap_or_default();
+            let pods = spec.template.spec.unwrap_or_default();
+            assert_eq!(spec.replicas, Some(2), "the number of pods is somebody else's");
+            (pods.containers[0].image.as_deref() == Some(image))
+                .then_some(())
+                .ok_or_else(|| format!("{pods:?}"))
+        })
+        .await;
+        stage.wait_until_ready("encoders", 2).await;
+
+        stage.change("encoders", &json!({ "drift": { "ignoreFields": ["status.replicas"] } })).await;
+        let refused = stage
+            .wait_for_status("encoders", "a field of nobody's is refused", |status| {
+                condition(status, "Ready").is_some_and(|ready| ready.reason == "InvalidSpec")
+            })
+            .await;
+        let said = condition(refused.status.as_ref().unwrap(), "Ready").unwrap().message.clone();
+        assert!(said.starts_with("spec.drift.ignoreFields[0]: status.replicas: write names"), "{said}");
+    })
+    .await;
+}
+
+/// What others change is told and left, until the spec changes.
+#[tokio::test]
+async fn drift_that_is_only_detected_is_told_and_left() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "detected", async |stage| {
+        stage.apply("encoders", &json!({ "replicas": 1, "drift": { "policy": "DetectOnly" } })).await;
+        let ready = stage.wait_until_ready("encoders", 1).await;
+        let in_sync = condition(ready.status.as_ref().unwrap(), "Drifted").unwrap().clone();
+        assert_eq!((in_sync.status.as_str(), in_sync.reason.as_str()), ("False", "InSync"));
+        let deployments: Api<Deployment> = stage.api();
+        let scaled = Patch::Merge(json!({ "spec": { "replicas": 2 } }));
+        let scaled = deployments.patch("encoders", &PatchParams::default(), &scaled).await.unwrap();
+        let drifted =
+            stage.wait_for_status("encoders", "the drift is told", |status| is_true(status, "Drifted")).await;
+        let told = condition(drifted.status.as_ref().unwrap(), "Drifted").unwrap();
+        assert!(told.message.contains("Deployment encoders: spec.replicas"), "{}", told.message);
+        throughout("it is left", QUIET, async || {
+            let seen = deployments.get("encoders").await.map_err(|error| error.to_string())?;
+            (seen.metadata.generation == scaled.metadata.generation)
+                .then_some(())
+                .ok_or_else(|| format!("{:?}", seen.spec))
+        })
+        .await;
+        stage.change("encoders", &json!({ "image": "registry.example.com/executor:2" })).await;
+        stage
+            .wait_for_status("encoders", "all is as it should be", |status| {
+                condition(status, "Drifted").is_some_and(|drifted| drifted.status == "False")
+                    && status.ready_replicas == 1
+            })
+            .await;
+        let seen = deployments.get("encoders").await.unwrap();
+        assert_eq!(seen.spec.unwrap().replicas, Some(1));
+    })
+    .await;
+}
+
+/// `kubectl delete --cascade=orphan` leaves a fleet at work; another object of its name may take it over as it is.
+#[tokio::test]
+async fn a_fleet_that_was_left_is_taken_over_where_that_is_asked_for() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "adopted", async |stage| {
+        stage.apply("encoders", &json!({ "replicas": 1 })).await;
+        let first = stage.wait_until_ready("encoders", 1).await;
+        let executor = |object: &ExecutorDeployment| {
+            object.status.as_ref().and_then(|status| status.executor.as_ref()).map(|one| one.name.clone())
+        };
+        let deployments: Api<Deployment> = stage.api();
+        let left = deployments.get("encoders").await.unwrap();
+        let fleets: Api<ExecutorDeployment> = stage.api();
+        fleets.delete("encoders", &DeleteParams::orphan()).await.unwrap();
+        wait_until_gone::<ExecutorDeployment>(&stage.namespace, "encoders").await;
+
+        stage.apply("encoders", &json!({ "replicas": 1 })).await;
+        stage
+            .wait_for_status("encoders", "what is left is reported", |status| {
+                condition(status, "Ready").is_some_and(|ready| ready.reason == "ForeignObject")
+            })
+            .await;
+        stage.change("encoders", &json!({ "adoptionPolicy": "adopt-or-create" })).await;
+        let second = stage.wait_until_ready("encoders", 1).await;
+        assert_eq!(executor(&second), executor(&first), "the executor goes on");
+        let taken = deployments.get("encoders").await.unwrap();
+        assert_eq!(taken.uid(), left.uid(), "so do its pods");
+        let owners = taken.owner_references();
+        assert_eq!((owners.len(), Some(&owners[0].uid)), (1, second.metadata.uid.as_ref()));
+
+        // What selects other pods cannot be made ours, and one that is only adopted is never created.
+        let adopt = json!({ "adoptionPolicy": "adopt" });
+        stage.apply("others", &adopt).await;
+        stage
+            .wait_for_status("others", "it waits for a Deployment", |status| {
+                condition(status, "Progressing")
+                    .is_some_and(|progressing| progressing.message.contains("it is only adopted"))
+            })
+            .await;
+        assert!(deployments.get_opt("others").await.unwrap().is_none());
+        let theirs: Deployment = serde_json::from_value(json!({
+            "metadata": { "name": "others" },
+            "spec": {
+                "replicas": 0, "selector": { "matchLabels": { "app": "theirs" } },
+                "template": {
+                    "metadata": { "labels": { "app": "theirs" } },
+                    "spec": { "containers": [{ "name": "c", "image": "theirs:1" }] },
+                },
+            },
+        }))
+        .unwrap();
+        deployments.create(&PostParams::default(), &theirs).await.unwrap();
+        let refused = stage
+            .wait_for_status("others", "the selector is refused", |status| {
+                condition(status, "Ready").is_some_and(|ready| ready.reason == "ForeignObject")
+            })
+            .await;
+        let said = condition(refused.status.as_ref().unwrap(), "Ready").unwrap().message.clone();
+        assert!(said.contains("spec.adoptionPolicy: Deployment others selects pods by"), "{said}");
+    })
+    .await;
+}
+
 /// With lists an hour apart and no subscriptions nobody tells the operator of a process that ends.
 #[tokio::test]
 async fn whoever_asks_for_a_pass_gets_what_the_colony_says_now() {

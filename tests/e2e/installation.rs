@@ -9,7 +9,7 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     commands::{helm, kubectl, output},
@@ -25,6 +25,8 @@ pub const TEST_LABEL: &str = "colonyos-operator-tests/rung";
 /// Selects the operator's pods.
 pub const POD_SELECTOR: &str = "app.kubernetes.io/name=colonyos-operator";
 
+/// Groups of the example kinds.
+const USER_GROUPS: &[&str] = &["goop.example.com", "samplecontroller.example.com", "app.colonies.io"];
 /// How many replicas the operator has: the one that leads, and one that stands by.
 const REPLICAS: i32 = 2;
 /// How long what the tests made may take to go.
@@ -72,8 +74,20 @@ pub async fn install() {
     ];
     let set: Vec<&str> = values.iter().flat_map(|value| ["--set-string", value.as_str()]).collect();
     let replicas = format!("replicas={REPLICAS}");
-    let set = [&set[..4], &["--set", &replicas]].concat();
+    let groups = format!("userKinds.groups={}", json!(USER_GROUPS));
+    let composes = format!("userKinds.composes={}", composes());
+    let set = [&set[..4], &["--set", &replicas, "--set-json", &groups, "--set-json", &composes]].concat();
     helm(&[&common[..], &set, &[RELEASE, &chart(RELEASE)]].concat()).await;
+}
+
+/// What the example kinds are made of.
+fn composes() -> Value {
+    json!([
+        {"apiGroups": ["batch"], "resources": ["jobs"]},
+        {"apiGroups": ["apps"], "resources": ["deployments", "daemonsets", "statefulsets"]},
+        {"apiGroups": [""], "resources": ["services", "secrets", "persistentvolumeclaims"]},
+        {"apiGroups": ["app.colonies.io"], "resources": ["databases", "webservices", "workerpools"]},
+    ])
 }
 
 /// Takes away what tests left, then the operator. The CRDs stay, as they do for everybody.

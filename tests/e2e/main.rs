@@ -51,6 +51,8 @@ mod identities;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod rights;

@@ -15,6 +15,7 @@ use crate::{
     commands::kubectl,
     fleet::Fleet,
     installation::TEST_LABEL,
+    kinds::the_example_kinds_run,
     stage::{Stage, Way},
 };
 
@@ -48,7 +49,7 @@ pub async fn the_examples_apply_unchanged_and_work(stage: Stage) {
         "{row}"
     );
 
-    fleet_of_another_runtime(&stage).await;
+    tokio::join!(fleet_of_another_runtime(&stage), the_example_kinds_run(&stage));
 }
 
 async fn pods_run_on_a_real_node(fleet: &Fleet<'_>) {

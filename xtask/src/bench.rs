@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{
     cluster::{self, Nodes, UpOptions, Which},
@@ -16,6 +16,38 @@ pub struct Options {
     /// How many rounds of each.
     #[arg(long, default_value_t = 100)]
     rounds: u32,
+    /// Only these; all when absent.
+    #[arg(long, value_enum)]
+    only: Vec<Benchmark>,
+    /// How many arbitrary definitions, and as many compositions and objects of others, `fuzz` tries.
+    #[arg(long, default_value_t = 100_000)]
+    cases: u32,
+}
+
+/// A benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Benchmark {
+    /// From the apply of an `ExecutorDeployment` to its child.
+    ApplyToChild,
+    /// From a request to a process at an executor, and back.
+    Requests,
+    /// Many kinds that users made up, with many instances each.
+    Kinds,
+    /// Arbitrary definitions, compositions and objects of others: none may make the operator panic.
+    Fuzz,
+}
+
+/// The tests that `fuzz` runs with many more cases than usual.
+const FUZZ: &[&str] = &[
+    "any_definition_ends_in_a_crd_or_in_a_message",
+    "a_definition_is_followed_or_refused",
+    "no_object_of_others_makes_it_panic",
+];
+
+impl Options {
+    fn wants(&self, benchmark: Benchmark) -> bool {
+        self.only.is_empty() || self.only.contains(&benchmark)
+    }
 }
 
 /// Brings a stack without a real node up, runs the benchmarks against it, and takes it down.
@@ -23,6 +55,12 @@ pub struct Options {
 /// # Errors
 /// When a server does not get ready, or a benchmark fails.
 pub fn run(options: &Options) -> Result<()> {
+    if options.wants(Benchmark::Fuzz) {
+        fuzz(options.cases)?;
+    }
+    if options.only == [Benchmark::Fuzz] {
+        return Ok(());
+    }
     let which = Which { name: "bench".to_owned(), state: None };
     cluster::up(&which, &UpOptions { nodes: Some(Nodes::Kwok), ..UpOptions::default() })?;
     let result = measure(&which, options);
@@ -46,8 +84,32 @@ fn measure(which: &Which, options: &Options) -> Result<()> {
         Ok(())
     };
     run("kubectl", &["apply", "--server-side", "-f", "crds"])?;
-    for bench in ["apply_to_child", "requests"] {
+    let benches = [
+        (Benchmark::ApplyToChild, "apply_to_child"),
+        (Benchmark::Requests, "requests"),
+        (Benchmark::Kinds, "kinds"),
+    ];
+    for (_, bench) in benches.into_iter().filter(|(benchmark, _)| options.wants(*benchmark)) {
         run("cargo", &["bench", "--package", "colonyos-operator", "--bench", bench])?;
     }
+    Ok(())
+}
+
+/// Runs the tests with arbitrary input, as often as asked for.
+fn fuzz(cases: u32) -> Result<()> {
+    println!("{cases} cases of each of {}", FUZZ.join(", "));
+    let started = std::time::Instant::now();
+    let arguments =
+        ["--package", "colonyos-operator", "--lib", "--features", "fake", "--release", "--quiet", "--"];
+    let status = crate::cargo::command("test")
+        .args(arguments)
+        .args(FUZZ)
+        .env("PROPTEST_CASES", cases.to_string())
+        .status()
+        .context("failed to run cargo test")?;
+    if !status.success() {
+        bail!("arbitrary input broke a promise: the smallest that does stands above");
+    }
+    println!("none panicked, in {:.0} s with the build", started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, ExecutorDeploymentStatus, Resources};
+use crate::api::policy::{AdoptionPolicy, Drift};
 
 /// A fleet of ColonyOS executors of one type.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -137,6 +138,17 @@ pub struct ExecutorDeploymentSpec {
     /// absent, the side on which the object was born.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_policy: Option<SyncPolicy>,
+
+    /// What becomes of a Deployment, `DaemonSet` or Job that has this object's name and nobody controls, such as one that
+    /// `kubectl delete --cascade=orphan` has left, and of its Secret: `fail` reports it and leaves it alone; `adopt` takes it
+    /// over and creates none; `adopt-or-create` takes it over, or creates one if there is none.
+    #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
+    pub adoption_policy: AdoptionPolicy,
+
+    /// What becomes of fields of the workload that somebody else changes, such as an autoscaler. When absent, they are put
+    /// right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
 /// One executor unless the user says otherwise; in the schema, so that `/scale` always finds a value.

@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AdoptionPolicy, Drift, ManagementPolicy};
+use crate::api::policy::{AdoptionPolicy, Drift, ManagementPolicy};
 
 /// Most resources of one definition.
 pub const MAX_RESOURCES: usize = 64;

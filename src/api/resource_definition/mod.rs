@@ -5,14 +5,12 @@
 mod compose;
 mod conversion;
 mod handler;
-mod policy;
 mod spec;
 mod status;
 
 pub use compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind};
 pub use conversion::{FieldMove, MAX_CONVERTED, MAX_MOVES, VersionConversion};
 pub use handler::{Handler, HandlerMode};
-pub use policy::{AdoptionPolicy, Drift, DriftPolicy, ManagementPolicy};
 pub use spec::{
     DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,
     ResourceDefinitionSpec, Scale, VersionSchema,

@@ -54,7 +54,8 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
         }
         KubernetesStep::UpdateIdentity { identity, .. } => {
             if let Observed::Known(Some(known)) = &mut snapshot.identity {
-                known.content_hash = made(identity).content_hash;
+                let made = made(identity);
+                (known.content_hash, known.owner_uid) = (made.content_hash, made.owner_uid);
             }
         }
         KubernetesStep::DeleteIdentity { .. } => snapshot.identity = Observed::Known(None),

@@ -39,7 +39,8 @@ use super::expression::{self, Condition, Template, Type};
 use crate::{
     api::{
         condition::Reason,
-        resource_definition::{AdoptionPolicy, ComposedResource, ObjectKind},
+        policy::AdoptionPolicy,
+        resource_definition::{ComposedResource, ObjectKind},
     },
     watch::snapshot::Children,
 };

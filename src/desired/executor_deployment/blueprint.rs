@@ -1,6 +1,7 @@
 //! The two spellings of a fleet's spec: that of an object in the cluster and that of a blueprint in the colony. Pure.
 //!
-//! They are the same but for what only one side can know: which colony, and who owns the spec. A blueprint may also use
+//! They are the same but for what only one side can know: which colony, who owns the spec, and what may be done about
+//! objects of the cluster. A blueprint may also use
 //! the words of the colony's docker-reconciler for environment and volumes (`ColonyOS` 1.9.12).
 
 use serde_json::{Map, Value, json};
@@ -9,7 +10,7 @@ use super::super::{Error, metadata::content_hash};
 use crate::api::executor_deployment::ExecutorDeploymentSpec;
 
 /// Fields of an object's spec that a blueprint does not have.
-const OURS_ALONE: [&str; 2] = ["colony", "syncPolicy"];
+pub const OURS_ALONE: [&str; 4] = ["adoptionPolicy", "colony", "drift", "syncPolicy"];
 
 /// What both sides say about a fleet, in one spelling: with defaults filled in, without what only one side knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,13 +71,17 @@ impl SharedSpec {
         self.0.clone()
     }
 
-    /// The spec of an object in `colony` that says this; who owns it is as in `before`.
+    /// The spec of an object in `colony` that says this; what only an object says is as in `before`.
     #[must_use]
     pub fn object_spec(&self, colony: &str, before: Option<&ExecutorDeploymentSpec>) -> Map<String, Value> {
         let mut fields = self.0.clone();
         fields.insert("colony".to_owned(), json!(colony));
-        if let Some(policy) = before.and_then(|before| before.sync_policy) {
-            fields.insert("syncPolicy".to_owned(), json!(policy.as_str()));
+        // A spec that came from an API server is JSON.
+        let before = before.and_then(|before| serde_json::to_value(before).ok()).unwrap_or_default();
+        for name in OURS_ALONE {
+            if let Some(value) = before.get(name).filter(|value| !value.is_null()) {
+                fields.entry(name.to_owned()).or_insert_with(|| value.clone());
+            }
         }
         fields
     }

@@ -3,13 +3,15 @@
 mod blueprint;
 mod environment;
 mod pod_template;
+mod policies;
 mod process;
 mod restricted;
 mod volumes;
 mod workload;
 
-pub use blueprint::{Difference, SharedSpec};
+pub use blueprint::{Difference, OURS_ALONE, SharedSpec};
 pub use environment::DesiredIdentity;
+pub use policies::WorkloadPolicies;
 pub use workload::DesiredWorkload;
 
 use kube::ResourceExt as _;
@@ -36,6 +38,8 @@ pub struct DesiredHere {
     pub identity: DesiredIdentity,
     /// The object that runs the pods; none while the identity's name is not known or a `DaemonSet` is suspended.
     pub workload: Option<DesiredWorkload>,
+    /// What may be done about the workload.
+    pub policies: WorkloadPolicies,
     /// The process that carries this generation.
     pub process: DesiredProcess,
 }
@@ -68,6 +72,8 @@ pub fn build(
         Some(_) => workload::build(&owner, &snapshot.object.spec, template)?,
         None => None,
     };
+    let policies = WorkloadPolicies::build(&snapshot.object.spec)?;
     let process = process::build(&owner, &snapshot.object, colony, &snapshot.cluster)?;
-    Ok(DesiredExecutorDeployment { owner, here: Some(DesiredHere { identity, workload, process }) })
+    let here = DesiredHere { identity, workload, policies, process };
+    Ok(DesiredExecutorDeployment { owner, here: Some(here) })
 }

@@ -44,6 +44,24 @@ impl DesiredWorkload {
     }
 }
 
+impl From<Deployment> for DesiredWorkload {
+    fn from(deployment: Deployment) -> Self {
+        Self::Deployment(Box::new(deployment))
+    }
+}
+
+impl From<DaemonSet> for DesiredWorkload {
+    fn from(daemon_set: DaemonSet) -> Self {
+        Self::DaemonSet(Box::new(daemon_set))
+    }
+}
+
+impl From<Job> for DesiredWorkload {
+    fn from(job: Job) -> Self {
+        Self::Job(Box::new(job))
+    }
+}
+
 /// Makes the object that runs the pods; none for a suspended `DaemonSet`, which cannot be told to run nothing.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ use crate::{
         condition::ConditionType,
         executor_deployment::DeletionPolicy,
         names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER, INSTANCE_FINALIZER, ORPHAN_FINALIZER},
-        resource_definition::ManagementPolicy,
+        policy::ManagementPolicy,
     },
     desired::composition::{Composition, Desired, Instance},
     watch::snapshot::{Children, CompositionSnapshot, Observed},

@@ -6,7 +6,8 @@ use super::{annotation, name_of, text, uid_of};
 use crate::{
     api::{
         names::{APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION, INSTANCE_LABEL, RESOURCE_LABEL},
-        resource_definition::{DriftPolicy, ObjectKind},
+        policy::DriftPolicy,
+        resource_definition::ObjectKind,
     },
     desired::composition::{DesiredChild, Instance, Policies},
     diff::KubernetesStep,

@@ -98,7 +98,7 @@ pub struct Workloads {
 /// An executor's identity as it stands in its Secret, without the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// UID of the object that controls the Secret.
+    /// UID of the object that controls the Secret, or with which it goes.
     pub owner_uid: Option<String>,
     /// Version of the Secret: precondition of its replacement.
     pub resource_version: Option<String>,

@@ -263,7 +263,10 @@ fn group_of(user: &str) -> String {
 }
 
 /// Folder of `postgres`, `initdb` and `pg_isready`, installed if missing. Debian keeps them off the `PATH`.
-fn postgresql_programs() -> Result<PathBuf> {
+///
+/// # Errors
+/// When it cannot be installed.
+pub fn postgresql_programs() -> Result<PathBuf> {
     if let Some(folder) = find_postgresql() {
         return Ok(folder);
     }

@@ -24,6 +24,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
 pub use self::{
+    colony::postgresql_programs,
     commands::{output, succeeds},
     lifecycle::existing,
     node::{snapshotter, socket},

@@ -2,6 +2,7 @@
 //! a stack's containerd without a registry and without a container builder.
 
 mod archive;
+mod stand_ins;
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +15,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+
+use archive::{Contents, Entry};
 
 use crate::{
     cargo::{self, Executable},
@@ -127,8 +130,20 @@ pub fn import(stack: &Stack, programs: &[Executable]) -> Result<BTreeMap<String,
         let reference = format!("localhost/{program}:{TAG}-{}", &archive::digest(&bytes)[..12]);
         if present.is_none_or(|image| image.reference != reference) {
             let names = [format!("localhost/{program}:{TAG}"), reference.clone()];
-            give(stack, &tools, &archive::Contents { program, binary: &bytes, user: USER, names: &names })?;
             eprintln!("  image {reference} ({} MB)", bytes.len() / 1_000_000);
+            let entries = [Entry::program(program, bytes)];
+            let entry_point = [format!("/{program}")];
+            give(
+                stack,
+                &tools,
+                &Contents {
+                    name: program,
+                    entries: &entries,
+                    entry_point: &entry_point,
+                    user: USER,
+                    names: &names,
+                },
+            )?;
         }
         given.images.insert((*program).to_owned(), Image { binary, changed, reference });
     }
@@ -145,12 +160,52 @@ pub fn import_pause(stack: &Stack, tools: &Toolbox) -> Result<()> {
     let path = tools.path("pause")?;
     let binary = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
     let names = [PAUSE.to_owned()];
-    give(stack, tools, &archive::Contents { program: "pause", binary: &binary, user: USER, names: &names })
+    let entries = [Entry::program("pause", binary)];
+    give(
+        stack,
+        tools,
+        &Contents {
+            name: "pause",
+            entries: &entries,
+            entry_point: &["/pause".to_owned()],
+            user: USER,
+            names: &names,
+        },
+    )
+}
+
+/// Gives the stack images under the names that manifests of the repository use, unless it has them.
+///
+/// # Errors
+/// When a program is missing or containerd refuses an image.
+pub fn import_stand_ins(stack: &Stack, executor: &Path) -> Result<()> {
+    let mark = stack.folder.join("stand-ins");
+    if mark.exists() {
+        return Ok(());
+    }
+    let tools = tools::provide(&["ctr", "pause"])?;
+    let read = |path: &Path| fs::read(path).with_context(|| format!("failed to read {}", path.display()));
+    let stays = [Entry::program("pause", read(tools.path("pause")?)?)];
+    let works = [Entry::program("executor", stripped(executor)?)];
+    let shell = stand_ins::shell()?;
+    let database = stand_ins::database(&cluster::postgresql_programs()?)?;
+    let each = [
+        ("shell", &shell[..], "/bin/sh", USER, stand_ins::SHELL),
+        ("stays", &stays, "/pause", USER, stand_ins::STAYS),
+        ("works", &works, "/executor", USER, stand_ins::WORKS),
+        ("database", &database, "/entry-point", stand_ins::DATABASE_USER, stand_ins::DATABASE),
+    ];
+    for (name, entries, entry_point, user, names) in each {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let entry_point = [entry_point.to_owned()];
+        give(stack, &tools, &Contents { name, entries, entry_point: &entry_point, user, names: &names })?;
+    }
+    fs::write(&mark, []).with_context(|| format!("failed to write {}", mark.display()))
 }
 
 /// Packs an image and imports it into the stack's containerd.
-fn give(stack: &Stack, tools: &Toolbox, contents: &archive::Contents<'_>) -> Result<()> {
-    let path = stack.folder.join(format!("{}.image.tar", contents.program));
+fn give(stack: &Stack, tools: &Toolbox, contents: &Contents<'_>) -> Result<()> {
+    let path = stack.folder.join(format!("{}.image.tar", contents.name));
     let file = fs::File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
     archive::write(contents, file)?;
     let mut command = Command::new(tools.path("ctr")?);
@@ -161,7 +216,7 @@ fn give(stack: &Stack, tools: &Toolbox, contents: &archive::Contents<'_>) -> Res
         .arg(cluster::snapshotter(stack)?)
         .arg(&path);
     cluster::output(&mut command)
-        .with_context(|| format!("failed to give containerd the image of {}", contents.program))?;
+        .with_context(|| format!("failed to give containerd the image of {}", contents.name))?;
     fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))
 }
 

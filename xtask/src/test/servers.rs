@@ -82,6 +82,9 @@ pub fn give_images(servers: &mut Servers, built: &[Executable]) -> Result<()> {
         };
         servers.environment.insert(name, image.reference);
     }
+    if let Some(executor) = programs.iter().find(|program| program.target == "executor") {
+        images::import_stand_ins(&stack, &executor.path)?;
+    }
     Ok(())
 }
 
