@@ -28,5 +28,6 @@ pub mod controllers;
 // What stands beside it.
 pub mod cli;
 pub mod colony;
+pub mod conversion;
 pub mod memory;
 pub mod runtime;

@@ -263,6 +263,22 @@ impl Cluster {
         self.patch(namespace, name, &json!({ "stringData": data })).await
     }
 
+    /// Sets values in a Secret that is still as it was seen.
+    ///
+    /// # Errors
+    ///
+    /// When it has changed, or the API server refuses or does not answer.
+    pub async fn renew_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        version: &str,
+        data: &BTreeMap<String, String>,
+    ) -> Result<(), StepFailure> {
+        let patch = json!({ "metadata": { "resourceVersion": version }, "stringData": data });
+        self.patch(namespace, name, &patch).await
+    }
+
     async fn patch(&self, namespace: &str, name: &str, patch: &Value) -> Result<(), StepFailure> {
         let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };

@@ -234,6 +234,8 @@ pub enum Reason {
     BreaksInstances,
     /// A version in which objects may be stored is not in the definition any more.
     VersionInUse,
+    /// There is no endpoint where API servers could have objects converted between versions.
+    ConversionUnavailable,
     /// The definition waits for its instances to be gone.
     InstancesLeft,
     /// The clean-up of a deleted instance is under way.
@@ -331,6 +333,7 @@ impl Reason {
             Self::NotFinished => "NotFinished",
             Self::BreaksInstances => "BreaksInstances",
             Self::VersionInUse => "VersionInUse",
+            Self::ConversionUnavailable => "ConversionUnavailable",
             Self::InstancesLeft => "InstancesLeft",
             Self::CleanupRunning => "CleanupRunning",
             Self::CleanupFailed => "CleanupFailed",

@@ -88,6 +88,23 @@ pub const DEFINITION_ANNOTATION: &str = "colonies.io/resource-definition";
 pub const HANDLER_ANNOTATION: &str = "colonies.io/handler";
 /// On a CRD that the operator made: generation of the `ResourceDefinition` that it was last made from.
 pub const ACCEPTED_GENERATION_ANNOTATION: &str = "colonies.io/accepted-generation";
+/// On a CRD that the operator made: how objects of each version become objects of the stored one, as JSON. It is written
+/// together with the schemas.
+pub const CONVERSIONS_ANNOTATION: &str = "colonies.io/conversions";
+/// On an instance of a defined kind: what other versions of it say that this one cannot, by version, as JSON.
+pub const KEPT_ANNOTATION: &str = "colonies.io/kept-fields";
+/// Key of the certificates of the authorities in the Secret of the conversion endpoint.
+pub const AUTHORITY_CERTIFICATES_KEY: &str = "ca.crt";
+/// Key of the private key of the authority that signs.
+pub const AUTHORITY_KEY: &str = "ca.key";
+/// Key of the private key of the authority that follows it, empty if there is none.
+pub const NEXT_AUTHORITY_KEY: &str = "ca-next.key";
+/// Key of the certificate of the endpoint, as in every Secret of type `kubernetes.io/tls`.
+pub const CERTIFICATE_KEY: &str = "tls.crt";
+/// Key of the private key of the endpoint.
+pub const CERTIFICATE_PRIVATE_KEY: &str = "tls.key";
+/// Key of what else is known of the certificates: names and times, as JSON.
+pub const CERTIFICATE_TERMS_KEY: &str = "terms.json";
 /// On a `ResourceDefinition`: hash of an impact (`status.impact.hash`) that somebody accepts. What the change breaks, it breaks.
 pub const ACCEPT_IMPACT_ANNOTATION: &str = "colonies.io/accept-impact";
 

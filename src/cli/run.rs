@@ -12,6 +12,7 @@ use super::Failure;
 use crate::{
     api,
     controllers::{self, Machinery},
+    conversion::{self, Grounds},
     runtime::{
         clock::Clock,
         config,
@@ -59,6 +60,8 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
     let metrics = Metrics::new()?;
     let readiness = Readiness::default();
     let (api_server, definitions) = (readiness.check("kubernetes"), readiness.check("crds"));
+    let reachable = conversion::is_reachable(&configuration.conversion);
+    let conversions = reachable.then(|| readiness.check("conversions"));
     api_server.missing("not asked yet");
     definitions.missing("not looked for yet");
 
@@ -80,7 +83,8 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
     tokio::select! {
         () = shutdown.requested() => {}
         cluster = prerequisites(&connection, &api_server, &definitions) => {
-            control(arguments, configuration, connection, metrics, cluster, &shutdown).await?;
+            let ground = Ground { configuration, connection, metrics, cluster, conversions };
+            control(arguments, ground, &shutdown).await?;
         }
     }
     served.request();
@@ -153,15 +157,18 @@ async fn is_served(connection: &Kubernetes, definition: &CustomResourceDefinitio
     }
 }
 
-/// Runs the election and the controllers until the shutdown.
-async fn control(
-    arguments: &Arguments,
+/// What the controllers stand on.
+struct Ground {
     configuration: config::OperatorConfiguration,
     connection: Kubernetes,
     metrics: Metrics,
     cluster: String,
-    shutdown: &Shutdown,
-) -> Result<(), Failure> {
+    conversions: Option<Check>,
+}
+
+/// Runs the election, the controllers and the endpoint of conversions until the shutdown.
+async fn control(arguments: &Arguments, ground: Ground, shutdown: &Shutdown) -> Result<(), Failure> {
+    let Ground { configuration, connection, metrics, cluster, conversions } = ground;
     let clock = Clock::system();
     let released = Shutdown::default();
     let (leadership, election) = if configuration.leader_election.enabled {
@@ -177,6 +184,15 @@ async fn control(
     metrics.show_leadership(leadership.clone())?;
     let instance = Some(arguments.identity.clone());
     let machinery = Machinery::new(connection, configuration, leadership, clock, metrics, cluster, instance);
+    let converting = conversion::start(Grounds {
+        settings: machinery.configuration.conversion.clone(),
+        namespace: machinery.kubernetes.namespace.clone(),
+        client: machinery.kubernetes.calls.clone(),
+        cluster: machinery.to_cluster.clone(),
+        clock: machinery.clock.clone(),
+        endpoint: machinery.endpoint.clone(),
+        check: conversions,
+    });
     if shutdown.drain(controllers::run(machinery, shutdown.clone()), DRAIN).await.is_none() {
         tracing::warn!("some passes did not end in time");
     }
@@ -184,6 +200,9 @@ async fn control(
     released.request();
     if let Some(election) = election {
         election.await?;
+    }
+    if let Some(converting) = converting {
+        converting.end().await;
     }
     Ok(())
 }

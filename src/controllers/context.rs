@@ -11,8 +11,9 @@ use crate::{
     api::{mirror::Mirrored, policy::reconcile_at},
     colony::ProcessId,
     memory::{
-        attention::Attention, blueprints::Blueprints, connections::Connections, identities::Identities,
-        kinds::ServedKinds, processes::Processes, submissions::Submissions, writes::Writes,
+        attention::Attention, blueprints::Blueprints, connections::Connections, endpoint::Endpoint,
+        identities::Identities, kinds::ServedKinds, processes::Processes, submissions::Submissions,
+        writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -59,6 +60,8 @@ pub struct Machinery {
     pub writes: Writes,
     /// Kinds that the cluster was found to serve.
     pub served: ServedKinds,
+    /// Where API servers have objects converted.
+    pub endpoint: Endpoint,
     /// Tells those who wait for an object that some object has changed.
     pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
     /// Tells that executors of a colony came or went.
@@ -124,6 +127,7 @@ impl Machinery {
             blueprints,
             writes,
             served,
+            endpoint: Endpoint::default(),
             object_changes: Arc::new(tokio::sync::watch::channel(()).0),
             executor_changes: Arc::new(tokio::sync::watch::channel(()).0),
         }

@@ -34,11 +34,11 @@ use crate::{
     desired::{
         self,
         composition::Kinds,
-        definition::{build, check_composition, kind_of},
+        definition::{build, check_composition, converted_at, kind_of},
     },
     diff::definition::{
         DefinitionPlan, DefinitionStep, InColony, is_established, is_foreign, lacks_rights, plan,
-        plan_deletion, standing,
+        plan_deletion, plan_endpoint, standing,
     },
     memory::rights::Rights,
     runtime::{
@@ -93,6 +93,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         cluster: machinery.cluster.clone(),
         namespace: machinery.kubernetes.namespace.clone(),
         watched: machinery.configuration.watch_namespaces.clone(),
+        endpoint: machinery.endpoint.clone(),
         filled: [vec![definitions.filled], filled].concat(),
     };
     let (waker, woken) = futures::channel::mpsc::unbounded();
@@ -118,6 +119,9 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
     let executors = machinery.executor_changes.subscribe();
     let executors = futures::stream::unfold(executors, |mut executors| async move {
         executors.changed().await.ok().map(|()| ((), executors))
+    });
+    let endpoint = futures::stream::unfold(machinery.endpoint.changes(), |mut changes| async move {
+        changes.changed().await.ok().map(|()| ((), changes))
     });
     let watches = tokio::sync::watch::Sender::new(false);
     let crds = watch_crds(machinery.clone(), watches.subscribe(), hints.clone());
@@ -150,6 +154,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         .reconcile_all_on(elections)
         // A colony's executors are there before anybody may have been served by them: the end of this stream is none.
         .reconcile_all_on(executors.chain(futures::stream::pending()))
+        .reconcile_all_on(endpoint.chain(futures::stream::pending()))
         .graceful_shutdown_on(async move { stop.requested().await })
         .run(reconcile, |_, _, _| Action::requeue(RESYNC), context)
         .for_each(|_| futures::future::ready(()));
@@ -219,6 +224,12 @@ async fn pass(object: &ResourceDefinition, context: &Context) -> (Action, Reconc
     if snapshot.missing_rights.known().is_some_and(Vec::is_empty) {
         context.watches.send_if_modified(|may| !std::mem::replace(may, true));
     }
+    if let Some(plan) = plan_endpoint(&snapshot) {
+        let done = carry_out(&plan, object, &machinery.to_cluster, None, &machinery.leadership).await;
+        if done.failure.is_none() {
+            return (Action::requeue(NEXT_STEP), ReconcileResult::Changed);
+        }
+    }
     let outcome = match decide(&snapshot) {
         Ok(plan) => {
             let colony = snapshot.kept.as_ref().and_then(|kept| machinery.connections.get(&kept.colony));
@@ -244,9 +255,8 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(plan_deletion(snapshot));
     }
-    let desired = composable(snapshot)
-        .and_then(|()| build(&snapshot.object))
-        .map_err(|error| Problem { reason: error.reason(), message: error.to_string() })?;
+    let problem = |error: desired::Error| Problem { reason: error.reason(), message: error.to_string() };
+    let mut desired = composable(snapshot).and_then(|()| build(&snapshot.object)).map_err(problem)?;
     if let Observed::Known(Some(crd)) = &snapshot.crd
         && is_foreign(snapshot, crd)
     {
@@ -260,6 +270,8 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
     if lacks_rights(snapshot) {
         return Ok(DefinitionPlan::default());
     }
+    let found = snapshot.crd.known().and_then(Option::as_ref);
+    converted_at(&mut desired, &snapshot.endpoint, found).map_err(problem)?;
     Ok(plan(snapshot, &desired))
 }
 

@@ -4,6 +4,7 @@ pub mod colony_cron;
 pub mod colony_process;
 pub mod colony_workflow;
 pub mod composition;
+pub mod conversion;
 pub mod definition;
 pub mod executor_deployment;
 pub mod expression;
@@ -55,6 +56,14 @@ pub enum Error {
     /// What instances are made of cannot be followed.
     #[error("{0}")]
     Composition(Box<composition::Errors>),
+    /// Nobody is there who could convert objects between versions.
+    #[error(
+        "spec.versions: the conversions cannot be carried out: {why}; until then the kind stays as it is"
+    )]
+    Unconverted {
+        /// Why.
+        why: String,
+    },
     /// The object lacks what the API server always sets.
     #[error("the object has no {0}: it did not come from an API server")]
     Incomplete(&'static str),
@@ -67,6 +76,7 @@ impl Error {
         match self {
             Self::Invalid { .. } | Self::Incomplete(_) => Reason::InvalidSpec,
             Self::Missing { .. } => Reason::SourceNotFound,
+            Self::Unconverted { .. } => Reason::ConversionUnavailable,
             Self::Composition(errors) => errors.reason(),
         }
     }

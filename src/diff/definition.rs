@@ -17,13 +17,13 @@ use crate::{
         condition::Reason,
         executor_deployment::DeletionPolicy,
         names::{
-            ACCEPTED_GENERATION_ANNOTATION, CONTENT_HASH_ANNOTATION, HANDLER_ANNOTATION,
-            RESOURCE_DEFINITION_FINALIZER,
+            ACCEPTED_GENERATION_ANNOTATION, CONTENT_HASH_ANNOTATION, CONVERSIONS_ANNOTATION,
+            HANDLER_ANNOTATION, RESOURCE_DEFINITION_FINALIZER,
         },
         resource_definition::Impact,
     },
     colony::model::BlueprintDefinition,
-    desired::definition::is_made_for,
+    desired::definition::{is_made_for, redirected},
     watch::snapshot::{DefinitionSnapshot, Observed},
 };
 
@@ -134,6 +134,18 @@ pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -
     plan
 }
 
+/// Plans what must not wait for the rest: API servers are told where objects are converted from now on. It needs no valid
+/// spec, and leaves everything else in the CRD as it is.
+#[must_use]
+pub fn plan_endpoint(snapshot: &DefinitionSnapshot) -> Option<DefinitionPlan> {
+    let found = snapshot.crd.known()?.as_ref().filter(|found| !is_foreign(snapshot, found))?;
+    let crd = redirected(found, &snapshot.endpoint)?;
+    let crd = Box::new(merged(&crd, found));
+    let differences = vec!["spec.conversion.webhook.clientConfig".to_owned()];
+    let steps = vec![DefinitionStep::Update { crd, differences }];
+    Some(DefinitionPlan { steps, ..DefinitionPlan::default() })
+}
+
 /// Plans a definition that is being deleted. It needs no valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
@@ -212,7 +224,8 @@ fn is_held(snapshot: &DefinitionSnapshot) -> bool {
 /// Where a CRD is not as it should be.
 fn differing(desired: &CustomResourceDefinition, found: &CustomResourceDefinition) -> Vec<String> {
     let annotation = |crd: &CustomResourceDefinition, name: &str| crd.annotations().get(name).cloned();
-    let ours = [CONTENT_HASH_ANNOTATION, HANDLER_ANNOTATION, ACCEPTED_GENERATION_ANNOTATION];
+    let ours =
+        [CONTENT_HASH_ANNOTATION, HANDLER_ANNOTATION, ACCEPTED_GENERATION_ANNOTATION, CONVERSIONS_ANNOTATION];
     let mut paths: Vec<String> = ours
         .into_iter()
         .filter(|name| annotation(desired, name) != annotation(found, name))
@@ -232,6 +245,8 @@ fn merged(desired: &CustomResourceDefinition, found: &CustomResourceDefinition) 
     let labels = metadata.labels.get_or_insert_default();
     labels.extend(desired.labels().clone());
     let annotations = metadata.annotations.get_or_insert_default();
+    // What is not declared any more must not be remembered.
+    annotations.remove(CONVERSIONS_ANNOTATION);
     annotations.extend(desired.annotations().clone());
     CustomResourceDefinition { metadata, spec: desired.spec.clone(), status: None }
 }

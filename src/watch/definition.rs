@@ -32,6 +32,7 @@ use crate::{
     },
     colony::Error,
     memory::{
+        endpoint::Endpoint,
         rights::Rights,
         writes::{Key, Writes},
     },
@@ -77,6 +78,8 @@ pub struct DefinitionReader {
     pub namespace: String,
     /// The namespaces that are watched; all when empty.
     pub watched: Vec<String>,
+    /// Where API servers have objects converted.
+    pub endpoint: Endpoint,
     /// When each of the caches is filled.
     pub filled: Vec<Filled>,
 }
@@ -138,6 +141,7 @@ impl DefinitionReader {
             composes: self.composes(object).await,
             handlers: self.handlers(object),
             kept: self.kept(object).await,
+            endpoint: self.endpoint.known(),
             now,
         })
     }

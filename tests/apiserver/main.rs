@@ -22,6 +22,8 @@ mod colony_workflow;
 #[cfg(test)]
 mod composition;
 #[cfg(test)]
+mod conversion;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod deletion;

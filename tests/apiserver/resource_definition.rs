@@ -186,7 +186,7 @@ pub fn is_ready(instance: &DynamicObject) -> bool {
         && instance.data["status"]["observedGeneration"].as_i64() == instance.metadata.generation
 }
 
-async fn assigned(executor: &Session) -> Process {
+pub(super) async fn assigned(executor: &Session) -> Process {
     colony::assigned(executor).await
 }
 

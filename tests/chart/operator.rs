@@ -115,6 +115,40 @@ fn probes_ask_where_the_operator_listens() {
     }
 }
 
+/// Where kinds may be made up, API servers reach every replica by a Service that the operator knows by its name; elsewhere
+/// nothing listens.
+#[test]
+fn conversions_are_reached_where_kinds_may_be_made_up() {
+    let mut values = json!({"networkPolicy": {"enabled": true}, "userKinds": {"groups": ["ml.example.com"]},
+                            "configuration": {"conversion": {"certificateSeconds": 3600}}});
+    let objects = render(OPERATOR, &values).unwrap();
+    let text = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap();
+    let conversion = config::parse(text, Path::new("config.yaml")).unwrap().conversion;
+    assert_eq!(conversion.certificate_seconds, 3600);
+    let service = only(&objects, "Service");
+    assert_eq!(service["metadata"]["name"], conversion.service_name.unwrap().as_str());
+    assert!(conversion.secret_name.starts_with(RELEASE));
+    let deployment = &only(&objects, "Deployment")["spec"];
+    assert_eq!(service["spec"]["selector"], deployment["selector"]["matchLabels"]);
+    let port = &service["spec"]["ports"][0];
+    assert_eq!((&port["port"], &port["targetPort"]), (&json!(443), &json!("conversion")));
+    let listened = conversion.bind_address.port();
+    let ports = &deployment["template"]["spec"]["containers"][0]["ports"];
+    assert_eq!(ports[1], json!({"name": "conversion", "containerPort": listened}));
+    let policy = &only(&objects, "NetworkPolicy")["spec"];
+    assert_eq!(policy["ingress"], json!([{"ports": [{"port": listened}]}]));
+    assert!(
+        policy["egress"].as_array().unwrap().iter().any(|rule| rule["ports"] == json!([{"port": listened}]))
+    );
+
+    values["userKinds"]["groups"] = json!([]);
+    let objects = render(OPERATOR, &values).unwrap();
+    assert!(of_kind(&objects, "Service").is_empty());
+    assert_eq!(only(&objects, "NetworkPolicy")["spec"]["ingress"], json!([]));
+    let ports = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"];
+    assert_eq!(ports.as_array().unwrap().len(), 1);
+}
+
 /// A new configuration reaches the operator only in a new pod.
 #[test]
 fn another_configuration_makes_another_pod() {

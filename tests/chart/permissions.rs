@@ -206,6 +206,21 @@ fn rights_on_kinds_of_users_are_given_for_the_named_groups_alone() {
     }
 }
 
+/// To see whether its endpoint is answered, the operator looks up one Service, and no other.
+#[test]
+fn of_services_the_operator_sees_its_own_alone() {
+    let objects = render(OPERATOR, &json!({"userKinds": {"groups": ["ml.example.com"]}})).unwrap();
+    let name = format!("{RELEASE}-colonyos-operator-conversion");
+    let role = named(&objects, "Role", &name)[0];
+    let wanted =
+        json!({"apiGroups": [""], "resources": ["services"], "resourceNames": [name], "verbs": ["get"]});
+    assert_eq!(role["rules"], json!([wanted]));
+    assert_eq!(role["metadata"]["namespace"], NAMESPACE);
+    for other in roles(&objects).into_iter().filter(|other| *other != role) {
+        assert!(rights(other).iter().all(|(_, resource, _)| resource != "services"), "{other}");
+    }
+}
+
 /// What instances are made of is written with rights that the installer names one by one, and only where kinds may be made up.
 #[test]
 fn rights_on_parts_of_instances_are_those_that_are_named() {

@@ -35,6 +35,8 @@ mod blueprints;
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
+mod conversion;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod drain;
@@ -118,6 +120,10 @@ fn main() -> std::process::ExitCode {
         alone(
             "crash::killed_at_any_moment_it_does_everything_once",
             crash::killed_at_any_moment_it_does_everything_once,
+        ),
+        alone(
+            "conversion::objects_are_converted_by_whichever_replica_is_there",
+            conversion::objects_are_converted_by_whichever_replica_is_there,
         ),
     ])
 }

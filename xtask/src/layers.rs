@@ -36,6 +36,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("memory", &["watch::snapshot", "colony", "runtime"]),
     ("archive", &["diff", "act::outcome", "runtime"]),
     ("admission", &["runtime"]),
+    // The endpoint that every replica serves: it reads, converts as `desired` says, and keeps its certificates in a Secret.
+    ("conversion", &["watch::snapshot", "desired", "act", "memory", "runtime"]),
     ("runtime", &[]),
     (
         "cli",
@@ -46,6 +48,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "act",
             "status",
             "controllers",
+            "conversion",
             "colony",
             "archive",
             "memory",

@@ -32,8 +32,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- dig "leaderElection" "leaseName" "colonyos-operator" .Values.configuration -}}
 {{- end }}
 
+{{/* Service and Secret of the endpoint of conversions; there is one only where users may make up kinds. */}}
+{{- define "colonyos-operator.conversion" -}}
+{{- printf "%s-conversion" (include "colonyos-operator.name" .) -}}
+{{- end }}
+
 {{/* The configuration file: what the user set, and what the chart knows better. */}}
 {{- define "colonyos-operator.configuration" -}}
 {{- $known := dict "watchNamespaces" .Values.watchNamespaces "http" (dict "bindAddress" "0.0.0.0:8080") -}}
+{{- if .Values.userKinds.groups }}
+{{- $name := include "colonyos-operator.conversion" . }}
+{{- $_ := set $known "conversion" (dict "bindAddress" "0.0.0.0:9443" "serviceName" $name "secretName" $name) }}
+{{- end }}
 {{- mergeOverwrite (deepCopy .Values.configuration) $known | toYaml -}}
 {{- end }}

@@ -4,12 +4,14 @@
 
 mod blueprint;
 mod compose;
+mod conversion;
 mod handler;
 mod spec;
 mod status;
 
 pub use blueprint::{BlueprintTerms, Untranslatable};
 pub use compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind};
+pub use conversion::{FieldMove, MAX_CONVERTED, MAX_MOVES, VersionConversion};
 pub use handler::{Handler, HandlerMode};
 pub use spec::{
     DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Handler, ResourceDefinitionStatus};
+use super::{Handler, ResourceDefinitionStatus, VersionConversion};
 use crate::api::executor_deployment::DeletionPolicy;
 
 /// A kind that a user makes up: its names, its schema, and who carries its instances out.
@@ -131,6 +131,7 @@ impl DefinitionScope {
 /// A version in which a kind is served.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!self.storage || !has(self.conversion)").message("conversion is for versions in which objects are not stored: the others say how they differ from the one with storage; remove it").field_path(".conversion"))]
 #[x_kube(validation = Rule::new("self.deprecated || !has(self.deprecationWarning)").message("deprecationWarning is for a version that is deprecated: set deprecated, or remove it").field_path(".deprecationWarning"))]
 pub struct DefinitionVersion {
     /// Its name, such as `v1alpha1`.
@@ -167,6 +168,12 @@ pub struct DefinitionVersion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub deprecation_warning: Option<String>,
+
+    /// How objects of this version become objects of the version with `storage`, and back. If any version says so, objects are
+    /// converted by the operator, also those of versions that say nothing. Absent from all: only `apiVersion` changes, and API
+    /// servers drop what a version does not describe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<VersionConversion>,
 }
 
 const fn yes() -> bool {

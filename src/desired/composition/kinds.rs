@@ -60,7 +60,7 @@ impl Kinds {
 }
 
 /// The type of objects that a definition's schema describes. What every object has is not in such schemas.
-pub(super) fn object_type(schema: &Value) -> Type {
+pub(in crate::desired) fn object_type(schema: &Value) -> Type {
     match Type::of_schema(schema, Rest::Nothing) {
         Type::Object(object) => {
             let mut fields = object.fields.clone();

@@ -29,6 +29,7 @@ pub use child::DesiredChild;
 pub use instance::Instance;
 pub(crate) use instance::controller;
 pub use kinds::Kinds;
+pub(super) use kinds::object_type;
 pub use policy::Policies;
 pub use readiness::Readiness;
 pub use resources::{Desired, DesiredResource, Unreported, Wanted};

@@ -3,6 +3,7 @@
 
 mod blueprint;
 mod composed;
+mod converted;
 mod fitted;
 mod handler;
 mod import;
@@ -24,24 +25,33 @@ use serde_json::Value;
 
 pub use blueprint::{ColonyDefinition, is_handled_as};
 pub use composed::{check_composition, composition_of};
+pub use converted::{conversion_path, converted_at, redirected};
 pub use fitted::fitted;
 pub use handler::{CompiledHandler, of_blueprint, of_process};
 pub use import::{DEFAULT_GROUP, Imported, import};
+pub(super) use validate::with_defaults;
 pub use validate::{Breach, Validator};
 
-use super::{Error, metadata::content_hash};
+use super::{
+    Error,
+    conversion::{Conversions, Converter},
+    metadata::content_hash,
+};
 use crate::api::{
     instance::{AcceptedHandler, InstanceKind},
     names::{
-        ACCEPTED_GENERATION_ANNOTATION, APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION, DEFINITION_ANNOTATION,
-        HANDLER_ANNOTATION, OPERATOR,
+        ACCEPTED_GENERATION_ANNOTATION, APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION,
+        CONVERSIONS_ANNOTATION, DEFINITION_ANNOTATION, HANDLER_ANNOTATION, OPERATOR,
     },
     resource_definition::{
         DefinitionVersion, Handler, HandlerMode, PrinterColumn, ResourceDefinition, ResourceDefinitionSpec,
     },
 };
 
-/// The CRD that a definition wants.
+/// Strategy of CRDs whose objects are converted by the operator.
+const WEBHOOK: &str = "Webhook";
+
+/// The CRD that a definition wants. Of one that declares conversions it is still open who converts.
 ///
 /// # Errors
 ///
@@ -53,6 +63,10 @@ pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition
     let versions =
         spec.versions.iter().enumerate().map(|(index, version)| build_version(index, version, handler));
     let versions = versions.collect::<Result<Vec<_>, _>>()?;
+    let conversions = Converter::declared(spec);
+    if let Some(conversions) = &conversions {
+        Converter::check(spec, &versions, conversions)?;
+    }
     match handler.mode {
         HandlerMode::Process => drop(CompiledHandler::compile(handler)?),
         HandlerMode::Blueprint => {
@@ -62,14 +76,17 @@ pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition
         HandlerMode::Compose => {}
     }
     let spec = CustomResourceDefinitionSpec {
-        conversion: Some(CustomResourceConversion { strategy: "None".to_owned(), webhook: None }),
+        conversion: Some(CustomResourceConversion {
+            strategy: if conversions.is_some() { WEBHOOK } else { "None" }.to_owned(),
+            webhook: None,
+        }),
         group: spec.group.clone(),
         names: build_names(spec),
         preserve_unknown_fields: None,
         scope: spec.scope.as_str().to_owned(),
         versions,
     };
-    let metadata = build_metadata(definition, &spec)?;
+    let metadata = build_metadata(definition, &spec, conversions.as_ref())?;
     Ok(CustomResourceDefinition { metadata, spec, status: None })
 }
 
@@ -78,6 +95,7 @@ pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition
 fn build_metadata(
     definition: &ResourceDefinition,
     spec: &CustomResourceDefinitionSpec,
+    conversions: Option<&Conversions>,
 ) -> Result<ObjectMeta, Error> {
     let unwritable = |error: serde_json::Error| {
         Error::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
@@ -89,13 +107,19 @@ fn build_metadata(
         deletion_policy: definition.spec.deletion_policy,
     };
     let accepted = serde_json::to_string(&accepted).map_err(unwritable)?;
-    let hash = content_hash(&serde_json::to_value(spec).map_err(unwritable)?);
-    let annotations = [
+    let conversions = conversions.map(serde_json::to_string).transpose().map_err(unwritable)?;
+    let content = serde_json::to_value(spec).map_err(unwritable)?;
+    let hash = match &conversions {
+        Some(conversions) => content_hash(&Value::from(vec![content, Value::from(conversions.as_str())])),
+        None => content_hash(&content),
+    };
+    let mut annotations = vec![
         (DEFINITION_ANNOTATION, name.clone()),
         (HANDLER_ANNOTATION, accepted),
         (ACCEPTED_GENERATION_ANNOTATION, generation.to_string()),
         (CONTENT_HASH_ANNOTATION, hash),
     ];
+    annotations.extend(conversions.map(|conversions| (CONVERSIONS_ANNOTATION, conversions)));
     let owned = |(key, value): (&str, String)| (key.to_owned(), value);
     Ok(ObjectMeta {
         name: Some(name),

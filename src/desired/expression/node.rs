@@ -95,6 +95,8 @@ pub(super) enum Body {
 pub struct References {
     variables: BTreeSet<String>,
     members: BTreeMap<String, BTreeSet<String>>,
+    /// Names one below the other, the variable first.
+    paths: BTreeSet<Vec<String>>,
 }
 
 impl References {
@@ -107,6 +109,17 @@ impl References {
     /// when the expression is evaluated, as in `jobs[request.spec.job]`, is not in it.
     pub fn members(&self, variable: &str) -> impl Iterator<Item = &str> {
         self.members.get(variable).into_iter().flatten().map(String::as_str)
+    }
+
+    /// The fields below a variable that are named, each as far down as it is: `spec`, `image` of `self.spec.image`.
+    pub fn paths(&self, variable: &str) -> impl Iterator<Item = &[String]> {
+        let is_of = move |path: &&Vec<String>| path.first().is_some_and(|first| first == variable);
+        let is_whole = |path: &&Vec<String>| {
+            let mut others = self.paths.iter();
+            !others.any(|other| other.len() > path.len() && other.starts_with(path.as_slice()))
+        };
+        let whole = self.paths.iter().filter(is_of).filter(is_whole);
+        whole.filter_map(|path| path.get(1..))
     }
 
     /// Adds those of an expression.
@@ -174,5 +187,25 @@ impl References {
         {
             self.members.entry(name.clone()).or_default().insert(field.to_owned());
         }
+        if let Some(mut path) = path(operand, bound) {
+            path.push(field.to_owned());
+            self.paths.insert(path);
+        }
     }
+}
+
+/// The names of a field of a field of a variable that no loop binds.
+fn path(node: &Node, bound: &[&str]) -> Option<Vec<String>> {
+    let (operand, field) = match node {
+        Node::Variable(name) => return (!bound.contains(&name.as_str())).then(|| vec![name.clone()]),
+        Node::Field(operand, field) => (operand.as_ref(), field),
+        Node::Binary(Operator::Index, sides) => match sides.as_ref() {
+            [operand, Node::Text(field)] => (operand, field),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let mut path = path(operand, bound)?;
+    path.push(field.clone());
+    Some(path)
 }

@@ -121,7 +121,7 @@ impl Type {
     }
 
     /// What it is called in messages; values are called the same.
-    pub(super) const fn name(&self) -> &'static str {
+    pub(in crate::desired) const fn name(&self) -> &'static str {
         match self {
             Self::Any => "value",
             Self::Null => "null",
@@ -146,7 +146,7 @@ impl Type {
     }
 
     /// Whether a value of one type can stand where one of another is needed.
-    pub(super) fn fits(&self, needed: &Self) -> bool {
+    pub(in crate::desired) fn fits(&self, needed: &Self) -> bool {
         match (self, needed) {
             (Self::Any | Self::Null, _)
             | (_, Self::Any | Self::Null)

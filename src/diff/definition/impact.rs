@@ -14,6 +14,7 @@ use crate::{
         resource_definition::{BrokenInstance, Impact, NAMED_INSTANCES},
     },
     desired::{
+        conversion::Converter,
         definition::{Breach, Validator},
         metadata::content_hash,
     },
@@ -42,6 +43,12 @@ pub(super) fn held_back(
         );
         return Some(HeldBack { reason: Reason::VersionInUse, message, impact: None });
     }
+    let converter = match Converter::of(desired) {
+        Ok(converter) => converter,
+        Err(error) => {
+            return Some(HeldBack { reason: error.reason(), message: error.to_string(), impact: None });
+        }
+    };
     let changes = changes(desired, found);
     // What the API server never served has no objects.
     if changes.is_empty() || !is_established(found) {
@@ -54,7 +61,7 @@ pub(super) fn held_back(
             return Some(HeldBack { reason: Reason::ReadFailed, message, impact: None });
         }
     };
-    let broken = broken(live, &changes, found);
+    let broken = broken(live, &changes, found, converter.as_ref());
     let first = broken.first()?;
     let hash = content_hash(&json!({ "spec": snapshot.object.spec, "broken": broken }));
     if snapshot.object.annotations().get(ACCEPT_IMPACT_ANNOTATION) == Some(&hash) {
@@ -91,7 +98,9 @@ fn changes(desired: &CustomResourceDefinition, found: &CustomResourceDefinition)
     let changes = used.map(|version| {
         let mut known = found.spec.versions.iter();
         let is_like = |known: &CustomResourceDefinitionVersion| {
-            known.name == version.name && known.storage == version.storage
+            known.name == version.name
+                && known.storage == version.storage
+                && conversion(found, &known.name) == conversion(desired, &known.name)
         };
         Changed {
             name: version.name.clone(),
@@ -100,6 +109,13 @@ fn changes(desired: &CustomResourceDefinition, found: &CustomResourceDefinition)
         }
     });
     changes.filter(|changed| changed.before.as_ref() != Some(&changed.now)).collect()
+}
+
+/// How objects of a version are converted, and into which; nothing if they are not.
+fn conversion<'c>(crd: &'c CustomResourceDefinition, version: &str) -> Option<(Value, &'c str)> {
+    let conversions: Value = serde_json::from_str(Converter::remembered(crd)?).ok()?;
+    let stored = crd.spec.versions.iter().find(|version| version.storage)?;
+    Some((conversions.get(version).cloned().unwrap_or_default(), stored.name.as_str()))
 }
 
 fn schema(version: &CustomResourceDefinitionVersion) -> Value {
@@ -112,7 +128,12 @@ fn broken(
     live: &[LiveInstance],
     changes: &[Changed],
     found: &CustomResourceDefinition,
+    converter: Option<&Converter>,
 ) -> Vec<BrokenInstance> {
+    let stored = found.spec.versions.iter().find(|version| version.storage);
+    let stored = stored.map(|version| version.name.as_str()).unwrap_or_default();
+    // One that is not wanted any more is no place to start from.
+    let converter = converter.filter(|converter| converter.knows(stored));
     let mut validator = Validator::default();
     let mut ordered: Vec<&LiveInstance> = live.iter().collect();
     ordered.sort_by_key(|one| (one.meta().namespace.clone(), one.meta().name.clone()));
@@ -120,7 +141,9 @@ fn broken(
         let why = match &instance.0 {
             Ok(instance) => {
                 let mut object = serde_json::to_value(instance).unwrap_or_default();
-                changes.iter().find_map(|changed| why(&mut validator, changed, &mut object, found))?
+                object["apiVersion"] = json!(format!("{}/{stored}", found.spec.group));
+                object["kind"] = json!(found.spec.names.kind);
+                changes.iter().find_map(|changed| why(&mut validator, changed, &object, found, converter))?
             }
             Err(invalid) => format!("cannot be read, so it cannot be checked: {}", invalid.error),
         };
@@ -138,12 +161,21 @@ fn broken(
 fn why(
     validator: &mut Validator,
     changed: &Changed,
-    object: &mut Value,
+    object: &Value,
     found: &CustomResourceDefinition,
+    converter: Option<&Converter>,
 ) -> Option<String> {
-    object["apiVersion"] = json!(format!("{}/{}", found.spec.group, changed.name));
-    object["kind"] = json!(found.spec.names.kind);
-    let breach: Breach = validator.check(&changed.now, changed.before.as_ref(), object).err()?;
+    let api_version = format!("{}/{}", found.spec.group, changed.name);
+    let object = match converter.map(|converter| converter.convert(object, &api_version)) {
+        Some(Ok(object)) => object,
+        Some(Err(error)) => return Some(format!("{}: cannot be converted: {error}", changed.name)),
+        None => {
+            let mut object = object.clone();
+            object["apiVersion"] = json!(api_version);
+            object
+        }
+    };
+    let breach: Breach = validator.check(&changed.now, changed.before.as_ref(), &object).err()?;
     Some(format!("{}: {breach}", changed.name))
 }
 

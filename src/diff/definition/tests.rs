@@ -3,8 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::resource_definition::ResourceDefinition,
-    desired::definition::build,
-    watch::snapshot::{Handlers, LeftInstances},
+    desired::definition::{build, converted_at},
+    watch::snapshot::{ConversionAddress, ConversionEndpoint, Handlers, LeftInstances},
 };
 
 fn definition(policy: &str) -> ResourceDefinition {
@@ -36,6 +36,7 @@ fn snapshot(crd: Option<CustomResourceDefinition>, policy: &str, left: (usize, u
         composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::None,
         kept: None,
+        endpoint: Observed::Unknown("it is being started".to_owned()),
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
     }
 }
@@ -257,4 +258,88 @@ fn a_new_version_is_held_against_every_instance_and_a_stored_one_stays() {
         held.message
     );
     assert!(held.message.contains(r#"{"status":{"storedVersions":["v2"]}}"#), "{}", held.message);
+}
+
+/// Of the definition in which sizes have become counts.
+fn converting() -> ResourceDefinition {
+    let mut whole = serde_json::to_value(definition("Delete")).unwrap();
+    let mut version = whole["spec"]["versions"][0].clone();
+    version["name"] = json!("v2");
+    version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"] =
+        json!({ "count": { "type": "integer", "maximum": 5 } });
+    whole["spec"]["versions"][0]["storage"] = json!(false);
+    whole["spec"]["versions"][0]["conversion"] =
+        json!({ "moves": [{ "from": "spec.size", "to": "spec.count" }] });
+    whole["spec"]["versions"].as_array_mut().unwrap().push(version);
+    whole["metadata"]["generation"] = json!(3);
+    serde_json::from_value(whole).unwrap()
+}
+
+#[test]
+fn instances_are_held_against_a_version_as_they_would_be_in_it() {
+    let mut world = snapshot(Some(served()), "Delete", (0, 0));
+    world.object = converting();
+    world.live = Observed::Known(vec![instance("a", &json!({ "size": 5 }))]);
+    assert!(
+        matches!(wanted(&world).steps.as_slice(), [DefinitionStep::Update { .. }]),
+        "{:?}",
+        wanted(&world)
+    );
+    world.live =
+        Observed::Known(vec![instance("a", &json!({ "size": 5 })), instance("b", &json!({ "size": 7 }))]);
+    let impact = wanted(&world).held.unwrap().impact.unwrap();
+    assert_eq!(impact.breaking, 1);
+    assert_eq!(impact.instances[0].why, "v2: spec.count: 7: must be at most 5");
+
+    // Without the conversion, everything would be lost in the new version.
+    world.object.spec.versions[0].conversion = None;
+    let impact = wanted(&world).held.unwrap().impact.unwrap();
+    assert_eq!(impact.instances[0].why, "v2: spec.size: would be lost: the schema does not describe it");
+}
+
+/// However the definition is: what it is held back for does not keep API servers from finding the endpoint.
+#[test]
+fn a_crd_follows_the_endpoint_whatever_the_definition_says() {
+    let endpoint = |url: &str| {
+        Observed::Known(ConversionEndpoint {
+            address: ConversionAddress::Url(url.to_owned()),
+            authorities: b"PEM".to_vec(),
+        })
+    };
+    let mut world = snapshot(None, "Delete", (0, 0));
+    world.object = converting();
+    let mut crd = build(&world.object).unwrap();
+    converted_at(&mut crd, &endpoint("https://192.0.2.1"), None).unwrap();
+    crd.status = served().status;
+    world.crd = Observed::Known(Some(crd.clone()));
+    world.object.spec.versions[0].conversion =
+        Some(serde_json::from_value(json!({ "moves": [{ "from": "x", "to": "y" }] })).unwrap());
+    assert_eq!(plan_endpoint(&world), None, "the endpoint is not known");
+    world.endpoint = endpoint("https://192.0.2.1");
+    assert_eq!(plan_endpoint(&world), None, "it says so");
+    world.endpoint = endpoint("https://192.0.2.2");
+    let steps = plan_endpoint(&world).unwrap().steps;
+    let [DefinitionStep::Update { crd: updated, .. }] = steps.as_slice() else { panic!("{steps:?}") };
+    assert_eq!(updated.metadata.annotations, crd.metadata.annotations);
+    assert_eq!(updated.spec.versions, crd.spec.versions);
+    assert_ne!(updated.spec.conversion, crd.spec.conversion);
+    crd.metadata.labels = None;
+    world.crd = Observed::Known(Some(crd));
+    assert_eq!(plan_endpoint(&world), None, "a stranger's");
+}
+
+#[test]
+fn a_crd_forgets_conversions_that_are_not_declared_any_more() {
+    let mut world = snapshot(None, "Delete", (0, 0));
+    world.object = converting();
+    let mut crd = build(&world.object).unwrap();
+    crd.status = served().status;
+    assert!(crd.annotations().contains_key(CONVERSIONS_ANNOTATION));
+    world.crd = Observed::Known(Some(crd));
+    world.object.spec.versions[0].conversion = None;
+    let steps = wanted(&world).steps;
+    let [DefinitionStep::Update { crd, differences }] = steps.as_slice() else { panic!("{steps:?}") };
+    assert!(!crd.annotations().contains_key(CONVERSIONS_ANNOTATION));
+    assert_eq!(crd.spec.conversion.as_ref().unwrap().strategy, "None");
+    assert!(differences.iter().any(|path| path.contains(CONVERSIONS_ANNOTATION)), "{differences:?}");
 }

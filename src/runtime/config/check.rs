@@ -95,6 +95,20 @@ impl Problems {
         }
     }
 
+    /// An URL with nothing but a host and perhaps a port.
+    pub(super) fn https_base(&mut self, field: &str, url: &str) {
+        let authority = url.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
+        let is_plain = authority.and_then(|authority| authority.parse::<http::uri::Authority>().ok());
+        if is_plain.is_none_or(|authority| authority.as_str().contains('@')) {
+            let remedy = "set https://, a host and perhaps a port, such as https://192.0.2.1:9443";
+            self.add(field, format!("{url:?}"), remedy);
+        }
+    }
+
+    pub(super) fn both(&mut self, field: &str, other: &str) {
+        self.add(field, "set", format!("remove it, or {other}: one of them says where it is"));
+    }
+
     pub(super) fn host_path_prefix(&mut self, field: &str, prefix: &str) {
         let shown = format!("{prefix:?}");
         let Some(components) = plain_components(prefix) else {

@@ -11,7 +11,7 @@ use std::{
 
 pub use check::Problem;
 pub use model::{
-    AllowedHostPath, ExecutorResources, HostPathPolicy, Http, LeaderElection, LogFormat, Logging,
+    AllowedHostPath, Conversion, ExecutorResources, HostPathPolicy, Http, LeaderElection, LogFormat, Logging,
     OperatorConfiguration, ServiceAccountPolicy,
 };
 

@@ -47,6 +47,8 @@ pub struct OperatorConfiguration {
     /// What the operator is for requests that do not say it themselves by annotation `colonies.io/roles`: `Director` asks for
     /// the next job, `Worker` has jobs done in a colony.
     pub request_roles: Vec<RequestRole>,
+    /// Where API servers have objects of users' kinds converted from one version to another.
+    pub conversion: Conversion,
     /// Where probes and metrics are served.
     pub http: Http,
     /// How the operator logs.
@@ -67,6 +69,7 @@ impl Default for OperatorConfiguration {
             process_poll_seconds: 5,
             process_subscriptions: 256,
             request_roles: vec![RequestRole::Director, RequestRole::Worker],
+            conversion: Conversion::default(),
             http: Http::default(),
             logging: Logging::default(),
         }
@@ -222,6 +225,55 @@ impl Default for Http {
     }
 }
 
+/// Where API servers have objects of users' kinds converted from one version to another. With neither `serviceName` nor `url`
+/// nobody converts, and definitions that declare conversions wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Conversion {
+    /// Address and port to listen on, with TLS.
+    pub bind_address: SocketAddr,
+    /// Service of the operator's own namespace by which API servers reach it, at port 443. The chart sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<String>,
+    /// URL by which API servers reach it, such as `https://192.0.2.1:9443`, for an operator outside of the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Secret of the operator's own namespace in which the operator keeps the certificates that it makes.
+    pub secret_name: String,
+    /// Seconds for which a certificate is valid, from 10 to 31536000; renewed when two thirds have passed. The authority that
+    /// signs it is valid 40 times as long, and is renewed too.
+    #[schemars(range(min = 10, max = 31_536_000))]
+    pub certificate_seconds: u32,
+}
+
+impl Default for Conversion {
+    fn default() -> Self {
+        Self {
+            bind_address: SocketAddr::from(([0, 0, 0, 0], 9443)),
+            service_name: None,
+            url: None,
+            secret_name: "colonyos-operator-conversion".to_owned(),
+            certificate_seconds: 90 * 24 * 3600,
+        }
+    }
+}
+
+impl Conversion {
+    fn check(&self, problems: &mut Problems) {
+        if let Some(name) = &self.service_name {
+            problems.object_name("conversion.serviceName", name);
+        }
+        if let Some(url) = &self.url {
+            problems.https_base("conversion.url", url);
+        }
+        if self.service_name.is_some() && self.url.is_some() {
+            problems.both("conversion.url", "conversion.serviceName");
+        }
+        problems.object_name("conversion.secretName", &self.secret_name);
+        problems.range("conversion.certificateSeconds", self.certificate_seconds, 10, 31_536_000);
+    }
+}
+
 /// How the operator logs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -271,6 +323,7 @@ impl OperatorConfiguration {
         problems.range("colonyPollSeconds", self.colony_poll_seconds, 1, 3600);
         problems.range("processPollSeconds", self.process_poll_seconds, 0, 3600);
         problems.range("processSubscriptions", self.process_subscriptions.into(), 0, 4096);
+        self.conversion.check(&mut problems);
         problems.into_list()
     }
 }

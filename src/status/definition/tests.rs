@@ -27,6 +27,7 @@ fn snapshot() -> DefinitionSnapshot {
         composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
         kept: None,
+        endpoint: Observed::Unknown("it is being started".to_owned()),
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
     }
 }

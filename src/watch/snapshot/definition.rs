@@ -44,6 +44,8 @@ pub struct DefinitionSnapshot {
     pub handlers: Handlers,
     /// What the colony has of the kind, with handler mode `blueprint`; none if there is no `Colony`.
     pub kept: Option<KeptKind>,
+    /// Where API servers have objects converted.
+    pub endpoint: Observed<ConversionEndpoint>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }
@@ -105,4 +107,27 @@ pub enum Handlers {
     Unknown(String),
     /// The mode needs none.
     None,
+}
+
+/// Where API servers have objects converted, and by whom its certificate is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConversionEndpoint {
+    /// Where it is.
+    pub address: ConversionAddress,
+    /// Certificates of the authorities that sign its certificate, in PEM.
+    pub authorities: Vec<u8>,
+}
+
+/// How API servers reach the endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConversionAddress {
+    /// By a Service of the operator's namespace.
+    Service {
+        /// Its name.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// By an URL, without a path.
+    Url(String),
 }

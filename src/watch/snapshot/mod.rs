@@ -18,7 +18,10 @@ pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
 pub use colony_workflow::ColonyWorkflowSnapshot;
 pub use composition::{Children, CompositionSnapshot};
-pub use definition::{Composes, DefinitionSnapshot, Handlers, KeptKind, LeftInstances, LiveInstance};
+pub use definition::{
+    Composes, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, KeptKind, LeftInstances,
+    LiveInstance,
+};
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,
 };

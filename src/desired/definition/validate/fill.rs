@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// An object with the defaults of its schema, and without the nulls that API servers drop.
-pub(in super::super) fn with_defaults(schema: &Value, value: &Value) -> Value {
+pub(in crate::desired) fn with_defaults(schema: &Value, value: &Value) -> Value {
     let mut value = value.clone();
     fill(schema, &mut value);
     value

@@ -37,6 +37,7 @@ fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> Definit
             definitions: Observed::Known(definitions),
             blueprints: Observed::Known(blueprints),
         }),
+        endpoint: Observed::Unknown("it is being started".to_owned()),
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
     }
 }

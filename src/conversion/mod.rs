@@ -1,0 +1,136 @@
+//! The endpoint where API servers have objects of users' kinds converted from one version to another. Beside the flow: every
+//! replica serves, whoever leads; what is converted how is decided by [`desired::conversion`](crate::desired::conversion).
+//!
+//! ```text
+//! Secret ──keeper──▶ certificate ──▶ server ◀── API servers
+//!                 └─▶ memory::endpoint ──▶ the CRDs of kinds that declare conversions (once it serves)
+//! ```
+
+mod certificates;
+mod converters;
+mod keeper;
+mod review;
+mod server;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use kube::Client;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    act::kubernetes::Cluster,
+    memory::endpoint::Endpoint,
+    runtime::{clock::Clock, config::Conversion, http::Check, shutdown::Shutdown},
+    watch::snapshot::ConversionAddress,
+};
+use converters::Converters;
+use keeper::Keeper;
+use server::Presented;
+
+/// How long the endpoint goes on behind a Service when the operator is told to end: until then API servers may still be sent
+/// to it. Of the 30 s after which a pod is killed.
+const LINGER: Duration = Duration::from_secs(5);
+/// Pause before an address that is taken is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What the endpoint stands on.
+pub struct Grounds {
+    /// The configuration.
+    pub settings: Conversion,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// For reads.
+    pub client: Client,
+    /// For writes of the Secret.
+    pub cluster: Cluster,
+    /// The time.
+    pub clock: Clock,
+    /// Where it is told that the endpoint serves.
+    pub endpoint: Endpoint,
+    /// Missing until it does.
+    pub check: Option<Check>,
+}
+
+/// A running endpoint.
+pub struct Serving {
+    stop: Shutdown,
+    lingers: bool,
+    task: JoinHandle<()>,
+}
+
+/// Whether API servers can reach an endpoint as it is configured.
+#[must_use]
+pub fn is_reachable(settings: &Conversion) -> bool {
+    settings.service_name.is_some() || settings.url.is_some()
+}
+
+/// Starts the endpoint, if API servers could reach it.
+#[must_use]
+pub fn start(grounds: Grounds) -> Option<Serving> {
+    let (settings, namespace) = (&grounds.settings, &grounds.namespace);
+    let address = match (&settings.service_name, &settings.url) {
+        (Some(name), _) => ConversionAddress::Service { name: name.clone(), namespace: namespace.clone() },
+        (None, Some(url)) => ConversionAddress::Url(url.trim_end_matches('/').to_owned()),
+        (None, None) => {
+            grounds.endpoint.fails(
+                "the operator has no address for it: set conversion.url in its configuration, or install it by its chart with userKinds.groups".to_owned(),
+            );
+            return None;
+        }
+    };
+    let stop = Shutdown::default();
+    let lingers = settings.service_name.is_some();
+    let task = tokio::spawn(run(grounds, address, stop.clone()));
+    Some(Serving { stop, lingers, task })
+}
+
+impl Serving {
+    /// Ends the endpoint, after a while if API servers may still be sent to it.
+    pub async fn end(self) {
+        if self.lingers {
+            tokio::time::sleep(LINGER).await;
+        }
+        self.stop.request();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the endpoint of conversions ended by itself");
+        }
+    }
+}
+
+async fn run(grounds: Grounds, address: ConversionAddress, stop: Shutdown) {
+    let Grounds { settings, namespace, client, cluster, clock, endpoint, check } = grounds;
+    let presented = Presented::default();
+    let Some(listener) = listen(settings.bind_address, &endpoint, &stop).await else { return };
+    let converters = Arc::new(Converters::new(client.clone()));
+    let serving = server::serve(listener, presented.clone(), converters, stop.clone());
+    let keeper =
+        Keeper::new(settings, namespace, (client, cluster), clock, address, presented, endpoint, check);
+    tokio::select! {
+        result = serving => {
+            if let Err(error) = result {
+                tracing::error!(%error, "conversions are not served any more");
+            }
+        }
+        () = keeper.run() => {}
+    }
+}
+
+/// Listens, as soon as the address is free.
+async fn listen(address: SocketAddr, endpoint: &Endpoint, stop: &Shutdown) -> Option<TcpListener> {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Some(listener),
+            Err(error) => {
+                let why = format!(
+                    "the operator cannot listen on {address}: {error}: set conversion.bindAddress to a free one"
+                );
+                tracing::warn!("{why}");
+                endpoint.fails(why);
+            }
+        }
+        tokio::select! {
+            () = stop.requested() => return None,
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+}
