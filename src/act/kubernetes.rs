@@ -1,15 +1,13 @@
 //! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the UID that
 //! was seen; a plain POST is the cheapest create there is, and a PUT takes back what others put in.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
     batch::v1::Job,
     core::v1::Secret,
 };
 use kube::{
-    Api, Client, ResourceExt as _,
+    Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
 };
 use serde_json::{Map, Value, json};
@@ -225,66 +223,6 @@ impl Cluster {
             Err(error) if error.status_code() == Some(404) => Ok(()),
             Err(error) => Err(of_call(&format!("delete {} {name}", K::name_of(kind)), &error)),
         }
-    }
-
-    async fn update_identity(
-        &self,
-        namespace: &str,
-        identity: &DesiredIdentity,
-        resource_version: Option<&str>,
-        is_adopted: bool,
-    ) -> Result<(), StepFailure> {
-        let name = identity.metadata.name.clone().unwrap_or_default();
-        let mut patch = json!({
-            "metadata": {
-                "resourceVersion": resource_version,
-                "labels": identity.metadata.labels,
-                "annotations": identity.metadata.annotations,
-            },
-            "stringData": identity::environment(identity),
-        });
-        if is_adopted {
-            patch["metadata"]["ownerReferences"] = json!(identity.metadata.owner_references);
-        }
-        self.patch(namespace, &name, &patch).await
-    }
-
-    /// Adds keys to a Secret.
-    ///
-    /// # Errors
-    ///
-    /// When the API server refuses or does not answer.
-    pub async fn add_to_secret(
-        &self,
-        namespace: &str,
-        name: &str,
-        data: &BTreeMap<String, String>,
-    ) -> Result<(), StepFailure> {
-        self.patch(namespace, name, &json!({ "stringData": data })).await
-    }
-
-    /// Sets values in a Secret that is still as it was seen.
-    ///
-    /// # Errors
-    ///
-    /// When it has changed, or the API server refuses or does not answer.
-    pub async fn renew_secret(
-        &self,
-        namespace: &str,
-        name: &str,
-        version: &str,
-        data: &BTreeMap<String, String>,
-    ) -> Result<(), StepFailure> {
-        let patch = json!({ "metadata": { "resourceVersion": version }, "stringData": data });
-        self.patch(namespace, name, &patch).await
-    }
-
-    async fn patch(&self, namespace: &str, name: &str, patch: &Value) -> Result<(), StepFailure> {
-        let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
-        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
-        let result = call(CALL_TIME_LIMIT, api.patch(name, &parameters, &Patch::Merge(patch))).await;
-        self.count(WriteVerb::Patch, WriteKind::Secret, &result);
-        result.map(|_| ()).map_err(|error| of_call(&format!("update Secret {name}"), &error))
     }
 
     /// Holds an object: adds the finalizer of its kind.

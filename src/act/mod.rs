@@ -15,6 +15,7 @@ pub mod kinds;
 pub mod kubernetes;
 pub mod outcome;
 pub mod request;
+mod secret;
 
 pub use executor::{Actor, Target};
 pub use failure::{of_call, of_colony};
