@@ -191,6 +191,7 @@ async fn control(arguments: &Arguments, ground: Ground, shutdown: &Shutdown) -> 
         cluster: machinery.to_cluster.clone(),
         clock: machinery.clock.clone(),
         endpoint: machinery.endpoint.clone(),
+        leadership: machinery.leadership.clone(),
         check: conversions,
     });
     if shutdown.drain(controllers::run(machinery, shutdown.clone()), DRAIN).await.is_none() {

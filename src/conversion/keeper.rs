@@ -1,10 +1,15 @@
 //! Keeps the certificates of the endpoint in a Secret, presents them, and tells that the endpoint serves once it does.
 //!
-//! Any replica makes or renews them, whoever leads: each needs them before it can serve, and a new one must serve before the
-//! old leader goes. Two that do so at once are told apart by the API server: a name is created once, and a change names the
-//! version that it was made from. Whoever comes second takes what is there.
+//! The replica that leads makes and renews them. Another does so when that has not happened for a while: each needs them
+//! before it can serve, and in an update a new one must serve before the old leader goes, which may know nothing of them.
+//! Two that do so at once are told apart by the API server: a name is created once, and a change names the version that it
+//! was made from. Whoever comes second takes what is there.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Secret, Service};
@@ -28,6 +33,7 @@ use crate::{
         config::Conversion,
         http::Check,
         kubernetes::{CALL_TIME_LIMIT, call},
+        lease::Leadership,
     },
     watch::snapshot::{ConversionAddress, ConversionEndpoint},
 };
@@ -36,6 +42,8 @@ use crate::{
 const LOOK: Duration = Duration::from_hours(1);
 /// How soon it is tried again when something failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a replica that does not lead leaves it to the one that does.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Time limit for the look whether the endpoint serves.
 const PROBE: Duration = Duration::from_secs(5);
 /// Port of the Service, as clients see it.
@@ -52,6 +60,9 @@ pub(super) struct Keeper {
     presented: Presented,
     endpoint: Endpoint,
     check: Option<Check>,
+    leadership: Leadership,
+    /// Since when something is to be written.
+    due_since: Option<Instant>,
     wish: Wish,
     /// As they were last presented.
     kept: Option<Certificates>,
@@ -70,6 +81,7 @@ impl Keeper {
         presented: Presented,
         endpoint: Endpoint,
         check: Option<Check>,
+        leadership: Leadership,
     ) -> Self {
         let lifetime = SignedDuration::from_secs(settings.certificate_seconds.into());
         let wish = Wish { host: host(&address), lifetime };
@@ -83,6 +95,8 @@ impl Keeper {
             presented,
             endpoint,
             check,
+            leadership,
+            due_since: None,
             wish,
             kept: None,
             told: None,
@@ -140,14 +154,17 @@ impl Keeper {
     }
 
     /// What the Secret has; made or renewed if that is due.
-    async fn certificates(&self) -> Result<Certificates, String> {
-        let name = &self.settings.secret_name;
+    async fn certificates(&mut self) -> Result<Certificates, String> {
+        let name = &self.settings.secret_name.clone();
         let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let found = call(CALL_TIME_LIMIT, secrets.get_opt(name))
             .await
             .map_err(|error| error.explain(&format!("get Secret {name}")))?;
         let now = self.clock.now();
         let Some(found) = found else {
+            if !self.is_its_turn() {
+                return Err("the replica that leads has not made certificates yet".to_owned());
+            }
             // One that somebody has taken away comes back as it was: CRDs name its authorities.
             let made = match &self.kept {
                 Some(kept) => kept.clone(),
@@ -167,8 +184,16 @@ impl Keeper {
             ));
         }
         let read = Certificates::from_data(|key| Some(found.data.as_ref()?.get(key)?.0.clone()));
+        if let Ok(read) = &read
+            && !read.are_due(&self.wish, now)
+        {
+            self.due_since = None;
+            return Ok(read.clone());
+        }
+        if !self.is_its_turn() {
+            return read.map_err(|error| error.to_string());
+        }
         let renewed = match (read, &self.kept) {
-            (Ok(read), _) if !read.are_due(&self.wish, now) => return Ok(read),
             (Ok(read), _) => read.renewed(&self.wish, now),
             (Err(error), kept) => {
                 tracing::warn!(secret = name, %error, "the certificates for conversions cannot be used and are made anew");
@@ -190,6 +215,13 @@ impl Keeper {
             }
             Err(failure) => Err(failure.message),
         }
+    }
+
+    /// Whether this replica is to write what is due.
+    fn is_its_turn(&mut self) -> bool {
+        let now = self.clock.instant();
+        let since = *self.due_since.get_or_insert(now);
+        self.leadership.is_leader() || now.saturating_duration_since(since) >= PATIENCE
     }
 
     /// Whether the endpoint answers where API servers will ask, with a certificate that they will trust.

@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use crate::{
     act::kubernetes::Cluster,
     memory::endpoint::Endpoint,
-    runtime::{clock::Clock, config::Conversion, http::Check, shutdown::Shutdown},
+    runtime::{clock::Clock, config::Conversion, http::Check, lease::Leadership, shutdown::Shutdown},
     watch::snapshot::ConversionAddress,
 };
 use converters::Converters;
@@ -47,6 +47,8 @@ pub struct Grounds {
     pub clock: Clock,
     /// Where it is told that the endpoint serves.
     pub endpoint: Endpoint,
+    /// Who makes the certificates.
+    pub leadership: Leadership,
     /// Missing until it does.
     pub check: Option<Check>,
 }
@@ -98,13 +100,22 @@ impl Serving {
 }
 
 async fn run(grounds: Grounds, address: ConversionAddress, stop: Shutdown) {
-    let Grounds { settings, namespace, client, cluster, clock, endpoint, check } = grounds;
+    let Grounds { settings, namespace, client, cluster, clock, endpoint, leadership, check } = grounds;
     let presented = Presented::default();
     let Some(listener) = listen(settings.bind_address, &endpoint, &stop).await else { return };
     let converters = Arc::new(Converters::new(client.clone()));
     let serving = server::serve(listener, presented.clone(), converters, stop.clone());
-    let keeper =
-        Keeper::new(settings, namespace, (client, cluster), clock, address, presented, endpoint, check);
+    let keeper = Keeper::new(
+        settings,
+        namespace,
+        (client, cluster),
+        clock,
+        address,
+        presented,
+        endpoint,
+        check,
+        leadership,
+    );
     tokio::select! {
         result = serving => {
             if let Err(error) = result {

@@ -11,20 +11,17 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    commands::{helm, kubectl},
-    installation::{self, NAMESPACE, POD_SELECTOR, RELEASE},
+    commands::kubectl,
+    installation::{self, NAMESPACE, POD_SELECTOR, THINGS_GROUP as GROUP},
     stage::Stage,
     support::wait::eventually,
 };
 
-/// Group of the kind.
-const GROUP: &str = "e2e.example.com";
 /// How long a kind may take to be served.
 const SERVED_LIMIT: Duration = Duration::from_mins(1);
 
 pub async fn objects_are_converted_by_whichever_replica_is_there(stage: Stage) {
     stage.connect().await;
-    set_groups(&[GROUP]).await;
     let version = |name: &str, storage: bool, field: &str| {
         json!({"name": name, "storage": storage, "schema": {"openAPIV3Schema": {"type": "object", "properties": {
             "spec": {"type": "object", "properties": {field: {"type": "integer"}}}}}}})
@@ -82,13 +79,4 @@ pub async fn objects_are_converted_by_whichever_replica_is_there(stage: Stage) {
 
     kubectl(&["delete", "rd", &format!("things.{GROUP}"), "--timeout=60s"]).await;
     kubectl(&["delete", "crd", &format!("things.{GROUP}"), "--timeout=60s"]).await;
-    set_groups(&[]).await;
-}
-
-/// Names the groups in which users may make up kinds, as `NOTES` and conditions say it.
-async fn set_groups(groups: &[&str]) {
-    let chart = format!("{}/charts/{RELEASE}", env!("CARGO_MANIFEST_DIR"));
-    let values = format!("userKinds.groups={}", json!(groups));
-    let common = ["upgrade", "--namespace", NAMESPACE, "--wait", "--timeout", "2m", "--reuse-values"];
-    helm(&[&common[..], &["--set-json", &values, RELEASE, &chart]].concat()).await;
 }

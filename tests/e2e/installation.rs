@@ -25,8 +25,11 @@ pub const TEST_LABEL: &str = "colonyos-operator-tests/rung";
 /// Selects the operator's pods.
 pub const POD_SELECTOR: &str = "app.kubernetes.io/name=colonyos-operator";
 
-/// Groups of the example kinds.
-const USER_GROUPS: &[&str] = &["goop.example.com", "samplecontroller.example.com", "app.colonies.io"];
+/// Group of the kind of two versions.
+pub const THINGS_GROUP: &str = "things.example.com";
+/// Groups of the example kinds, and of the tests' own.
+const USER_GROUPS: &[&str] =
+    &["goop.example.com", "samplecontroller.example.com", "app.colonies.io", THINGS_GROUP];
 /// How many replicas the operator has: the one that leads, and one that stands by.
 const REPLICAS: i32 = 2;
 /// How long what the tests made may take to go.
