@@ -31,7 +31,7 @@ enum Command {
     Crds,
     /// Take over definitions of kinds that were written for ColonyOS
     Definitions(definitions::Arguments),
-    /// Print what would be done for the objects in a file, step by step; needs no server
+    /// Print what would be done for the objects in files, step by step; needs no server. Exit code 1 if something in them is a mistake
     Plan(plan::Arguments),
     /// Print the process that carries an object, with its whole output, its errors and its log
     Process(process::Arguments),
@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // Its output has said it all.
-        Err(error) if error.is::<doctor::Amiss>() => ExitCode::FAILURE,
+        Err(error) if error.is::<doctor::Amiss>() || error.is::<plan::Mistaken>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             let mut source = error.source();

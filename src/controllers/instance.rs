@@ -53,25 +53,7 @@ impl Work for Instance {
     }
 
     fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
-        if snapshot.object.metadata.deletion_timestamp.is_some() {
-            let desired = |generation| match resolved(&snapshot.colony) {
-                Ok(colony) => desired::instance::build(snapshot, colony, generation),
-                Err(problem) => Err(Error::Missing {
-                    field: "handler.colony".to_owned(),
-                    what: problem.reason.as_str().to_owned(),
-                    why: problem.message,
-                }),
-            };
-            return Ok(diff::instance::plan_deletion(snapshot, desired));
-        }
-        // One that is over, or is let go, needs none.
-        let needs_colony = !snapshot.object.is_finished() && !snapshot.kind.terms().is_released;
-        let colony = if needs_colony { Some(resolved(&snapshot.colony)?) } else { None };
-        let desired = |generation| match colony {
-            Some(colony) => desired::instance::build(snapshot, colony, generation),
-            None => Err(Error::Incomplete("colony")),
-        };
-        diff::instance::plan(snapshot, desired).map_err(|error| problem(&error))
+        decide(snapshot)
     }
 
     fn left_behind(snapshot: &InstanceSnapshot) -> Option<String> {
@@ -98,4 +80,31 @@ impl Work for Instance {
     ) -> Option<InstanceStatus> {
         status::instance::without_fields(before, refused, why)
     }
+}
+
+/// Stages 2 and 3.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
+    if snapshot.object.metadata.deletion_timestamp.is_some() {
+        let desired = |generation| match resolved(&snapshot.colony) {
+            Ok(colony) => desired::instance::build(snapshot, colony, generation),
+            Err(problem) => Err(Error::Missing {
+                field: "handler.colony".to_owned(),
+                what: problem.reason.as_str().to_owned(),
+                why: problem.message,
+            }),
+        };
+        return Ok(diff::instance::plan_deletion(snapshot, desired));
+    }
+    // One that is over, or is let go, needs none.
+    let needs_colony = !snapshot.object.is_finished() && !snapshot.kind.terms().is_released;
+    let colony = if needs_colony { Some(resolved(&snapshot.colony)?) } else { None };
+    let desired = |generation| match colony {
+        Some(colony) => desired::instance::build(snapshot, colony, generation),
+        None => Err(Error::Incomplete("colony")),
+    };
+    diff::instance::plan(snapshot, desired).map_err(|error| problem(&error))
 }

@@ -14,7 +14,6 @@ use futures::{
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Resource as _,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::reflector::{ObjectRef, Store},
 };
@@ -32,14 +31,11 @@ use super::{
 use crate::{
     api::{
         colony::Colony,
-        colony_cron::ColonyCron,
-        colony_process::ColonyProcess,
-        colony_workflow::ColonyWorkflow,
         condition::ConditionType,
-        executor_deployment::ExecutorDeployment,
         instance::{Instance, InstanceKind},
         resource_definition::{DefinitionScope, HandlerMode, InstanceCounts, ObjectKind, ResourceDefinition},
     },
+    desired::composition::own_telling_kinds,
     runtime::shutdown::Shutdown,
     watch::{
         children::{ChildWatches, Owner},
@@ -198,13 +194,7 @@ impl Instances {
                 let resource = &member.kind.terms().resource;
                 ObjectKind::new(resource.api_version.clone(), resource.kind.clone())
             });
-            let own = [
-                ObjectKind::new(ExecutorDeployment::api_version(&()), ExecutorDeployment::kind(&())),
-                ObjectKind::new(ColonyProcess::api_version(&()), ColonyProcess::kind(&())),
-                ObjectKind::new(ColonyWorkflow::api_version(&()), ColonyWorkflow::kind(&())),
-                ObjectKind::new(ColonyCron::api_version(&()), ColonyCron::kind(&())),
-            ];
-            defined.chain(own).collect::<BTreeSet<_>>()
+            defined.chain(own_telling_kinds()).collect::<BTreeSet<_>>()
         })
     }
 

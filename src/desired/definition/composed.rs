@@ -8,10 +8,45 @@ use super::super::{
     Error,
     composition::{Composition, Errors, Kinds, Source},
 };
-use crate::api::{
-    instance::InstanceKind,
-    resource_definition::{DefinitionScope, Handler, ObjectKind, ResourceDefinitionSpec},
+use crate::{
+    api::{
+        instance::InstanceKind,
+        resource_definition::{
+            DefinitionScope, Handler, HandlerMode, MOST_COMPOSED, ObjectKind, ResourceDefinitionSpec,
+        },
+    },
+    watch::snapshot::Composes,
 };
+
+/// Whether instances can be made of what a definition says, if they are made of something.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn check_parts(spec: &ResourceDefinitionSpec, composes: &Composes) -> Result<(), Error> {
+    if spec.handler.mode != HandlerMode::Compose {
+        return Ok(());
+    }
+    let invalid = |value: String, remedy: &str| Err(Error::invalid("spec.handler.resources", value, remedy));
+    if let Some(circle) = &composes.circle {
+        return invalid(
+            circle.clone(),
+            "an instance would be a part of itself without end: take one of them out",
+        );
+    }
+    if composes.resources.len() > MOST_COMPOSED {
+        let count = format!("{} kinds, those of its parts included", composes.resources.len());
+        return invalid(
+            count,
+            &format!("keep it to {MOST_COMPOSED}: whoever creates an instance is asked for a right on each"),
+        );
+    }
+    let mut kinds = Kinds::ours();
+    for (kind, schema) in &composes.defined {
+        kinds.define(kind.clone(), schema);
+    }
+    check_composition(spec, &kinds).map(drop)
+}
 
 /// Compiles what a definition of mode `compose` says, against its own schema and those of the kinds that it makes.
 ///

@@ -24,12 +24,21 @@ impl CompiledHandler {
     ///
     /// When one is not an expression, or speaks of what there is not.
     pub fn compile(handler: &Handler) -> Result<Self, Error> {
-        let compiled = handler.status.iter().map(|(name, text)| {
+        Ok(Self { status: Self::each(handler).collect::<Result<_, _>>()? })
+    }
+
+    /// Everything that keeps them from being compiled.
+    #[must_use]
+    pub fn errors(handler: &Handler) -> Vec<Error> {
+        Self::each(handler).filter_map(Result::err).collect()
+    }
+
+    fn each(handler: &Handler) -> impl Iterator<Item = Result<(String, Template), Error>> {
+        handler.status.iter().map(|(name, text)| {
             let field = format!("spec.handler.status.{name}");
             let template = Template::parse(&field, &Value::from(text.as_str()), &OUTPUT_VARIABLES);
             template.map(|template| (name.clone(), template)).map_err(|error| of_expression(&error))
-        });
-        Ok(Self { status: compiled.collect::<Result<_, _>>()? })
+        })
     }
 
     /// The fields that have a value, and why the others have none, if somebody should know.

@@ -5,6 +5,7 @@ mod composed;
 mod handler;
 mod import;
 mod keyword;
+mod mistakes;
 mod schema;
 mod validate;
 
@@ -19,10 +20,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::{ResourceExt as _, core::ObjectMeta};
 use serde_json::Value;
 
-pub use composed::{check_composition, composition_of};
+pub use composed::{check_composition, check_parts, composition_of};
 pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
 pub use import::{DEFAULT_GROUP, Imported, import};
-pub use validate::{Breach, Validator};
+pub use mistakes::mistakes;
+pub use validate::{Breach, Validator, with_defaults};
 
 use super::{Error, metadata::content_hash};
 use crate::api::{

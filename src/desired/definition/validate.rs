@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::schema::{shown, step};
 use crate::desired::expression::{BUDGET, Budget, Condition, Variables};
 
-use fill::with_defaults;
+pub use fill::with_defaults;
 use limits::{count, distinct, number};
 
 /// What all rules together may cost over all objects, in the unit of [`BUDGET`]: some tenths of a second. What is not
