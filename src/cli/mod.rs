@@ -1,6 +1,7 @@
 //! The command line: what a person or the container's entry point calls.
 
 mod crds;
+mod defined;
 mod definitions;
 mod doctor;
 mod graph;
