@@ -24,7 +24,9 @@ use crate::{
     },
 };
 
-impl Carrier for Instance {}
+impl Carrier for Instance {
+    const SHOWS_LOG: bool = true;
+}
 
 impl Work for Instance {
     type Snapshot = InstanceSnapshot;

@@ -174,6 +174,7 @@ pub(super) async fn run<K: Work>(
         client: machinery.kubernetes.calls.clone(),
         colonies: surroundings.colonies,
         processes: machinery.process_reader(),
+        lines: machinery.lines.clone(),
         writes: machinery.writes.clone(),
         clock: machinery.clock.clone(),
         cluster: machinery.cluster.clone(),

@@ -9,6 +9,7 @@ pub mod blueprints;
 pub mod connections;
 pub mod identities;
 pub mod kinds;
+pub mod lines;
 pub mod processes;
 pub mod rights;
 pub mod sightings;

@@ -3,9 +3,12 @@
 use kube::ResourceExt as _;
 
 use super::{executor_deployment::CacheBehind, snapshot::InstanceSnapshot, work::WorkReader};
-use crate::api::{
-    instance::{Instance, InstanceKind},
-    mirror::Mirrored as _,
+use crate::{
+    api::{
+        instance::{Instance, InstanceKind},
+        mirror::Mirrored as _,
+    },
+    colony::ProcessId,
 };
 
 impl WorkReader {
@@ -25,12 +28,14 @@ impl WorkReader {
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(kind.handler().colony.as_deref(), &namespace);
         let mirror = object.mirror();
+        let process = mirror.and_then(|mirror| mirror.process_id.as_ref());
         Ok(InstanceSnapshot {
             object: object.clone(),
             kind: kind.clone(),
             cluster: self.cluster.clone(),
             colony,
             processes: self.processes.of(mirror, connection.as_deref()).await,
+            last_line: process.and_then(|id| self.lines.latest(&ProcessId::new(id))),
             submit_not_before: self.processes.submit_not_before(mirror),
             now,
         })

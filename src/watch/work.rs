@@ -19,6 +19,7 @@ use crate::{
     colony::{Id, Process},
     memory::{
         connections::Connection,
+        lines::Lines,
         writes::{Key, Writes},
     },
     runtime::{
@@ -36,6 +37,8 @@ pub struct WorkReader {
     pub colonies: Colonies,
     /// The processes of objects.
     pub processes: ProcessReader,
+    /// The last lines of the logs of processes.
+    pub lines: Lines,
     /// Last writes of this process.
     pub writes: Writes,
     /// The time.

@@ -36,13 +36,13 @@ use crate::support::{
 };
 
 /// A shipped kind, of `MLModels` unless said otherwise, in a group of its own, so that tests do not meet.
-struct OwnKind {
+pub(super) struct OwnKind {
     definitions: Api<ResourceDefinition>,
     crds: Api<CustomResourceDefinition>,
-    instances: Api<DynamicObject>,
+    pub(super) instances: Api<DynamicObject>,
     resource: ApiResource,
-    whole: Value,
-    name: String,
+    pub(super) whole: Value,
+    pub(super) name: String,
     namespace: String,
     cluster: String,
 }
@@ -54,12 +54,12 @@ fn shipped(example: &str, file: &str) -> Value {
 }
 
 impl OwnKind {
-    async fn of(stage: &Stage) -> Self {
+    pub(super) async fn of(stage: &Stage) -> Self {
         Self::within(&stage.namespace, &stage.colony.name, "ml-model").await
     }
 
     /// The kind of a folder of `examples/kinds`.
-    async fn within(namespace: &TestNamespace, colony: &str, example: &str) -> Self {
+    pub(super) async fn within(namespace: &TestNamespace, colony: &str, example: &str) -> Self {
         let client = &namespace.kubernetes.calls;
         let group = kinds::group(namespace);
         let mut whole = shipped(example, "definition.yaml");
@@ -94,7 +94,7 @@ impl OwnKind {
         serde_json::from_value(whole).unwrap()
     }
 
-    async fn define(&self) {
+    pub(super) async fn define(&self) {
         self.definitions.create(&PostParams::default(), &self.definition()).await.unwrap();
     }
 
@@ -122,16 +122,16 @@ impl OwnKind {
         .await
     }
 
-    async fn until_ready(&self) {
+    pub(super) async fn until_ready(&self) {
         self.until("is ready", |status| holds(status, "Ready", "True")).await;
     }
 
-    async fn create(&self, name: &str, spec: Value) -> DynamicObject {
+    pub(super) async fn create(&self, name: &str, spec: Value) -> DynamicObject {
         let object = DynamicObject::new(name, &self.resource).data(json!({ "spec": spec }));
         self.instances.create(&PostParams::default(), &object).await.unwrap()
     }
 
-    async fn until_instance(
+    pub(super) async fn until_instance(
         &self,
         name: &str,
         what: &str,
@@ -170,14 +170,14 @@ fn message(status: &ResourceDefinitionStatus, kind: &str) -> (String, String) {
 }
 
 /// Status, reason and message of a condition of an instance.
-fn condition(instance: &DynamicObject, kind: &str) -> Option<(String, String, String)> {
+pub(super) fn condition(instance: &DynamicObject, kind: &str) -> Option<(String, String, String)> {
     let conditions = instance.data["status"]["conditions"].as_array()?;
     let found = conditions.iter().find(|condition| condition["type"] == kind)?;
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     Some((text("status"), text("reason"), text("message")))
 }
 
-fn is(instance: &DynamicObject, kind: &str, wanted: &str) -> bool {
+pub(super) fn is(instance: &DynamicObject, kind: &str, wanted: &str) -> bool {
     condition(instance, kind).is_some_and(|(status, ..)| status == wanted)
 }
 
@@ -196,7 +196,7 @@ fn kubectl(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn model() -> Value {
+pub(super) fn model() -> Value {
     json!({ "image": "registry.example.com/llama:3", "framework": "pytorch" })
 }
 

@@ -50,6 +50,7 @@ pub(super) fn plan(
         kind: kind.clone(),
         cluster: CLUSTER.to_owned(),
         colony: world.colony(kind.handler().colony.as_deref()),
+        last_line: None,
         submit_not_before: None,
         now,
         object,

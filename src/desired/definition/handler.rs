@@ -9,7 +9,7 @@ use super::super::{
 use crate::api::resource_definition::Handler;
 
 /// What expressions of `handler.status` may speak of, with mode `process`.
-pub const OUTPUT_VARIABLES: [&str; 4] = ["self", "schema", "output", "errors"];
+pub const OUTPUT_VARIABLES: [&str; 5] = ["self", "schema", "output", "attributes", "errors"];
 
 /// The expressions of a handler of mode `process`.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,7 @@ impl CompiledHandler {
         &self,
         instance: &Value,
         output: &[Value],
+        attributes: &Map<String, Value>,
         errors: &[String],
     ) -> (Map<String, Value>, Vec<expression::Error>) {
         if self.status.is_empty() {
@@ -56,6 +57,7 @@ impl CompiledHandler {
             ("self".to_owned(), instance.clone()),
             ("schema".to_owned(), instance.clone()),
             ("output".to_owned(), json!(output)),
+            ("attributes".to_owned(), Value::Object(attributes.clone())),
             ("errors".to_owned(), json!(errors)),
         ]);
         let (mut fields, mut problems) = (Map::new(), Vec::new());

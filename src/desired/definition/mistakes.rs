@@ -68,7 +68,7 @@ mod tests {
     fn mistakes_in_templates_are_told_one_by_one() {
         let handler = json!({ "mode": "compose", "resources": [
             { "id": "one", "template": { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "${self.spec.nam}" } } },
-            { "id": "two", "template": { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "${thre.data.x}" } } },
+            { "id": "two", "template": { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "${one.metadata.nme}" } } },
         ] });
         let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": {
             "name": { "type": "string" } } } } });

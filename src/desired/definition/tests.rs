@@ -176,7 +176,8 @@ fn what_executors_put_out_becomes_fields() {
     handler["status"]["what"] = json!("${self.metadata.name} in ${schema.spec.replicas}");
     let compiled = CompiledHandler::compile(&serde_json::from_value(handler).unwrap()).unwrap();
     let instance = json!({ "metadata": { "name": "llama" }, "spec": { "replicas": 2 } });
-    let (fields, problems) = compiled.fields(&instance, &[json!({ "endpoint": "http://x" })], &[]);
+    let (fields, problems) =
+        compiled.fields(&instance, &[json!({ "endpoint": "http://x" })], &serde_json::Map::new(), &[]);
     assert_eq!(Value::Object(fields), json!({ "endpoint": "http://x", "what": "llama in 2" }));
     assert_eq!(problems.len(), 1, "replicas has no value: {problems:?}");
     assert!(problems[0].to_string().starts_with("spec.handler.status.replicas"), "{problems:?}");

@@ -59,6 +59,7 @@ fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> Instan
         cluster: "c".to_owned(),
         colony: colony(),
         processes: Observed::Known(processes),
+        last_line: None,
         submit_not_before: None,
         now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }

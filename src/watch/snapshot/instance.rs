@@ -21,6 +21,8 @@ pub struct InstanceSnapshot {
     pub colony: ColonyReference,
     /// Its process: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
+    /// The last line of the log of the process that is on record; empty if there is none. None while it is not known.
+    pub last_line: Option<String>,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
     /// When the snapshot was taken.
