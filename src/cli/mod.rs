@@ -44,7 +44,7 @@ enum Command {
     Director(request::director::Arguments),
     /// Do the jobs of RequestStates, until SIGTERM
     Worker(request::worker::Arguments),
-    /// Check API server, CRDs, permissions, colonies and keys, and say what to do; exit code 1 if something is amiss
+    /// Check API server, CRDs, permissions, colonies, keys and the kinds of users, and say what to do; exit code 1 if something is amiss
     Doctor(doctor::Arguments),
 }
 

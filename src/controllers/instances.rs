@@ -207,6 +207,7 @@ impl Instances {
         definitions: &Hints<DeserializeGuard<ResourceDefinition>>,
     ) {
         let mut running = self.running.lock().await;
+        self.stop_watching(&running, Some(&kind)).await;
         let is_same = |running: &Running| running.kind.terms() == kind.terms() && !running.task.is_finished();
         if running.get(definition).is_some_and(is_same) {
             return;
@@ -227,6 +228,29 @@ impl Instances {
             tracing::info!(kind = earlier.kind.name(), "looking after instances no more");
             earlier.stop(&self.carriers).await;
         }
+        self.stop_watching(&running, None).await;
+    }
+
+    /// Ends the watches of kinds of which nothing is made any more: neither by a definition, `more` included, nor is anything
+    /// of them left.
+    async fn stop_watching(&self, running: &HashMap<String, Running>, more: Option<&InstanceKind>) {
+        let mut surplus = self.reader.children.kinds().await;
+        let served = running.values().map(|running| &running.kind).chain(more);
+        for made in served.flat_map(|kind| kind.handler().makes()) {
+            surplus.remove(&made);
+        }
+        // Seldom: every pass over a definition comes by here.
+        if surplus.is_empty() {
+            return;
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for guarded in known.values().flatten().flat_map(|member| member.store.state()) {
+            let status = guarded.0.as_ref().ok().and_then(|instance| instance.status.as_ref());
+            for left in status.into_iter().flat_map(|status| &status.composed_of) {
+                surplus.remove(left);
+            }
+        }
+        self.reader.children.stop(&surplus).await;
     }
 
     /// The instances of a definition; none while not all of them are known.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::{
     Error,
@@ -77,6 +77,20 @@ pub fn composition_of(kind: &InstanceKind) -> Result<Composition, Errors> {
     let own = ObjectKind::new(resource.api_version.clone(), resource.kind.clone());
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
     compile(&own, &anything, kind.handler(), &Kinds::default())
+}
+
+/// The schemas of the fields that expressions give the status of instances, with mode `compose`. They follow from the definition
+/// alone: what other definitions say may change at any time, and the CRD with it.
+pub(super) fn status_fields(spec: &ResourceDefinitionSpec) -> Map<String, Value> {
+    if spec.handler.mode != HandlerMode::Compose {
+        return Map::new();
+    }
+    // Why it cannot be compiled, if it cannot, is told where that is checked.
+    let schema = check_composition(spec, &Kinds::ours()).map(|composition| composition.status_schema());
+    match schema.ok().as_mut().and_then(|schema| schema.get_mut("properties")).map(Value::take) {
+        Some(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
 }
 
 fn compile(

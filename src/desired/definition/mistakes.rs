@@ -1,6 +1,8 @@
 //! Everything that is wrong with a definition at once, for whoever writes it: a condition tells the first of several
 //! schemas. Pure.
 
+use serde_json::Map;
+
 use super::{super::Error, check_parts, handler::CompiledHandler, schema};
 use crate::{
     api::resource_definition::{HandlerMode, ResourceDefinitionSpec},
@@ -13,7 +15,7 @@ use crate::{
 pub fn mistakes(spec: &ResourceDefinitionSpec, composes: &Composes) -> Vec<String> {
     let schemas = spec.versions.iter().enumerate().filter_map(|(index, version)| {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
-        schema::build(&path, version, &spec.handler).err()
+        schema::build(&path, version, &spec.handler, &Map::new()).err()
     });
     let mut mistakes: Vec<String> = schemas.map(|error| error.to_string()).collect();
     if spec.handler.mode == HandlerMode::Process {

@@ -18,7 +18,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceValidation,
 };
 use kube::{ResourceExt as _, core::ObjectMeta};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use composed::{check_composition, check_parts, composition_of};
 pub use handler::{CompiledHandler, OUTPUT_VARIABLES};
@@ -47,8 +47,9 @@ use crate::api::{
 pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition, Error> {
     let spec = &definition.spec;
     let handler = &spec.handler;
-    let versions =
-        spec.versions.iter().enumerate().map(|(index, version)| build_version(index, version, handler));
+    let composed = composed::status_fields(spec);
+    let versions = spec.versions.iter().enumerate();
+    let versions = versions.map(|(index, version)| build_version(index, version, handler, &composed));
     let versions = versions.collect::<Result<Vec<_>, _>>()?;
     if handler.mode == HandlerMode::Process {
         CompiledHandler::compile(handler)?;
@@ -114,9 +115,10 @@ fn build_version(
     index: usize,
     version: &DefinitionVersion,
     handler: &Handler,
+    composed: &Map<String, Value>,
 ) -> Result<CustomResourceDefinitionVersion, Error> {
     let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
-    let schema = schema::build(&path, version, handler)?;
+    let schema = schema::build(&path, version, handler, composed)?;
     let scale = version.scale.as_ref().map(|scale| CustomResourceSubresourceScale {
         label_selector_path: scale.label_selector_path.clone(),
         spec_replicas_path: scale.spec_replicas_path.clone(),
@@ -133,7 +135,7 @@ fn build_version(
         storage: version.storage,
         subresources: Some(CustomResourceSubresources {
             scale,
-            status: Some(CustomResourceSubresourceStatus(Value::Object(serde_json::Map::new()))),
+            status: Some(CustomResourceSubresourceStatus(Value::Object(Map::new()))),
         }),
     })
 }
