@@ -142,6 +142,8 @@ fn line(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<String> 
             let written = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
             let cut = written.char_indices().nth(LONGEST_LINE);
             clean(&cut.map_or(written.to_owned(), |(end, _)| format!("{}…", &written[..end])))
+                .trim()
+                .to_owned()
         }
         None => {
             let mut conditions = before.conditions.iter();

@@ -71,7 +71,7 @@ fn said(snapshot: &InstanceSnapshot) -> (String, Value) {
 /// A log may hold anything, and much of it.
 #[test]
 fn the_end_of_a_log_stands_in_one_short_line() {
-    let (message, _) = said(&snapshot(Some("first\nstep 3 of\u{1b}[31m 5\n\n"), &running()));
+    let (message, _) = said(&snapshot(Some("first\nstep 3 of\u{1b}[31m 5\u{7}\n\n"), &running()));
     assert_eq!(message, "generation 1 is process p1; its executor wrote: step 3 of [31m 5");
     let (message, _) = said(&snapshot(Some(&"x".repeat(5000)), &running()));
     assert!(message.ends_with("x…") && message.chars().count() < 300, "{message}");
