@@ -34,7 +34,7 @@ use crate::{
 /// What a command is about.
 #[derive(Debug, Args)]
 pub(super) struct Subject {
-    /// The object, such as `colonyprocess/NAME`, `colonyworkflow/NAME`, `requeststate/NAME`, `executordeployment/NAME` or one of a kind that a ResourceDefinition defines, such as `mlmodel/NAME`; or the id of a process
+    /// The object, such as `colonyprocess/NAME`, `colonyworkflow/NAME`, `requeststate/NAME`, `executordeployment/NAME` or one of a kind that a `ResourceDefinition` defines, such as `mlmodel/NAME`; or the id of a process
     #[arg(value_name = "OBJECT|ID")]
     object_or_id: String,
     /// Of a workflow only this node [default: all]

@@ -35,6 +35,7 @@ impl Lines {
     }
 
     /// Notes the answer; whether it is news.
+    #[must_use]
     pub fn read(&self, colony: &str, id: &ProcessId, text: String, asked_at: Instant) -> bool {
         let mut lines = self.lock();
         let before = lines.get(id).and_then(|line| line.text.as_ref());
@@ -62,11 +63,12 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::clock::Clock;
 
     /// Only news wake an object.
     #[test]
     fn a_line_is_news_once_and_no_line_is_none() {
-        let (lines, now) = (Lines::default(), Instant::now());
+        let (lines, now) = (Lines::default(), Clock::system().instant());
         let id = ProcessId::new("p");
         assert_eq!((lines.latest(&id), lines.asked_at(&id)), (None, None));
         let read = |text: &str| lines.read("c", &id, text.to_owned(), now);
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_question_without_an_answer_takes_nothing_back() {
-        let (lines, now) = (Lines::default(), Instant::now());
+        let (lines, now) = (Lines::default(), Clock::system().instant());
         let id = ProcessId::new("p");
         lines.tried("c", &id, now);
         assert_eq!((lines.latest(&id), lines.asked_at(&id)), (None, Some(now)));
@@ -87,9 +89,9 @@ mod tests {
 
     #[test]
     fn what_is_over_is_forgotten_in_its_own_colony() {
-        let (lines, now) = (Lines::default(), Instant::now());
+        let (lines, now) = (Lines::default(), Clock::system().instant());
         for (colony, id) in [("a", "1"), ("a", "2"), ("b", "3")] {
-            lines.read(colony, &ProcessId::new(id), "x".to_owned(), now);
+            assert!(lines.read(colony, &ProcessId::new(id), "x".to_owned(), now));
         }
         lines.keep_only("a", &HashSet::from([ProcessId::new("2")]));
         let known = ["1", "2", "3"].map(|id| lines.latest(&ProcessId::new(id)).is_some());

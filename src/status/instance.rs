@@ -137,24 +137,20 @@ fn kept_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<Find
 /// What was last written about the process: for people, so the end of it in one line, cut to fit. While that is not known, as
 /// after a start, what was said before.
 fn line(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<String> {
-    let text = match &snapshot.last_line {
-        Some(text) => {
-            let written = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-            let cut = written.char_indices().nth(LONGEST_LINE);
-            clean(&cut.map_or(written.to_owned(), |(end, _)| format!("{}…", &written[..end])))
-                .trim()
-                .to_owned()
+    let text = if let Some(text) = &snapshot.last_line {
+        let written = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+        let cut = written.char_indices().nth(LONGEST_LINE);
+        let written = cut.map_or(written.to_owned(), |(end, _)| format!("{}…", &written[..end]));
+        clean(&written).trim().to_owned()
+    } else {
+        let mut conditions = before.conditions.iter();
+        let running = conditions.find(|condition| condition.type_ == ConditionType::Running.as_str())?;
+        let id = before.mirror.as_ref()?.process_id.as_deref()?;
+        let (says, text) = running.message.split_once(LINE_BEGINS)?;
+        if !says.ends_with(id) {
+            return None;
         }
-        None => {
-            let mut conditions = before.conditions.iter();
-            let running = conditions.find(|condition| condition.type_ == ConditionType::Running.as_str())?;
-            let id = before.mirror.as_ref()?.process_id.as_deref()?;
-            let (says, text) = running.message.split_once(LINE_BEGINS)?;
-            if !says.ends_with(id) {
-                return None;
-            }
-            text.to_owned()
-        }
+        text.to_owned()
     };
     Some(text).filter(|text| !text.is_empty())
 }

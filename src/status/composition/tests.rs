@@ -212,7 +212,8 @@ fn a_field_without_a_value_goes_unless_it_could_not_be_looked_at() {
 #[test]
 fn kinds_stay_on_record_while_something_of_them_may_be_left() {
     let kind = |name: &str| ObjectKind::new("v1", name);
-    let earlier = json!({ "composedOf": ["Gone", "Left", "Unread"].map(|name| json!({ "apiVersion": "v1", "kind": name })) });
+    let earlier = ["Gone", "Left", "Unread"].map(|name| json!({ "apiVersion": "v1", "kind": name }));
+    let earlier = json!({ "composedOf": earlier });
     let mut snapshot = snapshot(&earlier, false);
     snapshot.children.insert(kind("Gone"), Observed::Known(Vec::new()));
     snapshot.children.insert(kind("Left"), Observed::Known(vec![json!({})]));
