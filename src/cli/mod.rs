@@ -1,6 +1,7 @@
 //! The command line: what a person or the container's entry point calls.
 
 mod crds;
+mod defined;
 mod definitions;
 mod doctor;
 mod graph;
@@ -31,7 +32,7 @@ enum Command {
     Crds,
     /// Take over definitions of kinds that were written for ColonyOS
     Definitions(definitions::Arguments),
-    /// Print what would be done for the objects in a file, step by step; needs no server
+    /// Print what would be done for the objects in files, step by step; needs no server. Exit code 1 if something in them is a mistake
     Plan(plan::Arguments),
     /// Print the process that carries an object, with its whole output, its errors and its log
     Process(process::Arguments),
@@ -43,7 +44,7 @@ enum Command {
     Director(request::director::Arguments),
     /// Do the jobs of RequestStates, until SIGTERM
     Worker(request::worker::Arguments),
-    /// Check API server, CRDs, permissions, colonies and keys, and say what to do; exit code 1 if something is amiss
+    /// Check API server, CRDs, permissions, colonies, keys and the kinds of users, and say what to do; exit code 1 if something is amiss
     Doctor(doctor::Arguments),
 }
 
@@ -65,7 +66,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // Its output has said it all.
-        Err(error) if error.is::<doctor::Amiss>() => ExitCode::FAILURE,
+        Err(error) if error.is::<doctor::Amiss>() || error.is::<plan::Mistaken>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             let mut source = error.source();

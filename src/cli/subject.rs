@@ -10,7 +10,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::Failure;
+use super::{Failure, defined};
 use crate::{
     api::{
         colony::Colony,
@@ -34,7 +34,7 @@ use crate::{
 /// What a command is about.
 #[derive(Debug, Args)]
 pub(super) struct Subject {
-    /// The object, such as `colonyprocess/NAME`, `colonyworkflow/NAME`, `requeststate/NAME` or `executordeployment/NAME`, or the id of a process
+    /// The object, such as `colonyprocess/NAME`, `colonyworkflow/NAME`, `requeststate/NAME`, `executordeployment/NAME` or one of a kind that a `ResourceDefinition` defines, such as `mlmodel/NAME`; or the id of a process
     #[arg(value_name = "OBJECT|ID")]
     object_or_id: String,
     /// Of a workflow only this node [default: all]
@@ -112,16 +112,19 @@ impl Subject {
             }
             "requeststate" | "requeststates" | "reqs" => {
                 let object = get::<RequestState>(kubernetes, namespace, name).await?;
-                let colony = match object.annotations().get(FLOW_ANNOTATION).filter(|flow| !lists_jobs(flow)) {
+                let colony = match object.annotations().get(FLOW_ANNOTATION).filter(|flow| !lists_jobs(flow))
+                {
                     Some(flow) => get::<RequestFlow>(kubernetes, namespace, flow).await?.spec.colony,
                     None => object.annotations().get(COLONY_ANNOTATION).cloned(),
                 };
                 Ok((alone(of_mirror(&object, "RequestState", "Degraded")?), colony))
             }
-            _ => Err(format!(
-                "{kind:?} is no kind that is carried by a process: give colonyprocess/NAME, colonyworkflow/NAME, requeststate/NAME or executordeployment/NAME"
-            )
-            .into()),
+            _ => {
+                let definition = defined::find(kubernetes, kind).await?;
+                let object = defined::get(kubernetes, &definition, namespace, name).await?;
+                let id = of_mirror(&object, &definition.spec.names.kind, "Mirrored")?;
+                Ok((alone(id), definition.spec.handler.colony))
+            }
         }
     }
 }

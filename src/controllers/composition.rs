@@ -73,10 +73,13 @@ struct Context {
 }
 
 /// What a plan is for, and what follows from it.
-struct Decision {
-    desired: Option<Desired>,
-    report: Report,
-    plan: Plan,
+pub struct Decision {
+    /// What the instance should be made of; none while it is deleted, or has ended.
+    pub desired: Option<Desired>,
+    /// What is left as it is.
+    pub report: Report,
+    /// What to do.
+    pub plan: Plan,
 }
 
 /// Runs the controller for one scope until the shutdown.
@@ -251,7 +254,11 @@ fn unseen(snapshot: &CompositionSnapshot, composition: Option<&Composition>) -> 
 }
 
 /// Stages 2 and 3.
-fn decide(
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(
     snapshot: &CompositionSnapshot,
     composition: Result<&Composition, &Errors>,
 ) -> Result<Decision, Problem> {

@@ -12,8 +12,8 @@ use crate::{
     colony::ProcessId,
     memory::{
         attention::Attention, blueprints::Blueprints, connections::Connections, endpoint::Endpoint,
-        identities::Identities, kinds::ServedKinds, processes::Processes, submissions::Submissions,
-        writes::Writes,
+        identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
+        submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -48,6 +48,8 @@ pub struct Machinery {
     pub connections: Connections,
     /// Processes as they were last read.
     pub processes: Processes,
+    /// The last lines of the logs of processes.
+    pub lines: Lines,
     /// What was read of executors' Secrets.
     pub identities: Identities,
     /// What objects were asked to be looked at for.
@@ -121,6 +123,7 @@ impl Machinery {
             publisher,
             connections: Connections::default(),
             processes,
+            lines: Lines::default(),
             identities,
             attention: Attention::default(),
             submissions,

@@ -25,7 +25,9 @@ use crate::{
     },
 };
 
-impl Carrier for Instance {}
+impl Carrier for Instance {
+    const SHOWS_LOG: bool = true;
+}
 
 impl Work for Instance {
     type Snapshot = InstanceSnapshot;
@@ -54,28 +56,7 @@ impl Work for Instance {
     }
 
     fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
-        if snapshot.kind.handler().mode == HandlerMode::Blueprint {
-            return decide_blueprint(snapshot);
-        }
-        if snapshot.object.metadata.deletion_timestamp.is_some() {
-            let desired = |generation| match resolved(&snapshot.colony) {
-                Ok(colony) => desired::instance::build(snapshot, colony, generation),
-                Err(problem) => Err(Error::Missing {
-                    field: "handler.colony".to_owned(),
-                    what: problem.reason.as_str().to_owned(),
-                    why: problem.message,
-                }),
-            };
-            return Ok(diff::instance::plan_deletion(snapshot, desired));
-        }
-        // One that is over, or is let go, needs none.
-        let needs_colony = !snapshot.object.is_finished() && !snapshot.kind.terms().is_released;
-        let colony = if needs_colony { Some(resolved(&snapshot.colony)?) } else { None };
-        let desired = |generation| match colony {
-            Some(colony) => desired::instance::build(snapshot, colony, generation),
-            None => Err(Error::Incomplete("colony")),
-        };
-        diff::instance::plan(snapshot, desired).map_err(|error| problem(&error))
+        decide(snapshot)
     }
 
     fn left_behind(snapshot: &InstanceSnapshot) -> Option<String> {
@@ -116,4 +97,34 @@ fn decide_blueprint(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
     }
     let colony = resolved(&snapshot.colony)?;
     diff::instance::plan_blueprint(snapshot, colony).map_err(|error| problem(&error))
+}
+
+/// Stages 2 and 3.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
+    if snapshot.kind.handler().mode == HandlerMode::Blueprint {
+        return decide_blueprint(snapshot);
+    }
+    if snapshot.object.metadata.deletion_timestamp.is_some() {
+        let desired = |generation| match resolved(&snapshot.colony) {
+            Ok(colony) => desired::instance::build(snapshot, colony, generation),
+            Err(problem) => Err(Error::Missing {
+                field: "handler.colony".to_owned(),
+                what: problem.reason.as_str().to_owned(),
+                why: problem.message,
+            }),
+        };
+        return Ok(diff::instance::plan_deletion(snapshot, desired));
+    }
+    // One that is over, or is let go, needs none.
+    let needs_colony = !snapshot.object.is_finished() && !snapshot.kind.terms().is_released;
+    let colony = if needs_colony { Some(resolved(&snapshot.colony)?) } else { None };
+    let desired = |generation| match colony {
+        Some(colony) => desired::instance::build(snapshot, colony, generation),
+        None => Err(Error::Incomplete("colony")),
+    };
+    diff::instance::plan(snapshot, desired).map_err(|error| problem(&error))
 }

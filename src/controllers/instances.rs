@@ -14,7 +14,6 @@ use futures::{
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Resource as _,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::reflector::{ObjectRef, Store},
 };
@@ -33,14 +32,11 @@ use super::{
 use crate::{
     api::{
         colony::Colony,
-        colony_cron::ColonyCron,
-        colony_process::ColonyProcess,
-        colony_workflow::ColonyWorkflow,
         condition::ConditionType,
-        executor_deployment::ExecutorDeployment,
         instance::{Instance, InstanceKind},
         resource_definition::{DefinitionScope, HandlerMode, InstanceCounts, ObjectKind, ResourceDefinition},
     },
+    desired::composition::own_telling_kinds,
     runtime::shutdown::Shutdown,
     watch::{
         children::{ChildWatches, Owner},
@@ -199,13 +195,7 @@ impl Instances {
                 let resource = &member.kind.terms().resource;
                 ObjectKind::new(resource.api_version.clone(), resource.kind.clone())
             });
-            let own = [
-                ObjectKind::new(ExecutorDeployment::api_version(&()), ExecutorDeployment::kind(&())),
-                ObjectKind::new(ColonyProcess::api_version(&()), ColonyProcess::kind(&())),
-                ObjectKind::new(ColonyWorkflow::api_version(&()), ColonyWorkflow::kind(&())),
-                ObjectKind::new(ColonyCron::api_version(&()), ColonyCron::kind(&())),
-            ];
-            defined.chain(own).collect::<BTreeSet<_>>()
+            defined.chain(own_telling_kinds()).collect::<BTreeSet<_>>()
         })
     }
 
@@ -218,6 +208,7 @@ impl Instances {
         definitions: &Hints<DeserializeGuard<ResourceDefinition>>,
     ) {
         let mut running = self.running.lock().await;
+        self.stop_watching(&running, Some(&kind)).await;
         let is_same = |running: &Running| running.kind.terms() == kind.terms() && !running.task.is_finished();
         if running.get(definition).is_some_and(is_same) {
             return;
@@ -238,6 +229,29 @@ impl Instances {
             tracing::info!(kind = earlier.kind.name(), "looking after instances no more");
             earlier.stop(&self.carriers).await;
         }
+        self.stop_watching(&running, None).await;
+    }
+
+    /// Ends the watches of kinds of which nothing is made any more: neither by a definition, `more` included, nor is anything
+    /// of them left.
+    async fn stop_watching(&self, running: &HashMap<String, Running>, more: Option<&InstanceKind>) {
+        let mut surplus = self.reader.children.kinds().await;
+        let served = running.values().map(|running| &running.kind).chain(more);
+        for made in served.flat_map(|kind| kind.handler().makes()) {
+            surplus.remove(&made);
+        }
+        // Seldom: every pass over a definition comes by here.
+        if surplus.is_empty() {
+            return;
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for guarded in known.values().flatten().flat_map(|member| member.store.state()) {
+            let status = guarded.0.as_ref().ok().and_then(|instance| instance.status.as_ref());
+            for left in status.into_iter().flat_map(|status| &status.composed_of) {
+                surplus.remove(left);
+            }
+        }
+        self.reader.children.stop(&surplus).await;
     }
 
     /// Has every instance of a definition looked at.

@@ -22,8 +22,10 @@ mod retry;
 mod surroundings;
 mod work;
 
+pub use composition::{Decision, decide as decide_composition};
 pub use context::{Context, Machinery};
 pub use executor_deployment::decide;
+pub use instance::decide as decide_instance;
 
 use std::sync::Arc;
 

@@ -26,15 +26,10 @@ use crate::{
         definition::carry_out,
         outcome::{DefinitionOutcome, FailureKind},
     },
-    api::{
-        condition::Reason,
-        executor_deployment::DeletionPolicy,
-        resource_definition::{HandlerMode, MOST_COMPOSED, ResourceDefinition},
-    },
+    api::{condition::Reason, executor_deployment::DeletionPolicy, resource_definition::ResourceDefinition},
     desired::{
         self,
-        composition::Kinds,
-        definition::{build, check_composition, converted_at, kind_of},
+        definition::{build, check_parts, converted_at, kind_of},
     },
     diff::definition::{
         DefinitionPlan, DefinitionStep, InColony, is_established, is_foreign, lacks_rights, plan,
@@ -256,7 +251,9 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
         return Ok(plan_deletion(snapshot));
     }
     let problem = |error: desired::Error| Problem { reason: error.reason(), message: error.to_string() };
-    let mut desired = composable(snapshot).and_then(|()| build(&snapshot.object)).map_err(problem)?;
+    let mut desired = check_parts(&snapshot.object.spec, &snapshot.composes)
+        .and_then(|()| build(&snapshot.object))
+        .map_err(problem)?;
     if let Observed::Known(Some(crd)) = &snapshot.crd
         && is_foreign(snapshot, crd)
     {
@@ -273,36 +270,6 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
     let found = snapshot.crd.known().and_then(Option::as_ref);
     converted_at(&mut desired, &snapshot.endpoint, found).map_err(problem)?;
     Ok(plan(snapshot, &desired))
-}
-
-/// Whether instances can be made of what the definition says, if they are made of something.
-fn composable(snapshot: &DefinitionSnapshot) -> Result<(), desired::Error> {
-    let (spec, composes) = (&snapshot.object.spec, &snapshot.composes);
-    if spec.handler.mode != HandlerMode::Compose {
-        return Ok(());
-    }
-    let invalid = |value: String, remedy: &str| {
-        let field = "spec.handler.resources".to_owned();
-        Err(desired::Error::Invalid { field, value, remedy: remedy.to_owned() })
-    };
-    if let Some(circle) = &composes.circle {
-        return invalid(
-            circle.clone(),
-            "an instance would be a part of itself without end: take one of them out",
-        );
-    }
-    if composes.resources.len() > MOST_COMPOSED {
-        let count = format!("{} kinds, those of its parts included", composes.resources.len());
-        return invalid(
-            count,
-            &format!("keep it to {MOST_COMPOSED}: whoever creates an instance is asked for a right on each"),
-        );
-    }
-    let mut kinds = Kinds::ours();
-    for (kind, schema) in &composes.defined {
-        kinds.define(kind.clone(), schema);
-    }
-    check_composition(spec, &kinds).map(drop)
 }
 
 /// Has the instances looked after by what the CRD remembers, as long as the API server serves the kind.

@@ -175,6 +175,7 @@ pub(super) async fn run<K: Work>(
         colonies: surroundings.colonies,
         processes: machinery.process_reader(),
         blueprints: machinery.blueprints.clone(),
+        lines: machinery.lines.clone(),
         writes: machinery.writes.clone(),
         clock: machinery.clock.clone(),
         cluster: machinery.cluster.clone(),

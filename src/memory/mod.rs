@@ -10,6 +10,7 @@ pub mod connections;
 pub mod endpoint;
 pub mod identities;
 pub mod kinds;
+pub mod lines;
 pub mod processes;
 pub mod rights;
 pub mod sightings;

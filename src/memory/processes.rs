@@ -82,7 +82,9 @@ impl Processes {
             return;
         }
         let before = &known.seen.process;
-        if (before.state, &before.assigned_executor) != (process.state, &process.assigned_executor) {
+        let is_moved =
+            (before.state, &before.assigned_executor) != (process.state, &process.assigned_executor);
+        if is_moved || before.output != process.output || before.reported() != process.reported() {
             known.since = asked_at;
         }
         known.seen = seen;

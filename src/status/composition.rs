@@ -197,3 +197,6 @@ fn deleting(pass: Result<Pass<'_>, &Problem>) -> Vec<Finding> {
         Finding::no(ConditionType::Ready, reason, message),
     ]
 }
+
+#[cfg(test)]
+mod tests;

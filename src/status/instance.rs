@@ -8,7 +8,7 @@ use super::{
     Problem,
     condition::{Finding, clean, merge},
     mirror,
-    output::bounded,
+    output::{bounded, bounded_attributes},
     work::hindrance,
 };
 use crate::{
@@ -27,6 +27,11 @@ use crate::{
     },
     watch::snapshot::InstanceSnapshot,
 };
+
+/// Longest line of a log that stands in a condition, in characters.
+const LONGEST_LINE: usize = 240;
+/// What stands before it.
+const LINE_BEGINS: &str = "; its executor wrote: ";
 
 /// What status says after a pass.
 #[must_use]
@@ -47,7 +52,7 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
     }
     let mut warning = kept_warning(&before, generation);
     if let Some(process) = carried.and_then(|mirror| bound(snapshot, mirror))
-        && (!process.output.is_empty() || !process.errors.is_empty() || process.state.is_final())
+        && says_something(process)
     {
         let (fields, problem) = fields(snapshot, process);
         status.fields.extend(fields);
@@ -58,7 +63,8 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
     let mut findings = if snapshot.object.metadata.deletion_timestamp.is_some() {
         deleting(&status, outcome, hindrance)
     } else {
-        living(&status, generation.unwrap_or_default(), hindrance)
+        let line = line(snapshot, &before);
+        living(&status, generation.unwrap_or_default(), hindrance, line.as_deref())
     };
     findings.extend(warning);
     status.conditions = merge(&before.conditions, findings, generation, snapshot.now);
@@ -92,6 +98,12 @@ pub fn without_fields(
     Some(InstanceStatus { conditions, fields, ..refused })
 }
 
+/// Whether expressions have something to speak of.
+fn says_something(process: &Process) -> bool {
+    let is_silent = process.output.is_empty() && process.errors.is_empty() && process.reported().is_empty();
+    !is_silent || process.state.is_final()
+}
+
 /// The process on record, if it was read.
 fn bound<'a>(snapshot: &'a InstanceSnapshot, mirror: &MirrorStatus) -> Option<&'a Process> {
     let id = mirror.process_id.as_deref()?;
@@ -105,12 +117,14 @@ fn fields(snapshot: &InstanceSnapshot, process: &Process) -> (Map<String, Value>
         (Ok(compiled), Ok(seen)) => (compiled, seen),
         (Err(error), _) | (_, Err(error)) => return (Map::new(), Some(error.to_string())),
     };
-    let (output, is_whole) = bounded(&process.output);
+    let (output, is_output_whole) = bounded(&process.output);
+    let (attributes, are_attributes_whole) = bounded_attributes(&process.reported());
     let errors: Vec<String> = process.errors.iter().map(|error| clean(error)).collect();
-    let (fields, problems) = compiled.fields(&of_process(&seen, &output, &errors));
+    let is_whole = is_output_whole && are_attributes_whole;
+    let (fields, problems) = compiled.fields(&of_process(&seen, &output, &attributes, &errors));
     let is_expected = process.state == crate::colony::ProcessState::Successful;
     let problem = problems.first().filter(|_| is_expected).map(|problem| {
-        let cut = if is_whole { "" } else { " (the output is larger than what is looked at)" };
+        let cut = if is_whole { "" } else { " (the executor said more than what is looked at)" };
         format!("{problem}{cut}")
     });
     (fields, problem)
@@ -129,8 +143,34 @@ fn kept_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<Find
     Some(Finding::yes(ConditionType::Warnings, reason, &kept.message))
 }
 
-/// The conditions of an object that is to exist.
-fn living(status: &InstanceStatus, generation: i64, hindrance: Option<(Reason, String)>) -> Vec<Finding> {
+/// What was last written about the process: for people, so the end of it in one line, cut to fit. While that is not known, as
+/// after a start, what was said before.
+fn line(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<String> {
+    let text = if let Some(text) = &snapshot.last_line {
+        let written = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+        let cut = written.char_indices().nth(LONGEST_LINE);
+        let written = cut.map_or(written.to_owned(), |(end, _)| format!("{}…", &written[..end]));
+        clean(&written).trim().to_owned()
+    } else {
+        let mut conditions = before.conditions.iter();
+        let running = conditions.find(|condition| condition.type_ == ConditionType::Running.as_str())?;
+        let id = before.mirror.as_ref()?.process_id.as_deref()?;
+        let (says, text) = running.message.split_once(LINE_BEGINS)?;
+        if !says.ends_with(id) {
+            return None;
+        }
+        text.to_owned()
+    };
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// The conditions of an object that is to exist. `line` was last written about the process, if it runs.
+fn living(
+    status: &InstanceStatus,
+    generation: i64,
+    hindrance: Option<(Reason, String)>,
+    line: Option<&str>,
+) -> Vec<Finding> {
     use MirrorState::{Cancelled, Failed, Lost, Running, Successful};
 
     let mirror = status.mirror.as_ref();
@@ -147,8 +187,12 @@ fn living(status: &InstanceStatus, generation: i64, hindrance: Option<(Reason, S
         reason,
         message: message.clone(),
     };
+    let mut running = finding(ConditionType::Running, is(&[Running]));
+    if let (Some(true), Some(line)) = (running.holds, line) {
+        running.message = format!("{}{LINE_BEGINS}{line}", running.message);
+    }
     vec![
-        finding(ConditionType::Running, is(&[Running])),
+        running,
         finding(ConditionType::Degraded, ended_badly || (is_stuck && !is(&[Successful]))),
         finding(ConditionType::Finished, ended_badly || is(&[Successful])),
         finding(ConditionType::Ready, is(&[Successful])),

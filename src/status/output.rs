@@ -1,6 +1,8 @@
 //! What executors put out, as it may stand in status: bounded, and harmless on a terminal. Pure.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
 
 /// Most bytes of output, written as JSON, that stand in status.
 pub(super) const LARGEST_OUTPUT: usize = 16 * 1024;
@@ -23,11 +25,25 @@ pub(super) fn bounded_by(output: &[Value], left: &mut usize) -> (Vec<Value>, boo
     (kept, true)
 }
 
+/// As many attributes as fit, by their keys, without control characters; whether that is all.
+pub(super) fn bounded_attributes(attributes: &BTreeMap<&str, &str>) -> (Map<String, Value>, bool) {
+    let mut left = LARGEST_OUTPUT;
+    let mut kept = Map::new();
+    for (key, value) in attributes {
+        let Some(rest) = left.checked_sub(key.len() + value.len()) else { return (kept, false) };
+        left = rest;
+        kept.insert(tame_text(key), Value::String(tame_text(value)));
+    }
+    (kept, true)
+}
+
+/// A text that steers no terminal.
+fn tame_text(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
+}
+
 /// A value whose texts steer no terminal.
 fn tame(value: &Value) -> Value {
-    let tame_text = |text: &str| -> String {
-        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
-    };
     match value {
         Value::String(text) => Value::String(tame_text(text)),
         Value::Array(items) => Value::Array(items.iter().map(tame).collect()),

@@ -2,7 +2,7 @@
 //! first asked for. They are kept by the instance that controls them, for that is how they are asked for.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,6 +20,7 @@ use kube::{
     },
 };
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use super::{snapshot::Observed, stores::Scope};
 use crate::{
@@ -85,6 +86,17 @@ struct Watch {
     scope: Scope,
     cache: Cache,
     filled: tokio::sync::watch::Receiver<bool>,
+    /// Ends with the last copy of this.
+    _task: Arc<Task>,
+}
+
+/// A task that ends when nobody has a use for it any more.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 type Cache = Arc<Mutex<Objects>>;
@@ -152,6 +164,22 @@ impl ChildWatches {
         }
     }
 
+    /// The kinds that are watched, or were looked for.
+    pub async fn kinds(&self) -> BTreeSet<ObjectKind> {
+        self.kinds.lock().await.keys().cloned().collect()
+    }
+
+    /// Ends the watches of these kinds. Whoever asks for one of them again begins it anew, and knows nothing until it has
+    /// shown all there is.
+    pub async fn stop(&self, kinds: &BTreeSet<ObjectKind>) {
+        let mut watched = self.kinds.lock().await;
+        for kind in kinds {
+            if let Some(Entry::Watched(_)) = watched.remove(kind) {
+                tracing::info!(%kind, "no instance is made of it any more: watched no longer");
+            }
+        }
+    }
+
     /// The watch of a kind, begun if there is none.
     async fn entry(&self, kind: &ObjectKind) -> Result<Entry, String> {
         let mut kinds = self.kinds.lock().await;
@@ -188,7 +216,7 @@ impl ChildWatches {
         let (notify, told) = tokio::sync::watch::channel(false);
         let (filled, writes, changed) = (cache.clone(), self.writes.clone(), self.changed.clone());
         let (kind, resource) = (kind.to_string(), resource.clone());
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let mut events = watcher(api, config).default_backoff().boxed();
             while let Some(event) = events.next().await {
                 let touched = {
@@ -212,7 +240,7 @@ impl ChildWatches {
                 }
             }
         });
-        Watch { scope: scope.clone(), cache, filled: told }
+        Watch { scope: scope.clone(), cache, filled: told, _task: Arc::new(Task(task)) }
     }
 }
 
@@ -343,3 +371,6 @@ impl Objects {
 fn place(object: &DynamicObject) -> Place {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
+
+#[cfg(test)]
+mod tests;

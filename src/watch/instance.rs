@@ -15,7 +15,7 @@ use crate::{
         names::{CLEANUP_FUNCTION, blueprint_id},
         resource_definition::HandlerMode,
     },
-    colony::{Error, Process, ProcessQuery, ProcessState, Session},
+    colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
     memory::connections::Connection,
 };
 
@@ -43,6 +43,7 @@ impl WorkReader {
             HandlerMode::Blueprint => self.kept(kind, object, &colony, connection.as_deref()).await,
             HandlerMode::Process | HandlerMode::Compose => KeptInstance::default(),
         };
+        let process = mirror.and_then(|mirror| mirror.process_id.as_ref());
         Ok(InstanceSnapshot {
             object: object.clone(),
             kind: kind.clone(),
@@ -50,6 +51,7 @@ impl WorkReader {
             colony,
             processes: self.processes.of(mirror, connection.as_deref()).await,
             kept,
+            last_line: process.and_then(|id| self.lines.latest(&ProcessId::new(id))),
             submit_not_before: self.processes.submit_not_before(mirror),
             now,
         })

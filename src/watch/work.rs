@@ -20,6 +20,7 @@ use crate::{
     memory::{
         blueprints::Blueprints,
         connections::Connection,
+        lines::Lines,
         writes::{Key, Writes},
     },
     runtime::{
@@ -39,6 +40,8 @@ pub struct WorkReader {
     pub processes: ProcessReader,
     /// Blueprints as colonies last described them.
     pub blueprints: Blueprints,
+    /// The last lines of the logs of processes.
+    pub lines: Lines,
     /// Last writes of this process.
     pub writes: Writes,
     /// The time.

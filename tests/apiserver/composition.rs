@@ -1,7 +1,7 @@
 //! Kinds that are made of other objects, from `kubectl apply` of the definition to the end of an instance, on a real API
 //! server whose nodes pretend to run pods.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use colonyos_operator::api::{colony_workflow::ColonyWorkflow, resource_definition::ResourceDefinition};
 use k8s_openapi::api::{
@@ -246,6 +246,16 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
     with_operator("foo", async |namespace, _, _| {
         let foos = Kind::example(namespace, "foo");
         foos.define_until_ready().await;
+        // Its schema says nothing of status: what its expressions give is known all the same.
+        let databases = Kind::example(namespace, "database");
+        databases.define_until_ready().await;
+        let field = format!("{}.status.host", databases.resource.plural);
+        let explained = Command::new("kubectl")
+            .args(["explain", &field, "--api-version", &databases.resource.api_version])
+            .output()
+            .unwrap();
+        let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+        assert!(explained.contains("FIELD: host <string>"), "{explained}");
         let deployments: Api<Deployment> = namespace.api();
         foos.create("one", json!({ "deploymentName": "web", "replicas": 2 })).await;
         foos.until_instance("one", "is ready", |status| holds(status, "Ready") && status["availableReplicas"] == 2).await;

@@ -2,11 +2,21 @@
 
 use std::process::Command;
 
+use colonyos_operator::api::resource_definition::ResourceDefinition;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
 use serde_json::{Value, json};
 
-use crate::support::{cluster::connect_with_crds, stage::with_operator};
+use crate::support::{
+    cluster::connect_with_crds,
+    kinds,
+    operator::TEST_LABEL,
+    stage::{SOON, with_operator},
+    wait::eventually,
+};
 
 /// Runs doctor with the operator's namespace; its exit code and what it found, by check.
 fn doctor(namespace: &str) -> (Option<i32>, Value) {
@@ -73,6 +83,45 @@ async fn each_thing_that_is_amiss_is_found_with_a_remedy() {
         let credentials = finding(&found, &format!("Colony {colony}: credentials"));
         assert_eq!((code, credentials["verdict"].as_str()), (Some(1), Some("failure")), "{credentials}");
         assert!(credentials["remedy"].as_str().unwrap().contains("create secret generic"), "{credentials}");
+    })
+    .await;
+}
+
+/// A kind that cannot be made up is found where somebody looks for what is amiss, with what to write instead.
+#[tokio::test]
+async fn definitions_that_cannot_be_carried_out_are_found() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "doctor-kinds", async |stage| {
+        let namespace = stage.namespace.name.clone();
+        let definitions: Api<ResourceDefinition> = Api::all(stage.namespace.kubernetes.calls.clone());
+        let group = kinds::group(&stage.namespace);
+        let define = async |plural: &str, field: &Value| {
+            let name = format!("{plural}.{group}");
+            let schema = json!({ "type": "object", "properties": { "spec": field } });
+            let definition = json!({
+                "apiVersion": "colonies.io/v1", "kind": "ResourceDefinition",
+                "metadata": { "name": name, "labels": { TEST_LABEL: namespace } },
+                "spec": {
+                    "group": group, "names": { "kind": "Thing", "plural": plural },
+                    "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": schema } }],
+                    "handler": { "mode": "process", "executorType": "nobody", "functionName": "f", "colony": stage.colony.name },
+                },
+            });
+            let definition = serde_json::from_value(definition).unwrap();
+            definitions.create(&PostParams::default(), &definition).await.unwrap();
+            name
+        };
+        let name = define("things", &json!({ "type": "text" })).await;
+        let found = eventually("doctor tells of the definition", SOON, async || {
+            let (code, found) = doctor(&namespace);
+            let finding = finding(&found, &format!("ResourceDefinition {name}")).clone();
+            let is_told = finding["seen"].as_str().unwrap().contains("is no type") && code == Some(1);
+            if is_told { Ok(finding) } else { Err(finding.to_string()) }
+        })
+        .await;
+        assert_eq!(found["verdict"], "failure", "{found}");
+        assert!(found["remedy"].as_str().unwrap().contains("kubectl describe rd"), "{found}");
+        definitions.delete(&name, &DeleteParams::default()).await.unwrap();
     })
     .await;
 }

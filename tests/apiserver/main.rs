@@ -44,6 +44,8 @@ mod policies;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod progress;
+#[cfg(test)]
 mod request_flow;
 #[cfg(test)]
 mod request_state;

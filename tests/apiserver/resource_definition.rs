@@ -54,7 +54,7 @@ fn shipped(example: &str, file: &str) -> Value {
 }
 
 impl OwnKind {
-    async fn of(stage: &Stage) -> Self {
+    pub(super) async fn of(stage: &Stage) -> Self {
         Self::within(&stage.namespace, &stage.colony.name, "ml-model").await
     }
 
@@ -196,7 +196,7 @@ pub fn kubectl(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn model() -> Value {
+pub(super) fn model() -> Value {
     json!({ "image": "registry.example.com/llama:3", "framework": "pytorch" })
 }
 

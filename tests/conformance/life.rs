@@ -114,7 +114,8 @@ async fn a_process_lives_from_submit_to_success(stage: Stage) {
     let first = lines[0].written_at;
     let later = stage.user.logs(&LogQuery::new(running.id.clone()).since(first)).await.unwrap();
     assert_eq!(later.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["and on"]);
-    assert_eq!(stage.user.logs(&LogQuery::new(running.id).limit(1)).await.unwrap().len(), 1);
+    assert_eq!(stage.user.logs(&LogQuery::new(running.id.clone()).limit(1)).await.unwrap().len(), 1);
+    assert_eq!(stage.user.logs(&LogQuery::new(running.id).latest()).await.unwrap(), later);
     let counts = stage.user.statistics().await.unwrap();
     assert_eq!((counts.waiting, counts.running, counts.successful, counts.active_executors), (0, 0, 1, 1));
 }

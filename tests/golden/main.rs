@@ -9,6 +9,8 @@
 
 #![cfg(test)]
 
+mod kinds;
+
 use std::{fs, path::PathBuf};
 
 use colonyos_operator::{

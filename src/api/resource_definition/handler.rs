@@ -84,9 +84,11 @@ pub struct Handler {
     pub update_policy: UpdatePolicy,
 
     /// Fields of the instance's status, each an expression in CEL such as `${output[0].endpoint}`. With mode `process` it may
-    /// speak of `self` (the instance, also called `schema`), `output` (a list) and `errors` (a list of texts); an expression
-    /// that has no value yet leaves its field as it is. With mode `blueprint` it speaks of `self` and of `blueprint`, such as
-    /// `${blueprint.status.endpoint}`; without any expression there, the blueprint's status is taken as it is.
+    /// speak of `self` (the instance, also called `schema`), `output` (a list), `attributes` (what its executor has added
+    /// to the process as output: texts by their keys) and `errors` (a list of texts), also while the process runs; an
+    /// expression that has no value yet leaves its field as it is. With mode `blueprint` it speaks of `self` and of
+    /// `blueprint`, such as `${blueprint.status.endpoint}`; without any expression there, the blueprint's status is taken as
+    /// it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "expressions")]
     #[x_kube(validation = Rule::new("self.all(name, !(name in ['blueprint', 'composedOf', 'conditions', 'mirror', 'observedGeneration', 'submittedGeneration']))").message("handler.status: blueprint, composedOf, conditions, mirror, observedGeneration and submittedGeneration are kept by the operator: choose other names"))]

@@ -1,10 +1,11 @@
-//! `colonyos-operator doctor`: says which of API server, CRDs, permissions, ColonyOS and keys is amiss, and what to do.
+//! `colonyos-operator doctor`: says which of API server, CRDs, permissions, ColonyOS, keys and kinds of users is amiss, and what to do.
 //!
 //! Reads only. Each check stands on those before it, so the first failure is the one to look at.
 
 mod cluster;
 mod colony;
 mod finding;
+mod kinds;
 mod rules;
 
 use std::{error::Error, io::Write as _, path::PathBuf};
@@ -93,6 +94,7 @@ async fn examine(
     let lease = &configuration.leader_election.lease_name;
     findings.extend(cluster::permissions(kubernetes, &configuration.watch_namespaces, lease).await);
     findings.extend(colony::colonies(kubernetes, clock).await);
+    findings.extend(kinds::definitions(kubernetes).await);
     findings
 }
 

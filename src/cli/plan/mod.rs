@@ -1,8 +1,16 @@
-//! `colonyos-operator plan -f FILE`: what would be done for the objects in a file, pass by pass, without a server.
+//! `colonyos-operator plan -f FILE`: what would be done for the objects in files, pass by pass, without a server.
 //!
-//! The file may hold, besides `ExecutorDeployments` and `Colonies`, what there is already: workloads, pods, the Secret of
-//! an executor, and processes and executors as the colony describes them (with a `kind` of `Process` or `Executor`).
+//! Planned are `ExecutorDeployments`, `ResourceDefinitions`, and instances of the kinds that these define. The files may hold,
+//! besides them and `Colonies`, what there is already: workloads, pods, the Secret of an executor, the CRD of a definition, objects
+//! that an instance is made of, and processes and executors as the colony describes them (with a `kind` of `Process` or
+//! `Executor`).
 
+mod composition;
+mod definition;
+mod instance;
+mod kind;
+mod object;
+mod readiness;
 mod rehearsal;
 mod world;
 
@@ -10,7 +18,7 @@ use std::{
     fmt::Write as _,
     fs, io,
     io::{Read as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use kube::ResourceExt as _;
@@ -29,15 +37,19 @@ use crate::{
 
 pub use world::World;
 
+use composition::Rehearsal;
+use kind::{Kinds, Known};
+use object::named;
+
 /// After so many passes every plan has come to wait for something outside; more would be a mistake of ours.
 const MOST_PASSES: usize = 8;
 
 /// What `plan` takes.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// File with the objects, as YAML or JSON; `-` for standard input
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    file: PathBuf,
+    /// File with objects, as YAML or JSON, or a folder with such files; `-` for standard input. Can be given several times
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     /// The operator's configuration file: what it allows
     #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
     config: Option<PathBuf>,
@@ -46,53 +58,109 @@ pub struct Arguments {
     status: bool,
 }
 
-/// Prints the plan of every `ExecutorDeployment` in the file.
+/// Something in the files would be refused, or cannot be carried out; what, has been printed.
+#[derive(Debug, thiserror::Error)]
+#[error("something cannot be carried out as it is written")]
+pub(super) struct Mistaken;
+
+/// Prints the plan of everything in the files.
+///
+/// # Errors
+///
+/// [`Mistaken`] if something in them is amiss; anything else if they cannot be read.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
-    let text = if arguments.file.as_os_str() == "-" {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text)?;
-        text
-    } else {
-        fs::read_to_string(&arguments.file)
-            .map_err(|error| format!("failed to read {}: {error}", arguments.file.display()))?
-    };
+    let texts = arguments.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
     let configuration = config::load(arguments.config.as_deref())?;
-    let plans = render(&text, &configuration, Clock::system().now())?;
+    let plans = render(&texts.join("\n---\n"), &configuration, Clock::system().now())?;
     let mut stdout = io::stdout().lock();
-    for plan in plans {
+    for plan in &plans {
         write!(stdout, "{}", plan.steps)?;
-        if arguments.status {
+        if arguments.status && !plan.status.is_empty() {
             write!(stdout, "---\n{}", plan.status)?;
         }
     }
-    Ok(())
+    if plans.iter().any(|plan| plan.is_refused) { Err(Mistaken.into()) } else { Ok(()) }
 }
+
+/// What stands in a file, in all files of a folder, or in standard input.
+fn read(file: &Path) -> Result<String, Failure> {
+    if file.as_os_str() == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    let failed = |error: io::Error| format!("failed to read {}: {error}", file.display());
+    if !file.is_dir() {
+        return Ok(fs::read_to_string(file).map_err(failed)?);
+    }
+    let entries = fs::read_dir(file).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(failed)?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| {
+        path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| FORMS.contains(&ending))
+    });
+    paths.sort();
+    let texts: Vec<String> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    Ok(texts.join("\n---\n"))
+}
+
+/// Endings of the files that are read of a folder, as kubectl has it.
+const FORMS: [&str; 3] = ["json", "yaml", "yml"];
 
 /// The plan of one object, as a person reads it.
 #[derive(Debug)]
 pub struct Rendered {
     /// The steps of each pass, or why there are none.
     pub steps: String,
-    /// The status that the first pass would write, as YAML, if none of its steps had an answer.
+    /// The status that the first pass would write, as YAML, if none of its steps had an answer. Empty for a definition.
     pub status: String,
+    /// Whether an API server would refuse the object, or the operator could not carry it out as it is written.
+    pub is_refused: bool,
 }
 
-/// Plans every `ExecutorDeployment` in `text`, a stream of YAML documents.
+/// Plans every definition in `text`, a stream of YAML documents, then every `ExecutorDeployment`, then every instance of a kind
+/// that is defined there.
 ///
 /// # Errors
 ///
-/// When the text is no YAML, or an object in it is one that an API server would refuse; names object, field, value and
-/// remedy.
+/// When the text is no YAML, or an object in it that is neither a definition nor an instance is one that an API server would
+/// refuse; names object, field, value and remedy.
 pub fn render(
     text: &str,
     configuration: &OperatorConfiguration,
     now: jiff::Timestamp,
 ) -> Result<Vec<Rendered>, Failure> {
     let world = World::read(text)?;
-    if world.objects.is_empty() {
-        return Err("there is no ExecutorDeployment in the file: nothing to plan".into());
+    let (mut plans, kinds) = definition::plans(&world, now)?;
+    for object in &world.objects {
+        plans.push(describe(world.snapshot(object, configuration, now))?);
     }
-    world.objects.iter().map(|object| describe(world.snapshot(object, configuration, now))).collect()
+    plans.extend(instances(&world, &kinds, now)?);
+    if plans.is_empty() {
+        return Err("there is no ExecutorDeployment, no ResourceDefinition and no object of a kind that one of the files defines: nothing to plan".into());
+    }
+    Ok(plans)
+}
+
+/// Plans every instance of a defined kind.
+fn instances(world: &World, kinds: &Kinds, now: jiff::Timestamp) -> Result<Vec<Rendered>, Failure> {
+    let mut plans = Vec::new();
+    let mut rehearsal = Rehearsal::new(world, kinds, now);
+    for object in &world.others {
+        let kind = match kinds.of(object) {
+            Known::Instance(kind) => kind,
+            Known::Mistaken => {
+                let steps = format!(
+                    "{}\nwaits for its definition, which cannot be carried out: see above\n",
+                    named(object)
+                );
+                plans.push(Rendered { steps, status: String::new(), is_refused: true });
+                continue;
+            }
+            Known::Other => continue,
+        };
+        plans.extend(rehearsal.instance(object, kind)?);
+    }
+    Ok(plans)
 }
 
 /// Plans pass after pass, each on the assumption that the one before it has done all that it set out to do, until there is
@@ -129,5 +197,5 @@ fn describe(mut snapshot: ExecutorDeploymentSnapshot) -> Result<Rendered, Failur
         }
         next = decide(&snapshot);
     }
-    Ok(Rendered { steps, status: serde_norway::to_string(&status)? })
+    Ok(Rendered { steps, status: serde_norway::to_string(&status)?, is_refused: false })
 }

@@ -1,9 +1,12 @@
 //! What a file says of the world: objects as they would be applied, and what there is already.
 
-use k8s_openapi::api::{
-    apps::v1::{DaemonSet, Deployment},
-    batch::v1::Job,
-    core::v1::{Pod, Secret},
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+        core::v1::{Pod, Secret},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{ResourceExt as _, core::cel::validate_cel};
 use serde::{Deserialize as _, de::DeserializeOwned};
@@ -14,7 +17,12 @@ use crate::{
     api::{
         colony::{AllowedNamespaces, Colony, ColonyServer, ColonySpec, Inbound},
         executor_deployment::ExecutorDeployment,
-        names::{self, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_KIND, EXECUTOR_DEPLOYMENT_LABEL},
+        mirror::MirrorStatus,
+        names::{
+            self, COLONIES_GROUP, COMPUTE_GROUP, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_KIND,
+            EXECUTOR_DEPLOYMENT_LABEL,
+        },
+        resource_definition::ObjectKind,
     },
     colony::{Blueprint, Executor, Process},
     runtime::config::OperatorConfiguration,
@@ -27,11 +35,22 @@ use crate::{
     },
 };
 
+/// What stands for the UID of the cluster in labels.
+pub(super) const CLUSTER: &str = "offline";
+/// Groups whose kinds are known here by their names.
+const KNOWN_GROUPS: [&str; 5] = [COLONIES_GROUP, COMPUTE_GROUP, "apps", "batch", "apiextensions.k8s.io"];
+
 /// What a file says of the world.
 #[derive(Default)]
 pub struct World {
-    /// The objects to plan for.
+    /// The `ExecutorDeployments` to plan for.
     pub objects: Vec<ExecutorDeployment>,
+    /// Definitions of kinds as they are written, right or wrong.
+    pub(super) definitions: Vec<Value>,
+    /// CRDs as API servers have them.
+    pub(super) crds: Vec<CustomResourceDefinition>,
+    /// Everything else that says of what kind it is, as it would be stored.
+    pub(super) others: Vec<Value>,
     colonies: Vec<Colony>,
     deployments: Vec<Deployment>,
     daemon_sets: Vec<DaemonSet>,
@@ -61,8 +80,18 @@ impl World {
         Ok(world)
     }
 
-    fn add(&mut self, value: Value) -> Result<(), Failure> {
+    fn add(&mut self, mut value: Value) -> Result<(), Failure> {
         let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let (true, Some(Value::Array(items))) = (kind.ends_with("List"), value.get_mut("items")) {
+            return std::mem::take(items).into_iter().try_for_each(|item| self.add(item));
+        }
+        self.keep(&value);
+        let group =
+            value.get("apiVersion").and_then(Value::as_str).and_then(|version| version.split_once('/'));
+        // A user's kind may have the name of one of these.
+        if group.is_some_and(|(group, _)| !KNOWN_GROUPS.contains(&group)) {
+            return Ok(());
+        }
         let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
         match kind.as_str() {
             "ExecutorDeployment" => {
@@ -76,6 +105,8 @@ impl World {
                 validate_cel(&object).map_err(|error| refused(&kind, &name, &error))?;
                 self.colonies.push(object);
             }
+            "ResourceDefinition" => self.definitions.push(value),
+            "CustomResourceDefinition" => self.crds.push(parse(value, &kind, &name)?),
             "Deployment" => self.deployments.push(parse(value, &kind, &name)?),
             "DaemonSet" => self.daemon_sets.push(parse(value, &kind, &name)?),
             "Job" => self.jobs.push(parse(value, &kind, &name)?),
@@ -89,6 +120,13 @@ impl World {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Keeps an object for those that are made of others.
+    fn keep(&mut self, value: &Value) {
+        if ObjectKind::of(value).is_some() && value.get("metadata").is_some_and(Value::is_object) {
+            self.others.push(value.clone());
+        }
     }
 
     /// What a pass over an object would know.
@@ -112,16 +150,9 @@ impl World {
         });
         let executor = self.executors.iter().find(|executor| Some(&executor.name) == executor_name.as_ref());
         let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
-        let process_id = mirror.and_then(|mirror| mirror.process_id.as_deref());
-        let concerned = |process: &&Process| match process_id {
-            Some(id) => process.id.as_str() == id,
-            None => mirror.is_some_and(|mirror| process.spec.label == mirror.label),
-        };
-        let mut processes: Vec<Process> = self.processes.iter().filter(concerned).cloned().collect();
-        processes.sort_by(|one, other| (one.submitted_at, &one.id).cmp(&(other.submitted_at, &other.id)));
         ExecutorDeploymentSnapshot {
-            cluster: "offline".to_owned(),
-            colony: self.colony(object),
+            cluster: CLUSTER.to_owned(),
+            colony: self.colony(object.spec.colony.as_deref()),
             workloads: Workloads {
                 deployment: Observed::Known(
                     self.deployments.iter().find(|found| named(&found.name_any())).cloned(),
@@ -141,7 +172,7 @@ impl World {
                 executor.map_or(Registration::Absent, |executor| Registration::Present(executor.state)),
             ),
             identity: Observed::Known(identity),
-            processes: Observed::Known(processes),
+            processes: Observed::Known(self.processes(mirror)),
             blueprint: Observed::Known(self.blueprint(object)),
             submit_not_before: None,
             similar_executor_types: Vec::new(),
@@ -155,15 +186,26 @@ impl World {
         }
     }
 
+    /// The process on record, or whatever has the label of the one that is to be submitted.
+    pub(super) fn processes(&self, mirror: Option<&MirrorStatus>) -> Vec<Process> {
+        let process_id = mirror.and_then(|mirror| mirror.process_id.as_deref());
+        let concerned = |process: &&Process| match process_id {
+            Some(id) => process.id.as_str() == id,
+            None => mirror.is_some_and(|mirror| process.spec.label == mirror.label),
+        };
+        let mut processes: Vec<Process> = self.processes.iter().filter(concerned).cloned().collect();
+        processes.sort_by(|one, other| (one.submitted_at, &one.id).cmp(&(other.submitted_at, &other.id)));
+        processes
+    }
+
     /// The blueprint of an object, where there is to be one.
     fn blueprint(&self, object: &ExecutorDeployment) -> Option<Blueprint> {
         let name = object.blueprint_name()?;
         self.blueprints.iter().find(|blueprint| blueprint.metadata.name == name).cloned()
     }
 
-    /// The colony of an object, or, when the file says nothing of any, one that stands for it.
-    fn colony(&self, object: &ExecutorDeployment) -> ColonyReference {
-        let wanted = object.spec.colony.as_deref();
+    /// The colony that an object names, or the default one; when the file says nothing of any, one that stands for it.
+    pub(super) fn colony(&self, wanted: Option<&str>) -> ColonyReference {
         let is_default = |colony: &Colony| {
             colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true")
         };
@@ -176,7 +218,7 @@ impl World {
             None if self.colonies.is_empty() => {
                 (wanted.unwrap_or("default").to_owned(), stand_in(wanted.unwrap_or("default")))
             }
-            None => return ColonyReference::NotFound { name: object.spec.colony.clone() },
+            None => return ColonyReference::NotFound { name: wanted.map(str::to_owned) },
         };
         let operator_executor_id = Observed::Known("0".repeat(64));
         ColonyReference::Resolved(Box::new(ResolvedColony { name, spec, operator_executor_id }))

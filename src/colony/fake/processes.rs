@@ -24,6 +24,8 @@ struct One {
     count: i64,
     #[serde(default)]
     since: i64,
+    #[serde(default)]
+    latest: bool,
 }
 
 impl ColonyServer {
@@ -313,14 +315,20 @@ impl ColonyServer {
     }
 
     fn logs(&self, caller: &str, inner: &Value) -> Answer {
-        let One { processid, count, since, .. } = read(inner)?;
+        let One { processid, count, since, latest, .. } = read(inner)?;
         let missing = (500, "Failed to get logs, process does not exist".to_owned());
         self.for_member(caller, &processid, missing)?;
         if count > 500 {
             return refuse(403, "Count exceeds max log count (500)");
         }
-        let lines = self.logs.iter().filter(|log| log.process == processid && log.at > since);
-        let lines = lines.take(usize::try_from(count).unwrap_or_default()).map(|log| {
+        let count = usize::try_from(count).unwrap_or_default();
+        let all: Vec<_> = self.logs.iter().filter(|log| log.process == processid).collect();
+        let lines: Vec<_> = if latest {
+            all[all.len().saturating_sub(count)..].to_vec()
+        } else {
+            all.into_iter().filter(|log| log.at > since).take(count).collect()
+        };
+        let lines = lines.into_iter().map(|log| {
             serde_json::json!({
                 "processid": log.process, "colonyname": log.colony, "executorname": log.executor,
                 "message": log.message, "timestamp": log.at,

@@ -26,13 +26,14 @@ pub struct LogQuery {
     pub(in super::super) process: ProcessId,
     pub(in super::super) since: i64,
     pub(in super::super) limit: u16,
+    pub(in super::super) is_latest: bool,
 }
 
 impl LogQuery {
     /// The first 500 lines about `process`.
     #[must_use]
     pub fn new(process: ProcessId) -> Self {
-        Self { process, since: 0, limit: 500 }
+        Self { process, since: 0, limit: 500, is_latest: false }
     }
 
     /// Only what was written after that time, in nanoseconds since 1970.
@@ -40,6 +41,12 @@ impl LogQuery {
     pub fn since(mut self, nanoseconds: i64) -> Self {
         self.since = nanoseconds;
         self
+    }
+
+    /// The last line alone.
+    #[must_use]
+    pub fn latest(self) -> Self {
+        Self { limit: 1, is_latest: true, ..self }
     }
 
     /// At most that many lines, within 1 to 500.

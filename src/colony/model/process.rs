@@ -1,12 +1,12 @@
 //! A process: one function to run, where it stands, and what came of it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Attribute, Id, ProcessId, SubmittedSpec, null_is_empty, timestamp};
+use super::{Attribute, AttributeKind, Id, ProcessId, SubmittedSpec, null_is_empty, timestamp};
 
 /// Where a process stands. The numbers are the protocol's.
 ///
@@ -139,6 +139,13 @@ pub struct Process {
 }
 
 impl Process {
+    /// What its executor has attached to it as output: each key once, and for good.
+    #[must_use]
+    pub fn reported(&self) -> BTreeMap<&str, &str> {
+        let reported = self.attributes.iter().filter(|attribute| attribute.kind == AttributeKind::Output);
+        reported.map(|attribute| (attribute.key.as_str(), attribute.value.as_str())).collect()
+    }
+
     /// What tells the older of two processes: the time of submission, then the id.
     #[must_use]
     pub fn age_key(&self) -> (Timestamp, &ProcessId) {

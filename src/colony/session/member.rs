@@ -224,13 +224,14 @@ impl Session {
     /// # Errors
     /// [`Error::NotFound`] when there is no such process; else as any call.
     pub async fn logs(&self, query: &LogQuery) -> Result<Vec<Log>, Error> {
-        let LogQuery { process, since, limit } = query;
+        let LogQuery { process, since, limit, is_latest } = query;
         let call = GetLogs {
             colonyname: &self.colony,
             processid: process,
             executorname: "",
             count: *limit,
             since: *since,
+            latest: *is_latest,
         };
         Ok(self.call(&call).await?.0)
     }

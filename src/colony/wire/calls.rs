@@ -70,8 +70,14 @@ calls! {
     GetColony { colonyname: &'a str } = "getcolonymsg", "read the colony" -> Colony;
     GetColonyStatistics { colonyname: &'a str }
         = "getcolonystatsmsg", "read the colony's statistics" -> Statistics;
-    GetLogs { colonyname: &'a str, processid: &'a ProcessId, executorname: &'a str, count: u16, since: i64 }
-        = "getlogsmsg", "read a process's log" -> List<Log>;
+    GetLogs {
+        colonyname: &'a str,
+        processid: &'a ProcessId,
+        executorname: &'a str,
+        count: u16,
+        since: i64,
+        latest: bool
+    } = "getlogsmsg", "read a process's log" -> List<Log>;
     GetUsers { colonyname: &'a str } = "getusersmsg", "list users" -> List<User>;
     GetUser { colonyname: &'a str, name: &'a str } = "getusermsg", "read a user" -> User;
     GetPauseStatus { colonyname: &'a str }

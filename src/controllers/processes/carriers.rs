@@ -65,6 +65,8 @@ pub trait Carrier:
     }
     /// Whether others carry it out, who may have moved it on before anybody listens.
     const IS_OTHERS: bool = true;
+    /// Whether status shows the last line of the log while it runs.
+    const SHOWS_LOG: bool = false;
 }
 
 impl Carrier for ExecutorDeployment {
@@ -121,6 +123,8 @@ pub struct Carried {
     pub told_of: &'static [ProcessState],
     /// Whether others carry it out.
     pub is_others: bool,
+    /// Whether status shows the last line of the log.
+    pub shows_log: bool,
 }
 
 /// Objects of kind `K` in one scope.
@@ -155,6 +159,7 @@ fn carried<K: Carrier>(object: &K, kind: &Arc<dyn Kind>) -> Vec<Carried> {
             recorded,
             told_of,
             is_others: K::IS_OTHERS,
+            shows_log: K::SHOWS_LOG,
         })
     };
     object.live_processes().into_iter().filter_map(followed).collect()

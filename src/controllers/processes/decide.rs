@@ -1,20 +1,18 @@
 //! Which processes to ask for again, given what a round of lists shows of them. Pure.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::colony::{Id, Process, ProcessId, ProcessState};
+use crate::colony::{Process, ProcessId, ProcessState};
 
 /// A process that an object is bound to and that is not over, as far as is known.
 #[derive(Clone, Debug)]
 pub(super) struct Tracked {
-    /// Its id.
-    pub id: ProcessId,
+    /// The process as it was last read.
+    pub seen: Arc<Process>,
     /// Its state as the object's status has it.
     pub recorded: ProcessState,
-    /// The executor that had it when it was last read.
-    pub executor: Option<Id>,
     /// How long ago it was last read.
     pub read_ago: Duration,
     /// Whether the lists can show it: they are of what the operator submitted under its present name.
@@ -62,21 +60,28 @@ pub(super) fn judge<'a>(tracked: &'a [Tracked], views: &'a [View], one_by_one: u
     let mut verdict = Verdict::default();
     let mut hidden = Vec::new();
     for process in tracked {
-        let shown = by_id.get(&process.id).map_or(&[][..], Vec::as_slice);
+        let shown = by_id.get(&process.seen.id).map_or(&[][..], Vec::as_slice);
         let is_same =
-            |shown: &&Process| shown.state == process.recorded && shown.assigned_executor == process.executor;
+            |shown: &&Process| shown.state == process.recorded && says_the_same(shown, &process.seen);
         let absence = views.iter().find(|view| view.state == process.recorded).map(|view| view.absence);
         match (shown.first(), absence) {
             (Some(same), _) if shown.iter().all(is_same) => verdict.confirmed.push(same),
             (None, _) if !process.is_listed => hidden.push(process),
-            (Some(_), _) | (None, Some(Absence::Tells)) => verdict.doubted.push(&process.id),
+            (Some(_), _) | (None, Some(Absence::Tells)) => verdict.doubted.push(&process.seen.id),
             (None, Some(Absence::Hides)) => hidden.push(process),
             (None, Some(Absence::TellsNothing) | None) => {}
         }
     }
     hidden.sort_by_key(|process| std::cmp::Reverse(process.read_ago));
-    verdict.doubted.extend(hidden.into_iter().take(one_by_one).map(|process| &process.id));
+    verdict.doubted.extend(hidden.into_iter().take(one_by_one).map(|process| &process.seen.id));
     verdict
+}
+
+/// Whether nothing that an executor does to a process without ending it tells two looks at it apart: lists have all of it.
+fn says_the_same(one: &Process, other: &Process) -> bool {
+    one.assigned_executor == other.assigned_executor
+        && one.output == other.output
+        && one.reported() == other.reported()
 }
 
 /// Whether a list of processes that are over, the latest first and `limit` at most, may lack some that ended after
@@ -105,9 +110,8 @@ mod tests {
 
     fn tracked(id: &str, recorded: ProcessState) -> Tracked {
         Tracked {
-            id: ProcessId::new(id),
+            seen: Arc::new(process(id, recorded, "")),
             recorded,
-            executor: None,
             read_ago: Duration::from_secs(5),
             is_listed: true,
         }
@@ -164,11 +168,35 @@ mod tests {
     #[test]
     fn another_executor_is_a_change_and_another_initiator_is_never_listed() {
         let mut known = [tracked("moved", Running), tracked("strange", Running)];
-        known[0].executor = Some(Id::parse(&"a".repeat(64)).unwrap());
+        known[0].seen = Arc::new(process("moved", Running, &"a".repeat(64)));
         known[1].is_listed = false;
         let mut running = view(Running, Absence::Tells, &[]);
         running.processes.push(process("moved", Running, &"b".repeat(64)));
         assert_eq!(doubted(&known, &[running]), ["moved", "strange"]);
+    }
+
+    /// Progress is found at no cost: lists have what executors attach, in whatever order.
+    #[test]
+    fn what_an_executor_says_while_it_runs_is_a_change() {
+        let attribute = |key: &str, kind: u8| json!({ "attributetype": kind, "key": key, "value": "1" });
+        let with = |id: &str, output: &[u8], attributes: &[serde_json::Value]| {
+            let mut process = process(id, Running, "");
+            process.output = output.iter().map(|one| json!(one)).collect();
+            process.attributes = serde_json::from_value(json!(attributes)).unwrap();
+            process
+        };
+        let known = ["output", "attribute", "order"].map(|id| {
+            let seen =
+                Arc::new(with(id, &[1], &[attribute("A", 3), attribute("one", 1), attribute("two", 1)]));
+            Tracked { seen, ..tracked(id, Running) }
+        });
+        let processes = vec![
+            with("output", &[2], &[attribute("one", 1), attribute("two", 1)]),
+            with("attribute", &[1], &[attribute("one", 1), attribute("two", 1), attribute("three", 1)]),
+            with("order", &[1], &[attribute("two", 1), attribute("one", 1), attribute("A", 3)]),
+        ];
+        let views = [View { state: Running, absence: Absence::Tells, processes }];
+        assert_eq!(doubted(&known, &views), ["output", "attribute"]);
     }
 
     #[test]

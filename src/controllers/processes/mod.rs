@@ -38,6 +38,8 @@ struct Bound {
     told_of: &'static [ProcessState],
     /// Whether others carry it out.
     is_others: bool,
+    /// Whether its status shows the last line of the log.
+    shows_log: bool,
     /// What was last read of it.
     seen: Seen,
 }
@@ -57,8 +59,8 @@ impl Followed {
         let found: Vec<Bound> = carried
             .filter_map(|carried| {
                 let seen = self.machinery.processes.last_seen(member, &carried.process_id)?;
-                let carriers::Carried { object, recorded, told_of, is_others, .. } = carried;
-                Some(Bound { object, recorded, told_of, is_others, seen })
+                let carriers::Carried { object, recorded, told_of, is_others, shows_log, .. } = carried;
+                Some(Bound { object, recorded, told_of, is_others, shows_log, seen })
             })
             .collect();
         let ids: HashSet<ProcessId> = found.iter().map(|bound| bound.seen.process.id.clone()).collect();

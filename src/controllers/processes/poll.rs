@@ -5,7 +5,7 @@
 //! round before, all that run are listed by the one call that has no bound but is dear.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -17,7 +17,7 @@ use super::{
     decide::{Absence, Tracked, View, hides_ends, judge},
 };
 use crate::{
-    colony::{Error, Process, ProcessQuery, ProcessState, Session},
+    colony::{Error, LogQuery, Process, ProcessId, ProcessQuery, ProcessState, Session},
     memory::connections::Connection,
 };
 
@@ -74,6 +74,7 @@ impl Polls {
             // Whatever ends from here on is of no concern until something is followed again.
             self.horizons.clear();
             self.whole_at = None;
+            self.followed.machinery.lines.keep_only(&self.followed.colony, &HashSet::new());
             return;
         }
         let machinery = self.followed.machinery.clone();
@@ -88,9 +89,8 @@ impl Polls {
         let tracked: Vec<Tracked> = bound
             .iter()
             .map(|bound| Tracked {
-                id: bound.seen.process.id.clone(),
+                seen: bound.seen.process.clone(),
                 recorded: bound.recorded,
-                executor: bound.seen.process.assigned_executor.clone(),
                 read_ago: asked_at.saturating_duration_since(bound.seen.asked_at),
                 is_listed: Some(&bound.seen.process.initiator_name) == initiator.as_ref(),
             })
@@ -106,6 +106,35 @@ impl Polls {
             if let Some(object) = objects.get(id) {
                 tracing::debug!(process = %id, %object, "is not listed as it is known");
                 self.followed.doubt(object, id);
+            }
+        }
+        self.read_a_line(member, &bound).await;
+    }
+
+    /// Reads the last line that was written about one of the processes that run, the one that was not asked for longest: the
+    /// server tells nobody of lines.
+    async fn read_a_line(&self, member: &Session, bound: &[Bound]) {
+        let machinery = &self.followed.machinery;
+        let (lines, colony) = (&machinery.lines, self.followed.colony.as_str());
+        let shown: Vec<&Bound> =
+            bound.iter().filter(|bound| bound.shows_log && bound.recorded == ProcessState::Running).collect();
+        let ids: HashSet<ProcessId> = shown.iter().map(|bound| bound.seen.process.id.clone()).collect();
+        lines.keep_only(colony, &ids);
+        let Some(next) = shown.into_iter().min_by_key(|bound| lines.asked_at(&bound.seen.process.id)) else {
+            return;
+        };
+        let (id, asked_at) = (&next.seen.process.id, machinery.clock.instant());
+        match member.logs(&LogQuery::new(id.clone()).latest()).await {
+            Ok(read) => {
+                let text = read.last().map(|line| line.message.clone()).unwrap_or_default();
+                if lines.read(colony, id, text, asked_at) {
+                    next.object.kind.wake(&next.object.namespace, &next.object.name);
+                }
+            }
+            // It may be over, or the server away: the lists tell.
+            Err(error) => {
+                tracing::debug!(process = %id, %error, "its log cannot be read");
+                lines.tried(colony, id, asked_at);
             }
         }
     }

@@ -21,7 +21,11 @@ use kube::Resource;
 use serde_json::Value;
 
 use crate::{
-    api::{custom_resource_definitions, resource_definition::ObjectKind},
+    api::{
+        colony_cron::ColonyCron, colony_process::ColonyProcess, colony_workflow::ColonyWorkflow,
+        custom_resource_definitions, executor_deployment::ExecutorDeployment,
+        resource_definition::ObjectKind,
+    },
     desired::expression::{Rest, Type},
 };
 
@@ -57,6 +61,15 @@ impl Kinds {
     pub(super) fn get(&self, kind: &ObjectKind) -> Type {
         self.0.get(kind).cloned().or_else(|| built_in(kind)).unwrap_or_else(unknown)
     }
+}
+
+/// The operator's own kinds whose objects say by a condition `Ready`, or by how they ended, when they are.
+#[must_use]
+pub fn own_telling_kinds() -> [ObjectKind; 4] {
+    fn kind<K: Resource<DynamicType = ()>>() -> ObjectKind {
+        ObjectKind::new(K::api_version(&()), K::kind(&()))
+    }
+    [kind::<ExecutorDeployment>(), kind::<ColonyProcess>(), kind::<ColonyWorkflow>(), kind::<ColonyCron>()]
 }
 
 /// The type of objects that a definition's schema describes. What every object has is not in such schemas.

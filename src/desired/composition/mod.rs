@@ -28,8 +28,8 @@ use std::{
 pub use child::DesiredChild;
 pub use instance::Instance;
 pub(crate) use instance::controller;
-pub use kinds::Kinds;
 pub(super) use kinds::object_type;
+pub use kinds::{Kinds, own_telling_kinds};
 pub use policy::Policies;
 pub use readiness::Readiness;
 pub use resources::{Desired, DesiredResource, Unreported, Wanted};

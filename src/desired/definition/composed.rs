@@ -2,16 +2,51 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::{
     Error,
     composition::{Composition, Errors, Kinds, Source},
 };
-use crate::api::{
-    instance::InstanceKind,
-    resource_definition::{DefinitionScope, Handler, ObjectKind, ResourceDefinitionSpec},
+use crate::{
+    api::{
+        instance::InstanceKind,
+        resource_definition::{
+            DefinitionScope, Handler, HandlerMode, MOST_COMPOSED, ObjectKind, ResourceDefinitionSpec,
+        },
+    },
+    watch::snapshot::Composes,
 };
+
+/// Whether instances can be made of what a definition says, if they are made of something.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn check_parts(spec: &ResourceDefinitionSpec, composes: &Composes) -> Result<(), Error> {
+    if spec.handler.mode != HandlerMode::Compose {
+        return Ok(());
+    }
+    let invalid = |value: String, remedy: &str| Err(Error::invalid("spec.handler.resources", value, remedy));
+    if let Some(circle) = &composes.circle {
+        return invalid(
+            circle.clone(),
+            "an instance would be a part of itself without end: take one of them out",
+        );
+    }
+    if composes.resources.len() > MOST_COMPOSED {
+        let count = format!("{} kinds, those of its parts included", composes.resources.len());
+        return invalid(
+            count,
+            &format!("keep it to {MOST_COMPOSED}: whoever creates an instance is asked for a right on each"),
+        );
+    }
+    let mut kinds = Kinds::ours();
+    for (kind, schema) in &composes.defined {
+        kinds.define(kind.clone(), schema);
+    }
+    check_composition(spec, &kinds).map(drop)
+}
 
 /// Compiles what a definition of mode `compose` says, against its own schema and those of the kinds that it makes.
 ///
@@ -42,6 +77,20 @@ pub fn composition_of(kind: &InstanceKind) -> Result<Composition, Errors> {
     let own = ObjectKind::new(resource.api_version.clone(), resource.kind.clone());
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
     compile(&own, &anything, kind.handler(), &Kinds::default())
+}
+
+/// The schemas of the fields that expressions give the status of instances, with mode `compose`. They follow from the definition
+/// alone: what other definitions say may change at any time, and the CRD with it.
+pub(super) fn status_fields(spec: &ResourceDefinitionSpec) -> Map<String, Value> {
+    if spec.handler.mode != HandlerMode::Compose {
+        return Map::new();
+    }
+    // Why it cannot be compiled, if it cannot, is told where that is checked.
+    let schema = check_composition(spec, &Kinds::ours()).map(|composition| composition.status_schema());
+    match schema.ok().as_mut().and_then(|schema| schema.get_mut("properties")).map(Value::take) {
+        Some(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
 }
 
 fn compile(

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What expressions may speak of with mode `process`.
-const PROCESS_VARIABLES: [&str; 4] = ["self", "schema", "output", "errors"];
+const PROCESS_VARIABLES: [&str; 5] = ["self", "schema", "output", "attributes", "errors"];
 /// What expressions may speak of with mode `blueprint`.
 const BLUEPRINT_VARIABLES: [&str; 3] = ["self", "schema", "blueprint"];
 
@@ -30,23 +30,32 @@ impl CompiledHandler {
     ///
     /// When one is not an expression, or speaks of what there is not.
     pub fn compile(handler: &Handler) -> Result<Self, Error> {
-        let variables: &[&str] = match handler.mode {
-            HandlerMode::Blueprint => &BLUEPRINT_VARIABLES,
-            HandlerMode::Process | HandlerMode::Compose => &PROCESS_VARIABLES,
-        };
-        let compiled = handler.status.iter().map(|(name, text)| {
-            let field = format!("spec.handler.status.{name}");
-            let template = Template::parse(&field, &Value::from(text.as_str()), variables);
-            template.map(|template| (name.clone(), template)).map_err(|error| of_expression(&error))
-        });
-        let ready_when = handler.blueprint_terms().ready_when;
-        let conditions = ready_when.iter().enumerate().map(|(index, text)| {
-            let field = format!("spec.handler.blueprint.readyWhen[{index}]");
-            Condition::parse_in_braces(&field, text, variables).map_err(|error| of_expression(&error))
-        });
         Ok(Self {
-            status: compiled.collect::<Result<_, _>>()?,
-            ready_when: conditions.collect::<Result<_, _>>()?,
+            status: Self::each_field(handler).collect::<Result<_, _>>()?,
+            ready_when: Self::each_condition(handler).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Everything that keeps them from being compiled.
+    #[must_use]
+    pub fn errors(handler: &Handler) -> Vec<Error> {
+        let fields = Self::each_field(handler).filter_map(Result::err);
+        fields.chain(Self::each_condition(handler).filter_map(Result::err)).collect()
+    }
+
+    fn each_field(handler: &Handler) -> impl Iterator<Item = Result<(String, Template), Error>> {
+        handler.status.iter().map(|(name, text)| {
+            let field = format!("spec.handler.status.{name}");
+            let template = Template::parse(&field, &Value::from(text.as_str()), variables(handler.mode));
+            template.map(|template| (name.clone(), template)).map_err(|error| of_expression(&error))
+        })
+    }
+
+    fn each_condition(handler: &Handler) -> impl Iterator<Item = Result<Condition, Error>> {
+        let variables = variables(handler.mode);
+        handler.blueprint_terms().ready_when.into_iter().enumerate().map(move |(index, text)| {
+            let field = format!("spec.handler.blueprint.readyWhen[{index}]");
+            Condition::parse_in_braces(&field, &text, variables).map_err(|error| of_expression(&error))
         })
     }
 
@@ -84,11 +93,24 @@ impl CompiledHandler {
     }
 }
 
+const fn variables(mode: HandlerMode) -> &'static [&'static str] {
+    match mode {
+        HandlerMode::Blueprint => &BLUEPRINT_VARIABLES,
+        HandlerMode::Process | HandlerMode::Compose => &PROCESS_VARIABLES,
+    }
+}
+
 /// What expressions see of an instance and its process.
 #[must_use]
-pub fn of_process(instance: &Value, output: &[Value], errors: &[String]) -> Bindings {
+pub fn of_process(
+    instance: &Value,
+    output: &[Value],
+    attributes: &Map<String, Value>,
+    errors: &[String],
+) -> Bindings {
     let mut bindings = of_instance(instance);
     bindings.insert("output".to_owned(), json!(output));
+    bindings.insert("attributes".to_owned(), Value::Object(attributes.clone()));
     bindings.insert("errors".to_owned(), json!(errors));
     bindings
 }

@@ -8,6 +8,7 @@ mod fitted;
 mod handler;
 mod import;
 mod keyword;
+mod mistakes;
 mod schema;
 mod translate;
 mod validate;
@@ -21,16 +22,16 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceValidation,
 };
 use kube::{ResourceExt as _, core::ObjectMeta};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use blueprint::{ColonyDefinition, is_handled_as};
-pub use composed::{check_composition, composition_of};
+pub use composed::{check_composition, check_parts, composition_of};
 pub use converted::{conversion_path, converted_at, redirected};
 pub use fitted::fitted;
 pub use handler::{CompiledHandler, of_blueprint, of_process};
 pub use import::{DEFAULT_GROUP, Imported, import};
-pub(super) use validate::with_defaults;
-pub use validate::{Breach, Validator};
+pub use mistakes::mistakes;
+pub use validate::{Breach, Validator, with_defaults};
 
 use super::{
     Error,
@@ -60,8 +61,9 @@ const WEBHOOK: &str = "Webhook";
 pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition, Error> {
     let spec = &definition.spec;
     let handler = &spec.handler;
-    let versions =
-        spec.versions.iter().enumerate().map(|(index, version)| build_version(index, version, handler));
+    let composed = composed::status_fields(spec);
+    let versions = spec.versions.iter().enumerate();
+    let versions = versions.map(|(index, version)| build_version(index, version, handler, &composed));
     let versions = versions.collect::<Result<Vec<_>, _>>()?;
     let conversions = Converter::declared(spec);
     if let Some(conversions) = &conversions {
@@ -146,9 +148,10 @@ fn build_version(
     index: usize,
     version: &DefinitionVersion,
     handler: &Handler,
+    composed: &Map<String, Value>,
 ) -> Result<CustomResourceDefinitionVersion, Error> {
     let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
-    let schema = schema::build(&path, version, handler)?;
+    let schema = schema::build(&path, version, handler, composed)?;
     let scale = version.scale.as_ref().map(|scale| CustomResourceSubresourceScale {
         label_selector_path: scale.label_selector_path.clone(),
         spec_replicas_path: scale.spec_replicas_path.clone(),
@@ -165,7 +168,7 @@ fn build_version(
         storage: version.storage,
         subresources: Some(CustomResourceSubresources {
             scale,
-            status: Some(CustomResourceSubresourceStatus(Value::Object(serde_json::Map::new()))),
+            status: Some(CustomResourceSubresourceStatus(Value::Object(Map::new()))),
         }),
     })
 }

@@ -28,7 +28,7 @@ const OURS: [&str; 4] = ["blueprint", "composedOf", "mirror", "submittedGenerati
 /// Keywords that say what a field is: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
 
-/// The schema of a version, completed.
+/// The schema of a version, completed. `composed` has schemas of fields of status, where they are known.
 ///
 /// # Errors
 ///
@@ -37,11 +37,12 @@ pub(super) fn build(
     path: &str,
     version: &DefinitionVersion,
     handler: &Handler,
+    composed: &Map<String, Value>,
 ) -> Result<JSONSchemaProps, Error> {
     let schema = &version.schema.open_api_v3_schema;
     let mut walk = Walk { nodes: 0 };
     walk.root(path, schema)?;
-    let mut whole = complete(path, schema, version, handler)?;
+    let mut whole = complete(path, schema, version, handler, composed)?;
     leave_out_false(&mut whole);
     serde_json::from_value(whole)
         .map_err(|error| Error::invalid(path, error.to_string(), "write it as a schema in OpenAPI v3"))
@@ -75,6 +76,7 @@ fn complete(
     schema: &Value,
     version: &DefinitionVersion,
     handler: &Handler,
+    composed: &Map<String, Value>,
 ) -> Result<Value, Error> {
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     let mut properties = taken(&mut schema, "properties");
@@ -98,10 +100,15 @@ fn complete(
         }
     }
     let told = "As executors said.";
-    for name in handler.status.keys() {
-        fields
-            .entry(name.clone())
-            .or_insert_with(|| json!({ "description": told, "x-kubernetes-preserve-unknown-fields": true }));
+    for (name, expression) in &handler.status {
+        fields.entry(name.clone()).or_insert_with(|| match composed.get(name) {
+            Some(Value::Object(known)) => {
+                let mut known = known.clone();
+                known.insert("description".to_owned(), json!(format!("What {expression} gives.")));
+                Value::Object(known)
+            }
+            _ => json!({ "description": told, "x-kubernetes-preserve-unknown-fields": true }),
+        });
     }
     if let Some(scale) = &version.scale {
         let selector = scale.label_selector_path.as_deref().unwrap_or_default();

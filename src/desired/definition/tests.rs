@@ -59,6 +59,31 @@ fn a_crd_has_status_scale_columns_and_what_the_operator_says() {
     assert_eq!(accepted_generation(&wanted), Some(3));
 }
 
+/// `kubectl explain` knows what expressions give, and an API server keeps no nonsense there; where the schema says nothing itself.
+#[test]
+fn the_status_of_a_composed_kind_has_types() {
+    let template = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "a" } });
+    let other = json!({ "apiVersion": "else.example.com/v1", "kind": "Thing", "metadata": { "name": "a" } });
+    let handler = json!({
+        "mode": "compose",
+        "resources": [{ "id": "web", "template": template }, { "id": "thing", "template": other }],
+        "status": { "ready": "${web.status.readyReplicas}", "name": "${web.metadata.name}-x", "else": "${thing.status.a}" },
+    });
+    let status_of = |schema: &Value| {
+        let crd = serde_json::to_value(build(&definition(schema, &handler)).unwrap()).unwrap();
+        let version = &crd["spec"]["versions"][0];
+        version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"].clone()
+    };
+    let status = status_of(&with_field(&json!({ "type": "integer" })));
+    assert_eq!((&status["ready"]["type"], &status["name"]["type"]), (&json!("integer"), &json!("string")));
+    assert_eq!(status["ready"]["description"], "What ${web.status.readyReplicas} gives.");
+    assert_eq!(status["else"]["x-kubernetes-preserve-unknown-fields"], true, "nobody knows");
+    let mut described = with_field(&json!({ "type": "integer" }));
+    described["properties"]["status"] = json!({ "type": "object", "properties": {
+        "ready": { "type": "number" }, "name": { "type": "string" }, "else": { "type": "string" } } });
+    assert_eq!(status_of(&described)["ready"], json!({ "type": "number" }), "what its author says holds");
+}
+
 /// What instances are carried out by is what the CRD remembers, not what the definition says by now.
 #[test]
 fn a_crd_remembers_by_what_instances_are_carried_out() {
@@ -176,7 +201,7 @@ fn what_executors_put_out_becomes_fields() {
     handler["status"]["what"] = json!("${self.metadata.name} in ${schema.spec.replicas}");
     let compiled = CompiledHandler::compile(&serde_json::from_value(handler).unwrap()).unwrap();
     let instance = json!({ "metadata": { "name": "llama" }, "spec": { "replicas": 2 } });
-    let bindings = of_process(&instance, &[json!({ "endpoint": "http://x" })], &[]);
+    let bindings = of_process(&instance, &[json!({ "endpoint": "http://x" })], &Map::new(), &[]);
     let (fields, problems) = compiled.fields(&bindings);
     assert_eq!(Value::Object(fields), json!({ "endpoint": "http://x", "what": "llama in 2" }));
     assert_eq!(problems.len(), 1, "replicas has no value: {problems:?}");

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::schema::{shown, step};
 use crate::desired::expression::{BUDGET, Budget, Condition, Variables};
 
-pub(in crate::desired) use fill::with_defaults;
+pub use fill::with_defaults;
 pub(super) use format::is_judged as is_judged_format;
 use limits::{count, distinct, number};
 

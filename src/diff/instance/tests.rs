@@ -61,6 +61,7 @@ fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> Instan
         colony: colony(),
         processes: Observed::Known(processes),
         kept: crate::watch::snapshot::KeptInstance::default(),
+        last_line: None,
         submit_not_before: None,
         now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }

@@ -27,3 +27,85 @@ fn a_refused_status_is_said_without_what_executors_put_into_it() {
     assert_eq!(again, said, "nothing new to say");
     assert_eq!(without_fields(Some(&before), before.clone(), "something else"), None);
 }
+
+fn snapshot(last_line: Option<&str>, status: &Value) -> InstanceSnapshot {
+    let accepted = serde_json::from_value(json!({
+        "handler": { "mode": "process", "executorType": "t", "functionName": "f",
+                     "status": { "epochs": "${attributes.filter(key, key.startsWith('epoch-')).size()}", "loss": "${attributes.loss}" } },
+    }))
+    .unwrap();
+    let resource = kube::core::ApiResource {
+        group: "g.example.com".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "g.example.com/v1".to_owned(),
+        kind: "Thing".to_owned(),
+        plural: "things".to_owned(),
+    };
+    let scope = crate::api::resource_definition::DefinitionScope::Namespaced;
+    let kind =
+        crate::api::instance::KindTerms { resource, scope, accepted, is_released: false, schema: None };
+    let object = json!({ "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 1 }, "status": status });
+    InstanceSnapshot {
+        kept: crate::watch::snapshot::KeptInstance::default(),
+        object: serde_json::from_value(object).unwrap(),
+        kind: crate::api::instance::InstanceKind::new(kind),
+        cluster: "c".to_owned(),
+        colony: crate::watch::snapshot::ColonyReference::NotFound { name: None },
+        processes: crate::watch::snapshot::Observed::Known(Vec::new()),
+        last_line: last_line.map(str::to_owned),
+        submit_not_before: None,
+        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+    }
+}
+
+fn running() -> Value {
+    json!({ "mirror": { "label": "k8s:c/u/1", "generation": 1, "processId": "p1", "state": "Running",
+                        "intendedAt": "2026-11-26T10:00:00Z" } })
+}
+
+fn said(snapshot: &InstanceSnapshot) -> (String, Value) {
+    let status = compute(snapshot, Ok(&Outcome::default()));
+    let running = status.conditions.iter().find(|condition| condition.type_ == "Running").unwrap();
+    assert_eq!(running.status, "True");
+    (running.message.clone(), serde_json::to_value(&status).unwrap())
+}
+
+/// A log may hold anything, and much of it.
+#[test]
+fn the_end_of_a_log_stands_in_one_short_line() {
+    let (message, _) = said(&snapshot(Some("first\nstep 3 of\u{1b}[31m 5\u{7}\n\n"), &running()));
+    assert_eq!(message, "generation 1 is process p1; its executor wrote: step 3 of [31m 5");
+    let (message, _) = said(&snapshot(Some(&"x".repeat(5000)), &running()));
+    assert!(message.ends_with("x…") && message.chars().count() < 300, "{message}");
+    let (message, _) = said(&snapshot(Some("\n"), &running()));
+    assert_eq!(message, "generation 1 is process p1");
+}
+
+/// A restart is no news: until the log is read again, what was said stays said; but not of another process.
+#[test]
+fn a_line_stays_said_while_nothing_is_known() {
+    let (_, before) = said(&snapshot(Some("step 3"), &running()));
+    let (message, after) = said(&snapshot(None, &before));
+    assert_eq!(message, "generation 1 is process p1; its executor wrote: step 3");
+    assert_eq!(after, before);
+    let mut other = before;
+    other["mirror"]["processId"] = json!("p2");
+    assert_eq!(said(&snapshot(None, &other)).0, "generation 1 is process p2");
+}
+
+/// Progress: fields have values while the process runs, from what its executor attached to it.
+#[test]
+fn attributes_become_fields_while_the_process_runs() {
+    let mut snapshot = snapshot(None, &running());
+    let attribute = |key: &str, kind: u8| json!({ "attributetype": kind, "key": key, "value": "0.5" });
+    let process = json!({
+        "processid": "p1", "state": 1, "submissiontime": "2026-11-26T10:00:00Z", "starttime": "2026-11-26T10:00:00Z",
+        "endtime": "0001-01-01T00:00:00Z", "spec": { "funcname": "f", "label": "k8s:c/u/1" },
+        "attributes": [attribute("epoch-1", 1), attribute("epoch-2", 1), attribute("epoch-of-the-environment", 3)],
+    });
+    snapshot.processes =
+        crate::watch::snapshot::Observed::Known(vec![serde_json::from_value(process).unwrap()]);
+    let (_, status) = said(&snapshot);
+    assert_eq!((&status["epochs"], &status["loss"]), (&json!(2), &Value::Null));
+    assert!(!status.to_string().contains("Warnings"), "what is not there yet is no mistake: {status}");
+}

@@ -23,6 +23,8 @@ pub struct InstanceSnapshot {
     pub processes: Observed<Vec<Process>>,
     /// What there is of it in the colony as a blueprint, with handler mode `blueprint`.
     pub kept: KeptInstance,
+    /// The last line of the log of the process that is on record; empty if there is none. None while it is not known.
+    pub last_line: Option<String>,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
     /// When the snapshot was taken.

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 /// An object with the defaults of its schema, and without the nulls that API servers drop.
-pub(in crate::desired) fn with_defaults(schema: &Value, value: &Value) -> Value {
+#[must_use]
+pub fn with_defaults(schema: &Value, value: &Value) -> Value {
     let mut value = value.clone();
     fill(schema, &mut value);
     value

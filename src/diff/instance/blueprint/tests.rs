@@ -60,6 +60,7 @@ fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> Instance
         object["status"]["blueprint"] = recorded;
     }
     InstanceSnapshot {
+        last_line: None,
         object: serde_json::from_value::<Instance>(object).unwrap(),
         kind: kind(policy, "Delete"),
         cluster: "c".to_owned(),

@@ -48,6 +48,7 @@ fn snapshot(handler: &Value, said: &Value) -> InstanceSnapshot {
     blueprint.metadata.generation = 3;
     blueprint.status = said.as_object().unwrap().clone();
     InstanceSnapshot {
+        last_line: None,
         object: serde_json::from_value::<Instance>(object).unwrap(),
         kind: kind(handler),
         cluster: "c".to_owned(),

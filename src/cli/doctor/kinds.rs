@@ -1,0 +1,182 @@
+//! Checks of the kinds that users define: what the operator says of each definition, and how many instances are in trouble.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Api, ResourceExt as _, api::ListParams};
+
+use super::{cluster::reason, finding::Finding};
+use crate::{
+    api::{
+        condition::{ConditionType, Reason},
+        resource_definition::ResourceDefinition,
+    },
+    runtime::kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
+};
+
+/// Findings about every `ResourceDefinition` there is; none if there is none.
+pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
+    let api: Api<ResourceDefinition> = Api::all(kubernetes.calls.clone());
+    match call(CALL_TIME_LIMIT, api.list(&ListParams::default())).await {
+        Ok(list) => list.items.iter().flat_map(judge).collect(),
+        // That its CRD is missing has been told.
+        Err(error) if error.status_code() == Some(404) => Vec::new(),
+        Err(error) => {
+            let check = "ResourceDefinitions";
+            vec![Finding::failure(check, reason(&error), "check that the objects can be read")]
+        }
+    }
+}
+
+/// What a definition's status says.
+fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
+    let name = definition.name_any();
+    let check = format!("ResourceDefinition {name}");
+    let status = definition.status.as_ref();
+    let conditions = status.map_or(&[][..], |status| &status.conditions);
+    let is_seen = status.is_some_and(|status| status.observed_generation == definition.metadata.generation);
+    if !is_seen || conditions.is_empty() {
+        let seen = if conditions.is_empty() {
+            "the operator has not looked at it"
+        } else {
+            "its last change has not been looked at"
+        };
+        let remedy = "see whether an operator runs that looks after it: its log, and clusterSelector of its configuration";
+        return vec![Finding::warning(check, seen, remedy)];
+    }
+    let lacking = |kind: ConditionType| {
+        conditions.iter().find(|condition| condition.type_ == kind.as_str() && condition.status != "True")
+    };
+    let mut findings = Vec::new();
+    let is_carried_out = status.is_some_and(|status| status.accepted_generation.is_some());
+    // What is not authorized is not ready either, and says why.
+    match (lacking(ConditionType::Authorized), lacking(ConditionType::Ready)) {
+        (Some(unauthorized), _) => {
+            let remedy = "have whoever installed the operator run that line";
+            findings.push(found(&check, unauthorized, remedy, is_carried_out));
+        }
+        (None, Some(unready)) => {
+            let remedy = format!(
+                "do what it says, and see kubectl describe rd {name}; colonyos-operator plan -f tells all mistakes of a definition"
+            );
+            findings.push(found(&check, unready, &remedy, is_carried_out));
+        }
+        (None, None) => {}
+    }
+    if let Some(unhandled) = lacking(ConditionType::Handled) {
+        let executor_type = definition.spec.handler.executor_type.as_deref().unwrap_or_default();
+        let remedy = format!(
+            "start executors of type {executor_type}, or approve them (colonies executor ls): until then instances wait"
+        );
+        findings.push(Finding::warning(format!("{check}: handler"), said(unhandled), remedy));
+    }
+    let counts = status.and_then(|status| status.instances).unwrap_or_default();
+    if counts.degraded > 0 {
+        let seen = format!("{} of {} are degraded", counts.degraded, counts.total);
+        let remedy =
+            format!("see kubectl get {name} -A, and the condition Degraded of those that are not ready");
+        findings.push(Finding::warning(format!("{check}: instances"), seen, remedy));
+    }
+    if findings.is_empty() {
+        let seen = format!(
+            "{} is served; {} of {} instances are ready",
+            definition.spec.names.kind, counts.ready, counts.total
+        );
+        findings.push(Finding::ok(check, seen));
+    }
+    findings
+}
+
+/// A definition that is not ready. While an earlier generation of it is carried out, or nothing but time is needed, it works.
+fn found(check: &str, condition: &Condition, remedy: &str, is_carried_out: bool) -> Finding {
+    let waits = [Reason::Establishing, Reason::ReadFailed, Reason::Deleting, Reason::InstancesLeft];
+    let is_waiting = waits.iter().any(|reason| condition.reason == reason.as_str());
+    if is_carried_out || is_waiting {
+        Finding::warning(check, said(condition), remedy)
+    } else {
+        Finding::failure(check, said(condition), remedy)
+    }
+}
+
+fn said(condition: &Condition) -> String {
+    format!("{}: {}", condition.reason, condition.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{super::finding::Verdict, *};
+
+    fn definition(status: &Value) -> ResourceDefinition {
+        serde_json::from_value(json!({
+            "apiVersion": "colonies.io/v1", "kind": "ResourceDefinition",
+            "metadata": { "name": "models.ml.example.com", "generation": 2 },
+            "spec": {
+                "group": "ml.example.com", "names": { "kind": "Model", "plural": "models" },
+                "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
+                "handler": { "mode": "process", "executorType": "trainer", "functionName": "train" },
+            },
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    /// A status of the latest generation with these conditions that do not hold.
+    fn status(lacking: &[(&str, &str)], accepted: Option<i64>, degraded: i32) -> Value {
+        let conditions = ["Authorized", "Established", "Handled", "Ready"].map(|kind| {
+            let found = lacking.iter().find(|(lacking, _)| *lacking == kind);
+            json!({ "type": kind, "status": if found.is_some() { "False" } else { "True" },
+                    "reason": found.map_or("Fine", |(_, reason)| *reason), "message": "because",
+                    "lastTransitionTime": "2026-11-26T10:00:00Z" })
+        });
+        json!({ "observedGeneration": 2, "acceptedGeneration": accepted, "conditions": conditions,
+                "instances": { "total": 3, "ready": 3 - degraded, "degraded": degraded } })
+    }
+
+    fn found_of(status: &Value) -> Vec<(String, Verdict, String)> {
+        let findings = judge(&definition(status));
+        findings.into_iter().map(|finding| (finding.check, finding.verdict, finding.seen)).collect()
+    }
+
+    const NAME: &str = "ResourceDefinition models.ml.example.com";
+
+    #[test]
+    fn a_definition_is_judged_by_what_it_keeps_instances_from() {
+        let one = |verdict, seen: &str| vec![(NAME.to_owned(), verdict, seen.to_owned())];
+        assert_eq!(
+            found_of(&status(&[], Some(2), 0)),
+            one(Verdict::Ok, "Model is served; 3 of 3 instances are ready")
+        );
+        let unready = [("Ready", "InvalidSpec")];
+        assert_eq!(found_of(&status(&unready, None, 0)), one(Verdict::Failure, "InvalidSpec: because"));
+        assert_eq!(found_of(&status(&unready, Some(1), 0)), one(Verdict::Warning, "InvalidSpec: because"));
+        let young = [("Ready", "Establishing")];
+        assert_eq!(found_of(&status(&young, None, 0)), one(Verdict::Warning, "Establishing: because"));
+        let unauthorized = [("Authorized", "RightsMissing"), ("Ready", "RightsMissing")];
+        assert_eq!(
+            found_of(&status(&unauthorized, None, 0)),
+            one(Verdict::Failure, "RightsMissing: because")
+        );
+    }
+
+    #[test]
+    fn executors_that_lack_and_instances_in_trouble_stand_beside_it() {
+        let found = found_of(&status(&[("Handled", "HandlerNotFound")], Some(2), 2));
+        let checks: Vec<&str> = found.iter().map(|(check, ..)| check.as_str()).collect();
+        assert_eq!(checks, [format!("{NAME}: handler"), format!("{NAME}: instances")]);
+        assert!(found.iter().all(|(_, verdict, _)| *verdict == Verdict::Warning), "{found:?}");
+        assert_eq!(found[1].2, "2 of 3 are degraded");
+        let every = judge(&definition(&status(&[("Handled", "HandlerNotFound")], Some(2), 2)));
+        assert!(every.iter().all(|finding| finding.remedy.is_some()), "{every:?}");
+    }
+
+    /// Nobody looks after it: whatever stands in its status is of another time.
+    #[test]
+    fn what_nobody_has_looked_at_is_not_called_fine() {
+        let mut old = status(&[], Some(1), 0);
+        old["observedGeneration"] = json!(1);
+        for status in [old, json!({}), Value::Null] {
+            let found = judge(&definition(&status));
+            assert!(found.len() == 1 && found[0].verdict == Verdict::Warning, "{found:?}");
+        }
+    }
+}

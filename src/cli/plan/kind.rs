@@ -1,0 +1,149 @@
+//! The kinds that the files define, and whether an API server would take an object of one.
+
+use std::collections::{BTreeSet, HashSet};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use super::definition::without_rules;
+use crate::{
+    api::{
+        custom_resource_definitions,
+        instance::InstanceKind,
+        resource_definition::{DefinitionScope, HandlerMode, ObjectKind},
+    },
+    desired::{
+        composition::{Composition, own_telling_kinds},
+        definition::{Validator, composition_of, with_defaults},
+    },
+};
+
+/// A kind that is defined.
+pub(super) struct Kind {
+    /// Its instances, and how they are carried out.
+    pub instances: InstanceKind,
+    crd: CustomResourceDefinition,
+    composition: Option<Composition>,
+}
+
+impl Kind {
+    pub fn new(instances: InstanceKind, crd: CustomResourceDefinition) -> Self {
+        let is_composed = instances.handler().mode == HandlerMode::Compose;
+        let composition = if is_composed { composition_of(&instances).ok() } else { None };
+        Self { instances, crd, composition }
+    }
+
+    /// What instances are made of, if they are made of something.
+    pub fn composition(&self) -> Option<&Composition> {
+        self.composition.as_ref()
+    }
+}
+
+/// The kinds that the files define.
+#[derive(Default)]
+pub(super) struct Kinds {
+    kinds: Vec<Kind>,
+    /// Group and kind of definitions that cannot be carried out.
+    mistaken: HashSet<(String, String)>,
+}
+
+/// What a file's object is.
+pub(super) enum Known<'k> {
+    /// An instance of a kind.
+    Instance(&'k Kind),
+    /// An instance of a kind whose definition cannot be carried out.
+    Mistaken,
+    /// Something else.
+    Other,
+}
+
+impl Kinds {
+    pub fn add(&mut self, kind: Kind) {
+        self.kinds.push(kind);
+    }
+
+    pub fn has(&self, crd: &CustomResourceDefinition) -> bool {
+        let name = crd.name_any();
+        self.kinds.iter().any(|kind| kind.crd.name_any() == name)
+            || self.mistaken.contains(&(crd.spec.group.clone(), crd.spec.names.kind.clone()))
+    }
+
+    /// Remembers a definition that cannot be carried out, for its instances to say so.
+    pub fn note_mistaken(&mut self, written: &Value) {
+        let text =
+            |pointer: &str| written.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.mistaken.insert((text("/spec/group"), text("/spec/names/kind")));
+    }
+
+    /// What an object is.
+    pub fn of(&self, object: &Value) -> Known<'_> {
+        let Some(named) = ObjectKind::of(object) else { return Known::Other };
+        let is_of = |kind: &&Kind| {
+            let resource = &kind.instances.terms().resource;
+            resource.group == named.group() && resource.kind == named.kind
+        };
+        match self.kinds.iter().find(is_of) {
+            Some(kind) => Known::Instance(kind),
+            None if self.mistaken.contains(&(named.group().to_owned(), named.kind.clone())) => {
+                Known::Mistaken
+            }
+            None => Known::Other,
+        }
+    }
+
+    /// The kinds whose objects say by a condition `Ready` when they are.
+    pub fn telling(&self) -> BTreeSet<ObjectKind> {
+        let defined = self.kinds.iter().map(|kind| {
+            let resource = &kind.instances.terms().resource;
+            ObjectKind::new(resource.api_version.clone(), resource.kind.clone())
+        });
+        defined.chain(own_telling_kinds()).collect()
+    }
+
+    /// Why an API server would refuse an object of a kind that is known here, defined or the operator's own; if not, what it
+    /// would store.
+    pub fn stored(&self, object: &Value) -> Result<Value, String> {
+        if let Known::Instance(kind) = self.of(object) {
+            let terms = kind.instances.terms();
+            let mut object = judge(&kind.crd, object, true)?;
+            object["apiVersion"] = json!(terms.resource.api_version);
+            if terms.scope == DefinitionScope::Cluster
+                && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+            {
+                metadata.remove("namespace");
+            }
+            return Ok(object);
+        }
+        let named = ObjectKind::of(object);
+        let is_of = |crd: &CustomResourceDefinition| {
+            let named = named.as_ref();
+            named.is_some_and(|named| named.group() == crd.spec.group && named.kind == crd.spec.names.kind)
+        };
+        match custom_resource_definitions().iter().find(|crd| is_of(crd)) {
+            Some(crd) => judge(crd, object, false),
+            None => Ok(object.clone()),
+        }
+    }
+}
+
+fn judge(crd: &CustomResourceDefinition, object: &Value, has_simple_rules: bool) -> Result<Value, String> {
+    let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    let served = || crd.spec.versions.iter().filter(|version| version.served);
+    let Some(found) = served().find(|served| served.name == version) else {
+        let names: Vec<&str> = served().map(|version| version.name.as_str()).collect();
+        return Err(format!("apiVersion: {api_version}: is not served: use one of {}", names.join(", ")));
+    };
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    if name.is_empty() {
+        return Err("metadata.name: missing: name the object".to_owned());
+    }
+    let schema = found.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+    let mut schema = serde_json::to_value(schema).unwrap_or_default();
+    if !has_simple_rules {
+        without_rules(&mut schema);
+    }
+    Validator::default().check(&schema, None, object).map_err(|breach| breach.to_string())?;
+    Ok(with_defaults(&schema, object))
+}

@@ -1,0 +1,60 @@
+//! Objects as JSON: what they are called, and what an API server adds to them.
+
+use serde_json::{Map, Value, json};
+
+/// Kind, namespace and name, for a person.
+pub(super) fn named(object: &Value) -> String {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let namespace = text("/metadata/namespace");
+    let slash = if namespace.is_empty() { "" } else { "/" };
+    format!("{} {namespace}{slash}{}", text("/kind"), text("/metadata/name"))
+}
+
+/// The name.
+pub(super) fn key(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The namespace, or that of objects that name none.
+pub(super) fn namespace_of(object: &Value) -> &str {
+    object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default")
+}
+
+/// Adds what an API server does. `number` tells one UID from another.
+pub(super) fn complete(object: &mut Value, number: usize) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    metadata.entry("uid").or_insert_with(|| json!(format!("00000000-0000-0000-0000-{number:012}")));
+    metadata.entry("generation").or_insert_with(|| json!(1));
+    metadata.entry("resourceVersion").or_insert_with(|| json!("1"));
+}
+
+/// RFC 7386.
+pub(super) fn merge(object: &mut Value, patch: &Map<String, Value>) {
+    if !object.is_object() {
+        *object = json!({});
+    }
+    let Value::Object(fields) = object else { return };
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(fields.remove(name)),
+            Value::Object(inner) => merge(fields.entry(name).or_insert_with(|| json!({})), inner),
+            other => drop(fields.insert(name.clone(), other.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_takes_away_what_is_null_and_goes_into_what_is_an_object() {
+        let mut object = json!({ "a": 1, "b": { "c": 1, "d": 2 }, "e": [1] });
+        let Value::Object(patch) = json!({ "a": null, "b": { "c": null, "x": {"y": null} }, "e": [2] })
+        else {
+            panic!("an object")
+        };
+        merge(&mut object, &patch);
+        assert_eq!(object, json!({ "b": { "d": 2, "x": {} }, "e": [2] }));
+    }
+}

@@ -1,0 +1,115 @@
+//! What an object looks like once whoever looks after its kind has done so, as far as that can be known: what a rehearsal
+//! assumes of what an instance is made of. What nobody can know is left out, and awaited.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// What stands for an address that the cluster gives.
+const ADDRESS: &str = "<address>";
+
+/// Fills in what an object's kind says of it once it is there and ready.
+pub(super) fn assume(object: &mut Value, now: Timestamp) {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let generation = object.pointer("/metadata/generation").cloned().unwrap_or_else(|| json!(1));
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(1);
+    let replicas = number("/spec/replicas");
+    let condition = |names: &[&str]| {
+        let all = names.iter().map(|name| {
+            json!({ "type": name, "status": "True", "reason": "Assumed", "message": "",
+                "lastTransitionTime": now.to_string(), "observedGeneration": generation })
+        });
+        Value::Array(all.collect())
+    };
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let status = match (group, kind.as_str()) {
+        ("apps", "Deployment") => json!({
+            "observedGeneration": generation, "replicas": replicas, "updatedReplicas": replicas,
+            "readyReplicas": replicas, "availableReplicas": replicas, "conditions": condition(&["Available", "Progressing"]),
+        }),
+        ("apps", "StatefulSet") => json!({
+            "observedGeneration": generation, "replicas": replicas, "updatedReplicas": replicas,
+            "currentReplicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas,
+        }),
+        // On one node.
+        ("apps", "DaemonSet") => json!({
+            "observedGeneration": generation, "desiredNumberScheduled": 1, "currentNumberScheduled": 1,
+            "updatedNumberScheduled": 1, "numberReady": 1, "numberAvailable": 1, "numberMisscheduled": 0,
+        }),
+        ("batch", "Job") => json!({
+            "succeeded": number("/spec/completions"), "startTime": now.to_string(), "completionTime": now.to_string(),
+            "conditions": condition(&["SuccessCriteriaMet", "Complete"]),
+        }),
+        ("", "Pod") => json!({ "phase": "Running", "podIP": ADDRESS, "conditions": condition(&["Ready"]) }),
+        ("", "PersistentVolumeClaim") => json!({ "phase": "Bound" }),
+        ("", "Service") => service(object),
+        ("networking.k8s.io", "Ingress") => json!({ "loadBalancer": { "ingress": [{ "ip": ADDRESS }] } }),
+        ("compute.colonies.io", "ExecutorDeployment") => json!({
+            "observedGeneration": generation, "replicas": replicas, "readyReplicas": replicas,
+            "conditions": condition(&["Ready"]),
+        }),
+        ("colonies.io", "ColonyProcess" | "ColonyWorkflow") => json!({
+            "observedGeneration": generation, "state": "Succeeded", "conditions": condition(&["Succeeded", "Finished"]),
+        }),
+        ("colonies.io", "ColonyCron") => {
+            json!({ "observedGeneration": generation, "conditions": condition(&["Ready"]) })
+        }
+        _ if is_defined(group) => {
+            json!({ "observedGeneration": generation, "conditions": condition(&["Finished", "Ready"]) })
+        }
+        _ => return,
+    };
+    object["status"] = status;
+}
+
+/// Whether a kind can be one that a user defined: those of Kubernetes are known above, or say nothing.
+fn is_defined(group: &str) -> bool {
+    group.contains('.') && !group.ends_with(".k8s.io")
+}
+
+/// What a Service has once it is there; also the address in its spec.
+fn service(object: &mut Value) -> Value {
+    let kind = object.pointer("/spec/type").and_then(Value::as_str).unwrap_or("ClusterIP").to_owned();
+    if kind != "ExternalName"
+        && let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut)
+    {
+        spec.entry("clusterIP").or_insert_with(|| json!(ADDRESS));
+    }
+    match kind.as_str() {
+        "LoadBalancer" => json!({ "loadBalancer": { "ingress": [{ "ip": ADDRESS }] } }),
+        _ => json!({ "loadBalancer": {} }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assumed(mut object: Value) -> Value {
+        assume(&mut object, Timestamp::UNIX_EPOCH);
+        object
+    }
+
+    /// What is made up would be taken for what a cluster says.
+    #[test]
+    fn of_what_nobody_can_know_nothing_is_assumed() {
+        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } });
+        assert_eq!(assumed(map.clone()), map);
+        let process =
+            assumed(json!({ "apiVersion": "ml.example.com/v1", "kind": "MLModel", "metadata": {} }));
+        assert_eq!(
+            process["status"].as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["conditions", "observedGeneration"]
+        );
+    }
+
+    #[test]
+    fn a_headless_service_has_no_address() {
+        let service = |spec: Value| {
+            assumed(json!({ "apiVersion": "v1", "kind": "Service", "metadata": {}, "spec": spec }))
+        };
+        assert_eq!(service(json!({ "clusterIP": "None" }))["spec"]["clusterIP"], "None");
+        assert_eq!(service(json!({}))["spec"]["clusterIP"], ADDRESS);
+        assert!(service(json!({ "type": "ExternalName" }))["spec"]["clusterIP"].is_null());
+    }
+}
