@@ -73,10 +73,12 @@ cases! {
     /// Its parts are of kinds that are defined too: they are planned with it.
     application "application"
     database "database"
+    docker_deployment "docker-deployment"
     foo "foo"
     goop "goop"
     hpc_job "hpc-job"
     ml_model "ml-model"
+    model_server "model-server"
     web_application "web-application"
     web_service "web-service"
     worker_pool "worker-pool"
