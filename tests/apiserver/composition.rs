@@ -250,12 +250,17 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         let databases = Kind::example(namespace, "database");
         databases.define_until_ready().await;
         let field = format!("{}.status.host", databases.resource.plural);
-        let explained = Command::new("kubectl")
-            .args(["explain", &field, "--api-version", &databases.resource.api_version])
-            .output()
-            .unwrap();
-        let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
-        assert!(explained.contains("FIELD: host <string>"), "{explained}");
+        // The API server publishes what there is to explain some time after it serves a kind.
+        eventually("kubectl explains the field", SOON, async || {
+            let explained = Command::new("kubectl")
+                .args(["explain", &field, "--api-version", &databases.resource.api_version])
+                .output()
+                .map_err(|error| error.to_string())?;
+            let told = String::from_utf8_lossy(&explained.stdout).into_owned();
+            let why = || format!("{told}{}", String::from_utf8_lossy(&explained.stderr));
+            told.contains("FIELD: host <string>").then_some(()).ok_or_else(why)
+        })
+        .await;
         let deployments: Api<Deployment> = namespace.api();
         foos.create("one", json!({ "deploymentName": "web", "replicas": 2 })).await;
         foos.until_instance("one", "is ready", |status| holds(status, "Ready") && status["availableReplicas"] == 2).await;
