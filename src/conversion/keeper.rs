@@ -21,6 +21,7 @@ use rustls::{
 };
 
 use super::{
+    Grounds,
     certificates::{Certificates, Wish},
     server::Presented,
 };
@@ -71,18 +72,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    #[expect(clippy::too_many_arguments, reason = "it is where all of them meet")]
-    pub(super) fn new(
-        settings: Conversion,
-        namespace: String,
-        (client, cluster): (Client, Cluster),
-        clock: Clock,
-        address: ConversionAddress,
-        presented: Presented,
-        endpoint: Endpoint,
-        check: Option<Check>,
-        leadership: Leadership,
-    ) -> Self {
+    pub(super) fn new(grounds: Grounds, address: ConversionAddress, presented: Presented) -> Self {
+        let Grounds { settings, namespace, client, cluster, clock, endpoint, leadership, check } = grounds;
         let lifetime = SignedDuration::from_secs(settings.certificate_seconds.into());
         let wish = Wish { host: host(&address), lifetime };
         Self {

@@ -100,22 +100,12 @@ impl Serving {
 }
 
 async fn run(grounds: Grounds, address: ConversionAddress, stop: Shutdown) {
-    let Grounds { settings, namespace, client, cluster, clock, endpoint, leadership, check } = grounds;
     let presented = Presented::default();
-    let Some(listener) = listen(settings.bind_address, &endpoint, &stop).await else { return };
-    let converters = Arc::new(Converters::new(client.clone()));
+    let bound = grounds.settings.bind_address;
+    let Some(listener) = listen(bound, &grounds.endpoint, &stop).await else { return };
+    let converters = Arc::new(Converters::new(grounds.client.clone()));
     let serving = server::serve(listener, presented.clone(), converters, stop.clone());
-    let keeper = Keeper::new(
-        settings,
-        namespace,
-        (client, cluster),
-        clock,
-        address,
-        presented,
-        endpoint,
-        check,
-        leadership,
-    );
+    let keeper = Keeper::new(grounds, address, presented);
     tokio::select! {
         result = serving => {
             if let Err(error) = result {

@@ -132,13 +132,8 @@ fn living(snapshot: &CompositionSnapshot, pass: Result<Pass<'_>, &Problem>, has_
 /// What differs and is left so, and what policies keep from being done.
 fn left_as_it_is(pass: Result<Pass<'_>, &Problem>, desired: Option<&Desired>) -> Vec<Finding> {
     let (Ok(Pass { report, .. }), Some(desired)) = (pass, desired) else { return Vec::new() };
-    let mut findings = Vec::new();
-    if !report.drifted.is_empty() {
-        let message = format!("left as others have it: {}", report.drifted.join("; "));
-        findings.push(Finding::yes(ConditionType::Drifted, Reason::DriftDetected, message));
-    } else if desired.resources.iter().any(|resource| resource.policies.may_leave_drift()) {
-        findings.push(Finding::no(ConditionType::Drifted, Reason::InSync, "nothing differs"));
-    }
+    let may_be_left = desired.resources.iter().any(|resource| resource.policies.may_leave_drift());
+    let mut findings: Vec<Finding> = Finding::drift(&report.drifted, may_be_left).into_iter().collect();
     if !report.left.is_empty() {
         findings.push(Finding::yes(ConditionType::Warnings, Reason::LeftAlone, report.left.join("; ")));
     }

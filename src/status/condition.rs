@@ -34,6 +34,16 @@ impl Finding {
         Self { kind, holds: Some(false), reason, message: message.into() }
     }
 
+    /// What others have changed and is left so; where nothing is and some may be, that nothing differs.
+    #[must_use]
+    pub fn drift(drifted: &[String], may_be_left: bool) -> Option<Self> {
+        if !drifted.is_empty() {
+            let message = format!("left as others have it: {}", drifted.join("; "));
+            return Some(Self::yes(ConditionType::Drifted, Reason::DriftDetected, message));
+        }
+        may_be_left.then(|| Self::no(ConditionType::Drifted, Reason::InSync, "nothing differs"))
+    }
+
     /// It is not known.
     #[must_use]
     pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {

@@ -332,13 +332,8 @@ fn settled(reason: Reason, ready: bool, message: &str) -> Vec<Finding> {
 
 /// What others have changed and is left so, where that may be.
 fn drift(object: &ExecutorDeployment, outcome: &Outcome) -> Option<Finding> {
-    let drifted = &outcome.plan.drifted;
-    if !drifted.is_empty() {
-        let message = format!("left as others have it: {}", drifted.join("; "));
-        return Some(Finding::yes(ConditionType::Drifted, Reason::DriftDetected, message));
-    }
     let is_detected = object.spec.drift.as_ref().is_some_and(|drift| drift.policy == DriftPolicy::DetectOnly);
-    is_detected.then(|| Finding::no(ConditionType::Drifted, Reason::InSync, "nothing differs"))
+    Finding::drift(&outcome.plan.drifted, is_detected)
 }
 
 /// What is legal but bites. A wake-up for a type is lost on executors of a type that only adds digits to it.
