@@ -223,8 +223,6 @@ async fn arbitrary_definitions_and_instances_end_in_a_condition() {
         .await;
         operator.wait_until_ready().await;
         assert!(!operator.log().contains("panicked"), "{}", operator.log());
-        drop(operator);
-        Box::pin(kinds::remove(&namespace)).await;
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use colonyos_operator::{
-    api::executor_deployment::ExecutorDeployment,
+    api::{executor_deployment::ExecutorDeployment, resource_definition::ResourceDefinition},
     runtime::{clock::Clock, config::OperatorConfiguration},
 };
 use k8s_openapi::{
@@ -247,6 +247,11 @@ async fn missing_definitions_are_named_and_waited_for() {
     let definitions_api: Api<CustomResourceDefinition> = Api::all(connection.calls.clone());
     in_namespace(&connection, "definitions", async |namespace| {
         let turn = Turn::take().await;
+        // With one of them, its definition could not go, and no test after this one would find its kinds.
+        let kinds: Api<ResourceDefinition> = Api::all(connection.calls.clone());
+        let left = kinds.list(&ListParams::default()).await.unwrap();
+        let left: Vec<String> = left.iter().map(kube::ResourceExt::name_any).collect();
+        assert!(left.is_empty(), "other tests have left {left:?}");
         for (_, definition) in definitions() {
             let name = definition.name_any();
             definitions_api.delete(&name, &DeleteParams::default()).await.unwrap();

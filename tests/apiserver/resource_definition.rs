@@ -837,7 +837,6 @@ async fn a_group_without_rights_says_which_line_grants_them() {
         })
         .await;
         drop(operator);
-        kinds::remove(&namespace).await;
         drop(turn);
         colony.remove().await;
     })

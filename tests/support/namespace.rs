@@ -72,9 +72,7 @@ pub async fn in_namespace(kubernetes: &Kubernetes, test: &str, body: impl AsyncF
         eprintln!("{}", describe(&namespace).await);
     }
     release_finalizers(&namespace).await;
-    if result.is_err() {
-        Box::pin(kinds::remove(&namespace)).await;
-    }
+    Box::pin(kinds::remove(&namespace)).await;
     let deleted = api.delete(&name, &DeleteParams::background()).await;
     match result {
         Err(panic) => resume_unwind(panic),

@@ -20,7 +20,7 @@ use tokio::process::Command;
 use super::{
     cluster::Connection,
     colony::OwnColony,
-    environment, kinds,
+    environment,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Turn, configuration},
     wait::eventually,
@@ -62,10 +62,9 @@ pub async fn with_configured_operator(
         colony.wait_until_ready().await;
         let mut stage = Stage { namespace, colony, operator, turn };
         Box::pin(body(&mut stage)).await;
-        let Stage { namespace, colony, operator, turn: _turn } = stage;
+        let Stage { namespace: _namespace, colony, operator, turn: _turn } = stage;
         assert!(!operator.log().contains(&colony.owner_key), "the owner's key is in the operator's log");
         drop(operator);
-        Box::pin(kinds::remove(&namespace)).await;
         colony.remove().await;
     })
     .await;
