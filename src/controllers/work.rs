@@ -180,6 +180,7 @@ pub(super) async fn run<K: Work>(
         clock: machinery.clock.clone(),
         cluster: machinery.cluster.clone(),
         filled: filled.concat(),
+        living: surroundings.living,
         requests: surroundings.requests,
     };
     let metrics = machinery.metrics.clone();
