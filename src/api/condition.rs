@@ -16,7 +16,7 @@ pub enum ConditionType {
     Mirrored,
     /// The object and its blueprint in the colony differ, or an edit of one was replaced; the message has both values.
     Conflict,
-    /// Somebody else has changed what the instance is made of, and it is left so.
+    /// A workload, or what the instance is made of, differs, and it is left so.
     Drifted,
     /// It has been submitted to the colony.
     Submitted,

@@ -37,11 +37,6 @@ pub trait Mirrored {
         None
     }
 
-    /// Whether it only shows what its process does, which then is none of its own.
-    fn only_observes(&self) -> bool {
-        false
-    }
-
     /// Its processes that are not over, as far as status knows. None while only the intent is on record.
     fn live_processes(&self) -> Vec<LiveProcess<'_>> {
         let live = self.mirror().filter(|mirror| mirror.state.is_live());

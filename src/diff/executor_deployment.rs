@@ -38,8 +38,8 @@ pub fn plan(
     if management.only_observe() {
         return Ok(observe(snapshot));
     }
-    let blueprint = blueprint::plan(snapshot);
-    if let Some(step) = blueprint.object {
+    let mut blueprint = blueprint::plan(snapshot);
+    if let Some(step) = blueprint.object.take() {
         // Whatever follows from the spec follows from the next one.
         let steps = vec![Step::Kubernetes(step)];
         return Ok(Plan { steps, sync: blueprint.sync, ..Plan::default() });

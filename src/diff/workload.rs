@@ -145,6 +145,8 @@ pub(super) fn plan(
         plan.steps.extend(surplus);
     } else {
         let remedy = ManagementPolicy::Delete.remedy();
+        // What is suspended and cannot go runs on.
+        plan.is_withheld |= desired.is_none() && !surplus.is_empty();
         plan.left.extend(surplus.iter().map(|step| format!("{step} is not done: spec.{remedy}")));
     }
     Ok(plan)

@@ -91,9 +91,11 @@ pub fn compute(
     }
 }
 
-/// How many executors there should be: what the user says; for a `DaemonSet` what the cluster says.
+/// How many executors there should be: what the user says; for a `DaemonSet`, and for a workload that is only looked at, what
+/// the cluster says.
 fn desired_replicas(object: &ExecutorDeployment, progress: Option<&Progress>) -> Option<i32> {
     match object.spec.workload {
+        _ if object.spec.management_policies.only_observe() => progress.map(|progress| progress.desired),
         Workload::DaemonSet => progress.map(|progress| progress.desired),
         Workload::Deployment | Workload::Job => Some(object.spec.replicas),
     }

@@ -13,8 +13,8 @@ pub trait Living: Send + Sync {
     /// Kind, namespace and name of the object that has a UID; none if there is no such object.
     fn with_uid(&self, uid: &str) -> Observed<Option<String>>;
 
-    /// Kind, namespace and name of an object that is bound to a process or workflow and does more than to look at it, but
-    /// for the one with UID `but`.
+    /// Kind, namespace and name of an object that is bound to a process or workflow, but for the one with UID `but`. One that only
+    /// looks counts as well: it can come to do more at any time.
     fn bound_to(&self, id: &str, but: &str) -> Option<String>;
 
     /// Whether all objects of a kind are known.

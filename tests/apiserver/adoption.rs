@@ -202,6 +202,10 @@ async fn what_is_not_there_is_waited_for_or_submitted_once() {
         change(stage, "mistaken", json!({ "function": "decode" })).await.unwrap();
         until_state(stage, "mistaken", WorkState::Waiting).await;
 
+        let shipped: ColonyProcess =
+            serde_norway::from_str(include_str!("../../examples/observed-process.yaml")).unwrap();
+        let rehearsed = PostParams { dry_run: true, ..PostParams::default() };
+        objects.create(&rehearsed, &shipped).await.unwrap();
         for (spec, refusal) in [
             (json!({ "processId": id }), "processId and adoptionPolicy need each other"),
             (json!({ "adoptionPolicy": "adopt" }), "processId and adoptionPolicy need each other"),

@@ -72,8 +72,4 @@ impl Mirrored for ColonyProcess {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
     }
-
-    fn only_observes(&self) -> bool {
-        self.spec.management_policies.only_observe()
-    }
 }

@@ -114,10 +114,6 @@ impl Mirrored for ColonyWorkflow {
         self.status.as_ref()?.mirror.as_ref()
     }
 
-    fn only_observes(&self) -> bool {
-        self.spec.management_policies.only_observe()
-    }
-
     fn live_processes(&self) -> Vec<LiveProcess<'_>> {
         let Some(status) = &self.status else { return Vec::new() };
         if self.mirror().is_none_or(|mirror| !mirror.state.is_live()) {

@@ -91,7 +91,7 @@ pub trait Kind: Send + Sync {
     fn has_uid(&self, uid: &str) -> bool;
     /// The kind, the namespace and the name of the one with this UID.
     fn with_uid(&self, uid: &str) -> Option<String>;
-    /// The same of one that is bound to a process, or workflow, and does more than to look at it, but for that with UID `but`.
+    /// The same of one that is bound to a process, or workflow, but for that with UID `but`.
     fn bound_to(&self, id: &str, but: &str) -> Option<String>;
     /// Whether they are of this kind.
     fn is_of(&self, kind: &ObjectKind) -> bool;
@@ -207,7 +207,7 @@ impl<K: Carrier> Kind for Objects<K> {
     fn bound_to(&self, id: &str, but: &str) -> Option<String> {
         let is_bound = |object: &K| {
             let bound = object.mirror().and_then(|mirror| mirror.process_id.as_deref());
-            bound == Some(id) && !object.only_observes() && object.meta().uid.as_deref() != Some(but)
+            bound == Some(id) && object.meta().uid.as_deref() != Some(but)
         };
         let found = self.store.find(|guarded| guarded.0.as_ref().is_ok_and(is_bound))?;
         Some(named(found.as_ref(), &self.kind))
