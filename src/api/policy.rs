@@ -200,7 +200,10 @@ mod tests {
     fn what_is_not_listed_may_not_be_done() {
         use ManagementPolicy::{Create, Delete, Observe, Update};
         for all in [&[][..], &["*"], &["Observe", "*"]] {
-            assert!([Observe, Create, Update, Delete].iter().all(|what| policies(all).allow(*what)), "{all:?}");
+            assert!(
+                [Observe, Create, Update, Delete].iter().all(|what| policies(all).allow(*what)),
+                "{all:?}"
+            );
         }
         let some = policies(&["Observe", "Update"]);
         assert!(some.allow(Update) && !some.allow(Create) && !some.allow(Delete) && !some.only_observe());

@@ -150,9 +150,7 @@ impl BlueprintPlan {
                     why: format!("blueprint {name} generation {generation} says so"),
                 });
             }
-            Some(Written::Blueprint)
-                if !object.spec.management_policies.allow(ManagementPolicy::Update) =>
-            {
+            Some(Written::Blueprint) if !object.spec.management_policies.allow(ManagementPolicy::Update) => {
                 let remedy = ManagementPolicy::Update.remedy();
                 let message = format!("{}; spec.{remedy}", describe(ours, theirs, name, generation));
                 let agreed = object.status.as_ref().and_then(|status| status.blueprint.clone());

@@ -175,11 +175,7 @@ fn adopt(
             return Ok(waiting(format!("it to be known whether process {id} is another object's: {why}")));
         }
         Observed::Known(Some(holder)) => {
-            return Err(Error::Held {
-                field: "spec.processId",
-                id: id.to_owned(),
-                holder: holder.clone(),
-            });
+            return Err(Error::Held { field: "spec.processId", id: id.to_owned(), holder: holder.clone() });
         }
         Observed::Known(None) => {}
     }
@@ -202,12 +198,14 @@ fn adopt(
 fn is_as_said(snapshot: &ColonyProcessSnapshot, process: &Process) -> Result<(), Error> {
     let (call, id) = (&snapshot.object.spec.call, &process.id);
     if call.function != process.spec.function {
-        let remedy = format!("process {id} calls {:?}: write that, or another processId", process.spec.function);
+        let remedy =
+            format!("process {id} calls {:?}: write that, or another processId", process.spec.function);
         return Err(Error::invalid("spec.function", &call.function, remedy));
     }
     let (said, kind) = (&call.conditions.executor_type, &process.spec.conditions.executor_type);
     if said != kind {
-        let remedy = format!("process {id} is for executors of type {kind:?}: write that, or another processId");
+        let remedy =
+            format!("process {id} is for executors of type {kind:?}: write that, or another processId");
         return Err(Error::invalid("spec.conditions.executorType", said, remedy));
     }
     // One that was kept behind a gate by an object of this cluster stands alone all the same.

@@ -187,12 +187,15 @@ fn is_as_said(snapshot: &ColonyWorkflowSnapshot, id: &str, processes: &[Process]
     let is_extra = |process: &&Process| nodes.iter().all(|node| node.name != process.spec.node_name);
     if let Some(more) = processes.iter().find(is_extra) {
         let name = &more.spec.node_name;
-        let remedy = format!("workflow {id} has a node {name:?}, which does not stand here: write all of its nodes, or another graphId");
+        let remedy = format!(
+            "workflow {id} has a node {name:?}, which does not stand here: write all of its nodes, or another graphId"
+        );
         return Err(Error::invalid("spec.nodes", format!("{} nodes", nodes.len()), remedy));
     }
     for (index, node) in nodes.iter().enumerate() {
         let Some(process) = processes.iter().find(|process| process.spec.node_name == node.name) else {
-            let remedy = format!("workflow {id} has no such node: write the nodes that it has, or another graphId");
+            let remedy =
+                format!("workflow {id} has no such node: write the nodes that it has, or another graphId");
             return Err(Error::invalid(format!("spec.nodes[{index}].name"), &node.name, remedy));
         };
         let (said, theirs) = (&node.call, &process.spec);

@@ -52,7 +52,6 @@ pub fn plan(
         Ok(desired(generation)?.map_or_else(Plan::default, |desired| intend(snapshot, &desired)))
     };
     let mut plan = match snapshot.object.mirror() {
-        None => begin()?,
         // Somebody took it away, or a definition that left its instances; another has taken them up again since.
         Some(_) if !terms(snapshot).has_finalizer() => {
             Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() }
@@ -60,7 +59,7 @@ pub fn plan(
         Some(mirror) if mirror.is_unbound() => submit(snapshot, mirror, desired(generation))?,
         Some(mirror) if mirror.state.is_live() => follow(snapshot, mirror, generation),
         Some(mirror) if mirror.generation >= generation => return Ok(Plan::default()),
-        Some(_) => begin()?,
+        None | Some(_) => begin()?,
     };
     if snapshot.object.mirror().is_none_or(|mirror| mirror.generation < generation) {
         plan.left.extend(withheld.map(|what| {

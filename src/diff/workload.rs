@@ -12,8 +12,8 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt as _};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(super) use ownership::{orphaned, releases};
 use ownership::{adopt, foreign, is_owned, may_adopt, selects_the_same};
+pub(super) use ownership::{orphaned, releases};
 
 use super::{Error, KubernetesStep, difference::differences};
 use crate::{
@@ -269,13 +269,7 @@ impl WorkloadPlan {
     }
 
     /// A Job can change its size while it runs; for anything else it has to be made anew.
-    fn job(
-        &mut self,
-        wanted: &Job,
-        found: &Job,
-        differences: Vec<String>,
-        policies: &WorkloadPolicies,
-    ) {
+    fn job(&mut self, wanted: &Job, found: &Job, differences: Vec<String>, policies: &WorkloadPolicies) {
         if found.metadata.deletion_timestamp.is_some() {
             self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
             return;

@@ -197,7 +197,8 @@ fn living(
     let ended_badly = is(&[Failed, Cancelled, Lost]);
     // An unfit spec or a missing Colony stays so until somebody does something; a server that is away comes back, and what
     // policies keep from being done is as somebody wants it.
-    let is_stuck = hindrance.is_some_and(|(reason, _)| !matches!(reason, Reason::ColonyUnavailable | Reason::LeftAlone));
+    let is_stuck =
+        hindrance.is_some_and(|(reason, _)| !matches!(reason, Reason::ColonyUnavailable | Reason::LeftAlone));
     let finding = |kind: ConditionType, holds: bool| Finding {
         kind,
         holds: Some(holds),

@@ -83,7 +83,11 @@ pub(super) fn unsubmitted(
     if let Some(what) = adopted {
         let awaited = outcome.ok().and_then(|outcome| outcome.plan.awaiting.first());
         let waits = awaited.map(|awaited| format!("; waiting for {awaited}")).unwrap_or_default();
-        return Some(standing(Pending, Reason::AwaitingAdoption, format!("{what} is not adopted yet{waits}")));
+        return Some(standing(
+            Pending,
+            Reason::AwaitingAdoption,
+            format!("{what} is not adopted yet{waits}"),
+        ));
     }
     (!may_submit).then(|| {
         let message = format!("nothing is submitted: spec.{}", ManagementPolicy::Create.remedy());
@@ -94,10 +98,14 @@ pub(super) fn unsubmitted(
 /// What was suspended and is not any more, but cannot be submitted anew.
 pub(super) fn unrepeated(what: &str, policy: AdoptionPolicy) -> Standing {
     if policy == AdoptionPolicy::Adopt {
-        let message = format!("{what} was cancelled by spec.suspend, and is only adopted: nothing is submitted anew");
+        let message =
+            format!("{what} was cancelled by spec.suspend, and is only adopted: nothing is submitted anew");
         return standing(WorkState::Cancelled, Reason::ProcessCancelled, message);
     }
-    let message = format!("{what} was cancelled by spec.suspend and is not submitted anew: spec.{}", ManagementPolicy::Create.remedy());
+    let message = format!(
+        "{what} was cancelled by spec.suspend and is not submitted anew: spec.{}",
+        ManagementPolicy::Create.remedy()
+    );
     standing(WorkState::Pending, Reason::LeftAlone, message)
 }
 

@@ -47,9 +47,7 @@ impl WorkReader {
                 (found, holder)
             }
         };
-        let may_submit = !is_over
-            && !is_going
-            && mirror.is_none_or(|mirror| !mirror.state.is_live());
+        let may_submit = !is_over && !is_going && mirror.is_none_or(|mirror| !mirror.state.is_live());
         Ok(ColonyWorkflowSnapshot {
             object: object.clone(),
             cluster: self.cluster.clone(),

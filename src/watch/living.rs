@@ -44,7 +44,9 @@ impl WorkReader {
             }
             // Kinds of users come and go: while one is not looked after, its objects are in no cache.
             if let Some(kind) = kind_of(process, owner).filter(|kind| !self.living.knows(kind)) {
-                return Observed::Unknown(format!("it was submitted for a {kind}, a kind that is not looked after"));
+                return Observed::Unknown(format!(
+                    "it was submitted for a {kind}, a kind that is not looked after"
+                ));
             }
         }
         Observed::Known(None)

@@ -165,7 +165,11 @@ async fn a_process_is_taken_over_from_an_object_that_is_gone_and_from_no_other()
         assert!(said.contains(&format!("ColonyProcess {}/second", stage.namespace.name)), "{said}");
 
         delete(stage, "second").await;
-        assert_eq!(state(stage, &ProcessId::new(id.as_str())).await, ProcessState::Cancelled, "it was its own");
+        assert_eq!(
+            state(stage, &ProcessId::new(id.as_str())).await,
+            ProcessState::Cancelled,
+            "it was its own"
+        );
         until_state(stage, "third", WorkState::Cancelled).await;
     })
     .await;

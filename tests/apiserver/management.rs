@@ -49,10 +49,12 @@ async fn a_fleet_is_made_and_changed_only_as_far_as_that_is_listed() {
         let fleets: Api<ExecutorDeployment> = stage.api();
         throughout("nothing is made", QUIET, async || {
             let found = deployments.get_opt("encoders").await.map_err(|error| error.to_string())?;
-            let secret = secrets.get_opt(&identity_secret("encoders")).await.map_err(|error| error.to_string())?;
+            let secret =
+                secrets.get_opt(&identity_secret("encoders")).await.map_err(|error| error.to_string())?;
             let object = fleets.get("encoders").await.map_err(|error| error.to_string())?;
             let mirror = object.status.as_ref().and_then(|status| status.mirror.clone());
-            let is_nothing = found.is_none() && secret.is_none() && mirror.is_none() && object.finalizers().is_empty();
+            let is_nothing =
+                found.is_none() && secret.is_none() && mirror.is_none() && object.finalizers().is_empty();
             is_nothing.then_some(()).ok_or_else(|| format!("{mirror:?}, {:?}", object.finalizers()))
         })
         .await;
@@ -70,12 +72,17 @@ async fn a_fleet_is_made_and_changed_only_as_far_as_that_is_listed() {
         let said = &condition(status, "Drifted").unwrap().message;
         assert!(said.contains("Deployment encoders: spec.replicas"), "{said}");
         let mirrored = condition(status, "Mirrored").unwrap();
-        assert_eq!((mirrored.status.as_str(), mirrored.reason.as_str()), ("False", "LeftAlone"), "{mirrored:?}");
+        assert_eq!(
+            (mirrored.status.as_str(), mirrored.reason.as_str()),
+            ("False", "LeftAlone"),
+            "{mirrored:?}"
+        );
         throughout("it is left, and no process says that it was done", QUIET, async || {
             let seen = deployments.get("encoders").await.map_err(|error| error.to_string())?;
             let object = fleets.get("encoders").await.map_err(|error| error.to_string())?;
             let carried = object.status.and_then(|status| status.mirror).map(|mirror| mirror.generation);
-            let is_left = seen.metadata.generation == before.metadata.generation && carried < changed.metadata.generation;
+            let is_left = seen.metadata.generation == before.metadata.generation
+                && carried < changed.metadata.generation;
             is_left.then_some(()).ok_or_else(|| format!("{:?}, {carried:?}", seen.spec))
         })
         .await;
@@ -84,7 +91,8 @@ async fn a_fleet_is_made_and_changed_only_as_far_as_that_is_listed() {
         assert!(condition(updated.status.as_ref().unwrap(), "Drifted").is_none(), "{:?}", updated.status);
 
         let patch = Patch::Merge(json!({ "spec": { "managementPolicies": ["Create"] } }));
-        let refused = fleets.patch("encoders", &PatchParams::default(), &patch).await.unwrap_err().to_string();
+        let refused =
+            fleets.patch("encoders", &PatchParams::default(), &patch).await.unwrap_err().to_string();
         assert!(refused.contains("nothing can be done without looking: add Observe"), "{refused}");
     })
     .await;
@@ -107,7 +115,8 @@ async fn a_fleet_that_may_not_be_deleted_stays_when_its_object_goes() {
         wait_until_gone::<ExecutorDeployment>(&stage.namespace, "encoders").await;
         throughout("it is all still there", QUIET, async || {
             let left = deployments.get("encoders").await.map_err(|error| error.to_string())?;
-            let secret = secrets.get(&identity_secret("encoders")).await.map_err(|error| error.to_string())?;
+            let secret =
+                secrets.get(&identity_secret("encoders")).await.map_err(|error| error.to_string())?;
             let is_left = left.metadata.uid == before.metadata.uid
                 && left.metadata.deletion_timestamp.is_none()
                 && left.owner_references().is_empty()
@@ -180,7 +189,9 @@ async fn instances_reach_the_colony_only_as_far_as_that_is_listed() {
         kind.until_ready().await;
         kind.create("llama", model()).await;
         let is_left = |object: &kube::core::DynamicObject| {
-            told(object, "Mirrored").is_some_and(|(status, reason, _)| (status.as_str(), reason.as_str()) == ("False", "LeftAlone"))
+            told(object, "Mirrored").is_some_and(|(status, reason, _)| {
+                (status.as_str(), reason.as_str()) == ("False", "LeftAlone")
+            })
         };
         let left = kind.until_instance("llama", "is not submitted", is_left).await;
         let (.., said) = told(&left, "Mirrored").unwrap();

@@ -34,7 +34,11 @@ impl Living for Holders {
             return Observed::Unknown(why.to_owned());
         }
         let is_filled = all.iter().all(|objects| objects.filled().reached().now_or_never().is_some());
-        if is_filled { Observed::Known(None) } else { Observed::Unknown("not all objects are known yet".to_owned()) }
+        if is_filled {
+            Observed::Known(None)
+        } else {
+            Observed::Unknown("not all objects are known yet".to_owned())
+        }
     }
 
     fn bound_to(&self, id: &str, but: &str) -> Option<String> {

@@ -123,7 +123,8 @@ fn without_create_nothing_is_submitted_and_what_was_sent_is_looked_for() {
 
 #[test]
 fn without_update_what_runs_is_not_cancelled() {
-    for stop in [json!({ "suspend": true }), json!({ "cancel": true }), json!({ "activeDeadlineSeconds": 1 })] {
+    for stop in [json!({ "suspend": true }), json!({ "cancel": true }), json!({ "activeDeadlineSeconds": 1 })]
+    {
         let mut status = bound("Running");
         status["activeSince"] = json!("2026-11-26T09:00:00Z");
         let mut spec = stop.clone();
@@ -199,7 +200,10 @@ fn a_process_of_another_object_is_refused() {
     let mut held = snapshot(&spec, &json!({}), running());
     held.holder = Observed::Known(Some("ColonyProcess other/theirs".to_owned()));
     let said = refused(&held);
-    assert!(said.starts_with(&format!("spec.processId: {ID}: it belongs to ColonyProcess other/theirs")), "{said}");
+    assert!(
+        said.starts_with(&format!("spec.processId: {ID}: it belongs to ColonyProcess other/theirs")),
+        "{said}"
+    );
     held.holder = Observed::Unknown("not all objects are known yet".to_owned());
     let plan = planned(&held);
     assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1), "unknown is not nobody");
@@ -209,10 +213,10 @@ fn a_process_of_another_object_is_refused() {
 #[test]
 fn a_process_that_is_another_than_the_object_says_is_refused() {
     let spec = adopting("adopt", &json!({}));
-    let another = |more: Value| refused(&snapshot(&spec, &json!({}), Observed::Known(vec![process(ProcessState::Running, &more)])));
-    let call = |function: &str, kind: &str| {
-        json!({ "spec": { "funcname": function, "label": "", "conditions": { "colonyname": "dev", "executortype": kind } } })
+    let another = |more: Value| {
+        refused(&snapshot(&spec, &json!({}), Observed::Known(vec![process(ProcessState::Running, &more)])))
     };
+    let call = |function: &str, kind: &str| json!({ "spec": { "funcname": function, "label": "", "conditions": { "colonyname": "dev", "executortype": kind } } });
     let said = another(call("decode", "encoder"));
     assert!(said.starts_with("spec.function: encode: process") && said.contains("\"decode\""), "{said}");
     let said = another(call("encode", "other"));
@@ -234,5 +238,9 @@ fn an_object_is_held_for_what_its_deletion_ends() {
     assert_eq!(adopted(&observing, &bound("Running")), [""; 0]);
     let owning = adopting("adopt", &json!({}));
     assert_eq!(adopted(&owning, &json!({})), ["kubernetes  add the finalizer"]);
-    assert_eq!(adopted(&owning, &bound("Running")), ["kubernetes  add the finalizer"], "the policies changed");
+    assert_eq!(
+        adopted(&owning, &bound("Running")),
+        ["kubernetes  add the finalizer"],
+        "the policies changed"
+    );
 }

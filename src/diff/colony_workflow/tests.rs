@@ -81,9 +81,7 @@ fn a_workflow_that_is_adopted_is_bound_as_a_whole() {
 
 #[test]
 fn a_workflow_with_other_nodes_or_of_another_object_is_refused() {
-    let refused = |found| {
-        planned(&snapshot(&adopting(&["*"]), &json!({}), found)).unwrap_err().to_string()
-    };
+    let refused = |found| planned(&snapshot(&adopting(&["*"]), &json!({}), found)).unwrap_err().to_string();
     let said = refused(nodes(&["a", "b", "c"]));
     assert!(said.starts_with("spec.nodes: 2 nodes: workflow") && said.contains("a node \"c\""), "{said}");
     let said = refused(nodes(&["a"]));

@@ -37,7 +37,8 @@ const CLEANUP_LIMIT: Duration = Duration::from_mins(5);
 pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan, Error> {
     let desired = instance::blueprint(snapshot, colony)?;
     if recorded(snapshot).is_none()
-        && let Some(left) = unlisted(snapshot, ManagementPolicy::Create, &snapshot.object.wanted_blueprint_name())
+        && let Some(left) =
+            unlisted(snapshot, ManagementPolicy::Create, &snapshot.object.wanted_blueprint_name())
     {
         return Ok(Plan { left: vec![left], sync: Sync::Unchanged, ..Plan::default() });
     }
