@@ -232,7 +232,7 @@ async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, Reconc
             machinery.publisher.events(&object.object_ref(&()), vec![note]).await;
         }
         context.retries.reset(&uid);
-        machinery.attention.forget(&uid);
+        machinery.let_go(&uid);
         return (Action::await_change(), ReconcileResult::Changed);
     }
     let status = status::executor_deployment::compute(&snapshot, outcome.as_ref());

@@ -100,7 +100,7 @@ pub(super) struct Changing {
 impl Instances {
     /// No controller yet, and the changes that have to be handed to [`Instances::watch`].
     pub fn new(machinery: Arc<Machinery>, carriers: Carriers, requests: Requests) -> (Self, Changing) {
-        let living = Arc::new(Holders::new(&carriers, &machinery.configuration));
+        let living = Arc::new(Holders::new(&carriers, &machinery));
         let around = Surroundings::watched(&machinery, requests, living.clone());
         let (changed, children) = futures::channel::mpsc::unbounded();
         let changing =

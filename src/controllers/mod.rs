@@ -74,7 +74,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
             hints: hints.clone(),
         }));
     }
-    let living = Arc::new(processes::Holders::new(&carriers, &machinery.configuration));
+    let living = Arc::new(processes::Holders::new(&carriers, &machinery));
     let mut running = tokio::task::JoinSet::new();
     let mut shared = None;
     for (mut processes, mut workflows, requests, flows, crons) in works {

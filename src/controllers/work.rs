@@ -298,7 +298,7 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
             machinery.publisher.events(&object.object_ref(&context.kind), vec![note]).await;
         }
         context.retries.reset(&uid);
-        machinery.attention.forget(&uid);
+        machinery.let_go(&uid);
         return (Action::await_change(), ReconcileResult::Changed);
     }
     let status = K::compute(&snapshot, outcome.as_ref());

@@ -5,21 +5,27 @@ use futures::FutureExt as _;
 use super::Carriers;
 use crate::{
     api::resource_definition::ObjectKind,
-    runtime::config::OperatorConfiguration,
+    controllers::context::Machinery,
+    memory::departed::Departed,
     watch::{living::Living, snapshot::Observed},
 };
 
 /// The objects that may have a process.
 pub struct Holders {
     carriers: Carriers,
+    departed: Departed,
     /// Whether objects of some namespaces are not looked after.
     is_partial: bool,
 }
 
 impl Holders {
     /// Those among `carriers`, as far as the configuration has them looked after.
-    pub fn new(carriers: &Carriers, configuration: &OperatorConfiguration) -> Self {
-        Self { carriers: carriers.clone(), is_partial: !configuration.watch_namespaces.is_empty() }
+    pub fn new(carriers: &Carriers, machinery: &Machinery) -> Self {
+        Self {
+            carriers: carriers.clone(),
+            departed: machinery.departed.clone(),
+            is_partial: !machinery.configuration.watch_namespaces.is_empty(),
+        }
     }
 }
 
@@ -29,8 +35,8 @@ impl Living for Holders {
         if let Some(found) = all.iter().find_map(|objects| objects.with_uid(uid)) {
             return Observed::Known(Some(found));
         }
-        if self.is_partial {
-            let why = "it was submitted for an object of this cluster, which may be in a namespace that is not looked after (watchNamespaces)";
+        if self.is_partial && !self.departed.contains(uid) {
+            let why = "it was submitted for an object of this cluster, which may be in a namespace that this operator does not look after (watchNamespaces)";
             return Observed::Unknown(why.to_owned());
         }
         let is_filled = all.iter().all(|objects| objects.filled().reached().now_or_never().is_some());
