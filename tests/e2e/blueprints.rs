@@ -257,7 +257,8 @@ pub async fn one_side_owns_the_spec(stage: Stage) {
     answered(&stage).await;
 }
 
-/// A fleet for another runtime is carried by a blueprint to whoever runs it, and shows what that one reports.
+/// A fleet for another runtime is carried by a blueprint to whoever runs it, and shows what that one reports. Alone: the server
+/// asks the handler of the first definition of a kind to reconcile, in whatever colony, and here that is somebody else.
 pub async fn a_fleet_elsewhere_is_a_blueprint(stage: Stage) {
     stage.connect().await;
     let fleet = Fleet::create(&stage, "elsewhere", json!({"runtime": "docker", "replicas": 2})).await;
@@ -286,4 +287,5 @@ pub async fn a_fleet_elsewhere_is_a_blueprint(stage: Stage) {
     fleet.delete().await;
     wait_until_gone::<ExecutorDeployment>(&stage.namespace, "elsewhere").await;
     assert!(stage.user.blueprint("elsewhere").await.unwrap_err().is_not_found());
+    colonies(&stage, &["blueprint", "definition", "remove", "--name", "executor-deployment"]).await;
 }
