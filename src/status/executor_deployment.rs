@@ -61,7 +61,7 @@ pub fn compute(
         .or_else(|| quiet_period(snapshot))
         .or_else(|| pass.ok().and_then(|outcome| uncarried(object, outcome, mirror.as_ref())));
     findings.push(if is_carried_by_colony(object) {
-        blueprint::carried(object, blueprint.as_ref(), problem)
+        blueprint::carried(object, blueprint.as_ref(), pass.ok().map(|outcome| &outcome.plan.sync), problem)
     } else {
         mirror::finding(mirror.as_ref(), generation.unwrap_or_default(), problem)
     });
