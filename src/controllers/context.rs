@@ -11,9 +11,8 @@ use crate::{
     api::{mirror::Mirrored, policy::reconcile_at},
     colony::ProcessId,
     memory::{
-        attention::Attention, blueprints::Blueprints, connections::Connections,
-        departed::Departed, endpoint::Endpoint,
-        identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
+        attention::Attention, blueprints::Blueprints, connections::Connections, departed::Departed,
+        endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
         submissions::Submissions, writes::Writes,
     },
     runtime::{
