@@ -88,6 +88,10 @@ impl Cluster {
                 self.forget(&namespace, identity);
                 self.update_identity(&namespace, identity, resource_version.as_deref(), *is_adopted).await?;
             }
+            KubernetesStep::ReleaseIdentity { name, resource_version } => {
+                self.identities.forget(&namespace, name);
+                self.release_secret(&namespace, name, resource_version.as_deref()).await?;
+            }
             KubernetesStep::DeleteIdentity { name } => {
                 self.identities.forget(&namespace, name);
                 self.delete::<Secret>(&namespace, name, None).await?;

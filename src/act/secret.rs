@@ -42,6 +42,17 @@ impl Cluster {
         self.patch(namespace, &name, &patch).await
     }
 
+    /// Leaves a Secret to nobody, if it is still as it was seen.
+    pub(super) async fn release_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        resource_version: Option<&str>,
+    ) -> Result<(), StepFailure> {
+        let metadata = json!({ "resourceVersion": resource_version, "ownerReferences": null });
+        self.patch(namespace, name, &json!({ "metadata": metadata })).await
+    }
+
     /// Adds keys to a Secret.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub enum ConditionType {
     Mirrored,
     /// The object and its blueprint in the colony differ, or an edit of one was replaced; the message has both values.
     Conflict,
-    /// Somebody else has changed what the instance is made of, and it is left so.
+    /// A workload, or what the instance is made of, differs, and it is left so.
     Drifted,
     /// It has been submitted to the colony.
     Submitted,
@@ -166,6 +166,8 @@ pub enum Reason {
     DriftDetected,
     /// Policies keep something from being done.
     LeftAlone,
+    /// What is to be adopted is not there, or not known to be.
+    AwaitingAdoption,
     /// The blueprint in the colony, or what an instance is made of, says the same.
     InSync,
     /// The blueprint in the colony says something else, and nobody owns the spec.
@@ -299,6 +301,7 @@ impl Reason {
             Self::CarriedByProcess => "CarriedByProcess",
             Self::DriftDetected => "DriftDetected",
             Self::LeftAlone => "LeftAlone",
+            Self::AwaitingAdoption => "AwaitingAdoption",
             Self::InSync => "InSync",
             Self::Differs => "Differs",
             Self::Overruled => "Overruled",

@@ -3,12 +3,17 @@
 //!
 //! The words are those of AWS Controllers for Kubernetes (`adoptionPolicy`) and of Crossplane (`managementPolicies`).
 
+use std::borrow::Cow;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::names::{PAUSED_ANNOTATION, RECONCILE_ANNOTATION};
+use super::{
+    executor_deployment::DeletionPolicy,
+    names::{PAUSED_ANNOTATION, RECONCILE_ANNOTATION},
+};
 
 /// What becomes of an object that has a name that is needed and no controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -85,6 +90,82 @@ pub enum ManagementPolicy {
     Delete,
 }
 
+impl ManagementPolicy {
+    /// The name as it stands in a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "*",
+            Self::Observe => "Observe",
+            Self::Create => "Create",
+            Self::Update => "Update",
+            Self::Delete => "Delete",
+        }
+    }
+
+    /// What to do about something that is not done since this is not listed, for a person.
+    #[must_use]
+    pub fn remedy(self) -> String {
+        let name = self.as_str();
+        format!("managementPolicies do not list {name}: add {name} to have it done")
+    }
+}
+
+/// What may be done about an object: what is listed and nothing else, or everything where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct ManagementPolicies(Vec<ManagementPolicy>);
+
+impl ManagementPolicies {
+    /// Whether nothing is said, so that everything may be done.
+    #[must_use]
+    pub fn is_unsaid(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether something may be done.
+    #[must_use]
+    pub fn allow(&self, what: ManagementPolicy) -> bool {
+        self.is_unsaid() || self.0.contains(&ManagementPolicy::All) || self.0.contains(&what)
+    }
+
+    /// Whether the object is only looked at, whoever it belongs to.
+    #[must_use]
+    pub fn only_observe(&self) -> bool {
+        use ManagementPolicy::{Create, Delete, Update};
+        ![Create, Update, Delete].into_iter().any(|what| self.allow(what))
+    }
+
+    /// What deletion does to the other side: what is said of it, unless nothing may be deleted.
+    #[must_use]
+    pub fn deletion(&self, said: DeletionPolicy) -> DeletionPolicy {
+        if self.allow(ManagementPolicy::Delete) { said } else { DeletionPolicy::Orphan }
+    }
+}
+
+impl JsonSchema for ManagementPolicies {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ManagementPolicies".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 4,
+            "items": generator.subschema_for::<ManagementPolicy>(),
+            "x-kubernetes-validations": [{
+                "rule": "self.exists(policy, policy in ['*', 'Observe'])",
+                "message": "managementPolicies: nothing can be done without looking: add Observe",
+            }],
+        })
+    }
+}
+
 /// Whether nothing is to be written for an object but its status.
 #[must_use]
 pub fn is_paused(metadata: &ObjectMeta) -> bool {
@@ -108,6 +189,35 @@ mod tests {
     fn annotated(name: &str, value: &str) -> ObjectMeta {
         let annotations = [(name.to_owned(), value.to_owned())];
         ObjectMeta { annotations: Some(annotations.into()), ..ObjectMeta::default() }
+    }
+
+    fn policies(listed: &[&str]) -> ManagementPolicies {
+        serde_json::from_value(serde_json::json!(listed)).unwrap()
+    }
+
+    /// Nothing said is everything; what is listed is all there is.
+    #[test]
+    fn what_is_not_listed_may_not_be_done() {
+        use ManagementPolicy::{Create, Delete, Observe, Update};
+        for all in [&[][..], &["*"], &["Observe", "*"]] {
+            assert!(
+                [Observe, Create, Update, Delete].iter().all(|what| policies(all).allow(*what)),
+                "{all:?}"
+            );
+        }
+        let some = policies(&["Observe", "Update"]);
+        assert!(some.allow(Update) && !some.allow(Create) && !some.allow(Delete) && !some.only_observe());
+        assert!(policies(&["Observe"]).only_observe() && !policies(&[]).only_observe());
+    }
+
+    /// What may not be deleted stays, whatever else is said.
+    #[test]
+    fn without_delete_everything_is_left() {
+        let left = policies(&["Observe", "Create", "Update"]);
+        assert_eq!(left.deletion(DeletionPolicy::Delete), DeletionPolicy::Orphan);
+        for said in [DeletionPolicy::Delete, DeletionPolicy::Orphan] {
+            assert_eq!(policies(&["*"]).deletion(said), said);
+        }
     }
 
     /// Whoever writes `false` to go on must not have to know that the annotation has to go.

@@ -11,8 +11,8 @@ use crate::{
     api::{mirror::Mirrored, policy::reconcile_at},
     colony::ProcessId,
     memory::{
-        attention::Attention, blueprints::Blueprints, connections::Connections, endpoint::Endpoint,
-        identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
+        attention::Attention, blueprints::Blueprints, connections::Connections, departed::Departed,
+        endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
         submissions::Submissions, writes::Writes,
     },
     runtime::{
@@ -54,6 +54,8 @@ pub struct Machinery {
     pub identities: Identities,
     /// What objects were asked to be looked at for.
     pub attention: Attention,
+    /// Objects that this process has let go.
+    pub departed: Departed,
     /// Submits of this process.
     pub submissions: Submissions,
     /// Blueprints as colonies last described them.
@@ -126,6 +128,7 @@ impl Machinery {
             lines: Lines::default(),
             identities,
             attention: Attention::default(),
+            departed: Departed::default(),
             submissions,
             blueprints,
             writes,
@@ -149,6 +152,12 @@ impl Machinery {
                 self.blueprints.doubt(name);
             }
         }
+    }
+
+    /// Notes that nothing holds an object any more.
+    pub fn let_go(&self, uid: &str) {
+        self.attention.forget(uid);
+        self.departed.note(uid);
     }
 
     /// Reads the processes of objects.

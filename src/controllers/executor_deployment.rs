@@ -232,7 +232,7 @@ async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, Reconc
             machinery.publisher.events(&object.object_ref(&()), vec![note]).await;
         }
         context.retries.reset(&uid);
-        machinery.attention.forget(&uid);
+        machinery.let_go(&uid);
         return (Action::await_change(), ReconcileResult::Changed);
     }
     let status = status::executor_deployment::compute(&snapshot, outcome.as_ref());
@@ -340,6 +340,8 @@ fn next(
     let quiet = snapshot.submit_not_before.map(|moment| moment.duration_since(snapshot.now));
     let delay = match (quiet.and_then(|quiet| Duration::try_from(quiet).ok()), &status.mirror) {
         (Some(quiet), _) => quiet + NEXT_STEP,
+        // Nobody tells of a workload that is somebody else's.
+        _ if snapshot.object.spec.management_policies.only_observe() => LOOK_UP,
         // What is bound is followed by lists and websockets, unless it could not be read even once.
         (None, Some(mirror)) if mirror.state.is_live() && snapshot.processes.unknown().is_some() => LOOK_UP,
         (None, Some(mirror)) if mirror.state == MirrorState::Intended => LOOK_UP,

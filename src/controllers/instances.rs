@@ -23,7 +23,7 @@ use super::{
     blueprints,
     composition::{self, Telling},
     context::{Hints, Machinery},
-    processes::{Carriers, Kind, Objects},
+    processes::{Carriers, Holders, Kind, Objects},
     queue::Waiting,
     retry::jitter,
     surroundings::Surroundings,
@@ -62,6 +62,7 @@ pub(super) struct Instances {
     filled: Vec<Filled>,
     reader: CompositionReader,
     requests: Requests,
+    living: Arc<Holders>,
     waiting: Waiting<DeserializeGuard<Instance>>,
     /// By name of the definition.
     running: Arc<tokio::sync::Mutex<HashMap<String, Running>>>,
@@ -99,7 +100,8 @@ pub(super) struct Changing {
 impl Instances {
     /// No controller yet, and the changes that have to be handed to [`Instances::watch`].
     pub fn new(machinery: Arc<Machinery>, carriers: Carriers, requests: Requests) -> (Self, Changing) {
-        let around = Surroundings::watched(&machinery, requests);
+        let living = Arc::new(Holders::new(&carriers, &machinery));
+        let around = Surroundings::watched(&machinery, requests, living.clone());
         let (changed, children) = futures::channel::mpsc::unbounded();
         let changing =
             Changing { colonies: around.colony_changes, namespaces: around.namespace_changes, children };
@@ -120,6 +122,7 @@ impl Instances {
             machinery,
             carriers,
             requests: around.requests,
+            living,
             waiting: Waiting::default(),
             running: Arc::default(),
             known: Arc::default(),
@@ -361,6 +364,7 @@ impl Instances {
             colonies: self.colonies.clone(),
             filled: self.filled.clone(),
             requests: self.requests.clone(),
+            living: self.living.clone(),
             colony_changes: futures::stream::pending().boxed(),
             namespace_changes: futures::stream::pending().boxed(),
         }

@@ -74,6 +74,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
             hints: hints.clone(),
         }));
     }
+    let living = Arc::new(processes::Holders::new(&carriers, &machinery));
     let mut running = tokio::task::JoinSet::new();
     let mut shared = None;
     for (mut processes, mut workflows, requests, flows, crons) in works {
@@ -87,15 +88,15 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         let runs = colony_cron::Runs::of(&mut processes, &mut workflows);
         running.spawn(colony_cron::run(machinery.clone(), crons, runs, shutdown.clone()));
         let (processes, _) = carry(processes, &carriers);
-        let around = surroundings::Surroundings::watched(&machinery, known.clone());
+        let around = surroundings::Surroundings::watched(&machinery, known.clone(), living.clone());
         running.spawn(work::run(machinery.clone(), processes, around, shutdown.clone()));
         let (workflows, _) = carry(workflows, &carriers);
-        let around = surroundings::Surroundings::watched(&machinery, known.clone());
+        let around = surroundings::Surroundings::watched(&machinery, known.clone(), living.clone());
         running.spawn(work::run(machinery.clone(), workflows, around, shutdown.clone()));
         let followed = requests.store.clone();
         let (requests, hints) = carry(requests, &carriers);
         let followers = request_flow::Followers { requests: followed, hints };
-        let around = surroundings::Surroundings::watched(&machinery, known);
+        let around = surroundings::Surroundings::watched(&machinery, known, living.clone());
         running.spawn(work::run(machinery.clone(), requests, around, shutdown.clone()));
         running.spawn(request_flow::run(machinery.clone(), flows, followers, shutdown.clone()));
     }

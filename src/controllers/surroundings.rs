@@ -1,5 +1,7 @@
 //! What passes over all kinds of work look at besides the objects themselves.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 
@@ -8,6 +10,7 @@ use crate::{
     api::colony::Colony,
     watch::{
         colonies::Colonies,
+        living::Living,
         request::Requests,
         stores::{self, Changes, Filled},
     },
@@ -21,6 +24,8 @@ pub(super) struct Surroundings {
     pub filled: Vec<Filled>,
     /// What is known of requests alone.
     pub requests: Requests,
+    /// Who has a process.
+    pub living: Arc<dyn Living>,
     /// `Colonies` that have changed.
     pub colony_changes: Changes<Colony>,
     /// Namespaces that have changed.
@@ -29,7 +34,7 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     /// Looked at by watches of their own.
-    pub fn watched(machinery: &Machinery, requests: Requests) -> Self {
+    pub fn watched(machinery: &Machinery, requests: Requests, living: Arc<dyn Living>) -> Self {
         let client = &machinery.kubernetes.watches;
         let (colonies, namespaces) =
             (stores::colonies(client, &machinery.configuration.cluster_selector), stores::namespaces(client));
@@ -41,6 +46,7 @@ impl Surroundings {
             },
             filled: vec![colonies.filled, namespaces.filled],
             requests,
+            living,
             colony_changes: colonies.changes,
             namespace_changes: namespaces.changes,
         }

@@ -180,6 +180,7 @@ pub(super) async fn run<K: Work>(
         clock: machinery.clock.clone(),
         cluster: machinery.cluster.clone(),
         filled: filled.concat(),
+        living: surroundings.living,
         requests: surroundings.requests,
     };
     let metrics = machinery.metrics.clone();
@@ -297,7 +298,7 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
             machinery.publisher.events(&object.object_ref(&context.kind), vec![note]).await;
         }
         context.retries.reset(&uid);
-        machinery.attention.forget(&uid);
+        machinery.let_go(&uid);
         return (Action::await_change(), ReconcileResult::Changed);
     }
     let status = K::compute(&snapshot, outcome.as_ref());

@@ -53,6 +53,18 @@ pub enum Error {
         /// Why it cannot be used.
         why: String,
     },
+    /// What is to be adopted is another object's.
+    #[error(
+        "{field}: {id}: it belongs to {holder} and is left alone: delete that object first, with deletionPolicy Orphan, or name another id"
+    )]
+    Held {
+        /// Path of the field that names it.
+        field: &'static str,
+        /// Its id.
+        id: String,
+        /// Kind, namespace and name of the object that has it.
+        holder: String,
+    },
     /// What instances are made of cannot be followed.
     #[error("{0}")]
     Composition(Box<composition::Errors>),
@@ -76,6 +88,7 @@ impl Error {
         match self {
             Self::Invalid { .. } | Self::Incomplete(_) => Reason::InvalidSpec,
             Self::Missing { .. } => Reason::SourceNotFound,
+            Self::Held { .. } => Reason::ForeignObject,
             Self::Unconverted { .. } => Reason::ConversionUnavailable,
             Self::Composition(errors) => errors.reason(),
         }

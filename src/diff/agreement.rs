@@ -105,7 +105,7 @@ impl Sides<'_> {
 }
 
 /// The fields in which an object and its blueprint differ, with both values.
-fn describe(ours: &SharedSpec, theirs: &SharedSpec, name: &str, generation: i64) -> String {
+pub(super) fn describe(ours: &SharedSpec, theirs: &SharedSpec, name: &str, generation: i64) -> String {
     let differences = ours.differences(theirs);
     let named = differences.iter().take(FIELDS_NAMED).map(|difference| {
         format!("{}: {} in Kubernetes, {} in the colony", difference.field, difference.one, difference.other)

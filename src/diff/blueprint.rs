@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ColonyStep, KubernetesStep, Sync,
-    agreement::{Sides, Written},
+    agreement::{Sides, Written, describe},
 };
 use crate::{
     api::{
@@ -18,6 +18,7 @@ use crate::{
             BLUEPRINT_ORIGIN_ANNOTATION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, RECONCILER_EXECUTOR_TYPE,
             RECONCILER_FUNCTION, VERSION,
         },
+        policy::ManagementPolicy,
     },
     colony::model::{Blueprint, BlueprintDefinition, BlueprintMetadata, InvalidField},
     desired::SharedSpec,
@@ -33,6 +34,8 @@ pub(super) struct BlueprintPlan {
     pub steps: Vec<ColonyStep>,
     /// What is waited for.
     pub awaiting: Vec<String>,
+    /// What policies keep from being done, and how that is changed.
+    pub left: Vec<String>,
     /// For status.
     pub sync: Sync,
 }
@@ -65,6 +68,9 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
                 "blueprint {name} was removed in the colony, and with syncPolicy {} it is not made anew: delete this object, or set syncPolicy KubernetesWins",
                 policy.as_str()
             ));
+        } else if !object.spec.management_policies.allow(ManagementPolicy::Create) {
+            let remedy = ManagementPolicy::Create.remedy();
+            plan.left.push(format!("blueprint {name} is not added: spec.{remedy}"));
         } else if recorded.is_none() {
             // On record before anything is sent: whoever deletes the object must know what to look for.
             plan.sync = Sync::Agreed(BlueprintStatus { name, ..BlueprintStatus::default() });
@@ -102,7 +108,7 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
     let mut plan = BlueprintPlan::default();
     let object = &snapshot.object;
     let ends = object.metadata.deletion_timestamp.is_some()
-        && object.spec.deletion_policy == DeletionPolicy::Delete
+        && object.spec.management_policies.deletion(object.spec.deletion_policy) == DeletionPolicy::Delete
         && object.sync_policy() == SyncPolicy::KubernetesWins;
     let Some(name) = object.blueprint_name().filter(|_| ends) else { return plan };
     // Nothing was ever sent: nothing can be there.
@@ -151,6 +157,12 @@ impl BlueprintPlan {
                     spec: theirs.object_spec(colony, Some(&object.spec)),
                     why: format!("blueprint {name} generation {generation} says so"),
                 });
+            }
+            Some(Written::Blueprint) if !object.spec.management_policies.allow(ManagementPolicy::Update) => {
+                let remedy = ManagementPolicy::Update.remedy();
+                let message = format!("{}; spec.{remedy}", describe(ours, theirs, name, generation));
+                let agreed = object.status.as_ref().and_then(|status| status.blueprint.clone());
+                self.sync = Sync::Differs { agreed, message };
             }
             Some(Written::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
                 name: name.clone(),

@@ -3,14 +3,19 @@
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use super::{ColonyStep, Error, KubernetesStep, Plan, Step, Sync, blueprint, identity, mirror, workload};
+use super::{
+    ColonyStep, Error, KubernetesStep, Plan, Step, Sync,
+    blueprint::{self, BlueprintPlan},
+    identity, mirror, workload,
+};
 use crate::{
     api::{
-        executor_deployment::{DeletionPolicy, ExecutorDeployment, Workload},
+        executor_deployment::{DeletionPolicy, ExecutorDeployment, Runtime, Workload},
         names::{
             self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER, FOREGROUND_FINALIZER,
             PROCESS_SPEC_ANNOTATION,
         },
+        policy::ManagementPolicy,
     },
     colony::model::ExecutorState,
     desired::{DesiredExecutorDeployment, SharedSpec},
@@ -29,25 +34,37 @@ pub fn plan(
     snapshot: &ExecutorDeploymentSnapshot,
     desired: &DesiredExecutorDeployment,
 ) -> Result<Plan, Error> {
-    let blueprint = blueprint::plan(snapshot);
-    if let Some(step) = blueprint.object {
+    let management = &snapshot.object.spec.management_policies;
+    if management.only_observe() {
+        return Ok(observe(snapshot));
+    }
+    let mut blueprint = blueprint::plan(snapshot);
+    if let Some(step) = blueprint.object.take() {
         // Whatever follows from the spec follows from the next one.
         let steps = vec![Step::Kubernetes(step)];
         return Ok(Plan { steps, sync: blueprint.sync, ..Plan::default() });
     }
     let Some(here) = &desired.here else {
         // Another runtime carries it out. What this one made for an earlier spec goes.
-        let mut plan = withdraw(snapshot, "another runtime carries it out");
+        let mut plan = if management.allow(ManagementPolicy::Delete) {
+            withdraw(snapshot, "another runtime carries it out")
+        } else {
+            kept(snapshot)
+        };
         if !has_finalizer(snapshot) {
             plan.steps.insert(0, Step::Kubernetes(KubernetesStep::AddFinalizer));
         }
         plan.steps.extend(blueprint.steps.into_iter().map(Step::Colony));
         plan.awaiting.extend(blueprint.awaiting);
+        plan.left.extend(blueprint.left);
         plan.sync = blueprint.sync;
         return Ok(plan);
     };
+    if !management.allow(ManagementPolicy::Create) && stands(snapshot) != Some(true) {
+        return Ok(uncreated(snapshot, blueprint));
+    }
     let owner = &desired.owner;
-    let identity = identity::plan(snapshot, &here.identity, here.policies.adoption, owner, serves(snapshot))?;
+    let identity = identity::plan(snapshot, &here.identity, &here.policies, owner, serves(snapshot))?;
     // While a new key is made, the workload stays as it is: its pods would otherwise roll twice.
     let workload = if here.workload.is_some() || snapshot.object.spec.suspend {
         let suspended = snapshot.object.spec.suspend;
@@ -59,8 +76,12 @@ pub fn plan(
         (identity.kubernetes.is_empty() && workload.steps.is_empty() && workload.awaiting.is_empty())
             .then(|| current_progress(snapshot))
             .flatten();
+    // What is not done is no process's to carry, and none is closed as if it were.
+    let is_withheld = workload.is_withheld || !identity.drifted.is_empty();
     let mirror = if is_carried_by_colony(&snapshot.object) {
         mirror::plan_end(snapshot)
+    } else if is_withheld {
+        mirror::plan_held(snapshot)
     } else {
         mirror::plan(snapshot, &here.process, settled.as_ref(), &output(snapshot, settled.as_ref()))
     };
@@ -75,8 +96,72 @@ pub fn plan(
     steps.extend(mirror.steps.into_iter().map(Step::Colony));
     steps.extend(blueprint.steps.into_iter().map(Step::Colony));
     let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting, blueprint.awaiting].concat();
-    let drifted = workload.drifted;
-    Ok(Plan { steps, awaiting, drifted, mirror: mirror.mirror, sync: blueprint.sync, ..Plan::default() })
+    let drifted = [identity.drifted, workload.drifted].concat();
+    let mut left = [workload.left, blueprint.left].concat();
+    if is_withheld && !management.allow(ManagementPolicy::Update) {
+        let remedy = ManagementPolicy::Update.remedy();
+        left.insert(0, format!("what the spec says now is not carried out: spec.{remedy}"));
+    }
+    let (mirror, sync) = (mirror.mirror, blueprint.sync);
+    Ok(Plan { steps, awaiting, drifted, left, mirror, sync, ..Plan::default() })
+}
+
+/// Whether there is a workload of the object's name and kind, whoever owns it; none if that is not known.
+fn stands(snapshot: &ExecutorDeploymentSnapshot) -> Option<bool> {
+    workload::stands(&snapshot.workloads, snapshot.object.spec.workload)
+}
+
+/// The workload of an object, for a person.
+fn workload_name(snapshot: &ExecutorDeploymentSnapshot) -> String {
+    format!("{} {}", snapshot.object.spec.workload.as_str(), snapshot.object.name_any())
+}
+
+/// Looks, and writes nothing to cluster or colony.
+fn observe(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
+    let held = mirror::plan_held(snapshot);
+    let mut plan = Plan { awaiting: held.awaiting, mirror: held.mirror, ..Plan::default() };
+    if snapshot.object.blueprint_name().is_some() {
+        plan.sync = Sync::Unchanged;
+    }
+    let what = workload_name(snapshot);
+    match (snapshot.object.spec.runtime, stands(snapshot)) {
+        (Runtime::Kubernetes, None) => plan.awaiting.push(format!("the cluster to say whether there is {what}")),
+        (Runtime::Kubernetes, Some(false)) => plan.left.push(format!(
+            "there is no {what}, and none is made: spec.managementPolicies list Observe alone: add Create to have it made"
+        )),
+        _ => {}
+    }
+    plan
+}
+
+/// Makes nothing for a workload that is not there, or not known to be.
+fn uncreated(snapshot: &ExecutorDeploymentSnapshot, blueprint: BlueprintPlan) -> Plan {
+    let (held, what) = (mirror::plan_held(snapshot), workload_name(snapshot));
+    let steps = held.steps.into_iter().chain(blueprint.steps).map(Step::Colony).collect();
+    let mut plan = Plan {
+        steps,
+        awaiting: [held.awaiting, blueprint.awaiting].concat(),
+        left: blueprint.left,
+        mirror: held.mirror,
+        sync: blueprint.sync,
+        ..Plan::default()
+    };
+    if stands(snapshot).is_none() {
+        plan.awaiting.push(format!("the cluster to say whether there is {what}"));
+        return plan;
+    }
+    let why = ManagementPolicy::Create.remedy();
+    plan.left.insert(0, format!("{what} is not made, nor key, registration or process for it: spec.{why}"));
+    plan
+}
+
+/// Leaves what was made for an earlier spec.
+fn kept(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
+    let uid = snapshot.object.uid().unwrap_or_default();
+    let remedy = ManagementPolicy::Delete.remedy();
+    let surplus = workload::deletions(&snapshot.workloads, &uid, None, "another runtime carries it out");
+    let left = surplus.iter().map(|step| format!("{step} is not done: spec.{remedy}"));
+    Plan { left: left.collect(), ..end_mirror(snapshot) }
 }
 
 /// Whether the colony itself has what carries this generation, a blueprint or the process of which it was born: a process
@@ -100,11 +185,15 @@ pub fn plan_deletion(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
         let awaiting = others.iter().map(|finalizer| format!("finalizer {finalizer} of somebody else"));
         return Plan { awaiting: awaiting.collect(), sync: Sync::Unchanged, ..Plan::default() };
     }
-    let orphaned = !workload::orphaned(&snapshot.workloads, &snapshot.object.name_any()).is_empty();
+    let stays = !snapshot.object.spec.management_policies.allow(ManagementPolicy::Delete);
+    let orphaned = stays || !workload::orphaned(&snapshot.workloads, &snapshot.object.name_any()).is_empty();
     let mut plan = if orphaned { end_mirror(snapshot) } else { withdraw(snapshot, "the object is deleted") };
     if is_abandoned(snapshot) {
         plan.steps.retain(|step| matches!(step, Step::Kubernetes(_)));
         plan.awaiting.clear();
+    }
+    if stays {
+        release(snapshot, &mut plan);
     }
     let pods_left = !orphaned
         && (!snapshot.pods.is_empty()
@@ -145,7 +234,8 @@ pub fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
     }
     let status = object.status.as_ref();
     let executor = status.and_then(|status| status.executor.as_ref()).filter(|executor| executor.registered);
-    let keeps_process = is_abandoned || object.spec.deletion_policy == DeletionPolicy::Orphan;
+    let deletion = object.spec.management_policies.deletion(object.spec.deletion_policy);
+    let keeps_process = is_abandoned || deletion == DeletionPolicy::Orphan;
     let process = status
         .and_then(|status| status.mirror.as_ref())
         .filter(|mirror| keeps_process && mirror.state.is_live());
@@ -194,6 +284,24 @@ fn end_mirror(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
         mirror: process.mirror,
         sync: Sync::Unchanged,
         ..Plan::default()
+    }
+}
+
+/// Lets go of everything in the cluster that is to stay: with a reference to its owner it would go, too.
+fn release(snapshot: &ExecutorDeploymentSnapshot, plan: &mut Plan) {
+    let uid = snapshot.object.uid().unwrap_or_default();
+    plan.steps.extend(workload::releases(&snapshot.workloads, &uid).into_iter().map(Step::Kubernetes));
+    match &snapshot.identity {
+        Observed::Unknown(why) => {
+            plan.awaiting.push(format!("the Secret with the executor's key, which is to stay: {why}"));
+        }
+        Observed::Known(Some(identity)) if identity.owner_uid.as_deref() == Some(&uid) => {
+            plan.steps.push(Step::Kubernetes(KubernetesStep::ReleaseIdentity {
+                name: names::identity_secret(&snapshot.object.name_any()),
+                resource_version: identity.resource_version.clone(),
+            }));
+        }
+        Observed::Known(_) => {}
     }
 }
 

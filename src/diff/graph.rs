@@ -207,6 +207,29 @@ impl MirrorPlan {
         }
     }
 
+    /// Binds workflow `id`, of which all processes are known and whose nodes have these `names`; it is known by `label` and
+    /// `generation` from now on. When to look again, if the server is still to say why a node has failed.
+    pub(super) fn adopt_graph(
+        &mut self,
+        known: &Known<'_>,
+        id: &str,
+        names: &[&str],
+        (label, generation): (String, i64),
+    ) -> Option<Timestamp> {
+        let processes = known.processes.known().map_or(&[][..], Vec::as_slice);
+        let pending: Vec<NodeStatus> =
+            names.iter().map(|name| NodeStatus::pending((*name).to_owned())).collect();
+        let Some(nodes) = nodes(&pending, id, known.processes, known.now) else {
+            self.awaiting.push("the server to say why a node failed".to_owned());
+            return reasons_due(&processes.iter().collect::<Vec<_>>(), known.now);
+        };
+        let standing: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
+        let submitted_at = processes.iter().map(|process| process.submitted_at).min().unwrap_or(known.now);
+        let (process_id, state) = (id.to_owned(), aggregate(&standing));
+        self.mirror = Mirror::Found { label, generation, process_id, state, submitted_at };
+        None
+    }
+
     /// Records what the server says of the nodes of a workflow that is known by its id; when to look again, if that is
     /// sooner than something happens.
     pub(super) fn follow_graph(

@@ -8,10 +8,10 @@ use super::{ColonyStep, Error, KubernetesStep};
 use crate::{
     api::{
         names::{CONTENT_HASH_ANNOTATION, EXECUTOR_NAME_ANNOTATION},
-        policy::AdoptionPolicy,
+        policy::{AdoptionPolicy, ManagementPolicy},
     },
     colony::model::ExecutorState,
-    desired::{DesiredIdentity, metadata::Owner},
+    desired::{DesiredIdentity, WorkloadPolicies, metadata::Owner},
     watch::snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
 };
 
@@ -24,13 +24,15 @@ pub(super) struct IdentityPlan {
     pub colony: Vec<ColonyStep>,
     /// What is waited for.
     pub awaiting: Vec<String>,
+    /// What differs and is left so, with what differs.
+    pub drifted: Vec<String>,
 }
 
 /// Plans the identity. `serves` says whether pods serve with it.
 pub(super) fn plan(
     snapshot: &ExecutorDeploymentSnapshot,
     desired: &DesiredIdentity,
-    adoption: AdoptionPolicy,
+    policies: &WorkloadPolicies,
     owner: &Owner,
     serves: bool,
 ) -> Result<IdentityPlan, Error> {
@@ -47,8 +49,9 @@ pub(super) fn plan(
         }
         Observed::Known(Some(identity)) => identity,
     };
-    if identity.owner_uid.is_none() && adoption != AdoptionPolicy::Fail && !identity.executor_name.is_empty()
-    {
+    let may_update = policies.management.allow(ManagementPolicy::Update);
+    let may_adopt = policies.adoption != AdoptionPolicy::Fail && may_update;
+    if identity.owner_uid.is_none() && may_adopt && !identity.executor_name.is_empty() {
         // The executor that it names goes on under the new object.
         plan.kubernetes.push(KubernetesStep::UpdateIdentity {
             identity: Box::new(desired.clone()),
@@ -69,6 +72,10 @@ pub(super) fn plan(
         });
     }
     if let Some(why) = outgrown(identity, desired) {
+        if !may_update {
+            plan.drifted.push(format!("Secret {}: {why}", secret_name(desired)));
+            return Ok(plan);
+        }
         // The next pass makes another. Until then, pods serve with what they were given when they started.
         plan.kubernetes.push(KubernetesStep::DeleteIdentity { name: secret_name(desired) });
         plan.awaiting.push(format!("a new executor: {why}"));
@@ -78,6 +85,10 @@ pub(super) fn plan(
     plan.predecessor(snapshot, identity);
     let wanted_hash = desired.metadata.annotations.as_ref().and_then(|all| all.get(CONTENT_HASH_ANNOTATION));
     if plan.kubernetes.is_empty() && identity.content_hash.as_ref() != wanted_hash {
+        if !may_update {
+            plan.drifted.push(format!("Secret {}: the environment of the executors", secret_name(desired)));
+            return Ok(plan);
+        }
         plan.kubernetes.push(KubernetesStep::UpdateIdentity {
             identity: Box::new(desired.clone()),
             resource_version: identity.resource_version.clone(),

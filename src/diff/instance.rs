@@ -17,6 +17,7 @@ use crate::{
         executor_deployment::UpdatePolicy,
         mirror::{MirrorState, MirrorStatus, Mirrored as _},
         names::{INSTANCE_FINALIZER, cleanup_attempt, cleanup_generation},
+        policy::ManagementPolicy,
     },
     colony::ProcessState,
     desired::{DesiredProcess, Error},
@@ -45,22 +46,36 @@ pub fn plan(
         return Ok(release(snapshot));
     }
     let generation = snapshot.object.metadata.generation.ok_or(Error::Incomplete("metadata.generation"))?;
-    let Some(mirror) = snapshot.object.mirror() else {
-        return Ok(intend(snapshot, &desired(generation)?));
+    let withheld = withheld(snapshot);
+    let desired = |generation| withheld.is_none().then(|| desired(generation)).transpose();
+    let begin = || -> Result<Plan, Error> {
+        Ok(desired(generation)?.map_or_else(Plan::default, |desired| intend(snapshot, &desired)))
     };
-    // Somebody took it away, or a definition that left its instances; another has taken them up again since.
-    if !terms(snapshot).has_finalizer() {
-        return Ok(Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() });
+    let mut plan = match snapshot.object.mirror() {
+        // Somebody took it away, or a definition that left its instances; another has taken them up again since.
+        Some(_) if !terms(snapshot).has_finalizer() => {
+            Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() }
+        }
+        Some(mirror) if mirror.is_unbound() => submit(snapshot, mirror, desired(generation))?,
+        Some(mirror) if mirror.state.is_live() => follow(snapshot, mirror, generation),
+        Some(mirror) if mirror.generation >= generation => return Ok(Plan::default()),
+        None | Some(_) => begin()?,
+    };
+    if snapshot.object.mirror().is_none_or(|mirror| mirror.generation < generation) {
+        plan.left.extend(withheld.map(|what| {
+            let remedy = what.remedy();
+            format!("generation {generation} is not submitted: handler.{remedy} in the ResourceDefinition")
+        }));
     }
-    if mirror.is_unbound() {
-        submit(snapshot, mirror, desired(generation))
-    } else if mirror.state.is_live() {
-        Ok(follow(snapshot, mirror, generation))
-    } else if mirror.generation >= generation {
-        Ok(Plan::default())
-    } else {
-        Ok(intend(snapshot, &desired(generation)?))
-    }
+    Ok(plan)
+}
+
+/// What would have to be allowed for the current generation to be submitted, if it is not: the first one that reaches the colony
+/// is a creation there, each later one a change.
+fn withheld(snapshot: &InstanceSnapshot) -> Option<ManagementPolicy> {
+    let submitted = snapshot.object.status.as_ref().and_then(|status| status.submitted_generation);
+    let what = if submitted.is_some() { ManagementPolicy::Update } else { ManagementPolicy::Create };
+    Some(what).filter(|what| !snapshot.kind.handler().management_policies.allow(*what))
 }
 
 /// Plans an object that is being deleted. It needs no valid spec.
@@ -102,7 +117,12 @@ pub fn terms(snapshot: &InstanceSnapshot) -> Terms<'_> {
         cancel: false,
         active_deadline_seconds: None,
         ttl_seconds_after_finished: None,
-        deletion_policy: snapshot.kind.terms().accepted.deletion_policy,
+        may_update: true,
+        deletion_policy: snapshot
+            .kind
+            .handler()
+            .management_policies
+            .deletion(snapshot.kind.terms().accepted.deletion_policy),
         state: None,
         active_since: None,
         completed_at: None,
@@ -149,10 +169,10 @@ fn intend(snapshot: &InstanceSnapshot, desired: &DesiredProcess) -> Plan {
 fn submit(
     snapshot: &InstanceSnapshot,
     mirror: &MirrorStatus,
-    desired: Result<DesiredProcess, Error>,
+    desired: Result<Option<DesiredProcess>, Error>,
 ) -> Result<Plan, Error> {
     let mut plan = MirrorPlan::default();
-    plan.intended(&known(snapshot), mirror, desired.as_ref().ok());
+    plan.intended(&known(snapshot), mirror, desired.as_ref().ok().and_then(Option::as_ref));
     match desired {
         // What hinders the submit is waited for, and the intent stays on record.
         Err(error) if plan.mirror == Mirror::Forget => Err(error),
@@ -168,7 +188,10 @@ fn follow(snapshot: &InstanceSnapshot, mirror: &MirrorStatus, generation: i64) -
     }
     if let Some(process) = process.filter(|process| is_live(process)) {
         let is_superseded = mirror.generation < generation;
-        if is_superseded && snapshot.kind.handler().update_policy == UpdatePolicy::CancelRunning {
+        let handler = snapshot.kind.handler();
+        let may_end = handler.update_policy == UpdatePolicy::CancelRunning
+            && handler.management_policies.allow(ManagementPolicy::Update);
+        if is_superseded && may_end {
             plan.cancel(process, "a newer generation takes its place");
         } else {
             plan.awaiting.push(awaited(process.state, process.id.as_str()));

@@ -144,10 +144,26 @@ pub(super) fn plan(
     plan
 }
 
+/// Follows the process of an object for which nothing may be done: what is on record is looked at, and nothing is
+/// submitted, closed or ended.
+pub(super) fn plan_held(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
+    let mut plan = MirrorPlan::default();
+    let known = Known::of(snapshot);
+    match known.recorded {
+        Some(mirror) if mirror.is_unbound() => plan.intended(&known, mirror, None),
+        Some(mirror) if mirror.state.is_live() => {
+            plan.look(&known, mirror);
+        }
+        _ => {}
+    }
+    plan
+}
+
 /// Ends the process of an object that is going away, unless it is to outlive it.
 pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
-    if snapshot.object.spec.deletion_policy != DeletionPolicy::Orphan {
+    let spec = &snapshot.object.spec;
+    if spec.management_policies.deletion(spec.deletion_policy) != DeletionPolicy::Orphan {
         plan.end(&Known::of(snapshot), "the object is deleted");
     }
     plan

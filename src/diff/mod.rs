@@ -29,7 +29,7 @@ pub use executor_deployment::{
 pub use mirror::Mirror;
 pub use plan::Plan;
 pub use step::{ColonyStep, KubernetesStep, Step};
-pub use work::Terms;
+pub use work::{Terms, stop_text};
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -17,6 +17,8 @@ pub struct Plan {
     pub awaiting: Vec<String>,
     /// What others have changed and is left so, with the fields.
     pub drifted: Vec<String>,
+    /// What policies keep from being done, and how that is changed.
+    pub left: Vec<String>,
     /// What status is to say of the mirrored process, besides what the steps bring about.
     pub mirror: Mirror,
     /// What status is to say of the blueprint.
@@ -67,6 +69,9 @@ impl fmt::Display for Plan {
         }
         for drifted in &self.drifted {
             writeln!(f, "    left        {drifted}, as others have it")?;
+        }
+        for left in &self.left {
+            writeln!(f, "    not done    {left}")?;
         }
         for awaited in &self.awaiting {
             writeln!(f, "    awaiting    {awaited}")?;

@@ -37,6 +37,13 @@ pub enum KubernetesStep {
         /// Whether the Secret was nobody's, and becomes the object's.
         is_adopted: bool,
     },
+    /// Leave the Secret with the key to nobody, so that it stays when its object goes.
+    ReleaseIdentity {
+        /// Its name.
+        name: String,
+        /// Version of the Secret that was seen.
+        resource_version: Option<String>,
+    },
     /// Remove the Secret with the key.
     DeleteIdentity {
         /// Its name.
@@ -220,6 +227,7 @@ impl fmt::Display for KubernetesStep {
                 };
                 write!(f, "{what} Secret {}", secret(identity))
             }
+            Self::ReleaseIdentity { name, .. } => write!(f, "let go of Secret {name}"),
             Self::DeleteIdentity { name } => write!(f, "delete Secret {name}"),
             Self::CreateWorkload(workload) => write!(f, "create {}", describe(workload)),
             Self::UpdateWorkload { workload, differences } => {

@@ -30,7 +30,9 @@ pub struct Terms<'a> {
     pub active_deadline_seconds: Option<i32>,
     /// `spec.ttlSecondsAfterFinished`.
     pub ttl_seconds_after_finished: Option<i32>,
-    /// `spec.deletionPolicy`.
+    /// Whether what runs may be ended before its time.
+    pub may_update: bool,
+    /// `spec.deletionPolicy`, as far as `spec.managementPolicies` let anything be deleted.
     pub deletion_policy: DeletionPolicy,
     /// Where it stands.
     pub state: Option<WorkState>,
@@ -63,6 +65,13 @@ impl Terms<'_> {
         } else {
             self.suspend.then_some(StopReason::Suspended)
         }
+    }
+
+    /// Why what is alive of it would be ended, if that were allowed.
+    #[must_use]
+    pub fn forbidden_stop(&self) -> Option<StopReason> {
+        let is_live = self.mirror.is_some_and(MirrorStatus::may_live);
+        self.wanted_stop().filter(|_| is_live && !self.may_update)
     }
 
     /// When its time is over.
@@ -131,7 +140,8 @@ impl Terms<'_> {
 }
 
 /// Why something is ended, for a person.
-pub(super) const fn stop_text(reason: StopReason) -> &'static str {
+#[must_use]
+pub const fn stop_text(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Suspended => "spec.suspend is true",
         StopReason::Cancelled => "spec.cancel is true",

@@ -1,5 +1,7 @@
 //! What to do about the object that runs the pods. Pure.
 
+mod ownership;
+
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
@@ -10,12 +12,15 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt as _};
 use serde::{Serialize, de::DeserializeOwned};
 
+use ownership::{adopt, foreign, is_owned, may_adopt, selects_the_same};
+pub(super) use ownership::{orphaned, releases};
+
 use super::{Error, KubernetesStep, difference::differences};
 use crate::{
     api::{
         executor_deployment::Workload,
-        names::{APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
-        policy::{AdoptionPolicy, DriftPolicy},
+        names::CONTENT_HASH_ANNOTATION,
+        policy::{AdoptionPolicy, DriftPolicy, ManagementPolicy},
     },
     desired::{DesiredWorkload, WorkloadPolicies},
     watch::snapshot::{
@@ -31,8 +36,12 @@ pub(super) struct WorkloadPlan {
     pub steps: Vec<KubernetesStep>,
     /// What is waited for.
     pub awaiting: Vec<String>,
-    /// What others have changed and is left so, with the fields.
+    /// What differs and is left so, with the fields.
     pub drifted: Vec<String>,
+    /// What policies keep from being done, and how that is changed.
+    pub left: Vec<String>,
+    /// Whether the workload is not as the spec has it, and may not be made so.
+    pub is_withheld: bool,
 }
 
 /// A kind of workload.
@@ -44,7 +53,13 @@ trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned
     fn selector(&self) -> Option<&LabelSelector>;
 
     /// Brings one that is there in line with what is wanted.
-    fn change(plan: &mut WorkloadPlan, wanted: &Self, found: &Self, differences: Vec<String>);
+    fn change(
+        plan: &mut WorkloadPlan,
+        wanted: &Self,
+        found: &Self,
+        differences: Vec<String>,
+        policies: &WorkloadPolicies,
+    );
 }
 
 impl Planned for Deployment {
@@ -54,7 +69,13 @@ impl Planned for Deployment {
         self.spec.as_ref().map(|spec| &spec.selector)
     }
 
-    fn change(plan: &mut WorkloadPlan, wanted: &Self, found: &Self, differences: Vec<String>) {
+    fn change(
+        plan: &mut WorkloadPlan,
+        wanted: &Self,
+        found: &Self,
+        differences: Vec<String>,
+        _: &WorkloadPolicies,
+    ) {
         let metadata = merge(&wanted.metadata, &found.metadata);
         plan.update(Self { metadata, ..wanted.clone() }.into(), differences);
     }
@@ -67,7 +88,13 @@ impl Planned for DaemonSet {
         self.spec.as_ref().map(|spec| &spec.selector)
     }
 
-    fn change(plan: &mut WorkloadPlan, wanted: &Self, found: &Self, differences: Vec<String>) {
+    fn change(
+        plan: &mut WorkloadPlan,
+        wanted: &Self,
+        found: &Self,
+        differences: Vec<String>,
+        _: &WorkloadPolicies,
+    ) {
         let metadata = merge(&wanted.metadata, &found.metadata);
         plan.update(Self { metadata, ..wanted.clone() }.into(), differences);
     }
@@ -81,8 +108,14 @@ impl Planned for Job {
         None
     }
 
-    fn change(plan: &mut WorkloadPlan, wanted: &Self, found: &Self, differences: Vec<String>) {
-        plan.job(wanted, found, differences);
+    fn change(
+        plan: &mut WorkloadPlan,
+        wanted: &Self,
+        found: &Self,
+        differences: Vec<String>,
+        policies: &WorkloadPolicies,
+    ) {
+        plan.job(wanted, found, differences, policies);
     }
 }
 
@@ -107,8 +140,25 @@ pub(super) fn plan(
     }
     let keep = desired.map(DesiredWorkload::kind);
     let why = if suspended { "suspended" } else { "another workload was asked for" };
-    plan.steps.extend(deletions(actual, owner_uid, keep, why));
+    let surplus = deletions(actual, owner_uid, keep, why);
+    if policies.management.allow(ManagementPolicy::Delete) {
+        plan.steps.extend(surplus);
+    } else {
+        let remedy = ManagementPolicy::Delete.remedy();
+        // What is suspended and cannot go runs on.
+        plan.is_withheld |= desired.is_none() && !surplus.is_empty();
+        plan.left.extend(surplus.iter().map(|step| format!("{step} is not done: spec.{remedy}")));
+    }
     Ok(plan)
+}
+
+/// Whether an object of a kind is there, whoever owns it; none if that is not known.
+pub(super) fn stands(actual: &Workloads, kind: Workload) -> Option<bool> {
+    match kind {
+        Workload::Deployment => actual.deployment.known().map(Option::is_some),
+        Workload::DaemonSet => actual.daemon_set.known().map(Option::is_some),
+        Workload::Job => actual.job.known().map(Option::is_some),
+    }
 }
 
 /// Deletes the workloads that the object owns, but for the kind to keep.
@@ -127,23 +177,6 @@ pub(super) fn deletions(
 /// The workloads that the object owns.
 fn owned<'a>(actual: &'a Workloads, owner_uid: &'a str) -> impl Iterator<Item = (Workload, &'a ObjectMeta)> {
     found(actual).filter(move |(_, metadata)| is_owned(metadata, owner_uid))
-}
-
-/// Kinds and names of the workloads that were the object's and are nobody's now: whoever deleted it has asked for them to
-/// stay, and their pods go on.
-pub(super) fn orphaned(actual: &Workloads, owner: &str) -> Vec<String> {
-    let is_ours = |metadata: &ObjectMeta| {
-        let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
-        label(APP_MANAGED_BY_LABEL).is_some_and(|value| value == OPERATOR)
-            && label(EXECUTOR_DEPLOYMENT_LABEL).is_some_and(|value| value == owner)
-    };
-    let is_controlled = |metadata: &ObjectMeta| {
-        metadata.owner_references.iter().flatten().any(|reference| reference.controller == Some(true))
-    };
-    found(actual)
-        .filter(|(_, metadata)| is_ours(metadata) && !is_controlled(metadata))
-        .map(|(kind, metadata)| format!("{} {}", kind.as_str(), metadata.name.as_deref().unwrap_or_default()))
-        .collect()
 }
 
 /// The objects that have the workload's name, whoever owns them.
@@ -204,15 +237,27 @@ impl WorkloadPlan {
                 if differences.is_empty() {
                     return Ok(());
                 }
-                if policies.drift == DriftPolicy::DetectOnly && !is_new_wish {
-                    let name = found.name_any();
-                    self.drifted.push(format!("{} {name}: {}", kind.as_str(), differences.join(", ")));
+                let may_update = policies.management.allow(ManagementPolicy::Update);
+                if !may_update || (policies.drift == DriftPolicy::DetectOnly && !is_new_wish) {
+                    self.leave(kind, found.meta(), &differences);
+                    self.is_withheld |= is_new_wish;
                     return Ok(());
                 }
-                K::change(self, &wanted, found, differences);
+                K::change(self, &wanted, found, differences, policies);
             }
         }
         Ok(())
+    }
+
+    /// Tells of what differs and is left so.
+    fn leave(&mut self, kind: Workload, found: &ObjectMeta, differences: &[String]) {
+        // Where nothing that is wished for differs, something that was wished for before is still there.
+        let fields: Vec<&str> = differences
+            .iter()
+            .map(|path| if path == HASH_PATH { "what the spec said before" } else { path.as_str() })
+            .collect();
+        let name = found.name.as_deref().unwrap_or_default();
+        self.drifted.push(format!("{} {name}: {}", kind.as_str(), fields.join(", ")));
     }
 
     fn create(&mut self, workload: DesiredWorkload) {
@@ -224,7 +269,7 @@ impl WorkloadPlan {
     }
 
     /// A Job can change its size while it runs; for anything else it has to be made anew.
-    fn job(&mut self, wanted: &Job, found: &Job, differences: Vec<String>) {
+    fn job(&mut self, wanted: &Job, found: &Job, differences: Vec<String>, policies: &WorkloadPolicies) {
         if found.metadata.deletion_timestamp.is_some() {
             self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
             return;
@@ -243,6 +288,13 @@ impl WorkloadPlan {
             return;
         }
         if over || !template.is_empty() || !differences.iter().all(resizable) {
+            let needed = [ManagementPolicy::Delete, ManagementPolicy::Create];
+            if let Some(lacking) = needed.into_iter().find(|what| !policies.management.allow(*what)) {
+                self.leave(Workload::Job, &found.metadata, &differences);
+                self.left.push(format!("the Job is not made anew: spec.{}", lacking.remedy()));
+                self.is_withheld = true;
+                return;
+            }
             let why = format!("a Job cannot change {}", differences.join(", "));
             self.steps.push(delete(Workload::Job, &found.metadata, &why));
             self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
@@ -296,69 +348,6 @@ fn template_differences(wanted: &Job, found: &Job) -> Vec<String> {
     let template =
         |job: &Job| serde_json::to_value(job.spec.as_ref().map(|spec| &spec.template)).unwrap_or_default();
     differences(&template(wanted), &template(found))
-}
-
-fn is_owned(metadata: &ObjectMeta, owner_uid: &str) -> bool {
-    metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .any(|reference| reference.uid == owner_uid && reference.controller == Some(true))
-}
-
-/// Whether a workload may be taken over. One that has a controller, or goes, never is.
-fn may_adopt(policies: &WorkloadPolicies, found: &ObjectMeta, owner_uid: &str) -> bool {
-    policies.adoption != AdoptionPolicy::Fail
-        && !is_owned(found, owner_uid)
-        && found.deletion_timestamp.is_none()
-        && found.owner_references.iter().flatten().all(|reference| reference.controller != Some(true))
-}
-
-/// Metadata of a workload that is taken over, unless it has changed since it was seen: somebody else may have taken it. The
-/// hash of the wish is not written yet, so that the next pass brings the rest about.
-fn adopt(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
-    let mut adopted = merge(wanted, found);
-    adopted.resource_version.clone_from(&found.resource_version);
-    let annotations = adopted.annotations.get_or_insert_default();
-    annotations.remove(CONTENT_HASH_ANNOTATION);
-    adopted
-        .owner_references
-        .get_or_insert_default()
-        .extend(wanted.owner_references.clone().unwrap_or_default());
-    adopted
-}
-
-/// What a workload selects cannot change: one that selects other pods cannot be taken over.
-fn selects_the_same<K: Planned>(wanted: &K, found: &K) -> Result<(), Error> {
-    if wanted.selector() == found.selector() {
-        return Ok(());
-    }
-    let selector = serde_json::to_string(&found.selector()).unwrap_or_default();
-    Err(Error::Unadoptable { kind: K::WORKLOAD.as_str().to_owned(), name: found.name_any(), selector })
-}
-
-fn foreign(kind: Workload, found: &ObjectMeta, owner_uid: &str) -> Result<(), Error> {
-    if is_owned(found, owner_uid) {
-        return Ok(());
-    }
-    Err(Error::Foreign {
-        kind: kind.as_str().to_owned(),
-        name: found.name.clone().unwrap_or_default(),
-        owner: controller_of(found),
-    })
-}
-
-/// Who controls an object, in words.
-pub(super) fn controller_of(metadata: &ObjectMeta) -> String {
-    metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .find(|reference| reference.controller == Some(true))
-        .map_or_else(
-            || "nobody that is known".to_owned(),
-            |reference| format!("{} {}", reference.kind, reference.name),
-        )
 }
 
 fn delete(kind: Workload, metadata: &ObjectMeta, why: &str) -> KubernetesStep {

@@ -7,6 +7,7 @@
 pub mod attention;
 pub mod blueprints;
 pub mod connections;
+pub mod departed;
 pub mod endpoint;
 pub mod identities;
 pub mod kinds;

@@ -7,7 +7,7 @@ use super::{
     condition::{clean, merge, whole_seconds},
     mirror,
     output::bounded,
-    work::{Standing, findings, hindrance, standing, stopped},
+    work::{Standing, findings, hindrance, left_running, standing, stopped, unrepeated, unsubmitted},
 };
 use crate::{
     act::outcome::Outcome,
@@ -37,7 +37,7 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
     if let Ok(outcome) = outcome {
         status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.now);
         status.stopping = outcome.plan.stop.or(before.stopping);
-        if matches!(outcome.plan.mirror, Mirror::Intend { .. }) {
+        if matches!(outcome.plan.mirror, Mirror::Intend { .. } | Mirror::Found { .. }) {
             begin(&mut status, snapshot.now);
         }
     }
@@ -48,7 +48,7 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
     if let Some(process) = process {
         describe(&mut status, snapshot, process);
     }
-    let end = judge(snapshot, &status);
+    let end = judge(snapshot, &status, outcome);
     if end.state == WorkState::Suspended {
         status.active_since = None;
     }
@@ -58,9 +58,18 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
     }
     status.state = Some(end.state);
     let id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.as_deref());
-    let submitted = id.map(|id| format!("attempt {} is process {id}", status.attempts));
-    let hindrance = hindrance(&snapshot.processes, status.mirror.is_some(), outcome);
-    let findings = findings(&end, submitted, hindrance.as_ref());
+    let sought = snapshot.object.spec.process_id.as_deref();
+    let submitted = id.map(|id| {
+        if sought == Some(id) {
+            format!("process {id} was adopted")
+        } else {
+            format!("attempt {} is process {id}", status.attempts)
+        }
+    });
+    let hindrance = hindrance(&snapshot.processes, status.mirror.is_some() || sought.is_some(), outcome);
+    let mut findings = findings(&end, submitted, hindrance.as_ref());
+    let what = id.map(|id| format!("process {id}"));
+    findings.extend(left_running(&terms_with(snapshot, Some(&status)), what.as_deref()));
     status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.now);
     status
 }
@@ -101,11 +110,22 @@ fn describe(status: &mut ColonyProcessStatus, snapshot: &ColonyProcessSnapshot, 
     status.errors = process.errors.iter().take(MOST_ERRORS).map(|error| clean(error)).collect();
 }
 
-fn judge(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> Standing {
+fn judge(
+    snapshot: &ColonyProcessSnapshot,
+    status: &ColonyProcessStatus,
+    outcome: Result<&Outcome, &Problem>,
+) -> Standing {
     use WorkState::{Failed, Lost, Pending, Running, Succeeded, Waiting};
-    let stop = status.stopping.or_else(|| terms_with(snapshot, Some(status)).wanted_stop());
-    let deadline = snapshot.object.spec.active_deadline_seconds;
-    let Some(mirror) = &status.mirror else { return stopped(stop, None, deadline) };
+    let (spec, terms) = (&snapshot.object.spec, terms_with(snapshot, Some(status)));
+    let wanted = status.stopping.or_else(|| terms.wanted_stop());
+    let deadline = spec.active_deadline_seconds;
+    let Some(mirror) = &status.mirror else {
+        let sought = spec.process_id.as_ref().map(|id| format!("process {id}"));
+        let kept = unsubmitted(sought.as_deref(), spec.may_submit(), outcome).filter(|_| wanted.is_none());
+        return kept.unwrap_or_else(|| stopped(wanted, None, deadline));
+    };
+    // What may not be ended was not ended for that.
+    let stop = wanted.filter(|_| status.stopping.is_some() || terms.may_update);
     let id = mirror.process_id.as_deref().unwrap_or_default();
     let what = mirror.process_id.as_ref().map(|id| format!("process {id}"));
     let executor = status.executor.as_deref().unwrap_or("an executor");
@@ -131,22 +151,28 @@ fn judge(snapshot: &ColonyProcessSnapshot, status: &ColonyProcessStatus) -> Stan
             Reason::ClosedSuccessfully,
             format!("executor {executor} closed process {id}"),
         ),
-        MirrorState::Failed => match stop {
-            Some(StopReason::Cancelled | StopReason::DeadlineExceeded) => {
+        MirrorState::Failed => match wanted {
+            Some(StopReason::Cancelled | StopReason::DeadlineExceeded) if stop.is_some() => {
                 stopped(stop, what.as_deref(), deadline)
             }
-            _ if status.failed_attempts > snapshot.object.spec.backoff_limit => {
-                let is_repeated = snapshot.object.spec.backoff_limit > 0;
+            _ if status.failed_attempts > spec.backoff_limit => {
+                let is_repeated = spec.backoff_limit > 0;
                 let reason = if is_repeated { Reason::BackoffLimitExceeded } else { Reason::ProcessFailed };
                 standing(Failed, reason, failure(status, id))
             }
-            Some(StopReason::Suspended) => stopped(stop, what.as_deref(), deadline),
+            _ if !spec.may_submit() => standing(Failed, Reason::ProcessFailed, failure(status, id)),
+            Some(_) => stopped(wanted, what.as_deref(), deadline),
             None => standing(
                 Pending,
                 Reason::BackingOff,
                 format!("attempt {} failed and is repeated: {}", mirror.generation, failure(status, id)),
             ),
         },
+        MirrorState::Cancelled | MirrorState::Lost
+            if stop == Some(StopReason::Suspended) && !spec.suspend && !spec.may_submit() =>
+        {
+            unrepeated(&format!("process {id}"), spec.adoption_policy)
+        }
         MirrorState::Cancelled => stopped(stop, what.as_deref(), deadline),
         MirrorState::Lost if stop.is_some() => stopped(stop, what.as_deref(), deadline),
         MirrorState::Lost => standing(

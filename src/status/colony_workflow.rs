@@ -7,7 +7,7 @@ use super::{
     condition::{clean, merge, whole_seconds},
     mirror,
     output::{LARGEST_OUTPUT, bounded_by},
-    work::{Standing, findings, hindrance, standing, stopped},
+    work::{Standing, findings, hindrance, left_running, standing, stopped, unrepeated, unsubmitted},
 };
 use crate::{
     act::outcome::Outcome,
@@ -44,19 +44,20 @@ pub fn compute(
     if let Ok(outcome) = outcome {
         status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.now);
         status.stopping = outcome.plan.stop.or(before.stopping);
-        if matches!(outcome.plan.mirror, Mirror::Intend { .. }) {
+        if matches!(outcome.plan.mirror, Mirror::Intend { .. } | Mirror::Found { .. }) {
             begin(&mut status, snapshot);
         }
     }
     status.graph_id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.clone());
     // Of one that was bound and is over already, nothing was asked.
-    let was_asked = before.mirror.as_ref().is_some_and(MirrorStatus::may_live);
+    let is_adopted = before.mirror.is_none();
+    let was_asked = is_adopted || before.mirror.as_ref().is_some_and(MirrorStatus::may_live);
     if let Some(id) = status.graph_id.clone().filter(|_| was_asked) {
         describe(&mut status, snapshot, &id);
     }
     let done = status.nodes.iter().filter(|node| node.state == WorkState::Succeeded).count();
     status.progress = Some(format!("{done}/{}", snapshot.object.spec.nodes.len()));
-    let end = judge(snapshot, &status);
+    let end = judge(snapshot, &status, outcome);
     if end.state == WorkState::Suspended {
         status.active_since = None;
     }
@@ -65,10 +66,18 @@ pub fn compute(
         status.completion_time = Some(ended_at.cloned().unwrap_or_else(|| whole_seconds(snapshot.now)));
     }
     status.state = Some(end.state);
-    let submitted =
-        status.graph_id.as_ref().map(|id| format!("attempt {} is workflow {id}", status.attempts));
-    let hindrance = hindrance(&snapshot.processes, status.mirror.is_some(), outcome);
-    let findings = findings(&end, submitted, hindrance.as_ref());
+    let sought = snapshot.object.spec.graph_id.as_ref();
+    let submitted = status.graph_id.as_ref().map(|id| {
+        if sought == Some(id) {
+            format!("workflow {id} was adopted")
+        } else {
+            format!("attempt {} is workflow {id}", status.attempts)
+        }
+    });
+    let hindrance = hindrance(&snapshot.processes, status.mirror.is_some() || sought.is_some(), outcome);
+    let mut findings = findings(&end, submitted, hindrance.as_ref());
+    let what = status.graph_id.as_ref().map(|id| format!("workflow {id}"));
+    findings.extend(left_running(&terms_with(snapshot, Some(&status)), what.as_deref()));
     status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.now);
     status
 }
@@ -126,11 +135,22 @@ fn executor(snapshot: &ColonyWorkflowSnapshot, process: &Process) -> Option<Stri
     Some(snapshot.executors.get(id).cloned().unwrap_or_else(|| id.to_string()))
 }
 
-fn judge(snapshot: &ColonyWorkflowSnapshot, status: &ColonyWorkflowStatus) -> Standing {
+fn judge(
+    snapshot: &ColonyWorkflowSnapshot,
+    status: &ColonyWorkflowStatus,
+    outcome: Result<&Outcome, &Problem>,
+) -> Standing {
     use WorkState::{Failed, Lost, Pending, Running, Succeeded, Waiting};
-    let stop = status.stopping.or_else(|| terms_with(snapshot, Some(status)).wanted_stop());
-    let deadline = snapshot.object.spec.active_deadline_seconds;
-    let Some(mirror) = &status.mirror else { return stopped(stop, None, deadline) };
+    let (spec, terms) = (&snapshot.object.spec, terms_with(snapshot, Some(status)));
+    let wanted = status.stopping.or_else(|| terms.wanted_stop());
+    let deadline = spec.active_deadline_seconds;
+    let Some(mirror) = &status.mirror else {
+        let sought = spec.graph_id.as_ref().map(|id| format!("workflow {id}"));
+        let kept = unsubmitted(sought.as_deref(), spec.may_submit(), outcome).filter(|_| wanted.is_none());
+        return kept.unwrap_or_else(|| stopped(wanted, None, deadline));
+    };
+    // What may not be ended was not ended for that.
+    let stop = wanted.filter(|_| status.stopping.is_some() || terms.may_update);
     let id = mirror.process_id.as_deref().unwrap_or_default();
     let what = mirror.process_id.as_ref().map(|id| format!("workflow {id}"));
     match mirror.state {
@@ -165,6 +185,11 @@ fn judge(snapshot: &ColonyWorkflowSnapshot, status: &ColonyWorkflowStatus) -> St
             }
             _ => standing(Failed, Reason::ProcessFailed, failure(status, id)),
         },
+        MirrorState::Cancelled | MirrorState::Lost
+            if stop == Some(StopReason::Suspended) && !spec.suspend && !spec.may_submit() =>
+        {
+            unrepeated(&format!("workflow {id}"), spec.adoption_policy)
+        }
         MirrorState::Cancelled => stopped(stop, what.as_deref(), deadline),
         MirrorState::Lost if stop.is_some() => stopped(stop, what.as_deref(), deadline),
         MirrorState::Lost => {

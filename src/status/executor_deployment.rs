@@ -1,6 +1,9 @@
 //! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
 
+mod left;
+
 use kube::ResourceExt as _;
+use left::{drift, uncarried, unmade, warnings};
 
 use super::{
     Problem, blueprint,
@@ -16,7 +19,6 @@ use crate::{
             WorkloadReference,
         },
         names::{EXECUTOR_DEPLOYMENT_LABEL, RESTART_ANNOTATION},
-        policy::DriftPolicy,
     },
     colony::model::ExecutorState,
     diff::{ColonyStep, KubernetesStep, current_progress, finalizers_of_others, is_carried_by_colony},
@@ -56,7 +58,8 @@ pub fn compute(
         .ok()
         .and_then(mirror::colony_problem)
         .or_else(|| colony_problem(snapshot))
-        .or_else(|| quiet_period(snapshot));
+        .or_else(|| quiet_period(snapshot))
+        .or_else(|| pass.ok().and_then(|outcome| uncarried(object, outcome, mirror.as_ref())));
     findings.push(if is_carried_by_colony(object) {
         blueprint::carried(object, blueprint.as_ref(), pass.ok().map(|outcome| &outcome.plan.sync), problem)
     } else {
@@ -66,7 +69,7 @@ pub fn compute(
         pass.ok().and_then(|outcome| blueprint::conflict(object.sync_policy(), blueprint.as_ref(), outcome)),
     );
     findings.extend(pass.ok().and_then(|outcome| drift(object, outcome)));
-    findings.extend(warnings(snapshot));
+    findings.extend(warnings(snapshot, pass.ok()));
     let conditions = merge(&previous.conditions, findings, generation, snapshot.now);
 
     ExecutorDeploymentStatus {
@@ -75,7 +78,9 @@ pub fn compute(
         desired_replicas: desired_replicas(object, progress.as_ref()),
         replicas: progress.as_ref().map_or(0, |progress| progress.replicas),
         ready_replicas: progress.as_ref().map_or(0, |progress| progress.ready),
-        selector: here.then(|| format!("{EXECUTOR_DEPLOYMENT_LABEL}={}", object.name_any())),
+        // Pods of a workload that is only looked at may have any labels.
+        selector: (here && !object.spec.management_policies.only_observe())
+            .then(|| format!("{EXECUTOR_DEPLOYMENT_LABEL}={}", object.name_any())),
         workload: (here && progress.is_some())
             .then(|| WorkloadReference { kind: object.spec.workload, name: object.name_any() }),
         executor: executor(snapshot, pass.ok(), previous.executor),
@@ -86,9 +91,11 @@ pub fn compute(
     }
 }
 
-/// How many executors there should be: what the user says; for a `DaemonSet` what the cluster says.
+/// How many executors there should be: what the user says; for a `DaemonSet`, and for a workload that is only looked at, what
+/// the cluster says.
 fn desired_replicas(object: &ExecutorDeployment, progress: Option<&Progress>) -> Option<i32> {
     match object.spec.workload {
+        _ if object.spec.management_policies.only_observe() => progress.map(|progress| progress.desired),
         Workload::DaemonSet => progress.map(|progress| progress.desired),
         Workload::Deployment | Workload::Job => Some(object.spec.replicas),
     }
@@ -265,6 +272,9 @@ fn running(
     {
         return blocked(&Problem { reason: Reason::ApplyFailed, message: failure.message.clone() });
     }
+    if let (None, Some(left)) = (progress, outcome.plan.left.first()) {
+        return unmade(snapshot.object.spec.workload, left);
+    }
     // What was written in this pass has not been seen to work yet.
     let written = outcome
         .done_kubernetes()
@@ -328,28 +338,6 @@ fn settled(reason: Reason, ready: bool, message: &str) -> Vec<Finding> {
         Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
         Finding { kind: ConditionType::Ready, holds: Some(ready), reason, message: message.to_owned() },
     ]
-}
-
-/// What others have changed and is left so, where that may be.
-fn drift(object: &ExecutorDeployment, outcome: &Outcome) -> Option<Finding> {
-    let is_detected = object.spec.drift.as_ref().is_some_and(|drift| drift.policy == DriftPolicy::DetectOnly);
-    Finding::drift(&outcome.plan.drifted, is_detected)
-}
-
-/// What is legal but bites. A wake-up for a type is lost on executors of a type that only adds digits to it.
-fn warnings(snapshot: &ExecutorDeploymentSnapshot) -> Option<Finding> {
-    let similar = &snapshot.similar_executor_types;
-    (!similar.is_empty()).then(|| {
-        Finding::yes(
-            ConditionType::Warnings,
-            Reason::SimilarExecutorType,
-            format!(
-                "spec.executorType: {:?} differs only by digits at its end from {}: such executors miss wake-ups and take work late; rename one",
-                snapshot.object.spec.executor_type,
-                similar.join(", ")
-            ),
-        )
-    })
 }
 
 /// The whole in one word, for the column of `kubectl get`.

@@ -64,11 +64,25 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
         deleting(&status, outcome, hindrance)
     } else {
         let line = line(snapshot, &before);
+        let left = outcome.ok().and_then(|outcome| outcome.plan.left.first());
+        let hindrance = hindrance.or_else(|| Some((Reason::LeftAlone, left?.clone())));
         living(&status, generation.unwrap_or_default(), hindrance, line.as_deref())
     };
-    findings.extend(warning);
+    findings.extend(with_left(warning, outcome));
     status.conditions = merge(&before.conditions, findings, generation, snapshot.now);
     status
+}
+
+/// The one condition for what bites later and for what policies keep from being done.
+fn with_left(warning: Option<Finding>, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
+    let left = outcome.map(|outcome| outcome.plan.left.join("; ")).unwrap_or_default();
+    match warning {
+        _ if left.is_empty() => warning,
+        None => Some(Finding::yes(ConditionType::Warnings, Reason::LeftAlone, left)),
+        Some(Finding { reason, message, .. }) => {
+            Some(Finding::yes(ConditionType::Warnings, reason, format!("{message}; {left}")))
+        }
+    }
 }
 
 /// What can be said when the API server refuses what executors put into the status: everything else.
@@ -133,7 +147,9 @@ fn fields(snapshot: &InstanceSnapshot, process: &Process) -> (Map<String, Value>
 /// The process is not read any more once it is over: what was said of its output stays said.
 fn kept_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<Finding> {
     let kept = before.conditions.iter().find(|condition| {
-        condition.type_ == ConditionType::Warnings.as_str() && condition.observed_generation == generation
+        condition.type_ == ConditionType::Warnings.as_str()
+            && condition.observed_generation == generation
+            && condition.reason != Reason::LeftAlone.as_str()
     })?;
     let reason = if kept.reason == Reason::ApplyFailed.as_str() {
         Reason::ApplyFailed
@@ -179,8 +195,10 @@ fn living(
     let (reason, message) = (mirrored.reason, mirrored.message.clone());
     let is = |states: &[MirrorState]| current.is_some_and(|mirror| states.contains(&mirror.state));
     let ended_badly = is(&[Failed, Cancelled, Lost]);
-    // An unfit spec or a missing Colony stays so until somebody does something; a server that is away comes back.
-    let is_stuck = hindrance.is_some_and(|(reason, _)| !matches!(reason, Reason::ColonyUnavailable));
+    // An unfit spec or a missing Colony stays so until somebody does something; a server that is away comes back, and what
+    // policies keep from being done is as somebody wants it.
+    let is_stuck =
+        hindrance.is_some_and(|(reason, _)| !matches!(reason, Reason::ColonyUnavailable | Reason::LeftAlone));
     let finding = |kind: ConditionType, holds: bool| Finding {
         kind,
         holds: Some(holds),

@@ -5,9 +5,11 @@ use crate::{
     act::outcome::Outcome,
     api::{
         condition::{ConditionType, Reason},
+        policy::{AdoptionPolicy, ManagementPolicy},
         work::{StopReason, WorkState},
     },
     colony::Process,
+    diff::{Terms, stop_text},
     watch::snapshot::Observed,
 };
 
@@ -68,6 +70,51 @@ pub(super) fn hindrance(
         let why = processes.unknown().filter(|_| is_recorded)?;
         Some((Reason::ColonyUnavailable, why.to_owned()))
     })
+}
+
+/// What keeps something from being submitted for an object of which nothing is on record: there is nothing to adopt yet, or
+/// its policies. `adopted` is what is to be adopted, such as `process 4711`.
+pub(super) fn unsubmitted(
+    adopted: Option<&str>,
+    may_submit: bool,
+    outcome: Result<&Outcome, &Problem>,
+) -> Option<Standing> {
+    use WorkState::Pending;
+    if let Some(what) = adopted {
+        let awaited = outcome.ok().and_then(|outcome| outcome.plan.awaiting.first());
+        let waits = awaited.map(|awaited| format!("; waiting for {awaited}")).unwrap_or_default();
+        return Some(standing(
+            Pending,
+            Reason::AwaitingAdoption,
+            format!("{what} is not adopted yet{waits}"),
+        ));
+    }
+    (!may_submit).then(|| {
+        let message = format!("nothing is submitted: spec.{}", ManagementPolicy::Create.remedy());
+        standing(Pending, Reason::LeftAlone, message)
+    })
+}
+
+/// What was suspended and is not any more, but cannot be submitted anew.
+pub(super) fn unrepeated(what: &str, policy: AdoptionPolicy) -> Standing {
+    if policy == AdoptionPolicy::Adopt {
+        let message =
+            format!("{what} was cancelled by spec.suspend, and is only adopted: nothing is submitted anew");
+        return standing(WorkState::Cancelled, Reason::ProcessCancelled, message);
+    }
+    let message = format!(
+        "{what} was cancelled by spec.suspend and is not submitted anew: spec.{}",
+        ManagementPolicy::Create.remedy()
+    );
+    standing(WorkState::Pending, Reason::LeftAlone, message)
+}
+
+/// What runs on although the spec says that it should not. `what` is such as `process 4711`.
+pub(super) fn left_running(terms: &Terms<'_>, what: Option<&str>) -> Option<Finding> {
+    let why = stop_text(terms.forbidden_stop()?);
+    let (what, remedy) = (what.unwrap_or("what was submitted"), ManagementPolicy::Update.remedy());
+    let message = format!("{why}, and {what} is not cancelled: spec.{remedy}");
+    Some(Finding::yes(ConditionType::Warnings, Reason::LeftAlone, message))
 }
 
 /// The conditions. `submitted` says what was submitted, if it is on record.

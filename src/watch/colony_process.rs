@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 
 use super::{
     executor_deployment::CacheBehind,
-    snapshot::{ColonyProcessSnapshot, Values},
+    snapshot::{ColonyProcessSnapshot, Observed, Values},
     work::{WorkReader, executor},
 };
 use crate::api::{colony_process::ColonyProcess, mirror::Mirrored as _, work::WorkState};
@@ -22,11 +22,18 @@ impl WorkReader {
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
         let mirror = object.mirror();
-        let processes = self.processes.of(mirror, connection.as_deref()).await;
         let is_over = object.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final);
-        let may_submit = !is_over
-            && object.metadata.deletion_timestamp.is_none()
-            && mirror.is_none_or(|mirror| !mirror.state.is_live());
+        let is_going = object.metadata.deletion_timestamp.is_some();
+        let sought = object.spec.process_id.as_deref().filter(|_| mirror.is_none() && !is_over && !is_going);
+        let (processes, holder) = match sought {
+            None => (self.processes.of(mirror, connection.as_deref()).await, Observed::Known(None)),
+            Some(id) => {
+                let found = self.processes.sought(id, connection.as_deref()).await;
+                let holder = self.holder(&object.uid().unwrap_or_default(), id, &found);
+                (found, holder)
+            }
+        };
+        let may_submit = !is_over && !is_going && mirror.is_none_or(|mirror| !mirror.state.is_live());
         Ok(ColonyProcessSnapshot {
             object: object.clone(),
             cluster: self.cluster.clone(),
@@ -38,6 +45,7 @@ impl WorkReader {
             )
             .await,
             processes,
+            holder,
             values: if may_submit {
                 self.values(&namespace, &object.spec.call.env).await
             } else {

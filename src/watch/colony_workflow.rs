@@ -33,17 +33,28 @@ impl WorkReader {
         let mirror = object.mirror();
         let live: Vec<ProcessId> =
             object.live_processes().iter().map(|process| ProcessId::new(process.id)).collect();
-        let processes = self.processes.of_workflow(mirror, &live, connection.as_deref()).await;
         let is_over = object.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final);
-        let may_submit = !is_over
-            && object.metadata.deletion_timestamp.is_none()
-            && mirror.is_none_or(|mirror| !mirror.state.is_live());
+        let is_going = object.metadata.deletion_timestamp.is_some();
+        let sought = object.spec.graph_id.as_deref().filter(|_| mirror.is_none() && !is_over && !is_going);
+        let (processes, holder) = match sought {
+            None => {
+                let found = self.processes.of_workflow(mirror, &live, connection.as_deref()).await;
+                (found, Observed::Known(None))
+            }
+            Some(id) => {
+                let found = self.processes.sought_workflow(id, connection.as_deref()).await;
+                let holder = self.holder(&object.uid().unwrap_or_default(), id, &found);
+                (found, holder)
+            }
+        };
+        let may_submit = !is_over && !is_going && mirror.is_none_or(|mirror| !mirror.state.is_live());
         Ok(ColonyWorkflowSnapshot {
             object: object.clone(),
             cluster: self.cluster.clone(),
             colony,
             executors: executors(&processes, connection.as_deref()).await,
             processes,
+            holder,
             values: if may_submit {
                 self.values(&namespace, object.spec.nodes.iter().flat_map(|node| &node.call.env)).await
             } else {

@@ -180,8 +180,11 @@ impl Reader {
         let key = Key::new(K::KIND, &namespace, &name);
         let is_about_to_go = object.metadata.deletion_timestamp.is_some()
             && cached.as_ref().is_some_and(|found| found.meta().deletion_timestamp.is_none());
-        // The cache has only what carries the operator's labels, and what is to be adopted may not.
-        let is_sought = cached.is_none() && object.spec.adoption_policy == AdoptionPolicy::Adopt;
+        // The cache has only what carries the operator's labels, and what is to be adopted, or only looked at, may not.
+        let spec = &object.spec;
+        let may_be_others =
+            spec.adoption_policy == AdoptionPolicy::Adopt || spec.management_policies.only_observe();
+        let is_sought = cached.is_none() && may_be_others;
         if !is_about_to_go && !is_sought && !self.writes.is_doubted(&key) {
             return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }

@@ -63,6 +63,34 @@ impl ProcessReader {
         })
     }
 
+    /// The process of this id, and while it waits behind one, its gate; none if the colony says that there is none.
+    pub async fn sought(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
+        match member(connection) {
+            Ok(member) => observed(self.process_and_gate(member, &ProcessId::new(id)).await),
+            Err(why) => Observed::Unknown(why),
+        }
+    }
+
+    /// All processes of the workflow of this id; none if the colony says that there is none.
+    pub async fn sought_workflow(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
+        let member = match member(connection) {
+            Ok(member) => member,
+            Err(why) => return Observed::Unknown(why),
+        };
+        let graph = match member.process_graph(id).await {
+            Ok(graph) => graph,
+            Err(error) if error.is_not_found() => return Observed::Known(Vec::new()),
+            Err(error) => return Observed::Unknown(error.to_string()),
+        };
+        match self.each(member, &graph.processes).await {
+            // A workflow that is there is not none, whatever is left of it.
+            Ok(found) if found.len() < graph.processes.len() || found.is_empty() => {
+                Observed::Unknown(format!("the server has only a part of workflow {id}"))
+            }
+            found => observed(found),
+        }
+    }
+
     /// What there is to ask, and as whom; else the answer.
     fn question<'a>(
         &self,
@@ -79,13 +107,7 @@ impl ProcessReader {
         {
             return Err(Observed::Known(Vec::new()));
         }
-        let Some(connection) = connection else {
-            return Err(Observed::Unknown("not connected".to_owned()));
-        };
-        match &connection.problem {
-            Some(problem) => Err(Observed::Unknown(problem.clone())),
-            None => Ok((mirror, &connection.member)),
-        }
+        member(connection).map(|member| (mirror, member)).map_err(Observed::Unknown)
     }
 
     /// All processes of the label of a workflow that is not bound yet. They are remembered: the next pass needs them.
@@ -156,6 +178,15 @@ impl ProcessReader {
     pub fn submit_not_before(&self, mirror: Option<&MirrorStatus>) -> Option<Timestamp> {
         let mirror = mirror.filter(|mirror| mirror.state == MirrorState::Intended)?;
         self.submissions.not_before(&mirror.label, self.leadership.term_started_at()?)
+    }
+}
+
+/// As whom a colony is asked; else why it cannot be.
+fn member(connection: Option<&Connection>) -> Result<&Session, String> {
+    let connection = connection.ok_or_else(|| "not connected".to_owned())?;
+    match &connection.problem {
+        Some(problem) => Err(problem.clone()),
+        None => Ok(&connection.member),
     }
 }
 

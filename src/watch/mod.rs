@@ -17,6 +17,7 @@ pub mod definition;
 pub mod executor_deployment;
 pub mod inbound;
 mod instance;
+pub mod living;
 pub mod mirror;
 pub mod request;
 pub mod snapshot;

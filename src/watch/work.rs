@@ -9,6 +9,7 @@ use kube::{Api, Client, Resource};
 use super::{
     colonies::Colonies,
     executor_deployment::CacheBehind,
+    living::Living,
     mirror::ProcessReader,
     request::Requests,
     snapshot::{Observed, ValueSource, Values},
@@ -48,6 +49,8 @@ pub struct WorkReader {
     pub clock: Clock,
     /// UID of the `kube-system` namespace.
     pub cluster: String,
+    /// Who has a process.
+    pub living: Arc<dyn Living>,
     /// What is known of requests alone.
     pub requests: Requests,
     /// When each of the caches is filled.

@@ -10,6 +10,8 @@ mod support;
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod adoption;
+#[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
 mod blueprints;
@@ -37,6 +39,8 @@ mod function_spec;
 mod gate;
 #[cfg(test)]
 mod lease;
+#[cfg(test)]
+mod management;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]

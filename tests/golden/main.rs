@@ -228,5 +228,13 @@ cases! {
     blueprint_pods_reported
     /// The process of which it was born carries it: no other is submitted.
     born_of_process
+    /// Without Create nothing is made, in the cluster or in the colony, and the object is not even held.
+    create_withheld
+    /// Without Update a change of the spec is told and left, and no process carries what is not done.
+    update_withheld
+    /// Without Delete the pods, their key and their executor stay: the object lets go of them before it goes.
+    delete_withheld
+    /// Somebody else's Deployment, of which nothing but the counts is taken.
+    only_observed
     colony_not_found
 }

@@ -260,6 +260,7 @@ impl Look<'_> {
             KubernetesStep::UpdateSpec { .. } | KubernetesStep::DeleteObject { .. } => {
                 panic!("nothing is born in the colony: {step}")
             }
+            KubernetesStep::ReleaseIdentity { .. } => panic!("nothing is to stay: {step}"),
             KubernetesStep::CreateChild(_)
             | KubernetesStep::AdoptChild { .. }
             | KubernetesStep::PatchChild { .. }

@@ -35,6 +35,8 @@ use crate::api::{colony_process::ColonyProcessSpec, colony_workflow::ColonyWorkf
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.processTemplate) != has(self.workflowTemplate)").message("give either processTemplate or workflowTemplate: it says what is created"))]
+#[x_kube(validation = Rule::new("!has(self.processTemplate) || !has(self.processTemplate.spec.processId)").message("processTemplate.spec.processId: every run is submitted anew: remove processId and adoptionPolicy"))]
+#[x_kube(validation = Rule::new("!has(self.workflowTemplate) || !has(self.workflowTemplate.spec.graphId)").message("workflowTemplate.spec.graphId: every run is submitted anew: remove graphId and adoptionPolicy"))]
 pub struct ColonyCronSpec {
     /// When: minute, hour, day of month, month and day of week, as in `30 2 * * 1-5`, or one of `@yearly`, `@monthly`,
     /// `@weekly`, `@daily` and `@hourly`. It names times of the clock in `timeZone`: one that a clock put forward leaps over

@@ -7,6 +7,7 @@ use super::ColonyProcessStatus;
 use crate::api::{
     executor_deployment::{DeletionPolicy, ExecutionGuarantee},
     function::FunctionCall,
+    policy::{AdoptionPolicy, ManagementPolicies, ManagementPolicy},
 };
 
 /// A process in a colony: one call of a function by an executor, anywhere.
@@ -22,10 +23,12 @@ use crate::api::{
     category = "colonies",
     shortname = "cproc",
     doc = "A process in a colony: one call of a function by an executor, anywhere.",
-    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.__function__ == oldSelf.spec.__function__ && self.spec.conditions.executorType == oldSelf.spec.conditions.executorType && has(self.spec.conditions.location) == has(oldSelf.spec.conditions.location) && (!has(self.spec.conditions.location) || self.spec.conditions.location == oldSelf.spec.conditions.location) && has(self.spec.priority) == has(oldSelf.spec.priority) && (!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) && has(self.spec.maxWaitTime) == has(oldSelf.spec.maxWaitTime) && (!has(self.spec.maxWaitTime) || self.spec.maxWaitTime == oldSelf.spec.maxWaitTime) && has(self.spec.maxExecTime) == has(oldSelf.spec.maxExecTime) && (!has(self.spec.maxExecTime) || self.spec.maxExecTime == oldSelf.spec.maxExecTime) && has(self.spec.maxRetries) == has(oldSelf.spec.maxRetries) && (!has(self.spec.maxRetries) || self.spec.maxRetries == oldSelf.spec.maxRetries))").message("spec: what was submitted cannot change (function, args, kwargs, env, conditions, priority, limits): create another ColonyProcess; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, backoffLimit and deletionPolicy can change").field_path(".spec"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.__function__ == oldSelf.spec.__function__ && self.spec.conditions.executorType == oldSelf.spec.conditions.executorType && has(self.spec.conditions.location) == has(oldSelf.spec.conditions.location) && (!has(self.spec.conditions.location) || self.spec.conditions.location == oldSelf.spec.conditions.location) && has(self.spec.priority) == has(oldSelf.spec.priority) && (!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) && has(self.spec.maxWaitTime) == has(oldSelf.spec.maxWaitTime) && (!has(self.spec.maxWaitTime) || self.spec.maxWaitTime == oldSelf.spec.maxWaitTime) && has(self.spec.maxExecTime) == has(oldSelf.spec.maxExecTime) && (!has(self.spec.maxExecTime) || self.spec.maxExecTime == oldSelf.spec.maxExecTime) && has(self.spec.maxRetries) == has(oldSelf.spec.maxRetries) && (!has(self.spec.maxRetries) || self.spec.maxRetries == oldSelf.spec.maxRetries))").message("spec: what was submitted cannot change (function, args, kwargs, env, conditions, priority, limits): create another ColonyProcess; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, backoffLimit, deletionPolicy and managementPolicies can change").field_path(".spec"),
     // Not rules of the spec: a template of one may change.
     validation = Rule::new("has(self.spec.colony) == has(oldSelf.spec.colony) && (!has(self.spec.colony) || self.spec.colony == oldSelf.spec.colony)").message("colony cannot change: create another ColonyProcess").field_path(".spec.colony"),
     validation = Rule::new("!oldSelf.spec.cancel || self.spec.cancel").message("cancel cannot be taken back: create another ColonyProcess").field_path(".spec.cancel"),
+    validation = Rule::new("has(self.spec.processId) == has(oldSelf.spec.processId) && (!has(self.spec.processId) || self.spec.processId == oldSelf.spec.processId)").message("processId cannot change: create another ColonyProcess").field_path(".spec.processId"),
+    validation = Rule::new("(has(self.spec.adoptionPolicy) ? self.spec.adoptionPolicy : 'fail') == (has(oldSelf.spec.adoptionPolicy) ? oldSelf.spec.adoptionPolicy : 'fail')").message("adoptionPolicy cannot change: create another ColonyProcess").field_path(".spec.adoptionPolicy"),
     printcolumn = r#"{"name": "Function", "type": "string", "jsonPath": ".spec.function"}"#,
     printcolumn = r#"{"name": "Type", "type": "string", "jsonPath": ".spec.conditions.executorType"}"#,
     printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
@@ -36,6 +39,7 @@ use crate::api::{
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.processId) == (has(self.adoptionPolicy) && self.adoptionPolicy != 'fail')").message("processId and adoptionPolicy need each other: give both, with adoptionPolicy adopt or adopt-or-create, or neither"))]
 pub struct ColonyProcessSpec {
     /// The Colony in which it runs; when absent, the one annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,4 +83,34 @@ pub struct ColonyProcessSpec {
     /// which of several it is; costs one more process.
     #[serde(default)]
     pub execution_guarantee: ExecutionGuarantee,
+
+    /// Id of a process that is there already and that this object is to follow from now on, such as one of a
+    /// `ColonyProcess` that was deleted with `deletionPolicy: Orphan`. It must be one of this function and executor type, and
+    /// no other object's. Needs `adoptionPolicy`; neither can be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{64}$')").message(Message::Expression("'processId: \"' + self + '\" is not the id of a process: write the 64 digits (0-9, a-f) that the colony calls it by'".into())))]
+    pub process_id: Option<String>,
+
+    /// What is done about `processId`: `adopt` takes that process over, waits while there is none, and never submits
+    /// anything; `adopt-or-create` submits one if the colony says that there is none. `fail`, as when absent, is for objects
+    /// without `processId`.
+    #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
+    pub adoption_policy: AdoptionPolicy,
+
+    /// What may be done in the colony: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. Without
+    /// `Create` nothing is submitted; without `Update` what runs is not cancelled by `suspend`, `cancel` or
+    /// `activeDeadlineSeconds`; without `Delete` it runs on when this object is deleted. `Observe` alone, with `processId`,
+    /// shows a process of others in status. Can be changed at any time.
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    pub management_policies: ManagementPolicies,
+}
+
+impl ColonyProcessSpec {
+    /// Whether a process may be submitted.
+    #[must_use]
+    pub fn may_submit(&self) -> bool {
+        self.adoption_policy != AdoptionPolicy::Adopt
+            && self.management_policies.allow(ManagementPolicy::Create)
+    }
 }

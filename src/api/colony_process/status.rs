@@ -28,7 +28,7 @@ pub struct ColonyProcessStatus {
     /// The executor that has, or had, it: its name, or its id if the colony does not say its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
-    /// How often it was submitted, or was to be.
+    /// How often it was submitted, or was to be. One that was adopted counts.
     #[serde(default)]
     pub attempts: i64,
     /// How many of them failed.

@@ -4,7 +4,11 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::ColonyWorkflowStatus;
-use crate::api::{executor_deployment::DeletionPolicy, function::FunctionCall};
+use crate::api::{
+    executor_deployment::DeletionPolicy,
+    function::FunctionCall,
+    policy::{AdoptionPolicy, ManagementPolicies, ManagementPolicy},
+};
 
 /// A workflow in a colony: calls of functions, each of which waits for those that it depends on.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -19,10 +23,12 @@ use crate::api::{executor_deployment::DeletionPolicy, function::FunctionCall};
     category = "colonies",
     shortname = "cwf",
     doc = "A workflow in a colony: calls of functions, each of which waits for those that it depends on.",
-    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.nodes.map(n, n.name) == oldSelf.spec.nodes.map(n, n.name) && self.spec.nodes.map(n, n.__function__) == oldSelf.spec.nodes.map(n, n.__function__))").message("spec.nodes: what was submitted cannot change: create another ColonyWorkflow; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished and deletionPolicy can change").field_path(".spec.nodes"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.nodes.map(n, n.name) == oldSelf.spec.nodes.map(n, n.name) && self.spec.nodes.map(n, n.__function__) == oldSelf.spec.nodes.map(n, n.__function__))").message("spec.nodes: what was submitted cannot change: create another ColonyWorkflow; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, deletionPolicy and managementPolicies can change").field_path(".spec.nodes"),
     // Not rules of the spec: a template of one may change.
     validation = Rule::new("has(self.spec.colony) == has(oldSelf.spec.colony) && (!has(self.spec.colony) || self.spec.colony == oldSelf.spec.colony)").message("colony cannot change: create another ColonyWorkflow").field_path(".spec.colony"),
     validation = Rule::new("!oldSelf.spec.cancel || self.spec.cancel").message("cancel cannot be taken back: create another ColonyWorkflow").field_path(".spec.cancel"),
+    validation = Rule::new("has(self.spec.graphId) == has(oldSelf.spec.graphId) && (!has(self.spec.graphId) || self.spec.graphId == oldSelf.spec.graphId)").message("graphId cannot change: create another ColonyWorkflow").field_path(".spec.graphId"),
+    validation = Rule::new("(has(self.spec.adoptionPolicy) ? self.spec.adoptionPolicy : 'fail') == (has(oldSelf.spec.adoptionPolicy) ? oldSelf.spec.adoptionPolicy : 'fail')").message("adoptionPolicy cannot change: create another ColonyWorkflow").field_path(".spec.adoptionPolicy"),
     printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
     printcolumn = r#"{"name": "Progress", "type": "string", "jsonPath": ".status.progress"}"#,
     printcolumn = r#"{"name": "Attempts", "type": "integer", "jsonPath": ".status.attempts", "priority": 1}"#,
@@ -32,6 +38,7 @@ use crate::api::{executor_deployment::DeletionPolicy, function::FunctionCall};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.nodes.all(n, !has(n.dependencies) || sets.contains(self.nodes.map(m, m.name), n.dependencies))").message("dependencies name nodes that are not there: correct the name, or add the node").field_path(".nodes"))]
+#[x_kube(validation = Rule::new("has(self.graphId) == (has(self.adoptionPolicy) && self.adoptionPolicy != 'fail')").message("graphId and adoptionPolicy need each other: give both, with adoptionPolicy adopt or adopt-or-create, or neither"))]
 pub struct ColonyWorkflowSpec {
     /// The Colony in which it runs; when absent, the one annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,6 +72,36 @@ pub struct ColonyWorkflowSpec {
     /// What becomes of the workflow when this object is deleted: `Delete` cancels it, `Orphan` lets it run on.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+
+    /// Id of a workflow (process graph) that is there already and that this object is to follow from now on. It must have
+    /// the nodes that stand here, each with this function and executor type, and be no other object's. Needs `adoptionPolicy`;
+    /// neither can be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{64}$')").message(Message::Expression("'graphId: \"' + self + '\" is not the id of a workflow: write the 64 digits (0-9, a-f) that the colony calls it by'".into())))]
+    pub graph_id: Option<String>,
+
+    /// What is done about `graphId`: `adopt` takes that workflow over, waits while there is none, and never submits
+    /// anything; `adopt-or-create` submits one if the colony says that there is none. `fail`, as when absent, is for objects
+    /// without `graphId`.
+    #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
+    pub adoption_policy: AdoptionPolicy,
+
+    /// What may be done in the colony: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. Without
+    /// `Create` nothing is submitted; without `Update` what runs is not cancelled by `suspend`, `cancel` or
+    /// `activeDeadlineSeconds`; without `Delete` it runs on when this object is deleted. `Observe` alone, with `graphId`, shows
+    /// a workflow of others in status. Can be changed at any time.
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    pub management_policies: ManagementPolicies,
+}
+
+impl ColonyWorkflowSpec {
+    /// Whether a workflow may be submitted.
+    #[must_use]
+    pub fn may_submit(&self) -> bool {
+        self.adoption_policy != AdoptionPolicy::Adopt
+            && self.management_policies.allow(ManagementPolicy::Create)
+    }
 }
 
 /// A call in a workflow.

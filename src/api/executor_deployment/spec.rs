@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, ExecutorDeploymentStatus, Resources};
-use crate::api::policy::{AdoptionPolicy, Drift};
+use crate::api::policy::{AdoptionPolicy, Drift, ManagementPolicies};
 
 /// A fleet of ColonyOS executors of one type.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -149,6 +149,13 @@ pub struct ExecutorDeploymentSpec {
     /// right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
+
+    /// What may be done for this object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. Without
+    /// `Create` no workload is made, nor key, registration or process for one that is not there; without `Update` a workload
+    /// that differs from the spec is told in condition Drifted and left; without `Delete` everything stays when this object
+    /// is deleted, whatever `deletionPolicy` says. With `Observe` alone the workload may be anybody's: it is only read, and status shows its counts.
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    pub management_policies: ManagementPolicies,
 }
 
 /// One executor unless the user says otherwise; in the schema, so that `/scale` always finds a value.

@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::api::policy::{AdoptionPolicy, Drift, ManagementPolicy};
+use crate::api::policy::{AdoptionPolicy, Drift, ManagementPolicies};
 
 /// Most resources of one definition.
 pub const MAX_RESOURCES: usize = 64;
@@ -59,19 +59,8 @@ pub struct ComposedResource {
 
     /// What may be done about the object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. What is
     /// not listed is not done, and told. With `Observe` alone the object may be anybody's, and is only read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 4))]
-    #[x_kube(validation = Rule::new("self.exists(policy, policy in ['*', 'Observe'])").message("managementPolicies: nothing can be done without looking: add Observe"))]
-    pub management_policies: Vec<ManagementPolicy>,
-}
-
-impl ComposedResource {
-    /// Whether something may be done about its objects.
-    #[must_use]
-    pub fn allows(&self, what: ManagementPolicy) -> bool {
-        let policies = &self.management_policies;
-        policies.is_empty() || policies.contains(&ManagementPolicy::All) || policies.contains(&what)
-    }
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    pub management_policies: ManagementPolicies,
 }
 
 fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BlueprintTerms, ComposedResource, ObjectKind};
-use crate::api::{duration::Duration, executor_deployment::UpdatePolicy};
+use crate::api::{duration::Duration, executor_deployment::UpdatePolicy, policy::ManagementPolicies};
 
 /// Who carries the instances of a kind out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -17,6 +17,7 @@ use crate::api::{duration::Duration, executor_deployment::UpdatePolicy};
 #[x_kube(validation = Rule::new("self.mode == 'process' || !has(self.cleanupFunction)").message("handler.cleanupFunction is for mode process: remove it").field_path(".cleanupFunction"))]
 #[x_kube(validation = Rule::new("(self.mode == 'compose') == has(self.resources)").message("handler: mode compose, and no other, needs resources: add them, or choose another mode"))]
 #[x_kube(validation = Rule::new("self.mode == 'compose' || !has(self.finishedWhen)").message("handler.finishedWhen is for mode compose: remove it").field_path(".finishedWhen"))]
+#[x_kube(validation = Rule::new("self.mode != 'compose' || !has(self.managementPolicies)").message("handler.managementPolicies is for modes process and blueprint: with mode compose, write them in handler.resources").field_path(".managementPolicies"))]
 #[x_kube(validation = Rule::new("self.mode == 'blueprint' || !has(self.blueprint)").message("handler.blueprint is for mode blueprint: remove it").field_path(".blueprint"))]
 #[x_kube(validation = Rule::new("self.mode != 'blueprint' || (!has(self.executorNames) && !has(self.maxWaitTime) && !has(self.maxExecTime) && !has(self.maxRetries) && !has(self.priority))").message("handler: with mode blueprint the colony's server submits the processes, and takes no executorNames, priority or limits for them: remove these"))]
 #[x_kube(validation = Rule::new("self.mode != 'blueprint' || (has(self.location) == has(oldSelf.location) && (!has(self.location) || self.location == oldSelf.location))").message("location cannot change with mode blueprint: blueprints stay where they were added; create another ResourceDefinition").field_path(".location"))]
@@ -82,6 +83,13 @@ pub struct Handler {
     /// What a new generation does to the old one's process that still runs: `CancelRunning`, or `WaitForRunning`.
     #[serde(default)]
     pub update_policy: UpdatePolicy,
+
+    /// What may be done in the colony for instances, with modes `process` and `blueprint`: `Observe`, `Create`, `Update`, `Delete`,
+    /// or `*` for all of it, as when absent. Without `Create` a new instance gets no process and no blueprint; without
+    /// `Update` later generations of one are not carried there, and what runs is not cancelled for them; without `Delete`
+    /// the deletion of one neither cancels or removes anything nor calls `cleanupFunction`.
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    pub management_policies: ManagementPolicies,
 
     /// Fields of the instance's status, each an expression in CEL such as `${output[0].endpoint}`. With mode `process` it may
     /// speak of `self` (the instance, also called `schema`), `output` (a list), `attributes` (what its executor has added

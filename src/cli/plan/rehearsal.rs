@@ -58,6 +58,11 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
                 (known.content_hash, known.owner_uid) = (made.content_hash, made.owner_uid);
             }
         }
+        KubernetesStep::ReleaseIdentity { .. } => {
+            if let Observed::Known(Some(known)) = &mut snapshot.identity {
+                known.owner_uid = None;
+            }
+        }
         KubernetesStep::DeleteIdentity { .. } => snapshot.identity = Observed::Known(None),
         KubernetesStep::CreateWorkload(workload) | KubernetesStep::UpdateWorkload { workload, .. } => {
             let workloads = &mut snapshot.workloads;

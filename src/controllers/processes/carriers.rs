@@ -17,6 +17,7 @@ use crate::{
     api::{
         executor_deployment::ExecutorDeployment,
         mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
+        resource_definition::ObjectKind,
     },
     colony::{ProcessId, ProcessState},
     controllers::context::Hints,
@@ -88,6 +89,12 @@ pub trait Kind: Send + Sync {
     fn wake(&self, namespace: &str, name: &str);
     /// Whether one of them has this UID.
     fn has_uid(&self, uid: &str) -> bool;
+    /// The kind, the namespace and the name of the one with this UID.
+    fn with_uid(&self, uid: &str) -> Option<String>;
+    /// The same of one that is bound to a process, or workflow, but for that with UID `but`.
+    fn bound_to(&self, id: &str, but: &str) -> Option<String>;
+    /// Whether they are of this kind.
+    fn is_of(&self, kind: &ObjectKind) -> bool;
     /// Has the object with this UID looked at, if it is one of them.
     fn wake_uid(&self, uid: &str);
     /// Has every object looked at that something may still become of.
@@ -139,6 +146,12 @@ pub struct Objects<K: Carrier> {
     pub hints: Hints<DeserializeGuard<K>>,
 }
 
+/// An object by kind, namespace and name, for a person.
+fn named<K: Carrier>(object: &DeserializeGuard<K>, kind: &K::DynamicType) -> String {
+    let namespace = object.namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    format!("{} {namespace}{}", K::kind(kind), object.name_any())
+}
+
 /// The processes of an object that are not over.
 fn carried<K: Carrier>(object: &K, kind: &Arc<dyn Kind>) -> Vec<Carried> {
     let followed = |process: LiveProcess<'_>| {
@@ -184,6 +197,24 @@ impl<K: Carrier> Kind for Objects<K> {
 
     fn has_uid(&self, uid: &str) -> bool {
         self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid)).is_some()
+    }
+
+    fn with_uid(&self, uid: &str) -> Option<String> {
+        let found = self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid))?;
+        Some(named(found.as_ref(), &self.kind))
+    }
+
+    fn bound_to(&self, id: &str, but: &str) -> Option<String> {
+        let is_bound = |object: &K| {
+            let bound = object.mirror().and_then(|mirror| mirror.process_id.as_deref());
+            bound == Some(id) && object.meta().uid.as_deref() != Some(but)
+        };
+        let found = self.store.find(|guarded| guarded.0.as_ref().is_ok_and(is_bound))?;
+        Some(named(found.as_ref(), &self.kind))
+    }
+
+    fn is_of(&self, kind: &ObjectKind) -> bool {
+        *kind == ObjectKind::new(K::api_version(&self.kind), K::kind(&self.kind))
     }
 
     fn wake_uid(&self, uid: &str) {

@@ -4,6 +4,7 @@
 
 mod carriers;
 mod decide;
+mod holders;
 mod poll;
 mod subscribe;
 
@@ -15,6 +16,7 @@ use crate::{
     memory::processes::Seen,
 };
 pub(super) use carriers::{Carrier, Carriers, Kind, Objects};
+pub(super) use holders::Holders;
 
 /// The processes of one colony that carry objects.
 #[derive(Clone)]

@@ -57,9 +57,9 @@ impl Policies {
             adoption: resource.adoption_policy,
             drift: drift.policy,
             ignored,
-            may_create: resource.allows(ManagementPolicy::Create),
-            may_update: resource.allows(ManagementPolicy::Update),
-            may_delete: resource.allows(ManagementPolicy::Delete),
+            may_create: resource.management_policies.allow(ManagementPolicy::Create),
+            may_update: resource.management_policies.allow(ManagementPolicy::Update),
+            may_delete: resource.management_policies.allow(ManagementPolicy::Delete),
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     api::{
         executor_deployment::ExecutorDeploymentSpec,
-        policy::{AdoptionPolicy, DriftPolicy},
+        policy::{AdoptionPolicy, DriftPolicy, ManagementPolicies},
     },
     desired::{Error, FieldPath},
 };
@@ -19,6 +19,8 @@ pub struct WorkloadPolicies {
     pub drift: DriftPolicy,
     /// Fields that are left to others.
     pub ignored: Vec<FieldPath>,
+    /// What may be done at all.
+    pub management: ManagementPolicies,
 }
 
 impl WorkloadPolicies {
@@ -34,7 +36,8 @@ impl WorkloadPolicies {
                 .map_err(|remedy| Error::invalid(format!("spec.drift.ignoreFields[{index}]"), text, remedy))
         });
         let ignored = paths.collect::<Result<_, _>>()?;
-        Ok(Self { adoption: spec.adoption_policy, drift: drift.policy, ignored })
+        let management = spec.management_policies.clone();
+        Ok(Self { adoption: spec.adoption_policy, drift: drift.policy, ignored, management })
     }
 
     /// What is wanted of a workload that is there: of the fields that are left to others, what it has.

@@ -108,7 +108,8 @@ pub fn has_ended(snapshot: &CompositionSnapshot) -> bool {
 /// whether that can be followed.
 fn staying(snapshot: &CompositionSnapshot) -> BTreeSet<&str> {
     let resources = &snapshot.kind.handler().resources;
-    let staying = resources.iter().filter(|resource| !resource.allows(ManagementPolicy::Delete));
+    let staying =
+        resources.iter().filter(|resource| !resource.management_policies.allow(ManagementPolicy::Delete));
     staying.map(|resource| resource.id.as_str()).collect()
 }
 

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use super::{
     super::{
         ColonyStep, KubernetesStep, Mirror, Plan, Step, Sync,
-        agreement::{Sides, Written},
+        agreement::{Sides, Written, describe},
         mirror::{MirrorPlan, state_of},
         work::of_mirror,
     },
@@ -19,6 +19,7 @@ use crate::{
         executor_deployment::{BlueprintStatus, SyncPolicy},
         mirror::{MirrorStatus, Mirrored as _},
         names::{BLUEPRINT_ANNOTATION, blueprint_id, cleanup_generation, process_label},
+        policy::ManagementPolicy,
     },
     colony::{Process, model::Blueprint},
     desired::{Error, SharedSpec, instance},
@@ -35,6 +36,12 @@ const CLEANUP_LIMIT: Duration = Duration::from_mins(5);
 /// When it is to have a blueprint and cannot.
 pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan, Error> {
     let desired = instance::blueprint(snapshot, colony)?;
+    if recorded(snapshot).is_none()
+        && let Some(left) =
+            unlisted(snapshot, ManagementPolicy::Create, &snapshot.object.wanted_blueprint_name())
+    {
+        return Ok(Plan { left: vec![left], sync: Sync::Unchanged, ..Plan::default() });
+    }
     let mut steps = Vec::new();
     if !terms(snapshot).has_finalizer() {
         steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
@@ -116,6 +123,9 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: Blue
         );
         return Plan { sync: Sync::Lost(message), ..Plan::default() };
     }
+    if let Some(left) = unlisted(snapshot, ManagementPolicy::Create, name) {
+        return Plan { left: vec![left], sync: Sync::Unchanged, ..Plan::default() };
+    }
     if let Some(awaited) = not_handled(snapshot) {
         return waiting(awaited);
     }
@@ -131,6 +141,14 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: Blue
     };
     let steps = vec![Step::Colony(ColonyStep::AddBlueprint(Box::new(desired)))];
     Plan { steps, sync, ..Plan::default() }
+}
+
+/// Why a blueprint is not written, where it takes what may not be done.
+fn unlisted(snapshot: &InstanceSnapshot, what: ManagementPolicy, name: &str) -> Option<String> {
+    let may_be_done = snapshot.kind.handler().management_policies.allow(what);
+    let remedy = what.remedy();
+    (!may_be_done)
+        .then(|| format!("blueprint {name} is not written: handler.{remedy} in the ResourceDefinition"))
 }
 
 /// Why nothing may be written to the colony: somebody else would carry it out, or nobody.
@@ -197,6 +215,13 @@ fn alike(
         theirs: &theirs,
     };
     let (sync, written) = sides.agree();
+    if written == Some(Written::Blueprint)
+        && let Some(left) = unlisted(snapshot, ManagementPolicy::Update, &found.metadata.name)
+    {
+        let differences = describe(&ours, &theirs, &found.metadata.name, found.metadata.generation);
+        let message = format!("{differences}; {left}");
+        return Plan { sync: Sync::Differs { agreed: Some(recorded.clone()), message }, ..Plan::default() };
+    }
     if written == Some(Written::Blueprint)
         && let Some(awaited) = not_handled(snapshot)
     {

@@ -181,3 +181,46 @@ fn what_never_reached_the_colony_goes_freely() {
     unknown.kind = kind("Orphan");
     assert_eq!(plan_deletion(&unknown, desired).steps, [LET_GO]);
 }
+
+/// As [`snapshot`], with what the definition lets be done.
+fn managed(policies: &[&str], status: &Value, processes: Vec<Process>, is_deleted: bool) -> InstanceSnapshot {
+    let mut snapshot = snapshot(status, processes, is_deleted);
+    let mut terms = snapshot.kind.terms().clone();
+    terms.accepted.handler.management_policies = serde_json::from_value(json!(policies)).unwrap();
+    snapshot.kind = InstanceKind::new(terms);
+    snapshot
+}
+
+#[test]
+fn an_instance_goes_to_the_colony_only_as_far_as_that_is_listed() {
+    let first = |policies: &[&str]| plan(&managed(policies, &json!({}), vec![], false), desired).unwrap();
+    assert_eq!(intended(&first(&["Observe", "Create"])), Some(2));
+    let withheld = first(&["Observe", "Update"]);
+    assert_eq!((intended(&withheld), withheld.steps.len()), (None, 0));
+    assert!(withheld.left[0].contains("do not list Create"), "{:?}", withheld.left);
+
+    let later = |policies: &[&str], state: &str, now: ProcessState| {
+        let snapshot = managed(policies, &mirror(1, state, Some("p1")), vec![process("p1", now)], false);
+        plan(&snapshot, desired).unwrap()
+    };
+    assert_eq!(intended(&later(&["Observe", "Update"], "Successful", ProcessState::Successful)), Some(2));
+    let withheld = later(&["Observe", "Create"], "Successful", ProcessState::Successful);
+    assert_eq!(intended(&withheld), None);
+    assert!(withheld.left[0].contains("do not list Update"), "{:?}", withheld.left);
+    // What runs of an earlier generation is not cancelled for one that is not submitted.
+    assert_eq!(later(&["*"], "Running", ProcessState::Running).steps.len(), 1);
+    assert_eq!(later(&["Observe", "Create"], "Running", ProcessState::Running).steps.len(), 0);
+}
+
+#[test]
+fn without_delete_neither_cancel_nor_cleanup() {
+    for (state, now) in [("Running", ProcessState::Running), ("Successful", ProcessState::Successful)] {
+        let going = |policies: &[&str]| {
+            let snapshot = managed(policies, &mirror(2, state, Some("p1")), vec![process("p1", now)], true);
+            plan_deletion(&snapshot, desired)
+        };
+        assert_ne!(going(&["*"]).steps, [LET_GO], "{state}");
+        let left = going(&["Observe", "Create", "Update"]);
+        assert_eq!((&left.steps[..], &left.mirror), (&[LET_GO][..], &Mirror::Unchanged), "{state}");
+    }
+}

@@ -169,6 +169,7 @@ pub fn terms(snapshot: &RequestSnapshot) -> Terms<'_> {
         cancel: false,
         active_deadline_seconds: None,
         ttl_seconds_after_finished: None,
+        may_update: true,
         deletion_policy: DeletionPolicy::Delete,
         state: None,
         active_since: None,

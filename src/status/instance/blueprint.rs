@@ -169,7 +169,10 @@ fn living(
         .blueprint
         .as_ref()
         .map_or_else(|| snapshot.object.wanted_blueprint_name(), |recorded| recorded.name.clone());
-    let mirrored = blueprint::carried_by(&name, status.blueprint.as_ref(), hindrance.clone());
+    // Nothing hinders it: it is as somebody wants it.
+    let left = outcome.ok().and_then(|outcome| outcome.plan.left.first());
+    let left = left.map(|left| (Reason::LeftAlone, left.clone()));
+    let mirrored = blueprint::carried_by(&name, status.blueprint.as_ref(), hindrance.clone().or(left));
     let problem = report.as_ref().and_then(|report| report.problem.clone());
     let warning = problem.map(|why| Finding::yes(ConditionType::Warnings, Reason::InvalidExpression, why));
     let is_away = matches!(hindrance, Some((Reason::ColonyUnavailable, _)));

@@ -14,8 +14,11 @@ pub struct ColonyProcessSnapshot {
     pub cluster: String,
     /// The colony in which it runs.
     pub colony: ColonyReference,
-    /// The process of the last attempt: by its id when bound, else everything that has its label, oldest first.
+    /// The process of the last attempt: by its id when bound, else everything that has its label, oldest first. While
+    /// nothing is on record and the spec names a process, that one, if it is there.
     pub processes: Observed<Vec<Process>>,
+    /// The object that has the process which the spec names, while it is not adopted yet: kind, namespace and name.
+    pub holder: Observed<Option<String>>,
     /// Name of the executor that has, or had, the process, if the colony says it.
     pub executor: Option<String>,
     /// What the environment refers to; read only while something may be submitted.

@@ -20,8 +20,11 @@ pub struct ColonyWorkflowSnapshot {
     /// The colony in which it runs.
     pub colony: ColonyReference,
     /// The processes of its nodes: when the workflow is bound, those that are not over as far as status knows; else
-    /// everything that has its label, the oldest first.
+    /// everything that has its label, the oldest first. While nothing is on record and the spec names a workflow, all of that
+    /// one, if it is there.
     pub processes: Observed<Vec<Process>>,
+    /// The object that has the workflow which the spec names, while it is not adopted yet: kind, namespace and name.
+    pub holder: Observed<Option<String>>,
     /// Names of the executors that have, or had, one of them, as far as the colony says them.
     pub executors: BTreeMap<Id, String>,
     /// What the environments refer to; read only while something may be submitted.

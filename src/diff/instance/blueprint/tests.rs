@@ -307,3 +307,33 @@ fn deletion_leaves_what_is_to_be_left() {
     assert_eq!(with(|world| world.kept.blueprint = Observed::Unknown("away".to_owned())), [] as [&str; 0]);
     assert_eq!(with(|world| world.object.status = None), let_go, "nothing was ever sent");
 }
+
+/// What is not listed is not done in the colony, and told.
+#[test]
+fn the_colony_is_written_to_only_as_far_as_that_is_listed() {
+    let managed = |mut snapshot: InstanceSnapshot, policies: &[&str]| {
+        let mut terms = snapshot.kind.terms().clone();
+        terms.accepted.handler.management_policies = serde_json::from_value(json!(policies)).unwrap();
+        snapshot.kind = InstanceKind::new(terms);
+        snapshot
+    };
+    for recorded in [Value::Null, intended(), agreed(&json!({ "size": 2 }))] {
+        let plan =
+            planned(&managed(snapshot("KubernetesWins", recorded.clone(), None), &["Observe", "Update"]));
+        assert_eq!((&plan.steps[..], &plan.sync), (&[][..], &Sync::Unchanged), "{recorded}");
+        assert!(plan.left[0].contains("do not list Create"), "{:?}", plan.left);
+    }
+    let edited =
+        || snapshot("KubernetesWins", agreed(&json!({ "size": 1 })), Some(ours(1, &json!({ "size": 1 }))));
+    assert_eq!(planned(&managed(edited(), &["Observe", "Update"])).steps.len(), 1);
+    let plan = planned(&managed(edited(), &["Observe", "Create"]));
+    assert_eq!(plan.steps, []);
+    let Sync::Differs { message, .. } = &plan.sync else { panic!("{:?}", plan.sync) };
+    assert!(
+        message.contains("size: 2 in Kubernetes, 1 in the colony") && message.contains("add Update"),
+        "{message}"
+    );
+
+    let gone = managed(deleted(Some(ours(1, &json!({ "size": 2 })))), &["Observe", "Create", "Update"]);
+    assert_eq!(colony_steps(&plan_deletion(&gone)), ["kubernetes  remove the finalizer"]);
+}

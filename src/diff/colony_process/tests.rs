@@ -1,0 +1,246 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::colony_process::ColonyProcess,
+    colony::model::FunctionSpec,
+    diff::ColonyStep,
+    watch::snapshot::{ColonyReference, ResolvedColony, Values},
+};
+
+const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn colony() -> ColonyReference {
+    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
+    ColonyReference::Resolved(Box::new(ResolvedColony {
+        name: "dev".to_owned(),
+        spec: serde_json::from_value(spec).unwrap(),
+        operator_executor_id: Observed::Known("id".to_owned()),
+    }))
+}
+
+/// An object with more in its spec, a status, and what the colony says.
+fn snapshot(more: &Value, status: &Value, processes: Observed<Vec<Process>>) -> ColonyProcessSnapshot {
+    let mut spec = json!({ "function": "encode", "conditions": { "executorType": "encoder" } });
+    for (field, value) in more.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    let object: ColonyProcess = serde_json::from_value(json!({
+        "apiVersion": "colonies.io/v1", "kind": "ColonyProcess",
+        "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 1, "finalizers": [COLONY_PROCESS_FINALIZER] },
+        "spec": spec, "status": status,
+    }))
+    .unwrap();
+    ColonyProcessSnapshot {
+        object,
+        cluster: "c".to_owned(),
+        colony: colony(),
+        processes,
+        holder: Observed::Known(None),
+        executor: None,
+        values: Values::default(),
+        submit_not_before: None,
+        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+    }
+}
+
+fn process(state: ProcessState, more: &Value) -> Process {
+    let mut whole = json!({
+        "processid": ID, "state": state.number(), "submissiontime": "2026-11-26T09:00:00Z",
+        "starttime": "0001-01-01T00:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+        "spec": { "funcname": "encode", "label": "", "maxwaittime": -1, "maxexectime": -1, "maxretries": -1,
+                  "conditions": { "colonyname": "dev", "executortype": "encoder" } },
+    });
+    for (field, value) in more.as_object().unwrap() {
+        whole[field] = value.clone();
+    }
+    serde_json::from_value(whole).unwrap()
+}
+
+fn running() -> Observed<Vec<Process>> {
+    Observed::Known(vec![process(ProcessState::Running, &json!({}))])
+}
+
+fn bound(state: &str) -> Value {
+    json!({ "attempts": 1, "mirror": {
+        "label": "k8s:c/u/1", "generation": 1, "state": state, "processId": ID, "intendedAt": "2026-11-26T10:00:00Z",
+    } })
+}
+
+fn intended() -> Value {
+    json!({ "attempts": 1, "mirror": {
+        "label": "k8s:c/u/1", "generation": 1, "state": "Intended", "intendedAt": "2026-11-26T10:00:00Z",
+    } })
+}
+
+fn desired(attempt: i64) -> Result<DesiredProcess, Error> {
+    let label = process_label("c", "u", attempt);
+    let spec = FunctionSpec::new("dev", "encoder", "encode").and_then(|spec| spec.label(&label));
+    let spec = spec.map_err(|error| Error::invalid(error.field, "", ""))?;
+    Ok(DesiredProcess { label, generation: attempt, spec, is_gated: false })
+}
+
+fn planned(snapshot: &ColonyProcessSnapshot) -> Plan {
+    plan(snapshot, desired).unwrap()
+}
+
+fn steps(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(ToString::to_string).collect()
+}
+
+fn refused(snapshot: &ColonyProcessSnapshot) -> String {
+    plan(snapshot, desired).unwrap_err().to_string()
+}
+
+fn policies(listed: &[&str]) -> Value {
+    json!({ "managementPolicies": listed })
+}
+
+fn adopting(policy: &str, more: &Value) -> Value {
+    let mut spec = json!({ "processId": ID, "adoptionPolicy": policy });
+    for (field, value) in more.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    spec
+}
+
+fn absent() -> Observed<Vec<Process>> {
+    Observed::Known(Vec::new())
+}
+
+#[test]
+fn without_create_nothing_is_submitted_and_what_was_sent_is_looked_for() {
+    let spec = policies(&["Observe", "Update", "Delete"]);
+    let plan = planned(&snapshot(&spec, &json!({}), absent()));
+    assert_eq!((steps(&plan), &plan.mirror), (vec![], &Mirror::Unchanged));
+    let plan = planned(&snapshot(&spec, &intended(), absent()));
+    assert_eq!((steps(&plan), &plan.mirror), (vec![], &Mirror::Forget), "an intent that was not sent");
+    let plan = planned(&snapshot(&spec, &intended(), running()));
+    assert!(matches!(&plan.mirror, Mirror::Observed { process_id, .. } if process_id == ID));
+    let plan = planned(&snapshot(&json!({}), &json!({}), absent()));
+    assert!(matches!(plan.mirror, Mirror::Intend { generation: 1, .. }), "with it, it is");
+}
+
+#[test]
+fn without_update_what_runs_is_not_cancelled() {
+    for stop in [json!({ "suspend": true }), json!({ "cancel": true }), json!({ "activeDeadlineSeconds": 1 })]
+    {
+        let mut status = bound("Running");
+        status["activeSince"] = json!("2026-11-26T09:00:00Z");
+        let mut spec = stop.clone();
+        let plan = planned(&snapshot(&spec, &status, running()));
+        assert!(plan.stop.is_some(), "{stop}");
+        spec["managementPolicies"] = json!(["Observe", "Create", "Delete"]);
+        let plan = planned(&snapshot(&spec, &status, running()));
+        assert_eq!((plan.stop, steps(&plan)), (None, vec![]), "{stop}");
+        // Not even one whose end was on record before.
+        status["stopping"] = json!("Cancelled");
+        assert_eq!(steps(&planned(&snapshot(&spec, &status, running()))), [""; 0], "{stop}");
+    }
+    // An intent that may not be sent any more is none that is sent after all.
+    let spec = json!({ "suspend": true, "managementPolicies": ["Observe", "Create"] });
+    let plan = planned(&snapshot(&spec, &intended(), absent()));
+    assert_eq!((steps(&plan), plan.mirror), (vec![], Mirror::Forget));
+}
+
+#[test]
+fn without_delete_it_runs_on_when_the_object_goes() {
+    let gone = |spec: &Value| {
+        let mut snapshot = snapshot(spec, &bound("Running"), running());
+        let deleted = json!("2026-11-26T10:00:00Z");
+        snapshot.object.metadata.deletion_timestamp = serde_json::from_value(deleted).unwrap();
+        plan_deletion(&snapshot)
+    };
+    let cancelled = gone(&json!({}));
+    assert_eq!(steps(&cancelled), [format!("colony      cancel process {ID} (the object is deleted)")]);
+    let left = gone(&policies(&["Observe", "Create", "Update"]));
+    assert_eq!(left.steps, [Step::Kubernetes(KubernetesStep::RemoveFinalizer)]);
+}
+
+#[test]
+fn what_is_adopted_is_bound_and_never_submitted() {
+    for policy in ["adopt", "adopt-or-create"] {
+        let plan = planned(&snapshot(&adopting(policy, &json!({})), &json!({}), running()));
+        assert_eq!(steps(&plan), [""; 0]);
+        let Mirror::Found { label, generation, process_id, state, .. } = &plan.mirror else {
+            panic!("{policy}: {:?}", plan.mirror)
+        };
+        assert_eq!((label.as_str(), *generation, process_id.as_str()), ("k8s:c/u/1", 1, ID));
+        assert_eq!(*state, MirrorState::Running);
+    }
+    let plan = planned(&snapshot(&adopting("adopt", &json!({})), &json!({}), absent()));
+    assert_eq!((steps(&plan), &plan.mirror), (vec![], &Mirror::Unchanged));
+    assert!(plan.awaiting[0].contains("to be there"), "{:?}", plan.awaiting);
+}
+
+/// Nothing is submitted on the strength of an answer that did not come, and not at once either.
+#[test]
+fn one_is_submitted_only_when_the_colony_has_said_that_there_is_none() {
+    let spec = adopting("adopt-or-create", &json!({}));
+    let plan = planned(&snapshot(&spec, &json!({}), Observed::Unknown("away".to_owned())));
+    assert_eq!((steps(&plan), &plan.mirror), (vec![], &Mirror::Unchanged));
+    assert!(plan.awaiting[0].contains("whether there is process"), "{:?}", plan.awaiting);
+    let plan = planned(&snapshot(&spec, &json!({}), absent()));
+    assert!(matches!(plan.mirror, Mirror::Intend { generation: 1, .. }));
+    let mut quiet = snapshot(&spec, &intended(), absent());
+    quiet.submit_not_before = "2026-11-26T10:00:10Z".parse().ok();
+    assert_eq!(steps(&planned(&quiet)), [""; 0], "the quiet period holds");
+    quiet.submit_not_before = None;
+    let submitted = planned(&quiet);
+    assert!(matches!(&submitted.steps[..], [Step::Colony(ColonyStep::Submit(_))]), "{:?}", submitted.steps);
+    let uncreated = adopting("adopt-or-create", &policies(&["Observe", "Update"]));
+    let plan = planned(&snapshot(&uncreated, &json!({}), absent()));
+    assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1));
+}
+
+/// Nobody gets at another object's process.
+#[test]
+fn a_process_of_another_object_is_refused() {
+    let spec = adopting("adopt", &json!({}));
+    let mut held = snapshot(&spec, &json!({}), running());
+    held.holder = Observed::Known(Some("ColonyProcess other/theirs".to_owned()));
+    let said = refused(&held);
+    assert!(
+        said.starts_with(&format!("spec.processId: {ID}: it belongs to ColonyProcess other/theirs")),
+        "{said}"
+    );
+    held.holder = Observed::Unknown("not all objects are known yet".to_owned());
+    let plan = planned(&held);
+    assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1), "unknown is not nobody");
+}
+
+/// A wrong id shows, or cancels, work of others.
+#[test]
+fn a_process_that_is_another_than_the_object_says_is_refused() {
+    let spec = adopting("adopt", &json!({}));
+    let another = |more: Value| {
+        refused(&snapshot(&spec, &json!({}), Observed::Known(vec![process(ProcessState::Running, &more)])))
+    };
+    let call = |function: &str, kind: &str| json!({ "spec": { "funcname": function, "label": "", "conditions": { "colonyname": "dev", "executortype": kind } } });
+    let said = another(call("decode", "encoder"));
+    assert!(said.starts_with("spec.function: encode: process") && said.contains("\"decode\""), "{said}");
+    let said = another(call("encode", "other"));
+    assert!(said.starts_with("spec.conditions.executorType: encoder: process"), "{said}");
+    let said = another(json!({ "processgraphid": "g1" }));
+    assert!(said.contains("of workflow g1") && said.contains("ColonyWorkflow"), "{said}");
+}
+
+/// What only looks writes nothing, not even a finalizer; whoever may end a process by deletion is held for it.
+#[test]
+fn an_object_is_held_for_what_its_deletion_ends() {
+    let adopted = |spec: &Value, status: &Value| {
+        let mut snapshot = snapshot(spec, status, running());
+        snapshot.object.metadata.finalizers = None;
+        steps(&planned(&snapshot))
+    };
+    let observing = adopting("adopt", &policies(&["Observe"]));
+    assert_eq!(adopted(&observing, &json!({})), [""; 0]);
+    assert_eq!(adopted(&observing, &bound("Running")), [""; 0]);
+    let owning = adopting("adopt", &json!({}));
+    assert_eq!(adopted(&owning, &json!({})), ["kubernetes  add the finalizer"]);
+    assert_eq!(
+        adopted(&owning, &bound("Running")),
+        ["kubernetes  add the finalizer"],
+        "the policies changed"
+    );
+}
