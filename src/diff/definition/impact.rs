@@ -11,14 +11,14 @@ use crate::{
     api::{
         condition::Reason,
         names::ACCEPT_IMPACT_ANNOTATION,
-        resource_definition::{BrokenInstance, Impact, NAMED_INSTANCES},
+        resource_definition::{BrokenInstance, Impact, NAMED_INSTANCES, stored_version},
     },
     desired::{
         conversion::Converter,
         definition::{Breach, Validator},
         metadata::content_hash,
     },
-    watch::snapshot::{DefinitionSnapshot, LiveInstance, Observed},
+    watch::snapshot::{DefinitionSnapshot, LiveInstance, Observed, StoredObjects},
 };
 
 /// A version whose schema is not what objects were held against before.
@@ -35,13 +35,7 @@ pub(super) fn held_back(
     found: &CustomResourceDefinition,
 ) -> Option<HeldBack> {
     if let Some(version) = dropped(desired, found) {
-        let name = found.name_any();
-        let storage = desired.spec.versions.iter().find(|version| version.storage);
-        let storage = storage.map(|version| version.name.as_str()).unwrap_or_default();
-        let message = format!(
-            "spec.versions: {version}: objects may be stored in this version: keep it in the list, with served: false if nobody uses it; or write each object again and then run: kubectl patch crd {name} --subresource=status --type=merge -p '{{\"status\":{{\"storedVersions\":[\"{storage}\"]}}}}'"
-        );
-        return Some(HeldBack { reason: Reason::VersionInUse, message, impact: None });
+        return Some(in_use(snapshot, desired, found, version));
     }
     let converter = match Converter::of(desired) {
         Ok(converter) => converter,
@@ -72,7 +66,7 @@ pub(super) fn held_back(
         "{} of {} instances do not fit the new schema, such as {} ({}): change them, or the schema; or accept that by: kubectl annotate rd {name} {ACCEPT_IMPACT_ANNOTATION}={hash} --overwrite",
         broken.len(),
         live.len(),
-        shown(first),
+        first.shown(),
         first.why
     );
     let impact = Impact {
@@ -82,6 +76,58 @@ pub(super) fn held_back(
         instances: broken.into_iter().take(NAMED_INSTANCES).collect(),
     };
     Some(HeldBack { reason: Reason::BreaksInstances, message, impact: Some(impact) })
+}
+
+/// Why a version that is not wanted any more stays: objects may be stored in it.
+fn in_use(
+    snapshot: &DefinitionSnapshot,
+    desired: &CustomResourceDefinition,
+    found: &CustomResourceDefinition,
+    version: &str,
+) -> HeldBack {
+    let now = stored_version(found).unwrap_or_default();
+    let recorded = snapshot.object.status.as_ref().and_then(|status| status.storage_migration.as_ref());
+    let has_failed =
+        recorded.is_some_and(|recorded| recorded.is_of(found) && recorded.listed && recorded.failed > 0);
+    let in_use = format!("spec.versions: {version}: objects may be stored in this version");
+    let (reason, message) = match &snapshot.stored {
+        _ if stored_version(desired) != Some(now) => {
+            let wanted = stored_version(desired).unwrap_or_default();
+            let message = format!(
+                "{in_use}: keep it in the list, with served: false if nobody uses it, while {wanted} becomes the one with storage; once condition StorageMigrated is True it can leave"
+            );
+            (Reason::VersionInUse, message)
+        }
+        StoredObjects::OutOfReach(_) => {
+            (Reason::VersionInUse, format!("{in_use}: {}", by_hand(snapshot, found)))
+        }
+        _ if has_failed => (
+            Reason::VersionInUse,
+            format!(
+                "{in_use}, and some could not be written in {now}: do what condition StorageMigrated says; then it leaves"
+            ),
+        ),
+        _ => (
+            Reason::StorageMigrating,
+            format!(
+                "{in_use}: they are being written in {now}, and then it leaves; see condition StorageMigrated"
+            ),
+        ),
+    };
+    HeldBack { reason, message, impact: None }
+}
+
+/// How objects that the operator may not write come to be stored in the version of now.
+#[must_use]
+pub fn by_hand(snapshot: &DefinitionSnapshot, found: &CustomResourceDefinition) -> String {
+    let (name, version) = (found.name_any(), stored_version(found).unwrap_or_default());
+    let missing = match &snapshot.stored {
+        StoredObjects::OutOfReach(missing) => missing.join(", "),
+        _ => String::new(),
+    };
+    format!(
+        "the operator may not {missing} in all namespaces: grant it that, and it writes them in {version}; or write each object again and then run: kubectl patch crd {name} --subresource=status --type=merge -p '{{\"status\":{{\"storedVersions\":[\"{version}\"]}}}}'"
+    )
 }
 
 /// A version in which objects may be stored, and which is not wanted any more.
@@ -177,13 +223,6 @@ fn why(
     };
     let breach: Breach = validator.check(&changed.now, changed.before.as_ref(), &object).err()?;
     Some(format!("{}: {breach}", changed.name))
-}
-
-fn shown(instance: &BrokenInstance) -> String {
-    match &instance.namespace {
-        Some(namespace) => format!("{namespace}/{}", instance.name),
-        None => instance.name.clone(),
-    }
 }
 
 /// The beginning of a text: what an instance or a rule holds may be long, and ten of them stand in status.

@@ -1,10 +1,11 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use super::*;
 use crate::{
     api::resource_definition::ResourceDefinition,
     desired::definition::{build, converted_at},
-    watch::snapshot::{ConversionAddress, ConversionEndpoint, Handlers, LeftInstances},
+    watch::snapshot::{ConversionAddress, ConversionEndpoint, Handlers, LeftInstances, StoredObjects},
 };
 
 fn definition(policy: &str) -> ResourceDefinition {
@@ -23,7 +24,11 @@ fn definition(policy: &str) -> ResourceDefinition {
     .unwrap()
 }
 
-fn snapshot(crd: Option<CustomResourceDefinition>, policy: &str, left: (usize, usize)) -> DefinitionSnapshot {
+pub(super) fn snapshot(
+    crd: Option<CustomResourceDefinition>,
+    policy: &str,
+    left: (usize, usize),
+) -> DefinitionSnapshot {
     DefinitionSnapshot {
         object: definition(policy),
         crd: Observed::Known(crd),
@@ -32,6 +37,7 @@ fn snapshot(crd: Option<CustomResourceDefinition>, policy: &str, left: (usize, u
         namespace: "operators".to_owned(),
         instances: None,
         live: Observed::Known(Vec::new()),
+        stored: StoredObjects::NotAsked,
         left: Observed::Known(LeftInstances { total: left.0, held: left.1 }),
         composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::None,
@@ -42,7 +48,7 @@ fn snapshot(crd: Option<CustomResourceDefinition>, policy: &str, left: (usize, u
 }
 
 /// The CRD as the API server gives it back: with what it adds, and without what it leaves out.
-fn served() -> CustomResourceDefinition {
+pub(super) fn served() -> CustomResourceDefinition {
     let mut crd = build(&definition("Delete")).unwrap();
     crd.metadata.uid = Some("u".to_owned());
     crd.metadata.resource_version = Some("7".to_owned());
@@ -257,11 +263,49 @@ fn a_new_version_is_held_against_every_instance_and_a_stored_one_stays() {
         "{}",
         held.message
     );
-    assert!(held.message.contains(r#"{"status":{"storedVersions":["v2"]}}"#), "{}", held.message);
+}
+
+/// As long as objects may be stored in it, a version stays, and says whether somebody has to do something.
+#[test]
+fn a_version_leaves_once_no_object_is_stored_in_it() {
+    let mut world = snapshot(None, "Delete", (0, 0));
+    world.object = converting();
+    let mut crd = build(&world.object).unwrap();
+    crd.metadata.generation = Some(2);
+    crd.status = served().status;
+    let mut stored = |versions: &[&str]| {
+        let versions = versions.iter().map(|&name| name.to_owned()).collect();
+        crd.status.get_or_insert_default().stored_versions = Some(versions);
+        Observed::Known(Some(crd.clone()))
+    };
+    world.crd = stored(&["v1", "v2"]);
+    world.object.spec.versions.remove(0);
+    let held = |world: &DefinitionSnapshot| wanted(world).held.unwrap();
+    assert_eq!(held(&world).reason, Reason::StorageMigrating, "{}", held(&world).message);
+    world.stored = StoredObjects::OutOfReach(vec!["list things in group g.example.com".to_owned()]);
+    let by_hand = held(&world);
+    assert_eq!(by_hand.reason, Reason::VersionInUse);
+    for expected in ["may not list things", r#"{"status":{"storedVersions":["v2"]}}"#] {
+        assert!(by_hand.message.contains(expected), "{}", by_hand.message);
+    }
+    world.stored = StoredObjects::NotAsked;
+    let began_at = Time(world.now);
+    let mut migration =
+        crate::api::resource_definition::StorageMigration::begin("v2".to_owned(), 2, began_at);
+    (migration.listed, migration.failed) = (true, 1);
+    world.object.status.get_or_insert_default().storage_migration = Some(migration);
+    assert_eq!(held(&world).reason, Reason::VersionInUse, "some could not be written");
+
+    world.crd = stored(&["v2"]);
+    assert!(
+        matches!(wanted(&world).steps.as_slice(), [DefinitionStep::Update { .. }]),
+        "{:?}",
+        wanted(&world)
+    );
 }
 
 /// Of the definition in which sizes have become counts.
-fn converting() -> ResourceDefinition {
+pub(super) fn converting() -> ResourceDefinition {
     let mut whole = serde_json::to_value(definition("Delete")).unwrap();
     let mut version = whole["spec"]["versions"][0].clone();
     version["name"] = json!("v2");
