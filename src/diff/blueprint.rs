@@ -54,10 +54,18 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
     };
     let ours = SharedSpec::of_object(&object.spec);
     let Some(blueprint) = blueprint else {
-        let is_intended = object.status.as_ref().is_some_and(|status| status.blueprint.is_some());
-        if object.sync_policy() != SyncPolicy::KubernetesWins {
+        let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
+        let was_there = recorded.is_some_and(|recorded| !recorded.agreed.is_empty());
+        let policy = object.sync_policy();
+        if policy != SyncPolicy::KubernetesWins && object.is_born_of_blueprint() {
             plan.object = Some(KubernetesStep::DeleteObject { why: format!("blueprint {name} is gone") });
-        } else if !is_intended {
+        } else if policy != SyncPolicy::KubernetesWins && was_there {
+            // Whoever created this object did it here: what happens in the colony does not take it away.
+            plan.sync = Sync::Lost(format!(
+                "blueprint {name} was removed in the colony, and with syncPolicy {} it is not made anew: delete this object, or set syncPolicy KubernetesWins",
+                policy.as_str()
+            ));
+        } else if recorded.is_none() {
             // On record before anything is sent: whoever deletes the object must know what to look for.
             plan.sync = Sync::Agreed(BlueprintStatus { name, ..BlueprintStatus::default() });
         } else {

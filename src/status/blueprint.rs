@@ -60,8 +60,12 @@ pub(super) fn conflict(
 pub(super) fn carried(
     object: &ExecutorDeployment,
     recorded: Option<&BlueprintStatus>,
+    sync: Option<&Sync>,
     problem: Option<(Reason, String)>,
 ) -> Finding {
+    if let Some(Sync::Lost(message)) = sync {
+        return Finding::no(ConditionType::Mirrored, Reason::BlueprintLost, message.clone());
+    }
     if let Some(name) = object.blueprint_name() {
         return carried_by(&name, recorded, problem);
     }

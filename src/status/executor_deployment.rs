@@ -58,7 +58,7 @@ pub fn compute(
         .or_else(|| colony_problem(snapshot))
         .or_else(|| quiet_period(snapshot));
     findings.push(if is_carried_by_colony(object) {
-        blueprint::carried(object, blueprint.as_ref(), problem)
+        blueprint::carried(object, blueprint.as_ref(), pass.ok().map(|outcome| &outcome.plan.sync), problem)
     } else {
         mirror::finding(mirror.as_ref(), generation.unwrap_or_default(), problem)
     });

@@ -29,4 +29,8 @@ mod stage;
 #[cfg(test)]
 mod subscriptions;
 #[cfg(test)]
+#[path = "../support/wait.rs"]
+#[allow(dead_code, reason = "each of the binaries that share it uses a part")]
+mod wait;
+#[cfg(test)]
 mod workflows;

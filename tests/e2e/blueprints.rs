@@ -257,7 +257,8 @@ pub async fn one_side_owns_the_spec(stage: Stage) {
     answered(&stage).await;
 }
 
-/// A fleet for another runtime is carried by a blueprint to whoever runs it, and shows what that one reports.
+/// A fleet for another runtime is carried by a blueprint to whoever runs it, and shows what that one reports. Alone: the server
+/// asks the handler of the first definition of a kind to reconcile, in whatever colony, and here that is somebody else.
 pub async fn a_fleet_elsewhere_is_a_blueprint(stage: Stage) {
     stage.connect().await;
     let fleet = Fleet::create(&stage, "elsewhere", json!({"runtime": "docker", "replicas": 2})).await;
@@ -283,7 +284,19 @@ pub async fn a_fleet_elsewhere_is_a_blueprint(stage: Stage) {
     let scaled = until_blueprint(&stage, "elsewhere", "is scaled", |found| found.spec["replicas"] == 5).await;
     assert_eq!(scaled.status["runningInstances"], 2, "the reconciler's word stays");
     assert_eq!(fleet.workloads().await, [] as [&str; 0], "nothing is run here");
+
+    // What the colony owns and removes is not made anew, and the object, born here, says so and stays.
+    let owned_by = async |policy: &str| {
+        let patch = json!({"spec": {"syncPolicy": policy}}).to_string();
+        kubectl(&["-n", namespace, "patch", &fleet.reference(), "--type=merge", "-p", &patch]).await;
+    };
+    owned_by("ColonyWins").await;
+    colonies(&stage, &["blueprint", "remove", "--name", "elsewhere"]).await;
+    fleet.until_condition("Conflict", "True", "BlueprintLost").await;
+    owned_by("KubernetesWins").await;
+    until_blueprint(&stage, "elsewhere", "is made anew", |found| found.spec["replicas"] == 5).await;
     fleet.delete().await;
     wait_until_gone::<ExecutorDeployment>(&stage.namespace, "elsewhere").await;
     assert!(stage.user.blueprint("elsewhere").await.unwrap_err().is_not_found());
+    colonies(&stage, &["blueprint", "definition", "remove", "--name", "executor-deployment"]).await;
 }

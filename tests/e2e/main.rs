@@ -90,10 +90,6 @@ fn main() -> std::process::ExitCode {
             blueprints::the_colonys_own_tools_drive_a_fleet,
         ),
         together("blueprints::one_side_owns_the_spec", blueprints::one_side_owns_the_spec),
-        together(
-            "blueprints::a_fleet_elsewhere_is_a_blueprint",
-            blueprints::a_fleet_elsewhere_is_a_blueprint,
-        ),
         together("requests::a_process_becomes_a_fleet", requests::a_process_becomes_a_fleet),
         together("requests::what_cannot_be_done_is_answered", requests::what_cannot_be_done_is_answered),
         together("events::only_transitions_are_told", events::only_transitions_are_told),
@@ -113,6 +109,7 @@ fn main() -> std::process::ExitCode {
             "rights::the_operator_lends_nobody_its_rights",
             rights::the_operator_lends_nobody_its_rights,
         ),
+        alone("blueprints::a_fleet_elsewhere_is_a_blueprint", blueprints::a_fleet_elsewhere_is_a_blueprint),
         alone(
             "failover::when_the_leader_dies_another_takes_over",
             failover::when_the_leader_dies_another_takes_over,

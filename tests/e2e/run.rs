@@ -1,4 +1,5 @@
-//! Runs the tests: side by side in threads of their own, but for those that stop the operator, which everybody shares.
+//! Runs the tests: side by side in threads of their own, but for those that stop the operator,
+//! which everybody shares, or disturb others by the server that they share.
 
 use std::{
     cell::RefCell,
@@ -56,7 +57,7 @@ where
     })
 }
 
-/// A test that stops the operator.
+/// A test that stops the operator, or does to the colonies' server what other tests would notice.
 pub fn alone<F>(name: &'static str, test: fn(Stage) -> F) -> Trial
 where
     F: Future<Output = ()> + 'static,

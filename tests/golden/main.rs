@@ -204,6 +204,10 @@ cases! {
     docker_blueprint_name_taken
     /// The blueprint goes before the object does.
     docker_blueprint_removed
+    /// Whoever wins later: the first word is the object's, for there is no other.
+    docker_colony_wins
+    /// The blueprint was removed in the colony, which owns it: not made anew, and the object, born here, stays.
+    docker_blueprint_lost
     /// Both sides say the same, and nothing is submitted: the blueprint carries it.
     blueprint_agreed
     /// The colony owns the spec: its edit becomes the object's, and nothing else happens before.
