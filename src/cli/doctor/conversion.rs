@@ -8,6 +8,7 @@ use kube::{Api, ResourceExt as _, api::ListParams, core::PartialObjectMeta};
 
 use super::{cluster::reason, finding::Finding};
 use crate::{
+    act::kinds::Written as _,
     api::{
         instance::{AcceptedHandler, Instance, InstanceKind},
         resource_definition::ResourceDefinition,
@@ -17,7 +18,7 @@ use crate::{
     runtime::{
         clock::Clock,
         config::Conversion,
-        kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
+        kubernetes::{CALL_TIME_LIMIT, CallError, Kubernetes, call},
     },
     watch::snapshot::{ConversionAddress, ConversionEndpoint, Observed},
 };
@@ -157,25 +158,40 @@ async fn of_kind(
         return Some(Finding::failure(check, amiss, SEE_OPERATOR));
     }
     let kind = InstanceKind::of(&crd, AcceptedHandler::default(), false)?;
-    let others = crd.spec.versions.iter().filter(|version| version.served && !version.storage);
-    for version in others {
-        let in_version = kind.in_version(&version.name);
-        let objects = Api::<PartialObjectMeta<Instance>>::all_with(kubernetes.calls.clone(), &in_version);
-        match call(CALL_TIME_LIMIT, objects.list_metadata(&ListParams::default().limit(1))).await {
+    Some(match read(kubernetes, &crd, &kind).await {
+        Ok(()) => Finding::ok(check, "the API server has objects converted by the operator"),
+        Err((Some(403), why)) => {
+            Finding::warning(check, why, "run doctor as somebody who may, such as the operator")
+        }
+        Err((_, why)) => {
+            let remedy = "if it names an object, change that; otherwise see whether a replica of the operator runs and API servers reach it";
+            Finding::failure(check, why, remedy)
+        }
+    })
+}
+
+/// Reads an object in every version, in whichever it is stored: what lists show may have been converted long ago.
+async fn read(
+    kubernetes: &Kubernetes,
+    crd: &CustomResourceDefinition,
+    kind: &InstanceKind,
+) -> Result<(), (Option<u16>, String)> {
+    let all = Api::<PartialObjectMeta<Instance>>::all_with(kubernetes.calls.clone(), kind);
+    let failed = |version: &str, error: &CallError| {
+        (error.status_code(), format!("objects cannot be read in {version}: {}", reason(error)))
+    };
+    let listed = call(CALL_TIME_LIMIT, all.list_metadata(&ListParams::default().limit(1))).await;
+    let listed = listed.map_err(|error| failed(&kind.terms().resource.version, &error))?;
+    let Some(first) = listed.items.first() else { return Ok(()) };
+    let namespace = first.namespace().unwrap_or_default();
+    for version in crd.spec.versions.iter().filter(|version| version.served) {
+        let api = Instance::api(kubernetes.calls.clone(), &namespace, &kind.in_version(&version.name));
+        match call(CALL_TIME_LIMIT, api.get_metadata_opt(&first.name_any())).await {
             Ok(_) => {}
-            Err(error) if error.status_code() == Some(403) => {
-                let seen = format!("objects may not be listed: {}", reason(&error));
-                let remedy = "run doctor as somebody who may, such as the operator";
-                return Some(Finding::warning(check, seen, remedy));
-            }
-            Err(error) => {
-                let seen = format!("objects cannot be read in {}: {}", version.name, reason(&error));
-                let remedy = "if it names an object, change that; otherwise see whether a replica of the operator runs and API servers reach it";
-                return Some(Finding::failure(check, seen, remedy));
-            }
+            Err(error) => return Err(failed(&version.name, &error)),
         }
     }
-    Some(Finding::ok(check, "the API server has objects converted by the operator"))
+    Ok(())
 }
 
 /// What a CRD says of the endpoint that is not so.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Longest reason of an object in characters: ten of them stand in status.
-const LONGEST_WHY: usize = 300;
+const LONGEST_WHY: usize = 600;
 
 /// What a pass came to.
 pub type Migrated<'a> = (&'a Migration, &'a MigrationOutcome);
