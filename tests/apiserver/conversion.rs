@@ -321,8 +321,10 @@ async fn objects_are_held_against_the_new_version_as_they_would_be_in_it() {
         two.kind.change(json!({ "spec": { "versions": versions } })).await;
         let status = two.kind.until("is held back", |status| status.impact.is_some()).await;
         assert_eq!(message(&status, "Ready").0, "BreaksInstances");
-        let impact = status.impact.unwrap();
+        let impact = status.impact.clone().unwrap();
         assert_eq!((impact.breaking, impact.checked), (2, 3));
+        let said = message(&status, "Ready").1;
+        assert!(said.contains("cannot be converted") && !said.contains("accept-impact"), "{said}");
         let why = |name: &str| impact.instances.iter().find(|one| one.name == name).unwrap().why.clone();
         assert!(why("none").contains("v1: spec.container.memoryMi: 0"), "{}", why("none"));
         assert!(why("odd").contains("cannot be converted") && why("odd").contains("much"), "{}", why("odd"));

@@ -56,7 +56,7 @@ pub struct ResourceDefinitionStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Impact {
     /// Stands for the spec and for what it would break: the change is carried out all the same if annotation
-    /// `colonies.io/accept-impact` has this value.
+    /// `colonies.io/accept-impact` has this value, unless an instance could not be converted.
     pub hash: String,
     /// How many instances would not fit the schema, would lose a field, or cannot be checked.
     pub breaking: i32,

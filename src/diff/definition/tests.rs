@@ -341,6 +341,27 @@ fn instances_are_held_against_a_version_as_they_would_be_in_it() {
     assert_eq!(impact.instances[0].why, "v2: spec.size: would be lost: the schema does not describe it");
 }
 
+/// API servers could neither read such an object nor have it changed: whoever accepts that could never put it right.
+#[test]
+fn what_cannot_be_converted_cannot_be_accepted() {
+    let mut world = snapshot(Some(served()), "Delete", (0, 0));
+    let mut whole = serde_json::to_value(converting()).unwrap();
+    whole["spec"]["versions"][0]["conversion"] = json!({
+        "toStorage": { "spec.count": "${10 / (self.spec.size - 1)}" },
+        "fromStorage": { "spec.size": "${1 + 10 / self.spec.count}" },
+    });
+    world.object = serde_json::from_value(whole).unwrap();
+    world.live = Observed::Known(vec![instance("a", &json!({ "size": 1 }))]);
+    let held = wanted(&world).held.unwrap();
+    let impact = held.impact.unwrap();
+    assert!(impact.instances[0].why.contains("cannot be converted"), "{impact:?}");
+    assert!(held.message.contains("ml/a cannot be converted"), "{}", held.message);
+    assert!(!held.message.contains("accept"), "{}", held.message);
+    let annotation = crate::api::names::ACCEPT_IMPACT_ANNOTATION.to_owned();
+    world.object.annotations_mut().insert(annotation, impact.hash);
+    assert_eq!(wanted(&world).held.map(|held| held.reason), Some(Reason::BreaksInstances));
+}
+
 /// However the definition is: what it is held back for does not keep API servers from finding the endpoint.
 #[test]
 fn a_crd_follows_the_endpoint_whatever_the_definition_says() {
