@@ -2,11 +2,14 @@
 
 use std::{path::Path, time::Duration};
 
-use colonyos_operator::api::request_state::{RequestState, RequestStateSpec, State};
+use colonyos_operator::api::{
+    names::PAUSED_ANNOTATION,
+    request_state::{RequestState, RequestStateSpec, State},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -14,7 +17,11 @@ use crate::{
     program::Program,
     record::history,
     stage::alone,
-    support::{namespace::TestNamespace, operator::Signal, wait::eventually},
+    support::{
+        namespace::TestNamespace,
+        operator::Signal,
+        wait::{eventually, throughout},
+    },
 };
 
 const LIMIT: Duration = Duration::from_secs(15);
@@ -133,6 +140,53 @@ async fn a_command_ends_when_its_request_is_cancelled_or_deleted() {
         assert_eq!(history(&object), ["JOB1 REQUESTED", "JOB1 STARTED", "JOB1 CANCELLED"]);
         worker.signal(Signal::Terminate);
         assert!(worker.wait_for_end().await.success());
+    })
+    .await;
+}
+
+async fn pause(api: &Api<RequestState>, name: &str, value: Option<&str>) {
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": { PAUSED_ANNOTATION: value } } }));
+    api.patch(name, &PatchParams::default(), &patch).await.unwrap();
+}
+
+/// Whoever pauses a request must not have to stop director and worker, who have others to serve.
+#[tokio::test]
+async fn a_paused_request_is_left_where_it_is() {
+    alone("paused", async |namespace| {
+        let api: Api<RequestState> = namespace.api();
+        create(&api, "paused").await;
+        pause(&api, "paused", Some("true")).await;
+        create(&api, "other").await;
+        let mut worker = worker(&namespace, &["--job-duration", "100ms"]).await;
+        until(&api, "other", State::Completed).await;
+        assert_eq!(api.get("paused").await.unwrap().spec.state, State::Requested);
+        pause(&api, "paused", None).await;
+        until(&api, "paused", State::Completed).await;
+        worker.signal(Signal::Terminate);
+        assert!(worker.wait_for_end().await.success());
+
+        let arguments = ["director", "-n", &namespace.name, "--flow", "JOB1,JOB2"];
+        let _director = Program::ours("the director", &arguments);
+        let driven = eventually("the director has created its request", LIMIT, async || {
+            let all = api.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let names: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
+            let driven = names.iter().find(|name| name.starts_with("request-")).cloned();
+            driven.ok_or_else(|| format!("{names:?}"))
+        })
+        .await;
+        pause(&api, &driven, Some("true")).await;
+        for state in ["STARTED", "COMPLETED"] {
+            let by_hand = Patch::Merge(json!({ "spec": { "state": state } }));
+            api.patch(&driven, &PatchParams::default(), &by_hand).await.unwrap();
+        }
+        throughout("the director requests nothing", Duration::from_secs(1), async || {
+            let spec = api.get(&driven).await.map_err(|error| error.to_string())?.spec;
+            (spec.job == "JOB1").then_some(()).ok_or_else(|| format!("{spec:?}"))
+        })
+        .await;
+        pause(&api, &driven, None).await;
+        let next = until(&api, &driven, State::Requested).await;
+        assert_eq!(next.spec.job, "JOB2");
     })
     .await;
 }

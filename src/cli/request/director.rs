@@ -21,6 +21,7 @@ use crate::{
     act::request::{Change, RequestName, Requests, WriteError},
     api::{
         names::FLOW_ANNOTATION,
+        policy::is_paused,
         request_state::{RequestState, RequestStateSpec, State},
     },
     cli::Failure,
@@ -143,10 +144,11 @@ async fn accompany(
         let not_before =
             next.as_ref().and_then(|next| next.not_before).filter(|not_before| *not_before > now);
         let job = next.and_then(|next| next.job);
-        let is_deleted = known.object.metadata.deletion_timestamp.is_some();
+        let metadata = &known.object.metadata;
+        let (is_deleted, is_paused) = (metadata.deletion_timestamp.is_some(), is_paused(metadata));
         let news = known.news(&setting, Wanted::default());
         let (before, dropped) = news.map(|(status, history)| (status, history.dropped)).unzip();
-        let change = match direct(state, job.as_deref(), is_deleted) {
+        let change = match direct(state, job.as_deref(), is_deleted, is_paused) {
             DirectorStep::Wait => None,
             // Before it waits, the failure is told: since when it waits stands in the history.
             DirectorStep::Request(_) if not_before.is_some() => {

@@ -1,7 +1,10 @@
 //! What a worker does next: whoever does the jobs.
 
 use super::{Claim, Holder, Turn};
-use crate::api::request_state::{HistoryEntry, RequestState, State};
+use crate::api::{
+    policy::is_paused,
+    request_state::{HistoryEntry, RequestState, State},
+};
 
 /// How a job has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,10 +72,12 @@ pub enum WorkerStep {
     Record,
 }
 
-/// The next step. A request that is being deleted is left alone.
+/// The next step. A request that is being deleted is left alone, and so is one that is paused: a job that runs goes on, and its
+/// end is written once the request goes on.
 #[must_use]
 pub fn work(view: &WorkerView<'_>) -> WorkerStep {
-    if view.object.metadata.deletion_timestamp.is_some() {
+    let metadata = &view.object.metadata;
+    if metadata.deletion_timestamp.is_some() || is_paused(metadata) {
         return WorkerStep::Wait;
     }
     match (view.turn, view.object.spec.state) {
@@ -163,6 +168,16 @@ mod tests {
         );
         assert_eq!(step(&object("COMPLETED", &none), &own, Some(&ending), fail), WorkerStep::Wait);
         assert_eq!(step(&object("CANCELLED", &none), &own, None, fail), WorkerStep::Record);
+    }
+
+    #[test]
+    fn a_worker_leaves_a_paused_request_where_it_is() {
+        let (own, ending) = (Holder::Ourselves(claim()), Ending::completed());
+        for (state, ending) in [("REQUESTED", None), ("STARTED", Some(&ending)), ("CANCELLED", None)] {
+            let mut paused = object(state, &json!([]));
+            paused.metadata.annotations = Some([("colonies.io/paused".to_owned(), "true".to_owned())].into());
+            assert_eq!(step(&paused, &own, ending, Interrupted::Fail), WorkerStep::Wait, "{state}");
+        }
     }
 
     /// A job must not run twice, nor be called failed when its success is on record.
