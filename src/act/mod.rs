@@ -13,6 +13,7 @@ mod identity;
 pub mod inbound;
 pub mod kinds;
 pub mod kubernetes;
+pub mod migration;
 pub mod outcome;
 pub mod request;
 mod secret;

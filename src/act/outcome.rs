@@ -2,8 +2,9 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use crate::diff::{
-    ColonyStep, KubernetesStep, Plan, Step, colony_cron::CronStep, definition::DefinitionStep,
+use crate::{
+    api::resource_definition::BrokenInstance,
+    diff::{ColonyStep, KubernetesStep, Plan, Step, colony_cron::CronStep, definition::DefinitionStep},
 };
 
 /// What came of a plan.
@@ -37,6 +38,19 @@ pub struct DefinitionOutcome {
     pub resource_version: Option<String>,
     /// The CRD as the API server has it after an update.
     pub updated: Option<Box<CustomResourceDefinition>>,
+}
+
+/// What came of the next part of the migration of a kind's objects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MigrationOutcome {
+    /// How many objects are stored in the version of now.
+    pub migrated: usize,
+    /// Those that could not be written, and why. The others were all the same.
+    pub failures: Vec<BrokenInstance>,
+    /// Whether the API server has been told that all are stored in the version.
+    pub is_concluded: bool,
+    /// Why it was broken off: what is planned is to be done again.
+    pub failure: Option<StepFailure>,
 }
 
 /// What came of a step.

@@ -12,6 +12,8 @@ pub enum ConditionType {
     Established,
     /// There is somebody who carries instances of the kind out.
     Handled,
+    /// All objects of the kind are stored in the version with `storage`, so that any other may leave the definition.
+    StorageMigrated,
     /// The current generation is carried by a process in the colony.
     Mirrored,
     /// The object and its blueprint in the colony differ, or an edit of one was replaced; the message has both values.
@@ -47,6 +49,7 @@ impl ConditionType {
             Self::Authorized => "Authorized",
             Self::Established => "Established",
             Self::Handled => "Handled",
+            Self::StorageMigrated => "StorageMigrated",
             Self::Mirrored => "Mirrored",
             Self::Conflict => "Conflict",
             Self::Drifted => "Drifted",
@@ -236,6 +239,12 @@ pub enum Reason {
     BreaksInstances,
     /// A version in which objects may be stored is not in the definition any more.
     VersionInUse,
+    /// Objects are being written again, so that they are stored in another version.
+    StorageMigrating,
+    /// Some objects could not be written again; the message names the first.
+    StorageMigrationFailed,
+    /// All objects are stored in the version with `storage`.
+    StoredInOneVersion,
     /// There is no endpoint where API servers could have objects converted between versions.
     ConversionUnavailable,
     /// The definition waits for its instances to be gone.
@@ -336,6 +345,9 @@ impl Reason {
             Self::NotFinished => "NotFinished",
             Self::BreaksInstances => "BreaksInstances",
             Self::VersionInUse => "VersionInUse",
+            Self::StorageMigrating => "StorageMigrating",
+            Self::StorageMigrationFailed => "StorageMigrationFailed",
+            Self::StoredInOneVersion => "StoredInOneVersion",
             Self::ConversionUnavailable => "ConversionUnavailable",
             Self::InstancesLeft => "InstancesLeft",
             Self::CleanupRunning => "CleanupRunning",

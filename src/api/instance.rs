@@ -173,6 +173,15 @@ impl InstanceKind {
         }))
     }
 
+    /// The kind in another version.
+    #[must_use]
+    pub fn in_version(&self, version: &str) -> Self {
+        let mut terms = self.terms().clone();
+        terms.resource.api_version = format!("{}/{version}", terms.resource.group);
+        version.clone_into(&mut terms.resource.version);
+        Self::new(terms)
+    }
+
     /// What is known of it.
     #[must_use]
     pub fn terms(&self) -> &KindTerms {

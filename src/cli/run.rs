@@ -190,6 +190,7 @@ async fn control(arguments: &Arguments, ground: Ground, shutdown: &Shutdown) -> 
         client: machinery.kubernetes.calls.clone(),
         cluster: machinery.to_cluster.clone(),
         clock: machinery.clock.clone(),
+        metrics: machinery.metrics.clone(),
         endpoint: machinery.endpoint.clone(),
         leadership: machinery.leadership.clone(),
         check: conversions,

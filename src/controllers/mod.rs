@@ -12,6 +12,7 @@ mod executor_deployment;
 mod inbound;
 mod instance;
 mod instances;
+mod migration;
 mod paused;
 mod processes;
 mod queue;

@@ -17,6 +17,7 @@ use kube::{
 use super::{
     context::{Hints, Machinery},
     instances::Instances,
+    migration::{Migrations, goes_on_in},
     queue::Queue,
     retry::{Retries, jitter},
     to_its_end,
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     act::{
         definition::carry_out,
-        outcome::{DefinitionOutcome, FailureKind},
+        outcome::{DefinitionOutcome, FailureKind, MigrationOutcome},
     },
     api::{condition::Reason, executor_deployment::DeletionPolicy, resource_definition::ResourceDefinition},
     desired::{
@@ -32,7 +33,7 @@ use crate::{
         definition::{build, check_parts, converted_at, kind_of},
     },
     diff::definition::{
-        DefinitionPlan, DefinitionStep, InColony, is_established, is_foreign, lacks_rights, plan,
+        DefinitionPlan, DefinitionStep, InColony, Migration, is_established, is_foreign, lacks_rights, plan,
         plan_deletion, plan_endpoint, standing,
     },
     memory::rights::Rights,
@@ -67,6 +68,7 @@ struct Context {
     instances: Instances,
     hints: Hints<DeserializeGuard<ResourceDefinition>>,
     retries: Retries,
+    migrations: Migrations,
     queue: Queue<DeserializeGuard<ResourceDefinition>>,
     /// Whether CRDs are watched: not before the operator may.
     watches: tokio::sync::watch::Sender<bool>,
@@ -139,6 +141,7 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         instances,
         hints,
         retries: Retries::default(),
+        migrations: Migrations::default(),
         queue,
         watches,
     });
@@ -242,7 +245,13 @@ async fn pass(object: &ResourceDefinition, context: &Context) -> (Action, Reconc
     // Before status says by what instances are carried out.
     let updated = outcome.as_ref().ok().and_then(|(_, done)| done.updated.as_deref());
     serve(&snapshot, updated, context).await;
-    publish(&snapshot, outcome, context).await
+    // What was seen of the CRD is not what it is any more.
+    let rewritten = if updated.is_some() {
+        (Migration::Nothing, MigrationOutcome::default())
+    } else {
+        context.migrations.go_on(&snapshot, machinery).await
+    };
+    publish(&snapshot, outcome, rewritten, context).await
 }
 
 /// Stages 2 and 3.
@@ -309,18 +318,20 @@ fn is_served(snapshot: &DefinitionSnapshot, crd: &CustomResourceDefinition) -> b
 async fn publish(
     snapshot: &DefinitionSnapshot,
     outcome: Result<(DefinitionPlan, DefinitionOutcome), Problem>,
+    (migration, rewritten): (Migration, MigrationOutcome),
     context: &Context,
 ) -> (Action, ReconcileResult) {
     let (machinery, object) = (&context.machinery, &snapshot.object);
     let pass = outcome.as_ref().map(|(plan, done)| (plan, done));
-    let status = status::definition::compute(snapshot, pass);
+    let status = status::definition::compute(snapshot, pass, (&migration, &rewritten));
+    let migrating = goes_on_in(snapshot, &migration, &status);
     let before = object.status.as_ref().map_or(&[][..], |before| &before.conditions);
     let notes = status::event::transitions(before, &status.conditions);
     let version = outcome.as_ref().ok().and_then(|(_, done)| done.resource_version.clone());
     let published = machinery.publisher.status(&(), object, status, version).await;
     let uid = object.uid().unwrap_or_default();
     let failed = outcome.as_ref().ok().and_then(|(_, done)| done.failure.as_ref());
-    if let Some(failure) = published.as_ref().err().or(failed) {
+    if let Some(failure) = published.as_ref().err().or(failed).or(rewritten.failure.as_ref()) {
         tracing::debug!(kind = ?failure.kind, "{}", failure.message);
         let delay = match failure.kind {
             FailureKind::Conflict => context.retries.after_conflict(&uid),
@@ -333,30 +344,36 @@ async fn publish(
         machinery.publisher.events(&object.object_ref(&()), notes).await;
     }
     context.retries.reset(&uid);
-    match &outcome {
-        Ok((_, done)) if is_written || !done.done.is_empty() => {
-            (Action::requeue(NEXT_STEP), ReconcileResult::Changed)
-        }
-        _ if is_written => (Action::requeue(NEXT_STEP), ReconcileResult::Changed),
-        Err(_) => (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting),
+    let (delay, result) =
+        if is_written { (NEXT_STEP, ReconcileResult::Changed) } else { rest(snapshot, &outcome) };
+    let delay = migrating.map_or(delay, |migrating| delay.min(migrating));
+    (Action::requeue(delay), result)
+}
+
+/// When to look again after a pass that had nothing new to say.
+fn rest(
+    snapshot: &DefinitionSnapshot,
+    outcome: &Result<(DefinitionPlan, DefinitionOutcome), Problem>,
+) -> (Duration, ReconcileResult) {
+    match outcome {
+        Ok((_, done)) if !done.done.is_empty() => (NEXT_STEP, ReconcileResult::Changed),
+        Err(_) => (jitter(LOOK_UP), ReconcileResult::Waiting),
         Ok(_) if !snapshot.missing_rights.known().is_some_and(Vec::is_empty) => {
-            (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting)
+            (jitter(LOOK_UP), ReconcileResult::Waiting)
         }
         // The instances of others, and definitions in a colony, change without a word.
         Ok((plan, _)) if matches!(plan.in_colony, InColony::Unknown(_) | InColony::Foreign(_)) => {
-            (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting)
+            (jitter(LOOK_UP), ReconcileResult::Waiting)
         }
         // Changes of instances wake the definition; nobody tells when those that are read here are known.
         Ok((plan, _)) if plan.held.as_ref().is_some_and(|held| held.reason == Reason::ReadFailed) => {
-            (Action::requeue(ESTABLISHING), ReconcileResult::Waiting)
+            (ESTABLISHING, ReconcileResult::Waiting)
         }
-        Ok((plan, _)) if plan.held.is_some() => (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting),
-        Ok((plan, _)) if plan.awaiting.is_empty() => {
-            (Action::requeue(jitter(RESYNC)), ReconcileResult::Unchanged)
+        Ok((plan, _)) if plan.held.is_some() => (jitter(LOOK_UP), ReconcileResult::Waiting),
+        Ok((plan, _)) if plan.awaiting.is_empty() => (jitter(RESYNC), ReconcileResult::Unchanged),
+        Ok(_) if snapshot.object.metadata.deletion_timestamp.is_some() => {
+            (jitter(LOOK_UP), ReconcileResult::Waiting)
         }
-        Ok(_) if object.metadata.deletion_timestamp.is_some() => {
-            (Action::requeue(jitter(LOOK_UP)), ReconcileResult::Waiting)
-        }
-        Ok(_) => (Action::requeue(ESTABLISHING), ReconcileResult::Waiting),
+        Ok(_) => (ESTABLISHING, ReconcileResult::Waiting),
     }
 }

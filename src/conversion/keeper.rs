@@ -5,24 +5,16 @@
 //! Two that do so at once are told apart by the API server: a name is created once, and a change names the version that it
 //! was made from. Whoever comes second takes what is there.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _, api::ObjectMeta};
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
 
 use super::{
     Grounds,
     certificates::{Certificates, Wish},
+    probe::{self, host},
     server::Presented,
 };
 use crate::{
@@ -45,10 +37,6 @@ const LOOK: Duration = Duration::from_hours(1);
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a replica that does not lead leaves it to the one that does.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Time limit for the look whether the endpoint serves.
-const PROBE: Duration = Duration::from_secs(5);
-/// Port of the Service, as clients see it.
-const SERVICE_PORT: u16 = 443;
 
 /// Keeps the certificates.
 pub(super) struct Keeper {
@@ -73,7 +61,8 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(grounds: Grounds, address: ConversionAddress, presented: Presented) -> Self {
-        let Grounds { settings, namespace, client, cluster, clock, endpoint, leadership, check } = grounds;
+        let Grounds { settings, namespace, client, cluster, clock, endpoint, leadership, check, .. } =
+            grounds;
         let lifetime = SignedDuration::from_secs(settings.certificate_seconds.into());
         let wish = Wish { host: host(&address), lifetime };
         Self {
@@ -137,7 +126,7 @@ impl Keeper {
         }
         let now = ConversionEndpoint { address: self.address.clone(), authorities };
         if self.told.as_ref() != Some(&now) {
-            self.probe(&now).await?;
+            probe::answers(&self.client, &now).await?;
             self.endpoint.serves(now.clone());
             self.told = Some(now);
         }
@@ -214,59 +203,6 @@ impl Keeper {
         let since = *self.due_since.get_or_insert(now);
         self.leadership.is_leader() || now.saturating_duration_since(since) >= PATIENCE
     }
-
-    /// Whether the endpoint answers where API servers will ask, with a certificate that they will trust.
-    async fn probe(&self, endpoint: &ConversionEndpoint) -> Result<(), String> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&endpoint.authorities) {
-            let certificate = certificate.map_err(|error| error.to_string())?;
-            roots.add(certificate).map_err(|error| error.to_string())?;
-        }
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let mut client = reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(PROBE).no_proxy();
-        let url = match &endpoint.address {
-            ConversionAddress::Url(url) => format!("{url}/healthz"),
-            ConversionAddress::Service { name, namespace } => {
-                let place = self.address_of(name, namespace).await?;
-                client = client.resolve(&self.wish.host, place);
-                format!("https://{}:{SERVICE_PORT}/healthz", self.wish.host)
-            }
-        };
-        let client = client.build().map_err(|error| error.to_string())?;
-        let unanswered = |why: String| format!("{url} does not answer yet: {why}");
-        let answer = client.get(&url).send().await.map_err(|error| unanswered(explain(&error)))?;
-        if answer.status().is_success() { Ok(()) } else { Err(unanswered(answer.status().to_string())) }
-    }
-
-    /// Where a Service is, as API servers reach it: without asking for a name that only the cluster knows.
-    async fn address_of(&self, name: &str, namespace: &str) -> Result<SocketAddr, String> {
-        let services = Api::<Service>::namespaced(self.client.clone(), namespace);
-        let found = call(CALL_TIME_LIMIT, services.get(name))
-            .await
-            .map_err(|error| error.explain(&format!("get Service {name}")))?;
-        let address = found.spec.and_then(|spec| spec.cluster_ip).unwrap_or_default();
-        let address = address.parse().map_err(|_| {
-            format!("Service {name} has no address: {address:?}: give it type ClusterIP with one")
-        })?;
-        Ok(SocketAddr::new(address, SERVICE_PORT))
-    }
-}
-
-/// The name or address that the certificate must be for.
-fn host(address: &ConversionAddress) -> String {
-    match address {
-        ConversionAddress::Service { name, namespace } => format!("{name}.{namespace}.svc"),
-        ConversionAddress::Url(url) => {
-            let authority = url.strip_prefix("https://").unwrap_or(url);
-            let parsed = authority.parse::<http::uri::Authority>();
-            let host = parsed.as_ref().map_or(authority, http::uri::Authority::host);
-            host.trim_start_matches('[').trim_end_matches(']').to_owned()
-        }
-    }
 }
 
 fn secret(name: &str, certificates: &Certificates) -> Secret {
@@ -280,34 +216,5 @@ fn secret(name: &str, certificates: &Certificates) -> Secret {
         string_data: Some(certificates.to_data()),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
-    }
-}
-
-/// An error with what caused it: what reqwest says by itself tells only that there was one.
-fn explain(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_is_what_clients_check_the_certificate_for() {
-        let of = |url: &str| host(&ConversionAddress::Url(url.to_owned()));
-        assert_eq!(of("https://192.0.2.1:9443"), "192.0.2.1");
-        assert_eq!(of("https://[2001:db8::1]:9443"), "2001:db8::1");
-        assert_eq!(of("https://ops.example.com"), "ops.example.com");
-        let service = ConversionAddress::Service { name: "c".to_owned(), namespace: "ns".to_owned() };
-        assert_eq!(host(&service), "c.ns.svc");
     }
 }

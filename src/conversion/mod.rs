@@ -9,20 +9,27 @@
 mod certificates;
 mod converters;
 mod keeper;
+pub mod probe;
 mod review;
 mod server;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     act::kubernetes::Cluster,
     memory::endpoint::Endpoint,
-    runtime::{clock::Clock, config::Conversion, http::Check, lease::Leadership, shutdown::Shutdown},
+    runtime::{
+        clock::Clock, config::Conversion, http::Check, lease::Leadership, metrics::Metrics,
+        shutdown::Shutdown,
+    },
     watch::snapshot::ConversionAddress,
 };
+use certificates::Certificates;
 use converters::Converters;
 use keeper::Keeper;
 use server::Presented;
@@ -45,6 +52,8 @@ pub struct Grounds {
     pub cluster: Cluster,
     /// The time.
     pub clock: Clock,
+    /// Where requests are counted.
+    pub metrics: Metrics,
     /// Where it is told that the endpoint serves.
     pub endpoint: Endpoint,
     /// Who makes the certificates.
@@ -60,25 +69,56 @@ pub struct Serving {
     task: JoinHandle<()>,
 }
 
+/// What is to be done where the configuration has no address for the endpoint.
+pub const NO_ADDRESS: &str =
+    "set conversion.url in its configuration, or install it by its chart with userKinds.groups";
+
 /// Whether API servers can reach an endpoint as it is configured.
 #[must_use]
 pub fn is_reachable(settings: &Conversion) -> bool {
     settings.service_name.is_some() || settings.url.is_some()
 }
 
+/// Where API servers reach an endpoint as it is configured, in the operator's namespace; none if they cannot.
+#[must_use]
+pub fn address_of(settings: &Conversion, namespace: &str) -> Option<ConversionAddress> {
+    match (&settings.service_name, &settings.url) {
+        (Some(name), _) => {
+            Some(ConversionAddress::Service { name: name.clone(), namespace: namespace.to_owned() })
+        }
+        (None, Some(url)) => Some(ConversionAddress::Url(url.trim_end_matches('/').to_owned())),
+        (None, None) => None,
+    }
+}
+
+/// What the Secret of the endpoint says, without its keys.
+#[derive(Clone, Debug)]
+pub struct Presentable {
+    /// Certificates of the authorities that API servers are told of, in PEM.
+    pub authorities: Vec<u8>,
+    /// When the certificate of the endpoint ends.
+    pub ends: Timestamp,
+}
+
+/// Reads the Secret of the endpoint.
+///
+/// # Errors
+///
+/// When what it holds cannot be used; which part, for a person.
+pub fn presentable(secret: &Secret) -> Result<Presentable, String> {
+    let value = |key: &str| Some(secret.data.as_ref()?.get(key)?.0.clone());
+    let kept = Certificates::from_data(value).map_err(|error| error.to_string())?;
+    let ends = Timestamp::from_second(kept.end()).map_err(|error| error.to_string())?;
+    Ok(Presentable { authorities: kept.authorities().into_bytes(), ends })
+}
+
 /// Starts the endpoint, if API servers could reach it.
 #[must_use]
 pub fn start(grounds: Grounds) -> Option<Serving> {
-    let (settings, namespace) = (&grounds.settings, &grounds.namespace);
-    let address = match (&settings.service_name, &settings.url) {
-        (Some(name), _) => ConversionAddress::Service { name: name.clone(), namespace: namespace.clone() },
-        (None, Some(url)) => ConversionAddress::Url(url.trim_end_matches('/').to_owned()),
-        (None, None) => {
-            grounds.endpoint.fails(
-                "the operator has no address for it: set conversion.url in its configuration, or install it by its chart with userKinds.groups".to_owned(),
-            );
-            return None;
-        }
+    let settings = &grounds.settings;
+    let Some(address) = address_of(settings, &grounds.namespace) else {
+        grounds.endpoint.fails(format!("the operator has no address for it: {NO_ADDRESS}"));
+        return None;
     };
     let stop = Shutdown::default();
     let lingers = settings.service_name.is_some();
@@ -104,7 +144,8 @@ async fn run(grounds: Grounds, address: ConversionAddress, stop: Shutdown) {
     let bound = grounds.settings.bind_address;
     let Some(listener) = listen(bound, &grounds.endpoint, &stop).await else { return };
     let converters = Arc::new(Converters::new(grounds.client.clone()));
-    let serving = server::serve(listener, presented.clone(), converters, stop.clone());
+    let counting = (grounds.metrics.clone(), grounds.clock.clone());
+    let serving = server::serve(listener, presented.clone(), converters, counting, stop.clone());
     let keeper = Keeper::new(grounds, address, presented);
     tokio::select! {
         result = serving => {

@@ -9,7 +9,7 @@ use kube::core::{
 };
 use serde_json::Value;
 
-use crate::desired::conversion::Converter;
+use crate::{desired::conversion::Converter, runtime::metrics::ConversionResult};
 
 /// Most objects that are named of those that cannot be converted.
 const NAMED: usize = 5;
@@ -26,23 +26,25 @@ pub(super) fn read(body: &[u8]) -> Result<ConversionRequest, String> {
     ConversionRequest::from_review(review).map_err(|error| error.to_string())
 }
 
-/// The answer, by what converts, or why nothing does.
+/// The answer, by what converts, or why nothing does; and how that is counted.
 pub(super) fn answer(
     mut request: ConversionRequest,
     converter: Result<&Converter, &str>,
-) -> ConversionReview {
+) -> (ConversionReview, ConversionResult) {
     let objects = std::mem::take(&mut request.objects);
     let version = request.desired_api_version.clone();
     let response = ConversionResponse::for_request(request);
     let result = match converter {
-        Ok(converter) => convert(&objects, converter, &version),
-        Err(why) => Err(why.to_owned()),
+        Ok(converter) => {
+            convert(&objects, converter, &version).map_err(|why| (why, ConversionResult::Refused))
+        }
+        Err(why) => Err((why.to_owned(), ConversionResult::Unknown)),
     };
     match result {
-        Ok(objects) => response.success(objects).into_review(),
-        Err(why) => {
+        Ok(objects) => (response.success(objects).into_review(), ConversionResult::Converted),
+        Err((why, result)) => {
             tracing::warn!(version, "objects were not converted: {why}");
-            response.failure(Status::failure(&why, "ConversionFailed")).into_review()
+            (response.failure(Status::failure(&why, "ConversionFailed")).into_review(), result)
         }
     }
 }
@@ -118,15 +120,17 @@ mod tests {
                "request": {"uid": "42", "desiredAPIVersion": "g.example.com/v1", "objects": objects}})
     }
 
-    fn answered(review: &Value) -> Value {
+    fn answered(review: &Value) -> (Value, ConversionResult) {
         let converter = Converter::of(&crd()).unwrap().unwrap();
         let request = read(review.to_string().as_bytes()).unwrap();
-        serde_json::to_value(answer(request, Ok(&converter))).unwrap()
+        let (answer, result) = answer(request, Ok(&converter));
+        (serde_json::to_value(answer).unwrap(), result)
     }
 
     #[test]
     fn objects_come_back_in_their_order_with_the_uid() {
-        let answer = answered(&review(&["3", "5"]));
+        let (answer, result) = answered(&review(&["3", "5"]));
+        assert_eq!(result, ConversionResult::Converted);
         assert_eq!((&answer["apiVersion"], &answer["kind"]), (&json!(SPOKEN), &json!("ConversionReview")));
         let response = &answer["response"];
         assert_eq!((&response["uid"], &response["result"]["status"]), (&json!("42"), &json!("Success")));
@@ -138,7 +142,8 @@ mod tests {
 
     #[test]
     fn all_that_cannot_be_converted_are_named() {
-        let answer = answered(&review(&["3", "many", "5", "few", "a", "b", "c", "d"]));
+        let (answer, result) = answered(&review(&["3", "many", "5", "few", "a", "b", "c", "d"]));
+        assert_eq!(result, ConversionResult::Refused);
         let response = &answer["response"];
         assert_eq!((&response["uid"], &response["result"]["status"]), (&json!("42"), &json!("Failure")));
         assert_eq!(response["convertedObjects"], json!([]));
@@ -159,7 +164,8 @@ mod tests {
         old["apiVersion"] = json!("apiextensions.k8s.io/v1beta1");
         assert!(read(old.to_string().as_bytes()).unwrap_err().contains("v1beta1"));
         let request = read(review(&["3"]).to_string().as_bytes()).unwrap();
-        let answer = serde_json::to_value(answer(request, Err("gone"))).unwrap();
-        assert_eq!(answer["response"]["result"]["message"], "gone");
+        let (answer, result) = answer(request, Err("gone"));
+        assert_eq!(result, ConversionResult::Unknown);
+        assert_eq!(serde_json::to_value(answer).unwrap()["response"]["result"]["message"], "gone");
     }
 }

@@ -31,7 +31,11 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{converters::Converters, review};
-use crate::runtime::shutdown::Shutdown;
+use crate::runtime::{
+    clock::Clock,
+    metrics::{ConversionResult, Metrics},
+    shutdown::Shutdown,
+};
 
 /// Largest request. API servers ask for all objects of a list at once.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -70,6 +74,8 @@ struct Shared {
     converters: Arc<Converters>,
     /// Conversions that are worked on at the same time: they are nothing but work for processors.
     turns: Arc<Semaphore>,
+    metrics: Metrics,
+    clock: Clock,
 }
 
 /// Serves until the shutdown.
@@ -77,6 +83,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     presented: Presented,
     converters: Arc<Converters>,
+    (metrics, clock): (Metrics, Clock),
     stop: Shutdown,
 ) -> io::Result<()> {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -93,7 +100,7 @@ pub(super) async fn serve(
         .route("/convert/{definition}/{hash}", post(convert))
         .route("/healthz", get(async || "ok\n"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Shared { converters, turns: Arc::new(Semaphore::new(processors)) });
+        .with_state(Shared { converters, turns: Arc::new(Semaphore::new(processors)), metrics, clock });
     axum::serve(Encrypted::new(listener, address, TlsAcceptor::from(Arc::new(config))), router)
         .with_graceful_shutdown(async move { stop.requested().await })
         .await
@@ -104,9 +111,17 @@ async fn convert(
     Path((definition, hash)): Path<(String, String)>,
     body: Bytes,
 ) -> Response {
+    let began = shared.clock.instant();
+    let (metrics, clock) = (shared.metrics.clone(), shared.clock.clone());
+    let count = move |result: ConversionResult, objects: usize| {
+        metrics.count_conversion(result, objects, clock.instant().saturating_duration_since(began));
+    };
     let request = match review::read(&body) {
         Ok(request) => request,
-        Err(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+        Err(why) => {
+            count(ConversionResult::Invalid, 0);
+            return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response();
+        }
     };
     drop(body);
     let converter = shared.converters.find(&definition, &hash).await;
@@ -115,8 +130,11 @@ async fn convert(
     };
     let work = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let answer = review::answer(request, converter.as_deref().map_err(String::as_str));
-        serde_json::to_vec(&answer)
+        let objects = request.objects.len();
+        let (answer, result) = review::answer(request, converter.as_deref().map_err(String::as_str));
+        let answer = serde_json::to_vec(&answer);
+        count(result, objects);
+        answer
     });
     match work.await {
         Ok(Ok(answer)) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),

@@ -2,6 +2,7 @@
 
 mod colony;
 mod impact;
+mod migration;
 
 use std::fmt;
 
@@ -10,6 +11,8 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 pub use colony::{InColony, checked_here, standing};
+pub use impact::by_hand;
+pub use migration::{ListPart, Migration, Rewrite, plan_migration};
 
 use super::difference::differences;
 use crate::{

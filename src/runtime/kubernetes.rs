@@ -86,6 +86,14 @@ impl CallError {
         }
     }
 
+    /// Where a list goes on whose beginning is too old for the server, as it says in its answer.
+    #[must_use]
+    pub fn continue_token(&self) -> Option<String> {
+        let Self::Failed { source } = self else { return None };
+        let kube::Error::Api(status) = source.as_ref() else { return None };
+        status.metadata.as_ref()?.continue_.clone().filter(|token| !token.is_empty())
+    }
+
     /// The HTTP status code of the server's answer, if it answered.
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {

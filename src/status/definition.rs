@@ -1,10 +1,14 @@
 //! The status of a `ResourceDefinition`: whether its kind is served, by whose leave, and who carries instances out. Pure.
 
+mod migration;
+
 use jiff::Timestamp;
 use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     apimachinery::pkg::apis::meta::v1::Time,
 };
+
+pub use migration::Migrated;
 
 use super::{
     Problem,
@@ -31,9 +35,13 @@ const NAMED_RIGHTS: usize = 3;
 /// What a pass came to.
 pub type Pass<'a> = Result<(&'a DefinitionPlan, &'a DefinitionOutcome), &'a Problem>;
 
-/// What status says after a pass.
+/// What status says after a pass, which may have written objects in another version as well.
 #[must_use]
-pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionStatus {
+pub fn compute(
+    snapshot: &DefinitionSnapshot,
+    pass: Pass<'_>,
+    rewritten: Migrated<'_>,
+) -> ResourceDefinitionStatus {
     let object = &snapshot.object;
     let before = object.status.clone().unwrap_or_default();
     let generation = object.metadata.generation;
@@ -65,13 +73,17 @@ pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinit
         let degraded = Finding::no(ConditionType::Degraded, Reason::KindServed, "");
         (degraded, Finding::yes(ConditionType::Ready, Reason::KindServed, message))
     };
-    let findings = vec![authorized, established, handled, degraded, ready];
+    let crd = pass.ok().and_then(|(_, outcome)| outcome.updated.as_deref()).or(own);
+    let storage_migration = migration::progress(snapshot, crd, rewritten);
+    let stored = migration::migrated(snapshot, crd, rewritten, storage_migration.as_ref());
+    let findings = [authorized, established, handled, degraded, ready].into_iter().chain(stored).collect();
     ResourceDefinitionStatus {
         observed_generation: generation,
         accepted_generation: accepted,
         composes: composes(snapshot).or(before.composes),
         impact: held.and_then(|held| held.impact),
         revisions,
+        storage_migration,
         instances: snapshot.instances.or(before.instances),
         conditions: merge(&before.conditions, findings, generation, snapshot.now),
     }
@@ -149,7 +161,14 @@ fn stays(accepted: Option<i64>, generation: Option<i64>) -> String {
 
 /// Whether nothing gets better by waiting.
 const fn needs_somebody(reason: Reason) -> bool {
-    !matches!(reason, Reason::Establishing | Reason::ReadFailed | Reason::Deleting | Reason::InstancesLeft)
+    !matches!(
+        reason,
+        Reason::Establishing
+            | Reason::ReadFailed
+            | Reason::Deleting
+            | Reason::InstancesLeft
+            | Reason::StorageMigrating
+    )
 }
 
 fn authorized(snapshot: &DefinitionSnapshot) -> Finding {

@@ -1,6 +1,7 @@
 //! Puts together what one pass knows of a `ResourceDefinition`.
 
 mod composes;
+mod stored;
 
 use std::sync::Arc;
 
@@ -129,6 +130,7 @@ impl DefinitionReader {
             Some(live) => Observed::Known(live),
             None => self.live(&crd).await,
         };
+        let stored = self.stored(object, &crd, now).await;
         Ok(DefinitionSnapshot {
             object: object.clone(),
             crd,
@@ -137,6 +139,7 @@ impl DefinitionReader {
             namespace: self.namespace.clone(),
             instances,
             live,
+            stored,
             left,
             composes: self.composes(object).await,
             handlers: self.handlers(object),
@@ -174,12 +177,20 @@ impl DefinitionReader {
             verb,
             namespace: "",
         });
+        // Which versions objects may be stored in stands in a CRD's status.
+        let status = Right {
+            group: "apiextensions.k8s.io",
+            resource: "customresourcedefinitions",
+            subresource: "status",
+            verb: "update",
+            namespace: "",
+        };
         let instances = namespaces.iter().flat_map(|namespace| {
             [("", "list"), ("", "watch"), ("", "patch"), ("status", "update")]
                 .map(|(subresource, verb)| Right { group, resource: plural, subresource, verb, namespace })
         });
         let mut missing = Vec::new();
-        for right in crds.into_iter().chain(instances) {
+        for right in crds.into_iter().chain([status]).chain(instances) {
             match self.is_granted(&right).await {
                 Ok(true) => {}
                 Ok(false) => missing.push(right.to_string()),

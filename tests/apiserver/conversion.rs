@@ -1,7 +1,10 @@
 //! Several versions of a kind that users make up: objects written in one and read in another, through the endpoint that the
 //! operator serves, with certificates of its own.
 
-use std::{collections::BTreeMap, net::TcpListener, time::Duration};
+mod certificates;
+mod migration;
+
+use std::{net::TcpListener, time::Duration};
 
 use colonyos_operator::runtime::config::OperatorConfiguration;
 use k8s_openapi::api::core::v1::Secret;
@@ -16,6 +19,7 @@ use crate::{
     resource_definition::{OwnKind, assigned, holds, is_ready, kubectl, message},
     support::{
         cluster::connect_with_crds,
+        namespace::TestNamespace,
         operator::{Operator, Signal, configuration},
         stage::{SOON, Stage, with_configured_operator, with_operator},
         wait::{eventually, throughout},
@@ -47,17 +51,27 @@ struct TwoVersions {
 
 impl TwoVersions {
     async fn of(stage: &Stage) -> Self {
-        let kind = OwnKind::within(&stage.namespace, &stage.colony.name, "model-server").await;
+        Self::within(&stage.namespace, &stage.colony.name).await
+    }
+
+    async fn within(namespace: &TestNamespace, colony: &str) -> Self {
+        let kind = OwnKind::within(namespace, colony, "model-server").await;
         let gvk = GroupVersionKind::gvk(&kind.resource.group, "v1alpha1", &kind.resource.kind);
         let old_resource = ApiResource::from_gvk_with_plural(&gvk, &kind.resource.plural);
-        let client = stage.namespace.kubernetes.calls.clone();
-        let old = Api::namespaced_with(client, &stage.namespace.name, &old_resource);
+        let client = namespace.kubernetes.calls.clone();
+        let old = Api::namespaced_with(client, &namespace.name, &old_resource);
         Self { kind, old, old_resource }
     }
 
     async fn create_old(&self, name: &str, spec: Value) -> Result<DynamicObject, kube::Error> {
         let object = DynamicObject::new(name, &self.old_resource).data(json!({ "spec": spec }));
         self.old.create(&PostParams::default(), &object).await
+    }
+
+    /// The versions in which the API server says that objects may be stored.
+    async fn stored_versions(&self) -> Vec<String> {
+        let crd = self.kind.crds.get(&self.kind.name).await.unwrap();
+        crd.status.unwrap().stored_versions.unwrap_or_default()
     }
 
     async fn specs(&self, name: &str) -> (Value, Value) {
@@ -159,6 +173,10 @@ async fn a_kind_moves_on_and_loses_nothing() {
         assert_eq!(first.resource_version(), second.resource_version());
         assert_eq!(second.metadata.generation, read.metadata.generation);
 
+        // Everything is stored in the new version by now, and the API server knows.
+        two.kind.until("is migrated", |status| holds(status, "StorageMigrated", "True")).await;
+        assert_eq!(two.stored_versions().await, ["v1"]);
+
         // At rest nothing is written.
         let versions = async || {
             let definition = two.kind.definitions.get(&two.kind.name).await.unwrap().resource_version();
@@ -179,132 +197,6 @@ async fn a_kind_moves_on_and_loses_nothing() {
         assert_eq!(cleanup.spec.function, "delete_model_server");
         executor.close_successful(&cleanup.id, &[]).await.unwrap();
         two.kind.until_gone("whisper").await;
-    })
-    .await;
-}
-
-/// The certificates of a Secret: authorities, certificate, and the rest.
-async fn kept(stage: &Stage) -> BTreeMap<String, String> {
-    let secret: Secret = stage.api().get(SECRET).await.unwrap();
-    secret.data.unwrap().into_iter().map(|(key, value)| (key, String::from_utf8(value.0).unwrap())).collect()
-}
-
-/// A client that trusts these authorities and no other, and takes a connection for each request.
-fn client(authorities: &str) -> reqwest::Client {
-    let authorities = reqwest::Certificate::from_pem_bundle(authorities.as_bytes()).unwrap();
-    reqwest::Client::builder().tls_certs_only(authorities).pool_max_idle_per_host(0).build().unwrap()
-}
-
-/// What an endpoint says to a client that trusts the authorities of the Secret.
-async fn asked(address: &str, authorities: &str, path: &str, review: &Value) -> Result<Value, String> {
-    let request = client(authorities).post(format!("https://{address}{path}")).body(review.to_string());
-    let answer = request.send().await.map_err(|error| format!("{error:?}"))?;
-    serde_json::from_slice(&answer.bytes().await.map_err(|error| error.to_string())?)
-        .map_err(|error| error.to_string())
-}
-
-/// Whoever leads, each replica serves with what one of them has made; a restart makes nothing anew.
-#[tokio::test]
-async fn every_replica_serves_with_the_same_certificates() {
-    let connection = connect_with_crds().await;
-    let (first, second) = (free_address(), free_address());
-    with_configured_operator(&connection, "conv-replicas", reachable(&first), async |stage| {
-        let two = TwoVersions::of(stage).await;
-        two.kind.define().await;
-        two.kind.until_ready().await;
-        two.create_old("whisper", json!({ "image": "i", "memory": "1Gi" })).await.unwrap();
-        let before = kept(stage).await;
-        let name = stage.namespace.name.clone();
-        let mut beside = configuration(&name);
-        reachable(&first)(&mut beside);
-        beside.conversion.bind_address = second.parse().unwrap();
-        let mut replica = Operator::start(beside, &name, &stage.turn).await;
-        replica.wait_until_ready().await;
-
-        let crd = two.kind.crds.get(&two.kind.name).await.unwrap();
-        let client = crd.spec.conversion.unwrap().webhook.unwrap().client_config.unwrap();
-        assert_eq!(client.ca_bundle.unwrap().0, before["ca.crt"].as_bytes());
-        let url = client.url.unwrap();
-        let path = url.strip_prefix(&format!("https://{first}")).unwrap_or_else(|| panic!("{url}"));
-        let object = json!({ "apiVersion": two.old_resource.api_version, "kind": "ModelServer",
-                             "metadata": { "name": "x" }, "spec": { "image": "i", "memory": "7Mi" } });
-        let review = json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview",
-            "request": { "uid": "1", "desiredAPIVersion": two.kind.resource.api_version, "objects": [object] } });
-        for address in [&first, &second] {
-            let answer = asked(address, &before["ca.crt"], path, &review).await.unwrap();
-            assert_eq!(answer["response"]["convertedObjects"][0]["spec"]["container"]["memoryMi"], 7, "{answer}");
-        }
-        // A kind that nobody defined, and an authority of somebody else.
-        let answer = asked(&second, &before["ca.crt"], "/convert/colonies.colonies.io/x", &review).await.unwrap();
-        assert_eq!(answer["response"]["result"]["status"], "Failure", "{answer}");
-        let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap().cert.pem();
-        assert!(asked(&first, &other, path, &review).await.is_err());
-
-        // While nobody is there, the old version cannot be read; what is stored can.
-        stage.operator.signal(Signal::Kill);
-        eventually("nobody converts", SOON, async || match two.old.get("whisper").await {
-            Ok(_) => Err("it is read".to_owned()),
-            Err(error) if error.to_string().contains("conversion webhook") => Ok(()),
-            Err(error) => Err(error.to_string()),
-        })
-        .await;
-        two.kind.instances.get("whisper").await.unwrap();
-        let mut again = configuration(&name);
-        reachable(&first)(&mut again);
-        stage.operator = Operator::start(again, &name, &stage.turn).await;
-        eventually("it is read again", SOON, async || {
-            let read = two.old.get("whisper").await.map_err(|error| error.to_string())?;
-            (read.data["spec"]["memory"] == "1Gi").then_some(()).ok_or_else(|| read.data.to_string())
-        })
-        .await;
-        assert_eq!(kept(stage).await, before, "certificates are made once");
-        for log in [stage.operator.log(), replica.log()] {
-            assert!(!log.contains("PRIVATE KEY"), "a key is in the log");
-        }
-    })
-    .await;
-}
-
-/// Certificates are renewed while API servers convert, and none of them is refused.
-#[tokio::test]
-async fn certificates_are_renewed_while_objects_are_converted() {
-    let connection = connect_with_crds().await;
-    let address = free_address();
-    let adjust = |configuration: &mut OperatorConfiguration| {
-        reachable(&address)(configuration);
-        configuration.conversion.certificate_seconds = 12;
-    };
-    with_configured_operator(&connection, "conv-renewal", adjust, async |stage| {
-        let two = TwoVersions::of(stage).await;
-        two.kind.define().await;
-        two.kind.until_ready().await;
-        two.create_old("whisper", json!({ "image": "i", "memory": "1Gi" })).await.unwrap();
-        let before = kept(stage).await;
-        let mut seen = vec![before["tls.crt"].clone()];
-        throughout("the old version is read", Duration::from_secs(27), async || {
-            let now = kept(stage).await;
-            if !seen.contains(&now["tls.crt"]) {
-                seen.push(now["tls.crt"].clone());
-            }
-            let serves = client(&before["ca.crt"]).get(format!("https://{address}/healthz")).send().await;
-            serves.map_err(|error| format!("{error:?}"))?;
-            two.old.get("whisper").await.map(drop).map_err(|error| error.to_string())
-        })
-        .await;
-        assert!(seen.len() >= 3, "renewed {} times", seen.len() - 1);
-        assert_eq!(kept(stage).await["ca.crt"], before["ca.crt"], "by the same authority");
-
-        // Taken away, they come back as they were: CRDs name the authority.
-        let secrets: Api<Secret> = stage.api();
-        secrets.delete(SECRET, &DeleteParams::default()).await.unwrap();
-        eventually("the Secret is there again", SOON, async || {
-            two.old.get("whisper").await.map_err(|error| error.to_string())?;
-            secrets.get(SECRET).await.map(drop).map_err(|error| error.to_string())
-        })
-        .await;
-        assert_eq!(kept(stage).await["ca.key"], before["ca.key"]);
-        two.old.get("whisper").await.unwrap();
-        assert!(!stage.operator.log().contains("PRIVATE KEY"), "a key is in the log");
     })
     .await;
 }
@@ -429,8 +321,10 @@ async fn objects_are_held_against_the_new_version_as_they_would_be_in_it() {
         two.kind.change(json!({ "spec": { "versions": versions } })).await;
         let status = two.kind.until("is held back", |status| status.impact.is_some()).await;
         assert_eq!(message(&status, "Ready").0, "BreaksInstances");
-        let impact = status.impact.unwrap();
+        let impact = status.impact.clone().unwrap();
         assert_eq!((impact.breaking, impact.checked), (2, 3));
+        let said = message(&status, "Ready").1;
+        assert!(said.contains("cannot be converted") && !said.contains("accept-impact"), "{said}");
         let why = |name: &str| impact.instances.iter().find(|one| one.name == name).unwrap().why.clone();
         assert!(why("none").contains("v1: spec.container.memoryMi: 0"), "{}", why("none"));
         assert!(why("odd").contains("cannot be converted") && why("odd").contains("much"), "{}", why("odd"));
@@ -449,13 +343,11 @@ async fn objects_are_held_against_the_new_version_as_they_would_be_in_it() {
             Ok(())
         })
         .await;
-        // Objects are stored in the old version still, so it cannot leave.
+        // The old version leaves by itself once nothing is stored in it.
         two.kind.change(json!({ "spec": { "versions": [whole["spec"]["versions"][0]] } })).await;
-        let status = two
-            .kind
-            .until("keeps the old version", |status| message(status, "Ready").0 == "VersionInUse")
-            .await;
-        assert!(message(&status, "Ready").1.contains("v1alpha1"), "{status:?}");
+        two.kind.until("is without the old version", |status| status.accepted_generation == Some(3)).await;
+        assert_eq!(two.stored_versions().await, ["v1"]);
+        two.kind.instances.get("fits").await.unwrap();
     })
     .await;
 }

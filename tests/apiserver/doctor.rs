@@ -20,8 +20,14 @@ use crate::support::{
 
 /// Runs doctor with the operator's namespace; its exit code and what it found, by check.
 fn doctor(namespace: &str) -> (Option<i32>, Value) {
+    doctor_with(namespace, &[])
+}
+
+/// The same, with more arguments.
+pub fn doctor_with(namespace: &str, more: &[&str]) -> (Option<i32>, Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
         .args(["doctor", "--output", "json", "--namespace", namespace])
+        .args(more)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -30,7 +36,7 @@ fn doctor(namespace: &str) -> (Option<i32>, Value) {
     (output.status.code(), found)
 }
 
-fn finding<'a>(found: &'a Value, check: &str) -> &'a Value {
+pub fn finding<'a>(found: &'a Value, check: &str) -> &'a Value {
     let findings = found["findings"].as_array().unwrap();
     findings
         .iter()

@@ -734,7 +734,10 @@ async fn a_deleted_definition_loses_no_instance() {
 }
 
 /// A user that may do what the chart grants when no group is named, as a kubeconfig.
-async fn ordinary_operator(connection: &Connection, namespace: &TestNamespace) -> tempfile::NamedTempFile {
+pub async fn ordinary_operator(
+    connection: &Connection,
+    namespace: &TestNamespace,
+) -> tempfile::NamedTempFile {
     let accounts: Api<ServiceAccount> = namespace.api();
     let name = namespace.name.as_str();
     let account = json!({ "metadata": { "name": "operator" } });
@@ -766,7 +769,7 @@ async fn ordinary_operator(connection: &Connection, namespace: &TestNamespace) -
 }
 
 /// Gives the account rights in the whole cluster; takes them away with the namespace.
-async fn grant(namespace: &TestNamespace, name: &str, rules: Value) {
+pub async fn grant(namespace: &TestNamespace, name: &str, rules: Value) {
     let client = &namespace.kubernetes.calls;
     let spaces: Api<Namespace> = Api::all(client.clone());
     let owner = spaces.get(&namespace.name).await.unwrap();
@@ -812,6 +815,7 @@ async fn a_group_without_rights_says_which_line_grants_them() {
         let groups = json!([kind.resource.group]);
         grant(&namespace, &format!("{name}-kinds"), json!([
             { "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": crds },
+            { "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions/status"], "verbs": ["update"] },
             { "apiGroups": groups, "resources": ["*"], "verbs": ["get", "list", "watch", "patch"] },
             { "apiGroups": groups, "resources": ["*/status"], "verbs": ["update"] },
         ]))

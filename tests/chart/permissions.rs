@@ -172,9 +172,12 @@ fn rights_on_kinds_of_users_are_given_for_the_named_groups_alone() {
     let groups = ["ml.example.com", "hpc.example.com"];
     let objects = render(OPERATOR, &json!({"userKinds": {"groups": groups}})).unwrap();
     let crds = rights(named(&objects, "ClusterRole", &name("kinds"))[0]);
-    assert!(crds.iter().all(
-        |(group, resource, _)| group == "apiextensions.k8s.io" && resource == "customresourcedefinitions"
-    ));
+    let expected = ["get", "list", "watch", "create", "update", "delete"]
+        .map(|verb| ("customresourcedefinitions", verb))
+        .into_iter()
+        .chain([("customresourcedefinitions/status", "update")])
+        .map(|(resource, verb)| ("apiextensions.k8s.io".to_owned(), resource.to_owned(), verb.to_owned()));
+    assert_eq!(crds, expected.collect());
     for suffix in ["instances", "kinds-view", "kinds-edit"] {
         let given = rights(named(&objects, "ClusterRole", &name(suffix))[0]);
         let named: BTreeSet<&str> = given.iter().map(|(group, ..)| group.as_str()).collect();

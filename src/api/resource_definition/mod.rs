@@ -6,6 +6,7 @@ mod blueprint;
 mod compose;
 mod conversion;
 mod handler;
+mod migration;
 mod spec;
 mod status;
 
@@ -13,6 +14,10 @@ pub use blueprint::{BlueprintTerms, Untranslatable};
 pub use compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind};
 pub use conversion::{FieldMove, MAX_CONVERTED, MAX_MOVES, VersionConversion};
 pub use handler::{Handler, HandlerMode};
+pub use migration::{
+    NextOfMigration, SeenObject, StorageMigration, StoredObject, next_of_migration, stored_version,
+    versions_left,
+};
 pub use spec::{
     DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,
     ResourceDefinitionSpec, Scale, VersionSchema,

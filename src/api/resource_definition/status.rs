@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::migration::StorageMigration;
+
 /// Most resources of which the operator creates objects for an instance: each asks for a right of whoever creates it, and an
 /// admission policy may ask for 28.
 pub const MOST_COMPOSED: usize = 24;
@@ -37,6 +39,9 @@ pub struct ResourceDefinitionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = KEPT_REVISIONS))]
     pub revisions: Vec<Revision>,
+    /// How far the last migration of objects to another stored version is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_migration: Option<StorageMigration>,
     /// How many instances there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<InstanceCounts>,
@@ -51,7 +56,7 @@ pub struct ResourceDefinitionStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Impact {
     /// Stands for the spec and for what it would break: the change is carried out all the same if annotation
-    /// `colonies.io/accept-impact` has this value.
+    /// `colonies.io/accept-impact` has this value, unless an instance could not be converted.
     pub hash: String,
     /// How many instances would not fit the schema, would lose a field, or cannot be checked.
     pub breaking: i32,
@@ -73,6 +78,17 @@ pub struct BrokenInstance {
     pub name: String,
     /// The first field that does not fit, and why.
     pub why: String,
+}
+
+impl BrokenInstance {
+    /// Namespace and name.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// A generation of a definition that was carried out.

@@ -68,6 +68,14 @@ fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
         );
         findings.push(Finding::warning(format!("{check}: handler"), said(unhandled), remedy));
     }
+    // What goes on by itself is nothing to look at.
+    let stuck = lacking(ConditionType::StorageMigrated)
+        .filter(|condition| condition.reason != Reason::StorageMigrating.as_str());
+    if let Some(stuck) = stuck {
+        let remedy =
+            "do what it says: until then objects may be stored in versions that cannot leave the definition";
+        findings.push(Finding::warning(format!("{check}: stored versions"), said(stuck), remedy));
+    }
     let counts = status.and_then(|status| status.instances).unwrap_or_default();
     if counts.degraded > 0 {
         let seen = format!("{} of {} are degraded", counts.degraded, counts.total);
@@ -87,7 +95,13 @@ fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
 
 /// A definition that is not ready. While an earlier generation of it is carried out, or nothing but time is needed, it works.
 fn found(check: &str, condition: &Condition, remedy: &str, is_carried_out: bool) -> Finding {
-    let waits = [Reason::Establishing, Reason::ReadFailed, Reason::Deleting, Reason::InstancesLeft];
+    let waits = [
+        Reason::Establishing,
+        Reason::ReadFailed,
+        Reason::Deleting,
+        Reason::InstancesLeft,
+        Reason::StorageMigrating,
+    ];
     let is_waiting = waits.iter().any(|reason| condition.reason == reason.as_str());
     if is_carried_out || is_waiting {
         Finding::warning(check, said(condition), remedy)
@@ -167,6 +181,21 @@ mod tests {
         assert_eq!(found[1].2, "2 of 3 are degraded");
         let every = judge(&definition(&status(&[("Handled", "HandlerNotFound")], Some(2), 2)));
         assert!(every.iter().all(|finding| finding.remedy.is_some()), "{every:?}");
+    }
+
+    #[test]
+    fn objects_that_cannot_be_stored_in_another_version_are_told() {
+        let migrated = |reason: &str| {
+            let mut status = status(&[], Some(2), 0);
+            let condition = json!({ "type": "StorageMigrated", "status": "False", "reason": reason,
+                "message": "because", "lastTransitionTime": "2026-11-26T10:00:00Z" });
+            status["conditions"].as_array_mut().unwrap().push(condition);
+            found_of(&status)
+        };
+        let stuck = migrated("StorageMigrationFailed");
+        assert_eq!(stuck[0].0, format!("{NAME}: stored versions"));
+        assert_eq!((stuck[0].1, stuck.len()), (Verdict::Warning, 1));
+        assert_eq!(migrated("StorageMigrating")[0].1, Verdict::Ok, "it goes on by itself");
     }
 
     /// Nobody looks after it: whatever stands in its status is of another time.

@@ -1,9 +1,11 @@
-//! `colonyos-operator doctor`: says which of API server, CRDs, permissions, ColonyOS, keys and kinds of users is amiss, and what to do.
+//! `colonyos-operator doctor`: says which of API server, CRDs, permissions, ColonyOS, keys, kinds of users and their
+//! conversions is amiss, and what to do.
 //!
 //! Reads only. Each check stands on those before it, so the first failure is the one to look at.
 
 mod cluster;
 mod colony;
+mod conversion;
 mod finding;
 mod kinds;
 mod rules;
@@ -95,6 +97,7 @@ async fn examine(
     findings.extend(cluster::permissions(kubernetes, &configuration.watch_namespaces, lease).await);
     findings.extend(colony::colonies(kubernetes, clock).await);
     findings.extend(kinds::definitions(kubernetes).await);
+    findings.extend(conversion::conversions(kubernetes, &configuration.conversion, clock).await);
     findings
 }
 

@@ -29,7 +29,7 @@ use crate::{
     diff::definition::{is_foreign, plan},
     watch::snapshot::{
         Composes, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, LeftInstances,
-        LiveInstance, Observed,
+        LiveInstance, Observed, StoredObjects,
     },
 };
 
@@ -170,6 +170,7 @@ fn snapshot(
         namespace: String::new(),
         instances: None,
         live: Observed::Known(live.collect::<Vec<Arc<_>>>()),
+        stored: StoredObjects::NotAsked,
         left: Observed::Known(LeftInstances::default()),
         composes,
         handlers: Handlers::None,

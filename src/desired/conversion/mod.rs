@@ -197,7 +197,7 @@ impl Converter {
             restore(&mut made, kept, |names| !way.shows(names));
         }
         let back = way.back().transform(&made, &metadata, &self.group, &mut budget)?;
-        let kept = differences(&was, &back);
+        let kept = differences(&was, &back, &way.from.schema);
         if kept.is_empty() {
             notes.remove(&way.from.version);
         } else {

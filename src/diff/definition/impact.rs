@@ -11,14 +11,14 @@ use crate::{
     api::{
         condition::Reason,
         names::ACCEPT_IMPACT_ANNOTATION,
-        resource_definition::{BrokenInstance, Impact, NAMED_INSTANCES},
+        resource_definition::{BrokenInstance, Impact, NAMED_INSTANCES, stored_version},
     },
     desired::{
         conversion::Converter,
         definition::{Breach, Validator},
         metadata::content_hash,
     },
-    watch::snapshot::{DefinitionSnapshot, LiveInstance, Observed},
+    watch::snapshot::{DefinitionSnapshot, LiveInstance, Observed, StoredObjects},
 };
 
 /// A version whose schema is not what objects were held against before.
@@ -35,13 +35,7 @@ pub(super) fn held_back(
     found: &CustomResourceDefinition,
 ) -> Option<HeldBack> {
     if let Some(version) = dropped(desired, found) {
-        let name = found.name_any();
-        let storage = desired.spec.versions.iter().find(|version| version.storage);
-        let storage = storage.map(|version| version.name.as_str()).unwrap_or_default();
-        let message = format!(
-            "spec.versions: {version}: objects may be stored in this version: keep it in the list, with served: false if nobody uses it; or write each object again and then run: kubectl patch crd {name} --subresource=status --type=merge -p '{{\"status\":{{\"storedVersions\":[\"{storage}\"]}}}}'"
-        );
-        return Some(HeldBack { reason: Reason::VersionInUse, message, impact: None });
+        return Some(in_use(snapshot, desired, found, version));
     }
     let converter = match Converter::of(desired) {
         Ok(converter) => converter,
@@ -61,20 +55,30 @@ pub(super) fn held_back(
             return Some(HeldBack { reason: Reason::ReadFailed, message, impact: None });
         }
     };
-    let broken = broken(live, &changes, found, converter.as_ref());
+    let (broken, lost) = broken(live, &changes, found, converter.as_ref());
     let first = broken.first()?;
     let hash = content_hash(&json!({ "spec": snapshot.object.spec, "broken": broken }));
-    if snapshot.object.annotations().get(ACCEPT_IMPACT_ANNOTATION) == Some(&hash) {
-        return None;
-    }
     let name = snapshot.object.name_any();
-    let message = format!(
-        "{} of {} instances do not fit the new schema, such as {} ({}): change them, or the schema; or accept that by: kubectl annotate rd {name} {ACCEPT_IMPACT_ANNOTATION}={hash} --overwrite",
-        broken.len(),
-        live.len(),
-        shown(first),
-        first.why
-    );
+    let message = if let Some(lost) = &lost {
+        // API servers could neither read it nor have it written, not even in the version in which it is stored.
+        format!(
+            "{} of {} instances do not fit the new schema, and {} cannot be converted, so that nobody could read or change it any more ({}): change it, or the conversion",
+            broken.len(),
+            live.len(),
+            lost.shown(),
+            lost.why
+        )
+    } else if snapshot.object.annotations().get(ACCEPT_IMPACT_ANNOTATION) == Some(&hash) {
+        return None;
+    } else {
+        format!(
+            "{} of {} instances do not fit the new schema, such as {} ({}): change them, or the schema; or accept that by: kubectl annotate rd {name} {ACCEPT_IMPACT_ANNOTATION}={hash} --overwrite",
+            broken.len(),
+            live.len(),
+            first.shown(),
+            first.why
+        )
+    };
     let impact = Impact {
         hash,
         breaking: counted(broken.len()),
@@ -82,6 +86,58 @@ pub(super) fn held_back(
         instances: broken.into_iter().take(NAMED_INSTANCES).collect(),
     };
     Some(HeldBack { reason: Reason::BreaksInstances, message, impact: Some(impact) })
+}
+
+/// Why a version that is not wanted any more stays: objects may be stored in it.
+fn in_use(
+    snapshot: &DefinitionSnapshot,
+    desired: &CustomResourceDefinition,
+    found: &CustomResourceDefinition,
+    version: &str,
+) -> HeldBack {
+    let now = stored_version(found).unwrap_or_default();
+    let recorded = snapshot.object.status.as_ref().and_then(|status| status.storage_migration.as_ref());
+    let has_failed =
+        recorded.is_some_and(|recorded| recorded.is_of(found) && recorded.listed && recorded.failed > 0);
+    let in_use = format!("spec.versions: {version}: objects may be stored in this version");
+    let (reason, message) = match &snapshot.stored {
+        _ if stored_version(desired) != Some(now) => {
+            let wanted = stored_version(desired).unwrap_or_default();
+            let message = format!(
+                "{in_use}: keep it in the list, with served: false if nobody uses it, while {wanted} becomes the one with storage; once condition StorageMigrated is True it can leave"
+            );
+            (Reason::VersionInUse, message)
+        }
+        StoredObjects::OutOfReach(_) => {
+            (Reason::VersionInUse, format!("{in_use}: {}", by_hand(snapshot, found)))
+        }
+        _ if has_failed => (
+            Reason::VersionInUse,
+            format!(
+                "{in_use}, and some could not be written in {now}: do what condition StorageMigrated says; then it leaves"
+            ),
+        ),
+        _ => (
+            Reason::StorageMigrating,
+            format!(
+                "{in_use}: they are being written in {now}, and then it leaves; see condition StorageMigrated"
+            ),
+        ),
+    };
+    HeldBack { reason, message, impact: None }
+}
+
+/// How objects that the operator may not write come to be stored in the version of now.
+#[must_use]
+pub fn by_hand(snapshot: &DefinitionSnapshot, found: &CustomResourceDefinition) -> String {
+    let (name, version) = (found.name_any(), stored_version(found).unwrap_or_default());
+    let missing = match &snapshot.stored {
+        StoredObjects::OutOfReach(missing) => missing.join(", "),
+        _ => String::new(),
+    };
+    format!(
+        "the operator may not {missing} in all namespaces: grant it that, and it writes them in {version}; or write each object again and then run: kubectl patch crd {name} --subresource=status --type=merge -p '{{\"status\":{{\"storedVersions\":[\"{version}\"]}}}}'"
+    )
 }
 
 /// A version in which objects may be stored, and which is not wanted any more.
@@ -123,13 +179,21 @@ fn schema(version: &CustomResourceDefinitionVersion) -> Value {
     serde_json::to_value(schema).unwrap_or_default()
 }
 
-/// The instances that do not fit, in the order of their names.
+/// Why an instance does not fit.
+enum Unfit {
+    /// A version does not take what is in it.
+    Breach(String),
+    /// It cannot be converted at all.
+    Lost(String),
+}
+
+/// The instances that do not fit, in the order of their names, and the first that cannot be converted.
 fn broken(
     live: &[LiveInstance],
     changes: &[Changed],
     found: &CustomResourceDefinition,
     converter: Option<&Converter>,
-) -> Vec<BrokenInstance> {
+) -> (Vec<BrokenInstance>, Option<BrokenInstance>) {
     let stored = found.spec.versions.iter().find(|version| version.storage);
     let stored = stored.map(|version| version.name.as_str()).unwrap_or_default();
     // One that is not wanted any more is no place to start from.
@@ -137,24 +201,54 @@ fn broken(
     let mut validator = Validator::default();
     let mut ordered: Vec<&LiveInstance> = live.iter().collect();
     ordered.sort_by_key(|one| (one.meta().namespace.clone(), one.meta().name.clone()));
-    let broken = ordered.into_iter().filter_map(|instance| {
-        let why = match &instance.0 {
+    let (mut broken, mut lost) = (Vec::new(), None);
+    for instance in ordered {
+        let unfit = match &instance.0 {
             Ok(instance) => {
                 let mut object = serde_json::to_value(instance).unwrap_or_default();
                 object["apiVersion"] = json!(format!("{}/{stored}", found.spec.group));
                 object["kind"] = json!(found.spec.names.kind);
-                changes.iter().find_map(|changed| why(&mut validator, changed, &object, found, converter))?
+                unfit(&mut validator, changes, &object, found, converter)
             }
-            Err(invalid) => format!("cannot be read, so it cannot be checked: {}", invalid.error),
+            Err(invalid) => {
+                Some(Unfit::Breach(format!("cannot be read, so it cannot be checked: {}", invalid.error)))
+            }
+        };
+        let (why, is_lost) = match unfit {
+            None => continue,
+            Some(Unfit::Breach(why)) => (why, false),
+            Some(Unfit::Lost(why)) => (why, true),
         };
         let metadata = instance.meta();
-        Some(BrokenInstance {
+        let one = BrokenInstance {
             namespace: metadata.namespace.clone(),
             name: metadata.name.clone().unwrap_or_default(),
             why: cut(&why),
-        })
-    });
-    broken.collect()
+        };
+        if is_lost && lost.is_none() {
+            lost = Some(one.clone());
+        }
+        broken.push(one);
+    }
+    (broken, lost)
+}
+
+/// Why an instance does not fit the versions that change. That it cannot be converted weighs more than anything else.
+fn unfit(
+    validator: &mut Validator,
+    changes: &[Changed],
+    object: &Value,
+    found: &CustomResourceDefinition,
+    converter: Option<&Converter>,
+) -> Option<Unfit> {
+    let mut first = None;
+    for changed in changes {
+        match why(validator, changed, object, found, converter) {
+            Some(Unfit::Lost(why)) => return Some(Unfit::Lost(why)),
+            unfit => first = first.or(unfit),
+        }
+    }
+    first
 }
 
 /// Why an instance does not fit a version.
@@ -164,11 +258,13 @@ fn why(
     object: &Value,
     found: &CustomResourceDefinition,
     converter: Option<&Converter>,
-) -> Option<String> {
+) -> Option<Unfit> {
     let api_version = format!("{}/{}", found.spec.group, changed.name);
     let object = match converter.map(|converter| converter.convert(object, &api_version)) {
         Some(Ok(object)) => object,
-        Some(Err(error)) => return Some(format!("{}: cannot be converted: {error}", changed.name)),
+        Some(Err(error)) => {
+            return Some(Unfit::Lost(format!("{}: cannot be converted: {error}", changed.name)));
+        }
         None => {
             let mut object = object.clone();
             object["apiVersion"] = json!(api_version);
@@ -176,14 +272,7 @@ fn why(
         }
     };
     let breach: Breach = validator.check(&changed.now, changed.before.as_ref(), &object).err()?;
-    Some(format!("{}: {breach}", changed.name))
-}
-
-fn shown(instance: &BrokenInstance) -> String {
-    match &instance.namespace {
-        Some(namespace) => format!("{namespace}/{}", instance.name),
-        None => instance.name.clone(),
-    }
+    Some(Unfit::Breach(format!("{}: {breach}", changed.name)))
 }
 
 /// The beginning of a text: what an instance or a rule holds may be long, and ten of them stand in status.

@@ -116,6 +116,8 @@ labels! {
         ResourceDefinitionStatus => "ResourceDefinition/status",
         /// The CRD of a `ResourceDefinition`.
         CustomResourceDefinition => "CustomResourceDefinition",
+        /// Status of such a CRD.
+        CustomResourceDefinitionStatus => "CustomResourceDefinition/status",
         /// An object that an instance of a kind of a user's is made of.
         Child => "Child",
         /// Metadata of an object of a kind that a user made up.
@@ -142,6 +144,20 @@ labels! {
         Event => "Event",
         /// Anything else.
         Other => "other",
+    }
+}
+
+labels! {
+    /// How a request for conversions ended.
+    ConversionResult {
+        /// Every object was converted.
+        Converted => "converted",
+        /// Some object cannot be converted, so that none was.
+        Refused => "refused",
+        /// Nothing is known of conversions of the kind, or of those that the API server expects.
+        Unknown => "unknown",
+        /// It was no request for conversions.
+        Invalid => "invalid",
     }
 }
 

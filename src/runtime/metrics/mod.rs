@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
     core::{Collector, Desc},
     proto::MetricFamily,
@@ -16,7 +16,7 @@ use super::lease::Leadership;
 
 pub mod label;
 
-pub use label::{Kind, Label, Outcome, ReconcileResult, WriteKind, WriteVerb};
+pub use label::{ConversionResult, Kind, Label, Outcome, ReconcileResult, WriteKind, WriteVerb};
 
 /// Prefix of every metric.
 const NAMESPACE: &str = "colonyos_operator";
@@ -59,6 +59,9 @@ pub struct Metrics {
     colony_calls: IntCounterVec,
     colony_call_seconds: HistogramVec,
     colony_errors: IntCounterVec,
+    conversions: IntCounterVec,
+    conversion_seconds: HistogramVec,
+    converted_objects: IntCounter,
 }
 
 impl Metrics {
@@ -119,6 +122,23 @@ impl Metrics {
                 "Failed calls to ColonyOS servers by payload type and kind of error.",
                 &["payload_type", "error"],
             )?,
+            conversions: counter(
+                &registry,
+                "conversions_total",
+                "Requests of API servers to convert objects of users' kinds, by result.",
+                &["result"],
+            )?,
+            conversion_seconds: histogram(
+                &registry,
+                "conversion_duration_seconds",
+                "How long such requests took, in seconds, by result.",
+                &["result"],
+            )?,
+            converted_objects: plain_counter(
+                &registry,
+                "converted_objects_total",
+                "Objects of users' kinds that were converted to another version.",
+            )?,
             registry,
         };
         metrics.describe_build()?;
@@ -135,7 +155,7 @@ impl Metrics {
         register(&self.registry, gauge).map(drop)
     }
 
-    /// Shows the series of every kind from the start, so that "no errors yet" differs from "not measured".
+    /// Shows the series of every kind, and of every result of conversions, from the start, so that "no errors yet" differs from "not measured".
     fn show_all_kinds(&self) {
         for kind in Kind::ALL {
             for result in ReconcileResult::ALL {
@@ -144,6 +164,9 @@ impl Metrics {
             self.queue_depth.with_label_values(&[kind.label()]).set(0);
             self.in_flight.with_label_values(&[kind.label()]).set(0);
             self.stale_skips.with_label_values(&[kind.label()]).inc_by(0);
+        }
+        for result in ConversionResult::ALL {
+            self.conversions.with_label_values(&[result.label()]).inc_by(0);
         }
     }
 
@@ -189,6 +212,15 @@ impl Metrics {
         self.colony_call_seconds.with_label_values(&[payload_type]).observe(took.as_secs_f64());
         if let Some(error) = error {
             self.colony_errors.with_label_values(&[payload_type, error]).inc();
+        }
+    }
+
+    /// Counts one request of an API server to convert so many objects. An answer has all of them or none.
+    pub fn count_conversion(&self, result: ConversionResult, objects: usize, took: Duration) {
+        self.conversions.with_label_values(&[result.label()]).inc();
+        self.conversion_seconds.with_label_values(&[result.label()]).observe(took.as_secs_f64());
+        if result == ConversionResult::Converted {
+            self.converted_objects.inc_by(u64::try_from(objects).unwrap_or(u64::MAX));
         }
     }
 
@@ -260,6 +292,12 @@ fn counter(
     register(registry, metric)
 }
 
+fn plain_counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
+    let metric =
+        IntCounter::with_opts(options(name, help)).map_err(|source| MetricsError::Register { source })?;
+    register(registry, metric)
+}
+
 fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
     let metric =
         IntGaugeVec::new(options(name, help), labels).map_err(|source| MetricsError::Register { source })?;
@@ -324,6 +362,19 @@ mod tests {
         let errors =
             "colonyos_operator_colony_errors_total{error=\"Ambiguous\",payload_type=\"submitfuncspecmsg\"}";
         assert_eq!(value(&metrics, errors), Some(1.0));
+    }
+
+    #[test]
+    fn conversions_are_counted_by_result_and_objects_only_if_they_were_converted() {
+        let metrics = Metrics::new().unwrap();
+        let refused = "colonyos_operator_conversions_total{result=\"refused\"}";
+        assert_eq!(value(&metrics, refused), Some(0.0), "an alert needs it before the first");
+        metrics.count_conversion(ConversionResult::Refused, 7, Duration::from_millis(1));
+        metrics.count_conversion(ConversionResult::Converted, 3, Duration::from_millis(1));
+        assert_eq!(value(&metrics, refused), Some(1.0));
+        assert_eq!(value(&metrics, "colonyos_operator_converted_objects_total"), Some(3.0));
+        let timed = "colonyos_operator_conversion_duration_seconds_count{result=\"converted\"}";
+        assert_eq!(value(&metrics, timed), Some(1.0));
     }
 
     /// The gauge must follow time, not announcements.

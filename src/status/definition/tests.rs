@@ -2,10 +2,14 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::resource_definition::ResourceDefinition, desired::definition::build, watch::snapshot::LeftInstances,
+    act::outcome::MigrationOutcome,
+    api::resource_definition::ResourceDefinition,
+    desired::definition::build,
+    diff::definition::Migration,
+    watch::snapshot::{LeftInstances, StoredObjects},
 };
 
-fn snapshot() -> DefinitionSnapshot {
+pub(super) fn snapshot() -> DefinitionSnapshot {
     let object: ResourceDefinition = serde_json::from_value(json!({
         "metadata": { "name": "things.g.example.com", "generation": 2 },
         "spec": {
@@ -23,6 +27,7 @@ fn snapshot() -> DefinitionSnapshot {
         namespace: "operators".to_owned(),
         instances: None,
         live: Observed::Known(Vec::new()),
+        stored: StoredObjects::NotAsked,
         left: Observed::Known(LeftInstances::default()),
         composes: crate::watch::snapshot::Composes::default(),
         handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
@@ -43,6 +48,11 @@ fn served(object: &ResourceDefinition) -> CustomResourceDefinition {
 fn said(status: &ResourceDefinitionStatus, kind: &str) -> (String, String, String) {
     let found = status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
     (found.status.clone(), found.reason.clone(), found.message.clone())
+}
+
+/// What status says after a pass in which no object was written.
+fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionStatus {
+    super::compute(snapshot, pass, (&Migration::Nothing, &MigrationOutcome::default()))
 }
 
 fn calm(snapshot: &DefinitionSnapshot) -> ResourceDefinitionStatus {
@@ -182,4 +192,23 @@ fn revisions_are_remembered() {
     assert_eq!(generations, (10..20).collect::<Vec<i64>>());
     assert_eq!(revisions[0].hash, revisions[2].hash, "the same again is the same");
     assert_ne!(revisions[0].hash, revisions[1].hash);
+}
+
+/// Whoever waits for it must not be told of the version that was.
+#[test]
+fn objects_are_not_called_stored_anew_when_the_version_has_just_changed() {
+    let mut world = snapshot();
+    let mut crd = served(&world.object);
+    let mut second = crd.spec.versions[0].clone();
+    (second.name, second.storage) = ("v2".to_owned(), false);
+    crd.spec.versions.push(second);
+    crd.status.get_or_insert_default().stored_versions = Some(vec!["v1".to_owned()]);
+    world.crd = Observed::Known(Some(crd.clone()));
+    assert_eq!(said(&calm(&world), "StorageMigrated").0, "True");
+    (crd.spec.versions[0].storage, crd.spec.versions[1].storage) = (false, true);
+    crd.status.get_or_insert_default().stored_versions = Some(vec!["v1".to_owned(), "v2".to_owned()]);
+    let outcome = DefinitionOutcome { updated: Some(Box::new(crd)), ..DefinitionOutcome::default() };
+    let status = compute(&world, Ok((&DefinitionPlan::default(), &outcome)));
+    let (holds, reason, message) = said(&status, "StorageMigrated");
+    assert_eq!((holds.as_str(), reason.as_str()), ("False", "StorageMigrating"), "{message}");
 }

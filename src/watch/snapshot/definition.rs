@@ -11,7 +11,7 @@ use super::Observed;
 use crate::{
     api::{
         instance::Instance,
-        resource_definition::{InstanceCounts, ObjectKind, ResourceDefinition, ResourceName},
+        resource_definition::{InstanceCounts, ObjectKind, ResourceDefinition, ResourceName, StoredObject},
     },
     colony::model::BlueprintDefinition,
 };
@@ -36,6 +36,8 @@ pub struct DefinitionSnapshot {
     pub instances: Option<InstanceCounts>,
     /// The instances themselves, against which a new schema is held.
     pub live: Observed<Vec<LiveInstance>>,
+    /// Objects that may be stored in another version than that of now, as far as it is time to write them again.
+    pub stored: StoredObjects,
     /// Instances as the API server counts them; asked only while the definition is being deleted.
     pub left: Observed<LeftInstances>,
     /// What instances are made of.
@@ -48,6 +50,32 @@ pub struct DefinitionSnapshot {
     pub endpoint: Observed<ConversionEndpoint>,
     /// When the snapshot was taken.
     pub now: Timestamp,
+}
+
+/// Objects that may be stored in another version than that of now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredObjects {
+    /// They were not asked for.
+    NotAsked,
+    /// The operator may not write those of other namespaces; the rights that it lacks.
+    OutOfReach(Vec<String>),
+    /// They could not be listed; why.
+    Unknown(String),
+    /// A part of the list of them.
+    Page(StoredPage),
+}
+
+/// A part of the list of a kind's objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPage {
+    /// The objects.
+    pub objects: Vec<StoredObject>,
+    /// Whether the list begins with them.
+    pub is_first: bool,
+    /// Where it goes on; absent at its end.
+    pub next: Option<String>,
+    /// How many follow, as the API server estimates.
+    pub remaining: i32,
 }
 
 /// What instances are made of, with handler mode `compose`.

@@ -20,7 +20,7 @@ pub use colony_workflow::ColonyWorkflowSnapshot;
 pub use composition::{Children, CompositionSnapshot};
 pub use definition::{
     Composes, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, KeptKind, LeftInstances,
-    LiveInstance,
+    LiveInstance, StoredObjects, StoredPage,
 };
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,

@@ -29,6 +29,12 @@ fn list(element: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
     prop::collection::vec(element, 0..4).prop_map(Value::from).boxed()
 }
 
+/// Entries whose names may be missing, or the same.
+fn mount(more: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
+    let always = vec![("name", text().boxed()), ("path", text().boxed())];
+    list(fields(always.into_iter().chain(more).collect()))
+}
+
 fn old() -> BoxedStrategy<Value> {
     let spec = fields(vec![
         ("name", text().boxed()),
@@ -41,6 +47,7 @@ fn old() -> BoxedStrategy<Value> {
             prop::collection::btree_map("[a./]{1,3}", "[x]{0,2}", 0..3).prop_map(|map| json!(map)).boxed(),
         ),
         ("limits", fields(vec![("cpu", number())])),
+        ("mounts", mount(vec![("limits", fields(vec![("size", number())]))])),
     ]);
     let status = fields(vec![("endpoint", text().boxed())]);
     fields(vec![("spec", spec), ("status", status)])
@@ -53,9 +60,41 @@ fn new() -> BoxedStrategy<Value> {
         ("container", fields(vec![("image", text().boxed()), ("memoryMi", number()), ("ports", list(port))])),
         ("level", number()),
         ("limits", fields(vec![("cpu", number()), ("gpu", number())])),
+        (
+            "mounts",
+            mount(vec![
+                ("mode", text().boxed()),
+                ("limits", fields(vec![("size", number()), ("files", number())])),
+            ]),
+        ),
     ]);
     let status = fields(vec![("address", text().boxed()), ("only", text().boxed())]);
     fields(vec![("spec", spec), ("status", status)])
+}
+
+/// What somebody does to an entry in the old version.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Edit {
+    Leave,
+    Change,
+    Remove,
+}
+
+/// Entries by their names, each with what somebody does to it.
+fn edited() -> impl Strategy<Value = Vec<(Value, Edit)>> {
+    let hidden = fields(vec![("mode", text().boxed()), ("path", text().boxed())]);
+    let limits = prop::option::of(fields(vec![("size", number()), ("files", number())]));
+    let edit = prop::sample::select(vec![Edit::Leave, Edit::Change, Edit::Remove]);
+    prop::collection::btree_map("[a-e]", (hidden, limits, edit), 0..5).prop_map(|entries| {
+        let entry = |(name, (mut entry, limits, edit)): (String, (Value, Option<Value>, Edit))| {
+            entry["name"] = json!(name);
+            if let Some(limits) = limits {
+                entry["limits"] = limits;
+            }
+            (entry, edit)
+        };
+        entries.into_iter().map(entry).collect()
+    })
 }
 
 fn anything() -> impl Strategy<Value = Value> {
@@ -107,6 +146,45 @@ proptest! {
         // What is stored stays as it is if it is only read and written again.
         let again = converter.convert(&back, &format!("{GROUP}/{version}")).unwrap();
         prop_assert_eq!(again, old);
+    }
+
+    /// Whatever somebody does to entries with keys in the old version: each that stays has what is hidden of it.
+    #[test]
+    fn entries_keep_what_is_hidden_whatever_is_done_to_them(entries in edited(), turned in any::<bool>(), added in any::<bool>()) {
+        let before: Vec<Value> = entries.iter().map(|(entry, _)| entry.clone()).collect();
+        let new = versioned("v1", &json!({"spec": {"mounts": before}}));
+        let converter = converter();
+        let mut old = converter.convert(&new, &format!("{GROUP}/v1alpha1")).unwrap();
+        let (mut shown, mut expected) = (Vec::new(), Vec::new());
+        for (entry, edit) in &entries {
+            let list = old["spec"]["mounts"].as_array().unwrap();
+            let mut seen = list.iter().find(|seen| seen["name"] == entry["name"]).unwrap().clone();
+            prop_assert!(seen.get("mode").is_none() && seen["limits"].get("files").is_none());
+            let mut entry = entry.clone();
+            if *edit == Edit::Change {
+                for entry in [&mut seen, &mut entry] {
+                    entry["path"] = json!("/elsewhere");
+                    if entry.get("limits").is_some() {
+                        entry["limits"]["size"] = json!(4711);
+                    }
+                }
+            }
+            if *edit != Edit::Remove {
+                shown.push(seen);
+                expected.push(entry);
+            }
+        }
+        if added {
+            shown.push(json!({"name": "new", "path": "/new"}));
+            expected.push(json!({"name": "new", "path": "/new"}));
+        }
+        if turned {
+            shown.reverse();
+            expected.reverse();
+        }
+        old["spec"]["mounts"] = json!(shown);
+        let written = converter.convert(&old, &format!("{GROUP}/v1")).unwrap();
+        prop_assert_eq!(&written["spec"]["mounts"], &json!(expected));
     }
 
     /// Whatever is stored or sent: it is converted without loss, or refused with a field; never a panic.

@@ -14,6 +14,12 @@ const GROUP: &str = "run.example.com";
 /// Where a version describes its spec.
 const SPEC: &str = "/schema/openAPIV3Schema/properties/spec";
 
+/// A list of objects with these fields that are told apart by their names.
+fn keyed(fields: &Value) -> Value {
+    json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+           "items": {"type": "object", "required": ["name"], "properties": fields}})
+}
+
 /// A kind of two versions: fields that are moved, computed, the same, and known to one of them alone.
 fn definition(adjust: impl FnOnce(&mut Value)) -> ResourceDefinition {
     let new = json!({"type": "object", "properties": {
@@ -29,6 +35,10 @@ fn definition(adjust: impl FnOnce(&mut Value)) -> ResourceDefinition {
             "level": {"type": "integer", "default": 3},
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
             "limits": {"type": "object", "properties": {"cpu": {"type": "integer"}, "gpu": {"type": "integer"}}},
+            "mounts": keyed(&json!({
+                "name": {"type": "string"}, "path": {"type": "string"}, "mode": {"type": "string"},
+                "limits": {"type": "object", "properties": {"size": {"type": "integer"}, "files": {"type": "integer"}}},
+            })),
         }},
         "status": {"type": "object", "properties": {"address": {"type": "string"}, "only": {"type": "string"}}},
     }});
@@ -42,6 +52,10 @@ fn definition(adjust: impl FnOnce(&mut Value)) -> ResourceDefinition {
             "verbose": {"type": "boolean", "default": false},
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
             "limits": {"type": "object", "properties": {"cpu": {"type": "integer"}}},
+            "mounts": keyed(&json!({
+                "name": {"type": "string"}, "path": {"type": "string"},
+                "limits": {"type": "object", "properties": {"size": {"type": "integer"}}},
+            })),
         }},
         "status": {"type": "object", "properties": {"endpoint": {"type": "string"}}},
     }});
@@ -146,6 +160,31 @@ fn a_write_through_the_old_version_keeps_what_is_new() {
         old["spec"].as_object_mut().unwrap().remove(name);
     }
     assert_eq!(to(&old, "v1")["spec"], json!({"level": 9}), "nothing is left of what was in sight");
+}
+
+/// Where entries have keys, one that is edited keeps what is hidden of it.
+#[test]
+fn an_edited_entry_keeps_what_is_hidden_of_it() {
+    let mounts = json!([
+        {"name": "data", "path": "/data", "mode": "rw", "limits": {"size": 1, "files": 9}},
+        {"name": "tmp", "path": "/tmp", "mode": "ro"},
+    ]);
+    let new = object("v1", &json!({"level": 3, "mounts": mounts}));
+    let mut old = to(&new, "v1alpha1");
+    let shown =
+        json!([{"name": "data", "path": "/data", "limits": {"size": 1}}, {"name": "tmp", "path": "/tmp"}]);
+    assert_eq!(old["spec"]["mounts"], shown);
+    old["spec"]["mounts"] = json!([
+        {"name": "tmp", "path": "/scratch"},
+        {"name": "more", "path": "/more"},
+        {"name": "data", "path": "/data", "limits": {"size": 2}},
+    ]);
+    let expected = json!([
+        {"name": "tmp", "path": "/scratch", "mode": "ro"},
+        {"name": "more", "path": "/more"},
+        {"name": "data", "path": "/data", "mode": "rw", "limits": {"size": 2, "files": 9}},
+    ]);
+    assert_eq!(to(&old, "v1")["spec"]["mounts"], expected);
 }
 
 /// What cannot be inverted comes back as it was, unless the other version has changed it.

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::resource_definition::ResourceDefinition,
-    watch::snapshot::{Composes, Handlers, LeftInstances},
+    watch::snapshot::{Composes, Handlers, LeftInstances, StoredObjects},
 };
 
 fn object(executor_type: &str) -> ResourceDefinition {
@@ -27,6 +27,7 @@ fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> Definit
         namespace: "operators".to_owned(),
         instances: None,
         live: Observed::Known(Vec::new()),
+        stored: StoredObjects::NotAsked,
         left: Observed::Known(LeftInstances::default()),
         composes: Composes::default(),
         handlers: Handlers::None,
