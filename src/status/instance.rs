@@ -172,7 +172,8 @@ fn line(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<String> 
         let running = conditions.find(|condition| condition.type_ == ConditionType::Running.as_str())?;
         let id = before.mirror.as_ref()?.process_id.as_deref()?;
         let (says, text) = running.message.split_once(LINE_BEGINS)?;
-        if !says.ends_with(id) {
+        // What hinders may stand between them, but no other process.
+        if !says.contains(id) {
             return None;
         }
         text.to_owned()

@@ -21,6 +21,7 @@ impl WorkReader {
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
+        self.has_asked(&colony)?;
         let mirror = object.mirror();
         let is_over = object.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final);
         let is_going = object.metadata.deletion_timestamp.is_some();

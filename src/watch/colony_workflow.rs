@@ -30,6 +30,7 @@ impl WorkReader {
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
+        self.has_asked(&colony)?;
         let mirror = object.mirror();
         let live: Vec<ProcessId> =
             object.live_processes().iter().map(|process| ProcessId::new(process.id)).collect();

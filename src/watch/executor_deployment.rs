@@ -27,6 +27,7 @@ use super::{
 use crate::{
     api::{
         executor_deployment::ExecutorDeployment,
+        mirror::MirrorStatus,
         names::{self, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
         policy::AdoptionPolicy,
     },
@@ -112,7 +113,8 @@ pub struct Reader {
     pub cluster: String,
 }
 
-/// The cache does not show the last write to a child yet.
+/// What a pass would stand on is not known yet: the cache does not show the last write, or the colony was not asked since the
+/// operator began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheBehind;
 
@@ -139,6 +141,12 @@ impl Reader {
         // then, not at the end of a look-up that the end of a quiet period may have overtaken.
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
+        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
+        // Without anything of it in the colony, there is no reason to wait for that.
+        let is_there = mirror.is_some_and(MirrorStatus::may_live) || object.blueprint_name().is_some();
+        if is_there && self.processes.is_about_to_ask(&colony, &self.colonies.connections) {
+            return Err(CacheBehind);
+        }
         let pods = self.stores.pods.state_filter(|pod| {
             pod.namespace().as_ref() == Some(&namespace)
                 && pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name)
@@ -146,7 +154,6 @@ impl Reader {
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let registration = registration(object, &identity, connection.as_deref());
-        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads: Workloads {

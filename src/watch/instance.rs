@@ -38,6 +38,7 @@ impl WorkReader {
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(kind.handler().colony.as_deref(), &namespace);
+        self.has_asked(&colony)?;
         let mirror = object.mirror();
         let kept = match kind.handler().mode {
             HandlerMode::Blueprint => self.kept(kind, object, &colony, connection.as_deref()).await,

@@ -1,17 +1,26 @@
 //! Reads the process that carries an object: by its id when that is known, else by its label.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::snapshot::Observed;
+use super::snapshot::{ColonyReference, Observed};
 use crate::{
     api::mirror::{MirrorState, MirrorStatus},
     colony::{Error, Process, ProcessId, ProcessState, Session},
-    memory::{connections::Connection, processes::Processes, submissions::Submissions},
+    memory::{
+        connections::{Connection, Connections},
+        processes::Processes,
+        submissions::Submissions,
+    },
     runtime::{clock::Clock, lease::Leadership},
 };
 
 /// How much longer ago than its intent something may seem to have been submitted: clocks differ.
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
+/// How long after the begin of a term a pass waits for its colony to be asked for the first time. A server that does not answer
+/// must not hold up what goes on without it.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Reads the processes of objects.
 #[derive(Clone)]
@@ -27,6 +36,16 @@ pub struct ProcessReader {
 }
 
 impl ProcessReader {
+    /// Whether a colony is about to be asked for the first time: what status says of it holds until then, and a restart is no
+    /// news.
+    #[must_use]
+    pub fn is_about_to_ask(&self, colony: &ColonyReference, connections: &Connections) -> bool {
+        let is_untried = colony.resolved().is_some_and(|colony| !connections.was_tried(&colony.name));
+        let now = self.clock.instant();
+        let begun = self.leadership.term_started();
+        is_untried && begun.is_some_and(|begun| now.saturating_duration_since(begun) < FIRST_ANSWER)
+    }
+
     /// The processes that matter to what is on record, read only while there is something to learn.
     pub async fn of(
         &self,
@@ -194,5 +213,36 @@ fn observed(read: Result<Vec<Process>, Error>) -> Observed<Vec<Process>> {
     match read {
         Ok(processes) => Observed::Known(processes),
         Err(error) => Observed::Unknown(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::watch::snapshot::ResolvedColony;
+
+    /// A pass that said that the colony is not connected, right before it is, would write status twice for each object.
+    #[test]
+    fn a_colony_that_is_about_to_be_asked_is_waited_for_but_not_long() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let leadership = Leadership::always(&clock);
+        let (processes, submissions) = (Processes::new(FIRST_ANSWER), Submissions::default());
+        let reader = ProcessReader { processes, submissions, leadership, clock: clock.clone() };
+        let spec = json!({ "server": { "host": "h" }, "colonyName": "c", "credentialsSecretName": "s" });
+        let colony = ColonyReference::Resolved(Box::new(ResolvedColony {
+            name: "dev".to_owned(),
+            spec: serde_json::from_value(spec).unwrap(),
+            operator_executor_id: Observed::Unknown("not connected yet".to_owned()),
+        }));
+        let untried = Connections::default();
+        assert!(reader.is_about_to_ask(&colony, &untried));
+        assert!(!reader.is_about_to_ask(&ColonyReference::NotFound { name: None }, &untried));
+        let tried = Connections::default();
+        assert!(tried.remove("dev"));
+        assert!(!reader.is_about_to_ask(&colony, &tried));
+        clock.advance(FIRST_ANSWER);
+        assert!(!reader.is_about_to_ask(&colony, &untried), "a server that does not answer holds nothing up");
     }
 }

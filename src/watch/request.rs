@@ -68,6 +68,7 @@ impl WorkReader {
             }
         };
         let (colony, connection) = self.colonies.find(named.map(String::as_str), &namespace);
+        self.has_asked(&colony)?;
         let mirror = object.mirror();
         let is_over = object.metadata.deletion_timestamp.is_some() || object.is_finished();
         let sightings = if is_over {

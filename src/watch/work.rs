@@ -12,7 +12,7 @@ use super::{
     living::Living,
     mirror::ProcessReader,
     request::Requests,
-    snapshot::{Observed, ValueSource, Values},
+    snapshot::{ColonyReference, Observed, ValueSource, Values},
     stores::Filled,
 };
 use crate::{
@@ -71,6 +71,16 @@ impl WorkReader {
     ) -> Result<(), CacheBehind> {
         let key = Key::new(kind, namespace, name);
         if self.writes.is_cache_behind(&key, self.clock.instant()) { Err(CacheBehind) } else { Ok(()) }
+    }
+
+    /// Whether the colony of an object was asked since the operator began.
+    ///
+    /// # Errors
+    ///
+    /// When it was not, and is about to be: whoever says so now would take it back at once.
+    pub(super) fn has_asked(&self, colony: &ColonyReference) -> Result<(), CacheBehind> {
+        let is_early = self.processes.is_about_to_ask(colony, &self.colonies.connections);
+        if is_early { Err(CacheBehind) } else { Ok(()) }
     }
 
     /// What variables refer to.

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::watch::snapshot::Observed;
 
 fn status(endpoint: &Value) -> InstanceStatus {
     serde_json::from_value(json!({
@@ -51,7 +52,7 @@ fn snapshot(last_line: Option<&str>, status: &Value) -> InstanceSnapshot {
         kind: crate::api::instance::InstanceKind::new(kind),
         cluster: "c".to_owned(),
         colony: crate::watch::snapshot::ColonyReference::NotFound { name: None },
-        processes: crate::watch::snapshot::Observed::Known(Vec::new()),
+        processes: Observed::Known(Vec::new()),
         last_line: last_line.map(str::to_owned),
         submit_not_before: None,
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
@@ -88,6 +89,14 @@ fn a_line_stays_said_while_nothing_is_known() {
     let (message, after) = said(&snapshot(None, &before));
     assert_eq!(message, "generation 1 is process p1; its executor wrote: step 3");
     assert_eq!(after, before);
+    let mut away = snapshot(None, &before);
+    away.processes = Observed::Unknown("no connection".to_owned());
+    let (message, hindered) = said(&away);
+    assert!(
+        message.contains("no connection") && message.ends_with("its executor wrote: step 3"),
+        "{message}"
+    );
+    assert_eq!(said(&snapshot(None, &hindered)).1, before, "a server that was away takes nothing back");
     let mut other = before;
     other["mirror"]["processId"] = json!("p2");
     assert_eq!(said(&snapshot(None, &other)).0, "generation 1 is process p2");
@@ -103,8 +112,7 @@ fn attributes_become_fields_while_the_process_runs() {
         "endtime": "0001-01-01T00:00:00Z", "spec": { "funcname": "f", "label": "k8s:c/u/1" },
         "attributes": [attribute("epoch-1", 1), attribute("epoch-2", 1), attribute("epoch-of-the-environment", 3)],
     });
-    snapshot.processes =
-        crate::watch::snapshot::Observed::Known(vec![serde_json::from_value(process).unwrap()]);
+    snapshot.processes = Observed::Known(vec![serde_json::from_value(process).unwrap()]);
     let (_, status) = said(&snapshot);
     assert_eq!((&status["epochs"], &status["loss"]), (&json!(2), &Value::Null));
     assert!(!status.to_string().contains("Warnings"), "what is not there yet is no mistake: {status}");
