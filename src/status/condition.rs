@@ -38,7 +38,7 @@ impl Finding {
     #[must_use]
     pub fn drift(drifted: &[String], may_be_left: bool) -> Option<Self> {
         if !drifted.is_empty() {
-            let message = format!("left as others have it: {}", drifted.join("; "));
+            let message = format!("left as it is: {}", drifted.join("; "));
             return Some(Self::yes(ConditionType::Drifted, Reason::DriftDetected, message));
         }
         may_be_left.then(|| Self::no(ConditionType::Drifted, Reason::InSync, "nothing differs"))

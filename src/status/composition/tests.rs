@@ -239,7 +239,7 @@ fn what_is_left_as_it_is_stands_beside_being_ready() {
         told(&status, &["Drifted", "Warnings", "Ready"]),
         ["Drifted=True/DriftDetected", "Warnings=True/LeftAlone", "Ready=True/ResourcesReady"]
     );
-    assert_eq!(message(&status, "Drifted"), "left as others have it: ConfigMap a: data.x");
+    assert_eq!(message(&status, "Drifted"), "left as it is: ConfigMap a: data.x");
 }
 
 /// It never hangs without saying on what, and how to get out.
