@@ -10,11 +10,11 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    fleet::{Fleet, SOON},
-    stage::Stage,
-    support::wait::eventually,
-};
+use crate::{fleet::Fleet, stage::Stage, support::wait::eventually};
+
+/// How long a change may take to be put right. After a write of its own the operator gives the watch five seconds to show it,
+/// which it never does of a Deployment whose label it selects by was taken away meanwhile.
+const PUT_RIGHT_LIMIT: Duration = Duration::from_secs(30);
 
 pub async fn what_others_change_is_put_right(stage: Stage) {
     stage.connect().await;
@@ -70,7 +70,7 @@ fn substance(deployment: &Deployment) -> Value {
 
 async fn until_right(api: &Api<Deployment>, meant: &Value, what: &str, clock: &Clock) -> Duration {
     let start: Instant = clock.instant();
-    eventually(&format!("{what} is put right"), SOON, async || {
+    eventually(&format!("{what} is put right"), PUT_RIGHT_LIMIT, async || {
         match api.get_opt("steady").await.map_err(|error| error.to_string())? {
             Some(found) if substance(&found) == *meant => Ok(()),
             found => Err(format!("{found:#?}")),
