@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     KubernetesStep, Mirror, Plan, Step,
     mirror::{Known, MirrorPlan, is_live, lacks_reasons, state_of},
-    work::{Terms, of_mirror, stop_text},
+    work::{Terms, free_to_adopt, of_mirror, stop_text},
 };
 use crate::{
     api::{
@@ -170,14 +170,8 @@ fn adopt(
         });
     };
     is_as_said(snapshot, process)?;
-    match &snapshot.holder {
-        Observed::Unknown(why) => {
-            return Ok(waiting(format!("it to be known whether process {id} is another object's: {why}")));
-        }
-        Observed::Known(Some(holder)) => {
-            return Err(Error::Held { field: "spec.processId", id: id.to_owned(), holder: holder.clone() });
-        }
-        Observed::Known(None) => {}
+    if let Some(waiting) = free_to_adopt(&snapshot.holder, "spec.processId", "process", id)? {
+        return Ok(waiting);
     }
     if let Some((due, awaited)) = lacks_reasons(process, snapshot.now) {
         return Ok(Plan { due: Some(due), ..waiting(awaited) });

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     KubernetesStep, Mirror, Plan, Step,
     mirror::{Known, MirrorPlan},
-    work::{Terms, of_mirror, stop_text},
+    work::{Terms, free_to_adopt, of_mirror, stop_text},
 };
 use crate::{
     api::{
@@ -155,14 +155,8 @@ fn adopt(
         });
     }
     is_as_said(snapshot, id, processes)?;
-    match &snapshot.holder {
-        Observed::Unknown(why) => {
-            return Ok(waiting(format!("it to be known whether workflow {id} is another object's: {why}")));
-        }
-        Observed::Known(Some(holder)) => {
-            return Err(Error::Held { field: "spec.graphId", id: id.to_owned(), holder: holder.clone() });
-        }
-        Observed::Known(None) => {}
+    if let Some(waiting) = free_to_adopt(&snapshot.holder, "spec.graphId", "workflow", id)? {
+        return Ok(waiting);
     }
     let uid = snapshot.object.metadata.uid.as_deref().ok_or(Error::Incomplete("metadata.uid"))?;
     let attempt = snapshot.object.status.as_ref().map_or(0, |status| status.attempts) + 1;

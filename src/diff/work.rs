@@ -12,7 +12,8 @@ use crate::{
         names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER},
         work::{StopReason, WorkState},
     },
-    watch::snapshot::ColonyReference,
+    desired::Error,
+    watch::snapshot::{ColonyReference, Observed},
 };
 
 /// What an object says of how it is to be worked on, and where it stands.
@@ -146,6 +147,30 @@ pub const fn stop_text(reason: StopReason) -> &'static str {
         StopReason::Suspended => "spec.suspend is true",
         StopReason::Cancelled => "spec.cancel is true",
         StopReason::DeadlineExceeded => "spec.activeDeadlineSeconds has passed",
+    }
+}
+
+/// Whether what is to be adopted is no other object's, and if that is not known yet, what is waited for. `field` names `what`,
+/// such as `process`, by its id.
+///
+/// # Errors
+///
+/// When another object has it.
+pub(super) fn free_to_adopt(
+    holder: &Observed<Option<String>>,
+    field: &'static str,
+    what: &str,
+    id: &str,
+) -> Result<Option<Plan>, Error> {
+    match holder {
+        Observed::Unknown(why) => {
+            let awaited = format!("it to be known whether {what} {id} is another object's: {why}");
+            Ok(Some(Plan { awaiting: vec![awaited], ..Plan::default() }))
+        }
+        Observed::Known(Some(holder)) => {
+            Err(Error::Held { field, id: id.to_owned(), holder: holder.clone() })
+        }
+        Observed::Known(None) => Ok(None),
     }
 }
 

@@ -58,8 +58,12 @@ trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned
         wanted: &Self,
         found: &Self,
         differences: Vec<String>,
-        policies: &WorkloadPolicies,
-    );
+        _policies: &WorkloadPolicies,
+    ) {
+        let mut changed = wanted.clone();
+        *changed.meta_mut() = merge(wanted.meta(), found.meta());
+        plan.update(changed.into(), differences);
+    }
 }
 
 impl Planned for Deployment {
@@ -68,17 +72,6 @@ impl Planned for Deployment {
     fn selector(&self) -> Option<&LabelSelector> {
         self.spec.as_ref().map(|spec| &spec.selector)
     }
-
-    fn change(
-        plan: &mut WorkloadPlan,
-        wanted: &Self,
-        found: &Self,
-        differences: Vec<String>,
-        _: &WorkloadPolicies,
-    ) {
-        let metadata = merge(&wanted.metadata, &found.metadata);
-        plan.update(Self { metadata, ..wanted.clone() }.into(), differences);
-    }
 }
 
 impl Planned for DaemonSet {
@@ -86,17 +79,6 @@ impl Planned for DaemonSet {
 
     fn selector(&self) -> Option<&LabelSelector> {
         self.spec.as_ref().map(|spec| &spec.selector)
-    }
-
-    fn change(
-        plan: &mut WorkloadPlan,
-        wanted: &Self,
-        found: &Self,
-        differences: Vec<String>,
-        _: &WorkloadPolicies,
-    ) {
-        let metadata = merge(&wanted.metadata, &found.metadata);
-        plan.update(Self { metadata, ..wanted.clone() }.into(), differences);
     }
 }
 
