@@ -12,6 +12,11 @@
 // The words.
 pub mod api;
 
+// What stands below the flow and knows nothing of it.
+pub mod expression;
+pub mod kinds;
+pub mod snapshot;
+
 // The flow.
 pub mod watch;
 
@@ -28,6 +33,6 @@ pub mod controllers;
 // What stands beside it.
 pub mod cli;
 pub mod colony;
-pub mod conversion;
 pub mod memory;
 pub mod runtime;
+pub mod webhook;

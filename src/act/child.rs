@@ -19,7 +19,7 @@ use crate::{
         names::{GENERATE_ANNOTATION, OPERATOR},
         resource_definition::ObjectKind,
     },
-    desired::composition::DesiredChild,
+    kinds::composition::DesiredChild,
     memory::writes::Key,
     runtime::{
         kubernetes::{CALL_TIME_LIMIT, CallError, call},

@@ -14,6 +14,7 @@ pub mod executor_deployment;
 pub mod filesystem;
 pub mod function;
 pub mod instance;
+pub mod metadata;
 pub mod mirror;
 pub mod names;
 pub mod policy;

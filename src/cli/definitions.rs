@@ -11,7 +11,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::Failure;
-use crate::desired::definition::{DEFAULT_GROUP, import};
+use crate::kinds::definition::{DEFAULT_GROUP, import};
 
 /// What `definitions` takes.
 #[derive(clap::Args)]

@@ -12,7 +12,6 @@ use super::Failure;
 use crate::{
     api,
     controllers::{self, Machinery},
-    conversion::{self, Grounds},
     runtime::{
         clock::Clock,
         config,
@@ -23,6 +22,7 @@ use crate::{
         shutdown::Shutdown,
         telemetry,
     },
+    webhook::{self, Grounds},
 };
 
 /// How often something that is missing at the start is looked for.
@@ -60,7 +60,7 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
     let metrics = Metrics::new()?;
     let readiness = Readiness::default();
     let (api_server, definitions) = (readiness.check("kubernetes"), readiness.check("crds"));
-    let reachable = conversion::is_reachable(&configuration.conversion);
+    let reachable = webhook::is_reachable(&configuration.conversion);
     let conversions = reachable.then(|| readiness.check("conversions"));
     api_server.missing("not asked yet");
     definitions.missing("not looked for yet");
@@ -184,7 +184,7 @@ async fn control(arguments: &Arguments, ground: Ground, shutdown: &Shutdown) -> 
     metrics.show_leadership(leadership.clone())?;
     let instance = Some(arguments.identity.clone());
     let machinery = Machinery::new(connection, configuration, leadership, clock, metrics, cluster, instance);
-    let converting = conversion::start(Grounds {
+    let converting = webhook::start(Grounds {
         settings: machinery.configuration.conversion.clone(),
         namespace: machinery.kubernetes.namespace.clone(),
         client: machinery.kubernetes.calls.clone(),

@@ -16,10 +16,12 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    context::{Hints, Machinery},
-    paused::rested,
-    queue::Queue,
-    retry::{Retries, jitter},
+    engine::{
+        context::{Hints, Machinery},
+        paused::rested,
+        queue::Queue,
+        retry::{Retries, jitter},
+    },
     to_its_end,
 };
 use crate::{
@@ -37,10 +39,10 @@ use crate::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
+    snapshot::ColonyCronSnapshot,
     status::{self, Problem},
     watch::{
         colony_cron::{CronReader, Repeated, cron_of},
-        snapshot::ColonyCronSnapshot,
         stores::{Filled, Watched},
     },
 };

@@ -13,11 +13,14 @@ use kube::{
 };
 
 use super::{
-    context::Machinery,
-    paused::rested,
-    queue::Queue,
-    retry::{Retries, jitter},
-    to_its_end, work,
+    engine::{
+        context::Machinery,
+        paused::rested,
+        queue::Queue,
+        retry::{Retries, jitter},
+        work,
+    },
+    to_its_end,
 };
 use crate::{
     act::{
@@ -30,20 +33,21 @@ use crate::{
         policy::is_paused,
         resource_definition::ObjectKind,
     },
-    desired::{
-        composition::{self, Composition, Desired, Errors},
-        definition::composition_of,
-    },
     diff::{
         Plan,
         composition::{Report, has_ended, plan_end, plan_instance},
+    },
+    kinds::{
+        composition::{self, Composition, Desired, Errors},
+        definition::composition_of,
     },
     runtime::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
+    snapshot::CompositionSnapshot,
     status::{self, Problem, composition::Pass},
-    watch::{composition::CompositionReader, snapshot::CompositionSnapshot, stores::Filled},
+    watch::{composition::CompositionReader, stores::Filled},
 };
 
 /// How soon a pass follows one that wrote something.

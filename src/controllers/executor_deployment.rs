@@ -14,10 +14,12 @@ use kube::{
 };
 
 use super::{
-    context::{Context, Hints, Machinery},
-    paused::rested,
-    queue::Queue,
-    retry::{Retries, jitter},
+    engine::{
+        context::{Context, Hints, Machinery},
+        paused::rested,
+        queue::Queue,
+        retry::{Retries, jitter},
+    },
     to_its_end,
 };
 use crate::{
@@ -31,17 +33,17 @@ use crate::{
         mirror::MirrorState,
         policy::{AdoptionPolicy, is_paused},
     },
-    desired, diff,
-    diff::{KubernetesStep, Plan},
+    desired,
+    diff::{self, KubernetesStep, Plan},
     runtime::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
+    snapshot::{ColonyReference, ExecutorDeploymentSnapshot, Policy},
     status::{self, Problem, event::Note},
     watch::{
         colonies::Colonies,
         executor_deployment::{Reader, Stores},
-        snapshot::{ColonyReference, ExecutorDeploymentSnapshot, Policy},
         stores::{self, Changes, GuardedExecutorDeployment, Scope, Watched},
         triggers,
     },

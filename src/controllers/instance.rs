@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    processes::Carrier,
-    work::{Work, problem, resolved},
+    colony::processes::Carrier,
+    engine::work::{Work, problem, resolved},
 };
 use crate::{
     act::outcome::Outcome,
@@ -14,15 +14,13 @@ use crate::{
         mirror::{MirrorStatus, Mirrored as _},
         resource_definition::HandlerMode,
     },
-    desired::{self, Error},
+    desired,
     diff::{self, Plan},
+    kinds::Error,
     runtime::metrics::Kind,
+    snapshot::{ColonyReference, InstanceSnapshot},
     status::{self, Problem},
-    watch::{
-        executor_deployment::CacheBehind,
-        snapshot::{ColonyReference, InstanceSnapshot},
-        work::WorkReader,
-    },
+    watch::{executor_deployment::CacheBehind, work::WorkReader},
 };
 
 impl Carrier for Instance {

@@ -9,12 +9,12 @@ use std::{
 
 use kube::ResourceExt as _;
 
-use super::{context::Machinery, retry::jitter};
+use super::engine::{context::Machinery, retry::jitter};
 use crate::{
     act::{migration::migrate, outcome::MigrationOutcome},
     api::resource_definition::ResourceDefinitionStatus,
     diff::definition::{Migration, plan_migration},
-    watch::snapshot::DefinitionSnapshot,
+    snapshot::DefinitionSnapshot,
 };
 
 /// How soon the next part follows.

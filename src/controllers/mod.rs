@@ -1,30 +1,25 @@
 //! Table of contents of the flow: one file for each kind, which calls the five stages in their order.
 
-mod assignments;
-mod blueprints;
 mod colony;
 mod colony_cron;
 mod colony_process;
 mod colony_workflow;
 mod composition;
-mod context;
+mod engine;
 mod executor_deployment;
-mod inbound;
 mod instance;
-mod instances;
 mod migration;
-mod paused;
-mod processes;
-mod queue;
 mod request_flow;
 mod request_state;
 mod resource_definition;
-mod retry;
-mod surroundings;
-mod work;
 
+use colony::processes::{self, Carriers, Objects};
 pub use composition::{Decision, decide as decide_composition};
-pub use context::{Context, Machinery};
+pub use engine::context::{Context, Machinery};
+use engine::{
+    context, dynamic as instances, queue, surroundings,
+    work::{self, Work},
+};
 pub use executor_deployment::decide;
 pub use instance::decide as decide_instance;
 
@@ -32,8 +27,6 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use kube::core::DeserializeGuard;
-use processes::{Carriers, Objects};
-use work::Work;
 
 use crate::{
     memory::sightings::AllSightings,

@@ -14,8 +14,10 @@ use kube::{
 };
 
 use super::{
-    context::{Hints, Machinery},
-    retry::Retries,
+    engine::{
+        context::{Hints, Machinery},
+        retry::Retries,
+    },
     to_its_end,
 };
 use crate::{

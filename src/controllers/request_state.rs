@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    processes::Carrier,
-    work::{Work, resolved},
+    colony::processes::Carrier,
+    engine::work::{Work, resolved},
 };
 use crate::{
     act::outcome::Outcome,
@@ -15,18 +15,13 @@ use crate::{
         names::COLONY_ANNOTATION,
         request_state::{RequestState, RequestStateStatus, State},
     },
-    desired::{
-        Error,
-        request::{self, Obstacle},
-    },
+    desired::request::{self, Obstacle},
     diff::{Plan, request::plan},
+    kinds::Error,
     runtime::metrics::Kind,
+    snapshot::{ColonyReference, RequestSnapshot},
     status::{self, Problem, event::Note},
-    watch::{
-        executor_deployment::CacheBehind,
-        snapshot::{ColonyReference, RequestSnapshot},
-        work::WorkReader,
-    },
+    watch::{executor_deployment::CacheBehind, work::WorkReader},
 };
 
 impl Carrier for RequestState {}

@@ -15,11 +15,13 @@ use kube::{
 };
 
 use super::{
-    context::{Hints, Machinery},
-    instances::Instances,
+    engine::{
+        context::{Hints, Machinery},
+        dynamic::Instances,
+        queue::Queue,
+        retry::{Retries, jitter},
+    },
     migration::{Migrations, goes_on_in},
-    queue::Queue,
-    retry::{Retries, jitter},
     to_its_end,
 };
 use crate::{
@@ -28,25 +30,22 @@ use crate::{
         outcome::{DefinitionOutcome, FailureKind, MigrationOutcome},
     },
     api::{condition::Reason, executor_deployment::DeletionPolicy, resource_definition::ResourceDefinition},
-    desired::{
-        self,
-        definition::{build, check_parts, converted_at, kind_of},
-    },
     diff::definition::{
         DefinitionPlan, DefinitionStep, InColony, Migration, is_established, is_foreign, lacks_rights, plan,
         plan_deletion, plan_endpoint, standing,
+    },
+    kinds::{
+        self,
+        definition::{build, check_parts, converted_at, kind_of},
     },
     memory::rights::Rights,
     runtime::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
+    snapshot::{DefinitionSnapshot, Observed},
     status::{self, Problem},
-    watch::{
-        definition::DefinitionReader,
-        snapshot::{DefinitionSnapshot, Observed},
-        stores,
-    },
+    watch::{resource_definition::DefinitionReader, stores},
 };
 
 /// How soon a pass follows one that wrote something.
@@ -259,7 +258,7 @@ fn decide(snapshot: &DefinitionSnapshot) -> Result<DefinitionPlan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(plan_deletion(snapshot));
     }
-    let problem = |error: desired::Error| Problem { reason: error.reason(), message: error.to_string() };
+    let problem = |error: kinds::Error| Problem { reason: error.reason(), message: error.to_string() };
     let mut desired = check_parts(&snapshot.object.spec, &snapshot.composes)
         .and_then(|()| build(&snapshot.object))
         .map_err(problem)?;

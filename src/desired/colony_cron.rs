@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 
-use super::Error;
-use crate::api::{
-    colony_cron::{ColonyCron, RunKind, TemplateMetadata},
-    colony_process::ColonyProcess,
-    colony_workflow::ColonyWorkflow,
-    names::{APP_MANAGED_BY_LABEL, CRON_LABEL, OPERATOR, SCHEDULED_AT_ANNOTATION, cron_run},
+use crate::{
+    api::{
+        colony_cron::{ColonyCron, RunKind, TemplateMetadata},
+        colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
+        names::{APP_MANAGED_BY_LABEL, CRON_LABEL, OPERATOR, SCHEDULED_AT_ANNOTATION, cron_run},
+    },
+    kinds::Error,
 };
 
 /// A run to be.

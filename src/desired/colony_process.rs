@@ -3,12 +3,13 @@
 use kube::ResourceExt as _;
 
 use super::{
-    DesiredProcess, Error,
+    DesiredProcess,
     function::{self, Place},
 };
 use crate::{
     api::{executor_deployment::ExecutionGuarantee, names},
-    watch::snapshot::{ColonyProcessSnapshot, ResolvedColony},
+    kinds::Error,
+    snapshot::{ColonyProcessSnapshot, ResolvedColony},
 };
 
 /// Makes the process of an attempt.

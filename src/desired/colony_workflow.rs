@@ -3,14 +3,14 @@
 use kube::ResourceExt as _;
 
 use super::{
-    Error,
     function::{self, Place},
     process::refused,
 };
 use crate::{
     api::names,
     colony::WorkflowSpec,
-    watch::snapshot::{ColonyWorkflowSnapshot, ResolvedColony},
+    kinds::Error,
+    snapshot::{ColonyWorkflowSnapshot, ResolvedColony},
 };
 
 /// A workflow that carries an object, ready to be submitted.

@@ -1,6 +1,6 @@
 //! The call of a function as a colony takes it, from what a user wrote. Pure.
 
-use super::{Error, process::refused, quantity};
+use super::{process::refused, quantity};
 use crate::{
     api::{
         self,
@@ -12,7 +12,8 @@ use crate::{
         Cpu, Filesystem, FunctionSpec, GpuRequest, Memory, OnConflicts, Retries, SnapshotMount,
         SyncDirectory, TimeLimit, Winner,
     },
-    watch::snapshot::{Observed, ValueSource, Values},
+    kinds::Error,
+    snapshot::{Observed, ValueSource, Values},
 };
 
 /// Where a call stands in the object, for messages.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Error, SharedSpec, executor_deployment::OURS_ALONE};
+use super::{SharedSpec, executor_deployment::OURS_ALONE};
 use crate::{
     api::{
         blueprint::namespace_of,
@@ -10,6 +10,7 @@ use crate::{
         names::{CLEANUP_FUNCTION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, VERSION},
     },
     colony::model::{Blueprint, Process},
+    kinds::Error,
 };
 
 /// What is asked for.

@@ -4,7 +4,7 @@ use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
 use super::{
-    DesiredProcess, Error, SharedSpec,
+    DesiredProcess, SharedSpec,
     function::{self, Place},
 };
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
         names::{self, BLUEPRINT_ANNOTATION, BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION},
     },
     colony::model::Blueprint,
-    watch::snapshot::{InstanceSnapshot, ResolvedColony, Values},
+    kinds::Error,
+    snapshot::{InstanceSnapshot, ResolvedColony, Values},
 };
 
 /// Makes the process of a generation; of the clean-up, for the number of one ([`names::cleanup_generation`]).

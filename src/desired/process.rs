@@ -1,9 +1,9 @@
 //! A process that carries an object in a colony, ready to be submitted. Pure.
 
-use super::Error;
 use crate::{
     api::names::{CONTROLLER_EXECUTOR_TYPE, GATE_NODE, RUN_NODE},
     colony::{FunctionSpec, InvalidField, WorkflowSpec},
+    kinds::Error,
 };
 
 /// A process that carries an object.

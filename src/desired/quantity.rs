@@ -1,7 +1,6 @@
 //! Kubernetes quantities in the only two units that a colony reads right: thousandths of a core and mebibytes. Pure.
 
-use super::Error;
-use crate::api::function::Quantity;
+use crate::{api::function::Quantity, kinds::Error};
 
 /// Thousandths of a core, rounded up.
 ///

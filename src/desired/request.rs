@@ -4,9 +4,7 @@ use kube::ResourceExt as _;
 use serde_json::{Map, Value, json};
 
 use super::{
-    DesiredProcess, Error,
-    expression::Bindings,
-    function,
+    DesiredProcess, function,
     request_flow::{CompiledFlow, JOBS, REQUEST},
 };
 use crate::{
@@ -14,7 +12,9 @@ use crate::{
         names::{self, EXECUTOR_TYPE_ANNOTATION, REQUEST_EXECUTOR_TYPE},
         request_state::RequestState,
     },
-    watch::snapshot::{FlowSource, RequestSnapshot, ResolvedColony},
+    expression::Bindings,
+    kinds::Error,
+    snapshot::{FlowSource, RequestSnapshot, ResolvedColony},
 };
 
 /// Why a request cannot go on. The message names field, value and remedy and goes into the condition.

@@ -13,7 +13,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-use super::Error;
+use crate::kinds::Error;
 
 /// How far ahead a time is looked for. Whatever comes at all comes within a leap year's distance.
 const HORIZON: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);

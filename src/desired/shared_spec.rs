@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{Error, definition::fitted, metadata::content_hash};
+use crate::{
+    api::metadata::content_hash,
+    kinds::{Error, definition::fitted},
+};
 
 /// What both sides say about an object, in one spelling: with defaults filled in, without what only one side knows.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,7 +22,7 @@ use crate::{
     },
     colony::model::{Blueprint, BlueprintDefinition, BlueprintMetadata, InvalidField},
     desired::SharedSpec,
-    watch::snapshot::{ExecutorDeploymentSnapshot, Observed},
+    snapshot::{ExecutorDeploymentSnapshot, Observed},
 };
 
 /// What is to be done about the blueprint.

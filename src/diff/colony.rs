@@ -8,7 +8,7 @@ use crate::{
         names::EXECUTOR_DEPLOYMENT_KIND,
     },
     colony::model::{BlueprintDefinition, ExecutorState},
-    watch::snapshot::{ColonySnapshot, Credentials, Membership, Observed},
+    snapshot::{ColonySnapshot, Credentials, Membership, Observed},
 };
 
 /// One write on behalf of a `Colony`.

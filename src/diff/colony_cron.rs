@@ -10,11 +10,11 @@ use crate::{
         work::WorkState,
     },
     desired::{
-        Error,
         colony_cron::{DesiredRun, build},
         schedule::{COUNTED, Schedule},
     },
-    watch::snapshot::{ColonyCronSnapshot, CronRun},
+    kinds::Error,
+    snapshot::{ColonyCronSnapshot, CronRun},
 };
 
 /// A write.

@@ -19,7 +19,7 @@ use crate::{
     },
     colony::model::ExecutorState,
     desired::{DesiredExecutorDeployment, SharedSpec},
-    watch::snapshot::{
+    snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
         progress::{self, Progress},
     },
@@ -395,7 +395,7 @@ mod tests {
             colony::ColonySpec,
             names::{APP_MANAGED_BY_LABEL, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
         },
-        watch::snapshot::{Identity, Policy, ResolvedColony, Workloads},
+        snapshot::{Identity, Policy, ResolvedColony, Workloads},
     };
 
     /// An object that is being deleted while its colony does not answer.

@@ -17,7 +17,7 @@ use crate::{
     },
     colony::{Process, ProcessState},
     desired::DesiredWorkflow,
-    watch::snapshot::Observed,
+    snapshot::Observed,
 };
 
 /// How long the server may take to write the reasons of a failure, which it does after the state.

@@ -7,12 +7,13 @@ use kube::ResourceExt as _;
 use super::{ColonyStep, Error, KubernetesStep};
 use crate::{
     api::{
+        metadata::Owner,
         names::{CONTENT_HASH_ANNOTATION, EXECUTOR_NAME_ANNOTATION},
         policy::{AdoptionPolicy, ManagementPolicy},
     },
     colony::model::ExecutorState,
-    desired::{DesiredIdentity, WorkloadPolicies, metadata::Owner},
-    watch::snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
+    desired::{DesiredIdentity, WorkloadPolicies},
+    snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
 };
 
 /// What is to be done about the identity.

@@ -23,7 +23,7 @@ use crate::{
     },
     colony::model::{Blueprint, Process},
     desired::inbound::{DesiredObject, Request, object_of},
-    watch::snapshot::{InboundProcess, InboundSnapshot, NamespaceState, Observed},
+    snapshot::{InboundProcess, InboundSnapshot, NamespaceState, Observed},
 };
 
 /// What to do.

@@ -18,7 +18,7 @@ use crate::{
     },
     colony::{Id, Process, ProcessState},
     desired::DesiredProcess,
-    watch::snapshot::{
+    snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed,
         progress::{Phase, Progress},
     },

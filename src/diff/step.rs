@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use crate::{
     api::{executor_deployment::Workload, resource_definition::ObjectKind},
     colony::model::Blueprint,
-    desired::{DesiredIdentity, DesiredProcess, DesiredWorkflow, DesiredWorkload, composition::DesiredChild},
+    desired::{DesiredIdentity, DesiredProcess, DesiredWorkflow, DesiredWorkload},
+    kinds::composition::DesiredChild,
 };
 
 /// One write.

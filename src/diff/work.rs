@@ -12,8 +12,8 @@ use crate::{
         names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER},
         work::{StopReason, WorkState},
     },
-    desired::Error,
-    watch::snapshot::{ColonyReference, Observed},
+    kinds::Error,
+    snapshot::{ColonyReference, Observed},
 };
 
 /// What an object says of how it is to be worked on, and where it stands.

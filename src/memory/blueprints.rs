@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{colony::Blueprint, watch::snapshot::Standing};
+use crate::{colony::Blueprint, snapshot::Standing};
 
 /// Name of the `Colony`, and kind of the blueprints.
 type Listed = (String, String);

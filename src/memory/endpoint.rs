@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::watch::snapshot::{ConversionEndpoint, Observed};
+use crate::snapshot::{ConversionEndpoint, Observed};
 
 /// The endpoint of conversions; clones share it.
 #[derive(Clone)]

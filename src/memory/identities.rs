@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::watch::snapshot::Identity;
+use crate::snapshot::Identity;
 
 /// How long what was read is believed. A Secret that somebody deletes is missed only by pods that start, and those are
 /// seen to wait for it.

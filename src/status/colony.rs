@@ -8,7 +8,7 @@ use crate::{
         condition::{ConditionType, Reason},
     },
     colony::model::{Executor, ExecutorState},
-    watch::snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
+    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
 };
 
 /// Says how the connection is. `failure` is what stopped the operator from setting it up, if something did.

@@ -17,7 +17,7 @@ use crate::{
     },
     desired::schedule::COUNTED,
     diff::colony_cron::{CronObstacle, CronPlan, CronStep, last_schedule},
-    watch::snapshot::ColonyCronSnapshot,
+    snapshot::ColonyCronSnapshot,
 };
 
 /// What status says, and the Events that are to follow once it has been written.
@@ -139,7 +139,7 @@ mod tests {
         api::{colony_cron::ColonyCron, names::cron_run},
         desired::{colony_cron::build, schedule::Schedule},
         diff::colony_cron::plan,
-        watch::snapshot::CronRun,
+        snapshot::CronRun,
     };
 
     fn at(text: &str) -> Timestamp {

@@ -19,7 +19,7 @@ use crate::{
     },
     colony::Process,
     diff::{Mirror, colony_process::terms_with},
-    watch::snapshot::ColonyProcessSnapshot,
+    snapshot::ColonyProcessSnapshot,
 };
 
 /// Most errors that stand in status.

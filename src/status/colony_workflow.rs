@@ -19,7 +19,7 @@ use crate::{
     },
     colony::Process,
     diff::{Mirror, colony_workflow::terms_with, graph},
-    watch::snapshot::ColonyWorkflowSnapshot,
+    snapshot::ColonyWorkflowSnapshot,
 };
 
 /// Most errors of a node that stand in status.

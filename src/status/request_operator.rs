@@ -27,7 +27,7 @@ use crate::{
         KubernetesStep, Mirror,
         request::{Ending, Evidence, Flow, History, Moment, Next, Turn, complete, next, plan},
     },
-    watch::snapshot::RequestSnapshot,
+    snapshot::RequestSnapshot,
 };
 
 /// What status says after a pass; none, or what it says already, while it is somebody else's turn.
@@ -248,7 +248,7 @@ mod tests {
     use super::*;
     use crate::{
         runtime::config::model::RequestRole,
-        watch::snapshot::{ColonyReference, FlowSource, Observed, Values},
+        snapshot::{ColonyReference, FlowSource, Observed, Values},
     };
 
     /// A request at its first job, paused.

@@ -10,7 +10,7 @@ use crate::{
     },
     colony::Process,
     diff::{Terms, stop_text},
-    watch::snapshot::Observed,
+    snapshot::Observed,
 };
 
 /// Where a piece of work stands, and why.

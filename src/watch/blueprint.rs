@@ -1,13 +1,11 @@
 //! Reads the blueprint that says the same as an object.
 
-use super::{
-    executor_deployment::Reader,
-    snapshot::{ColonyReference, Observed},
-};
+use super::executor_deployment::Reader;
 use crate::{
     api::{executor_deployment::ExecutorDeployment, names::EXECUTOR_DEPLOYMENT_KIND},
     colony::Blueprint,
     memory::connections::Connection,
+    snapshot::{ColonyReference, Observed},
 };
 
 impl Reader {

@@ -9,13 +9,13 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::snapshot::{ColonyReference, Observed, ResolvedColony};
 use crate::{
     api::{
         colony::{Colony, NamespacesFrom},
         names::{CONTROLLER_EXECUTOR_TYPE, DEFAULT_COLONY_ANNOTATION},
     },
     memory::connections::{Connection, Connections},
+    snapshot::{ColonyReference, Observed, ResolvedColony},
 };
 
 /// Finds the colony of an object.

@@ -7,7 +7,6 @@ use kube::{Client as KubernetesClient, ResourceExt as _};
 use super::{
     calls::Counter,
     credentials::{self, Keys, OperatorKey},
-    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
 };
 use crate::{
     api::{
@@ -17,6 +16,7 @@ use crate::{
     colony::{Client, Error, Id, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
     memory::connections::OperatorIdentity,
     runtime::{clock::Clock, metrics::Metrics},
+    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
 };
 
 /// How many processes the server lists at most.

@@ -7,11 +7,7 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::{
-    executor_deployment::CacheBehind,
-    snapshot::{ColonyCronSnapshot, CronRun},
-    stores::Filled,
-};
+use super::{executor_deployment::CacheBehind, stores::Filled};
 use crate::{
     api::{
         colony_cron::{ColonyCron, RunKind},
@@ -22,6 +18,7 @@ use crate::{
     },
     memory::writes::{Key, Writes},
     runtime::clock::Clock,
+    snapshot::{ColonyCronSnapshot, CronRun},
 };
 
 /// Kinds that a schedule can repeat.

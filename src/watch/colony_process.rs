@@ -4,10 +4,12 @@ use kube::ResourceExt as _;
 
 use super::{
     executor_deployment::CacheBehind,
-    snapshot::{ColonyProcessSnapshot, Observed, Values},
     work::{WorkReader, executor},
 };
-use crate::api::{colony_process::ColonyProcess, mirror::Mirrored as _, work::WorkState};
+use crate::{
+    api::{colony_process::ColonyProcess, mirror::Mirrored as _, work::WorkState},
+    snapshot::{ColonyProcessSnapshot, Observed, Values},
+};
 
 impl WorkReader {
     /// Puts a snapshot together.

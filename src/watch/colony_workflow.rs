@@ -6,13 +6,13 @@ use kube::ResourceExt as _;
 
 use super::{
     executor_deployment::CacheBehind,
-    snapshot::{ColonyWorkflowSnapshot, Observed, Values},
     work::{WorkReader, named},
 };
 use crate::{
     api::{colony_workflow::ColonyWorkflow, mirror::Mirrored as _, work::WorkState},
     colony::{Id, Process, ProcessId},
     memory::connections::Connection,
+    snapshot::{ColonyWorkflowSnapshot, Observed, Values},
 };
 
 impl WorkReader {

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::{
     children::{ChildWatches, Found, last_write},
     executor_deployment::CacheBehind,
-    snapshot::{Children, CompositionSnapshot, Observed},
 };
 use crate::{
     api::{
@@ -17,6 +16,7 @@ use crate::{
     },
     memory::writes::{Key, Writes},
     runtime::clock::Clock,
+    snapshot::{Children, CompositionSnapshot, Observed},
 };
 
 /// Reads the world for one pass over an instance that is made of other objects.

@@ -3,7 +3,6 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::snapshot::{Credentials, OperatorExecutor};
 use crate::{
     api::{
         colony::Colony,
@@ -14,6 +13,7 @@ use crate::{
     },
     colony::{PrivateKey, Tls},
     runtime::kubernetes::{CALL_TIME_LIMIT, call},
+    snapshot::{Credentials, OperatorExecutor},
 };
 
 /// Key of the certificate authority in the Secret that `caSecretName` names.

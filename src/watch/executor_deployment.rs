@@ -20,7 +20,6 @@ use serde::de::DeserializeOwned;
 use super::{
     colonies::Colonies,
     mirror::ProcessReader,
-    snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration, Workloads, progress},
     stores::{Filled, GuardedExecutorDeployment},
     triggers,
 };
@@ -41,6 +40,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
+    snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration, Workloads, progress},
 };
 
 /// Kinds that are looked up by name.

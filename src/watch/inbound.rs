@@ -9,7 +9,6 @@ use kube::{
 };
 
 use super::{
-    snapshot::{InboundSnapshot, NamespaceState, Observed},
     stores::{Filled, GuardedExecutorDeployment},
     triggers,
 };
@@ -29,6 +28,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
+    snapshot::{InboundSnapshot, NamespaceState, Observed},
 };
 
 /// Which blueprints a process is about.

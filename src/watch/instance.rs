@@ -2,12 +2,7 @@
 
 use kube::{Resource as _, ResourceExt as _};
 
-use super::{
-    blueprint::known_or_asked,
-    executor_deployment::CacheBehind,
-    snapshot::{ColonyReference, InstanceSnapshot, KeptInstance, Observed},
-    work::WorkReader,
-};
+use super::{blueprint::known_or_asked, executor_deployment::CacheBehind, work::WorkReader};
 use crate::{
     api::{
         instance::{Instance, InstanceKind},
@@ -17,6 +12,7 @@ use crate::{
     },
     colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
     memory::connections::Connection,
+    snapshot::{ColonyReference, InstanceSnapshot, KeptInstance, Observed},
 };
 
 /// The most processes that the server lists.

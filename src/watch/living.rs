@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::{snapshot::Observed, work::WorkReader};
+use super::work::WorkReader;
 use crate::{
     api::{names::parse_process_label, resource_definition::ObjectKind},
     colony::Process,
+    snapshot::Observed,
 };
 
 /// Knows the objects that processes carry, of whatever kind.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::snapshot::{ColonyReference, Observed};
 use crate::{
     api::mirror::{MirrorState, MirrorStatus},
     colony::{Error, Process, ProcessId, ProcessState, Session},
@@ -14,6 +13,7 @@ use crate::{
         submissions::Submissions,
     },
     runtime::{clock::Clock, lease::Leadership},
+    snapshot::{ColonyReference, Observed},
 };
 
 /// How much longer ago than its intent something may seem to have been submitted: clocks differ.
@@ -221,7 +221,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::watch::snapshot::ResolvedColony;
+    use crate::snapshot::ResolvedColony;
 
     /// A pass that said that the colony is not connected, right before it is, would write status twice for each object.
     #[test]

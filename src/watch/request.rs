@@ -8,7 +8,6 @@ use kube::{
 
 use super::{
     executor_deployment::CacheBehind,
-    snapshot::{FlowSource, RequestSnapshot, Values},
     stores::Filled,
     work::{WorkReader, executor},
 };
@@ -22,6 +21,7 @@ use crate::{
     },
     memory::sightings::AllSightings,
     runtime::config::model::RequestRole,
+    snapshot::{FlowSource, RequestSnapshot, Values},
 };
 
 /// What is known of requests alone.

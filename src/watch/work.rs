@@ -7,13 +7,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Resource};
 
 use super::{
-    colonies::Colonies,
-    executor_deployment::CacheBehind,
-    living::Living,
-    mirror::ProcessReader,
-    request::Requests,
-    snapshot::{ColonyReference, Observed, ValueSource, Values},
-    stores::Filled,
+    colonies::Colonies, executor_deployment::CacheBehind, living::Living, mirror::ProcessReader,
+    request::Requests, stores::Filled,
 };
 use crate::{
     api::function::Variable,
@@ -28,6 +23,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
+    snapshot::{ColonyReference, Observed, ValueSource, Values},
 };
 
 /// Reads the world for one pass over an object that is carried by processes.

@@ -926,7 +926,7 @@ async fn the_shipped_kinds_are_admitted() {
         let definition: Value = serde_norway::from_str(&fs::read_to_string(file).unwrap()).unwrap();
         let mut definition: ResourceDefinition = serde_json::from_value(definition).unwrap();
         definition.metadata.generation = Some(1);
-        let crd = colonyos_operator::desired::definition::build(&definition).unwrap();
+        let crd = colonyos_operator::kinds::definition::build(&definition).unwrap();
         let whole = serde_json::to_string(&json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": crd.metadata, "spec": crd.spec,

@@ -7,7 +7,7 @@ use colonyos_operator::{
     },
     colony::ExecutorState,
     desired::{DesiredIdentity, DesiredWorkload},
-    watch::snapshot::{Identity, Registration},
+    snapshot::{Identity, Registration},
 };
 use jiff::Timestamp;
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Time};

@@ -16,11 +16,11 @@ use colonyos_operator::{
     controllers::decide,
     diff::{ColonyStep, KubernetesStep, Plan, Step},
     memory::{processes::Processes, submissions::Submissions},
-    status::executor_deployment::compute,
-    watch::snapshot::{
+    snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
         Workloads,
     },
+    status::executor_deployment::compute,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

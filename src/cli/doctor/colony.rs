@@ -13,10 +13,8 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
     },
-    watch::{
-        colony::{Surroundings, read},
-        snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
-    },
+    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
+    watch::colony::{Surroundings, read},
 };
 
 /// Findings about every `Colony` there is.

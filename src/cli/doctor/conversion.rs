@@ -13,14 +13,14 @@ use crate::{
         instance::{AcceptedHandler, Instance, InstanceKind},
         resource_definition::ResourceDefinition,
     },
-    conversion::{self, NO_ADDRESS, probe},
-    desired::{conversion::Converter, definition::redirected},
+    kinds::{conversion::Converter, definition::redirected},
     runtime::{
         clock::Clock,
         config::Conversion,
         kubernetes::{CALL_TIME_LIMIT, CallError, Kubernetes, call},
     },
-    watch::snapshot::{ConversionAddress, ConversionEndpoint, Observed},
+    snapshot::{ConversionAddress, ConversionEndpoint, Observed},
+    webhook::{self, NO_ADDRESS, probe},
 };
 
 /// The check of the endpoint itself.
@@ -60,7 +60,7 @@ async fn endpoint(
     settings: &Conversion,
     clock: &Clock,
 ) -> (Option<ConversionEndpoint>, Finding) {
-    let Some(address) = conversion::address_of(settings, &kubernetes.namespace) else {
+    let Some(address) = webhook::address_of(settings, &kubernetes.namespace) else {
         let remedy = format!(
             "give doctor the operator's own configuration by --config; if that has none, {NO_ADDRESS}"
         );
@@ -81,7 +81,7 @@ async fn endpoint(
             );
         }
     };
-    let presented = match conversion::presentable(&secret) {
+    let presented = match webhook::presentable(&secret) {
         Ok(presented) => presented,
         Err(why) => {
             return (None, Finding::failure(ENDPOINT, format!("{name} cannot be used: {why}"), SEE_OPERATOR));
@@ -214,7 +214,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::desired::definition::{build, converted_at};
+    use crate::kinds::definition::{build, converted_at};
 
     fn endpoint(url: &str, authorities: &str) -> ConversionEndpoint {
         ConversionEndpoint {

@@ -23,13 +23,13 @@ use crate::{
         resource_definition::{DefinitionScope, HandlerMode, ObjectKind},
     },
     controllers::{Decision, decide_composition},
-    desired::composition::Composition,
     diff::{KubernetesStep, Plan, Step},
+    kinds::composition::Composition,
+    snapshot::{Children, CompositionSnapshot, Observed},
     status::{
         Problem,
         composition::{Pass, compute},
     },
-    watch::snapshot::{Children, CompositionSnapshot, Observed},
 };
 
 /// After so many passes every plan has come to wait for something: a definition has 64 resources at most.

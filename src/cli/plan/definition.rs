@@ -18,16 +18,18 @@ use super::{
     world::World,
 };
 use crate::{
-    api::names::OPERATOR,
-    api::resource_definition::{
-        HandlerMode, ObjectKind, ResourceDefinition, ResourceDefinitionSpec, ResourceName,
+    api::{
+        names::OPERATOR,
+        resource_definition::{
+            HandlerMode, ObjectKind, ResourceDefinition, ResourceDefinitionSpec, ResourceName,
+        },
     },
-    desired::{
+    diff::definition::{is_foreign, plan},
+    kinds::{
         composition::Composition,
         definition::{Validator, build, kind_of, mistakes, with_defaults},
     },
-    diff::definition::{is_foreign, plan},
-    watch::snapshot::{
+    snapshot::{
         Composes, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, LeftInstances,
         LiveInstance, Observed, StoredObjects,
     },
@@ -105,7 +107,7 @@ fn describe(
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let one = |error: crate::desired::Error| vec![error.to_string()];
+    let one = |error: crate::kinds::Error| vec![error.to_string()];
     let wanted = build(definition).map_err(one)?;
     let name = definition.name_any();
     let crd = world.crds.iter().find(|crd| crd.name_any() == name).cloned();

@@ -21,8 +21,8 @@ use crate::{
     controllers::decide_instance,
     desired::DesiredProcess,
     diff::{ColonyStep, KubernetesStep, Plan, Step},
+    snapshot::{InstanceSnapshot, KeptInstance, Observed, Standing},
     status::instance::compute,
-    watch::snapshot::{InstanceSnapshot, KeptInstance, Observed, Standing},
 };
 
 /// What a rehearsal comes to an end with.

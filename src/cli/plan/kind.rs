@@ -13,7 +13,7 @@ use crate::{
         instance::InstanceKind,
         resource_definition::{DefinitionScope, HandlerMode, ObjectKind},
     },
-    desired::{
+    kinds::{
         composition::{Composition, own_telling_kinds},
         definition::{Validator, composition_of, with_defaults},
     },

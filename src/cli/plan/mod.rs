@@ -31,8 +31,8 @@ use crate::{
         clock::Clock,
         config::{self, OperatorConfiguration},
     },
+    snapshot::ExecutorDeploymentSnapshot,
     status::executor_deployment::compute,
-    watch::snapshot::ExecutorDeploymentSnapshot,
 };
 
 pub use world::World;

@@ -7,7 +7,7 @@ use crate::{
     colony::{ExecutorState, ProcessState},
     desired::{DesiredIdentity, DesiredWorkload},
     diff::{ColonyStep, KubernetesStep, Plan, Step},
-    watch::snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
+    snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
 };
 
 /// Changes the snapshot as the plan would change the world; whether the pass after it can be told. It cannot once the

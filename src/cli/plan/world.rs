@@ -26,13 +26,11 @@ use crate::{
     },
     colony::{Blueprint, Executor, Process},
     runtime::config::OperatorConfiguration,
-    watch::{
-        executor_deployment::read_identity,
-        snapshot::{
-            ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
-            Workloads,
-        },
+    snapshot::{
+        ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
+        Workloads,
     },
+    watch::executor_deployment::read_identity,
 };
 
 /// What stands for the UID of the cluster in labels.

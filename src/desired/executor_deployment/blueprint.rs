@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Error, SharedSpec, shared_spec::short};
-use crate::api::executor_deployment::ExecutorDeploymentSpec;
+use super::super::{SharedSpec, shared_spec::short};
+use crate::{api::executor_deployment::ExecutorDeploymentSpec, kinds::Error};
 
 /// Fields of an object's spec that a blueprint does not have.
 pub const OURS_ALONE: [&str; 4] = ["adoptionPolicy", "colony", "drift", "syncPolicy"];

@@ -10,13 +10,13 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::super::metadata::{self, Owner};
 use crate::{
     api::{
         executor_deployment::{Config, ExecutorDeploymentSpec},
+        metadata::{self, Owner},
         names::{self, CONTENT_HASH_ANNOTATION, EXECUTOR_CONTAINER},
     },
-    watch::snapshot::ResolvedColony,
+    snapshot::ResolvedColony,
 };
 
 /// Environment variable with the executor's private key.

@@ -16,10 +16,11 @@ pub use workload::DesiredWorkload;
 
 use kube::ResourceExt as _;
 
-use super::{DesiredProcess, Error, metadata::Owner};
+use super::DesiredProcess;
 use crate::{
-    api::{executor_deployment::Runtime, names::RESTART_ANNOTATION},
-    watch::snapshot::{ExecutorDeploymentSnapshot, ResolvedColony},
+    api::{executor_deployment::Runtime, metadata::Owner, names::RESTART_ANNOTATION},
+    kinds::Error,
+    snapshot::{ExecutorDeploymentSnapshot, ResolvedColony},
 };
 
 /// What should be for an `ExecutorDeployment`.

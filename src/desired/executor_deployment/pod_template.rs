@@ -12,17 +12,16 @@ use k8s_openapi::{
 };
 use serde_json::Value;
 
-use super::{
-    super::{Error, metadata::Owner},
-    environment, restricted, volumes,
-};
+use super::{environment, restricted, volumes};
 use crate::{
     api::{
         executor_deployment::{ExecutorDeploymentSpec, Resources},
+        metadata::Owner,
         names::{EXECUTOR_CONTAINER, EXECUTOR_NAME_ANNOTATION, RESTART_ANNOTATION},
     },
+    kinds::Error,
     runtime::config::model::ExecutorResources,
-    watch::snapshot::Policy,
+    snapshot::Policy,
 };
 
 /// User and group of executors whose image and template name none; the `nonroot` user of common base images.

@@ -7,7 +7,7 @@ use crate::{
         executor_deployment::ExecutorDeploymentSpec,
         policy::{AdoptionPolicy, DriftPolicy, ManagementPolicies},
     },
-    desired::{Error, FieldPath},
+    kinds::{Error, FieldPath},
 };
 
 /// What may be done about a workload.

@@ -2,14 +2,16 @@
 
 use serde_json::json;
 
-use super::super::{DesiredProcess, Error, metadata::Owner, process::refused};
+use super::super::{DesiredProcess, process::refused};
 use crate::{
     api::{
         executor_deployment::{ExecutionGuarantee, ExecutorDeployment},
+        metadata::Owner,
         names::{self, CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION},
     },
     colony::FunctionSpec,
-    watch::snapshot::ResolvedColony,
+    kinds::Error,
+    snapshot::ResolvedColony,
 };
 
 /// Makes the process of the object's current generation.

@@ -3,8 +3,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 
-use super::super::Error;
-use crate::watch::snapshot::Policy;
+use crate::{kinds::Error, snapshot::Policy};
 
 /// Checks a template, with the user's part merged in, against the *restricted* pod security standard and the
 /// operator's configuration.

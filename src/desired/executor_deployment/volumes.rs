@@ -5,8 +5,7 @@ use k8s_openapi::api::core::v1::{
     SecretVolumeSource, Volume, VolumeMount,
 };
 
-use super::super::Error;
-use crate::{api::executor_deployment as api, watch::snapshot::Policy};
+use crate::{api::executor_deployment as api, kinds::Error, snapshot::Policy};
 
 /// Makes a pod's volumes and the container's mounts of them.
 ///

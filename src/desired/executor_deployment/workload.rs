@@ -12,13 +12,13 @@ use k8s_openapi::{
 };
 use serde::Serialize;
 
-use super::super::{
-    Error,
-    metadata::{self, Owner},
-};
-use crate::api::{
-    executor_deployment::{ExecutorDeploymentSpec, Workload},
-    names::CONTENT_HASH_ANNOTATION,
+use crate::{
+    api::{
+        executor_deployment::{ExecutorDeploymentSpec, Workload},
+        metadata::{self, Owner},
+        names::CONTENT_HASH_ANNOTATION,
+    },
+    kinds::Error,
 };
 
 /// The object that runs the pods.

@@ -4,19 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    super::{
-        expression::{self, Bindings, Template},
-        function::Place,
+use super::{super::function::Place, Error, JOBS, REQUEST};
+use crate::{
+    api::{
+        self,
+        duration::NotADuration,
+        executor_deployment::ExecutionGuarantee,
+        function::{ExecutorConditions, FunctionCall},
+        request_flow::{FailureAction, FlowFunction, FlowJob, OnFailure},
     },
-    Error, JOBS, REQUEST,
-};
-use crate::api::{
-    self,
-    duration::NotADuration,
-    executor_deployment::ExecutionGuarantee,
-    function::{ExecutorConditions, FunctionCall},
-    request_flow::{FailureAction, FlowFunction, FlowJob, OnFailure},
+    expression::{self, Bindings, Template},
 };
 
 /// How often a job is run by Retry, the first time included, if its flow does not say.

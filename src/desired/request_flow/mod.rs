@@ -11,10 +11,12 @@ use std::{
 use job::AfterFailure;
 pub use job::CompiledJob;
 
-use super::expression;
-use crate::api::{
-    condition::Reason,
-    request_flow::{FlowFunction, FlowJob, RequestFlowSpec},
+use crate::{
+    api::{
+        condition::Reason,
+        request_flow::{FlowFunction, FlowJob, RequestFlowSpec},
+    },
+    expression,
 };
 
 /// Variable with the object of the request.
@@ -33,7 +35,7 @@ pub enum Error {
     Expression(expression::Error),
     /// Another field holds what cannot be carried out. The API server refuses it, unless it is older than the rule.
     #[error("{0}")]
-    Invalid(super::Error),
+    Invalid(crate::kinds::Error),
 }
 
 impl Error {
@@ -47,7 +49,7 @@ impl Error {
     }
 
     fn invalid(field: String, value: &str, remedy: &str) -> Self {
-        Self::Invalid(super::Error::invalid(field, value, remedy))
+        Self::Invalid(crate::kinds::Error::invalid(field, value, remedy))
     }
 }
 
@@ -251,8 +253,9 @@ fn spec_of_jobs(jobs: &[String], executor_type: &str) -> RequestFlowSpec {
 mod tests {
     use serde_json::{Map, Value, json};
 
-    use super::{super::expression::Bindings, *};
+    use super::*;
     use crate::api::{function::FunctionCall, request_flow::RequestFlow};
+    use crate::expression::Bindings;
 
     fn example() -> RequestFlowSpec {
         let flow: RequestFlow =

@@ -5,7 +5,7 @@ use crate::{
     api::colony_process::ColonyProcess,
     colony::model::FunctionSpec,
     diff::ColonyStep,
-    watch::snapshot::{ColonyReference, ResolvedColony, Values},
+    snapshot::{ColonyReference, ResolvedColony, Values},
 };
 
 const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";

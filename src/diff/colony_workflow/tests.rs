@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{colony_workflow::ColonyWorkflow, mirror::MirrorState},
-    watch::snapshot::{ColonyReference, ResolvedColony, Values},
+    snapshot::{ColonyReference, ResolvedColony, Values},
 };
 
 const ID: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";

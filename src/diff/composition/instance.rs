@@ -18,8 +18,8 @@ use crate::{
         names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER, INSTANCE_FINALIZER, ORPHAN_FINALIZER},
         policy::ManagementPolicy,
     },
-    desired::composition::{Composition, Desired, Instance},
-    watch::snapshot::{Children, CompositionSnapshot, Observed},
+    kinds::composition::{Composition, Desired, Instance},
+    snapshot::{Children, CompositionSnapshot, Observed},
 };
 
 /// Plans an instance that is to exist: holds it if its end has an order, and brings its objects in line. One that has ended

@@ -9,8 +9,8 @@ use crate::{
         policy::DriftPolicy,
         resource_definition::ObjectKind,
     },
-    desired::composition::{DesiredChild, Instance, Policies},
     diff::KubernetesStep,
+    kinds::composition::{DesiredChild, Instance, Policies},
 };
 
 /// Takes an object over, unless it has changed since it was seen: somebody else may have taken it. Nothing but its metadata

@@ -10,15 +10,15 @@ use super::{HeldBack, is_established};
 use crate::{
     api::{
         condition::Reason,
+        metadata::content_hash,
         names::ACCEPT_IMPACT_ANNOTATION,
         resource_definition::{BrokenInstance, Impact, NAMED_INSTANCES, stored_version},
     },
-    desired::{
+    kinds::{
         conversion::Converter,
         definition::{Breach, Validator},
-        metadata::content_hash,
     },
-    watch::snapshot::{DefinitionSnapshot, LiveInstance, Observed, StoredObjects},
+    snapshot::{DefinitionSnapshot, LiveInstance, Observed, StoredObjects},
 };
 
 /// A version whose schema is not what objects were held against before.

@@ -12,7 +12,7 @@ use crate::{
         instance::{AcceptedHandler, InstanceKind},
         resource_definition::{NextOfMigration, StoredObject, next_of_migration, stored_version},
     },
-    watch::snapshot::{DefinitionSnapshot, StoredObjects, StoredPage},
+    snapshot::{DefinitionSnapshot, StoredObjects, StoredPage},
 };
 
 /// What to do so that all objects of a kind are stored in the version of now.
@@ -131,8 +131,8 @@ mod tests {
     };
     use crate::{
         api::resource_definition::{BrokenInstance, ResourceDefinitionStatus, StorageMigration},
-        desired::definition::build,
-        watch::snapshot::Observed,
+        kinds::definition::build,
+        snapshot::Observed,
     };
 
     /// A kind that is stored in `v2` now, with objects that may be in `v1` still, and what is on record.

@@ -9,7 +9,7 @@ use crate::{
     },
     colony::{Process, model::FunctionSpec},
     diff::ColonyStep,
-    watch::snapshot::{ColonyReference, Observed, ResolvedColony},
+    snapshot::{ColonyReference, Observed, ResolvedColony},
 };
 
 fn kind(policy: &str) -> InstanceKind {
@@ -60,7 +60,7 @@ fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> Instan
         cluster: "c".to_owned(),
         colony: colony(),
         processes: Observed::Known(processes),
-        kept: crate::watch::snapshot::KeptInstance::default(),
+        kept: crate::snapshot::KeptInstance::default(),
         last_line: None,
         submit_not_before: None,
         now: "2026-11-26T10:00:05Z".parse().unwrap(),

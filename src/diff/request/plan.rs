@@ -27,7 +27,7 @@ use crate::{
         work::of_mirror,
     },
     runtime::config::model::RequestRole,
-    watch::snapshot::RequestSnapshot,
+    snapshot::RequestSnapshot,
 };
 
 /// Which roles are ours for a request. Words that are no role are left out: admission is where they are told.

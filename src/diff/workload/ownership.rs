@@ -12,7 +12,7 @@ use crate::{
     },
     desired::{DesiredWorkload, WorkloadPolicies},
     diff::{Error, KubernetesStep},
-    watch::snapshot::Workloads,
+    snapshot::Workloads,
 };
 
 /// Lets go of the workloads that the object owns, so that they stay when it goes: the garbage collector would take them.

@@ -7,9 +7,9 @@ use crate::{
         instance::{InstanceKind, KindTerms},
         resource_definition::DefinitionScope,
     },
-    desired::composition::{DesiredResource, Policies, Unreported, Wanted},
     diff::{Error, KubernetesStep, Plan, Step},
-    watch::snapshot::Children,
+    kinds::composition::{DesiredResource, Policies, Unreported, Wanted},
+    snapshot::Children,
 };
 
 fn config_map() -> ObjectKind {

@@ -12,7 +12,7 @@ use crate::{
         },
     },
     diff::definition::{Migration, Rewrite, by_hand},
-    watch::snapshot::{DefinitionSnapshot, Observed},
+    snapshot::{DefinitionSnapshot, Observed},
 };
 
 /// Longest reason of an object in characters: ten of them stand in status.
@@ -190,10 +190,10 @@ mod tests {
             instance::{AcceptedHandler, InstanceKind},
             resource_definition::ResourceDefinition,
         },
-        desired::definition::build,
         diff::definition::ListPart,
+        kinds::definition::build,
+        snapshot::StoredObjects,
         status::definition::{own_crd, tests::snapshot},
-        watch::snapshot::StoredObjects,
     };
 
     /// A kind whose objects are stored in `v1`, and may be in `v1alpha1` still.

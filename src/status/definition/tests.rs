@@ -4,9 +4,9 @@ use super::*;
 use crate::{
     act::outcome::MigrationOutcome,
     api::resource_definition::ResourceDefinition,
-    desired::definition::build,
     diff::definition::Migration,
-    watch::snapshot::{LeftInstances, StoredObjects},
+    kinds::definition::build,
+    snapshot::{LeftInstances, StoredObjects},
 };
 
 pub(super) fn snapshot() -> DefinitionSnapshot {
@@ -29,7 +29,7 @@ pub(super) fn snapshot() -> DefinitionSnapshot {
         live: Observed::Known(Vec::new()),
         stored: StoredObjects::NotAsked,
         left: Observed::Known(LeftInstances::default()),
-        composes: crate::watch::snapshot::Composes::default(),
+        composes: crate::snapshot::Composes::default(),
         handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
         kept: None,
         endpoint: Observed::Unknown("it is being started".to_owned()),

@@ -9,7 +9,7 @@ use crate::{
         mirror::MirrorStatus,
         policy::{DriftPolicy, ManagementPolicy},
     },
-    watch::snapshot::ExecutorDeploymentSnapshot,
+    snapshot::ExecutorDeploymentSnapshot,
 };
 
 /// There is no workload, and none is made.

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::watch::snapshot::Observed;
+use crate::snapshot::Observed;
 
 fn status(endpoint: &Value) -> InstanceStatus {
     serde_json::from_value(json!({
@@ -47,11 +47,11 @@ fn snapshot(last_line: Option<&str>, status: &Value) -> InstanceSnapshot {
         crate::api::instance::KindTerms { resource, scope, accepted, is_released: false, schema: None };
     let object = json!({ "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 1 }, "status": status });
     InstanceSnapshot {
-        kept: crate::watch::snapshot::KeptInstance::default(),
+        kept: crate::snapshot::KeptInstance::default(),
         object: serde_json::from_value(object).unwrap(),
         kind: crate::api::instance::InstanceKind::new(kind),
         cluster: "c".to_owned(),
-        colony: crate::watch::snapshot::ColonyReference::NotFound { name: None },
+        colony: crate::snapshot::ColonyReference::NotFound { name: None },
         processes: Observed::Known(Vec::new()),
         last_line: last_line.map(str::to_owned),
         submit_not_before: None,

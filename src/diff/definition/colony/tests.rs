@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::resource_definition::ResourceDefinition,
-    watch::snapshot::{Composes, Handlers, LeftInstances, StoredObjects},
+    snapshot::{Composes, Handlers, LeftInstances, StoredObjects},
 };
 
 fn object(executor_type: &str) -> ResourceDefinition {

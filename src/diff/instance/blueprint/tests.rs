@@ -8,7 +8,7 @@ use crate::{
         resource_definition::DefinitionScope,
     },
     colony::{ProcessState, model::FunctionSpec},
-    watch::snapshot::{ColonyReference, KeptInstance},
+    snapshot::{ColonyReference, KeptInstance},
 };
 
 fn kind(policy: &str, deletion: &str) -> InstanceKind {

@@ -8,7 +8,7 @@ use crate::{
         resource_definition::DefinitionScope,
     },
     diff::Plan,
-    watch::snapshot::{ColonyReference, KeptInstance, Observed},
+    snapshot::{ColonyReference, KeptInstance, Observed},
 };
 
 fn kind(handler: &Value) -> InstanceKind {

@@ -1,0 +1,150 @@
+//! Serves a colony as one of the operator's executors: is assigned the processes that carry objects of this cluster, and
+//! wakes those objects, whose passes close them; what was born in the colony is handed to `inbound`.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use super::{inbound::Inbound, processes::Carriers};
+use crate::{
+    api::{colony::Colony, names::parse_process_label},
+    colony::{Error, Process, ProcessQuery, ProcessState},
+    controllers::engine::{context::Machinery, retry::Retries},
+    memory::connections::OperatorIdentity,
+};
+
+/// How long one question for work waits. The server may miss a wake-up and answer only then, and takes an executor that
+/// does not ask for ten minutes for gone.
+const LONG_POLL: Duration = Duration::from_secs(8);
+
+/// How long the cache may take to show an object whose process was assigned.
+const CACHE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves one colony under one identity.
+pub(in crate::controllers) struct Assignments {
+    /// Name of the `Colony`.
+    pub colony: String,
+    /// The identity.
+    pub operator: OperatorIdentity,
+    /// The machinery.
+    pub machinery: Arc<Machinery>,
+    /// Whether the `Colony` still exists.
+    pub colonies: Store<Colony>,
+    /// Where the objects of processes are looked up, and how they are woken.
+    pub carriers: Carriers,
+    /// Answers what was born in the colony.
+    pub inbound: Inbound,
+}
+
+impl Assignments {
+    /// Serves until the `Colony` is gone.
+    pub async fn serve(self) {
+        for objects in self.carriers.all() {
+            // An empty cache knows no object, which would make every process look like a stranger's.
+            objects.filled().reached().await;
+        }
+        let retries = Retries::default();
+        // What runs is looked through once in each term: whoever led before may have left some of it.
+        let mut resumed = None;
+        tracing::info!(colony = self.colony, executor = self.operator.name, "serving");
+        while self.colonies.get(&ObjectRef::new(&self.colony)).is_some() {
+            self.machinery.leadership.acquired().await;
+            let term = self.machinery.leadership.term_started_at();
+            let round = if resumed.is_some() && resumed == term {
+                self.take_one().await
+            } else {
+                self.resume().await.map(|()| resumed = term)
+            };
+            match round {
+                Ok(()) => retries.reset(&self.colony),
+                Err(error) => {
+                    // A process may have been assigned all the same, and only a look at what runs would tell.
+                    resumed = resumed.filter(|_| !error.may_have_happened());
+                    tracing::warn!(colony = self.colony, executor = self.operator.name, %error, "cannot be assigned work");
+                    tokio::time::sleep(retries.after_failure(&self.colony)).await;
+                }
+            }
+        }
+        self.machinery.connections.remove(&self.colony);
+        self.machinery.blueprints.forget(&self.colony);
+    }
+
+    /// What was assigned to this identity before a crash and carries no object of ours would run for ever.
+    async fn resume(&self) -> Result<(), Error> {
+        let running = ProcessQuery::new(ProcessState::Running);
+        // The type is a constant that every server takes; all running processes would only be more to look through.
+        let query = running.clone().executor_type(self.operator.executor_type).unwrap_or(running);
+        for process in self.operator.session.processes(&query).await? {
+            if process.assigned_executor.as_ref() == Some(self.operator.session.id()) {
+                self.receive(process).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_one(&self) -> Result<(), Error> {
+        match self.operator.session.assign(LONG_POLL).await? {
+            Some(process) => self.receive(process).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Wakes the object that a process carries, or has it answered if it carries none. One that carries an object that is
+    /// gone, or one of another cluster, is refused: nobody would ever close it.
+    async fn receive(&self, process: Process) -> Result<(), Error> {
+        let label = &process.spec.label;
+        let Some((cluster, uid, _)) = parse_process_label(label) else {
+            if self.machinery.leadership.is_leader() {
+                self.inbound.accept(process, &self.operator);
+            }
+            return Ok(());
+        };
+        let is_ours = cluster == self.machinery.cluster;
+        let is_known = is_ours && self.await_object(uid).await;
+        if is_known {
+            if let Some(connection) = self.machinery.connections.get(&self.colony) {
+                let now = self.machinery.clock.instant();
+                self.machinery.processes.read(connection.member.id(), &process, now);
+            }
+            for objects in self.carriers.all() {
+                objects.wake_uid(uid);
+            }
+            return Ok(());
+        }
+        if !self.machinery.leadership.is_leader() {
+            return Ok(());
+        }
+        let why = if is_ours {
+            format!("the object that label {label:?} names is no longer in this cluster")
+        } else {
+            format!(
+                "label {label:?} is of another cluster: give each Colony object a spec.location of its own"
+            )
+        };
+        tracing::info!(process = %process.id, label, "refused: {why}");
+        match self.operator.session.close_failed(&process.id, &[why]).await {
+            // Cancelled, gone, or closed by an earlier try; or another executor's by now.
+            Err(error) if error.is_not_found() || error.is_conflict() || error.is_forbidden() => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Whether there is the object of a process. One that the cache does not show may be newer than the cache: refused, its
+    /// process would be lost.
+    async fn await_object(&self, uid: &str) -> bool {
+        let mut changes = self.machinery.object_changes.subscribe();
+        let shown = async {
+            loop {
+                changes.mark_unchanged();
+                if self.carriers.all().iter().any(|objects| objects.has_uid(uid)) {
+                    return true;
+                }
+                // An error says that the process ends.
+                if changes.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(CACHE_PATIENCE, shown).await.unwrap_or(false)
+    }
+}

@@ -1,0 +1,98 @@
+//! Follows the blueprints of a kind of instances, so that what reconcilers and others write to them in the colony reaches the
+//! cluster: all blueprints of the kind are listed in one request from time to time, whatever their number, and the instances
+//! of those that have changed are woken. The pass of the instance decides.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use kube::{
+    ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use crate::{
+    api::instance::{Instance, InstanceKind},
+    controllers::engine::{
+        context::{Hints, Machinery},
+        retry::jitter,
+    },
+    runtime::shutdown::Shutdown,
+    watch::{colonies::Colonies, stores::Filled},
+};
+
+/// The instances of a kind in one scope.
+pub(in crate::controllers) struct Members {
+    pub store: Store<DeserializeGuard<Instance>>,
+    pub filled: Filled,
+    pub hints: Hints<DeserializeGuard<Instance>>,
+}
+
+/// The blueprints of a kind.
+pub(in crate::controllers) struct Followed {
+    pub kind: InstanceKind,
+    pub members: Vec<Members>,
+    pub colonies: Colonies,
+    pub machinery: Arc<Machinery>,
+}
+
+impl Followed {
+    /// Follows them until the shutdown.
+    pub async fn follow(self, stop: Shutdown) {
+        // As processes: with 0 nobody looks, and what has changed is found when an instance is looked at.
+        let seconds = self.machinery.configuration.process_poll_seconds;
+        if seconds == 0 {
+            return stop.requested().await;
+        }
+        let between = Duration::from_secs(seconds.into());
+        let polls = async {
+            join_all(self.members.iter().map(|members| members.filled.reached())).await;
+            loop {
+                self.poll().await;
+                tokio::time::sleep(jitter(between)).await;
+            }
+        };
+        tokio::select! {
+            () = stop.requested() => {}
+            () = polls => {}
+        }
+    }
+
+    /// Lists the blueprints once. A colony that does not answer says nothing, and one without instances is not asked.
+    async fn poll(&self) {
+        let machinery = &self.machinery;
+        let has_some = self.members.iter().any(|members| !members.store.is_empty());
+        if !has_some || !machinery.leadership.is_leader() {
+            return;
+        }
+        let (colony, connection) = self.colonies.find_any(self.kind.handler().colony.as_deref());
+        let (Some(colony), Some(connection)) = (colony.resolved(), connection) else { return };
+        if connection.problem.is_some() {
+            return;
+        }
+        let kind = &self.kind.terms().resource.kind;
+        match connection.member.blueprints(Some(kind), None).await {
+            Ok(listed) => self.wake(&machinery.blueprints.put_all(&colony.name, kind, listed)),
+            Err(error) => tracing::debug!(kind, %error, "blueprints cannot be listed"),
+        }
+    }
+
+    /// Wakes the instances of blueprints that have changed.
+    fn wake(&self, changed: &[String]) {
+        if changed.is_empty() {
+            return;
+        }
+        for members in &self.members {
+            for guarded in members.store.state() {
+                let Ok(object) = &guarded.0 else { continue };
+                if changed.contains(&object.blueprint_name()) {
+                    let reference = ObjectRef::new_with(&object.name_any(), self.kind.clone());
+                    let namespace = object.namespace();
+                    members
+                        .hints
+                        .wake(&namespace.map_or(reference.clone(), |space| reference.within(&space)));
+                }
+            }
+        }
+    }
+}

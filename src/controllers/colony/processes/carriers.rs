@@ -1,0 +1,235 @@
+//! The objects that processes carry, of whatever kind: what is on record of their processes, and how their passes are
+//! woken.
+
+use std::{
+    fmt,
+    hash::Hash,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use kube::{
+    Resource, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use crate::{
+    api::{
+        executor_deployment::ExecutorDeployment,
+        mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
+        resource_definition::ObjectKind,
+    },
+    colony::{ProcessId, ProcessState},
+    controllers::engine::context::Hints,
+    watch::stores::Filled,
+};
+
+/// The objects of all kinds and scopes. Kinds come and go: users make them up.
+#[derive(Clone, Default)]
+pub struct Carriers(Arc<RwLock<Vec<Arc<dyn Kind>>>>);
+
+impl Carriers {
+    /// Adds the objects of a kind in a scope.
+    pub fn add(&self, kind: Arc<dyn Kind>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(kind);
+    }
+
+    /// Forgets objects that were added.
+    pub fn remove(&self, kind: &Arc<dyn Kind>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, kind));
+    }
+
+    /// All there are at the moment.
+    pub fn all(&self) -> Vec<Arc<dyn Kind>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A kind whose objects are carried by processes.
+pub trait Carrier:
+    Mirrored
+    + Resource<DynamicType: Clone + fmt::Debug + Eq + Hash + Send + Sync + Unpin + 'static>
+    + Clone
+    + fmt::Debug
+    + Send
+    + Sync
+    + 'static
+{
+    /// The states of its process that the operator does not bring about itself, given the one on record.
+    /// Of what others carry out, that is every state that may follow.
+    fn told_of(recorded: ProcessState) -> &'static [ProcessState] {
+        use ProcessState::{Cancelled, Failed, Running, Successful};
+        match recorded {
+            ProcessState::Waiting => &[Running, Failed, Cancelled],
+            _ => &[Successful, Failed, Cancelled],
+        }
+    }
+    /// Whether others carry it out, who may have moved it on before anybody listens.
+    const IS_OTHERS: bool = true;
+    /// Whether status shows the last line of the log while it runs.
+    const SHOWS_LOG: bool = false;
+}
+
+impl Carrier for ExecutorDeployment {
+    /// All other ends are the operator's own doing, and it hears of an assignment by being assigned.
+    fn told_of(_: ProcessState) -> &'static [ProcessState] {
+        &[ProcessState::Cancelled]
+    }
+
+    const IS_OTHERS: bool = false;
+}
+
+/// Objects of one kind in one scope.
+pub trait Kind: Send + Sync {
+    /// When they are all known.
+    fn filled(&self) -> &Filled;
+    /// Their processes that are not over, as far as status knows.
+    fn carried(self: Arc<Self>) -> Vec<Carried>;
+    /// Has an object looked at.
+    fn wake(&self, namespace: &str, name: &str);
+    /// Whether one of them has this UID.
+    fn has_uid(&self, uid: &str) -> bool;
+    /// The kind, the namespace and the name of the one with this UID.
+    fn with_uid(&self, uid: &str) -> Option<String>;
+    /// The same of one that is bound to a process, or workflow, but for that with UID `but`.
+    fn bound_to(&self, id: &str, but: &str) -> Option<String>;
+    /// Whether they are of this kind.
+    fn is_of(&self, kind: &ObjectKind) -> bool;
+    /// Has the object with this UID looked at, if it is one of them.
+    fn wake_uid(&self, uid: &str);
+    /// Has every object looked at that something may still become of.
+    fn wake_all(&self);
+}
+
+/// An object, by its kind and name.
+#[derive(Clone)]
+pub struct Reference {
+    /// The objects of its kind.
+    pub kind: Arc<dyn Kind>,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A process of an object that is not over, as far as status knows.
+pub struct Carried {
+    /// The object.
+    pub object: Reference,
+    /// The process.
+    pub process_id: ProcessId,
+    /// The state of the process as status has it.
+    pub recorded: ProcessState,
+    /// The states that are worth being told of.
+    pub told_of: &'static [ProcessState],
+    /// Whether others carry it out.
+    pub is_others: bool,
+    /// Whether status shows the last line of the log.
+    pub shows_log: bool,
+}
+
+/// Objects of kind `K` in one scope.
+pub struct Objects<K: Carrier> {
+    /// Their kind.
+    pub kind: K::DynamicType,
+    /// The cache.
+    pub store: Store<DeserializeGuard<K>>,
+    /// When it is filled.
+    pub filled: Filled,
+    /// Wakes them.
+    pub hints: Hints<DeserializeGuard<K>>,
+}
+
+/// An object by kind, namespace and name, for a person.
+fn named<K: Carrier>(object: &DeserializeGuard<K>, kind: &K::DynamicType) -> String {
+    let namespace = object.namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    format!("{} {namespace}{}", K::kind(kind), object.name_any())
+}
+
+/// The processes of an object that are not over.
+fn carried<K: Carrier>(object: &K, kind: &Arc<dyn Kind>) -> Vec<Carried> {
+    let followed = |process: LiveProcess<'_>| {
+        let recorded = match process.state {
+            MirrorState::Waiting => ProcessState::Waiting,
+            MirrorState::Running => ProcessState::Running,
+            _ => return None,
+        };
+        let object = Reference {
+            kind: kind.clone(),
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+        };
+        let told_of: &[ProcessState] = if process.is_blocked { &[] } else { K::told_of(recorded) };
+        Some(Carried {
+            object,
+            process_id: ProcessId::new(process.id),
+            recorded,
+            told_of,
+            is_others: K::IS_OTHERS,
+            shows_log: K::SHOWS_LOG,
+        })
+    };
+    object.live_processes().into_iter().filter_map(followed).collect()
+}
+
+impl<K: Carrier> Kind for Objects<K> {
+    fn filled(&self) -> &Filled {
+        &self.filled
+    }
+
+    fn carried(self: Arc<Self>) -> Vec<Carried> {
+        let objects = self.store.state();
+        let kind: Arc<dyn Kind> = self;
+        let readable = objects.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+        readable.flat_map(|object| carried(object, &kind)).collect()
+    }
+
+    fn wake(&self, namespace: &str, name: &str) {
+        let reference = ObjectRef::new_with(name, self.kind.clone());
+        self.hints.wake(&if namespace.is_empty() { reference } else { reference.within(namespace) });
+    }
+
+    fn has_uid(&self, uid: &str) -> bool {
+        self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid)).is_some()
+    }
+
+    fn with_uid(&self, uid: &str) -> Option<String> {
+        let found = self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid))?;
+        Some(named(found.as_ref(), &self.kind))
+    }
+
+    fn bound_to(&self, id: &str, but: &str) -> Option<String> {
+        let is_bound = |object: &K| {
+            let bound = object.mirror().and_then(|mirror| mirror.process_id.as_deref());
+            bound == Some(id) && object.meta().uid.as_deref() != Some(but)
+        };
+        let found = self.store.find(|guarded| guarded.0.as_ref().is_ok_and(is_bound))?;
+        Some(named(found.as_ref(), &self.kind))
+    }
+
+    fn is_of(&self, kind: &ObjectKind) -> bool {
+        *kind == ObjectKind::new(K::api_version(&self.kind), K::kind(&self.kind))
+    }
+
+    fn wake_uid(&self, uid: &str) {
+        if let Some(found) = self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid)) {
+            self.hints.wake(&ObjectRef::from_obj_with(found.as_ref(), self.kind.clone()));
+        }
+    }
+
+    fn wake_all(&self) {
+        for guarded in self.store.state() {
+            if let Ok(object) = &guarded.0
+                && object.mirror().is_none_or(MirrorStatus::may_live)
+            {
+                self.wake(&object.namespace().unwrap_or_default(), &object.name_any());
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Lists the processes that objects are bound to, all at once, and doubts those that are not listed as they are known.
+//!
+//! The server lists a hundred of one state. While that holds all that run, what is missing has moved on. With more, ends
+//! are looked for in the lists of what is over, latest first; and now and then, or when those do not reach back to the
+//! round before, all that run are listed by the one call that has no bound but is dear.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::time::MissedTickBehavior;
+
+use super::{
+    Bound, Followed,
+    decide::{Absence, Tracked, View, hides_ends, judge},
+};
+use crate::{
+    colony::{Error, LogQuery, Process, ProcessId, ProcessQuery, ProcessState, Session},
+    memory::connections::Connection,
+};
+
+/// The most that the server lists.
+const FULL: u8 = 100;
+/// How many of those that are over are listed at first: seldom do more end between two rounds.
+const LATEST: u8 = 20;
+/// How often all that run are listed although the lists of ends have no gap: a process that was put back into the queue
+/// or removed shows in none of them.
+const WHOLE: Duration = Duration::from_mins(1);
+/// How much further back than the oldest process is asked, since the clocks of the server and its database may differ.
+const MARGIN: Duration = Duration::from_mins(10);
+/// States in which processes are over.
+const ENDS: [ProcessState; 3] = [ProcessState::Successful, ProcessState::Failed, ProcessState::Cancelled];
+
+/// Rounds of lists in one colony.
+pub(in crate::controllers) struct Polls {
+    followed: Followed,
+    /// The latest end that was listed, by state.
+    horizons: HashMap<ProcessState, Timestamp>,
+    /// When all that run were last listed.
+    whole_at: Option<Instant>,
+}
+
+impl Polls {
+    /// Rounds over what is followed.
+    pub fn new(followed: Followed) -> Self {
+        Self { followed, horizons: HashMap::new(), whole_at: None }
+    }
+
+    /// A round each period, while this process leads. For ever.
+    pub async fn run(mut self) {
+        let seconds = self.followed.machinery.configuration.process_poll_seconds;
+        if seconds == 0 {
+            return std::future::pending().await;
+        }
+        let mut rounds = tokio::time::interval(Duration::from_secs(seconds.into()));
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            rounds.tick().await;
+            self.followed.machinery.leadership.acquired().await;
+            let connection = self.followed.machinery.connections.get(&self.followed.colony);
+            if let Some(connection) = connection.filter(|connection| connection.problem.is_none()) {
+                self.round(&connection, seconds).await;
+            }
+        }
+    }
+
+    async fn round(&mut self, connection: &Connection, seconds: u32) {
+        let member = &connection.member;
+        // Before the lists: what is submitted meanwhile is in neither.
+        let bound = self.followed.bound(member.id());
+        if bound.is_empty() {
+            // Whatever ends from here on is of no concern until something is followed again.
+            self.horizons.clear();
+            self.whole_at = None;
+            self.followed.machinery.lines.keep_only(&self.followed.colony, &HashSet::new());
+            return;
+        }
+        let machinery = self.followed.machinery.clone();
+        let asked_at = machinery.clock.instant();
+        // The name under which the operator is a member is the server's to say.
+        let is_ours = |bound: &&Bound| bound.seen.process.initiator_id == member.id().as_str();
+        let initiator = bound.iter().find(is_ours).map(|bound| bound.seen.process.initiator_name.clone());
+        let views = match &initiator {
+            Some(initiator) => self.look(member, initiator, &bound).await,
+            None => Vec::new(),
+        };
+        let tracked: Vec<Tracked> = bound
+            .iter()
+            .map(|bound| Tracked {
+                seen: bound.seen.process.clone(),
+                recorded: bound.recorded,
+                read_ago: asked_at.saturating_duration_since(bound.seen.asked_at),
+                is_listed: Some(&bound.seen.process.initiator_name) == initiator.as_ref(),
+            })
+            .collect();
+        // One a second.
+        let verdict = judge(&tracked, &views, usize::try_from(seconds).unwrap_or(usize::MAX));
+        for process in verdict.confirmed {
+            machinery.processes.read(member.id(), process, asked_at);
+        }
+        let objects: HashMap<_, _> =
+            bound.iter().map(|bound| (&bound.seen.process.id, &bound.object)).collect();
+        for id in verdict.doubted {
+            if let Some(object) = objects.get(id) {
+                tracing::debug!(process = %id, %object, "is not listed as it is known");
+                self.followed.doubt(object, id);
+            }
+        }
+        self.read_a_line(member, &bound).await;
+    }
+
+    /// Reads the last line that was written about one of the processes that run, the one that was not asked for longest: the
+    /// server tells nobody of lines.
+    async fn read_a_line(&self, member: &Session, bound: &[Bound]) {
+        let machinery = &self.followed.machinery;
+        let (lines, colony) = (&machinery.lines, self.followed.colony.as_str());
+        let shown: Vec<&Bound> =
+            bound.iter().filter(|bound| bound.shows_log && bound.recorded == ProcessState::Running).collect();
+        let ids: HashSet<ProcessId> = shown.iter().map(|bound| bound.seen.process.id.clone()).collect();
+        lines.keep_only(colony, &ids);
+        let Some(next) = shown.into_iter().min_by_key(|bound| lines.asked_at(&bound.seen.process.id)) else {
+            return;
+        };
+        let (id, asked_at) = (&next.seen.process.id, machinery.clock.instant());
+        match member.logs(&LogQuery::new(id.clone()).latest()).await {
+            Ok(read) => {
+                let text = read.last().map(|line| line.message.clone()).unwrap_or_default();
+                if lines.read(colony, id, text, asked_at) {
+                    next.object.kind.wake(&next.object.namespace, &next.object.name);
+                }
+            }
+            // It may be over, or the server away: the lists tell.
+            Err(error) => {
+                tracing::debug!(process = %id, %error, "its log cannot be read");
+                lines.tried(colony, id, asked_at);
+            }
+        }
+    }
+
+    /// Lists the states that processes are recorded in; when that is too much for a list, also what is over.
+    async fn look(&mut self, member: &Session, initiator: &str, bound: &[Bound]) -> Vec<View> {
+        let mut views = Vec::new();
+        for state in [ProcessState::Waiting, ProcessState::Running] {
+            // Those that wait are seldom any: the operator takes them at once.
+            if bound.iter().all(|bound| bound.recorded != state) {
+                continue;
+            }
+            if let Some(processes) = said(state, list(member, initiator, state, FULL).await) {
+                let is_full = processes.len() >= usize::from(FULL);
+                let absence = if is_full { Absence::TellsNothing } else { Absence::Tells };
+                views.push(View { state, processes, absence });
+            }
+        }
+        if views.iter().any(|view| view.absence != Absence::Tells) {
+            self.look_further(member, initiator, bound, &mut views).await;
+        }
+        views
+    }
+
+    async fn look_further(
+        &mut self,
+        member: &Session,
+        initiator: &str,
+        bound: &[Bound],
+        views: &mut Vec<View>,
+    ) {
+        let mut is_hidden = false;
+        for state in ENDS {
+            let Some((processes, hides)) = self.latest(member, initiator, state).await else {
+                is_hidden = true;
+                continue;
+            };
+            is_hidden |= hides;
+            views.push(View { state, processes, absence: Absence::TellsNothing });
+        }
+        let now = self.followed.machinery.clock.instant();
+        let is_due = self.whole_at.is_none_or(|at| now.saturating_duration_since(at) >= WHOLE);
+        if !is_hidden && !is_due {
+            return;
+        }
+        let seconds = self.window(bound);
+        let mut is_whole = true;
+        for view in views.iter_mut().filter(|view| !view.state.is_final() && view.absence != Absence::Tells) {
+            let read = member.process_history(None, seconds, view.state).await;
+            if let Some(processes) = said(view.state, read) {
+                *view = View { state: view.state, processes, absence: Absence::Tells };
+            } else {
+                is_whole = false;
+                view.absence = if is_hidden { Absence::Hides } else { Absence::TellsNothing };
+            }
+        }
+        if is_whole {
+            self.whole_at = Some(now);
+        }
+    }
+
+    /// Those that came into a final state last, and whether that may be too few to reach back to the round before.
+    async fn latest(
+        &mut self,
+        member: &Session,
+        initiator: &str,
+        state: ProcessState,
+    ) -> Option<(Vec<Process>, bool)> {
+        let horizon = self.horizons.get(&state).copied();
+        let mut processes = said(state, list(member, initiator, state, LATEST).await)?;
+        let mut hides = hides_ends(&processes, LATEST, horizon);
+        if hides && horizon.is_some() {
+            processes = said(state, list(member, initiator, state, FULL).await)?;
+            hides = hides_ends(&processes, FULL, horizon);
+        }
+        // None so far is a horizon too: of whatever comes, a list that is not full shows all.
+        let latest = processes.iter().filter_map(|process| process.ended_at).max();
+        self.horizons.insert(state, latest.max(horizon).unwrap_or(Timestamp::MIN));
+        Some((processes, hides))
+    }
+
+    /// How many seconds back the oldest process was submitted.
+    fn window(&self, bound: &[Bound]) -> u32 {
+        let now = self.followed.machinery.clock.now();
+        let oldest = bound.iter().map(|bound| bound.seen.process.submitted_at).min().unwrap_or(now);
+        let age = Duration::try_from(now.duration_since(oldest)).unwrap_or_default() + MARGIN;
+        u32::try_from(age.as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+async fn list(
+    member: &Session,
+    initiator: &str,
+    state: ProcessState,
+    limit: u8,
+) -> Result<Vec<Process>, Error> {
+    let query = ProcessQuery::new(state).initiator(initiator).map_err(Error::Field)?;
+    member.processes(&query.limit(limit)).await
+}
+
+/// What was listed; none if it could not be, which says nothing of any process.
+fn said(state: ProcessState, read: Result<Vec<Process>, Error>) -> Option<Vec<Process>> {
+    read.inspect_err(|error| tracing::warn!(state = state.as_str(), %error, "cannot list processes")).ok()
+}

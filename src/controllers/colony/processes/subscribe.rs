@@ -1,0 +1,139 @@
+//! Has the server tell, over a websocket for each process, when one comes into a state that matters. What it tells is a
+//! hint: the object's pass asks again, and what is never told is found by the lists.
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use tokio::{task::AbortHandle, task::JoinSet, time::MissedTickBehavior};
+
+use super::{Followed, carriers::Reference};
+use crate::{
+    colony::{ProcessId, ProcessState, Session},
+    controllers::engine::retry::{Retries, jitter},
+};
+
+/// How long a new process waits at most until it is subscribed to.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a change of some object waits for more of them.
+const PAUSE: Duration = Duration::from_millis(50);
+/// After this time the server ends a subscription; another takes its place. The server keeps it for as long even when its
+/// connection is closed before, so it cannot be for ever.
+const LIMIT: Duration = Duration::from_mins(20);
+/// A subscription that ends sooner was ended by something between: there is no use in hurrying back.
+const EARLY: Duration = Duration::from_mins(1);
+
+/// A process and a state.
+type Wish = (ProcessId, ProcessState);
+
+/// Subscribes to the newest processes, as many as the configuration says, while this process leads. For ever.
+pub(in crate::controllers) async fn run(followed: &Followed) {
+    let most = usize::from(followed.machinery.configuration.process_subscriptions);
+    if most == 0 {
+        return std::future::pending().await;
+    }
+    let mut listeners = JoinSet::new();
+    let mut running: HashMap<Wish, AbortHandle> = HashMap::new();
+    let mut rounds = tokio::time::interval(PERIOD);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut changes = followed.machinery.object_changes.subscribe();
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => {}
+            // An error says that the process ends.
+            Ok(()) = changes.changed() => tokio::time::sleep(PAUSE).await,
+        }
+        changes.mark_unchanged();
+        while listeners.try_join_next().is_some() {}
+        let wishes = wishes(followed, most);
+        let wanted: HashSet<&Wish> = wishes.iter().map(|(listener, _)| &listener.wish).collect();
+        running.retain(|wish, task| {
+            let is_kept = wanted.contains(wish) && !task.is_finished();
+            if !is_kept {
+                task.abort();
+            }
+            is_kept
+        });
+        for (listener, session) in &wishes {
+            if !running.contains_key(&listener.wish) {
+                let task = listeners.spawn(listener.clone().listen(session.clone()));
+                running.insert(listener.wish.clone(), task);
+            }
+        }
+    }
+}
+
+/// What should be subscribed to now.
+fn wishes(followed: &Followed, most: usize) -> Vec<(Listener, Session)> {
+    if !followed.machinery.leadership.is_leader() {
+        return Vec::new();
+    }
+    let connection = followed.machinery.connections.get(&followed.colony);
+    let Some(connection) = connection.filter(|connection| connection.problem.is_none()) else {
+        return Vec::new();
+    };
+    let mut bound = followed.bound(connection.member.id());
+    bound.sort_by_key(|bound| Reverse(bound.seen.process.submitted_at));
+    bound
+        .into_iter()
+        .flat_map(|bound| {
+            let wishes = bound.told_of.iter().enumerate().map(|(index, state)| Listener {
+                followed: followed.clone(),
+                object: bound.object.clone(),
+                wish: (bound.seen.process.id.clone(), *state),
+                looks_first: bound.is_others && index == 0,
+            });
+            wishes.collect::<Vec<_>>()
+        })
+        .take(most)
+        .map(|listener| (listener, connection.member.clone()))
+        .collect()
+}
+
+/// Listens to one process.
+#[derive(Clone)]
+struct Listener {
+    followed: Followed,
+    object: Reference,
+    wish: Wish,
+    /// Whether the process is looked at once it is listened to: others may have moved it before.
+    looks_first: bool,
+}
+
+impl Listener {
+    /// Subscribes again and again, until the server says that there is no such process.
+    async fn listen(self, session: Session) {
+        let (id, state) = &self.wish;
+        let clock = &self.followed.machinery.clock;
+        let retries = Retries::default();
+        loop {
+            let started = clock.instant();
+            let ended = match session.subscribe(id, *state, jitter(LIMIT)).await {
+                Ok(mut subscription) => {
+                    if self.looks_first {
+                        self.followed.doubt(&self.object, id);
+                    }
+                    loop {
+                        match subscription.next().await {
+                            Ok(Some(_)) => self.followed.doubt(&self.object, id),
+                            Ok(None) => break Ok(()),
+                            Err(error) => break Err(error),
+                        }
+                    }
+                }
+                Err(error) => Err(error),
+            };
+            match &ended {
+                Err(error) if error.is_not_found() => return self.followed.doubt(&self.object, id),
+                Err(error) => tracing::debug!(process = %id, %error, "cannot subscribe"),
+                Ok(()) => {}
+            }
+            if clock.instant().saturating_duration_since(started) >= EARLY {
+                retries.reset(id.as_str());
+            }
+            tokio::time::sleep(retries.after_failure(id.as_str())).await;
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What the controllers share: the machinery of the process and, for each set of caches, a reader.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::channel::mpsc::UnboundedSender;
+use kube::{Resource, runtime::reflector::ObjectRef};
+
+use super::{queue::Queue, retry::Retries};
+use crate::{
+    act::{Actor, kubernetes::Cluster},
+    api::{mirror::Mirrored, policy::reconcile_at},
+    colony::ProcessId,
+    memory::{
+        attention::Attention, blueprints::Blueprints, connections::Connections, departed::Departed,
+        endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
+        submissions::Submissions, writes::Writes,
+    },
+    runtime::{
+        clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
+        metrics::Metrics,
+    },
+    status::publish::Publisher,
+    watch::{executor_deployment::Reader, mirror::ProcessReader, stores::GuardedExecutorDeployment},
+};
+
+/// The machinery of the process.
+#[derive(Clone)]
+pub struct Machinery {
+    /// The API server.
+    pub kubernetes: Kubernetes,
+    /// The configuration.
+    pub configuration: OperatorConfiguration,
+    /// Whether this process may write.
+    pub leadership: Leadership,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// UID of the `kube-system` namespace.
+    pub cluster: String,
+    /// Writes to the cluster.
+    pub to_cluster: Cluster,
+    /// Carries plans out.
+    pub actor: Actor,
+    /// Writes status and Events.
+    pub publisher: Publisher,
+    /// Connections to colonies.
+    pub connections: Connections,
+    /// Processes as they were last read.
+    pub processes: Processes,
+    /// The last lines of the logs of processes.
+    pub lines: Lines,
+    /// What was read of executors' Secrets.
+    pub identities: Identities,
+    /// What objects were asked to be looked at for.
+    pub attention: Attention,
+    /// Objects that this process has let go.
+    pub departed: Departed,
+    /// Submits of this process.
+    pub submissions: Submissions,
+    /// Blueprints as colonies last described them.
+    pub blueprints: Blueprints,
+    /// Last writes of this process.
+    pub writes: Writes,
+    /// Kinds that the cluster was found to serve.
+    pub served: ServedKinds,
+    /// Where API servers have objects converted.
+    pub endpoint: Endpoint,
+    /// Tells those who wait for an object that some object has changed.
+    pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
+    /// Tells that executors of a colony came or went.
+    pub executor_changes: Arc<tokio::sync::watch::Sender<()>>,
+}
+
+impl Machinery {
+    /// Puts the machinery together.
+    #[must_use]
+    pub fn new(
+        kubernetes: Kubernetes,
+        configuration: OperatorConfiguration,
+        leadership: Leadership,
+        clock: Clock,
+        metrics: Metrics,
+        cluster: String,
+        instance: Option<String>,
+    ) -> Self {
+        let (writes, identities) = (Writes::default(), Identities::default());
+        let (submissions, blueprints) = (Submissions::default(), Blueprints::default());
+        let calls = kubernetes.calls.clone();
+        let served = ServedKinds::default();
+        let to_cluster = Cluster::new(
+            calls.clone(),
+            writes.clone(),
+            served.clone(),
+            identities.clone(),
+            metrics.clone(),
+            clock.clone(),
+        );
+        let processes = Processes::new(Duration::from_secs(configuration.process_poll_seconds.into()));
+        let actor = Actor::new(
+            to_cluster.clone(),
+            submissions.clone(),
+            processes.clone(),
+            blueprints.clone(),
+            leadership.clone(),
+            clock.clone(),
+        );
+        let publisher = Publisher::new(
+            calls,
+            instance,
+            leadership.clone(),
+            writes.clone(),
+            metrics.clone(),
+            clock.clone(),
+        );
+        Self {
+            kubernetes,
+            configuration,
+            leadership,
+            clock,
+            metrics,
+            cluster,
+            to_cluster,
+            actor,
+            publisher,
+            connections: Connections::default(),
+            processes,
+            lines: Lines::default(),
+            identities,
+            attention: Attention::default(),
+            departed: Departed::default(),
+            submissions,
+            blueprints,
+            writes,
+            served,
+            endpoint: Endpoint::default(),
+            object_changes: Arc::new(tokio::sync::watch::channel(()).0),
+            executor_changes: Arc::new(tokio::sync::watch::channel(()).0),
+        }
+    }
+
+    /// Has the colony be asked for the processes and the blueprint of an object, if somebody has asked for that since it was last looked at.
+    pub fn attend<K: Resource + Mirrored>(&self, object: &K) {
+        let metadata = object.meta();
+        let uid = metadata.uid.as_deref().unwrap_or_default();
+        if self.attention.is_new(uid, reconcile_at(metadata)) {
+            let now = self.clock.instant();
+            for process in object.live_processes() {
+                self.processes.doubt(&ProcessId::new(process.id), now);
+            }
+            if let Some(name) = object.blueprint() {
+                self.blueprints.doubt(name);
+            }
+        }
+    }
+
+    /// Notes that nothing holds an object any more.
+    pub fn let_go(&self, uid: &str) {
+        self.attention.forget(uid);
+        self.departed.note(uid);
+    }
+
+    /// Reads the processes of objects.
+    #[must_use]
+    pub fn process_reader(&self) -> ProcessReader {
+        ProcessReader {
+            processes: self.processes.clone(),
+            submissions: self.submissions.clone(),
+            leadership: self.leadership.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+/// What the controller of `ExecutorDeployments` of one scope works with.
+pub struct Context {
+    /// The machinery.
+    pub machinery: Arc<Machinery>,
+    /// Reads the world.
+    pub reader: Reader,
+    /// Retries by object.
+    pub retries: Retries,
+    /// Objects that wait for a pass.
+    pub(in crate::controllers) queue: Queue<GuardedExecutorDeployment>,
+}
+
+/// Wakes objects of a kind for reasons that are not in the cluster: something happened in the colony.
+#[derive(Clone)]
+pub struct Hints<K: Resource<DynamicType: Clone>> {
+    controllers: Vec<UnboundedSender<ObjectRef<K>>>,
+}
+
+impl<K: Resource<DynamicType: Clone>> Hints<K> {
+    /// Hints to these controllers; each looks only after its own objects and ignores the rest.
+    #[must_use]
+    pub const fn new(controllers: Vec<UnboundedSender<ObjectRef<K>>>) -> Self {
+        Self { controllers }
+    }
+
+    /// Wakes an object.
+    pub fn wake(&self, object: &ObjectRef<K>) {
+        for controller in &self.controllers {
+            // A controller that has ended needs no hints.
+            let _ = controller.unbounded_send(object.clone());
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! What to do about the object that runs the pods. Pure.
+
+mod ownership;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+};
+use kube::{Resource, ResourceExt as _};
+use serde::{Serialize, de::DeserializeOwned};
+
+use ownership::{adopt, foreign, is_owned, may_adopt, selects_the_same};
+pub(super) use ownership::{orphaned, releases};
+
+use super::{Error, KubernetesStep, difference::differences};
+use crate::{
+    api::{
+        executor_deployment::Workload,
+        names::CONTENT_HASH_ANNOTATION,
+        policy::{AdoptionPolicy, DriftPolicy, ManagementPolicy},
+    },
+    desired::{DesiredWorkload, WorkloadPolicies},
+    snapshot::{
+        Observed, Workloads,
+        progress::{self, Phase},
+    },
+};
+
+/// What is to be done about the workload.
+#[derive(Debug, Default)]
+pub(super) struct WorkloadPlan {
+    /// The writes.
+    pub steps: Vec<KubernetesStep>,
+    /// What is waited for.
+    pub awaiting: Vec<String>,
+    /// What differs and is left so, with the fields.
+    pub drifted: Vec<String>,
+    /// What policies keep from being done, and how that is changed.
+    pub left: Vec<String>,
+    /// Whether the workload is not as the spec has it, and may not be made so.
+    pub is_withheld: bool,
+}
+
+/// A kind of workload.
+trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + Into<DesiredWorkload> {
+    /// Which it is.
+    const WORKLOAD: Workload;
+
+    /// Whose pods are its own.
+    fn selector(&self) -> Option<&LabelSelector>;
+
+    /// Brings one that is there in line with what is wanted.
+    fn change(
+        plan: &mut WorkloadPlan,
+        wanted: &Self,
+        found: &Self,
+        differences: Vec<String>,
+        _policies: &WorkloadPolicies,
+    ) {
+        let mut changed = wanted.clone();
+        *changed.meta_mut() = merge(wanted.meta(), found.meta());
+        plan.update(changed.into(), differences);
+    }
+}
+
+impl Planned for Deployment {
+    const WORKLOAD: Workload = Workload::Deployment;
+
+    fn selector(&self) -> Option<&LabelSelector> {
+        self.spec.as_ref().map(|spec| &spec.selector)
+    }
+}
+
+impl Planned for DaemonSet {
+    const WORKLOAD: Workload = Workload::DaemonSet;
+
+    fn selector(&self) -> Option<&LabelSelector> {
+        self.spec.as_ref().map(|spec| &spec.selector)
+    }
+}
+
+impl Planned for Job {
+    const WORKLOAD: Workload = Workload::Job;
+
+    /// The API server makes it up, for each Job another.
+    fn selector(&self) -> Option<&LabelSelector> {
+        None
+    }
+
+    fn change(
+        plan: &mut WorkloadPlan,
+        wanted: &Self,
+        found: &Self,
+        differences: Vec<String>,
+        policies: &WorkloadPolicies,
+    ) {
+        plan.job(wanted, found, differences, policies);
+    }
+}
+
+/// Plans the workload that should be, and the end of those of other kinds, which an earlier spec asked for.
+pub(super) fn plan(
+    desired: Option<&DesiredWorkload>,
+    policies: &WorkloadPolicies,
+    actual: &Workloads,
+    owner_uid: &str,
+    suspended: bool,
+) -> Result<WorkloadPlan, Error> {
+    let mut plan = WorkloadPlan::default();
+    match desired {
+        Some(DesiredWorkload::Deployment(wanted)) => {
+            plan.one(wanted.as_ref(), &actual.deployment, policies, owner_uid)?;
+        }
+        Some(DesiredWorkload::DaemonSet(wanted)) => {
+            plan.one(wanted.as_ref(), &actual.daemon_set, policies, owner_uid)?;
+        }
+        Some(DesiredWorkload::Job(wanted)) => plan.one(wanted.as_ref(), &actual.job, policies, owner_uid)?,
+        None => {}
+    }
+    let keep = desired.map(DesiredWorkload::kind);
+    let why = if suspended { "suspended" } else { "another workload was asked for" };
+    let surplus = deletions(actual, owner_uid, keep, why);
+    if policies.management.allow(ManagementPolicy::Delete) {
+        plan.steps.extend(surplus);
+    } else {
+        let remedy = ManagementPolicy::Delete.remedy();
+        // What is suspended and cannot go runs on.
+        plan.is_withheld |= desired.is_none() && !surplus.is_empty();
+        plan.left.extend(surplus.iter().map(|step| format!("{step} is not done: spec.{remedy}")));
+    }
+    Ok(plan)
+}
+
+/// Whether an object of a kind is there, whoever owns it; none if that is not known.
+pub(super) fn stands(actual: &Workloads, kind: Workload) -> Option<bool> {
+    match kind {
+        Workload::Deployment => actual.deployment.known().map(Option::is_some),
+        Workload::DaemonSet => actual.daemon_set.known().map(Option::is_some),
+        Workload::Job => actual.job.known().map(Option::is_some),
+    }
+}
+
+/// Deletes the workloads that the object owns, but for the kind to keep.
+pub(super) fn deletions(
+    actual: &Workloads,
+    owner_uid: &str,
+    keep: Option<Workload>,
+    why: &str,
+) -> Vec<KubernetesStep> {
+    owned(actual, owner_uid)
+        .filter(|(kind, metadata)| Some(*kind) != keep && metadata.deletion_timestamp.is_none())
+        .map(|(kind, metadata)| delete(kind, metadata, why))
+        .collect()
+}
+
+/// The workloads that the object owns.
+fn owned<'a>(actual: &'a Workloads, owner_uid: &'a str) -> impl Iterator<Item = (Workload, &'a ObjectMeta)> {
+    found(actual).filter(move |(_, metadata)| is_owned(metadata, owner_uid))
+}
+
+/// The objects that have the workload's name, whoever owns them.
+fn found(actual: &Workloads) -> impl Iterator<Item = (Workload, &ObjectMeta)> {
+    let found = [
+        (
+            Workload::Deployment,
+            actual.deployment.known().and_then(Option::as_ref).map(|found| &found.metadata),
+        ),
+        (
+            Workload::DaemonSet,
+            actual.daemon_set.known().and_then(Option::as_ref).map(|found| &found.metadata),
+        ),
+        (Workload::Job, actual.job.known().and_then(Option::as_ref).map(|found| &found.metadata)),
+    ];
+    found.into_iter().filter_map(|(kind, metadata)| Some((kind, metadata?)))
+}
+
+/// Whether a workload that could not be read stands in the way of saying that none is left.
+pub(super) fn unreadable(actual: &Workloads) -> Option<&str> {
+    actual.deployment.unknown().or(actual.daemon_set.unknown()).or(actual.job.unknown())
+}
+
+/// Whether the object still owns a workload.
+pub(super) fn any_left(actual: &Workloads, owner_uid: &str) -> bool {
+    owned(actual, owner_uid).next().is_some()
+}
+
+impl WorkloadPlan {
+    /// Plans the workload of one kind.
+    fn one<K: Planned>(
+        &mut self,
+        wanted: &K,
+        actual: &Observed<Option<K>>,
+        policies: &WorkloadPolicies,
+        owner_uid: &str,
+    ) -> Result<(), Error> {
+        let kind = K::WORKLOAD;
+        match actual {
+            Observed::Unknown(why) => self.awaiting.push(format!("{} cannot be read: {why}", kind.as_str())),
+            Observed::Known(None) if policies.adoption == AdoptionPolicy::Adopt => {
+                let name = wanted.name_any();
+                self.awaiting.push(format!("{} {name} to be there, for it is only adopted", kind.as_str()));
+            }
+            Observed::Known(None) => self.create(wanted.clone().into()),
+            Observed::Known(Some(found)) if may_adopt(policies, found.meta(), owner_uid) => {
+                selects_the_same(wanted, found)?;
+                // What it should be like is brought about afterwards.
+                let mut adopted = found.clone();
+                *adopted.meta_mut() = adopt(wanted.meta(), found.meta());
+                self.update(adopted.into(), vec!["metadata.ownerReferences".to_owned()]);
+            }
+            Observed::Known(Some(found)) => {
+                foreign(kind, found.meta(), owner_uid)?;
+                let wanted = policies.left_to_others(wanted, found);
+                let differences = changes(&wanted, wanted.meta(), found, found.meta());
+                let is_new_wish = content_hash(wanted.meta()) != content_hash(found.meta());
+                if differences.is_empty() {
+                    return Ok(());
+                }
+                let may_update = policies.management.allow(ManagementPolicy::Update);
+                if !may_update || (policies.drift == DriftPolicy::DetectOnly && !is_new_wish) {
+                    self.leave(kind, found.meta(), &differences);
+                    self.is_withheld |= is_new_wish;
+                    return Ok(());
+                }
+                K::change(self, &wanted, found, differences, policies);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of what differs and is left so.
+    fn leave(&mut self, kind: Workload, found: &ObjectMeta, differences: &[String]) {
+        // Where nothing that is wished for differs, something that was wished for before is still there.
+        let fields: Vec<&str> = differences
+            .iter()
+            .map(|path| if path == HASH_PATH { "what the spec said before" } else { path.as_str() })
+            .collect();
+        let name = found.name.as_deref().unwrap_or_default();
+        self.drifted.push(format!("{} {name}: {}", kind.as_str(), fields.join(", ")));
+    }
+
+    fn create(&mut self, workload: DesiredWorkload) {
+        self.steps.push(KubernetesStep::CreateWorkload(workload));
+    }
+
+    fn update(&mut self, workload: DesiredWorkload, differences: Vec<String>) {
+        self.steps.push(KubernetesStep::UpdateWorkload { workload, differences });
+    }
+
+    /// A Job can change its size while it runs; for anything else it has to be made anew.
+    fn job(&mut self, wanted: &Job, found: &Job, differences: Vec<String>, policies: &WorkloadPolicies) {
+        if found.metadata.deletion_timestamp.is_some() {
+            self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
+            return;
+        }
+        let resizable = |path: &String| {
+            matches!(path.as_str(), "spec.parallelism" | "spec.completions" | "spec.suspend" | HASH_PATH)
+                || path.starts_with("metadata.")
+        };
+        let over = matches!(progress::of_job(found).phase, Phase::Completed | Phase::Failed { .. });
+        let template = template_differences(wanted, found);
+        if over
+            && template.is_empty()
+            && differences.iter().all(|path| path == "spec.suspend" || path == HASH_PATH)
+        {
+            // What has run to its end cannot be suspended, and is not run again for that.
+            return;
+        }
+        if over || !template.is_empty() || !differences.iter().all(resizable) {
+            let needed = [ManagementPolicy::Delete, ManagementPolicy::Create];
+            if let Some(lacking) = needed.into_iter().find(|what| !policies.management.allow(*what)) {
+                self.leave(Workload::Job, &found.metadata, &differences);
+                self.left.push(format!("the Job is not made anew: spec.{}", lacking.remedy()));
+                self.is_withheld = true;
+                return;
+            }
+            let why = format!("a Job cannot change {}", differences.join(", "));
+            self.steps.push(delete(Workload::Job, &found.metadata, &why));
+            self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
+            return;
+        }
+        // Selector and template carry labels of the server's own and cannot change: take them as they are.
+        let mut resized = found.clone();
+        resized.metadata = merge(&wanted.metadata, &found.metadata);
+        resized.status = None;
+        if let (Some(spec), Some(wanted)) = (&mut resized.spec, &wanted.spec) {
+            spec.parallelism = wanted.parallelism;
+            spec.completions = wanted.completions;
+            spec.suspend = wanted.suspend;
+        }
+        self.update(resized.into(), differences);
+    }
+}
+
+/// Where the hash of the wish stands, as a path.
+const HASH_PATH: &str = "metadata.annotations.content-hash";
+
+/// Differences of a whole object: of what is wished, and of the wish since it was last written.
+fn changes<T: Serialize>(
+    wanted: &T,
+    wanted_metadata: &ObjectMeta,
+    found: &T,
+    found_metadata: &ObjectMeta,
+) -> Vec<String> {
+    let (Ok(mut wanted), Ok(found)) = (serde_json::to_value(wanted), serde_json::to_value(found)) else {
+        return vec!["unreadable".to_owned()];
+    };
+    let other_wish = content_hash(wanted_metadata) != content_hash(found_metadata);
+    // The hash is compared by itself and owner references by UID: others may add references of their own.
+    if let Some(metadata) = wanted.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+        metadata.remove("annotations");
+        metadata.remove("ownerReferences");
+    }
+    let mut paths = differences(&wanted, &found);
+    if other_wish && paths.is_empty() {
+        paths.push(HASH_PATH.to_owned());
+    }
+    paths
+}
+
+fn content_hash(metadata: &ObjectMeta) -> Option<&String> {
+    metadata.annotations.as_ref()?.get(CONTENT_HASH_ANNOTATION)
+}
+
+/// Differences of the pod templates of two Jobs, including fields that are no longer wished for.
+fn template_differences(wanted: &Job, found: &Job) -> Vec<String> {
+    let template =
+        |job: &Job| serde_json::to_value(job.spec.as_ref().map(|spec| &spec.template)).unwrap_or_default();
+    differences(&template(wanted), &template(found))
+}
+
+fn delete(kind: Workload, metadata: &ObjectMeta, why: &str) -> KubernetesStep {
+    KubernetesStep::DeleteWorkload {
+        kind,
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        why: why.to_owned(),
+    }
+}
+
+/// Our metadata over what others put there. The UID stays as precondition, so that another object of the name is not
+/// meant; the version goes, for controllers write status of their own all the time, and the spec is ours alone to say: with
+/// it, drift would stay for as long as they are quicker.
+fn merge(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
+    let mut merged = found.clone();
+    merged.managed_fields = None;
+    merged.resource_version = None;
+    merged.labels.get_or_insert_default().extend(wanted.labels.clone().unwrap_or_default());
+    merged.annotations.get_or_insert_default().extend(wanted.annotations.clone().unwrap_or_default());
+    merged
+}

@@ -1,0 +1,393 @@
+//! From a composition, an instance and what there is of it to what there should be.
+//!
+//! Resources are gone through in their order. Each is bound, for those that refer to it, to what the cluster has: what is
+//! not there yet is an empty object, and what speaks of its fields waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    BUDGET, Composition, Desired, DesiredChild, DesiredResource, Error, Instance, MAX_BYTES, MAX_OBJECTS,
+    Policies, Readiness, Resource, SCHEMA, SELF, Unreported, Wanted, child::child, readiness,
+};
+use crate::{
+    api::resource_definition::ObjectKind,
+    expression::{self, Budget, References, Variables},
+    snapshot::Children,
+};
+
+/// A resource that was gone through.
+struct Done {
+    desired: DesiredResource,
+    /// What those that refer to it see.
+    seen: Value,
+    /// It is not wanted, nor is what refers to it.
+    is_excluded: bool,
+    /// What there is of it could not be read, or which objects it has is not known.
+    is_unknown: bool,
+}
+
+/// The values of the variables of `forEach` for one object.
+type Item = BTreeMap<String, Value>;
+
+struct Renderer<'r> {
+    composition: &'r Composition,
+    instance: &'r Instance,
+    children: &'r Children,
+    telling: &'r BTreeSet<ObjectKind>,
+    budget: Budget,
+    /// Who has which name, by kind and name.
+    names: BTreeMap<(ObjectKind, String), String>,
+    bytes: usize,
+}
+
+pub(super) fn render(
+    composition: &Composition,
+    instance: &Instance,
+    children: &Children,
+    telling: &BTreeSet<ObjectKind>,
+) -> Result<Desired, Error> {
+    let mut renderer = Renderer {
+        composition,
+        instance,
+        children,
+        telling,
+        budget: Budget::new(BUDGET),
+        names: BTreeMap::new(),
+        bytes: 0,
+    };
+    let mut done: Vec<Done> = Vec::with_capacity(composition.resources.len());
+    for resource in &composition.resources {
+        let next = renderer.resource(resource, &done)?;
+        done.push(next);
+    }
+    renderer.ends(done)
+}
+
+impl<'r> Renderer<'r> {
+    fn resource(&mut self, resource: &'r Resource, done: &[Done]) -> Result<Done, Error> {
+        let policies = resource.policies.of(self.instance)?;
+        if !self.is_included(resource)? || resource.depends_on.iter().any(|place| done[*place].is_excluded) {
+            return Ok(Self::excluded(resource));
+        }
+        let unread = self.children.get(&resource.kind).and_then(|found| found.unknown());
+        let waits = resource.depends_on.iter().find_map(|place| {
+            let other = &done[*place];
+            other.is_unknown.then(|| format!("{} to be known", other.desired.id))
+        });
+        let objects = match waits {
+            Some(why) => Err(why),
+            None => self.objects(resource, done)?,
+        };
+        let (items, objects) = match objects {
+            Ok(objects) => objects,
+            Err(why) => return Ok(Self::unknown(resource, &why)),
+        };
+        let held_back = resource.depends_on.iter().find_map(|place| not_ready(&done[*place].desired));
+        let found: Vec<Option<&'r Value>> =
+            objects.iter().map(|object| self.found(object, &policies)).collect();
+        let readiness = match unread {
+            Some(why) => Readiness::Waiting(format!("{} cannot be read: {why}", resource.kind)),
+            None => self.readiness(resource, &items, &objects, &found)?,
+        };
+        let seen = found.iter().map(|found| found.cloned().unwrap_or_else(|| json!({})));
+        let seen = if resource.for_each.is_empty() {
+            seen.into_iter().next().unwrap_or_else(|| json!({}))
+        } else {
+            Value::Array(seen.collect())
+        };
+        let desired = DesiredResource {
+            id: resource.id.clone(),
+            kind: resource.kind.clone(),
+            wanted: Wanted::Objects(objects),
+            held_back,
+            readiness,
+            policies,
+        };
+        Ok(Done { desired, seen, is_excluded: false, is_unknown: unread.is_some() })
+    }
+
+    fn is_included(&mut self, resource: &'r Resource) -> Result<bool, Error> {
+        let variables = self.about_instance();
+        for condition in &resource.include_when {
+            if !condition.holds_with(&variables, &mut self.budget).map_err(Error::Expression)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn about_instance(&self) -> Variables<'r> {
+        let mut variables = Variables::default();
+        variables.bind(SELF, &self.instance.value);
+        variables.bind(SCHEMA, &self.instance.value);
+        variables
+    }
+
+    /// The instance, and the resources to which expressions refer.
+    fn about<'d>(&self, references: &[&References], done: &'d [Done]) -> Variables<'d>
+    where
+        'r: 'd,
+    {
+        let mut variables: Variables<'d> = self.about_instance();
+        for other in done {
+            let id = other.desired.id.as_str();
+            if references.iter().any(|references| references.variables().any(|name| name == id)) {
+                variables.observe(id, &other.seen);
+            }
+        }
+        variables
+    }
+
+    fn excluded(resource: &Resource) -> Done {
+        let seen = if resource.for_each.is_empty() { json!({}) } else { json!([]) };
+        let desired = DesiredResource {
+            id: resource.id.clone(),
+            kind: resource.kind.clone(),
+            wanted: Wanted::Objects(Vec::new()),
+            held_back: None,
+            readiness: Readiness::Ready,
+            policies: resource.policies.clone(),
+        };
+        Done { desired, seen, is_excluded: true, is_unknown: false }
+    }
+
+    fn unknown(resource: &Resource, why: &str) -> Done {
+        let seen = if resource.for_each.is_empty() { json!({}) } else { json!([]) };
+        let desired = DesiredResource {
+            id: resource.id.clone(),
+            kind: resource.kind.clone(),
+            wanted: Wanted::Unknown(why.to_owned()),
+            held_back: None,
+            readiness: Readiness::Waiting(format!("it waits for {why}")),
+            policies: resource.policies.clone(),
+        };
+        Done { desired, seen, is_excluded: false, is_unknown: true }
+    }
+
+    /// The objects of a resource, with the variables each was made with; or what is waited for.
+    #[expect(clippy::type_complexity, reason = "two ways not to have them: not yet, and never")]
+    fn objects(
+        &mut self,
+        resource: &'r Resource,
+        done: &[Done],
+    ) -> Result<Result<(Vec<Item>, Vec<DesiredChild>), String>, Error> {
+        let items = match self.items(resource, done)? {
+            Ok(items) => items,
+            Err(why) => return Ok(Err(why)),
+        };
+        if self.names.len() + items.len() > MAX_OBJECTS {
+            return Err(Error::invalid(
+                format!("{}, for {}", resource.field, self.instance.name),
+                format!("{} objects and more", self.names.len() + items.len()),
+                format!("ask for less: an instance may have {MAX_OBJECTS}"),
+            ));
+        }
+        let mut objects = Vec::with_capacity(items.len());
+        for item in &items {
+            let mut variables = self.about(&[resource.template.references()], done);
+            for (name, value) in item {
+                variables.bind(name, value);
+            }
+            let rendered = match resource.template.render_with(&variables, &mut self.budget) {
+                Ok(rendered) => rendered,
+                Err(error) if error.is_absent => return Ok(Err(yet(&error))),
+                Err(error) => return Err(Error::Expression(error)),
+            };
+            objects.push(self.child(resource, item, rendered)?);
+        }
+        Ok(Ok((items, objects)))
+    }
+
+    fn child(&mut self, resource: &Resource, item: &Item, rendered: Value) -> Result<DesiredChild, Error> {
+        let (child, size) = child(resource, self.instance, rendered)?;
+        self.bytes += size;
+        if self.bytes > MAX_BYTES {
+            return Err(Error::invalid(
+                format!("{}, for {}", resource.field, self.instance.name),
+                format!("{} bytes and more", self.bytes),
+                format!("ask for less: all objects of an instance may have {MAX_BYTES} bytes"),
+            ));
+        }
+        let who =
+            match item.iter().map(|(name, value)| format!("{name} = {}", short(value))).collect::<Vec<_>>() {
+                item if item.is_empty() => resource.id.clone(),
+                item => format!("{} with {}", resource.id, item.join(", ")),
+            };
+        let key = (child.kind.clone(), child.name.clone());
+        if let Some(other) = self.names.insert(key, who.clone()) {
+            return Err(Error::invalid(
+                format!("{}.metadata.name", resource.field),
+                format!("{} {}", child.kind.kind, child.name),
+                format!("is the name of two objects, {other} and {who}: give each a name of its own"),
+            ));
+        }
+        Ok(child)
+    }
+
+    /// The variables of each object of a resource: one without any, if it has no `forEach`.
+    fn items(&mut self, resource: &'r Resource, done: &[Done]) -> Result<Result<Vec<Item>, String>, Error> {
+        let mut items = vec![Item::new()];
+        for (name, list) in &resource.for_each {
+            let variables = self.about(&[list.references()], done);
+            let values = match list.render_with(&variables, &mut self.budget) {
+                Ok(Value::Array(values)) => values,
+                Ok(other) => {
+                    return Err(Error::invalid(
+                        format!("{}.forEach.{name}", resource.field.trim_end_matches(".template")),
+                        short(&other),
+                        "let it give a list",
+                    ));
+                }
+                Err(error) if error.is_absent => return Ok(Err(yet(&error))),
+                Err(error) => return Err(Error::Expression(error)),
+            };
+            // Checked before they are multiplied: the product of what is allowed need not be.
+            if items.len().saturating_mul(values.len()) > MAX_OBJECTS {
+                return Err(Error::invalid(
+                    format!("{}.forEach", resource.field.trim_end_matches(".template")),
+                    format!("{} objects", items.len().saturating_mul(values.len())),
+                    format!("ask for less: an instance may have {MAX_OBJECTS}"),
+                ));
+            }
+            let with = |item: &Item, value: &Value| {
+                let mut item = item.clone();
+                item.insert(name.clone(), value.clone());
+                item
+            };
+            items = items.iter().flat_map(|item| values.iter().map(move |value| with(item, value))).collect();
+        }
+        Ok(Ok(items))
+    }
+
+    /// The object of the instance that has the kind and the name of one that it should have; anybody's, if it is only looked
+    /// at.
+    fn found(&self, wanted: &DesiredChild, policies: &Policies) -> Option<&'r Value> {
+        let found = self.children.get(&wanted.kind)?.known()?;
+        found.iter().find(|object| {
+            object.pointer("/metadata/name").and_then(Value::as_str) == Some(&wanted.name)
+                && (policies.only_observes() || self.instance.owns(object))
+        })
+    }
+
+    fn readiness(
+        &mut self,
+        resource: &'r Resource,
+        items: &[Item],
+        objects: &[DesiredChild],
+        found: &[Option<&'r Value>],
+    ) -> Result<Readiness, Error> {
+        let (mut ready, mut worst) = (0, Readiness::Ready);
+        for ((item, object), found) in items.iter().zip(objects).zip(found) {
+            let readiness = match found {
+                None => Readiness::Waiting(format!("{} {} is not there", object.kind.kind, object.name)),
+                Some(found) => self.readiness_of(resource, item, found)?,
+            };
+            match (&worst, readiness) {
+                (_, Readiness::Ready) => ready += 1,
+                (Readiness::Ready, other) | (Readiness::Waiting(_), other @ Readiness::Failed(_)) => {
+                    worst = other;
+                }
+                _ => {}
+            }
+        }
+        // Of many it is their number that tells how far they are.
+        let of_all = |why: String| match objects.len() {
+            1 => why,
+            all => format!("{ready} of {all} are ready; {why}"),
+        };
+        Ok(match worst {
+            Readiness::Ready => Readiness::Ready,
+            Readiness::Waiting(why) => Readiness::Waiting(of_all(why)),
+            Readiness::Failed(why) => Readiness::Failed(of_all(why)),
+        })
+    }
+
+    fn readiness_of(
+        &mut self,
+        resource: &'r Resource,
+        item: &Item,
+        found: &'r Value,
+    ) -> Result<Readiness, Error> {
+        if found.pointer("/metadata/deletionTimestamp").is_some() {
+            return Ok(Readiness::Waiting("it is being deleted".to_owned()));
+        }
+        if resource.ready_when.is_empty() {
+            return Ok(readiness::usual(&resource.kind, found, self.telling.contains(&resource.kind)));
+        }
+        let mut variables: Variables<'_> = self.about_instance();
+        variables.observe(&resource.id, found);
+        for (name, value) in item {
+            variables.bind(name, value);
+        }
+        for condition in &resource.ready_when {
+            if !condition.holds_with(&variables, &mut self.budget).map_err(Error::Expression)? {
+                return Ok(Readiness::Waiting(format!("{} does not hold", condition.written())));
+            }
+        }
+        Ok(Readiness::Ready)
+    }
+
+    /// What the definition says of the instance as a whole.
+    fn ends(mut self, done: Vec<Done>) -> Result<Desired, Error> {
+        let unknown: BTreeSet<&str> =
+            done.iter().filter(|done| done.is_unknown).map(|done| done.desired.id.as_str()).collect();
+        let excluded: BTreeSet<&str> =
+            done.iter().filter(|done| done.is_excluded).map(|done| done.desired.id.as_str()).collect();
+        let first_of = |references: &References, ids: &BTreeSet<&str>| {
+            references.variables().find(|name| ids.contains(name)).map(str::to_owned)
+        };
+        let (mut status, mut unreported) = (Map::new(), Vec::new());
+        for (name, template) in &self.composition.status {
+            if let Some(id) = first_of(template.references(), &unknown) {
+                unreported.push(Unreported { field: name.clone(), why: id, is_unknown: true });
+                continue;
+            }
+            let variables = self.about(&[template.references()], &done);
+            match template.render_with(&variables, &mut self.budget) {
+                Ok(value) => {
+                    status.insert(name.clone(), value);
+                }
+                // What is not wanted will never say anything.
+                Err(error) if error.is_absent && first_of(template.references(), &excluded).is_some() => {}
+                Err(error) if error.is_absent => {
+                    unreported.push(Unreported { field: name.clone(), why: yet(&error), is_unknown: false });
+                }
+                Err(error) => return Err(Error::Expression(error)),
+            }
+        }
+        let is_finished = match &self.composition.finished_when {
+            Some(condition) if first_of(condition.references(), &unknown).is_none() => {
+                let variables = self.about(&[condition.references()], &done);
+                condition.holds_with(&variables, &mut self.budget).map_err(Error::Expression)?
+            }
+            _ => false,
+        };
+        let resources = done.into_iter().map(|done| done.desired).collect();
+        Ok(Desired { resources, status, unreported, is_finished })
+    }
+}
+
+/// Why what refers to a resource has to wait, if it has.
+fn not_ready(resource: &DesiredResource) -> Option<String> {
+    match &resource.readiness {
+        Readiness::Ready => None,
+        Readiness::Waiting(why) | Readiness::Failed(why) => {
+            Some(format!("{} to be ready: {why}", resource.id))
+        }
+    }
+}
+
+/// That what an expression looks for is not there yet.
+fn yet(error: &expression::Error) -> String {
+    format!("{}: {} yet", error.expression, error.problem)
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

@@ -1,0 +1,261 @@
+//! Objects of a defined kind in one version, made of what they are in another. Pure.
+//!
+//! The version in which objects are stored stands in the middle: each of the others says how it becomes that one and comes
+//! back, and two others are converted through it. Nothing is lost on the way ([`kept`]): what a version cannot say stands in
+//! an annotation of the object as long as it is in that version.
+//!
+//! ```text
+//! object ──carry, move, compute, prune, fill──▶ object in the other version ──▶ put back what was kept of it
+//!                                                        │
+//!                       keep what this one would lose ◀──┘ by converting back at once
+//! ```
+
+mod check;
+mod kept;
+mod notes;
+mod path;
+mod prune;
+#[cfg(test)]
+mod tests;
+mod way;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion,
+};
+use kube::ResourceExt as _;
+use serde_json::{Map, Value};
+
+use super::Error;
+use crate::{
+    api::{
+        metadata::content_hash,
+        names::CONVERSIONS_ANNOTATION,
+        resource_definition::{ResourceDefinitionSpec, VersionConversion},
+    },
+    expression::{self, BUDGET, Budget, Template},
+};
+use kept::{Notes, differences, restore};
+use notes::{put_notes, taken_notes};
+use path::Path;
+use way::{Way, whole};
+
+/// What expressions of conversions may speak of.
+const VARIABLES: [&str; 1] = ["self"];
+
+/// How each version becomes the stored one, by the name of the version.
+pub type Conversions = BTreeMap<String, VersionConversion>;
+
+/// Converts the objects of a kind.
+#[derive(Clone, Debug)]
+pub struct Converter {
+    group: String,
+    forms: Vec<Form>,
+}
+
+/// What objects look like in a version, and how they become what is stored.
+#[derive(Clone, Debug)]
+struct Form {
+    version: String,
+    is_stored: bool,
+    schema: Value,
+    moves: Vec<(Path, Path)>,
+    to_storage: Vec<(Path, Template)>,
+    from_storage: Vec<(Path, Template)>,
+}
+
+impl Converter {
+    /// The conversions that a definition declares; none if it declares nothing.
+    #[must_use]
+    pub fn declared(spec: &ResourceDefinitionSpec) -> Option<Conversions> {
+        spec.versions.iter().any(|version| version.conversion.is_some()).then(|| {
+            let others = spec.versions.iter().filter(|version| !version.storage);
+            others
+                .map(|version| (version.name.clone(), version.conversion.clone().unwrap_or_default()))
+                .collect()
+        })
+    }
+
+    /// The conversions that a CRD remembers; none if it has none.
+    #[must_use]
+    pub fn remembered(crd: &CustomResourceDefinition) -> Option<&str> {
+        crd.annotations().get(CONVERSIONS_ANNOTATION).map(String::as_str)
+    }
+
+    /// Reads what the versions of a kind say, and checks it against their schemas.
+    ///
+    /// # Errors
+    ///
+    /// The first field of the definition that cannot be followed, with the remedy.
+    pub fn check(
+        spec: &ResourceDefinitionSpec,
+        versions: &[CustomResourceDefinitionVersion],
+        conversions: &Conversions,
+    ) -> Result<(), Error> {
+        let converter = Self::compile(&spec.group, versions, conversions)?;
+        let Some(stored) = converter.stored() else { return Err(Error::Incomplete("storage version")) };
+        for (index, form) in converter.forms.iter().enumerate().filter(|(_, form)| !form.is_stored) {
+            let given = conversions.get(&form.version).cloned().unwrap_or_default();
+            check::check(&format!("spec.versions[{index}].conversion"), &given, form, stored)?;
+        }
+        Ok(())
+    }
+
+    /// What a CRD says of the conversion of its objects; none if it says nothing.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be read, which somebody else must have changed.
+    pub fn of(crd: &CustomResourceDefinition) -> Result<Option<Self>, Error> {
+        let Some(text) = Self::remembered(crd) else { return Ok(None) };
+        let conversions: Conversions = serde_json::from_str(text).map_err(|error| {
+            let field =
+                format!("metadata.annotations['{CONVERSIONS_ANNOTATION}'] of the CustomResourceDefinition");
+            Error::invalid(field, error.to_string(), "leave it to the operator")
+        })?;
+        Self::compile(&crd.spec.group, &crd.spec.versions, &conversions).map(Some)
+    }
+
+    /// What tells the conversions of a CRD from others, schemas included.
+    #[must_use]
+    pub fn hash_of(versions: &[CustomResourceDefinitionVersion], conversions: &str) -> String {
+        let described = versions.iter().map(|version| {
+            Value::from(vec![
+                Value::from(version.name.as_str()),
+                Value::from(version.storage),
+                schema_of(version),
+            ])
+        });
+        content_hash(&Value::from(vec![Value::from(conversions), described.collect()]))
+    }
+
+    fn compile(
+        group: &str,
+        versions: &[CustomResourceDefinitionVersion],
+        conversions: &Conversions,
+    ) -> Result<Self, Error> {
+        let nothing = VersionConversion::default();
+        let forms = versions.iter().enumerate().map(|(index, version)| {
+            let field = format!("spec.versions[{index}].conversion");
+            let given = conversions.get(&version.name).filter(|_| !version.storage).unwrap_or(&nothing);
+            Form::compile(&field, version, given)
+        });
+        Ok(Self { group: group.to_owned(), forms: forms.collect::<Result<_, _>>()? })
+    }
+
+    fn stored(&self) -> Option<&Form> {
+        self.forms.iter().find(|form| form.is_stored)
+    }
+
+    /// Whether there is a version.
+    #[must_use]
+    pub fn knows(&self, version: &str) -> bool {
+        self.forms.iter().any(|form| form.version == version)
+    }
+
+    /// An object in another version, given as `group/version`.
+    ///
+    /// # Errors
+    ///
+    /// When an expression fails, a field has no room, or more would have to be kept than there is room for.
+    pub fn convert(&self, object: &Value, api_version: &str) -> Result<Value, Error> {
+        let said = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        let (from, to) = (self.form(said)?, self.form(api_version)?);
+        if from.version == to.version {
+            return Ok(object.clone());
+        }
+        if from.is_stored || to.is_stored {
+            return self.go(Way { from, to }, object);
+        }
+        let stored = self.stored().ok_or(Error::Incomplete("storage version"))?;
+        let between = self.go(Way { from, to: stored }, object)?;
+        self.go(Way { from: stored, to }, &between)
+    }
+
+    fn form(&self, api_version: &str) -> Result<&Form, Error> {
+        let version = api_version.strip_prefix(&self.group).and_then(|rest| rest.strip_prefix('/'));
+        self.forms.iter().find(|form| Some(form.version.as_str()) == version).ok_or_else(|| {
+            let known: Vec<&str> = self.forms.iter().map(|form| form.version.as_str()).collect();
+            let remedy = format!("is no version of the kind: use {} of {}", known.join(" or "), self.group);
+            Error::invalid("apiVersion", api_version, remedy)
+        })
+    }
+
+    fn go(&self, way: Way<'_>, object: &Value) -> Result<Value, Error> {
+        let (mut metadata, notes) = taken_notes(object);
+        let mut notes = match notes {
+            Ok(notes) => notes,
+            // What is written is refused. What is read must be readable: nothing can be kept by what cannot be understood.
+            Err(error) if way.to.is_stored => return Err(error),
+            Err(_) => Notes::default(),
+        };
+        let mut budget = Budget::new(BUDGET);
+        let was = content(object);
+        let mut made = way.transform(&was, &metadata, &self.group, &mut budget)?;
+        if let Some(kept) = notes.remove(&way.to.version) {
+            restore(&mut made, kept, |names| !way.shows(names));
+        }
+        let back = way.back().transform(&made, &metadata, &self.group, &mut budget)?;
+        let kept = differences(&was, &back, &way.from.schema);
+        if kept.is_empty() {
+            notes.remove(&way.from.version);
+        } else {
+            notes.insert(way.from.version.clone(), kept);
+        }
+        put_notes(&mut metadata, &notes, &way.to.version)?;
+        let kind = object.get("kind").cloned().unwrap_or_default();
+        Ok(Value::Object(whole(made, &metadata, &format!("{}/{}", self.group, way.to.version), &kind)))
+    }
+}
+
+impl Form {
+    fn compile(
+        field: &str,
+        version: &CustomResourceDefinitionVersion,
+        given: &VersionConversion,
+    ) -> Result<Self, Error> {
+        let path = |field: String, text: &str| {
+            Path::parse(text).map_err(|remedy| Error::invalid(field, text, remedy))
+        };
+        let moves = given.moves.iter().enumerate().map(|(index, given)| {
+            let from = path(format!("{field}.moves[{index}].from"), &given.from)?;
+            Ok((from, path(format!("{field}.moves[{index}].to"), &given.to)?))
+        });
+        let templates = |list: &str, given: &BTreeMap<String, String>| {
+            let each = given.iter().map(|(place, text)| {
+                let field = format!("{field}.{list}['{place}']");
+                let template = Template::parse(&field, &Value::from(text.as_str()), &VARIABLES);
+                Ok((path(field, place)?, template.map_err(|error| of_expression(&error))?))
+            });
+            each.collect::<Result<Vec<_>, Error>>()
+        };
+        Ok(Self {
+            version: version.name.clone(),
+            is_stored: version.storage,
+            schema: schema_of(version),
+            moves: moves.collect::<Result<_, Error>>()?,
+            to_storage: templates("toStorage", &given.to_storage)?,
+            from_storage: templates("fromStorage", &given.from_storage)?,
+        })
+    }
+}
+
+/// What of an object is converted.
+fn content(object: &Value) -> Map<String, Value> {
+    let mut fields = object.as_object().cloned().unwrap_or_default();
+    for name in ["apiVersion", "kind", "metadata"] {
+        fields.remove(name);
+    }
+    fields
+}
+
+fn schema_of(version: &CustomResourceDefinitionVersion) -> Value {
+    let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+    serde_json::to_value(schema).unwrap_or_default()
+}
+
+/// An expression that is none, as an error of this stage.
+fn of_expression(error: &expression::Error) -> Error {
+    Error::invalid(&error.field, &error.expression, format!("{}: {}", error.problem, error.remedy))
+}

@@ -1,0 +1,11 @@
+//! The compiler of users' kinds: from a definition to a CRD, to conversions between versions, and to what instances are made
+//! of. Pure; it knows nothing of the flow.
+
+pub mod composition;
+pub mod conversion;
+pub mod definition;
+mod error;
+mod field_path;
+
+pub use error::Error;
+pub use field_path::FieldPath;

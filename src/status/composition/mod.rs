@@ -1,0 +1,197 @@
+//! The status of an instance that is made of other objects. Pure.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Problem,
+    condition::{Finding, merge},
+    paused::dropped,
+};
+use crate::{
+    act::outcome::{FailureKind, Outcome},
+    api::{
+        condition::{ConditionType, Reason},
+        instance::InstanceStatus,
+        resource_definition::ObjectKind,
+    },
+    diff::composition::{Report, has_ended},
+    kinds::composition::{Desired, Readiness},
+    snapshot::{CompositionSnapshot, Observed},
+};
+
+/// What a pass came to.
+#[derive(Clone, Copy)]
+pub struct Pass<'a> {
+    /// What the instance should be made of; none while it is deleted, or has ended.
+    pub desired: Option<&'a Desired>,
+    /// What is not as the templates have it, and is left so.
+    pub report: &'a Report,
+    /// What was done.
+    pub outcome: &'a Outcome,
+}
+
+/// What status says after a pass. `kinds` are those that the definition makes now.
+#[must_use]
+pub fn compute(
+    snapshot: &CompositionSnapshot,
+    kinds: &BTreeSet<ObjectKind>,
+    pass: Result<Pass<'_>, &Problem>,
+) -> InstanceStatus {
+    let mut status = snapshot.object.status.clone().unwrap_or_default();
+    let generation = snapshot.object.metadata.generation;
+    status.composed_of = composed_of(snapshot, kinds, &status.composed_of);
+    let before = std::mem::take(&mut status.conditions);
+    if snapshot.object.metadata.deletion_timestamp.is_some() {
+        status.observed_generation = generation;
+        status.conditions = merge(&before, deleting(pass), generation, snapshot.now);
+        return status;
+    }
+    if has_ended(snapshot) {
+        status.conditions = before;
+        dropped(&mut status.conditions);
+        return status;
+    }
+    status.observed_generation = generation;
+    if let Ok(Pass { desired: Some(desired), .. }) = pass {
+        for field in snapshot.kind.handler().status.keys() {
+            let is_kept = desired.unreported.iter().any(|one| one.field == *field && one.is_unknown);
+            match desired.status.get(field) {
+                Some(value) => drop(status.fields.insert(field.clone(), value.clone())),
+                None if is_kept => {}
+                None => drop(status.fields.remove(field)),
+            }
+        }
+    }
+    let has_end = snapshot.kind.handler().finished_when.is_some();
+    status.conditions = merge(&before, living(snapshot, pass, has_end), generation, snapshot.now);
+    status
+}
+
+/// The kinds that are made, and those of which something may be left.
+fn composed_of(
+    snapshot: &CompositionSnapshot,
+    kinds: &BTreeSet<ObjectKind>,
+    before: &[ObjectKind],
+) -> Vec<ObjectKind> {
+    let may_be_left = |kind: &&ObjectKind| match snapshot.children.get(*kind) {
+        Some(Observed::Known(found)) => !found.is_empty(),
+        Some(Observed::Unknown(_)) => true,
+        None => false,
+    };
+    let left = before.iter().filter(may_be_left);
+    let all: BTreeSet<&ObjectKind> = kinds.iter().chain(left).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// The conditions of an instance that is to exist.
+fn living(snapshot: &CompositionSnapshot, pass: Result<Pass<'_>, &Problem>, has_end: bool) -> Vec<Finding> {
+    let desired = pass.ok().and_then(|pass| pass.desired);
+    let failed = desired.and_then(failed);
+    let hindrance = hindrance(pass);
+    let is_settled = pass.is_ok_and(|pass| pass.outcome.plan.steps.is_empty());
+    let is_finished = is_settled && desired.is_some_and(|desired| desired.is_finished);
+    let is_ready = is_settled && hindrance.is_none() && desired.is_some_and(Desired::is_ready);
+    let trouble = hindrance.or(failed);
+    let (reason, message) = match (&trouble, desired) {
+        (Some(trouble), _) => trouble.clone(),
+        (None, Some(desired)) if is_ready => {
+            (Reason::ResourcesReady, format!("all {} objects are ready", desired.count()))
+        }
+        (None, desired) => {
+            let lacking = desired.map(lacking).unwrap_or_default();
+            let unserved = snapshot.unserved.iter().map(|kind| format!("the cluster does not serve {kind}"));
+            let all: Vec<String> = unserved.chain(lacking).collect();
+            let none = "its objects are being brought in line".to_owned();
+            (Reason::ResourcesNotReady, if all.is_empty() { none } else { all.join("; ") })
+        }
+    };
+    let finding = |kind: ConditionType, holds: bool| Finding {
+        kind,
+        holds: Some(holds),
+        reason,
+        message: message.clone(),
+    };
+    let is_degraded = trouble.is_some() && !is_finished;
+    let mut findings = vec![
+        finding(ConditionType::Progressing, !is_ready && !is_degraded && !is_finished),
+        finding(ConditionType::Degraded, is_degraded),
+        finding(ConditionType::Ready, is_ready),
+    ];
+    findings.extend(left_as_it_is(pass, desired));
+    if has_end {
+        let written = snapshot.kind.handler().finished_when.clone().unwrap_or_default();
+        findings.push(if is_finished {
+            Finding::yes(ConditionType::Finished, Reason::FinishedWhenHolds, format!("{written} holds"))
+        } else {
+            Finding::no(ConditionType::Finished, Reason::NotFinished, format!("{written} does not hold"))
+        });
+    }
+    findings
+}
+
+/// What differs and is left so, and what policies keep from being done.
+fn left_as_it_is(pass: Result<Pass<'_>, &Problem>, desired: Option<&Desired>) -> Vec<Finding> {
+    let (Ok(Pass { report, .. }), Some(desired)) = (pass, desired) else { return Vec::new() };
+    let may_be_left = desired.resources.iter().any(|resource| resource.policies.may_leave_drift());
+    let mut findings: Vec<Finding> = Finding::drift(&report.drifted, may_be_left).into_iter().collect();
+    if !report.left.is_empty() {
+        findings.push(Finding::yes(ConditionType::Warnings, Reason::LeftAlone, report.left.join("; ")));
+    }
+    findings
+}
+
+/// What keeps the instance from getting on without help.
+fn hindrance(pass: Result<Pass<'_>, &Problem>) -> Option<(Reason, String)> {
+    match pass {
+        Err(problem) => Some((problem.reason, problem.message.clone())),
+        Ok(pass) => {
+            let foreign: Vec<String> = pass.report.foreign.iter().map(ToString::to_string).collect();
+            if !foreign.is_empty() {
+                return Some((Reason::ForeignObject, foreign.join("; ")));
+            }
+            // A conflict says that something is other than it was seen: the next pass sees it.
+            let failure = pass.outcome.kubernetes_failure()?;
+            let is_other = failure.kind == FailureKind::Conflict;
+            (!is_other).then(|| (Reason::ApplyFailed, failure.message.clone()))
+        }
+    }
+}
+
+fn failed(desired: &Desired) -> Option<(Reason, String)> {
+    let failed = desired.resources.iter().filter_map(|resource| match &resource.readiness {
+        Readiness::Failed(why) => Some(format!("{}: {why}", resource.id)),
+        _ => None,
+    });
+    let failed: Vec<String> = failed.collect();
+    (!failed.is_empty()).then(|| (Reason::ResourceFailed, failed.join("; ")))
+}
+
+fn lacking(desired: &Desired) -> Vec<String> {
+    let lacking =
+        desired.resources.iter().filter_map(|resource| match (&resource.readiness, &resource.held_back) {
+            (Readiness::Ready, _) => None,
+            (_, Some(held_back)) => Some(format!("{} waits for {held_back}", resource.id)),
+            (Readiness::Waiting(why) | Readiness::Failed(why), None) => {
+                Some(format!("{}: {why}", resource.id))
+            }
+        });
+    lacking.collect()
+}
+
+/// The conditions of an instance that goes.
+fn deleting(pass: Result<Pass<'_>, &Problem>) -> Vec<Finding> {
+    let way_out = "annotate the object with colonies.io/abandon-remote: \"true\" to leave its objects to the garbage collector";
+    let awaiting = pass.map(|pass| pass.outcome.plan.awaiting.join("; ")).unwrap_or_default();
+    let (reason, message) = match hindrance(pass) {
+        Some((reason, why)) => (reason, format!("it is being deleted: {why}; {way_out}")),
+        None if awaiting.is_empty() => (Reason::Deleting, "it is being deleted".to_owned()),
+        None => (Reason::Deleting, format!("awaiting {awaiting}")),
+    };
+    vec![
+        Finding::no(ConditionType::Degraded, reason, message.clone()),
+        Finding::no(ConditionType::Ready, reason, message),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,354 @@
+//! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
+
+mod left;
+
+use kube::ResourceExt as _;
+use left::{drift, uncarried, unmade, warnings};
+
+use super::{
+    Problem, blueprint,
+    condition::{Finding, merge},
+    mirror,
+};
+use crate::{
+    act::outcome::{FailureKind, Outcome},
+    api::{
+        condition::{ConditionType, Reason},
+        executor_deployment::{
+            ExecutorDeployment, ExecutorDeploymentStatus, ExecutorStatus, Runtime, Workload,
+            WorkloadReference,
+        },
+        names::{EXECUTOR_DEPLOYMENT_LABEL, RESTART_ANNOTATION},
+    },
+    colony::model::ExecutorState,
+    diff::{ColonyStep, KubernetesStep, current_progress, finalizers_of_others, is_carried_by_colony},
+    snapshot::{
+        ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
+        progress::{self, Phase, Progress},
+    },
+};
+
+/// Says what happened.
+#[must_use]
+pub fn compute(
+    snapshot: &ExecutorDeploymentSnapshot,
+    pass: Result<&Outcome, &Problem>,
+) -> ExecutorDeploymentStatus {
+    let object = &snapshot.object;
+    let previous = object.status.clone().unwrap_or_default();
+    let here = object.spec.runtime == Runtime::Kubernetes;
+    let progress = if here { current_progress(snapshot) } else { elsewhere_progress(snapshot) };
+    let generation = object.metadata.generation;
+    let mirror = match pass {
+        Ok(outcome) => mirror::record(previous.mirror.as_ref(), outcome, snapshot.now),
+        Err(_) => previous.mirror.clone(),
+    };
+    let blueprint = match pass {
+        Ok(outcome) => blueprint::record(previous.blueprint.clone(), outcome),
+        Err(_) => previous.blueprint.clone(),
+    };
+
+    let mut findings = match pass {
+        _ if object.metadata.deletion_timestamp.is_some() => deleting(object, pass),
+        Err(problem) => blocked(problem),
+        Ok(_) if !here => elsewhere(snapshot),
+        Ok(outcome) => running(snapshot, outcome, progress.as_ref()),
+    };
+    let problem = pass
+        .ok()
+        .and_then(mirror::colony_problem)
+        .or_else(|| colony_problem(snapshot))
+        .or_else(|| quiet_period(snapshot))
+        .or_else(|| pass.ok().and_then(|outcome| uncarried(object, outcome, mirror.as_ref())));
+    findings.push(if is_carried_by_colony(object) {
+        blueprint::carried(object, blueprint.as_ref(), pass.ok().map(|outcome| &outcome.plan.sync), problem)
+    } else {
+        mirror::finding(mirror.as_ref(), generation.unwrap_or_default(), problem)
+    });
+    findings.extend(
+        pass.ok().and_then(|outcome| blueprint::conflict(object.sync_policy(), blueprint.as_ref(), outcome)),
+    );
+    findings.extend(pass.ok().and_then(|outcome| drift(object, outcome)));
+    findings.extend(warnings(snapshot, pass.ok()));
+    let conditions = merge(&previous.conditions, findings, generation, snapshot.now);
+
+    ExecutorDeploymentStatus {
+        observed_generation: generation,
+        state: state(&conditions),
+        desired_replicas: desired_replicas(object, progress.as_ref()),
+        replicas: progress.as_ref().map_or(0, |progress| progress.replicas),
+        ready_replicas: progress.as_ref().map_or(0, |progress| progress.ready),
+        // Pods of a workload that is only looked at may have any labels.
+        selector: (here && !object.spec.management_policies.only_observe())
+            .then(|| format!("{EXECUTOR_DEPLOYMENT_LABEL}={}", object.name_any())),
+        workload: (here && progress.is_some())
+            .then(|| WorkloadReference { kind: object.spec.workload, name: object.name_any() }),
+        executor: executor(snapshot, pass.ok(), previous.executor),
+        mirror,
+        blueprint,
+        restarted_for: object.annotations().get(RESTART_ANNOTATION).cloned(),
+        conditions,
+    }
+}
+
+/// How many executors there should be: what the user says; for a `DaemonSet`, and for a workload that is only looked at, what
+/// the cluster says.
+fn desired_replicas(object: &ExecutorDeployment, progress: Option<&Progress>) -> Option<i32> {
+    match object.spec.workload {
+        _ if object.spec.management_policies.only_observe() => progress.map(|progress| progress.desired),
+        Workload::DaemonSet => progress.map(|progress| progress.desired),
+        Workload::Deployment | Workload::Job => Some(object.spec.replicas),
+    }
+}
+
+/// The executor of the pods. The old one stays on record until it has left the colony: it would be forgotten there.
+fn executor(
+    snapshot: &ExecutorDeploymentSnapshot,
+    outcome: Option<&Outcome>,
+    previous: Option<ExecutorStatus>,
+) -> Option<ExecutorStatus> {
+    let Some(identity) = snapshot.identity.known().and_then(Option::as_ref) else { return previous };
+    let removed = |name: &str| {
+        outcome.is_some_and(|outcome| {
+            outcome
+                .done_colony()
+                .any(|(step, _)| matches!(step, ColonyStep::RemoveExecutor { name: done } if done == name))
+        })
+    };
+    if let Some(previous) =
+        previous.filter(|previous| previous.name != identity.executor_name && !removed(&previous.name))
+    {
+        return Some(previous);
+    }
+    let registered_now = outcome.is_some_and(|outcome| {
+        outcome.done_colony().any(
+            |(step, _)| matches!(step, ColonyStep::RegisterExecutor { name, .. } if *name == identity.executor_name),
+        )
+    });
+    let recorded = snapshot.object.status.as_ref().and_then(|status| status.executor.as_ref());
+    let registered = match &snapshot.registration {
+        Observed::Known(registration) => {
+            registered_now || *registration == Registration::Present(ExecutorState::Approved)
+        }
+        Observed::Unknown(_) => {
+            registered_now
+                || recorded
+                    .is_some_and(|recorded| recorded.name == identity.executor_name && recorded.registered)
+        }
+    };
+    Some(ExecutorStatus {
+        name: identity.executor_name.clone(),
+        id: identity.executor_id.clone(),
+        registered,
+    })
+}
+
+/// Until when nothing may be submitted, if so.
+fn quiet_period(snapshot: &ExecutorDeploymentSnapshot) -> Option<(Reason, String)> {
+    let until = snapshot.submit_not_before.filter(|moment| snapshot.now < *moment)?;
+    let until = until.strftime("%H:%M:%SZ");
+    Some((
+        Reason::QuietPeriod,
+        format!(
+            "an earlier submit may still arrive; it is looked up, and submitted if there is none, at {until}"
+        ),
+    ))
+}
+
+/// Why nothing can be asked of the colony, if so.
+fn colony_problem(snapshot: &ExecutorDeploymentSnapshot) -> Option<(Reason, String)> {
+    match &snapshot.colony {
+        ColonyReference::NotFound { name } => Some((Reason::ColonyNotFound, not_found(name.as_deref()))),
+        ColonyReference::NotAllowed { name } => Some((Reason::NamespaceNotAllowed, not_allowed(name))),
+        ColonyReference::Resolved(colony) => {
+            let why = colony.operator_executor_id.unknown().or(snapshot.processes.unknown())?;
+            Some((Reason::ColonyUnavailable, format!("colony {}: {why}", colony.name)))
+        }
+    }
+}
+
+/// What to do about a colony that is not there.
+#[must_use]
+pub fn not_found(name: Option<&str>) -> String {
+    name.map_or_else(
+        || "spec.colony is absent and no Colony is annotated colonies.io/default: \"true\": name one, or annotate one".to_owned(),
+        |name| format!("spec.colony: {name:?}: there is no such Colony: create it, or name another (kubectl get colonies)"),
+    )
+}
+
+/// What to do about a colony that does not admit the namespace.
+#[must_use]
+pub fn not_allowed(name: &str) -> String {
+    format!(
+        "spec.colony: {name:?} does not admit this namespace: have spec.allowedNamespaces of the Colony changed"
+    )
+}
+
+fn deleting(object: &ExecutorDeployment, pass: Result<&Outcome, &Problem>) -> Vec<Finding> {
+    let (reason, message) = match pass {
+        Err(problem) => (problem.reason, problem.message.clone()),
+        Ok(outcome) => {
+            let reason = if finalizers_of_others(object).is_empty() {
+                Reason::Deleting
+            } else {
+                Reason::WaitingForFinalizer
+            };
+            outcome.kubernetes_failure().or(outcome.colony_failure()).map_or_else(
+                || (reason, waiting_for(&outcome.plan.awaiting)),
+                |failure| (Reason::WaitingForColony, failure.message.clone()),
+            )
+        }
+    };
+    vec![
+        Finding::yes(ConditionType::Progressing, reason, message.clone()),
+        Finding::no(ConditionType::Ready, Reason::Deleting, message),
+    ]
+}
+
+fn waiting_for(awaiting: &[String]) -> String {
+    if awaiting.is_empty() {
+        "the object is being deleted".to_owned()
+    } else {
+        format!("waiting for {}", awaiting.join(", "))
+    }
+}
+
+fn blocked(problem: &Problem) -> Vec<Finding> {
+    vec![
+        Finding::no(ConditionType::Progressing, problem.reason, problem.message.clone()),
+        Finding::yes(ConditionType::Degraded, problem.reason, problem.message.clone()),
+        Finding::no(ConditionType::Ready, problem.reason, problem.message.clone()),
+    ]
+}
+
+/// What the reconciler elsewhere says in the status of the object's own blueprint, if it has said anything.
+fn elsewhere_progress(snapshot: &ExecutorDeploymentSnapshot) -> Option<Progress> {
+    snapshot.object.status.as_ref()?.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
+    let blueprint = snapshot.blueprint.known().and_then(Option::as_ref)?;
+    let count = |name: &str| {
+        let number = blueprint.status.get(name).and_then(serde_json::Value::as_i64)?;
+        i32::try_from(number).ok()
+    };
+    let (ready, desired) = (count("runningInstances")?, snapshot.object.spec.replicas);
+    let phase = if ready == desired { Phase::Ready } else { Phase::Progressing };
+    Some(Progress { desired, replicas: count("totalInstances").unwrap_or(ready), ready, phase })
+}
+
+fn elsewhere(snapshot: &ExecutorDeploymentSnapshot) -> Vec<Finding> {
+    let runtime = snapshot.object.spec.runtime.as_str();
+    let who = format!("runtime {runtime} is carried out by a reconciler elsewhere in the colony");
+    match elsewhere_progress(snapshot) {
+        None => vec![Finding::unknown(
+            ConditionType::Ready,
+            Reason::RuntimeElsewhere,
+            format!(
+                "{who}, which has reported nothing yet; for pods of this cluster, use runtime kubernetes"
+            ),
+        )],
+        Some(Progress { desired, ready, phase, .. }) => {
+            let message = format!("{ready} of {desired} executors run; {who}");
+            let is_ready = phase == Phase::Ready;
+            let reason = if is_ready { Reason::AllReplicasReady } else { Reason::ReplicasNotReady };
+            vec![
+                Finding {
+                    kind: ConditionType::Progressing,
+                    holds: Some(!is_ready),
+                    reason,
+                    message: message.clone(),
+                },
+                Finding { kind: ConditionType::Ready, holds: Some(is_ready), reason, message },
+            ]
+        }
+    }
+}
+
+fn running(
+    snapshot: &ExecutorDeploymentSnapshot,
+    outcome: &Outcome,
+    progress: Option<&Progress>,
+) -> Vec<Finding> {
+    if let Some(failure) =
+        outcome.kubernetes_failure().filter(|failure| failure.kind != FailureKind::Conflict)
+    {
+        return blocked(&Problem { reason: Reason::ApplyFailed, message: failure.message.clone() });
+    }
+    if let (None, Some(left)) = (progress, outcome.plan.left.first()) {
+        return unmade(snapshot.object.spec.workload, left);
+    }
+    // What was written in this pass has not been seen to work yet.
+    let written = outcome
+        .done_kubernetes()
+        .any(|step| !matches!(step, KubernetesStep::AddFinalizer | KubernetesStep::UpdateIdentity { .. }));
+    let object = &snapshot.object;
+    let is_job = object.spec.workload == Workload::Job;
+    let phase = progress.filter(|_| !written).map_or(&Phase::Progressing, |progress| &progress.phase);
+    let counts = progress.map_or_else(
+        || "no executor is started yet".to_owned(),
+        |progress| {
+            let verb = if progress.ready == 1 { "is" } else { "are" };
+            format!("{} of {} executors {verb} ready", progress.ready, progress.desired)
+        },
+    );
+    let mut findings = match phase {
+        Phase::Failed { reason, message } => {
+            let why = if is_job { Reason::JobFailed } else { Reason::ProgressDeadlineExceeded };
+            let problem = progress::pod_problem(&snapshot.pods)
+                .map(|problem| format!("; {problem}"))
+                .unwrap_or_default();
+            blocked(&Problem { reason: why, message: format!("{counts}; {reason}: {message}{problem}") })
+        }
+        Phase::Completed => settled(Reason::JobCompleted, true, "all executors ran to their end"),
+        Phase::Ready if object.spec.suspend => {
+            settled(Reason::Suspended, false, "suspended: set suspend to false to run executors")
+        }
+        Phase::Ready => settled(Reason::AllReplicasReady, true, &counts),
+        Phase::Progressing => {
+            let mut details = counts.clone();
+            if let Some(problem) = progress::pod_problem(&snapshot.pods) {
+                details = format!("{details}; {problem}");
+            } else if let Some(awaited) = outcome.plan.awaiting.first().filter(|_| progress.is_none()) {
+                details = format!("{details}; waiting for {awaited}");
+            }
+            vec![
+                Finding::yes(ConditionType::Progressing, Reason::ReplicasNotReady, details),
+                Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
+                Finding::no(ConditionType::Ready, Reason::ReplicasNotReady, counts.clone()),
+            ]
+        }
+    };
+    if is_job {
+        findings.push(match phase {
+            Phase::Completed => {
+                Finding::yes(ConditionType::Finished, Reason::JobCompleted, "all executors ran to their end")
+            }
+            Phase::Failed { message, .. } => {
+                Finding::yes(ConditionType::Finished, Reason::JobFailed, message.clone())
+            }
+            Phase::Ready | Phase::Progressing => {
+                Finding::no(ConditionType::Finished, Reason::ReplicasNotReady, counts)
+            }
+        });
+    }
+    findings
+}
+
+fn settled(reason: Reason, ready: bool, message: &str) -> Vec<Finding> {
+    vec![
+        Finding::no(ConditionType::Progressing, Reason::Reconciled, ""),
+        Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
+        Finding { kind: ConditionType::Ready, holds: Some(ready), reason, message: message.to_owned() },
+    ]
+}
+
+/// The whole in one word, for the column of `kubectl get`.
+fn state(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> Option<String> {
+    let ready = conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
+    let word = match ready.reason.as_str() {
+        "AllReplicasReady" => "Ready",
+        "ReplicasNotReady" => "Progressing",
+        "JobCompleted" => "Completed",
+        "JobFailed" => "Failed",
+        other => other,
+    };
+    Some(word.to_owned())
+}

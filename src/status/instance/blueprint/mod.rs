@@ -1,0 +1,271 @@
+//! The status of an instance that is kept as a blueprint: what its reconciler says, and how both sides stand to each other.
+//! Pure.
+
+use serde_json::{Map, Value};
+
+use super::{
+    super::{
+        Problem, blueprint,
+        condition::{Finding, merge},
+        mirror,
+    },
+    deleting,
+};
+use crate::{
+    act::outcome::{FailureKind, Outcome},
+    api::{
+        condition::{ConditionType, Reason},
+        instance::InstanceStatus,
+        mirror::Mirrored as _,
+        names::blueprint_id,
+    },
+    colony::model::Blueprint,
+    desired::{SharedSpec, instance::as_seen},
+    diff::Sync,
+    kinds::definition::{CompiledHandler, fitted, of_blueprint},
+    snapshot::{InstanceSnapshot, Standing},
+};
+
+/// Fields of the status that are the operator's, whatever a reconciler says.
+const OURS: [&str; 6] =
+    ["blueprint", "composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
+
+/// What a reconciler says.
+#[derive(Default)]
+struct Report {
+    /// The fields of the kind.
+    fields: Map<String, Value>,
+    /// Whether they are all of them.
+    is_whole: bool,
+    /// Why fields that were asked for have no value.
+    problem: Option<String>,
+    /// Why the instance is not ready; none if it is.
+    unready: Option<String>,
+}
+
+/// What status says after a pass.
+pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> InstanceStatus {
+    let before = snapshot.object.status.clone().unwrap_or_default();
+    let generation = snapshot.object.metadata.generation;
+    let mut status = before.clone();
+    status.observed_generation = generation;
+    if let Ok(outcome) = outcome {
+        status.mirror = mirror::record(snapshot.object.mirror(), outcome, snapshot.now);
+        status.blueprint = blueprint::record(before.blueprint.clone(), outcome);
+    }
+    let said = SharedSpec::of_instance(&snapshot.object.spec_fields()).hash();
+    if status.blueprint.as_ref().is_some_and(|recorded| recorded.agreed == said) {
+        status.submitted_generation = status.submitted_generation.max(generation);
+    }
+    let hindrance = hindrance(snapshot, outcome);
+    let mut findings = if snapshot.object.metadata.deletion_timestamp.is_some() {
+        deleting(&status, outcome, hindrance)
+    } else {
+        let report = own(snapshot, &status).map(|found| report(snapshot, found));
+        if let Some(report) = &report {
+            if report.is_whole {
+                status.fields.clone_from(&report.fields);
+            } else {
+                status.fields.extend(report.fields.clone());
+            }
+        }
+        living(snapshot, &before, &status, outcome, hindrance, report)
+    };
+    if snapshot.object.metadata.deletion_timestamp.is_none() {
+        let policy = snapshot.kind.handler().blueprint_terms().sync_policy;
+        let conflict =
+            outcome.ok().and_then(|outcome| blueprint::conflict(policy, status.blueprint.as_ref(), outcome));
+        findings.extend(conflict);
+    }
+    status.conditions = merge(&before.conditions, findings, generation, snapshot.now);
+    status
+}
+
+/// The instance's own blueprint, if it was read.
+fn own<'a>(snapshot: &'a InstanceSnapshot, status: &InstanceStatus) -> Option<&'a Blueprint> {
+    let uid = snapshot.object.metadata.uid.as_deref().unwrap_or_default();
+    let id = blueprint_id(&snapshot.cluster, uid);
+    status.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
+    snapshot.kept.blueprint.known()?.as_ref().filter(|found| found.id == id)
+}
+
+/// What keeps the instance from being carried out, if anything does.
+fn hindrance(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
+    let outcome = match outcome {
+        Err(problem) => return Some((problem.reason, problem.message.clone())),
+        Ok(outcome) => outcome,
+    };
+    // A conflict says that something is other than it was seen: the next pass sees it.
+    let colony = outcome.colony_failure().filter(|failure| failure.kind != FailureKind::Conflict);
+    let colony = colony.and_then(|_| mirror::colony_problem(outcome));
+    let cluster = outcome.kubernetes_failure().filter(|failure| failure.kind != FailureKind::Conflict);
+    let foreign = match &snapshot.kept.standing {
+        Some(Standing::Foreign(why)) => Some((Reason::ForeignObject, why.clone())),
+        _ => None,
+    };
+    let unknown = snapshot.kept.blueprint.unknown();
+    colony
+        .or_else(|| cluster.map(|failure| (Reason::ApplyFailed, failure.message.clone())))
+        .or(foreign)
+        .or_else(|| unknown.map(|why| (Reason::ColonyUnavailable, why.to_owned())))
+}
+
+/// What the reconciler says by the blueprint's status.
+fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
+    let handler = snapshot.kind.handler();
+    let (compiled, seen) = match (CompiledHandler::compile(handler), as_seen(snapshot)) {
+        (Ok(compiled), Ok(seen)) => (compiled, seen),
+        (Err(error), _) | (_, Err(error)) => {
+            let problem = Some(error.to_string());
+            return Report { unready: problem.clone(), problem, ..Report::default() };
+        }
+    };
+    let bindings = of_blueprint(&seen, found);
+    let silent = "its reconciler has not written a status of the blueprint yet";
+    let unready = if compiled.has_conditions() {
+        match compiled.unmet(&bindings) {
+            Ok(unmet) => unmet.map(|condition| format!("{condition} does not hold")),
+            Err(error) => Some(error.to_string()),
+        }
+    } else {
+        found.status.is_empty().then(|| silent.to_owned())
+    };
+    if handler.status.is_empty() {
+        let mut fields = as_kept(snapshot, found.status.clone());
+        // Said by others, or filled in as a default: they stand in the status already.
+        fields.retain(|name, _| !OURS.contains(&name.as_str()));
+        return Report { fields, is_whole: true, problem: None, unready };
+    }
+    let (fields, problems) = compiled.fields(&bindings);
+    let problem = problems.first().filter(|_| !found.status.is_empty()).map(ToString::to_string);
+    Report { fields, is_whole: false, problem, unready }
+}
+
+/// A status as the API server keeps it.
+fn as_kept(snapshot: &InstanceSnapshot, said: Map<String, Value>) -> Map<String, Value> {
+    let schema = snapshot.kind.terms().schema.as_ref();
+    match schema.and_then(|schema| schema.pointer("/properties/status")) {
+        Some(schema) => match fitted("status", schema, &Value::Object(said)).0 {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        },
+        None => said,
+    }
+}
+
+/// The conditions of an instance that is to exist.
+fn living(
+    snapshot: &InstanceSnapshot,
+    before: &InstanceStatus,
+    status: &InstanceStatus,
+    outcome: Result<&Outcome, &Problem>,
+    hindrance: Option<(Reason, String)>,
+    report: Option<Report>,
+) -> Vec<Finding> {
+    let name = status
+        .blueprint
+        .as_ref()
+        .map_or_else(|| snapshot.object.wanted_blueprint_name(), |recorded| recorded.name.clone());
+    // Nothing hinders it: it is as somebody wants it.
+    let left = outcome.ok().and_then(|outcome| outcome.plan.left.first());
+    let left = left.map(|left| (Reason::LeftAlone, left.clone()));
+    let mirrored = blueprint::carried_by(&name, status.blueprint.as_ref(), hindrance.clone().or(left));
+    let problem = report.as_ref().and_then(|report| report.problem.clone());
+    let warning = problem.map(|why| Finding::yes(ConditionType::Warnings, Reason::InvalidExpression, why));
+    let is_away = matches!(hindrance, Some((Reason::ColonyUnavailable, _)));
+    let stuck = stuck(outcome).or_else(|| hindrance.clone().filter(|_| !is_away));
+    let mut findings = if let Some((reason, message)) = stuck {
+        three(Some(false), true, Some(false), reason, &message)
+    } else if is_away {
+        // What was said of this generation holds until the colony can be asked: its silence is no news.
+        said_before(snapshot, before).unwrap_or_else(|| {
+            let (reason, why) = hindrance.unwrap_or((Reason::ColonyUnavailable, String::new()));
+            three(None, false, None, reason, &why)
+        })
+    } else {
+        let (reason, message, is_ready) = standing(outcome, &mirrored, report);
+        three(Some(!is_ready), false, Some(is_ready), reason, &message)
+    };
+    findings.push(mirrored);
+    findings.extend(warning);
+    findings
+}
+
+/// Why the instance cannot get better without somebody's help.
+fn stuck(outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
+    match &outcome.ok()?.plan.sync {
+        Sync::Invalid(message) => Some((Reason::BlueprintInvalid, message.clone())),
+        Sync::NameTaken(message) => Some((Reason::BlueprintNameTaken, message.clone())),
+        Sync::Lost(message) => Some((Reason::BlueprintLost, message.clone())),
+        Sync::None | Sync::Unchanged | Sync::Agreed(_) | Sync::Differs { .. } => None,
+    }
+}
+
+/// Where an instance stands that nothing hinders.
+fn standing(
+    outcome: Result<&Outcome, &Problem>,
+    mirrored: &Finding,
+    report: Option<Report>,
+) -> (Reason, String, bool) {
+    let plan = outcome.ok().map(|outcome| &outcome.plan);
+    if let Some(Sync::Differs { message, .. }) = plan.map(|plan| &plan.sync) {
+        return (Reason::Differs, message.clone(), false);
+    }
+    if let Some(awaited) = plan.and_then(|plan| plan.awaiting.first()) {
+        return (mirrored.reason, format!("awaiting {awaited}"), false);
+    }
+    match report {
+        // What was written in this pass has not been seen to work yet.
+        Some(_) if plan.is_some_and(|plan| !plan.steps.is_empty()) => {
+            (Reason::BlueprintNotReady, mirrored.message.clone(), false)
+        }
+        None => (mirrored.reason, mirrored.message.clone(), false),
+        Some(Report { unready: Some(why), .. }) => (Reason::BlueprintNotReady, why, false),
+        Some(Report { unready: None, .. }) => {
+            (Reason::BlueprintReady, "its reconciler says so by the blueprint's status".to_owned(), true)
+        }
+    }
+}
+
+fn three(
+    progressing: Option<bool>,
+    is_degraded: bool,
+    ready: Option<bool>,
+    reason: Reason,
+    message: &str,
+) -> Vec<Finding> {
+    let finding = |kind: ConditionType, holds: Option<bool>| Finding {
+        kind,
+        holds,
+        reason,
+        message: message.to_owned(),
+    };
+    vec![
+        finding(ConditionType::Progressing, progressing),
+        finding(ConditionType::Degraded, Some(is_degraded)),
+        finding(ConditionType::Ready, ready),
+    ]
+}
+
+/// What was said of readiness for this generation.
+fn said_before(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<Vec<Finding>> {
+    let said = |kind: ConditionType| {
+        let found = before.conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
+        let is_current = found.observed_generation == snapshot.object.metadata.generation;
+        let told = [Reason::BlueprintReady, Reason::BlueprintNotReady];
+        let reason = told.into_iter().find(|reason| is_current && reason.as_str() == found.reason)?;
+        let holds = match found.status.as_str() {
+            "True" => Some(true),
+            "False" => Some(false),
+            _ => None,
+        };
+        Some(Finding { kind, holds, reason, message: found.message.clone() })
+    };
+    [ConditionType::Progressing, ConditionType::Degraded, ConditionType::Ready]
+        .into_iter()
+        .map(said)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

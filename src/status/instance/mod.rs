@@ -1,0 +1,253 @@
+//! The status of an instance of a defined kind. Pure.
+
+mod blueprint;
+
+use serde_json::{Map, Value};
+
+use super::{
+    Problem,
+    condition::{Finding, clean, merge},
+    mirror,
+    output::{bounded, bounded_attributes},
+    work::hindrance,
+};
+use crate::{
+    act::outcome::Outcome,
+    api::{
+        condition::{ConditionType, Reason},
+        instance::InstanceStatus,
+        mirror::{MirrorState, MirrorStatus},
+        names::cleanup_attempt,
+        resource_definition::HandlerMode,
+    },
+    colony::Process,
+    desired::instance::as_seen,
+    kinds::definition::{CompiledHandler, of_process},
+    snapshot::InstanceSnapshot,
+};
+
+/// Longest line of a log that stands in a condition, in characters.
+const LONGEST_LINE: usize = 240;
+/// What stands before it.
+const LINE_BEGINS: &str = "; its executor wrote: ";
+
+/// What status says after a pass.
+#[must_use]
+pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> InstanceStatus {
+    if snapshot.kind.handler().mode == HandlerMode::Blueprint {
+        return blueprint::compute(snapshot, outcome);
+    }
+    let before = snapshot.object.status.clone().unwrap_or_default();
+    let generation = snapshot.object.metadata.generation;
+    let mut status = before.clone();
+    status.observed_generation = generation;
+    if let Ok(outcome) = outcome {
+        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.now);
+    }
+    let carried = status.mirror.as_ref().filter(|mirror| cleanup_attempt(mirror.generation).is_none());
+    if let Some(bound) = carried.filter(|mirror| mirror.process_id.is_some()) {
+        status.submitted_generation = status.submitted_generation.max(Some(bound.generation));
+    }
+    let mut warning = kept_warning(&before, generation);
+    if let Some(process) = carried.and_then(|mirror| bound(snapshot, mirror))
+        && says_something(process)
+    {
+        let (fields, problem) = fields(snapshot, process);
+        status.fields.extend(fields);
+        warning =
+            problem.map(|message| Finding::yes(ConditionType::Warnings, Reason::InvalidExpression, message));
+    }
+    let hindrance = hindrance(&snapshot.processes, status.mirror.is_some(), outcome);
+    let mut findings = if snapshot.object.metadata.deletion_timestamp.is_some() {
+        deleting(&status, outcome, hindrance)
+    } else {
+        let line = line(snapshot, &before);
+        let left = outcome.ok().and_then(|outcome| outcome.plan.left.first());
+        let hindrance = hindrance.or_else(|| Some((Reason::LeftAlone, left?.clone())));
+        living(&status, generation.unwrap_or_default(), hindrance, line.as_deref())
+    };
+    findings.extend(with_left(warning, outcome));
+    status.conditions = merge(&before.conditions, findings, generation, snapshot.now);
+    status
+}
+
+/// The one condition for what bites later and for what policies keep from being done.
+fn with_left(warning: Option<Finding>, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
+    let left = outcome.map(|outcome| outcome.plan.left.join("; ")).unwrap_or_default();
+    match warning {
+        _ if left.is_empty() => warning,
+        None => Some(Finding::yes(ConditionType::Warnings, Reason::LeftAlone, left)),
+        Some(Finding { reason, message, .. }) => {
+            Some(Finding::yes(ConditionType::Warnings, reason, format!("{message}; {left}")))
+        }
+    }
+}
+
+/// What can be said when the API server refuses what executors put into the status: everything else.
+#[must_use]
+pub fn without_fields(
+    before: Option<&InstanceStatus>,
+    refused: InstanceStatus,
+    why: &str,
+) -> Option<InstanceStatus> {
+    let fields = before.map(|before| before.fields.clone()).unwrap_or_default();
+    if fields == refused.fields {
+        return None;
+    }
+    let message =
+        format!("handler.status: what the executor said does not fit the schema of the kind: {why}");
+    let now = refused.conditions.iter().map(|condition| condition.last_transition_time.0).max()?;
+    let previous = before.map_or(&[][..], |before| &before.conditions);
+    let warning = Finding::yes(ConditionType::Warnings, Reason::ApplyFailed, message);
+    let warning = merge(previous, vec![warning], refused.observed_generation, now);
+    let is_ready = |kind: &str| kind == ConditionType::Ready.as_str();
+    let place = refused.conditions.iter().position(|condition| is_ready(&condition.type_));
+    let is_warning = |kind: &str| kind == ConditionType::Warnings.as_str();
+    let mut conditions = refused.conditions;
+    conditions.retain(|condition| !is_warning(&condition.type_));
+    let place = place.unwrap_or(conditions.len()).min(conditions.len());
+    conditions.splice(place..place, warning);
+    Some(InstanceStatus { conditions, fields, ..refused })
+}
+
+/// Whether expressions have something to speak of.
+fn says_something(process: &Process) -> bool {
+    let is_silent = process.output.is_empty() && process.errors.is_empty() && process.reported().is_empty();
+    !is_silent || process.state.is_final()
+}
+
+/// The process on record, if it was read.
+fn bound<'a>(snapshot: &'a InstanceSnapshot, mirror: &MirrorStatus) -> Option<&'a Process> {
+    let id = mirror.process_id.as_deref()?;
+    snapshot.processes.known()?.iter().find(|process| process.id.as_str() == id)
+}
+
+/// The fields that the process gives a value, and why some have none although it has ended well.
+fn fields(snapshot: &InstanceSnapshot, process: &Process) -> (Map<String, Value>, Option<String>) {
+    let compiled = CompiledHandler::compile(snapshot.kind.handler());
+    let (compiled, seen) = match (compiled, as_seen(snapshot)) {
+        (Ok(compiled), Ok(seen)) => (compiled, seen),
+        (Err(error), _) | (_, Err(error)) => return (Map::new(), Some(error.to_string())),
+    };
+    let (output, is_output_whole) = bounded(&process.output);
+    let (attributes, are_attributes_whole) = bounded_attributes(&process.reported());
+    let errors: Vec<String> = process.errors.iter().map(|error| clean(error)).collect();
+    let is_whole = is_output_whole && are_attributes_whole;
+    let (fields, problems) = compiled.fields(&of_process(&seen, &output, &attributes, &errors));
+    let is_expected = process.state == crate::colony::ProcessState::Successful;
+    let problem = problems.first().filter(|_| is_expected).map(|problem| {
+        let cut = if is_whole { "" } else { " (the executor said more than what is looked at)" };
+        format!("{problem}{cut}")
+    });
+    (fields, problem)
+}
+
+/// The process is not read any more once it is over: what was said of its output stays said.
+fn kept_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<Finding> {
+    let kept = before.conditions.iter().find(|condition| {
+        condition.type_ == ConditionType::Warnings.as_str()
+            && condition.observed_generation == generation
+            && condition.reason != Reason::LeftAlone.as_str()
+    })?;
+    let reason = if kept.reason == Reason::ApplyFailed.as_str() {
+        Reason::ApplyFailed
+    } else {
+        Reason::InvalidExpression
+    };
+    Some(Finding::yes(ConditionType::Warnings, reason, &kept.message))
+}
+
+/// What was last written about the process: for people, so the end of it in one line, cut to fit. While that is not known, as
+/// after a start, what was said before.
+fn line(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<String> {
+    let text = if let Some(text) = &snapshot.last_line {
+        let written = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+        let cut = written.char_indices().nth(LONGEST_LINE);
+        let written = cut.map_or(written.to_owned(), |(end, _)| format!("{}…", &written[..end]));
+        clean(&written).trim().to_owned()
+    } else {
+        let mut conditions = before.conditions.iter();
+        let running = conditions.find(|condition| condition.type_ == ConditionType::Running.as_str())?;
+        let id = before.mirror.as_ref()?.process_id.as_deref()?;
+        let (says, text) = running.message.split_once(LINE_BEGINS)?;
+        // What hinders may stand between them, but no other process.
+        if !says.contains(id) {
+            return None;
+        }
+        text.to_owned()
+    };
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// The conditions of an object that is to exist. `line` was last written about the process, if it runs.
+fn living(
+    status: &InstanceStatus,
+    generation: i64,
+    hindrance: Option<(Reason, String)>,
+    line: Option<&str>,
+) -> Vec<Finding> {
+    use MirrorState::{Cancelled, Failed, Lost, Running, Successful};
+
+    let mirror = status.mirror.as_ref();
+    let mirrored = mirror::finding(mirror, generation, hindrance.clone());
+    let current = mirror.filter(|mirror| mirror.generation == generation);
+    let (reason, message) = (mirrored.reason, mirrored.message.clone());
+    let is = |states: &[MirrorState]| current.is_some_and(|mirror| states.contains(&mirror.state));
+    let ended_badly = is(&[Failed, Cancelled, Lost]);
+    // An unfit spec or a missing Colony stays so until somebody does something; a server that is away comes back, and what
+    // policies keep from being done is as somebody wants it.
+    let is_stuck =
+        hindrance.is_some_and(|(reason, _)| !matches!(reason, Reason::ColonyUnavailable | Reason::LeftAlone));
+    let finding = |kind: ConditionType, holds: bool| Finding {
+        kind,
+        holds: Some(holds),
+        reason,
+        message: message.clone(),
+    };
+    let mut running = finding(ConditionType::Running, is(&[Running]));
+    if let (Some(true), Some(line)) = (running.holds, line) {
+        running.message = format!("{}{LINE_BEGINS}{line}", running.message);
+    }
+    vec![
+        running,
+        finding(ConditionType::Degraded, ended_badly || (is_stuck && !is(&[Successful]))),
+        finding(ConditionType::Finished, ended_badly || is(&[Successful])),
+        finding(ConditionType::Ready, is(&[Successful])),
+        mirrored,
+    ]
+}
+
+/// The conditions of an object that goes.
+fn deleting(
+    status: &InstanceStatus,
+    outcome: Result<&Outcome, &Problem>,
+    hindrance: Option<(Reason, String)>,
+) -> Vec<Finding> {
+    let awaited = outcome.map(|outcome| outcome.plan.awaiting.join("; ")).unwrap_or_default();
+    let cleanup = status.mirror.as_ref().filter(|mirror| cleanup_attempt(mirror.generation).is_some());
+    let way_out = "annotate the object with colonies.io/abandon-remote: \"true\" to let it go as it is";
+    let (reason, message) = match (cleanup, hindrance) {
+        (_, Some((reason, why))) => (reason, format!("it is being deleted: {why}; {way_out}")),
+        (Some(mirror), None) => {
+            let id = mirror.process_id.as_deref().unwrap_or("to come");
+            match mirror.state {
+                MirrorState::Failed | MirrorState::Cancelled => {
+                    let why = mirror.errors.as_deref().unwrap_or(mirror.state.as_str());
+                    let message = format!("clean-up process {id}: {why}; it is repeated, or {way_out}");
+                    (Reason::CleanupFailed, message)
+                }
+                _ => (Reason::CleanupRunning, format!("clean-up process {id} is {}", mirror.state.as_str())),
+            }
+        }
+        (None, None) if awaited.is_empty() => (Reason::Deleting, "it is being deleted".to_owned()),
+        (None, None) => (Reason::Deleting, format!("awaiting {awaited}")),
+    };
+    let is_stuck = reason == Reason::CleanupFailed;
+    vec![
+        Finding { kind: ConditionType::Degraded, holds: Some(is_stuck), reason, message: message.clone() },
+        Finding::no(ConditionType::Ready, reason, message),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! The endpoint where API servers have objects of users' kinds converted from one version to another. Beside the flow: every
+//! replica serves, whoever leads; what is converted how is decided by [`desired::conversion`](crate::kinds::conversion).
+//!
+//! ```text
+//! Secret ──keeper──▶ certificate ──▶ server ◀── API servers
+//!                 └─▶ memory::endpoint ──▶ the CRDs of kinds that declare conversions (once it serves)
+//! ```
+
+mod certificates;
+mod converters;
+mod keeper;
+pub mod probe;
+mod review;
+mod server;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    act::kubernetes::Cluster,
+    memory::endpoint::Endpoint,
+    runtime::{
+        clock::Clock, config::Conversion, http::Check, lease::Leadership, metrics::Metrics,
+        shutdown::Shutdown,
+    },
+    snapshot::ConversionAddress,
+};
+use certificates::Certificates;
+use converters::Converters;
+use keeper::Keeper;
+use server::Presented;
+
+/// How long the endpoint goes on behind a Service when the operator is told to end: until then API servers may still be sent
+/// to it. Of the 30 s after which a pod is killed.
+const LINGER: Duration = Duration::from_secs(5);
+/// Pause before an address that is taken is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What the endpoint stands on.
+pub struct Grounds {
+    /// The configuration.
+    pub settings: Conversion,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// For reads.
+    pub client: Client,
+    /// For writes of the Secret.
+    pub cluster: Cluster,
+    /// The time.
+    pub clock: Clock,
+    /// Where requests are counted.
+    pub metrics: Metrics,
+    /// Where it is told that the endpoint serves.
+    pub endpoint: Endpoint,
+    /// Who makes the certificates.
+    pub leadership: Leadership,
+    /// Missing until it does.
+    pub check: Option<Check>,
+}
+
+/// A running endpoint.
+pub struct Serving {
+    stop: Shutdown,
+    lingers: bool,
+    task: JoinHandle<()>,
+}
+
+/// What is to be done where the configuration has no address for the endpoint.
+pub const NO_ADDRESS: &str =
+    "set conversion.url in its configuration, or install it by its chart with userKinds.groups";
+
+/// Whether API servers can reach an endpoint as it is configured.
+#[must_use]
+pub fn is_reachable(settings: &Conversion) -> bool {
+    settings.service_name.is_some() || settings.url.is_some()
+}
+
+/// Where API servers reach an endpoint as it is configured, in the operator's namespace; none if they cannot.
+#[must_use]
+pub fn address_of(settings: &Conversion, namespace: &str) -> Option<ConversionAddress> {
+    match (&settings.service_name, &settings.url) {
+        (Some(name), _) => {
+            Some(ConversionAddress::Service { name: name.clone(), namespace: namespace.to_owned() })
+        }
+        (None, Some(url)) => Some(ConversionAddress::Url(url.trim_end_matches('/').to_owned())),
+        (None, None) => None,
+    }
+}
+
+/// What the Secret of the endpoint says, without its keys.
+#[derive(Clone, Debug)]
+pub struct Presentable {
+    /// Certificates of the authorities that API servers are told of, in PEM.
+    pub authorities: Vec<u8>,
+    /// When the certificate of the endpoint ends.
+    pub ends: Timestamp,
+}
+
+/// Reads the Secret of the endpoint.
+///
+/// # Errors
+///
+/// When what it holds cannot be used; which part, for a person.
+pub fn presentable(secret: &Secret) -> Result<Presentable, String> {
+    let value = |key: &str| Some(secret.data.as_ref()?.get(key)?.0.clone());
+    let kept = Certificates::from_data(value).map_err(|error| error.to_string())?;
+    let ends = Timestamp::from_second(kept.end()).map_err(|error| error.to_string())?;
+    Ok(Presentable { authorities: kept.authorities().into_bytes(), ends })
+}
+
+/// Starts the endpoint, if API servers could reach it.
+#[must_use]
+pub fn start(grounds: Grounds) -> Option<Serving> {
+    let settings = &grounds.settings;
+    let Some(address) = address_of(settings, &grounds.namespace) else {
+        grounds.endpoint.fails(format!("the operator has no address for it: {NO_ADDRESS}"));
+        return None;
+    };
+    let stop = Shutdown::default();
+    let lingers = settings.service_name.is_some();
+    let task = tokio::spawn(run(grounds, address, stop.clone()));
+    Some(Serving { stop, lingers, task })
+}
+
+impl Serving {
+    /// Ends the endpoint, after a while if API servers may still be sent to it.
+    pub async fn end(self) {
+        if self.lingers {
+            tokio::time::sleep(LINGER).await;
+        }
+        self.stop.request();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the endpoint of conversions ended by itself");
+        }
+    }
+}
+
+async fn run(grounds: Grounds, address: ConversionAddress, stop: Shutdown) {
+    let presented = Presented::default();
+    let bound = grounds.settings.bind_address;
+    let Some(listener) = listen(bound, &grounds.endpoint, &stop).await else { return };
+    let converters = Arc::new(Converters::new(grounds.client.clone()));
+    let counting = (grounds.metrics.clone(), grounds.clock.clone());
+    let serving = server::serve(listener, presented.clone(), converters, counting, stop.clone());
+    let keeper = Keeper::new(grounds, address, presented);
+    tokio::select! {
+        result = serving => {
+            if let Err(error) = result {
+                tracing::error!(%error, "conversions are not served any more");
+            }
+        }
+        () = keeper.run() => {}
+    }
+}
+
+/// Listens, as soon as the address is free.
+async fn listen(address: SocketAddr, endpoint: &Endpoint, stop: &Shutdown) -> Option<TcpListener> {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Some(listener),
+            Err(error) => {
+                let why = format!(
+                    "the operator cannot listen on {address}: {error}: set conversion.bindAddress to a free one"
+                );
+                tracing::warn!("{why}");
+                endpoint.fails(why);
+            }
+        }
+        tokio::select! {
+            () = stop.requested() => return None,
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+}
