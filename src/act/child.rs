@@ -13,6 +13,7 @@ use super::{
     failure::of_call,
     kubernetes::Cluster,
     outcome::{FailureKind, StepFailure},
+    owner::Owner,
 };
 use crate::{
     api::{
@@ -29,15 +30,6 @@ use crate::{
 
 /// Letters and digits of a text that is made by chance: 190 bits.
 const GENERATED: usize = 32;
-
-/// Whose objects are written.
-#[derive(Clone, Copy)]
-pub(super) struct Owner<'a> {
-    /// Namespace of the instance.
-    pub namespace: &'a str,
-    /// UID of the instance.
-    pub uid: &'a str,
-}
 
 impl Cluster {
     /// Creates an object. A name that is taken is noted, so that the next snapshot looks at who has it.

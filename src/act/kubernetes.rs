@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Target,
-    child::Owner,
     failure::of_call,
     identity,
     kinds::{Held, Written},
     outcome::{Effect, FailureKind, StepFailure},
+    owner::Owner,
 };
 use crate::{
     api::{executor_deployment::Workload, names::OPERATOR},

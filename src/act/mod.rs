@@ -15,6 +15,7 @@ pub mod kinds;
 pub mod kubernetes;
 pub mod migration;
 pub mod outcome;
+mod owner;
 pub mod request;
 mod secret;
 

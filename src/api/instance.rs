@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    executor_deployment::{BlueprintStatus, DeletionPolicy},
+    executor_deployment::BlueprintStatus,
     mirror::{MirrorStatus, Mirrored},
     names::BLUEPRINT_ANNOTATION,
+    policy::DeletionPolicy,
     resource_definition::{DefinitionScope, Handler, HandlerMode, ObjectKind},
 };
 

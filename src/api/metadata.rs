@@ -6,16 +6,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 use kube::Resource as _;
 use sha3::{Digest as _, Sha3_256};
 
-use crate::{
-    api::{
-        executor_deployment::ExecutorDeployment,
-        names::{
-            APP_COMPONENT_LABEL, APP_INSTANCE_LABEL, APP_MANAGED_BY_LABEL, APP_NAME_LABEL, APP_PART_OF_LABEL,
-            EXECUTOR_DEPLOYMENT_LABEL, EXECUTOR_TYPE_LABEL, OPERATOR,
-        },
+use crate::api::{
+    executor_deployment::ExecutorDeployment,
+    names::{
+        APP_COMPONENT_LABEL, APP_INSTANCE_LABEL, APP_MANAGED_BY_LABEL, APP_NAME_LABEL, APP_PART_OF_LABEL,
+        EXECUTOR_DEPLOYMENT_LABEL, EXECUTOR_TYPE_LABEL, OPERATOR,
     },
-    kinds::Error,
 };
+
+/// The field that an object lacks although an API server always sets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incomplete(pub &'static str);
 
 /// Who an `ExecutorDeployment` is: parsed once, so that later stages need not doubt it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +37,13 @@ impl Owner {
     /// # Errors
     ///
     /// When it lacks name, namespace, UID or generation, which an API server always sets.
-    pub fn of(object: &ExecutorDeployment) -> Result<Self, Error> {
+    pub fn of(object: &ExecutorDeployment) -> Result<Self, Incomplete> {
         let metadata = &object.metadata;
         Ok(Self {
-            name: metadata.name.clone().ok_or(Error::Incomplete("metadata.name"))?,
-            namespace: metadata.namespace.clone().ok_or(Error::Incomplete("metadata.namespace"))?,
-            uid: metadata.uid.clone().ok_or(Error::Incomplete("metadata.uid"))?,
-            generation: metadata.generation.ok_or(Error::Incomplete("metadata.generation"))?,
+            name: metadata.name.clone().ok_or(Incomplete("metadata.name"))?,
+            namespace: metadata.namespace.clone().ok_or(Incomplete("metadata.namespace"))?,
+            uid: metadata.uid.clone().ok_or(Incomplete("metadata.uid"))?,
+            generation: metadata.generation.ok_or(Incomplete("metadata.generation"))?,
         })
     }
 

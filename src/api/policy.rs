@@ -10,10 +10,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    executor_deployment::DeletionPolicy,
-    names::{PAUSED_ANNOTATION, RECONCILE_ANNOTATION},
-};
+use super::names::{PAUSED_ANNOTATION, RECONCILE_ANNOTATION};
 
 /// What becomes of an object that has a name that is needed and no controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -180,6 +177,49 @@ pub fn reconcile_at(metadata: &ObjectMeta) -> Option<&str> {
 
 fn annotation<'m>(metadata: &'m ObjectMeta, name: &str) -> Option<&'m str> {
     metadata.annotations.as_ref()?.get(name).map(String::as_str)
+}
+
+/// What deletion does to the colony's side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Cancel the process if it still runs.
+    #[default]
+    Delete,
+    /// Leave the process as it is.
+    Orphan,
+}
+
+/// What a new generation does to the old one's process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum UpdatePolicy {
+    /// Cancel it, then submit the new one.
+    #[default]
+    CancelRunning,
+    /// Let it finish, then submit the new one.
+    WaitForRunning,
+}
+
+/// Who owns a spec that stands on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum SyncPolicy {
+    /// This object: edits of the blueprint are replaced.
+    KubernetesWins,
+    /// The blueprint: edits of this object are replaced.
+    ColonyWins,
+    /// Nobody: differences are shown, and both sides left as they are.
+    Observe,
+}
+
+impl SyncPolicy {
+    /// The name as it stands in a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KubernetesWins => "KubernetesWins",
+            Self::ColonyWins => "ColonyWins",
+            Self::Observe => "Observe",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -34,13 +34,16 @@ use crate::{
         condition::Reason, policy::is_paused,
     },
     desired::schedule::Schedule,
-    diff::colony_cron::{CronObstacle, CronPlan, plan},
+    diff::{
+        Problem,
+        colony_cron::{CronObstacle, CronPlan, plan},
+    },
     runtime::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
     snapshot::ColonyCronSnapshot,
-    status::{self, Problem},
+    status,
     watch::{
         colony_cron::{CronReader, Repeated, cron_of},
         stores::{Filled, Watched},

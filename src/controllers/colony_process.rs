@@ -3,10 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{
-    colony::processes::Carrier,
-    engine::work::{Work, problem, resolved},
-};
+use super::{colony::processes::Carrier, engine::work::Work};
 use crate::{
     act::outcome::Outcome,
     api::{
@@ -15,12 +12,12 @@ use crate::{
         work::WorkState,
     },
     desired,
-    diff::{self, Plan},
+    diff::{self, Plan, Problem, problem, resolved},
     kinds::Error,
     runtime::metrics::Kind,
     snapshot::{ColonyProcessSnapshot, ColonyReference},
-    status::{self, Problem},
-    watch::{executor_deployment::CacheBehind, work::WorkReader},
+    status,
+    watch::{freshness::CacheBehind, work::WorkReader},
 };
 
 impl Carrier for ColonyProcess {}

@@ -34,7 +34,7 @@ use crate::{
         resource_definition::ObjectKind,
     },
     diff::{
-        Plan,
+        Plan, Problem,
         composition::{Report, has_ended, plan_end, plan_instance},
     },
     kinds::{
@@ -46,7 +46,7 @@ use crate::{
         shutdown::Shutdown,
     },
     snapshot::CompositionSnapshot,
-    status::{self, Problem, composition::Pass},
+    status::{self, composition::Pass},
     watch::{composition::CompositionReader, stores::Filled},
 };
 

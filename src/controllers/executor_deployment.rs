@@ -34,13 +34,13 @@ use crate::{
         policy::{AdoptionPolicy, is_paused},
     },
     desired,
-    diff::{self, KubernetesStep, Plan},
+    diff::{self, KubernetesStep, Plan, Problem},
     runtime::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
     snapshot::{ColonyReference, ExecutorDeploymentSnapshot, Policy},
-    status::{self, Problem, event::Note},
+    status::{self, event::Note},
     watch::{
         colonies::Colonies,
         executor_deployment::{Reader, Stores},
@@ -254,11 +254,11 @@ pub fn decide(snapshot: &ExecutorDeploymentSnapshot) -> Result<Plan, Problem> {
     let colony = match &snapshot.colony {
         ColonyReference::Resolved(colony) => colony,
         ColonyReference::NotFound { name } => {
-            let message = status::executor_deployment::not_found(name.as_deref());
+            let message = diff::not_found(name.as_deref());
             return Err(Problem { reason: Reason::ColonyNotFound, message });
         }
         ColonyReference::NotAllowed { name } => {
-            let message = status::executor_deployment::not_allowed(name);
+            let message = diff::not_allowed(name);
             return Err(Problem { reason: Reason::NamespaceNotAllowed, message });
         }
     };

@@ -32,7 +32,7 @@ use crate::{
     memory::sightings::AllSightings,
     runtime::shutdown::Shutdown,
     watch::{
-        request::Requests,
+        flows::Requests,
         stores::{self, Filled, Scope, Watched},
     },
 };

@@ -3,10 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{
-    colony::processes::Carrier,
-    engine::work::{Work, resolved},
-};
+use super::{colony::processes::Carrier, engine::work::Work};
 use crate::{
     act::outcome::Outcome,
     api::{
@@ -16,12 +13,12 @@ use crate::{
         request_state::{RequestState, RequestStateStatus, State},
     },
     desired::request::{self, Obstacle},
-    diff::{Plan, request::plan},
+    diff::{Plan, Problem, request::plan, resolved},
     kinds::Error,
     runtime::metrics::Kind,
     snapshot::{ColonyReference, RequestSnapshot},
-    status::{self, Problem, event::Note},
-    watch::{executor_deployment::CacheBehind, work::WorkReader},
+    status::{self, event::Note},
+    watch::{freshness::CacheBehind, work::WorkReader},
 };
 
 impl Carrier for RequestState {}

@@ -29,10 +29,13 @@ use crate::{
         definition::carry_out,
         outcome::{DefinitionOutcome, FailureKind, MigrationOutcome},
     },
-    api::{condition::Reason, executor_deployment::DeletionPolicy, resource_definition::ResourceDefinition},
-    diff::definition::{
-        DefinitionPlan, DefinitionStep, InColony, Migration, is_established, is_foreign, lacks_rights, plan,
-        plan_deletion, plan_endpoint, standing,
+    api::{condition::Reason, policy::DeletionPolicy, resource_definition::ResourceDefinition},
+    diff::{
+        Problem,
+        definition::{
+            DefinitionPlan, DefinitionStep, InColony, Migration, is_established, is_foreign, lacks_rights,
+            plan, plan_deletion, plan_endpoint, standing,
+        },
     },
     kinds::{
         self,
@@ -44,7 +47,7 @@ use crate::{
         shutdown::Shutdown,
     },
     snapshot::{DefinitionSnapshot, Observed},
-    status::{self, Problem},
+    status,
     watch::{resource_definition::DefinitionReader, stores},
 };
 

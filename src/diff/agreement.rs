@@ -4,7 +4,7 @@
 //! been edited. One side owns the spec, so an edit travels one way only and nothing is ever sent back and forth.
 
 use crate::{
-    api::executor_deployment::{BlueprintStatus, SyncPolicy},
+    api::{executor_deployment::BlueprintStatus, policy::SyncPolicy},
     colony::model::Blueprint,
     desired::SharedSpec,
 };

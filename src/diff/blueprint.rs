@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::{BlueprintStatus, DeletionPolicy, Runtime, SyncPolicy},
+        executor_deployment::{BlueprintStatus, Runtime},
         names::{
             self, BLUEPRINT_ANNOTATION, BLUEPRINT_DEFINITION, BLUEPRINT_NAMESPACE_ANNOTATION,
             BLUEPRINT_ORIGIN_ANNOTATION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, RECONCILER_EXECUTOR_TYPE,
             RECONCILER_FUNCTION, VERSION,
         },
-        policy::ManagementPolicy,
+        policy::{DeletionPolicy, ManagementPolicy, SyncPolicy},
     },
     colony::model::{Blueprint, BlueprintDefinition, BlueprintMetadata, InvalidField},
     desired::SharedSpec,

@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::{DeletionPolicy, ExecutorDeployment, Runtime, Workload},
+        executor_deployment::{ExecutorDeployment, Runtime, Workload},
         names::{
             self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER, FOREGROUND_FINALIZER,
             PROCESS_SPEC_ANNOTATION,
         },
-        policy::ManagementPolicy,
+        policy::{DeletionPolicy, ManagementPolicy},
     },
     colony::model::ExecutorState,
     desired::{DesiredExecutorDeployment, SharedSpec},

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         condition::ConditionType,
-        executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, SyncPolicy, Workload},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, Workload},
         names::{
             APP_MANAGED_BY_LABEL, BLUEPRINT_ANNOTATION, OPERATOR, ORIGIN_BLUEPRINT, ORIGIN_LABEL,
             ORIGIN_PROCESS, PROCESS_ANNOTATION, PROCESS_SPEC_ANNOTATION, PROCESS_TIME_ANNOTATION,
             RESTART_ANNOTATION,
         },
-        policy::is_paused,
+        policy::{SyncPolicy, is_paused},
     },
     colony::model::{Blueprint, Process},
     desired::inbound::{DesiredObject, Request, object_of},

@@ -12,9 +12,10 @@ use serde_json::Value;
 use super::ColonyStep;
 use crate::{
     api::{
-        executor_deployment::{DeletionPolicy, UpdatePolicy, Workload},
+        executor_deployment::Workload,
         mirror::{MirrorState, MirrorStatus},
         names::GATE_NODE,
+        policy::{DeletionPolicy, UpdatePolicy},
     },
     colony::{Id, Process, ProcessState},
     desired::DesiredProcess,

@@ -16,6 +16,7 @@ pub mod inbound;
 pub mod instance;
 mod mirror;
 mod plan;
+mod problem;
 pub mod request;
 mod step;
 mod work;
@@ -28,6 +29,7 @@ pub use executor_deployment::{
 };
 pub use mirror::Mirror;
 pub use plan::Plan;
+pub use problem::{Problem, not_allowed, not_found, problem, resolved};
 pub use step::{ColonyStep, KubernetesStep, Step};
 pub use work::{Terms, stop_text};
 

@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::{KubernetesStep, Plan, Step, mirror::MirrorPlan};
 use crate::{
     api::{
-        executor_deployment::DeletionPolicy,
         mirror::MirrorStatus,
         names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER},
+        policy::DeletionPolicy,
         work::{StopReason, WorkState},
     },
     kinds::Error,

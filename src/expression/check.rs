@@ -8,7 +8,7 @@ use super::{
     evaluate::unknown_variable,
     node::{Body, Loop, Node, Operator},
     signature::{binary, call, field, lookup},
-    template::{Compiled, Path, Piece, Tree, in_braces, step},
+    tree::{Compiled, Path, Piece, Tree, in_braces, step},
     types::Rest,
 };
 

@@ -6,7 +6,8 @@ use super::{
     node::Node,
     parse::parse,
     scan::{Part, scan},
-    template::{Compiled, check_variables, in_braces},
+    template::check_variables,
+    tree::{Compiled, in_braces},
     value::Cel,
 };
 

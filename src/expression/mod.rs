@@ -22,6 +22,7 @@ mod similar;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod types;
 mod value;
 mod variables;

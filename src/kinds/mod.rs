@@ -6,6 +6,7 @@ pub mod conversion;
 pub mod definition;
 mod error;
 mod field_path;
+pub mod schema;
 
 pub use error::Error;
 pub use field_path::FieldPath;

@@ -7,10 +7,10 @@ use k8s_openapi::api::{
     core::v1::Pod,
 };
 
-use super::Observed;
+use super::{ColonyReference, Identity, Observed, Registration};
 use crate::{
-    api::{colony::ColonySpec, executor_deployment::ExecutorDeployment},
-    colony::model::{Blueprint, ExecutorState, Process},
+    api::executor_deployment::ExecutorDeployment,
+    colony::model::{Blueprint, Process},
     runtime::config::model::{ExecutorResources, HostPathPolicy, ServiceAccountPolicy},
 };
 
@@ -45,45 +45,6 @@ pub struct ExecutorDeploymentSnapshot {
     pub now: Timestamp,
 }
 
-/// Which colony an object uses, or why none.
-#[derive(Clone, Debug)]
-pub enum ColonyReference {
-    /// The object may use this colony.
-    Resolved(Box<ResolvedColony>),
-    /// There is no `Colony` of the name; without a name, none is marked as the default.
-    NotFound {
-        /// The name that the object gives.
-        name: Option<String>,
-    },
-    /// The `Colony` does not admit the object's namespace.
-    NotAllowed {
-        /// The `Colony`.
-        name: String,
-    },
-}
-
-impl ColonyReference {
-    /// The colony, if there is one.
-    #[must_use]
-    pub const fn resolved(&self) -> Option<&ResolvedColony> {
-        match self {
-            Self::Resolved(colony) => Some(colony),
-            Self::NotFound { .. } | Self::NotAllowed { .. } => None,
-        }
-    }
-}
-
-/// A colony that an object may use.
-#[derive(Clone, Debug)]
-pub struct ResolvedColony {
-    /// Name of the `Colony` object.
-    pub name: String,
-    /// Its spec.
-    pub spec: ColonySpec,
-    /// Id of the operator's own executor there; unknown while the colony is not connected, with the reason.
-    pub operator_executor_id: Observed<String>,
-}
-
 /// Objects of the name that the workload would have, by kind.
 #[derive(Clone, Debug)]
 pub struct Workloads {
@@ -93,34 +54,6 @@ pub struct Workloads {
     pub daemon_set: Observed<Option<DaemonSet>>,
     /// A Job.
     pub job: Observed<Option<Job>>,
-}
-
-/// An executor's identity as it stands in its Secret, without the key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// UID of the object that controls the Secret, or with which it goes.
-    pub owner_uid: Option<String>,
-    /// Version of the Secret: precondition of its replacement.
-    pub resource_version: Option<String>,
-    /// Name of the executor in the colony.
-    pub executor_name: String,
-    /// Id of the executor, derived from its key.
-    pub executor_id: String,
-    /// Type as which it was made to register, if the Secret says it.
-    pub executor_type: Option<String>,
-    /// Where it was made to say that it is, empty for nowhere; if the Secret says it.
-    pub location: Option<String>,
-    /// Hash of the rest of the environment.
-    pub content_hash: Option<String>,
-}
-
-/// What a colony knows of an executor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registration {
-    /// It has never heard of it.
-    Absent,
-    /// It knows it.
-    Present(ExecutorState),
 }
 
 /// What this operator allows and what it adds.

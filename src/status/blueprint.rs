@@ -7,8 +7,9 @@ use crate::{
     act::outcome::Outcome,
     api::{
         condition::{ConditionType, Reason},
-        executor_deployment::{BlueprintStatus, ExecutorDeployment, SyncPolicy},
+        executor_deployment::{BlueprintStatus, ExecutorDeployment},
         names::PROCESS_ANNOTATION,
+        policy::SyncPolicy,
     },
     diff::{ColonyStep, KubernetesStep, Step, Sync},
 };

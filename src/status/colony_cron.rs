@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Problem,
     condition::{Finding, merge},
     event::{Note, transitions},
 };
@@ -16,7 +15,10 @@ use crate::{
         work::WorkState,
     },
     desired::schedule::COUNTED,
-    diff::colony_cron::{CronObstacle, CronPlan, CronStep, last_schedule},
+    diff::{
+        Problem,
+        colony_cron::{CronObstacle, CronPlan, CronStep, last_schedule},
+    },
     snapshot::ColonyCronSnapshot,
 };
 

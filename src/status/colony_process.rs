@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::{
-    Problem,
     condition::{clean, merge, whole_seconds},
     mirror,
     output::bounded,
@@ -18,7 +17,7 @@ use crate::{
         work::{StopReason, WorkState},
     },
     colony::Process,
-    diff::{Mirror, colony_process::terms_with},
+    diff::{Mirror, Problem, colony_process::terms_with},
     snapshot::ColonyProcessSnapshot,
 };
 

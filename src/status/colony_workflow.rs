@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Problem,
     condition::{clean, merge, whole_seconds},
     mirror,
     output::{LARGEST_OUTPUT, bounded_by},
@@ -18,7 +17,7 @@ use crate::{
         work::{StopReason, WorkState},
     },
     colony::Process,
-    diff::{Mirror, colony_workflow::terms_with, graph},
+    diff::{Mirror, Problem, colony_workflow::terms_with, graph},
     snapshot::ColonyWorkflowSnapshot,
 };
 

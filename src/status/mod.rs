@@ -20,14 +20,3 @@ pub mod request;
 pub mod request_flow;
 pub mod request_operator;
 mod work;
-
-use crate::api::condition::Reason;
-
-/// Why a pass did not get as far as acting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The reason that conditions, Events and metrics share.
-    pub reason: Reason,
-    /// For a person: field, value, remedy.
-    pub message: String,
-}

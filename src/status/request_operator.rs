@@ -5,7 +5,6 @@
 use jiff::Timestamp;
 
 use super::{
-    Problem,
     condition::{Finding, merge, whole_seconds},
     event::Note,
     mirror,
@@ -24,7 +23,7 @@ use crate::{
     colony::Process,
     desired::{self, request_flow::CompiledFlow},
     diff::{
-        KubernetesStep, Mirror,
+        KubernetesStep, Mirror, Problem,
         request::{Ending, Evidence, Flow, History, Moment, Next, Turn, complete, next, plan},
     },
     snapshot::RequestSnapshot,

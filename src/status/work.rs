@@ -1,6 +1,6 @@
 //! What status says of all kinds of work alike: where it stands and why. Pure.
 
-use super::{Problem, condition::Finding, mirror};
+use super::{condition::Finding, mirror};
 use crate::{
     act::outcome::Outcome,
     api::{
@@ -9,7 +9,7 @@ use crate::{
         work::{StopReason, WorkState},
     },
     colony::Process,
-    diff::{Terms, stop_text},
+    diff::{Problem, Terms, stop_text},
     snapshot::Observed,
 };
 

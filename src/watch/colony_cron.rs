@@ -7,7 +7,7 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::{executor_deployment::CacheBehind, stores::Filled};
+use super::{freshness::CacheBehind, stores::Filled};
 use crate::{
     api::{
         colony_cron::{ColonyCron, RunKind},

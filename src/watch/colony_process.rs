@@ -3,7 +3,7 @@
 use kube::ResourceExt as _;
 
 use super::{
-    executor_deployment::CacheBehind,
+    freshness::CacheBehind,
     work::{WorkReader, executor},
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt as _;
 
 use super::{
-    executor_deployment::CacheBehind,
+    freshness::CacheBehind,
     work::{WorkReader, named},
 };
 use crate::{

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     children::{ChildWatches, Found, last_write},
-    executor_deployment::CacheBehind,
+    freshness::CacheBehind,
 };
 use crate::{
     api::{

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     colonies::Colonies,
+    freshness::CacheBehind,
     mirror::ProcessReader,
     stores::{Filled, GuardedExecutorDeployment},
     triggers,
@@ -112,11 +113,6 @@ pub struct Reader {
     /// UID of the `kube-system` namespace.
     pub cluster: String,
 }
-
-/// What a pass would stand on is not known yet: the cache does not show the last write, or the colony was not asked since the
-/// operator began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheBehind;
 
 impl Reader {
     /// Puts a snapshot together.

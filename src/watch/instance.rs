@@ -2,7 +2,7 @@
 
 use kube::{Resource as _, ResourceExt as _};
 
-use super::{blueprint::known_or_asked, executor_deployment::CacheBehind, work::WorkReader};
+use super::{blueprint::known_or_asked, freshness::CacheBehind, work::WorkReader};
 use crate::{
     api::{
         instance::{Instance, InstanceKind},

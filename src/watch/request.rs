@@ -1,14 +1,9 @@
 //! Puts together what one pass knows of a `RequestState`.
 
-use kube::{
-    ResourceExt as _,
-    core::DeserializeGuard,
-    runtime::reflector::{ObjectRef, Store},
-};
+use kube::{ResourceExt as _, core::DeserializeGuard, runtime::reflector::ObjectRef};
 
 use super::{
-    executor_deployment::CacheBehind,
-    stores::Filled,
+    freshness::CacheBehind,
     work::{WorkReader, executor},
 };
 use crate::{
@@ -16,26 +11,10 @@ use crate::{
         function::Variable,
         mirror::Mirrored as _,
         names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
-        request_flow::RequestFlow,
         request_state::{RequestState, State},
     },
-    memory::sightings::AllSightings,
-    runtime::config::model::RequestRole,
     snapshot::{FlowSource, RequestSnapshot, Values},
 };
-
-/// What is known of requests alone.
-#[derive(Clone)]
-pub struct Requests {
-    /// Flows.
-    pub flows: Store<DeserializeGuard<RequestFlow>>,
-    /// What the operator is for requests that do not say it themselves.
-    pub roles: Vec<RequestRole>,
-    /// When all flows are known.
-    pub filled: Filled,
-    /// What was seen of the ways of requests.
-    pub sightings: AllSightings,
-}
 
 /// The environment of the job that a request is at, while it may have to be submitted.
 fn env<'a>(object: &RequestState, flow: &'a FlowSource) -> &'a [Variable] {

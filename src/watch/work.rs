@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Resource};
 
 use super::{
-    colonies::Colonies, executor_deployment::CacheBehind, living::Living, mirror::ProcessReader,
-    request::Requests, stores::Filled,
+    colonies::Colonies, flows::Requests, freshness::CacheBehind, holders::Living, mirror::ProcessReader,
+    stores::Filled,
 };
 use crate::{
     api::function::Variable,

@@ -16,14 +16,16 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::requester;
-use crate::support::{
-    cluster::connect_with_crds,
-    colony,
-    namespace::{TestNamespace, in_namespace},
-    operator::{Operator, TEST_LABEL, Turn, configuration},
-    stage,
-    wait::{eventually, throughout},
+use crate::{
+    requester,
+    support::{
+        cluster::connect_with_crds,
+        colony,
+        namespace::{TestNamespace, in_namespace},
+        operator::{Operator, TEST_LABEL, Turn, configuration},
+        stage,
+        wait::{eventually, throughout},
+    },
 };
 
 /// How long the control plane and the operator may take.

@@ -2,8 +2,9 @@
 
 use colonyos_operator::{
     api::{
-        executor_deployment::{DeletionPolicy, ExecutorDeployment, ExecutorDeploymentStatus},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         names::CONTENT_HASH_ANNOTATION,
+        policy::DeletionPolicy,
     },
     colony::ExecutorState,
     desired::{DesiredIdentity, DesiredWorkload},

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use colonyos_operator::{
     api::{
-        executor_deployment::DeletionPolicy,
         mirror::MirrorState,
         names::{GATE_NODE, parse_process_label, process_label},
+        policy::DeletionPolicy,
     },
     colony::{Process, ProcessState},
 };

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ColonyProcessStatus;
 use crate::api::{
-    executor_deployment::{DeletionPolicy, ExecutionGuarantee},
+    executor_deployment::ExecutionGuarantee,
     function::FunctionCall,
-    policy::{AdoptionPolicy, ManagementPolicies, ManagementPolicy},
+    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
 };
 
 /// A process in a colony: one call of a function by an executor, anywhere.

@@ -5,9 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ColonyWorkflowStatus;
 use crate::api::{
-    executor_deployment::DeletionPolicy,
     function::FunctionCall,
-    policy::{AdoptionPolicy, ManagementPolicies, ManagementPolicy},
+    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
 };
 
 /// A workflow in a colony: calls of functions, each of which waits for those that it depends on.

@@ -8,8 +8,5 @@ mod sync;
 
 pub use config::{Config, EmptyDirVolume, Volume};
 pub use resources::Resources;
-pub use spec::{
-    DeletionPolicy, ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, Runtime, SyncPolicy,
-    UpdatePolicy, Workload,
-};
+pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, Runtime, Workload};
 pub use status::{BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, WorkloadReference};

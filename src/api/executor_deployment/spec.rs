@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, ExecutorDeploymentStatus, Resources};
-use crate::api::policy::{AdoptionPolicy, Drift, ManagementPolicies};
+use crate::api::policy::{
+    AdoptionPolicy, DeletionPolicy, Drift, ManagementPolicies, SyncPolicy, UpdatePolicy,
+};
 
 /// A fleet of ColonyOS executors of one type.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -222,26 +224,6 @@ impl Workload {
     }
 }
 
-/// What deletion does to the colony's side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum DeletionPolicy {
-    /// Cancel the process if it still runs.
-    #[default]
-    Delete,
-    /// Leave the process as it is.
-    Orphan,
-}
-
-/// What a new generation does to the old one's process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum UpdatePolicy {
-    /// Cancel it, then submit the new one.
-    #[default]
-    CancelRunning,
-    /// Let it finish, then submit the new one.
-    WaitForRunning,
-}
-
 /// How certain it is that a process is not assigned twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum ExecutionGuarantee {
@@ -250,27 +232,4 @@ pub enum ExecutionGuarantee {
     Standard,
     /// A duplicate is never assigned.
     Strict,
-}
-
-/// Who owns a spec that stands on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum SyncPolicy {
-    /// This object: edits of the blueprint are replaced.
-    KubernetesWins,
-    /// The blueprint: edits of this object are replaced.
-    ColonyWins,
-    /// Nobody: differences are shown, and both sides left as they are.
-    Observe,
-}
-
-impl SyncPolicy {
-    /// The name as it stands in a manifest.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::KubernetesWins => "KubernetesWins",
-            Self::ColonyWins => "ColonyWins",
-            Self::Observe => "Observe",
-        }
-    }
 }

@@ -2,8 +2,11 @@
 
 use kube::ResourceExt as _;
 
-use super::{ExecutorDeployment, Runtime, SyncPolicy};
-use crate::api::names::{BLUEPRINT_ANNOTATION, ORIGIN_BLUEPRINT, ORIGIN_LABEL};
+use super::{ExecutorDeployment, Runtime};
+use crate::api::{
+    names::{BLUEPRINT_ANNOTATION, ORIGIN_BLUEPRINT, ORIGIN_LABEL},
+    policy::SyncPolicy,
+};
 
 impl ExecutorDeployment {
     /// The blueprint that says the same as this object, if there is to be one: where it was born of one, and where a

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::executor_deployment::SyncPolicy;
+use crate::api::policy::SyncPolicy;
 
 /// How instances are kept as blueprints.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]

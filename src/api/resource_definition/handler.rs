@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BlueprintTerms, ComposedResource, ObjectKind};
-use crate::api::{duration::Duration, executor_deployment::UpdatePolicy, policy::ManagementPolicies};
+use crate::api::{
+    duration::Duration,
+    policy::{ManagementPolicies, UpdatePolicy},
+};
 
 /// Who carries the instances of a kind out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]

@@ -14,7 +14,7 @@ use k8s_openapi::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::{BrokenInstance, NAMED_INSTANCES};
+use super::status::NAMED_INSTANCES;
 
 /// How long after the CRD changed every API server is taken to store objects in the new version, requests that were under
 /// way included. They learn of it by a watch, within a second as a rule; one that learned later could store an object in a
@@ -158,6 +158,30 @@ pub fn versions_left(crd: &CustomResourceDefinition) -> Vec<&str> {
     let stored = crd.status.iter().flat_map(|status| status.stored_versions.iter().flatten());
     let now = stored_version(crd);
     stored.map(String::as_str).filter(|name| Some(*name) != now).collect()
+}
+
+/// An instance that a change would break.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BrokenInstance {
+    /// Its namespace; absent for a kind of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The first field that does not fit, and why.
+    pub why: String,
+}
+
+impl BrokenInstance {
+    /// Namespace and name.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

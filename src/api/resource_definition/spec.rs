@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Handler, ResourceDefinitionStatus, VersionConversion};
-use crate::api::executor_deployment::DeletionPolicy;
+use crate::api::policy::DeletionPolicy;
 
 /// A kind that a user makes up: its names, its schema, and who carries its instances out.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]

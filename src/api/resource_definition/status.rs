@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::migration::StorageMigration;
+use super::migration::{BrokenInstance, StorageMigration};
 
 /// Most resources of which the operator creates objects for an instance: each asks for a right of whoever creates it, and an
 /// admission policy may ask for 28.
@@ -65,30 +65,6 @@ pub struct Impact {
     pub instances: Vec<BrokenInstance>,
     /// How many instances were checked.
     pub checked: i32,
-}
-
-/// An instance that a change would break.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BrokenInstance {
-    /// Its namespace; absent for a kind of the cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-    /// The first field that does not fit, and why.
-    pub why: String,
-}
-
-impl BrokenInstance {
-    /// Namespace and name.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("{namespace}/{}", self.name),
-            None => self.name.clone(),
-        }
-    }
 }
 
 /// A generation of a definition that was carried out.

@@ -23,13 +23,10 @@ use crate::{
         resource_definition::{DefinitionScope, HandlerMode, ObjectKind},
     },
     controllers::{Decision, decide_composition},
-    diff::{KubernetesStep, Plan, Step},
+    diff::{KubernetesStep, Plan, Problem, Step},
     kinds::composition::Composition,
     snapshot::{Children, CompositionSnapshot, Observed},
-    status::{
-        Problem,
-        composition::{Pass, compute},
-    },
+    status::composition::{Pass, compute},
 };
 
 /// After so many passes every plan has come to wait for something: a definition has 64 resources at most.

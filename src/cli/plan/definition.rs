@@ -27,7 +27,8 @@ use crate::{
     diff::definition::{is_foreign, plan},
     kinds::{
         composition::Composition,
-        definition::{Validator, build, kind_of, mistakes, with_defaults},
+        definition::{Validator, build, kind_of, mistakes},
+        schema::with_defaults,
     },
     snapshot::{
         Composes, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, LeftInstances,

@@ -15,7 +15,8 @@ use crate::{
     },
     kinds::{
         composition::{Composition, own_telling_kinds},
-        definition::{Validator, composition_of, with_defaults},
+        definition::{Validator, composition_of},
+        schema::with_defaults,
     },
 };
 

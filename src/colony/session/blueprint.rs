@@ -4,16 +4,18 @@ use std::num::NonZeroU32;
 
 use serde_json::{Map, Value};
 
-use super::super::{
-    error::Error,
-    model::{Blueprint, BlueprintDefinition, BlueprintRevision, Process},
-    wire::{
-        AddBlueprint, AddBlueprintDefinition, GetBlueprint, GetBlueprintDefinition, GetBlueprintDefinitions,
-        GetBlueprintHistory, GetBlueprints, ReconcileBlueprint, RemoveBlueprint, RemoveBlueprintDefinition,
-        UpdateBlueprint, UpdateBlueprintStatus,
+use super::{
+    super::{
+        error::Error,
+        model::{Blueprint, BlueprintDefinition, BlueprintRevision, Process},
+        wire::{
+            AddBlueprint, AddBlueprintDefinition, GetBlueprint, GetBlueprintDefinition,
+            GetBlueprintDefinitions, GetBlueprintHistory, GetBlueprints, ReconcileBlueprint, RemoveBlueprint,
+            RemoveBlueprintDefinition, UpdateBlueprint, UpdateBlueprintStatus,
+        },
     },
+    Session,
 };
-use super::Session;
 
 impl Session {
     /// Adds a definition. For the colony's owner alone.

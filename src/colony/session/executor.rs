@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::{
-    error::Error,
-    model::{Attribute, Id, NewAttribute, Process, ProcessId},
-    wire::{
-        AddAttribute, AddLog, AssignProcess, ChangeExecutorId, CloseFailed, CloseSuccessful, GetAttribute,
-        SetOutput,
+use super::{
+    super::{
+        error::Error,
+        model::{Attribute, Id, NewAttribute, Process, ProcessId},
+        wire::{
+            AddAttribute, AddLog, AssignProcess, ChangeExecutorId, CloseFailed, CloseSuccessful,
+            GetAttribute, SetOutput,
+        },
     },
+    Session,
 };
-use super::Session;
 
 /// What the server says, with 404, when there was nothing to do in time.
 const NOTHING_TO_DO: &str = "No process available";

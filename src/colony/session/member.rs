@@ -2,19 +2,21 @@
 
 use std::collections::HashMap;
 
-use super::super::{
-    error::Error,
-    model::{
-        Colony, Executor, Filter, FunctionSpec, Id, LIST_MAX, Log, LogQuery, Process, ProcessId,
-        ProcessQuery, ProcessState, Statistics, User,
+use super::{
+    super::{
+        error::Error,
+        model::{
+            Colony, Executor, Filter, FunctionSpec, Id, LIST_MAX, Log, LogQuery, Process, ProcessId,
+            ProcessQuery, ProcessState, Statistics, User,
+        },
+        wire::{
+            CancelProcess, GetColony, GetColonyStatistics, GetExecutor, GetExecutorById, GetExecutors,
+            GetLogs, GetPauseStatus, GetProcess, GetProcessHistory, GetProcesses, GetUser, GetUsers,
+            RemoveProcess, SubmitFunctionSpec,
+        },
     },
-    wire::{
-        CancelProcess, GetColony, GetColonyStatistics, GetExecutor, GetExecutorById, GetExecutors, GetLogs,
-        GetPauseStatus, GetProcess, GetProcessHistory, GetProcesses, GetUser, GetUsers, RemoveProcess,
-        SubmitFunctionSpec,
-    },
+    Session,
 };
-use super::Session;
 
 /// The order in which a label is looked up. A process only ever moves forward through the first five, but for
 /// the step from running back to waiting; one that takes that step between two reads is met by the last two.

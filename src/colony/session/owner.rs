@@ -1,14 +1,16 @@
 //! Calls of owners: of the colony, and of the server.
 
-use super::super::{
-    error::Error,
-    model::{Colony, Executor, NewColony, NewExecutor, NewUser, ProcessState, User},
-    wire::{
-        AddColony, AddExecutor, AddUser, ApproveExecutor, GetColonies, PauseAssignments, RejectExecutor,
-        RemoveAllProcesses, RemoveColony, RemoveExecutor, RemoveUser, ResumeAssignments,
+use super::{
+    super::{
+        error::Error,
+        model::{Colony, Executor, NewColony, NewExecutor, NewUser, ProcessState, User},
+        wire::{
+            AddColony, AddExecutor, AddUser, ApproveExecutor, GetColonies, PauseAssignments, RejectExecutor,
+            RemoveAllProcesses, RemoveColony, RemoveExecutor, RemoveUser, ResumeAssignments,
+        },
     },
+    Session,
 };
-use super::Session;
 
 impl Session {
     /// Adds an executor, which then waits for approval. For the colony's owner.

@@ -1,14 +1,16 @@
 //! Calls about workflows and crons. For members.
 
-use super::super::{
-    error::Error,
-    model::{Cron, LIST_MAX, NewCron, ProcessGraph, ProcessState, WorkflowSpec},
-    wire::{
-        AddCron, CancelProcessGraph, GetCron, GetCrons, GetProcessGraph, GetProcessGraphs, RemoveCron,
-        RemoveProcessGraph, RunCron, SubmitWorkflow,
+use super::{
+    super::{
+        error::Error,
+        model::{Cron, LIST_MAX, NewCron, ProcessGraph, ProcessState, WorkflowSpec},
+        wire::{
+            AddCron, CancelProcessGraph, GetCron, GetCrons, GetProcessGraph, GetProcessGraphs, RemoveCron,
+            RemoveProcessGraph, RunCron, SubmitWorkflow,
+        },
     },
+    Session,
 };
-use super::Session;
 
 impl Session {
     /// Submits a workflow.

@@ -4,12 +4,14 @@ use serde::Serialize;
 
 use serde_json::{Map, Value};
 
-use super::super::model::{
-    Attribute, Blueprint, BlueprintDefinition, BlueprintRevision, Colony, Cron, Executor, FunctionSpec, Id,
-    Log, NewAttribute, NewColony, NewCron, NewExecutor, NewUser, Process, ProcessGraph, ProcessId,
-    ServerInfo, Statistics, User, WorkflowSpec,
+use super::{
+    super::model::{
+        Attribute, Blueprint, BlueprintDefinition, BlueprintRevision, Colony, Cron, Executor, FunctionSpec,
+        Id, Log, NewAttribute, NewColony, NewCron, NewExecutor, NewUser, Process, ProcessGraph, ProcessId,
+        ServerInfo, Statistics, User, WorkflowSpec,
+    },
+    Call, List, Nothing, PauseStatus,
 };
-use super::{Call, List, Nothing, PauseStatus};
 
 /// Declares calls: `Name { fields } = "payload type", "action" -> reply`.
 macro_rules! calls {

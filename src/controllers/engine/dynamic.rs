@@ -47,7 +47,7 @@ use crate::{
         children::{ChildWatches, Owner},
         colonies::Colonies,
         composition::CompositionReader,
-        request::Requests,
+        flows::Requests,
         resource_definition::WatchedInstances,
         stores::{self, Changes, Filled, Scope},
         triggers,

@@ -10,8 +10,8 @@ use crate::{
     api::colony::Colony,
     watch::{
         colonies::Colonies,
-        living::Living,
-        request::Requests,
+        flows::Requests,
+        holders::Living,
         stores::{self, Changes, Filled},
     },
 };

@@ -35,15 +35,14 @@ use crate::{
         policy::is_paused,
     },
     controllers::{colony::processes::Carrier, to_its_end},
-    diff::{KubernetesStep, Plan},
-    kinds::Error,
+    diff::{KubernetesStep, Plan, Problem},
     runtime::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
     },
-    snapshot::{ColonyReference, ResolvedColony},
-    status::{self, Problem, event::Note, paused::Conditioned},
-    watch::{executor_deployment::CacheBehind, stores::Watched, triggers, work::WorkReader},
+    snapshot::ColonyReference,
+    status::{self, event::Note, paused::Conditioned},
+    watch::{freshness::CacheBehind, stores::Watched, triggers, work::WorkReader},
 };
 
 /// How soon a pass follows one that wrote something.
@@ -107,30 +106,6 @@ pub(in crate::controllers) trait Work:
     fn salvaged(_before: Option<&Self::Status>, _refused: Self::Status, _why: &str) -> Option<Self::Status> {
         None
     }
-}
-
-/// The colony of an object.
-///
-/// # Errors
-///
-/// When there is none that it may use.
-pub(in crate::controllers) fn resolved(colony: &ColonyReference) -> Result<&ResolvedColony, Problem> {
-    match colony {
-        ColonyReference::Resolved(colony) => Ok(colony),
-        ColonyReference::NotFound { name } => {
-            let message = status::executor_deployment::not_found(name.as_deref());
-            Err(Problem { reason: Reason::ColonyNotFound, message })
-        }
-        ColonyReference::NotAllowed { name } => {
-            let message = status::executor_deployment::not_allowed(name);
-            Err(Problem { reason: Reason::NamespaceNotAllowed, message })
-        }
-    }
-}
-
-/// Why a spec cannot be carried out.
-pub(in crate::controllers) fn problem(error: &Error) -> Problem {
-    Problem { reason: error.reason(), message: error.to_string() }
 }
 
 /// What the controller works with.

@@ -18,7 +18,11 @@ use kube::ResourceExt as _;
 
 use super::DesiredProcess;
 use crate::{
-    api::{executor_deployment::Runtime, metadata::Owner, names::RESTART_ANNOTATION},
+    api::{
+        executor_deployment::Runtime,
+        metadata::{Incomplete, Owner},
+        names::RESTART_ANNOTATION,
+    },
     kinds::Error,
     snapshot::{ExecutorDeploymentSnapshot, ResolvedColony},
 };
@@ -54,7 +58,7 @@ pub fn build(
     snapshot: &ExecutorDeploymentSnapshot,
     colony: &ResolvedColony,
 ) -> Result<DesiredExecutorDeployment, Error> {
-    let owner = Owner::of(&snapshot.object)?;
+    let owner = Owner::of(&snapshot.object).map_err(|Incomplete(field)| Error::Incomplete(field))?;
     if snapshot.object.spec.runtime != Runtime::Kubernetes {
         return Ok(DesiredExecutorDeployment { owner, here: None });
     }

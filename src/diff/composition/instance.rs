@@ -14,9 +14,8 @@ use super::{
 use crate::{
     api::{
         condition::ConditionType,
-        executor_deployment::DeletionPolicy,
         names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER, INSTANCE_FINALIZER, ORPHAN_FINALIZER},
-        policy::ManagementPolicy,
+        policy::{DeletionPolicy, ManagementPolicy},
     },
     kinds::composition::{Composition, Desired, Instance},
     snapshot::{Children, CompositionSnapshot, Observed},

@@ -18,11 +18,11 @@ use super::difference::differences;
 use crate::{
     api::{
         condition::Reason,
-        executor_deployment::DeletionPolicy,
         names::{
             ACCEPTED_GENERATION_ANNOTATION, CONTENT_HASH_ANNOTATION, CONVERSIONS_ANNOTATION,
             HANDLER_ANNOTATION, RESOURCE_DEFINITION_FINALIZER,
         },
+        policy::DeletionPolicy,
         resource_definition::Impact,
     },
     colony::model::BlueprintDefinition,

@@ -14,10 +14,9 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::UpdatePolicy,
         mirror::{MirrorState, MirrorStatus, Mirrored as _},
         names::{INSTANCE_FINALIZER, cleanup_attempt, cleanup_generation},
-        policy::ManagementPolicy,
+        policy::{ManagementPolicy, UpdatePolicy},
     },
     colony::ProcessState,
     desired::DesiredProcess,

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::DeletionPolicy,
         mirror::{MirrorState, MirrorStatus, Mirrored as _},
         names::{REQUEST_FINALIZER, ROLES_ANNOTATION},
+        policy::DeletionPolicy,
         request_state::{RequestState, State},
     },
     desired::{DesiredProcess, request_flow::CompiledFlow},

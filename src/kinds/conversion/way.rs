@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    super::{Error, definition::with_defaults},
+    super::{Error, schema::with_defaults},
     Form,
     path::{Described, Path, described},
     prune::prune,

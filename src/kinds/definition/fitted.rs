@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{schema::step, validate::with_defaults};
+use super::schema::step;
+use crate::kinds::schema::with_defaults;
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::{super::Error, build};
 use crate::api::{
-    executor_deployment::DeletionPolicy,
     names::{
         COLONIES_GROUP, COMPUTE_GROUP, CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND,
         RECONCILER_EXECUTOR_TYPE, REQUEST_GROUP,
     },
+    policy::DeletionPolicy,
     resource_definition::{
         DefinitionNames, DefinitionScope, DefinitionVersion, Handler, ResourceDefinition,
         ResourceDefinitionSpec, VersionSchema,

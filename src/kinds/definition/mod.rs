@@ -31,7 +31,7 @@ pub use fitted::fitted;
 pub use handler::{CompiledHandler, of_blueprint, of_process};
 pub use import::{DEFAULT_GROUP, Imported, import};
 pub use mistakes::mistakes;
-pub use validate::{Breach, Validator, with_defaults};
+pub use validate::{Breach, Validator};
 
 use super::{
     Error,

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Problem,
     condition::{Finding, merge},
     paused::dropped,
 };
@@ -14,7 +13,10 @@ use crate::{
         instance::InstanceStatus,
         resource_definition::ObjectKind,
     },
-    diff::composition::{Report, has_ended},
+    diff::{
+        Problem,
+        composition::{Report, has_ended},
+    },
     kinds::composition::{Desired, Readiness},
     snapshot::{CompositionSnapshot, Observed},
 };

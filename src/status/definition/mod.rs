@@ -10,10 +10,7 @@ use k8s_openapi::{
 
 pub use migration::Migrated;
 
-use super::{
-    Problem,
-    condition::{Finding, merge},
-};
+use super::condition::{Finding, merge};
 use crate::{
     act::outcome::DefinitionOutcome,
     api::{
@@ -22,8 +19,11 @@ use crate::{
             HandlerMode, KEPT_REVISIONS, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName, Revision,
         },
     },
-    diff::definition::{
-        DefinitionPlan, DefinitionStep, HeldBack, InColony, checked_here, is_established, is_foreign,
+    diff::{
+        Problem,
+        definition::{
+            DefinitionPlan, DefinitionStep, HeldBack, InColony, checked_here, is_established, is_foreign,
+        },
     },
     kinds::definition::{accepted_generation, revision_hash},
     snapshot::{DefinitionSnapshot, Handlers, Observed},

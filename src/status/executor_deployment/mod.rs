@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use left::{drift, uncarried, unmade, warnings};
 
 use super::{
-    Problem, blueprint,
+    blueprint,
     condition::{Finding, merge},
     mirror,
 };
@@ -21,7 +21,10 @@ use crate::{
         names::{EXECUTOR_DEPLOYMENT_LABEL, RESTART_ANNOTATION},
     },
     colony::model::ExecutorState,
-    diff::{ColonyStep, KubernetesStep, current_progress, finalizers_of_others, is_carried_by_colony},
+    diff::{
+        ColonyStep, KubernetesStep, Problem, current_progress, finalizers_of_others, is_carried_by_colony,
+        not_allowed, not_found,
+    },
     snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
         progress::{self, Phase, Progress},
@@ -165,23 +168,6 @@ fn colony_problem(snapshot: &ExecutorDeploymentSnapshot) -> Option<(Reason, Stri
             Some((Reason::ColonyUnavailable, format!("colony {}: {why}", colony.name)))
         }
     }
-}
-
-/// What to do about a colony that is not there.
-#[must_use]
-pub fn not_found(name: Option<&str>) -> String {
-    name.map_or_else(
-        || "spec.colony is absent and no Colony is annotated colonies.io/default: \"true\": name one, or annotate one".to_owned(),
-        |name| format!("spec.colony: {name:?}: there is no such Colony: create it, or name another (kubectl get colonies)"),
-    )
-}
-
-/// What to do about a colony that does not admit the namespace.
-#[must_use]
-pub fn not_allowed(name: &str) -> String {
-    format!(
-        "spec.colony: {name:?} does not admit this namespace: have spec.allowedNamespaces of the Colony changed"
-    )
 }
 
 fn deleting(object: &ExecutorDeployment, pass: Result<&Outcome, &Problem>) -> Vec<Finding> {

@@ -5,7 +5,6 @@ mod blueprint;
 use serde_json::{Map, Value};
 
 use super::{
-    Problem,
     condition::{Finding, clean, merge},
     mirror,
     output::{bounded, bounded_attributes},
@@ -22,6 +21,7 @@ use crate::{
     },
     colony::Process,
     desired::instance::as_seen,
+    diff::Problem,
     kinds::definition::{CompiledHandler, of_process},
     snapshot::InstanceSnapshot,
 };

@@ -16,7 +16,7 @@ use kube::{
     runtime::reflector::Store,
 };
 
-use super::{colonies::Colonies, executor_deployment::CacheBehind, stores::Filled};
+use super::{colonies::Colonies, freshness::CacheBehind, stores::Filled};
 use crate::{
     api::{
         condition::ConditionType,

@@ -5,7 +5,7 @@ use futures::FutureExt as _;
 use super::Carriers;
 use crate::{
     api::resource_definition::ObjectKind, controllers::engine::context::Machinery,
-    memory::departed::Departed, snapshot::Observed, watch::living::Living,
+    memory::departed::Departed, snapshot::Observed, watch::holders::Living,
 };
 
 /// The objects that may have a process.

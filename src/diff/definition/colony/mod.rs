@@ -8,8 +8,8 @@ use kube::ResourceExt as _;
 use super::DefinitionStep;
 use crate::{
     api::{
-        executor_deployment::DeletionPolicy,
         names::{ABANDON_ANNOTATION, blueprint_definition_id},
+        policy::DeletionPolicy,
         resource_definition::{Handler, HandlerMode},
     },
     colony::model::BlueprintDefinition,

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::{BlueprintStatus, SyncPolicy},
+        executor_deployment::BlueprintStatus,
         mirror::{MirrorStatus, Mirrored as _},
         names::{BLUEPRINT_ANNOTATION, blueprint_id, cleanup_generation, process_label},
-        policy::ManagementPolicy,
+        policy::{ManagementPolicy, SyncPolicy},
     },
     colony::{Process, model::Blueprint},
     desired::{SharedSpec, instance},

@@ -3,7 +3,6 @@
 //! Only what the schema says differently from an earlier one is looked at: what an object breaks already, it does not
 //! break by a change. A field that is not described any more counts, since API servers drop it.
 
-mod fill;
 mod format;
 mod limits;
 
@@ -13,9 +12,11 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::schema::{shown, step};
-use crate::expression::{BUDGET, Budget, Condition, Variables};
+use crate::{
+    expression::{BUDGET, Budget, Condition, Variables},
+    kinds::schema::with_defaults,
+};
 
-pub use fill::with_defaults;
 pub(super) use format::is_judged as is_judged_format;
 use limits::{count, distinct, number};
 

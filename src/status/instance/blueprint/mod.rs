@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     super::{
-        Problem, blueprint,
+        blueprint,
         condition::{Finding, merge},
         mirror,
     },
@@ -21,7 +21,7 @@ use crate::{
     },
     colony::model::Blueprint,
     desired::{SharedSpec, instance::as_seen},
-    diff::Sync,
+    diff::{Problem, Sync},
     kinds::definition::{CompiledHandler, fitted, of_blueprint},
     snapshot::{InstanceSnapshot, Standing},
 };

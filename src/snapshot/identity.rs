@@ -1,0 +1,31 @@
+//! The identity of an executor: its Secret, and what the colony knows of it.
+
+use crate::colony::model::ExecutorState;
+
+/// An executor's identity as it stands in its Secret, without the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// UID of the object that controls the Secret, or with which it goes.
+    pub owner_uid: Option<String>,
+    /// Version of the Secret: precondition of its replacement.
+    pub resource_version: Option<String>,
+    /// Name of the executor in the colony.
+    pub executor_name: String,
+    /// Id of the executor, derived from its key.
+    pub executor_id: String,
+    /// Type as which it was made to register, if the Secret says it.
+    pub executor_type: Option<String>,
+    /// Where it was made to say that it is, empty for nowhere; if the Secret says it.
+    pub location: Option<String>,
+    /// Hash of the rest of the environment.
+    pub content_hash: Option<String>,
+}
+
+/// What a colony knows of an executor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// It has never heard of it.
+    Absent,
+    /// It knows it.
+    Present(ExecutorState),
+}

@@ -1,0 +1,21 @@
+//! What is known of requests besides the objects themselves.
+
+use kube::{core::DeserializeGuard, runtime::reflector::Store};
+
+use super::stores::Filled;
+use crate::{
+    api::request_flow::RequestFlow, memory::sightings::AllSightings, runtime::config::model::RequestRole,
+};
+
+/// What is known of requests alone.
+#[derive(Clone)]
+pub struct Requests {
+    /// Flows.
+    pub flows: Store<DeserializeGuard<RequestFlow>>,
+    /// What the operator is for requests that do not say it themselves.
+    pub roles: Vec<RequestRole>,
+    /// When all flows are known.
+    pub filled: Filled,
+    /// What was seen of the ways of requests.
+    pub sightings: AllSightings,
+}
