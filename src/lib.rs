@@ -13,9 +13,10 @@
 pub mod api;
 
 // What stands below the flow and knows nothing of it.
-pub mod expression;
 pub mod kinds;
 pub mod snapshot;
+pub use colonyos_client as colony;
+pub use colonyos_expression as expression;
 
 // The flow.
 pub mod watch;
@@ -32,7 +33,6 @@ pub mod controllers;
 
 // What stands beside it.
 pub mod cli;
-pub mod colony;
 pub mod memory;
 pub mod runtime;
 pub mod webhook;

@@ -2,7 +2,8 @@
 
 use std::{fmt, ops::Deref};
 
-use colonyos_operator::colony::{Error, ErrorKind, PrivateKey, fake::FakeServer};
+use colonyos_fake::FakeServer;
+use colonyos_operator::colony::{Error, ErrorKind, PrivateKey};
 
 use crate::stage;
 

@@ -1,6 +1,7 @@
 //! The colony: a server in memory, and what is still on its way to it.
 
-use colonyos_operator::colony::{Id, Process, ProcessState, fake::ColonyServer};
+use colonyos_fake::ColonyServer;
+use colonyos_operator::colony::{Id, Process, ProcessState};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -99,8 +99,7 @@ fn measure(which: &Which, options: &Options) -> Result<()> {
 fn fuzz(cases: u32) -> Result<()> {
     println!("{cases} cases of each of {}", FUZZ.join(", "));
     let started = std::time::Instant::now();
-    let arguments =
-        ["--package", "colonyos-operator", "--lib", "--features", "fake", "--release", "--quiet", "--"];
+    let arguments = ["--workspace", "--lib", "--release", "--quiet", "--"];
     let status = crate::cargo::command("test")
         .args(arguments)
         .args(FUZZ)

@@ -37,6 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["watch", "snapshot", "kinds", "desired", "diff", "act", "status", "colony", "memory", "runtime"],
     ),
     ("colony", &[]),
+    ("fake", &["colony"]),
     // What was seen and written last, kept from one pass to the next.
     ("memory", &["snapshot", "colony", "runtime"]),
     // The endpoint that every replica serves: it reads, converts as `kinds` says, and keeps its certificates in a Secret.
@@ -62,6 +63,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Folders with modules, and what the crate in each is called in the table. That no crate imports the operator is for the
+/// compiler; what decides in them is held to the same words.
+const ROOTS: &[(&str, &[&str])] = &[
+    ("src", &[]),
+    ("crates/client/src", &["colony"]),
+    ("crates/expression/src", &["expression"]),
+    ("crates/fake/src", &["fake"]),
+];
+
 /// What every layer may import: the words of both worlds, and what the administrator has set.
 const EVERYBODY: &[&str] = &["api", "colony::model", "runtime::config::model"];
 
@@ -77,8 +87,8 @@ const PURE: &[(&str, bool)] = &[
     ("status", true),
     ("act::outcome", true),
     ("colony::model", true),
-    ("colony::fake::front", false),
-    ("colony::fake", true),
+    ("fake::front", false),
+    ("fake", true),
     ("runtime::config::model", true),
 ];
 
@@ -121,15 +131,17 @@ type Homes = BTreeMap<Vec<String>, Vec<String>>;
 pub fn run() -> Result<()> {
     let mut sources = Vec::new();
     let mut homes = Homes::new();
-    for path in repository::files("src", "rs")? {
-        let Some(module) = module_of(&path) else { continue };
-        let text = repository::read(&path)?;
-        homes.extend(re_exports(&module, &text));
-        sources.push((path, module, text));
+    for (folder, root) in ROOTS {
+        for path in repository::files(folder, "rs")? {
+            let Some(module) = module_of(&path, folder, root) else { continue };
+            let text = repository::read(&path)?;
+            homes.extend(re_exports(&module, root.len(), &text));
+            sources.push((path, root.len(), module, text));
+        }
     }
     let mut breaches = Vec::new();
-    for (path, module, text) in &sources {
-        for (line, reason) in breaches_in(module, text, &homes) {
+    for (path, root, module, text) in &sources {
+        for (line, reason) in breaches_in(module, *root, text, &homes) {
             breaches.push(format!("{}:{line}: {reason}", path.display()));
         }
     }
@@ -141,20 +153,20 @@ pub fn run() -> Result<()> {
 }
 
 /// The module a file holds, or nothing for the crate roots and for files that only tests see.
-fn module_of(path: &Path) -> Option<Vec<String>> {
-    let inner = path.strip_prefix("src").ok()?.with_extension("");
-    let mut module: Vec<String> =
-        inner.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-    if module.last().is_some_and(|last| last == "mod") {
+fn module_of(path: &Path, folder: &str, root: &[&str]) -> Option<Vec<String>> {
+    let inner = path.strip_prefix(folder).ok()?.with_extension("");
+    let mut module: Vec<String> = root.iter().map(|part| (*part).to_owned()).collect();
+    module.extend(inner.components().map(|part| part.as_os_str().to_string_lossy().into_owned()));
+    let is_root = module.len() == root.len() + 1 && matches!(module[root.len()].as_str(), "lib" | "main");
+    if is_root || module.last().is_some_and(|last| last == "mod") {
         module.pop();
     }
-    let is_root = module.is_empty() || (module.len() == 1 && matches!(module[0].as_str(), "lib" | "main"));
     let is_test = module.iter().any(|part| part == "tests");
-    (!is_root && !is_test).then_some(module)
+    (!module.is_empty() && !is_test).then_some(module)
 }
 
 /// Every breach in one module, as line and reason.
-fn breaches_in(module: &[String], text: &str, homes: &Homes) -> Vec<(usize, String)> {
+fn breaches_in(module: &[String], root: usize, text: &str, homes: &Homes) -> Vec<(usize, String)> {
     let (tokens, _) = source::without_tests(&source::tokens(text));
     let mentions = mentions(&tokens);
     let name = module.join("::");
@@ -163,7 +175,7 @@ fn breaches_in(module: &[String], text: &str, homes: &Homes) -> Vec<(usize, Stri
     };
     let mut found = Vec::new();
     for mention in &mentions {
-        let Some(target) = resolve(module, &mention.path) else { continue };
+        let Some(target) = resolve(module, root, &mention.path) else { continue };
         let target = home(target, homes);
         let is_allowed =
             EVERYBODY.iter().chain(*allowed).chain([layer]).any(|prefix| starts_with(&target, prefix))
@@ -183,7 +195,7 @@ fn breaches_in(module: &[String], text: &str, homes: &Homes) -> Vec<(usize, Stri
 }
 
 /// What a module re-exports from below itself (`pub use model::Id`), and where it lives.
-fn re_exports(module: &[String], text: &str) -> Homes {
+fn re_exports(module: &[String], root: usize, text: &str) -> Homes {
     let (tokens, _) = source::without_tests(&source::tokens(text));
     let mut homes = Homes::new();
     for index in 0..tokens.len() {
@@ -194,7 +206,7 @@ fn re_exports(module: &[String], text: &str) -> Homes {
         read_path(&tokens, index + 2, &[], &mut found);
         for Mention { path, .. } in found {
             let Some(name) = path.last().cloned() else { continue };
-            let absolute = resolve(module, &path).unwrap_or_else(|| [module, &path].concat());
+            let absolute = resolve(module, root, &path).unwrap_or_else(|| [module, &path].concat());
             homes.insert([module, &[name]].concat(), absolute);
         }
     }
@@ -225,14 +237,14 @@ fn starts_with(path: &[String], prefix: &str) -> bool {
     prefix.split("::").all(|wanted| parts.next().is_some_and(|part| part == wanted))
 }
 
-/// The path from the crate's root, or nothing when it leads out of the crate.
-fn resolve(module: &[String], path: &[String]) -> Option<Vec<String>> {
+/// The path from the root of the table, or nothing when it leads out of the crate, whose own root has `root` parts.
+fn resolve(module: &[String], root: usize, path: &[String]) -> Option<Vec<String>> {
     // `pub(super)` says who may look, and imports nothing.
     if matches!(path.last()?.as_str(), "crate" | "super") {
         return None;
     }
     let mut absolute = match path.first()?.as_str() {
-        "crate" => Vec::new(),
+        "crate" => module[..root].to_vec(),
         "self" | "super" => module.to_vec(),
         _ => return None,
     };
@@ -313,7 +325,7 @@ mod tests {
 
     fn breaches(module: &str, text: &str) -> Vec<String> {
         let module: Vec<String> = module.split("::").map(str::to_owned).collect();
-        breaches_in(&module, text, &Homes::new())
+        breaches_in(&module, 0, text, &Homes::new())
             .into_iter()
             .map(|(line, reason)| format!("{line}: {reason}"))
             .collect()
@@ -362,10 +374,16 @@ mod tests {
     fn a_re_export_is_judged_by_where_it_lives() {
         let module = |name: &str| vec![name.to_owned()];
         let homes =
-            re_exports(&module("colony"), "pub use model::{Id, State as S};\npub use client::Client;");
+            re_exports(&module("colony"), 1, "pub use model::{Id, State as S};\npub use client::Client;");
         let text = "use crate::colony::{Id, Client};";
-        let found = breaches_in(&module("desired"), text, &homes);
+        let found = breaches_in(&module("desired"), 0, text, &homes);
         assert_eq!(found, [(1, "desired may not import colony::client::Client".to_owned())]);
+    }
+
+    #[test]
+    fn the_root_of_a_crate_is_its_place_in_the_table() {
+        let module: Vec<String> = ["colony", "session"].map(str::to_owned).into();
+        assert!(breaches_in(&module, 1, "use crate::client::Client;", &Homes::new()).is_empty());
     }
 
     #[test]
@@ -380,10 +398,17 @@ mod tests {
 
     #[test]
     fn a_file_belongs_to_the_module_that_its_path_names() {
-        let name = |path: &str| module_of(Path::new(path)).map(|module| module.join("::"));
-        assert_eq!(name("src/api/mod.rs").as_deref(), Some("api"));
-        assert_eq!(name("src/diff/plan.rs").as_deref(), Some("diff::plan"));
-        assert_eq!(name("src/lib.rs"), None);
-        assert_eq!(name("src/diff/tests.rs"), None);
+        let name = |folder: &str, root: &[&str], path: &str| {
+            module_of(&Path::new(folder).join(path), folder, root).map(|module| module.join("::"))
+        };
+        assert_eq!(name("src", &[], "api/mod.rs").as_deref(), Some("api"));
+        assert_eq!(name("src", &[], "diff/plan.rs").as_deref(), Some("diff::plan"));
+        assert_eq!(name("src", &[], "lib.rs"), None);
+        assert_eq!(name("src", &[], "diff/tests.rs"), None);
+        assert_eq!(name("crates/client/src", &["colony"], "lib.rs").as_deref(), Some("colony"));
+        assert_eq!(
+            name("crates/client/src", &["colony"], "model/id.rs").as_deref(),
+            Some("colony::model::id")
+        );
     }
 }

@@ -229,9 +229,6 @@ fn build(rungs: &[Rung]) -> Result<Vec<Executable>> {
         arguments.extend(["--test", rung.name()]);
     }
     let has_tests = arguments.len() > 2;
-    if let Some(feature) = rungs.iter().find_map(|rung| rung.feature()) {
-        arguments.extend(["--features", feature]);
-    }
     let mut built = Vec::new();
     if has_tests {
         built = cargo::build("test", &arguments).context("failed to build the tests")?;

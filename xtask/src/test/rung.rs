@@ -75,11 +75,6 @@ impl Rung {
         Needs { tools, programs: self == Self::Interop, servers, node }
     }
 
-    /// The feature of the operator's package that its binary is built with.
-    pub fn feature(self) -> Option<&'static str> {
-        matches!(self, Self::Conformance | Self::Simulation).then_some("colonyos-operator/fake")
-    }
-
     /// Whether it runs the operator or the executor as programs.
     pub fn runs_programs(self) -> bool {
         !matches!(self, Self::Unit | Self::Golden | Self::Conformance | Self::Simulation)

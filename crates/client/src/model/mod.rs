@@ -30,7 +30,7 @@ pub use blueprint::{
 pub use cron::{Cron, NewCron, Schedule};
 pub use executor::{Executor, ExecutorState, NewExecutor};
 pub use field::InvalidField;
-pub(super) use field::null_is_empty;
+pub use field::null_is_empty;
 pub use filesystem::{Filesystem, OnConflicts, SnapshotMount, SyncDirectory, Winner};
 pub use function_spec::FunctionSpec;
 pub use id::{Id, ProcessId};

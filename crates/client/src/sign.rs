@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use k256::ecdsa::SigningKey;
+use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
 use rand::{TryRngCore, rngs::OsRng};
 use sha3::{Digest, Sha3_256};
 use zeroize::{Zeroize, Zeroizing};
@@ -93,11 +93,9 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// The identity that signed a payload, as a server finds it out; `None` when the signature is none.
-#[cfg(any(test, feature = "fake"))]
-pub(super) fn recover(payload: &str, signature: &str) -> Option<Id> {
-    use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
-
+/// The identity that signed a payload, in base64, as a server finds it out; `None` when the signature is none.
+#[must_use]
+pub fn recover(payload: &str, signature: &str) -> Option<Id> {
     let bytes = hex::decode(signature).ok().filter(|bytes| bytes.len() == 65)?;
     let (signature, recovery) = bytes.split_at(64);
     let signature = Signature::from_slice(signature).ok()?;

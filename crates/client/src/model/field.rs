@@ -49,7 +49,11 @@ pub(super) fn name(field: &'static str, value: &str) -> Result<String, InvalidFi
 }
 
 /// Reads a list or map that the server may send as `null` when it is empty.
-pub(in super::super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+///
+/// # Errors
+///
+/// When it is neither `null` nor a `T`.
+pub fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Default,

@@ -14,9 +14,9 @@ use super::{
 #[derive(Deserialize)]
 struct One {
     processid: String,
-    #[serde(default, deserialize_with = "super::super::model::null_is_empty")]
+    #[serde(default, deserialize_with = "colonyos_client::model::null_is_empty")]
     out: Vec<Value>,
-    #[serde(default, deserialize_with = "super::super::model::null_is_empty")]
+    #[serde(default, deserialize_with = "colonyos_client::model::null_is_empty")]
     errors: Vec<String>,
     #[serde(default)]
     message: String,

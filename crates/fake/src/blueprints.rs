@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use colonyos_client::model::{BlueprintDefinition, null_is_empty};
+
 use super::{
-    super::model::{BlueprintDefinition, null_is_empty},
     crons::CronRecord,
     record::{Conditions, ProcessRecord, Spec},
     server::{Answer, ColonyServer, Refusal, done, list, read, refuse, time},

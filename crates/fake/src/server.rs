@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha3::{Digest as _, Sha3_256};
 
+use colonyos_client::model::Id;
+
 use super::{
-    super::model::Id,
     blueprints::BlueprintStore,
     crons::CronRecord,
     members::{ExecutorRecord, UserRecord},

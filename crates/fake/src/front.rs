@@ -23,15 +23,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle, time::Instant};
 
-use super::{
-    super::{
-        client::Server,
-        model::Id,
-        sign::{self, PrivateKey},
-        tls::Tls,
-    },
-    server::{Answer, ColonyServer, Event},
+use colonyos_client::{
+    Tls,
+    client::Server,
+    model::Id,
+    sign::{self, PrivateKey},
 };
+
+use super::server::{Answer, ColonyServer, Event};
 
 /// How often the loop of the server turns.
 const TURN: Duration = Duration::from_secs(1);

@@ -1,8 +1,7 @@
 //! A client of [ColonyOS](https://colonyos.io) servers: typed, bounded in time, and honest about what it does
 //! not know.
 //!
-//! It stands beside the flow, not in it: it knows nothing of Kubernetes and depends on no other module of
-//! this crate, so that it can be published alone. Checked against ColonyOS 1.9.12.
+//! It knows nothing of Kubernetes. Checked against ColonyOS 1.9.12.
 //!
 //! ```text
 //! Session ── Call ──▶ wire (inner JSON, base64) ──▶ sign ──▶ Client (one POST) ──▶ wire (reply) ──▶ model | Error
@@ -17,7 +16,6 @@
 //! | [`client`] | one pooled HTTP client per server | network |
 //! | [`session`] | one identity in one colony: the calls | network |
 //! | [`subscription`] | being told of a process, without a promise | network |
-//! | `fake` | a server in memory for tests, with the feature `fake` | |
 //!
 //! # Three rules
 //! - **Unknown is not empty.** A list that cannot be read or decoded is an [`Error`], never an empty `Vec`.
@@ -28,7 +26,7 @@
 //!
 //! # Example
 //! ```no_run
-//! use colonyos_operator::colony::{Client, FunctionSpec, PrivateKey, Server, Timeouts, Tls};
+//! use colonyos_client::{Client, FunctionSpec, PrivateKey, Server, Timeouts, Tls};
 //!
 //! # async fn submit() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = Server { host: "localhost".into(), port: 50080, tls: Tls::Insecure };
@@ -42,8 +40,6 @@
 
 pub mod client;
 pub mod error;
-#[cfg(any(test, feature = "fake"))]
-pub mod fake;
 pub mod model;
 pub mod session;
 pub mod sign;

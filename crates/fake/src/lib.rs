@@ -2,7 +2,7 @@
 //!
 //! Two parts. [`ColonyServer`] is **pure**: a call, who makes it and what time it is go in, the answer comes out; ids are
 //! counted, not drawn. Simulations take it as it is. [`FakeServer`] puts it behind HTTP on this machine, so that the
-//! ordinary [`Client`](super::Client) can be used.
+//! ordinary [`Client`](colonyos_client::Client) can be used.
 //!
 //! `tests/conformance` makes the same checks of this and of a real server; what both pass is what this can be trusted
 //! with. Left out: files, snapshots, generators, channels, functions, more than one replica, retention, what the real

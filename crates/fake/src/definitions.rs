@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use colonyos_client::model::BlueprintDefinition;
+
 use super::{
-    super::model::BlueprintDefinition,
     blueprints::Document,
     schema,
     server::{Answer, ColonyServer, Refusal, done, read, refuse, time},

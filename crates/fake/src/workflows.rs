@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use colonyos_client::model::null_is_empty;
+
 use super::{
-    super::model::null_is_empty,
     record::{CANCELLED, FAILED, ProcessRecord, RUNNING, SUCCESSFUL, Spec, WAITING},
     server::{Answer, ColonyServer, Refusal, done, list, read, refuse, time},
 };

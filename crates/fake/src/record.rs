@@ -6,10 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{
-    super::model::null_is_empty,
-    server::{Refusal, digest, refuse, time},
-};
+use colonyos_client::model::null_is_empty;
+
+use super::server::{Refusal, digest, refuse, time};
 
 /// The numbers of the states.
 pub(super) const WAITING: u8 = 0;
