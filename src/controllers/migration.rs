@@ -3,11 +3,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use kube::ResourceExt as _;
+use parking_lot::Mutex;
 
 use super::engine::{context::Machinery, retry::jitter};
 use crate::{
@@ -65,8 +65,8 @@ impl Migrations {
         !is_soon
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.lock()
     }
 }
 

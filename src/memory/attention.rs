@@ -1,9 +1,8 @@
 //! Which objects somebody has asked to be looked at anew, so that each asking counts once.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// What was last asked for each object, by its UID.
 #[derive(Clone, Default)]
@@ -34,7 +33,7 @@ impl Attention {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{colony::Blueprint, snapshot::Standing};
 
@@ -84,22 +86,22 @@ impl Blueprints {
     /// Whether blueprints of a definition are carried out as it says; none if nobody has looked.
     #[must_use]
     pub fn standing(&self, definition: &str) -> Option<Standing> {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(definition).cloned()
+        self.standings.lock().get(definition).cloned()
     }
 
     /// Notes whether blueprints of a definition are carried out as it says; whether that is news.
     pub fn stand(&self, definition: &str, standing: &Standing) -> bool {
-        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut standings = self.standings.lock();
         standings.insert(definition.to_owned(), standing.clone()).as_ref() != Some(standing)
     }
 
     /// Forgets a definition.
     pub fn forget_standing(&self, definition: &str) {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner).remove(definition);
+        self.standings.lock().remove(definition);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Listed, BTreeMap<String, Blueprint>>> {
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listed.lock()
     }
 }
 

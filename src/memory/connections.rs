@@ -2,8 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
+
+use parking_lot::RwLock;
 
 use crate::colony::{Executor, ExecutorState, Id, Session};
 
@@ -75,25 +77,25 @@ impl Connection {
     /// Name of the executor with an id, if the colony knew it when it was last asked.
     #[must_use]
     pub fn executor_name(&self, id: &Id) -> Option<String> {
-        self.names.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.names.read().get(id).cloned()
     }
 
     /// Notes the name of an executor that was asked for by itself.
     pub fn note_executor_name(&self, id: &Id, name: &str) {
-        self.names.write().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), name.to_owned());
+        self.names.write().insert(id.clone(), name.to_owned());
     }
 
     /// State of an executor when the colony was last asked: `None` if it could not be, `Some(None)` if it does not know
     /// it.
     #[must_use]
     pub fn executor(&self, name: &str) -> Option<Option<ExecutorState>> {
-        let states = self.executors.read().unwrap_or_else(PoisonError::into_inner);
+        let states = self.executors.read();
         states.as_ref().map(|states| states.get(name).copied())
     }
 
     /// Notes what the operator itself has just brought about, until the colony is asked again.
     pub fn note_executor(&self, name: &str, state: ExecutorState) {
-        if let Some(states) = self.executors.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if let Some(states) = self.executors.write().as_mut() {
             states.insert(name.to_owned(), state);
         }
     }
@@ -101,7 +103,7 @@ impl Connection {
     /// The states of all executors, to see what has changed between two connections.
     #[must_use]
     pub fn executor_states(&self) -> Option<BTreeMap<String, ExecutorState>> {
-        self.executors.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.executors.read().clone()
     }
 }
 
@@ -116,24 +118,24 @@ impl Connections {
     /// The connection of a `Colony`, if it has one.
     #[must_use]
     pub fn get(&self, colony: &str) -> Option<Arc<Connection>> {
-        self.by_colony.read().unwrap_or_else(PoisonError::into_inner).get(colony).cloned().flatten()
+        self.by_colony.read().get(colony).cloned().flatten()
     }
 
     /// Whether a `Colony` was tried at all since the operator began: before, that it has no connection says nothing.
     #[must_use]
     pub fn was_tried(&self, colony: &str) -> bool {
-        self.by_colony.read().unwrap_or_else(PoisonError::into_inner).contains_key(colony)
+        self.by_colony.read().contains_key(colony)
     }
 
     /// Replaces the connection of a `Colony`; the one that it had.
     pub fn put(&self, colony: &str, connection: Arc<Connection>) -> Option<Arc<Connection>> {
-        let mut by_colony = self.by_colony.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_colony = self.by_colony.write();
         by_colony.insert(colony.to_owned(), Some(connection)).flatten()
     }
 
     /// Notes that a `Colony` has no connection; whether that is news.
     pub fn remove(&self, colony: &str) -> bool {
-        let mut by_colony = self.by_colony.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_colony = self.by_colony.write();
         by_colony.insert(colony.to_owned(), None).is_none_or(|before| before.is_some())
     }
 }

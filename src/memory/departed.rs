@@ -1,9 +1,8 @@
 //! Which objects this process has let go: what they had is nobody's any more.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// How many are remembered, the latest ones. What is forgotten only counts as not known.
 const MOST: usize = 10_000;
@@ -29,7 +28,7 @@ impl Departed {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -3,9 +3,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use crate::snapshot::Identity;
 
@@ -26,7 +28,7 @@ impl Identities {
     /// What a Secret said when it was last read, unless that is too long ago.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str, now: Instant) -> Option<Identity> {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = self.read.lock();
         read.get(&(namespace.to_owned(), name.to_owned()))
             .filter(|(_, at)| now.saturating_duration_since(*at) < VALIDITY)
             .map(|(identity, _)| identity.clone())
@@ -34,13 +36,13 @@ impl Identities {
 
     /// Notes what a Secret says.
     pub fn put(&self, namespace: &str, name: &str, identity: Identity, now: Instant) {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read.lock();
         read.insert((namespace.to_owned(), name.to_owned()), (identity, now));
     }
 
     /// Forgets a Secret that is written to or gone.
     pub fn forget(&self, namespace: &str, name: &str) {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read.lock();
         read.remove(&(namespace.to_owned(), name.to_owned()));
     }
 }

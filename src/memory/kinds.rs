@@ -1,11 +1,9 @@
 //! The kinds that the cluster was found to serve, and where: by their names alone nobody can write their objects.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use kube::core::ApiResource;
+use parking_lot::RwLock;
 
 use crate::api::resource_definition::ObjectKind;
 
@@ -16,17 +14,17 @@ pub struct ServedKinds(Arc<RwLock<HashMap<ObjectKind, ApiResource>>>);
 impl ServedKinds {
     /// Notes where the objects of a kind are.
     pub fn found(&self, kind: ObjectKind, resource: ApiResource) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(kind, resource);
+        self.0.write().insert(kind, resource);
     }
 
     /// Notes that a kind is not served.
     pub fn missed(&self, kind: &ObjectKind) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(kind);
+        self.0.write().remove(kind);
     }
 
     /// Where the objects of a kind are, if it is served.
     #[must_use]
     pub fn resource(&self, kind: &ObjectKind) -> Option<ApiResource> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned()
+        self.0.read().get(kind).cloned()
     }
 }

@@ -3,9 +3,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Instant,
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::colony::ProcessId;
 
@@ -56,7 +58,7 @@ impl Lines {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, Line>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -5,9 +5,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::colony::{Id, Process, ProcessId, ProcessState};
 
@@ -123,7 +125,7 @@ impl Processes {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

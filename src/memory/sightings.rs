@@ -1,13 +1,11 @@
 //! What a process has seen of a request's way, with times. What nobody wrote down while it happened is completed from
 //! here, once it is our turn to write.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
+use parking_lot::Mutex;
 
 use crate::api::request_state::{Position, RequestState, Sighting};
 
@@ -58,7 +56,7 @@ impl AllSightings {
     /// Takes note of an object as it is at `now`; all that was seen of it.
     #[must_use]
     pub fn see(&self, object: &RequestState, now: Timestamp) -> Vec<Sighting> {
-        let mut by_uid = self.by_uid.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_uid = self.by_uid.lock();
         let sightings = by_uid.entry(object.uid().unwrap_or_default()).or_default();
         sightings.see(object, now);
         sightings.all().to_vec()
@@ -66,7 +64,7 @@ impl AllSightings {
 
     /// Forgets a request that has ended or is gone.
     pub fn forget(&self, uid: &str) {
-        self.by_uid.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.by_uid.lock().remove(uid);
     }
 }
 

@@ -1,12 +1,10 @@
 //! Which intents this process recorded and which submits it tried, so that it knows when nothing of that label can still
 //! be on its way to a server.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 /// How long a submit whose answer never came may still arrive: the time limit of a request and a margin for what the
 /// server had already read.
@@ -65,8 +63,8 @@ impl Submissions {
         self.lock().insert(label.to_owned(), submission);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Submission>> {
-        self.by_label.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Submission>> {
+        self.by_label.lock()
     }
 }
 

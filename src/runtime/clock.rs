@@ -4,11 +4,12 @@
 //! process is stopped by a signal, which is what lets a resumed process see that its lease has run out.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 /// Tells the time; cheap to clone, all clones of a manual clock move together.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +50,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.source {
             Source::System => wall_now(),
-            Source::Manual(moment) => moment.lock().unwrap_or_else(PoisonError::into_inner).wall,
+            Source::Manual(moment) => moment.lock().wall,
         }
     }
 
@@ -58,14 +59,14 @@ impl Clock {
     pub fn instant(&self) -> Instant {
         match &self.source {
             Source::System => monotonic_now(),
-            Source::Manual(moment) => moment.lock().unwrap_or_else(PoisonError::into_inner).monotonic,
+            Source::Manual(moment) => moment.lock().monotonic,
         }
     }
 
     /// Moves a manual clock forward by `by`, both readings alike; the system's clocks cannot be moved and stay.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(moment) = &self.source {
-            let mut moment = moment.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut moment = moment.lock();
             moment.monotonic += by;
             // Past the year 9999 a timestamp saturates, which no test will tell from standing still.
             moment.wall = moment.wall.saturating_add(by).unwrap_or(Timestamp::MAX);

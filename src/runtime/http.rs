@@ -3,12 +3,7 @@
 //! Live and ready differ: whatever is missing outside the process, such as a CRD, makes it unready and never makes the
 //! kubelet restart it.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -17,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use parking_lot::RwLock;
 use tokio::net::TcpListener;
 
 use super::{
@@ -68,7 +64,7 @@ impl Readiness {
     /// One line `name: what is missing and what to do` for each check that is not met.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        let checks = self.missing.read().unwrap_or_else(PoisonError::into_inner);
+        let checks = self.missing.read();
         checks.iter().filter_map(|(name, missing)| Some(format!("{name}: {}", missing.as_ref()?))).collect()
     }
 }
@@ -85,7 +81,7 @@ impl Check {
     }
 
     fn set(&self, state: Option<String>) {
-        let mut checks = self.readiness.missing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut checks = self.readiness.missing.write();
         let before = checks.insert(self.name, state.clone()).flatten();
         drop(checks);
         match state {

@@ -2,13 +2,11 @@
 //! expects, which changes with schemas and conversions: what is known under a hash never gets old, and what is not known is
 //! read from the CRD. Hence no watch, and no request that is converted by what was before.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -65,7 +63,7 @@ impl Converters {
             ),
         };
         let converter = found.converter.clone();
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.known.lock();
         let known = all.entry(definition.to_owned()).or_default();
         known.retain(|known| known.hash != found.hash);
         known.push(found);
@@ -75,7 +73,7 @@ impl Converters {
     }
 
     fn known(&self, definition: &str, hash: &str) -> Option<Arc<Converter>> {
-        let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.known.lock();
         let found = all.get(definition)?.iter().find(|known| known.hash == hash)?;
         Some(found.converter.clone())
     }

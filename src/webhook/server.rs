@@ -1,13 +1,7 @@
 //! Serves conversions with TLS: `/convert/<definition>/<hash>` for API servers, `/healthz` for whoever wants to know whether
 //! they are. The certificate can be exchanged while it serves.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    num::NonZero,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, num::NonZero, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -18,6 +12,7 @@ use axum::{
     routing::{get, post},
     serve::Listener,
 };
+use parking_lot::RwLock;
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -53,7 +48,7 @@ pub(super) struct Presented(Arc<RwLock<Option<Arc<CertifiedKey>>>>);
 impl Presented {
     /// Presents another from now on; connections that exist stay.
     pub(super) fn set(&self, key: CertifiedKey) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(key));
+        *self.0.write() = Some(Arc::new(key));
     }
 }
 
@@ -65,7 +60,7 @@ impl fmt::Debug for Presented {
 
 impl ResolvesServerCert for Presented {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 }
 

@@ -5,11 +5,11 @@ use std::{
     cell::RefCell,
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
-    sync::{PoisonError, RwLock},
 };
 
 use futures::FutureExt as _;
 use libtest_mimic::{Arguments, Failed, Trial};
+use parking_lot::RwLock;
 
 use crate::{
     installation,
@@ -52,7 +52,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     Trial::test(name, move || {
-        let _others_may_run = OPERATOR.read().unwrap_or_else(PoisonError::into_inner);
+        let _others_may_run = OPERATOR.read();
         block_on(on_a_stage(name, test))
     })
 }
@@ -63,7 +63,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     Trial::test(name, move || {
-        let _nobody_else = OPERATOR.write().unwrap_or_else(PoisonError::into_inner);
+        let _nobody_else = OPERATOR.write();
         block_on(on_a_stage(name, test))
     })
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,6 +13,7 @@ use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
+use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::{
@@ -184,8 +184,8 @@ impl Fleet {
         Ok(unsettled)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Asked>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, BTreeMap<String, Asked>> {
+        self.asked.lock()
     }
 }
 

@@ -1,10 +1,6 @@
 //! HTTP and websocket in front of a [`ColonyServer`]: what a client sees, signatures and waiting included.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -19,6 +15,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle, time::Instant};
@@ -122,7 +119,7 @@ impl FakeServer {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, ColonyServer> {
         // A call that panicked has changed what it had changed, as on a real server.
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.core.lock()
     }
 
     /// Tells followers and waiting executors what has happened.

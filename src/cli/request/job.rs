@@ -1,14 +1,9 @@
 //! Doing a job: running a command, or letting time pass.
 
-use std::{
-    collections::VecDeque,
-    io::Write as _,
-    process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, io::Write as _, process::Stdio, sync::Arc, time::Duration};
 
 use kube::ResourceExt as _;
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
@@ -100,7 +95,7 @@ async fn execute(command: &str, object: &RequestState) -> Ending {
         Ok(status) if status.success() => Ending::completed(),
         Ok(status) => {
             let how = status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"));
-            let tail: Vec<u8> = tail.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+            let tail: Vec<u8> = tail.lock().iter().copied().collect();
             match last_line(&tail) {
                 Some(line) => failed(format!("{how}: {line}")),
                 None => failed(format!("{how}, without a word on standard error")),
@@ -116,7 +111,7 @@ async fn pass_on(mut from: impl AsyncRead + Unpin, tail: Arc<Mutex<VecDeque<u8>>
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let said = buffer.get(..length).unwrap_or_default();
         {
-            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tail = tail.lock();
             tail.extend(said);
             let surplus = tail.len().saturating_sub(KEPT);
             tail.drain(..surplus);

@@ -1,13 +1,10 @@
 //! Answers processes that were born in a colony, and makes the objects of blueprints for which nobody asks: one pass
 //! through the stages for each of them, again and again until it is answered.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use kube::ResourceExt as _;
+use parking_lot::Mutex;
 
 use crate::{
     act::{
@@ -161,8 +158,8 @@ impl Inbound {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashSet<String>> {
+        self.under_way.lock()
     }
 }
 

@@ -5,12 +5,7 @@ pub(super) mod blueprints;
 mod inbound;
 pub(super) mod processes;
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use kube::{
@@ -21,6 +16,7 @@ use kube::{
         reflector::Store,
     },
 };
+use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use self::{
@@ -111,7 +107,7 @@ pub async fn run(
         .run(reconcile, |_, _, _| Action::requeue(NEXT_STEP), context.clone())
         .for_each(|_| futures::future::ready(()));
     to_its_end(controller, vec![colonies.filled], shutdown).await;
-    let served = std::mem::take(&mut *context.served.lock().unwrap_or_else(PoisonError::into_inner));
+    let served = std::mem::take(&mut *context.served.lock());
     for (_, task) in served.values() {
         task.abort();
     }
@@ -263,7 +259,7 @@ async fn meet_blueprints(name: &str, reading: &Reading, context: &Context) {
 
 /// Whoever answers what is born in a colony; one for each, so that nothing is answered twice at once.
 fn inbound(name: &str, context: &Context) -> Inbound {
-    let mut all = context.inbound.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = context.inbound.lock();
     let machinery = &context.machinery;
     let new = || {
         let reader = InboundReader {
@@ -317,7 +313,7 @@ fn problem(snapshot: &ColonySnapshot) -> Option<String> {
 fn serve(name: &str, operator: OperatorIdentity, context: &Context) {
     let key = (name.to_owned(), operator.executor_type);
     let inbound = inbound(name, context);
-    let mut served = context.served.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut served = context.served.lock();
     if served.get(&key).is_some_and(|(executor, task)| !task.is_finished() && *executor == operator.name) {
         return;
     }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::reflector::{ObjectRef, Store},
 };
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use super::{
@@ -173,7 +174,7 @@ impl Instances {
     }
 
     fn wake(&self, concerned: impl Fn(&Member) -> Vec<ObjectRef<DeserializeGuard<Instance>>>) {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.known.lock().clone();
         for member in known.values().flatten() {
             for object in concerned(member) {
                 member.hints.wake(&object);
@@ -197,7 +198,7 @@ impl Instances {
     fn telling(&self) -> Telling {
         let known = self.known.clone();
         Arc::new(move || {
-            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = known.lock();
             let defined = known.values().flatten().map(|member| {
                 let resource = &member.kind.terms().resource;
                 ObjectKind::new(resource.api_version.clone(), resource.kind.clone())
@@ -231,7 +232,7 @@ impl Instances {
     /// Ends the controllers of a kind, if there are any.
     pub async fn stop(&self, definition: &str) {
         let mut running = self.running.lock().await;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(definition);
+        self.known.lock().remove(definition);
         if let Some(earlier) = running.remove(definition) {
             tracing::info!(kind = earlier.kind.name(), "looking after instances no more");
             earlier.stop(&self.carriers).await;
@@ -251,7 +252,7 @@ impl Instances {
         if surplus.is_empty() {
             return;
         }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.known.lock().clone();
         for guarded in known.values().flatten().flat_map(|member| member.store.state()) {
             let status = guarded.0.as_ref().ok().and_then(|instance| instance.status.as_ref());
             for left in status.into_iter().flat_map(|status| &status.composed_of) {
@@ -263,7 +264,7 @@ impl Instances {
 
     /// Has every instance of a definition looked at.
     pub fn wake_all(&self, definition: &str) {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.known.lock().clone();
         for member in known.get(definition).into_iter().flatten() {
             for object in triggers::references(&member.store, &member.kind, |_: &Instance| true) {
                 member.hints.wake(&object);
@@ -273,7 +274,7 @@ impl Instances {
 
     /// The instances of a definition; none while not all of them are known.
     pub fn watched(&self, definition: &str) -> Option<WatchedInstances> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         let members = known.get(definition)?;
         if members.iter().any(|member| member.filled.reached().now_or_never().is_none()) {
             return None;
@@ -351,7 +352,7 @@ impl Instances {
             };
             controllers.push(followed.follow(stop.clone()).boxed());
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(definition.to_owned(), members);
+        self.known.lock().insert(definition.to_owned(), members);
         let counting = count(changed, ObjectRef::new(definition), definitions);
         let task = tokio::spawn(async move {
             tokio::select! {

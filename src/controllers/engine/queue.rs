@@ -1,16 +1,13 @@
 //! Counts the objects that something has woken and that no pass has begun with yet. The queue itself is the runtime's,
 //! which does not show it.
 
-use std::{
-    collections::HashSet,
-    hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashSet, hash::Hash, sync::Arc};
 
 use kube::{
     Resource,
     runtime::reflector::{ObjectRef, Store},
 };
+use parking_lot::Mutex;
 
 use crate::runtime::metrics::{Kind, Metrics};
 
@@ -62,7 +59,7 @@ impl<K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static> Queue<K> {
     /// An object was woken. One that is gone waits for nothing any more.
     pub fn woken(&self, object: &ObjectRef<K>) {
         let exists = self.objects.get(object).is_some();
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if exists {
             waiting.insert(object.clone());
         } else {
@@ -88,14 +85,14 @@ impl<K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static> Queue<K> {
 
     /// A pass begins.
     pub fn begun(&self, object: &K) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         waiting.remove(&ObjectRef::from_obj_with(object, self.dynamic.clone()));
         self.metrics.set_queue_depth(self.kind, waiting.len());
     }
 
     /// No object of the kind waits for anything any more.
     pub fn ended(&self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         waiting.retain(|object| object.dyntype != self.dynamic);
         self.metrics.set_queue_depth(self.kind, waiting.len());
     }

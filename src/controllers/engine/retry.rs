@@ -1,12 +1,9 @@
 //! When to try again: a delay for each object that grows with every failure, with jitter, and starts anew after a
 //! success.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use rand::Rng as _;
 
 /// Delay after the first failure.
@@ -36,7 +33,7 @@ impl Retries {
     }
 
     fn after(&self, first: Duration, uid: &str) -> Duration {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock();
         let count = failures.entry(uid.to_owned()).or_default();
         let delay = first.saturating_mul(2_u32.saturating_pow(*count)).min(LONGEST);
         *count = count.saturating_add(1);
@@ -45,7 +42,7 @@ impl Retries {
 
     /// The object is well, or gone.
     pub fn reset(&self, uid: &str) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.failures.lock().remove(uid);
     }
 }
 

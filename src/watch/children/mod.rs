@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use kube::{
         watcher::{self, watcher},
     },
 };
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -146,7 +147,7 @@ impl ChildWatches {
         };
         // Its end, an error, comes with the process alone; and what is not filled in time is not known.
         let _ = tokio::time::timeout(FILLING, watch.filled.wait_for(|filled| *filled)).await;
-        let objects = watch.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = watch.cache.lock();
         if !objects.is_filled {
             let why = objects.trouble.clone().unwrap_or_else(|| "they are being read".to_owned());
             return Found::Served(Observed::Unknown(why));
@@ -221,7 +222,7 @@ impl ChildWatches {
             let mut events = watcher(api, config).default_backoff().boxed();
             while let Some(event) = events.next().await {
                 let touched = {
-                    let mut objects = filled.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut objects = filled.lock();
                     let touched = match event {
                         Ok(event) => objects.apply(event, &resource, &kind, &writes),
                         Err(error) => {

@@ -1,11 +1,8 @@
 //! What is to happen to which request.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-    time::Instant,
-};
+use std::{fmt, time::Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::point::Point;
@@ -122,7 +119,7 @@ impl Rules {
 
     /// Everything that has happened.
     pub fn hits(&self) -> Vec<Hit> {
-        self.hits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.hits.lock().clone()
     }
 
     /// What is to happen to a request that has come.
@@ -160,12 +157,12 @@ impl Rules {
         }
         drop(rules);
         let hit = Hit { point: point.clone(), fault, subject: subject.map(str::to_owned), at: now };
-        self.hits.lock().unwrap_or_else(PoisonError::into_inner).push(hit);
+        self.hits.lock().push(hit);
         Some(fault)
     }
 
-    fn armed(&self) -> std::sync::MutexGuard<'_, Vec<Armed>> {
-        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn armed(&self) -> parking_lot::MutexGuard<'_, Vec<Armed>> {
+        self.armed.lock()
     }
 }
 

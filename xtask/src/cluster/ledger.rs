@@ -1,9 +1,8 @@
 //! The stack's record while a command works on it: parts of a stack come up side by side, and each process is written
 //! down the moment it exists, so that an interrupted `up` leaves nothing that `down` does not know of.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use anyhow::Result;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{process::Process, stack::Stack};
 use crate::tools::Toolbox;
@@ -46,6 +45,6 @@ impl Ledger {
 
     fn lock(&self) -> MutexGuard<'_, Stack> {
         // Every change is written in one go, so a thread that panicked left a whole record.
-        self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stack.lock()
     }
 }

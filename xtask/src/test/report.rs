@@ -1,6 +1,8 @@
 //! What came of the tests: a line for each as it ends, a table, and the line that closes the run.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use parking_lot::Mutex;
 
 use super::rung::Rung;
 
@@ -141,8 +143,8 @@ impl Report {
 }
 
 /// A panic elsewhere does not make the counts wrong.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> parking_lot::MutexGuard<'_, T> {
+    mutex.lock()
 }
 
 #[cfg(test)]

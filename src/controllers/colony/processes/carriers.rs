@@ -1,17 +1,14 @@
 //! The objects that processes carry, of whatever kind: what is on record of their processes, and how their passes are
 //! woken.
 
-use std::{
-    fmt,
-    hash::Hash,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt, hash::Hash, sync::Arc};
 
 use kube::{
     Resource, ResourceExt as _,
     core::DeserializeGuard,
     runtime::reflector::{ObjectRef, Store},
 };
+use parking_lot::RwLock;
 
 use crate::{
     api::{
@@ -31,17 +28,17 @@ pub struct Carriers(Arc<RwLock<Vec<Arc<dyn Kind>>>>);
 impl Carriers {
     /// Adds the objects of a kind in a scope.
     pub fn add(&self, kind: Arc<dyn Kind>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(kind);
+        self.0.write().push(kind);
     }
 
     /// Forgets objects that were added.
     pub fn remove(&self, kind: &Arc<dyn Kind>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, kind));
+        self.0.write().retain(|other| !Arc::ptr_eq(other, kind));
     }
 
     /// All there are at the moment.
     pub fn all(&self) -> Vec<Arc<dyn Kind>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 }
 
