@@ -3,14 +3,14 @@
 
 use super::{
     blueprint::Blueprinter,
-    failure::of_colony,
+    failure::{of_colony, refused},
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::names::CONTROLLER_EXECUTOR_TYPE,
-    colony::{Error, ExecutorState, Id, InvalidField, NewExecutor, ProcessId, Session},
+    api::names::{CONTROLLER_EXECUTOR_TYPE, OPERATOR},
+    colony::{Error, ExecutorState, Id, InvalidField, NewExecutor, NewUser, ProcessId, Session},
     desired::DesiredProcess,
-    diff::ColonyStep,
+    diff::{Answer, ColonyStep},
     memory::{
         blueprints::Blueprints,
         connections::{Connection, OperatorIdentity},
@@ -103,6 +103,57 @@ impl Colony<'_> {
                 self.processes.forget(&id);
                 Ok(Effect::Nothing)
             }
+            ColonyStep::RegisterMember => {
+                let (owner, member) = (&self.connection.owner, &self.connection.member);
+                let id = member.id();
+                let short: String = id.as_str().chars().take(12).collect();
+                let user = NewUser::new(owner.colony(), &format!("{OPERATOR}-{short}"), id.clone())
+                    .map_err(|error| refused(&what, &error))?;
+                owner.add_user(&user).await.map_err(failed)?;
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::RegisterOperator { name, id, executor_type, location } => {
+                let (owner, member) = (&self.connection.owner, &self.connection.member);
+                let executor = new_executor(owner.colony(), name, executor_type, id, location.as_deref())
+                    .map_err(|error| refused(&what, &error))?;
+                register(owner, member, &executor).await.map_err(failed)?;
+                Ok(Effect::Nothing)
+            }
+            // A name that is taken is looked at in the next pass: an earlier try may have been carried out and not answered.
+            ColonyStep::AddDefinition(definition) => {
+                match self.connection.owner.add_blueprint_definition(definition).await {
+                    Ok(_) => Ok(Effect::Nothing),
+                    Err(error) if error.is_already_exists() => {
+                        Err(StepFailure { kind: FailureKind::Conflict, ..failed(error) })
+                    }
+                    Err(error) => Err(failed(error)),
+                }
+            }
+            ColonyStep::RemoveDefinition { name } => {
+                match self.connection.owner.remove_blueprint_definition(name).await {
+                    Ok(()) => Ok(Effect::Nothing),
+                    Err(error) if error.is_not_found() => Ok(Effect::Gone),
+                    Err(error) => Err(failed(error)),
+                }
+            }
+            ColonyStep::Answer { process_id, executor_type, answer } => {
+                let operator = self.operator_of(executor_type, &what)?;
+                let id = ProcessId::new(process_id);
+                let closed = match answer {
+                    Answer::Successful(output) => {
+                        operator.session.close_successful(&id, std::slice::from_ref(output)).await
+                    }
+                    Answer::Failed(why) => {
+                        operator.session.close_failed(&id, std::slice::from_ref(why)).await
+                    }
+                };
+                match closed {
+                    Ok(()) => Ok(Effect::Nothing),
+                    // Cancelled, gone, or given to another meanwhile.
+                    Err(error) if refused_as_over(&error) => Ok(Effect::Gone),
+                    Err(error) => Err(failed(error)),
+                }
+            }
             ColonyStep::AddBlueprint(_)
             | ColonyStep::UpdateBlueprint { .. }
             | ColonyStep::UpdateBlueprintStatus { .. }
@@ -140,19 +191,19 @@ impl Colony<'_> {
     }
 
     fn operator(&self, what: &str) -> Result<&OperatorIdentity, StepFailure> {
-        self.connection.operator(CONTROLLER_EXECUTOR_TYPE).ok_or_else(|| StepFailure {
+        self.operator_of(CONTROLLER_EXECUTOR_TYPE, what)
+    }
+
+    fn operator_of(&self, executor_type: &str, what: &str) -> Result<&OperatorIdentity, StepFailure> {
+        self.connection.operator(executor_type).ok_or_else(|| StepFailure {
             kind: FailureKind::Unavailable,
             message: format!("failed to {what}: the operator is not registered in the colony yet"),
         })
     }
 }
 
-fn refused(what: &str, error: &InvalidField) -> StepFailure {
-    StepFailure { kind: FailureKind::Refused, message: format!("failed to {what}: {error}") }
-}
-
 /// An executor to be registered.
-pub(super) fn new_executor(
+fn new_executor(
     colony: &str,
     name: &str,
     executor_type: &str,
@@ -165,7 +216,7 @@ pub(super) fn new_executor(
 
 /// Registers an executor and approves it. Registered already under the same key is as good as done: the answer to an
 /// earlier try may have been lost.
-pub(super) async fn register(owner: &Session, member: &Session, executor: &NewExecutor) -> Result<(), Error> {
+async fn register(owner: &Session, member: &Session, executor: &NewExecutor) -> Result<(), Error> {
     match owner.add_executor(executor).await {
         Ok(_) => {}
         Err(error) if error.is_already_exists() => {
@@ -181,6 +232,6 @@ pub(super) async fn register(owner: &Session, member: &Session, executor: &NewEx
 
 /// Whether a close was refused because the process is over: cancelled, gone, closed by an earlier try, or another
 /// executor's by now.
-pub(super) fn refused_as_over(error: &Error) -> bool {
+fn refused_as_over(error: &Error) -> bool {
     error.is_not_found() || error.is_conflict() || error.is_forbidden()
 }

@@ -16,6 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     api::{
+        colony::Colony,
         colony_cron::ColonyCron,
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
@@ -47,6 +48,9 @@ pub trait Written:
     + Debug
     + Serialize
     + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
 {
     /// Its name in metrics.
     const METRIC: WriteKind;
@@ -60,7 +64,7 @@ pub trait Written:
 
 impl<K> Written for K
 where
-    K: Child + Clone + Debug + Serialize + DeserializeOwned,
+    K: Child + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     const METRIC: WriteKind = K::KIND;
 
@@ -228,4 +232,20 @@ impl Written for CustomResourceDefinition {
 impl Child for Secret {
     const KIND: WriteKind = WriteKind::Secret;
     const NAME: &'static str = "Secret";
+}
+
+impl Written for Colony {
+    const METRIC: WriteKind = WriteKind::ColonyStatus;
+
+    fn name_of((): &()) -> Cow<'static, str> {
+        Cow::Borrowed("Colony")
+    }
+
+    fn api(client: Client, _: &str, (): &()) -> Api<Self> {
+        Api::all(client)
+    }
+}
+
+impl Told for Colony {
+    const STATUS: WriteKind = WriteKind::ColonyStatus;
 }

@@ -13,27 +13,27 @@ mod request_flow;
 mod request_state;
 mod resource_definition;
 
-use colony::processes::{self, Carriers, Objects};
+use colony::processes::{self, Carrier, Carriers, Objects};
+use colony_process::ProcessStages;
+use colony_workflow::WorkflowStages;
 pub use composition::{Decision, decide as decide_composition};
-pub use engine::context::{Context, Machinery};
-use engine::{
-    context, dynamic as instances, queue, surroundings,
-    work::{self, Work},
-};
-pub use executor_deployment::decide;
+pub use engine::context::Machinery;
+use engine::{context, dynamic as instances, queue, surroundings, work};
+pub use executor_deployment::{FleetStages, decide};
 pub use instance::decide as decide_instance;
+use request_state::RequestStages;
 
 use std::sync::Arc;
 
-use futures::FutureExt as _;
 use kube::core::DeserializeGuard;
 
 use crate::{
+    act::kinds::Written,
     memory::sightings::AllSightings,
     runtime::shutdown::Shutdown,
     watch::{
         flows::Requests,
-        stores::{self, Filled, Scope, Watched},
+        stores::{self, Scope, Watched},
     },
 };
 
@@ -83,15 +83,18 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         running.spawn(colony_cron::run(machinery.clone(), crons, runs, shutdown.clone()));
         let (processes, _) = carry(processes, &carriers);
         let around = surroundings::Surroundings::watched(&machinery, known.clone(), living.clone());
-        running.spawn(work::run(machinery.clone(), processes, around, shutdown.clone()));
+        let stages = |(), reader| ProcessStages { reader };
+        running.spawn(work::run(machinery.clone(), processes, around, stages, shutdown.clone()));
         let (workflows, _) = carry(workflows, &carriers);
         let around = surroundings::Surroundings::watched(&machinery, known.clone(), living.clone());
-        running.spawn(work::run(machinery.clone(), workflows, around, shutdown.clone()));
+        let stages = |(), reader| WorkflowStages { reader };
+        running.spawn(work::run(machinery.clone(), workflows, around, stages, shutdown.clone()));
         let followed = requests.store.clone();
         let (requests, hints) = carry(requests, &carriers);
         let followers = request_flow::Followers { requests: followed, hints };
         let around = surroundings::Surroundings::watched(&machinery, known, living.clone());
-        running.spawn(work::run(machinery.clone(), requests, around, shutdown.clone()));
+        let stages = |(), reader| RequestStages { reader };
+        running.spawn(work::run(machinery.clone(), requests, around, stages, shutdown.clone()));
         running.spawn(request_flow::run(machinery.clone(), flows, followers, shutdown.clone()));
     }
     if let Some(known) = shared {
@@ -120,7 +123,7 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
 
 /// Adds objects to those that processes carry: with what their controller hears of their processes, and how others wake
 /// them.
-fn carry<K: Work<DynamicType = ()>>(
+fn carry<K: Carrier<DynamicType = ()> + Written>(
     watched: Watched<DeserializeGuard<K>>,
     carriers: &Carriers,
 ) -> (work::Objects<K>, context::Hints<DeserializeGuard<K>>) {
@@ -129,19 +132,4 @@ fn carry<K: Work<DynamicType = ()>>(
     let hints = context::Hints::new(vec![waker]);
     carriers.add(Arc::new(Objects { kind: (), store, filled, hints: hints.clone() }));
     (work::Objects { kind: (), watched, woken, waiting: queue::Waiting::default() }, hints)
-}
-
-/// Runs a controller to its end. One that is told to stop before its caches are filled never ends by itself: it waits
-/// for them, and nothing fills them any more. It has not written anything by then.
-async fn to_its_end(controller: impl Future<Output = ()>, caches: Vec<Filled>, shutdown: Shutdown) {
-    let stuck = async {
-        shutdown.requested().await;
-        if caches.iter().all(|filled| filled.reached().now_or_never().is_some()) {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        () = controller => {}
-        () = stuck => {}
-    }
 }

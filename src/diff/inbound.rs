@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{ResourceExt as _, api::ObjectMeta};
 use serde_json::{Value, json};
 
+use super::{Answer, KubernetesStep, Step};
 use crate::{
     api::{
         condition::ConditionType,
@@ -30,55 +31,28 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboundPlan {
     /// Writes to the cluster, in order.
-    pub steps: Vec<InboundStep>,
+    pub steps: Vec<Step>,
     /// What to answer, if it is time to. It is given after the steps.
     pub answer: Option<Answer>,
 }
 
-/// One write to the cluster.
-#[derive(Clone, Debug, PartialEq)]
-pub enum InboundStep {
-    /// Create an object.
-    Create(Box<ExecutorDeployment>),
-    /// Write an object again, if it is still the one that was seen.
-    Replace(Box<ExecutorDeployment>),
-    /// Delete an object.
-    Delete {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-        /// Its UID.
-        uid: String,
-    },
-}
-
-impl InboundStep {
-    /// Namespace and name of the object that it writes.
-    #[must_use]
-    pub fn object(&self) -> (String, String) {
-        match self {
-            Self::Create(object) | Self::Replace(object) => {
-                (object.namespace().unwrap_or_default(), object.name_any())
-            }
-            Self::Delete { namespace, name, .. } => (namespace.clone(), name.clone()),
+/// Namespace and name of the object that a step of such a plan writes.
+#[must_use]
+pub fn object_of_step(step: &Step) -> Option<(String, String)> {
+    match step {
+        Step::Kubernetes(KubernetesStep::CreateFleet(object) | KubernetesStep::ReplaceFleet(object)) => {
+            Some((object.namespace().unwrap_or_default(), object.name_any()))
         }
+        Step::Kubernetes(KubernetesStep::DeleteFleet { namespace, name, .. }) => {
+            Some((namespace.clone(), name.clone()))
+        }
+        _ => None,
     }
 }
 
-/// What a process is closed with.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// As successful, with this output.
-    Successful(Value),
-    /// As failed, for this reason.
-    Failed(String),
-}
-
-impl Answer {
-    fn failed(why: impl Into<String>) -> InboundPlan {
-        InboundPlan { steps: Vec::new(), answer: Some(Self::Failed(why.into())) }
-    }
+/// Nothing to do but to answer.
+fn failed(why: impl Into<String>) -> InboundPlan {
+    InboundPlan { steps: Vec::new(), answer: Some(Answer::Failed(why.into())) }
 }
 
 /// Nothing but to look again later.
@@ -86,7 +60,7 @@ fn wait() -> InboundPlan {
     InboundPlan::default()
 }
 
-fn do_first(step: InboundStep) -> InboundPlan {
+fn do_first(step: Step) -> InboundPlan {
     InboundPlan { steps: vec![step], answer: None }
 }
 
@@ -106,10 +80,7 @@ pub fn plan(snapshot: &InboundSnapshot, inbound: &InboundProcess, request: &Requ
 /// # Errors
 ///
 /// When it cannot be made; why, for a person.
-pub fn missing_object(
-    blueprint: &Blueprint,
-    snapshot: &InboundSnapshot,
-) -> Result<Option<InboundStep>, String> {
+pub fn missing_object(blueprint: &Blueprint, snapshot: &InboundSnapshot) -> Result<Option<Step>, String> {
     let name = &blueprint.metadata.name;
     if of_blueprint(snapshot, name).is_some() {
         return Ok(None);
@@ -135,7 +106,7 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
     ];
     let Some(object) = named(snapshot, wanted) else {
         if inbound.was_seen {
-            return Answer::failed(format!(
+            return failed(format!(
                 "ExecutorDeployment {}/{} was deleted before it was ready",
                 wanted.namespace, wanted.name
             ));
@@ -143,7 +114,7 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
         return match create(snapshot, wanted, &[(ORIGIN_LABEL, ORIGIN_PROCESS)], &annotations) {
             Ok(Some(step)) => do_first(step),
             Ok(None) => wait(),
-            Err(why) => Answer::failed(why),
+            Err(why) => failed(why),
         };
     };
     if object.metadata.deletion_timestamp.is_some() {
@@ -158,11 +129,11 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
         || object.spec.sync_policy == Some(SyncPolicy::KubernetesWins)
         || object.is_born_of_blueprint()
     {
-        return Answer::failed(taken(object));
+        return failed(taken(object));
     }
     if is_newer(object, process) {
         let newer = born_of.cloned().unwrap_or_default();
-        return Answer::failed(format!("superseded: process {newer} asked for the same object later"));
+        return failed(format!("superseded: process {newer} asked for the same object later"));
     }
     if is_paused(&object.metadata) {
         return wait();
@@ -170,22 +141,22 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
     let mut changed = object.clone();
     match object_spec(wanted, &snapshot.colony, Some(&object.spec)) {
         Ok(spec) => changed.spec = spec,
-        Err(why) => return Answer::failed(why),
+        Err(why) => return failed(why),
     }
     changed.annotations_mut().extend(owned(&annotations));
-    do_first(InboundStep::Replace(Box::new(changed)))
+    do_first(Step::Kubernetes(KubernetesStep::ReplaceFleet(Box::new(changed))))
 }
 
 fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, force: bool) -> InboundPlan {
     let Observed::Known(blueprints) = &snapshot.blueprints else { return wait() };
     let Some(blueprint) = blueprints.iter().find(|blueprint| blueprint.metadata.name == name) else {
-        return Answer::failed(format!("there is no blueprint {name} (any more)"));
+        return failed(format!("there is no blueprint {name} (any more)"));
     };
     let Some(object) = of_blueprint(snapshot, name) else {
         return match missing_object(blueprint, snapshot) {
             Ok(Some(step)) => do_first(step),
             Ok(None) => wait(),
-            Err(why) => Answer::failed(why),
+            Err(why) => failed(why),
         };
     };
     if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) {
@@ -195,7 +166,7 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
     if force && object.annotations().get(RESTART_ANNOTATION).is_none_or(|done| done != process) {
         let mut changed = object.clone();
         changed.annotations_mut().insert(RESTART_ANNOTATION.to_owned(), process.to_owned());
-        return do_first(InboundStep::Replace(Box::new(changed)));
+        return do_first(Step::Kubernetes(KubernetesStep::ReplaceFleet(Box::new(changed))));
     }
     let status = object.status.as_ref();
     if force && status.and_then(|status| status.restarted_for.as_deref()) != Some(process) {
@@ -205,7 +176,7 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
         && conflict.status == "True"
         && object.sync_policy() != SyncPolicy::ColonyWins
     {
-        return Answer::failed(conflict.message.clone());
+        return failed(conflict.message.clone());
     }
     let followed = status.and_then(|status| status.blueprint.as_ref());
     match followed {
@@ -250,11 +221,13 @@ fn clean_up(snapshot: &InboundSnapshot, name: &str) -> InboundPlan {
     match of_blueprint(snapshot, name) {
         None => deleted(true),
         Some(object) if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) => wait(),
-        Some(object) if object.is_born_of_blueprint() => do_first(InboundStep::Delete {
-            namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
-            uid: object.uid().unwrap_or_default(),
-        }),
+        Some(object) if object.is_born_of_blueprint() => {
+            do_first(Step::Kubernetes(KubernetesStep::DeleteFleet {
+                namespace: object.namespace().unwrap_or_default(),
+                name: object.name_any(),
+                uid: object.uid().unwrap_or_default(),
+            }))
+        }
         // It was born here: its blueprint is not what it hangs on.
         Some(_) => deleted(false),
     }
@@ -268,7 +241,7 @@ fn answer(object: &ExecutorDeployment) -> InboundPlan {
     }
     let holds = |kind| condition(object, kind).filter(|condition| condition.status == "True");
     if let Some(problem) = holds(ConditionType::Degraded) {
-        return Answer::failed(format!("{}: {}", problem.reason, problem.message));
+        return failed(format!("{}: {}", problem.reason, problem.message));
     }
     let is_job = object.spec.workload == Workload::Job && !object.spec.suspend;
     let is_there = if is_job {
@@ -331,7 +304,7 @@ fn create(
     wanted: &DesiredObject,
     labels: &[(&str, &str)],
     annotations: &[(&str, &str)],
-) -> Result<Option<InboundStep>, String> {
+) -> Result<Option<Step>, String> {
     let DesiredObject { namespace, name, .. } = wanted;
     match snapshot.namespaces.get(namespace) {
         Some(Observed::Known(NamespaceState::Admitted)) => {}
@@ -357,7 +330,11 @@ fn create(
         ..ObjectMeta::default()
     };
     let spec = object_spec(wanted, &snapshot.colony, None)?;
-    Ok(Some(InboundStep::Create(Box::new(ExecutorDeployment { metadata, spec, status: None }))))
+    Ok(Some(Step::Kubernetes(KubernetesStep::CreateFleet(Box::new(ExecutorDeployment {
+        metadata,
+        spec,
+        status: None,
+    })))))
 }
 
 fn object_spec(
@@ -418,7 +395,9 @@ mod tests {
 
     /// The object that a plan creates, as an API server would give it back.
     fn created(plan: &InboundPlan) -> ExecutorDeployment {
-        let [InboundStep::Create(object)] = plan.steps.as_slice() else { panic!("{plan:?}") };
+        let [Step::Kubernetes(KubernetesStep::CreateFleet(object))] = plan.steps.as_slice() else {
+            panic!("{plan:?}")
+        };
         let mut object = object.as_ref().clone();
         object.metadata.uid = Some("u".to_owned());
         object.metadata.generation = Some(1);
@@ -484,7 +463,9 @@ mod tests {
             created(&plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("team", 2))));
         let world = snapshot(vec![object], vec![]);
         let later = plan(&world, &process("p2", 2), &Request::Apply(wanted("team", 3)));
-        let [InboundStep::Replace(changed)] = later.steps.as_slice() else { panic!("{later:?}") };
+        let [Step::Kubernetes(KubernetesStep::ReplaceFleet(changed))] = later.steps.as_slice() else {
+            panic!("{later:?}")
+        };
         assert_eq!((changed.spec.replicas, changed.annotations()[PROCESS_ANNOTATION].as_str()), (3, "p2"));
         let world = snapshot(vec![changed.as_ref().clone()], vec![]);
         let earlier = plan(&world, &process("p1", 1), &Request::Apply(wanted("team", 2)));
@@ -537,7 +518,9 @@ mod tests {
 
         let force = Request::Reconcile { blueprint: "workers".to_owned(), force: true };
         let forced = plan(&snapshot(vec![followed], vec![blueprint(2)]), &process("p1", 1), &force);
-        let [InboundStep::Replace(changed)] = forced.steps.as_slice() else { panic!("{forced:?}") };
+        let [Step::Kubernetes(KubernetesStep::ReplaceFleet(changed))] = forced.steps.as_slice() else {
+            panic!("{forced:?}")
+        };
         assert_eq!(changed.annotations()[RESTART_ANNOTATION], "p1");
         let world = snapshot(vec![changed.as_ref().clone()], vec![blueprint(2)]);
         assert_eq!(plan(&world, &process("p1", 1), &force), wait(), "until the pods were started anew");
@@ -549,7 +532,9 @@ mod tests {
         let reconcile = Request::Reconcile { blueprint: "workers".to_owned(), force: false };
         let object = created(&plan(&snapshot(vec![], vec![blueprint(1)]), &process("p1", 1), &reconcile));
         let gone = plan(&snapshot(vec![object.clone()], vec![]), &process("p2", 2), &request);
-        assert!(matches!(gone.steps.as_slice(), [InboundStep::Delete { name, .. }] if name == "workers"));
+        assert!(
+            matches!(gone.steps.as_slice(), [Step::Kubernetes(KubernetesStep::DeleteFleet { name, .. })] if name == "workers")
+        );
         let back = plan(&snapshot(vec![object], vec![blueprint(1)]), &process("p2", 2), &request);
         assert!(back.steps.is_empty() && back.answer.is_some(), "{back:?}");
         let unread =

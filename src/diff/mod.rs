@@ -23,14 +23,14 @@ mod work;
 mod workload;
 
 pub use agreement::Sync;
-pub use colony::{ColonyConnectionStep, plan_colony};
+pub use colony::plan_colony;
 pub use executor_deployment::{
     current_progress, finalizers_of_others, is_carried_by_colony, left_behind, plan, plan_deletion,
 };
 pub use mirror::Mirror;
-pub use plan::Plan;
+pub use plan::{Order, Plan};
 pub use problem::{Problem, not_allowed, not_found, problem, resolved};
-pub use step::{ColonyStep, KubernetesStep, Step};
+pub use step::{Answer, ColonyStep, KubernetesStep, Removal, Step};
 pub use work::{Terms, stop_text};
 
 /// Why there is no plan.

@@ -7,12 +7,24 @@ use jiff::Timestamp;
 use super::{Mirror, Step, Sync};
 use crate::api::work::StopReason;
 
+/// What a step that fails holds up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Those behind it on the same side, cluster or colony, not those on the other: the cluster is kept right while the
+    /// colony is away.
+    #[default]
+    BySide,
+    /// All behind it.
+    Strict,
+}
+
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The writes, in order. A step that fails holds up those behind it on the same side, cluster or colony, not those
-    /// on the other.
+    /// The writes, in order.
     pub steps: Vec<Step>,
+    /// What a step that fails holds up.
+    pub order: Order,
     /// What is waited for before more can be done.
     pub awaiting: Vec<String>,
     /// What others have changed and is left so, with the fields.

@@ -38,6 +38,8 @@ pub struct DefinitionSnapshot {
     pub live: Observed<Vec<LiveInstance>>,
     /// Objects that may be stored in another version than that of now, as far as it is time to write them again.
     pub stored: StoredObjects,
+    /// Whether it is time to try those again that could not be written in the version of now.
+    pub may_retry_stored: bool,
     /// Instances as the API server counts them; asked only while the definition is being deleted.
     pub left: Observed<LeftInstances>,
     /// What instances are made of.

@@ -52,9 +52,11 @@ fn approved(executors: &[Executor]) -> i64 {
 fn failure_reason(failure: &StepFailure) -> Reason {
     match failure.kind {
         FailureKind::Refused => Reason::CredentialsRefused,
-        FailureKind::Conflict | FailureKind::Unavailable | FailureKind::Ambiguous => {
-            Reason::ColonyUnavailable
-        }
+        FailureKind::Conflict
+        | FailureKind::Unavailable
+        | FailureKind::TimedOut
+        | FailureKind::Ambiguous
+        | FailureKind::NotLeading => Reason::ColonyUnavailable,
     }
 }
 

@@ -135,7 +135,10 @@ pub(super) fn colony_problem(outcome: &Outcome) -> Option<(Reason, String)> {
     let failure = outcome.colony_failure()?;
     let reason = match failure.kind {
         FailureKind::Refused | FailureKind::Conflict => Reason::ColonyRefused,
-        FailureKind::Unavailable | FailureKind::Ambiguous => Reason::ColonyUnavailable,
+        FailureKind::Unavailable
+        | FailureKind::TimedOut
+        | FailureKind::Ambiguous
+        | FailureKind::NotLeading => Reason::ColonyUnavailable,
     };
     Some((reason, failure.message.clone()))
 }

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use super::condition::{Finding, merge};
 use crate::api::{
+    colony::ColonyStatus,
     colony_cron::ColonyCronStatus,
     colony_process::ColonyProcessStatus,
     colony_workflow::ColonyWorkflowStatus,
@@ -14,18 +15,26 @@ use crate::api::{
     executor_deployment::ExecutorDeploymentStatus,
     instance::InstanceStatus,
     names::PAUSED_ANNOTATION,
+    request_flow::RequestFlowStatus,
     request_state::RequestStateStatus,
+    resource_definition::ResourceDefinitionStatus,
 };
 
 /// A status with conditions.
 pub trait Conditioned {
     /// Its conditions.
+    fn conditions(&self) -> &[Condition];
+    /// Its conditions, to be changed.
     fn conditions_mut(&mut self) -> &mut Vec<Condition>;
 }
 
 macro_rules! conditioned {
     ($($status:ty),*) => {$(
         impl Conditioned for $status {
+            fn conditions(&self) -> &[Condition] {
+                &self.conditions
+            }
+
             fn conditions_mut(&mut self) -> &mut Vec<Condition> {
                 &mut self.conditions
             }
@@ -36,10 +45,13 @@ macro_rules! conditioned {
 conditioned!(
     ColonyCronStatus,
     ColonyProcessStatus,
+    ColonyStatus,
     ColonyWorkflowStatus,
     ExecutorDeploymentStatus,
     InstanceStatus,
-    RequestStateStatus
+    RequestFlowStatus,
+    RequestStateStatus,
+    ResourceDefinitionStatus
 );
 
 /// What the status of a paused object says.

@@ -14,20 +14,18 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::event::Note;
 use crate::{
     act::{
+        counted,
         kinds::Told,
         of_call,
-        outcome::{FailureKind, StepFailure},
+        outcome::{StepFailure, not_leading},
     },
-    api::{
-        colony::{Colony, ColonyStatus},
-        names::OPERATOR,
-    },
+    api::names::OPERATOR,
     memory::writes::{Key, Writes},
     runtime::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
         lease::Leadership,
-        metrics::{Metrics, Outcome, WriteKind, WriteVerb},
+        metrics::{Metrics, WriteKind, WriteVerb},
     },
 };
 
@@ -94,22 +92,6 @@ impl Publisher {
         Ok(true)
     }
 
-    /// Writes the status of a `Colony` if it says anything new; whether it did.
-    ///
-    /// # Errors
-    ///
-    /// As [`Publisher::status`].
-    pub async fn colony(&self, object: &Colony, status: ColonyStatus) -> Result<bool, StepFailure> {
-        if object.status.as_ref() == Some(&status) {
-            return Ok(false);
-        }
-        let mut changed = object.clone();
-        changed.status = Some(status);
-        let api = Api::<Colony>::all(self.client.clone());
-        self.replace(&api, &changed, WriteKind::ColonyStatus).await?;
-        Ok(true)
-    }
-
     /// Publishes Events about an object; those of the same reason that follow soon are counted, not kept. One that cannot
     /// be written is logged: nothing hangs on it.
     pub async fn events(&self, reference: &ObjectReference, notes: Vec<Note>) {
@@ -143,10 +125,7 @@ impl Publisher {
                 secondary: None,
             };
             let result = call(CALL_TIME_LIMIT, recorder.publish(&event, reference)).await;
-            let outcome = match &result {
-                Ok(()) => Outcome::Ok,
-                Err(error) => error.status_code().map_or(Outcome::Transport, Outcome::of_status),
-            };
+            let outcome = counted(&result);
             self.metrics.count_write(WriteVerb::Create, WriteKind::Event, outcome);
             if let Err(error) = result {
                 tracing::warn!("{}", error.explain("publish an Event"));
@@ -159,17 +138,11 @@ impl Publisher {
         K: Resource + Serialize + DeserializeOwned + Clone + Debug,
     {
         if !self.leadership.is_leader() {
-            return Err(StepFailure {
-                kind: FailureKind::Unavailable,
-                message: "another replica leads".to_owned(),
-            });
+            return Err(not_leading());
         }
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         let result = call(CALL_TIME_LIMIT, api.replace_status(&object.name_any(), &parameters, object)).await;
-        let outcome = match &result {
-            Ok(_) => Outcome::Ok,
-            Err(error) => error.status_code().map_or(Outcome::TimedOut, Outcome::of_status),
-        };
+        let outcome = counted(&result);
         self.metrics.count_write(WriteVerb::Replace, kind, outcome);
         result.map_err(|error| of_call("write status", &error))
     }

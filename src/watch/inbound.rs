@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
+    core::DeserializeGuard,
     runtime::reflector::{ObjectRef, Store},
 };
 
@@ -50,7 +51,7 @@ pub struct InboundReader {
     /// Objects.
     pub objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
     /// `Colonies`.
-    pub colonies: Store<Colony>,
+    pub colonies: Store<DeserializeGuard<Colony>>,
     /// Namespaces that this operator looks after; empty for all.
     pub watched: Vec<String>,
     /// Blueprints as colonies last described them.
@@ -65,7 +66,14 @@ impl InboundReader {
     /// The spec of a `Colony`; none if there is none of the name.
     #[must_use]
     pub fn colony(&self, name: &str) -> Option<ColonySpec> {
-        self.colonies.get(&ObjectRef::new(name)).map(|colony| colony.spec.clone())
+        self.colony_object(name).map(|colony| colony.spec)
+    }
+
+    /// A `Colony`; none if there is none of the name.
+    #[must_use]
+    pub fn colony_object(&self, name: &str) -> Option<Colony> {
+        let guarded = self.colonies.get(&ObjectRef::new(name))?;
+        guarded.0.as_ref().ok().cloned()
     }
 
     /// Puts a snapshot together. `namespaces` are those that may be needed besides the ones that blueprints name.

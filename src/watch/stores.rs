@@ -239,6 +239,15 @@ pub fn colonies(client: &Client, selector: &BTreeMap<String, String>) -> Watched
     watched(Api::all(client.clone()), labelled(selector), "Colony", None)
 }
 
+/// As [`colonies`]; one that cannot be read does not stop the others.
+#[must_use]
+pub fn guarded_colonies(
+    client: &Client,
+    selector: &BTreeMap<String, String>,
+) -> Watched<DeserializeGuard<Colony>> {
+    watched(Api::all(client.clone()), labelled(selector), "Colony", None)
+}
+
 /// Objects with all of these labels.
 fn labelled(selector: &BTreeMap<String, String>) -> watcher::Config {
     let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -265,6 +265,7 @@ impl Look<'_> {
             | KubernetesStep::AdoptChild { .. }
             | KubernetesStep::PatchChild { .. }
             | KubernetesStep::DeleteChild { .. } => panic!("a fleet is made of no templates: {step}"),
+            _ => panic!("not a fleet's: {step}"),
         }
         Ok(Effect::Nothing)
     }
@@ -316,6 +317,7 @@ impl Look<'_> {
             | ColonyStep::UpdateBlueprint { .. }
             | ColonyStep::UpdateBlueprintStatus { .. }
             | ColonyStep::RemoveBlueprint { .. } => panic!("there is no blueprint: {step}"),
+            _ => panic!("not a fleet's: {step}"),
         };
         let call = Call { caller, payload_type, inner };
         let fate = self.fate();

@@ -121,12 +121,8 @@ fn describe(
         )]);
     }
     let plan = plan(&snapshot, &wanted);
-    let mut lines: Vec<String> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(number, step)| format!("{:>2}. kubernetes  {step}", number + 1))
-        .collect();
+    let steps = plan.plan.steps.iter().enumerate();
+    let mut lines: Vec<String> = steps.map(|(number, step)| format!("{:>2}. {step}", number + 1)).collect();
     if let Some(held) = &plan.held {
         lines.push(format!("    held        {}: {}", held.reason.as_str(), held.message));
         let broken = held.impact.iter().flat_map(|impact| &impact.instances);
@@ -174,6 +170,7 @@ fn snapshot(
         instances: None,
         live: Observed::Known(live.collect::<Vec<Arc<_>>>()),
         stored: StoredObjects::NotAsked,
+        may_retry_stored: false,
         left: Observed::Known(LeftInstances::default()),
         composes,
         handlers: Handlers::None,

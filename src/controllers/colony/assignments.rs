@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store},
+};
 
 use super::{inbound::Inbound, processes::Carriers};
 use crate::{
@@ -29,7 +32,7 @@ pub(in crate::controllers) struct Assignments {
     /// The machinery.
     pub machinery: Arc<Machinery>,
     /// Whether the `Colony` still exists.
-    pub colonies: Store<Colony>,
+    pub colonies: Store<DeserializeGuard<Colony>>,
     /// Where the objects of processes are looked up, and how they are woken.
     pub carriers: Carriers,
     /// Answers what was born in the colony.

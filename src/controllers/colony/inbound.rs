@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::{
     act::{
-        inbound::{InboundOutcome, carry_out, carry_out_alone},
-        outcome::StepFailure,
+        Target,
+        outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
     api::{
         colony::{ColonySpec, InboundPolicy},
@@ -19,7 +19,10 @@ use crate::{
     colony::{Process, ProcessState, Session},
     controllers::engine::{context::Machinery, retry::Retries},
     desired::inbound::{Request, read},
-    diff::inbound::{Answer, InboundPlan, InboundStep, missing_object, plan},
+    diff::{
+        Answer, ColonyStep, Plan, Step,
+        inbound::{InboundPlan, missing_object, object_of_step, plan},
+    },
     memory::connections::OperatorIdentity,
     snapshot::InboundProcess,
     watch::inbound::{About, InboundReader},
@@ -43,6 +46,17 @@ pub(in crate::controllers) struct Inbound {
     under_way: Arc<Mutex<HashSet<String>>>,
 }
 
+/// What came of one pass over a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It is answered, or is no longer this operator's to answer.
+    Answered,
+    /// Something was written: look again at once.
+    Changed,
+    /// There was nothing to do yet.
+    Waiting,
+}
+
 impl Inbound {
     /// Answers processes of `colony`.
     pub fn new(colony: &str, machinery: Arc<Machinery>, reader: InboundReader) -> Self {
@@ -55,7 +69,7 @@ impl Inbound {
         if !self.lock().insert(id.clone()) {
             return;
         }
-        let (inbound, operator) = (self.clone(), operator.session.clone());
+        let (inbound, operator) = (self.clone(), operator.clone());
         tokio::spawn(async move {
             inbound.answer(process, &operator).await;
             inbound.lock().remove(&id);
@@ -63,7 +77,7 @@ impl Inbound {
     }
 
     /// Until the process is answered, or this process no longer leads: whoever leads then finds it among what runs.
-    async fn answer(&self, process: Process, operator: &Session) {
+    async fn answer(&self, process: Process, operator: &OperatorIdentity) {
         let retries = Retries::default();
         let id = process.id.clone();
         let mut inbound = InboundProcess { process, was_seen: false };
@@ -71,12 +85,12 @@ impl Inbound {
         while self.machinery.leadership.is_leader() {
             changes.mark_unchanged();
             let delay = match self.pass(&mut inbound, operator).await {
-                Ok(InboundOutcome::Answered) => return,
-                Ok(InboundOutcome::Changed) => NEXT_STEP,
-                Ok(InboundOutcome::Waiting) => {
+                Ok(Turn::Answered) => return,
+                Ok(Turn::Changed) => NEXT_STEP,
+                Ok(Turn::Waiting) => {
                     // Nothing is lost by a change that comes between the pass and this wait: it is marked already.
                     if tokio::time::timeout(LOOK, changes.changed()).await.is_err()
-                        && self.is_over(&inbound.process, operator).await
+                        && self.is_over(&inbound.process, &operator.session).await
                     {
                         tracing::info!(process = %id, "is over before it was answered");
                         return;
@@ -96,25 +110,55 @@ impl Inbound {
     async fn pass(
         &self,
         inbound: &mut InboundProcess,
-        operator: &Session,
-    ) -> Result<InboundOutcome, StepFailure> {
-        let cluster = &self.machinery.to_cluster;
-        let leadership = &self.machinery.leadership;
-        let Some(spec) = self.reader.colony(&self.colony) else { return Ok(InboundOutcome::Answered) };
+        operator: &OperatorIdentity,
+    ) -> Result<Turn, StepFailure> {
+        let Some(spec) = self.reader.colony(&self.colony) else { return Ok(Turn::Answered) };
         let plan = match request(&inbound.process, &spec) {
             Err(why) => InboundPlan { steps: Vec::new(), answer: Some(Answer::Failed(why)) },
             Ok(request) => {
                 let (about, namespaces) = needs(&request);
                 let snapshot =
-                    self.reader.snapshot((&self.colony, &spec), operator, about, &namespaces).await;
+                    self.reader.snapshot((&self.colony, &spec), &operator.session, about, &namespaces).await;
                 inbound.was_seen |= snapshot.objects.iter().any(|object| is_of(object, &inbound.process));
                 plan(&snapshot, inbound, &request)
             }
         };
         if plan.steps.iter().any(|step| self.is_behind(step)) {
-            return Ok(InboundOutcome::Changed);
+            return Ok(Turn::Changed);
         }
-        carry_out(&plan, &inbound.process, cluster, operator, leadership).await
+        let is_idle = plan.steps.is_empty();
+        let outcome = self.execute(plan.steps).await?;
+        let answer = match outcome.failure() {
+            None => plan.answer,
+            // Another was faster, or the cache is old: look again.
+            Some(failure) if failure.kind == FailureKind::Conflict => return Ok(Turn::Changed),
+            // What the cluster refuses for good is the answer.
+            Some(failure) if failure.kind == FailureKind::Refused => {
+                Some(Answer::Failed(failure.message.clone()))
+            }
+            Some(failure) => return Err(failure.clone()),
+        };
+        let Some(answer) = answer else {
+            return Ok(if is_idle { Turn::Waiting } else { Turn::Changed });
+        };
+        let (process_id, executor_type) = (inbound.process.id.to_string(), operator.executor_type);
+        let step = Step::Colony(ColonyStep::Answer { process_id, executor_type, answer });
+        self.execute(vec![step]).await?.failure().cloned().map_or(Ok(Turn::Answered), Err)
+    }
+
+    /// Carries steps out on behalf of the `Colony`.
+    async fn execute(&self, steps: Vec<Step>) -> Result<Outcome, StepFailure> {
+        let Some(object) = self.reader.colony_object(&self.colony) else { return Ok(Outcome::default()) };
+        let target = Target {
+            object: &object,
+            kind: &(),
+            finalizer: None,
+            connection: self.machinery.connections.get(&self.colony),
+            colony: Some(self.colony.clone()),
+        };
+        let plan = Plan { steps, ..Plan::default() };
+        let outcome = self.machinery.actor.execute(plan, &target).await;
+        if outcome.is_skipped() { Err(not_leading()) } else { Ok(outcome) }
     }
 
     /// Makes the objects of blueprints at this cluster's location that have none: the process that would have asked for it
@@ -129,12 +173,8 @@ impl Inbound {
         let blueprints = snapshot.blueprints.known().into_iter().flatten();
         for blueprint in blueprints.filter(|blueprint| blueprint.metadata.location == here) {
             match missing_object(blueprint, &snapshot) {
-                Ok(Some(step)) if !self.is_behind(&step) => {
-                    let (cluster, leadership) = (&self.machinery.to_cluster, &self.machinery.leadership);
-                    if let Err(failure) = carry_out_alone(&step, cluster, leadership).await {
-                        tracing::warn!(blueprint = blueprint.metadata.name, "{}", failure.message);
-                    }
-                }
+                // What fails is logged, and tried again with the next sweep.
+                Ok(Some(step)) if !self.is_behind(&step) => drop(self.execute(vec![step]).await),
                 Ok(_) => {}
                 // Whoever asks for it by a process is answered; here there is nobody to tell.
                 Err(why) => tracing::debug!(blueprint = blueprint.metadata.name, "not made: {why}"),
@@ -142,9 +182,8 @@ impl Inbound {
         }
     }
 
-    fn is_behind(&self, step: &InboundStep) -> bool {
-        let (namespace, name) = step.object();
-        self.reader.is_behind(&namespace, &name)
+    fn is_behind(&self, step: &Step) -> bool {
+        object_of_step(step).is_some_and(|(namespace, name)| self.reader.is_behind(&namespace, &name))
     }
 
     /// Whether somebody cancelled the process, or the server gave it to another.

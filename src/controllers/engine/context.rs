@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 use futures::channel::mpsc::UnboundedSender;
 use kube::{Resource, runtime::reflector::ObjectRef};
 
-use super::{queue::Queue, retry::Retries};
 use crate::{
-    act::{Actor, kubernetes::Cluster},
-    api::{mirror::Mirrored, policy::reconcile_at},
+    act::{Actor, Servers, kubernetes::Cluster},
+    api::mirror::Mirrored,
     colony::ProcessId,
     memory::{
         attention::Attention, blueprints::Blueprints, connections::Connections, departed::Departed,
@@ -20,7 +19,7 @@ use crate::{
         metrics::Metrics,
     },
     status::publish::Publisher,
-    watch::{executor_deployment::Reader, mirror::ProcessReader, stores::GuardedExecutorDeployment},
+    watch::mirror::ProcessReader,
 };
 
 /// The machinery of the process.
@@ -95,16 +94,17 @@ impl Machinery {
             identities.clone(),
             metrics.clone(),
             clock.clone(),
+            kubernetes.namespace.clone(),
         );
         let processes = Processes::new(Duration::from_secs(configuration.process_poll_seconds.into()));
-        let actor = Actor::new(
-            to_cluster.clone(),
-            submissions.clone(),
-            processes.clone(),
-            blueprints.clone(),
-            leadership.clone(),
-            clock.clone(),
-        );
+        let actor = Actor::new(Servers {
+            cluster: to_cluster.clone(),
+            submissions: submissions.clone(),
+            blueprints: blueprints.clone(),
+            processes: processes.clone(),
+            leadership: leadership.clone(),
+            clock: clock.clone(),
+        });
         let publisher = Publisher::new(
             calls,
             instance,
@@ -139,18 +139,14 @@ impl Machinery {
         }
     }
 
-    /// Has the colony be asked for the processes and the blueprint of an object, if somebody has asked for that since it was last looked at.
-    pub fn attend<K: Resource + Mirrored>(&self, object: &K) {
-        let metadata = object.meta();
-        let uid = metadata.uid.as_deref().unwrap_or_default();
-        if self.attention.is_new(uid, reconcile_at(metadata)) {
-            let now = self.clock.instant();
-            for process in object.live_processes() {
-                self.processes.doubt(&ProcessId::new(process.id), now);
-            }
-            if let Some(name) = object.blueprint() {
-                self.blueprints.doubt(name);
-            }
+    /// Has the colony be asked for the processes and the blueprint of an object.
+    pub fn doubt(&self, object: &dyn Mirrored) {
+        let now = self.clock.instant();
+        for process in object.live_processes() {
+            self.processes.doubt(&ProcessId::new(process.id), now);
+        }
+        if let Some(name) = object.blueprint() {
+            self.blueprints.doubt(name);
         }
     }
 
@@ -170,18 +166,6 @@ impl Machinery {
             clock: self.clock.clone(),
         }
     }
-}
-
-/// What the controller of `ExecutorDeployments` of one scope works with.
-pub struct Context {
-    /// The machinery.
-    pub machinery: Arc<Machinery>,
-    /// Reads the world.
-    pub reader: Reader,
-    /// Retries by object.
-    pub retries: Retries,
-    /// Objects that wait for a pass.
-    pub(in crate::controllers) queue: Queue<GuardedExecutorDeployment>,
 }
 
 /// Wakes objects of a kind for reasons that are not in the cluster: something happened in the colony.

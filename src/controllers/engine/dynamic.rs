@@ -25,7 +25,7 @@ use super::{
     queue::Waiting,
     retry::jitter,
     surroundings::Surroundings,
-    work::{self, Work as _},
+    work,
 };
 use crate::{
     api::{
@@ -37,9 +37,10 @@ use crate::{
     controllers::{
         colony::{
             blueprints,
-            processes::{Carriers, Holders, Kind, Objects},
+            processes::{Carrier as _, Carriers, Holders, Kind, Objects},
         },
         composition::{self, Telling},
+        instance::InstanceStages,
     },
     kinds::composition::own_telling_kinds,
     runtime::shutdown::Shutdown,
@@ -336,7 +337,9 @@ impl Instances {
             let carrying: Arc<dyn Kind> = Arc::new(Objects { kind: kind.clone(), store, filled, hints });
             self.carriers.add(carrying.clone());
             carried.push(carrying);
-            controllers.push(work::run(machinery, objects, self.surroundings(), stop.clone()).boxed());
+            let stages = |kind, reader| InstanceStages { kind, reader };
+            controllers
+                .push(work::run(machinery, objects, self.surroundings(), stages, stop.clone()).boxed());
         }
         if kind.handler().mode == HandlerMode::Blueprint {
             let of_scope = |member: &Member| blueprints::Members {

@@ -37,16 +37,20 @@ use super::{
     Error,
     conversion::{Conversions, Converter},
 };
-use crate::api::{
-    instance::{AcceptedHandler, InstanceKind},
-    metadata::content_hash,
-    names::{
-        ACCEPTED_GENERATION_ANNOTATION, APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION,
-        CONVERSIONS_ANNOTATION, DEFINITION_ANNOTATION, HANDLER_ANNOTATION, OPERATOR,
+use crate::{
+    api::{
+        instance::{AcceptedHandler, InstanceKind},
+        metadata::content_hash,
+        names::{
+            ACCEPTED_GENERATION_ANNOTATION, APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION,
+            CONVERSIONS_ANNOTATION, DEFINITION_ANNOTATION, HANDLER_ANNOTATION, OPERATOR,
+        },
+        resource_definition::{
+            DefinitionVersion, Handler, HandlerMode, PrinterColumn, ResourceDefinition,
+            ResourceDefinitionSpec,
+        },
     },
-    resource_definition::{
-        DefinitionVersion, Handler, HandlerMode, PrinterColumn, ResourceDefinition, ResourceDefinitionSpec,
-    },
+    snapshot::DefinitionSnapshot,
 };
 
 /// Strategy of CRDs whose objects are converted by the operator.
@@ -238,6 +242,19 @@ pub fn kind_of(crd: &CustomResourceDefinition, is_released: bool) -> Result<Inst
         )
     })?;
     InstanceKind::of(crd, accepted, is_released).ok_or(Error::Incomplete("storage version"))
+}
+
+/// Whether a CRD of the definition's name is somebody else's.
+#[must_use]
+pub fn is_foreign(snapshot: &DefinitionSnapshot, crd: &CustomResourceDefinition) -> bool {
+    !is_made_for(crd, &snapshot.object.name_any())
+}
+
+/// Whether rights are known to be missing.
+#[must_use]
+pub fn lacks_rights(snapshot: &DefinitionSnapshot) -> bool {
+    let is_missing = snapshot.missing_rights.known().is_some_and(|missing| !missing.is_empty());
+    is_missing || !snapshot.composes.missing.is_empty()
 }
 
 #[cfg(test)]

@@ -4,22 +4,74 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 
 use super::super::condition::{Finding, whole_seconds};
 use crate::{
-    act::outcome::MigrationOutcome,
+    act::outcome::{Effect, Outcome, StepFailure, StepResult, not_leading},
     api::{
         condition::{ConditionType, Reason},
         resource_definition::{
             BrokenInstance, NAMED_INSTANCES, StorageMigration, stored_version, versions_left,
         },
     },
-    diff::definition::{Migration, Rewrite, by_hand},
+    diff::{
+        KubernetesStep, Step,
+        definition::{Migration, Rewrite, by_hand},
+    },
     snapshot::{DefinitionSnapshot, Observed},
 };
 
 /// Longest reason of an object in characters: ten of them stand in status.
 const LONGEST_WHY: usize = 600;
 
-/// What a pass came to.
-pub type Migrated<'a> = (&'a Migration, &'a MigrationOutcome);
+/// What came of the next part of the migration of a kind's objects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct MigrationOutcome {
+    /// How many objects are stored in the version of now.
+    pub migrated: usize,
+    /// Those that could not be written, and why. The others were all the same.
+    pub failures: Vec<BrokenInstance>,
+    /// Whether the API server has noted that all are stored in the version.
+    pub is_concluded: bool,
+    /// Why it was broken off: what is planned is to be done again.
+    pub failure: Option<StepFailure>,
+}
+
+impl MigrationOutcome {
+    /// What came of the steps of a pass that belong to the migration.
+    pub fn of(outcome: &Outcome) -> Self {
+        let mut migrated = Self::default();
+        for (step, result) in outcome.plan.steps.iter().zip(&outcome.results) {
+            match (step, result) {
+                (Step::Kubernetes(KubernetesStep::ConcludeMigration(_)), StepResult::Done(_)) => {
+                    migrated.is_concluded = true;
+                }
+                (Step::Kubernetes(KubernetesStep::Rewrite { .. }), StepResult::Done(Effect::Gone)) => {}
+                (Step::Kubernetes(KubernetesStep::Rewrite { .. }), StepResult::Done(_)) => {
+                    migrated.migrated += 1;
+                }
+                (Step::Kubernetes(KubernetesStep::Rewrite { object, .. }), StepResult::Failed(failure))
+                    if step.holds_up_nothing(failure.kind) =>
+                {
+                    migrated.failures.push(BrokenInstance {
+                        namespace: object.namespace.clone(),
+                        name: object.name.clone(),
+                        why: failure.message.clone(),
+                    });
+                }
+                (
+                    Step::Kubernetes(KubernetesStep::ConcludeMigration(_) | KubernetesStep::Rewrite { .. }),
+                    StepResult::Failed(_) | StepResult::Skipped,
+                ) => {
+                    let failure = outcome.holding_failure().cloned();
+                    migrated.failure = Some(failure.unwrap_or_else(not_leading));
+                }
+                _ => {}
+            }
+        }
+        migrated
+    }
+}
+
+/// What a pass planned and what came of it.
+pub(super) type Migrated<'a> = (&'a Migration, &'a MigrationOutcome);
 
 /// How far it is after a pass, at whose end the CRD is this one.
 pub(super) fn progress(
@@ -185,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        act::outcome::{FailureKind, StepFailure},
+        act::outcome::FailureKind,
         api::{
             instance::{AcceptedHandler, InstanceKind},
             resource_definition::ResourceDefinition,

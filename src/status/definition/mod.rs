@@ -8,11 +8,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-pub use migration::Migrated;
-
+use self::migration::{Migrated, MigrationOutcome};
 use super::condition::{Finding, merge};
 use crate::{
-    act::outcome::DefinitionOutcome,
+    act::outcome::Outcome,
     api::{
         condition::{ConditionType, Reason},
         resource_definition::{
@@ -20,9 +19,9 @@ use crate::{
         },
     },
     diff::{
-        Problem,
+        KubernetesStep, Problem, Step,
         definition::{
-            DefinitionPlan, DefinitionStep, HeldBack, InColony, checked_here, is_established, is_foreign,
+            DefinitionPlan, HeldBack, InColony, Migration, checked_here, is_established, is_foreign,
         },
     },
     kinds::definition::{accepted_generation, revision_hash},
@@ -33,11 +32,19 @@ use crate::{
 const NAMED_RIGHTS: usize = 3;
 
 /// What a pass came to.
-pub type Pass<'a> = Result<(&'a DefinitionPlan, &'a DefinitionOutcome), &'a Problem>;
+type Pass<'a> = Result<(&'a DefinitionPlan, &'a Outcome), &'a Problem>;
 
 /// What status says after a pass, which may have written objects in another version as well.
 #[must_use]
-pub fn compute(
+pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionStatus {
+    let migrated = pass.map(|(plan, outcome)| (&plan.migration, MigrationOutcome::of(outcome)));
+    let (migration, migrated) = migrated.unwrap_or((&Migration::Nothing, MigrationOutcome::default()));
+    // Objects are written again although the spec cannot be carried out.
+    let pass = pass.and_then(|(plan, outcome)| plan.problem.as_ref().map_or(Ok((plan, outcome)), Err));
+    computed(snapshot, pass, (migration, &migrated))
+}
+
+fn computed(
     snapshot: &DefinitionSnapshot,
     pass: Pass<'_>,
     rewritten: Migrated<'_>,
@@ -73,7 +80,7 @@ pub fn compute(
         let degraded = Finding::no(ConditionType::Degraded, Reason::KindServed, "");
         (degraded, Finding::yes(ConditionType::Ready, Reason::KindServed, message))
     };
-    let crd = pass.ok().and_then(|(_, outcome)| outcome.updated.as_deref()).or(own);
+    let crd = pass.ok().and_then(|(_, outcome)| outcome.updated_crd()).or(own);
     let storage_migration = migration::progress(snapshot, crd, rewritten);
     let stored = migration::migrated(snapshot, crd, rewritten, storage_migration.as_ref());
     let findings = [authorized, established, handled, degraded, ready].into_iter().chain(stored).collect();
@@ -104,10 +111,13 @@ fn own_crd(snapshot: &DefinitionSnapshot) -> Option<&CustomResourceDefinition> {
 /// The CRD that the pass wrote, if it wrote one.
 fn written(pass: Pass<'_>) -> Option<&CustomResourceDefinition> {
     let (_, outcome) = pass.ok()?;
-    outcome.done.iter().rev().find_map(|step| match step {
-        DefinitionStep::Create(crd) | DefinitionStep::Update { crd, .. } => Some(crd.as_ref()),
+    let written = outcome.done().filter_map(|(step, _)| match step {
+        Step::Kubernetes(KubernetesStep::CreateCrd(crd) | KubernetesStep::UpdateCrd { crd, .. }) => {
+            Some(crd.as_ref())
+        }
         _ => None,
-    })
+    });
+    written.last()
 }
 
 /// Why the CRD stays as it is. What was said of this generation holds until instances are known again: a restart is no news.
@@ -249,7 +259,7 @@ fn established(
     }
     match pass {
         Err(problem) => Finding::no(kind, problem.reason, &problem.message),
-        Ok((_, outcome)) => match (&outcome.failure, &snapshot.crd) {
+        Ok((_, outcome)) => match (outcome.holding_failure(), &snapshot.crd) {
             (Some(failure), _) => Finding::no(kind, Reason::ApplyFailed, &failure.message),
             (None, Observed::Unknown(why)) => Finding::unknown(kind, Reason::ReadFailed, why),
             (None, Observed::Known(_)) => {
@@ -356,7 +366,7 @@ fn trouble(
     established: &Finding,
     handled: &Finding,
 ) -> Option<(Reason, String)> {
-    let failure = pass.ok().and_then(|(_, outcome)| outcome.failure.as_ref());
+    let failure = pass.ok().and_then(|(_, outcome)| outcome.holding_failure());
     if let (Err(problem), Some(true)) = (pass, authorized.holds) {
         return Some((problem.reason, problem.message.clone()));
     }
@@ -377,10 +387,12 @@ fn trouble(
 fn deleting(pass: Pass<'_>) -> (Reason, String) {
     match pass {
         Err(problem) => (problem.reason, problem.message.clone()),
-        Ok((plan, outcome)) => match (&outcome.failure, plan.awaiting.is_empty()) {
+        Ok((_, outcome)) => match (outcome.holding_failure(), outcome.plan.awaiting.is_empty()) {
             (Some(failure), _) => (Reason::ApplyFailed, failure.message.clone()),
             (None, true) => (Reason::Deleting, "it is being deleted".to_owned()),
-            (None, false) => (Reason::InstancesLeft, format!("awaiting {}", plan.awaiting.join("; "))),
+            (None, false) => {
+                (Reason::InstancesLeft, format!("awaiting {}", outcome.plan.awaiting.join("; ")))
+            }
         },
     }
 }

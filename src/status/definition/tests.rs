@@ -2,12 +2,23 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    act::outcome::MigrationOutcome,
+    act::outcome::{Effect, StepResult},
     api::resource_definition::ResourceDefinition,
-    diff::definition::Migration,
+    diff::Plan,
     kinds::definition::build,
     snapshot::{LeftInstances, StoredObjects},
 };
+
+/// What comes of a pass that updates a CRD, which the API server then has as it was sent.
+fn updated(crd: CustomResourceDefinition) -> Outcome {
+    let crd = Box::new(crd);
+    let step = Step::Kubernetes(KubernetesStep::UpdateCrd { crd: crd.clone(), differences: Vec::new() });
+    Outcome {
+        plan: Plan { steps: vec![step], ..Plan::default() },
+        results: vec![StepResult::Done(Effect::Crd(crd))],
+        resource_version: None,
+    }
+}
 
 pub(super) fn snapshot() -> DefinitionSnapshot {
     let object: ResourceDefinition = serde_json::from_value(json!({
@@ -28,6 +39,7 @@ pub(super) fn snapshot() -> DefinitionSnapshot {
         instances: None,
         live: Observed::Known(Vec::new()),
         stored: StoredObjects::NotAsked,
+        may_retry_stored: true,
         left: Observed::Known(LeftInstances::default()),
         composes: crate::snapshot::Composes::default(),
         handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
@@ -52,11 +64,11 @@ fn said(status: &ResourceDefinitionStatus, kind: &str) -> (String, String, Strin
 
 /// What status says after a pass in which no object was written.
 fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionStatus {
-    super::compute(snapshot, pass, (&Migration::Nothing, &MigrationOutcome::default()))
+    super::compute(snapshot, pass)
 }
 
 fn calm(snapshot: &DefinitionSnapshot) -> ResourceDefinitionStatus {
-    compute(snapshot, Ok((&DefinitionPlan::default(), &DefinitionOutcome::default())))
+    compute(snapshot, Ok((&DefinitionPlan::default(), &Outcome::default())))
 }
 
 #[test]
@@ -143,7 +155,7 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
         impact: Some(impact.clone()),
     };
     let plan = DefinitionPlan { held: Some(held), ..DefinitionPlan::default() };
-    let status = compute(&world, Ok((&plan, &DefinitionOutcome::default())));
+    let status = compute(&world, Ok((&plan, &Outcome::default())));
     assert_eq!(status.impact, Some(impact));
     let (holds, reason, message) = said(&status, "Ready");
     assert_eq!((holds.as_str(), reason.as_str()), ("False", "BreaksInstances"));
@@ -157,9 +169,9 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
     // A restart knows no instances for a moment, which is no news.
     let unknown = HeldBack { reason: Reason::ReadFailed, message: "not known yet".to_owned(), impact: None };
     let plan = DefinitionPlan { held: Some(unknown), ..DefinitionPlan::default() };
-    assert_eq!(compute(&world, Ok((&plan, &DefinitionOutcome::default()))), status);
+    assert_eq!(compute(&world, Ok((&plan, &Outcome::default()))), status);
     world.object.metadata.generation = Some(4);
-    let status = compute(&world, Ok((&plan, &DefinitionOutcome::default())));
+    let status = compute(&world, Ok((&plan, &Outcome::default())));
     assert_eq!(
         (said(&status, "Ready").1.as_str(), status.impact),
         ("ReadFailed", None),
@@ -180,9 +192,7 @@ fn revisions_are_remembered() {
     for generation in 3..20 {
         world.object.metadata.generation = Some(generation);
         world.object.spec.handler.function_name = Some(format!("f{}", generation % 2));
-        let step =
-            DefinitionStep::Update { crd: Box::new(build(&world.object).unwrap()), differences: Vec::new() };
-        let outcome = DefinitionOutcome { done: vec![step], ..DefinitionOutcome::default() };
+        let outcome = updated(build(&world.object).unwrap());
         world.object.status = Some(compute(&world, Ok((&DefinitionPlan::default(), &outcome))));
         world.crd = Observed::Known(Some(served(&world.object)));
         assert_eq!(calm(&world).revisions, world.object.status.clone().unwrap().revisions);
@@ -207,7 +217,7 @@ fn objects_are_not_called_stored_anew_when_the_version_has_just_changed() {
     assert_eq!(said(&calm(&world), "StorageMigrated").0, "True");
     (crd.spec.versions[0].storage, crd.spec.versions[1].storage) = (false, true);
     crd.status.get_or_insert_default().stored_versions = Some(vec!["v1".to_owned(), "v2".to_owned()]);
-    let outcome = DefinitionOutcome { updated: Some(Box::new(crd)), ..DefinitionOutcome::default() };
+    let outcome = updated(crd);
     let status = compute(&world, Ok((&DefinitionPlan::default(), &outcome)));
     let (holds, reason, message) = said(&status, "StorageMigrated");
     assert_eq!((holds.as_str(), reason.as_str()), ("False", "StorageMigrating"), "{message}");

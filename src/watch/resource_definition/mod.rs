@@ -136,6 +136,7 @@ impl DefinitionReader {
             instances,
             live,
             stored,
+            may_retry_stored: true,
             left,
             composes: self.composes(object).await,
             handlers: self.handlers(object),

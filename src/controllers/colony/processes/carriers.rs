@@ -61,6 +61,12 @@ pub trait Carrier:
             _ => &[Successful, Failed, Cancelled],
         }
     }
+    /// The Colony that an object, or its kind, names.
+    fn colony<'a>(&'a self, kind: &'a Self::DynamicType) -> Option<&'a str>;
+    /// Whether nothing becomes of an object any more, but that its time may be over.
+    fn is_finished(&self) -> bool {
+        false
+    }
     /// Whether others carry it out, who may have moved it on before anybody listens.
     const IS_OTHERS: bool = true;
     /// Whether status shows the last line of the log while it runs.
@@ -68,6 +74,10 @@ pub trait Carrier:
 }
 
 impl Carrier for ExecutorDeployment {
+    fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
+        self.spec.colony.as_deref()
+    }
+
     /// All other ends are the operator's own doing, and it hears of an assignment by being assigned.
     fn told_of(_: ProcessState) -> &'static [ProcessState] {
         &[ProcessState::Cancelled]

@@ -5,7 +5,7 @@
 
 use kube::ResourceExt as _;
 
-use super::DefinitionStep;
+use super::super::{ColonyStep, Step};
 use crate::{
     api::{
         names::{ABANDON_ANNOTATION, blueprint_definition_id},
@@ -38,7 +38,7 @@ pub enum InColony {
 }
 
 /// Plans the definition in the colony.
-pub(super) fn keep(snapshot: &DefinitionSnapshot) -> (InColony, Vec<DefinitionStep>) {
+pub(super) fn keep(snapshot: &DefinitionSnapshot) -> (InColony, Vec<Step>) {
     let Some((kept, ours)) = kept(snapshot) else { return (InColony::Nothing, Vec::new()) };
     let definitions = match &kept.definitions {
         Observed::Unknown(why) => return (InColony::Unknown(why.clone()), Vec::new()),
@@ -47,8 +47,8 @@ pub(super) fn keep(snapshot: &DefinitionSnapshot) -> (InColony, Vec<DefinitionSt
     let handler = &snapshot.object.spec.handler;
     let name = snapshot.object.name_any();
     let wanted = ours.in_colony(&kept.colony_name, &kept.cluster);
-    let add = DefinitionStep::AddToColony(Box::new(wanted.clone()));
-    let remove = DefinitionStep::RemoveFromColony { name: name.clone() };
+    let add = Step::Colony(ColonyStep::AddDefinition(Box::new(wanted.clone())));
+    let remove = Step::Colony(ColonyStep::RemoveDefinition { name: name.clone() });
     let found = effective(definitions, &snapshot.object.spec.names.kind);
     let found = found.or_else(|| definitions.iter().find(|definition| definition.metadata.name == name));
     match found {
@@ -75,7 +75,7 @@ pub(super) fn keep(snapshot: &DefinitionSnapshot) -> (InColony, Vec<DefinitionSt
 
 /// Plans the end of the definition in the colony: what is to be done, or what is waited for. One that others have blueprints
 /// of stays.
-pub(super) fn end(snapshot: &DefinitionSnapshot) -> Result<Option<DefinitionStep>, String> {
+pub(super) fn end(snapshot: &DefinitionSnapshot) -> Result<Option<Step>, String> {
     let object = &snapshot.object;
     let is_abandoned = object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true");
     let kept = snapshot.kept.as_ref().filter(|_| object.spec.handler.mode == HandlerMode::Blueprint);
@@ -92,7 +92,8 @@ pub(super) fn end(snapshot: &DefinitionSnapshot) -> Result<Option<DefinitionStep
         )),
         (Observed::Known(definitions), Observed::Known(0)) => {
             let ours = definitions.iter().find(|definition| definition.id == id);
-            Ok(ours.map(|ours| DefinitionStep::RemoveFromColony { name: ours.metadata.name.clone() }))
+            Ok(ours
+                .map(|ours| Step::Colony(ColonyStep::RemoveDefinition { name: ours.metadata.name.clone() })))
         }
         (Observed::Known(_), Observed::Known(_)) => Ok(None),
     }

@@ -28,6 +28,7 @@ fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> Definit
         instances: None,
         live: Observed::Known(Vec::new()),
         stored: StoredObjects::NotAsked,
+        may_retry_stored: true,
         left: Observed::Known(LeftInstances::default()),
         composes: Composes::default(),
         handlers: Handlers::None,
@@ -58,7 +59,7 @@ fn steps(snapshot: &DefinitionSnapshot) -> (InColony, Vec<String>) {
 
 #[test]
 fn the_definition_is_added_once_and_left_in_peace() {
-    let add = "add BlueprintDefinition boxes.g.example.com";
+    let add = "colony      add BlueprintDefinition boxes.g.example.com";
     assert_eq!(steps(&snapshot(Vec::new(), 0)), (InColony::Kept, vec![add.to_owned()]));
     assert_eq!(steps(&snapshot(vec![ours("box-reconciler")], 5)), (InColony::Kept, Vec::new()));
     let mut away = snapshot(Vec::new(), 0);
@@ -117,7 +118,7 @@ fn a_definition_of_a_stranger_is_never_written() {
 
 #[test]
 fn the_definition_goes_with_the_kind_unless_somebody_needs_it() {
-    let removal = Ok(Some("remove BlueprintDefinition boxes.g.example.com".to_owned()));
+    let removal = Ok(Some("colony      remove BlueprintDefinition boxes.g.example.com".to_owned()));
     let ended = |world: &DefinitionSnapshot| end(world).map(|step| step.map(|step| step.to_string()));
     assert_eq!(ended(&snapshot(vec![ours("box-reconciler")], 0)), removal);
     assert_eq!(ended(&snapshot(vec![ours("box-reconciler")], 1)), Ok(None), "others have blueprints of it");

@@ -37,7 +37,7 @@ fn a_version_leaves_once_no_object_is_stored_in_it() {
 
     world.crd = stored(&["v2"]);
     assert!(
-        matches!(wanted(&world).steps.as_slice(), [DefinitionStep::Update { .. }]),
+        matches!(wanted(&world).plan.steps.as_slice(), [Step::Kubernetes(KubernetesStep::UpdateCrd { .. })]),
         "{:?}",
         wanted(&world)
     );
@@ -49,7 +49,7 @@ fn instances_are_held_against_a_version_as_they_would_be_in_it() {
     world.object = converting();
     world.live = Observed::Known(vec![instance("a", &json!({ "size": 5 }))]);
     assert!(
-        matches!(wanted(&world).steps.as_slice(), [DefinitionStep::Update { .. }]),
+        matches!(wanted(&world).plan.steps.as_slice(), [Step::Kubernetes(KubernetesStep::UpdateCrd { .. })]),
         "{:?}",
         wanted(&world)
     );

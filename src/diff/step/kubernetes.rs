@@ -1,24 +1,22 @@
-//! Effects as data: what the executor of plans can do, each a single write. Pure.
+//! Writes to the cluster, as data.
 
 use std::fmt;
 
+use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt as _;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{executor_deployment::Workload, resource_definition::ObjectKind},
-    colony::model::Blueprint,
-    desired::{DesiredIdentity, DesiredProcess, DesiredWorkflow, DesiredWorkload},
+    api::{
+        colony_cron::RunKind,
+        executor_deployment::{ExecutorDeployment, Workload},
+        instance::InstanceKind,
+        resource_definition::{ObjectKind, StoredObject, stored_version},
+    },
+    desired::{DesiredIdentity, DesiredWorkload, colony_cron::DesiredRun},
     kinds::composition::DesiredChild,
 };
-
-/// One write.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// A write to the cluster.
-    Kubernetes(KubernetesStep),
-    /// A write to the colony.
-    Colony(ColonyStep),
-}
 
 /// One write to the cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,95 +113,88 @@ pub enum KubernetesStep {
         /// Why.
         why: String,
     },
-}
-
-/// One write to the colony.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ColonyStep {
-    /// Register an executor and approve it.
-    RegisterExecutor {
+    /// Create a run of a `ColonyCron`.
+    CreateRun {
+        /// The time that it is for.
+        time: Timestamp,
+        /// The run.
+        run: DesiredRun,
+    },
+    /// Delete a run of a `ColonyCron`.
+    DeleteRun {
+        /// Its kind.
+        kind: RunKind,
         /// Its name.
         name: String,
-        /// Its id.
-        id: String,
-        /// Its type.
-        executor_type: String,
-        /// Its location.
-        location: Option<String>,
-    },
-    /// Remove an executor. Its name is burnt.
-    RemoveExecutor {
-        /// Its name.
-        name: String,
-    },
-    /// Submit a process. Planned only when no other of its label can exist.
-    Submit(Box<DesiredProcess>),
-    /// Submit a workflow. Planned only when no other of its label can exist.
-    SubmitWorkflow(Box<DesiredWorkflow>),
-    /// Cancel a process.
-    Cancel {
-        /// Its id.
-        process_id: String,
+        /// Its UID.
+        uid: String,
         /// Why.
-        why: String,
+        why: Removal,
     },
-    /// Cancel a workflow: its nodes cannot be cancelled by themselves.
-    CancelGraph {
-        /// Its id.
-        graph_id: String,
-        /// Why.
-        why: String,
+    /// Create the CRD of a definition.
+    CreateCrd(Box<CustomResourceDefinition>),
+    /// Write the CRD of a definition again.
+    UpdateCrd {
+        /// The whole object, with the UID and the version that were seen.
+        crd: Box<CustomResourceDefinition>,
+        /// Paths that differ.
+        differences: Vec<String>,
     },
-    /// Open the gate behind which a process waits.
-    OpenGate {
-        /// Id of the gate, which is a process that the operator was assigned.
-        process_id: String,
-    },
-    /// Close a process as successful.
-    CloseSuccessful {
-        /// Its id.
-        process_id: String,
-        /// Its output.
-        output: Vec<Value>,
-    },
-    /// Close a process as failed.
-    CloseFailed {
-        /// Its id.
-        process_id: String,
-        /// Why it failed.
-        errors: Vec<String>,
-    },
-    /// Add a blueprint.
-    AddBlueprint(Box<Blueprint>),
-    /// Write the spec of a blueprint, and keep the rest of it.
-    UpdateBlueprint {
+    /// Delete the CRD of a definition, which has no instances.
+    DeleteCrd {
         /// Its name.
         name: String,
-        /// The whole spec.
-        spec: Map<String, Value>,
-        /// Its generation when it was looked at: one that has changed since is not written.
-        seen_generation: i64,
+        /// Its UID: another object of the name is not meant.
+        uid: String,
     },
-    /// Write the status of a blueprint.
-    UpdateBlueprintStatus {
+    /// Write an instance again without a change, so that it is stored in the version of now.
+    Rewrite {
+        /// Its kind, in the version of now.
+        kind: InstanceKind,
+        /// Which it is.
+        object: StoredObject,
+    },
+    /// Note in the status of a CRD that all instances are stored in the version of now.
+    ConcludeMigration(Box<CustomResourceDefinition>),
+    /// Create a fleet that was born in the colony.
+    CreateFleet(Box<ExecutorDeployment>),
+    /// Write a fleet that was born in the colony again, if it is still the one that was seen.
+    ReplaceFleet(Box<ExecutorDeployment>),
+    /// Delete a fleet that was born in the colony.
+    DeleteFleet {
+        /// Its namespace.
+        namespace: String,
         /// Its name.
         name: String,
-        /// The whole status.
-        status: Map<String, Value>,
+        /// Its UID.
+        uid: String,
     },
-    /// Remove a blueprint.
-    RemoveBlueprint {
-        /// Its name.
-        name: String,
+    /// Make keys for a member and for executors and write them to the operator's own Secret.
+    CreateOperatorKeys {
+        /// What the operator's executors are named after.
+        place: String,
+    },
+    /// Add the key of the reconciler to the operator's own Secret.
+    AddReconcilerKey {
+        /// What the operator's executors are named after.
+        place: String,
     },
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Kubernetes(step) => write!(f, "kubernetes  {step}"),
-            Self::Colony(step) => write!(f, "colony      {step}"),
-        }
+/// Why a run is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Another takes its place.
+    Replaced,
+    /// More are kept than the history may hold.
+    History,
+}
+
+impl KubernetesStep {
+    /// Whether its refusal says nothing of the steps behind it: each is for an object of its own.
+    #[must_use]
+    pub const fn stands_alone(&self) -> bool {
+        matches!(self, Self::Rewrite { .. })
     }
 }
 
@@ -245,49 +236,36 @@ impl fmt::Display for KubernetesStep {
             Self::DeleteChild { kind, name, why, .. } => write!(f, "delete {} {name} ({why})", kind.kind),
             Self::UpdateSpec { why, .. } => write!(f, "write the object's own spec ({why})"),
             Self::DeleteObject { why } => write!(f, "delete the object itself ({why})"),
-        }
-    }
-}
-
-impl fmt::Display for ColonyStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RegisterExecutor { name, executor_type, location, .. } => {
-                write!(f, "register and approve executor {name} of type {executor_type}")?;
-                location.iter().try_for_each(|location| write!(f, " at {location}"))
+            Self::CreateRun { time, run } => {
+                write!(f, "create {} {} for {time}", run.kind().as_str(), run.name())
             }
-            Self::RemoveExecutor { name } => write!(f, "remove executor {name}"),
-            Self::Submit(process) => {
-                let gate = if process.is_gated { " behind a gate" } else { "" };
-                write!(
-                    f,
-                    "submit process {} for {} with label {}{gate}",
-                    process.spec.function(),
-                    process.spec.executor_type(),
-                    process.label
-                )
+            Self::DeleteRun { kind, name, why, .. } => {
+                let why = match why {
+                    Removal::Replaced => "replaced by a later run",
+                    Removal::History => "older than the history that is kept",
+                };
+                write!(f, "delete {} {name}: {why}", kind.as_str())
             }
-            Self::SubmitWorkflow(workflow) => {
-                let nodes = workflow.spec.nodes().len();
-                write!(f, "submit a workflow of {nodes} nodes with label {}", workflow.label)
+            Self::CreateCrd(crd) => write!(f, "create CustomResourceDefinition {}", crd.name_any()),
+            Self::UpdateCrd { crd, differences } => {
+                write!(f, "update CustomResourceDefinition {} ({})", crd.name_any(), differences.join(", "))
             }
-            Self::CancelGraph { graph_id, why } => write!(f, "cancel workflow {graph_id} ({why})"),
-            Self::OpenGate { process_id } => write!(f, "open gate {process_id}"),
-            Self::Cancel { process_id, why } => write!(f, "cancel process {process_id} ({why})"),
-            Self::CloseSuccessful { process_id, .. } => write!(f, "close process {process_id} as successful"),
-            Self::CloseFailed { process_id, errors } => {
-                write!(f, "close process {process_id} as failed: {}", errors.join("; "))
+            Self::DeleteCrd { name, .. } => write!(f, "delete CustomResourceDefinition {name}"),
+            Self::Rewrite { kind, object } => {
+                let version = &kind.terms().resource.version;
+                write!(f, "write {} {} again, in {version}", kind.name(), object.name)
             }
-            Self::AddBlueprint(blueprint) => write!(f, "add blueprint {}", blueprint.metadata.name),
-            Self::UpdateBlueprint { name, seen_generation, .. } => {
-                write!(f, "write the spec of blueprint {name} over its generation {seen_generation}")
+            Self::ConcludeMigration(crd) => {
+                let version = stored_version(crd).unwrap_or_default();
+                write!(f, "note that all objects of {} are stored in {version}", crd.name_any())
             }
-            Self::UpdateBlueprintStatus { name, status } => {
-                let running = status.get("runningInstances").unwrap_or(&Value::Null);
-                let total = status.get("totalInstances").unwrap_or(&Value::Null);
-                write!(f, "write the status of blueprint {name}: {running} of {total} instances run")
+            Self::CreateFleet(object) => write!(f, "create ExecutorDeployment {}", object.name_any()),
+            Self::ReplaceFleet(object) => write!(f, "update ExecutorDeployment {}", object.name_any()),
+            Self::DeleteFleet { name, .. } => write!(f, "delete ExecutorDeployment {name}"),
+            Self::CreateOperatorKeys { .. } => write!(f, "create the Secret with the operator's keys"),
+            Self::AddReconcilerKey { .. } => {
+                write!(f, "add the reconciler's key to the Secret with the operator's keys")
             }
-            Self::RemoveBlueprint { name } => write!(f, "remove blueprint {name}"),
         }
     }
 }

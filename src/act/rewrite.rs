@@ -14,18 +14,16 @@ use super::{
     failure::of_call,
     kinds::Written as _,
     kubernetes::Cluster,
-    outcome::{FailureKind, MigrationOutcome, StepFailure},
+    outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
     api::{
         instance::{Instance, InstanceKind},
         names::OPERATOR,
-        resource_definition::{BrokenInstance, StoredObject},
+        resource_definition::StoredObject,
     },
-    diff::definition::Migration,
     runtime::{
         kubernetes::{CALL_TIME_LIMIT, CallError, call},
-        lease::Leadership,
         metrics::{WriteKind, WriteVerb},
     },
 };
@@ -34,83 +32,36 @@ use crate::{
 /// hundred writes of one client, and others want to write too.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What came of an object.
-enum Rewritten {
-    /// It is stored in the version of now.
-    Stored,
-    /// It is gone.
-    Gone,
-    /// It could not be written, and will not be before somebody changes something.
-    Failed(String),
-    /// There is no telling.
-    Unknown(StepFailure),
-}
-
-/// Carries out the next part of the migration, and asks before each write whether this process still leads. An object that
-/// cannot be written holds up no other.
-pub async fn migrate(plan: &Migration, cluster: &Cluster, leadership: &Leadership) -> MigrationOutcome {
-    let mut outcome = MigrationOutcome::default();
-    match plan {
-        Migration::Rewrite(rewrite) => {
-            for object in &rewrite.objects {
-                let written = if leadership.is_leader() {
-                    cluster.write_again(&rewrite.kind, object).await
-                } else {
-                    Rewritten::Unknown(no_leader())
-                };
-                match written {
-                    Rewritten::Stored => outcome.migrated += 1,
-                    Rewritten::Gone => {}
-                    Rewritten::Failed(why) => {
-                        tracing::warn!(object = object.name, "cannot be stored in another version: {why}");
-                        outcome.failures.push(BrokenInstance {
-                            namespace: object.namespace.clone(),
-                            name: object.name.clone(),
-                            why,
-                        });
-                    }
-                    Rewritten::Unknown(failure) => {
-                        outcome.failure = Some(failure);
-                        return outcome;
-                    }
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-            tracing::info!(%plan, migrated = outcome.migrated, failed = outcome.failures.len(), "done");
-        }
-        Migration::Conclude(_) if !leadership.is_leader() => outcome.failure = Some(no_leader()),
-        Migration::Conclude(crd) => match cluster.tell_versions(crd).await {
-            Ok(()) => {
-                tracing::info!(%plan, "done");
-                outcome.is_concluded = true;
-            }
-            Err(failure) => outcome.failure = Some(failure),
-        },
-        Migration::Nothing | Migration::Wait | Migration::OutOfReach(_) | Migration::Unread(_) => {}
-    }
-    outcome
-}
-
-fn no_leader() -> StepFailure {
-    StepFailure { kind: FailureKind::Unavailable, message: "another replica leads".to_owned() }
-}
-
 impl Cluster {
-    async fn write_again(&self, kind: &InstanceKind, object: &StoredObject) -> Rewritten {
+    /// Writes an instance again without a change.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or there is no telling.
+    pub(super) async fn rewrite(
+        &self,
+        kind: &InstanceKind,
+        object: &StoredObject,
+    ) -> Result<Effect, StepFailure> {
         let namespace = object.namespace.as_deref().unwrap_or_default();
         let api = Instance::api(self.client.clone(), namespace, kind);
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(nothing(object));
         let result = call(CALL_TIME_LIMIT, api.patch_metadata(&object.name, &parameters, &patch)).await;
         self.count(WriteVerb::Patch, WriteKind::Instance, &result);
+        tokio::time::sleep(PAUSE).await;
         match result {
-            Ok(_) => Rewritten::Stored,
+            Ok(_) => Ok(Effect::Nothing),
             Err(error) => judge(&object.name, &error),
         }
     }
 
     /// Writes the status of a CRD, if it is still the one that was seen.
-    async fn tell_versions(&self, crd: &CustomResourceDefinition) -> Result<(), StepFailure> {
+    ///
+    /// # Errors
+    ///
+    /// When it has changed, or the API server refuses or does not answer.
+    pub(super) async fn conclude_migration(&self, crd: &CustomResourceDefinition) -> Result<(), StepFailure> {
         let (name, api) = (crd.name_any(), Api::<CustomResourceDefinition>::all(self.client.clone()));
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         let result = call(CALL_TIME_LIMIT, api.replace_status(&name, &parameters, crd)).await;
@@ -128,19 +79,17 @@ fn nothing(object: &StoredObject) -> Value {
     }
 }
 
-/// What an error means for an object.
-fn judge(name: &str, error: &CallError) -> Rewritten {
+/// What an error means for an object. What is refused is held against it alone.
+fn judge(name: &str, error: &CallError) -> Result<Effect, StepFailure> {
     let what = format!("write {name} again");
+    let failure = of_call(&what, error);
     match error.status_code() {
-        // Whoever wrote it meanwhile has had it stored in the version of now.
-        Some(409) => Rewritten::Stored,
-        Some(404) => Rewritten::Gone,
+        // The write that came first has had it stored in the version of now.
+        Some(409) => Ok(Effect::Nothing),
+        Some(404) => Ok(Effect::Gone),
         // The API server does not tell an object that it cannot convert from an error of its own.
-        Some(500) => Rewritten::Failed(error.explain(&what)),
-        _ => match of_call(&what, error) {
-            failure if failure.kind == FailureKind::Refused => Rewritten::Failed(failure.message),
-            failure => Rewritten::Unknown(failure),
-        },
+        Some(500) => Err(StepFailure { kind: FailureKind::Refused, ..failure }),
+        _ => Err(failure),
     }
 }
 
@@ -159,10 +108,10 @@ mod tests {
     #[test]
     fn only_what_concerns_an_object_alone_is_held_against_it() {
         let judged = |code| match judge("a", &error(code)) {
-            Rewritten::Stored => "stored",
-            Rewritten::Gone => "gone",
-            Rewritten::Failed(_) => "failed",
-            Rewritten::Unknown(_) => "unknown",
+            Ok(Effect::Gone) => "gone",
+            Ok(_) => "stored",
+            Err(failure) if failure.kind == FailureKind::Refused => "failed",
+            Err(_) => "unknown",
         };
         let expected = [
             (409, "stored"),
@@ -178,7 +127,7 @@ mod tests {
             assert_eq!(judged(code), expected, "{code}");
         }
         let late = CallError::TimedOut { limit: CALL_TIME_LIMIT };
-        assert!(matches!(judge("a", &late), Rewritten::Unknown(_)));
+        assert!(judge("a", &late).is_err_and(|failure| failure.kind == FailureKind::TimedOut));
     }
 
     #[test]

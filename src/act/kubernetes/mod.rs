@@ -1,11 +1,8 @@
 //! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the UID that
 //! was seen; a plain POST is the cheapest create there is, and a PUT takes back what others put in.
 
-use k8s_openapi::api::{
-    apps::v1::{DaemonSet, Deployment},
-    batch::v1::Job,
-    core::v1::Secret,
-};
+mod step;
+
 use kube::{
     Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
@@ -13,18 +10,12 @@ use kube::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Target,
-    failure::of_call,
-    identity,
-    kinds::{Held, Written},
-    outcome::{Effect, FailureKind, StepFailure},
-    owner::Owner,
+    failure::{counted, is_gone, of_call},
+    kinds::{Told, Written},
+    outcome::{Done, Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::{executor_deployment::Workload, names::OPERATOR},
-    colony::InvalidKey,
-    desired::{DesiredIdentity, DesiredWorkload},
-    diff::KubernetesStep,
+    api::names::OPERATOR,
     memory::{
         identities::Identities,
         kinds::ServedKinds,
@@ -33,7 +24,7 @@ use crate::{
     runtime::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, CallError, call},
-        metrics::{Metrics, Outcome as WriteOutcome, WriteKind, WriteVerb},
+        metrics::{Metrics, WriteKind, WriteVerb},
     },
 };
 
@@ -44,8 +35,10 @@ pub struct Cluster {
     pub(super) writes: Writes,
     pub(super) served: ServedKinds,
     pub(super) clock: Clock,
-    identities: Identities,
-    metrics: Metrics,
+    pub(super) identities: Identities,
+    pub(super) metrics: Metrics,
+    /// The operator's own namespace.
+    pub(super) namespace: String,
 }
 
 impl Cluster {
@@ -58,80 +51,9 @@ impl Cluster {
         identities: Identities,
         metrics: Metrics,
         clock: Clock,
+        namespace: String,
     ) -> Self {
-        Self { client, writes, served, clock, identities, metrics }
-    }
-
-    /// Carries one step out; `version` becomes that of the object when the step wrote to it.
-    pub(super) async fn carry_out<K: Held>(
-        &self,
-        step: &KubernetesStep,
-        target: &Target<'_, K>,
-        version: &mut Option<String>,
-    ) -> Result<Effect, StepFailure> {
-        let namespace = target.object.namespace().unwrap_or_default();
-        let uid = target.object.meta().uid.clone().unwrap_or_default();
-        let owner = Owner { namespace: &namespace, uid: &uid };
-        match step {
-            KubernetesStep::AddFinalizer => {
-                *version = self.hold(target.kind, target.object).await?;
-            }
-            KubernetesStep::RemoveFinalizer => {
-                *version = self.release(target.kind, target.object).await?;
-            }
-            KubernetesStep::CreateIdentity(identity) => {
-                let secret = identity::new_secret(identity).map_err(no_key)?;
-                self.create(&namespace, &secret).await?;
-                self.forget(&namespace, identity);
-            }
-            KubernetesStep::UpdateIdentity { identity, resource_version, is_adopted } => {
-                self.forget(&namespace, identity);
-                self.update_identity(&namespace, identity, resource_version.as_deref(), *is_adopted).await?;
-            }
-            KubernetesStep::ReleaseIdentity { name, resource_version } => {
-                self.identities.forget(&namespace, name);
-                self.release_secret(&namespace, name, resource_version.as_deref()).await?;
-            }
-            KubernetesStep::DeleteIdentity { name } => {
-                self.identities.forget(&namespace, name);
-                self.delete::<Secret>(&namespace, name, None).await?;
-            }
-            KubernetesStep::CreateWorkload(workload) => match workload {
-                DesiredWorkload::Deployment(deployment) => self.create(&namespace, deployment.as_ref()).await,
-                DesiredWorkload::DaemonSet(daemon_set) => self.create(&namespace, daemon_set.as_ref()).await,
-                DesiredWorkload::Job(job) => self.create(&namespace, job.as_ref()).await,
-            }?,
-            KubernetesStep::UpdateWorkload { workload, .. } => match workload {
-                DesiredWorkload::Deployment(deployment) => {
-                    self.replace(&namespace, deployment.as_ref()).await.map(drop)
-                }
-                DesiredWorkload::DaemonSet(daemon_set) => {
-                    self.replace(&namespace, daemon_set.as_ref()).await.map(drop)
-                }
-                DesiredWorkload::Job(job) => self.replace(&namespace, job.as_ref()).await.map(drop),
-            }?,
-            KubernetesStep::DeleteWorkload { kind, name, uid, .. } => match kind {
-                Workload::Deployment => self.delete::<Deployment>(&namespace, name, Some(uid)).await?,
-                Workload::DaemonSet => self.delete::<DaemonSet>(&namespace, name, Some(uid)).await?,
-                Workload::Job => self.delete::<Job>(&namespace, name, Some(uid)).await?,
-            },
-            KubernetesStep::CreateChild(child) => self.create_child(owner, child).await?,
-            KubernetesStep::AdoptChild { kind, name, patch }
-            | KubernetesStep::PatchChild { kind, name, patch, .. } => {
-                self.patch_child(owner, kind, name, patch).await?;
-            }
-            KubernetesStep::DeleteChild { kind, name, uid, .. } => {
-                self.delete_child(owner, kind, name, uid).await?;
-            }
-            KubernetesStep::UpdateSpec { spec, .. } => {
-                *version = self.spec(target.kind, target.object, spec).await?;
-            }
-            KubernetesStep::DeleteObject { .. } => {
-                let (name, uid) = (target.object.name_any(), target.object.uid());
-                self.delete_of::<K>(target.kind, &namespace, &name, uid.as_deref()).await?;
-            }
-        }
-        Ok(Effect::Nothing)
+        Self { client, writes, served, clock, identities, metrics, namespace }
     }
 
     /// Creates an object. A name that is taken is noted, so that the next snapshot looks at who has it.
@@ -224,68 +146,74 @@ impl Cluster {
         self.count(WriteVerb::Delete, K::METRIC, &result);
         match result {
             Ok(_) => Ok(()),
-            Err(error) if error.status_code() == Some(404) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(()),
             Err(error) => Err(of_call(&format!("delete {} {name}", K::name_of(kind)), &error)),
         }
     }
 
-    /// Holds an object: adds the finalizer of its kind.
+    /// Holds an object: adds a finalizer.
     ///
     /// # Errors
     ///
     /// When the object has changed, or the API server refuses or does not answer.
-    pub async fn hold<K: Held>(
+    async fn add_finalizer<K: Told>(
         &self,
         kind: &K::DynamicType,
         object: &K,
-    ) -> Result<Option<String>, StepFailure> {
+        finalizer: &str,
+    ) -> Result<Done, StepFailure> {
         let finalizers = object.finalizers().iter().cloned();
-        self.finalizers(kind, object, finalizers.chain([K::FINALIZER.to_owned()]).collect()).await
+        let written = self.finalizers(kind, object, finalizers.chain([finalizer.to_owned()]).collect()).await;
+        written.map(versioned).map_err(|error| of_call("write the finalizers", &error))
     }
 
-    /// Lets an object go: removes the finalizer of its kind.
+    /// Removes a finalizer. An object that is gone has none any more.
     ///
     /// # Errors
     ///
     /// When the object has changed, or the API server refuses or does not answer.
-    pub async fn release<K: Held>(
+    async fn remove_finalizer<K: Told>(
         &self,
         kind: &K::DynamicType,
         object: &K,
-    ) -> Result<Option<String>, StepFailure> {
-        let finalizers = object.finalizers().iter().filter(|name| *name != K::FINALIZER);
-        self.finalizers(kind, object, finalizers.cloned().collect()).await
+        finalizer: &str,
+    ) -> Result<Done, StepFailure> {
+        let finalizers = object.finalizers().iter().filter(|name| *name != finalizer);
+        match self.finalizers(kind, object, finalizers.cloned().collect()).await {
+            Ok(version) => Ok(versioned(version)),
+            Err(error) if is_gone(&error) => Ok(Effect::Gone.into()),
+            Err(error) => Err(of_call("write the finalizers", &error)),
+        }
     }
 
     /// Writes the finalizers of the object; its new version.
-    async fn finalizers<K: Held>(
+    async fn finalizers<K: Told>(
         &self,
         kind: &K::DynamicType,
         object: &K,
         finalizers: Vec<String>,
-    ) -> Result<Option<String>, StepFailure> {
+    ) -> Result<Option<String>, CallError> {
         let namespace = object.namespace().unwrap_or_default();
         let api = K::api(self.client.clone(), &namespace, kind);
         let patch = json!({
-            "metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()},
+            "metadata": {
+                "uid": object.uid(), "finalizers": finalizers, "resourceVersion": object.resource_version(),
+            },
         });
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let result =
             call(CALL_TIME_LIMIT, api.patch(&object.name_any(), &parameters, &Patch::Merge(&patch))).await;
         self.count(WriteVerb::Patch, K::METRIC, &result);
-        match result {
-            Ok(written) => Ok(written.resource_version()),
-            Err(error) => Err(of_call("write the finalizers", &error)),
-        }
+        result.map(|written| written.resource_version())
     }
 
     /// Writes the spec of the object, if it is still the one that was seen; its new version.
-    async fn spec<K: Held>(
+    async fn spec<K: Told>(
         &self,
         kind: &K::DynamicType,
         object: &K,
         spec: &Map<String, Value>,
-    ) -> Result<Option<String>, StepFailure> {
+    ) -> Result<Done, StepFailure> {
         let unwritable = |error: serde_json::Error| StepFailure {
             kind: FailureKind::Refused,
             message: format!("failed to write the object's own spec: {error}"),
@@ -305,29 +233,19 @@ impl Cluster {
             Ok(written) => {
                 let key = Key::new(K::name_of(kind), &namespace, &name);
                 self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
-                Ok(written.resource_version())
+                Ok(versioned(written.resource_version()))
             }
             Err(error) => Err(of_call("write the object's own spec", &error)),
         }
     }
 
-    /// What is remembered of a Secret is no longer true.
-    fn forget(&self, namespace: &str, identity: &DesiredIdentity) {
-        self.identities.forget(namespace, identity.metadata.name.as_deref().unwrap_or_default());
-    }
-
     pub(super) fn count<T>(&self, verb: WriteVerb, kind: WriteKind, result: &Result<T, CallError>) {
-        let outcome = match result {
-            Ok(_) => WriteOutcome::Ok,
-            Err(CallError::TimedOut { .. }) => WriteOutcome::TimedOut,
-            Err(error) => error.status_code().map_or(WriteOutcome::Transport, WriteOutcome::of_status),
-        };
-        self.metrics.count_write(verb, kind, outcome);
+        self.metrics.count_write(verb, kind, counted(result));
     }
 }
 
-fn no_key(error: InvalidKey) -> StepFailure {
-    StepFailure { kind: FailureKind::Unavailable, message: error.to_string() }
+fn versioned(resource_version: Option<String>) -> Done {
+    Done { effect: Effect::Nothing, resource_version }
 }
 
 /// The merge patch that makes the one of the other: what is not wanted is taken away by name.

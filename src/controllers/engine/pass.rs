@@ -1,0 +1,298 @@
+//! One pass over an object, the same for every kind: the five stages, what is published, and when to look again.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{Resource as _, ResourceExt as _, core::object::HasStatus as _};
+
+use super::{
+    context::Machinery,
+    retry::{Retries, jitter},
+    stages::{Carried, Look, Passed, Stages, Status},
+};
+use crate::{
+    act::{
+        Target,
+        kinds::Written as _,
+        outcome::{FailureKind, Outcome, StepFailure},
+    },
+    api::{
+        condition::Reason,
+        mirror::MirrorState,
+        policy::{is_paused, reconcile_at},
+    },
+    diff::{KubernetesStep, Problem},
+    runtime::metrics::ReconcileResult,
+    status::{self, event::Note, paused::Conditioned as _},
+};
+
+/// How soon a pass follows one that wrote what no watch shows.
+const NEXT_STEP: Duration = Duration::from_millis(20);
+/// How long a pass waits for the cache unless the watch wakes it before.
+const CACHE_WAIT: Duration = Duration::from_secs(1);
+/// How often something is looked for of which no server would tell.
+pub const LOOK_UP: Duration = Duration::from_secs(10);
+/// How often an object is looked at for which nothing is expected to happen.
+pub const RESYNC: Duration = Duration::from_mins(8);
+
+/// The controller of a kind, without what wakes it.
+pub struct Engine<S> {
+    /// What all controllers share.
+    pub machinery: Arc<Machinery>,
+    /// The stages of the kind.
+    pub stages: S,
+    retries: Retries,
+}
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// When to look again; none for when the object changes.
+    pub next: Option<Duration>,
+    /// For metrics.
+    pub result: ReconcileResult,
+}
+
+impl Ended {
+    const fn new(next: Duration, result: ReconcileResult) -> Self {
+        Self { next: Some(next), result }
+    }
+
+    const fn until_changed(result: ReconcileResult) -> Self {
+        Self { next: None, result }
+    }
+}
+
+impl<S: Stages> Engine<S> {
+    /// An engine that nothing has failed in yet.
+    pub fn new(machinery: Arc<Machinery>, stages: S) -> Self {
+        Self { machinery, stages, retries: Retries::default() }
+    }
+
+    /// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
+    pub async fn pass(&self, object: &S::Object) -> Ended {
+        let machinery = &self.machinery;
+        // What a cache that is still being filled does not show may well exist.
+        for cache in self.stages.caches() {
+            cache.reached().await;
+        }
+        if !machinery.leadership.is_leader() {
+            return Ended::until_changed(ReconcileResult::Unchanged);
+        }
+        let started = machinery.clock.instant();
+        let counted = machinery.metrics.reconcile_started(S::KIND);
+        let name = match object.namespace() {
+            Some(namespace) => format!("{namespace}/{}", object.name_any()),
+            None => object.name_any(),
+        };
+        let span = tracing::info_span!(
+            "reconcile",
+            kind = %S::Object::name_of(self.stages.kind()),
+            object = name,
+            generation = object.meta().generation
+        );
+        let ended = tracing::Instrument::instrument(Box::pin(self.stages_of(object)), span).await;
+        counted.finish(ended.result, machinery.clock.instant().saturating_duration_since(started));
+        ended
+    }
+
+    /// The five stages.
+    async fn stages_of(&self, object: &S::Object) -> Ended {
+        let (machinery, stages) = (&self.machinery, &self.stages);
+        self.reconcile_requested(object);
+        let Ok(mut snapshot) = stages.snapshot(object).await else {
+            machinery.metrics.count_stale_skip(S::KIND);
+            return Ended::new(CACHE_WAIT, ReconcileResult::Waiting);
+        };
+        if S::CAN_BE_PAUSED && is_paused(object.meta()) {
+            let status = stages.paused(object, &snapshot);
+            let published = self.publish(object, status, None, Vec::new()).await;
+            return self.reconcile_paused(object, published);
+        }
+        let pass = match self.decide(&mut snapshot).await {
+            Ok((desired, findings, plan)) => {
+                let target = Target {
+                    object,
+                    kind: stages.kind(),
+                    finalizer: S::FINALIZER,
+                    connection: stages.connection(&snapshot, machinery),
+                    colony: S::colony(&snapshot).map(str::to_owned),
+                };
+                let outcome = machinery.actor.execute(plan, &target).await;
+                Ok(Carried { desired, findings, outcome })
+            }
+            Err(problem) => Err(problem),
+        };
+        let passed = pass.as_ref();
+        if passed.is_ok_and(|carried| is_released(&carried.outcome)) {
+            return self.release(object, &snapshot).await;
+        }
+        stages.accompany(&snapshot, passed).await;
+        let status = stages.status(&snapshot, passed);
+        if let Some(status) = &status {
+            let notes = stages.left_out(&snapshot, passed, status);
+            machinery.publisher.each_event(&object.object_ref(stages.kind()), notes).await;
+        }
+        let notes = stages.notes(&snapshot, passed);
+        let outcome = passed.ok().map(|carried| &carried.outcome);
+        let published = self.publish(object, status.clone(), outcome, notes).await;
+        self.next(object, &snapshot, status.as_ref(), passed, published)
+    }
+
+    /// Has the colony be asked for the processes and the blueprint of an object whose annotation wishes for that anew.
+    fn reconcile_requested(&self, object: &S::Object) {
+        let Some(mirrored) = S::mirrored(object) else { return };
+        let (machinery, metadata) = (&self.machinery, object.meta());
+        let uid = metadata.uid.as_deref().unwrap_or_default();
+        if machinery.attention.is_new(uid, reconcile_at(metadata)) {
+            machinery.doubt(mirrored);
+        }
+    }
+
+    /// Stages 2 and 3.
+    async fn decide(
+        &self,
+        snapshot: &mut S::Snapshot,
+    ) -> Result<(S::Desired, S::Findings, crate::diff::Plan), Problem> {
+        let mut desired = self.stages.desired(snapshot)?;
+        if self.stages.look_up(snapshot, &desired).await {
+            desired = self.stages.desired(snapshot)?;
+        }
+        let (plan, findings) = self.stages.plan(snapshot, &desired)?;
+        Ok((desired, findings, plan))
+    }
+
+    /// The end of an object that nothing holds any more: there is nothing left to write a status to.
+    async fn release(&self, object: &S::Object, snapshot: &S::Snapshot) -> Ended {
+        if let Some(message) = S::left_behind(snapshot) {
+            let note = Note { warning: true, reason: Reason::Abandoned.as_str().to_owned(), message };
+            let reference = object.object_ref(self.stages.kind());
+            self.machinery.publisher.events(&reference, vec![note]).await;
+        }
+        self.stages.released(object).await;
+        let uid = object.uid().unwrap_or_default();
+        self.retries.reset(&uid);
+        self.machinery.let_go(&uid);
+        Ended::until_changed(ReconcileResult::Changed)
+    }
+
+    /// Writes a status if it says anything new, and the Events that follow from it; whether it was written.
+    async fn publish(
+        &self,
+        object: &S::Object,
+        status: Option<Status<S>>,
+        outcome: Option<&Outcome>,
+        notes: Vec<Note>,
+    ) -> Result<bool, StepFailure> {
+        let Some(status) = status else { return Ok(false) };
+        let (machinery, kind) = (&self.machinery, self.stages.kind());
+        let before = object.status();
+        let version = outcome.and_then(|outcome| outcome.resource_version.clone());
+        let written = machinery.publisher.status(kind, object, status.clone(), version.clone()).await;
+        let (status, written) = match written {
+            // What others put into it must not keep the rest from being said.
+            Err(failure) if failure.kind == FailureKind::Refused => {
+                let accepted = S::accepted(before, status, &failure.message).ok_or(failure)?;
+                let written = machinery.publisher.status(kind, object, accepted.clone(), version).await?;
+                (accepted, written)
+            }
+            written => (status, written?),
+        };
+        let mirror = S::recorded(&status);
+        if let Some(bound) = mirror.filter(|mirror| mirror.process_id.is_some()) {
+            machinery.submissions.settled(&bound.label);
+        }
+        if !written {
+            return Ok(false);
+        }
+        // From here on the intent is on record, and this process knows that it has sent nothing yet.
+        let intended = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
+        let intended = intended.filter(|mirror| before.and_then(S::recorded) != Some(*mirror));
+        if let (Some(mirror), Some(term)) = (intended, machinery.leadership.term_started_at()) {
+            machinery.submissions.intended(&mirror.label, term);
+        }
+        let conditions = before.map_or(&[][..], |before| before.conditions());
+        let mut all = status::event::transitions(conditions, status.conditions());
+        all.extend(notes);
+        machinery.publisher.events(&object.object_ref(kind), all).await;
+        Ok(true)
+    }
+
+    /// When to look again at an object that is paused: whatever goes on, only a change of the object itself matters.
+    fn reconcile_paused(&self, object: &S::Object, published: Result<bool, StepFailure>) -> Ended {
+        let uid = object.uid().unwrap_or_default();
+        match published {
+            Ok(written) => {
+                self.retries.reset(&uid);
+                let result = if written { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
+                Ended::new(jitter(RESYNC), result)
+            }
+            Err(failure) => self.failed(&uid, &failure),
+        }
+    }
+
+    /// When to try again what failed.
+    fn failed(&self, uid: &str, failure: &StepFailure) -> Ended {
+        tracing::debug!(kind = ?failure.kind, "{}", failure.message);
+        match failure.kind {
+            FailureKind::NotLeading => Ended::until_changed(ReconcileResult::Unchanged),
+            FailureKind::Conflict => Ended::new(self.retries.after_conflict(uid), ReconcileResult::Failed),
+            _ => Ended::new(self.retries.after_failure(uid), ReconcileResult::Failed),
+        }
+    }
+
+    /// When to look again, and how the pass ended.
+    fn next(
+        &self,
+        object: &S::Object,
+        snapshot: &S::Snapshot,
+        status: Option<&Status<S>>,
+        passed: Passed<'_, S>,
+        published: Result<bool, StepFailure>,
+    ) -> Ended {
+        let uid = object.uid().unwrap_or_default();
+        let outcome = passed.ok().map(|carried| &carried.outcome);
+        let written = match published {
+            Err(failure) => return self.failed(&uid, &failure),
+            Ok(written) => written,
+        };
+        if let Some(failure) = outcome.and_then(Outcome::holding_failure) {
+            return self.failed(&uid, failure);
+        }
+        let is_waiting = outcome.is_none_or(|outcome| !outcome.plan.awaiting.is_empty());
+        let mut result = if is_waiting { ReconcileResult::Waiting } else { ReconcileResult::Unchanged };
+        let wrote = outcome.is_some_and(Outcome::wrote);
+        if written || wrote {
+            result = ReconcileResult::Changed;
+        }
+        let look = self.stages.next(snapshot, status, passed);
+        if look != Look::Backoff {
+            self.retries.reset(&uid);
+        }
+        let next = match look {
+            Look::About(delay) => Some(jitter(delay)),
+            Look::After(delay) => Some(delay),
+            Look::Backoff => Some(self.retries.after_failure(&uid)),
+            Look::Never => None,
+        };
+        // The watch shows a status that was written, and so the next pass comes by itself, or at the latest then.
+        let soon = if written {
+            Some(CACHE_WAIT)
+        } else if wrote {
+            Some(NEXT_STEP)
+        } else {
+            None
+        };
+        let next = match (next, soon.filter(|_| passed.is_ok())) {
+            (Some(next), Some(soon)) => Some(next.min(soon)),
+            (next, soon) => next.or(soon),
+        };
+        Ended { next, result }
+    }
+}
+
+/// Whether nothing holds the object any more, or it was deleted.
+fn is_released(outcome: &Outcome) -> bool {
+    outcome
+        .done_kubernetes()
+        .any(|step| matches!(step, KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. }))
+}
