@@ -250,6 +250,12 @@ impl ApiServer {
         })
     }
 
+    /// How many watches are open.
+    #[must_use]
+    pub fn open_watches(&self) -> usize {
+        self.changed.receiver_count()
+    }
+
     /// Has watches show no change of these kinds, given by their plural names, until [`ApiServer::release`].
     pub fn hold<'a>(&self, plurals: impl IntoIterator<Item = &'a str>) {
         self.store.lock().held.extend(plurals.into_iter().map(str::to_owned));
