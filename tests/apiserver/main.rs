@@ -42,6 +42,8 @@ mod lease;
 #[cfg(test)]
 mod management;
 #[cfg(test)]
+mod memory_server;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod policies;

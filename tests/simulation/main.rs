@@ -13,6 +13,9 @@
 mod cluster;
 mod colony;
 mod events;
+mod fleet;
+#[path = "../support/memory/mod.rs"]
+mod memory;
 mod operator;
 mod promises;
 mod world;

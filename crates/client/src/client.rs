@@ -1,12 +1,14 @@
-//! One client per server: one pool of connections, time limits on every call, nothing ever sent twice.
+//! One client per server: one pool of connections, or a transport of the caller's own; time limits on every call, nothing
+//! ever sent twice.
 
 use std::{
+    error::Error as StdError,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use reqwest::{Url, header::CONTENT_TYPE, redirect};
+use reqwest::{Url, redirect};
 use rustls::ClientConfig;
 
 use super::{
@@ -15,11 +17,9 @@ use super::{
     session::Session,
     sign::PrivateKey,
     tls::Tls,
+    transport::{Envelope, Http, Transport, TransportError},
     wire::{self, Call, GetServerInfo},
 };
-
-/// The longest reply that is read, in bytes. A list of 100 ordinary processes has about 200 kB.
-const REPLY_MAX: usize = 64 << 20;
 
 /// Idle connections are dropped before the server does it after 120 s: a call on a connection that the server
 /// is just closing would end without an answer.
@@ -60,12 +60,20 @@ impl Default for Timeouts {
 /// A client of one server. Cheap to clone: clones share the connections.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    api: Url,
-    /// For the connections that are not made by `http`; `None` for plain HTTP.
-    tls: Option<Arc<ClientConfig>>,
+    transport: Arc<dyn Transport>,
+    /// Where connections go that are not the transport's; `None` when it is not HTTP.
+    endpoint: Option<Endpoint>,
     timeouts: Timeouts,
     observer: Option<Arc<dyn Observer>>,
+}
+
+/// Where a server that speaks HTTP is.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    /// Where calls are sent to.
+    pub(super) api: Url,
+    /// How the way to it is guarded; `None` for plain HTTP.
+    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 /// Hears of every call that a client makes, for example to count it.
@@ -77,7 +85,8 @@ pub trait Observer: Send + Sync {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("api", &self.api.as_str()).finish_non_exhaustive()
+        let api = self.endpoint.as_ref().map(|endpoint| endpoint.api.as_str());
+        f.debug_struct("Client").field("api", &api).finish_non_exhaustive()
     }
 }
 
@@ -101,7 +110,41 @@ impl Client {
             .build()
             .map_err(|error| Error::Configuration(error.without_url().to_string()))?;
         let tls = (server.tls != Tls::Insecure).then(|| Arc::new(tls));
-        Ok(Self { http, api, tls, timeouts, observer: None })
+        let transport = Arc::new(Http::new(http, api.clone()));
+        Ok(Self { transport, endpoint: Some(Endpoint { api, tls }), timeouts, observer: None })
+    }
+
+    /// A client whose calls are carried by `transport`, for example to a server in the same process.
+    ///
+    /// Time limits and the classes of errors are the same as over HTTP. Subscriptions need HTTP: with such a client
+    /// [`Session::subscribe`] always fails.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use colonyos_client::{
+    ///     Client, ErrorKind, Timeouts,
+    ///     transport::{Envelope, Sending, Transport, TransportError},
+    /// };
+    ///
+    /// struct Unplugged;
+    ///
+    /// impl Transport for Unplugged {
+    ///     fn send<'a>(&'a self, _: Envelope<'a>) -> Sending<'a> {
+    ///         Box::pin(async { Err(TransportError::NotSent("the cable is out".into())) })
+    ///     }
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let client = Client::over(Arc::new(Unplugged), Timeouts::default());
+    /// let error = client.server_info().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Unavailable);
+    /// assert!(!error.may_have_happened());
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn over(transport: Arc<dyn Transport>, timeouts: Timeouts) -> Self {
+        Self { transport, endpoint: None, timeouts, observer: None }
     }
 
     /// The same client, but `observer` hears of every call.
@@ -129,14 +172,9 @@ impl Client {
         self.timeouts
     }
 
-    /// Where calls are sent to.
-    pub(super) fn api(&self) -> &Url {
-        &self.api
-    }
-
-    /// How the way to the server is guarded; `None` for plain HTTP.
-    pub(super) fn tls(&self) -> Option<&Arc<ClientConfig>> {
-        self.tls.as_ref()
+    /// Where the server is, when it is reached over HTTP.
+    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
     }
 
     /// Makes a call and waits at most `limit` for all of its answer.
@@ -169,19 +207,13 @@ impl Client {
         key: Option<&PrivateKey>,
         limit: Duration,
     ) -> Result<C::Reply, Error> {
-        let body = wire::encode(call, key)?;
-        let request =
-            self.http.post(self.api.clone()).header(CONTENT_TYPE, "application/json").timeout(limit);
-        let mut response = request.body(body).send().await.map_err(|error| unsent(C::ACTION, error))?;
-        let status = response.status().as_u16();
-        let mut reply = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(C::ACTION, error))? {
-            if reply.len() + chunk.len() > REPLY_MAX {
-                return Err(Error::decode(C::ACTION, "the answer is longer than 64 MiB"));
-            }
-            reply.extend_from_slice(&chunk);
-        }
-        wire::decode::<C>(status, &reply)
+        let payload = wire::payload(call)?;
+        let envelope = Envelope::new(C::PAYLOAD_TYPE, C::ACTION, &payload, key);
+        let answer = tokio::time::timeout(limit, self.transport.send(envelope)).await;
+        let answer =
+            answer.map_err(|elapsed| unanswered(C::ACTION, "no answer in time", Box::new(elapsed)))?;
+        let answer = answer.map_err(|error| failed(C::ACTION, error))?;
+        wire::decode::<C>(answer.status, &answer.body)
     }
 }
 
@@ -203,18 +235,23 @@ fn api_url(server: &Server) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// An error before the first byte of the answer: there was a connection, or there was none.
-fn unsent(action: &'static str, error: reqwest::Error) -> Error {
-    if error.is_connect() || error.is_builder() {
-        return Error::Unavailable { action, source: Box::new(error.without_url()) };
+fn failed(action: &'static str, error: TransportError) -> Error {
+    match error {
+        TransportError::NotSent(source) => match source.downcast::<Error>() {
+            // The call cannot be signed: no fault of the server's.
+            Ok(error) => *error,
+            Err(source) => Error::Unavailable { action, source },
+        },
+        TransportError::NoAnswer(source) => {
+            unanswered(action, "the connection ended before the answer", source)
+        }
+        TransportError::TooLong(limit) => {
+            Error::decode(action, &format!("the answer is longer than {limit} bytes"))
+        }
     }
-    unanswered(action, error)
 }
 
-fn unanswered(action: &'static str, error: reqwest::Error) -> Error {
-    let detail =
-        if error.is_timeout() { "no answer in time" } else { "the connection ended before the answer" };
-    let source = Box::new(error.without_url());
+fn unanswered(action: &'static str, detail: &str, source: Box<dyn StdError + Send + Sync>) -> Error {
     Error::Ambiguous { action, detail: detail.to_owned(), status: None, source: Some(source) }
 }
 

@@ -4,7 +4,7 @@
 //! It knows nothing of Kubernetes. Checked against ColonyOS 1.9.12.
 //!
 //! ```text
-//! Session ── Call ──▶ wire (inner JSON, base64) ──▶ sign ──▶ Client (one POST) ──▶ wire (reply) ──▶ model | Error
+//! Session ── Call ──▶ wire (inner JSON, base64) ──▶ Client ──▶ Transport (sign, one POST) ──▶ wire (reply) ──▶ model | Error
 //! ```
 //!
 //! | module | what | |
@@ -13,7 +13,8 @@
 //! | `wire` | payload types, envelopes, replies | pure |
 //! | [`sign`] | identities, keys and signatures | randomness for new keys only |
 //! | [`error`] | what went wrong, and whether it may have been done all the same | pure |
-//! | [`client`] | one pooled HTTP client per server | network |
+//! | [`client`] | one client per server: time limits, and what the end of a call means | network |
+//! | [`transport`] | how a call reaches the server: HTTP, or a way of the caller's own | network |
 //! | [`session`] | one identity in one colony: the calls | network |
 //! | [`subscription`] | being told of a process, without a promise | network |
 //!
@@ -45,6 +46,7 @@ pub mod session;
 pub mod sign;
 pub mod subscription;
 mod tls;
+pub mod transport;
 mod wire;
 
 pub use client::{Client, Observer, Server, Timeouts};
@@ -61,3 +63,4 @@ pub use session::Session;
 pub use sign::{InvalidKey, PrivateKey};
 pub use subscription::Subscription;
 pub use tls::Tls;
+pub use transport::Transport;

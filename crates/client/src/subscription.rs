@@ -66,7 +66,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Field`] for [`ProcessState::Waiting`]: the server would give such a subscription the signals by which
-    /// it wakes executors, and they would sleep on. [`Error::Unavailable`] when there is no connection;
+    /// it wakes executors, and they would sleep on. [`Error::Configuration`] when the client is not one over HTTP.
+    /// [`Error::Unavailable`] when there is no connection;
     /// [`Error::Ambiguous`] when what answers speaks no websocket. That there is no such process is said by
     /// [`Subscription::next`].
     pub async fn subscribe(
@@ -141,15 +142,20 @@ fn pushed(text: &[u8]) -> Result<Process, Error> {
 }
 
 async fn subscribe(client: &Client, text: String) -> Result<WebSocketStream<Box<dyn Connection>>, Error> {
-    let api = client.api();
+    let Some(endpoint) = client.endpoint() else {
+        return Err(Error::Configuration(
+            "a subscription needs a server that is reached over HTTP".to_owned(),
+        ));
+    };
+    let api = &endpoint.api;
     let (Some(host), Some(port)) = (api.host_str(), api.port_or_known_default()) else {
         return Err(Error::Configuration("the server has no address".to_owned()));
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let connecting = connect(bare, port, client.tls());
+    let connecting = connect(bare, port, endpoint.tls.as_ref());
     let connected = tokio::time::timeout(client.timeouts().connect, connecting).await;
     let connection = connected.unwrap_or_else(|_| Err(unavailable(std::io::ErrorKind::TimedOut)))?;
-    let scheme = if client.tls().is_some() { "wss" } else { "ws" };
+    let scheme = if endpoint.tls.is_some() { "wss" } else { "ws" };
     let upgrade = client_async(format!("{scheme}://{host}:{port}/pubsub"), connection).await;
     let (mut socket, _) = upgrade.map_err(not_upgraded)?;
     socket.send(Message::text(text)).await.map_err(|error| unavailable(error_of(error)))?;

@@ -178,7 +178,7 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn reply(payload_type: &str, answer: Answer) -> (u16, String) {
+pub(super) fn reply(payload_type: &str, answer: Answer) -> (u16, String) {
     let (status, payload, is_error) = match answer {
         Ok(payload) => (200, payload, false),
         Err((200, _)) => return (200, String::new()),

@@ -1,8 +1,9 @@
-//! A ColonyOS server in memory, for tests: the rules and the traps of the real one, without PostgreSQL, etcd and waiting.
+//! Servers in memory, for tests: a ColonyOS server with the rules and the traps of the real one, without PostgreSQL, etcd
+//! and waiting; an API server, [`cluster`]; and the [`network`] to both, on which a test decides what becomes of each call.
 //!
-//! Two parts. [`ColonyServer`] is **pure**: a call, who makes it and what time it is go in, the answer comes out; ids are
-//! counted, not drawn. Simulations take it as it is. [`FakeServer`] puts it behind HTTP on this machine, so that the
-//! ordinary [`Client`](colonyos_client::Client) can be used.
+//! [`ColonyServer`] is **pure**: a call, who makes it and what time it is go in, the answer comes out; ids are counted, not
+//! drawn. [`InMemory`] is the way to it for the ordinary [`Client`](colonyos_client::Client), without sockets and time of
+//! its own; [`FakeServer`] puts it behind HTTP on this machine.
 //!
 //! `tests/conformance` makes the same checks of this and of a real server; what both pass is what this can be trusted
 //! with. Left out: files, snapshots, generators, channels, functions, more than one replica, retention, what the real
@@ -14,13 +15,17 @@
 //! | `record` | a process as it is kept |
 //! | `members`, `processes`, `lists`, `queue`, `workflows`, `crons`, `definitions`, `blueprints`, `schema` | the calls |
 //! | `front` | HTTP and websocket |
+//! | `memory` | calls without either |
 
 mod blueprints;
+pub mod cluster;
 mod crons;
 mod definitions;
 mod front;
 mod lists;
 mod members;
+mod memory;
+pub mod network;
 mod processes;
 mod queue;
 mod record;
@@ -28,5 +33,8 @@ mod schema;
 mod server;
 mod workflows;
 
+pub use cluster::ApiServer;
 pub use front::FakeServer;
+pub use memory::InMemory;
+pub use network::{Call, ClusterCall, ColonyCall, Fate, Network};
 pub use server::{ColonyServer, Event};

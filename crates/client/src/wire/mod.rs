@@ -74,15 +74,33 @@ impl<'de> Deserialize<'de> for Nothing {
 
 /// Writes a call, signed when there is a key.
 pub(super) fn encode<C: Call>(call: &C, key: Option<&PrivateKey>) -> Result<String, Error> {
-    let fault = |what: &str| Error::Configuration(format!("cannot {} ({what})", C::ACTION));
+    sealed(C::PAYLOAD_TYPE, C::ACTION, &payload(call)?, key)
+}
+
+/// Writes what is inside a call: its JSON in base64.
+pub(super) fn payload<C: Call>(call: &C) -> Result<String, Error> {
     let inner = serde_json::to_vec(&Inner { msgtype: C::PAYLOAD_TYPE, call });
-    let payload = STANDARD.encode(inner.map_err(|_| fault("the call has no JSON form"))?);
+    let inner = inner.map_err(|_| fault(C::ACTION, "the call has no JSON form"))?;
+    Ok(STANDARD.encode(inner))
+}
+
+/// Puts a payload into its envelope, signed when there is a key.
+pub(super) fn sealed(
+    payload_type: &'static str,
+    action: &'static str,
+    payload: &str,
+    key: Option<&PrivateKey>,
+) -> Result<String, Error> {
     let signature = match key {
-        Some(key) => key.sign(&payload).ok_or_else(|| fault("the call cannot be signed"))?,
+        Some(key) => key.sign(payload).ok_or_else(|| fault(action, "the call cannot be signed"))?,
         None => String::new(),
     };
-    let envelope = Envelope { signature: &signature, payloadtype: C::PAYLOAD_TYPE, payload: &payload };
-    serde_json::to_string(&envelope).map_err(|_| fault("the envelope has no JSON form"))
+    let envelope = Envelope { signature: &signature, payloadtype: payload_type, payload };
+    serde_json::to_string(&envelope).map_err(|_| fault(action, "the envelope has no JSON form"))
+}
+
+fn fault(action: &str, what: &str) -> Error {
+    Error::Configuration(format!("cannot {action} ({what})"))
 }
 
 /// Reads the reply to a call.

@@ -1,0 +1,144 @@
+//! How a call reaches a server: over HTTP, unless a caller brings a way of its own.
+//!
+//! A [`Transport`] carries one [`Envelope`] to the server and brings back one [`Answer`]. It neither signs nor reads: what a
+//! call says and what its answer means is the client's affair, and so is the time limit.
+
+use std::{error::Error as StdError, future::Future, pin::Pin};
+
+use reqwest::{Url, header::CONTENT_TYPE};
+
+use super::{error::Error, model::Id, sign::PrivateKey, wire};
+
+/// What [`Transport::send`] gives back.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Answer, TransportError>> + Send + 'a>>;
+
+/// Carries calls to a server, each exactly once.
+///
+/// The client drops the returned future when the call's time is over, and then counts the call as one that may have
+/// happened. A transport must not repeat a call by itself: no call of the protocol has a key by which a server would
+/// notice.
+pub trait Transport: Send + Sync {
+    /// Sends one call and waits for the whole answer.
+    ///
+    /// Resolves to a [`TransportError`] that says whether the server may have carried the call out.
+    fn send<'a>(&'a self, envelope: Envelope<'a>) -> Sending<'a>;
+}
+
+/// What a server answered, whatever it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body: the JSON text of a reply.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer. The difference decides whether the call may be made again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// Nothing was sent, for example because there is no connection. **The call has not been carried out.**
+    #[error("the call was not sent")]
+    NotSent(#[source] Box<dyn StdError + Send + Sync>),
+    /// The call was sent, or may have been, and no answer came. **It may have been carried out.**
+    #[error("the connection ended before the answer")]
+    NoAnswer(#[source] Box<dyn StdError + Send + Sync>),
+    /// The answer is longer than this transport reads, in bytes. **The call has been carried out or refused.**
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+}
+
+/// A call on its way to a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    payload_type: &'static str,
+    action: &'static str,
+    payload: &'a str,
+    key: Option<&'a PrivateKey>,
+}
+
+impl<'a> Envelope<'a> {
+    pub(super) fn new(
+        payload_type: &'static str,
+        action: &'static str,
+        payload: &'a str,
+        key: Option<&'a PrivateKey>,
+    ) -> Self {
+        Self { payload_type, action, payload, key }
+    }
+
+    /// The protocol's name of the call.
+    #[must_use]
+    pub fn payload_type(&self) -> &'static str {
+        self.payload_type
+    }
+
+    /// The call as JSON in base64, which is what the signature covers.
+    #[must_use]
+    pub fn payload(&self) -> &'a str {
+        self.payload
+    }
+
+    /// The identity that makes the call; `None` for a call that needs no signature. For transports that do not sign
+    /// because they end in the same process.
+    #[must_use]
+    pub fn caller(&self) -> Option<&'a Id> {
+        self.key.map(PrivateKey::id)
+    }
+
+    /// Signs the call: the JSON text that a server of the protocol expects as the body of a POST.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`], when the call cannot be signed.
+    pub fn to_json(&self) -> Result<String, Error> {
+        wire::sealed(self.payload_type, self.action, self.payload, self.key)
+    }
+}
+
+/// POST, over pooled connections.
+pub(super) struct Http {
+    client: reqwest::Client,
+    api: Url,
+}
+
+impl Http {
+    /// The longest reply that is read, in bytes. A list of 100 ordinary processes has about 200 kB.
+    const REPLY_MAX: usize = 64 << 20;
+
+    pub(super) fn new(client: reqwest::Client, api: Url) -> Self {
+        Self { client, api }
+    }
+
+    async fn post(&self, envelope: Envelope<'_>) -> Result<Answer, TransportError> {
+        let body = envelope.to_json().map_err(|error| TransportError::NotSent(Box::new(error)))?;
+        let request = self.client.post(self.api.clone()).header(CONTENT_TYPE, "application/json");
+        let mut response = request.body(body).send().await.map_err(unsent)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
+            if body.len() + chunk.len() > Self::REPLY_MAX {
+                return Err(TransportError::TooLong(Self::REPLY_MAX));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, body })
+    }
+}
+
+impl Transport for Http {
+    fn send<'a>(&'a self, envelope: Envelope<'a>) -> Sending<'a> {
+        Box::pin(self.post(envelope))
+    }
+}
+
+/// An error before the first byte of the answer: there was a connection, or there was none.
+fn unsent(error: reqwest::Error) -> TransportError {
+    if error.is_connect() || error.is_builder() {
+        return TransportError::NotSent(Box::new(error.without_url()));
+    }
+    unanswered(error)
+}
+
+fn unanswered(error: reqwest::Error) -> TransportError {
+    TransportError::NoAnswer(Box::new(error.without_url()))
+}
