@@ -20,6 +20,7 @@ use crate::{
     },
     api::{
         colony::{Colony, ColonyStatus},
+        kind::HasKind as _,
         names::OPERATOR,
     },
     memory::writes::{Key, Writes},
@@ -106,7 +107,7 @@ impl Publisher {
         let mut changed = object.clone();
         changed.status = Some(status);
         let api = Api::<Colony>::all(self.client.clone());
-        self.replace(&api, &changed, WriteKind::ColonyStatus).await?;
+        self.replace(&api, &changed, WriteKind::Status(Colony::KIND)).await?;
         Ok(true)
     }
 
