@@ -14,6 +14,7 @@ pub mod executor_deployment;
 pub mod filesystem;
 pub mod function;
 pub mod instance;
+pub mod kind;
 pub mod metadata;
 pub mod mirror;
 pub mod names;
@@ -23,20 +24,4 @@ pub mod request_state;
 pub mod resource_definition;
 pub mod work;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt as _;
-
-/// The custom resource definitions of every kind, in the order in which they are installed.
-#[must_use]
-pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
-    vec![
-        colony::Colony::crd(),
-        executor_deployment::ExecutorDeployment::crd(),
-        colony_process::ColonyProcess::crd(),
-        colony_workflow::ColonyWorkflow::crd(),
-        colony_cron::ColonyCron::crd(),
-        request_flow::RequestFlow::crd(),
-        request_state::RequestState::crd(),
-        resource_definition::ResourceDefinition::crd(),
-    ]
-}
+pub use kind::custom_resource_definitions;

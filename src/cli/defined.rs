@@ -6,6 +6,7 @@ use super::Failure;
 use crate::{
     api::{
         instance::{AcceptedHandler, Instance, InstanceKind, KindTerms},
+        kind::Kind,
         names::INSTANCE_LABEL,
         resource_definition::{DefinitionScope, HandlerMode, ObjectKind, ResourceDefinition},
     },
@@ -81,14 +82,21 @@ fn choose(definitions: Vec<ResourceDefinition>, wanted: &str) -> Result<Resource
             Err(format!("{wanted:?} is the name of several kinds: give one of {}, and /NAME", all.join(", ")))
         }
         (None, _) => {
-            let own = "colonyprocess/NAME, colonyworkflow/NAME, requeststate/NAME or executordeployment/NAME";
+            let own = carried_by_processes().collect::<Vec<_>>().join(", ");
             let defined = match known.as_slice() {
                 [] => String::new(),
                 known => format!("; or an object of a kind that is defined here: {}", known.join(", ")),
             };
-            Err(format!("{wanted:?} is no kind that is carried by a process: give {own}{defined}"))
+            Err(format!("{wanted:?} is no kind that is carried by a process: give one of {own}{defined}"))
         }
     }
+}
+
+/// Objects of the operator's own kinds that processes carry, as a command takes them.
+pub(super) fn carried_by_processes() -> impl Iterator<Item = String> {
+    let carried = |kind: &Kind| kind.info().process_condition.is_some();
+    let kinds = Kind::own().map(|(kind, _)| kind).filter(carried);
+    kinds.map(|kind| format!("{}/NAME", kind.name().to_lowercase()))
 }
 
 fn full_name(definition: &ResourceDefinition) -> String {

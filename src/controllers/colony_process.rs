@@ -12,8 +12,8 @@ use super::{
 use crate::{
     api::{
         colony_process::{ColonyProcess, ColonyProcessStatus},
+        kind::HasFinalizer as _,
         mirror::{MirrorStatus, Mirrored},
-        names::COLONY_PROCESS_FINALIZER,
         work::WorkState,
     },
     desired,
@@ -48,7 +48,7 @@ impl Stages for ProcessStages {
     type Findings = ();
 
     const KIND: Kind = Kind::ColonyProcess;
-    const FINALIZER: Option<&'static str> = Some(COLONY_PROCESS_FINALIZER);
+    const FINALIZER: Option<&'static str> = Some(ColonyProcess::FINALIZER);
 
     fn kind(&self) -> &() {
         &()

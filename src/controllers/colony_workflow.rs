@@ -12,8 +12,8 @@ use super::{
 use crate::{
     api::{
         colony_workflow::{ColonyWorkflow, ColonyWorkflowStatus},
+        kind::HasFinalizer as _,
         mirror::{MirrorStatus, Mirrored},
-        names::COLONY_WORKFLOW_FINALIZER,
         work::WorkState,
     },
     desired,
@@ -48,7 +48,7 @@ impl Stages for WorkflowStages {
     type Findings = ();
 
     const KIND: Kind = Kind::ColonyWorkflow;
-    const FINALIZER: Option<&'static str> = Some(COLONY_WORKFLOW_FINALIZER);
+    const FINALIZER: Option<&'static str> = Some(ColonyWorkflow::FINALIZER);
 
     fn kind(&self) -> &() {
         &()

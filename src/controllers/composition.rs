@@ -15,7 +15,7 @@ use crate::{
     api::{
         condition::Reason,
         instance::{Instance, InstanceKind, InstanceStatus},
-        names::INSTANCE_FINALIZER,
+        kind::HasFinalizer as _,
         resource_definition::ObjectKind,
     },
     diff::{
@@ -70,7 +70,7 @@ impl Stages for CompositionStages {
     type Findings = Report;
 
     const KIND: Kind = Kind::Instance;
-    const FINALIZER: Option<&'static str> = Some(INSTANCE_FINALIZER);
+    const FINALIZER: Option<&'static str> = Some(Instance::FINALIZER);
 
     fn kind(&self) -> &InstanceKind {
         &self.kind

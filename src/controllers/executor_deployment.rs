@@ -15,8 +15,8 @@ use super::engine::{
 use crate::{
     api::{
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+        kind::HasFinalizer as _,
         mirror::{MirrorState, MirrorStatus, Mirrored},
-        names::EXECUTOR_DEPLOYMENT_FINALIZER,
         policy::AdoptionPolicy,
     },
     desired::{self, DesiredExecutorDeployment},
@@ -47,7 +47,7 @@ impl Stages for FleetStages {
     type Findings = ();
 
     const KIND: Kind = Kind::ExecutorDeployment;
-    const FINALIZER: Option<&'static str> = Some(EXECUTOR_DEPLOYMENT_FINALIZER);
+    const FINALIZER: Option<&'static str> = Some(ExecutorDeployment::FINALIZER);
 
     fn kind(&self) -> &() {
         &()

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     api::{
         instance::{Instance, InstanceKind, InstanceStatus},
+        kind::HasFinalizer as _,
         mirror::{MirrorStatus, Mirrored},
-        names::INSTANCE_FINALIZER,
         resource_definition::HandlerMode,
     },
     desired,
@@ -54,7 +54,7 @@ impl Stages for InstanceStages {
     type Findings = ();
 
     const KIND: Kind = Kind::Instance;
-    const FINALIZER: Option<&'static str> = Some(INSTANCE_FINALIZER);
+    const FINALIZER: Option<&'static str> = Some(Instance::FINALIZER);
 
     fn kind(&self) -> &InstanceKind {
         &self.kind

@@ -12,8 +12,9 @@ use super::{
 use crate::{
     api::{
         condition::Reason,
+        kind::HasFinalizer as _,
         mirror::{MirrorStatus, Mirrored},
-        names::{COLONY_ANNOTATION, REQUEST_FINALIZER},
+        names::COLONY_ANNOTATION,
         request_state::{RequestState, RequestStateStatus, State},
     },
     desired::request::{self, Obstacle},
@@ -48,7 +49,7 @@ impl Stages for RequestStages {
     type Findings = ();
 
     const KIND: Kind = Kind::RequestState;
-    const FINALIZER: Option<&'static str> = Some(REQUEST_FINALIZER);
+    const FINALIZER: Option<&'static str> = Some(RequestState::FINALIZER);
 
     fn kind(&self) -> &() {
         &()

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     api::{
         condition::Reason,
-        names::RESOURCE_DEFINITION_FINALIZER,
+        kind::HasFinalizer as _,
         policy::DeletionPolicy,
         resource_definition::{ResourceDefinition, ResourceDefinitionStatus},
     },
@@ -62,7 +62,7 @@ impl Stages for DefinitionStages {
     type Findings = DefinitionPlan;
 
     const KIND: Kind = Kind::ResourceDefinition;
-    const FINALIZER: Option<&'static str> = Some(RESOURCE_DEFINITION_FINALIZER);
+    const FINALIZER: Option<&'static str> = Some(ResourceDefinition::FINALIZER);
     /// What is paused would have its instances looked after no more once the operator starts anew.
     const CAN_BE_PAUSED: bool = false;
 

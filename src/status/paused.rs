@@ -6,53 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use super::condition::{Finding, merge};
+pub use crate::api::kind::HasConditions as Conditioned;
 use crate::api::{
-    colony::ColonyStatus,
-    colony_cron::ColonyCronStatus,
-    colony_process::ColonyProcessStatus,
-    colony_workflow::ColonyWorkflowStatus,
     condition::{ConditionType, Reason},
-    executor_deployment::ExecutorDeploymentStatus,
-    instance::InstanceStatus,
     names::PAUSED_ANNOTATION,
-    request_flow::RequestFlowStatus,
-    request_state::RequestStateStatus,
-    resource_definition::ResourceDefinitionStatus,
 };
-
-/// A status with conditions.
-pub trait Conditioned {
-    /// Its conditions.
-    fn conditions(&self) -> &[Condition];
-    /// Its conditions, to be changed.
-    fn conditions_mut(&mut self) -> &mut Vec<Condition>;
-}
-
-macro_rules! conditioned {
-    ($($status:ty),*) => {$(
-        impl Conditioned for $status {
-            fn conditions(&self) -> &[Condition] {
-                &self.conditions
-            }
-
-            fn conditions_mut(&mut self) -> &mut Vec<Condition> {
-                &mut self.conditions
-            }
-        }
-    )*};
-}
-
-conditioned!(
-    ColonyCronStatus,
-    ColonyProcessStatus,
-    ColonyStatus,
-    ColonyWorkflowStatus,
-    ExecutorDeploymentStatus,
-    InstanceStatus,
-    RequestFlowStatus,
-    RequestStateStatus,
-    ResourceDefinitionStatus
-);
 
 /// What the status of a paused object says.
 #[must_use]
@@ -89,6 +47,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
+    use crate::api::{colony_cron::ColonyCronStatus, instance::InstanceStatus};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

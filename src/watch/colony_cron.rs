@@ -13,6 +13,7 @@ use crate::{
         colony_cron::{ColonyCron, RunKind},
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
+        kind::HasKind as _,
         names::{cron_run, parse_cron_run},
         work::WorkState,
     },
@@ -71,7 +72,7 @@ impl CronReader {
     pub fn snapshot(&self, object: &ColonyCron) -> Result<ColonyCronSnapshot, CacheBehind> {
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         let now = self.clock.now();
-        self.caught_up("ColonyCron", &namespace, &name)?;
+        self.caught_up(ColonyCron::KIND.name(), &namespace, &name)?;
         let last = object.status.as_ref().and_then(|status| status.last_schedule_time.as_ref());
         if let Some(last) = last {
             // Without the run that was created last, another could be created beside it.

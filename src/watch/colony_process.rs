@@ -7,7 +7,7 @@ use super::{
     work::{WorkReader, executor},
 };
 use crate::{
-    api::{colony_process::ColonyProcess, mirror::Mirrored as _, work::WorkState},
+    api::{colony_process::ColonyProcess, kind::HasKind as _, mirror::Mirrored as _, work::WorkState},
     snapshot::{ColonyProcessSnapshot, Observed, Values},
 };
 
@@ -19,7 +19,7 @@ impl WorkReader {
     /// When the cache does not show what this process last wrote.
     pub async fn colony_process(&self, object: &ColonyProcess) -> Result<ColonyProcessSnapshot, CacheBehind> {
         let namespace = object.namespace().unwrap_or_default();
-        self.caught_up("ColonyProcess", &namespace, &object.name_any())?;
+        self.caught_up(ColonyProcess::KIND.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);

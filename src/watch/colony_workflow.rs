@@ -9,7 +9,7 @@ use super::{
     work::{WorkReader, named},
 };
 use crate::{
-    api::{colony_workflow::ColonyWorkflow, mirror::Mirrored as _, work::WorkState},
+    api::{colony_workflow::ColonyWorkflow, kind::HasKind as _, mirror::Mirrored as _, work::WorkState},
     colony::{Id, Process, ProcessId},
     memory::connections::Connection,
     snapshot::{ColonyWorkflowSnapshot, Observed, Values},
@@ -26,7 +26,7 @@ impl WorkReader {
         object: &ColonyWorkflow,
     ) -> Result<ColonyWorkflowSnapshot, CacheBehind> {
         let namespace = object.namespace().unwrap_or_default();
-        self.caught_up("ColonyWorkflow", &namespace, &object.name_any())?;
+        self.caught_up(ColonyWorkflow::KIND.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);

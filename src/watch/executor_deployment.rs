@@ -27,6 +27,7 @@ use super::{
 use crate::{
     api::{
         executor_deployment::ExecutorDeployment,
+        kind::HasKind as _,
         mirror::MirrorStatus,
         names::{self, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
         policy::AdoptionPolicy,
@@ -127,9 +128,9 @@ impl Reader {
         let namespace = object.namespace().unwrap_or_default();
         let name = object.name_any();
         let behind =
-            ["ExecutorDeployment", Deployment::KIND, DaemonSet::KIND, Job::KIND].into_iter().any(|kind| {
-                self.writes.is_cache_behind(&Key::new(kind, &namespace, &name), self.clock.instant())
-            });
+            [ExecutorDeployment::KIND.name(), Deployment::KIND, DaemonSet::KIND, Job::KIND].into_iter().any(
+                |kind| self.writes.is_cache_behind(&Key::new(kind, &namespace, &name), self.clock.instant()),
+            );
         if behind {
             return Err(CacheBehind);
         }

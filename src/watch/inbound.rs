@@ -18,6 +18,7 @@ use crate::{
         blueprint::namespace_of,
         colony::{Colony, ColonySpec},
         executor_deployment::ExecutorDeployment,
+        kind::HasKind as _,
         names::EXECUTOR_DEPLOYMENT_KIND,
     },
     colony::{Blueprint, Session},
@@ -108,7 +109,7 @@ impl InboundReader {
     /// Whether the cache does not show yet what this process last wrote to an object.
     #[must_use]
     pub fn is_behind(&self, namespace: &str, name: &str) -> bool {
-        let key = Key::new("ExecutorDeployment", namespace, name);
+        let key = Key::new(ExecutorDeployment::KIND.name(), namespace, name);
         self.writes.is_cache_behind(&key, self.clock.instant())
     }
 

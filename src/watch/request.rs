@@ -9,6 +9,7 @@ use super::{
 use crate::{
     api::{
         function::Variable,
+        kind::HasKind as _,
         mirror::Mirrored as _,
         names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
         request_state::{RequestState, State},
@@ -36,7 +37,7 @@ impl WorkReader {
     /// When the cache does not show what this process last wrote.
     pub async fn request(&self, object: &RequestState) -> Result<RequestSnapshot, CacheBehind> {
         let namespace = object.namespace().unwrap_or_default();
-        self.caught_up("RequestState", &namespace, &object.name_any())?;
+        self.caught_up(RequestState::KIND.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let flow = self.flow(object, &namespace);

@@ -30,6 +30,7 @@ use crate::{
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
         instance::{Instance, InstanceKind},
+        kind::HasKind,
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
         request_flow::RequestFlow,
         request_state::RequestState,
@@ -104,6 +105,27 @@ where
     pub changes: Changes<K>,
 }
 
+/// Watches the objects of a kind that are in namespaces. Some may turn out not to be readable.
+#[must_use]
+pub fn objects<K>(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<K>>
+where
+    K: HasKind
+        + Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let config = watcher::Config::default();
+    if K::KIND.info().keeps_managed_fields {
+        watched_whole(scope.api(client), config, K::KIND.name(), Some(writes.clone()))
+    } else {
+        watched(scope.api(client), config, K::KIND.name(), Some(writes.clone()))
+    }
+}
+
 /// Watches `ExecutorDeployments`.
 #[must_use]
 pub fn executor_deployments(
@@ -111,8 +133,7 @@ pub fn executor_deployments(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<GuardedExecutorDeployment> {
-    let api = guarded(client, scope);
-    watched(api, watcher::Config::default(), "ExecutorDeployment", Some(writes.clone()))
+    objects(client, scope, writes)
 }
 
 /// Watches `ColonyProcesses`.
@@ -122,7 +143,7 @@ pub fn colony_processes(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyProcess>> {
-    watched(guarded(client, scope), watcher::Config::default(), "ColonyProcess", Some(writes.clone()))
+    objects(client, scope, writes)
 }
 
 /// Watches `ColonyCrons`.
@@ -132,20 +153,19 @@ pub fn colony_crons(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyCron>> {
-    watched(guarded(client, scope), watcher::Config::default(), "ColonyCron", Some(writes.clone()))
+    objects(client, scope, writes)
 }
 
-/// Watches requests. They keep the notes of who wrote what: the times of their history follow from them.
+/// Watches requests.
 #[must_use]
 pub fn requests(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<RequestState>> {
-    let api = guarded(client, scope);
-    watched_whole(api, watcher::Config::default(), "RequestState", Some(writes.clone()))
+    objects(client, scope, writes)
 }
 
 /// Watches `RequestFlows`.
 #[must_use]
 pub fn request_flows(client: &Client, scope: &Scope) -> Watched<DeserializeGuard<RequestFlow>> {
-    watched(guarded(client, scope), watcher::Config::default(), "RequestFlow", None)
+    objects(client, scope, &Writes::default())
 }
 
 /// Watches the `ResourceDefinitions` that have the labels of the configuration.
@@ -156,7 +176,7 @@ pub fn resource_definitions(
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ResourceDefinition>> {
     let api = Api::all(client.clone());
-    watched(api, labelled(selector), "ResourceDefinition", Some(writes.clone()))
+    watched(api, labelled(selector), ResourceDefinition::KIND.name(), Some(writes.clone()))
 }
 
 /// Watches the metadata of the CRDs that the operator made.
@@ -185,16 +205,6 @@ pub fn instances(
     cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()))
 }
 
-fn guarded<K>(client: &Client, scope: &Scope) -> Api<DeserializeGuard<K>>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-{
-    match scope {
-        Scope::Cluster => Api::all(client.clone()),
-        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    }
-}
-
 /// Watches `ColonyWorkflows`.
 #[must_use]
 pub fn colony_workflows(
@@ -202,11 +212,7 @@ pub fn colony_workflows(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyWorkflow>> {
-    let api = match scope {
-        Scope::Cluster => Api::all(client.clone()),
-        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    };
-    watched(api, watcher::Config::default(), "ColonyWorkflow", Some(writes.clone()))
+    objects(client, scope, writes)
 }
 
 /// Watches Deployments that the operator made.
@@ -236,7 +242,7 @@ pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
 /// Watches the `Colonies` that have the labels of the configuration.
 #[must_use]
 pub fn colonies(client: &Client, selector: &BTreeMap<String, String>) -> Watched<Colony> {
-    watched(Api::all(client.clone()), labelled(selector), "Colony", None)
+    watched(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None)
 }
 
 /// As [`colonies`]; one that cannot be read does not stop the others.

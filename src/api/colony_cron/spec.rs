@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ColonyCronStatus;
-use crate::api::{colony_process::ColonyProcessSpec, colony_workflow::ColonyWorkflowSpec};
+use crate::api::{colony_process::ColonyProcessSpec, colony_workflow::ColonyWorkflowSpec, kind::Kind};
 
 /// Processes or workflows that are created again and again. Field by field it is a `CronJob` of Kubernetes, with work in a
 /// colony in place of a Job.
@@ -100,8 +100,8 @@ impl RunKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Process => "ColonyProcess",
-            Self::Workflow => "ColonyWorkflow",
+            Self::Process => Kind::ColonyProcess.name(),
+            Self::Workflow => Kind::ColonyWorkflow.name(),
         }
     }
 }

@@ -4,6 +4,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::api::{condition::ConditionType, kind::Kind, work::WorkState};
+
 /// What stands for an address that the cluster gives.
 const ADDRESS: &str = "<address>";
 
@@ -14,7 +16,7 @@ pub(super) fn assume(object: &mut Value, now: Timestamp) {
     let generation = object.pointer("/metadata/generation").cloned().unwrap_or_else(|| json!(1));
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(1);
     let replicas = number("/spec/replicas");
-    let condition = |names: &[&str]| {
+    let condition = |names: &[&'static str]| {
         let all = names.iter().map(|name| {
             json!({ "type": name, "status": "True", "reason": "Assumed", "message": "",
                 "lastTransitionTime": now.to_string(), "observedGeneration": generation })
@@ -44,22 +46,32 @@ pub(super) fn assume(object: &mut Value, now: Timestamp) {
         ("", "PersistentVolumeClaim") => json!({ "phase": "Bound" }),
         ("", "Service") => service(object),
         ("networking.k8s.io", "Ingress") => json!({ "loadBalancer": { "ingress": [{ "ip": ADDRESS }] } }),
-        ("compute.colonies.io", "ExecutorDeployment") => json!({
-            "observedGeneration": generation, "replicas": replicas, "readyReplicas": replicas,
-            "conditions": condition(&["Ready"]),
-        }),
-        ("colonies.io", "ColonyProcess" | "ColonyWorkflow") => json!({
-            "observedGeneration": generation, "state": "Succeeded", "conditions": condition(&["Succeeded", "Finished"]),
-        }),
-        ("colonies.io", "ColonyCron") => {
-            json!({ "observedGeneration": generation, "conditions": condition(&["Ready"]) })
-        }
-        _ if is_defined(group) => {
-            json!({ "observedGeneration": generation, "conditions": condition(&["Finished", "Ready"]) })
-        }
+        _ if is_defined(group) => own_or_defined(group, &kind, &generation, replicas, condition),
         _ => return,
     };
     object["status"] = status;
+}
+
+/// What an object of a kind of the operator's says, or of one that a user defined.
+fn own_or_defined(
+    group: &str,
+    kind: &str,
+    generation: &Value,
+    replicas: i64,
+    condition: impl Fn(&[&'static str]) -> Value,
+) -> Value {
+    let own = Kind::find(group, kind).filter(|kind| !kind.info().ready_conditions.is_empty());
+    let types = own.unwrap_or(Kind::Instance).info().ready_conditions;
+    let names: Vec<&str> = types.iter().map(|known| known.as_str()).collect();
+    let mut status = json!({ "observedGeneration": generation, "conditions": condition(&names) });
+    if own == Some(Kind::ExecutorDeployment) {
+        status["replicas"] = json!(replicas);
+        status["readyReplicas"] = json!(replicas);
+    }
+    if types.contains(&ConditionType::Succeeded) {
+        status["state"] = json!(WorkState::Succeeded.as_str());
+    }
+    status
 }
 
 /// Whether a kind can be one that a user defined: those of Kubernetes are known above, or say nothing.

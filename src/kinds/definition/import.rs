@@ -7,10 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::{super::Error, build};
 use crate::api::{
-    names::{
-        COLONIES_GROUP, COMPUTE_GROUP, CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND,
-        RECONCILER_EXECUTOR_TYPE, REQUEST_GROUP,
-    },
+    kind::Kind,
+    names::{COMPUTE_GROUP, CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND, RECONCILER_EXECUTOR_TYPE},
     policy::DeletionPolicy,
     resource_definition::{
         DefinitionNames, DefinitionScope, DefinitionVersion, Handler, ResourceDefinition,
@@ -61,7 +59,7 @@ pub fn import(file: &Value, group: Option<&str>) -> Result<Imported, Error> {
             DEFAULT_GROUP.to_owned()
         }
     };
-    if [COLONIES_GROUP, COMPUTE_GROUP, REQUEST_GROUP].contains(&group.as_str()) {
+    if Kind::is_own_group(&group) {
         notes.push(format!(
             "spec.group: {group}: is the group of the operator's own kinds and will be refused: give another with --group"
         ));

@@ -11,6 +11,7 @@ use prometheus::{
     core::{Collector, Desc},
     proto::MetricFamily,
 };
+use strum::VariantArray as _;
 
 use super::lease::Leadership;
 
@@ -158,14 +159,14 @@ impl Metrics {
     /// Shows the series of every kind, and of every result of conversions, from the start, so that "no errors yet" differs from "not measured".
     fn show_all_kinds(&self) {
         for kind in Kind::ALL {
-            for result in ReconcileResult::ALL {
+            for result in ReconcileResult::VARIANTS {
                 self.reconciles.with_label_values(&[kind.label(), result.label()]).inc_by(0);
             }
             self.queue_depth.with_label_values(&[kind.label()]).set(0);
             self.in_flight.with_label_values(&[kind.label()]).set(0);
             self.stale_skips.with_label_values(&[kind.label()]).inc_by(0);
         }
-        for result in ConversionResult::ALL {
+        for result in ConversionResult::VARIANTS {
             self.conversions.with_label_values(&[result.label()]).inc_by(0);
         }
     }

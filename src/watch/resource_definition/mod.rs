@@ -21,6 +21,7 @@ use crate::{
     api::{
         condition::ConditionType,
         instance::{AcceptedHandler, Instance, InstanceKind},
+        kind::HasKind as _,
         names::{HANDLER_ANNOTATION, INSTANCE_FINALIZER},
         resource_definition::{DefinitionScope, HandlerMode, InstanceCounts, ResourceDefinition},
     },
@@ -102,7 +103,7 @@ impl DefinitionReader {
         watched: Option<WatchedInstances>,
     ) -> Result<DefinitionSnapshot, CacheBehind> {
         let name = object.name_any();
-        let key = Key::new("ResourceDefinition", "", &name);
+        let key = Key::new(ResourceDefinition::KIND.name(), "", &name);
         if self.writes.is_cache_behind(&key, self.clock.instant()) {
             return Err(CacheBehind);
         }
