@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod definition;
 pub mod executor_deployment;
 pub mod inbound;
+pub mod index;
 mod instance;
 pub mod living;
 pub mod mirror;

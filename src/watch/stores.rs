@@ -22,6 +22,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use super::index::{self, Index, Keys};
 use crate::{
     api::{
         colony::Colony,
@@ -102,6 +103,8 @@ where
     pub filled: Filled,
     /// What has changed; has to be polled for the cache to be filled.
     pub changes: Changes<K>,
+    /// Finds objects of the cache by their keys.
+    pub index: Index<K>,
 }
 
 /// Watches `ExecutorDeployments`.
@@ -112,7 +115,8 @@ pub fn executor_deployments(
     writes: &Writes,
 ) -> Watched<GuardedExecutorDeployment> {
     let api = guarded(client, scope);
-    watched(api, watcher::Config::default(), "ExecutorDeployment", Some(writes.clone()))
+    let keys = index::executor_deployment;
+    watched_by(keys, api, watcher::Config::default(), "ExecutorDeployment", Some(writes.clone()))
 }
 
 /// Watches `ColonyProcesses`.
@@ -122,7 +126,8 @@ pub fn colony_processes(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyProcess>> {
-    watched(guarded(client, scope), watcher::Config::default(), "ColonyProcess", Some(writes.clone()))
+    let api = guarded(client, scope);
+    watched_by(index::carried, api, watcher::Config::default(), "ColonyProcess", Some(writes.clone()))
 }
 
 /// Watches `ColonyCrons`.
@@ -139,7 +144,8 @@ pub fn colony_crons(
 #[must_use]
 pub fn requests(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<RequestState>> {
     let api = guarded(client, scope);
-    watched_whole(api, watcher::Config::default(), "RequestState", Some(writes.clone()))
+    let events = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff();
+    cached(events, (), "RequestState".into(), Some(writes.clone()), index::carried)
 }
 
 /// Watches `RequestFlows`.
@@ -182,7 +188,7 @@ pub fn instances(
     let changes = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear());
-    cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()))
+    cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()), index::carried)
 }
 
 fn guarded<K>(client: &Client, scope: &Scope) -> Api<DeserializeGuard<K>>
@@ -206,7 +212,7 @@ pub fn colony_workflows(
         Scope::Cluster => Api::all(client.clone()),
         Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
     };
-    watched(api, watcher::Config::default(), "ColonyWorkflow", Some(writes.clone()))
+    watched_by(index::carried, api, watcher::Config::default(), "ColonyWorkflow", Some(writes.clone()))
 }
 
 /// Watches Deployments that the operator made.
@@ -230,7 +236,7 @@ pub fn jobs(client: &Client, scope: &Scope, writes: &Writes) -> Watched<Job> {
 /// Watches pods of what the operator made.
 #[must_use]
 pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
-    watched(scope.api(client), ours(), "Pod", None)
+    watched_by(index::pod, scope.api(client), ours(), "Pod", None)
 }
 
 /// Watches the `Colonies` that have the labels of the configuration.
@@ -256,18 +262,16 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{APP_MANAGED_BY_LABEL}={OPERATOR}"))
 }
 
-/// Without the notes of who wrote what, which would be half of every cache.
 fn watched<K>(api: Api<K>, config: watcher::Config, kind: &'static str, writes: Option<Writes>) -> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let changes = watcher(api, config.timeout(WATCH_SECONDS))
-        .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear());
-    cached(changes, (), kind.into(), writes)
+    watched_by(index::none, api, config, kind, writes)
 }
 
-fn watched_whole<K>(
+/// Without the notes of who wrote what, which would be half of every cache.
+fn watched_by<K>(
+    keys: Keys<K>,
     api: Api<K>,
     config: watcher::Config,
     kind: &'static str,
@@ -276,7 +280,10 @@ fn watched_whole<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    cached(watcher(api, config.timeout(WATCH_SECONDS)).default_backoff(), (), kind.into(), writes)
+    let changes = watcher(api, config.timeout(WATCH_SECONDS))
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear());
+    cached(changes, (), kind.into(), writes, keys)
 }
 
 fn cached<K>(
@@ -284,18 +291,22 @@ fn cached<K>(
     dynamic: K::DynamicType,
     kind: Cow<'static, str>,
     writes: Option<Writes>,
+    keys: Keys<K>,
 ) -> Watched<K>
 where
     K: Resource<DynamicType: Clone + Eq + Hash + Send + Sync> + Clone + Debug + Send + Sync + 'static,
 {
-    let reflection = reflector::store::Writer::new(dynamic);
+    let reflection = reflector::store::Writer::new(dynamic.clone());
     let store = reflection.as_reader();
+    let index = Index::new(store.clone(), dynamic, keys);
+    let indexed = index.clone();
     let watched = kind.clone();
     let (notify, filled) = tokio::sync::watch::channel(false);
     let changes = events
         .reflect(reflection)
         // Only what the cache holds by now counts as seen.
         .inspect_ok(move |event| {
+            indexed.apply(event);
             if let (Some(writes), Some(version)) = (&writes, version(event)) {
                 writes.saw(watched.clone(), Some(&version));
             }
@@ -306,7 +317,7 @@ where
         .inspect_err(move |error| tracing::warn!(%kind, %error, "watch interrupted"))
         .touched_objects()
         .boxed();
-    Watched { store, filled: Filled(filled), changes }
+    Watched { store, filled: Filled(filled), changes, index }
 }
 
 fn version<K: Resource>(event: &watcher::Event<K>) -> Option<String> {
