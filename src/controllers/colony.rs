@@ -13,7 +13,7 @@ use kube::{
     runtime::{
         Controller,
         controller::{Action, Config},
-        reflector::Store,
+        reflector::{ObjectRef, Store},
     },
 };
 use tokio::task::AbortHandle;
@@ -47,6 +47,7 @@ use crate::{
     watch::{
         colony::{Reading, Surroundings, read},
         inbound::InboundReader,
+        index::{Index, IndexKey},
         snapshot::{ColonySnapshot, Membership},
         stores::{self, Filled, GuardedExecutorDeployment},
         triggers,
@@ -63,7 +64,7 @@ struct Context {
     hints: Hints<GuardedExecutorDeployment>,
     retries: Retries,
     colonies: Store<Colony>,
-    objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
+    objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
     carriers: Carriers,
     clients: tokio::sync::Mutex<HashMap<String, Option<(Server, Client)>>>,
     served: Mutex<HashMap<Served, (String, AbortHandle)>>,
@@ -77,7 +78,7 @@ type Served = (String, &'static str);
 /// `carriers` the objects of all kinds that processes carry.
 pub async fn run(
     machinery: Arc<Machinery>,
-    objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
+    objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
     hints: Hints<GuardedExecutorDeployment>,
     carriers: Carriers,
     shutdown: Shutdown,
@@ -239,16 +240,17 @@ async fn meet_blueprints(name: &str, reading: &Reading, context: &Context) {
         return;
     };
     let changed = context.machinery.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
-    if !changed.is_empty() {
-        wake(context, |object| object.blueprint_name().is_some_and(|blueprint| changed.contains(&blueprint)));
+    for name in changed {
+        let key = IndexKey::Blueprint(name);
+        for object in context.objects.iter().flat_map(|(index, _)| index.get(&key)) {
+            context.hints.wake(&ObjectRef::from_obj(object.as_ref()));
+        }
     }
-    let objects: Vec<String> = context
-        .objects
-        .iter()
-        .flat_map(|(store, _)| triggers::readable(store))
-        .filter_map(|object| object.blueprint_name())
-        .collect();
-    if blueprints.iter().any(|blueprint| !objects.contains(&blueprint.metadata.name)) {
+    let has_object = |name: &String| {
+        let key = IndexKey::Blueprint(name.clone());
+        context.objects.iter().any(|(index, _)| !index.get(&key).is_empty())
+    };
+    if blueprints.iter().any(|blueprint| !has_object(&blueprint.metadata.name)) {
         inbound(name, context).sweep(&sessions.member).await;
     }
 }
@@ -273,9 +275,9 @@ fn inbound(name: &str, context: &Context) -> Inbound {
 }
 
 fn wake(context: &Context, concerned: impl Fn(&ExecutorDeployment) -> bool) {
-    for (store, _) in &context.objects {
-        for object in triggers::readable(store).iter().filter(|object| concerned(object)) {
-            context.hints.wake(&triggers::reference(object));
+    for (index, _) in &context.objects {
+        for object in triggers::references(index.store(), &(), &concerned) {
+            context.hints.wake(&object);
         }
     }
 }

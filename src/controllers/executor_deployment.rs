@@ -82,11 +82,11 @@ pub async fn run(
             colonies.filled,
             namespaces.filled,
         ],
-        executor_deployments: objects.store.clone(),
+        executor_deployments: objects.index.clone(),
         deployments: deployments.store,
         daemon_sets: daemon_sets.store,
         jobs: jobs.store,
-        pods: pods.store,
+        pods: pods.index,
     };
     let found_in = Colonies {
         colonies: colonies.store,
@@ -101,13 +101,13 @@ pub async fn run(
         machinery,
     });
     let changes = {
-        let (store, queue) = (objects.store.clone(), queue.clone());
+        let (siblings, queue) = (triggers::Siblings::new(objects.index.clone()), queue.clone());
         let waiting = context.machinery.object_changes.clone();
         objects.changes.inspect_ok(move |object| {
             queue.changed(object);
             waiting.send_replace(());
             if let DeserializeGuard(Ok(object)) = object {
-                for sibling in triggers::of_sibling(object, &store) {
+                for sibling in siblings.of(object) {
                     hints.wake(&sibling);
                 }
             }

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     colonies::Colonies,
+    index::{Index, IndexKey},
     mirror::ProcessReader,
     snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration, Workloads, progress},
     stores::{Filled, GuardedExecutorDeployment},
@@ -28,7 +29,7 @@ use crate::{
     api::{
         executor_deployment::ExecutorDeployment,
         mirror::MirrorStatus,
-        names::{self, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+        names::{self, CONTENT_HASH_ANNOTATION},
         policy::AdoptionPolicy,
     },
     memory::{
@@ -66,7 +67,7 @@ impl<K> Named for K where
 #[derive(Clone)]
 pub struct Stores {
     /// `ExecutorDeployments`.
-    pub executor_deployments: Store<GuardedExecutorDeployment>,
+    pub executor_deployments: Index<GuardedExecutorDeployment>,
     /// Deployments of ours.
     pub deployments: Store<Deployment>,
     /// `DaemonSets` of ours.
@@ -74,7 +75,7 @@ pub struct Stores {
     /// Jobs of ours.
     pub jobs: Store<Job>,
     /// Pods of ours.
-    pub pods: Store<Pod>,
+    pub pods: Index<Pod>,
     /// When each of them is filled.
     pub filled: Vec<Filled>,
 }
@@ -147,10 +148,7 @@ impl Reader {
         if is_there && self.processes.is_about_to_ask(&colony, &self.colonies.connections) {
             return Err(CacheBehind);
         }
-        let pods = self.stores.pods.state_filter(|pod| {
-            pod.namespace().as_ref() == Some(&namespace)
-                && pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name)
-        });
+        let pods = self.stores.pods.get(&IndexKey::Fleet(namespace.clone(), name.clone()));
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let registration = registration(object, &identity, connection.as_deref());
@@ -246,20 +244,21 @@ impl Reader {
     }
 
     fn similar_executor_types(&self, object: &ExecutorDeployment) -> Vec<String> {
-        let uid = object.uid();
-        let mut similar: Vec<String> = triggers::readable(&self.stores.executor_deployments)
-            .iter()
-            .filter(|other| other.uid() != uid && other.spec.colony == object.spec.colony)
-            .filter(|other| triggers::are_similar(&other.spec.executor_type, &object.spec.executor_type))
-            .map(|other| {
-                format!(
-                    "{:?} of {}/{}",
-                    other.spec.executor_type,
-                    other.namespace().unwrap_or_default(),
-                    other.name_any()
-                )
-            })
-            .collect();
+        let (executor_type, uid) = (&object.spec.executor_type, object.metadata.uid.as_deref());
+        let mut similar: Vec<String> =
+            triggers::similar(executor_type, uid, &self.stores.executor_deployments)
+                .iter()
+                .filter_map(|guarded| guarded.0.as_ref().ok())
+                .filter(|other| other.spec.colony == object.spec.colony)
+                .map(|other| {
+                    format!(
+                        "{:?} of {}/{}",
+                        other.spec.executor_type,
+                        other.namespace().unwrap_or_default(),
+                        other.name_any()
+                    )
+                })
+                .collect();
         similar.sort();
         similar
     }

@@ -25,7 +25,7 @@ pub use definition::{
 pub use executor_deployment::{
     ColonyReference, ExecutorDeploymentSnapshot, Identity, Policy, Registration, ResolvedColony, Workloads,
 };
-pub use inbound::{InboundProcess, InboundSnapshot, NamespaceState};
+pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceState};
 pub use instance::{InstanceSnapshot, KeptInstance, Standing};
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
