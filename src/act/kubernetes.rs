@@ -17,7 +17,7 @@ use super::{
     child::Owner,
     failure::of_call,
     identity,
-    kinds::{Held, Written},
+    kinds::{Child, Held, Written},
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     desired::{DesiredIdentity, DesiredWorkload},
     diff::KubernetesStep,
     memory::{
-        identities::Identities,
+        identities::{Identities, read_identity},
         kinds::ServedKinds,
         writes::{Key, Writes},
     },
@@ -81,8 +81,10 @@ impl Cluster {
             }
             KubernetesStep::CreateIdentity(identity) => {
                 let secret = identity::new_secret(identity).map_err(no_key)?;
-                self.create(&namespace, &secret).await?;
                 self.forget(&namespace, identity);
+                let created = self.created(&namespace, &secret).await?;
+                let read = read_identity(&created);
+                self.identities.put(&namespace, &created.name_any(), read, self.clock.instant());
             }
             KubernetesStep::UpdateIdentity { identity, resource_version, is_adopted } => {
                 self.forget(&namespace, identity);
@@ -97,18 +99,22 @@ impl Cluster {
                 self.delete::<Secret>(&namespace, name, None).await?;
             }
             KubernetesStep::CreateWorkload(workload) => match workload {
-                DesiredWorkload::Deployment(deployment) => self.create(&namespace, deployment.as_ref()).await,
-                DesiredWorkload::DaemonSet(daemon_set) => self.create(&namespace, daemon_set.as_ref()).await,
-                DesiredWorkload::Job(job) => self.create(&namespace, job.as_ref()).await,
+                DesiredWorkload::Deployment(deployment) => {
+                    self.create_workload(&namespace, deployment.as_ref()).await
+                }
+                DesiredWorkload::DaemonSet(daemon_set) => {
+                    self.create_workload(&namespace, daemon_set.as_ref()).await
+                }
+                DesiredWorkload::Job(job) => self.create_workload(&namespace, job.as_ref()).await,
             }?,
             KubernetesStep::UpdateWorkload { workload, .. } => match workload {
                 DesiredWorkload::Deployment(deployment) => {
-                    self.replace(&namespace, deployment.as_ref()).await.map(drop)
+                    self.replace_workload(&namespace, deployment.as_ref()).await
                 }
                 DesiredWorkload::DaemonSet(daemon_set) => {
-                    self.replace(&namespace, daemon_set.as_ref()).await.map(drop)
+                    self.replace_workload(&namespace, daemon_set.as_ref()).await
                 }
-                DesiredWorkload::Job(job) => self.replace(&namespace, job.as_ref()).await.map(drop),
+                DesiredWorkload::Job(job) => self.replace_workload(&namespace, job.as_ref()).await,
             }?,
             KubernetesStep::DeleteWorkload { kind, name, uid, .. } => match kind {
                 Workload::Deployment => self.delete::<Deployment>(&namespace, name, Some(uid)).await?,
@@ -134,12 +140,46 @@ impl Cluster {
         Ok(Effect::Nothing)
     }
 
+    async fn create_workload<K: Child + Written<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+        workload: &K,
+    ) -> Result<(), StepFailure> {
+        let created = self.created(namespace, workload).await?;
+        self.knows(namespace, &created);
+        Ok(())
+    }
+
+    async fn replace_workload<K: Child + Written<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+        workload: &K,
+    ) -> Result<(), StepFailure> {
+        let written = self.replace(namespace, workload).await?;
+        self.knows(namespace, &written);
+        Ok(())
+    }
+
+    /// Notes that the pass over the owner knows of what it wrote.
+    fn knows<K: Child>(&self, namespace: &str, written: &K) {
+        let key = Key::new(K::NAME, namespace, &written.name_any());
+        self.writes.wrote_in_pass(key, written.meta().resource_version.as_deref(), self.clock.instant());
+    }
+
     /// Creates an object. A name that is taken is noted, so that the next snapshot looks at who has it.
     ///
     /// # Errors
     ///
     /// When the API server refuses or does not answer.
     pub async fn create<K>(&self, namespace: &str, object: &K) -> Result<(), StepFailure>
+    where
+        K: Written<DynamicType = ()>,
+    {
+        self.created(namespace, object).await.map(drop)
+    }
+
+    /// As [`Cluster::create`]; the object as the API server has it.
+    async fn created<K>(&self, namespace: &str, object: &K) -> Result<K, StepFailure>
     where
         K: Written<DynamicType = ()>,
     {
@@ -152,7 +192,7 @@ impl Cluster {
         match result {
             Ok(created) => {
                 self.writes.wrote(key, created.meta().resource_version.as_deref(), self.clock.instant());
-                Ok(())
+                Ok(created)
             }
             Err(error) => {
                 let failure = of_call(&format!("create {kind} {name}"), &error);
@@ -240,7 +280,11 @@ impl Cluster {
         object: &K,
     ) -> Result<Option<String>, StepFailure> {
         let finalizers = object.finalizers().iter().cloned();
-        self.finalizers(kind, object, finalizers.chain([K::FINALIZER.to_owned()]).collect()).await
+        let held = finalizers.chain([K::FINALIZER.to_owned()]).collect();
+        let version = self.finalizers(kind, object, held).await?;
+        let key = Key::new(K::name_of(kind), &object.namespace().unwrap_or_default(), &object.name_any());
+        self.writes.wrote_in_pass(key, version.as_deref(), self.clock.instant());
+        Ok(version)
     }
 
     /// Lets an object go: removes the finalizer of its kind.
@@ -304,7 +348,11 @@ impl Cluster {
         match result {
             Ok(written) => {
                 let key = Key::new(K::name_of(kind), &namespace, &name);
-                self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
+                self.writes.wrote_in_pass(
+                    key,
+                    written.meta().resource_version.as_deref(),
+                    self.clock.instant(),
+                );
                 Ok(written.resource_version())
             }
             Err(error) => Err(of_call("write the object's own spec", &error)),

@@ -20,6 +20,7 @@ pub mod index;
 mod instance;
 pub mod living;
 pub mod mirror;
+pub mod relevance;
 pub mod request;
 pub mod snapshot;
 pub mod stores;

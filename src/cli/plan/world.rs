@@ -25,13 +25,11 @@ use crate::{
         resource_definition::ObjectKind,
     },
     colony::{Blueprint, Executor, Process},
+    memory::identities::read_identity,
     runtime::config::OperatorConfiguration,
-    watch::{
-        executor_deployment::read_identity,
-        snapshot::{
-            ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
-            Workloads,
-        },
+    watch::snapshot::{
+        ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
+        Workloads,
     },
 };
 
