@@ -321,7 +321,7 @@ mod tests {
         for (metadata, spec) in [
             (json!({ "finalizers": [names::EXECUTOR_DEPLOYMENT_FINALIZER] }), json!({})),
             (json!({ "deletionTimestamp": "2026-11-21T09:59:59Z" }), json!({})),
-            (json!({}), json!({ "adoptionPolicy": "AdoptOrCreate" })),
+            (json!({}), json!({ "adoptionPolicy": "adopt-or-create" })),
             (json!({}), json!({ "managementPolicies": ["Observe"] })),
         ] {
             assert!(!is_untouched(&object(&metadata, &spec)), "{metadata} {spec}");
