@@ -90,7 +90,7 @@ pub(super) async fn run(
     telling: Telling,
     shutdown: Shutdown,
 ) {
-    let work::Objects { kind, watched: objects, woken, waiting } = objects;
+    let work::Objects { kind, watched: objects, woken, waiting, .. } = objects;
     let composition = composition_of(&kind);
     let made = composition.iter().flat_map(|composition| composition.kinds().cloned()).collect();
     let metrics = machinery.metrics.clone();

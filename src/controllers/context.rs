@@ -180,6 +180,8 @@ pub struct Context {
     pub reader: Reader,
     /// Retries by object.
     pub retries: Retries,
+    /// Wakes objects.
+    pub hints: Hints<GuardedExecutorDeployment>,
     /// Objects that wait for a pass.
     pub(super) queue: Queue<GuardedExecutorDeployment>,
 }

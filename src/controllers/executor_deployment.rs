@@ -3,6 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Resource, ResourceExt as _,
     core::DeserializeGuard,
@@ -33,6 +34,7 @@ use crate::{
     },
     desired, diff,
     diff::{KubernetesStep, Plan},
+    memory::writes::{Key, PATIENCE},
     runtime::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
@@ -41,6 +43,7 @@ use crate::{
     watch::{
         colonies::Colonies,
         executor_deployment::{Reader, Stores},
+        relevance,
         snapshot::{ColonyReference, ExecutorDeploymentSnapshot, Policy},
         stores::{self, Changes, GuardedExecutorDeployment, Scope, Watched},
         triggers,
@@ -88,6 +91,31 @@ pub async fn run(
         jobs: jobs.store,
         pods: pods.index,
     };
+    let writes = machinery.writes.clone();
+    let deployment_changes = relevance::relevant(
+        deployments.changes,
+        stores.deployments.clone(),
+        "Deployment",
+        writes.clone(),
+        relevance::of_deployment,
+    );
+    let daemon_set_changes = relevance::relevant(
+        daemon_sets.changes,
+        stores.daemon_sets.clone(),
+        "DaemonSet",
+        writes.clone(),
+        relevance::of_daemon_set,
+    );
+    let job_changes =
+        relevance::relevant(jobs.changes, stores.jobs.clone(), "Job", writes.clone(), relevance::of_job);
+    let fleets = objects.index.clone();
+    let pod_changes = relevance::relevant(
+        pods.changes,
+        stores.pods.store().clone(),
+        "Pod",
+        writes.clone(),
+        move |pod: &Pod| relevance::of_pod(pod, &fleets),
+    );
     let found_in = Colonies {
         colonies: colonies.store,
         namespaces: namespaces.store,
@@ -98,6 +126,7 @@ pub async fn run(
         reader: reader(&machinery, stores, found_in),
         retries: Retries::default(),
         queue: queue.clone(),
+        hints: hints.clone(),
         machinery,
     });
     let changes = {
@@ -113,6 +142,7 @@ pub async fn run(
             }
         })
     };
+    let changes = relevance::of_others(changes.boxed(), "ExecutorDeployment", writes);
     let woken = {
         let queue = queue.clone();
         woken.inspect(move |object| queue.woken(object))
@@ -122,10 +152,10 @@ pub async fn run(
     let (stop, caches) = (shutdown.clone(), context.reader.stores.filled.clone());
     let controller = Controller::for_stream(changes, objects.store)
         .with_config(Config::default().concurrency(context.machinery.configuration.concurrency))
-        .owns_stream(counted(deployments.changes, &queue))
-        .owns_stream(counted(daemon_sets.changes, &queue))
-        .owns_stream(counted(jobs.changes, &queue))
-        .watches_stream(pods.changes, move |pod| triggers::of_pod(&pod).inspect(|object| queue.woken(object)))
+        .owns_stream(counted(deployment_changes, &queue))
+        .owns_stream(counted(daemon_set_changes, &queue))
+        .owns_stream(counted(job_changes, &queue))
+        .watches_stream(pod_changes, move |pod| triggers::of_pod(&pod).inspect(|object| queue.woken(object)))
         .watches_stream(colonies.changes, move |colony| triggers::of_colony(&colony, &by_colony))
         .watches_stream(namespaces.changes, move |namespace| {
             triggers::of_namespace(&namespace, &by_namespace)
@@ -210,7 +240,8 @@ async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, Reconc
     machinery.attend(object);
     let Ok(snapshot) = Box::pin(context.reader.snapshot(object)).await else {
         machinery.metrics.count_stale_skip(Kind::ExecutorDeployment);
-        return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
+        let wait = if wakes_when_caught_up(object, context) { PATIENCE } else { CACHE_WAIT };
+        return (Action::requeue(wait), ReconcileResult::Waiting);
     };
     if is_paused(&object.metadata) {
         let status = status::paused::compute(object.status.as_ref(), &object.metadata, snapshot.now);
@@ -237,7 +268,26 @@ async fn pass(object: &ExecutorDeployment, context: &Context) -> (Action, Reconc
     }
     let status = status::executor_deployment::compute(&snapshot, outcome.as_ref());
     let published = publish(object, status.clone(), outcome.as_ref().ok(), machinery).await;
-    next(&snapshot, &status, &outcome, &published, &uid, context)
+    let (action, result) = next(&snapshot, &status, &outcome, &published, &uid, context);
+    // What follows needs what was written: it begins when the caches show that, and not before.
+    if result == ReconcileResult::Changed {
+        let wait = if wakes_when_caught_up(object, context) { PATIENCE } else { NEXT_STEP };
+        return (Action::requeue(wait), result);
+    }
+    (action, result)
+}
+
+/// Has the next pass over an object begin as soon as the caches show what this process wrote of it; whether they do not
+/// yet.
+fn wakes_when_caught_up(object: &ExecutorDeployment, context: &Context) -> bool {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let keys = ["ExecutorDeployment", "Deployment", "DaemonSet", "Job"]
+        .map(|kind| Key::new(kind, &namespace, &name));
+    let (hints, reference) = (context.hints.clone(), ObjectRef::new(&name).within(&namespace));
+    let machinery = &context.machinery;
+    machinery
+        .writes
+        .when_caught_up(&keys[0], &keys, machinery.clock.instant(), move || hints.wake(&reference))
 }
 
 /// Stages 2 and 3, which are pure: the plan for what a snapshot shows.

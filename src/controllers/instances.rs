@@ -321,7 +321,13 @@ impl Instances {
                 filled: filled.clone(),
                 hints: hints.clone(),
             });
-            let objects = work::Objects { kind: kind.clone(), watched, woken, waiting: self.waiting.clone() };
+            let objects = work::Objects {
+                kind: kind.clone(),
+                watched,
+                woken,
+                waiting: self.waiting.clone(),
+                hints: hints.clone(),
+            };
             let machinery = machinery.clone();
             if kind.handler().mode == HandlerMode::Compose {
                 let (reader, telling) = (self.reader.clone(), self.telling());

@@ -135,7 +135,10 @@ fn carry<K: Work<DynamicType = ()>>(
     let (index, filled) = (watched.index.clone(), watched.filled.clone());
     let hints = context::Hints::new(vec![waker]);
     carriers.add(Arc::new(Objects { kind: (), index, filled, hints: hints.clone() }));
-    (work::Objects { kind: (), watched, woken, waiting: queue::Waiting::default() }, hints)
+    (
+        work::Objects { kind: (), watched, woken, waiting: queue::Waiting::default(), hints: hints.clone() },
+        hints,
+    )
 }
 
 /// Runs a controller to its end. One that is told to stop before its caches are filled never ends by itself: it waits

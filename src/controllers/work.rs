@@ -17,7 +17,7 @@ use kube::{
 };
 
 use super::{
-    context::Machinery,
+    context::{Hints, Machinery},
     paused::rested,
     processes::Carrier,
     queue::{Queue, Waiting},
@@ -38,6 +38,7 @@ use crate::{
     },
     desired::Error,
     diff::{KubernetesStep, Plan},
+    memory::writes::{Key, PATIENCE},
     runtime::{
         metrics::{Kind, ReconcileResult},
         shutdown::Shutdown,
@@ -45,6 +46,7 @@ use crate::{
     status::{self, Problem, event::Note, paused::Conditioned},
     watch::{
         executor_deployment::CacheBehind,
+        relevance,
         snapshot::{ColonyReference, ResolvedColony},
         stores::Watched,
         triggers,
@@ -146,6 +148,7 @@ struct Context<K: Work> {
     reader: WorkReader,
     retries: Retries,
     queue: Queue<DeserializeGuard<K>>,
+    hints: Hints<DeserializeGuard<K>>,
 }
 
 /// The objects of a kind in a scope, and what wakes them.
@@ -158,6 +161,8 @@ pub(super) struct Objects<K: Work> {
     pub woken: UnboundedReceiver<ObjectRef<DeserializeGuard<K>>>,
     /// Counts those that wait.
     pub waiting: Waiting<DeserializeGuard<K>>,
+    /// Wakes them.
+    pub hints: Hints<DeserializeGuard<K>>,
 }
 
 /// Runs the controller of a kind for one scope until the shutdown.
@@ -167,7 +172,7 @@ pub(super) async fn run<K: Work>(
     surroundings: Surroundings,
     shutdown: Shutdown,
 ) {
-    let Objects { kind, watched: objects, woken, waiting } = objects;
+    let Objects { kind, watched: objects, woken, waiting, hints } = objects;
     tracing::debug!(kind = %K::name_of(&kind), "looking after");
     let filled = [vec![objects.filled], surroundings.filled, vec![surroundings.requests.filled.clone()]];
     let reader = WorkReader {
@@ -190,6 +195,7 @@ pub(super) async fn run<K: Work>(
         kind: kind.clone(),
         retries: Retries::default(),
         queue: queue.clone(),
+        hints,
         machinery,
     });
     let changes = {
@@ -199,6 +205,8 @@ pub(super) async fn run<K: Work>(
             waiting.send_replace(());
         })
     };
+    let (name, writes) = (K::name_of(&context.kind).into_owned(), context.machinery.writes.clone());
+    let changes = relevance::of_others(changes.boxed(), name, writes);
     let woken = {
         let queue = queue.clone();
         woken.inspect(move |object| queue.woken(object))
@@ -270,7 +278,8 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
     machinery.attend(object);
     let Ok(snapshot) = Box::pin(object.snapshot(&context.kind, &context.reader)).await else {
         machinery.metrics.count_stale_skip(K::METERED);
-        return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
+        let wait = if wakes_when_caught_up(object, context) { PATIENCE } else { CACHE_WAIT };
+        return (Action::requeue(wait), ReconcileResult::Waiting);
     };
     if is_paused(object.meta()) {
         let published = match object.compute_paused(&snapshot) {
@@ -310,7 +319,24 @@ async fn pass<K: Work>(object: &K, context: &Context<K>) -> (Action, ReconcileRe
         Some(status) => publish(object, status, outcome.as_ref().ok(), context).await,
         None => Ok(false),
     };
-    next::<K>(&snapshot, status.as_ref(), &outcome, &published, &uid, context)
+    let (action, result) = next::<K>(&snapshot, status.as_ref(), &outcome, &published, &uid, context);
+    // What follows needs what was written: it begins when the cache shows that, and not before.
+    if result == ReconcileResult::Changed && wakes_when_caught_up(object, context) {
+        return (Action::requeue(PATIENCE), result);
+    }
+    (action, result)
+}
+
+/// Has the next pass over an object begin as soon as the cache shows what this process wrote of it; whether it does not
+/// yet.
+fn wakes_when_caught_up<K: Work>(object: &K, context: &Context<K>) -> bool {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let key = Key::new(K::name_of(&context.kind), &namespace, &name);
+    let reference = ObjectRef::new_with(&name, context.kind.clone());
+    let reference = if namespace.is_empty() { reference } else { reference.within(&namespace) };
+    let (hints, machinery) = (context.hints.clone(), &context.machinery);
+    let keys = std::slice::from_ref(&key);
+    machinery.writes.when_caught_up(&key, keys, machinery.clock.instant(), move || hints.wake(&reference))
 }
 
 /// Whether the object was let go, or deleted: there is nothing left to write a status to.

@@ -62,11 +62,12 @@ where
 }
 
 /// Those of `changes` that are not the work of this process: its pass has seen to what follows.
-pub fn of_others<K>(changes: Changes<K>, kind: &'static str, writes: Writes) -> Changes<K>
+pub fn of_others<K>(changes: Changes<K>, kind: impl Into<String>, writes: Writes) -> Changes<K>
 where
     K: Resource + Send + Sync + 'static,
 {
-    filtered(changes, move |object| !writes.is_own(kind, object.meta().resource_version.as_deref()))
+    let kind = kind.into();
+    filtered(changes, move |object| !writes.is_own(&kind, object.meta().resource_version.as_deref()))
 }
 
 fn filtered<K>(changes: Changes<K>, mut counts: impl FnMut(&K) -> bool + Send + 'static) -> Changes<K>
