@@ -202,16 +202,16 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
     let operator: Vec<OperatorIdentity> =
         sessions.operator.iter().filter(|own| is_approved(own, executors)).cloned().collect();
     let problem = problem(snapshot);
-    let connection = Arc::new(Connection::new(
+    let connection = Connection::new(
         sessions.member.clone(),
         sessions.owner.clone(),
         operator.clone(),
         problem.clone(),
         executors,
-    ));
+    );
+    let (connection, previous) = context.machinery.connections.put(name, connection, reading.asked_at);
     let states = connection.executor_states();
     let approved = connection.approved().cloned();
-    let previous = context.machinery.connections.put(name, connection);
     let reconnected = previous
         .as_ref()
         .is_none_or(|previous| previous.problem != problem || previous.operator.len() != operator.len());
