@@ -77,6 +77,16 @@ where
     changes.try_filter(move |object| future::ready(counts(object))).boxed()
 }
 
+/// What says of an object what it is to be: everything but its status.
+#[must_use]
+pub fn of_metadata<K: Resource>(object: &K) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let ObjectMeta { uid, generation, labels, annotations, finalizers, deletion_timestamp, .. } =
+        object.meta();
+    (uid, generation, labels, annotations, finalizers, deletion_timestamp.is_some()).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
 /// What a pass looks at in a Deployment.
 #[must_use]
 pub fn of_deployment(deployment: &Deployment) -> Option<u64> {
@@ -191,6 +201,16 @@ mod tests {
             Event::Apply(deployment(3, &json!({}), 1)),
         ];
         assert_eq!(left(&writes, events).await, ["3"]);
+    }
+
+    #[test]
+    fn status_alone_is_no_change() {
+        let (before, counted) = (deployment(1, &json!({}), 0), deployment(2, &json!({}), 1));
+        let mut wanted = counted.clone();
+        wanted.metadata.generation = Some(2);
+        assert_eq!(of_metadata(&before), of_metadata(&counted));
+        assert_ne!(of_metadata(&counted), of_metadata(&wanted));
+        assert_ne!(of_metadata(&counted), of_metadata(&deployment(3, &json!({ "default": "true" }), 1)));
     }
 
     #[test]

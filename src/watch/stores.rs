@@ -22,7 +22,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::index::{self, Index, Keys};
+use super::{
+    index::{self, Index, Keys},
+    relevance::{of_metadata, relevant},
+};
 use crate::{
     api::{
         colony::Colony,
@@ -239,10 +242,13 @@ pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
     watched_by(index::pod, scope.api(client), ours(), "Pod", None)
 }
 
-/// Watches the `Colonies` that have the labels of the configuration.
+/// Watches the `Colonies` that have the labels of the configuration. Their status, which counts what goes on in a colony,
+/// is no change: each would wake every object of the colony, and the `Colony` itself to count again.
 #[must_use]
 pub fn colonies(client: &Client, selector: &BTreeMap<String, String>) -> Watched<Colony> {
-    watched(Api::all(client.clone()), labelled(selector), "Colony", None)
+    let all = watched(Api::all(client.clone()), labelled(selector), "Colony", None);
+    let changes = relevant(all.changes, all.store.clone(), "Colony", Writes::default(), of_metadata);
+    Watched { changes, ..all }
 }
 
 /// Objects with all of these labels.
