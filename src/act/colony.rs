@@ -42,7 +42,7 @@ impl Colony<'_> {
                 let executor = new_executor(colony, name, executor_type, id, location.as_deref())
                     .map_err(|error| refused(&what, &error))?;
                 register(&self.connection.owner, &self.connection.member, &executor).await.map_err(failed)?;
-                self.connection.note_executor(name, ExecutorState::Approved);
+                self.connection.note_executor(name, ExecutorState::Approved, self.clock.instant());
                 Ok(Effect::Nothing)
             }
             ColonyStep::RemoveExecutor { name } => {
@@ -51,7 +51,7 @@ impl Colony<'_> {
                     Err(error) if error.is_not_found() => {}
                     Err(error) => return Err(failed(error)),
                 }
-                self.connection.note_executor(name, ExecutorState::Unregistered);
+                self.connection.note_executor(name, ExecutorState::Unregistered, self.clock.instant());
                 Ok(Effect::Nothing)
             }
             ColonyStep::Submit(process) => self.submit(process, &what).await,

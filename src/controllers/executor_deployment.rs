@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
 use jiff::Timestamp;
-use kube::{core::DeserializeGuard, runtime::reflector::ObjectRef};
+use kube::{Resource, core::DeserializeGuard, runtime::reflector::ObjectRef};
 
 use super::engine::{
     context::{Hints, Machinery},
@@ -21,6 +21,7 @@ use crate::{
     },
     desired::{self, DesiredExecutorDeployment},
     diff::{self, Plan, Problem, resolved},
+    memory::writes::Writes,
     runtime::{metrics::Kind, shutdown::Shutdown},
     snapshot::{ExecutorDeploymentSnapshot, Policy},
     status,
@@ -28,7 +29,8 @@ use crate::{
         colonies::Colonies,
         executor_deployment::{Reader, Stores},
         freshness::CacheBehind,
-        stores::{self, Filled, GuardedExecutorDeployment, Scope, Watched},
+        relevance,
+        stores::{self, Changes, Filled, GuardedExecutorDeployment, Scope, Watched},
         triggers,
     },
 };
@@ -91,6 +93,10 @@ impl Stages for FleetStages {
 
     fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
         diff::left_behind(snapshot)
+    }
+
+    fn also_written() -> &'static [&'static str] {
+        &["Deployment", "DaemonSet", "Job"]
     }
 
     fn mirrored(object: &ExecutorDeployment) -> Option<&dyn Mirrored> {
@@ -175,62 +181,72 @@ pub fn decide(snapshot: &ExecutorDeploymentSnapshot) -> Result<Plan, Problem> {
 pub(super) async fn run(
     machinery: Arc<Machinery>,
     scope: Scope,
-    objects: Watched<GuardedExecutorDeployment>,
+    mut objects: Watched<GuardedExecutorDeployment>,
     woken: UnboundedReceiver<ObjectRef<GuardedExecutorDeployment>>,
     hints: Hints<GuardedExecutorDeployment>,
     shutdown: Shutdown,
 ) {
-    let client = &machinery.kubernetes.watches;
-    let deployments = stores::deployments(client, &scope, &machinery.writes);
-    let daemon_sets = stores::daemon_sets(client, &scope, &machinery.writes);
-    let jobs = stores::jobs(client, &scope, &machinery.writes);
+    let (client, writes) = (&machinery.kubernetes.watches, &machinery.writes);
+    let deployments = stores::deployments(client, &scope, writes);
+    let daemon_sets = stores::daemon_sets(client, &scope, writes);
+    let jobs = stores::jobs(client, &scope, writes);
     let pods = stores::pods(client, &scope);
     let colonies = stores::colonies(client, &machinery.configuration.cluster_selector);
     let namespaces = stores::namespaces(client);
-    let filled = [
-        objects.filled.clone(),
-        deployments.filled,
-        daemon_sets.filled,
-        jobs.filled,
-        pods.filled,
-        colonies.filled,
-        namespaces.filled,
-    ];
     let stores = Stores {
-        filled: filled.into(),
-        executor_deployments: objects.store.clone(),
-        deployments: deployments.store,
-        daemon_sets: daemon_sets.store,
-        jobs: jobs.store,
-        pods: pods.store,
+        filled: vec![
+            objects.filled.clone(),
+            deployments.filled.clone(),
+            daemon_sets.filled.clone(),
+            jobs.filled.clone(),
+            pods.filled.clone(),
+            colonies.filled,
+            namespaces.filled,
+        ],
+        executor_deployments: objects.index.clone(),
+        deployments: deployments.store.clone(),
+        daemon_sets: daemon_sets.store.clone(),
+        jobs: jobs.store.clone(),
+        pods: pods.index.clone(),
     };
     let found_in = Colonies {
         colonies: colonies.store,
         namespaces: namespaces.store,
         connections: machinery.connections.clone(),
     };
-    let stages = FleetStages { reader: reader(&machinery, stores, found_in) };
-    let mut objects = objects;
-    objects.changes = {
-        let store = objects.store.clone();
-        let changes = objects.changes.inspect_ok(move |object| {
-            if let DeserializeGuard(Ok(object)) = object {
-                for sibling in triggers::of_sibling(object, &store) {
-                    hints.wake(&sibling);
-                }
+    let siblings = triggers::Siblings::new(objects.index.clone());
+    let changes = objects.changes.inspect_ok(move |object| {
+        if let DeserializeGuard(Ok(object)) = object {
+            for sibling in siblings.of(object) {
+                hints.wake(&sibling);
             }
-        });
-        changes.boxed()
-    };
+        }
+    });
+    objects.changes = changes.boxed();
+    let fleets = objects.index.clone();
     let (by_colony, by_namespace) = (objects.store.clone(), objects.store.clone());
     let wiring = Wiring::<FleetStages>::new(objects, woken, machinery.configuration.concurrency)
-        .on_children(deployments.changes, ())
-        .on_children(daemon_sets.changes, ())
-        .on_children(jobs.changes, ())
-        .on(pods.changes, triggers::of_pod)
+        .on_children(relevant(deployments, "Deployment", writes, relevance::of_deployment), ())
+        .on_children(relevant(daemon_sets, "DaemonSet", writes, relevance::of_daemon_set), ())
+        .on_children(relevant(jobs, "Job", writes, relevance::of_job), ())
+        .on(relevant(pods, "Pod", writes, move |pod| relevance::of_pod(pod, &fleets)), triggers::of_pod)
         .on(colonies.changes, move |colony| triggers::of_colony(colony, &by_colony))
         .on(namespaces.changes, move |namespace| triggers::of_namespace(namespace, &by_namespace));
+    let stages = FleetStages { reader: reader(&machinery, stores, found_in) };
     wiring::run(Engine::new(machinery, stages), wiring, shutdown).await;
+}
+
+/// The changes of a kind that are worth a pass.
+fn relevant<K>(
+    watched: Watched<K>,
+    kind: &'static str,
+    writes: &Writes,
+    digest: impl Fn(&K) -> Option<u64> + Send + 'static,
+) -> Changes<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    relevance::relevant(watched.changes, watched.store, kind, writes.clone(), digest)
 }
 
 /// Reads the world for fleets.

@@ -55,15 +55,15 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         let objects = stores::executor_deployments(client, &scope, writes);
         let (waker, woken) = futures::channel::mpsc::unbounded();
         wakers.push(waker);
-        caches.push((objects.store.clone(), objects.filled.clone()));
+        caches.push((objects.index.clone(), objects.filled.clone()));
         scopes.push((scope, objects, woken));
     }
     let hints = context::Hints::new(wakers);
     let carriers = Carriers::default();
-    for (store, filled) in &caches {
+    for (index, filled) in &caches {
         carriers.add(Arc::new(Objects {
             kind: (),
-            store: store.clone(),
+            index: index.clone(),
             filled: filled.clone(),
             hints: hints.clone(),
         }));
@@ -128,8 +128,8 @@ fn carry<K: Carrier<DynamicType = ()> + Written>(
     carriers: &Carriers,
 ) -> (work::Objects<K>, context::Hints<DeserializeGuard<K>>) {
     let (waker, woken) = futures::channel::mpsc::unbounded();
-    let (store, filled) = (watched.store.clone(), watched.filled.clone());
+    let (index, filled) = (watched.index.clone(), watched.filled.clone());
     let hints = context::Hints::new(vec![waker]);
-    carriers.add(Arc::new(Objects { kind: (), store, filled, hints: hints.clone() }));
+    carriers.add(Arc::new(Objects { kind: (), index, filled, hints: hints.clone() }));
     (work::Objects { kind: (), watched, woken, waiting: queue::Waiting::default() }, hints)
 }

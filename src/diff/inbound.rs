@@ -271,16 +271,11 @@ fn condition(object: &ExecutorDeployment, kind: ConditionType) -> Option<&Condit
 
 /// The object that is kept for a blueprint of this colony.
 fn of_blueprint<'a>(snapshot: &'a InboundSnapshot, name: &str) -> Option<&'a ExecutorDeployment> {
-    snapshot.objects.iter().find(|object| {
-        object.annotations().get(BLUEPRINT_ANNOTATION).is_some_and(|blueprint| blueprint == name)
-            && object.spec.colony.as_ref() == Some(&snapshot.colony)
-    })
+    snapshot.objects.of_blueprint(&snapshot.colony, name)
 }
 
 fn named<'a>(snapshot: &'a InboundSnapshot, wanted: &DesiredObject) -> Option<&'a ExecutorDeployment> {
-    snapshot.objects.iter().find(|object| {
-        object.name_any() == wanted.name && object.namespace().as_ref() == Some(&wanted.namespace)
-    })
+    snapshot.objects.named(&wanted.namespace, &wanted.name)
 }
 
 /// Whether an object was last changed for a process that was submitted after this one.
@@ -352,7 +347,10 @@ fn owned(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::DeserializeGuard;
+
     use super::*;
+    use crate::snapshot::InboundObjects;
     use crate::{api::names::PAUSED_ANNOTATION, colony::model::Blueprint};
 
     fn snapshot(objects: Vec<ExecutorDeployment>, blueprints: Vec<Blueprint>) -> InboundSnapshot {
@@ -365,7 +363,9 @@ mod tests {
             colony: "dev".to_owned(),
             spec: serde_json::from_value(spec).unwrap(),
             blueprints: Observed::Known(blueprints),
-            objects,
+            objects: InboundObjects::new(
+                objects.into_iter().map(|object| DeserializeGuard(Ok(object)).into()),
+            ),
             namespaces: namespaces.map(|(name, state)| (name.to_owned(), Observed::Known(state))).into(),
         }
     }

@@ -7,9 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
-use crate::snapshot::Identity;
+use crate::{api::names::CONTENT_HASH_ANNOTATION, snapshot::Identity};
 
 /// How long what was read is believed. A Secret that somebody deletes is missed only by pods that start, and those are
 /// seen to wait for it.
@@ -44,5 +46,30 @@ impl Identities {
     pub fn forget(&self, namespace: &str, name: &str) {
         let mut read = self.read.lock();
         read.remove(&(namespace.to_owned(), name.to_owned()));
+    }
+}
+
+/// What a Secret says of an identity; the key stays where it is.
+#[must_use]
+pub fn read_identity(secret: &Secret) -> Identity {
+    let said = |key: &str| {
+        if let Some(text) = secret.string_data.as_ref().and_then(|data| data.get(key)) {
+            return Some(text.clone());
+        }
+        let bytes = secret.data.as_ref().and_then(|data| data.get(key));
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())
+    };
+    let text = |key: &str| said(key).unwrap_or_default();
+    let owners = secret.owner_references();
+    // One that goes with another object is not free either.
+    let owner = owners.iter().find(|owner| owner.controller == Some(true)).or(owners.first());
+    Identity {
+        owner_uid: owner.map(|owner| owner.uid.clone()),
+        resource_version: secret.resource_version(),
+        executor_name: text("COLONIES_EXECUTOR_NAME"),
+        executor_id: text("COLONIES_EXECUTOR_ID"),
+        executor_type: said("COLONIES_EXECUTOR_TYPE"),
+        location: said("COLONIES_NODE_LOCATION"),
+        content_hash: secret.annotations().get(CONTENT_HASH_ANNOTATION).cloned(),
     }
 }

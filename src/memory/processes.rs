@@ -25,8 +25,6 @@ pub struct Processes {
 
 struct Known {
     seen: Seen,
-    /// Since when it has been seen as it is.
-    since: Instant,
     doubted_at: Option<Instant>,
 }
 
@@ -39,6 +37,14 @@ pub struct Seen {
     pub process: Arc<Process>,
     /// When the question was asked to which this is the answer.
     pub asked_at: Instant,
+    /// Since when it has been seen as it is.
+    pub since: Instant,
+}
+
+impl Seen {
+    fn new(member: &Id, process: &Process, asked_at: Instant) -> Self {
+        Self { member: member.clone(), process: Arc::new(process.clone()), asked_at, since: asked_at }
+    }
 }
 
 impl Processes {
@@ -53,7 +59,7 @@ impl Processes {
     pub fn believed(&self, member: &Id, id: &ProcessId, now: Instant) -> Option<Process> {
         let known = self.lock();
         let known = known.get(id).filter(|known| known.seen.member == *member)?;
-        let quiet_for = known.seen.asked_at.saturating_duration_since(known.since);
+        let quiet_for = known.seen.asked_at.saturating_duration_since(known.seen.since);
         let believed_for = quiet_for.min(LONGEST).max(self.shortest);
         // The server writes the reasons of a failure after its state.
         let process = &known.seen.process;
@@ -74,10 +80,10 @@ impl Processes {
     /// Notes the answer to a question that was asked at `asked_at`. An answer that was overtaken by a later one is
     /// dropped, and a doubt that came up since the question stays.
     pub fn read(&self, member: &Id, process: &Process, asked_at: Instant) {
-        let seen = Seen { member: member.clone(), process: Arc::new(process.clone()), asked_at };
+        let mut seen = Seen::new(member, process, asked_at);
         let mut known = self.lock();
         let Some(known) = known.get_mut(&process.id) else {
-            known.insert(process.id.clone(), Known { seen, since: asked_at, doubted_at: None });
+            known.insert(process.id.clone(), Known { seen, doubted_at: None });
             return;
         };
         if known.seen.asked_at > asked_at {
@@ -86,8 +92,8 @@ impl Processes {
         let before = &known.seen.process;
         let is_moved =
             (before.state, &before.assigned_executor) != (process.state, &process.assigned_executor);
-        if is_moved || before.output != process.output || before.reported() != process.reported() {
-            known.since = asked_at;
+        if !is_moved && before.output == process.output && before.reported() == process.reported() {
+            seen.since = known.seen.since;
         }
         known.seen = seen;
         known.doubted_at = known.doubted_at.filter(|doubted_at| *doubted_at > asked_at);
@@ -95,8 +101,8 @@ impl Processes {
 
     /// Notes the answer to a submit. It is the first there is to know of the process, and may come after later news.
     pub fn submitted(&self, member: &Id, process: &Process, asked_at: Instant) {
-        let seen = Seen { member: member.clone(), process: Arc::new(process.clone()), asked_at };
-        self.lock().entry(process.id.clone()).or_insert(Known { seen, since: asked_at, doubted_at: None });
+        let seen = Seen::new(member, process, asked_at);
+        self.lock().entry(process.id.clone()).or_insert(Known { seen, doubted_at: None });
     }
 
     /// Has the next pass ask for a process.

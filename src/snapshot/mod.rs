@@ -28,7 +28,7 @@ pub use definition::{
 };
 pub use executor_deployment::{ExecutorDeploymentSnapshot, Policy, Workloads};
 pub use identity::{Identity, Registration};
-pub use inbound::{InboundProcess, InboundSnapshot, NamespaceState};
+pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceState};
 pub use instance::{InstanceSnapshot, KeptInstance, Standing};
 pub use observed::Observed;
 pub use request::{FlowSource, RequestSnapshot};

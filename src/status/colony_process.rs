@@ -46,6 +46,9 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
     let process = bound(snapshot, status.mirror.as_ref());
     if let Some(process) = process {
         describe(&mut status, snapshot, process);
+    } else if status.process_id.is_some() && before.process_id.is_none() {
+        // Just submitted: said now, it need not be written once more.
+        status.retries.get_or_insert(0);
     }
     let end = judge(snapshot, &status, outcome);
     if end.state == WorkState::Suspended {
@@ -186,4 +189,64 @@ fn failure(status: &ColonyProcessStatus, id: &str) -> String {
     let errors =
         if status.errors.is_empty() { "no reason was given".to_owned() } else { status.errors.join("; ") };
     format!("process {id} failed: {errors}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::snapshot::ColonyReference;
+    use crate::{
+        act::outcome::{Effect, StepResult},
+        api::colony_process::ColonyProcess,
+        diff::{Plan, Step},
+        snapshot::{Observed, Values},
+    };
+
+    /// Otherwise the pass after a submit would write status for that alone.
+    #[test]
+    fn a_process_that_was_just_submitted_has_not_been_retried() {
+        let mirror = json!({
+            "label": "l", "generation": 1, "state": "Intended", "intendedAt": "2026-11-26T10:00:00Z",
+        });
+        let object: ColonyProcess = serde_json::from_value(json!({
+            "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 1 },
+            "spec": { "function": "encode", "conditions": { "executorType": "encoder" } },
+            "status": { "attempts": 1, "mirror": mirror },
+        }))
+        .unwrap();
+        let mut snapshot = ColonyProcessSnapshot {
+            object,
+            cluster: "c".to_owned(),
+            colony: ColonyReference::NotFound { name: None },
+            processes: Observed::Known(Vec::new()),
+            holder: Observed::Known(None),
+            executor: None,
+            values: Values::default(),
+            submit_not_before: None,
+            now: "2026-11-26T10:00:05Z".parse().unwrap(),
+        };
+        let spec = crate::colony::model::FunctionSpec::new("dev", "encoder", "encode").unwrap();
+        let desired =
+            crate::desired::DesiredProcess { label: "l".to_owned(), generation: 1, spec, is_gated: false };
+        let submit = Step::Colony(crate::diff::ColonyStep::Submit(Box::new(desired)));
+        let effect = Effect::Submitted { process_id: "p".to_owned(), submitted_at: None };
+        let outcome = Outcome {
+            plan: Plan { steps: vec![submit], ..Plan::default() },
+            results: vec![StepResult::Done(effect)],
+            ..Outcome::default()
+        };
+        let submitted = compute(&snapshot, Ok(&outcome));
+        assert_eq!((submitted.state, submitted.retries), (Some(WorkState::Waiting), Some(0)));
+
+        let process = json!({
+            "processid": "p", "state": 0, "submissiontime": "2026-11-26T10:00:05Z",
+            "starttime": "0001-01-01T00:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+            "spec": { "funcname": "encode", "label": "l", "conditions": {} },
+        });
+        snapshot.processes = Observed::Known(vec![serde_json::from_value(process).unwrap()]);
+        snapshot.object.status = Some(submitted.clone());
+        assert_eq!(compute(&snapshot, Ok(&Outcome::default())), submitted);
+    }
 }

@@ -88,7 +88,7 @@ impl Publisher {
         let api = K::api(self.client.clone(), &namespace, kind);
         let written = self.replace(&api, &changed, K::STATUS).await?;
         let key = Key::new(K::name_of(kind), &namespace, &object.name_any());
-        self.writes.wrote(key, written.resource_version().as_deref(), self.clock.instant());
+        self.writes.wrote_in_pass(key, written.resource_version().as_deref(), self.clock.instant());
         Ok(true)
     }
 

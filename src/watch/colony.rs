@@ -1,6 +1,6 @@
 //! Puts together what one pass knows of a `Colony`: asks its server, as far as there are keys to ask with.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use kube::{Client as KubernetesClient, ResourceExt as _};
 
@@ -39,6 +39,8 @@ pub struct Reading {
     pub snapshot: ColonySnapshot,
     /// The calls, if there are keys and a client.
     pub sessions: Option<Sessions>,
+    /// When it was begun to be read.
+    pub asked_at: Instant,
 }
 
 /// Where and with what colonies are asked.
@@ -60,6 +62,7 @@ pub async fn read(
     known: &mut Option<(Server, Client)>,
 ) -> Reading {
     let Surroundings { kubernetes, namespace, clock, .. } = *surroundings;
+    let asked_at = clock.instant();
     let mut snapshot = ColonySnapshot {
         object: object.clone(),
         credentials: Credentials::Complete,
@@ -76,7 +79,7 @@ pub async fn read(
         Ok(client) => client,
         Err(why) => {
             snapshot.server = Observed::Unknown(why);
-            return Reading { snapshot, sessions: None };
+            return Reading { snapshot, sessions: None, asked_at };
         }
     };
     snapshot.server = match client.server_info().await {
@@ -87,7 +90,7 @@ pub async fn read(
         Ok(keys) => keys,
         Err(missing) => {
             snapshot.credentials = missing;
-            return Reading { snapshot, sessions: None };
+            return Reading { snapshot, sessions: None, asked_at };
         }
     };
     snapshot.operator_executors = keys.operator.iter().map(OperatorKey::executor).collect();
@@ -95,7 +98,7 @@ pub async fn read(
     if snapshot.server.known().is_some() {
         ask(&mut snapshot, &sessions).await;
     }
-    Reading { snapshot, sessions: Some(sessions) }
+    Reading { snapshot, sessions: Some(sessions), asked_at }
 }
 
 async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {

@@ -20,22 +20,20 @@ use serde::de::DeserializeOwned;
 use super::{
     colonies::Colonies,
     freshness::CacheBehind,
+    index::{Index, IndexKey},
     mirror::ProcessReader,
     stores::{Filled, GuardedExecutorDeployment},
     triggers,
 };
 use crate::{
     api::{
-        executor_deployment::ExecutorDeployment,
-        kind::HasKind as _,
-        mirror::MirrorStatus,
-        names::{self, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+        executor_deployment::ExecutorDeployment, kind::HasKind as _, mirror::MirrorStatus, names,
         policy::AdoptionPolicy,
     },
     memory::{
         blueprints::Blueprints,
         connections::Connection,
-        identities::Identities,
+        identities::{Identities, read_identity},
         writes::{Key, Writes},
     },
     runtime::{
@@ -68,7 +66,7 @@ impl<K> Named for K where
 #[derive(Clone)]
 pub struct Stores {
     /// `ExecutorDeployments`.
-    pub executor_deployments: Store<GuardedExecutorDeployment>,
+    pub executor_deployments: Index<GuardedExecutorDeployment>,
     /// Deployments of ours.
     pub deployments: Store<Deployment>,
     /// `DaemonSets` of ours.
@@ -76,7 +74,7 @@ pub struct Stores {
     /// Jobs of ours.
     pub jobs: Store<Job>,
     /// Pods of ours.
-    pub pods: Store<Pod>,
+    pub pods: Index<Pod>,
     /// When each of them is filled.
     pub filled: Vec<Filled>,
 }
@@ -144,10 +142,7 @@ impl Reader {
         if is_there && self.processes.is_about_to_ask(&colony, &self.colonies.connections) {
             return Err(CacheBehind);
         }
-        let pods = self.stores.pods.state_filter(|pod| {
-            pod.namespace().as_ref() == Some(&namespace)
-                && pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name)
-        });
+        let pods = self.stores.pods.get(&IndexKey::Fleet(namespace.clone(), name.clone()));
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let registration = registration(object, &identity, connection.as_deref());
@@ -228,13 +223,20 @@ impl Reader {
         if let Some(known) = known.filter(|_| !doubtful) {
             return Observed::Known(Some(known));
         }
+        // Should there be one all the same, its creation is refused, and it is looked at.
+        let key = Key::new(Secret::KIND, namespace, &secret_name);
+        if is_untouched(object) && !self.writes.is_doubted(&key) {
+            return Observed::Known(None);
+        }
         match self.get_opt::<Secret>(namespace, &secret_name).await {
             Observed::Unknown(why) => Observed::Unknown(why),
             Observed::Known(None) => {
+                self.writes.believe(&key);
                 self.identities.forget(namespace, &secret_name);
                 Observed::Known(None)
             }
             Observed::Known(Some(secret)) => {
+                self.writes.believe(&key);
                 let identity = read_identity(&secret);
                 self.identities.put(namespace, &secret_name, identity.clone(), now);
                 Observed::Known(Some(identity))
@@ -243,23 +245,33 @@ impl Reader {
     }
 
     fn similar_executor_types(&self, object: &ExecutorDeployment) -> Vec<String> {
-        let uid = object.uid();
-        let mut similar: Vec<String> = triggers::readable(&self.stores.executor_deployments)
-            .iter()
-            .filter(|other| other.uid() != uid && other.spec.colony == object.spec.colony)
-            .filter(|other| triggers::are_similar(&other.spec.executor_type, &object.spec.executor_type))
-            .map(|other| {
-                format!(
-                    "{:?} of {}/{}",
-                    other.spec.executor_type,
-                    other.namespace().unwrap_or_default(),
-                    other.name_any()
-                )
-            })
-            .collect();
+        let (executor_type, uid) = (&object.spec.executor_type, object.metadata.uid.as_deref());
+        let mut similar: Vec<String> =
+            triggers::similar(executor_type, uid, &self.stores.executor_deployments)
+                .iter()
+                .filter_map(|guarded| guarded.0.as_ref().ok())
+                .filter(|other| other.spec.colony == object.spec.colony)
+                .map(|other| {
+                    format!(
+                        "{:?} of {}/{}",
+                        other.spec.executor_type,
+                        other.namespace().unwrap_or_default(),
+                        other.name_any()
+                    )
+                })
+                .collect();
         similar.sort();
         similar
     }
+}
+
+/// Whether nothing was ever made for an object, nor is to be taken over.
+fn is_untouched(object: &ExecutorDeployment) -> bool {
+    object.status.is_none()
+        && object.finalizers().iter().all(|name| name != names::EXECUTOR_DEPLOYMENT_FINALIZER)
+        && object.metadata.deletion_timestamp.is_none()
+        && object.spec.adoption_policy == AdoptionPolicy::Fail
+        && !object.spec.management_policies.only_observe()
 }
 
 /// What a colony says of the executor that the Secret names, or, when the Secret is gone, status.
@@ -285,27 +297,36 @@ fn registration(
     }
 }
 
-/// What a Secret says of an identity; the key stays where it is.
-#[must_use]
-pub fn read_identity(secret: &Secret) -> Identity {
-    let said = |key: &str| {
-        if let Some(text) = secret.string_data.as_ref().and_then(|data| data.get(key)) {
-            return Some(text.clone());
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(metadata: &Value, spec: &Value) -> ExecutorDeployment {
+        let mut object =
+            json!({ "metadata": { "name": "f" }, "spec": { "executorType": "t", "image": "i" } });
+        for (part, more) in [("metadata", metadata), ("spec", spec)] {
+            let more = more.as_object().unwrap().clone();
+            object[part].as_object_mut().unwrap().extend(more);
         }
-        let bytes = secret.data.as_ref().and_then(|data| data.get(key));
-        bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())
-    };
-    let text = |key: &str| said(key).unwrap_or_default();
-    let owners = secret.owner_references();
-    // One that goes with another object is not free either.
-    let owner = owners.iter().find(|owner| owner.controller == Some(true)).or(owners.first());
-    Identity {
-        owner_uid: owner.map(|owner| owner.uid.clone()),
-        resource_version: secret.resource_version(),
-        executor_name: text("COLONIES_EXECUTOR_NAME"),
-        executor_id: text("COLONIES_EXECUTOR_ID"),
-        executor_type: said("COLONIES_EXECUTOR_TYPE"),
-        location: said("COLONIES_NODE_LOCATION"),
-        content_hash: secret.annotations().get(CONTENT_HASH_ANNOTATION).cloned(),
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// A Secret that is not there need not be asked for, but one that is must not be taken for absent.
+    #[test]
+    fn only_for_a_new_object_that_takes_nothing_over_there_is_no_secret() {
+        assert!(is_untouched(&object(&json!({}), &json!({}))));
+        for (metadata, spec) in [
+            (json!({ "finalizers": [names::EXECUTOR_DEPLOYMENT_FINALIZER] }), json!({})),
+            (json!({ "deletionTimestamp": "2026-11-21T09:59:59Z" }), json!({})),
+            (json!({}), json!({ "adoptionPolicy": "adopt-or-create" })),
+            (json!({}), json!({ "managementPolicies": ["Observe"] })),
+        ] {
+            assert!(!is_untouched(&object(&metadata, &spec)), "{metadata} {spec}");
+        }
+        let mut known = object(&json!({}), &json!({}));
+        known.status = Some(serde_json::from_value(json!({})).unwrap());
+        assert!(!is_untouched(&known));
     }
 }

@@ -10,8 +10,8 @@ use kube::{
 };
 
 use super::{
+    index::{Index, IndexKey},
     stores::{Filled, GuardedExecutorDeployment},
-    triggers,
 };
 use crate::{
     api::{
@@ -30,14 +30,19 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{InboundSnapshot, NamespaceState, Observed},
+    snapshot::{InboundObjects, InboundSnapshot, NamespaceState, Observed},
 };
 
 /// Which blueprints a process is about.
 #[derive(Clone, Copy, Debug)]
 pub enum About<'a> {
     /// None: it brings the object along.
-    Nothing,
+    Object {
+        /// Name of the object.
+        name: &'a str,
+        /// Id of the process.
+        process: &'a str,
+    },
     /// One.
     Blueprint(&'a str),
     /// All of the kind.
@@ -50,7 +55,7 @@ pub struct InboundReader {
     /// For what is not cached.
     pub client: Client,
     /// Objects.
-    pub objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
+    pub objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
     /// `Colonies`.
     pub colonies: Store<DeserializeGuard<Colony>>,
     /// Namespaces that this operator looks after; empty for all.
@@ -102,8 +107,9 @@ impl InboundReader {
                 states.insert(namespace.to_owned(), self.namespace(spec, namespace).await);
             }
         }
+        let objects = self.objects(about, states.keys());
         let (colony, spec) = (colony.to_owned(), spec.clone());
-        InboundSnapshot { colony, spec, blueprints, objects: self.objects(), namespaces: states }
+        InboundSnapshot { colony, spec, blueprints, objects, namespaces: states }
     }
 
     /// Whether the cache does not show yet what this process last wrote to an object.
@@ -121,7 +127,7 @@ impl InboundReader {
         about: About<'_>,
     ) -> Observed<Vec<Blueprint>> {
         let name = match about {
-            About::Nothing => return Observed::Known(Vec::new()),
+            About::Object { .. } => return Observed::Known(Vec::new()),
             About::All => {
                 return match member.blueprints(Some(EXECUTOR_DEPLOYMENT_KIND), None).await {
                     Ok(blueprints) => Observed::Known(blueprints),
@@ -157,9 +163,27 @@ impl InboundReader {
         }
     }
 
-    /// All objects that can be read.
-    #[must_use]
-    pub fn objects(&self) -> Vec<ExecutorDeployment> {
-        self.objects.iter().flat_map(|(store, _)| triggers::readable(store)).collect()
+    /// The objects that may be asked about and can be read.
+    fn objects<'a>(
+        &self,
+        about: About<'_>,
+        namespaces: impl Iterator<Item = &'a String> + Clone,
+    ) -> InboundObjects {
+        let found = self.objects.iter().flat_map(|(index, _)| {
+            let named = |name: &str| {
+                let references = namespaces.clone().map(|namespace| ObjectRef::new(name).within(namespace));
+                references.filter_map(|object| index.store().get(&object)).collect::<Vec<_>>()
+            };
+            match about {
+                About::Object { name, process } => {
+                    [index.get(&IndexKey::BornOf(process.to_owned())), named(name)].concat()
+                }
+                About::Blueprint(name) => {
+                    [index.get(&IndexKey::Blueprint(name.to_owned())), named(name)].concat()
+                }
+                About::All => index.store().state(),
+            }
+        });
+        InboundObjects::new(found)
     }
 }

@@ -22,6 +22,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use super::{
+    index::{self, Index, Keys},
+    relevance::{of_metadata, relevant},
+};
 use crate::{
     api::{
         colony::Colony,
@@ -103,6 +107,8 @@ where
     pub filled: Filled,
     /// What has changed; has to be polled for the cache to be filled.
     pub changes: Changes<K>,
+    /// Finds objects of the cache by their keys.
+    pub index: Index<K>,
 }
 
 /// Watches the objects of a kind that are in namespaces. Some may turn out not to be readable.
@@ -118,11 +124,31 @@ where
         + Sync
         + 'static,
 {
+    objects_by(index::none, client, scope, writes)
+}
+
+/// As [`objects`], found by `keys` too.
+fn objects_by<K>(
+    keys: Keys<DeserializeGuard<K>>,
+    client: &Client,
+    scope: &Scope,
+    writes: &Writes,
+) -> Watched<DeserializeGuard<K>>
+where
+    K: HasKind
+        + Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
     let config = watcher::Config::default();
     if K::KIND.info().keeps_managed_fields {
-        watched_whole(scope.api(client), config, K::KIND.name(), Some(writes.clone()))
+        watched_whole(keys, scope.api(client), config, K::KIND.name(), Some(writes.clone()))
     } else {
-        watched(scope.api(client), config, K::KIND.name(), Some(writes.clone()))
+        watched_by(keys, scope.api(client), config, K::KIND.name(), Some(writes.clone()))
     }
 }
 
@@ -133,7 +159,7 @@ pub fn executor_deployments(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<GuardedExecutorDeployment> {
-    objects(client, scope, writes)
+    objects_by(index::executor_deployment, client, scope, writes)
 }
 
 /// Watches `ColonyProcesses`.
@@ -143,7 +169,7 @@ pub fn colony_processes(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyProcess>> {
-    objects(client, scope, writes)
+    objects_by(index::carried, client, scope, writes)
 }
 
 /// Watches `ColonyCrons`.
@@ -159,7 +185,7 @@ pub fn colony_crons(
 /// Watches requests.
 #[must_use]
 pub fn requests(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<RequestState>> {
-    objects(client, scope, writes)
+    objects_by(index::carried, client, scope, writes)
 }
 
 /// Watches `RequestFlows`.
@@ -202,7 +228,7 @@ pub fn instances(
     let changes = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear());
-    cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()))
+    cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()), index::carried)
 }
 
 /// Watches `ColonyWorkflows`.
@@ -212,7 +238,7 @@ pub fn colony_workflows(
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyWorkflow>> {
-    objects(client, scope, writes)
+    objects_by(index::carried, client, scope, writes)
 }
 
 /// Watches Deployments that the operator made.
@@ -236,13 +262,17 @@ pub fn jobs(client: &Client, scope: &Scope, writes: &Writes) -> Watched<Job> {
 /// Watches pods of what the operator made.
 #[must_use]
 pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
-    watched(scope.api(client), ours(), "Pod", None)
+    watched_by(index::pod, scope.api(client), ours(), "Pod", None)
 }
 
-/// Watches the `Colonies` that have the labels of the configuration.
+/// Watches the `Colonies` that have the labels of the configuration. Their status, which counts what goes on in a colony,
+/// is no change: each would wake every object of the colony, and the `Colony` itself to count again.
 #[must_use]
 pub fn colonies(client: &Client, selector: &BTreeMap<String, String>) -> Watched<Colony> {
-    watched(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None)
+    let all = watched(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None);
+    let changes =
+        relevant(all.changes, all.store.clone(), Colony::KIND.name(), Writes::default(), of_metadata);
+    Watched { changes, ..all }
 }
 
 /// As [`colonies`]; one that cannot be read does not stop the others.
@@ -251,7 +281,10 @@ pub fn guarded_colonies(
     client: &Client,
     selector: &BTreeMap<String, String>,
 ) -> Watched<DeserializeGuard<Colony>> {
-    watched(Api::all(client.clone()), labelled(selector), "Colony", None)
+    let all = watched(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None);
+    let changes =
+        relevant(all.changes, all.store.clone(), Colony::KIND.name(), Writes::default(), of_metadata);
+    Watched { changes, ..all }
 }
 
 /// Objects with all of these labels.
@@ -271,18 +304,16 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{APP_MANAGED_BY_LABEL}={OPERATOR}"))
 }
 
-/// Without the notes of who wrote what, which would be half of every cache.
 fn watched<K>(api: Api<K>, config: watcher::Config, kind: &'static str, writes: Option<Writes>) -> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let changes = watcher(api, config.timeout(WATCH_SECONDS))
-        .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear());
-    cached(changes, (), kind.into(), writes)
+    watched_by(index::none, api, config, kind, writes)
 }
 
+/// With the notes of who wrote what.
 fn watched_whole<K>(
+    keys: Keys<K>,
     api: Api<K>,
     config: watcher::Config,
     kind: &'static str,
@@ -291,7 +322,25 @@ fn watched_whole<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    cached(watcher(api, config.timeout(WATCH_SECONDS)).default_backoff(), (), kind.into(), writes)
+    let events = watcher(api, config.timeout(WATCH_SECONDS)).default_backoff();
+    cached(events, (), kind.into(), writes, keys)
+}
+
+/// Without the notes of who wrote what, which would be half of every cache.
+fn watched_by<K>(
+    keys: Keys<K>,
+    api: Api<K>,
+    config: watcher::Config,
+    kind: &'static str,
+    writes: Option<Writes>,
+) -> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let changes = watcher(api, config.timeout(WATCH_SECONDS))
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear());
+    cached(changes, (), kind.into(), writes, keys)
 }
 
 fn cached<K>(
@@ -299,18 +348,22 @@ fn cached<K>(
     dynamic: K::DynamicType,
     kind: Cow<'static, str>,
     writes: Option<Writes>,
+    keys: Keys<K>,
 ) -> Watched<K>
 where
     K: Resource<DynamicType: Clone + Eq + Hash + Send + Sync> + Clone + Debug + Send + Sync + 'static,
 {
-    let reflection = reflector::store::Writer::new(dynamic);
+    let reflection = reflector::store::Writer::new(dynamic.clone());
     let store = reflection.as_reader();
+    let index = Index::new(store.clone(), dynamic, keys);
+    let indexed = index.clone();
     let watched = kind.clone();
     let (notify, filled) = tokio::sync::watch::channel(false);
     let changes = events
         .reflect(reflection)
         // Only what the cache holds by now counts as seen.
         .inspect_ok(move |event| {
+            indexed.apply(event);
             if let (Some(writes), Some(version)) = (&writes, version(event)) {
                 writes.saw(watched.clone(), Some(&version));
             }
@@ -321,7 +374,7 @@ where
         .inspect_err(move |error| tracing::warn!(%kind, %error, "watch interrupted"))
         .touched_objects()
         .boxed();
-    Watched { store, filled: Filled(filled), changes }
+    Watched { store, filled: Filled(filled), changes, index }
 }
 
 fn version<K: Resource>(event: &watcher::Event<K>) -> Option<String> {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     failure::{counted, is_gone, of_call},
-    kinds::{Told, Written},
+    kinds::{Child, Told, Written},
     outcome::{Done, Effect, FailureKind, StepFailure},
 };
 use crate::{
@@ -56,12 +56,46 @@ impl Cluster {
         Self { client, writes, served, clock, identities, metrics, namespace }
     }
 
+    pub(in crate::act) async fn create_workload<K: Child + Written<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+        workload: &K,
+    ) -> Result<(), StepFailure> {
+        let created = self.created(namespace, workload).await?;
+        self.knows(namespace, &created);
+        Ok(())
+    }
+
+    pub(in crate::act) async fn replace_workload<K: Child + Written<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+        workload: &K,
+    ) -> Result<(), StepFailure> {
+        let written = self.replace(namespace, workload).await?;
+        self.knows(namespace, &written);
+        Ok(())
+    }
+
+    /// Notes that the pass over the owner knows of what it wrote.
+    fn knows<K: Child>(&self, namespace: &str, written: &K) {
+        let key = Key::new(K::NAME, namespace, &written.name_any());
+        self.writes.wrote_in_pass(key, written.meta().resource_version.as_deref(), self.clock.instant());
+    }
+
     /// Creates an object. A name that is taken is noted, so that the next snapshot looks at who has it.
     ///
     /// # Errors
     ///
     /// When the API server refuses or does not answer.
     pub async fn create<K>(&self, namespace: &str, object: &K) -> Result<(), StepFailure>
+    where
+        K: Written<DynamicType = ()>,
+    {
+        self.created(namespace, object).await.map(drop)
+    }
+
+    /// As [`Cluster::create`]; the object as the API server has it.
+    async fn created<K>(&self, namespace: &str, object: &K) -> Result<K, StepFailure>
     where
         K: Written<DynamicType = ()>,
     {
@@ -74,7 +108,7 @@ impl Cluster {
         match result {
             Ok(created) => {
                 self.writes.wrote(key, created.meta().resource_version.as_deref(), self.clock.instant());
-                Ok(())
+                Ok(created)
             }
             Err(error) => {
                 let failure = of_call(&format!("create {kind} {name}"), &error);
@@ -163,8 +197,14 @@ impl Cluster {
         finalizer: &str,
     ) -> Result<Done, StepFailure> {
         let finalizers = object.finalizers().iter().cloned();
-        let written = self.finalizers(kind, object, finalizers.chain([finalizer.to_owned()]).collect()).await;
-        written.map(versioned).map_err(|error| of_call("write the finalizers", &error))
+        let held = finalizers.chain([finalizer.to_owned()]).collect();
+        let version = self
+            .finalizers(kind, object, held)
+            .await
+            .map_err(|error| of_call("write the finalizers", &error))?;
+        let key = Key::new(K::name_of(kind), &object.namespace().unwrap_or_default(), &object.name_any());
+        self.writes.wrote_in_pass(key, version.as_deref(), self.clock.instant());
+        Ok(versioned(version))
     }
 
     /// Removes a finalizer. An object that is gone has none any more.
@@ -232,7 +272,11 @@ impl Cluster {
         match result {
             Ok(written) => {
                 let key = Key::new(K::name_of(kind), &namespace, &name);
-                self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
+                self.writes.wrote_in_pass(
+                    key,
+                    written.meta().resource_version.as_deref(),
+                    self.clock.instant(),
+                );
                 Ok(versioned(written.resource_version()))
             }
             Err(error) => Err(of_call("write the object's own spec", &error)),

@@ -31,6 +31,7 @@ use crate::{
     colony::InvalidKey,
     desired::{DesiredIdentity, DesiredWorkload, colony_cron::DesiredRun},
     diff::KubernetesStep,
+    memory::identities::read_identity,
 };
 
 impl Cluster {
@@ -106,8 +107,10 @@ impl Cluster {
         match step {
             KubernetesStep::CreateIdentity(identity) => {
                 let secret = identity::new_secret(identity).map_err(no_key)?;
-                self.create(namespace, &secret).await?;
                 self.forget(namespace, identity);
+                let created = self.created(namespace, &secret).await?;
+                let read = read_identity(&created);
+                self.identities.put(namespace, &created.name_any(), read, self.clock.instant());
             }
             KubernetesStep::UpdateIdentity { identity, resource_version, is_adopted } => {
                 self.forget(namespace, identity);
@@ -134,18 +137,22 @@ impl Cluster {
     async fn workload_step(&self, namespace: &str, step: &KubernetesStep) -> Result<(), StepFailure> {
         match step {
             KubernetesStep::CreateWorkload(workload) => match workload {
-                DesiredWorkload::Deployment(deployment) => self.create(namespace, deployment.as_ref()).await,
-                DesiredWorkload::DaemonSet(daemon_set) => self.create(namespace, daemon_set.as_ref()).await,
-                DesiredWorkload::Job(job) => self.create(namespace, job.as_ref()).await,
+                DesiredWorkload::Deployment(deployment) => {
+                    self.create_workload(namespace, deployment.as_ref()).await
+                }
+                DesiredWorkload::DaemonSet(daemon_set) => {
+                    self.create_workload(namespace, daemon_set.as_ref()).await
+                }
+                DesiredWorkload::Job(job) => self.create_workload(namespace, job.as_ref()).await,
             },
             KubernetesStep::UpdateWorkload { workload, .. } => match workload {
                 DesiredWorkload::Deployment(deployment) => {
-                    self.replace(namespace, deployment.as_ref()).await.map(drop)
+                    self.replace_workload(namespace, deployment.as_ref()).await
                 }
                 DesiredWorkload::DaemonSet(daemon_set) => {
-                    self.replace(namespace, daemon_set.as_ref()).await.map(drop)
+                    self.replace_workload(namespace, daemon_set.as_ref()).await
                 }
-                DesiredWorkload::Job(job) => self.replace(namespace, job.as_ref()).await.map(drop),
+                DesiredWorkload::Job(job) => self.replace_workload(namespace, job.as_ref()).await,
             },
             KubernetesStep::DeleteWorkload { kind, name, uid, .. } => match kind {
                 Workload::Deployment => self.delete::<Deployment>(namespace, name, Some(uid)).await,

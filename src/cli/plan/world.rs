@@ -25,12 +25,12 @@ use crate::{
         resource_definition::ObjectKind,
     },
     colony::{Blueprint, Executor, Process},
+    memory::identities::read_identity,
     runtime::config::OperatorConfiguration,
     snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
         Workloads,
     },
-    watch::executor_deployment::read_identity,
 };
 
 /// What stands for the UID of the cluster in labels.

@@ -3,7 +3,6 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
 use crate::{
@@ -11,11 +10,7 @@ use crate::{
         Target,
         outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
-    api::{
-        colony::{ColonySpec, InboundPolicy},
-        executor_deployment::ExecutorDeployment,
-        names::PROCESS_ANNOTATION,
-    },
+    api::colony::{ColonySpec, InboundPolicy},
     colony::{Process, ProcessState, Session},
     controllers::engine::{context::Machinery, retry::Retries},
     desired::inbound::{Request, read},
@@ -116,10 +111,10 @@ impl Inbound {
         let plan = match request(&inbound.process, &spec) {
             Err(why) => InboundPlan { steps: Vec::new(), answer: Some(Answer::Failed(why)) },
             Ok(request) => {
-                let (about, namespaces) = needs(&request);
+                let (about, namespaces) = needs(&request, &inbound.process);
                 let snapshot =
                     self.reader.snapshot((&self.colony, &spec), &operator.session, about, &namespaces).await;
-                inbound.was_seen |= snapshot.objects.iter().any(|object| is_of(object, &inbound.process));
+                inbound.was_seen |= snapshot.objects.has_born_of(inbound.process.id.as_str());
                 plan(&snapshot, inbound, &request)
             }
         };
@@ -211,17 +206,15 @@ fn request(process: &Process, spec: &ColonySpec) -> Result<Request, String> {
 }
 
 /// What has to be read for a request.
-fn needs(request: &Request) -> (About<'_>, Vec<String>) {
+fn needs<'a>(request: &'a Request, process: &'a Process) -> (About<'a>, Vec<String>) {
     match request {
-        Request::Apply(object) => (About::Nothing, vec![object.namespace.clone()]),
+        Request::Apply(object) => {
+            let about = About::Object { name: &object.name, process: process.id.as_str() };
+            (about, vec![object.namespace.clone()])
+        }
         Request::Reconcile { blueprint, .. } | Request::CleanUp { blueprint } => {
             (About::Blueprint(blueprint), Vec::new())
         }
         Request::ReconcileAll => (About::All, Vec::new()),
     }
-}
-
-fn is_of(object: &ExecutorDeployment, process: &Process) -> bool {
-    let born_of = object.annotations().get(PROCESS_ANNOTATION);
-    born_of.is_some_and(|id| id == process.id.as_str())
 }

@@ -8,7 +8,11 @@ pub(super) mod processes;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::{ResourceExt as _, core::DeserializeGuard, runtime::reflector::Store};
+use kube::{
+    ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store},
+};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
@@ -38,6 +42,7 @@ use crate::{
         colony::{Reading, Sessions, Surroundings, read},
         freshness::CacheBehind,
         inbound::InboundReader,
+        index::{Index, IndexKey},
         stores::{self, Filled, GuardedExecutorDeployment},
         triggers,
     },
@@ -52,7 +57,7 @@ struct ColonyStages {
     hints: Hints<GuardedExecutorDeployment>,
     colonies: Store<DeserializeGuard<Colony>>,
     filled: Filled,
-    objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
+    objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
     carriers: Carriers,
     clients: tokio::sync::Mutex<HashMap<String, Option<(Server, Client)>>>,
     served: Arc<Mutex<HashMap<Served, (String, AbortHandle)>>>,
@@ -134,7 +139,7 @@ impl Stages for ColonyStages {
 /// `carriers` the objects of all kinds that processes carry.
 pub async fn run(
     machinery: Arc<Machinery>,
-    objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
+    objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
     hints: Hints<GuardedExecutorDeployment>,
     carriers: Carriers,
     shutdown: Shutdown,
@@ -180,16 +185,16 @@ fn remember(name: &str, reading: &Reading, context: &ColonyStages) {
     let operator: Vec<OperatorIdentity> =
         sessions.operator.iter().filter(|own| is_approved(own, executors)).cloned().collect();
     let problem = problem(snapshot);
-    let connection = Arc::new(Connection::new(
+    let connection = Connection::new(
         sessions.member.clone(),
         sessions.owner.clone(),
         operator.clone(),
         problem.clone(),
         executors,
-    ));
+    );
+    let (connection, previous) = context.machinery.connections.put(name, connection, reading.asked_at);
     let states = connection.executor_states();
     let approved = connection.approved().cloned();
-    let previous = context.machinery.connections.put(name, connection);
     let reconnected = previous
         .as_ref()
         .is_none_or(|previous| previous.problem != problem || previous.operator.len() != operator.len());
@@ -218,16 +223,17 @@ async fn meet_blueprints(name: &str, reading: &Reading, context: &ColonyStages) 
         return;
     };
     let changed = context.machinery.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
-    if !changed.is_empty() {
-        wake(context, |object| object.blueprint_name().is_some_and(|blueprint| changed.contains(&blueprint)));
+    for name in changed {
+        let key = IndexKey::Blueprint(name);
+        for object in context.objects.iter().flat_map(|(index, _)| index.get(&key)) {
+            context.hints.wake(&ObjectRef::from_obj(object.as_ref()));
+        }
     }
-    let objects: Vec<String> = context
-        .objects
-        .iter()
-        .flat_map(|(store, _)| triggers::readable(store))
-        .filter_map(|object| object.blueprint_name())
-        .collect();
-    if blueprints.iter().any(|blueprint| !objects.contains(&blueprint.metadata.name)) {
+    let has_object = |name: &String| {
+        let key = IndexKey::Blueprint(name.clone());
+        context.objects.iter().any(|(index, _)| !index.get(&key).is_empty())
+    };
+    if blueprints.iter().any(|blueprint| !has_object(&blueprint.metadata.name)) {
         inbound(name, context).sweep(&sessions.member).await;
     }
 }
@@ -252,9 +258,9 @@ fn inbound(name: &str, context: &ColonyStages) -> Inbound {
 }
 
 fn wake(context: &ColonyStages, concerned: impl Fn(&ExecutorDeployment) -> bool) {
-    for (store, _) in &context.objects {
-        for object in triggers::readable(store).iter().filter(|object| concerned(object)) {
-            context.hints.wake(&triggers::reference(object));
+    for (index, _) in &context.objects {
+        for object in triggers::references(index.store(), &(), &concerned) {
+            context.hints.wake(&object);
         }
     }
 }

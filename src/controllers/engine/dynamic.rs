@@ -320,10 +320,10 @@ impl Instances {
             watched.changes = watched.changes.inspect(move |_| notify.send_replace(())).boxed();
             let (waker, woken) = futures::channel::mpsc::unbounded();
             let hints = Hints::new(vec![waker]);
-            let (store, filled) = (watched.store.clone(), watched.filled.clone());
+            let (index, filled) = (watched.index.clone(), watched.filled.clone());
             members.push(Member {
                 kind: kind.clone(),
-                store: store.clone(),
+                store: watched.store.clone(),
                 filled: filled.clone(),
                 hints: hints.clone(),
             });
@@ -334,7 +334,7 @@ impl Instances {
                 controllers.push(composition::run(machinery, objects, reader, telling, stop.clone()).boxed());
                 continue;
             }
-            let carrying: Arc<dyn Kind> = Arc::new(Objects { kind: kind.clone(), store, filled, hints });
+            let carrying: Arc<dyn Kind> = Arc::new(Objects { kind: kind.clone(), index, filled, hints });
             self.carriers.add(carrying.clone());
             carried.push(carrying);
             let stages = |kind, reader| InstanceStages { kind, reader };

@@ -2,10 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Resource as _, ResourceExt as _, core::object::HasStatus as _};
+use kube::{
+    Resource as _, ResourceExt as _,
+    core::{DeserializeGuard, object::HasStatus as _},
+    runtime::reflector::ObjectRef,
+};
 
 use super::{
-    context::Machinery,
+    context::{Hints, Machinery},
     retry::{Retries, jitter},
     stages::{Carried, Look, Passed, Stages, Status},
 };
@@ -21,6 +25,7 @@ use crate::{
         policy::{is_paused, reconcile_at},
     },
     diff::{KubernetesStep, Problem},
+    memory::writes::{Key, PATIENCE},
     runtime::metrics::ReconcileResult,
     status::{self, event::Note, paused::Conditioned as _},
 };
@@ -35,12 +40,14 @@ pub const LOOK_UP: Duration = Duration::from_secs(10);
 pub const RESYNC: Duration = Duration::from_mins(8);
 
 /// The controller of a kind, without what wakes it.
-pub struct Engine<S> {
+pub struct Engine<S: Stages> {
     /// What all controllers share.
     pub machinery: Arc<Machinery>,
     /// The stages of the kind.
     pub stages: S,
     retries: Retries,
+    /// Wakes objects; none where passes are called one by one.
+    hints: Option<Hints<DeserializeGuard<S::Object>>>,
 }
 
 /// How a pass ended.
@@ -65,7 +72,13 @@ impl Ended {
 impl<S: Stages> Engine<S> {
     /// An engine that nothing has failed in yet.
     pub fn new(machinery: Arc<Machinery>, stages: S) -> Self {
-        Self { machinery, stages, retries: Retries::default() }
+        Self { machinery, stages, retries: Retries::default(), hints: None }
+    }
+
+    /// Has objects woken by `hints` once the caches show what a pass wrote.
+    pub(super) fn waking(mut self, hints: Hints<DeserializeGuard<S::Object>>) -> Self {
+        self.hints = Some(hints);
+        self
     }
 
     /// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
@@ -101,7 +114,8 @@ impl<S: Stages> Engine<S> {
         self.reconcile_requested(object);
         let Ok(mut snapshot) = stages.snapshot(object).await else {
             machinery.metrics.count_stale_skip(S::KIND);
-            return Ended::new(CACHE_WAIT, ReconcileResult::Waiting);
+            let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
+            return Ended::new(wait, ReconcileResult::Waiting);
         };
         if S::CAN_BE_PAUSED && is_paused(object.meta()) {
             let status = stages.paused(object, &snapshot);
@@ -240,6 +254,21 @@ impl<S: Stages> Engine<S> {
         }
     }
 
+    /// Has the next pass over an object begin as soon as the caches show what this process wrote of it; whether they do not
+    /// yet.
+    fn wakes_when_caught_up(&self, object: &S::Object) -> bool {
+        let Some(hints) = self.hints.clone() else { return false };
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let kind = S::Object::name_of(self.stages.kind());
+        let own = Key::new(kind, &namespace, &name);
+        let also = S::also_written().iter().map(|kind| Key::new(*kind, &namespace, &name));
+        let keys: Vec<Key> = std::iter::once(own.clone()).chain(also).collect();
+        let reference = ObjectRef::new_with(&name, self.stages.kind().clone());
+        let reference = if namespace.is_empty() { reference } else { reference.within(&namespace) };
+        let now = self.machinery.clock.instant();
+        self.machinery.writes.when_caught_up(&own, &keys, now, move || hints.wake(&reference))
+    }
+
     /// When to look again, and how the pass ended.
     fn next(
         &self,
@@ -274,15 +303,15 @@ impl<S: Stages> Engine<S> {
             Look::Backoff => Some(self.retries.after_failure(&uid)),
             Look::Never => None,
         };
-        // The watch shows a status that was written, and so the next pass comes by itself, or at the latest then.
-        let soon = if written {
-            Some(CACHE_WAIT)
-        } else if wrote {
-            Some(NEXT_STEP)
-        } else {
+        // What follows needs what was written: it begins when the caches show that, and not before.
+        let soon = if !(written || wrote) || passed.is_err() {
             None
+        } else if self.wakes_when_caught_up(object) {
+            Some(PATIENCE)
+        } else {
+            Some(NEXT_STEP)
         };
-        let next = match (next, soon.filter(|_| passed.is_ok())) {
+        let next = match (next, soon) {
             (Some(next), Some(soon)) => Some(next.min(soon)),
             (next, soon) => next.or(soon),
         };

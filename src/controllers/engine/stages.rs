@@ -126,6 +126,11 @@ pub trait Stages: Send + Sync + Sized + 'static {
         None
     }
 
+    /// Kinds of children that have the name of their object: a pass waits until the caches show what was written to them.
+    fn also_written() -> &'static [&'static str] {
+        &[]
+    }
+
     /// The object as one that a process carries, if it is.
     fn mirrored(_object: &Self::Object) -> Option<&dyn Mirrored> {
         None

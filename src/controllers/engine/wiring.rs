@@ -18,6 +18,7 @@ use kube::{
 };
 
 use super::{
+    context::Hints,
     pass::{Engine, RESYNC},
     queue::{Queue, Waiting},
     stages::{DynamicType, Stages},
@@ -25,7 +26,10 @@ use super::{
 use crate::{
     act::kinds::Written as _,
     runtime::shutdown::Shutdown,
-    watch::stores::{Changes, Filled, Watched},
+    watch::{
+        relevance,
+        stores::{Changes, Filled, Watched},
+    },
 };
 
 /// An object as caches have it: one that cannot be read does not stop the others.
@@ -105,13 +109,21 @@ pub async fn run<S: Stages>(engine: Engine<S>, wiring: Wiring<S>, shutdown: Shut
     let metrics = machinery.metrics.clone();
     let queue = Queue::among(waiting, objects.store.clone(), kind.clone(), S::KIND, metrics);
     let caches = [engine.stages.caches(), vec![objects.filled]].concat();
+    let changed = machinery.object_changes.clone();
+    let changes = objects.changes.inspect_ok(move |_| {
+        changed.send_replace(());
+    });
+    // Its own pass has seen to what follows from a write of this process.
+    let name = S::Object::name_of(&kind).into_owned();
+    let changes = relevance::of_others(changes.boxed(), name, machinery.writes.clone());
     let changes = {
-        let (queue, changed) = (queue.clone(), machinery.object_changes.clone());
-        objects.changes.inspect_ok(move |object| {
-            queue.changed(object);
-            changed.send_replace(());
-        })
+        let queue = queue.clone();
+        changes.inspect_ok(move |object| queue.changed(object))
     };
+    let (waker, caught_up) = futures::channel::mpsc::unbounded();
+    let mut woken = woken;
+    woken.push(caught_up.boxed());
+    let engine = engine.waking(Hints::new(vec![waker]));
     let woken = {
         let queue = queue.clone();
         woken.inspect(move |object| queue.woken(object))

@@ -3,11 +3,7 @@
 
 use std::{fmt, hash::Hash, sync::Arc};
 
-use kube::{
-    Resource, ResourceExt as _,
-    core::DeserializeGuard,
-    runtime::reflector::{ObjectRef, Store},
-};
+use kube::{Resource, ResourceExt as _, core::DeserializeGuard, runtime::reflector::ObjectRef};
 use parking_lot::RwLock;
 
 use crate::{
@@ -18,7 +14,10 @@ use crate::{
     },
     colony::{ProcessId, ProcessState},
     controllers::engine::context::Hints,
-    watch::stores::Filled,
+    watch::{
+        index::{Index, IndexKey},
+        stores::Filled,
+    },
 };
 
 /// The objects of all kinds and scopes. Kinds come and go: users make them up.
@@ -146,7 +145,7 @@ pub struct Objects<K: Carrier> {
     /// Their kind.
     pub kind: K::DynamicType,
     /// The cache.
-    pub store: Store<DeserializeGuard<K>>,
+    pub index: Index<DeserializeGuard<K>>,
     /// When it is filled.
     pub filled: Filled,
     /// Wakes them.
@@ -185,13 +184,19 @@ fn carried<K: Carrier>(object: &K, kind: &Arc<dyn Kind>) -> Vec<Carried> {
     object.live_processes().into_iter().filter_map(followed).collect()
 }
 
+impl<K: Carrier> Objects<K> {
+    fn of_uid(&self, uid: &str) -> Option<Arc<DeserializeGuard<K>>> {
+        self.index.get(&IndexKey::Uid(uid.to_owned())).into_iter().next()
+    }
+}
+
 impl<K: Carrier> Kind for Objects<K> {
     fn filled(&self) -> &Filled {
         &self.filled
     }
 
     fn carried(self: Arc<Self>) -> Vec<Carried> {
-        let objects = self.store.state();
+        let objects = self.index.store().state();
         let kind: Arc<dyn Kind> = self;
         let readable = objects.iter().filter_map(|guarded| guarded.0.as_ref().ok());
         readable.flat_map(|object| carried(object, &kind)).collect()
@@ -203,20 +208,16 @@ impl<K: Carrier> Kind for Objects<K> {
     }
 
     fn has_uid(&self, uid: &str) -> bool {
-        self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid)).is_some()
+        self.of_uid(uid).is_some()
     }
 
     fn with_uid(&self, uid: &str) -> Option<String> {
-        let found = self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid))?;
-        Some(named(found.as_ref(), &self.kind))
+        Some(named(self.of_uid(uid)?.as_ref(), &self.kind))
     }
 
     fn bound_to(&self, id: &str, but: &str) -> Option<String> {
-        let is_bound = |object: &K| {
-            let bound = object.mirror().and_then(|mirror| mirror.process_id.as_deref());
-            bound == Some(id) && object.meta().uid.as_deref() != Some(but)
-        };
-        let found = self.store.find(|guarded| guarded.0.as_ref().is_ok_and(is_bound))?;
+        let bound = self.index.get(&IndexKey::Process(id.to_owned()));
+        let found = bound.iter().find(|object| object.meta().uid.as_deref() != Some(but))?;
         Some(named(found.as_ref(), &self.kind))
     }
 
@@ -225,13 +226,13 @@ impl<K: Carrier> Kind for Objects<K> {
     }
 
     fn wake_uid(&self, uid: &str) {
-        if let Some(found) = self.store.find(|guarded| guarded.meta().uid.as_deref() == Some(uid)) {
+        if let Some(found) = self.of_uid(uid) {
             self.hints.wake(&ObjectRef::from_obj_with(found.as_ref(), self.kind.clone()));
         }
     }
 
     fn wake_all(&self) {
-        for guarded in self.store.state() {
+        for guarded in self.index.store().state() {
             if let Ok(object) = &guarded.0
                 && object.mirror().is_none_or(MirrorStatus::may_live)
             {

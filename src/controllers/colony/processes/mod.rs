@@ -4,6 +4,7 @@
 
 mod carriers;
 mod decide;
+mod expected;
 mod holders;
 mod poll;
 mod subscribe;

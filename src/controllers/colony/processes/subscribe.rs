@@ -1,15 +1,18 @@
-//! Has the server tell, over a websocket for each process, when one comes into a state that matters. What it tells is a
+//! Has the server tell, over a websocket for each process of which that is expected, when it comes into a state that matters. What it tells is a
 //! hint: the object's pass asks again, and what is never told is found by the lists.
 
 use std::{
-    cmp::Reverse,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
 use tokio::{task::AbortHandle, task::JoinSet, time::MissedTickBehavior};
 
-use super::{Followed, carriers::Reference};
+use super::{
+    Followed,
+    carriers::Reference,
+    expected::{Candidate, expected},
+};
 use crate::{
     colony::{ProcessId, ProcessState, Session},
     controllers::engine::retry::{Retries, jitter},
@@ -19,6 +22,8 @@ use crate::{
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long a change of some object waits for more of them.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How many times as long as a round takes the next one waits at least: each looks at all objects.
+const REST: u32 = 20;
 /// After this time the server ends a subscription; another takes its place. The server keeps it for as long even when its
 /// connection is closed before, so it cannot be for ever.
 const LIMIT: Duration = Duration::from_mins(20);
@@ -28,7 +33,8 @@ const EARLY: Duration = Duration::from_mins(1);
 /// A process and a state.
 type Wish = (ProcessId, ProcessState);
 
-/// Subscribes to the newest processes, as many as the configuration says, while this process leads. For ever.
+/// Subscribes to the processes of which an event is expected, as many as the configuration says, while this process leads. For
+/// ever.
 pub(in crate::controllers) async fn run(followed: &Followed) {
     let most = usize::from(followed.machinery.configuration.process_subscriptions);
     if most == 0 {
@@ -39,13 +45,15 @@ pub(in crate::controllers) async fn run(followed: &Followed) {
     let mut rounds = tokio::time::interval(PERIOD);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut changes = followed.machinery.object_changes.subscribe();
+    let (clock, mut pause) = (&followed.machinery.clock, PAUSE);
     loop {
         tokio::select! {
             _ = rounds.tick() => {}
             // An error says that the process ends.
-            Ok(()) = changes.changed() => tokio::time::sleep(PAUSE).await,
+            Ok(()) = changes.changed() => tokio::time::sleep(pause).await,
         }
         changes.mark_unchanged();
+        let started = clock.instant();
         while listeners.try_join_next().is_some() {}
         let wishes = wishes(followed, most);
         let wanted: HashSet<&Wish> = wishes.iter().map(|(listener, _)| &listener.wish).collect();
@@ -62,6 +70,7 @@ pub(in crate::controllers) async fn run(followed: &Followed) {
                 running.insert(listener.wish.clone(), task);
             }
         }
+        pause = PAUSE.max(clock.instant().saturating_duration_since(started) * REST);
     }
 }
 
@@ -74,10 +83,20 @@ fn wishes(followed: &Followed, most: usize) -> Vec<(Listener, Session)> {
     let Some(connection) = connection.filter(|connection| connection.problem.is_none()) else {
         return Vec::new();
     };
-    let mut bound = followed.bound(connection.member.id());
-    bound.sort_by_key(|bound| Reverse(bound.seen.process.submitted_at));
-    bound
+    let (bound, now) = (followed.bound(connection.member.id()), followed.machinery.clock.instant());
+    let candidates: Vec<Candidate<'_>> = bound
+        .iter()
+        .map(|bound| Candidate {
+            process: &bound.seen.process,
+            recorded: bound.recorded,
+            is_others: bound.is_others,
+            quiet_for: now.saturating_duration_since(bound.seen.since),
+        })
+        .collect();
+    let none = BTreeMap::new();
+    expected(&candidates, connection.approved().unwrap_or(&none))
         .into_iter()
+        .filter_map(|position| bound.get(position))
         .flat_map(|bound| {
             let wishes = bound.told_of.iter().enumerate().map(|(index, state)| Listener {
                 followed: followed.clone(),
