@@ -172,7 +172,7 @@ async fn a_submit_whose_answer_is_lost_may_have_happened() {
             break;
         }
         assert!(!outcome.done_colony().any(|(_, effect)| matches!(effect, Effect::Submitted { .. })));
-        servers.pass(1);
+        servers.pass(11);
     }
     assert_eq!(submitted, Some(FailureKind::Ambiguous));
     let inner = json!({"colonyname": COLONY, "count": 100, "state": 0});

@@ -142,3 +142,73 @@ fn unsent(error: reqwest::Error) -> TransportError {
 fn unanswered(error: reqwest::Error) -> TransportError {
     TransportError::NoAnswer(Box::new(error.without_url()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::{
+        super::{Client, ErrorKind, PrivateKey, Timeouts},
+        Answer, Envelope, Sending, Transport, TransportError,
+    };
+
+    /// Ends every call in its own way, or never.
+    struct Ends(fn() -> Option<Result<Answer, TransportError>>);
+
+    impl Transport for Ends {
+        fn send<'a>(&'a self, _: Envelope<'a>) -> Sending<'a> {
+            Box::pin(async {
+                match (self.0)() {
+                    Some(end) => end,
+                    None => std::future::pending().await,
+                }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_call_means_the_same_over_every_transport() {
+        let cases: [(fn() -> _, _, _); 5] = [
+            (|| Some(Err(TransportError::NotSent("x".into()))), ErrorKind::Unavailable, false),
+            (|| Some(Err(TransportError::NoAnswer("x".into()))), ErrorKind::Ambiguous, true),
+            (|| Some(Err(TransportError::TooLong(1))), ErrorKind::Decode, true),
+            (|| Some(Ok(Answer { status: 502, body: b"<html>".to_vec() })), ErrorKind::Ambiguous, true),
+            (|| None, ErrorKind::Ambiguous, true),
+        ];
+        let timeouts = Timeouts { request: Duration::from_millis(20), ..Timeouts::default() };
+        for (number, (ends, kind, may_have_happened)) in cases.into_iter().enumerate() {
+            let client = Client::over(Arc::new(Ends(ends)), timeouts);
+            let session = client.session("dev", PrivateKey::generate().unwrap());
+            let error = session.executors().await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.may_have_happened()),
+                (kind, may_have_happened),
+                "{number}: {error}"
+            );
+        }
+    }
+
+    /// Everything that a server of the protocol needs is in the envelope, and signing is left to the transport.
+    #[tokio::test]
+    async fn an_envelope_says_who_calls_and_can_be_signed() {
+        struct Checks;
+        impl Transport for Checks {
+            fn send<'a>(&'a self, envelope: Envelope<'a>) -> Sending<'a> {
+                let sealed: serde_json::Value = serde_json::from_str(&envelope.to_json().unwrap()).unwrap();
+                let signature = sealed["signature"].as_str().unwrap();
+                let signed_by = crate::sign::recover(envelope.payload(), signature);
+                assert_eq!(signed_by.as_ref(), envelope.caller());
+                assert_eq!(sealed["payloadtype"], envelope.payload_type());
+                assert_eq!(sealed["payload"], envelope.payload());
+                Box::pin(async { Err(TransportError::NotSent("seen".into())) })
+            }
+        }
+        let client = Client::over(Arc::new(Checks), Timeouts::default());
+        let session = client.session("dev", PrivateKey::generate().unwrap());
+        session.executors().await.unwrap_err();
+        let process = super::super::ProcessId::new("x");
+        let subscribed =
+            session.subscribe(&process, super::super::ProcessState::Running, Duration::from_secs(1));
+        assert_eq!(subscribed.await.unwrap_err().kind(), ErrorKind::Configuration, "it needs HTTP");
+    }
+}

@@ -106,3 +106,68 @@ impl Transport for InMemory {
         Box::pin(self.carry(envelope))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use colonyos_client::{ErrorKind, FunctionSpec, PrivateKey, Session};
+    use jiff::SignedDuration;
+    use serde_json::json;
+
+    use super::{super::network::Fate, *};
+
+    const NOW: &str = "2026-03-01T12:00:00Z";
+
+    /// A server with a colony and a member of it.
+    fn stage(network: &Network) -> (InMemory, Session) {
+        let [owner, member] = [1, 2].map(|number| PrivateKey::from_hex(&format!("{number:064x}")).unwrap());
+        let server = ColonyServer::new(owner.id().clone(), 7);
+        let memory = InMemory::new(server, network, || NOW.parse().unwrap());
+        let id = owner.id();
+        memory
+            .call(id, "addcolonymsg", json!({"colony": {"colonyid": id.as_str(), "name": "hive"}}))
+            .unwrap();
+        let user = json!({"colonyname": "hive", "userid": member.id().as_str(), "name": "ops"});
+        memory.call(id, "addusermsg", json!({ "user": user })).unwrap();
+        let session = memory.client().session("hive", member);
+        (memory, session)
+    }
+
+    fn network() -> Network {
+        Network::new(|| NOW.parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_client_calls_as_who_it_is() {
+        let (memory, member) = stage(&network());
+        let spec = FunctionSpec::new("hive", "cli", "echo").unwrap();
+        let submitted = member.submit(&spec).await.unwrap();
+        assert_eq!(member.process(&submitted.id).await.unwrap().id, submitted.id);
+        let stranger = memory.client().session("hive", PrivateKey::generate().unwrap());
+        assert_eq!(stranger.submit(&spec).await.unwrap_err().kind(), ErrorKind::Forbidden);
+        assert_eq!(memory.client().server_info().await.unwrap().version, "fake");
+    }
+
+    #[tokio::test]
+    async fn what_the_network_does_to_a_call_is_what_the_client_knows() {
+        let refused = Fate::Refused { status: 403, message: "no".to_owned() };
+        for (fate, kind, may_have_happened, submitted) in [
+            (Fate::Unreachable, ErrorKind::Unavailable, false, 0),
+            (refused, ErrorKind::Forbidden, false, 0),
+            (Fate::Dropped, ErrorKind::Ambiguous, true, 0),
+            (Fate::Lost, ErrorKind::Ambiguous, true, 1),
+            (Fate::Late(SignedDuration::ZERO), ErrorKind::Ambiguous, true, 1),
+        ] {
+            let network = network();
+            let (memory, member) = stage(&network);
+            let decided = fate.clone();
+            network.decide_by(move |call| if call.is_write() { decided.clone() } else { Fate::Done });
+            let spec = FunctionSpec::new("hive", "cli", "echo").unwrap();
+            let error = member.submit(&spec).await.unwrap_err();
+            assert_eq!((error.kind(), error.may_have_happened()), (kind, may_have_happened), "{fate:?}");
+            network.deliver();
+            let listed = json!({"colonyname": "hive", "count": 100, "state": 0});
+            let listed = memory.call(member.id(), "getprocessesmsg", listed).unwrap();
+            assert_eq!(listed.as_array().map_or(0, Vec::len), submitted, "{fate:?}");
+        }
+    }
+}

@@ -58,6 +58,7 @@ fn content(object: &Value) -> Map<String, Value> {
             matches!(name.as_str(), "labels" | "annotations" | "finalizers" | "ownerReferences")
         });
     }
+    fields.retain(|_, value| !value.as_object().is_some_and(Map::is_empty));
     fields
 }
 

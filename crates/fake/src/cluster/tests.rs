@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
     core::{DynamicObject, GroupVersionKind},
     discovery::pinned_kind,
 };
@@ -221,21 +221,20 @@ async fn garbage_goes_as_the_policy_says() {
         let all = server.all("configmaps");
         all.iter().map(|map| map["metadata"]["name"].as_str().unwrap().to_owned()).collect()
     };
-    let delete = async |server: &ApiServer, policy: &str| {
+    let delete = async |server: &ApiServer, policy: DeleteParams| {
         let maps: Api<ConfigMap> = Api::namespaced(server.client(), "default");
-        let parameters = serde_json::from_value(json!({"propagationPolicy": policy})).unwrap();
-        maps.delete("a", &parameters).await.unwrap();
+        maps.delete("a", &policy).await.unwrap();
     };
     let server = server();
     chain(&server, &["a", "b", "c"], true);
     assert!(!server.run_controllers(), "everything has its owner");
-    delete(&server, "Background").await;
+    delete(&server, DeleteParams::background()).await;
     assert_eq!(names(&server), ["b", "c"]);
     assert!(server.run_controllers());
     assert_eq!(names(&server), Vec::<String>::new());
 
     chain(&server, &["a", "b", "c"], true);
-    delete(&server, "Foreground").await;
+    delete(&server, DeleteParams::foreground()).await;
     assert_eq!(names(&server), ["a", "b", "c"], "the owner waits for what it owns");
     server.patch(place("c"), &json!({"metadata": {"finalizers": ["example.com/hold"]}})).unwrap();
     server.run_controllers();
@@ -245,7 +244,7 @@ async fn garbage_goes_as_the_policy_says() {
     assert_eq!(names(&server), Vec::<String>::new());
 
     chain(&server, &["a", "b"], true);
-    delete(&server, "Orphan").await;
+    delete(&server, DeleteParams::orphan()).await;
     server.run_controllers();
     assert_eq!(names(&server), ["b"]);
     assert_eq!(server.get(place("b")).unwrap()["metadata"].get("ownerReferences"), None);
