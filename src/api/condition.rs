@@ -2,7 +2,7 @@
 //! Events and metrics.
 
 /// A condition type. The order of the variants is the order in `status.conditions`: `Ready` last, where the eye ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
 pub enum ConditionType {
     /// Somebody asked for nothing to be done for the object; the other conditions say what they said before.
     Paused,
@@ -43,31 +43,13 @@ pub enum ConditionType {
 impl ConditionType {
     /// The name as it stands in status.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Paused => "Paused",
-            Self::Authorized => "Authorized",
-            Self::Established => "Established",
-            Self::Handled => "Handled",
-            Self::StorageMigrated => "StorageMigrated",
-            Self::Mirrored => "Mirrored",
-            Self::Conflict => "Conflict",
-            Self::Drifted => "Drifted",
-            Self::Submitted => "Submitted",
-            Self::Running => "Running",
-            Self::Warnings => "Warnings",
-            Self::Progressing => "Progressing",
-            Self::Degraded => "Degraded",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Finished => "Finished",
-            Self::Ready => "Ready",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// Why a condition is as it is: a closed set, so that users can match on it and metrics stay bounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 pub enum Reason {
     /// All replicas are ready.
     AllReplicasReady,
@@ -258,100 +240,7 @@ pub enum Reason {
 impl Reason {
     /// The name as it stands in status.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AllReplicasReady => "AllReplicasReady",
-            Self::ReplicasNotReady => "ReplicasNotReady",
-            Self::Suspended => "Suspended",
-            Self::JobCompleted => "JobCompleted",
-            Self::JobFailed => "JobFailed",
-            Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
-            Self::Scheduled => "Scheduled",
-            Self::InvalidSchedule => "InvalidSchedule",
-            Self::RunCreated => "RunCreated",
-            Self::RunActive => "RunActive",
-            Self::RunMissed => "RunMissed",
-            Self::TooManyMissedRuns => "TooManyMissedRuns",
-            Self::ReconcilePaused => "ReconcilePaused",
-            Self::Reconciled => "Reconciled",
-            Self::Deleting => "Deleting",
-            Self::Abandoned => "Abandoned",
-            Self::WaitingForColony => "WaitingForColony",
-            Self::WaitingForFinalizer => "WaitingForFinalizer",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::InvalidExpression => "InvalidExpression",
-            Self::ForeignObject => "ForeignObject",
-            Self::ApplyFailed => "ApplyFailed",
-            Self::ReadFailed => "ReadFailed",
-            Self::RuntimeElsewhere => "RuntimeElsewhere",
-            Self::ColonyNotFound => "ColonyNotFound",
-            Self::NamespaceNotAllowed => "NamespaceNotAllowed",
-            Self::ColonyUnavailable => "ColonyUnavailable",
-            Self::ColonyNotReady => "ColonyNotReady",
-            Self::SubmitIntended => "SubmitIntended",
-            Self::QuietPeriod => "QuietPeriod",
-            Self::ProcessWaiting => "ProcessWaiting",
-            Self::ProcessRunning => "ProcessRunning",
-            Self::ProcessSuccessful => "ProcessSuccessful",
-            Self::ProcessFailed => "ProcessFailed",
-            Self::ProcessCancelled => "ProcessCancelled",
-            Self::ProcessLost => "ProcessLost",
-            Self::WorkflowIncomplete => "WorkflowIncomplete",
-            Self::SourceNotFound => "SourceNotFound",
-            Self::BackingOff => "BackingOff",
-            Self::BackoffLimitExceeded => "BackoffLimitExceeded",
-            Self::DeadlineExceeded => "DeadlineExceeded",
-            Self::TimedOut => "TimedOut",
-            Self::FlowUnusable => "FlowUnusable",
-            Self::ClosedSuccessfully => "ClosedSuccessfully",
-            Self::CancelRequested => "CancelRequested",
-            Self::ColonyRefused => "ColonyRefused",
-            Self::CarriedByBlueprint => "CarriedByBlueprint",
-            Self::CarriedByProcess => "CarriedByProcess",
-            Self::DriftDetected => "DriftDetected",
-            Self::LeftAlone => "LeftAlone",
-            Self::AwaitingAdoption => "AwaitingAdoption",
-            Self::InSync => "InSync",
-            Self::Differs => "Differs",
-            Self::Overruled => "Overruled",
-            Self::BlueprintInvalid => "BlueprintInvalid",
-            Self::BlueprintNameTaken => "BlueprintNameTaken",
-            Self::SimilarExecutorType => "SimilarExecutorType",
-            Self::Connected => "Connected",
-            Self::CredentialsNotFound => "CredentialsNotFound",
-            Self::CredentialsInvalid => "CredentialsInvalid",
-            Self::CredentialsRefused => "CredentialsRefused",
-            Self::FlowCompleted => "FlowCompleted",
-            Self::Cancelled => "Cancelled",
-            Self::WorkerRestarted => "WorkerRestarted",
-            Self::JobRequested => "JobRequested",
-            Self::JobStarted => "JobStarted",
-            Self::JobEnded => "JobEnded",
-            Self::RightsGranted => "RightsGranted",
-            Self::RightsMissing => "RightsMissing",
-            Self::Establishing => "Establishing",
-            Self::NamesNotAccepted => "NamesNotAccepted",
-            Self::KindServed => "KindServed",
-            Self::HandlerFound => "HandlerFound",
-            Self::HandlerNotFound => "HandlerNotFound",
-            Self::DefinitionInUse => "DefinitionInUse",
-            Self::BlueprintReady => "BlueprintReady",
-            Self::BlueprintNotReady => "BlueprintNotReady",
-            Self::BlueprintLost => "BlueprintLost",
-            Self::ResourcesReady => "ResourcesReady",
-            Self::ResourcesNotReady => "ResourcesNotReady",
-            Self::ResourceFailed => "ResourceFailed",
-            Self::FinishedWhenHolds => "FinishedWhenHolds",
-            Self::NotFinished => "NotFinished",
-            Self::BreaksInstances => "BreaksInstances",
-            Self::VersionInUse => "VersionInUse",
-            Self::StorageMigrating => "StorageMigrating",
-            Self::StorageMigrationFailed => "StorageMigrationFailed",
-            Self::StoredInOneVersion => "StoredInOneVersion",
-            Self::ConversionUnavailable => "ConversionUnavailable",
-            Self::InstancesLeft => "InstancesLeft",
-            Self::CleanupRunning => "CleanupRunning",
-            Self::CleanupFailed => "CleanupFailed",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

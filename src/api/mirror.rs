@@ -75,7 +75,7 @@ impl MirrorStatus {
 }
 
 /// State of a mirrored process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr)]
 pub enum MirrorState {
     /// The intent to submit is recorded; nothing is known on the server.
     Intended,
@@ -96,16 +96,8 @@ pub enum MirrorState {
 impl MirrorState {
     /// The name as it stands in status.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Intended => "Intended",
-            Self::Waiting => "Waiting",
-            Self::Running => "Running",
-            Self::Successful => "Successful",
-            Self::Failed => "Failed",
-            Self::Cancelled => "Cancelled",
-            Self::Lost => "Lost",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Whether the process can still change by itself.

@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::names::{PAUSED_ANNOTATION, RECONCILE_ANNOTATION};
 
 /// What becomes of an object that has a name that is needed and no controller.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum AdoptionPolicy {
     /// It is reported and left alone.
     #[default]
@@ -30,17 +33,6 @@ impl AdoptionPolicy {
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
-    }
-
-    /// Reads the policy as it stands in a manifest; none if it is not one.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "fail" => Some(Self::Fail),
-            "adopt" => Some(Self::Adopt),
-            "adopt-or-create" => Some(Self::AdoptOrCreate),
-            _ => None,
-        }
     }
 }
 
@@ -72,10 +64,11 @@ pub enum DriftPolicy {
 }
 
 /// Something that may be done about an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr)]
 pub enum ManagementPolicy {
     /// Everything.
     #[serde(rename = "*")]
+    #[strum(serialize = "*")]
     All,
     /// It is looked at, and its fields are there for expressions.
     Observe,
@@ -90,14 +83,8 @@ pub enum ManagementPolicy {
 impl ManagementPolicy {
     /// The name as it stands in a manifest.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "*",
-            Self::Observe => "Observe",
-            Self::Create => "Create",
-            Self::Update => "Update",
-            Self::Delete => "Delete",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// What to do about something that is not done since this is not listed, for a person.
@@ -200,7 +187,7 @@ pub enum UpdatePolicy {
 }
 
 /// Who owns a spec that stands on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr)]
 pub enum SyncPolicy {
     /// This object: edits of the blueprint are replaced.
     KubernetesWins,
@@ -213,12 +200,8 @@ pub enum SyncPolicy {
 impl SyncPolicy {
     /// The name as it stands in a manifest.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::KubernetesWins => "KubernetesWins",
-            Self::ColonyWins => "ColonyWins",
-            Self::Observe => "Observe",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

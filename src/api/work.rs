@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a piece of work stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr)]
 pub enum WorkState {
     /// Nothing is known to be submitted yet.
     Pending,
@@ -33,17 +33,8 @@ impl WorkState {
 
     /// The name as it stands in status.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Suspended => "Suspended",
-            Self::Waiting => "Waiting",
-            Self::Running => "Running",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Cancelled => "Cancelled",
-            Self::Lost => "Lost",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

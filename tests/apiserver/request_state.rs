@@ -11,6 +11,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use strum::VariantArray as _;
 
 use crate::support::{
     cluster::{TESTER, connect_with_crds},
@@ -27,7 +28,8 @@ fn request(name: &str, position: &Position) -> RequestState {
 }
 
 fn positions() -> Vec<Position> {
-    ["JOB1", "JOB2"].into_iter().flat_map(|job| State::ALL.map(|state| Position::new(job, state))).collect()
+    let of = |job| State::VARIANTS.iter().map(move |state| Position::new(job, *state));
+    ["JOB1", "JOB2"].into_iter().flat_map(of).collect()
 }
 
 /// What the server says to a change of the spec, which it does not keep.

@@ -140,7 +140,7 @@ pub enum Error {
 }
 
 /// The class of an [`Error`], for metrics and reasons: a small closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 #[expect(missing_docs, reason = "each is explained at the variant of the same name in `Error`")]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -162,20 +162,7 @@ impl ErrorKind {
     /// The class as one word, as the variant is spelled.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotFound => "NotFound",
-            Self::AlreadyExists => "AlreadyExists",
-            Self::Conflict => "Conflict",
-            Self::Forbidden => "Forbidden",
-            Self::Invalid => "Invalid",
-            Self::Paused => "Paused",
-            Self::Unavailable => "Unavailable",
-            Self::Ambiguous => "Ambiguous",
-            Self::Decode => "Decode",
-            Self::Incomplete => "Incomplete",
-            Self::Field => "Field",
-            Self::Configuration => "Configuration",
-        }
+        self.into()
     }
 }
 

@@ -171,8 +171,11 @@ fn free_form_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 /// Who runs the executors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Runtime {
     /// Pods in this cluster.
     #[default]
@@ -186,18 +189,26 @@ pub enum Runtime {
 impl Runtime {
     /// The name as it stands in a manifest.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Kubernetes => "kubernetes",
-            Self::Docker => "docker",
-            Self::Local => "local",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// The Kubernetes kind that runs the executors.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Deserialize,
+    Serialize,
+    JsonSchema,
+    strum::IntoStaticStr,
 )]
 pub enum Workload {
     /// A number of interchangeable executors that serve until told otherwise.
@@ -210,17 +221,10 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// Every workload, in a fixed order.
-    pub const ALL: [Self; 3] = [Self::Deployment, Self::DaemonSet, Self::Job];
-
     /// The kind's name.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::DaemonSet => "DaemonSet",
-            Self::Job => "Job",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

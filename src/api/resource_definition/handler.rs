@@ -151,8 +151,11 @@ fn expressions(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 /// How instances are carried out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum HandlerMode {
     /// Each generation is a process.
     #[default]
@@ -166,11 +169,7 @@ pub enum HandlerMode {
 impl HandlerMode {
     /// The name as it stands in a manifest.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Process => "process",
-            Self::Blueprint => "blueprint",
-            Self::Compose => "compose",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

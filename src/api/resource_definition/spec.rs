@@ -108,7 +108,19 @@ pub struct DefinitionNames {
 }
 
 /// Whether objects are in namespaces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+    Serialize,
+    JsonSchema,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 pub enum DefinitionScope {
     /// Each in a namespace.
     #[default]
@@ -120,11 +132,8 @@ pub enum DefinitionScope {
 impl DefinitionScope {
     /// The name as it stands in a manifest.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Namespaced => "Namespaced",
-            Self::Cluster => "Cluster",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -5,24 +5,23 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 /// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum Verdict {
     /// As it should be.
     Ok,
     /// Works, but not as one would wish.
+    #[strum(serialize = "warn")]
     Warning,
     /// Does not work.
+    #[strum(serialize = "FAIL")]
     Failure,
 }
 
 impl Verdict {
-    const fn shown(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warn",
-            Self::Failure => "FAIL",
-        }
+    fn shown(self) -> &'static str {
+        self.into()
     }
 }
 

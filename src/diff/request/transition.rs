@@ -44,11 +44,15 @@ pub fn check(from: &Position, to: &Position) -> Result<(), Illegal> {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
     fn legal(from: (&str, State)) -> Vec<String> {
         let from = Position::new(from.0, from.1);
-        let all = ["A", "B"].into_iter().flat_map(|job| State::ALL.map(|state| Position::new(job, state)));
+        let all = ["A", "B"]
+            .into_iter()
+            .flat_map(|job| State::VARIANTS.iter().map(move |state| Position::new(job, *state)));
         all.filter(|to| *to != from && check(&from, to).is_ok()).map(|to| to.to_string()).collect()
     }
 

@@ -1,5 +1,7 @@
 //! What may be done about the objects of a resource, and which of their fields are left to others.
 
+use std::str::FromStr as _;
+
 use super::{Error, Instance};
 use crate::{
     api::{
@@ -69,7 +71,7 @@ impl Policies {
         let Some(said) = annotations.and_then(|all| all.get(ADOPTION_ANNOTATION)?.as_str()) else {
             return Ok(self.clone());
         };
-        let adoption = AdoptionPolicy::parse(said).ok_or_else(|| {
+        let adoption = AdoptionPolicy::from_str(said).map_err(|_| {
             let field = format!("metadata.annotations['{ADOPTION_ANNOTATION}']");
             Error::invalid(field, said, "write fail, adopt or adopt-or-create, or remove it")
         })?;

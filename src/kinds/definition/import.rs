@@ -69,11 +69,10 @@ pub fn import(file: &Value, group: Option<&str>) -> Result<Imported, Error> {
             "spec.names.kind: {EXECUTOR_DEPLOYMENT_KIND}: the operator has this kind: apply its objects as {COMPUTE_GROUP}/v1, without any definition"
         ));
     }
-    let scope = match text(file, "spec.scope")?.unwrap_or("Namespaced") {
-        "Namespaced" => DefinitionScope::Namespaced,
-        "Cluster" => DefinitionScope::Cluster,
-        other => return Err(Error::invalid("spec.scope", other, "give Namespaced or Cluster")),
-    };
+    let scope = text(file, "spec.scope")?.unwrap_or("Namespaced");
+    let scope = scope
+        .parse::<DefinitionScope>()
+        .map_err(|_| Error::invalid("spec.scope", scope, "give Namespaced or Cluster"))?;
     let version = DefinitionVersion {
         name: text(file, "spec.version")?.unwrap_or("v1").to_owned(),
         served: true,

@@ -329,7 +329,8 @@ impl OperatorConfiguration {
 }
 
 /// What the operator is for requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::EnumString)]
+#[strum(parse_err_ty = String, parse_err_fn = unknown_role)]
 pub enum RequestRole {
     /// It asks for the next job.
     Director,
@@ -337,18 +338,8 @@ pub enum RequestRole {
     Worker,
 }
 
-impl std::str::FromStr for RequestRole {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "Director" => Ok(Self::Director),
-            "Worker" => Ok(Self::Worker),
-            other => {
-                Err(format!("{other:?} is no role: give Director, Worker, or both separated by a comma"))
-            }
-        }
-    }
+fn unknown_role(text: &str) -> String {
+    format!("{text:?} is no role: give Director, Worker, or both separated by a comma")
 }
 
 impl LeaderElection {
