@@ -1,6 +1,8 @@
 //! Writes to a colony on behalf of an object: one call a step, never repeated here. Whether a call whose answer never
 //! came was carried out is for the next snapshot to find out.
 
+use std::time::Duration;
+
 use super::{
     blueprint::Blueprinter,
     failure::{of_colony, refused},
@@ -8,7 +10,10 @@ use super::{
 };
 use crate::{
     api::names::{CONTROLLER_EXECUTOR_TYPE, OPERATOR},
-    colony::{Error, ExecutorState, Id, InvalidField, NewExecutor, NewUser, ProcessId, Session},
+    colony::{
+        Error, ExecutorState, Id, InvalidField, NewExecutor, NewUser, Process, ProcessId, ProcessState,
+        Session,
+    },
     desired::DesiredProcess,
     diff::{Answer, ColonyStep},
     memory::{
@@ -19,6 +24,9 @@ use crate::{
     },
     runtime::clock::Clock,
 };
+
+/// How long a process of the operator's own may take to be assigned to it before the pass goes on without.
+const ASSIGNMENT: Duration = Duration::from_millis(250);
 
 /// The colony of one object.
 pub(super) struct Colony<'a> {
@@ -184,10 +192,24 @@ impl Colony<'_> {
         }
         let submitted = member.submit(&process.spec).await.map_err(|error| of_colony(what, &error))?;
         self.processes.submitted(member.id(), &submitted, asked_at);
+        let is_running = self.is_assigned(&submitted).await;
         Ok(Effect::Submitted {
             process_id: submitted.id.to_string(),
             submitted_at: Some(submitted.submitted_at),
+            is_running,
         })
+    }
+
+    /// Whether a process that the operator itself carries out was assigned right away: status then says so at once, not in
+    /// a write of its own.
+    async fn is_assigned(&self, submitted: &Process) -> bool {
+        let is_own = submitted.spec.conditions.executor_type == CONTROLLER_EXECUTOR_TYPE;
+        if !is_own || self.connection.operator(CONTROLLER_EXECUTOR_TYPE).is_none() {
+            return false;
+        }
+        let member = self.connection.member.id();
+        let state = self.processes.leaves_queue(member, &submitted.id, ASSIGNMENT).await;
+        state == Some(ProcessState::Running)
     }
 
     fn operator(&self, what: &str) -> Result<&OperatorIdentity, StepFailure> {

@@ -56,6 +56,8 @@ pub enum Effect {
         process_id: String,
         /// The time, if the server said it.
         submitted_at: Option<jiff::Timestamp>,
+        /// Whether it was assigned right away, as a process of the operator's own is.
+        is_running: bool,
     },
 }
 

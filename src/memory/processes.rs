@@ -10,16 +10,21 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
 
 use crate::colony::{Id, Process, ProcessId, ProcessState};
 
 /// How long a process is believed at most, however quiet it is.
 const LONGEST: Duration = Duration::from_mins(30);
+/// How long it may take until the cache shows the status that binds an object to a process that was just submitted.
+const UNBOUND: Duration = Duration::from_secs(30);
 
 /// Processes as they were last read.
 #[derive(Clone)]
 pub struct Processes {
     known: Arc<Mutex<HashMap<ProcessId, Known>>>,
+    /// Tells that some process was read.
+    reads: Arc<watch::Sender<()>>,
     shortest: Duration,
 }
 
@@ -51,7 +56,7 @@ impl Processes {
     /// An empty memory, in which a process is believed for `shortest` at least.
     #[must_use]
     pub fn new(shortest: Duration) -> Self {
-        Self { known: Arc::default(), shortest }
+        Self { known: Arc::default(), reads: Arc::new(watch::channel(()).0), shortest }
     }
 
     /// The process, if `member` has read it and there is no reason to ask again.
@@ -84,6 +89,7 @@ impl Processes {
         let mut known = self.lock();
         let Some(known) = known.get_mut(&process.id) else {
             known.insert(process.id.clone(), Known { seen, doubted_at: None });
+            self.reads.send_replace(());
             return;
         };
         if known.seen.asked_at > asked_at {
@@ -97,6 +103,7 @@ impl Processes {
         }
         known.seen = seen;
         known.doubted_at = known.doubted_at.filter(|doubted_at| *doubted_at > asked_at);
+        self.reads.send_replace(());
     }
 
     /// Notes the answer to a submit. It is the first there is to know of the process, and may come after later news.
@@ -125,9 +132,26 @@ impl Processes {
         self.lock().remove(id);
     }
 
-    /// Forgets what a member has read but for these.
-    pub fn keep_only(&self, member: &Id, ids: &HashSet<ProcessId>) {
-        self.lock().retain(|id, known| known.seen.member != *member || ids.contains(id));
+    /// Forgets what a member has read but for these, and for what is too new to be in status.
+    pub fn keep_only(&self, member: &Id, ids: &HashSet<ProcessId>, now: Instant) {
+        let is_new = |known: &Known| now.saturating_duration_since(known.seen.asked_at) < UNBOUND;
+        self.lock().retain(|id, known| known.seen.member != *member || ids.contains(id) || is_new(known));
+    }
+
+    /// Waits until a process is seen to have left the queue, but not longer than `limit`; its state.
+    pub async fn leaves_queue(&self, member: &Id, id: &ProcessId, limit: Duration) -> Option<ProcessState> {
+        let mut reads = self.reads.subscribe();
+        let left = async {
+            loop {
+                reads.mark_unchanged();
+                let state = self.last_seen(member, id).map(|seen| seen.process.state);
+                if state.is_some_and(|state| state != ProcessState::Waiting) || reads.changed().await.is_err()
+                {
+                    return state;
+                }
+            }
+        };
+        tokio::time::timeout(limit, left).await.ok().flatten()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, Known>> {
@@ -208,9 +232,28 @@ mod tests {
         processes.submitted(&member("a"), &process(0), start);
         let seen = processes.last_seen(&member("a"), &id).unwrap();
         assert_eq!(seen.process.state.number(), 1);
-        processes.keep_only(&member("b"), &HashSet::new());
+        let later = start + UNBOUND + SECOND;
+        processes.keep_only(&member("b"), &HashSet::new(), later);
         assert!(processes.last_seen(&member("a"), &id).is_some(), "another member's");
-        processes.keep_only(&member("a"), &HashSet::new());
+        processes.keep_only(&member("a"), &HashSet::new(), start + 2 * SECOND);
+        assert!(processes.last_seen(&member("a"), &id).is_some(), "status may not show it yet");
+        processes.keep_only(&member("a"), &HashSet::new(), later);
         assert!(processes.last_seen(&member("a"), &id).is_none());
+    }
+
+    /// A process that the operator carries out itself is assigned while its submit is still being put on record.
+    #[tokio::test]
+    async fn who_has_submitted_sees_the_assignment_but_does_not_wait_for_long() {
+        let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(0).id);
+        processes.submitted(&member("a"), &process(0), start);
+        let (by, waiting) = (member("a"), processes.clone());
+        let waited = async { waiting.leaves_queue(&by, &id, SECOND).await };
+        let assigned = async { processes.read(&member("a"), &process(1), start + SECOND) };
+        let (state, ()) = tokio::join!(waited, assigned);
+        assert_eq!(state, Some(ProcessState::Running));
+        processes.forget(&id);
+        processes.submitted(&member("a"), &process(0), start);
+        let limit = Duration::from_millis(1);
+        assert_eq!(processes.leaves_queue(&member("a"), &id, limit).await, None);
     }
 }

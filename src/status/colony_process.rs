@@ -231,7 +231,7 @@ mod tests {
         let desired =
             crate::desired::DesiredProcess { label: "l".to_owned(), generation: 1, spec, is_gated: false };
         let submit = Step::Colony(crate::diff::ColonyStep::Submit(Box::new(desired)));
-        let effect = Effect::Submitted { process_id: "p".to_owned(), submitted_at: None };
+        let effect = Effect::Submitted { process_id: "p".to_owned(), submitted_at: None, is_running: false };
         let outcome = Outcome {
             plan: Plan { steps: vec![submit], ..Plan::default() },
             results: vec![StepResult::Done(effect)],

@@ -59,9 +59,9 @@ pub(super) fn record(
     let Some(record) = &mut mirror else { return None };
     for (step, effect) in outcome.done_colony() {
         match (step, effect) {
-            (ColonyStep::Submit(_), Effect::Submitted { process_id, submitted_at }) => {
+            (ColonyStep::Submit(_), Effect::Submitted { process_id, submitted_at, is_running }) => {
                 record.process_id = Some(process_id.clone());
-                record.state = MirrorState::Waiting;
+                record.state = if *is_running { MirrorState::Running } else { MirrorState::Waiting };
                 record.submitted_at = Some(submitted_at.map_or_else(|| whole_seconds(now), whole_seconds));
             }
             (ColonyStep::CloseSuccessful { process_id, .. }, _)

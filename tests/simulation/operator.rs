@@ -362,7 +362,11 @@ impl Look<'_> {
         }
         let submitted: Process = serde_json::from_value(answer.clone()).unwrap();
         processes.submitted(&self.world.colony.member, &submitted, now);
-        Effect::Submitted { process_id: submitted.id.to_string(), submitted_at: Some(submitted.submitted_at) }
+        Effect::Submitted {
+            process_id: submitted.id.to_string(),
+            submitted_at: Some(submitted.submitted_at),
+            is_running: false,
+        }
     }
 
     fn send_late(&mut self, seconds: u8, message: Message) {

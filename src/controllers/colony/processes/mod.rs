@@ -67,7 +67,7 @@ impl Followed {
             })
             .collect();
         let ids: HashSet<ProcessId> = found.iter().map(|bound| bound.seen.process.id.clone()).collect();
-        self.machinery.processes.keep_only(member, &ids);
+        self.machinery.processes.keep_only(member, &ids, self.machinery.clock.instant());
         found
     }
 
