@@ -61,3 +61,5 @@ mod requests;
 mod resource_definition;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod whole_cluster;

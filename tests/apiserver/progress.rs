@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// More than two rounds.
-const REST: Duration = Duration::from_secs(12);
+/// More than two rounds of lists, of which there is one each two seconds in tests.
+const REST: Duration = Duration::from_secs(5);
 
 fn wrote(instance: &DynamicObject) -> String {
     condition(instance, "Running").map(|(_, _, message)| message).unwrap_or_default()
