@@ -11,4 +11,5 @@ pub mod namespace;
 pub mod operator;
 pub mod requests;
 pub mod stage;
+pub mod times;
 pub mod wait;

@@ -32,7 +32,7 @@ use rand::Rng as _;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{kinds, wait::eventually};
+use super::{kinds, times::Watch, wait::eventually};
 
 /// How long a namespace may take to go.
 const DELETION_LIMIT: Duration = Duration::from_mins(1);
@@ -59,6 +59,7 @@ impl TestNamespace {
 
 /// Runs `test` in a fresh namespace called after it. When it fails, what is in the namespace is printed first.
 pub async fn in_namespace(kubernetes: &Kubernetes, test: &str, body: impl AsyncFnOnce(TestNamespace)) {
+    let _watch = Watch::start();
     let suffix: u32 = rand::rng().random();
     let name = format!("test-{test}-{suffix:08x}");
     let api: Api<Namespace> = Api::all(kubernetes.calls.clone());

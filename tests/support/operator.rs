@@ -15,7 +15,7 @@ use colonyos_operator::runtime::config::{LeaderElection, OperatorConfiguration};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{environment, wait::eventually};
+use super::{environment, times::uncounted, wait::eventually};
 
 /// Signals that tests send.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ pub struct Turn {
 impl Turn {
     /// Waits until few enough other tests run operators.
     pub async fn take() -> Self {
-        Self { _permit: TURNS.acquire().await.expect("nobody closes it") }
+        Self { _permit: uncounted(TURNS.acquire()).await.expect("nobody closes it") }
     }
 }
 
