@@ -16,10 +16,11 @@ use serde_json::json;
 
 use crate::support::{
     cluster::{Connection, connect_alone, definitions, install_crds},
+    conditions::Conditions as _,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, Signal, Turn, configuration},
     requests::{self, Writes},
-    stage::{Stage, is_closed, is_true, with_operator},
+    stage::{Stage, is_closed, with_operator},
     wait::eventually,
 };
 
@@ -70,7 +71,7 @@ async fn a_hundred_objects_at_rest_cost_no_write() {
             let list = objects.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
             let settled = list.iter().filter(|object| {
                 object.status.as_ref().is_some_and(|status| {
-                    is_true(status, "Ready") && is_closed(status) && status.ready_replicas == 1
+                    status.is_true("Ready") && is_closed(status) && status.ready_replicas == 1
                 })
             });
             let count = settled.count();

@@ -3,7 +3,6 @@
 use std::{
     fmt::Debug,
     panic::{AssertUnwindSafe, resume_unwind},
-    time::Duration,
 };
 
 use colonyos_operator::{
@@ -32,10 +31,7 @@ use rand::Rng as _;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{kinds, times::Watch, wait::eventually};
-
-/// How long a namespace may take to go.
-const DELETION_LIMIT: Duration = Duration::from_mins(1);
+use super::{kinds, object::until_gone, times::Watch};
 
 /// A namespace for one test.
 #[derive(Clone)]
@@ -87,14 +83,7 @@ where
     K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     K::DynamicType: Default,
 {
-    let api: Api<K> = namespace.api();
-    eventually(&format!("{name} is gone"), DELETION_LIMIT, async || {
-        match api.get_opt(name).await.map_err(|error| error.to_string())? {
-            None => Ok(()),
-            Some(object) => Err(format!("it is still there, finalizers {:?}", object.meta().finalizers)),
-        }
-    })
-    .await;
+    until_gone(&namespace.api::<K>(), name).await;
 }
 
 /// The operator of the test is gone by now, so nobody else would let these objects, and their namespace, go.

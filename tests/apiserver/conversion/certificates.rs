@@ -47,7 +47,7 @@ async fn every_replica_serves_with_the_same_certificates() {
     let connection = connect_with_crds().await;
     let (first, second) = (free_address(), free_address());
     with_configured_operator(&connection, "conv-replicas", reachable(&first), async |stage| {
-        let two = TwoVersions::of(stage).await;
+        let two = TwoVersions::of(stage);
         two.kind.define().await;
         two.kind.until_ready().await;
         two.create_old("whisper", json!({ "image": "i", "memory": "1Gi" })).await.unwrap();
@@ -113,7 +113,7 @@ async fn certificates_are_renewed_while_objects_are_converted() {
         configuration.conversion.certificate_seconds = 12;
     };
     with_configured_operator(&connection, "conv-renewal", adjust, async |stage| {
-        let two = TwoVersions::of(stage).await;
+        let two = TwoVersions::of(stage);
         two.kind.define().await;
         two.kind.until_ready().await;
         two.create_old("whisper", json!({ "image": "i", "memory": "1Gi" })).await.unwrap();
@@ -152,7 +152,7 @@ async fn doctor_and_metrics_tell_of_conversions() {
     let connection = connect_with_crds().await;
     let address = free_address();
     with_configured_operator(&connection, "conv-doctor", reachable(&address), async |stage| {
-        let two = TwoVersions::of(stage).await;
+        let two = TwoVersions::of(stage);
         two.kind.define().await;
         two.kind.until_ready().await;
         two.create_old("whisper", json!({ "image": "i", "memory": "1Gi" })).await.unwrap();
