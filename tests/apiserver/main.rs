@@ -63,3 +63,5 @@ mod resource_definition;
 mod status;
 #[cfg(test)]
 mod whole_cluster;
+#[cfg(test)]
+mod writes;

@@ -14,14 +14,16 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::support::{
-    cluster::{Connection, connect_alone, definitions, install_crds},
-    conditions::Conditions as _,
-    namespace::{TestNamespace, in_namespace},
-    operator::{Operator, Signal, Turn, configuration},
-    requests::{self, Writes},
-    stage::{Stage, is_closed, with_operator},
-    wait::eventually,
+use crate::{
+    support::{
+        cluster::{Connection, connect_alone, definitions, install_crds},
+        conditions::Conditions as _,
+        namespace::{TestNamespace, in_namespace},
+        operator::{Operator, Signal, Turn, configuration},
+        stage::{Stage, is_closed, with_operator},
+        wait::eventually,
+    },
+    writes::{self, Writes},
 };
 
 /// How many objects are at rest.
@@ -40,9 +42,9 @@ fn is_housekeeping(key: &str) -> bool {
 }
 
 async fn writes_at_rest(connection: &Connection, span: Duration) -> Writes {
-    let before = requests::writes(connection).await;
+    let before = writes::read(connection).await;
     tokio::time::sleep(span).await;
-    requests::between(&before, &requests::writes(connection).await, is_housekeeping)
+    writes::between(&before, &writes::read(connection).await, is_housekeeping)
 }
 
 /// Waits until nothing has been written for a while: controllers other than ours come to rest too.
@@ -84,7 +86,7 @@ async fn a_hundred_objects_at_rest_cost_no_write() {
         let written = writes_at_rest(&connection, REST).await;
         assert!(written.is_empty(), "writes within {REST:?} at rest: {written:?}");
 
-        let before = requests::writes(&connection).await;
+        let before = writes::read(&connection).await;
         restart(stage).await;
         eventually("the new process has looked at everything", Duration::from_secs(30), async || {
             let (_, text) = stage.operator.get("/metrics").await?;
@@ -94,7 +96,7 @@ async fn a_hundred_objects_at_rest_cost_no_write() {
                 .ok_or_else(|| format!("at {looked} objects"))
         })
         .await;
-        let written = requests::between(&before, &requests::writes(&connection).await, is_housekeeping);
+        let written = writes::between(&before, &writes::read(&connection).await, is_housekeeping);
         assert!(written.is_empty(), "writes after a restart into a converged world: {written:?}");
     })
     .await;

@@ -13,7 +13,6 @@ pub mod namespace;
 pub mod object;
 pub mod operator;
 pub mod own_kind;
-pub mod requests;
 pub mod stage;
 pub mod times;
 pub mod wait;

@@ -80,7 +80,7 @@ impl Rung {
     pub fn at_once(self) -> Option<usize> {
         match self {
             Self::Apiserver => Some(16),
-            Self::Conformance | Self::Colony => Some(8),
+            Self::Conformance | Self::Colony | Self::Interop => Some(8),
             _ => None,
         }
     }
