@@ -27,7 +27,7 @@ fn ours(executor_type: &str) -> BlueprintDefinition {
 }
 
 fn strangers(name: &str, executor_type: &str) -> BlueprintDefinition {
-    BlueprintDefinition::new("dev", name, "Box", executor_type, "reconcile").unwrap()
+    BlueprintDefinition::new("dev", name, "Thing", executor_type, "reconcile").unwrap()
 }
 
 fn steps(snapshot: &DefinitionSnapshot) -> (InColony, Vec<String>) {

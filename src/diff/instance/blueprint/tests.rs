@@ -46,7 +46,7 @@ fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> Instance
 }
 
 fn blueprint(id: &str, generation: i64, spec: &Value) -> Blueprint {
-    let mut found = Blueprint::new("dev", "Box", "n").unwrap();
+    let mut found = Blueprint::new("dev", "Thing", "n").unwrap();
     id.clone_into(&mut found.id);
     found.metadata.generation = generation;
     found.spec = spec.as_object().unwrap().clone();
