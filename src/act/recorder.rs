@@ -37,9 +37,12 @@ impl Port for &Recorder {
         };
         Ok(match step {
             // A server would give it an id.
-            Step::Colony(ColonyStep::Submit(process)) if !process.is_gated => {
-                Effect::Submitted { process_id: format!("recorded-{number}"), submitted_at: None }.into()
+            Step::Colony(ColonyStep::Submit(process)) if !process.is_gated => Effect::Submitted {
+                process_id: format!("recorded-{number}"),
+                submitted_at: None,
+                is_running: false,
             }
+            .into(),
             _ => Effect::Nothing.into(),
         })
     }

@@ -261,7 +261,7 @@ mod tests {
         let wait = || {
             let woken = woken.clone();
             let keys = [fleet.clone(), deployment.clone()];
-            writes.when_caught_up(&fleet, &keys, start, move || *woken.lock().unwrap() += 1)
+            writes.when_caught_up(&fleet, &keys, start, move || *woken.lock() += 1)
         };
         assert!(!wait(), "nothing was written");
         writes.wrote(fleet.clone(), Some("12"), start);
@@ -269,10 +269,10 @@ mod tests {
         assert!(wait() && wait());
         writes.saw("Deployment", Some("20"));
         writes.saw("Fleet", Some("11"));
-        assert_eq!(*woken.lock().unwrap(), 0);
+        assert_eq!(*woken.lock(), 0);
         writes.saw("Fleet", Some("13"));
         writes.saw("Fleet", Some("15"));
-        assert_eq!(*woken.lock().unwrap(), 1);
+        assert_eq!(*woken.lock(), 1);
         assert!(!wait(), "the caches show everything");
         let inner = writes.lock();
         assert!(inner.waiting.is_empty() && inner.awaited.values().all(BTreeMap::is_empty));

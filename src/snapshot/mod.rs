@@ -8,6 +8,8 @@ pub mod colony_workflow;
 mod composition;
 mod definition;
 pub mod executor_deployment;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod identity;
 pub mod inbound;
 mod instance;

@@ -279,7 +279,7 @@ mod tests {
             cache.told(&Event::InitDone);
         }
         assert_eq!(cache.of("a"), ["a-2"]);
-        let entries = cache.index.entries.read().unwrap();
+        let entries = cache.index.entries.read();
         assert_eq!((entries.keys.len(), entries.objects.len()), (1, 1), "nothing is kept of what is gone");
     }
 }

@@ -63,3 +63,7 @@ mod requests;
 mod resource_definition;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod whole_cluster;
+#[cfg(test)]
+mod writes;

@@ -1,6 +1,6 @@
 //! What the API server lets requests do, whoever moves them.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use colonyos_operator::{
     api::request_state::{RequestState, RequestStateSpec, State},
@@ -15,6 +15,7 @@ use strum::VariantArray as _;
 
 use crate::support::{
     cluster::{TESTER, connect_with_crds},
+    commands::kubectl,
     namespace::in_namespace,
 };
 
@@ -115,12 +116,6 @@ async fn a_refusal_names_field_value_and_remedy() {
         }
     })
     .await;
-}
-
-fn kubectl(arguments: &[&str]) -> String {
-    let output = Command::new("kubectl").args(arguments).output().expect("kubectl is on the PATH");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Users have such manifests; not a character of them may have to change.

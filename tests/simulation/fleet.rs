@@ -58,11 +58,11 @@ impl Operator {
         let namespaces = Cache::fill(server, stores::namespaces(client)).await;
         let reader = Reader {
             stores: Stores {
-                executor_deployments: fleets.store.clone(),
+                executor_deployments: fleets.index.clone(),
                 deployments: deployments.store.clone(),
                 daemon_sets: daemon_sets.store.clone(),
                 jobs: jobs.store.clone(),
-                pods: pods.store.clone(),
+                pods: pods.index.clone(),
                 filled: vec![fleets.filled.clone(), deployments.filled.clone()],
             },
             client: machinery.kubernetes.calls.clone(),
@@ -103,7 +103,13 @@ impl Operator {
         let snapshot = self.reader.snapshot(&object).await.ok()?;
         let plan = decide(&snapshot).unwrap_or_else(|problem| panic!("{problem:?}"));
         let connection = self.machinery.connections.get(COLONY);
-        let target = Target { object: &object, kind: &(), connection, colony: Some(COLONY.to_owned()) };
+        let target = Target {
+            object: &object,
+            kind: &(),
+            finalizer: Some(ExecutorDeployment::FINALIZER),
+            connection,
+            colony: Some(COLONY.to_owned()),
+        };
         let outcome = self.machinery.actor.execute(plan, &target).await;
         let status: ExecutorDeploymentStatus = compute(&snapshot, Ok(&outcome));
         let version = outcome.resource_version.clone();

@@ -3,8 +3,11 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    num::NonZero,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::LazyLock,
+    thread,
     time::Duration,
 };
 
@@ -12,7 +15,7 @@ use colonyos_operator::runtime::config::{LeaderElection, OperatorConfiguration};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{environment, wait::eventually};
+use super::{environment, times::uncounted, wait::eventually};
 
 /// Signals that tests send.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +42,13 @@ pub fn send(process: u32, signal: Signal) {
     assert!(status.success(), "failed to send {signal:?} to process {process}");
 }
 
-/// Tests that run operators at the same time: each mostly waits, but more than processors can serve make none faster.
+/// Tests that run operators at the same time, for each processor: each mostly waits, but more than processors can serve make
+/// none faster.
 const AT_ONCE: usize = 2;
-static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
+static TURNS: LazyLock<Semaphore> = LazyLock::new(|| {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    Semaphore::new(AT_ONCE * processors)
+});
 /// On a `Colony`: the namespace of the test that it belongs to. Operators look after those of their own test alone.
 pub const TEST_LABEL: &str = "colonies.io/test";
 
@@ -53,11 +60,11 @@ pub struct Turn {
 impl Turn {
     /// Waits until few enough other tests run operators.
     pub async fn take() -> Self {
-        Self { _permit: TURNS.acquire().await.expect("nobody closes it") }
+        Self { _permit: uncounted(TURNS.acquire()).await.expect("nobody closes it") }
     }
 }
 
-/// A configuration for a test: the operator's own namespace is watched, renewals are frequent.
+/// A configuration for a test: the operator's own namespace is watched, renewals and looks at the colony are frequent.
 pub fn configuration(namespace: &str) -> OperatorConfiguration {
     OperatorConfiguration {
         watch_namespaces: vec![namespace.to_owned()],
@@ -69,6 +76,7 @@ pub fn configuration(namespace: &str) -> OperatorConfiguration {
             ..LeaderElection::default()
         },
         colony_poll_seconds: 2,
+        process_poll_seconds: 2,
         ..OperatorConfiguration::default()
     }
 }
@@ -182,7 +190,7 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("──── log of the operator ────\n{}", self.log());
         }
         // Ended or not: both are fine here.

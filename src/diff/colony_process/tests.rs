@@ -5,19 +5,10 @@ use crate::{
     api::colony_process::ColonyProcess,
     colony::model::FunctionSpec,
     diff::ColonyStep,
-    snapshot::{ColonyReference, ResolvedColony, Values},
+    snapshot::{Values, fixtures::colony},
 };
 
 const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-
-fn colony() -> ColonyReference {
-    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
-    ColonyReference::Resolved(Box::new(ResolvedColony {
-        name: "dev".to_owned(),
-        spec: serde_json::from_value(spec).unwrap(),
-        operator_executor_id: Observed::Known("id".to_owned()),
-    }))
-}
 
 /// An object with more in its spec, a status, and what the colony says.
 fn snapshot(more: &Value, status: &Value, processes: Observed<Vec<Process>>) -> ColonyProcessSnapshot {

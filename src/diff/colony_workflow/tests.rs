@@ -3,19 +3,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{colony_workflow::ColonyWorkflow, mirror::MirrorState},
-    snapshot::{ColonyReference, ResolvedColony, Values},
+    snapshot::{Values, fixtures::colony},
 };
 
 const ID: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-
-fn colony() -> ColonyReference {
-    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
-    ColonyReference::Resolved(Box::new(ResolvedColony {
-        name: "dev".to_owned(),
-        spec: serde_json::from_value(spec).unwrap(),
-        operator_executor_id: Observed::Known("id".to_owned()),
-    }))
-}
 
 /// A workflow of two nodes with more in its spec, a status, and what the colony says.
 fn snapshot(more: &Value, status: &Value, processes: Observed<Vec<Process>>) -> ColonyWorkflowSnapshot {

@@ -3,44 +3,19 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{
-        instance::{AcceptedHandler, Instance, InstanceKind, KindTerms},
+        instance::InstanceKind,
         names::{self, ABANDON_ANNOTATION},
-        resource_definition::DefinitionScope,
     },
     colony::{Process, model::FunctionSpec},
     diff::ColonyStep,
-    snapshot::{ColonyReference, Observed, ResolvedColony},
+    snapshot::{Observed, fixtures},
 };
 
 fn kind(policy: &str) -> InstanceKind {
     let handler = json!({
         "mode": "process", "executorType": "t", "functionName": "reconcile", "cleanupFunction": "clean",
     });
-    let accepted: AcceptedHandler =
-        serde_json::from_value(json!({ "handler": handler, "deletionPolicy": policy })).unwrap();
-    let resource = kube::core::ApiResource {
-        group: "g.example.com".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "g.example.com/v1".to_owned(),
-        kind: "Thing".to_owned(),
-        plural: "things".to_owned(),
-    };
-    InstanceKind::new(KindTerms {
-        resource,
-        scope: DefinitionScope::Namespaced,
-        accepted,
-        is_released: false,
-        schema: None,
-    })
-}
-
-fn colony() -> ColonyReference {
-    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
-    ColonyReference::Resolved(Box::new(ResolvedColony {
-        name: "dev".to_owned(),
-        spec: serde_json::from_value(spec).unwrap(),
-        operator_executor_id: Observed::Known("id".to_owned()),
-    }))
+    fixtures::kind(json!({ "handler": handler, "deletionPolicy": policy }), None)
 }
 
 /// An instance of generation 2 that is held, with a status and what the server says.
@@ -53,17 +28,10 @@ fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> Instan
     if is_deleted {
         object["metadata"]["deletionTimestamp"] = json!("2026-11-26T10:00:00Z");
     }
-    let object: Instance = serde_json::from_value(object).unwrap();
     InstanceSnapshot {
-        object,
-        kind: kind("Delete"),
-        cluster: "c".to_owned(),
-        colony: colony(),
+        colony: fixtures::colony(),
         processes: Observed::Known(processes),
-        kept: crate::snapshot::KeptInstance::default(),
-        last_line: None,
-        submit_not_before: None,
-        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+        ..fixtures::instance(kind("Delete"), object)
     }
 }
 

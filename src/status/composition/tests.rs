@@ -3,13 +3,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     act::outcome::{Effect, StepFailure, StepResult},
-    api::{
-        instance::{InstanceKind, KindTerms},
-        resource_definition::DefinitionScope,
-    },
     diff::{Error, KubernetesStep, Plan, Step},
     kinds::composition::{DesiredResource, Policies, Unreported, Wanted},
-    snapshot::Children,
+    snapshot::{Children, fixtures},
 };
 
 fn config_map() -> ObjectKind {
@@ -18,29 +14,15 @@ fn config_map() -> ObjectKind {
 
 /// An instance of generation 2 of a kind with an end, and with this status.
 fn snapshot(status: &Value, is_deleted: bool) -> CompositionSnapshot {
-    let accepted = serde_json::from_value(json!({ "handler": {
-        "mode": "compose", "finishedWhen": "${true}", "status": { "one": "${1}", "two": "${2}", "three": "${3}" } } }))
-    .unwrap();
-    let resource = kube::core::ApiResource {
-        group: "g.example.com".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "g.example.com/v1".to_owned(),
-        kind: "Thing".to_owned(),
-        plural: "things".to_owned(),
-    };
+    let accepted = json!({ "handler": {
+        "mode": "compose", "finishedWhen": "${true}", "status": { "one": "${1}", "two": "${2}", "three": "${3}" } } });
     let mut object = json!({ "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2 }, "status": status });
     if is_deleted {
         object["metadata"]["deletionTimestamp"] = json!("2026-11-26T10:00:00Z");
     }
     CompositionSnapshot {
         object: serde_json::from_value(object).unwrap(),
-        kind: InstanceKind::new(KindTerms {
-            resource,
-            scope: DefinitionScope::Namespaced,
-            accepted,
-            is_released: false,
-            schema: None,
-        }),
+        kind: fixtures::kind(accepted, None),
         children: Children::new(),
         unserved: BTreeSet::new(),
         telling: BTreeSet::new(),

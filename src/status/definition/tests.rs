@@ -6,7 +6,7 @@ use crate::{
     api::resource_definition::ResourceDefinition,
     diff::Plan,
     kinds::definition::build,
-    snapshot::{LeftInstances, StoredObjects},
+    snapshot::fixtures,
 };
 
 /// What comes of a pass that updates a CRD, which the API server then has as it was sent.
@@ -21,31 +21,12 @@ fn updated(crd: CustomResourceDefinition) -> Outcome {
 }
 
 pub(super) fn snapshot() -> DefinitionSnapshot {
-    let object: ResourceDefinition = serde_json::from_value(json!({
-        "metadata": { "name": "things.g.example.com", "generation": 2 },
-        "spec": {
-            "group": "g.example.com", "names": { "kind": "Thing", "plural": "things" },
-            "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
-            "handler": { "mode": "process", "executorType": "t", "functionName": "f" },
-        },
-    }))
-    .unwrap();
+    let object =
+        fixtures::definition(&json!({ "mode": "process", "executorType": "t", "functionName": "f" }));
     DefinitionSnapshot {
         crd: Observed::Known(Some(served(&object))),
-        object,
-        missing_rights: Observed::Known(Vec::new()),
-        granted_groups: Vec::new(),
-        namespace: "operators".to_owned(),
-        instances: None,
-        live: Observed::Known(Vec::new()),
-        stored: StoredObjects::NotAsked,
-        may_retry_stored: true,
-        left: Observed::Known(LeftInstances::default()),
-        composes: crate::snapshot::Composes::default(),
         handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
-        kept: None,
-        endpoint: Observed::Unknown("it is being started".to_owned()),
-        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+        ..fixtures::defined(object)
     }
 }
 

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::snapshot::Observed;
+use crate::snapshot::{Observed, fixtures};
 
 fn status(endpoint: &Value) -> InstanceStatus {
     serde_json::from_value(json!({
@@ -30,32 +30,14 @@ fn a_refused_status_is_said_without_what_executors_put_into_it() {
 }
 
 fn snapshot(last_line: Option<&str>, status: &Value) -> InstanceSnapshot {
-    let accepted = serde_json::from_value(json!({
+    let accepted = json!({
         "handler": { "mode": "process", "executorType": "t", "functionName": "f",
                      "status": { "epochs": "${attributes.filter(key, key.startsWith('epoch-')).size()}", "loss": "${attributes.loss}" } },
-    }))
-    .unwrap();
-    let resource = kube::core::ApiResource {
-        group: "g.example.com".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "g.example.com/v1".to_owned(),
-        kind: "Thing".to_owned(),
-        plural: "things".to_owned(),
-    };
-    let scope = crate::api::resource_definition::DefinitionScope::Namespaced;
-    let kind =
-        crate::api::instance::KindTerms { resource, scope, accepted, is_released: false, schema: None };
+    });
     let object = json!({ "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 1 }, "status": status });
     InstanceSnapshot {
-        kept: crate::snapshot::KeptInstance::default(),
-        object: serde_json::from_value(object).unwrap(),
-        kind: crate::api::instance::InstanceKind::new(kind),
-        cluster: "c".to_owned(),
-        colony: crate::snapshot::ColonyReference::NotFound { name: None },
-        processes: Observed::Known(Vec::new()),
         last_line: last_line.map(str::to_owned),
-        submit_not_before: None,
-        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+        ..fixtures::instance(fixtures::kind(accepted, None), object)
     }
 }
 

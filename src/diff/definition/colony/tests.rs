@@ -1,37 +1,16 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    api::resource_definition::ResourceDefinition,
-    snapshot::{Composes, Handlers, LeftInstances, StoredObjects},
-};
+use crate::{api::resource_definition::ResourceDefinition, snapshot::fixtures};
 
 fn object(executor_type: &str) -> ResourceDefinition {
-    serde_json::from_value(json!({
-        "metadata": { "name": "boxes.g.example.com", "generation": 1 },
-        "spec": {
-            "group": "g.example.com", "names": { "kind": "Box", "plural": "boxes" },
-            "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
-            "handler": { "mode": "blueprint", "executorType": executor_type, "functionName": "reconcile" },
-        },
-    }))
-    .unwrap()
+    fixtures::definition(
+        &json!({ "mode": "blueprint", "executorType": executor_type, "functionName": "reconcile" }),
+    )
 }
 
 fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> DefinitionSnapshot {
     DefinitionSnapshot {
-        object: object("box-reconciler"),
-        crd: Observed::Known(None),
-        missing_rights: Observed::Known(Vec::new()),
-        granted_groups: Vec::new(),
-        namespace: "operators".to_owned(),
-        instances: None,
-        live: Observed::Known(Vec::new()),
-        stored: StoredObjects::NotAsked,
-        may_retry_stored: true,
-        left: Observed::Known(LeftInstances::default()),
-        composes: Composes::default(),
-        handlers: Handlers::None,
         kept: Some(KeptKind {
             colony: "dev".to_owned(),
             colony_name: "dev".to_owned(),
@@ -39,8 +18,7 @@ fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> Definit
             definitions: Observed::Known(definitions),
             blueprints: Observed::Known(blueprints),
         }),
-        endpoint: Observed::Unknown("it is being started".to_owned()),
-        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+        ..fixtures::defined(object("box-reconciler"))
     }
 }
 
@@ -49,7 +27,7 @@ fn ours(executor_type: &str) -> BlueprintDefinition {
 }
 
 fn strangers(name: &str, executor_type: &str) -> BlueprintDefinition {
-    BlueprintDefinition::new("dev", name, "Box", executor_type, "reconcile").unwrap()
+    BlueprintDefinition::new("dev", name, "Thing", executor_type, "reconcile").unwrap()
 }
 
 fn steps(snapshot: &DefinitionSnapshot) -> (InColony, Vec<String>) {
@@ -59,7 +37,7 @@ fn steps(snapshot: &DefinitionSnapshot) -> (InColony, Vec<String>) {
 
 #[test]
 fn the_definition_is_added_once_and_left_in_peace() {
-    let add = "colony      add BlueprintDefinition boxes.g.example.com";
+    let add = "colony      add BlueprintDefinition things.g.example.com";
     assert_eq!(steps(&snapshot(Vec::new(), 0)), (InColony::Kept, vec![add.to_owned()]));
     assert_eq!(steps(&snapshot(vec![ours("box-reconciler")], 5)), (InColony::Kept, Vec::new()));
     let mut away = snapshot(Vec::new(), 0);
@@ -91,7 +69,7 @@ fn a_definition_of_a_stranger_is_never_written() {
     for (found, is_used) in [
         (strangers("own", "box-reconciler"), true),
         (strangers("own", "another"), false),
-        (strangers("boxes.g.example.com", "another"), false),
+        (strangers("things.g.example.com", "another"), false),
     ] {
         for blueprints in [0, 3] {
             let world = snapshot(vec![found.clone()], blueprints);
@@ -107,7 +85,7 @@ fn a_definition_of_a_stranger_is_never_written() {
         }
     }
     // One of the name and of another kind.
-    let mut other = strangers("boxes.g.example.com", "box-reconciler");
+    let mut other = strangers("things.g.example.com", "box-reconciler");
     "Crate".clone_into(&mut other.spec.names.kind);
     assert!(matches!(steps(&snapshot(vec![other], 0)).0, InColony::Foreign(_)));
     // The first by name holds, ours or not.
@@ -118,7 +96,7 @@ fn a_definition_of_a_stranger_is_never_written() {
 
 #[test]
 fn the_definition_goes_with_the_kind_unless_somebody_needs_it() {
-    let removal = Ok(Some("colony      remove BlueprintDefinition boxes.g.example.com".to_owned()));
+    let removal = Ok(Some("colony      remove BlueprintDefinition things.g.example.com".to_owned()));
     let ended = |world: &DefinitionSnapshot| end(world).map(|step| step.map(|step| step.to_string()));
     assert_eq!(ended(&snapshot(vec![ours("box-reconciler")], 0)), removal);
     assert_eq!(ended(&snapshot(vec![ours("box-reconciler")], 1)), Ok(None), "others have blueprints of it");

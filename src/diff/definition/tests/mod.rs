@@ -7,23 +7,18 @@ use crate::desired::resource_definition::build_definition;
 use crate::{
     api::resource_definition::ResourceDefinition,
     kinds::definition::{build, converted_at},
-    snapshot::{ConversionAddress, ConversionEndpoint, Handlers, LeftInstances, StoredObjects},
+    snapshot::{ConversionAddress, ConversionEndpoint, LeftInstances, StoredObjects, fixtures},
 };
 
 fn definition(policy: &str) -> ResourceDefinition {
-    serde_json::from_value(json!({
-        "metadata": { "name": "things.g.example.com", "generation": 2,
-                      "finalizers": [RESOURCE_DEFINITION_FINALIZER] },
-        "spec": {
-            "group": "g.example.com", "names": { "kind": "Thing", "plural": "things" },
-            "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": {
-                "type": "object", "properties": { "spec": { "type": "object", "nullable": false,
-                    "properties": { "size": { "type": "integer", "minimum": 1 } } } } } } }],
-            "handler": { "mode": "process", "executorType": "t", "functionName": "f" },
-            "deletionPolicy": policy,
-        },
-    }))
-    .unwrap()
+    let mut made =
+        fixtures::definition(&json!({ "mode": "process", "executorType": "t", "functionName": "f" }));
+    made.metadata.finalizers = Some(vec![RESOURCE_DEFINITION_FINALIZER.to_owned()]);
+    let mut whole = serde_json::to_value(made).unwrap();
+    whole["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"] = json!({ "spec": {
+        "type": "object", "nullable": false, "properties": { "size": { "type": "integer", "minimum": 1 } } } });
+    whole["spec"]["deletionPolicy"] = json!(policy);
+    serde_json::from_value(whole).unwrap()
 }
 
 pub(super) fn snapshot(
@@ -32,21 +27,9 @@ pub(super) fn snapshot(
     left: (usize, usize),
 ) -> DefinitionSnapshot {
     DefinitionSnapshot {
-        object: definition(policy),
         crd: Observed::Known(crd),
-        missing_rights: Observed::Known(Vec::new()),
-        granted_groups: Vec::new(),
-        namespace: "operators".to_owned(),
-        instances: None,
-        live: Observed::Known(Vec::new()),
-        stored: StoredObjects::NotAsked,
-        may_retry_stored: true,
         left: Observed::Known(LeftInstances { total: left.0, held: left.1 }),
-        composes: crate::snapshot::Composes::default(),
-        handlers: Handlers::None,
-        kept: None,
-        endpoint: Observed::Unknown("it is being started".to_owned()),
-        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+        ..fixtures::defined(definition(policy))
     }
 }
 

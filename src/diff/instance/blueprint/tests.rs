@@ -3,12 +3,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{
-        instance::{AcceptedHandler, Instance, InstanceKind, KindTerms},
+        instance::InstanceKind,
         names::{ABANDON_ANNOTATION, INSTANCE_FINALIZER},
-        resource_definition::DefinitionScope,
     },
     colony::{ProcessState, model::FunctionSpec},
-    snapshot::{ColonyReference, KeptInstance},
+    snapshot::{KeptInstance, fixtures},
 };
 
 fn kind(policy: &str, deletion: &str) -> InstanceKind {
@@ -16,33 +15,9 @@ fn kind(policy: &str, deletion: &str) -> InstanceKind {
         "mode": "blueprint", "executorType": "t", "functionName": "reconcile", "location": "lab",
         "blueprint": { "syncPolicy": policy },
     });
-    let accepted: AcceptedHandler =
-        serde_json::from_value(json!({ "handler": handler, "deletionPolicy": deletion })).unwrap();
-    let resource = kube::core::ApiResource {
-        group: "g.example.com".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "g.example.com/v1".to_owned(),
-        kind: "Box".to_owned(),
-        plural: "boxes".to_owned(),
-    };
     let schema = json!({ "properties": { "spec": { "type": "object", "properties": {
         "size": { "type": "integer", "default": 1 }, "image": { "type": "string" } } } } });
-    InstanceKind::new(KindTerms {
-        resource,
-        scope: DefinitionScope::Namespaced,
-        accepted,
-        is_released: false,
-        schema: Some(schema),
-    })
-}
-
-fn resolved() -> ResolvedColony {
-    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
-    ResolvedColony {
-        name: "dev".to_owned(),
-        spec: serde_json::from_value(spec).unwrap(),
-        operator_executor_id: Observed::Known("id".to_owned()),
-    }
+    fixtures::kind(json!({ "handler": handler, "deletionPolicy": deletion }), Some(schema))
 }
 
 fn hash(spec: &Value) -> String {
@@ -60,24 +35,18 @@ fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> Instance
         object["status"]["blueprint"] = recorded;
     }
     InstanceSnapshot {
-        last_line: None,
-        object: serde_json::from_value::<Instance>(object).unwrap(),
-        kind: kind(policy, "Delete"),
-        cluster: "c".to_owned(),
-        colony: ColonyReference::Resolved(Box::new(resolved())),
-        processes: Observed::Known(Vec::new()),
+        colony: fixtures::colony(),
         kept: KeptInstance {
             standing: Some(Standing::Handled),
             blueprint: Observed::Known(found),
             cleanups: Observed::Known(Vec::new()),
         },
-        submit_not_before: None,
-        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+        ..fixtures::instance(kind(policy, "Delete"), object)
     }
 }
 
 fn blueprint(id: &str, generation: i64, spec: &Value) -> Blueprint {
-    let mut found = Blueprint::new("dev", "Box", "n").unwrap();
+    let mut found = Blueprint::new("dev", "Thing", "n").unwrap();
     id.clone_into(&mut found.id);
     found.metadata.generation = generation;
     found.spec = spec.as_object().unwrap().clone();
@@ -97,7 +66,7 @@ fn intended() -> Value {
 }
 
 fn planned(snapshot: &InstanceSnapshot) -> Plan {
-    plan(snapshot, &resolved()).unwrap()
+    plan(snapshot, &fixtures::resolved()).unwrap()
 }
 
 fn colony_steps(plan: &Plan) -> Vec<String> {

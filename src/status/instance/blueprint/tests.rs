@@ -3,34 +3,17 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     act::outcome::StepResult,
-    api::{
-        instance::{AcceptedHandler, Instance, InstanceKind, KindTerms},
-        resource_definition::DefinitionScope,
-    },
+    api::instance::InstanceKind,
     diff::Plan,
-    snapshot::{ColonyReference, KeptInstance, Observed},
+    snapshot::{KeptInstance, Observed, fixtures},
 };
 
 fn kind(handler: &Value) -> InstanceKind {
     let mut whole = json!({ "mode": "blueprint", "executorType": "t", "functionName": "reconcile" });
     whole.as_object_mut().unwrap().extend(handler.as_object().unwrap().clone());
-    let accepted: AcceptedHandler = serde_json::from_value(json!({ "handler": whole })).unwrap();
     let schema = json!({ "properties": { "status": { "type": "object", "properties": {
         "conditions": { "type": "array", "default": [], "items": { "type": "object" } }, "phase": { "type": "string" }, "count": { "type": "integer", "default": 0 } } } } });
-    let resource = kube::core::ApiResource {
-        group: "g.example.com".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "g.example.com/v1".to_owned(),
-        kind: "Box".to_owned(),
-        plural: "boxes".to_owned(),
-    };
-    InstanceKind::new(KindTerms {
-        resource,
-        scope: DefinitionScope::Namespaced,
-        accepted,
-        is_released: false,
-        schema: Some(schema),
-    })
+    fixtures::kind(json!({ "handler": whole }), Some(schema))
 }
 
 fn hash() -> String {
@@ -43,24 +26,17 @@ fn snapshot(handler: &Value, said: &Value) -> InstanceSnapshot {
         "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2 }, "spec": { "size": 2 },
         "status": { "blueprint": { "name": "n", "generation": 3, "agreed": hash() } },
     });
-    let mut blueprint = Blueprint::new("dev", "Box", "n").unwrap();
+    let mut blueprint = Blueprint::new("dev", "Thing", "n").unwrap();
     "k8s:c/u".clone_into(&mut blueprint.id);
     blueprint.metadata.generation = 3;
     blueprint.status = said.as_object().unwrap().clone();
     InstanceSnapshot {
-        last_line: None,
-        object: serde_json::from_value::<Instance>(object).unwrap(),
-        kind: kind(handler),
-        cluster: "c".to_owned(),
-        colony: ColonyReference::NotFound { name: None },
-        processes: Observed::Known(Vec::new()),
         kept: KeptInstance {
             standing: Some(Standing::Handled),
             blueprint: Observed::Known(Some(blueprint)),
             cleanups: Observed::Known(Vec::new()),
         },
-        submit_not_before: None,
-        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+        ..fixtures::instance(kind(handler), object)
     }
 }
 

@@ -11,7 +11,7 @@ const WRITING_VERBS: [&str; 7] = ["APPLY", "PATCH", "POST", "PUT", "DELETE", "DE
 pub type Writes = BTreeMap<String, u64>;
 
 /// Reads the counters of all writes.
-pub async fn writes(kubernetes: &Kubernetes) -> Writes {
+pub async fn read(kubernetes: &Kubernetes) -> Writes {
     let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
     let text = kubernetes.calls.request_text(request).await.expect("the API server shows its metrics");
     parse(&text)
