@@ -192,29 +192,3 @@ async fn a_cache_that_lags_behind_holds_up_the_pass() {
     operator.catch_up();
     assert!(operator.pass("encoder").await.is_some());
 }
-
-#[tokio::test]
-async fn timing() {
-    #[allow(clippy::disallowed_methods)]
-    let now = std::time::Instant::now;
-    for _ in 0..20 {
-        let t = now();
-        let servers = Servers::new("2026-03-01T12:00:00Z".parse().unwrap());
-        eprintln!("servers {:?}", t.elapsed());
-        servers.cluster.create(&fleet("encoder")).unwrap();
-        let t = now();
-        let mut operator = Operator::start(&servers).await;
-        eprintln!("operator {:?}", t.elapsed());
-        for _ in 0..30 {
-            let t = now();
-            operator.catch_up();
-            let caught = t.elapsed();
-            let t = now();
-            let (outcome, _) = operator.pass("encoder").await.unwrap();
-            eprintln!("catch up {caught:?} pass {:?}: {}", t.elapsed(), outcome.plan.steps.len());
-            let t = now();
-            servers.pass(11);
-            eprintln!("seconds {:?}", t.elapsed());
-        }
-    }
-}
