@@ -47,6 +47,14 @@ impl Leadership {
         Self { clock: clock.clone(), term: watch::channel(Some(term)).1 }
     }
 
+    /// Leadership from now on that nothing renews and that is over after `lasts`; for simulations of a replica that loses it.
+    #[must_use]
+    pub fn limited(clock: &Clock, lasts: Duration) -> Self {
+        let started = clock.instant();
+        let term = Term { started, started_at: clock.now(), deadline: Some(started + lasts) };
+        Self { clock: clock.clone(), term: watch::channel(Some(term)).1 }
+    }
+
     /// A handle on the terms that the other end announces.
     pub(super) fn elected(clock: Clock, term: watch::Receiver<Option<Term>>) -> Self {
         Self { clock, term }
@@ -186,6 +194,17 @@ mod tests {
         clock.advance(Duration::from_secs(1 << 32));
         assert!(leadership.is_leader());
         assert_eq!(leadership.remaining(), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn a_term_that_nothing_renews_ends() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let leadership = Leadership::limited(&clock, Duration::from_secs(10));
+        clock.advance(Duration::from_secs(9));
+        assert!(leadership.is_leader());
+        assert_eq!(leadership.term_started_at(), Some(Timestamp::UNIX_EPOCH));
+        clock.advance(Duration::from_secs(1));
+        assert!(!leadership.is_leader());
     }
 
     /// A renewal is no change; taking the lease, losing it and taking it anew are.

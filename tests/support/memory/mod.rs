@@ -2,7 +2,10 @@
 
 mod cache;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use colonyos_fake::{ApiServer, ColonyServer, InMemory, Network};
 use colonyos_operator::{
@@ -49,8 +52,46 @@ pub struct Servers {
 
 /// A key that is the same in every run.
 pub fn key(number: u8) -> PrivateKey {
-    PrivateKey::from_hex(&format!("{number:064x}")).unwrap()
+    static KEYS: LazyLock<Vec<PrivateKey>> = LazyLock::new(|| {
+        let key = |number: u8| PrivateKey::from_hex(&format!("{number:064x}")).unwrap();
+        (1..=EXECUTORS[1].1).map(key).collect()
+    });
+    KEYS[usize::from(number) - 1].clone()
 }
+
+/// What every cluster and every colony begins with, made once.
+static BEGINNING: LazyLock<(ApiServer, ColonyServer)> = LazyLock::new(|| {
+    let cluster = ApiServer::new(|| Timestamp::UNIX_EPOCH);
+    let definitions = api::custom_resource_definitions();
+    cluster.install(definitions.iter().map(|one| serde_json::to_value(one).unwrap())).unwrap();
+    cluster.keep_managed_fields("requeststates");
+    cluster.create_namespace(NAMESPACE, &json!({}));
+    cluster.create_namespace(OPERATOR_NAMESPACE, &json!({}));
+    let colony = json!({
+        "apiVersion": "colonies.io/v1", "kind": "Colony",
+        "metadata": {"name": COLONY, "annotations": {"colonies.io/default": "true"}},
+        "spec": {"server": {"host": "colonies.example.com", "port": 443}, "colonyName": COLONY,
+                 "credentialsSecretName": "keys"},
+    });
+    cluster.create(&colony).unwrap();
+    let mut server = ColonyServer::new(key(1).id().clone(), 7).stale_after(None);
+    let mut call = |caller: u8, payload_type: &str, mut inner: Value| {
+        inner["msgtype"] = payload_type.into();
+        server.handle(Timestamp::UNIX_EPOCH, Some(key(caller).id()), payload_type, &inner).unwrap();
+    };
+    call(1, "addcolonymsg", json!({"colony": {"colonyid": key(2).id().as_str(), "name": COLONY}}));
+    let user = json!({"colonyname": COLONY, "userid": key(3).id().as_str(), "name": "ops"});
+    call(2, "addusermsg", json!({ "user": user }));
+    for (executor_type, number) in EXECUTORS {
+        let executor = json!({
+            "executorid": key(number).id().as_str(), "executorname": executor_type,
+            "executortype": executor_type, "colonyname": COLONY,
+        });
+        call(2, "addexecutormsg", json!({ "executor": executor }));
+        call(2, "approveexecutormsg", json!({"colonyname": COLONY, "executorname": executor_type}));
+    }
+    (cluster, server)
+});
 
 impl Servers {
     pub fn new(now: Timestamp) -> Self {
@@ -60,40 +101,10 @@ impl Servers {
             move || clock.now()
         };
         let network = Network::new(read(&clock));
-        let cluster = ApiServer::new(read(&clock));
-        let definitions = api::custom_resource_definitions();
-        cluster.install(definitions.iter().map(|one| serde_json::to_value(one).unwrap())).unwrap();
-        cluster.create_namespace(NAMESPACE, &json!({}));
-        cluster.create_namespace(OPERATOR_NAMESPACE, &json!({}));
-        let colony = json!({
-            "apiVersion": "colonies.io/v1", "kind": "Colony",
-            "metadata": {"name": COLONY, "annotations": {"colonies.io/default": "true"}},
-            "spec": {"server": {"host": "colonies.example.com", "port": 443}, "colonyName": COLONY,
-                     "credentialsSecretName": "keys"},
-        });
-        cluster.create(&colony).unwrap();
-        let server = ColonyServer::new(key(1).id().clone(), 7).stale_after(None);
-        let colony = InMemory::new(server, &network, read(&clock));
-        let servers = Self { clock, network, cluster, colony };
-        servers.populate();
-        servers
-    }
-
-    fn populate(&self) {
-        let call = |caller: u8, payload_type: &str, inner: Value| {
-            self.colony.call(key(caller).id(), payload_type, inner).unwrap();
-        };
-        call(1, "addcolonymsg", json!({"colony": {"colonyid": key(2).id().as_str(), "name": COLONY}}));
-        let user = json!({"colonyname": COLONY, "userid": key(3).id().as_str(), "name": "ops"});
-        call(2, "addusermsg", json!({ "user": user }));
-        for (executor_type, number) in EXECUTORS {
-            let executor = json!({
-                "executorid": key(number).id().as_str(), "executorname": executor_type,
-                "executortype": executor_type, "colonyname": COLONY,
-            });
-            call(2, "addexecutormsg", json!({ "executor": executor }));
-            call(2, "approveexecutormsg", json!({"colonyname": COLONY, "executorname": executor_type}));
-        }
+        let (cluster, server) = &*BEGINNING;
+        let cluster = cluster.fork(read(&clock));
+        let colony = InMemory::new(server.clone(), &network, read(&clock));
+        Self { clock, network, cluster, colony }
     }
 
     /// The machinery of an operator that leads from now on and knows nothing but what is on record. Its calls go through the

@@ -1,6 +1,6 @@
 //! What controllers of the cluster do to objects: definitions come into force and end, garbage is collected.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ impl Store {
         let stored = versions.into_iter().flatten().find(|version| version["storage"] == true);
         let stored = stored.map(|version| version["name"].clone()).unwrap_or_default();
         let now = self.now();
-        self.kinds.insert((kind.group.clone(), kind.plural.clone()), kind);
+        self.kinds.insert((kind.group.clone(), kind.plural.clone()), Arc::new(kind));
         self.change(&key, |object| {
             let condition = |type_: &str, reason: &str, message: &str| {
                 json!({ "type": type_, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message })

@@ -1,5 +1,7 @@
 //! The kinds that the server has: some of its own, and those that definitions add.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 /// A kind of objects in one API group.
@@ -24,7 +26,7 @@ pub(super) struct Version {
     /// Whether status has an endpoint of its own.
     pub(super) has_status: bool,
     /// The schema by which objects are filled in and pruned.
-    pub(super) schema: Option<Value>,
+    pub(super) schema: Option<Arc<Value>>,
 }
 
 /// Group, version, kind, plural, and: n(amespaced), s(tatus), g(eneration).
@@ -74,7 +76,7 @@ impl Kind {
                 let read = Version {
                     name: version["name"].as_str()?.to_owned(),
                     has_status: version.pointer("/subresources/status").is_some(),
-                    schema: version.pointer("/schema/openAPIV3Schema").cloned(),
+                    schema: version.pointer("/schema/openAPIV3Schema").cloned().map(Arc::new),
                 };
                 Some((version["storage"] == true, read))
             })

@@ -38,12 +38,13 @@ pub(super) struct Change {
 pub(super) type Rights = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 
 /// All objects. Nothing happens by itself: garbage is collected, and definitions end, when someone asks.
+#[derive(Clone)]
 pub(super) struct Store {
-    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub(super) version: u64,
     counter: u64,
     /// By group and plural.
-    pub(super) kinds: BTreeMap<(String, String), Kind>,
+    pub(super) kinds: BTreeMap<(String, String), Arc<Kind>>,
     pub(super) objects: BTreeMap<Key, Arc<Value>>,
     pub(super) changes: Vec<Change>,
     /// Plurals of the kinds that watches show no change of for now.
@@ -62,7 +63,7 @@ pub(super) struct In<'a> {
 
 impl Store {
     pub(super) fn new(clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
-        let kinds = built_in().map(|kind| ((kind.group.clone(), kind.plural.clone()), kind));
+        let kinds = built_in().map(|kind| ((kind.group.clone(), kind.plural.clone()), Arc::new(kind)));
         Self {
             clock,
             version: 0,
@@ -90,9 +91,9 @@ impl Store {
         self.counter
     }
 
-    pub(super) fn find(&self, request: &ResourceRequest) -> Result<(Kind, Version)> {
+    pub(super) fn find(&self, request: &ResourceRequest) -> Result<(Arc<Kind>, Version)> {
         let kind = self.kinds.get(&(request.group.clone(), request.plural.clone()));
-        let found = kind.and_then(|kind| Some((kind.clone(), kind.version(&request.version)?.clone())));
+        let found = kind.and_then(|kind| Some((Arc::clone(kind), kind.version(&request.version)?.clone())));
         let (kind, version) = found.ok_or_else(no_such_path)?;
         let is_status = request.subresource == "status" && version.has_status;
         let is_about_one = matches!(request.verb, Verb::Get | Verb::Update | Verb::Patch);

@@ -20,7 +20,7 @@ struct Watch {
     store: Arc<Mutex<Store>>,
     changed: watch::Receiver<u64>,
     request: ResourceRequest,
-    kind: Kind,
+    kind: Arc<Kind>,
     version: Version,
     /// The first change that was not looked at yet.
     next: usize,
@@ -32,7 +32,7 @@ pub(super) fn open(
     store: Arc<Mutex<Store>>,
     changed: watch::Receiver<u64>,
     request: ResourceRequest,
-    kind: Kind,
+    kind: Arc<Kind>,
     version: Version,
 ) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
     let since = request.query.resource_version.unwrap_or_default();
