@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The kinds whose objects say by a condition `Ready` when they are; others are defined and go at any time.
-pub(super) type Telling = Arc<dyn Fn() -> BTreeSet<ObjectKind> + Send + Sync>;
+pub type Telling = Arc<dyn Fn() -> BTreeSet<ObjectKind> + Send + Sync>;
 
 /// The stages of instances that are made of other objects.
 pub struct CompositionStages {
@@ -56,7 +56,9 @@ pub struct Wanted {
 }
 
 impl CompositionStages {
-    fn new(kind: InstanceKind, filled: Filled, reader: CompositionReader, telling: Telling) -> Self {
+    /// Stages for a kind whose objects `reader` reads.
+    #[must_use]
+    pub fn new(kind: InstanceKind, filled: Filled, reader: CompositionReader, telling: Telling) -> Self {
         let composition = composition_of(&kind);
         let made = composition.iter().flat_map(|composition| composition.kinds().cloned()).collect();
         Self { kind, composition, made, telling, reader, filled }

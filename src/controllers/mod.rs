@@ -5,7 +5,7 @@ mod colony_cron;
 mod colony_process;
 mod colony_workflow;
 mod composition;
-mod engine;
+pub mod engine;
 mod executor_deployment;
 mod instance;
 mod migration;
@@ -14,14 +14,15 @@ mod request_state;
 mod resource_definition;
 
 use colony::processes::{self, Carrier, Carriers, Objects};
-use colony_process::ProcessStages;
-use colony_workflow::WorkflowStages;
-pub use composition::{Decision, decide as decide_composition};
+pub use colony_cron::CronStages;
+pub use colony_process::ProcessStages;
+pub use colony_workflow::WorkflowStages;
+pub use composition::{CompositionStages, Decision, decide as decide_composition};
 pub use engine::context::Machinery;
 use engine::{context, dynamic as instances, queue, surroundings, work};
 pub use executor_deployment::{FleetStages, decide};
-pub use instance::decide as decide_instance;
-use request_state::RequestStages;
+pub use instance::{InstanceStages, decide as decide_instance};
+pub use request_state::RequestStages;
 
 use std::sync::Arc;
 

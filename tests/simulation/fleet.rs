@@ -10,6 +10,7 @@ use colonyos_operator::{
     api::{
         colony::Colony,
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+        kind::HasFinalizer as _,
     },
     controllers::{Machinery, decide},
     diff::Step,

@@ -3,7 +3,10 @@
 use std::{fmt::Debug, hash::Hash};
 
 use colonyos_fake::ApiServer;
-use colonyos_operator::watch::stores::{Changes, Filled, Watched};
+use colonyos_operator::watch::{
+    index::Index,
+    stores::{Changes, Filled, Watched},
+};
 use futures::{FutureExt as _, StreamExt as _};
 use kube::{Resource, runtime::reflector::Store};
 

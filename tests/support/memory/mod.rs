@@ -2,10 +2,7 @@
 
 mod cache;
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{sync::LazyLock, time::Duration};
 
 use colonyos_fake::{ApiServer, ColonyServer, InMemory, Network};
 use colonyos_operator::{
@@ -127,7 +124,7 @@ impl Servers {
             "simulated".to_owned(),
             None,
         );
-        machinery.connections.put(COLONY, Arc::new(self.connection()));
+        machinery.connections.put(COLONY, self.connection(), self.clock.instant());
         machinery
     }
 
