@@ -40,9 +40,11 @@ fn as_shipped(configuration: &mut OperatorConfiguration) {
 /// What an operator has done.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Counts {
-    /// Passes over objects of the kind.
+    /// Passes over objects of the kind, but for those that only found the cache behind.
     passes: f64,
-    /// Writes to the API server but for Events, by kind.
+    /// Those.
+    skips: f64,
+    /// Writes to objects of the kind and to what is made for them, by kind.
     writes: BTreeMap<String, f64>,
     /// Calls of the colony, by payload type.
     calls: BTreeMap<String, f64>,
@@ -61,7 +63,13 @@ impl Counts {
             };
             match series.split('{').next().unwrap() {
                 "colonyos_operator_reconciles_total" if label("kind") == kind => counts.passes += value,
-                "colonyos_operator_writes_total" if label("kind") != "Event" => {
+                "colonyos_operator_stale_skips_total" if label("kind") == kind => {
+                    counts.passes -= value;
+                    counts.skips += value;
+                }
+                "colonyos_operator_writes_total"
+                    if label("kind").starts_with(kind) || is_made(&label("kind")) =>
+                {
                     *counts.writes.entry(label("kind")).or_default() += value;
                 }
                 "colonyos_operator_colony_calls_total" => {
@@ -90,6 +98,7 @@ impl Counts {
         };
         Self {
             passes: after.passes - before.passes,
+            skips: after.skips - before.skips,
             writes: less(&after.writes, &before.writes),
             calls: less(&after.calls, &before.calls),
         }
@@ -101,9 +110,15 @@ impl Counts {
         let most = |each: u32| f64::from(each) * f64::from(u32::try_from(OBJECTS).unwrap());
         let sum = |counts: &BTreeMap<String, f64>| counts.values().sum::<f64>();
         assert!(self.passes <= most(passes), "more than {passes} passes each: {self:?}");
+        // A change of others may come while the cache is behind; a timer would bring one a second.
+        assert!(self.skips <= most(2), "more than 2 passes each in vain: {self:?}");
         assert!(sum(&self.writes) <= most(writes), "more than {writes} writes each: {self:?}");
         assert!(sum(&self.calls) <= most(calls) + SHARED, "more than {calls} calls each: {self:?}");
     }
+}
+
+fn is_made(kind: &str) -> bool {
+    matches!(kind, "Deployment" | "Secret")
 }
 
 fn name(index: usize) -> String {
@@ -117,13 +132,14 @@ async fn a_fleet_costs_a_handful_of_passes_writes_and_calls() {
         let before = Counts::of(&stage.operator, "ExecutorDeployment").await;
         let names: Vec<String> = (0..OBJECTS).map(name).collect();
         join_all(names.iter().map(|name| async {
-            stage.apply(name, &json!({})).await;
-            stage.wait_until_ready(name, 1).await;
+            // Nothing but the operator then decides how many steps there are.
+            stage.apply(name, &json!({ "replicas": 0 })).await;
+            stage.wait_until_ready(name, 0).await;
         }))
         .await;
         let counts = Counts::until_rest(&stage.operator, "ExecutorDeployment", &before).await;
-        // The cluster's own controllers report twice before a fleet is ready.
-        counts.assert_at_most(9, 7, 6);
+        // Six writes at best: a seventh when the process is assigned late, an eighth when the fleet is ready before that.
+        counts.assert_at_most(6, 8, 6);
     })
     .await;
 }
