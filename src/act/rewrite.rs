@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     failure::of_call,
-    kinds::Written as _,
+    kinds::WritableKind as _,
     kubernetes::Cluster,
     outcome::{Effect, FailureKind, StepFailure},
 };

@@ -92,7 +92,7 @@ pub const ACCEPTED_GENERATION_ANNOTATION: &str = "colonies.io/accepted-generatio
 /// together with the schemas.
 pub const CONVERSIONS_ANNOTATION: &str = "colonies.io/conversions";
 /// On an instance of a defined kind: what other versions of it say that this one cannot, by version, as JSON.
-pub const KEPT_ANNOTATION: &str = "colonies.io/kept-fields";
+pub const PRESERVED_FIELDS_ANNOTATION: &str = "colonies.io/kept-fields";
 /// Key of the certificates of the authorities in the Secret of the conversion endpoint.
 pub const AUTHORITY_CERTIFICATES_KEY: &str = "ca.crt";
 /// Key of the private key of the authority that signs.

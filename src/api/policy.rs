@@ -103,14 +103,14 @@ pub struct ManagementPolicies(Vec<ManagementPolicy>);
 impl ManagementPolicies {
     /// Whether nothing is said, so that everything may be done.
     #[must_use]
-    pub fn is_unsaid(&self) -> bool {
+    pub fn is_unset(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether something may be done.
     #[must_use]
     pub fn allow(&self, what: ManagementPolicy) -> bool {
-        self.is_unsaid() || self.0.contains(&ManagementPolicy::All) || self.0.contains(&what)
+        self.is_unset() || self.0.contains(&ManagementPolicy::All) || self.0.contains(&what)
     }
 
     /// Whether the object is only looked at, whoever it belongs to.

@@ -66,7 +66,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // Its output has said it all.
-        Err(error) if error.is::<doctor::Amiss>() || error.is::<plan::Mistaken>() => ExitCode::FAILURE,
+        Err(error) if error.is::<doctor::ChecksFailed>() || error.is::<plan::InvalidManifests>() => {
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("error: {error}");
             let mut source = error.source();

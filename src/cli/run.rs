@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt as _};
 use super::Failure;
 use crate::{
     api,
-    controllers::{self, Machinery},
+    controllers::{self, Services},
     runtime::{
         clock::Clock,
         config,
@@ -22,7 +22,7 @@ use crate::{
         shutdown::Shutdown,
         telemetry,
     },
-    webhook::{self, Grounds},
+    webhook::{self, EndpointSetup},
 };
 
 /// How often something that is missing at the start is looked for.
@@ -83,7 +83,7 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
     tokio::select! {
         () = shutdown.requested() => {}
         cluster = prerequisites(&connection, &api_server, &definitions) => {
-            let ground = Ground { configuration, connection, metrics, cluster, conversions };
+            let ground = ControllerSetup { configuration, connection, metrics, cluster, conversions };
             control(arguments, ground, &shutdown).await?;
         }
     }
@@ -158,7 +158,7 @@ async fn is_served(connection: &Kubernetes, definition: &CustomResourceDefinitio
 }
 
 /// What the controllers stand on.
-struct Ground {
+struct ControllerSetup {
     configuration: config::OperatorConfiguration,
     connection: Kubernetes,
     metrics: Metrics,
@@ -167,8 +167,8 @@ struct Ground {
 }
 
 /// Runs the election, the controllers and the endpoint of conversions until the shutdown.
-async fn control(arguments: &Arguments, ground: Ground, shutdown: &Shutdown) -> Result<(), Failure> {
-    let Ground { configuration, connection, metrics, cluster, conversions } = ground;
+async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shutdown) -> Result<(), Failure> {
+    let ControllerSetup { configuration, connection, metrics, cluster, conversions } = ground;
     let clock = Clock::system();
     let released = Shutdown::default();
     let (leadership, election) = if configuration.leader_election.enabled {
@@ -183,19 +183,19 @@ async fn control(arguments: &Arguments, ground: Ground, shutdown: &Shutdown) -> 
     };
     metrics.show_leadership(leadership.clone())?;
     let instance = Some(arguments.identity.clone());
-    let machinery = Machinery::new(connection, configuration, leadership, clock, metrics, cluster, instance);
-    let converting = webhook::start(Grounds {
-        settings: machinery.configuration.conversion.clone(),
-        namespace: machinery.kubernetes.namespace.clone(),
-        client: machinery.kubernetes.calls.clone(),
-        cluster: machinery.to_cluster.clone(),
-        clock: machinery.clock.clone(),
-        metrics: machinery.metrics.clone(),
-        endpoint: machinery.endpoint.clone(),
-        leadership: machinery.leadership.clone(),
+    let services = Services::new(connection, configuration, leadership, clock, metrics, cluster, instance);
+    let converting = webhook::start(EndpointSetup {
+        settings: services.configuration.conversion.clone(),
+        namespace: services.kubernetes.namespace.clone(),
+        client: services.kubernetes.calls.clone(),
+        cluster: services.to_cluster.clone(),
+        clock: services.clock.clone(),
+        metrics: services.metrics.clone(),
+        endpoint: services.endpoint.clone(),
+        leadership: services.leadership.clone(),
         check: conversions,
     });
-    if shutdown.drain(controllers::run(machinery, shutdown.clone()), DRAIN).await.is_none() {
+    if shutdown.drain(controllers::run(services, shutdown.clone()), DRAIN).await.is_none() {
         tracing::warn!("some passes did not end in time");
     }
     // Only now: the next leader starts at once.

@@ -30,7 +30,7 @@ use crate::{
         clock::Clock,
         kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
     },
-    watch::colony::{Surroundings, read},
+    watch::colony::{ColonyReader, read},
 };
 
 /// What a command is about.
@@ -85,13 +85,13 @@ impl Subject {
         };
         let colony = find_colony(&kubernetes, self.colony.as_deref().or(colony.as_deref())).await?;
         let clock = Clock::system();
-        let surroundings = Surroundings {
+        let reader = ColonyReader {
             kubernetes: &kubernetes.calls,
             namespace: &self.operator_namespace,
             clock: &clock,
             metrics: None,
         };
-        let reading = read(&colony, &surroundings, &mut None).await;
+        let reading = read(&colony, &reader, &mut None).await;
         let sessions = reading.sessions.ok_or_else(|| {
             format!(
                 "failed to get the keys of Colony {}: may you read Secrets in namespace {}? See colonyos-operator doctor",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    colony::processes::Carrier,
+    colony::processes::MirroredKind,
     engine::{
         stages::{Look, Passed, Stages},
         work::next,
@@ -18,14 +18,14 @@ use crate::{
     },
     desired,
     diff::{self, Plan, Problem, problem, resolved},
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
     snapshot::ColonyProcessSnapshot,
     status,
     watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for ColonyProcess {
+impl MirroredKind for ColonyProcess {
     fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.spec.colony.as_deref()
     }
@@ -78,8 +78,8 @@ impl Stages for ProcessStages {
         decide(snapshot).map(|plan| (plan, ()))
     }
 
-    fn left_behind(snapshot: &ColonyProcessSnapshot) -> Option<String> {
-        diff::colony_process::terms(snapshot).left_behind("process")
+    fn remaining_in_colony(snapshot: &ColonyProcessSnapshot) -> Option<String> {
+        diff::colony_process::terms(snapshot).remaining_in_colony("process")
     }
 
     fn status(
@@ -120,7 +120,7 @@ fn decide(snapshot: &ColonyProcessSnapshot) -> Result<Plan, Problem> {
     let colony = if snapshot.object.is_finished() { None } else { Some(resolved(&snapshot.colony)?) };
     let desired = |attempt| match colony {
         Some(colony) => desired::colony_process::build(snapshot, colony, attempt),
-        None => Err(Error::Incomplete("colony")),
+        None => Err(SpecError::Incomplete("colony")),
     };
     diff::colony_process::plan(snapshot, desired).map_err(|error| problem(&error))
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    colony::processes::Carrier,
+    colony::processes::MirroredKind,
     engine::{
         stages::{Look, Passed, Stages},
         work::next,
@@ -18,14 +18,14 @@ use crate::{
     },
     desired,
     diff::{self, Plan, Problem, problem, resolved},
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
     snapshot::InstanceSnapshot,
     status,
     watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for Instance {
+impl MirroredKind for Instance {
     const SHOWS_LOG: bool = true;
 
     fn colony<'a>(&'a self, kind: &'a InstanceKind) -> Option<&'a str> {
@@ -84,11 +84,11 @@ impl Stages for InstanceStages {
         decide(snapshot).map(|plan| (plan, ()))
     }
 
-    fn left_behind(snapshot: &InstanceSnapshot) -> Option<String> {
+    fn remaining_in_colony(snapshot: &InstanceSnapshot) -> Option<String> {
         match snapshot.kind.handler().mode {
             HandlerMode::Blueprint => diff::instance::left_behind_of_blueprint(snapshot),
             HandlerMode::Process | HandlerMode::Compose => {
-                diff::instance::terms(snapshot).left_behind("process")
+                diff::instance::terms(snapshot).remaining_in_colony("process")
             }
         }
     }
@@ -149,7 +149,7 @@ pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         let desired = |generation| match resolved(&snapshot.colony) {
             Ok(colony) => desired::instance::build(snapshot, colony, generation),
-            Err(problem) => Err(Error::Missing {
+            Err(problem) => Err(SpecError::Missing {
                 field: "handler.colony".to_owned(),
                 what: problem.reason.as_str().to_owned(),
                 why: problem.message,
@@ -162,7 +162,7 @@ pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
     let colony = if needs_colony { Some(resolved(&snapshot.colony)?) } else { None };
     let desired = |generation| match colony {
         Some(colony) => desired::instance::build(snapshot, colony, generation),
-        None => Err(Error::Incomplete("colony")),
+        None => Err(SpecError::Incomplete("colony")),
     };
     diff::instance::plan(snapshot, desired).map_err(|error| problem(&error))
 }

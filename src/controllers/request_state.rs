@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    colony::processes::Carrier,
+    colony::processes::MirroredKind,
     engine::{
         stages::{Look, Passed, Stages},
         work::next,
@@ -19,14 +19,14 @@ use crate::{
     },
     desired::request::{self, Obstacle},
     diff::{Plan, Problem, request::plan, resolved},
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
     snapshot::RequestSnapshot,
     status::{self, event::Note},
     watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for RequestState {
+impl MirroredKind for RequestState {
     fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.metadata.annotations.as_ref()?.get(COLONY_ANNOTATION).map(String::as_str)
     }
@@ -79,8 +79,8 @@ impl Stages for RequestStages {
         decide(snapshot).map(|plan| (plan, ()))
     }
 
-    fn left_behind(snapshot: &RequestSnapshot) -> Option<String> {
-        plan::terms(snapshot).left_behind("process")
+    fn remaining_in_colony(snapshot: &RequestSnapshot) -> Option<String> {
+        plan::terms(snapshot).remaining_in_colony("process")
     }
 
     fn status(&self, snapshot: &RequestSnapshot, pass: Passed<'_, Self>) -> Option<RequestStateStatus> {
@@ -91,13 +91,13 @@ impl Stages for RequestStages {
         status::request_operator::compute_paused(snapshot)
     }
 
-    fn left_out(
+    fn dropped_history(
         &self,
         snapshot: &RequestSnapshot,
         pass: Passed<'_, Self>,
         status: &RequestStateStatus,
     ) -> Vec<Note> {
-        status::request_operator::left_out(snapshot, pass.map(|carried| &carried.outcome), status)
+        status::request_operator::dropped_history(snapshot, pass.map(|carried| &carried.outcome), status)
     }
 
     fn mirrored(object: &RequestState) -> Option<&dyn Mirrored> {
@@ -140,7 +140,7 @@ fn problem(obstacle: &Obstacle) -> Problem {
     let reason = match obstacle {
         Obstacle::NoFlow(_) | Obstacle::BadFlow { .. } => Reason::FlowUnusable,
         Obstacle::Expression(_) => Reason::InvalidExpression,
-        Obstacle::Field { error: Error::Missing { .. }, .. } => Reason::SourceNotFound,
+        Obstacle::Field { error: SpecError::Missing { .. }, .. } => Reason::SourceNotFound,
         Obstacle::UnknownJob { .. } | Obstacle::Field { .. } => Reason::InvalidSpec,
     };
     Problem { reason, message: obstacle.to_string() }

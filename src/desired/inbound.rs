@@ -10,7 +10,7 @@ use crate::{
         names::{CLEANUP_FUNCTION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, VERSION},
     },
     colony::model::{Blueprint, Process},
-    kinds::Error,
+    kinds::SpecError,
 };
 
 /// What is asked for.
@@ -50,10 +50,10 @@ pub struct DesiredObject {
 /// # Errors
 ///
 /// When it is nothing that this operator does; names the argument, its value and what to write instead.
-pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
+pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, SpecError> {
     let arguments = &process.spec.kwargs;
     if arguments.is_empty() {
-        return Err(Error::invalid(
+        return Err(SpecError::invalid(
             "kwargs",
             "none",
             "give apiVersion, kind, metadata and spec of an ExecutorDeployment, or kind and blueprintName",
@@ -62,7 +62,7 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
     let kind = text(arguments, "kind").unwrap_or_default();
     if kind != EXECUTOR_DEPLOYMENT_KIND {
         let remedy = format!("this operator carries out {EXECUTOR_DEPLOYMENT_KIND}");
-        return Err(Error::invalid("kwargs.kind", format!("{kind:?}"), remedy));
+        return Err(SpecError::invalid("kwargs.kind", format!("{kind:?}"), remedy));
     }
     if arguments.contains_key("spec") {
         return apply(arguments, colony).map(Request::Apply);
@@ -72,7 +72,7 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
     match (process.spec.function == CLEANUP_FUNCTION, blueprint) {
         (true, Some(blueprint)) => Ok(Request::CleanUp { blueprint }),
         (true, None) => {
-            Err(Error::invalid("kwargs.blueprintName", "absent", "name the blueprint that is gone"))
+            Err(SpecError::invalid("kwargs.blueprintName", "absent", "name the blueprint that is gone"))
         }
         (false, Some(blueprint)) => Ok(Request::Reconcile { blueprint, force }),
         (false, None) => Ok(Request::ReconcileAll),
@@ -84,7 +84,7 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
 /// # Errors
 ///
 /// When the blueprint says what no fleet could follow.
-pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredObject, Error> {
+pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredObject, SpecError> {
     let metadata = &blueprint.metadata;
     let namespace = namespace_of(metadata).unwrap_or(&colony.inbound.default_namespace);
     Ok(DesiredObject {
@@ -94,17 +94,17 @@ pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredOb
     })
 }
 
-fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredObject, Error> {
+fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredObject, SpecError> {
     let version = format!("{COMPUTE_GROUP}/{VERSION}");
     let given = text(arguments, "apiVersion").unwrap_or_default();
     if given != version {
-        return Err(Error::invalid("kwargs.apiVersion", format!("{given:?}"), format!("give {version}")));
+        return Err(SpecError::invalid("kwargs.apiVersion", format!("{given:?}"), format!("give {version}")));
     }
     let nothing = json!({});
     let metadata = arguments.get("metadata").unwrap_or(&nothing);
     let said = |field: &str| metadata.get(field).and_then(Value::as_str);
     let Some(Value::Object(spec)) = arguments.get("spec") else {
-        return Err(Error::invalid("kwargs.spec", "no object", "give the spec of an ExecutorDeployment"));
+        return Err(SpecError::invalid("kwargs.spec", "no object", "give the spec of an ExecutorDeployment"));
     };
     // An object that was read from a cluster names its colony; here it is the one that asks.
     let mut spec = spec.clone();
@@ -117,7 +117,7 @@ fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredO
 }
 
 /// A name that an object can have. The schema allows 52 characters.
-fn object_name(field: &str, name: &str) -> Result<String, Error> {
+fn object_name(field: &str, name: &str) -> Result<String, SpecError> {
     let edge = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
     let inner = |character: char| edge(character) || matches!(character, '-' | '.');
     let is_name =
@@ -125,7 +125,7 @@ fn object_name(field: &str, name: &str) -> Result<String, Error> {
     if is_name {
         return Ok(name.to_owned());
     }
-    Err(Error::invalid(
+    Err(SpecError::invalid(
         field,
         format!("{name:?}"),
         "use at most 52 lower-case letters, digits, \"-\" and \".\", beginning and ending with a letter or digit",

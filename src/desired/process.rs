@@ -3,7 +3,7 @@
 use crate::{
     api::names::{CONTROLLER_EXECUTOR_TYPE, GATE_NODE, RUN_NODE},
     colony::{FunctionSpec, InvalidField, WorkflowSpec},
-    kinds::Error,
+    kinds::SpecError,
 };
 
 /// A process that carries an object.
@@ -39,6 +39,6 @@ impl DesiredProcess {
 }
 
 /// A field that no colony would take.
-pub(super) fn refused(error: &InvalidField) -> Error {
-    Error::invalid(error.field, &error.value, error.remedy)
+pub(super) fn refused(error: &InvalidField) -> SpecError {
+    SpecError::invalid(error.field, &error.value, error.remedy)
 }

@@ -13,7 +13,7 @@ use crate::{
         request_state::RequestState,
     },
     expression::Bindings,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{FlowSource, RequestSnapshot, ResolvedColony},
 };
 
@@ -50,7 +50,7 @@ pub enum Obstacle {
         /// What is said of it.
         message: String,
         /// What it is.
-        error: Error,
+        error: SpecError,
     },
 }
 
@@ -63,7 +63,7 @@ pub fn flow(snapshot: &RequestSnapshot) -> Result<CompiledFlow, Obstacle> {
     match &snapshot.flow {
         FlowSource::Default => {
             let bad = |error| Obstacle::BadFlow { name: "of two jobs".to_owned(), why: said(&error) };
-            CompiledFlow::of_two_jobs(executor_type(&snapshot.object)).map_err(bad)
+            CompiledFlow::default_flow(executor_type(&snapshot.object)).map_err(bad)
         }
         FlowSource::Listed(text) => {
             let jobs: Vec<String> =
@@ -77,7 +77,7 @@ pub fn flow(snapshot: &RequestSnapshot) -> Result<CompiledFlow, Obstacle> {
     }
 }
 
-fn said(error: &super::request_flow::Error) -> String {
+fn said(error: &super::request_flow::RequestFlowError) -> String {
     error.to_string()
 }
 
@@ -108,8 +108,8 @@ pub fn process(
     };
     let call =
         job.render(&bindings(object)).map_err(|error| Obstacle::Expression(named(error.to_string())))?;
-    let refused = |error: Error| Obstacle::Field { message: named(error.to_string()), error };
-    let uid = object.uid().ok_or_else(|| refused(Error::Incomplete("metadata.uid")))?;
+    let refused = |error: SpecError| Obstacle::Field { message: named(error.to_string()), error };
+    let uid = object.uid().ok_or_else(|| refused(SpecError::Incomplete("metadata.uid")))?;
     let label = names::process_label(&snapshot.cluster, &uid, generation);
     let spec = function::build(&job.place(), &call, &colony.spec.colony_name, &label, &snapshot.values);
     Ok(DesiredProcess { label, generation, spec: spec.map_err(refused)?, is_gated: job.is_gated() })

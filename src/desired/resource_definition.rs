@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 
 use crate::{
     kinds::{
-        Error,
+        SpecError,
         definition::{build, check_parts, converted_at, is_foreign, lacks_rights, redirected},
     },
     snapshot::{DefinitionSnapshot, Observed},
@@ -21,7 +21,7 @@ pub enum DesiredDefinition {
     /// Nothing is begun that could not be brought to its end.
     Unauthorized,
     /// The spec cannot be carried out.
-    Unusable(Error),
+    Unusable(SpecError),
     /// The name is another's, who made this CRD.
     Foreign(String),
     /// It is being deleted.

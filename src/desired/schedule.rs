@@ -13,7 +13,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-use crate::kinds::Error;
+use crate::kinds::SpecError;
 
 /// How far ahead a time is looked for. Whatever comes at all comes within a leap year's distance.
 const HORIZON: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);
@@ -48,18 +48,19 @@ impl Schedule {
     /// # Errors
     ///
     /// When one of them says nothing that could be followed; the message names field, value and remedy.
-    pub fn parse(schedule: &str, zone: Option<&str>) -> Result<Self, Error> {
+    pub fn parse(schedule: &str, zone: Option<&str>) -> Result<Self, SpecError> {
         let zone = match zone {
             None => TimeZone::UTC,
             Some(name) => ZONES.get(name).map_err(|_| {
-                Error::invalid(
+                SpecError::invalid(
                     "spec.timeZone",
                     format!("\"{name}\""),
                     "there is no such time zone: use an IANA name, such as Europe/Stockholm",
                 )
             })?,
         };
-        let refused = |why: &str| Error::invalid("spec.schedule", format!("\"{schedule}\""), why.to_owned());
+        let refused =
+            |why: &str| SpecError::invalid("spec.schedule", format!("\"{schedule}\""), why.to_owned());
         let expression = expression(schedule).ok_or_else(|| {
             refused("give minute, hour, day of month, month and day of week, such as \"30 2 * * 1-5\"")
         })?;

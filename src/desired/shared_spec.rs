@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::metadata::content_hash,
-    kinds::{Error, definition::fitted},
+    kinds::{SpecError, definition::prune_to_schema},
 };
 
 /// What both sides say about an object, in one spelling: with defaults filled in, without what only one side knows.
@@ -34,16 +34,19 @@ impl SharedSpec {
     /// # Errors
     ///
     /// When it has a field that the kind does not: it would be lost.
-    pub fn of_instance_blueprint(spec: &Map<String, Value>, schema: Option<&Value>) -> Result<Self, Error> {
+    pub fn of_instance_blueprint(
+        spec: &Map<String, Value>,
+        schema: Option<&Value>,
+    ) -> Result<Self, SpecError> {
         let given = Value::Object(spelled_fields(spec));
         let schema = schema.and_then(|schema| schema.pointer("/properties/spec"));
         let (kept, dropped) = match schema {
-            Some(schema) => fitted("spec", schema, &given),
+            Some(schema) => prune_to_schema("spec", schema, &given),
             None => (given, Vec::new()),
         };
         if let Some(field) = dropped.into_iter().next() {
             let remedy = "the kind has no such field: remove it, or describe it in the ResourceDefinition";
-            return Err(Error::invalid(field, "a field of the blueprint", remedy));
+            return Err(SpecError::invalid(field, "a field of the blueprint", remedy));
         }
         Ok(Self::of_instance(kept.as_object().unwrap_or(&Map::new())))
     }
@@ -110,9 +113,9 @@ fn spelled(value: &Value) -> Value {
 /// A number as JavaScript, Go and API servers write it: without a point where it is whole.
 fn whole(number: Option<f64>) -> Option<Value> {
     /// Up to here every whole number is one in floating point.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+    const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
     let number = number?;
-    if number.fract() == 0.0 && number.abs() <= EXACT {
+    if number.fract() == 0.0 && number.abs() <= MAX_EXACT_INTEGER {
         return format!("{number:.0}").parse::<i64>().ok().map(Value::from);
     }
     Some(Value::from(number))

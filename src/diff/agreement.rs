@@ -38,7 +38,7 @@ pub enum Sync {
 }
 
 /// An object and its blueprint.
-pub(super) struct Sides<'a> {
+pub(super) struct SyncSides<'a> {
     /// Who owns the spec.
     pub policy: SyncPolicy,
     /// How somebody makes the colony the owner.
@@ -55,14 +55,14 @@ pub(super) struct Sides<'a> {
 
 /// Which side is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum WrittenSide {
     Object,
     Blueprint,
 }
 
-impl Sides<'_> {
+impl SyncSides<'_> {
     /// What status is to say, and which side is to be written so that it is true.
-    pub fn agree(&self) -> (Sync, Option<Written>) {
+    pub fn agree(&self) -> (Sync, Option<WrittenSide>) {
         let Self { recorded, blueprint, ours, theirs, .. } = *self;
         let agreed = |spec: &SharedSpec, generation: i64, overruled: Option<String>| {
             Sync::Agreed(BlueprintStatus {
@@ -92,13 +92,13 @@ impl Sides<'_> {
                 let overruled =
                     here.then(|| format!("{message}; the colony owns the spec: edit the blueprint"));
                 let overruled = overruled.filter(|_| before.is_some());
-                (agreed(theirs, generation, overruled), Some(Written::Object))
+                (agreed(theirs, generation, overruled), Some(WrittenSide::Object))
             }
             SyncPolicy::KubernetesWins => {
                 let overruled = there
                     .then(|| format!("{message}; this object owns the spec: edit it, or {}", self.hand_over));
                 let overruled = overruled.filter(|_| before.is_some());
-                (agreed(ours, generation.saturating_add(1), overruled), Some(Written::Blueprint))
+                (agreed(ours, generation.saturating_add(1), overruled), Some(WrittenSide::Blueprint))
             }
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ColonyStep, KubernetesStep, Sync,
-    agreement::{Sides, Written, describe},
+    agreement::{SyncSides, WrittenSide, describe},
 };
 use crate::{
     api::{
@@ -60,7 +60,7 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
         let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
         let was_there = recorded.is_some_and(|recorded| !recorded.agreed.is_empty());
         let policy = object.sync_policy();
-        if policy != SyncPolicy::KubernetesWins && object.is_born_of_blueprint() {
+        if policy != SyncPolicy::KubernetesWins && object.originates_from_blueprint() {
             plan.object = Some(KubernetesStep::DeleteObject { why: format!("blueprint {name} is gone") });
         } else if policy != SyncPolicy::KubernetesWins && was_there {
             // Whoever created this object did it here: what happens in the colony does not take it away.
@@ -139,7 +139,7 @@ impl BlueprintPlan {
         theirs: &SharedSpec,
     ) {
         let object = &snapshot.object;
-        let sides = Sides {
+        let sides = SyncSides {
             policy: object.sync_policy(),
             hand_over: "set syncPolicy ColonyWins",
             recorded: object.status.as_ref().and_then(|status| status.blueprint.as_ref()),
@@ -152,19 +152,21 @@ impl BlueprintPlan {
         let (name, generation) = (&blueprint.metadata.name, blueprint.metadata.generation);
         match written {
             None => {}
-            Some(Written::Object) => {
+            Some(WrittenSide::Object) => {
                 self.object = Some(KubernetesStep::UpdateSpec {
                     spec: theirs.object_spec(colony, Some(&object.spec)),
                     why: format!("blueprint {name} generation {generation} says so"),
                 });
             }
-            Some(Written::Blueprint) if !object.spec.management_policies.allow(ManagementPolicy::Update) => {
+            Some(WrittenSide::Blueprint)
+                if !object.spec.management_policies.allow(ManagementPolicy::Update) =>
+            {
                 let remedy = ManagementPolicy::Update.remedy();
                 let message = format!("{}; spec.{remedy}", describe(ours, theirs, name, generation));
                 let agreed = object.status.as_ref().and_then(|status| status.blueprint.clone());
                 self.sync = Sync::Differs { agreed, message };
             }
-            Some(Written::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
+            Some(WrittenSide::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
                 name: name.clone(),
                 spec: ours.blueprint_spec(),
                 seen_generation: generation,

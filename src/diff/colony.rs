@@ -44,7 +44,7 @@ fn steps(snapshot: &ColonySnapshot) -> Vec<Step> {
         Membership::Member(_) => {}
     }
     let mut steps = registrations(snapshot);
-    steps.extend(kept_definition(snapshot));
+    steps.extend(missing_definition_step(snapshot));
     steps
 }
 
@@ -72,7 +72,7 @@ fn registrations(snapshot: &ColonySnapshot) -> Vec<Step> {
 
 /// The definition, if the operator is to keep one and the colony has none for this kind. One that is there is left as it
 /// is, whoever made it: it cannot be changed while blueprints use it.
-fn kept_definition(snapshot: &ColonySnapshot) -> Option<Step> {
+fn missing_definition_step(snapshot: &ColonySnapshot) -> Option<Step> {
     let inbound = &snapshot.object.spec.inbound;
     let wanted = inbound.policy == InboundPolicy::Accept && inbound.definition == DefinitionPolicy::Keep;
     let definitions = snapshot.definitions.known().filter(|_| wanted)?;

@@ -12,7 +12,7 @@ use crate::{
         colony_cron::build,
         schedule::{COUNTED, Schedule},
     },
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyCronSnapshot, CronRun},
 };
 
@@ -62,7 +62,7 @@ pub enum CronObstacle {
 /// # Errors
 ///
 /// When there is nothing to create.
-pub fn plan(snapshot: &ColonyCronSnapshot, schedule: Option<&Schedule>) -> Result<CronPlan, Error> {
+pub fn plan(snapshot: &ColonyCronSnapshot, schedule: Option<&Schedule>) -> Result<CronPlan, SpecError> {
     let mut plan = CronPlan::default();
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(plan);
@@ -97,11 +97,11 @@ pub fn last_schedule(snapshot: &ColonyCronSnapshot) -> Option<Timestamp> {
 }
 
 /// Looks whether a run is due, and what follows.
-fn start(snapshot: &ColonyCronSnapshot, schedule: &Schedule, plan: &mut CronPlan) -> Result<(), Error> {
+fn start(snapshot: &ColonyCronSnapshot, schedule: &Schedule, plan: &mut CronPlan) -> Result<(), SpecError> {
     let (object, now) = (&snapshot.object, snapshot.now);
     let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let Some(since) = last_schedule(snapshot).or(created) else {
-        return Err(Error::Incomplete("metadata.creationTimestamp"));
+        return Err(SpecError::Incomplete("metadata.creationTimestamp"));
     };
     let deadline = object.spec.starting_deadline_seconds.map(SignedDuration::from_secs);
     let earliest = deadline.and_then(|deadline| now.checked_sub(deadline).ok());

@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::{
-    ColonyStep, Error, KubernetesStep, Plan, Step, Sync,
+    ColonyStep, KubernetesStep, OwnershipError, Plan, Step, Sync,
     blueprint::{self, BlueprintPlan},
     identity, mirror, workload,
 };
@@ -33,7 +33,7 @@ use crate::{
 pub fn plan(
     snapshot: &ExecutorDeploymentSnapshot,
     desired: &DesiredExecutorDeployment,
-) -> Result<Plan, Error> {
+) -> Result<Plan, OwnershipError> {
     let management = &snapshot.object.spec.management_policies;
     if management.only_observe() {
         return Ok(observe(snapshot));
@@ -49,7 +49,7 @@ pub fn plan(
         let mut plan = if management.allow(ManagementPolicy::Delete) {
             withdraw(snapshot, "another runtime carries it out")
         } else {
-            kept(snapshot)
+            keep_existing(snapshot)
         };
         if !has_finalizer(snapshot) {
             plan.steps.insert(0, Step::Kubernetes(KubernetesStep::AddFinalizer));
@@ -61,7 +61,7 @@ pub fn plan(
         return Ok(plan);
     };
     if !management.allow(ManagementPolicy::Create) && stands(snapshot) != Some(true) {
-        return Ok(uncreated(snapshot, blueprint));
+        return Ok(plan_without_workload(snapshot, blueprint));
     }
     let owner = &desired.owner;
     let identity = identity::plan(snapshot, &here.identity, &here.policies, owner, serves(snapshot))?;
@@ -135,7 +135,7 @@ fn observe(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
 }
 
 /// Makes nothing for a workload that is not there, or not known to be.
-fn uncreated(snapshot: &ExecutorDeploymentSnapshot, blueprint: BlueprintPlan) -> Plan {
+fn plan_without_workload(snapshot: &ExecutorDeploymentSnapshot, blueprint: BlueprintPlan) -> Plan {
     let (held, what) = (mirror::plan_held(snapshot), workload_name(snapshot));
     let steps = held.steps.into_iter().chain(blueprint.steps).map(Step::Colony).collect();
     let mut plan = Plan {
@@ -156,7 +156,7 @@ fn uncreated(snapshot: &ExecutorDeploymentSnapshot, blueprint: BlueprintPlan) ->
 }
 
 /// Leaves what was made for an earlier spec.
-fn kept(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
+fn keep_existing(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
     let uid = snapshot.object.uid().unwrap_or_default();
     let remedy = ManagementPolicy::Delete.remedy();
     let surplus = workload::deletions(&snapshot.workloads, &uid, None, "another runtime carries it out");
@@ -222,7 +222,7 @@ fn is_abandoned(snapshot: &ExecutorDeploymentSnapshot) -> bool {
 
 /// What is left of an object that is let go without its colony or without its children, for a person; none if nothing is.
 #[must_use]
-pub fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
+pub fn remaining_in_colony(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
     let object = &snapshot.object;
     let mut in_cluster = workload::orphaned(&snapshot.workloads, &object.name_any());
     let is_abandoned = is_abandoned(snapshot);
@@ -469,7 +469,7 @@ mod tests {
             plan.awaiting,
             ["the colony to remove executor media-encoders-abc: not connected".to_owned()]
         );
-        assert_eq!(left_behind(&registered), None, "it is not let go");
+        assert_eq!(remaining_in_colony(&registered), None, "it is not let go");
     }
 
     /// Whoever keeps the children wants to know what else was kept, and where.
@@ -483,13 +483,13 @@ mod tests {
         let deployment = json!({ "metadata": { "name": "encoders", "labels": labels } });
         snapshot.workloads.deployment = Observed::Known(serde_json::from_value(deployment).unwrap());
         assert_eq!(
-            left_behind(&snapshot).as_deref(),
+            remaining_in_colony(&snapshot).as_deref(),
             Some(
                 "left in the colony: executor media-encoders-abc; left in the cluster: Deployment encoders, Secret encoders-executor-identity"
             )
         );
         snapshot.object.spec.deletion_policy = DeletionPolicy::Orphan;
-        let left = left_behind(&snapshot).unwrap();
+        let left = remaining_in_colony(&snapshot).unwrap();
         assert!(left.contains("executor media-encoders-abc, process p1;"), "{left}");
         assert_eq!(steps(&snapshot), ["kubernetes  remove the finalizer"]);
     }

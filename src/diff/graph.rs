@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     ColonyStep, Mirror,
-    mirror::{Known, MirrorPlan, is_live},
+    mirror::{MirrorPlan, ProcessFacts, is_live},
 };
 use crate::{
     api::{
@@ -141,7 +141,7 @@ impl MirrorPlan {
     /// The intent is on record, the id is not. `desired` is what may be submitted for it, if anything still may.
     pub(super) fn intended_graph(
         &mut self,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         status: &ColonyWorkflowStatus,
         mirror: &MirrorStatus,
         desired: Option<&DesiredWorkflow>,
@@ -193,15 +193,15 @@ impl MirrorPlan {
 
     fn adopt(
         &mut self,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         status: &ColonyWorkflowStatus,
         mirror: &MirrorStatus,
         adopted: &Graph<'_>,
     ) {
         match nodes(&status.nodes, adopted.id, known.processes, known.now) {
             Some(nodes) => {
-                let standing: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
-                self.mirror = observed(mirror, adopted, aggregate(&standing), None);
+                let node_states: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
+                self.mirror = observed(mirror, adopted, aggregate(&node_states), None);
             }
             None => self.awaiting.push("the server to say why a node failed".to_owned()),
         }
@@ -211,7 +211,7 @@ impl MirrorPlan {
     /// `generation` from now on. When to look again, if the server is still to say why a node has failed.
     pub(super) fn adopt_graph(
         &mut self,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         id: &str,
         names: &[&str],
         (label, generation): (String, i64),
@@ -223,9 +223,9 @@ impl MirrorPlan {
             self.awaiting.push("the server to say why a node failed".to_owned());
             return reasons_due(&processes.iter().collect::<Vec<_>>(), known.now);
         };
-        let standing: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
+        let node_states: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
         let submitted_at = processes.iter().map(|process| process.submitted_at).min().unwrap_or(known.now);
-        let (process_id, state) = (id.to_owned(), aggregate(&standing));
+        let (process_id, state) = (id.to_owned(), aggregate(&node_states));
         self.mirror = Mirror::Found { label, generation, process_id, state, submitted_at };
         None
     }
@@ -234,7 +234,7 @@ impl MirrorPlan {
     /// sooner than something happens.
     pub(super) fn follow_graph(
         &mut self,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         status: &ColonyWorkflowStatus,
         mirror: &MirrorStatus,
     ) -> Option<Timestamp> {
@@ -248,8 +248,8 @@ impl MirrorPlan {
             let processes: Vec<&Process> = known.processes.known().into_iter().flatten().collect();
             return reasons_due(&processes, known.now);
         };
-        let standing: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
-        let state = aggregate(&standing);
+        let node_states: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
+        let state = aggregate(&node_states);
         if state == MirrorState::Lost {
             self.mirror = Mirror::Lost;
         } else if state != mirror.state {
@@ -263,7 +263,7 @@ impl MirrorPlan {
     }
 
     /// Ends what runs of an object. It is over when the server says so.
-    pub(super) fn end_graph(&mut self, known: &Known<'_>, status: &ColonyWorkflowStatus, why: &str) {
+    pub(super) fn end_graph(&mut self, known: &ProcessFacts<'_>, status: &ColonyWorkflowStatus, why: &str) {
         let Some(mirror) = known.recorded.filter(|mirror| mirror.may_live()) else { return };
         let processes = match known.processes {
             Observed::Unknown(why) => {
@@ -359,7 +359,7 @@ mod tests {
     /// What is planned for an intent, at a moment at which the quiet period is over or not.
     fn intended(processes: Vec<Process>, is_quiet: bool) -> MirrorPlan {
         let (mirror, processes) = (mirror(None), Observed::Known(processes));
-        let known = Known {
+        let known = ProcessFacts {
             recorded: Some(&mirror),
             processes: &processes,
             submit_not_before: (!is_quiet).then(|| at(10)),
@@ -481,7 +481,7 @@ mod tests {
     fn what_is_to_end_is_cancelled_as_a_whole() {
         let end = |id: Option<&str>, processes: Vec<Process>, is_quiet: bool| {
             let (mirror, processes) = (mirror(id), Observed::Known(processes));
-            let known = Known {
+            let known = ProcessFacts {
                 recorded: Some(&mirror),
                 processes: &processes,
                 submit_not_before: (!is_quiet).then(|| at(10)),

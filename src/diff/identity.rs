@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use super::{ColonyStep, Error, KubernetesStep};
+use super::{ColonyStep, KubernetesStep, OwnershipError};
 use crate::{
     api::{
         metadata::Owner,
@@ -36,7 +36,7 @@ pub(super) fn plan(
     policies: &WorkloadPolicies,
     owner: &Owner,
     serves: bool,
-) -> Result<IdentityPlan, Error> {
+) -> Result<IdentityPlan, OwnershipError> {
     let mut plan = IdentityPlan::default();
     let identity = match &snapshot.identity {
         Observed::Unknown(why) => {
@@ -63,7 +63,7 @@ pub(super) fn plan(
         return Ok(plan);
     }
     if identity.owner_uid.as_deref() != Some(&owner.uid) {
-        return Err(Error::Foreign {
+        return Err(OwnershipError::Foreign {
             kind: "Secret".to_owned(),
             name: secret_name(desired),
             owner: identity
@@ -72,7 +72,7 @@ pub(super) fn plan(
                 .map_or_else(|| "nobody that is known".to_owned(), |uid| format!("UID {uid}")),
         });
     }
-    if let Some(why) = outgrown(identity, desired) {
+    if let Some(why) = registration_mismatch(identity, desired) {
         if !may_update {
             plan.drifted.push(format!("Secret {}: {why}", secret_name(desired)));
             return Ok(plan);
@@ -158,7 +158,7 @@ pub(super) fn predecessor<'a>(
 }
 
 /// Why an executor cannot go on under its registration, if so: the server never changes type or location of one.
-fn outgrown(identity: &Identity, desired: &DesiredIdentity) -> Option<String> {
+fn registration_mismatch(identity: &Identity, desired: &DesiredIdentity) -> Option<String> {
     let location = desired.location.clone().unwrap_or_default();
     let fields = [
         ("type", &identity.executor_type, &desired.executor_type),

@@ -127,7 +127,7 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
     let is_open = born_of.is_some() || object.spec.sync_policy == Some(SyncPolicy::ColonyWins);
     if !is_open
         || object.spec.sync_policy == Some(SyncPolicy::KubernetesWins)
-        || object.is_born_of_blueprint()
+        || object.originates_from_blueprint()
     {
         return failed(taken(object));
     }
@@ -221,7 +221,7 @@ fn clean_up(snapshot: &InboundSnapshot, name: &str) -> InboundPlan {
     match of_blueprint(snapshot, name) {
         None => deleted(true),
         Some(object) if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) => wait(),
-        Some(object) if object.is_born_of_blueprint() => {
+        Some(object) if object.originates_from_blueprint() => {
             do_first(Step::Kubernetes(KubernetesStep::DeleteFleet {
                 namespace: object.namespace().unwrap_or_default(),
                 name: object.name_any(),

@@ -99,7 +99,7 @@ pub(super) struct MirrorPlan {
 
 /// What is known of the process of an object, whatever the kind of the object.
 #[derive(Clone, Copy)]
-pub(super) struct Known<'a> {
+pub(super) struct ProcessFacts<'a> {
     /// What status says of it.
     pub recorded: Option<&'a MirrorStatus>,
     /// What the server says of it: by id, or by label while the id is not known.
@@ -110,7 +110,7 @@ pub(super) struct Known<'a> {
     pub now: Timestamp,
 }
 
-impl<'a> Known<'a> {
+impl<'a> ProcessFacts<'a> {
     fn of(snapshot: &'a ExecutorDeploymentSnapshot) -> Self {
         Self {
             recorded: snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref()),
@@ -130,7 +130,7 @@ pub(super) fn plan(
     output: &Value,
 ) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
-    let known = Known::of(snapshot);
+    let known = ProcessFacts::of(snapshot);
     match known.recorded {
         None => plan.intend(&snapshot.colony, &desired.label, desired.generation),
         Some(mirror) if mirror.is_unbound() => {
@@ -149,7 +149,7 @@ pub(super) fn plan(
 /// submitted, closed or ended.
 pub(super) fn plan_held(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
-    let known = Known::of(snapshot);
+    let known = ProcessFacts::of(snapshot);
     match known.recorded {
         Some(mirror) if mirror.is_unbound() => plan.intended(&known, mirror, None),
         Some(mirror) if mirror.state.is_live() => {
@@ -165,7 +165,7 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
     let spec = &snapshot.object.spec;
     if spec.management_policies.deletion(spec.deletion_policy) != DeletionPolicy::Orphan {
-        plan.end(&Known::of(snapshot), "the object is deleted");
+        plan.end(&ProcessFacts::of(snapshot), "the object is deleted");
     }
     plan
 }
@@ -185,7 +185,12 @@ impl MirrorPlan {
 
     /// The intent is on record, the id is not: nothing was sent, or the answer never came. `desired` is what may be
     /// submitted for it, if anything still may.
-    pub fn intended(&mut self, known: &Known<'_>, mirror: &MirrorStatus, desired: Option<&DesiredProcess>) {
+    pub fn intended(
+        &mut self,
+        known: &ProcessFacts<'_>,
+        mirror: &MirrorStatus,
+        desired: Option<&DesiredProcess>,
+    ) {
         let processes = match known.processes {
             Observed::Unknown(why) => {
                 self.awaiting.push(format!("the colony to say what has label {}: {why}", mirror.label));
@@ -215,7 +220,7 @@ impl MirrorPlan {
 
     /// Ends what runs of an object. It is over when the server says so, not when it has taken the cancel: an executor that
     /// closes at the same moment, or a process that goes back into the queue, can undo that.
-    pub fn end(&mut self, known: &Known<'_>, why: &str) {
+    pub fn end(&mut self, known: &ProcessFacts<'_>, why: &str) {
         let Some(mirror) = known.recorded.filter(|mirror| mirror.may_live()) else { return };
         let processes = match known.processes {
             Observed::Unknown(why) => {
@@ -237,7 +242,7 @@ impl MirrorPlan {
         }
     }
 
-    pub fn quiet_period_over(&mut self, known: &Known<'_>) -> bool {
+    pub fn quiet_period_over(&mut self, known: &ProcessFacts<'_>) -> bool {
         match known.submit_not_before {
             Some(moment) if known.now < moment => {
                 self.awaiting.push("an earlier submit that may still arrive".to_owned());
@@ -248,7 +253,7 @@ impl MirrorPlan {
     }
 
     /// Records what the server says of a process that is known by its id; the process, if there is one.
-    pub fn look<'a>(&mut self, known: &Known<'a>, mirror: &MirrorStatus) -> Option<&'a Process> {
+    pub fn look<'a>(&mut self, known: &ProcessFacts<'a>, mirror: &MirrorStatus) -> Option<&'a Process> {
         let processes = match known.processes {
             Observed::Unknown(why) => {
                 self.awaiting.push(format!("the colony to say how the process is: {why}"));
@@ -273,7 +278,7 @@ impl MirrorPlan {
         settled: Option<&Progress>,
         output: &Value,
     ) {
-        let known = Known::of(snapshot);
+        let known = ProcessFacts::of(snapshot);
         let Some(process) = self.look(&known, mirror).filter(|process| is_live(process)) else { return };
         let processes = known.processes.known().map_or(&[][..], Vec::as_slice);
         let superseded = mirror.generation < desired.generation;
@@ -372,7 +377,7 @@ pub(super) const fn is_live(process: &Process) -> bool {
 
 /// A failure that the server has just noted and whose reasons it may still add: until when to wait for them, and what is
 /// waited for.
-pub(super) fn lacks_reasons(process: &Process, now: Timestamp) -> Option<(Timestamp, String)> {
+pub(super) fn awaits_failure_reasons(process: &Process, now: Timestamp) -> Option<(Timestamp, String)> {
     let ended_at =
         process.ended_at.filter(|_| process.state == ProcessState::Failed && process.errors.is_empty())?;
     let due = ended_at.checked_add(REASONS).ok().filter(|due| ended_at <= now && now < *due)?;

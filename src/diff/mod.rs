@@ -25,17 +25,17 @@ mod workload;
 pub use agreement::Sync;
 pub use colony::plan_colony;
 pub use executor_deployment::{
-    current_progress, finalizers_of_others, is_carried_by_colony, left_behind, plan, plan_deletion,
+    current_progress, finalizers_of_others, is_carried_by_colony, plan, plan_deletion, remaining_in_colony,
 };
 pub use mirror::Mirror;
 pub use plan::{Order, Plan};
 pub use problem::{Problem, not_allowed, not_found, problem, resolved};
 pub use step::{Answer, ColonyStep, KubernetesStep, Removal, Step};
-pub use work::{Terms, stop_text};
+pub use work::{Terms, stop_message};
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum OwnershipError {
     /// An object of the name that is needed belongs to somebody else.
     #[error(
         "{kind} {name} exists and belongs to {owner}: rename or delete it, or rename this object; it is left alone"

@@ -2,7 +2,7 @@
 
 use crate::{
     api::condition::Reason,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyReference, ResolvedColony},
 };
 
@@ -52,6 +52,6 @@ pub fn resolved(colony: &ColonyReference) -> Result<&ResolvedColony, Problem> {
 }
 
 /// Why a spec cannot be carried out.
-pub fn problem(error: &Error) -> Problem {
+pub fn problem(error: &SpecError) -> Problem {
     Problem { reason: error.reason(), message: error.to_string() }
 }

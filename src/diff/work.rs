@@ -12,7 +12,7 @@ use crate::{
         policy::DeletionPolicy,
         work::{StopReason, WorkState},
     },
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyReference, Observed},
 };
 
@@ -103,7 +103,7 @@ impl Terms<'_> {
     }
 
     /// Lets a deleted object go once nothing is alive of it; `end` ends what is.
-    pub(super) fn let_go(&self, end: impl FnOnce() -> Plan) -> Plan {
+    pub(super) fn finalize(&self, end: impl FnOnce() -> Plan) -> Plan {
         if !self.has_finalizer() {
             return Plan::default();
         }
@@ -123,7 +123,7 @@ impl Terms<'_> {
 
     /// What is left of an object that is let go without its colony, for a person; none if nothing is.
     #[must_use]
-    pub fn left_behind(&self, what: &str) -> Option<String> {
+    pub fn remaining_in_colony(&self, what: &str) -> Option<String> {
         let mirror = self.mirror.filter(|mirror| self.is_abandoned() && mirror.state.is_live())?;
         Some(format!("left in the colony: {what} {}", mirror.process_id.as_ref()?))
     }
@@ -142,7 +142,7 @@ impl Terms<'_> {
 
 /// Why something is ended, for a person.
 #[must_use]
-pub const fn stop_text(reason: StopReason) -> &'static str {
+pub const fn stop_message(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Suspended => "spec.suspend is true",
         StopReason::Cancelled => "spec.cancel is true",
@@ -156,19 +156,19 @@ pub const fn stop_text(reason: StopReason) -> &'static str {
 /// # Errors
 ///
 /// When another object has it.
-pub(super) fn free_to_adopt(
+pub(super) fn check_adoptable(
     holder: &Observed<Option<String>>,
     field: &'static str,
     what: &str,
     id: &str,
-) -> Result<Option<Plan>, Error> {
+) -> Result<Option<Plan>, SpecError> {
     match holder {
         Observed::Unknown(why) => {
             let awaited = format!("it to be known whether {what} {id} is another object's: {why}");
             Ok(Some(Plan { awaiting: vec![awaited], ..Plan::default() }))
         }
         Observed::Known(Some(holder)) => {
-            Err(Error::Held { field, id: id.to_owned(), holder: holder.clone() })
+            Err(SpecError::Held { field, id: id.to_owned(), holder: holder.clone() })
         }
         Observed::Known(None) => Ok(None),
     }

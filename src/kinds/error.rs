@@ -5,7 +5,7 @@ use crate::api::condition::Reason;
 
 /// Why a spec cannot be carried out. The message names field, value and remedy and goes into the condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum SpecError {
     /// A field holds what this operator cannot or may not carry out.
     #[error("{field}: {value}: {remedy}")]
     Invalid {
@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// What instances are made of cannot be followed.
     #[error("{0}")]
-    Composition(Box<composition::Errors>),
+    Composition(Box<composition::CompositionErrors>),
     /// Nobody is there who could convert objects between versions.
     #[error(
         "spec.versions: the conversions cannot be carried out: {why}; until then the kind stays as it is"
@@ -54,7 +54,7 @@ pub enum Error {
     Incomplete(&'static str),
 }
 
-impl Error {
+impl SpecError {
     /// Its reason in a condition.
     #[must_use]
     pub fn reason(&self) -> Reason {

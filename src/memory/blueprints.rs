@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::{colony::Blueprint, snapshot::Standing};
+use crate::{colony::Blueprint, snapshot::HandlerState};
 
 /// Name of the `Colony`, and kind of the blueprints.
 type Listed = (String, String);
@@ -19,7 +19,7 @@ type Listed = (String, String);
 pub struct Blueprints {
     listed: Arc<Mutex<HashMap<Listed, BTreeMap<String, Blueprint>>>>,
     /// By name of the definition.
-    standings: Arc<Mutex<HashMap<String, Standing>>>,
+    handler_states: Arc<Mutex<HashMap<String, HandlerState>>>,
 }
 
 impl Blueprints {
@@ -72,7 +72,7 @@ impl Blueprints {
     }
 
     /// Has the next pass ask for the blueprint of a name.
-    pub fn doubt(&self, name: &str) {
+    pub fn invalidate(&self, name: &str) {
         for known in self.lock().values_mut() {
             known.remove(name);
         }
@@ -85,19 +85,19 @@ impl Blueprints {
 
     /// Whether blueprints of a definition are carried out as it says; none if nobody has looked.
     #[must_use]
-    pub fn standing(&self, definition: &str) -> Option<Standing> {
-        self.standings.lock().get(definition).cloned()
+    pub fn handler_state(&self, definition: &str) -> Option<HandlerState> {
+        self.handler_states.lock().get(definition).cloned()
     }
 
     /// Notes whether blueprints of a definition are carried out as it says; whether that is news.
-    pub fn stand(&self, definition: &str, standing: &Standing) -> bool {
-        let mut standings = self.standings.lock();
-        standings.insert(definition.to_owned(), standing.clone()).as_ref() != Some(standing)
+    pub fn record_handler_state(&self, definition: &str, handler_state: &HandlerState) -> bool {
+        let mut handler_states = self.handler_states.lock();
+        handler_states.insert(definition.to_owned(), handler_state.clone()).as_ref() != Some(handler_state)
     }
 
     /// Forgets a definition.
-    pub fn forget_standing(&self, definition: &str) {
-        self.standings.lock().remove(definition);
+    pub fn forget_handler_state(&self, definition: &str) {
+        self.handler_states.lock().remove(definition);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Listed, BTreeMap<String, Blueprint>>> {
@@ -165,6 +165,9 @@ mod tests {
         );
         blueprints.remove("dev", "a");
         assert_eq!(blueprints.get("dev", "K", "a"), Some(None));
-        assert!(blueprints.stand("d", &Standing::Missing) && !blueprints.stand("d", &Standing::Missing));
+        assert!(
+            blueprints.record_handler_state("d", &HandlerState::Missing)
+                && !blueprints.record_handler_state("d", &HandlerState::Missing)
+        );
     }
 }

@@ -25,7 +25,7 @@ pub struct OperatorIdentity {
 
 /// What the operator itself has brought about since the colony was last asked for its executors, by name, and when. The
 /// connections of a colony that follow each other share it: a pass may note something by one that another has just replaced.
-type Notes = Arc<RwLock<HashMap<String, (ExecutorState, Instant)>>>;
+type PreservedFields = Arc<RwLock<HashMap<String, (ExecutorState, Instant)>>>;
 
 /// What is needed to work in a colony.
 pub struct Connection {
@@ -38,7 +38,7 @@ pub struct Connection {
     /// Why the colony cannot be used at the moment, if so.
     pub problem: Option<String>,
     executors: Option<BTreeMap<String, ExecutorState>>,
-    notes: Notes,
+    notes: PreservedFields,
     names: RwLock<HashMap<Id, String>>,
     approved: Option<BTreeMap<String, usize>>,
 }
@@ -65,7 +65,7 @@ impl Connection {
             }
             counts
         });
-        let notes = Notes::default();
+        let notes = PreservedFields::default();
         Self { member, owner, operator, problem, executors: states, notes, names, approved }
     }
 

@@ -55,7 +55,7 @@ impl Submissions {
 
     /// Whether it is certain that nothing of this label was ever sent.
     #[must_use]
-    pub fn is_untried(&self, label: &str, term: Timestamp) -> bool {
+    pub fn was_never_sent(&self, label: &str, term: Timestamp) -> bool {
         matches!(self.lock().get(label), Some(Submission::Intended { term: recorded }) if *recorded == term)
     }
 
@@ -91,6 +91,6 @@ mod tests {
         submissions.sent("l", at(130));
         assert_eq!(submissions.not_before("l", at(100)), Some(at(145)), "sent");
         submissions.settled("l");
-        assert!(!submissions.is_untried("l", at(100)));
+        assert!(!submissions.was_never_sent("l", at(100)));
     }
 }

@@ -27,7 +27,7 @@ pub struct CompositionSnapshot {
     /// Kinds that the cluster does not serve, and thus has no objects of.
     pub unserved: BTreeSet<ObjectKind>,
     /// Kinds whose objects say by a condition `Ready` when they are.
-    pub telling: BTreeSet<ObjectKind>,
+    pub kinds_with_readiness: BTreeSet<ObjectKind>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }

@@ -41,13 +41,13 @@ pub struct DefinitionSnapshot {
     /// Whether it is time to try those again that could not be written in the version of now.
     pub may_retry_stored: bool,
     /// Instances as the API server counts them; asked only while the definition is being deleted.
-    pub left: Observed<LeftInstances>,
+    pub left: Observed<RemainingInstances>,
     /// What instances are made of.
-    pub composes: Composes,
+    pub composes: ComposedKinds,
     /// Who carries instances out.
     pub handlers: Handlers,
     /// What the colony has of the kind, with handler mode `blueprint`; none if there is no `Colony`.
-    pub kept: Option<KeptKind>,
+    pub in_colony: Option<ColonyKindState>,
     /// Where API servers have objects converted.
     pub endpoint: Observed<ConversionEndpoint>,
     /// When the snapshot was taken.
@@ -82,7 +82,7 @@ pub struct StoredPage {
 
 /// What instances are made of, with handler mode `compose`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Composes {
+pub struct ComposedKinds {
     /// Everything of which objects are created for an instance, what its parts are made of included.
     pub resources: BTreeSet<ResourceName>,
     /// Kinds of its own parts that the cluster does not serve.
@@ -99,7 +99,7 @@ pub struct Composes {
 
 /// What a colony has of a kind whose instances are blueprints.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KeptKind {
+pub struct ColonyKindState {
     /// Name of the `Colony`.
     pub colony: String,
     /// Name of the colony itself.
@@ -114,7 +114,7 @@ pub struct KeptKind {
 
 /// Instances of a definition that is being deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftInstances {
+pub struct RemainingInstances {
     /// How many there are.
     pub total: usize,
     /// How many of them the operator holds by its finalizer, of those that were looked at.

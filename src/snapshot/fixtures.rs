@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    ColonyReference, Composes, DefinitionSnapshot, Handlers, InstanceSnapshot, KeptInstance, LeftInstances,
-    Observed, ResolvedColony, StoredObjects,
+    ColonyInstanceState, ColonyReference, ComposedKinds, DefinitionSnapshot, Handlers, InstanceSnapshot,
+    Observed, RemainingInstances, ResolvedColony, StoredObjects,
 };
 use crate::api::{
     instance::{InstanceKind, KindTerms},
@@ -52,7 +52,7 @@ pub(crate) fn instance(kind: InstanceKind, object: Value) -> InstanceSnapshot {
         cluster: "c".to_owned(),
         colony: ColonyReference::NotFound { name: None },
         processes: Observed::Known(Vec::new()),
-        kept: KeptInstance::default(),
+        in_colony: ColonyInstanceState::default(),
         last_line: None,
         submit_not_before: None,
         now: "2026-11-26T10:00:05Z".parse().unwrap(),
@@ -84,10 +84,10 @@ pub(crate) fn defined(object: ResourceDefinition) -> DefinitionSnapshot {
         live: Observed::Known(Vec::new()),
         stored: StoredObjects::NotAsked,
         may_retry_stored: true,
-        left: Observed::Known(LeftInstances::default()),
-        composes: Composes::default(),
+        left: Observed::Known(RemainingInstances::default()),
+        composes: ComposedKinds::default(),
         handlers: Handlers::None,
-        kept: None,
+        in_colony: None,
         endpoint: Observed::Unknown("it is being started".to_owned()),
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
     }

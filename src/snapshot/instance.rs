@@ -22,7 +22,7 @@ pub struct InstanceSnapshot {
     /// Its process: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
     /// What there is of it in the colony as a blueprint, with handler mode `blueprint`.
-    pub kept: KeptInstance,
+    pub in_colony: ColonyInstanceState,
     /// The last line of the log of the process that is on record; empty if there is none. None while it is not known.
     pub last_line: Option<String>,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
@@ -33,24 +33,24 @@ pub struct InstanceSnapshot {
 
 /// What a colony has of an instance that is kept as a blueprint.
 #[derive(Clone, Debug)]
-pub struct KeptInstance {
+pub struct ColonyInstanceState {
     /// Whether blueprints of the kind are carried out as the definition says; none if that was not looked at yet.
-    pub standing: Option<Standing>,
+    pub handler_state: Option<HandlerState>,
     /// The blueprint of its name, whoever made it.
     pub blueprint: Observed<Option<Blueprint>>,
     /// Processes under way that clean up after the blueprint, looked for once it is gone from a deleted instance.
     pub cleanups: Observed<Vec<Process>>,
 }
 
-impl Default for KeptInstance {
+impl Default for ColonyInstanceState {
     fn default() -> Self {
-        Self { standing: None, blueprint: Observed::Known(None), cleanups: Observed::Known(Vec::new()) }
+        Self { handler_state: None, blueprint: Observed::Known(None), cleanups: Observed::Known(Vec::new()) }
     }
 }
 
 /// Whether blueprints of a kind are carried out as its definition says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum HandlerState {
     /// They are.
     Handled,
     /// The colony has no definition of the kind yet.

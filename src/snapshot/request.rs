@@ -6,7 +6,7 @@ use super::{ColonyReference, Observed, Values};
 use crate::{
     api::{
         request_flow::RequestFlow,
-        request_state::{RequestState, Sighting},
+        request_state::{PositionRecord, RequestState},
     },
     colony::model::Process,
     runtime::config::model::RequestRole,
@@ -34,7 +34,7 @@ pub struct RequestSnapshot {
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
     /// What this process has seen of the request's way.
-    pub sightings: Vec<Sighting>,
+    pub position_log: Vec<PositionRecord>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }

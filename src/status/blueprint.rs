@@ -21,7 +21,7 @@ pub(super) fn record(previous: Option<BlueprintStatus>, outcome: &Outcome) -> Op
         Sync::Unchanged | Sync::Invalid(_) | Sync::NameTaken(_) | Sync::Lost(_) => previous,
         Sync::Differs { agreed, .. } => agreed.clone(),
         // What was to be written and was not is not agreed.
-        Sync::Agreed(_) if is_unwritten(outcome) => previous,
+        Sync::Agreed(_) if has_unwritten_side(outcome) => previous,
         Sync::Agreed(agreed) => Some(agreed.clone()),
     }
 }
@@ -97,7 +97,7 @@ pub(super) fn carried_by(
 }
 
 /// Whether a write that would have made both sides agree was not done.
-pub(super) fn is_unwritten(outcome: &Outcome) -> bool {
+pub(super) fn has_unwritten_side(outcome: &Outcome) -> bool {
     let is_sync =
         |step: &ColonyStep| matches!(step, ColonyStep::AddBlueprint(_) | ColonyStep::UpdateBlueprint { .. });
     let planned = outcome.plan.steps.iter().any(|step| match step {

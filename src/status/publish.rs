@@ -15,7 +15,7 @@ use super::event::Note;
 use crate::{
     act::{
         counted,
-        kinds::Told,
+        kinds::StatusKind,
         of_call,
         outcome::{StepFailure, not_leading},
     },
@@ -74,7 +74,7 @@ impl Publisher {
         resource_version: Option<String>,
     ) -> Result<bool, StepFailure>
     where
-        K: Told + HasStatus<Status: PartialEq>,
+        K: StatusKind + HasStatus<Status: PartialEq>,
     {
         if object.status() == Some(&status) {
             return Ok(false);

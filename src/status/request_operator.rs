@@ -11,7 +11,7 @@ use super::{
     output::bounded,
     paused,
     request::{HISTORY_DROPPED, RequestFacts, dropped_notes, request},
-    work::hindrance,
+    work::blocker,
 };
 use crate::{
     act::outcome::Outcome,
@@ -24,7 +24,7 @@ use crate::{
     desired::{self, request_flow::CompiledFlow},
     diff::{
         KubernetesStep, Mirror, Problem,
-        request::{Ending, Evidence, Flow, History, Moment, Next, Turn, complete, next, plan},
+        request::{Ending, Flow, History, HistoryEvidence, Moment, Next, Turn, complete, next, plan},
     },
     snapshot::RequestSnapshot,
 };
@@ -61,7 +61,7 @@ fn turn(snapshot: &RequestSnapshot, flow: Option<&CompiledFlow>) -> Option<Turn>
 /// What a status that [`compute`] gave leaves out of the history from now on. It is to be told elsewhere before the status
 /// is written.
 #[must_use]
-pub fn left_out(
+pub fn dropped_history(
     snapshot: &RequestSnapshot,
     outcome: Result<&Outcome, &Problem>,
     status: &RequestStateStatus,
@@ -110,13 +110,13 @@ fn said(
     }
     let entering = ending.map(|ending| entry(&object.spec.job, ending, snapshot.now));
     let names = names(flow.as_ref(), &object.spec.job);
-    let evidence = Evidence {
+    let evidence = HistoryEvidence {
         flow: &names,
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
         is_unchanged: object.metadata.generation == Some(1) && !has_gone,
         is_truncated: before.history_dropped.is_some(),
         since: has_gone.then_some(snapshot.now),
-        sightings: &snapshot.sightings,
+        position_log: &snapshot.position_log,
         entering: entering.as_ref(),
     };
     let history = complete(&Position::of(&spoken_of), &before.history, &evidence);
@@ -236,7 +236,7 @@ fn names(flow: Option<&CompiledFlow>, job: &str) -> Flow {
 fn degraded(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
     let mirror = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
     let is_live = mirror.is_some_and(MirrorStatus::may_live);
-    let found = hindrance(&snapshot.processes, is_live, outcome);
+    let found = blocker(&snapshot.processes, is_live, outcome);
     found.map(|(reason, message)| Finding::yes(ConditionType::Degraded, reason, message))
 }
 
@@ -268,7 +268,7 @@ mod tests {
             executor: None,
             values: Values::default(),
             submit_not_before: None,
-            sightings: Vec::new(),
+            position_log: Vec::new(),
             now: Timestamp::from_second(1).unwrap(),
         }
     }

@@ -139,7 +139,7 @@ impl Reader {
         let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
         // Without anything of it in the colony, there is no reason to wait for that.
         let is_there = mirror.is_some_and(MirrorStatus::may_live) || object.blueprint_name().is_some();
-        if is_there && self.processes.is_about_to_ask(&colony, &self.colonies.connections) {
+        if is_there && self.processes.awaits_first_read(&colony, &self.colonies.connections) {
             return Err(CacheBehind);
         }
         let pods = self.stores.pods.get(&IndexKey::Fleet(namespace.clone(), name.clone()));
@@ -184,7 +184,7 @@ impl Reader {
         let may_be_others =
             spec.adoption_policy == AdoptionPolicy::Adopt || spec.management_policies.only_observe();
         let is_sought = cached.is_none() && may_be_others;
-        if !is_about_to_go && !is_sought && !self.writes.is_doubted(&key) {
+        if !is_about_to_go && !is_sought && !self.writes.is_invalidated(&key) {
             return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }
         let found = self.get_opt::<K>(&namespace, &name).await;
@@ -192,7 +192,7 @@ impl Reader {
         if let Observed::Known(found) = &found
             && found.as_ref().map(version) == cached.as_deref().map(version)
         {
-            self.writes.believe(&key);
+            self.writes.revalidate(&key);
         }
         found
     }
@@ -225,18 +225,18 @@ impl Reader {
         }
         // Should there be one all the same, its creation is refused, and it is looked at.
         let key = Key::new(Secret::KIND, namespace, &secret_name);
-        if is_untouched(object) && !self.writes.is_doubted(&key) {
+        if is_untouched(object) && !self.writes.is_invalidated(&key) {
             return Observed::Known(None);
         }
         match self.get_opt::<Secret>(namespace, &secret_name).await {
             Observed::Unknown(why) => Observed::Unknown(why),
             Observed::Known(None) => {
-                self.writes.believe(&key);
+                self.writes.revalidate(&key);
                 self.identities.forget(namespace, &secret_name);
                 Observed::Known(None)
             }
             Observed::Known(Some(secret)) => {
-                self.writes.believe(&key);
+                self.writes.revalidate(&key);
                 let identity = read_identity(&secret);
                 self.identities.put(namespace, &secret_name, identity.clone(), now);
                 Observed::Known(Some(identity))

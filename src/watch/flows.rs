@@ -4,7 +4,7 @@ use kube::{core::DeserializeGuard, runtime::reflector::Store};
 
 use super::stores::Filled;
 use crate::{
-    api::request_flow::RequestFlow, memory::sightings::AllSightings, runtime::config::model::RequestRole,
+    api::request_flow::RequestFlow, memory::position_log::PositionLogs, runtime::config::model::RequestRole,
 };
 
 /// What is known of requests alone.
@@ -17,5 +17,5 @@ pub struct Requests {
     /// When all flows are known.
     pub filled: Filled,
     /// What was seen of the ways of requests.
-    pub sightings: AllSightings,
+    pub position_log: PositionLogs,
 }

@@ -39,11 +39,11 @@ impl ProcessReader {
     /// Whether a colony is about to be asked for the first time: what status says of it holds until then, and a restart is no
     /// news.
     #[must_use]
-    pub fn is_about_to_ask(&self, colony: &ColonyReference, connections: &Connections) -> bool {
-        let is_untried = colony.resolved().is_some_and(|colony| !connections.was_tried(&colony.name));
+    pub fn awaits_first_read(&self, colony: &ColonyReference, connections: &Connections) -> bool {
+        let was_never_sent = colony.resolved().is_some_and(|colony| !connections.was_tried(&colony.name));
         let now = self.clock.instant();
         let begun = self.leadership.term_started();
-        is_untried && begun.is_some_and(|begun| now.saturating_duration_since(begun) < FIRST_ANSWER)
+        was_never_sent && begun.is_some_and(|begun| now.saturating_duration_since(begun) < FIRST_ANSWER)
     }
 
     /// The processes that matter to what is on record, read only while there is something to learn.
@@ -83,7 +83,7 @@ impl ProcessReader {
     }
 
     /// The process of this id, and while it waits behind one, its gate; none if the colony says that there is none.
-    pub async fn sought(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
+    pub async fn find_process(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
         match member(connection) {
             Ok(member) => observed(self.process_and_gate(member, &ProcessId::new(id)).await),
             Err(why) => Observed::Unknown(why),
@@ -91,7 +91,7 @@ impl ProcessReader {
     }
 
     /// All processes of the workflow of this id; none if the colony says that there is none.
-    pub async fn sought_workflow(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
+    pub async fn find_workflow(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
         let member = match member(connection) {
             Ok(member) => member,
             Err(why) => return Observed::Unknown(why),
@@ -120,7 +120,7 @@ impl ProcessReader {
         let untried = self
             .leadership
             .term_started_at()
-            .is_some_and(|term| self.submissions.is_untried(&mirror.label, term));
+            .is_some_and(|term| self.submissions.was_never_sent(&mirror.label, term));
         if (mirror.state == MirrorState::Intended && untried)
             || (mirror.state != MirrorState::Intended && !mirror.state.is_live())
         {
@@ -150,7 +150,7 @@ impl ProcessReader {
             return Ok(found);
         }
         for process in found.iter().filter(|process| !takes_others(process)) {
-            self.processes.doubt(&process.id, self.clock.instant());
+            self.processes.invalidate(&process.id, self.clock.instant());
         }
         self.each(member, live).await
     }
@@ -176,7 +176,7 @@ impl ProcessReader {
     /// A process by its id: as it was last read, unless there is reason to ask again. None when there is no such process.
     async fn process(&self, member: &Session, id: &ProcessId) -> Result<Vec<Process>, Error> {
         let asked_at = self.clock.instant();
-        if let Some(process) = self.processes.believed(member.id(), id, asked_at) {
+        if let Some(process) = self.processes.fresh(member.id(), id, asked_at) {
             return Ok(vec![process]);
         }
         match member.process(id).await {
@@ -237,12 +237,15 @@ mod tests {
             operator_executor_id: Observed::Unknown("not connected yet".to_owned()),
         }));
         let untried = Connections::default();
-        assert!(reader.is_about_to_ask(&colony, &untried));
-        assert!(!reader.is_about_to_ask(&ColonyReference::NotFound { name: None }, &untried));
+        assert!(reader.awaits_first_read(&colony, &untried));
+        assert!(!reader.awaits_first_read(&ColonyReference::NotFound { name: None }, &untried));
         let tried = Connections::default();
         assert!(tried.remove("dev"));
-        assert!(!reader.is_about_to_ask(&colony, &tried));
+        assert!(!reader.awaits_first_read(&colony, &tried));
         clock.advance(FIRST_ANSWER);
-        assert!(!reader.is_about_to_ask(&colony, &untried), "a server that does not answer holds nothing up");
+        assert!(
+            !reader.awaits_first_read(&colony, &untried),
+            "a server that does not answer holds nothing up"
+        );
     }
 }

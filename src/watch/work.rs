@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Resource};
 
 use super::{
-    colonies::Colonies, flows::Requests, freshness::CacheBehind, holders::Living, mirror::ProcessReader,
-    stores::Filled,
+    colonies::Colonies, flows::Requests, freshness::CacheBehind, holders::HolderLookup,
+    mirror::ProcessReader, stores::Filled,
 };
 use crate::{
     api::function::Variable,
@@ -46,7 +46,7 @@ pub struct WorkReader {
     /// UID of the `kube-system` namespace.
     pub cluster: String,
     /// Who has a process.
-    pub living: Arc<dyn Living>,
+    pub holder_lookup: Arc<dyn HolderLookup>,
     /// What is known of requests alone.
     pub requests: Requests,
     /// When each of the caches is filled.
@@ -59,7 +59,7 @@ impl WorkReader {
     /// # Errors
     ///
     /// When it does not: a pass over it would write again.
-    pub(super) fn caught_up(
+    pub(super) fn ensure_cache_fresh(
         &self,
         kind: impl Into<Cow<'static, str>>,
         namespace: &str,
@@ -74,8 +74,8 @@ impl WorkReader {
     /// # Errors
     ///
     /// When it was not, and is about to be: whoever says so now would take it back at once.
-    pub(super) fn has_asked(&self, colony: &ColonyReference) -> Result<(), CacheBehind> {
-        let is_early = self.processes.is_about_to_ask(colony, &self.colonies.connections);
+    pub(super) fn ensure_colony_read(&self, colony: &ColonyReference) -> Result<(), CacheBehind> {
+        let is_early = self.processes.awaits_first_read(colony, &self.colonies.connections);
         if is_early { Err(CacheBehind) } else { Ok(()) }
     }
 

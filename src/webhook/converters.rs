@@ -22,11 +22,11 @@ const READS: usize = 4;
 /// What converts the objects of each kind.
 pub(super) struct Converters {
     client: Client,
-    known: Mutex<HashMap<String, Vec<Known>>>,
+    known: Mutex<HashMap<String, Vec<CachedConverter>>>,
     reads: Semaphore,
 }
 
-struct Known {
+struct CachedConverter {
     hash: String,
     converter: Arc<Converter>,
 }
@@ -56,7 +56,7 @@ impl Converters {
                 "CustomResourceDefinition {definition} declares no conversions to the operator"
             ));
         };
-        let found = Known {
+        let found = CachedConverter {
             hash: Converter::hash_of(&crd.spec.versions, declared),
             converter: Arc::new(
                 Converter::of(&crd).map_err(|error| error.to_string())?.ok_or("no conversions")?,

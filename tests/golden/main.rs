@@ -15,7 +15,7 @@ use std::{fs, path::PathBuf};
 
 use colonyos_operator::{
     api::names::CONTENT_HASH_ANNOTATION,
-    cli::plan::{World, render},
+    cli::plan::{Manifests, render},
     desired::{self, DesiredWorkload},
     runtime::config,
 };
@@ -45,7 +45,7 @@ fn check(case: &str) {
         .iter()
         .position(|document| document["kind"] == "AsDesired")
         .map(|at| documents.remove(at)["with"].clone());
-    let world = World::read(&stream(&documents)).unwrap();
+    let world = Manifests::read(&stream(&documents)).unwrap();
     let snapshot = world.snapshot(&world.objects[0], &configuration, now);
     let colony = snapshot.colony.resolved();
     let desired = colony.and_then(|colony| desired::executor_deployment::build(&snapshot, colony).ok());

@@ -57,7 +57,7 @@ pub const BUDGET: u64 = 200_000;
 /// Why a template is not one, or cannot be rendered. The message names field, expression and remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {expression}: {problem}: {remedy}")]
-pub struct Error {
+pub struct ExpressionError {
     /// Path of the field, such as `spec.jobs[1].function.kwargs.source`.
     pub field: String,
     /// The expression with its `${}`, or the text in which none was found; cut if it is long.
@@ -86,8 +86,8 @@ impl Fault {
         Self { problem: problem.into(), remedy: remedy.into(), is_final: false, is_absent: false }
     }
 
-    fn at(self, field: &str, expression: &str) -> Error {
-        Error {
+    fn at(self, field: &str, expression: &str) -> ExpressionError {
+        ExpressionError {
             field: field.to_owned(),
             expression: cut(expression),
             problem: cut(&self.problem),

@@ -56,7 +56,7 @@ impl CronRecord {
 }
 
 #[derive(Deserialize)]
-struct Call {
+struct Payload {
     #[serde(rename = "cronid", default)]
     id: String,
     #[serde(rename = "colonyname", default)]
@@ -86,10 +86,10 @@ impl ColonyServer {
 
     fn add_cron(&mut self, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             cron: CronRecord,
         }
-        let Call { mut cron } = read(inner)?;
+        let Payload { mut cron } = read(inner)?;
         self.require_member(caller, &cron.colony, true)?;
         let Ok(workflow) = serde_json::from_str::<Workflow>(&cron.workflow) else {
             return refuse(400, "invalid character in the workflow");
@@ -135,7 +135,7 @@ impl ColonyServer {
     }
 
     fn cron(&self, caller: &str, inner: &Value) -> Answer {
-        let Call { id, .. } = read(inner)?;
+        let Payload { id, .. } = read(inner)?;
         let Some(cron) = self.find_cron(&id) else {
             return refuse(500, "Failed to get cron, cron is nil");
         };
@@ -144,7 +144,7 @@ impl ColonyServer {
     }
 
     fn crons(&self, caller: &str, inner: &Value) -> Answer {
-        let Call { colony, count, .. } = read(inner)?;
+        let Payload { colony, count, .. } = read(inner)?;
         self.require_member(caller, &colony, true)?;
         let Ok(count) = usize::try_from(count) else {
             return refuse(400, "pq: LIMIT must not be negative");
@@ -155,7 +155,7 @@ impl ColonyServer {
 
     /// It runs before anybody asks who wants it to, and is shown as it was before.
     fn run_cron(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
-        let Call { id, .. } = read(inner)?;
+        let Payload { id, .. } = read(inner)?;
         let Some(cron) = self.find_cron(&id).cloned() else { return refuse(400, "cron not found") };
         if !(cron.waits_for_previous && self.is_under_way(&cron)) {
             self.start_cron(now, &cron);
@@ -165,7 +165,7 @@ impl ColonyServer {
     }
 
     fn remove_cron(&mut self, caller: &str, inner: &Value) -> Answer {
-        let Call { id, .. } = read(inner)?;
+        let Payload { id, .. } = read(inner)?;
         let Some(cron) = self.find_cron(&id) else {
             return refuse(500, "Failed to remove cron, cron is nil");
         };

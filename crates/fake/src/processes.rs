@@ -55,10 +55,10 @@ impl ColonyServer {
 
     fn submit(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             spec: Spec,
         }
-        let Call { spec } = read(inner)?;
+        let Payload { spec } = read(inner)?;
         let colony = spec.conditions.colonyname.clone();
         self.require_member(caller, &colony, true)?;
         if !(-50_000..=50_000).contains(&spec.priority) {
@@ -162,7 +162,7 @@ impl ColonyServer {
         process.ended_at = Some(now);
         if !before.graph.is_empty() {
             self.resolve_graph(now, &before.graph);
-            self.tell_children(&before);
+            self.wake_children(&before);
         }
         // As it was before, but for the state.
         self.tell(&before, SUCCESSFUL);
@@ -240,7 +240,7 @@ impl ColonyServer {
 
     fn add_attribute(&mut self, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             attribute: Fields,
         }
         #[derive(Deserialize)]
@@ -250,7 +250,7 @@ impl ColonyServer {
             key: String,
             value: String,
         }
-        let Call { attribute } = read(inner)?;
+        let Payload { attribute } = read(inner)?;
         let missing = (404, "Failed to add attribute, process not found".to_owned());
         let process = self.for_member(caller, &attribute.targetid, missing)?;
         if process.state != RUNNING {
@@ -280,10 +280,10 @@ impl ColonyServer {
 
     fn attribute(&self, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             attributeid: String,
         }
-        let Call { attributeid } = read(inner)?;
+        let Payload { attributeid } = read(inner)?;
         let found = self.processes.values().find_map(|process| {
             let mut attributes = process.attributes.iter();
             attributes.find(|attribute| attribute.id == attributeid).map(|attribute| (process, attribute))

@@ -102,7 +102,7 @@ pub struct ColonyProcessSpec {
     /// `Create` nothing is submitted; without `Update` what runs is not cancelled by `suspend`, `cancel` or
     /// `activeDeadlineSeconds`; without `Delete` it runs on when this object is deleted. `Observe` alone, with `processId`,
     /// shows a process of others in status. Can be changed at any time.
-    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 }
 

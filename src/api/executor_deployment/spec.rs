@@ -156,7 +156,7 @@ pub struct ExecutorDeploymentSpec {
     /// `Create` no workload is made, nor key, registration or process for one that is not there; without `Update` a workload
     /// that differs from the spec is told in condition Drifted and left; without `Delete` everything stays when this object
     /// is deleted, whatever `deletionPolicy` says. With `Observe` alone the workload may be anybody's: it is only read, and status shows its counts.
-    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 }
 

@@ -19,15 +19,18 @@ impl ExecutorDeployment {
 
     /// Whether the object was made for a blueprint of the colony.
     #[must_use]
-    pub fn is_born_of_blueprint(&self) -> bool {
+    pub fn originates_from_blueprint(&self) -> bool {
         self.labels().get(ORIGIN_LABEL).is_some_and(|origin| origin == ORIGIN_BLUEPRINT)
     }
 
     /// Who owns the spec: as it says, else the side on which the object was born.
     #[must_use]
     pub fn sync_policy(&self) -> SyncPolicy {
-        let default =
-            if self.is_born_of_blueprint() { SyncPolicy::ColonyWins } else { SyncPolicy::KubernetesWins };
+        let default = if self.originates_from_blueprint() {
+            SyncPolicy::ColonyWins
+        } else {
+            SyncPolicy::KubernetesWins
+        };
         self.spec.sync_policy.unwrap_or(default)
     }
 }

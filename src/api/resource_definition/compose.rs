@@ -59,7 +59,7 @@ pub struct ComposedResource {
 
     /// What may be done about the object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. What is
     /// not listed is not done, and told. With `Observe` alone the object may be anybody's, and is only read.
-    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 }
 

@@ -91,7 +91,7 @@ pub struct Handler {
     /// or `*` for all of it, as when absent. Without `Create` a new instance gets no process and no blueprint; without
     /// `Update` later generations of one are not carried there, and what runs is not cancelled for them; without `Delete`
     /// the deletion of one neither cancels or removes anything nor calls `cleanupFunction`.
-    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 
     /// Fields of the instance's status, each an expression in CEL such as `${output[0].endpoint}`. With mode `process` it may

@@ -19,7 +19,7 @@ use super::status::NAMED_INSTANCES;
 /// How long after the CRD changed every API server is taken to store objects in the new version, requests that were under
 /// way included. They learn of it by a watch, within a second as a rule; one that learned later could store an object in a
 /// version that is not in the list any more.
-const SETTLING: SignedDuration = SignedDuration::from_secs(10);
+const STORAGE_VERSION_PROPAGATION: SignedDuration = SignedDuration::from_secs(10);
 
 /// How far the migration of a kind's objects to another stored version is.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -120,7 +120,7 @@ impl StorageMigration {
     /// How long until every API server knows the version; none if all are taken to.
     #[must_use]
     pub fn settles_in(&self, now: Timestamp) -> Option<Duration> {
-        let left = SETTLING - now.duration_since(self.began_at.0);
+        let left = STORAGE_VERSION_PROPAGATION - now.duration_since(self.began_at.0);
         Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }
 }

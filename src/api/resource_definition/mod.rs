@@ -23,6 +23,6 @@ pub use spec::{
     ResourceDefinitionSpec, Scale, VersionSchema,
 };
 pub use status::{
-    Impact, InstanceCounts, KEPT_REVISIONS, MOST_COMPOSED, NAMED_INSTANCES, ResourceDefinitionStatus,
+    Impact, InstanceCounts, MOST_COMPOSED, NAMED_INSTANCES, REVISION_HISTORY_LIMIT, ResourceDefinitionStatus,
     ResourceName, Revision,
 };

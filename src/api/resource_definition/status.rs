@@ -12,7 +12,7 @@ use super::migration::{BrokenInstance, StorageMigration};
 pub const MOST_COMPOSED: usize = 24;
 
 /// Most generations that are remembered.
-pub const KEPT_REVISIONS: usize = 10;
+pub const REVISION_HISTORY_LIMIT: usize = 10;
 /// Most instances that are named of those that a change would break.
 pub const NAMED_INSTANCES: usize = 10;
 
@@ -37,7 +37,7 @@ pub struct ResourceDefinitionStatus {
     pub impact: Option<Impact>,
     /// The generations that were carried out, the last 10, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = KEPT_REVISIONS))]
+    #[schemars(length(max = REVISION_HISTORY_LIMIT))]
     pub revisions: Vec<Revision>,
     /// How far the last migration of objects to another stored version is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,7 @@ use crate::{
         kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
     },
     snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
-    watch::colony::{Surroundings, read},
+    watch::colony::{ColonyReader, read},
 };
 
 /// Findings about every `Colony` there is.
@@ -42,13 +42,13 @@ pub(super) async fn colonies(kubernetes: &Kubernetes, clock: &Clock) -> Vec<Find
     }
     let mut findings = Vec::new();
     for colony in &list {
-        let surroundings = Surroundings {
+        let reader = ColonyReader {
             kubernetes: &kubernetes.calls,
             namespace: &kubernetes.namespace,
             clock,
             metrics: None,
         };
-        let reading = read(colony, &surroundings, &mut None).await;
+        let reading = read(colony, &reader, &mut None).await;
         findings.extend(judge(&reading.snapshot, &kubernetes.namespace));
         if let Some(sessions) = &reading.sessions
             && matches!(reading.snapshot.membership, Membership::Member(_))

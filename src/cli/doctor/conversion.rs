@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt as _, api::ListParams, core::PartialObjectMeta};
 
 use super::{cluster::reason, finding::Finding};
 use crate::{
-    act::kinds::Written as _,
+    act::kinds::WritableKind as _,
     api::{
         instance::{AcceptedHandler, Instance, InstanceKind},
         resource_definition::ResourceDefinition,

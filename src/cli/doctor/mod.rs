@@ -48,13 +48,13 @@ enum Output {
 /// Something does not work; what, has been printed.
 #[derive(Debug, thiserror::Error)]
 #[error("something is amiss")]
-pub(super) struct Amiss;
+pub(super) struct ChecksFailed;
 
 /// Looks at everything and prints what it found.
 ///
 /// # Errors
 ///
-/// [`Amiss`] if something does not work; anything else if the looking itself cannot be done.
+/// [`ChecksFailed`] if something does not work; anything else if the looking itself cannot be done.
 pub(super) fn print(arguments: Arguments) -> Result<(), Failure> {
     let configuration = config::load(arguments.config.as_deref())?;
     let output = arguments.output;
@@ -64,7 +64,7 @@ pub(super) fn print(arguments: Arguments) -> Result<(), Failure> {
         Output::Text => write!(stdout, "{}", finding::text(&findings))?,
         Output::Json => writeln!(stdout, "{:#}", finding::json(&findings))?,
     }
-    if finding::is_healthy(&findings) { Ok(()) } else { Err(Amiss.into()) }
+    if finding::is_healthy(&findings) { Ok(()) } else { Err(ChecksFailed.into()) }
 }
 
 async fn look(namespace: Option<String>, configuration: &OperatorConfiguration) -> Vec<Finding> {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     super::Failure,
     MOST_PASSES, Rendered,
-    world::{CLUSTER, World},
+    manifests::{CLUSTER, Manifests},
 };
 use crate::{
     act::outcome::{Effect, Outcome, StepResult},
@@ -21,7 +21,7 @@ use crate::{
     controllers::decide_instance,
     desired::DesiredProcess,
     diff::{ColonyStep, KubernetesStep, Plan, Step},
-    snapshot::{InstanceSnapshot, KeptInstance, Observed, Standing},
+    snapshot::{ColonyInstanceState, HandlerState, InstanceSnapshot, Observed},
     status::instance::compute,
 };
 
@@ -40,7 +40,7 @@ pub(super) fn plan(
     mut text: String,
     object: &Value,
     kind: &InstanceKind,
-    world: &World,
+    world: &Manifests,
     now: Timestamp,
 ) -> Result<Rendered, Failure> {
     let object: Instance = serde_json::from_value(object.clone())?;
@@ -50,7 +50,10 @@ pub(super) fn plan(
         kind: kind.clone(),
         cluster: CLUSTER.to_owned(),
         colony: world.colony(kind.handler().colony.as_deref()),
-        kept: KeptInstance { standing: Some(Standing::Handled), ..KeptInstance::default() },
+        in_colony: ColonyInstanceState {
+            handler_state: Some(HandlerState::Handled),
+            ..ColonyInstanceState::default()
+        },
         last_line: None,
         submit_not_before: None,
         now,

@@ -9,10 +9,10 @@ mod composition;
 mod definition;
 mod instance;
 mod kind;
+mod manifests;
 mod object;
 mod readiness;
 mod rehearsal;
-mod world;
 
 use std::{
     fmt::Write as _,
@@ -35,10 +35,10 @@ use crate::{
     status::executor_deployment::compute,
 };
 
-pub use world::World;
+pub use manifests::Manifests;
 
 use composition::Rehearsal;
-use kind::{Kinds, Known};
+use kind::{Kinds, ManifestKind};
 use object::named;
 
 /// After so many passes every plan has come to wait for something outside; more would be a mistake of ours.
@@ -61,13 +61,13 @@ pub struct Arguments {
 /// Something in the files would be refused, or cannot be carried out; what, has been printed.
 #[derive(Debug, thiserror::Error)]
 #[error("something cannot be carried out as it is written")]
-pub(super) struct Mistaken;
+pub(super) struct InvalidManifests;
 
 /// Prints the plan of everything in the files.
 ///
 /// # Errors
 ///
-/// [`Mistaken`] if something in them is amiss; anything else if they cannot be read.
+/// [`InvalidManifests`] if something in them is amiss; anything else if they cannot be read.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     let texts = arguments.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
     let configuration = config::load(arguments.config.as_deref())?;
@@ -79,7 +79,7 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
             write!(stdout, "---\n{}", plan.status)?;
         }
     }
-    if plans.iter().any(|plan| plan.is_refused) { Err(Mistaken.into()) } else { Ok(()) }
+    if plans.iter().any(|plan| plan.is_refused) { Err(InvalidManifests.into()) } else { Ok(()) }
 }
 
 /// What stands in a file, in all files of a folder, or in standard input.
@@ -129,7 +129,7 @@ pub fn render(
     configuration: &OperatorConfiguration,
     now: jiff::Timestamp,
 ) -> Result<Vec<Rendered>, Failure> {
-    let world = World::read(text)?;
+    let world = Manifests::read(text)?;
     let (mut plans, kinds) = definition::plans(&world, now)?;
     for object in &world.objects {
         plans.push(describe(world.snapshot(object, configuration, now))?);
@@ -142,13 +142,13 @@ pub fn render(
 }
 
 /// Plans every instance of a defined kind.
-fn instances(world: &World, kinds: &Kinds, now: jiff::Timestamp) -> Result<Vec<Rendered>, Failure> {
+fn instances(world: &Manifests, kinds: &Kinds, now: jiff::Timestamp) -> Result<Vec<Rendered>, Failure> {
     let mut plans = Vec::new();
     let mut rehearsal = Rehearsal::new(world, kinds, now);
     for object in &world.others {
         let kind = match kinds.of(object) {
-            Known::Instance(kind) => kind,
-            Known::Mistaken => {
+            ManifestKind::Instance(kind) => kind,
+            ManifestKind::InvalidManifests => {
                 let steps = format!(
                     "{}\nwaits for its definition, which cannot be carried out: see above\n",
                     named(object)
@@ -156,7 +156,7 @@ fn instances(world: &World, kinds: &Kinds, now: jiff::Timestamp) -> Result<Vec<R
                 plans.push(Rendered { steps, status: String::new(), is_refused: true });
                 continue;
             }
-            Known::Other => continue,
+            ManifestKind::Other => continue,
         };
         plans.extend(rehearsal.instance(object, kind)?);
     }

@@ -15,7 +15,7 @@ use super::{
     Cluster, RETRY, duration,
     flow::{self, Choice},
     follow::{Seen, follow},
-    known::{Known, Setting, Wanted},
+    tracked_request::{Setting, TrackedRequest, Wanted},
 };
 use crate::{
     act::request::{Change, RequestName, Requests, WriteError},
@@ -82,7 +82,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         let object = begin(&setting, &namespace, &name).await?;
         let (sender, inbox) = watch::channel(object.clone());
         inboxes.insert(object.uid().unwrap_or_default(), sender);
-        tasks.spawn(accompany(setting.clone(), object, inbox));
+        tasks.spawn(drive_request(setting.clone(), object, inbox));
     }
 
     let mut seen = follow(kubernetes.watches, Some(&namespace));
@@ -131,12 +131,12 @@ async fn begin(setting: &Setting, namespace: &str, name: &RequestName) -> Result
 }
 
 /// Drives one request; an error says why it did not come to a good end.
-async fn accompany(
+async fn drive_request(
     setting: Setting,
     object: RequestState,
     mut inbox: watch::Receiver<RequestState>,
 ) -> Result<(), String> {
-    let mut known = Known::new(object, &setting);
+    let mut known = TrackedRequest::new(object, &setting);
     loop {
         let state = known.object.spec.state;
         let now = setting.clock.now();
@@ -164,7 +164,7 @@ async fn accompany(
         let mut is_retried = false;
         if let Some(change) = change {
             let is_end = change.position.is_none();
-            setting.keep_elsewhere(&known.object, &dropped.unwrap_or_default()).await;
+            setting.archive_history(&known.object, &dropped.unwrap_or_default()).await;
             match setting.requests.write(&known.object, change).await {
                 Ok(object) => {
                     known.update(object, &setting);
@@ -210,12 +210,12 @@ fn until(moment: Option<Timestamp>, now: Timestamp) -> Duration {
     moment.and_then(|moment| Duration::try_from(moment.duration_since(now)).ok()).unwrap_or_default()
 }
 
-fn gone(known: &Known) -> String {
+fn gone(known: &TrackedRequest) -> String {
     format!("request {} was deleted at {}", known.name(), Position::of(&known.object))
 }
 
 /// How a request that has ended has ended.
-fn end(known: &Known) -> Result<(), String> {
+fn end(known: &TrackedRequest) -> Result<(), String> {
     if known.object.spec.state == State::Completed {
         return Ok(());
     }

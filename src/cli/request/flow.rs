@@ -43,7 +43,7 @@ pub(super) fn read(text: &str) -> Result<Choice, String> {
 
 /// The jobs that a request goes through, and what follows each.
 #[derive(Clone, Debug)]
-pub(super) enum Course {
+pub(super) enum JobSequence {
     /// One after the other; a job that fails ends it.
     Jobs(Flow),
     /// As a `RequestFlow` says.
@@ -57,9 +57,9 @@ pub(super) enum Course {
 
 impl Choice {
     /// Looks a `RequestFlow` up.
-    pub(super) async fn course(self, client: &Client, namespace: &str) -> Result<Course, String> {
+    pub(super) async fn course(self, client: &Client, namespace: &str) -> Result<JobSequence, String> {
         let name = match self {
-            Self::Jobs(flow) => return Ok(Course::Jobs(flow)),
+            Self::Jobs(flow) => return Ok(JobSequence::Jobs(flow)),
             Self::Name(name) => name,
         };
         let flows: Api<RequestFlow> = Api::namespaced(client.clone(), namespace);
@@ -73,11 +73,11 @@ impl Choice {
         })?;
         let flow = CompiledFlow::compile(&object.spec)
             .map_err(|error| format!("RequestFlow {name} cannot be followed: {error}"))?;
-        Ok(Course::Named { name, flow: Box::new(flow) })
+        Ok(JobSequence::Named { name, flow: Box::new(flow) })
     }
 }
 
-impl Course {
+impl JobSequence {
     /// The job with which a request begins.
     pub(super) fn first(&self) -> &str {
         match self {

@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// How much of the end of what a command says is kept.
-const KEPT: usize = 4096;
+const OUTPUT_TAIL_BYTES: usize = 4096;
 /// How long the last words of a command are waited for after its end: one that it started may hold the pipe.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How a job is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,12 +82,12 @@ async fn execute(command: &str, object: &RequestState) -> Ending {
     };
     let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
     let tail = Arc::new(Mutex::new(VecDeque::new()));
-    let reading = child.stderr.take().map(|stderr| tokio::spawn(pass_on(stderr, tail.clone())));
+    let reading = child.stderr.take().map(|stderr| tokio::spawn(forward_output(stderr, tail.clone())));
     let ended = child.wait().await;
     // What it left running in the background goes on, as under a shell.
     group.0 = None;
     if let Some(mut reading) = reading
-        && tokio::time::timeout(LAST_WORDS, &mut reading).await.is_err()
+        && tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, &mut reading).await.is_err()
     {
         reading.abort();
     }
@@ -106,14 +106,14 @@ async fn execute(command: &str, object: &RequestState) -> Ending {
 }
 
 /// Passes on what a command says, and keeps the end of it.
-async fn pass_on(mut from: impl AsyncRead + Unpin, tail: Arc<Mutex<VecDeque<u8>>>) {
+async fn forward_output(mut from: impl AsyncRead + Unpin, tail: Arc<Mutex<VecDeque<u8>>>) {
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let said = buffer.get(..length).unwrap_or_default();
         {
             let mut tail = tail.lock();
             tail.extend(said);
-            let surplus = tail.len().saturating_sub(KEPT);
+            let surplus = tail.len().saturating_sub(OUTPUT_TAIL_BYTES);
             tail.drain(..surplus);
         }
         // The worker's own standard error may be closed; the job goes on all the same.

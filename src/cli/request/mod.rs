@@ -4,9 +4,9 @@ pub(super) mod director;
 mod flow;
 mod follow;
 mod job;
-mod known;
 mod process;
 pub(super) mod spelling;
+mod tracked_request;
 pub(super) mod worker;
 
 use std::{path::PathBuf, time::Duration};

@@ -22,8 +22,8 @@ use super::{
     flow::{self, Choice},
     follow::{Seen, follow},
     job::{self, Work},
-    known::{Known, Setting, Wanted, entry},
     process,
+    tracked_request::{Setting, TrackedRequest, Wanted, entry},
 };
 use crate::{
     act::request::{Change, Layout, Requests, WriteError},
@@ -32,7 +32,7 @@ use crate::{
         request_state::{RequestState, State},
     },
     cli::Failure,
-    diff::request::{Claim, Ending, Holder, Interrupted, Position, Turn, WorkerStep, WorkerView, work},
+    diff::request::{Claim, Ending, Holder, InterruptedJob, Position, Turn, WorkerStep, WorkerView, work},
     runtime::{clock::Clock, shutdown::Shutdown},
 };
 
@@ -126,9 +126,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
                         if !is_attended && !shutdown.is_requested() {
                             let (sender, inbox) = watch::channel((*object).clone());
                             inboxes.insert(uid.clone(), sender);
-                            let attended = attend(worker.clone(), *object, inbox);
+                            let served = serve_request(worker.clone(), *object, inbox);
                             tasks.spawn(async move {
-                                attended.await;
+                                served.await;
                                 uid
                             });
                         }
@@ -165,9 +165,9 @@ enum After {
 }
 
 /// One request, and the job that this worker does for it.
-struct Attendance {
+struct RequestTask {
     worker: Arc<Worker>,
-    known: Known,
+    known: TrackedRequest,
     /// The claim that was made here. One that this process has made before it attended to the request anew is of a job
     /// that it has ended since: a watch tells late.
     claim: Option<Claim>,
@@ -175,10 +175,10 @@ struct Attendance {
     ending: Option<Ending>,
 }
 
-async fn attend(worker: Arc<Worker>, object: RequestState, mut inbox: watch::Receiver<RequestState>) {
-    let known = Known::new(object, &worker.setting);
+async fn serve_request(worker: Arc<Worker>, object: RequestState, mut inbox: watch::Receiver<RequestState>) {
+    let known = TrackedRequest::new(object, &worker.setting);
     let shutdown = worker.shutdown.clone();
-    let mut attendance = Attendance { worker, known, claim: None, running: None, ending: None };
+    let mut attendance = RequestTask { worker, known, claim: None, running: None, ending: None };
     loop {
         let after = attendance.step().await;
         if matches!(after, After::Done) {
@@ -207,7 +207,7 @@ async fn attend(worker: Arc<Worker>, object: RequestState, mut inbox: watch::Rec
     }
 }
 
-impl Attendance {
+impl RequestTask {
     async fn step(&mut self) -> After {
         let worker = self.worker.clone();
         let object = &self.known.object;
@@ -225,8 +225,8 @@ impl Attendance {
             holder: &holder,
             ending: self.ending.as_ref(),
             interrupted: match self.work() {
-                Work::Command(_) => Interrupted::Fail,
-                Work::Time(_) => Interrupted::Resume,
+                Work::Command(_) => InterruptedJob::Fail,
+                Work::Time(_) => InterruptedJob::Resume,
             },
             takes: !worker.shutdown.is_requested(),
         });
@@ -276,7 +276,7 @@ impl Attendance {
             ..Change::default()
         };
         self.claim = Some(claim);
-        self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
+        self.worker.setting.archive_history(&self.known.object, &history.dropped).await;
         self.write(change).await
     }
 
@@ -309,7 +309,7 @@ impl Attendance {
             annotation: None,
             after: Some(ahead).filter(|_| is_last || is_whole),
         };
-        self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
+        self.worker.setting.archive_history(&self.known.object, &history.dropped).await;
         self.write(change).await
     }
 
@@ -320,7 +320,7 @@ impl Attendance {
         let Some((status, history)) = self.known.news(&self.worker.setting, wanted) else {
             return if is_over { After::Done } else { After::News };
         };
-        self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
+        self.worker.setting.archive_history(&self.known.object, &history.dropped).await;
         self.write(Change { before: Some(status), ..Change::default() }).await
     }
 

@@ -8,11 +8,11 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::{inbound::Inbound, processes::Carriers};
+use super::{inbound::Inbound, processes::MirroredKinds};
 use crate::{
     api::{colony::Colony, names::parse_process_label},
     colony::{Error, Process, ProcessQuery, ProcessState},
-    controllers::engine::{context::Machinery, retry::Retries},
+    controllers::engine::{context::Services, retry::Retries},
     memory::connections::OperatorIdentity,
 };
 
@@ -30,11 +30,11 @@ pub(in crate::controllers) struct Assignments {
     /// The identity.
     pub operator: OperatorIdentity,
     /// The machinery.
-    pub machinery: Arc<Machinery>,
+    pub services: Arc<Services>,
     /// Whether the `Colony` still exists.
     pub colonies: Store<DeserializeGuard<Colony>>,
     /// Where the objects of processes are looked up, and how they are woken.
-    pub carriers: Carriers,
+    pub mirrored_kinds: MirroredKinds,
     /// Answers what was born in the colony.
     pub inbound: Inbound,
 }
@@ -42,7 +42,7 @@ pub(in crate::controllers) struct Assignments {
 impl Assignments {
     /// Serves until the `Colony` is gone.
     pub async fn serve(self) {
-        for objects in self.carriers.all() {
+        for objects in self.mirrored_kinds.all() {
             // An empty cache knows no object, which would make every process look like a stranger's.
             objects.filled().reached().await;
         }
@@ -51,8 +51,8 @@ impl Assignments {
         let mut resumed = None;
         tracing::info!(colony = self.colony, executor = self.operator.name, "serving");
         while self.colonies.get(&ObjectRef::new(&self.colony)).is_some() {
-            self.machinery.leadership.acquired().await;
-            let term = self.machinery.leadership.term_started_at();
+            self.services.leadership.acquired().await;
+            let term = self.services.leadership.term_started_at();
             let round = if resumed.is_some() && resumed == term {
                 self.take_one().await
             } else {
@@ -68,8 +68,8 @@ impl Assignments {
                 }
             }
         }
-        self.machinery.connections.remove(&self.colony);
-        self.machinery.blueprints.forget(&self.colony);
+        self.services.connections.remove(&self.colony);
+        self.services.blueprints.forget(&self.colony);
     }
 
     /// What was assigned to this identity before a crash and carries no object of ours would run for ever.
@@ -97,24 +97,24 @@ impl Assignments {
     async fn receive(&self, process: Process) -> Result<(), Error> {
         let label = &process.spec.label;
         let Some((cluster, uid, _)) = parse_process_label(label) else {
-            if self.machinery.leadership.is_leader() {
+            if self.services.leadership.is_leader() {
                 self.inbound.accept(process, &self.operator);
             }
             return Ok(());
         };
-        let is_ours = cluster == self.machinery.cluster;
+        let is_ours = cluster == self.services.cluster;
         let is_known = is_ours && self.await_object(uid).await;
         if is_known {
-            if let Some(connection) = self.machinery.connections.get(&self.colony) {
-                let now = self.machinery.clock.instant();
-                self.machinery.processes.read(connection.member.id(), &process, now);
+            if let Some(connection) = self.services.connections.get(&self.colony) {
+                let now = self.services.clock.instant();
+                self.services.processes.read(connection.member.id(), &process, now);
             }
-            for objects in self.carriers.all() {
+            for objects in self.mirrored_kinds.all() {
                 objects.wake_uid(uid);
             }
             return Ok(());
         }
-        if !self.machinery.leadership.is_leader() {
+        if !self.services.leadership.is_leader() {
             return Ok(());
         }
         let why = if is_ours {
@@ -135,11 +135,11 @@ impl Assignments {
     /// Whether there is the object of a process. One that the cache does not show may be newer than the cache: refused, its
     /// process would be lost.
     async fn await_object(&self, uid: &str) -> bool {
-        let mut changes = self.machinery.object_changes.subscribe();
+        let mut changes = self.services.object_changes.subscribe();
         let shown = async {
             loop {
                 changes.mark_unchanged();
-                if self.carriers.all().iter().any(|objects| objects.has_uid(uid)) {
+                if self.mirrored_kinds.all().iter().any(|objects| objects.has_uid(uid)) {
                     return true;
                 }
                 // An error says that the process ends.

@@ -12,7 +12,7 @@ use crate::{
     },
     api::colony::{ColonySpec, InboundPolicy},
     colony::{Process, ProcessState, Session},
-    controllers::engine::{context::Machinery, retry::Retries},
+    controllers::engine::{context::Services, retry::Retries},
     desired::inbound::{Request, read},
     diff::{
         Answer, ColonyStep, Plan, Step,
@@ -35,7 +35,7 @@ pub(in crate::controllers) struct Inbound {
     /// Name of the `Colony`.
     pub colony: String,
     /// The machinery.
-    pub machinery: Arc<Machinery>,
+    pub services: Arc<Services>,
     /// Reads the world.
     pub reader: InboundReader,
     under_way: Arc<Mutex<HashSet<String>>>,
@@ -54,8 +54,8 @@ enum Turn {
 
 impl Inbound {
     /// Answers processes of `colony`.
-    pub fn new(colony: &str, machinery: Arc<Machinery>, reader: InboundReader) -> Self {
-        Self { colony: colony.to_owned(), machinery, reader, under_way: Arc::default() }
+    pub fn new(colony: &str, services: Arc<Services>, reader: InboundReader) -> Self {
+        Self { colony: colony.to_owned(), services, reader, under_way: Arc::default() }
     }
 
     /// Has a process answered beside whatever else goes on, once.
@@ -76,8 +76,8 @@ impl Inbound {
         let retries = Retries::default();
         let id = process.id.clone();
         let mut inbound = InboundProcess { process, was_seen: false };
-        let mut changes = self.machinery.object_changes.subscribe();
-        while self.machinery.leadership.is_leader() {
+        let mut changes = self.services.object_changes.subscribe();
+        while self.services.leadership.is_leader() {
             changes.mark_unchanged();
             let delay = match self.pass(&mut inbound, operator).await {
                 Ok(Turn::Answered) => return,
@@ -148,11 +148,11 @@ impl Inbound {
             object: &object,
             kind: &(),
             finalizer: None,
-            connection: self.machinery.connections.get(&self.colony),
+            connection: self.services.connections.get(&self.colony),
             colony: Some(self.colony.clone()),
         };
         let plan = Plan { steps, ..Plan::default() };
-        let outcome = self.machinery.actor.execute(plan, &target).await;
+        let outcome = self.services.actor.execute(plan, &target).await;
         if outcome.is_skipped() { Err(not_leading()) } else { Ok(outcome) }
     }
 

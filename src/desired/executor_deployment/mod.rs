@@ -23,7 +23,7 @@ use crate::{
         metadata::{Incomplete, Owner},
         names::RESTART_ANNOTATION,
     },
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ExecutorDeploymentSnapshot, ResolvedColony},
 };
 
@@ -33,12 +33,12 @@ pub struct DesiredExecutorDeployment {
     /// Who the object is.
     pub owner: Owner,
     /// What this cluster runs for it; none when another runtime does.
-    pub here: Option<DesiredHere>,
+    pub here: Option<DesiredInCluster>,
 }
 
 /// What this cluster runs for an `ExecutorDeployment`.
 #[derive(Clone, Debug)]
-pub struct DesiredHere {
+pub struct DesiredInCluster {
     /// The executor's identity.
     pub identity: DesiredIdentity,
     /// The object that runs the pods; none while the identity's name is not known or a `DaemonSet` is suspended.
@@ -57,8 +57,8 @@ pub struct DesiredHere {
 pub fn build(
     snapshot: &ExecutorDeploymentSnapshot,
     colony: &ResolvedColony,
-) -> Result<DesiredExecutorDeployment, Error> {
-    let owner = Owner::of(&snapshot.object).map_err(|Incomplete(field)| Error::Incomplete(field))?;
+) -> Result<DesiredExecutorDeployment, SpecError> {
+    let owner = Owner::of(&snapshot.object).map_err(|Incomplete(field)| SpecError::Incomplete(field))?;
     if snapshot.object.spec.runtime != Runtime::Kubernetes {
         return Ok(DesiredExecutorDeployment { owner, here: None });
     }
@@ -79,6 +79,6 @@ pub fn build(
     };
     let policies = WorkloadPolicies::build(&snapshot.object.spec)?;
     let process = process::build(&owner, &snapshot.object, colony, &snapshot.cluster)?;
-    let here = DesiredHere { identity, workload, policies, process };
+    let here = DesiredInCluster { identity, workload, policies, process };
     Ok(DesiredExecutorDeployment { owner, here: Some(here) })
 }

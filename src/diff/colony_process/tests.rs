@@ -64,10 +64,10 @@ fn intended() -> Value {
     } })
 }
 
-fn desired(attempt: i64) -> Result<DesiredProcess, Error> {
+fn desired(attempt: i64) -> Result<DesiredProcess, SpecError> {
     let label = process_label("c", "u", attempt);
     let spec = FunctionSpec::new("dev", "encoder", "encode").and_then(|spec| spec.label(&label));
-    let spec = spec.map_err(|error| Error::invalid(error.field, "", ""))?;
+    let spec = spec.map_err(|error| SpecError::invalid(error.field, "", ""))?;
     Ok(DesiredProcess { label, generation: attempt, spec, is_gated: false })
 }
 
@@ -179,8 +179,8 @@ fn one_is_submitted_only_when_the_colony_has_said_that_there_is_none() {
     quiet.submit_not_before = None;
     let submitted = planned(&quiet);
     assert!(matches!(&submitted.steps[..], [Step::Colony(ColonyStep::Submit(_))]), "{:?}", submitted.steps);
-    let uncreated = adopting("adopt-or-create", &policies(&["Observe", "Update"]));
-    let plan = planned(&snapshot(&uncreated, &json!({}), absent()));
+    let plan_without_workload = adopting("adopt-or-create", &policies(&["Observe", "Update"]));
+    let plan = planned(&snapshot(&plan_without_workload, &json!({}), absent()));
     assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1));
 }
 

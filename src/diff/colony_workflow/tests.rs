@@ -48,8 +48,8 @@ fn nodes(names: &[&str]) -> Observed<Vec<Process>> {
 }
 
 /// Nothing that these tests are about is ever submitted.
-fn planned(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, Error> {
-    plan(snapshot, |_| Err(Error::Incomplete("anything to submit")))
+fn planned(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, SpecError> {
+    plan(snapshot, |_| Err(SpecError::Incomplete("anything to submit")))
 }
 
 fn adopting(policies: &[&str]) -> Value {
@@ -96,7 +96,7 @@ fn what_runs_is_neither_submitted_nor_cancelled_where_that_is_not_listed() {
     assert!(planned(&snapshot(&spec(&["*"]), &status, nodes(&["a", "b"]))).unwrap().stop.is_some());
     let plan = planned(&snapshot(&spec(&["Observe"]), &status, nodes(&["a", "b"]))).unwrap();
     assert_eq!((plan.stop, &plan.steps[..]), (None, &[][..]));
-    let uncreated = json!({ "managementPolicies": ["Observe", "Update", "Delete"] });
-    let plan = planned(&snapshot(&uncreated, &json!({}), nodes(&[]))).unwrap();
+    let plan_without_workload = json!({ "managementPolicies": ["Observe", "Update", "Delete"] });
+    let plan = planned(&snapshot(&plan_without_workload, &json!({}), nodes(&[]))).unwrap();
     assert_eq!((&plan.mirror, &plan.steps[..]), (&Mirror::Unchanged, &[][..]));
 }

@@ -7,8 +7,8 @@ use kube::ResourceExt as _;
 
 use super::{
     super::{KubernetesStep, Plan, Step},
-    CompositionPlan, Report, is_going, own,
-    ownership::let_go,
+    CompositionPlan, Report, is_terminating, own,
+    ownership::orphan_child,
     plan, plan_deletion,
 };
 use crate::{
@@ -130,8 +130,8 @@ fn plan_release(children: &Children, instance: &Instance) -> CompositionPlan {
             plan.awaiting.push(format!("{kind} cannot be read: {why}"));
         }
     }
-    for (kind, object) in own(children, instance).filter(|(_, object)| !is_going(object)) {
-        plan.steps.push(let_go(kind, object, instance));
+    for (kind, object) in own(children, instance).filter(|(_, object)| !is_terminating(object)) {
+        plan.steps.push(orphan_child(kind, object, instance));
     }
     plan
 }

@@ -46,7 +46,7 @@ pub(super) fn adopt(
 }
 
 /// Lets go of an object that is to stay when its instance goes: without its reference the garbage collector leaves it.
-pub(super) fn let_go(kind: &ObjectKind, object: &Value, instance: &Instance) -> KubernetesStep {
+pub(super) fn orphan_child(kind: &ObjectKind, object: &Value, instance: &Instance) -> KubernetesStep {
     let mut others = references(object);
     others.retain(|reference| text(reference, "/uid") != instance.uid);
     let metadata = json!({ "uid": uid_of(object), "ownerReferences": others });

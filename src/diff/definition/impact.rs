@@ -16,7 +16,7 @@ use crate::{
     },
     kinds::{
         conversion::Converter,
-        definition::{Breach, Validator},
+        definition::{Validator, Violation},
     },
     snapshot::{DefinitionSnapshot, LiveInstance, Observed, StoredObjects},
 };
@@ -109,7 +109,7 @@ fn in_use(
             (Reason::VersionInUse, message)
         }
         StoredObjects::OutOfReach(_) => {
-            (Reason::VersionInUse, format!("{in_use}: {}", by_hand(snapshot, found)))
+            (Reason::VersionInUse, format!("{in_use}: {}", manual_migration(snapshot, found)))
         }
         _ if has_failed => (
             Reason::VersionInUse,
@@ -129,7 +129,7 @@ fn in_use(
 
 /// How objects that the operator may not write come to be stored in the version of now.
 #[must_use]
-pub fn by_hand(snapshot: &DefinitionSnapshot, found: &CustomResourceDefinition) -> String {
+pub fn manual_migration(snapshot: &DefinitionSnapshot, found: &CustomResourceDefinition) -> String {
     let (name, version) = (found.name_any(), stored_version(found).unwrap_or_default());
     let missing = match &snapshot.stored {
         StoredObjects::OutOfReach(missing) => missing.join(", "),
@@ -180,9 +180,9 @@ fn schema(version: &CustomResourceDefinitionVersion) -> Value {
 }
 
 /// Why an instance does not fit.
-enum Unfit {
+enum Incompatibility {
     /// A version does not take what is in it.
-    Breach(String),
+    Violation(String),
     /// It cannot be converted at all.
     Lost(String),
 }
@@ -210,14 +210,15 @@ fn broken(
                 object["kind"] = json!(found.spec.names.kind);
                 unfit(&mut validator, changes, &object, found, converter)
             }
-            Err(invalid) => {
-                Some(Unfit::Breach(format!("cannot be read, so it cannot be checked: {}", invalid.error)))
-            }
+            Err(invalid) => Some(Incompatibility::Violation(format!(
+                "cannot be read, so it cannot be checked: {}",
+                invalid.error
+            ))),
         };
         let (why, is_lost) = match unfit {
             None => continue,
-            Some(Unfit::Breach(why)) => (why, false),
-            Some(Unfit::Lost(why)) => (why, true),
+            Some(Incompatibility::Violation(why)) => (why, false),
+            Some(Incompatibility::Lost(why)) => (why, true),
         };
         let metadata = instance.meta();
         let one = BrokenInstance {
@@ -240,11 +241,11 @@ fn unfit(
     object: &Value,
     found: &CustomResourceDefinition,
     converter: Option<&Converter>,
-) -> Option<Unfit> {
+) -> Option<Incompatibility> {
     let mut first = None;
     for changed in changes {
         match why(validator, changed, object, found, converter) {
-            Some(Unfit::Lost(why)) => return Some(Unfit::Lost(why)),
+            Some(Incompatibility::Lost(why)) => return Some(Incompatibility::Lost(why)),
             unfit => first = first.or(unfit),
         }
     }
@@ -258,12 +259,12 @@ fn why(
     object: &Value,
     found: &CustomResourceDefinition,
     converter: Option<&Converter>,
-) -> Option<Unfit> {
+) -> Option<Incompatibility> {
     let api_version = format!("{}/{}", found.spec.group, changed.name);
     let object = match converter.map(|converter| converter.convert(object, &api_version)) {
         Some(Ok(object)) => object,
         Some(Err(error)) => {
-            return Some(Unfit::Lost(format!("{}: cannot be converted: {error}", changed.name)));
+            return Some(Incompatibility::Lost(format!("{}: cannot be converted: {error}", changed.name)));
         }
         None => {
             let mut object = object.clone();
@@ -271,8 +272,8 @@ fn why(
             object
         }
     };
-    let breach: Breach = validator.check(&changed.now, changed.before.as_ref(), &object).err()?;
-    Some(Unfit::Breach(format!("{}: {breach}", changed.name)))
+    let violation: Violation = validator.check(&changed.now, changed.before.as_ref(), &object).err()?;
+    Some(Incompatibility::Violation(format!("{}: {violation}", changed.name)))
 }
 
 /// The beginning of a text: what an instance or a rule holds may be long, and ten of them stand in status.

@@ -8,8 +8,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::ResourceExt as _;
 use serde_json::Value;
 
-pub use colony::{InColony, checked_here, standing};
-pub use impact::by_hand;
+pub use colony::{InColony, checked_here, handler_state};
+pub use impact::manual_migration;
 pub use migration::{ListPart, Migration, Rewrite, plan_migration};
 
 pub use crate::kinds::definition::{is_foreign, lacks_rights};
@@ -175,7 +175,7 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
         // Without rights nothing can be looked after, and what is to be left can be left.
         Observed::Unknown(_) if leaves && lacks_rights(snapshot) => None,
         Observed::Unknown(why) => {
-            plan.plan.awaiting.push(format!("the API server to say what is left: {why}; {WAY_OUT}"));
+            plan.plan.awaiting.push(format!("the API server to say what is left: {why}; {ORPHAN_HINT}"));
             return plan;
         }
     };
@@ -192,7 +192,7 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
         Observed::Unknown(why) => {
             plan.plan
                 .awaiting
-                .push(format!("the API server to say which instances there are: {why}; {WAY_OUT}"));
+                .push(format!("the API server to say which instances there are: {why}; {ORPHAN_HINT}"));
         }
         Observed::Known(left) if leaves && left.held > 0 => {
             plan.plan.awaiting.push(format!("{} instances to be let go as they are", left.held));
@@ -215,7 +215,7 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
     plan
 }
 
-const WAY_OUT: &str = "spec.deletionPolicy: Orphan leaves the CRD and the instances as they are";
+const ORPHAN_HINT: &str = "spec.deletionPolicy: Orphan leaves the CRD and the instances as they are";
 
 /// Whether the API server serves the kind of a CRD.
 #[must_use]

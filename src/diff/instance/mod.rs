@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
-    mirror::{Known, MirrorPlan, is_live, lacks_reasons},
+    mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons, is_live},
     work::{Terms, of_mirror},
 };
 use crate::{
@@ -20,12 +20,13 @@ use crate::{
     },
     colony::ProcessState,
     desired::DesiredProcess,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::InstanceSnapshot,
 };
 
 pub use blueprint::{
-    left_behind as left_behind_of_blueprint, plan as plan_blueprint, plan_deletion as plan_blueprint_deletion,
+    plan as plan_blueprint, plan_deletion as plan_blueprint_deletion,
+    remaining_in_colony as left_behind_of_blueprint,
 };
 
 /// How long after the first clean-up that failed another is submitted; twice as long after each further one. As Jobs do it.
@@ -40,15 +41,16 @@ const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &InstanceSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredProcess, Error>,
-) -> Result<Plan, Error> {
+    desired: impl Fn(i64) -> Result<DesiredProcess, SpecError>,
+) -> Result<Plan, SpecError> {
     if snapshot.kind.terms().is_released {
         return Ok(release(snapshot));
     }
-    let generation = snapshot.object.metadata.generation.ok_or(Error::Incomplete("metadata.generation"))?;
+    let generation =
+        snapshot.object.metadata.generation.ok_or(SpecError::Incomplete("metadata.generation"))?;
     let withheld = withheld(snapshot);
     let desired = |generation| withheld.is_none().then(|| desired(generation)).transpose();
-    let begin = || -> Result<Plan, Error> {
+    let begin = || -> Result<Plan, SpecError> {
         Ok(desired(generation)?.map_or_else(Plan::default, |desired| intend(snapshot, &desired)))
     };
     let mut plan = match snapshot.object.mirror() {
@@ -82,12 +84,12 @@ fn withheld(snapshot: &InstanceSnapshot) -> Option<ManagementPolicy> {
 #[must_use]
 pub fn plan_deletion(
     snapshot: &InstanceSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredProcess, Error>,
+    desired: impl Fn(i64) -> Result<DesiredProcess, SpecError>,
 ) -> Plan {
     if snapshot.kind.terms().is_released {
         return release(snapshot);
     }
-    terms(snapshot).let_go(|| {
+    terms(snapshot).finalize(|| {
         let recorded = snapshot.object.mirror();
         match recorded {
             Some(mirror) if cleanup_attempt(mirror.generation).is_some() => {
@@ -138,8 +140,8 @@ fn wants_cleanup(snapshot: &InstanceSnapshot) -> bool {
     submitted.is_some() && snapshot.kind.handler().cleanup_function.is_some()
 }
 
-fn known(snapshot: &InstanceSnapshot) -> Known<'_> {
-    Known {
+fn known(snapshot: &InstanceSnapshot) -> ProcessFacts<'_> {
+    ProcessFacts {
         recorded: snapshot.object.mirror(),
         processes: &snapshot.processes,
         submit_not_before: snapshot.submit_not_before,
@@ -169,8 +171,8 @@ fn intend(snapshot: &InstanceSnapshot, desired: &DesiredProcess) -> Plan {
 fn submit(
     snapshot: &InstanceSnapshot,
     mirror: &MirrorStatus,
-    desired: Result<Option<DesiredProcess>, Error>,
-) -> Result<Plan, Error> {
+    desired: Result<Option<DesiredProcess>, SpecError>,
+) -> Result<Plan, SpecError> {
     let mut plan = MirrorPlan::default();
     plan.intended(&known(snapshot), mirror, desired.as_ref().ok().and_then(Option::as_ref));
     match desired {
@@ -183,7 +185,7 @@ fn submit(
 fn follow(snapshot: &InstanceSnapshot, mirror: &MirrorStatus, generation: i64) -> Plan {
     let mut plan = MirrorPlan::default();
     let process = plan.look(&known(snapshot), mirror);
-    if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, snapshot.now)) {
+    if let Some((due, awaited)) = process.and_then(|process| awaits_failure_reasons(process, snapshot.now)) {
         return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
     }
     if let Some(process) = process.filter(|process| is_live(process)) {
@@ -217,7 +219,7 @@ fn end(snapshot: &InstanceSnapshot) -> Plan {
 fn clean_up(
     snapshot: &InstanceSnapshot,
     mirror: &MirrorStatus,
-    desired: &impl Fn(i64) -> Result<DesiredProcess, Error>,
+    desired: &impl Fn(i64) -> Result<DesiredProcess, SpecError>,
 ) -> Plan {
     let attempt = cleanup_attempt(mirror.generation).unwrap_or_default();
     let known = known(snapshot);
@@ -237,7 +239,9 @@ fn clean_up(
         MirrorState::Waiting | MirrorState::Running => {
             let mut plan = MirrorPlan::default();
             let process = plan.look(&known, mirror);
-            if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, snapshot.now)) {
+            if let Some((due, awaited)) =
+                process.and_then(|process| awaits_failure_reasons(process, snapshot.now))
+            {
                 return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
             }
             match process {
@@ -266,7 +270,7 @@ fn clean_up(
 fn begin_cleanup(
     snapshot: &InstanceSnapshot,
     attempt: i64,
-    desired: &impl Fn(i64) -> Result<DesiredProcess, Error>,
+    desired: &impl Fn(i64) -> Result<DesiredProcess, SpecError>,
 ) -> Plan {
     let mut plan = MirrorPlan::default();
     match desired(cleanup_generation(attempt)) {

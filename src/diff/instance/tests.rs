@@ -56,10 +56,10 @@ fn process(id: &str, state: ProcessState) -> Process {
     .unwrap()
 }
 
-fn desired(generation: i64) -> Result<DesiredProcess, Error> {
+fn desired(generation: i64) -> Result<DesiredProcess, SpecError> {
     let label = names::process_label("c", "u", generation);
     let spec = FunctionSpec::new("dev", "t", "f").and_then(|spec| spec.label(&label));
-    let spec = spec.map_err(|error| Error::invalid(error.field, "", ""))?;
+    let spec = spec.map_err(|error| SpecError::invalid(error.field, "", ""))?;
     Ok(DesiredProcess { label, generation, spec, is_gated: false })
 }
 

@@ -30,7 +30,7 @@ pub enum InvalidFlow {
     },
     /// A job stands in it twice, so that its successor is not known.
     #[error("flow {flow:?} has job {job} twice: give each job a name of its own")]
-    Repeated {
+    ScheduledKind {
         /// The text.
         flow: String,
         /// The job.
@@ -50,7 +50,7 @@ impl FromStr for Flow {
                 return Err(InvalidFlow::TooLong { flow: text.to_owned(), length });
             }
             if jobs.iter().any(|earlier| earlier == job) {
-                return Err(InvalidFlow::Repeated { flow: text.to_owned(), job: job.to_owned() });
+                return Err(InvalidFlow::ScheduledKind { flow: text.to_owned(), job: job.to_owned() });
             }
             jobs.push(job.to_owned());
         }

@@ -19,11 +19,11 @@ mod worker;
 pub use claim::{Claim, Holder};
 pub use director::{DirectorStep, direct};
 pub use flow::{Flow, InvalidFlow, lists_jobs};
-pub use history::{Evidence, History, LONGEST, complete};
+pub use history::{History, HistoryEvidence, LONGEST, complete};
 pub use moment::Moment;
 pub use next::{Next, next};
 pub use transition::{Illegal, check};
 
-pub use crate::api::request_state::{Position, Sighting};
+pub use crate::api::request_state::{Position, PositionRecord};
 pub use turn::{Turn, turn};
-pub use worker::{Ending, Interrupted, WorkerStep, WorkerView, work};
+pub use worker::{Ending, InterruptedJob, WorkerStep, WorkerView, work};

@@ -23,7 +23,7 @@ use crate::{
     desired::{DesiredProcess, request_flow::CompiledFlow},
     diff::{
         KubernetesStep, Plan, Step, Terms,
-        mirror::{Known, MirrorPlan, lacks_reasons},
+        mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons},
         work::of_mirror,
     },
     runtime::config::model::RequestRole,
@@ -156,7 +156,7 @@ pub fn plan_cancelled(snapshot: &RequestSnapshot) -> Plan {
 /// Plans a request that is being deleted. It never needs a valid flow.
 #[must_use]
 pub fn plan_deletion(snapshot: &RequestSnapshot) -> Plan {
-    terms(snapshot).let_go(|| end(snapshot, "the request is deleted"))
+    terms(snapshot).finalize(|| end(snapshot, "the request is deleted"))
 }
 
 /// What the request's deletion goes by.
@@ -183,7 +183,7 @@ pub fn terms(snapshot: &RequestSnapshot) -> Terms<'_> {
 fn direct(snapshot: &RequestSnapshot, next: &Next) -> Plan {
     let Some(job) = &next.job else { return Plan::default() };
     // First the history is to be complete: afterwards it is somebody else's turn.
-    if !is_told(snapshot) {
+    if !is_recorded_in_history(snapshot) {
         return Plan::default();
     }
     if let Some(not_before) = next.not_before.filter(|not_before| snapshot.now < *not_before) {
@@ -194,7 +194,7 @@ fn direct(snapshot: &RequestSnapshot, next: &Next) -> Plan {
 }
 
 /// Whether the history ends with where the request is.
-fn is_told(snapshot: &RequestSnapshot) -> bool {
+fn is_recorded_in_history(snapshot: &RequestSnapshot) -> bool {
     let (object, spec) = (&snapshot.object, &snapshot.object.spec);
     let last = object.status.as_ref().and_then(|status| status.history.last());
     last.is_some_and(|last| last.job == spec.job && last.state == spec.state.as_str())
@@ -244,8 +244,9 @@ fn was_assigned(object: &RequestState) -> bool {
 fn finish(snapshot: &RequestSnapshot, ending: &Ending) -> Plan {
     let object = &snapshot.object;
     let last = object.status.as_ref().and_then(|status| status.history.last());
-    let is_told = last.is_some_and(|last| last.job == object.spec.job && last.state == ending.state.as_str());
-    if is_told { go(snapshot, &object.spec.job, ending.state) } else { Plan::default() }
+    let is_recorded_in_history =
+        last.is_some_and(|last| last.job == object.spec.job && last.state == ending.state.as_str());
+    if is_recorded_in_history { go(snapshot, &object.spec.job, ending.state) } else { Plan::default() }
 }
 
 /// Moves the request.
@@ -268,8 +269,8 @@ pub fn goal(plan: &Plan) -> Option<State> {
     })
 }
 
-fn known(snapshot: &RequestSnapshot) -> Known<'_> {
-    Known {
+fn known(snapshot: &RequestSnapshot) -> ProcessFacts<'_> {
+    ProcessFacts {
         recorded: snapshot.object.mirror(),
         processes: &snapshot.processes,
         submit_not_before: snapshot.submit_not_before,
@@ -302,7 +303,7 @@ fn submit<E>(
 fn follow(snapshot: &RequestSnapshot, mirror: &MirrorStatus) -> Plan {
     let mut plan = MirrorPlan::default();
     let process = plan.look(&known(snapshot), mirror);
-    if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, snapshot.now)) {
+    if let Some((due, awaited)) = process.and_then(|process| awaits_failure_reasons(process, snapshot.now)) {
         return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
     }
     if let Some(process) = process.filter(|process| !process.state.is_final()) {

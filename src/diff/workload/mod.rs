@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use ownership::{adopt, foreign, is_owned, may_adopt, selects_the_same};
 pub(super) use ownership::{orphaned, releases};
 
-use super::{Error, KubernetesStep, difference::differences};
+use super::{KubernetesStep, OwnershipError, difference::differences};
 use crate::{
     api::{
         executor_deployment::Workload,
@@ -108,7 +108,7 @@ pub(super) fn plan(
     actual: &Workloads,
     owner_uid: &str,
     suspended: bool,
-) -> Result<WorkloadPlan, Error> {
+) -> Result<WorkloadPlan, OwnershipError> {
     let mut plan = WorkloadPlan::default();
     match desired {
         Some(DesiredWorkload::Deployment(wanted)) => {
@@ -195,7 +195,7 @@ impl WorkloadPlan {
         actual: &Observed<Option<K>>,
         policies: &WorkloadPolicies,
         owner_uid: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<(), OwnershipError> {
         let kind = K::WORKLOAD;
         match actual {
             Observed::Unknown(why) => self.awaiting.push(format!("{} cannot be read: {why}", kind.as_str())),
@@ -213,7 +213,7 @@ impl WorkloadPlan {
             }
             Observed::Known(Some(found)) => {
                 foreign(kind, found.meta(), owner_uid)?;
-                let wanted = policies.left_to_others(wanted, found);
+                let wanted = policies.with_ignored_fields(wanted, found);
                 let differences = changes(&wanted, wanted.meta(), found, found.meta());
                 let is_new_wish = content_hash(wanted.meta()) != content_hash(found.meta());
                 if differences.is_empty() {

@@ -11,7 +11,7 @@ use crate::{
         policy::{AdoptionPolicy, ManagementPolicy},
     },
     desired::{DesiredWorkload, WorkloadPolicies},
-    diff::{Error, KubernetesStep},
+    diff::{KubernetesStep, OwnershipError},
     snapshot::Workloads,
 };
 
@@ -89,20 +89,24 @@ pub(super) fn adopt(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
 }
 
 /// What a workload selects cannot change: one that selects other pods cannot be taken over.
-pub(super) fn selects_the_same<K: Planned>(wanted: &K, found: &K) -> Result<(), Error> {
+pub(super) fn selects_the_same<K: Planned>(wanted: &K, found: &K) -> Result<(), OwnershipError> {
     if wanted.selector() == found.selector() {
         return Ok(());
     }
     let selector = serde_json::to_string(&found.selector()).unwrap_or_default();
-    Err(Error::Unadoptable { kind: K::WORKLOAD.as_str().to_owned(), name: found.name_any(), selector })
+    Err(OwnershipError::Unadoptable {
+        kind: K::WORKLOAD.as_str().to_owned(),
+        name: found.name_any(),
+        selector,
+    })
 }
 
 /// A workload that is in the way must be the object's.
-pub(super) fn foreign(kind: Workload, found: &ObjectMeta, owner_uid: &str) -> Result<(), Error> {
+pub(super) fn foreign(kind: Workload, found: &ObjectMeta, owner_uid: &str) -> Result<(), OwnershipError> {
     if is_owned(found, owner_uid) {
         return Ok(());
     }
-    Err(Error::Foreign {
+    Err(OwnershipError::Foreign {
         kind: kind.as_str().to_owned(),
         name: found.name.clone().unwrap_or_default(),
         owner: controller_of(found),

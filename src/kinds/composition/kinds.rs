@@ -60,7 +60,7 @@ impl Kinds {
 }
 
 /// The operator's own kinds whose objects say by a condition `Ready`, or by how they ended, when they are.
-pub fn own_telling_kinds() -> impl Iterator<Item = ObjectKind> {
+pub fn builtin_kinds_with_readiness() -> impl Iterator<Item = ObjectKind> {
     let tells = |kind: &Kind| !kind.info().ready_conditions.is_empty();
     Kind::own().filter(move |(kind, _)| tells(kind)).map(|(kind, own)| {
         let resource = (own.resource)();

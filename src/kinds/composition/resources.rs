@@ -68,7 +68,8 @@ impl Desired {
     /// The objects, by kind and name, that matter whoever they belong to and were not looked at yet.
     #[must_use]
     pub fn unseen(&self, children: &Children) -> Vec<(ObjectKind, String)> {
-        let about_others = self.resources.iter().filter(|resource| resource.policies.is_about_others());
+        let about_others =
+            self.resources.iter().filter(|resource| resource.policies.references_foreign_objects());
         let objects = about_others.filter_map(|resource| match &resource.wanted {
             Wanted::Objects(objects) => Some(objects),
             Wanted::Unknown(_) => None,

@@ -15,7 +15,7 @@ pub(super) struct Path(Vec<String>);
 
 /// What a schema says of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Described<'s> {
+pub(super) enum SchemaLookup<'s> {
     /// This.
     As(&'s Value),
     /// That it may be anything.
@@ -76,7 +76,7 @@ impl Path {
     }
 
     /// What a schema says of the field.
-    pub(super) fn described<'s>(&self, schema: &'s Value) -> Described<'s> {
+    pub(super) fn described<'s>(&self, schema: &'s Value) -> SchemaLookup<'s> {
         described(schema, &self.0)
     }
 
@@ -123,7 +123,7 @@ impl fmt::Display for Path {
 }
 
 /// What a schema says of the field with these names.
-pub(super) fn described<'s>(schema: &'s Value, names: &[String]) -> Described<'s> {
+pub(super) fn described<'s>(schema: &'s Value, names: &[String]) -> SchemaLookup<'s> {
     let holds = |schema: &Value, keyword: &str| schema.get(keyword) == Some(&Value::Bool(true));
     let mut schema = schema;
     for name in names {
@@ -131,16 +131,16 @@ pub(super) fn described<'s>(schema: &'s Value, names: &[String]) -> Described<'s
         schema = match (property, schema.get("additionalProperties")) {
             (Some(property), _) => property,
             (None, Some(others @ Value::Object(_))) => others,
-            (None, Some(Value::Bool(true))) => return Described::Anything,
+            (None, Some(Value::Bool(true))) => return SchemaLookup::Anything,
             _ if holds(schema, "x-kubernetes-preserve-unknown-fields")
                 || holds(schema, "x-kubernetes-embedded-resource") =>
             {
-                return Described::Anything;
+                return SchemaLookup::Anything;
             }
-            _ => return Described::Nothing,
+            _ => return SchemaLookup::Nothing,
         };
     }
-    Described::As(schema)
+    SchemaLookup::As(schema)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    super::Error,
-    translate::{LeftOut, translate},
+    super::SpecError,
+    translate::{DroppedRule, translate},
 };
 use crate::{
     api::{
@@ -22,7 +22,7 @@ const NAMED_RULES: usize = 3;
 pub struct ColonyDefinition {
     name: String,
     spec: DefinitionSpec,
-    left_out: Vec<LeftOut>,
+    dropped_rules: Vec<DroppedRule>,
 }
 
 impl ColonyDefinition {
@@ -31,14 +31,14 @@ impl ColonyDefinition {
     /// # Errors
     ///
     /// When it says what a colony's definition cannot, and does not ask for that to be kept here; the message names the field.
-    pub fn of(definition: &ResourceDefinition) -> Result<Self, Error> {
+    pub fn of(definition: &ResourceDefinition) -> Result<Self, SpecError> {
         let spec = &definition.spec;
         let (names, handler) = (&spec.names, &spec.handler);
         let mut versions = spec.versions.iter().enumerate();
         let stored = versions.find(|(_, version)| version.storage);
-        let (index, version) = stored.ok_or(Error::Incomplete("spec.versions with storage"))?;
+        let (index, version) = stored.ok_or(SpecError::Incomplete("spec.versions with storage"))?;
         if names.kind == EXECUTOR_DEPLOYMENT_KIND {
-            return Err(Error::invalid(
+            return Err(SpecError::invalid(
                 "spec.names.kind",
                 EXECUTOR_DEPLOYMENT_KIND,
                 "blueprints of this kind become the operator's own ExecutorDeployments: choose another kind",
@@ -46,17 +46,17 @@ impl ColonyDefinition {
         }
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
         let translated = translate(&path, &version.schema.open_api_v3_schema);
-        if let Some(first) = translated.left_out.first()
+        if let Some(first) = translated.dropped_rules.first()
             && handler.blueprint_terms().untranslatable == Untranslatable::Refuse
         {
-            let further = match translated.left_out.len() - 1 {
+            let further = match translated.dropped_rules.len() - 1 {
                 0 => String::new(),
                 further => format!(" ({further} more of the kind)"),
             };
             let remedy = format!(
                 "the schemas of a colony cannot say this{further}: remove it, or set spec.handler.blueprint.untranslatable to KeepHere to have it checked by this cluster alone"
             );
-            return Err(Error::invalid(&first.field, &first.value, remedy));
+            return Err(SpecError::invalid(&first.field, &first.value, remedy));
         }
         let mut said = DefinitionSpec {
             group: spec.group.clone(),
@@ -71,8 +71,8 @@ impl ColonyDefinition {
         said.names.list_kind = names.list_kind.clone().unwrap_or_else(|| format!("{}List", names.kind));
         said.handler.executor_type = handler.executor_type.clone().unwrap_or_default();
         said.handler.function = handler.function_name.clone().unwrap_or_default();
-        let name = definition.metadata.name.clone().ok_or(Error::Incomplete("metadata.name"))?;
-        Ok(Self { name, spec: said, left_out: translated.left_out })
+        let name = definition.metadata.name.clone().ok_or(SpecError::Incomplete("metadata.name"))?;
+        Ok(Self { name, spec: said, dropped_rules: translated.dropped_rules })
     }
 
     /// The definition in a colony, made by a cluster.
@@ -130,8 +130,8 @@ impl ColonyDefinition {
     #[must_use]
     pub fn checked_here(&self) -> Option<String> {
         let fields: Vec<&str> =
-            self.left_out.iter().take(NAMED_RULES).map(|one| one.field.as_str()).collect();
-        let further = match self.left_out.len().saturating_sub(NAMED_RULES) {
+            self.dropped_rules.iter().take(NAMED_RULES).map(|one| one.field.as_str()).collect();
+        let further = match self.dropped_rules.len().saturating_sub(NAMED_RULES) {
             0 => String::new(),
             further => format!(" and {further} more"),
         };

@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::ResourceExt as _;
 
-use super::super::{Error, conversion::Converter};
+use super::super::{SpecError, conversion::Converter};
 use crate::snapshot::{ConversionAddress, ConversionEndpoint, Observed};
 
 /// Port of the Service, as clients see it.
@@ -30,13 +30,13 @@ pub fn converted_at(
     crd: &mut CustomResourceDefinition,
     endpoint: &Observed<ConversionEndpoint>,
     found: Option<&CustomResourceDefinition>,
-) -> Result<(), Error> {
+) -> Result<(), SpecError> {
     let Some(declared) = Converter::remembered(crd) else { return Ok(()) };
     let path = conversion_path(&crd.name_any(), &Converter::hash_of(&crd.spec.versions, declared));
     let endpoint = match endpoint {
         Observed::Known(endpoint) => endpoint.clone(),
         Observed::Unknown(why) => {
-            found.and_then(endpoint_of).ok_or_else(|| Error::Unconverted { why: why.clone() })?
+            found.and_then(endpoint_of).ok_or_else(|| SpecError::Unconverted { why: why.clone() })?
         }
     };
     let (service, url) = match endpoint.address {

@@ -3,16 +3,16 @@
 
 use serde_json::Map;
 
-use super::{super::Error, check_parts, handler::CompiledHandler, schema};
+use super::{super::SpecError, check_parts, handler::CompiledHandler, schema};
 use crate::{
     api::resource_definition::{HandlerMode, ResourceDefinitionSpec},
-    snapshot::Composes,
+    snapshot::ComposedKinds,
 };
 
 /// What is wrong with what a definition says, each with field, value and remedy: in every version's schema the first
 /// mistake, in the handler all of them. Empty if it can be carried out.
 #[must_use]
-pub fn mistakes(spec: &ResourceDefinitionSpec, composes: &Composes) -> Vec<String> {
+pub fn mistakes(spec: &ResourceDefinitionSpec, composes: &ComposedKinds) -> Vec<String> {
     let schemas = spec.versions.iter().enumerate().filter_map(|(index, version)| {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
         schema::build(&path, version, &spec.handler, &Map::new()).err()
@@ -23,7 +23,7 @@ pub fn mistakes(spec: &ResourceDefinitionSpec, composes: &Composes) -> Vec<Strin
     }
     match check_parts(spec, composes) {
         Ok(()) => {}
-        Err(Error::Composition(errors)) => mistakes.extend(errors.0.iter().map(ToString::to_string)),
+        Err(SpecError::Composition(errors)) => mistakes.extend(errors.0.iter().map(ToString::to_string)),
         Err(error) => mistakes.push(error.to_string()),
     }
     mistakes
@@ -53,7 +53,7 @@ mod tests {
         let handler = json!({ "mode": "process", "executorType": "t", "functionName": "f",
             "status": { "a": "${output[", "b": "${outptu}", "c": "${output[0]}" } });
         let schema = json!({ "type": "object", "properties": { "spec": { "type": "text" } } });
-        let told = mistakes(&spec(&schema, &handler), &Composes::default());
+        let told = mistakes(&spec(&schema, &handler), &ComposedKinds::default());
         let beginnings: Vec<&str> = told.iter().map(|line| line.split(": ").next().unwrap()).collect();
         assert_eq!(
             beginnings,
@@ -74,7 +74,7 @@ mod tests {
         ] });
         let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": {
             "name": { "type": "string" } } } } });
-        let told = mistakes(&spec(&schema, &handler), &Composes::default());
+        let told = mistakes(&spec(&schema, &handler), &ComposedKinds::default());
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].contains("did you mean \"name\"?"), "{told:?}");
     }

@@ -7,7 +7,7 @@ use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::Error,
+    super::SpecError,
     keyword::{Form, form, refused},
 };
 use crate::api::{
@@ -38,14 +38,14 @@ pub(super) fn build(
     version: &DefinitionVersion,
     handler: &Handler,
     composed: &Map<String, Value>,
-) -> Result<JSONSchemaProps, Error> {
+) -> Result<JSONSchemaProps, SpecError> {
     let schema = &version.schema.open_api_v3_schema;
     let mut walk = Walk { nodes: 0 };
     walk.root(path, schema)?;
     let mut whole = complete(path, schema, version, handler, composed)?;
     leave_out_false(&mut whole);
     serde_json::from_value(whole)
-        .map_err(|error| Error::invalid(path, error.to_string(), "write it as a schema in OpenAPI v3"))
+        .map_err(|error| SpecError::invalid(path, error.to_string(), "write it as a schema in OpenAPI v3"))
 }
 
 /// Takes out what API servers leave out when it is false: it would look like a difference for ever.
@@ -77,7 +77,7 @@ fn complete(
     version: &DefinitionVersion,
     handler: &Handler,
     composed: &Map<String, Value>,
-) -> Result<Value, Error> {
+) -> Result<Value, SpecError> {
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     let mut properties = taken(&mut schema, "properties");
     let mut status = taken(&mut properties, "status");
@@ -90,13 +90,13 @@ fn complete(
     let kind = status.entry("type").or_insert_with(|| json!("object"));
     if kind != "object" {
         let path = format!("{path}.properties.status.type");
-        return Err(Error::invalid(path, shown(Some(kind)), "status is an object: set type to object"));
+        return Err(SpecError::invalid(path, shown(Some(kind)), "status is an object: set type to object"));
     }
     let mut fields = taken(&mut status, "properties");
     for name in OURS {
         if fields.contains_key(name) {
             let path = format!("{path}.properties.status.properties.{name}");
-            return Err(Error::invalid(path, name, "the operator keeps this field: choose another name"));
+            return Err(SpecError::invalid(path, name, "the operator keeps this field: choose another name"));
         }
     }
     let told = "As executors said.";
@@ -179,11 +179,11 @@ struct Walk {
 }
 
 impl Walk {
-    fn root(&mut self, path: &str, schema: &Value) -> Result<(), Error> {
+    fn root(&mut self, path: &str, schema: &Value) -> Result<(), SpecError> {
         self.schema(path, schema, 0)?;
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             let path = format!("{path}.type");
-            return Err(Error::invalid(
+            return Err(SpecError::invalid(
                 path,
                 shown(schema.get("type")),
                 "an object's schema has type object",
@@ -193,7 +193,7 @@ impl Walk {
             let field = schema.pointer(&format!("/properties/{name}"));
             if field.is_some_and(|field| field.get("type").and_then(Value::as_str) != Some("string")) {
                 let path = format!("{path}.properties.{name}.type");
-                return Err(Error::invalid(
+                return Err(SpecError::invalid(
                     path,
                     shown(field),
                     "it is a text: set type to string, or remove it",
@@ -204,7 +204,7 @@ impl Walk {
     }
 
     /// Metadata is the API server's; only names can be restricted.
-    fn metadata(path: &str, schema: Option<&Value>) -> Result<(), Error> {
+    fn metadata(path: &str, schema: Option<&Value>) -> Result<(), SpecError> {
         let remedy = "of metadata only name and generateName can be described: remove it";
         for (keyword, value) in schema.and_then(Value::as_object).into_iter().flatten() {
             let path = format!("{path}{}", step(keyword));
@@ -215,17 +215,17 @@ impl Walk {
                     if let Some(other) =
                         fields.find(|name| !["name", "generateName"].contains(&name.as_str()))
                     {
-                        return Err(Error::invalid(format!("{path}{}", step(other)), other, remedy));
+                        return Err(SpecError::invalid(format!("{path}{}", step(other)), other, remedy));
                     }
                 }
-                _ => return Err(Error::invalid(path, shown(Some(value)), remedy)),
+                _ => return Err(SpecError::invalid(path, shown(Some(value)), remedy)),
             }
         }
         Ok(())
     }
 
     /// A schema that says what a field is.
-    fn schema(&mut self, path: &str, schema: &Value, depth: usize) -> Result<(), Error> {
+    fn schema(&mut self, path: &str, schema: &Value, depth: usize) -> Result<(), SpecError> {
         let fields = self.keywords(path, schema, depth)?;
         let holds = |keyword: &str| fields.get(keyword) == Some(&Value::Bool(true));
         let is_int_or_string = holds("x-kubernetes-int-or-string");
@@ -233,7 +233,7 @@ impl Walk {
         match kind {
             Some(kind) if is_int_or_string => {
                 let path = format!("{path}.type");
-                return Err(Error::invalid(
+                return Err(SpecError::invalid(
                     path,
                     kind,
                     "x-kubernetes-int-or-string stands for a type: remove one",
@@ -241,26 +241,26 @@ impl Walk {
             }
             Some(kind) if !TYPES.contains(&kind) => {
                 let remedy = format!("is no type: use one of {}", TYPES.join(", "));
-                return Err(Error::invalid(format!("{path}.type"), kind, remedy));
+                return Err(SpecError::invalid(format!("{path}.type"), kind, remedy));
             }
             None if !is_int_or_string && !holds("x-kubernetes-preserve-unknown-fields") => {
                 let remedy =
                     "say what the field is, or set x-kubernetes-preserve-unknown-fields to true for anything";
-                return Err(Error::invalid(format!("{path}.type"), "missing", remedy));
+                return Err(SpecError::invalid(format!("{path}.type"), "missing", remedy));
             }
             _ => {}
         }
         if kind == Some("array") && !fields.contains_key("items") {
-            return Err(Error::invalid(format!("{path}.items"), "missing", "say what the elements are"));
+            return Err(SpecError::invalid(format!("{path}.items"), "missing", "say what the elements are"));
         }
         if fields.contains_key("properties") && fields.contains_key("additionalProperties") {
             let path = format!("{path}.additionalProperties");
             let remedy = "it excludes properties: remove one of them";
-            return Err(Error::invalid(path, shown(fields.get("additionalProperties")), remedy));
+            return Err(SpecError::invalid(path, shown(fields.get("additionalProperties")), remedy));
         }
         if holds("uniqueItems") {
             let path = format!("{path}.uniqueItems");
-            return Err(Error::invalid(path, "true", "set x-kubernetes-list-type to set instead"));
+            return Err(SpecError::invalid(path, "true", "set x-kubernetes-list-type to set instead"));
         }
         for (keyword, value) in fields {
             let path = format!("{path}{}", step(keyword));
@@ -294,14 +294,14 @@ impl Walk {
         schema: &Value,
         depth: usize,
         may_be_typed: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SpecError> {
         let fields = self.keywords(path, schema, depth)?;
         for (keyword, value) in fields {
             let path = format!("{path}{}", step(keyword));
             let is_structure = STRUCTURE.contains(&keyword.as_str()) || keyword.starts_with("x-kubernetes-");
             if is_structure && !(may_be_typed && keyword == "type") {
                 let remedy = "says what a field is: write it outside of allOf, anyOf, oneOf and not";
-                return Err(Error::invalid(path, shown(Some(value)), remedy));
+                return Err(SpecError::invalid(path, shown(Some(value)), remedy));
             }
             match (form(keyword), value) {
                 (Some(Form::Schema), value) => self.restriction(&path, value, depth + 1, false)?,
@@ -327,14 +327,14 @@ impl Walk {
         path: &str,
         schema: &'a Value,
         depth: usize,
-    ) -> Result<&'a Map<String, Value>, Error> {
+    ) -> Result<&'a Map<String, Value>, SpecError> {
         self.nodes += 1;
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
             let remedy = format!("nest {MAX_DEPTH} levels and describe {MAX_NODES} fields at most");
-            return Err(Error::invalid(path, "too large", remedy));
+            return Err(SpecError::invalid(path, "too large", remedy));
         }
         let Value::Object(fields) = schema else {
-            return Err(Error::invalid(
+            return Err(SpecError::invalid(
                 path,
                 shown(Some(schema)),
                 "a schema is an object, such as {type: string}",
@@ -343,16 +343,20 @@ impl Walk {
         for (keyword, value) in fields {
             let path = format!("{path}{}", step(keyword));
             if let Some(remedy) = refused(keyword) {
-                return Err(Error::invalid(path, shown(Some(value)), remedy));
+                return Err(SpecError::invalid(path, shown(Some(value)), remedy));
             }
             let Some(form) = form(keyword) else {
-                return Err(Error::invalid(path, keyword, "is no keyword of a schema: correct or remove it"));
+                return Err(SpecError::invalid(
+                    path,
+                    keyword,
+                    "is no keyword of a schema: correct or remove it",
+                ));
             };
             if let Some(wanted) = form.misses(value) {
-                return Err(Error::invalid(path, shown(Some(value)), format!("give {wanted}")));
+                return Err(SpecError::invalid(path, shown(Some(value)), format!("give {wanted}")));
             }
             if keyword == "enum" && value.as_array().is_some_and(Vec::is_empty) {
-                return Err(Error::invalid(path, "[]", "name at least one value"));
+                return Err(SpecError::invalid(path, "[]", "name at least one value"));
             }
         }
         Ok(fields)

@@ -143,7 +143,7 @@ impl Metrics {
             registry,
         };
         metrics.describe_build()?;
-        metrics.show_all_kinds();
+        metrics.initialize_series();
         Ok(metrics)
     }
 
@@ -157,7 +157,7 @@ impl Metrics {
     }
 
     /// Shows the series of every kind, and of every result of conversions, from the start, so that "no errors yet" differs from "not measured".
-    fn show_all_kinds(&self) {
+    fn initialize_series(&self) {
         for kind in Kind::ALL {
             for result in ReconcileResult::VARIANTS {
                 self.reconciles.with_label_values(&[kind.label(), result.label()]).inc_by(0);

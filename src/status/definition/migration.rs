@@ -13,7 +13,7 @@ use crate::{
     },
     diff::{
         KubernetesStep, Step,
-        definition::{Migration, Rewrite, by_hand},
+        definition::{Migration, Rewrite, manual_migration},
     },
     snapshot::{DefinitionSnapshot, Observed},
 };
@@ -164,9 +164,11 @@ pub(super) fn migrated(
     }
     let in_others = format!("objects may be stored in {}", left.join(", "));
     Some(match plan {
-        Migration::OutOfReach(_) => {
-            Finding::no(kind, Reason::RightsMissing, format!("{in_others}: {}", by_hand(snapshot, crd)))
-        }
+        Migration::OutOfReach(_) => Finding::no(
+            kind,
+            Reason::RightsMissing,
+            format!("{in_others}: {}", manual_migration(snapshot, crd)),
+        ),
         Migration::Unread(why) => {
             Finding::no(kind, Reason::ReadFailed, with_cause(snapshot, Reason::ReadFailed, &in_others, why))
         }

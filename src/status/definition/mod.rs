@@ -15,7 +15,8 @@ use crate::{
     api::{
         condition::{ConditionType, Reason},
         resource_definition::{
-            HandlerMode, KEPT_REVISIONS, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName, Revision,
+            HandlerMode, MOST_COMPOSED, REVISION_HISTORY_LIMIT, ResourceDefinitionStatus, ResourceName,
+            Revision,
         },
     },
     diff::{
@@ -70,7 +71,7 @@ fn computed(
     } else {
         trouble(snapshot, pass, held.as_ref(), &authorized, &established, &handled)
     };
-    let is_degraded = trouble.as_ref().is_some_and(|(reason, _)| needs_somebody(*reason));
+    let is_degraded = trouble.as_ref().is_some_and(|(reason, _)| needs_intervention(*reason));
     let (degraded, ready) = if let Some((reason, message)) = trouble {
         let message = format!("{message}{stays}");
         let ready = Finding::no(ConditionType::Ready, reason, message.clone());
@@ -153,7 +154,7 @@ fn revisions(
         && latest != Some(generation)
     {
         revisions.push(Revision { generation, hash: revision_hash(crd), carried_out_at: Time(now) });
-        let surplus = revisions.len().saturating_sub(KEPT_REVISIONS);
+        let surplus = revisions.len().saturating_sub(REVISION_HISTORY_LIMIT);
         revisions.drain(..surplus);
     }
     revisions
@@ -170,7 +171,7 @@ fn stays(accepted: Option<i64>, generation: Option<i64>) -> String {
 }
 
 /// Whether nothing gets better by waiting.
-const fn needs_somebody(reason: Reason) -> bool {
+const fn needs_intervention(reason: Reason) -> bool {
     !matches!(
         reason,
         Reason::Establishing

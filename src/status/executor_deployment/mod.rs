@@ -1,9 +1,9 @@
 //! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
 
-mod left;
+mod withheld;
 
 use kube::ResourceExt as _;
-use left::{drift, uncarried, unmade, warnings};
+use withheld::{drift, missing_workload_findings, warnings, withheld_reason};
 
 use super::{
     blueprint,
@@ -62,7 +62,7 @@ pub fn compute(
         .and_then(mirror::colony_problem)
         .or_else(|| colony_problem(snapshot))
         .or_else(|| quiet_period(snapshot))
-        .or_else(|| pass.ok().and_then(|outcome| uncarried(object, outcome, mirror.as_ref())));
+        .or_else(|| pass.ok().and_then(|outcome| withheld_reason(object, outcome, mirror.as_ref())));
     findings.push(if is_carried_by_colony(object) {
         blueprint::carried(object, blueprint.as_ref(), pass.ok().map(|outcome| &outcome.plan.sync), problem)
     } else {
@@ -259,7 +259,7 @@ fn running(
         return blocked(&Problem { reason: Reason::ApplyFailed, message: failure.message.clone() });
     }
     if let (None, Some(left)) = (progress, outcome.plan.left.first()) {
-        return unmade(snapshot.object.spec.workload, left);
+        return missing_workload_findings(snapshot.object.spec.workload, left);
     }
     // What was written in this pass has not been seen to work yet.
     let written = outcome

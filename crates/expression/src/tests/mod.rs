@@ -18,7 +18,7 @@ fn bindings() -> Bindings {
     Bindings::from([("request".to_owned(), request), ("jobs".to_owned(), jobs)])
 }
 
-fn render(template: &Value) -> Result<Value, Error> {
+fn render(template: &Value) -> Result<Value, ExpressionError> {
     Template::parse("spec.x", template, &VARIABLES)?.render(&bindings())
 }
 
@@ -26,7 +26,7 @@ fn value(expression: &str) -> Value {
     render(&json!(format!("${{{expression}}}"))).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn failure(template: &Value) -> Error {
+fn failure(template: &Value) -> ExpressionError {
     match render(template) {
         Ok(value) => panic!("{template} gives {value}"),
         Err(error) => error,

@@ -38,7 +38,7 @@ fn instance(spec: &Value) -> Instance {
 struct Cluster(Children);
 
 impl Cluster {
-    fn carry_out(&mut self, steps: &[KubernetesStep]) {
+    fn execute(&mut self, steps: &[KubernetesStep]) {
         for step in steps {
             match step {
                 KubernetesStep::CreateChild(child) => {
@@ -90,7 +90,7 @@ impl Cluster {
             if plan.steps.is_empty() {
                 return;
             }
-            self.carry_out(&plan.steps);
+            self.execute(&plan.steps);
         }
         panic!("it never settles: {:?}", self.plan(composition, spec));
     }
@@ -346,7 +346,7 @@ fn an_instance_ends_with_what_others_need_last() {
         let plan = plan_deletion(Some(&composition), &cluster.0, &owner, &BTreeSet::new());
         assert!(!plan.steps.is_empty());
         order.push(lines(&plan).join(", "));
-        cluster.carry_out(&plan.steps);
+        cluster.execute(&plan.steps);
     }
     assert_eq!(
         order,

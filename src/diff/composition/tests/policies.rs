@@ -123,10 +123,10 @@ fn drift_that_is_only_detected_is_told_and_left() {
 #[test]
 fn what_is_not_listed_is_not_done_and_told() {
     let spec = json!({"replicas": 2});
-    let uncreated =
+    let plan_without_workload =
         Cluster::default().plan(&web_with("managementPolicies: [Observe, Update, Delete]"), &spec);
-    assert_eq!((lines(&uncreated), uncreated.report.left.len()), (vec![], 1));
-    assert!(uncreated.report.left[0].contains("do not list Create"), "{uncreated:?}");
+    assert_eq!((lines(&plan_without_workload), plan_without_workload.report.left.len()), (vec![], 1));
+    assert!(plan_without_workload.report.left[0].contains("do not list Create"), "{plan_without_workload:?}");
 
     let composition = web_with("managementPolicies: [Observe, Create]");
     let mut cluster = Cluster::default();
@@ -146,7 +146,7 @@ fn what_is_not_listed_is_not_done_and_told() {
     let (owner, staying) = (instance(&spec), BTreeSet::from(["web"]));
     let end = plan_deletion(None, &cluster.0, &owner, &staying);
     assert_eq!(lines(&end), ["update Deployment one-web (metadata.ownerReferences)"]);
-    cluster.carry_out(&end.steps);
+    cluster.execute(&end.steps);
     assert!(!any_left(&cluster.0, &owner));
     assert_eq!(cluster.objects(&web()).len(), 1);
 }

@@ -7,7 +7,7 @@ use crate::desired::resource_definition::build_definition;
 use crate::{
     api::resource_definition::ResourceDefinition,
     kinds::definition::{build, converted_at},
-    snapshot::{ConversionAddress, ConversionEndpoint, LeftInstances, StoredObjects, fixtures},
+    snapshot::{ConversionAddress, ConversionEndpoint, RemainingInstances, StoredObjects, fixtures},
 };
 
 fn definition(policy: &str) -> ResourceDefinition {
@@ -28,7 +28,7 @@ pub(super) fn snapshot(
 ) -> DefinitionSnapshot {
     DefinitionSnapshot {
         crd: Observed::Known(crd),
-        left: Observed::Known(LeftInstances { total: left.0, held: left.1 }),
+        left: Observed::Known(RemainingInstances { total: left.0, held: left.1 }),
         ..fixtures::defined(definition(policy))
     }
 }

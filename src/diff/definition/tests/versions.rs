@@ -22,10 +22,10 @@ fn a_version_leaves_once_no_object_is_stored_in_it() {
     let held = |world: &DefinitionSnapshot| wanted(world).held.unwrap();
     assert_eq!(held(&world).reason, Reason::StorageMigrating, "{}", held(&world).message);
     world.stored = StoredObjects::OutOfReach(vec!["list things in group g.example.com".to_owned()]);
-    let by_hand = held(&world);
-    assert_eq!(by_hand.reason, Reason::VersionInUse);
+    let manual_migration = held(&world);
+    assert_eq!(manual_migration.reason, Reason::VersionInUse);
     for expected in ["may not list things", r#"{"status":{"storedVersions":["v2"]}}"#] {
-        assert!(by_hand.message.contains(expected), "{}", by_hand.message);
+        assert!(manual_migration.message.contains(expected), "{}", manual_migration.message);
     }
     world.stored = StoredObjects::NotAsked;
     let began_at = Time(world.now);

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use super::{
     super::{
         ColonyStep, KubernetesStep, Mirror, Plan, Step, Sync,
-        agreement::{Sides, Written, describe},
+        agreement::{SyncSides, WrittenSide, describe},
         mirror::{MirrorPlan, state_of},
         work::of_mirror,
     },
@@ -23,8 +23,8 @@ use crate::{
     },
     colony::{Process, model::Blueprint},
     desired::{SharedSpec, instance},
-    kinds::Error,
-    snapshot::{InstanceSnapshot, Observed, ResolvedColony, Standing},
+    kinds::SpecError,
+    snapshot::{HandlerState, InstanceSnapshot, Observed, ResolvedColony},
 };
 
 /// How long the clean-up after a blueprint is waited for; what is not done by then is told and left to the colony.
@@ -35,11 +35,11 @@ const CLEANUP_LIMIT: Duration = Duration::from_mins(5);
 /// # Errors
 ///
 /// When it is to have a blueprint and cannot.
-pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan, Error> {
+pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan, SpecError> {
     let desired = instance::blueprint(snapshot, colony)?;
     if recorded(snapshot).is_none()
         && let Some(left) =
-            unlisted(snapshot, ManagementPolicy::Create, &snapshot.object.wanted_blueprint_name())
+            forbidden_write(snapshot, ManagementPolicy::Create, &snapshot.object.wanted_blueprint_name())
     {
         return Ok(Plan { left: vec![left], sync: Sync::Unchanged, ..Plan::default() });
     }
@@ -54,7 +54,7 @@ pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan
     if !steps.is_empty() {
         return Ok(Plan { steps, sync: Sync::Unchanged, ..Plan::default() });
     }
-    match &snapshot.kept.blueprint {
+    match &snapshot.in_colony.blueprint {
         Observed::Unknown(why) => {
             Ok(waiting(format!("the colony to say how blueprint {} is: {why}", recorded.name)))
         }
@@ -72,7 +72,7 @@ pub fn plan_deletion(snapshot: &InstanceSnapshot) -> Plan {
     if snapshot.kind.terms().is_released {
         return release(snapshot);
     }
-    let mut plan = terms(snapshot).let_go(|| match recorded(snapshot) {
+    let mut plan = terms(snapshot).finalize(|| match recorded(snapshot) {
         None => Plan::default(),
         Some(recorded) => end(snapshot, recorded),
     });
@@ -82,7 +82,7 @@ pub fn plan_deletion(snapshot: &InstanceSnapshot) -> Plan {
 
 /// What is left of an instance that is let go, for a person; none if nothing is.
 #[must_use]
-pub fn left_behind(snapshot: &InstanceSnapshot) -> Option<String> {
+pub fn remaining_in_colony(snapshot: &InstanceSnapshot) -> Option<String> {
     let recorded = recorded(snapshot)?;
     if terms(snapshot).is_abandoned() {
         return Some(format!("left in the colony: blueprint {}", recorded.name));
@@ -124,7 +124,7 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: Blue
         );
         return Plan { sync: Sync::Lost(message), ..Plan::default() };
     }
-    if let Some(left) = unlisted(snapshot, ManagementPolicy::Create, name) {
+    if let Some(left) = forbidden_write(snapshot, ManagementPolicy::Create, name) {
         return Plan { left: vec![left], sync: Sync::Unchanged, ..Plan::default() };
     }
     if let Some(awaited) = not_handled(snapshot) {
@@ -145,7 +145,7 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: Blue
 }
 
 /// Why a blueprint is not written, where it takes what may not be done.
-fn unlisted(snapshot: &InstanceSnapshot, what: ManagementPolicy, name: &str) -> Option<String> {
+fn forbidden_write(snapshot: &InstanceSnapshot, what: ManagementPolicy, name: &str) -> Option<String> {
     let may_be_done = snapshot.kind.handler().management_policies.allow(what);
     let remedy = what.remedy();
     (!may_be_done)
@@ -154,10 +154,10 @@ fn unlisted(snapshot: &InstanceSnapshot, what: ManagementPolicy, name: &str) -> 
 
 /// Why nothing may be written to the colony: somebody else would carry it out, or nobody.
 fn not_handled(snapshot: &InstanceSnapshot) -> Option<String> {
-    match &snapshot.kept.standing {
-        Some(Standing::Handled) => None,
-        Some(Standing::Foreign(why)) => Some(why.clone()),
-        Some(Standing::Missing) => Some("the colony to be given the definition of the kind".to_owned()),
+    match &snapshot.in_colony.handler_state {
+        Some(HandlerState::Handled) => None,
+        Some(HandlerState::Foreign(why)) => Some(why.clone()),
+        Some(HandlerState::Missing) => Some("the colony to be given the definition of the kind".to_owned()),
         None => Some("the definition of the kind in the colony to be looked at".to_owned()),
     }
 }
@@ -192,12 +192,12 @@ fn alike(
     let policy = snapshot.kind.handler().blueprint_terms().sync_policy;
     let ours = SharedSpec::of_instance(&desired.spec);
     let as_written = || SharedSpec::of_instance(&found.spec);
-    let as_kept = || SharedSpec::of_instance_blueprint(&found.spec, snapshot.kind.terms().schema.as_ref());
+    let as_stored = || SharedSpec::of_instance_blueprint(&found.spec, snapshot.kind.terms().schema.as_ref());
     let theirs = match policy {
         // It becomes the instance's, hence has to be one.
-        SyncPolicy::ColonyWins => as_kept(),
+        SyncPolicy::ColonyWins => as_stored(),
         // A default that nobody wrote there is no difference.
-        SyncPolicy::Observe => Ok(as_kept().unwrap_or_else(|_| as_written())),
+        SyncPolicy::Observe => Ok(as_stored().unwrap_or_else(|_| as_written())),
         SyncPolicy::KubernetesWins => Ok(as_written()),
     };
     let theirs = match theirs {
@@ -207,7 +207,7 @@ fn alike(
             return Plan { sync: Sync::Invalid(message), ..Plan::default() };
         }
     };
-    let sides = Sides {
+    let sides = SyncSides {
         policy,
         hand_over: "set handler.blueprint.syncPolicy of the ResourceDefinition to ColonyWins",
         recorded: Some(recorded),
@@ -216,25 +216,25 @@ fn alike(
         theirs: &theirs,
     };
     let (sync, written) = sides.agree();
-    if written == Some(Written::Blueprint)
-        && let Some(left) = unlisted(snapshot, ManagementPolicy::Update, &found.metadata.name)
+    if written == Some(WrittenSide::Blueprint)
+        && let Some(left) = forbidden_write(snapshot, ManagementPolicy::Update, &found.metadata.name)
     {
         let differences = describe(&ours, &theirs, &found.metadata.name, found.metadata.generation);
         let message = format!("{differences}; {left}");
         return Plan { sync: Sync::Differs { agreed: Some(recorded.clone()), message }, ..Plan::default() };
     }
-    if written == Some(Written::Blueprint)
+    if written == Some(WrittenSide::Blueprint)
         && let Some(awaited) = not_handled(snapshot)
     {
         return waiting(awaited);
     }
     let (name, generation) = (&found.metadata.name, found.metadata.generation);
     let step = written.map(|written| match written {
-        Written::Object => Step::Kubernetes(KubernetesStep::UpdateSpec {
+        WrittenSide::Object => Step::Kubernetes(KubernetesStep::UpdateSpec {
             spec: theirs.blueprint_spec(),
             why: format!("blueprint {name} generation {generation} says so"),
         }),
-        Written::Blueprint => Step::Colony(ColonyStep::UpdateBlueprint {
+        WrittenSide::Blueprint => Step::Colony(ColonyStep::UpdateBlueprint {
             name: name.clone(),
             spec: ours.blueprint_spec(),
             seen_generation: generation,
@@ -247,7 +247,7 @@ fn alike(
 fn end(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus) -> Plan {
     let name = &recorded.name;
     let uid = snapshot.object.uid().unwrap_or_default();
-    match &snapshot.kept.blueprint {
+    match &snapshot.in_colony.blueprint {
         Observed::Unknown(why) => waiting(format!("the colony to remove blueprint {name}: {why}")),
         Observed::Known(Some(found)) if found.id == blueprint_id(&snapshot.cluster, &uid) => Plan {
             steps: vec![Step::Colony(ColonyStep::RemoveBlueprint { name: name.clone() })],
@@ -263,11 +263,11 @@ fn end(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus) -> Plan {
 
 fn look_for_cleanup(snapshot: &InstanceSnapshot, name: &str, uid: &str) -> Plan {
     let deleted_at = snapshot.object.metadata.deletion_timestamp.as_ref().map(|deleted| deleted.0);
-    match &snapshot.kept.cleanups {
+    match &snapshot.in_colony.cleanups {
         Observed::Known(found) => match found.iter().max_by_key(|process| process.age_key()) {
             None => Plan::default(),
             Some(process) => {
-                of_mirror(MirrorPlan { mirror: found_cleanup(snapshot, process, uid), ..awaited(process) })
+                of_mirror(MirrorPlan { mirror: cleanup_mirror(snapshot, process, uid), ..awaited(process) })
             }
         },
         Observed::Unknown(why) => {
@@ -285,7 +285,7 @@ fn awaited(process: &Process) -> MirrorPlan {
     MirrorPlan { awaiting: vec![format!("clean-up process {}", process.id)], ..MirrorPlan::default() }
 }
 
-fn found_cleanup(snapshot: &InstanceSnapshot, process: &Process, uid: &str) -> Mirror {
+fn cleanup_mirror(snapshot: &InstanceSnapshot, process: &Process, uid: &str) -> Mirror {
     let generation = cleanup_generation(0);
     Mirror::Found {
         label: process_label(&snapshot.cluster, uid, generation),

@@ -7,7 +7,7 @@ use crate::{
         names::{ABANDON_ANNOTATION, INSTANCE_FINALIZER},
     },
     colony::{ProcessState, model::FunctionSpec},
-    snapshot::{KeptInstance, fixtures},
+    snapshot::{ColonyInstanceState, fixtures},
 };
 
 fn kind(policy: &str, deletion: &str) -> InstanceKind {
@@ -36,8 +36,8 @@ fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> Instance
     }
     InstanceSnapshot {
         colony: fixtures::colony(),
-        kept: KeptInstance {
-            standing: Some(Standing::Handled),
+        in_colony: ColonyInstanceState {
+            handler_state: Some(HandlerState::Handled),
             blueprint: Observed::Known(found),
             cleanups: Observed::Known(Vec::new()),
         },
@@ -196,14 +196,14 @@ fn a_blueprint_that_was_removed_comes_back_where_kubernetes_owns_it() {
 #[test]
 fn nothing_is_written_on_the_strength_of_what_is_not_known() {
     let mut world = snapshot("KubernetesWins", agreed(&json!({ "size": 1 })), None);
-    world.kept.blueprint = Observed::Unknown("away".to_owned());
+    world.in_colony.blueprint = Observed::Unknown("away".to_owned());
     assert_eq!((planned(&world).steps, planned(&world).sync), (Vec::new(), Sync::Unchanged));
-    for standing in [None, Some(Standing::Missing), Some(Standing::Foreign("why".to_owned()))] {
+    for handler_state in [None, Some(HandlerState::Missing), Some(HandlerState::Foreign("why".to_owned()))] {
         for found in [None, Some(ours(1, &json!({ "size": 1 })))] {
             let mut world = snapshot("KubernetesWins", agreed(&json!({ "size": 1 })), found);
-            world.kept.standing.clone_from(&standing);
+            world.in_colony.handler_state.clone_from(&handler_state);
             let plan = planned(&world);
-            assert_eq!((plan.steps.len(), plan.awaiting.len()), (0, 1), "{standing:?}");
+            assert_eq!((plan.steps.len(), plan.awaiting.len()), (0, 1), "{handler_state:?}");
         }
     }
 }
@@ -232,7 +232,7 @@ fn deletion_removes_the_blueprint_and_waits_for_the_clean_up() {
     assert_eq!(colony_steps(&plan_deletion(&deleted(None))), ["kubernetes  remove the finalizer"]);
 
     let mut world = deleted(None);
-    world.kept.cleanups = Observed::Known(vec![cleanup(ProcessState::Waiting)]);
+    world.in_colony.cleanups = Observed::Known(vec![cleanup(ProcessState::Waiting)]);
     let found = plan_deletion(&world);
     assert_eq!(found.steps, []);
     assert!(matches!(&found.mirror, Mirror::Found { process_id, generation: 0, .. } if process_id == "p1"));
@@ -252,7 +252,7 @@ fn deletion_removes_the_blueprint_and_waits_for_the_clean_up() {
     // Nobody is held for ever.
     world.now = "2026-11-26T10:06:00Z".parse().unwrap();
     assert_eq!(colony_steps(&plan_deletion(&world)), ["kubernetes  remove the finalizer"]);
-    assert!(left_behind(&world).unwrap().contains("p1"));
+    assert!(remaining_in_colony(&world).unwrap().contains("p1"));
 }
 
 #[test]
@@ -273,7 +273,10 @@ fn deletion_leaves_what_is_to_be_left() {
         }),
         let_go
     );
-    assert_eq!(with(|world| world.kept.blueprint = Observed::Unknown("away".to_owned())), [] as [&str; 0]);
+    assert_eq!(
+        with(|world| world.in_colony.blueprint = Observed::Unknown("away".to_owned())),
+        [] as [&str; 0]
+    );
     assert_eq!(with(|world| world.object.status = None), let_go, "nothing was ever sent");
 }
 

@@ -56,7 +56,7 @@ status:
 fn a_number_of_objects_is_counted_from_the_beginning() {
     let composition = goop().compiled();
     let instance = instance(&json!({"jobCount": 3, "cmd": "true"}));
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let first = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&first), ["worker: one-0 one-1 one-2"]);
     assert_eq!(Value::Object(first.status.clone()), json!({"completed": 0, "state": "Running"}));
@@ -132,7 +132,7 @@ fn an_object_has_what_says_whose_it_is() {
 fn what_refers_to_an_object_waits_for_it() {
     let composition = application().compiled();
     let instance = instance(&json!({"monitoring": true, "size": "1Gi"}));
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let first = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&first), ["database: one-db", "web: ?", "monitor: ?", "alert: ?"]);
     let Wanted::Unknown(why) = &first.resources[1].wanted else { panic!("{first:?}") };
@@ -181,7 +181,7 @@ fn what_is_not_wanted_takes_along_what_refers_to_it() {
 fn only_the_instance_s_own_objects_count() {
     let composition = application().compiled();
     let instance = instance(&json!({"monitoring": false, "size": "1Gi"}));
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     world.put(json!({"apiVersion": "db.example.com/v1", "kind": "Database", "metadata": {"name": "one-db"},
                      "status": {"address": "evil", "phase": "Running"}}));
     let desired = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use super::{notes::MAX_KEPT, *};
+use super::{annotation::MAX_PRESERVED_BYTES, *};
 use crate::{
-    api::{names::KEPT_ANNOTATION, resource_definition::ResourceDefinition},
+    api::{names::PRESERVED_FIELDS_ANNOTATION, resource_definition::ResourceDefinition},
     kinds::definition::build,
 };
 
@@ -223,7 +223,7 @@ fn what_cannot_be_converted_says_field_value_and_remedy() {
     let error = converter().convert(&bad, "run.example.com/v7").unwrap_err().to_string();
     assert!(error.contains("v7") && error.contains("v1alpha1"), "{error}");
 
-    let large = "x".repeat(MAX_KEPT);
+    let large = "x".repeat(MAX_PRESERVED_BYTES);
     let error = converter()
         .convert(
             &object("v1", &json!({"container": {"ports": [{"name": large}]}})),
@@ -235,9 +235,9 @@ fn what_cannot_be_converted_says_field_value_and_remedy() {
 
     // What somebody has made of the annotation is refused when it is written, and does not keep anybody from reading.
     let mut broken = object("v1alpha1", &json!({"image": "i"}));
-    broken["metadata"]["annotations"] = json!({KEPT_ANNOTATION: "{"});
+    broken["metadata"]["annotations"] = json!({PRESERVED_FIELDS_ANNOTATION: "{"});
     let error = converter().convert(&broken, &format!("{GROUP}/v1")).unwrap_err().to_string();
-    assert!(error.contains(KEPT_ANNOTATION), "{error}");
+    assert!(error.contains(PRESERVED_FIELDS_ANNOTATION), "{error}");
     broken["apiVersion"] = json!(format!("{GROUP}/v1"));
     assert!(converter().convert(&broken, &format!("{GROUP}/v1alpha1")).is_ok());
 }

@@ -5,7 +5,7 @@ use crate::{
     act::outcome::StepResult,
     api::instance::InstanceKind,
     diff::Plan,
-    snapshot::{KeptInstance, Observed, fixtures},
+    snapshot::{ColonyInstanceState, Observed, fixtures},
 };
 
 fn kind(handler: &Value) -> InstanceKind {
@@ -31,8 +31,8 @@ fn snapshot(handler: &Value, said: &Value) -> InstanceSnapshot {
     blueprint.metadata.generation = 3;
     blueprint.status = said.as_object().unwrap().clone();
     InstanceSnapshot {
-        kept: KeptInstance {
-            standing: Some(Standing::Handled),
+        in_colony: ColonyInstanceState {
+            handler_state: Some(HandlerState::Handled),
             blueprint: Observed::Known(Some(blueprint)),
             cleanups: Observed::Known(Vec::new()),
         },
@@ -70,7 +70,7 @@ fn the_status_of_the_blueprint_is_taken_as_the_api_server_keeps_it() {
     world.object.status = Some(status.clone());
     assert_eq!(calm(&world), status, "nothing new to say");
     // What is no longer said goes.
-    let Observed::Known(Some(blueprint)) = &mut world.kept.blueprint else { panic!() };
+    let Observed::Known(Some(blueprint)) = &mut world.in_colony.blueprint else { panic!() };
     blueprint.status = json!({ "count": 4 }).as_object().unwrap().clone();
     assert_eq!(Value::Object(calm(&world).fields), json!({ "count": 4 }));
 }
@@ -122,7 +122,7 @@ fn what_needs_somebody_is_degraded_and_says_why() {
         ("False".to_owned(), "Differs".to_owned())
     );
     let mut foreign = world;
-    foreign.kept.standing = Some(Standing::Foreign("why".to_owned()));
+    foreign.in_colony.handler_state = Some(HandlerState::Foreign("why".to_owned()));
     assert_eq!(said(&calm(&foreign), "Degraded").1, "ForeignObject");
 }
 
@@ -132,7 +132,7 @@ fn a_colony_that_is_away_takes_nothing_back() {
     let mut world = snapshot(&json!({}), &json!({ "phase": "Running" }));
     let before = calm(&world);
     world.object.status = Some(before.clone());
-    world.kept.blueprint = Observed::Unknown("away".to_owned());
+    world.in_colony.blueprint = Observed::Unknown("away".to_owned());
     let status = with(&world, Sync::Unchanged);
     assert_eq!(said(&status, "Ready"), said(&before, "Ready"));
     assert_eq!(status.fields, before.fields);

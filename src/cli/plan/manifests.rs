@@ -40,7 +40,7 @@ const KNOWN_GROUPS: [&str; 5] = [COLONIES_GROUP, COMPUTE_GROUP, "apps", "batch",
 
 /// What a file says of the world.
 #[derive(Default)]
-pub struct World {
+pub struct Manifests {
     /// The `ExecutorDeployments` to plan for.
     pub objects: Vec<ExecutorDeployment>,
     /// Definitions of kinds as they are written, right or wrong.
@@ -60,7 +60,7 @@ pub struct World {
     blueprints: Vec<Blueprint>,
 }
 
-impl World {
+impl Manifests {
     /// Reads a stream of YAML documents.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// There is no workload, and none is made.
-pub(super) fn unmade(workload: Workload, left: &str) -> Vec<Finding> {
+pub(super) fn missing_workload_findings(workload: Workload, left: &str) -> Vec<Finding> {
     let mut findings = vec![
         Finding::no(ConditionType::Progressing, Reason::LeftAlone, left),
         Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
@@ -35,7 +35,7 @@ pub(super) fn drift(object: &ExecutorDeployment, outcome: &Outcome) -> Option<Fi
 }
 
 /// Why the current generation has no process, where policies keep it from being carried out.
-pub(super) fn uncarried(
+pub(super) fn withheld_reason(
     object: &ExecutorDeployment,
     outcome: &Outcome,
     mirror: Option<&MirrorStatus>,

@@ -9,22 +9,22 @@ const MOST: usize = 10_000;
 
 /// The UIDs of objects that were let go, the oldest first.
 #[derive(Clone, Default)]
-pub struct Departed(Arc<Mutex<VecDeque<String>>>);
+pub struct ReleasedObjects(Arc<Mutex<VecDeque<String>>>);
 
-impl Departed {
+impl ReleasedObjects {
     /// Notes an object that nothing holds any more.
     pub fn note(&self, uid: &str) {
-        let mut departed = self.lock();
-        departed.push_back(uid.to_owned());
-        if departed.len() > MOST {
-            departed.pop_front();
+        let mut released = self.lock();
+        released.push_back(uid.to_owned());
+        if released.len() > MOST {
+            released.pop_front();
         }
     }
 
     /// Whether an object is known to have been let go.
     #[must_use]
     pub fn contains(&self, uid: &str) -> bool {
-        self.lock().iter().any(|departed| departed == uid)
+        self.lock().iter().any(|released| released == uid)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
@@ -39,9 +39,9 @@ mod tests {
     /// A process that runs for years lets go of more objects than it has memory for.
     #[test]
     fn the_latest_are_remembered() {
-        let departed = Departed::default();
-        (0..=MOST).for_each(|number| departed.note(&number.to_string()));
-        assert!(!departed.contains("0") && departed.contains("1") && departed.contains(&MOST.to_string()));
-        assert!(!departed.contains("never"));
+        let released = ReleasedObjects::default();
+        (0..=MOST).for_each(|number| released.note(&number.to_string()));
+        assert!(!released.contains("0") && released.contains("1") && released.contains(&MOST.to_string()));
+        assert!(!released.contains("never"));
     }
 }
