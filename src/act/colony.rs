@@ -84,13 +84,14 @@ impl Colony<'_> {
                 match self.connection.member.cancel_process_graph(graph_id).await {
                     Ok(()) => {}
                     Err(error) if error.is_not_found() => {}
-                    // One that is over can be cancelled again; a conflict says that the server has lost a part of it.
+                    // One that is over can be cancelled again; a conflict means that the server has lost a part of
+                    // it.
                     Err(error) if error.is_conflict() => {
                         return Err(StepFailure { kind: FailureKind::Refused, ..failed(error) });
                     }
                     Err(error) => return Err(failed(error)),
                 }
-                // No event tells of the nodes of a cancelled workflow, and which they are is not known here.
+                // No event names the nodes of a cancelled workflow, and they are not known here.
                 self.processes.invalidate_workflow(graph_id, self.clock.instant());
                 Ok(Effect::Nothing)
             }

@@ -1,5 +1,5 @@
-//! `colonyos-operator run`: starts the machine room, waits for what the operator needs, and runs the controllers until
-//! it is told to stop.
+//! `colonyos-operator run`: starts the shared services, waits for what the operator needs, and runs the controllers
+//! until shutdown.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -30,7 +30,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// How long passes under way may take to end after a signal; less than the 30 s after which a pod is killed.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// What `run` takes.
+/// Arguments of `run`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Configuration file (YAML); every field has a default
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     /// Name under which this replica reports and holds the lease
     #[arg(long, value_name = "NAME", env = "POD_NAME", default_value = "colonyos-operator")]
     identity: String,
-    /// Log filter that wins over the configuration, such as `debug` or `info,kube=debug`
+    /// Log filter that overrides the configuration, such as `debug` or `info,kube=debug`
     #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
     log: Option<String>,
 }
@@ -65,7 +65,7 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
     api_server.missing("not asked yet");
     definitions.missing("not looked for yet");
 
-    // Served until the very end: a probe that finds nobody would have the pod killed while it drains.
+    // Served until the very end: a failed probe would kill the pod while it drains.
     let served = Shutdown::default();
     let probes = Server::bind(configuration.http.bind_address, metrics.clone(), readiness).await?;
     let serving = tokio::spawn(probes.run(served.clone()));
@@ -123,7 +123,7 @@ async fn prerequisites(connection: &Kubernetes, api_server: &Check, definitions:
     }
 }
 
-/// UID of the `kube-system` namespace: what tells this cluster from every other, for as long as it exists.
+/// UID of the `kube-system` namespace: the identifier of this cluster, for as long as it exists.
 async fn cluster_identity(connection: &Kubernetes) -> Result<String, String> {
     let namespaces = Api::<Namespace>::all(connection.calls.clone());
     let found = call(CALL_TIME_LIMIT, namespaces.get("kube-system"))
@@ -157,7 +157,7 @@ async fn is_served(connection: &Kubernetes, definition: &CustomResourceDefinitio
     }
 }
 
-/// What the controllers stand on.
+/// What the controllers need.
 struct ControllerSetup {
     configuration: config::OperatorConfiguration,
     connection: Kubernetes,

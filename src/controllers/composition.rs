@@ -32,14 +32,14 @@ use crate::{
     watch::{composition::CompositionReader, freshness::CacheBehind, stores::Filled},
 };
 
-/// The kinds whose objects say by a condition `Ready` when they are; others are defined and go at any time.
+/// The kinds whose objects report readiness by a condition `Ready`; others are defined and go at any time.
 pub type KindsWithReadiness = Arc<dyn Fn() -> BTreeSet<ObjectKind> + Send + Sync>;
 
 /// The stages of instances that are made of other objects.
 pub struct CompositionStages {
     /// Their kind.
     pub kind: InstanceKind,
-    /// The definition as it was when the controller began; another begins anew.
+    /// The definition as it was when the controller began; another restarts it.
     composition: Result<Composition, CompositionErrors>,
     made: BTreeSet<ObjectKind>,
     kinds_with_readiness: KindsWithReadiness,
@@ -139,7 +139,7 @@ impl Stages for CompositionStages {
             return Look::Never;
         }
         let Ok(carried) = pass else { return Look::Backoff };
-        // Objects of the instance wake it; a stranger's, and a kind that is yet to be served, do not.
+        // Objects of the instance wake it; an object of another owner, and a kind that is not served yet, do not.
         let is_untold = !carried.findings.foreign.is_empty()
             || self.composition.as_ref().is_ok_and(Composition::references_foreign_objects)
             || !snapshot.unserved.is_empty()

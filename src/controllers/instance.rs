@@ -157,7 +157,7 @@ pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
         };
         return Ok(diff::instance::plan_deletion(snapshot, desired));
     }
-    // One that is over, or is let go, needs none.
+    // One that has ended, or is released, needs none.
     let needs_colony = !snapshot.object.is_finished() && !snapshot.kind.terms().is_released;
     let colony = if needs_colony { Some(resolved(&snapshot.colony)?) } else { None };
     let desired = |generation| match colony {

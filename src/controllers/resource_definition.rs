@@ -40,9 +40,9 @@ use crate::{
     watch::{freshness::CacheBehind, resource_definition::DefinitionReader, stores, stores::Filled},
 };
 
-/// How often it is looked whether the API server serves a kind, should the watch of CRDs not tell.
+/// How often to check whether the API server serves a kind, if the watch of CRDs misses it.
 const ESTABLISHING: Duration = Duration::from_millis(250);
-/// How many definitions are looked after at the same time.
+/// How many definitions are reconciled at the same time.
 const CONCURRENCY: u16 = 8;
 
 /// The stages of definitions.
@@ -158,7 +158,7 @@ fn usually(snapshot: &DefinitionSnapshot, pass: Passed<'_, DefinitionStages>) ->
     let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
     match &plan.held {
         _ if is_untold => Look::About(LOOK_UP),
-        // Changes of instances wake the definition; nobody tells when those that are read here are known.
+        // Changes of instances wake the definition; there are no events for the data read here.
         Some(held) if held.reason == Reason::ReadFailed => Look::About(ESTABLISHING),
         Some(_) => Look::About(LOOK_UP),
         None if awaiting.is_empty() => Look::About(RESYNC),
@@ -167,7 +167,7 @@ fn usually(snapshot: &DefinitionSnapshot, pass: Passed<'_, DefinitionStages>) ->
 }
 
 impl DefinitionStages {
-    /// Has the instances looked after by what the CRD remembers, as long as the API server serves the kind.
+    /// Runs the controller of the instances with the handler in the CRD, while the API server serves the kind.
     async fn serve(&self, snapshot: &DefinitionSnapshot, updated: Option<&CustomResourceDefinition>) {
         let name = snapshot.object.name_any();
         let served = match &snapshot.crd {
@@ -231,7 +231,7 @@ pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown:
         let changes = definitions.changes.inspect_ok(move |definition| {
             let reference = ObjectRef::from_obj(definition);
             if store.get(&reference).is_none() {
-                // Nobody listens any more when the controller ends.
+                // The receiver is gone when the controller ends.
                 let _ = gone.unbounded_send(reference.name);
             }
         });
@@ -245,7 +245,7 @@ pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown:
     });
     let watches = tokio::sync::watch::Sender::new(false);
     let crds = watch_crds(services.clone(), watches.subscribe(), requeuer.clone());
-    // One that goes although it is held, by whoever took the finalizer away, has no pass any more.
+    // One that is deleted since another client removed the finalizer has no pass any more.
     let leaving = {
         let instances = instances.clone();
         vanished.for_each(move |name| {

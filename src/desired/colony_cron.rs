@@ -14,17 +14,13 @@ use crate::{
     kinds::SpecError,
 };
 
-/// A run to be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DesiredRun {
-    /// One process.
     Process(Box<ColonyProcess>),
-    /// A workflow.
     Workflow(Box<ColonyWorkflow>),
 }
 
 impl DesiredRun {
-    /// Its kind.
     #[must_use]
     pub const fn kind(&self) -> RunKind {
         match self {
@@ -33,7 +29,6 @@ impl DesiredRun {
         }
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         let metadata = match self {
@@ -60,11 +55,7 @@ pub fn build(cron: &ColonyCron, time: Timestamp) -> Result<DesiredRun, SpecError
         let spec = template.spec.clone();
         return Ok(DesiredRun::Workflow(Box::new(ColonyWorkflow { metadata, spec, status: None })));
     }
-    Err(SpecError::invalid(
-        "spec.processTemplate",
-        "absent",
-        "give it, or workflowTemplate, to say what is created",
-    ))
+    Err(SpecError::invalid("spec.processTemplate", "absent", "set it, or workflowTemplate"))
 }
 
 fn metadata(

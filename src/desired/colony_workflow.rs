@@ -13,10 +13,10 @@ use crate::{
     snapshot::{ColonyWorkflowSnapshot, ResolvedColony},
 };
 
-/// A workflow that carries an object, ready to be submitted.
+/// The workflow of an object, ready to be submitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesiredWorkflow {
-    /// What ties it to the object: each of its nodes carries it.
+    /// What ties it to the object: each of its nodes has it.
     pub label: String,
     /// The attempt that it is.
     pub generation: i64,

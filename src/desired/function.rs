@@ -67,7 +67,7 @@ pub fn build(
     if let Some(limit) = &call.max_exec_time {
         spec = spec.max_exec(time_limit(&field("maxExecTime"), limit)?);
     }
-    // As the colony's own tool has it; endless would be work that nobody asked to be done again.
+    // As the colony's own tool has it; retrying without limit was not requested.
     let times = call.max_retries.map(|times| whole(&field("maxRetries"), times)).transpose()?;
     spec = spec.max_retries(Retries::AtMost(times.unwrap_or(0)));
     if let Some(files) = &call.fs {

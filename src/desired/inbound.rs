@@ -1,4 +1,4 @@
-//! What a process that was born in a colony asks for: an object as it stands, or the upkeep of blueprints. Pure.
+//! The request of a process that originates in a colony: an object as it stands, or the upkeep of blueprints. Pure.
 
 use serde_json::{Map, Value, json};
 
@@ -16,16 +16,16 @@ use crate::{
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// That there be an object that says this.
+    /// Create or update an object with this content.
     Apply(DesiredObject),
-    /// That the object of a blueprint be as the blueprint says.
+    /// Reconcile the object of a blueprint with the blueprint.
     Reconcile {
         /// Name of the blueprint.
         blueprint: String,
-        /// Whether its executors are to be started anew.
+        /// Whether to restart its executors.
         force: bool,
     },
-    /// That the objects of all blueprints of the kind be as they say.
+    /// Reconcile the objects of all blueprints of the kind.
     ReconcileAll,
     /// That the object of a blueprint that is gone be gone too.
     CleanUp {
@@ -37,9 +37,7 @@ pub enum Request {
 /// An object as the colony wants it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesiredObject {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// What it says.
     pub spec: SharedSpec,
@@ -61,7 +59,7 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, SpecError
     }
     let kind = text(arguments, "kind").unwrap_or_default();
     if kind != EXECUTOR_DEPLOYMENT_KIND {
-        let remedy = format!("this operator carries out {EXECUTOR_DEPLOYMENT_KIND}");
+        let remedy = format!("this operator accepts {EXECUTOR_DEPLOYMENT_KIND}");
         return Err(SpecError::invalid("kwargs.kind", format!("{kind:?}"), remedy));
     }
     if arguments.contains_key("spec") {
@@ -83,7 +81,7 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, SpecError
 ///
 /// # Errors
 ///
-/// When the blueprint says what no fleet could follow.
+/// When the blueprint is not a valid fleet.
 pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredObject, SpecError> {
     let metadata = &blueprint.metadata;
     let namespace = namespace_of(metadata).unwrap_or(&colony.inbound.default_namespace);
@@ -199,7 +197,7 @@ mod tests {
         assert_eq!(ask("cleanup", &named).unwrap(), Request::CleanUp { blueprint: "b".into() });
     }
 
-    /// Whoever asked reads it as the error of the process, and has nothing else to go by.
+    /// The requester sees only this, as the error of the process.
     #[test]
     fn what_cannot_be_done_names_argument_value_and_remedy() {
         let object = |name: &str, spec: Value| json!({"apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment", "metadata": {"name": name}, "spec": spec});

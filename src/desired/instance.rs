@@ -1,4 +1,5 @@
-//! What carries an instance of a defined kind: the process of one generation, or of its clean-up; or its blueprint. Pure.
+//! The process of an instance of a defined kind: the process of one generation, or of its clean-up; or its blueprint.
+//! Pure.
 
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
@@ -63,8 +64,7 @@ pub fn build(
     Ok(DesiredProcess { label, generation, spec, is_gated: false })
 }
 
-/// The object as its executor is given it, and as expressions see it: without the notes of who wrote what, and without
-/// what the operator says of it.
+/// The object as its executor is given it, and as expressions see it: without managed fields and without status.
 fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, SpecError> {
     let unwritable = |error: serde_json::Error| {
         SpecError::invalid("metadata", error.to_string(), "report this: it is the operator's mistake")
@@ -80,7 +80,7 @@ fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, SpecErro
     Ok(arguments)
 }
 
-/// The blueprint that says the same as an instance. Its id is made of the cluster and the UID.
+/// The blueprint that mirrors an instance. Its id is made of the cluster and the UID.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A process that carries an object in a colony, ready to be submitted. Pure.
+//! The process of an object in a colony, ready to be submitted. Pure.
 
 use crate::{
     api::names::{CONTROLLER_EXECUTOR_TYPE, GATE_NODE, RUN_NODE},
@@ -6,14 +6,14 @@ use crate::{
     kinds::SpecError,
 };
 
-/// A process that carries an object.
+/// The process of an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesiredProcess {
     /// What ties it to the object.
     pub label: String,
-    /// The generation, or the attempt, of the object that it carries.
+    /// The generation, or the attempt, of its object.
     pub generation: i64,
-    /// The call, which carries the label.
+    /// The call, which has the label.
     pub spec: FunctionSpec,
     /// Whether it waits behind a gate until it is on record which process of its label it is.
     pub is_gated: bool,

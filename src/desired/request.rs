@@ -23,7 +23,7 @@ pub enum Obstacle {
     /// Its flow is not there, or cannot be read.
     #[error("{0}")]
     NoFlow(String),
-    /// Its flow cannot be followed; the flow's own status says the same.
+    /// Its flow cannot be followed; the flow's own status reports it too.
     #[error("RequestFlow {name}: {why}")]
     BadFlow {
         /// The flow.
@@ -33,10 +33,9 @@ pub enum Obstacle {
     },
     /// It is at a job that its flow does not have.
     #[error(
-        "spec.job: {job}: the flow has no such job: it has {known}; create the request anew with one of them, or add the job to the flow"
+        "spec.job: {job}: the flow has no such job: it has {known}; create another request with one of them, or add the job to the flow"
     )]
     UnknownJob {
-        /// The job.
         job: String,
         /// The jobs of the flow.
         known: String,
@@ -47,9 +46,8 @@ pub enum Obstacle {
     /// A field holds what no colony can keep, or refers to what is not there.
     #[error("{message}")]
     Field {
-        /// What is said of it.
+        /// The message about it.
         message: String,
-        /// What it is.
         error: SpecError,
     },
 }

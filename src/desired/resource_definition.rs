@@ -16,7 +16,6 @@ pub enum DesiredDefinition {
     /// The CRD that there is, but with another address at which objects are converted: API servers are told before anything
     /// else, and whatever the spec says.
     Redirected(Box<CustomResourceDefinition>),
-    /// This CRD.
     Crd(Box<CustomResourceDefinition>),
     /// Nothing is begun that could not be brought to its end.
     Unauthorized,
@@ -28,7 +27,7 @@ pub enum DesiredDefinition {
     Leaving,
 }
 
-/// Says what should be.
+/// Computes the desired state.
 #[must_use]
 pub fn build_definition(snapshot: &DefinitionSnapshot) -> DesiredDefinition {
     let found = snapshot.crd.known().and_then(Option::as_ref);

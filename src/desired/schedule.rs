@@ -47,7 +47,7 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// When one of them says nothing that could be followed; the message names field, value and remedy.
+    /// When one of them is invalid; the message names field, value and remedy.
     pub fn parse(schedule: &str, zone: Option<&str>) -> Result<Self, SpecError> {
         let zone = match zone {
             None => TimeZone::UTC,
@@ -154,8 +154,9 @@ fn plain(field: &str) -> String {
     field.replace('?', "*")
 }
 
-/// A `CronJob` runs on days that both day fields name if one of them says "every day" anywhere in its list, and else on
-/// days that either names. Cron looks at the first character of a field: `*/2` counts as "every day" there, `1,*` does not.
+/// A `CronJob` runs on days that both day fields name if one of them has "every day" in its list, and else on days
+/// that either names. Cron looks at the first character of a field: `*/2` counts as "every day" there, `1,*` does
+/// not.
 fn day_field(field: &str, whole: &str) -> String {
     let field = plain(field);
     if field.split(',').any(|item| item == "*" || item == "*/1") {

@@ -16,7 +16,7 @@ use crate::{
     snapshot::{ColonyCronSnapshot, CronRun},
 };
 
-/// What to do, and what there is to say of it.
+/// The plan and the status to report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CronPlan {
     /// The writes.
@@ -48,13 +48,8 @@ pub enum CronObstacle {
         /// Those that are not gone.
         names: Vec<String>,
     },
-    /// Somebody else's object has its name.
-    Stranger {
-        /// The kind.
-        kind: RunKind,
-        /// The name.
-        name: String,
-    },
+    /// An object of another owner has its name.
+    Stranger { kind: RunKind, name: String },
 }
 
 /// Makes the plan. Without a schedule that can be followed, nothing is created.
@@ -248,7 +243,7 @@ mod tests {
         assert_eq!(plan.obstacle, Some(CronObstacle::Active { time, names: names.clone() }));
         forbid.runs[0].state = Some(WorkState::Failed);
         assert_eq!(steps(&forbid), [creates("2026-11-24T14:00:00Z")]);
-        // Of a run that cannot be read nobody knows that it has finished.
+        // Whether an unreadable run has finished is unknown.
         forbid.runs[0].state = None;
         assert_eq!(steps(&forbid), [] as [&str; 0]);
 

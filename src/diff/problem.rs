@@ -51,7 +51,7 @@ pub fn resolved(colony: &ColonyReference) -> Result<&ResolvedColony, Problem> {
     }
 }
 
-/// Why a spec cannot be carried out.
+/// Why a spec is invalid.
 pub fn problem(error: &SpecError) -> Problem {
     Problem { reason: error.reason(), message: error.to_string() }
 }

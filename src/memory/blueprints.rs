@@ -1,5 +1,5 @@
-//! The blueprints of objects as each colony last described them, so that a pass over an object need not ask; and whether
-//! the kinds that users made up are carried out there.
+//! The blueprints of objects as each colony last described them, so that a pass over an object need not ask; and
+//! whether user-defined kinds have handlers there.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,8 +23,8 @@ pub struct Blueprints {
 }
 
 impl Blueprints {
-    /// What a colony last said of a blueprint: `None` if it was never asked about the kind, `Some(None)` if it has none of
-    /// that kind and name.
+    /// The last read of a blueprint: `None` if it was never asked about the kind, `Some(None)` if it has none of that
+    /// kind and name.
     #[must_use]
     pub fn get(&self, colony: &str, kind: &str, name: &str) -> Option<Option<Blueprint>> {
         self.lock().get(&key(colony, kind)).map(|blueprints| blueprints.get(name).cloned())
@@ -49,7 +49,7 @@ impl Blueprints {
 
     /// Notes one blueprint, read by itself or just written.
     pub fn put(&self, colony: &str, blueprint: &Blueprint) {
-        // One blueprint does not tell of the others: a kind that a colony was never asked about stays so.
+        // One blueprint carries no information about the others: a kind that a colony was never asked about stays so.
         if let Some(known) = self.lock().get_mut(&key(colony, &blueprint.kind)) {
             known.insert(blueprint.metadata.name.clone(), blueprint.clone());
         }
@@ -78,24 +78,22 @@ impl Blueprints {
         }
     }
 
-    /// Forgets a colony.
     pub fn forget(&self, colony: &str) {
         self.lock().retain(|(listed, _), _| listed != colony);
     }
 
-    /// Whether blueprints of a definition are carried out as it says; none if nobody has looked.
+    /// Whether blueprints of a definition are handled as it declares; none if that was not read.
     #[must_use]
     pub fn handler_state(&self, definition: &str) -> Option<HandlerState> {
         self.handler_states.lock().get(definition).cloned()
     }
 
-    /// Notes whether blueprints of a definition are carried out as it says; whether that is news.
+    /// Records whether blueprints of a definition are handled as it declares; whether that is news.
     pub fn record_handler_state(&self, definition: &str, handler_state: &HandlerState) -> bool {
         let mut handler_states = self.handler_states.lock();
         handler_states.insert(definition.to_owned(), handler_state.clone()).as_ref() != Some(handler_state)
     }
 
-    /// Forgets a definition.
     pub fn forget_handler_state(&self, definition: &str) {
         self.handler_states.lock().remove(definition);
     }
@@ -137,7 +135,7 @@ mod tests {
         assert_eq!(blueprints.get("dev", "Other", "a"), None, "that kind was not asked about");
     }
 
-    /// A list of one kind says nothing of another.
+    /// A list of one kind carries no information about another.
     #[test]
     fn kinds_do_not_take_each_others_blueprints_away() {
         let blueprints = Blueprints::default();

@@ -17,9 +17,7 @@ pub struct OperatorIdentity {
     pub session: Session,
     /// Name of the executor.
     pub name: String,
-    /// Its id.
     pub id: String,
-    /// Its type.
     pub executor_type: &'static str,
 }
 
@@ -44,7 +42,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection; `executors` is what the colony last said of them, if it could be asked.
+    /// A connection; `executors` is the last read of them, if the colony could be read.
     #[must_use]
     pub fn new(
         member: Session,
@@ -124,13 +122,12 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// The connection of a `Colony`, if it has one.
     #[must_use]
     pub fn get(&self, colony: &str) -> Option<Arc<Connection>> {
         self.by_colony.read().get(colony).cloned().flatten()
     }
 
-    /// Whether a `Colony` was tried at all since the operator began: before, that it has no connection says nothing.
+    /// Whether a `Colony` was tried at all since the operator began: before that, a missing connection means nothing.
     #[must_use]
     pub fn was_tried(&self, colony: &str) -> bool {
         self.by_colony.read().contains_key(colony)

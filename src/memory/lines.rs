@@ -24,7 +24,7 @@ struct Line {
 }
 
 impl Lines {
-    /// The last line, as it was last read: empty if there was none. None while nobody has asked.
+    /// The last line, as it was last read: empty if there was none. None before the first read.
     #[must_use]
     pub fn latest(&self, id: &ProcessId) -> Option<String> {
         self.lock().get(id)?.text.clone()

@@ -1,5 +1,5 @@
-//! What a process has seen of a request's way, with times. What nobody wrote down while it happened is completed from
-//! here, once it is our turn to write.
+//! What a process has seen of a request's way, with times. Transitions that were not recorded in time are completed
+//! from here, once it is our turn to write.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -99,7 +99,7 @@ mod tests {
         .unwrap()
     }
 
-    /// A worker that starts an hour later must not say that the request was made only now.
+    /// A worker that starts an hour later must not record that the request was created only now.
     #[test]
     fn the_server_knows_better_when_we_have_come_late() {
         let now: Timestamp = "2026-11-24T10:00:01.700Z".parse().unwrap();

@@ -1,6 +1,6 @@
 //! What was last read of the processes that objects are bound to, so that a pass asks only for what may have changed.
 //!
-//! A process is believed for as long as it has been quiet, within bounds, unless somebody doubts it: a list, a push or a
+//! A process is fresh for as long as it has been quiet, within bounds, unless it is invalidated: a list, a push or a
 //! refused call that does not fit what is known. Doubt only makes the next pass ask; it decides nothing.
 
 use std::{
@@ -38,7 +38,6 @@ struct CachedProcess {
 pub struct Seen {
     /// As which member it was asked for.
     pub member: Id,
-    /// The process.
     pub process: Arc<Process>,
     /// When the question was asked to which this is the answer.
     pub asked_at: Instant,

@@ -1,4 +1,4 @@
-//! Which objects somebody has asked to be looked at anew, so that each asking counts once.
+//! The reconcile requests of objects, so that each request counts once.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -41,7 +41,7 @@ impl ReconcileRequests {
 mod tests {
     use super::*;
 
-    /// An annotation stays where it is: asked anew on every pass, it would cost a request each time.
+    /// An annotation stays where it is: read again on every pass, it would cost a request each time.
     #[test]
     fn each_asking_counts_once() {
         let reconcile_requests = ReconcileRequests::default();

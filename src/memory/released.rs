@@ -1,4 +1,4 @@
-//! Which objects this process has let go: what they had is nobody's any more.
+//! The objects that this process has released: their processes have no owner any more.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 /// How many are remembered, the latest ones. What is forgotten only counts as not known.
 const MOST: usize = 10_000;
 
-/// The UIDs of objects that were let go, the oldest first.
+/// The UIDs of released objects, the oldest first.
 #[derive(Clone, Default)]
 pub struct ReleasedObjects(Arc<Mutex<VecDeque<String>>>);
 
@@ -21,7 +21,7 @@ impl ReleasedObjects {
         }
     }
 
-    /// Whether an object is known to have been let go.
+    /// Whether an object is known to have been released.
     #[must_use]
     pub fn contains(&self, uid: &str) -> bool {
         self.lock().iter().any(|released| released == uid)
@@ -36,7 +36,7 @@ impl ReleasedObjects {
 mod tests {
     use super::*;
 
-    /// A process that runs for years lets go of more objects than it has memory for.
+    /// A process that runs for years releases more objects than it can remember.
     #[test]
     fn the_latest_are_remembered() {
         let released = ReleasedObjects::default();

@@ -40,8 +40,8 @@ impl Submissions {
         self.lock().remove(label);
     }
 
-    /// The moment before which nothing of this label may be submitted, in the term that began at `term`. None when this
-    /// process recorded the intent in this very term and has sent nothing: then nobody has.
+    /// The moment before which nothing of this label may be submitted, in the term that began at `term`. None when
+    /// this process recorded the intent in this very term and has sent nothing: then none was sent.
     #[must_use]
     pub fn not_before(&self, label: &str, term: Timestamp) -> Option<Timestamp> {
         let from = match self.lock().get(label) {

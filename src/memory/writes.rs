@@ -22,11 +22,8 @@ const MANY: usize = 1024;
 /// An object of some kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Its kind.
     pub kind: Cow<'static, str>,
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
 }
 
@@ -194,7 +191,7 @@ impl Writes {
         invalidated.map(|key| key.name.clone()).collect()
     }
 
-    /// Notes that the cache shows what the API server says.
+    /// Records that the cache is current.
     pub fn revalidate(&self, key: &Key) {
         self.lock().invalidated.remove(key);
     }

@@ -24,7 +24,7 @@ pub type LiveInstance = Arc<DeserializeGuard<Instance>>;
 pub struct DefinitionSnapshot {
     /// The object as applied, with the status that was last written.
     pub object: ResourceDefinition,
-    /// The CRD of that name, whoever made it. Not read while rights are missing.
+    /// The CRD of that name, whatever its owner. Not read while rights are missing.
     pub crd: Observed<Option<CustomResourceDefinition>>,
     /// Rights that the operator lacks, each such as `patch mlmodels.ml.example.com in namespace ml`.
     pub missing_rights: Observed<Vec<String>>,
@@ -44,7 +44,7 @@ pub struct DefinitionSnapshot {
     pub left: Observed<RemainingInstances>,
     /// What instances are made of.
     pub composes: ComposedKinds,
-    /// Who carries instances out.
+    /// The handler of instances.
     pub handlers: Handlers,
     /// What the colony has of the kind, with handler mode `blueprint`; none if there is no `Colony`.
     pub in_colony: Option<ColonyKindState>,
@@ -57,7 +57,6 @@ pub struct DefinitionSnapshot {
 /// Objects that may be stored in another version than that of now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoredObjects {
-    /// They were not asked for.
     NotAsked,
     /// The operator may not write those of other namespaces; the rights that it lacks.
     OutOfReach(Vec<String>),
@@ -70,11 +69,10 @@ pub enum StoredObjects {
 /// A part of the list of a kind's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredPage {
-    /// The objects.
     pub objects: Vec<StoredObject>,
     /// Whether the list begins with them.
     pub is_first: bool,
-    /// Where it goes on; absent at its end.
+    /// Where it continues; absent at its end.
     pub next: Option<String>,
     /// How many follow, as the API server estimates.
     pub remaining: i32,
@@ -108,7 +106,7 @@ pub struct ColonyKindState {
     pub cluster: String,
     /// Its definitions that are of the kind, or have the name of this one.
     pub definitions: Observed<Vec<BlueprintDefinition>>,
-    /// How many blueprints of the kind there are, whoever made them.
+    /// The number of blueprints of the kind, whatever their owner.
     pub blueprints: Observed<usize>,
 }
 
@@ -121,7 +119,7 @@ pub struct RemainingInstances {
     pub held: usize,
 }
 
-/// Who carries instances out.
+/// The handler of instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handlers {
     /// Approved executors of the type, in the colony.
@@ -142,7 +140,6 @@ pub enum Handlers {
 /// Where API servers have objects converted, and by whom its certificate is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversionEndpoint {
-    /// Where it is.
     pub address: ConversionAddress,
     /// Certificates of the authorities that sign its certificate, in PEM.
     pub authorities: Vec<u8>,
@@ -152,12 +149,7 @@ pub struct ConversionEndpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConversionAddress {
     /// By a Service of the operator's namespace.
-    Service {
-        /// Its name.
-        name: String,
-        /// Its namespace.
-        namespace: String,
-    },
+    Service { name: String, namespace: String },
     /// By an URL, without a path.
     Url(String),
 }

@@ -13,11 +13,11 @@ use crate::{
 pub struct InstanceSnapshot {
     /// The object as applied, with the status that was last written.
     pub object: Instance,
-    /// Its kind, and by what its instances are carried out.
+    /// Its kind, and the handler of its instances.
     pub kind: InstanceKind,
     /// UID of this cluster's `kube-system` namespace: part of every process label.
     pub cluster: String,
-    /// The colony in which it is carried out.
+    /// Its colony.
     pub colony: ColonyReference,
     /// Its process: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
@@ -34,9 +34,9 @@ pub struct InstanceSnapshot {
 /// What a colony has of an instance that is kept as a blueprint.
 #[derive(Clone, Debug)]
 pub struct ColonyInstanceState {
-    /// Whether blueprints of the kind are carried out as the definition says; none if that was not looked at yet.
+    /// Whether blueprints of the kind are handled as the definition declares; none if that was not looked at yet.
     pub handler_state: Option<HandlerState>,
-    /// The blueprint of its name, whoever made it.
+    /// The blueprint of its name, whatever its owner.
     pub blueprint: Observed<Option<Blueprint>>,
     /// Processes under way that clean up after the blueprint, looked for once it is gone from a deleted instance.
     pub cleanups: Observed<Vec<Process>>,
@@ -48,13 +48,12 @@ impl Default for ColonyInstanceState {
     }
 }
 
-/// Whether blueprints of a kind are carried out as its definition says.
+/// Whether blueprints of a kind are handled as its definition declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandlerState {
-    /// They are.
     Handled,
     /// The colony has no definition of the kind yet.
     Missing,
-    /// The colony has another definition of the kind; what it says, and what to do.
+    /// The colony has another definition of the kind; its content, and the remedy.
     Foreign(String),
 }

@@ -27,7 +27,7 @@ use crate::{
 /// Most errors that stand in status.
 const MOST_ERRORS: usize = 16;
 
-/// What status says after a pass.
+/// The status after a pass.
 #[must_use]
 pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Problem>) -> ColonyProcessStatus {
     let before = snapshot.object.status.clone().unwrap_or_default();

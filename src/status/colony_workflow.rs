@@ -31,7 +31,7 @@ const LARGEST_ERRORS: usize = 16 * 1024;
 /// Most nodes that a message names.
 const MOST_NAMED: usize = 5;
 
-/// What status says after a pass.
+/// The status after a pass.
 #[must_use]
 pub fn compute(
     snapshot: &ColonyWorkflowSnapshot,

@@ -1,4 +1,4 @@
-//! What status says of all kinds of work alike: where it stands and why. Pure.
+//! The status that all kinds of work share: where it stands and why. Pure.
 
 use super::{condition::Finding, mirror};
 use crate::{
@@ -24,8 +24,8 @@ pub(super) fn state_summary(state: WorkState, reason: Reason, message: impl Into
     StateSummary { state, reason, message: message.into() }
 }
 
-/// Nothing is alive of it: because it was to be so, or because somebody in the colony cancelled it. `what` is what was
-/// submitted, such as `process 4711`, if anything was.
+/// Nothing is alive of it: because the spec requested it, or because it was cancelled in the colony. `what` is what
+/// was submitted, such as `process 4711`, if anything was.
 pub(super) fn stopped(
     stop: Option<StopReason>,
     what: Option<&str>,
@@ -97,21 +97,21 @@ pub(super) fn not_submitted(
     })
 }
 
-/// What was suspended and is not any more, but cannot be submitted anew.
+/// Work that was resumed, but cannot be submitted again.
 pub(super) fn not_resubmitted(what: &str, policy: AdoptionPolicy) -> StateSummary {
     if policy == AdoptionPolicy::Adopt {
         let message =
-            format!("{what} was cancelled by spec.suspend, and is only adopted: nothing is submitted anew");
+            format!("{what} was cancelled by spec.suspend, and is only adopted: nothing is submitted again");
         return state_summary(WorkState::Cancelled, Reason::ProcessCancelled, message);
     }
     let message = format!(
-        "{what} was cancelled by spec.suspend and is not submitted anew: spec.{}",
+        "{what} was cancelled by spec.suspend and is not submitted again: spec.{}",
         ManagementPolicy::Create.remedy()
     );
     state_summary(WorkState::Pending, Reason::LeftAlone, message)
 }
 
-/// What runs on although the spec says that it should not. `what` is such as `process 4711`.
+/// Work that continues to run against the spec. `what` is such as `process 4711`.
 pub(super) fn stop_withheld(terms: &Terms<'_>, what: Option<&str>) -> Option<Finding> {
     let why = stop_message(terms.forbidden_stop()?);
     let (what, remedy) = (what.unwrap_or("what was submitted"), ManagementPolicy::Update.remedy());
@@ -119,7 +119,7 @@ pub(super) fn stop_withheld(terms: &Terms<'_>, what: Option<&str>) -> Option<Fin
     Some(Finding::yes(ConditionType::Warnings, Reason::LeftAlone, message))
 }
 
-/// The conditions. `submitted` says what was submitted, if it is on record.
+/// The conditions. `submitted` is what was submitted, if it is recorded.
 pub(super) fn findings(
     end: &StateSummary,
     submitted: Option<String>,

@@ -1,4 +1,4 @@
-//! Reads the blueprint that says the same as an object.
+//! Reads the blueprint that mirrors an object.
 
 use super::executor_deployment::Reader;
 use crate::{

@@ -25,9 +25,7 @@ const LISTED_AT_MOST: usize = 100;
 /// Calls to a colony as each of the operator's identities.
 #[derive(Clone)]
 pub struct Sessions {
-    /// As its owner.
     pub owner: Session,
-    /// As a member.
     pub member: Session,
     /// As each of the operator's executors.
     pub operator: Vec<OperatorIdentity>,

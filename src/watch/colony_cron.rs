@@ -24,9 +24,8 @@ use crate::{
 
 /// Kinds that a schedule can repeat.
 pub trait ScheduledKind: Resource<DynamicType = ()> + Clone + 'static {
-    /// The kind.
     const KIND: RunKind;
-    /// Where it stands, and when it ended, as far as it is said.
+    /// Its state, and when it ended, as far as known.
     fn progress(&self) -> (Option<WorkState>, Option<Timestamp>);
 }
 
@@ -48,7 +47,7 @@ impl ScheduledKind for ColonyWorkflow {
     }
 }
 
-/// Reads the world for one pass over a `ColonyCron`.
+/// Builds the snapshot for one pass over a `ColonyCron`.
 #[derive(Clone)]
 pub struct CronReader {
     /// Processes, those of others too.
@@ -64,7 +63,7 @@ pub struct CronReader {
 }
 
 impl CronReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
@@ -113,7 +112,7 @@ impl CronReader {
                 snapshot.strangers.push((K::KIND, name));
                 continue;
             }
-            // Of one that cannot be read, nobody knows whether it has finished.
+            // Whether an unreadable one has finished is unknown.
             let (state, ended_at) = guarded.0.as_ref().map_or((None, None), K::progress);
             snapshot.runs.push(CronRun {
                 kind: K::KIND,

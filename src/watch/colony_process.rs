@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl WorkReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///

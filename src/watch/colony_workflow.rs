@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl WorkReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl WorkReader {
     }
 }
 
-/// Names of the executors of these processes, as far as the colony says them.
+/// Names of the executors of these processes, as far as the colony reports them.
 async fn executors(
     processes: &Observed<Vec<Process>>,
     connection: Option<&Connection>,

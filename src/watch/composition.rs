@@ -19,7 +19,7 @@ use crate::{
     snapshot::{Children, CompositionSnapshot, Observed},
 };
 
-/// Reads the world for one pass over an instance that is made of other objects.
+/// Builds the snapshot for one pass over an instance that is made of other objects.
 #[derive(Clone)]
 pub struct CompositionReader {
     /// The objects.
@@ -31,8 +31,8 @@ pub struct CompositionReader {
 }
 
 impl CompositionReader {
-    /// Puts a snapshot together. `kinds` are those that the definition makes now, `kinds_with_readiness` those whose objects say by a
-    /// condition `Ready` when they are.
+    /// Builds a snapshot. `kinds` are those that the definition makes now, `kinds_with_readiness` those whose objects
+    /// say by a condition `Ready` when they are.
     ///
     /// # Errors
     ///
@@ -71,8 +71,8 @@ impl CompositionReader {
         })
     }
 
-    /// Adds objects, by kind and name, to what a snapshot knows, whoever they belong to: no watch shows those that are not
-    /// the instance's.
+    /// Adds objects, by kind and name, to a snapshot, whatever their owner: no watch shows those that are not the
+    /// instance's.
     pub async fn look_up(&self, snapshot: &mut CompositionSnapshot, names: Vec<(ObjectKind, String)>) {
         let namespace = snapshot.object.namespace().unwrap_or_default();
         for (kind, name) in names {

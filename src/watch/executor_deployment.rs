@@ -65,7 +65,6 @@ impl<K> Named for K where
 /// Caches that a snapshot is put together from.
 #[derive(Clone)]
 pub struct Stores {
-    /// `ExecutorDeployments`.
     pub executor_deployments: Index<GuardedExecutorDeployment>,
     /// Deployments of ours.
     pub deployments: Store<Deployment>,
@@ -88,7 +87,7 @@ impl Stores {
     }
 }
 
-/// Reads the world for one pass.
+/// Builds the snapshot for one pass.
 #[derive(Clone)]
 pub struct Reader {
     /// Caches.
@@ -114,7 +113,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
@@ -167,9 +166,9 @@ impl Reader {
         })
     }
 
-    /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache is
-    /// wrong about it, or when it is about to be deleted with its owner: the garbage collector may just have been told to
-    /// leave it, and the two caches know nothing of each other.
+    /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache
+    /// is wrong about it, or when it is about to be deleted with its owner: it may have been orphaned just now, and
+    /// the two caches are independent.
     async fn workload<K>(&self, store: &Store<K>, object: &ExecutorDeployment) -> Observed<Option<K>>
     where
         K: Named + 'static,
@@ -179,7 +178,7 @@ impl Reader {
         let key = Key::new(K::KIND, &namespace, &name);
         let is_about_to_go = object.metadata.deletion_timestamp.is_some()
             && cached.as_ref().is_some_and(|found| found.meta().deletion_timestamp.is_none());
-        // The cache has only what carries the operator's labels, and what is to be adopted, or only looked at, may not.
+        // The cache has only objects with the operator's labels, which objects to adopt or observe may lack.
         let spec = &object.spec;
         let may_be_others =
             spec.adoption_policy == AdoptionPolicy::Adopt || spec.management_policies.only_observe();
@@ -208,7 +207,7 @@ impl Reader {
         }
     }
 
-    /// What the Secret of the executor says. `doubtful` when a pod waits for something that is not there.
+    /// The content of the Secret of the executor. `doubtful` when a pod waits for something that is not there.
     async fn identity(
         &self,
         object: &ExecutorDeployment,
@@ -217,7 +216,7 @@ impl Reader {
     ) -> Observed<Option<Identity>> {
         let secret_name = names::identity_secret(&object.name_any());
         let now = self.clock.instant();
-        // A stranger's Secret, or that of an object of the same name that is gone, may give way any moment.
+        // A Secret of another owner, or of a deleted object of the same name, may disappear at any moment.
         let is_its = |identity: &Identity| identity.owner_uid.is_some() && identity.owner_uid == object.uid();
         let known = self.identities.get(namespace, &secret_name, now).filter(is_its);
         if let Some(known) = known.filter(|_| !doubtful) {
@@ -274,7 +273,7 @@ fn is_untouched(object: &ExecutorDeployment) -> bool {
         && !object.spec.management_policies.only_observe()
 }
 
-/// What a colony says of the executor that the Secret names, or, when the Secret is gone, status.
+/// The executor in the colony that the Secret names, or status, when the Secret is gone.
 fn registration(
     object: &ExecutorDeployment,
     identity: &Observed<Option<Identity>>,

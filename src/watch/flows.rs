@@ -10,9 +10,8 @@ use crate::{
 /// What is known of requests alone.
 #[derive(Clone)]
 pub struct Requests {
-    /// Flows.
     pub flows: Store<DeserializeGuard<RequestFlow>>,
-    /// What the operator is for requests that do not say it themselves.
+    /// The role of the operator for requests that do not set it.
     pub roles: Vec<RequestRole>,
     /// When all flows are known.
     pub filled: Filled,

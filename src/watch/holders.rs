@@ -9,7 +9,7 @@ use crate::{
     snapshot::Observed,
 };
 
-/// Knows the objects that processes carry, of whatever kind.
+/// Knows the objects of all mirrored kinds.
 pub trait HolderLookup: Send + Sync {
     /// Kind, namespace and name of the object that has a UID; none if there is no such object.
     fn with_uid(&self, uid: &str) -> Observed<Option<String>>;
@@ -23,8 +23,8 @@ pub trait HolderLookup: Send + Sync {
 }
 
 impl WorkReader {
-    /// The object that has what another, with UID `uid`, is to adopt: the process or workflow of this id, whose processes
-    /// are `found`. Their labels tell for whom they were submitted.
+    /// The object that has what another, with UID `uid`, is to adopt: the process or workflow of this id, whose
+    /// processes are `found`. Their labels name the object that they were submitted for.
     pub(super) fn holder(
         &self,
         uid: &str,
@@ -43,10 +43,10 @@ impl WorkReader {
                 Observed::Known(None) => {}
                 holder => return holder,
             }
-            // Kinds of users come and go: while one is not looked after, its objects are in no cache.
+            // Kinds of users come and go: while one is not reconciled, its objects are in no cache.
             if let Some(kind) = kind_of(process, owner).filter(|kind| !self.holder_lookup.knows(kind)) {
                 return Observed::Unknown(format!(
-                    "it was submitted for a {kind}, a kind that is not looked after"
+                    "it was submitted for a {kind}, a kind that is not reconciled"
                 ));
             }
         }

@@ -19,7 +19,7 @@ use crate::{
 const LISTED_AT_MOST: usize = 100;
 
 impl WorkReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///

@@ -30,7 +30,7 @@ fn env<'a>(object: &RequestState, flow: &'a FlowSource) -> &'a [Variable] {
 }
 
 impl WorkReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///

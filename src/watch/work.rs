@@ -1,5 +1,4 @@
-//! What the readers of kinds that are carried by processes share: caches, the colony of an object, the values that it
-//! refers to.
+//! Shared by the readers of mirrored kinds: caches, the colony of an object, the values that it refers to.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -26,7 +25,7 @@ use crate::{
     snapshot::{ColonyReference, Observed, ValueSource, Values},
 };
 
-/// Reads the world for one pass over an object that is carried by processes.
+/// Builds the snapshot of one pass over an object with processes.
 #[derive(Clone)]
 pub struct WorkReader {
     /// For what is not cached.
@@ -73,7 +72,7 @@ impl WorkReader {
     ///
     /// # Errors
     ///
-    /// When it was not, and is about to be: whoever says so now would take it back at once.
+    /// When it was not, and is about to be: reporting it now would be reverted at once.
     pub(super) fn ensure_colony_read(&self, colony: &ColonyReference) -> Result<(), CacheBehind> {
         let is_early = self.processes.awaits_first_read(colony, &self.colonies.connections);
         if is_early { Err(CacheBehind) } else { Ok(()) }
@@ -139,7 +138,7 @@ impl WorkReader {
     }
 }
 
-/// Name of the executor of the process that is on record, if the colony says it.
+/// Name of the executor of the recorded process, if the colony reports it.
 pub(super) async fn executor(
     processes: &Observed<Vec<Process>>,
     id: Option<&str>,

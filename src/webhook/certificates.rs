@@ -43,7 +43,6 @@ pub(super) enum CertificateError {
     Unreadable {
         /// Key in the Secret.
         key: &'static str,
-        /// Why.
         why: String,
     },
 }
@@ -61,7 +60,7 @@ pub(super) struct Certificates {
     key: Zeroizing<String>,
 }
 
-/// What can be told of them.
+/// Their public part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Terms {
     /// By which name or address the endpoint is reached.
@@ -70,7 +69,6 @@ struct Terms {
     ends: i64,
     /// The authorities that are trusted, the oldest first.
     authorities: Vec<Authority>,
-    /// Which of them signs.
     signing: usize,
 }
 
@@ -139,7 +137,7 @@ impl Certificates {
             return Self::make(certificate_request, now);
         };
         if signing.ends < after(now, certificate_request.lifetime) {
-            // Nobody has looked after them for so long that there is no other way.
+            // They were not renewed for so long that nothing else is possible.
             return Self::make(certificate_request, now);
         }
         if signing.ends < after(now, certificate_request.lifetime * EARLY_TERMS) {
@@ -353,7 +351,8 @@ mod tests {
         assert!(made.are_due(&certificate_request("d.ns.svc"), hours(1)));
     }
 
-    /// Over the life of three authorities: whoever trusts what was trusted one renewal ago trusts what is presented now.
+    /// Over the life of three authorities: a client that trusts the previous authority trusts the certificate served
+    /// now.
     #[test]
     fn no_renewal_is_a_surprise() {
         let certificate_request = certificate_request("c.ns.svc");

@@ -1,9 +1,9 @@
-//! Keeps the certificates of the endpoint in a Secret, presents them, and tells that the endpoint serves once it does.
+//! Keeps the certificates of the endpoint in a Secret, serves with them, and reports when the endpoint is available.
 //!
-//! The replica that leads makes and renews them. Another does so when that has not happened for a while: each needs them
-//! before it can serve, and in an update a new one must serve before the old leader goes, which may know nothing of them.
-//! Two that do so at once are told apart by the API server: a name is created once, and a change names the version that it
-//! was made from. Whoever comes second takes what is there.
+//! The replica that leads makes and renews them. Another does so when that has not happened for a while: each needs
+//! them before it can serve, and in an update a new one must serve before the old leader goes, which may know nothing
+//! of them. The API server serializes concurrent writes: a name is created once, and a change names the version that
+//! it was made from. The second writer uses what the first stored.
 
 use std::time::{Duration, Instant};
 
@@ -154,7 +154,7 @@ impl Keeper {
             if !self.may_renew() {
                 return Err("the replica that leads has not made certificates yet".to_owned());
             }
-            // One that somebody has taken away comes back as it was: CRDs name its authorities.
+            // A deleted one is restored unchanged: CRDs name its authorities.
             let made = match &self.kept {
                 Some(kept) => kept.clone(),
                 None => {
@@ -187,7 +187,7 @@ impl Keeper {
         let renewed = match (read, &self.kept) {
             (Ok(read), _) => read.renewed(&self.certificate_request, now),
             (Err(error), kept) => {
-                tracing::warn!(secret = name, %error, "the certificates for conversions cannot be used and are made anew");
+                tracing::warn!(secret = name, %error, "the certificates of the conversion endpoint cannot be used and are replaced");
                 match kept {
                     Some(kept) => kept.renewed(&self.certificate_request, now),
                     None => Certificates::make(&self.certificate_request, now),

@@ -1,5 +1,6 @@
-//! The endpoint where API servers have objects of users' kinds converted from one version to another. Beside the flow: every
-//! replica serves, whoever leads; what is converted how is decided by [`desired::conversion`](crate::kinds::conversion).
+//! The endpoint where API servers have objects of users' kinds converted from one version to another. Beside the
+//! flow: every replica serves, leader or not; what is converted how is decided by
+//! [`desired::conversion`](crate::kinds::conversion).
 //!
 //! ```text
 //! Secret ──keeper──▶ certificate ──▶ server ◀── API servers
@@ -34,8 +35,8 @@ use converters::Converters;
 use keeper::Keeper;
 use server::ServedCertificate;
 
-/// How long the endpoint goes on behind a Service when the operator is told to end: until then API servers may still be sent
-/// to it. Of the 30 s after which a pod is killed.
+/// How long the endpoint keeps serving behind a Service at shutdown: until then API servers may still be sent to it.
+/// Of the 30 s after which a pod is killed.
 const ENDPOINT_GRACE_PERIOD: Duration = Duration::from_secs(5);
 /// Pause before an address that is taken is tried again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -54,7 +55,7 @@ pub struct EndpointSetup {
     pub clock: Clock,
     /// Where requests are counted.
     pub metrics: Metrics,
-    /// Where it is told that the endpoint serves.
+    /// Where the availability of the endpoint is recorded.
     pub endpoint: Endpoint,
     /// Who makes the certificates.
     pub leadership: Leadership,
@@ -91,10 +92,10 @@ pub fn address_of(settings: &Conversion, namespace: &str) -> Option<ConversionAd
     }
 }
 
-/// What the Secret of the endpoint says, without its keys.
+/// The Secret of the endpoint, without its keys.
 #[derive(Clone, Debug)]
 pub struct PublicCertificates {
-    /// Certificates of the authorities that API servers are told of, in PEM.
+    /// Certificates of the authorities for the CRDs, in PEM.
     pub authorities: Vec<u8>,
     /// When the certificate of the endpoint ends.
     pub ends: Timestamp,

@@ -1,4 +1,4 @@
-//! A `ConversionReview`: what an API server asks, and what it is told. Reads and writes nothing.
+//! A `ConversionReview`: the request of an API server, and the response. Reads and writes nothing.
 //!
 //! The answer has every object in the order in which it came, or none: that is the contract. So all that cannot be converted
 //! are named, not only the first.

@@ -1,5 +1,5 @@
-//! Serves conversions with TLS: `/convert/<definition>/<hash>` for API servers, `/healthz` for whoever wants to know whether
-//! they are. The certificate can be exchanged while it serves.
+//! Serves conversions with TLS: `/convert/<definition>/<hash>` for API servers, `/healthz` for health checks. The
+//! certificate can be exchanged while it serves.
 
 use std::{fmt, io, net::SocketAddr, num::NonZero, sync::Arc, time::Duration};
 
@@ -167,7 +167,7 @@ impl Encrypted {
                 tokio::spawn(async move {
                     let _turn = turn;
                     match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                        // Nobody listens any more when the server has ended.
+                        // The receiver is gone when the server has ended.
                         Ok(Ok(stream)) => drop(sender.send((stream, peer)).await),
                         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS with a client"),
                         Err(_) => tracing::debug!(%peer, "a client did not agree on TLS in time"),

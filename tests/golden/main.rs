@@ -200,7 +200,7 @@ cases! {
     /// Carried out elsewhere: a blueprint carries it there, and its status comes back.
     runtime_docker
     docker_blueprint_reports
-    /// What somebody else made in the colony is left alone there, too.
+    /// What somebody else made in the colony is left unchanged there, too.
     docker_blueprint_name_taken
     /// The blueprint goes before the object does.
     docker_blueprint_removed

@@ -1,4 +1,4 @@
-//! Expressions by themselves that say yes or no, such as `self.status.phase == 'Ready'`.
+//! Standalone Boolean expressions, such as `self.status.phase == 'Ready'`.
 
 use super::{
     BUDGET, Bindings, Budget, ExpressionError, Fault, References, Type, Types, Variables,
@@ -11,7 +11,7 @@ use super::{
     value::Cel,
 };
 
-/// An expression that says yes or no.
+/// A Boolean expression.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     field: String,

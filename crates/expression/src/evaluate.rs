@@ -353,7 +353,7 @@ fn missing(operand: &Cel<'_>, name: &str) -> Fault {
     }
 }
 
-/// A variable that nobody binds.
+/// An unbound variable.
 pub(super) fn unknown_variable<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Fault {
     let known: Vec<&str> = known.collect();
     Fault::new(

@@ -43,7 +43,7 @@ impl Template {
         })
     }
 
-    /// Compiles like [`Template::parse`], and says of every expression what is wrong with it.
+    /// Compiles like [`Template::parse`], and reports the error of every expression.
     ///
     /// # Errors
     /// As [`Template::parse`]; at least one.

@@ -11,7 +11,6 @@ use super::{
     workflows::Workflow,
 };
 
-/// A cron.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct CronRecord {
@@ -179,7 +178,7 @@ impl ColonyServer {
         self.graph_state(&cron.previous).is_some_and(|state| state != SUCCESSFUL && state != FAILED)
     }
 
-    /// Submits its workflow, with what the one before has put out. Nobody is told when that fails.
+    /// Submits its workflow, with what the one before has put out. A failure is not reported.
     fn start_cron(&mut self, now: Timestamp, cron: &CronRecord) {
         let Ok(workflow) = serde_json::from_str::<Workflow>(&cron.workflow) else { return };
         let input = self.output_of_leaves(&cron.previous);
@@ -194,7 +193,7 @@ impl ColonyServer {
     pub(super) fn run_due_crons(&mut self, now: Timestamp) {
         for cron in &mut self.crons {
             if cron.next_run_at.is_none() {
-                // The first look only says when the first run will be.
+                // The first tick only schedules the first run.
                 cron.next_run_at = cron.next_run(now);
                 cron.last_run_at = None;
                 cron.previous.clear();

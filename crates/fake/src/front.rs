@@ -103,7 +103,6 @@ impl FakeServer {
         Ok(Self { shared, port, tasks: vec![serving, turning] })
     }
 
-    /// Where it is.
     #[must_use]
     pub fn address(&self) -> Server {
         Server { host: "127.0.0.1".to_owned(), port: self.port, tls: Tls::Insecure }
@@ -123,10 +122,10 @@ impl Shared {
         self.core.lock()
     }
 
-    /// Tells followers and waiting executors what has happened.
+    /// Notifies subscribers and waiting executors of events.
     fn publish(&self) {
         for event in self.lock().take_events() {
-            // Nobody may be listening.
+            // There may be no receiver.
             let _ = self.events.send(event);
         }
     }

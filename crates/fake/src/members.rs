@@ -9,7 +9,6 @@ use super::{
     server::{Answer, ColonyServer, done, list, read, refuse, time},
 };
 
-/// A user.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct UserRecord {
     #[serde(rename = "colonyname")]
@@ -264,7 +263,7 @@ impl ColonyServer {
         done()
     }
 
-    /// Its name stays used up, and what it was running goes back into the queue, of which nobody is told.
+    /// Its name stays used up, and what it was running goes back into the queue, without a notification.
     fn remove_executor(&mut self, position: usize) {
         let Some(executor) = self.executors.get_mut(position) else { return };
         executor.state = ExecutorRecord::UNREGISTERED;

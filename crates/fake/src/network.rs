@@ -25,7 +25,6 @@ pub enum Fate {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The message.
         message: String,
     },
     /// The connection ends before the call reaches the server. The client cannot tell this from [`Fate::Lost`].

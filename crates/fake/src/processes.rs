@@ -71,7 +71,7 @@ impl ColonyServer {
         Ok(self.add_process(ProcessRecord::new(id, spec, (caller, &initiator), now)?))
     }
 
-    /// Keeps a new process and tells whoever waits for one. Gives it as it is shown.
+    /// Stores a new process and notifies waiting executors. Gives it as it is shown.
     pub(super) fn add_process(&mut self, process: ProcessRecord) -> Value {
         let shown = process.to_json();
         if !process.waits_for_parents {
@@ -96,7 +96,7 @@ impl ColonyServer {
         }
     }
 
-    /// The process, for a member of its colony; else the refusal that `missing` says.
+    /// The process, for a member of its colony; else the refusal in `missing`.
     fn for_member(&self, caller: &str, id: &str, missing: Refusal) -> Result<&ProcessRecord, Refusal> {
         let process = self.process(id).ok_or(missing)?;
         self.require_member(caller, process.colony(), true)?;

@@ -69,7 +69,7 @@ impl ColonyServer {
         Ok(AssignmentRequest { executor: executor.clone(), colony, timeout })
     }
 
-    /// One attempt. Whoever may wait tries again when something has happened.
+    /// One attempt. A waiting executor tries again after an event.
     pub(super) fn try_assign(&mut self, now: Timestamp, asking: &AssignmentRequest) -> Answer {
         let AssignmentRequest { executor, colony, timeout } = asking;
         for alive in self.executors.iter_mut().filter(|alive| alive.id == executor.id) {

@@ -13,7 +13,6 @@ use super::{
     server::{Answer, ColonyServer, Refusal, done, list, read, refuse, time},
 };
 
-/// A workflow.
 #[derive(Clone, Debug)]
 pub(super) struct GraphRecord {
     pub(super) id: String,
@@ -156,7 +155,7 @@ impl ColonyServer {
         Ok((graph, ids))
     }
 
-    /// The processes of a graph, from its roots on. Cannot be said when one of them is missing.
+    /// The processes of a graph, from its roots on. Unknown when one of them is missing.
     fn processes_of(&self, graph: &GraphRecord) -> Result<Vec<String>, Refusal> {
         let (mut seen, mut order) = (BTreeSet::new(), Vec::new());
         let mut next: Vec<_> = graph.roots.iter().rev().cloned().collect();

@@ -42,7 +42,7 @@ pub struct StorageMigration {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = NAMED_INSTANCES))]
     pub failures: Vec<BrokenInstance>,
-    /// Where the list of objects goes on, in the words of the API server; absent at its beginning and at its end.
+    /// The continue token of the list of objects; absent at its beginning and at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continue_token: Option<String>,
     /// Whether the list has been gone through to its end.
@@ -60,7 +60,7 @@ pub struct StoredObject {
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
-    /// Its UID and version, as far as they are known: whoever has written it meanwhile has stored it in the version of now.
+    /// Its UID and version, as far as they are known: any write in the meantime stored it in the current version.
     pub seen: Option<SeenObject>,
 }
 
@@ -86,7 +86,7 @@ pub enum NextOfMigration<'m> {
     Page(Option<&'m str>),
     /// Those that could not be written before.
     Failed(&'m [BrokenInstance]),
-    /// To tell the API server that all are stored in the version.
+    /// Update `status.storedVersions` of the CRD: all objects are stored in the version.
     Conclusion,
 }
 
@@ -125,7 +125,7 @@ impl StorageMigration {
     }
 }
 
-/// What comes next, by what the CRD says and what is on record.
+/// The next step, from the CRD and the recorded progress.
 #[must_use]
 pub fn next_of_migration<'m>(
     crd: &CustomResourceDefinition,

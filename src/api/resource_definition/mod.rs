@@ -1,4 +1,4 @@
-//! `ResourceDefinition`: a kind that a user makes up, and who carries its instances out.
+//! `ResourceDefinition`: a user-defined kind, and the handler of its instances.
 //!
 //! In a colony the same thing is called a `BlueprintDefinition`.
 

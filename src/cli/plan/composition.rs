@@ -69,7 +69,7 @@ impl<'w> Rehearsal<'w> {
                 Ok(vec![instance::plan(text, &object, &kind.instances, self.world, self.now)?])
             }
             (None, mode) => {
-                writeln!(text, "is carried out by {}: what that does is not told here", mode.as_str())?;
+                writeln!(text, "is implemented by {}: its effects are not planned", mode.as_str())?;
                 Ok(vec![Rendered { steps: text, status: String::new(), is_refused: false }])
             }
         }
@@ -153,7 +153,7 @@ impl<'w> Rehearsal<'w> {
         })
     }
 
-    /// Changes the snapshot as the plan would change the world, and tells what would be refused.
+    /// Changes the snapshot as the plan would change the cluster, and reports what would be refused.
     fn assume(
         &mut self,
         snapshot: &mut CompositionSnapshot,
@@ -265,7 +265,7 @@ impl<'w> Rehearsal<'w> {
     }
 }
 
-/// What status would say after a pass whose every step is done.
+/// The status after a pass whose steps all succeed.
 fn said(
     snapshot: &CompositionSnapshot,
     made: &BTreeSet<ObjectKind>,

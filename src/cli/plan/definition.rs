@@ -95,7 +95,7 @@ pub(super) fn without_rules(schema: &mut Value) {
     }
 }
 
-/// Tells of a definition; its kind and whether its change is held back, or what is wrong with it.
+/// Reports on a definition; its kind and whether its change is held back, or what is wrong with it.
 fn describe(
     text: &mut String,
     definition: &ResourceDefinition,
@@ -117,7 +117,7 @@ fn describe(
         && is_foreign(&snapshot, crd)
     {
         return Err(vec![format!(
-            "CustomResourceDefinition {name} exists and was not made by the operator: delete it, or choose other names; it is left alone"
+            "CustomResourceDefinition {name} exists and was not made by the operator: delete it, or choose other names; it is left unchanged"
         )]);
     }
     let plan = plan(&snapshot, &wanted);

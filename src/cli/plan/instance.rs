@@ -1,4 +1,4 @@
-//! Instances of kinds that are carried out by processes: what would be submitted for one, and what its deletion would do.
+//! Instances of kinds with handler mode `process`: what would be submitted for one, and what its deletion would do.
 
 use std::fmt::Write as _;
 
@@ -25,13 +25,13 @@ use crate::{
     status::instance::compute,
 };
 
-/// What a rehearsal comes to an end with.
+/// The result of a rehearsal.
 enum End<'s> {
     /// A process would be submitted.
     Submits(&'s DesiredProcess),
     /// The object would be gone.
     Gone,
-    /// Somebody else's turn, or nothing to do, or something is wrong.
+    /// Another party's turn, nothing to do, or an error.
     Waits,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn plan(
     Ok(Rendered { steps: text, status, is_refused })
 }
 
-/// Goes through the passes until the colony has to answer, or somebody else has to do something.
+/// Runs passes until the colony or another party must act.
 fn rehearse(
     text: &mut String,
     snapshot: &mut InstanceSnapshot,
@@ -221,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    /// Arguments may hold what is nobody else's business: their shape is told, their values are not.
+    /// Arguments may be confidential: their shape is printed, their values are not.
     #[test]
     fn a_value_is_told_by_its_shape() {
         let value =

@@ -22,7 +22,7 @@ use crate::{
 
 /// A kind that is defined.
 pub(super) struct Kind {
-    /// Its instances, and how they are carried out.
+    /// Its instances, and their handler.
     pub instances: InstanceKind,
     crd: CustomResourceDefinition,
     composition: Option<Composition>,
@@ -45,7 +45,7 @@ impl Kind {
 #[derive(Default)]
 pub(super) struct Kinds {
     kinds: Vec<Kind>,
-    /// Group and kind of definitions that cannot be carried out.
+    /// Group and kind of invalid definitions.
     mistaken: HashSet<(String, String)>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Kinds {
 pub(super) enum ManifestKind<'k> {
     /// An instance of a kind.
     Instance(&'k Kind),
-    /// An instance of a kind whose definition cannot be carried out.
+    /// An instance of a kind with an invalid definition.
     InvalidManifests,
     /// Something else.
     Other,
@@ -70,7 +70,7 @@ impl Kinds {
             || self.mistaken.contains(&(crd.spec.group.clone(), crd.spec.names.kind.clone()))
     }
 
-    /// Remembers a definition that cannot be carried out, for its instances to say so.
+    /// Records an invalid definition, for its instances to report.
     pub fn record_invalid(&mut self, written: &Value) {
         let text =
             |pointer: &str| written.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -93,7 +93,7 @@ impl Kinds {
         }
     }
 
-    /// The kinds whose objects say by a condition `Ready` when they are.
+    /// The kinds whose objects report readiness by a condition `Ready`.
     pub fn kinds_with_readiness(&self) -> BTreeSet<ObjectKind> {
         let defined = self.kinds.iter().map(|kind| {
             let resource = &kind.instances.terms().resource;

@@ -41,16 +41,17 @@ use composition::Rehearsal;
 use kind::{Kinds, ManifestKind};
 use object::named;
 
-/// After so many passes every plan has come to wait for something outside; more would be a mistake of ours.
+/// The maximum number of passes; a plan that needs more is a bug.
 const MOST_PASSES: usize = 8;
 
-/// What `plan` takes.
+/// Arguments of `plan`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// File with objects, as YAML or JSON, or a folder with such files; `-` for standard input. Can be given several times
+    /// File with objects, as YAML or JSON, or a directory with such files; `-` for standard input. Can be given
+    /// several times
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The operator's configuration file: what it allows
+    /// The operator's configuration file, for its allow lists
     #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
     config: Option<PathBuf>,
     /// Print the status that the first pass would write, too
@@ -58,16 +59,16 @@ pub struct Arguments {
     status: bool,
 }
 
-/// Something in the files would be refused, or cannot be carried out; what, has been printed.
+/// A manifest would be refused, or is invalid; the details have been printed.
 #[derive(Debug, thiserror::Error)]
-#[error("something cannot be carried out as it is written")]
+#[error("some manifests are invalid")]
 pub(super) struct InvalidManifests;
 
 /// Prints the plan of everything in the files.
 ///
 /// # Errors
 ///
-/// [`InvalidManifests`] if something in them is amiss; anything else if they cannot be read.
+/// [`InvalidManifests`] if a manifest is invalid; anything else if they cannot be read.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     let texts = arguments.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
     let configuration = config::load(arguments.config.as_deref())?;
@@ -113,7 +114,7 @@ pub struct Rendered {
     pub steps: String,
     /// The status that the first pass would write, as YAML, if none of its steps had an answer. Empty for a definition.
     pub status: String,
-    /// Whether an API server would refuse the object, or the operator could not carry it out as it is written.
+    /// Whether an API server would refuse the object, or it is invalid for the operator.
     pub is_refused: bool,
 }
 
@@ -149,10 +150,8 @@ fn instances(world: &Manifests, kinds: &Kinds, now: jiff::Timestamp) -> Result<V
         let kind = match kinds.of(object) {
             ManifestKind::Instance(kind) => kind,
             ManifestKind::InvalidManifests => {
-                let steps = format!(
-                    "{}\nwaits for its definition, which cannot be carried out: see above\n",
-                    named(object)
-                );
+                let steps =
+                    format!("{}\nwaits for its definition, which is invalid: see above\n", named(object));
                 plans.push(Rendered { steps, status: String::new(), is_refused: true });
                 continue;
             }
@@ -163,8 +162,8 @@ fn instances(world: &Manifests, kinds: &Kinds, now: jiff::Timestamp) -> Result<V
     Ok(plans)
 }
 
-/// Plans pass after pass, each on the assumption that the one before it has done all that it set out to do, until there is
-/// nothing left but to wait for somebody else.
+/// Plans pass after pass, each on the assumption that the one before it has done all that it set out to do, until it
+/// only waits for others.
 fn describe(mut snapshot: ExecutorDeploymentSnapshot) -> Result<Rendered, Failure> {
     let object = &snapshot.object;
     let mut steps =

@@ -36,7 +36,7 @@ pub(super) fn read(text: &str) -> Result<Choice, String> {
         Ok(Choice::Name(text.to_owned()))
     } else {
         Err(format!(
-            "{text:?} is no name of a RequestFlow: give one, or jobs in their order, such as JOB1,JOB2; a single job is {text}, with the comma"
+            "{text:?} is not the name of a RequestFlow: give one, or jobs in their order, such as JOB1,JOB2; a single job is {text}, with the comma"
         ))
     }
 }
@@ -46,7 +46,7 @@ pub(super) fn read(text: &str) -> Result<Choice, String> {
 pub(super) enum JobSequence {
     /// One after the other; a job that fails ends it.
     Jobs(Flow),
-    /// As a `RequestFlow` says.
+    /// As defined by a `RequestFlow`.
     Named {
         /// Its name.
         name: String,
@@ -96,7 +96,7 @@ impl JobSequence {
         }
     }
 
-    /// How an object says that it follows this.
+    /// How an object selects this flow.
     pub(super) fn annotation(&self) -> String {
         match self {
             Self::Jobs(flow) => flow.to_string(),

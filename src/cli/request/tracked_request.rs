@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Setting {
     pub requests: Requests,
-    /// For requests that do not say which flow they follow, or say this one.
+    /// For requests that name no flow, or this one.
     pub course: JobSequence,
     pub clock: Clock,
     client: Client,
@@ -57,7 +57,7 @@ impl Setting {
     pub(super) fn turn_of(&self, object: &RequestState) -> Turn {
         match self.course_of(object) {
             None => turn(object.spec.state, true),
-            // Of a job that is not in it nobody but its own director knows whether another follows.
+            // For a job outside of it, only its own director knows whether another follows.
             Some(JobSequence::Jobs(flow)) => flow.turn(&Position::of(object)),
             Some(course) => {
                 let goes_on = course.next(object, self.clock.now()).job.is_some();
@@ -77,7 +77,7 @@ impl Setting {
                 action: "Record".to_owned(),
                 secondary: None,
             };
-            // One that remembers would count Events of the same reason instead of keeping what each says.
+            // A recorder with a cache would aggregate Events of the same reason and lose their messages.
             let recorder = Recorder::new(
                 self.client.clone(),
                 Reporter { controller: OPERATOR.to_owned(), instance: None },
@@ -95,7 +95,7 @@ impl Setting {
 pub(super) struct TrackedRequest {
     pub object: RequestState,
     position_log: PositionLog,
-    /// The version at which status says all that the server keeps of it.
+    /// The version at which status is complete.
     settled: Option<String>,
 }
 
@@ -137,7 +137,7 @@ impl TrackedRequest {
         }
     }
 
-    /// What status is to say, and the history in it.
+    /// The status to write, and the history in it.
     pub(super) fn status(&self, setting: &Setting, wanted: Wanted<'_>) -> (RequestStateStatus, History) {
         let object = &self.object;
         let flow = setting.jobs_of(object);
@@ -173,7 +173,7 @@ impl TrackedRequest {
         (request(&facts), history)
     }
 
-    /// What status is to say, if it does not say so yet.
+    /// The status to write, if it differs.
     pub(super) fn news(
         &self,
         setting: &Setting,
@@ -185,7 +185,7 @@ impl TrackedRequest {
         is_news.then_some((status, history))
     }
 
-    /// Takes note that the server has been told everything; it may not keep all of it.
+    /// Records that the server has everything; it may not keep all of it.
     pub(super) fn settle(&mut self) {
         self.settled = self.object.resource_version();
     }

@@ -29,7 +29,7 @@ pub(in crate::controllers) struct Assignments {
     pub colony: String,
     /// The identity.
     pub operator: OperatorIdentity,
-    /// The machinery.
+    /// The shared services.
     pub services: Arc<Services>,
     /// Whether the `Colony` still exists.
     pub colonies: Store<DeserializeGuard<Colony>>,
@@ -43,11 +43,11 @@ impl Assignments {
     /// Serves until the `Colony` is gone.
     pub async fn serve(self) {
         for objects in self.mirrored_kinds.all() {
-            // An empty cache knows no object, which would make every process look like a stranger's.
+            // An empty cache knows no object, which would make every process look foreign.
             objects.filled().reached().await;
         }
         let retries = Retries::default();
-        // What runs is looked through once in each term: whoever led before may have left some of it.
+        // What runs is looked through once in each term: a previous leader may have left some of it.
         let mut resumed = None;
         tracing::info!(colony = self.colony, executor = self.operator.name, "serving");
         while self.colonies.get(&ObjectRef::new(&self.colony)).is_some() {
@@ -61,7 +61,8 @@ impl Assignments {
             match round {
                 Ok(()) => retries.reset(&self.colony),
                 Err(error) => {
-                    // A process may have been assigned all the same, and only a look at what runs would tell.
+                    // A process may have been assigned all the same, and only the list of running processes would
+                    // show it.
                     resumed = resumed.filter(|_| !error.may_have_happened());
                     tracing::warn!(colony = self.colony, executor = self.operator.name, %error, "cannot be assigned work");
                     tokio::time::sleep(retries.after_failure(&self.colony)).await;
@@ -92,8 +93,8 @@ impl Assignments {
         }
     }
 
-    /// Wakes the object that a process carries, or has it answered if it carries none. One that carries an object that is
-    /// gone, or one of another cluster, is refused: nobody would ever close it.
+    /// Wakes the object that a process carries, or has it answered if it carries none. One that carries an object
+    /// that is gone, or one of another cluster, is refused: it would never be closed.
     async fn receive(&self, process: Process) -> Result<(), Error> {
         let label = &process.spec.label;
         let Some((cluster, uid, _)) = parse_process_label(label) else {
@@ -142,7 +143,7 @@ impl Assignments {
                 if self.mirrored_kinds.all().iter().any(|objects| objects.has_uid(uid)) {
                     return true;
                 }
-                // An error says that the process ends.
+                // An error means that the process ends.
                 if changes.changed().await.is_err() {
                     return false;
                 }

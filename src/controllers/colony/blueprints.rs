@@ -39,7 +39,7 @@ pub(in crate::controllers) struct FollowedBlueprints {
 impl FollowedBlueprints {
     /// Follows them until the shutdown.
     pub async fn follow(self, stop: Shutdown) {
-        // As processes: with 0 nobody looks, and what has changed is found when an instance is looked at.
+        // As processes: with 0 there is no polling, and changes are found when an instance is reconciled.
         let seconds = self.services.configuration.process_poll_seconds;
         if seconds == 0 {
             return stop.requested().await;
@@ -58,7 +58,7 @@ impl FollowedBlueprints {
         }
     }
 
-    /// Lists the blueprints once. A colony that does not answer says nothing, and one without instances is not asked.
+    /// Lists the blueprints once. An unresponsive colony changes nothing, and one without instances is not read.
     async fn poll(&self) {
         let services = &self.services;
         let has_some = self.members.iter().any(|members| !members.store.is_empty());

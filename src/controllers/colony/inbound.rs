@@ -1,5 +1,5 @@
-//! Answers processes that were born in a colony, and makes the objects of blueprints for which nobody asks: one pass
-//! through the stages for each of them, again and again until it is answered.
+//! Answers processes that originate in a colony, and creates the objects of blueprints without such a process: one
+//! pass through the stages for each of them, again and again until it is answered.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -23,8 +23,8 @@ use crate::{
     watch::inbound::{About, InboundReader},
 };
 
-/// How long an answer waits for a change of some object before it looks by itself, and at the process too: somebody may
-/// have cancelled it.
+/// How long an answer waits for a change of some object before it looks by itself, and at the process too: it may
+/// have been cancelled.
 const LOOK: Duration = Duration::from_secs(5);
 /// How soon a pass follows one that wrote something or whose cache is behind.
 const NEXT_STEP: Duration = Duration::from_millis(50);
@@ -34,7 +34,7 @@ const NEXT_STEP: Duration = Duration::from_millis(50);
 pub(in crate::controllers) struct Inbound {
     /// Name of the `Colony`.
     pub colony: String,
-    /// The machinery.
+    /// The shared services.
     pub services: Arc<Services>,
     /// Reads the world.
     pub reader: InboundReader,
@@ -58,7 +58,7 @@ impl Inbound {
         Self { colony: colony.to_owned(), services, reader, under_way: Arc::default() }
     }
 
-    /// Has a process answered beside whatever else goes on, once.
+    /// Answers a process concurrently, once.
     pub fn accept(&self, process: Process, operator: &OperatorIdentity) {
         let id = process.id.to_string();
         if !self.lock().insert(id.clone()) {
@@ -71,7 +71,7 @@ impl Inbound {
         });
     }
 
-    /// Until the process is answered, or this process no longer leads: whoever leads then finds it among what runs.
+    /// Until the process is answered, or this process no longer leads: the next leader finds it among what runs.
     async fn answer(&self, process: Process, operator: &OperatorIdentity) {
         let retries = Retries::default();
         let id = process.id.clone();
@@ -101,7 +101,7 @@ impl Inbound {
         }
     }
 
-    /// One pass: read, say what is asked for, plan, act.
+    /// One pass: read, interpret the request, plan, act.
     async fn pass(
         &self,
         inbound: &mut InboundProcess,
@@ -171,7 +171,7 @@ impl Inbound {
                 // What fails is logged, and tried again with the next sweep.
                 Ok(Some(step)) if !self.is_behind(&step) => drop(self.execute(vec![step]).await),
                 Ok(_) => {}
-                // Whoever asks for it by a process is answered; here there is nobody to tell.
+                // A requesting process gets an answer; here there is none.
                 Err(why) => tracing::debug!(blueprint = blueprint.metadata.name, "not made: {why}"),
             }
         }
@@ -181,7 +181,7 @@ impl Inbound {
         object_of_step(step).is_some_and(|(namespace, name)| self.reader.is_behind(&namespace, &name))
     }
 
-    /// Whether somebody cancelled the process, or the server gave it to another.
+    /// Whether the process was cancelled, or assigned to another executor.
     async fn is_over(&self, process: &Process, operator: &Session) -> bool {
         match operator.process(&process.id).await {
             Ok(found) => {

@@ -48,7 +48,7 @@ use crate::{
     },
 };
 
-/// How many colonies are looked after at the same time; each pass waits for a server somewhere.
+/// How many colonies are reconciled at the same time; each pass waits for a server somewhere.
 const CONCURRENCY: u16 = 8;
 
 /// The stages of `Colonies`, and what goes on beside them.
@@ -217,7 +217,7 @@ fn remember(name: &str, reading: &ColonyReading, context: &ColonyStages) {
     }
 }
 
-/// Keeps what the colony says of blueprints, wakes the objects of those that have changed, and makes what is missing.
+/// Caches the blueprints of the colony, wakes the objects of changed ones, and creates missing ones.
 async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ColonyStages) {
     let (Some(blueprints), Some(sessions)) = (reading.snapshot.blueprints.known(), &reading.sessions) else {
         return;
@@ -238,7 +238,7 @@ async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ColonySt
     }
 }
 
-/// Whoever answers what is born in a colony; one for each, so that nothing is answered twice at once.
+/// The handler of what originates in a colony; one for each, so that nothing is answered twice at once.
 fn inbound(name: &str, context: &ColonyStages) -> Inbound {
     let mut all = context.inbound.lock();
     let services = &context.services;

@@ -1,4 +1,4 @@
-//! What the controllers share: the machinery of the process and, for each set of caches, a reader.
+//! What the controllers share: the shared services of the process and, for each set of caches, a reader.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     watch::mirror::ProcessReader,
 };
 
-/// The machinery of the process.
+/// The shared services of the process.
 #[derive(Clone)]
 pub struct Services {
     /// The API server.
@@ -53,7 +53,7 @@ pub struct Services {
     pub identities: Identities,
     /// What objects were asked to be looked at for.
     pub reconcile_requests: ReconcileRequests,
-    /// Objects that this process has let go.
+    /// Objects that this process has released.
     pub released: ReleasedObjects,
     /// Submits of this process.
     pub submissions: Submissions,
@@ -65,14 +65,14 @@ pub struct Services {
     pub served: ServedKinds,
     /// Where API servers have objects converted.
     pub endpoint: Endpoint,
-    /// Tells those who wait for an object that some object has changed.
+    /// Notifies waiters that some object has changed.
     pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
-    /// Tells that executors of a colony came or went.
+    /// Notifies that executors of a colony were added or removed.
     pub executor_changes: Arc<tokio::sync::watch::Sender<()>>,
 }
 
 impl Services {
-    /// Puts the machinery together.
+    /// Assembles the shared services.
     #[must_use]
     pub fn new(
         kubernetes: Kubernetes,

@@ -1,5 +1,5 @@
-//! The controllers of instances: one for each kind that users make up, started when the kind is served, begun anew when
-//! its handler changes, and stopped when it goes; without a restart.
+//! The controllers of instances: one for each user-defined kind, started when the kind is served, restarted when its
+//! handler changes, and stopped when it is removed; without a restart.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -147,7 +147,7 @@ impl Instances {
 
     /// Wakes instances when their colony or namespace changes, and stops all controllers at the shutdown.
     pub async fn watch(self, changing: SharedChanges, shutdown: Shutdown) {
-        // A watch that is interrupted goes on by itself.
+        // An interrupted watch resumes by itself.
         let colonies = changing.colonies.filter_map(|changed| ready(changed.ok())).for_each(|colony| {
             self.wake(|member| {
                 triggers::of_colony_to(&colony, &member.store, &member.kind, |object: &Instance| {
@@ -198,8 +198,8 @@ impl Instances {
         });
     }
 
-    /// The kinds whose objects say by a condition `Ready`, or by how they ended, when they are: those that are defined, and
-    /// the operator's own.
+    /// The kinds whose objects report readiness by a condition `Ready`, or by how they ended: those that are defined,
+    /// and the operator's own.
     fn kinds_with_readiness(&self) -> KindsWithReadiness {
         let known = self.known.clone();
         Arc::new(move || {
@@ -212,8 +212,8 @@ impl Instances {
         })
     }
 
-    /// Has the instances of a kind looked after; `definitions` wakes its definition when they change. An earlier controller
-    /// ends first: two at once could submit twice.
+    /// Runs the controller of a kind's instances; `definitions` wakes its definition when they change. An earlier
+    /// controller ends first: two at once could submit twice.
     pub async fn serve(
         &self,
         definition: &str,

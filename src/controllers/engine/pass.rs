@@ -203,7 +203,7 @@ impl<S: Stages> Engine<S> {
         let version = outcome.and_then(|outcome| outcome.resource_version.clone());
         let written = services.publisher.status(kind, object, status.clone(), version.clone()).await;
         let (status, written) = match written {
-            // What others put into it must not keep the rest from being said.
+            // Fields of others must not keep the rest from being written.
             Err(failure) if failure.kind == FailureKind::Refused => {
                 let accepted = S::accepted(before, status, &failure.message).ok_or(failure)?;
                 let written = services.publisher.status(kind, object, accepted.clone(), version).await?;
@@ -231,7 +231,7 @@ impl<S: Stages> Engine<S> {
         Ok(true)
     }
 
-    /// When to look again at an object that is paused: whatever goes on, only a change of the object itself matters.
+    /// When to look again at an object that is paused: only a change of the object itself matters.
     fn reconcile_paused(&self, object: &S::Object, published: Result<bool, StepFailure>) -> Ended {
         let uid = object.uid().unwrap_or_default();
         match published {

@@ -98,9 +98,9 @@ pub trait Stages: Send + Sync + Sized + 'static {
         std::future::ready(())
     }
 
-    /// Stage 5; none while nothing may be said.
+    /// Stage 5; none while it may not be written.
     fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>>;
-    /// Stage 5 for an object that is paused; none while nothing may be said.
+    /// Stage 5 for an object that is paused; none while it may not be written.
     fn paused(&self, object: &Self::Object, snapshot: &Self::Snapshot) -> Option<Status<Self>> {
         Some(status::paused::compute(object.status(), object.meta(), Self::now(snapshot)))
     }

@@ -72,7 +72,7 @@ impl<S: Stages> Wiring<S> {
         I: IntoIterator<Item = ObjectRef<Guarded<S>>>,
         I::IntoIter: Send + 'static,
     {
-        // A watch that is interrupted goes on by itself.
+        // An interrupted watch resumes by itself.
         let readable = changes.filter_map(|changed| std::future::ready(changed.ok()));
         let woken = readable.flat_map(move |changed| futures::stream::iter(objects(&changed)));
         self.woken.push(woken.boxed());
@@ -164,8 +164,8 @@ async fn reconcile<S: Stages>(
     Ok(ended.next.map_or_else(Action::await_change, Action::requeue))
 }
 
-/// Runs a controller to its end. One that is told to stop before its caches are filled never ends by itself: it waits
-/// for them, and nothing fills them any more. It has not written anything by then.
+/// Runs a controller to its end. One that is stopped before its caches are filled never ends by itself: it waits for
+/// them, and nothing fills them any more. It has not written anything by then.
 async fn run_until_shutdown(controller: impl Future<Output = ()>, caches: Vec<Filled>, shutdown: Shutdown) {
     let stuck = async {
         shutdown.requested().await;

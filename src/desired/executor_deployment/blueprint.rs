@@ -13,7 +13,7 @@ use crate::{api::executor_deployment::ExecutorDeploymentSpec, kinds::SpecError};
 pub const OURS_ALONE: [&str; 4] = ["adoptionPolicy", "colony", "drift", "syncPolicy"];
 
 impl SharedSpec {
-    /// What an object says.
+    /// The spec of an object.
     #[must_use]
     pub fn of_object(spec: &ExecutorDeploymentSpec) -> Self {
         // A spec that came from an API server is JSON.
@@ -25,7 +25,7 @@ impl SharedSpec {
         Self::with_defaults(fields, defaults())
     }
 
-    /// What a blueprint says.
+    /// The spec of a blueprint.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl SharedSpec {
         }
     }
 
-    /// The spec of an object in `colony` that says this; what only an object says is as in `before`.
+    /// The spec of the object in `colony`; fields that only objects have are as in `before`.
     #[must_use]
     pub fn object_spec(&self, colony: &str, before: Option<&ExecutorDeploymentSpec>) -> Map<String, Value> {
         let mut fields = self.blueprint_spec();
@@ -68,7 +68,7 @@ impl SharedSpec {
     }
 }
 
-/// What a spec says that names nothing but what it has to.
+/// The defaults of a spec with only its required fields.
 fn defaults() -> Map<String, Value> {
     let least = json!({ "executorType": "", "image": "" });
     match serde_json::from_value::<ExecutorDeploymentSpec>(least).map(serde_json::to_value) {
@@ -144,7 +144,7 @@ mod tests {
         SharedSpec::of_object(&serde_json::from_value(value).unwrap())
     }
 
-    /// The API server fills defaults in; a blueprint is kept as it was written. Both say the same.
+    /// The API server fills defaults in; a blueprint is kept as it was written. Both sides are equal.
     #[test]
     fn defaults_and_what_one_side_alone_knows_are_no_difference() {
         let blueprint =
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(blueprint, object);
     }
 
-    /// What is dropped in silence is what somebody wanted.
+    /// A field that is dropped silently may be one that users need.
     #[test]
     fn a_field_that_a_fleet_does_not_have_is_named() {
         for (field, value) in [

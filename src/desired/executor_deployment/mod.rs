@@ -45,15 +45,15 @@ pub struct DesiredInCluster {
     pub workload: Option<DesiredWorkload>,
     /// What may be done about the workload.
     pub policies: WorkloadPolicies,
-    /// The process that carries this generation.
+    /// The process of this generation.
     pub process: DesiredProcess,
 }
 
-/// Says what should be.
+/// Computes the desired state.
 ///
 /// # Errors
 ///
-/// When the spec asks for what this operator cannot or may not carry out.
+/// When the spec requests something that this operator cannot or may not do.
 pub fn build(
     snapshot: &ExecutorDeploymentSnapshot,
     colony: &ResolvedColony,

@@ -27,7 +27,7 @@ use crate::{
 /// User and group of executors whose image and template name none; the `nonroot` user of common base images.
 const NON_ROOT: i64 = 65532;
 
-/// Makes the template of an executor's pods. Another `restarted_for` starts them anew.
+/// Makes the template of an executor's pods. Another `restarted_for` restarts them.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ fn container_security() -> SecurityContext {
     }
 }
 
-/// What the user says, and the operator's defaults where the user says nothing of a resource.
+/// The user's values, and the operator's defaults for resources that the user omits.
 fn resources(wanted: Option<&Resources>, defaults: &ExecutorResources) -> ResourceRequirements {
     let quantities = |wanted: Option<&BTreeMap<String, IntOrString>>| {
         wanted

@@ -1,4 +1,4 @@
-//! The process that carries one generation of an `ExecutorDeployment` in the colony. Pure.
+//! The process of one generation of an `ExecutorDeployment` in the colony. Pure.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! What a pod template may not ask for. Whoever may create an `ExecutorDeployment` must not thereby gain a node: the
-//! operator's own rights are wider than theirs. Pure.
+//! What a pod template may not ask for. Permission to create an `ExecutorDeployment` must not give access to a node:
+//! the operator's own rights are wider than theirs. Pure.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 
@@ -103,7 +103,7 @@ fn check_identity(pod: &PodSpec) -> Result<(), SpecError> {
                 return Err(forbidden(
                     &format!("containers[{}].env[{}]", container.name, variable.name),
                     "(a key)",
-                    "keys never stand in a spec",
+                    "a spec never contains keys",
                 ));
             }
         }

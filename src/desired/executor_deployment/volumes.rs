@@ -11,7 +11,7 @@ use crate::{api::executor_deployment as api, kinds::SpecError, snapshot::Policy}
 ///
 /// # Errors
 ///
-/// When a volume says no source, two, one that is not known, or a folder of the node that is not allowed.
+/// When a volume has no source, two, an unknown one, or a directory of the node that is not allowed.
 pub fn build(volumes: &[api::Volume], policy: &Policy) -> Result<(Vec<Volume>, Vec<VolumeMount>), SpecError> {
     let mut built = (Vec::new(), Vec::new());
     for (index, wanted) in volumes.iter().enumerate() {
@@ -76,8 +76,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether the mount is read-only. Folders of the node are, unless both the user and the configuration say
-    /// otherwise.
+    /// Whether the mount is read-only. Directories of the node are, unless both the user and the configuration allow
+    /// writing.
     fn read_only(&self, volume: &api::Volume, policy: &Policy, field: &str) -> Result<bool, SpecError> {
         let Self::HostPath(path) = self else { return Ok(volume.read_only.unwrap_or_default()) };
         let allowed = policy.host_paths.entry_for(path).ok_or_else(|| {

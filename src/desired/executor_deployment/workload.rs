@@ -33,7 +33,6 @@ pub enum DesiredWorkload {
 }
 
 impl DesiredWorkload {
-    /// Its kind.
     #[must_use]
     pub const fn kind(&self) -> Workload {
         match self {
@@ -62,7 +61,7 @@ impl From<Job> for DesiredWorkload {
     }
 }
 
-/// Makes the object that runs the pods; none for a suspended `DaemonSet`, which cannot be told to run nothing.
+/// Makes the object that runs the pods; none for a suspended `DaemonSet`, which cannot be scaled to zero.
 ///
 /// # Errors
 ///

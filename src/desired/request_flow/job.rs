@@ -16,11 +16,11 @@ use crate::{
     expression::{self, Bindings, Template},
 };
 
-/// How often a job is run by Retry, the first time included, if its flow does not say.
+/// How often a job is run by Retry, the first time included, if its flow does not set it.
 const DEFAULT_RETRIES: u32 = 3;
-/// How often the flow jumps from a job, if its flow does not say.
+/// How often the flow jumps from a job, if its flow does not set it.
 const DEFAULT_JUMPS: u32 = 1;
-/// How long the first retry waits, if its flow does not say.
+/// How long the first retry waits, if its flow does not set it.
 const DEFAULT_BACKOFF: Duration = Duration::from_secs(10);
 
 /// A job of a flow that can be followed.
@@ -62,7 +62,6 @@ impl CompiledJob {
         })
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -162,7 +161,7 @@ impl AfterFailure {
             (FailureAction::GoTo, None) => Err(RequestFlowError::invalid(
                 at("onFailure.job"),
                 "absent",
-                "name the job with which action GoTo goes on",
+                "name the job that action GoTo continues with",
             )),
         }
     }

@@ -1,5 +1,5 @@
 //! From the spec of a `RequestFlow` to a flow that can be followed: expressions compiled, references checked, and for
-//! each job what comes after it. Pure; whoever follows a flow keeps its state and the time.
+//! each job what comes after it. Pure; the caller keeps the state of a flow and the time.
 
 mod job;
 
@@ -33,7 +33,7 @@ pub enum RequestFlowError {
     /// An expression is not one, or speaks of what it cannot know.
     #[error("{0}")]
     Expression(expression::ExpressionError),
-    /// Another field holds what cannot be carried out. The API server refuses it, unless it is older than the rule.
+    /// Another field is invalid. The API server refuses it, unless it is older than the rule.
     #[error("{0}")]
     Invalid(crate::kinds::SpecError),
 }
@@ -71,7 +71,7 @@ pub enum Continuation<'a> {
         /// How long to wait before that.
         after: Duration,
     },
-    /// The flow goes on with another job.
+    /// The flow continues with another job.
     GoTo(&'a str),
 }
 
@@ -202,7 +202,6 @@ impl CompiledFlow {
         self.jobs.first()
     }
 
-    /// The job of that name.
     #[must_use]
     pub fn job(&self, name: &str) -> Option<&CompiledJob> {
         self.positions.get(name).and_then(|index| self.jobs.get(*index))

@@ -1,4 +1,4 @@
-//! What to do for a `ColonyProcess`: submit it, follow it, end it, repeat it, let it go. Pure.
+//! What to do for a `ColonyProcess`: submit it, follow it, end it, retry it, finalize it. Pure.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub fn plan(
     }
     let stop = terms.wanted_stop();
     if let Some(reason) = stop.filter(|_| live.is_none() || terms.may_update) {
-        // On record before anything is cancelled: whoever sees the end knows whose doing it was.
+        // On record before anything is cancelled: whoever observes the end can attribute it.
         return Ok(Plan { stop: live.map(|_| reason), ..Plan::default() });
     }
     let spec = &snapshot.object.spec;
@@ -80,7 +80,7 @@ pub fn plan_deletion(snapshot: &ColonyProcessSnapshot) -> Plan {
     terms(snapshot).finalize(|| end(snapshot, "the object is deleted"))
 }
 
-/// What an object says of how it is to be worked on.
+/// The policies of an object of work.
 #[must_use]
 pub fn terms(snapshot: &ColonyProcessSnapshot) -> Terms<'_> {
     terms_with(snapshot, snapshot.object.status.as_ref())
@@ -150,8 +150,8 @@ fn submit(
     }
 }
 
-/// Binds the process that the spec names, if it is what stands there and no other object has it. That there is none is for the
-/// colony to say; then one is submitted, if that may be.
+/// Binds the process that the spec names, if it is what stands there and no other object has it. Only the colony can
+/// report that there is none; then one is submitted, if that may be.
 fn adopt(
     snapshot: &ColonyProcessSnapshot,
     desired: impl FnOnce() -> Result<Option<DesiredProcess>, SpecError>,
@@ -160,7 +160,7 @@ fn adopt(
     let id = snapshot.object.spec.process_id.as_deref().unwrap_or_default();
     let processes = match &snapshot.processes {
         Observed::Unknown(why) => {
-            return Ok(waiting(format!("the colony to say whether there is process {id}: {why}")));
+            return Ok(waiting(format!("the colony to report whether process {id} exists: {why}")));
         }
         Observed::Known(processes) => processes,
     };
@@ -189,7 +189,7 @@ fn adopt(
     Ok(Plan { steps: hold_adopted(snapshot), mirror, ..Plan::default() })
 }
 
-/// What is adopted must be what the object says that it is: a wrong id would show, or cancel, work of others.
+/// An adopted process must match the spec of the object: a wrong id would show, or cancel, work of others.
 fn verify_adoptable(snapshot: &ColonyProcessSnapshot, process: &Process) -> Result<(), SpecError> {
     let (call, id) = (&snapshot.object.spec.call, &process.id);
     if call.function != process.spec.function {
@@ -242,7 +242,7 @@ fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
             );
         } else {
             let whom = if process.waits_for_parents {
-                "somebody to open the gate before"
+                "the gate before it to open:"
             } else if process.state == ProcessState::Waiting {
                 "an executor to take"
             } else {

@@ -1,4 +1,4 @@
-//! What to do for a `ColonyWorkflow`: submit it, follow it, end it, let it go. Pure.
+//! What to do for a `ColonyWorkflow`: submit it, follow it, end it, finalize it. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -42,7 +42,7 @@ pub fn plan(
     }
     let stop = terms.wanted_stop();
     if let Some(reason) = stop.filter(|_| live.is_none() || terms.may_update) {
-        // On record before anything is cancelled: whoever sees the end knows whose doing it was.
+        // On record before anything is cancelled: whoever observes the end can attribute it.
         return Ok(Plan { stop: live.map(|_| reason), ..Plan::default() });
     }
     let may_submit = stop.is_none() && snapshot.object.spec.may_submit();
@@ -63,7 +63,7 @@ pub fn plan_deletion(snapshot: &ColonyWorkflowSnapshot) -> Plan {
     terms(snapshot).finalize(|| end(snapshot, "the object is deleted"))
 }
 
-/// What an object says of how it is to be worked on.
+/// The policies of an object of work.
 #[must_use]
 pub fn terms(snapshot: &ColonyWorkflowSnapshot) -> Terms<'_> {
     terms_with(snapshot, snapshot.object.status.as_ref())
@@ -135,8 +135,8 @@ fn submit(
     }
 }
 
-/// Binds the workflow that the spec names, if it is what stands there and no other object has it. That there is none is for the
-/// colony to say; then one is submitted, if that may be.
+/// Binds the workflow that the spec names, if it is what stands there and no other object has it. Only the colony can
+/// report that there is none; then one is submitted, if that may be.
 fn adopt(
     snapshot: &ColonyWorkflowSnapshot,
     desired: impl FnOnce() -> Result<Option<DesiredWorkflow>, SpecError>,
@@ -145,7 +145,7 @@ fn adopt(
     let id = snapshot.object.spec.graph_id.as_deref().unwrap_or_default();
     let processes = match &snapshot.processes {
         Observed::Unknown(why) => {
-            return Ok(waiting(format!("the colony to say whether there is workflow {id}: {why}")));
+            return Ok(waiting(format!("the colony to report whether workflow {id} exists: {why}")));
         }
         Observed::Known(processes) => processes,
     };
@@ -176,7 +176,7 @@ fn adopt(
     Ok(plan)
 }
 
-/// What is adopted must be what the object says that it is: a wrong id would show, or cancel, work of others.
+/// An adopted process must match the spec of the object: a wrong id would show, or cancel, work of others.
 fn verify_adoptable(
     snapshot: &ColonyWorkflowSnapshot,
     id: &str,
@@ -187,7 +187,7 @@ fn verify_adoptable(
     if let Some(more) = processes.iter().find(is_extra) {
         let name = &more.spec.node_name;
         let remedy = format!(
-            "workflow {id} has a node {name:?}, which does not stand here: write all of its nodes, or another graphId"
+            "workflow {id} has a node {name:?} that spec.nodes lacks: list all of its nodes, or set another graphId"
         );
         return Err(SpecError::invalid("spec.nodes", format!("{} nodes", nodes.len()), remedy));
     }

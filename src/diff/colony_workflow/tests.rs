@@ -8,7 +8,7 @@ use crate::{
 
 const ID: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-/// A workflow of two nodes with more in its spec, a status, and what the colony says.
+/// A workflow of two nodes with further spec fields, a status, and the reply of the colony.
 fn snapshot(more: &Value, status: &Value, processes: Observed<Vec<Process>>) -> ColonyWorkflowSnapshot {
     let node = |name: &str| json!({ "name": name, "function": "f", "conditions": { "executorType": "t" } });
     let mut spec = json!({ "nodes": [node("a"), node("b")] });

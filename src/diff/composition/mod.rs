@@ -94,8 +94,9 @@ pub fn plan(desired: &Desired, children: &Children, instance: &Instance) -> Comp
     plan
 }
 
-/// Plans the end of all objects of an instance that is deleted: each after those that refer to it. Without a composition,
-/// since the definition is gone or cannot be followed, there is no order. Objects of the resources in `staying` are let go of.
+/// Plans the end of all objects of an instance that is deleted: each after those that refer to it. Without a
+/// composition, since the definition is gone or cannot be followed, there is no order. Objects of the resources in
+/// `staying` are orphaned.
 #[must_use]
 pub fn plan_deletion(
     composition: Option<&Composition>,
@@ -198,7 +199,7 @@ impl CompositionPlan {
             annotation(&wanted.object, CONTENT_HASH_ANNOTATION) != annotation(found, CONTENT_HASH_ANNOTATION);
         let is_pod = wanted.kind == ObjectKind::new("v1", "Pod");
         if is_pod && !is_new_wish {
-            // What runs pods adds to their lists, and nothing of them could be put right.
+            // What runs pods adds to their lists, and their drift could not be corrected.
             should.remove("spec");
         }
         let mut differences = lacking(&Value::Object(should.clone()), found);
@@ -244,7 +245,7 @@ impl CompositionPlan {
         });
     }
 
-    /// Tells of fields that are left as others have them; of what the operator remembers there is nothing to tell.
+    /// Reports fields that are left as others set them; the operator's own annotations are not reported.
     fn drifted(&mut self, wanted: &DesiredChild, differences: &[String]) {
         let is_ours = |path: &&String| {
             [CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION].iter().any(|name| path.ends_with(name))
@@ -341,7 +342,7 @@ fn resource_of(object: &Value) -> Option<&str> {
 
 fn owner_of(object: &Value) -> String {
     controller(object).map_or_else(
-        || "nobody that is known".to_owned(),
+        || "an unknown owner".to_owned(),
         |reference| format!("{} {}", text(reference, "/kind"), text(reference, "/name")),
     )
 }

@@ -1,4 +1,4 @@
-//! What a change of a definition would break, and whether somebody has accepted it. Pure.
+//! What a change of a definition would break, and whether a user has accepted it. Pure.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion,
@@ -21,7 +21,7 @@ use crate::{
     snapshot::{DefinitionSnapshot, LiveInstance, Observed, StoredObjects},
 };
 
-/// A version whose schema is not what objects were held against before.
+/// A version with a schema that objects were not checked against before.
 struct Changed {
     name: String,
     now: Value,
@@ -62,7 +62,7 @@ pub(super) fn held_back(
     let message = if let Some(lost) = &lost {
         // API servers could neither read it nor have it written, not even in the version in which it is stored.
         format!(
-            "{} of {} instances do not fit the new schema, and {} cannot be converted, so that nobody could read or change it any more ({}): change it, or the conversion",
+            "{} of {} instances do not fit the new schema, and {} cannot be converted, and could then be neither read nor changed ({}): change it, or the conversion",
             broken.len(),
             live.len(),
             lost.shown(),
@@ -104,7 +104,7 @@ fn in_use(
         _ if stored_version(desired) != Some(now) => {
             let wanted = stored_version(desired).unwrap_or_default();
             let message = format!(
-                "{in_use}: keep it in the list, with served: false if nobody uses it, while {wanted} becomes the one with storage; once condition StorageMigrated is True it can leave"
+                "{in_use}: keep it in the list, with served: false if it is unused, while {wanted} becomes the storage version; remove it once condition StorageMigrated is True"
             );
             (Reason::VersionInUse, message)
         }
@@ -114,7 +114,7 @@ fn in_use(
         _ if has_failed => (
             Reason::VersionInUse,
             format!(
-                "{in_use}, and some could not be written in {now}: do what condition StorageMigrated says; then it leaves"
+                "{in_use}, and some could not be written in {now}: follow the message of condition StorageMigrated; remove it then"
             ),
         ),
         _ => (
@@ -147,8 +147,8 @@ fn dropped<'c>(desired: &CustomResourceDefinition, found: &'c CustomResourceDefi
     stored.map(String::as_str).find(|name| !is_wanted(name))
 }
 
-/// The versions that change. One that was there fitted what it said before; one that is new, or is stored in from now on,
-/// is held against everything.
+/// The versions that change. Existing instances matched the previous schema; one that is new, or becomes the storage
+/// version, is checked in full.
 fn changes(desired: &CustomResourceDefinition, found: &CustomResourceDefinition) -> Vec<Changed> {
     let used = desired.spec.versions.iter().filter(|version| version.served || version.storage);
     let changes = used.map(|version| {

@@ -1,5 +1,4 @@
-//! What to do for an instance of a defined kind: submit each generation, follow it, take away what it made, let it go.
-//! Pure.
+//! What to do for an instance of a defined kind: submit each generation, follow it, clean up, finalize it. Pure.
 
 mod blueprint;
 
@@ -54,7 +53,7 @@ pub fn plan(
         Ok(desired(generation)?.map_or_else(Plan::default, |desired| intend(snapshot, &desired)))
     };
     let mut plan = match snapshot.object.mirror() {
-        // Somebody took it away, or a definition that left its instances; another has taken them up again since.
+        // A user removed it, or a definition that orphaned its instances; another has taken them up again since.
         Some(_) if !terms(snapshot).has_finalizer() => {
             Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() }
         }
@@ -109,7 +108,7 @@ pub fn plan_deletion(
     })
 }
 
-/// What an object says of how it is to be worked on.
+/// The policies of an object of work.
 #[must_use]
 pub fn terms(snapshot: &InstanceSnapshot) -> Terms<'_> {
     Terms {
@@ -149,7 +148,7 @@ fn known(snapshot: &InstanceSnapshot) -> ProcessFacts<'_> {
     }
 }
 
-/// The definition goes and leaves its instances: nobody would take the finalizer away later.
+/// The definition goes and leaves its instances: the finalizer would never be removed later.
 fn release(snapshot: &InstanceSnapshot) -> Plan {
     let is_held = terms(snapshot).has_finalizer();
     let steps = is_held.then_some(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
@@ -278,7 +277,7 @@ fn begin_cleanup(
             plan.intend(&snapshot.colony, &process.label, process.generation);
             plan.awaiting.push("the clean-up".to_owned());
         }
-        Err(error) => plan.awaiting.push(format!("the clean-up, which cannot be submitted: {error}")),
+        Err(error) => plan.awaiting.push(format!("the cleanup, which cannot be submitted: {error}")),
     }
     of_mirror(plan)
 }

@@ -33,7 +33,6 @@ pub enum InvalidFlow {
     ScheduledKind {
         /// The text.
         flow: String,
-        /// The job.
         job: String,
     },
 }
@@ -96,8 +95,8 @@ impl Flow {
         if position.state == State::Completed { self.jobs.get(index + 1).map(String::as_str) } else { None }
     }
 
-    /// Whose turn it is at `position`. Of a job that is not in this flow nobody but its own director knows whether
-    /// another follows.
+    /// Whose turn it is at `position`. For a job outside of this flow, only its own director knows whether another
+    /// follows.
     #[must_use]
     pub fn turn(&self, position: &Position) -> Turn {
         turn(position.state, self.next(position).is_some() || !self.contains(&position.job))

@@ -1,4 +1,4 @@
-//! What a worker does next: whoever does the jobs.
+//! What a worker does next: the role that runs the jobs.
 
 use super::{Claim, Holder, Turn};
 use crate::api::{
@@ -43,9 +43,7 @@ pub enum InterruptedJob {
 /// All that a worker's next step depends on.
 #[derive(Clone, Debug)]
 pub struct WorkerView<'a> {
-    /// The request.
     pub object: &'a RequestState,
-    /// Whose turn it is.
     pub turn: Turn,
     /// Who has the job.
     pub holder: &'a Holder,
@@ -60,7 +58,7 @@ pub struct WorkerView<'a> {
 /// A worker's next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerStep {
-    /// Nothing: it is somebody else's turn or job.
+    /// Nothing: it is another party's turn or job.
     Wait,
     /// Take the job, then begin it.
     Claim,
@@ -72,8 +70,8 @@ pub enum WorkerStep {
     Record,
 }
 
-/// The next step. A request that is being deleted is left alone, and so is one that is paused: a job that runs goes on, and its
-/// end is written once the request goes on.
+/// The next step. A request that is being deleted is left unchanged, and so is one that is paused: a running job
+/// continues, and its end is written once the request is resumed.
 #[must_use]
 pub fn work(view: &WorkerView<'_>) -> WorkerStep {
     let metadata = &view.object.metadata;
@@ -93,7 +91,7 @@ pub fn work(view: &WorkerView<'_>) -> WorkerStep {
                 (None, InterruptedJob::Fail) => WorkerStep::End(Ending::failed(
                     "WorkerRestarted",
                     format!(
-                        "worker {} was started anew while {} ran: what the job has done is not known; request it again if that does no harm",
+                        "worker {} was restarted while {} ran: the result of the job is unknown; request it again if running it twice is safe",
                         claim.identity, view.object.spec.job
                     ),
                 )),
@@ -196,7 +194,7 @@ mod tests {
         let recorded = step(&object("STARTED", &done), &before, None, InterruptedJob::Fail);
         assert_eq!(recorded, WorkerStep::End(Ending::completed()));
 
-        // An end of an earlier try says nothing of this one.
+        // The end of an earlier attempt does not apply to this one.
         let earlier = json!([{"job": "A", "state": "FAILED", "timestamp": "2026-11-24T09:00:00.000Z"}]);
         let resumed = step(&object("STARTED", &earlier), &before, None, InterruptedJob::Resume);
         assert_eq!(resumed, WorkerStep::Resume(claim()));

@@ -1,4 +1,4 @@
-//! Whose a workload is, how it becomes the object's, and how the object lets go of it. Pure.
+//! The owner of a workload, and how an object adopts and orphans it. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
@@ -15,7 +15,8 @@ use crate::{
     snapshot::Workloads,
 };
 
-/// Lets go of the workloads that the object owns, so that they stay when it goes: the garbage collector would take them.
+/// Orphans the workloads that the object owns, so that they stay when it is deleted: the garbage collector would take
+/// them.
 pub fn releases(actual: &Workloads, owner_uid: &str) -> Vec<KubernetesStep> {
     let found = [
         actual.deployment.known().and_then(Option::as_ref).and_then(|found| released(found, owner_uid)),
@@ -39,8 +40,8 @@ fn released<K: Planned>(found: &K, owner_uid: &str) -> Option<DesiredWorkload> {
     Some(released.into())
 }
 
-/// Kinds and names of the workloads that were the object's and are nobody's now: whoever deleted it has asked for them to
-/// stay, and their pods go on.
+/// Kinds and names of orphaned workloads of the object: the user who deleted it requested this, and their pods keep
+/// running.
 pub fn orphaned(actual: &Workloads, owner: &str) -> Vec<String> {
     let is_ours = |metadata: &ObjectMeta| {
         let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
@@ -74,8 +75,8 @@ pub(super) fn may_adopt(policies: &WorkloadPolicies, found: &ObjectMeta, owner_u
         && found.owner_references.iter().flatten().all(|reference| reference.controller != Some(true))
 }
 
-/// Metadata of a workload that is taken over, unless it has changed since it was seen: somebody else may have taken it. The
-/// hash of the wish is not written yet, so that the next pass brings the rest about.
+/// Metadata of a workload that is taken over, unless it has changed since it was seen: another owner may have adopted
+/// it. The hash of the desired state is not written yet, so that the next pass does the rest.
 pub(super) fn adopt(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
     let mut adopted = merge(wanted, found);
     adopted.resource_version.clone_from(&found.resource_version);
@@ -121,7 +122,7 @@ fn controller_of(metadata: &ObjectMeta) -> String {
         .flatten()
         .find(|reference| reference.controller == Some(true))
         .map_or_else(
-            || "nobody that is known".to_owned(),
+            || "an unknown owner".to_owned(),
             |reference| format!("{} {}", reference.kind, reference.name),
         )
 }

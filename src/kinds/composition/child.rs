@@ -1,4 +1,5 @@
-//! From what a template gives to an object that can be made: its names are checked, and what says whose it is is added.
+//! From what a template gives to an object that can be made: its names are checked, and owner reference and labels
+//! are added.
 
 use std::collections::BTreeMap;
 
@@ -27,9 +28,7 @@ pub(super) const OURS: [&str; 5] =
 /// An object that an instance should have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DesiredChild {
-    /// Its kind.
     pub kind: ObjectKind,
-    /// Its name.
     pub name: String,
     /// All of it, with its owner, its labels and what the operator remembers of it.
     pub object: Value,
@@ -108,8 +107,8 @@ fn encode_strings(secret: &mut Map<String, Value>) {
     }
 }
 
-/// The fields that a template sets, without their values. Kept on the object, so that one that is gone from the template is
-/// known to have been set by the operator and nobody else.
+/// The fields that a template sets, without their values. Kept on the object, so that one that is gone from the
+/// template is known to have been set by the operator.
 fn fields(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
@@ -122,7 +121,7 @@ fn fields(value: &Value) -> Value {
     }
 }
 
-/// A name that the API server takes. Some kinds want less than this; it says so itself.
+/// A name that the API server takes. Some kinds want less than this; it declares this itself.
 fn name(value: Option<&Value>, field: &str) -> Result<String, CompositionError> {
     let text = value.and_then(Value::as_str).unwrap_or_default();
     let is_end = |letter: Option<char>| {
@@ -181,7 +180,7 @@ fn own_labels(resource: &Resource, instance: &Instance) -> [(&'static str, Strin
     ]
 }
 
-/// A name as the value of a label. One that is too long is cut, and told from others of its beginning by its hash.
+/// A name as the value of a label. One that is too long is truncated, with a hash for uniqueness.
 fn label(name: &str) -> String {
     if name.len() <= MAX_LABEL {
         return name.to_owned();

@@ -1,5 +1,4 @@
-//! From a definition's templates to a [`Composition`]: everything that is wrong is told at once, in the words of the
-//! definition.
+//! From a definition's templates to a [`Composition`]: all errors are reported at once, in terms of the definition.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,7 +96,7 @@ fn ids<'s>(source: &Source<'s>, errors: &mut Vec<CompositionError>) -> Vec<&'s s
     }
     if source.resources.len() > MAX_RESOURCES {
         let count = format!("{} resources", source.resources.len());
-        errors.push(CompositionError::invalid(&list, count, format!("keep it to {MAX_RESOURCES}")));
+        errors.push(CompositionError::invalid(&list, count, format!("use at most {MAX_RESOURCES}")));
     }
     let mut ids: Vec<&str> = Vec::new();
     for (index, resource) in source.resources.iter().enumerate() {

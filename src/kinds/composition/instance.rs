@@ -15,16 +15,11 @@ use crate::{
 const SEEN_METADATA: [&str; 7] =
     ["name", "namespace", "uid", "generation", "creationTimestamp", "labels", "annotations"];
 
-/// An instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
-    /// Its kind.
     pub kind: ObjectKind,
-    /// Its name.
     pub name: String,
-    /// Its namespace.
     pub namespace: String,
-    /// Its UID.
     pub uid: String,
     /// What expressions see of it.
     pub(super) value: Value,
@@ -66,7 +61,7 @@ impl Instance {
         Self::of(&Value::Object(whole))
     }
 
-    /// The controller reference that each of its objects carries.
+    /// The controller reference of each of its objects.
     #[must_use]
     pub fn reference(&self) -> OwnerReference {
         OwnerReference {

@@ -4,8 +4,8 @@
 //! definition ──compile──▶ Composition ──desired(instance, what is there)──▶ Desired
 //! ```
 //!
-//! Compiling finds what can be found without an instance: expressions that are none, names that there are not, circles,
-//! types that never fit. What is left can only go wrong with an instance's own values, and says so in its condition.
+//! Compiling finds what can be found without an instance: expressions that are none, names that there are not,
+//! circles, types that never fit. Later errors depend on the values of an instance, and appear in its conditions.
 
 mod child;
 mod compile;
@@ -53,7 +53,7 @@ pub const MAX_OBJECT_BYTES: usize = 512 << 10;
 pub const MAX_BYTES: usize = 16 << 20;
 /// What rendering one instance may cost, in the unit of [`expression::BUDGET`]: about a tenth of a second.
 pub const BUDGET: u64 = 5_000_000;
-/// Most errors of one definition that are told of; the rest are counted.
+/// The maximum number of errors reported for one definition; the rest are counted.
 pub const MAX_ERRORS: usize = 16;
 
 /// Variable with the instance.
@@ -67,7 +67,7 @@ pub enum CompositionError {
     /// An expression is not one, speaks of what there is not, or has no value.
     #[error("{0}")]
     Expression(expression::ExpressionError),
-    /// Something else cannot be carried out.
+    /// Another error.
     #[error("{0}")]
     Invalid(super::SpecError),
 }
@@ -111,7 +111,7 @@ impl fmt::Display for CompositionErrors {
     }
 }
 
-/// What a definition says of the objects of its instances.
+/// The composition that a definition declares for its instances.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'s> {
     /// The kind of the instances.
@@ -161,12 +161,12 @@ impl Composition {
         compile::compile(source, kinds)
     }
 
-    /// What an instance is made of now. Objects of the kinds in `kinds_with_readiness` say by a condition `Ready` when they are, as soon
-    /// as anybody has looked at them.
+    /// What an instance is made of now. Objects of the kinds in `kinds_with_readiness` report readiness by a
+    /// condition `Ready`, once their controller has observed them.
     ///
     /// # Errors
-    /// When an expression has no value with what the instance says, what is rendered is no object that could be made, or a
-    /// limit is passed. What is only not there yet is no error.
+    /// When an expression has no value for the instance, a rendered object is invalid, or a limit is exceeded. What
+    /// is only not there yet is no error.
     pub fn desired(
         &self,
         instance: &Instance,
@@ -193,7 +193,7 @@ impl Composition {
         self.resources.iter().any(|resource| !resource.depends_on.is_empty())
     }
 
-    /// Whether objects matter that nobody tells of.
+    /// Whether objects without watch events matter.
     #[must_use]
     pub fn references_foreign_objects(&self) -> bool {
         self.resources.iter().any(|resource| {

@@ -21,11 +21,9 @@ pub struct Policies {
     pub drift: DriftPolicy,
     /// Fields that are left to others.
     pub ignored: Vec<FieldPath>,
-    /// Whether they may be created.
     pub may_create: bool,
     /// Whether they may be changed.
     pub may_update: bool,
-    /// Whether they may be deleted.
     pub may_delete: bool,
 }
 
@@ -73,7 +71,7 @@ impl Policies {
         }
     }
 
-    /// As they hold for an instance, which may say itself how its objects are adopted, as long as they may be at all.
+    /// The policies of an instance, which may override how its objects are adopted, if adoption is allowed at all.
     pub(super) fn of(&self, instance: &Instance) -> Result<Self, CompositionError> {
         let annotations = instance.value.pointer("/metadata/annotations");
         let Some(said) = annotations.and_then(|all| all.get(ADOPTION_ANNOTATION)?.as_str()) else {
@@ -87,19 +85,19 @@ impl Policies {
         Ok(if is_open { Self { adoption, ..self.clone() } } else { self.clone() })
     }
 
-    /// Whether the objects are only looked at, whoever they belong to.
+    /// Whether the objects are only observed, whatever their owner.
     #[must_use]
     pub const fn only_observes(&self) -> bool {
         !self.may_create && !self.may_update && !self.may_delete
     }
 
-    /// Whether objects matter that nobody tells of: no watch shows those that are not the instance's.
+    /// Whether objects without watch events matter: no watch shows those that are not the instance's.
     #[must_use]
     pub fn references_foreign_objects(&self) -> bool {
         self.only_observes() || self.adoption == AdoptionPolicy::Adopt
     }
 
-    /// Whether fields that differ may be left so, and are told of.
+    /// Whether drifted fields may stay, and are reported.
     #[must_use]
     pub fn may_leave_drift(&self) -> bool {
         self.drift == DriftPolicy::DetectOnly || !self.may_update

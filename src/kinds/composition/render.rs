@@ -37,7 +37,6 @@ struct Renderer<'r> {
     children: &'r Children,
     kinds_with_readiness: &'r BTreeSet<ObjectKind>,
     budget: Budget,
-    /// Who has which name, by kind and name.
     names: BTreeMap<(ObjectKind, String), String>,
     bytes: usize,
 }
@@ -181,7 +180,7 @@ impl<'r> Renderer<'r> {
             return Err(CompositionError::invalid(
                 format!("{}, for {}", resource.field, self.instance.name),
                 format!("{} objects and more", self.names.len() + items.len()),
-                format!("ask for less: an instance may have {MAX_OBJECTS}"),
+                format!("reduce them: an instance may have {MAX_OBJECTS}"),
             ));
         }
         let mut objects = Vec::with_capacity(items.len());
@@ -212,7 +211,7 @@ impl<'r> Renderer<'r> {
             return Err(CompositionError::invalid(
                 format!("{}, for {}", resource.field, self.instance.name),
                 format!("{} bytes and more", self.bytes),
-                format!("ask for less: all objects of an instance may have {MAX_BYTES} bytes"),
+                format!("reduce them: all objects of an instance may have {MAX_BYTES} bytes"),
             ));
         }
         let who =
@@ -257,7 +256,7 @@ impl<'r> Renderer<'r> {
                 return Err(CompositionError::invalid(
                     format!("{}.forEach", resource.field.trim_end_matches(".template")),
                     format!("{} objects", items.len().saturating_mul(values.len())),
-                    format!("ask for less: an instance may have {MAX_OBJECTS}"),
+                    format!("reduce them: an instance may have {MAX_OBJECTS}"),
                 ));
             }
             let with = |item: &Item, value: &Value| {
@@ -301,7 +300,7 @@ impl<'r> Renderer<'r> {
                 _ => {}
             }
         }
-        // Of many it is their number that tells how far they are.
+        // Progress of several objects is their count.
         let of_all = |why: String| match objects.len() {
             1 => why,
             all => format!("{ready} of {all} are ready; {why}"),
@@ -342,7 +341,7 @@ impl<'r> Renderer<'r> {
         Ok(Readiness::Ready)
     }
 
-    /// What the definition says of the instance as a whole.
+    /// The status that the definition declares for the instance.
     fn ends(mut self, done: Vec<Done>) -> Result<Desired, CompositionError> {
         let unknown: BTreeSet<&str> =
             done.iter().filter(|done| done.is_unknown).map(|done| done.desired.id.as_str()).collect();
@@ -362,7 +361,7 @@ impl<'r> Renderer<'r> {
                 Ok(value) => {
                     status.insert(name.clone(), value);
                 }
-                // What is not wanted will never say anything.
+                // An unwanted object never reports anything.
                 Err(error) if error.is_absent && first_of(template.references(), &excluded).is_some() => {}
                 Err(error) if error.is_absent => {
                     unreported.push(Unreported { field: name.clone(), why: yet(&error), is_unknown: false });

@@ -1,5 +1,5 @@
-//! What is asked of a template before any expression is looked at: that it is an object of a known kind, with a name, and
-//! that nothing in it reaches beyond its instance.
+//! The requirements on a template before any expression is compiled: that it is an object of a known kind, with a
+//! name, and that nothing in it reaches beyond its instance.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::api::resource_definition::{ComposedResource, ObjectKind};
 
 /// The only expression that may stand where a namespace does.
 const NAMESPACES: [&str; 2] = ["${self.metadata.namespace}", "${schema.metadata.namespace}"];
-/// What a template may say in its metadata.
+/// The fields that a template may set in metadata.
 const METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 /// What must be known of a template before any instance is: its kind, and that nothing in it reaches beyond the instance.
 pub(super) fn shape(
@@ -50,7 +50,7 @@ pub(super) fn shape(
         }
     }
     if template.contains_key("status") {
-        let remedy = "status is written by whoever carries the object out: remove it";
+        let remedy = "status is written by the controller of the object: remove it";
         errors.push(CompositionError::invalid(format!("{field}.template.status"), "set", remedy));
     }
     match template.get("metadata") {
@@ -90,7 +90,7 @@ fn metadata_shape(field: &str, metadata: &Map<String, Value>, errors: &mut Vec<C
             "ownerReferences" => "remove it: every object belongs to its instance",
             "finalizers" => "remove it: the object must go with its instance",
             "generateName" => "give it a name instead, by which it is found again",
-            _ => "remove it: a template may say name, labels and annotations",
+            _ => "remove it: a template may set name, labels and annotations",
         };
         errors.push(CompositionError::invalid(format!("{field}.{name}"), "set", remedy));
     }

@@ -40,7 +40,7 @@ pub(super) fn store_preserved_fields(
     let text = serde_json::to_string(notes).unwrap_or_default();
     if text.len() > MAX_PRESERVED_BYTES {
         let remedy = format!(
-            "is what {version} cannot say and would have to be kept in an annotation, which has room for {MAX_PRESERVED_BYTES}: use less of these fields, or declare conversions for them"
+            "cannot be expressed in {version} and would be preserved in an annotation, which is limited to {MAX_PRESERVED_BYTES}: use less of these fields, or declare conversions for them"
         );
         return Err(SpecError::invalid("metadata.annotations", format!("{} bytes", text.len()), remedy));
     }

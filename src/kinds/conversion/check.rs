@@ -1,5 +1,5 @@
-//! Whether what a version says of its conversion can be followed: paths that are there, types that fit, no field written
-//! twice, and nothing that the other version demands left without a source. Pure.
+//! Whether the conversion of a version is valid: paths that are there, types that fit, no field written twice, and
+//! nothing that the other version demands left without a source. Pure.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::{
 /// Deepest nesting of schemas that are compared.
 const MAX_DEPTH: usize = 48;
 
-/// Checks what a version says. `field` is where it says it.
+/// Checks the conversion of a version. `field` is the path of it.
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ fn moves(field: &str, form: &Form, stored: &Form) -> Result<(), SpecError> {
     Ok(())
 }
 
-/// What is written in one direction, and where that is said.
+/// The fields written in one direction, and their paths in the spec.
 fn entries<'f>(
     field: &str,
     end: &str,
@@ -129,7 +129,7 @@ fn schema_at<'s>(path: &Path, schema: &'s Value) -> Option<&'s Value> {
     }
 }
 
-/// Fields that both versions have at the same place, and that would be carried over although they are not the same.
+/// Fields that both versions have at the same place, and that would be copied although they differ.
 fn carried(
     place: &str,
     up: Direction<'_>,
@@ -155,7 +155,7 @@ fn carried(
             let objects = here.get("properties").is_some() && there.get("properties").is_some();
             if let (false, Some(why)) = (objects, unfit(Some(here), Some(there), 0)) {
                 let remedy = format!(
-                    "{why} ({} and {}): say in toStorage and fromStorage how one becomes the other, or move it",
+                    "{why} ({} and {}): convert it in toStorage and fromStorage, or move it",
                     up.from.version, up.to.version
                 );
                 return Err(SpecError::invalid(place, names.join("."), remedy));

@@ -28,7 +28,7 @@ impl<'c> Direction<'c> {
         Self { from: self.to, to: self.from }
     }
 
-    /// The version that says how, which is the one that is not stored.
+    /// The version that declares the conversion: the one that is not stored.
     const fn declaring_version(self) -> &'c Form {
         if self.to.is_stored { self.from } else { self.to }
     }

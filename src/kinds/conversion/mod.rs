@@ -1,8 +1,8 @@
 //! Objects of a defined kind in one version, made of what they are in another. Pure.
 //!
-//! The version in which objects are stored stands in the middle: each of the others says how it becomes that one and comes
-//! back, and two others are converted through it. Nothing is lost on the way ([`kept`]): what a version cannot say stands in
-//! an annotation of the object as long as it is in that version.
+//! The version in which objects are stored stands in the middle: each of the others declares its conversion to and
+//! from that version, and two others are converted through it. Nothing is lost on the way ([`kept`]): fields that a
+//! version cannot express are preserved in an annotation of the object while it is in that version.
 //!
 //! ```text
 //! object ──carry, move, compute, prune, fill──▶ object in the other version ──▶ put back what was kept of it
@@ -83,7 +83,7 @@ impl Converter {
         crd.annotations().get(CONVERSIONS_ANNOTATION).map(String::as_str)
     }
 
-    /// Reads what the versions of a kind say, and checks it against their schemas.
+    /// Compiles the conversions of a kind, and checks them against the schemas of its versions.
     ///
     /// # Errors
     ///
@@ -102,11 +102,11 @@ impl Converter {
         Ok(())
     }
 
-    /// What a CRD says of the conversion of its objects; none if it says nothing.
+    /// The conversion that a CRD declares, if any.
     ///
     /// # Errors
     ///
-    /// When that cannot be read, which somebody else must have changed.
+    /// When that cannot be read, since another client changed it.
     pub fn of(crd: &CustomResourceDefinition) -> Result<Option<Self>, SpecError> {
         let Some(text) = Self::remembered(crd) else { return Ok(None) };
         let conversions: Conversions = serde_json::from_str(text).map_err(|error| {
@@ -117,7 +117,7 @@ impl Converter {
         Self::compile(&crd.spec.group, &crd.spec.versions, &conversions).map(Some)
     }
 
-    /// What tells the conversions of a CRD from others, schemas included.
+    /// Identifies the conversions of a CRD, schemas included.
     #[must_use]
     pub fn hash_of(versions: &[CustomResourceDefinitionVersion], conversions: &str) -> String {
         let described = versions.iter().map(|version| {
@@ -148,7 +148,6 @@ impl Converter {
         self.forms.iter().find(|form| form.is_stored)
     }
 
-    /// Whether there is a version.
     #[must_use]
     pub fn knows(&self, version: &str) -> bool {
         self.forms.iter().any(|form| form.version == version)

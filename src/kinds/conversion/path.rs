@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// What stands at the top of every object and is converted by nobody.
+/// The top-level fields of every object that are never converted.
 const EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
 /// What stands under `status` and is the operator's own, in every version alike.
 const OURS: [&str; 5] = ["composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
@@ -13,10 +13,9 @@ const OURS: [&str; 5] = ["composedOf", "conditions", "mirror", "observedGenerati
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Path(Vec<String>);
 
-/// What a schema says of a field.
+/// The schema of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum SchemaLookup<'s> {
-    /// This.
     As(&'s Value),
     /// That it may be anything.
     Anything,
@@ -25,7 +24,7 @@ pub(super) enum SchemaLookup<'s> {
 }
 
 impl Path {
-    /// Reads a path such as `spec.container.image` or `spec.labels['a.b/c']`; an error says what to write.
+    /// Reads a path such as `spec.container.image` or `spec.labels['a.b/c']`; the error contains the remedy.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         const REMEDY: &str =
             "write names separated by dots, such as spec.container.image or spec.labels['a.b/c']";
@@ -54,7 +53,7 @@ impl Path {
             }
             ("status", "") => Err("name fields within status: some of it is the operator's"),
             ("status", second) if OURS.contains(&second) => {
-                Err("the operator keeps this field, in all versions alike: name another")
+                Err("the operator manages this field in all versions: name another")
             }
             _ => Ok(Self(names)),
         }
@@ -75,7 +74,7 @@ impl Path {
         self.0.starts_with(names)
     }
 
-    /// What a schema says of the field.
+    /// The schema of the field.
     pub(super) fn described<'s>(&self, schema: &'s Value) -> SchemaLookup<'s> {
         described(schema, &self.0)
     }
@@ -122,7 +121,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// What a schema says of the field with these names.
+/// The schema of the field with these names.
 pub(super) fn described<'s>(schema: &'s Value, names: &[String]) -> SchemaLookup<'s> {
     let holds = |schema: &Value, keyword: &str| schema.get(keyword) == Some(&Value::Bool(true));
     let mut schema = schema;

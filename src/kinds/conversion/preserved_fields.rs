@@ -1,5 +1,5 @@
-//! What one version of an object says and another cannot: kept beside it in an annotation, and put back on the way back
-//! unless what is there was changed meanwhile. Pure.
+//! Fields that one version of an object has and another cannot express: kept beside it in an annotation, and put back
+//! on the way back unless what is there was changed meanwhile. Pure.
 //!
 //! ```text
 //! old ──convert──▶ new          kept = where old differs from back
@@ -7,8 +7,8 @@
 //!  └── back ◀──convert
 //! ```
 //!
-//! What is kept is found by converting back at once, so that there is nothing that could be forgotten: whatever a conversion
-//! leaves out, makes up or cannot invert is a difference.
+//! What is kept is found by converting back at once, so that there is nothing that could be forgotten: anything that
+//! a conversion drops, adds or cannot invert is a difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,16 +34,16 @@ pub(super) struct PreservedField {
     /// Elements that come back different, of a list that comes back with as many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     elements: Vec<PreservedElement>,
-    /// Entries that come back different, of a list whose entries are told apart by keys and come back in their order.
+    /// Entries that come back different, of a list whose entries have keys and come back in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     entries: Vec<PreservedEntry>,
 }
 
-/// An entry that comes back different from what it was, of a list whose entries are told apart by keys: what of it was
-/// hidden stays with the entry, wherever it goes and whatever else of it changes.
+/// An entry that comes back different from what it was, of a list whose entries have keys: what of it was hidden
+/// stays with the entry, wherever it goes and whatever else of it changes.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 struct PreservedEntry {
-    /// The fields that tell it from the others.
+    /// Its key fields.
     key: Map<String, Value>,
     /// Fields of it that come back different.
     kept: Vec<PreservedField>,
@@ -54,7 +54,6 @@ struct PreservedEntry {
 struct PreservedElement {
     /// Its place.
     at: usize,
-    /// What it was.
     value: Value,
     /// Hash of what comes back instead.
     was: String,
@@ -65,7 +64,7 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error
     Value::deserialize(from).map(Some)
 }
 
-/// Where an object differs from what comes back. `schema` describes the object, and says which lists have keys.
+/// Where an object differs from what comes back. `schema` describes the object, and which lists have keys.
 pub(super) fn differences(
     was: &Map<String, Value>,
     back: &Map<String, Value>,
@@ -144,21 +143,21 @@ fn compare_entries(schema: Option<&Value>, was: &[Value], back: &[Value]) -> Opt
     Some(entries)
 }
 
-/// The fields that tell an entry from the others; none if it lacks one.
+/// The key fields of an entry; none if it lacks one.
 fn key_of(entry: &Value, names: &[&str]) -> Option<Map<String, Value>> {
     let fields = names.iter().map(|name| Some(((*name).to_owned(), entry.get(name)?.clone())));
     fields.collect::<Option<Map<_, _>>>().filter(|key| !key.is_empty())
 }
 
-/// What a schema says of a field of an object.
+/// The schema of a field of an object.
 fn of_field<'s>(schema: Option<&'s Value>, name: &str) -> Option<&'s Value> {
     let schema = schema?;
     let described = schema.get("properties").and_then(|properties| properties.get(name));
     described.or_else(|| schema.get("additionalProperties"))
 }
 
-/// Puts back what was kept, where nothing was changed meanwhile. An object around a field that is not there any more is made
-/// again if `may_make` says so: nobody can have taken it away.
+/// Puts back what was kept, where nothing was changed meanwhile. With `may_make`, a missing object around a field is
+/// created again: no client can have removed it.
 pub(super) fn restore(
     fields: &mut Map<String, Value>,
     kept: Vec<PreservedField>,
@@ -211,8 +210,8 @@ fn restore_field(around: &mut Map<String, Value>, name: String, kept: PreservedF
     }
 }
 
-/// Each entry is found by its key. An object in it that is not there any more was in sight, or it would be kept as a whole:
-/// somebody has taken it away.
+/// Each entry is found by its key. An object in it that is not there any more was in sight, or it would be kept as a
+/// whole: a client has removed it.
 fn put_entries_back(elements: &mut [Value], kept: Vec<PreservedEntry>) {
     for PreservedEntry { key, kept } in kept {
         let mut entries = elements.iter_mut().filter_map(Value::as_object_mut);

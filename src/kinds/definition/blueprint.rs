@@ -30,7 +30,8 @@ impl ColonyDefinition {
     ///
     /// # Errors
     ///
-    /// When it says what a colony's definition cannot, and does not ask for that to be kept here; the message names the field.
+    /// When it has rules that a colony's definition cannot express, and does not set `KeepHere`; the message names
+    /// the field.
     pub fn of(definition: &ResourceDefinition) -> Result<Self, SpecError> {
         let spec = &definition.spec;
         let (names, handler) = (&spec.names, &spec.handler);
@@ -54,7 +55,7 @@ impl ColonyDefinition {
                 further => format!(" ({further} more of the kind)"),
             };
             let remedy = format!(
-                "the schemas of a colony cannot say this{further}: remove it, or set spec.handler.blueprint.untranslatable to KeepHere to have it checked by this cluster alone"
+                "schemas in a colony cannot express this{further}: remove it, or set spec.handler.blueprint.untranslatable to KeepHere to check it in this cluster only"
             );
             return Err(SpecError::invalid(&first.field, &first.value, remedy));
         }
@@ -89,7 +90,7 @@ impl ColonyDefinition {
         definition
     }
 
-    /// The first thing in which a definition of a colony differs, with both values; none if it says the same.
+    /// The first thing in which a definition of a colony differs, with both values; none if they are equal.
     #[must_use]
     pub fn difference(&self, found: &BlueprintDefinition) -> Option<String> {
         let (ours, theirs) = (&self.spec, &found.spec);
@@ -112,8 +113,8 @@ impl ColonyDefinition {
         (spelled(&ours.schema) != spelled(&theirs.schema)).then(|| "the schema".to_owned())
     }
 
-    /// Whether a definition of a colony that differs does no harm: it has the same handler, and takes every spec that the kind
-    /// has now. What else it says means nothing to the server.
+    /// Whether a definition of a colony that differs does no harm: it has the same handler, and takes every spec that
+    /// the kind has now. The server ignores its other fields.
     #[must_use]
     pub fn may_lag(&self, found: &BlueprintDefinition) -> bool {
         let (ours, theirs) = (&self.spec, &found.spec);
@@ -139,7 +140,7 @@ impl ColonyDefinition {
     }
 }
 
-/// Whether blueprints under a definition of a colony are carried out as a handler says.
+/// Whether blueprints of a definition in a colony are handled as the handler declares.
 #[must_use]
 pub fn is_handled_as(found: &BlueprintDefinition, handler: &Handler) -> bool {
     let theirs = &found.spec.handler;
@@ -252,7 +253,7 @@ mod tests {
         assert!(ours.difference(&other).unwrap().contains("handler.executorType"));
     }
 
-    /// The server keeps numbers as floating point and leaves out what is empty: nobody has changed anything.
+    /// The server keeps numbers as floating point and leaves out what is empty: nothing has changed.
     #[test]
     fn what_the_server_spells_otherwise_is_no_difference() {
         let spec = json!({ "type": "object", "required": [], "properties": {

@@ -18,7 +18,7 @@ use crate::{
     snapshot::ComposedKinds,
 };
 
-/// Whether instances can be made of what a definition says, if they are made of something.
+/// Whether the composition of a definition is valid, if it has one.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub fn check_parts(spec: &ResourceDefinitionSpec, composes: &ComposedKinds) -> R
         let count = format!("{} kinds, those of its parts included", composes.resources.len());
         return invalid(
             count,
-            &format!("keep it to {MOST_COMPOSED}: whoever creates an instance is asked for a right on each"),
+            &format!("use at most {MOST_COMPOSED}: the creator of an instance needs permission for each"),
         );
     }
     let mut kinds = Kinds::ours();
@@ -49,7 +49,7 @@ pub fn check_parts(spec: &ResourceDefinitionSpec, composes: &ComposedKinds) -> R
     check_composition(spec, &kinds).map(drop)
 }
 
-/// Compiles what a definition of mode `compose` says, against its own schema and those of the kinds that it makes.
+/// Compiles a definition of mode `compose`, against its own schema and those of the kinds that it creates.
 ///
 /// # Errors
 ///
@@ -80,13 +80,13 @@ pub fn composition_of(kind: &InstanceKind) -> Result<Composition, CompositionErr
     compile(&own, &anything, kind.handler(), &Kinds::default())
 }
 
-/// The schemas of the fields that expressions give the status of instances, with mode `compose`. They follow from the definition
-/// alone: what other definitions say may change at any time, and the CRD with it.
+/// The schemas of the fields that expressions give the status of instances, with mode `compose`. They follow from the
+/// definition alone: other definitions may change at any time, and the CRD with them.
 pub(super) fn status_fields(spec: &ResourceDefinitionSpec) -> Map<String, Value> {
     if spec.handler.mode != HandlerMode::Compose {
         return Map::new();
     }
-    // Why it cannot be compiled, if it cannot, is told where that is checked.
+    // A compile error is reported where the definition is checked.
     let schema = check_composition(spec, &Kinds::ours()).map(|composition| composition.status_schema());
     match schema.ok().as_mut().and_then(|schema| schema.get_mut("properties")).map(Value::take) {
         Some(Value::Object(fields)) => fields,

@@ -1,4 +1,4 @@
-//! The expressions by which what executors say becomes status, compiled. Pure.
+//! The compiled expressions that map the output of executors to status. Pure.
 
 use serde_json::{Map, Value, json};
 
@@ -57,7 +57,7 @@ impl CompiledHandler {
         })
     }
 
-    /// The fields that have a value, and why the others have none, if somebody should know.
+    /// The fields that have a value, and why others have none, if that should be reported.
     #[must_use]
     pub fn fields(&self, bindings: &Bindings) -> (Map<String, Value>, Vec<expression::ExpressionError>) {
         let (mut fields, mut problems) = (Map::new(), Vec::new());
@@ -70,7 +70,7 @@ impl CompiledHandler {
         (fields, problems)
     }
 
-    /// Whether readiness is said by conditions.
+    /// Whether conditions report readiness.
     #[must_use]
     pub const fn has_conditions(&self) -> bool {
         !self.ready_when.is_empty()
@@ -80,7 +80,7 @@ impl CompiledHandler {
     ///
     /// # Errors
     ///
-    /// When one says neither yes nor no.
+    /// When a result is not a Boolean.
     pub fn unmet(&self, bindings: &Bindings) -> Result<Option<&str>, expression::ExpressionError> {
         for condition in &self.ready_when {
             if !condition.holds(bindings)? {

@@ -26,13 +26,12 @@ const KINDS: [&str; 4] =
 /// A definition that was taken over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
-    /// The definition.
     pub definition: ResourceDefinition,
     /// What a person should know: what was left out, and what has to be changed before it is admitted.
     pub notes: Vec<String>,
 }
 
-/// Takes a definition over. `group` wins over what it says.
+/// Takes a definition over. `group` takes precedence over the file.
 ///
 /// # Errors
 ///
@@ -117,7 +116,7 @@ fn names(file: &Value, notes: &mut Vec<String>) -> Result<DefinitionNames, SpecE
     let found = object(file, "spec.names")?;
     unknown("spec.names", found, &["kind", "listKind", "singular", "plural", "shortNames"], notes);
     let missing =
-        || SpecError::invalid("spec.names.kind", "missing", "say what the kind is called, such as MLModel");
+        || SpecError::invalid("spec.names.kind", "missing", "set the name of the kind, such as MLModel");
     let kind = text(file, "spec.names.kind")?.ok_or_else(missing)?.to_owned();
     let short_names = match found.get("shortNames") {
         None | Some(Value::Null) => Vec::new(),
@@ -155,7 +154,9 @@ fn handler(file: &Value, notes: &mut Vec<String>) -> Result<Handler, SpecError> 
     let needed = |field: &str| {
         let path = format!("spec.handler.{field}");
         let found = text(file, &path)?.map(str::to_owned);
-        found.map(Some).ok_or_else(|| SpecError::invalid(path, "missing", "say who carries instances out"))
+        found
+            .map(Some)
+            .ok_or_else(|| SpecError::invalid(path, "missing", "set the executors that handle instances"))
     };
     let executor_type = needed("executorType")?;
     if let Some(own) = executor_type
@@ -180,7 +181,7 @@ fn schema(path: &str, schema: Option<&Value>, is_spec: bool) -> Result<Value, Sp
             return Err(SpecError::invalid(
                 path,
                 shown,
-                "a schema is an object, such as {\"type\": \"string\"}",
+                "a schema must be an object, such as {\"type\": \"string\"}",
             ));
         }
     };
@@ -234,7 +235,7 @@ fn unknown(path: &str, fields: &Map<String, Value>, known: &[&str], notes: &mut 
     let others = fields.keys().filter(|field| !known.contains(&field.as_str()));
     notes.extend(others.map(|field| match field.as_str() {
         "reconcileInterval" => {
-            format!("{path}.{field}: left out: each change of an instance is carried out once")
+            format!("{path}.{field}: ignored: each change of an instance runs once")
         }
         _ => format!("{path}.{field}: left out: there is nothing like it here"),
     }));
@@ -288,7 +289,7 @@ mod tests {
         let imported = import(&definition(&schema), None).unwrap();
         assert_eq!(
             imported.notes,
-            ["spec.handler.reconcileInterval: left out: each change of an instance is carried out once"]
+            ["spec.handler.reconcileInterval: ignored: each change of an instance runs once"]
         );
         let spec = &imported.definition.spec.versions[0].schema.open_api_v3_schema["properties"]["spec"];
         assert_eq!(spec["required"], json!(["engine"]));

@@ -1,5 +1,4 @@
-//! Everything that is wrong with a definition at once, for whoever writes it: a condition tells the first of several
-//! schemas. Pure.
+//! All errors of a definition at once, for its author: a condition reports only the first of several schemas. Pure.
 
 use serde_json::Map;
 
@@ -9,8 +8,8 @@ use crate::{
     snapshot::ComposedKinds,
 };
 
-/// What is wrong with what a definition says, each with field, value and remedy: in every version's schema the first
-/// mistake, in the handler all of them. Empty if it can be carried out.
+/// The errors of a definition, each with field, value and remedy: in every version's schema the first mistake, in the
+/// handler all of them. Empty if it is valid.
 #[must_use]
 pub fn mistakes(spec: &ResourceDefinitionSpec, composes: &ComposedKinds) -> Vec<String> {
     let schemas = spec.versions.iter().enumerate().filter_map(|(index, version)| {
@@ -47,7 +46,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Whoever writes a definition corrects all of it in one go.
+    /// The author can correct all errors at once.
     #[test]
     fn mistakes_in_schemas_and_handler_are_told_together() {
         let handler = json!({ "mode": "process", "executorType": "t", "functionName": "f",

@@ -60,8 +60,7 @@ const WEBHOOK: &str = "Webhook";
 ///
 /// # Errors
 ///
-/// When a schema is not structural, an expression is none, or the handler cannot be carried out; the message names the
-/// field.
+/// When a schema is not structural, an expression is none, or the handler is invalid; the message names the field.
 pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition, SpecError> {
     let spec = &definition.spec;
     let handler = &spec.handler;
@@ -96,8 +95,8 @@ pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition
     Ok(CustomResourceDefinition { metadata, spec, status: None })
 }
 
-/// Metadata of the CRD: the mark that says whose it is, and what its instances are carried out by. Deliberately no owner
-/// reference: the garbage collector would delete it, and every instance with it, in the foreground of a deletion.
+/// Metadata of the CRD: the mark of the operator, and the handler of its instances. Deliberately no owner reference:
+/// the garbage collector would delete it, and every instance with it, in the foreground of a deletion.
 fn build_metadata(
     definition: &ResourceDefinition,
     spec: &CustomResourceDefinitionSpec,
@@ -220,7 +219,7 @@ pub fn accepted_generation(crd: &CustomResourceDefinition) -> Option<i64> {
     crd.annotations().get(ACCEPTED_GENERATION_ANNOTATION)?.parse().ok()
 }
 
-/// Hash of what a CRD says of its kind: names, versions with their schemas, and handler.
+/// Hash of the kind that a CRD defines: names, versions with their schemas, and handler.
 #[must_use]
 pub fn revision_hash(crd: &CustomResourceDefinition) -> String {
     let said = |name: &str| crd.annotations().get(name).map(String::as_str).unwrap_or_default();
@@ -231,7 +230,7 @@ pub fn revision_hash(crd: &CustomResourceDefinition) -> String {
 ///
 /// # Errors
 ///
-/// When its annotation cannot be read, which somebody else must have changed; the next write of the CRD puts it right.
+/// When its annotation cannot be read, since another client changed it; the next write of the CRD puts it right.
 pub fn kind_of(crd: &CustomResourceDefinition, is_released: bool) -> Result<InstanceKind, SpecError> {
     let text = crd.annotations().get(HANDLER_ANNOTATION).map(String::as_str).unwrap_or_default();
     let accepted: AcceptedHandler = serde_json::from_str(text).map_err(|error| {
@@ -244,7 +243,7 @@ pub fn kind_of(crd: &CustomResourceDefinition, is_released: bool) -> Result<Inst
     InstanceKind::of(crd, accepted, is_released).ok_or(SpecError::Incomplete("storage version"))
 }
 
-/// Whether a CRD of the definition's name is somebody else's.
+/// Whether a CRD of the definition's name belongs to another owner.
 #[must_use]
 pub fn is_foreign(snapshot: &DefinitionSnapshot, crd: &CustomResourceDefinition) -> bool {
     !is_made_for(crd, &snapshot.object.name_any())

@@ -1,6 +1,6 @@
 //! Schemas: checked before the API server sees them, so that errors point at the field where the user wrote it, and
-//! completed with what the operator says of every instance. What only the API server can tell (rules in CEL, defaults that
-//! do not fit) it tells itself. Pure.
+//! completed with the status fields that the operator sets on every instance. The API server itself reports what only
+//! it can check (rules in CEL, invalid defaults). Pure.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use kube::CustomResourceExt as _;
@@ -25,7 +25,7 @@ const TYPES: [&str; 6] = ["object", "array", "string", "integer", "number", "boo
 /// What stands under `status` and is the operator's alone.
 const OURS: [&str; 4] = ["blueprint", "composedOf", "mirror", "submittedGeneration"];
 
-/// Keywords that say what a field is: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
+/// Structural keywords: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
 
 /// The schema of a version, completed. `composed` has schemas of fields of status, where they are known.
@@ -70,7 +70,7 @@ fn leave_out_false(schema: &mut Value) {
     }
 }
 
-/// Adds what the operator says of every instance, and room for what executors say.
+/// Adds the status fields that the operator sets on every instance, and fields for the output of executors.
 fn complete(
     path: &str,
     schema: &Value,
@@ -83,7 +83,7 @@ fn complete(
     let mut status = taken(&mut properties, "status");
     let is_blueprint = handler.mode == HandlerMode::Blueprint;
     if is_blueprint && status.is_empty() && handler.status.is_empty() {
-        // The status of the blueprint is taken as it is, and nobody has said what that is.
+        // The status of the blueprint is copied, and its schema is unknown.
         status.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
     }
     status.entry("description").or_insert_with(|| json!("What is known of it."));
@@ -96,10 +96,14 @@ fn complete(
     for name in OURS {
         if fields.contains_key(name) {
             let path = format!("{path}.properties.status.properties.{name}");
-            return Err(SpecError::invalid(path, name, "the operator keeps this field: choose another name"));
+            return Err(SpecError::invalid(
+                path,
+                name,
+                "the operator manages this field: choose another name",
+            ));
         }
     }
-    let told = "As executors said.";
+    let told = "As reported by executors.";
     for (name, expression) in &handler.status {
         fields.entry(name.clone()).or_insert_with(|| match composed.get(name) {
             Some(Value::Object(known)) => {
@@ -144,9 +148,8 @@ fn own_fields() -> [(&'static str, Value); 6] {
     let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
     let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
     let mut mirror = like("mirror");
-    mirror["description"] = json!(
-        "The process that carries the instance. Its generation is 0 or less for the process of the clean-up."
-    );
+    mirror["description"] =
+        json!("The process of the instance. Its generation is 0 or less for the process of the cleanup.");
     let generation =
         |description: &str| json!({ "description": description, "type": "integer", "format": "int64" });
     let kind = json!({ "type": "object", "properties": {
@@ -159,17 +162,17 @@ fn own_fields() -> [(&'static str, Value); 6] {
         ),
         ("conditions", like("conditions")),
         ("mirror", mirror),
-        ("observedGeneration", generation("Generation of the spec that this status speaks of.")),
+        ("observedGeneration", generation("The generation of the spec that this status describes.")),
         ("submittedGeneration", generation("The last generation that is known to have reached the colony.")),
     ]
 }
 
-/// What status says of the blueprint of an instance, as of that of a fleet.
+/// The blueprint of an instance in status, as for a fleet.
 fn blueprint() -> Value {
     let crd = serde_json::to_value(ExecutorDeployment::crd()).unwrap_or_default();
     let field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/blueprint";
     let mut blueprint = crd.pointer(field).cloned().unwrap_or_default();
-    blueprint["description"] = json!("The blueprint in the colony that says the same as the instance.");
+    blueprint["description"] = json!("The blueprint in the colony that mirrors the instance.");
     blueprint
 }
 
@@ -224,7 +227,7 @@ impl Walk {
         Ok(())
     }
 
-    /// A schema that says what a field is.
+    /// A structural schema.
     fn schema(&mut self, path: &str, schema: &Value, depth: usize) -> Result<(), SpecError> {
         let fields = self.keywords(path, schema, depth)?;
         let holds = |keyword: &str| fields.get(keyword) == Some(&Value::Bool(true));
@@ -236,7 +239,7 @@ impl Walk {
                 return Err(SpecError::invalid(
                     path,
                     kind,
-                    "x-kubernetes-int-or-string stands for a type: remove one",
+                    "x-kubernetes-int-or-string implies a type: remove one",
                 ));
             }
             Some(kind) if !TYPES.contains(&kind) => {
@@ -244,14 +247,17 @@ impl Walk {
                 return Err(SpecError::invalid(format!("{path}.type"), kind, remedy));
             }
             None if !is_int_or_string && !holds("x-kubernetes-preserve-unknown-fields") => {
-                let remedy =
-                    "say what the field is, or set x-kubernetes-preserve-unknown-fields to true for anything";
+                let remedy = "set the type of the field, or x-kubernetes-preserve-unknown-fields: true to allow anything";
                 return Err(SpecError::invalid(format!("{path}.type"), "missing", remedy));
             }
             _ => {}
         }
         if kind == Some("array") && !fields.contains_key("items") {
-            return Err(SpecError::invalid(format!("{path}.items"), "missing", "say what the elements are"));
+            return Err(SpecError::invalid(
+                format!("{path}.items"),
+                "missing",
+                "set items, the schema of the elements",
+            ));
         }
         if fields.contains_key("properties") && fields.contains_key("additionalProperties") {
             let path = format!("{path}.additionalProperties");
@@ -300,7 +306,7 @@ impl Walk {
             let path = format!("{path}{}", step(keyword));
             let is_structure = STRUCTURE.contains(&keyword.as_str()) || keyword.starts_with("x-kubernetes-");
             if is_structure && !(may_be_typed && keyword == "type") {
-                let remedy = "says what a field is: write it outside of allOf, anyOf, oneOf and not";
+                let remedy = "is structural: write it outside of allOf, anyOf, oneOf and not";
                 return Err(SpecError::invalid(path, shown(Some(value)), remedy));
             }
             match (form(keyword), value) {
@@ -337,7 +343,7 @@ impl Walk {
             return Err(SpecError::invalid(
                 path,
                 shown(Some(schema)),
-                "a schema is an object, such as {type: string}",
+                "a schema must be an object, such as {type: string}",
             ));
         };
         for (keyword, value) in fields {

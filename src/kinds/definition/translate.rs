@@ -26,11 +26,11 @@ pub(super) struct Translated {
 pub(super) struct DroppedRule {
     /// Its path.
     pub field: String,
-    /// What it says, cut to fit a message.
+    /// Its text, truncated for a message.
     pub value: String,
 }
 
-/// Keywords that say nothing about which objects are allowed.
+/// Keywords that do not restrict objects.
 const ANNOTATION_KEYWORDS: [&str; 7] = [
     "description",
     "example",
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(translate("s", &json!({ "type": "object" })).schema, json!({ "type": "object" }));
     }
 
-    /// What is dropped in silence is what somebody relied upon.
+    /// A rule that is dropped silently may be one that users rely on.
     #[test]
     fn every_rule_that_a_colony_cannot_have_is_named() {
         for rule in [

@@ -32,7 +32,7 @@ pub struct Pass<'a> {
     pub outcome: &'a Outcome,
 }
 
-/// What status says after a pass. `kinds` are those that the definition makes now.
+/// The status after a pass. `kinds` are those that the definition makes now.
 #[must_use]
 pub fn compute(
     snapshot: &CompositionSnapshot,
@@ -155,7 +155,7 @@ fn blocker(pass: Result<Pass<'_>, &Problem>) -> Option<(Reason, String)> {
             if !foreign.is_empty() {
                 return Some((Reason::ForeignObject, foreign.join("; ")));
             }
-            // A conflict says that something is other than it was seen: the next pass sees it.
+            // A conflict means that an object has changed since it was read: the next pass sees it.
             let failure = pass.outcome.kubernetes_failure()?;
             let is_other = failure.kind == FailureKind::Conflict;
             (!is_other).then(|| (Reason::ApplyFailed, failure.message.clone()))

@@ -174,7 +174,7 @@ fn what_needs_somebody_is_degraded_and_what_passes_is_not() {
     );
 }
 
-/// Unknown is not empty: what was said stays said while it cannot be looked at.
+/// Unknown is not empty: the previous status stays while it cannot be read.
 #[test]
 fn a_field_without_a_value_goes_unless_it_could_not_be_looked_at() {
     let (before, report) = (snapshot(&json!({ "one": 1, "two": 1, "three": 1 }), false), Report::default());
@@ -224,7 +224,7 @@ fn what_is_left_as_it_is_stands_beside_being_ready() {
         told(&status, &["Drifted", "Warnings", "Ready"]),
         ["Drifted=True/DriftDetected", "Warnings=True/LeftAlone", "Ready=True/ResourcesReady"]
     );
-    assert_eq!(message(&status, "Drifted"), "left as it is: ConfigMap a: data.x");
+    assert_eq!(message(&status, "Drifted"), "not corrected: ConfigMap a: data.x");
 }
 
 /// It never hangs without saying on what, and how to get out.

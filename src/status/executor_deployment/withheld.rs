@@ -1,4 +1,5 @@
-//! What status says of what is left as it is: because policies want it so, or because it is legal and only bites later. Pure.
+//! The status of what is not corrected: because policies want it so, or because it is legal and only bites later.
+//! Pure.
 
 use super::Finding;
 use crate::{
@@ -34,7 +35,7 @@ pub(super) fn drift(object: &ExecutorDeployment, outcome: &Outcome) -> Option<Fi
     Finding::drift(&outcome.plan.drifted, is_detected || is_left)
 }
 
-/// Why the current generation has no process, where policies keep it from being carried out.
+/// Why the current generation has no process, where policies withhold it.
 pub(super) fn withheld_reason(
     object: &ExecutorDeployment,
     outcome: &Outcome,

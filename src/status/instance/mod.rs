@@ -31,7 +31,7 @@ const LONGEST_LINE: usize = 240;
 /// What stands before it.
 const LINE_BEGINS: &str = "; its executor wrote: ";
 
-/// What status says after a pass.
+/// The status after a pass.
 #[must_use]
 pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> InstanceStatus {
     if snapshot.kind.handler().mode == HandlerMode::Blueprint {
@@ -95,7 +95,7 @@ pub fn without_fields(
         return None;
     }
     let message =
-        format!("handler.status: what the executor said does not fit the schema of the kind: {why}");
+        format!("handler.status: the output of the executor does not match the schema of the kind: {why}");
     let now = refused.conditions.iter().map(|condition| condition.last_transition_time.0).max()?;
     let previous = before.map_or(&[][..], |before| &before.conditions);
     let warning = Finding::yes(ConditionType::Warnings, Reason::ApplyFailed, message);
@@ -136,7 +136,7 @@ fn fields(snapshot: &InstanceSnapshot, process: &Process) -> (Map<String, Value>
     let (fields, problems) = compiled.fields(&of_process(&seen, &output, &attributes, &errors));
     let is_expected = process.state == crate::colony::ProcessState::Successful;
     let problem = problems.first().filter(|_| is_expected).map(|problem| {
-        let cut = if is_whole { "" } else { " (the executor said more than what is looked at)" };
+        let cut = if is_whole { "" } else { " (only a part of the executor's output is read)" };
         format!("{problem}{cut}")
     });
     (fields, problem)
@@ -157,8 +157,8 @@ fn previous_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<
     Some(Finding::yes(ConditionType::Warnings, reason, &kept.message))
 }
 
-/// What was last written about the process: for people, so the end of it in one line, cut to fit. While that is not known, as
-/// after a start, what was said before.
+/// What was last written about the process: for people, so the end of it in one line, cut to fit. While that is
+/// unknown, as after a start, the previous value.
 fn line(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<String> {
     let text = if let Some(text) = &snapshot.last_line {
         let written = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
@@ -194,8 +194,8 @@ fn active_findings(
     let (reason, message) = (mirrored.reason, mirrored.message.clone());
     let is = |states: &[MirrorState]| current.is_some_and(|mirror| states.contains(&mirror.state));
     let ended_badly = is(&[Failed, Cancelled, Lost]);
-    // An unfit spec or a missing Colony stays so until somebody does something; a server that is away comes back, and what
-    // policies keep from being done is as somebody wants it.
+    // An invalid spec or a missing Colony needs intervention; an unavailable server comes back, and actions that
+    // policies withhold are intended.
     let is_stuck =
         blocker.is_some_and(|(reason, _)| !matches!(reason, Reason::ColonyUnavailable | Reason::LeftAlone));
     let finding = |kind: ConditionType, holds: bool| Finding {

@@ -61,7 +61,7 @@ fn objects_are_known_once_a_list_is_whole() {
     assert_eq!(world.names("one"), ["a"]);
 }
 
-/// What went while nobody looked shows by not being in the next list: its owner has to hear of it.
+/// Deletions during an interruption show in the next list: its owner has to hear of it.
 #[test]
 fn a_further_list_tells_owners_of_what_has_gone() {
     let mut world = ChildrenFixture::default();
@@ -86,7 +86,7 @@ fn an_object_that_changes_hands_concerns_both() {
     assert!(world.objects.by_owner.is_empty() && world.objects.owners.is_empty());
 }
 
-/// Objects in lists do not say of what kind they are, and templates do not speak of who wrote what.
+/// Objects in lists lack their kind, and templates have no managed fields.
 #[test]
 fn objects_are_kept_with_their_kind_and_without_notes() {
     let mut world = ChildrenFixture::default();
@@ -100,7 +100,7 @@ fn objects_are_kept_with_their_kind_and_without_notes() {
 /// Definitions come and go for as long as the operator runs; what they were made of must not be watched for ever.
 #[tokio::test]
 async fn a_watch_ends_when_it_is_stopped() {
-    // Nobody listens there: the watch tries again and again.
+    // Nothing listens there: the watch tries again and again.
     let client = Client::try_from(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap();
     let (changed, _told) = futures::channel::mpsc::unbounded();
     let watches = ChildWatches::new(

@@ -16,7 +16,7 @@ use crate::{
 
 /// What the operator does with parts of instances.
 const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
-/// Workloads by which the operator carries executors out.
+/// Workloads that run executors.
 const WORKLOADS: [(&str, &str); 3] = [("apps", "deployments"), ("apps", "daemonsets"), ("batch", "jobs")];
 
 impl DefinitionReader {

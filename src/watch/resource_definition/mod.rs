@@ -52,18 +52,15 @@ const MOST_PAGES: u32 = 20;
 pub struct WatchedInstances {
     /// How many there are.
     pub counts: InstanceCounts,
-    /// The instances.
     pub live: Vec<LiveInstance>,
 }
 
-/// Reads the world for one pass over a `ResourceDefinition`.
+/// Builds the snapshot for one pass over a `ResourceDefinition`.
 #[derive(Clone)]
 pub struct DefinitionReader {
     /// For what is not cached.
     pub client: Client,
-    /// Definitions.
     pub definitions: Store<DeserializeGuard<ResourceDefinition>>,
-    /// Which colony there is.
     pub colonies: Colonies,
     /// Rights that were found.
     pub rights: Rights,
@@ -93,7 +90,7 @@ struct Right<'a> {
 }
 
 impl DefinitionReader {
-    /// Puts a snapshot together. `watched` is what the watch of the instances shows.
+    /// Builds a snapshot. `watched` is what the watch of the instances shows.
     ///
     /// # Errors
     ///
@@ -218,7 +215,7 @@ impl DefinitionReader {
         let api = Api::<SelfSubjectAccessReview>::all(self.client.clone());
         match call(CALL_TIME_LIMIT, api.create(&PostParams::default(), &review)).await {
             Ok(answer) => Ok(answer.status.is_some_and(|status| status.allowed)),
-            Err(error) => Err(error.explain("ask for the operator's own rights")),
+            Err(error) => Err(error.explain("check the operator's own permissions")),
         }
     }
 
@@ -350,7 +347,7 @@ impl DefinitionReader {
                 Handlers::Executors { count: approved.get(wanted).copied().unwrap_or_default(), colony }
             }
             None if !self.colonies.connections.was_tried(&colony) => Handlers::Unread(colony),
-            None => Handlers::Unknown(format!("Colony {colony} is not connected; its own status says why")),
+            None => Handlers::Unknown(format!("Colony {colony} is not connected; see its status")),
         }
     }
 }

@@ -212,8 +212,8 @@ fn a_range_counts_from_zero_and_is_paid_for() {
     }
 }
 
-/// A condition about what is not there yet does not hold, whatever it says; anything else about it says that it is absent.
-/// What cannot come any more is a mistake.
+/// A condition about an absent value does not hold; any other expression about it fails as absent. What cannot come
+/// any more is a mistake.
 #[test]
 fn what_is_observed_may_not_be_there_yet() {
     let (own, seen) = (json!({"spec": {"count": 1}}), json!([{"status": {"done": 1}}, {}, {"status": null}]));

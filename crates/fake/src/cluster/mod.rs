@@ -65,9 +65,7 @@ pub struct ApiServer {
 pub struct Place<'a> {
     /// Such as `deployments.apps`, or `secrets`.
     pub resource: &'a str,
-    /// Its namespace.
     pub namespace: &'a str,
-    /// Its name.
     pub name: &'a str,
 }
 

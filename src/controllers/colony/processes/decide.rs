@@ -50,8 +50,8 @@ pub(in crate::controllers) struct Verdict<'a> {
     pub confirmed: Vec<&'a Process>,
 }
 
-/// Compares what is known with what is listed. `one_by_one` is how many may be asked for because no list can tell. A list
-/// that could not be read is not among the views and says nothing.
+/// Compares what is known with what is listed. `one_by_one` is how many may be read singly because no list contains
+/// them. A list that could not be read is not among the views and has no effect.
 pub(in crate::controllers) fn judge<'a>(
     tracked: &'a [Tracked],
     views: &'a [View],
@@ -81,7 +81,7 @@ pub(in crate::controllers) fn judge<'a>(
     verdict
 }
 
-/// Whether nothing that an executor does to a process without ending it tells two looks at it apart: lists have all of it.
+/// Whether two reads of a process cannot show what its executor did in between: lists have all of it.
 fn is_same_state(one: &Process, other: &Process) -> bool {
     one.assigned_executor == other.assigned_executor
         && one.output == other.output

@@ -1,4 +1,4 @@
-//! Tells which object has a process, among the objects of all kinds that processes carry.
+//! Finds the object of a process, among the objects of all mirrored kinds.
 
 use futures::FutureExt as _;
 
@@ -12,12 +12,12 @@ use crate::{
 pub struct ProcessHolders {
     mirrored_kinds: MirroredKinds,
     released: ReleasedObjects,
-    /// Whether objects of some namespaces are not looked after.
+    /// Whether some namespaces are not watched.
     is_partial: bool,
 }
 
 impl ProcessHolders {
-    /// Those among `mirrored_kinds`, as far as the configuration has them looked after.
+    /// Those among `mirrored_kinds`, as far as the configuration enables them.
     pub fn new(mirrored_kinds: &MirroredKinds, services: &Services) -> Self {
         Self {
             mirrored_kinds: mirrored_kinds.clone(),
@@ -34,7 +34,7 @@ impl HolderLookup for ProcessHolders {
             return Observed::Known(Some(found));
         }
         if self.is_partial && !self.released.contains(uid) {
-            let why = "it was submitted for an object of this cluster, which may be in a namespace that this operator does not look after (watchNamespaces)";
+            let why = "it was submitted for an object of this cluster, which may be in a namespace that this operator does not watch (watchNamespaces)";
             return Observed::Unknown(why.to_owned());
         }
         let is_filled = all.iter().all(|objects| objects.filled().reached().now_or_never().is_some());

@@ -41,7 +41,7 @@ impl MirroredKinds {
     }
 }
 
-/// A kind whose objects are carried by processes.
+/// A kind whose objects have processes.
 pub trait MirroredKind:
     Mirrored
     + Resource<DynamicType: Clone + fmt::Debug + Eq + Hash + Send + Sync + Unpin + 'static>
@@ -132,7 +132,7 @@ pub struct LiveProcessRef {
     pub process_id: ProcessId,
     /// The state of the process as status has it.
     pub recorded: ProcessState,
-    /// The states that are worth being told of.
+    /// The states to subscribe to.
     pub watched_states: &'static [ProcessState],
     /// Whether others carry it out.
     pub run_by_others: bool,

@@ -24,7 +24,7 @@ pub(in crate::controllers) use mirrored_kinds::{Kind, MirroredKind, MirroredKind
 pub(in crate::controllers) struct FollowedProcesses {
     /// Name of the `Colony`.
     pub colony: String,
-    /// The machinery.
+    /// The shared services.
     pub services: Arc<Services>,
     /// The objects.
     pub mirrored_kinds: MirroredKinds,
@@ -37,7 +37,7 @@ struct BoundProcess {
     object: mirrored_kinds::Reference,
     /// Its state as status has it.
     recorded: ProcessState,
-    /// The states that are worth being told of.
+    /// The states to subscribe to.
     watched_states: &'static [ProcessState],
     /// Whether others carry it out.
     run_by_others: bool,

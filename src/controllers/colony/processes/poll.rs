@@ -79,7 +79,7 @@ impl ProcessPoller {
         }
         let services = self.followed.services.clone();
         let asked_at = services.clock.instant();
-        // The name under which the operator is a member is the server's to say.
+        // The server decides the name of the operator's member.
         let is_ours = |bound: &&BoundProcess| bound.seen.process.initiator_id == member.id().as_str();
         let initiator = bound.iter().find(is_ours).map(|bound| bound.seen.process.initiator_name.clone());
         let views = match &initiator {
@@ -111,8 +111,8 @@ impl ProcessPoller {
         self.poll_one_log(member, &bound).await;
     }
 
-    /// Reads the last line that was written about one of the processes that run, the one that was not asked for longest: the
-    /// server tells nobody of lines.
+    /// Reads the last line that was written about one of the processes that run, the one that was not asked for
+    /// longest: there are no notifications for log lines.
     async fn poll_one_log(&self, member: &Session, bound: &[BoundProcess]) {
         let services = &self.followed.services;
         let (lines, colony) = (&services.lines, self.followed.colony.as_str());
@@ -131,7 +131,7 @@ impl ProcessPoller {
                     next.object.kind.wake(&next.object.namespace, &next.object.name);
                 }
             }
-            // It may be over, or the server away: the lists tell.
+            // It may be over, or the server away: the lists show it.
             Err(error) => {
                 tracing::debug!(process = %id, %error, "its log cannot be read");
                 lines.tried(colony, id, asked_at);
@@ -237,7 +237,7 @@ async fn list(
     member.processes(&query.limit(limit)).await
 }
 
-/// What was listed; none if it could not be, which says nothing of any process.
+/// What was listed; none if it could not be, which has no effect on any process.
 fn said(state: ProcessState, read: Result<Vec<Process>, Error>) -> Option<Vec<Process>> {
     read.inspect_err(|error| tracing::warn!(state = state.as_str(), %error, "cannot list processes")).ok()
 }

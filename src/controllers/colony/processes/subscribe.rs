@@ -1,5 +1,6 @@
-//! Has the server tell, over a websocket for each process of which that is expected, when it comes into a state that matters. What it tells is a
-//! hint: the object's pass asks again, and what is never told is found by the lists.
+//! Has the server tell, over a websocket for each process of which that is expected, when it comes into a state that
+//! matters. A notification is only a hint: the object's pass reads again, and the lists find changes without
+//! notifications.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -49,7 +50,7 @@ pub(in crate::controllers) async fn run(followed: &FollowedProcesses) {
     loop {
         tokio::select! {
             _ = rounds.tick() => {}
-            // An error says that the process ends.
+            // An error means that the process ends.
             Ok(()) = changes.changed() => tokio::time::sleep(pause).await,
         }
         changes.mark_unchanged();
@@ -124,7 +125,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// Subscribes again and again, until the server says that there is no such process.
+    /// Subscribes again and again, until the server reports that the process does not exist.
     async fn listen(self, session: Session) {
         let (id, state) = &self.wish;
         let clock = &self.followed.services.clock;

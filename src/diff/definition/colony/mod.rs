@@ -1,7 +1,7 @@
 //! What to do about the definition that a colony has of a kind whose instances are its blueprints. Pure.
 //!
-//! Definitions have no update, and one that has blueprints cannot be removed. Several may be of one kind: the first by name
-//! holds. One of somebody else is never written.
+//! Definitions have no update, and one that has blueprints cannot be removed. Several may be of one kind: the first
+//! by name holds. One of another owner is never written.
 
 use kube::ResourceExt as _;
 
@@ -27,13 +27,14 @@ pub enum InColony {
     Unknown(String),
     /// It has the definition, if need be after this pass.
     Kept,
-    /// It has the definition, which says something else and has blueprints, and takes all that the kind has now; what differs.
+    /// It has the definition, which differs, has blueprints, and accepts everything that the kind allows now; what
+    /// differs.
     Lags(String),
-    /// It has one of somebody else by this name, which says the same of the handler.
+    /// It has one of another owner by this name, with the same handler.
     Used(String),
-    /// It has one of somebody else, which says something else; what, and what to do.
+    /// It has one of another owner, which differs; what, and what to do.
     Foreign(String),
-    /// It has the definition, which says something else and has blueprints; what, and what to do.
+    /// It has the definition, which differs and has blueprints; what, and what to do.
     InUse(String),
 }
 
@@ -60,7 +61,7 @@ pub(super) fn keep(snapshot: &DefinitionSnapshot) -> (InColony, Vec<Step>) {
             (Some(what), Observed::Known(_)) if ours.may_lag(found) => (InColony::Lags(what), Vec::new()),
             (Some(what), Observed::Known(count)) => {
                 let message = format!(
-                    "colony {} has {count} blueprints of the kind, and their definition cannot change ({what}): delete them, which are instances of this kind for the most part, or take the change back",
+                    "colony {} has {count} blueprints of the kind, and their definition cannot change ({what}): delete them (most are instances of this kind), or revert the change",
                     in_colony.colony_name
                 );
                 (InColony::InUse(message), Vec::new())
@@ -101,7 +102,7 @@ pub(super) fn end(snapshot: &DefinitionSnapshot) -> Result<Option<Step>, String>
     }
 }
 
-/// Whether blueprints of a kind are carried out as the handler of its instances says; none if the colony cannot be asked.
+/// Whether blueprints of a kind are handled as its definition declares; none if the colony cannot be asked.
 #[must_use]
 pub fn handler_state(snapshot: &DefinitionSnapshot, handler: &Handler) -> Option<HandlerState> {
     let in_colony = snapshot.in_colony.as_ref()?;
@@ -138,7 +139,7 @@ fn is_of_kind(definition: &BlueprintDefinition, snapshot: &DefinitionSnapshot) -
 fn foreign(in_colony: &ColonyKindState, found: &BlueprintDefinition) -> String {
     let (name, spec) = (&found.metadata.name, &found.spec);
     format!(
-        "colony {} has a BlueprintDefinition {name} that was not made for this ResourceDefinition: its kind is {} and its handler function {} of executors of type {}: name the same handler, or have it removed (colonies blueprint definition remove --name {name}); it is left alone",
+        "colony {} has a BlueprintDefinition {name} that was not made for this ResourceDefinition: its kind is {} and its handler function {} of executors of type {}: name the same handler, or have it removed (colonies blueprint definition remove --name {name}); it is left unchanged",
         in_colony.colony_name, spec.names.kind, spec.handler.function, spec.handler.executor_type
     )
 }

@@ -55,7 +55,7 @@ fn a_change_needs_a_kind_without_blueprints() {
     let InColony::InUse(message) = stands else { panic!("{stands:?}") };
     assert!(message.contains("3 blueprints") && message.contains("handler.executorType"), "{message}");
     assert_eq!(steps_, [] as [&str; 0]);
-    // What means nothing to the server waits until it can be put right.
+    // Fields that the server ignores wait until they can be corrected.
     let mut older = ours("box-reconciler");
     "v1alpha1".clone_into(&mut older.spec.version);
     let (stands, steps_) = steps(&snapshot(vec![older.clone()], 3));
@@ -77,7 +77,7 @@ fn a_definition_of_a_stranger_is_never_written() {
             assert_eq!(steps_, [] as [&str; 0]);
             match stands {
                 InColony::Used(name) => assert!(is_used && name == "own"),
-                InColony::Foreign(message) => assert!(!is_used && message.contains("it is left alone")),
+                InColony::Foreign(message) => assert!(!is_used && message.contains("it is left unchanged")),
                 other => panic!("{other:?}"),
             }
             let handler_state = handler_state(&world, &world.object.spec.handler);

@@ -85,7 +85,7 @@ fn a_crd_is_made_and_put_right() {
         "what others put there stays"
     );
 
-    // A field that is no longer wished for is only absent from what is: the hash tells.
+    // A field that is no longer desired is only absent: the hash tells.
     let mut shorter = definition("Delete");
     shorter.spec.versions[0].schema.open_api_v3_schema = json!({ "type": "object" });
     let steps = plan(&snapshot(Some(served()), "Delete", (0, 0)), &build(&shorter).unwrap()).plan.steps;

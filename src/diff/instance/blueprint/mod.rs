@@ -27,7 +27,7 @@ use crate::{
     snapshot::{HandlerState, InstanceSnapshot, Observed, ResolvedColony},
 };
 
-/// How long the clean-up after a blueprint is waited for; what is not done by then is told and left to the colony.
+/// How long the clean-up after a blueprint is waited for; what remains by then is reported and left to the colony.
 const CLEANUP_LIMIT: Duration = Duration::from_mins(5);
 
 /// Plans an instance that is to exist.
@@ -48,7 +48,7 @@ pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan
         steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
     }
     let Some(recorded) = recorded(snapshot) else {
-        // On record before anything is sent: whoever deletes the instance must know what to look for.
+        // On record before anything is sent: the deletion of the instance must know what to look for.
         return Ok(Plan { steps, sync: intent(&snapshot.object.wanted_blueprint_name()), ..Plan::default() });
     };
     if !steps.is_empty() {
@@ -56,7 +56,7 @@ pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan
     }
     match &snapshot.in_colony.blueprint {
         Observed::Unknown(why) => {
-            Ok(waiting(format!("the colony to say how blueprint {} is: {why}", recorded.name)))
+            Ok(waiting(format!("the colony to report blueprint {}: {why}", recorded.name)))
         }
         Observed::Known(None) => Ok(absent(snapshot, recorded, desired)),
         Observed::Known(Some(found)) if found.id != desired.id => {
@@ -66,7 +66,7 @@ pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan
     }
 }
 
-/// Plans an instance that is being deleted, or let go. It needs no valid spec.
+/// Plans an instance that is being deleted or released. It needs no valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &InstanceSnapshot) -> Plan {
     if snapshot.kind.terms().is_released {
@@ -80,17 +80,17 @@ pub fn plan_deletion(snapshot: &InstanceSnapshot) -> Plan {
     plan
 }
 
-/// What is left of an instance that is let go, for a person; none if nothing is.
+/// What remains of an instance that is released, as a message; none if nothing is.
 #[must_use]
 pub fn remaining_in_colony(snapshot: &InstanceSnapshot) -> Option<String> {
     let recorded = recorded(snapshot)?;
     if terms(snapshot).is_abandoned() {
-        return Some(format!("left in the colony: blueprint {}", recorded.name));
+        return Some(format!("remains in the colony: blueprint {}", recorded.name));
     }
     let cleanup = snapshot.object.mirror()?;
     let id = cleanup.process_id.as_deref().unwrap_or_default();
     if cleanup.may_live() {
-        return Some(format!("left in the colony: clean-up process {id}, which was waited for in vain"));
+        return Some(format!("remains in the colony: cleanup process {id}, which did not end in time"));
     }
     let errors = cleanup.errors.as_deref()?;
     Some(format!("clean-up process {id} of blueprint {} failed: {errors}", recorded.name))
@@ -119,7 +119,7 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: Blue
     let name = &recorded.name;
     if was_there && terms.sync_policy != SyncPolicy::KubernetesWins {
         let message = format!(
-            "blueprint {name} was removed in the colony, and with syncPolicy {} it is not made anew: delete this object, or set handler.blueprint.syncPolicy of the ResourceDefinition to KubernetesWins",
+            "blueprint {name} was removed in the colony, and with syncPolicy {} it is not created again: delete this object, or set handler.blueprint.syncPolicy of the ResourceDefinition to KubernetesWins",
             terms.sync_policy.as_str()
         );
         return Plan { sync: Sync::Lost(message), ..Plan::default() };
@@ -132,7 +132,7 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: Blue
     }
     let sync = if was_there {
         let overruled = format!(
-            "blueprint {name} was removed in the colony, and made anew; this object owns it: delete this object instead"
+            "blueprint {name} was removed in the colony, and created again; this object owns it: delete this object instead"
         );
         let agreed = SharedSpec::of_instance(&desired.spec).hash();
         let generation = desired.metadata.generation;
@@ -152,7 +152,7 @@ fn forbidden_write(snapshot: &InstanceSnapshot, what: ManagementPolicy, name: &s
         .then(|| format!("blueprint {name} is not written: handler.{remedy} in the ResourceDefinition"))
 }
 
-/// Why nothing may be written to the colony: somebody else would carry it out, or nobody.
+/// Why nothing may be written to the colony: another handler would handle it, or none.
 fn not_handled(snapshot: &InstanceSnapshot) -> Option<String> {
     match &snapshot.in_colony.handler_state {
         Some(HandlerState::Handled) => None,
@@ -177,7 +177,7 @@ fn taken(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, colony: &str) 
         format!("remove it (colonies blueprint remove --name {name})")
     };
     let message = format!(
-        "colony {colony} has a blueprint {name} that was not made for this object: {remedy}; it is left alone"
+        "colony {colony} has a blueprint {name} that was not made for this object: {remedy}; it is left unchanged"
     );
     Plan { sync: Sync::NameTaken(message), ..Plan::default() }
 }
@@ -196,7 +196,7 @@ fn alike(
     let theirs = match policy {
         // It becomes the instance's, hence has to be one.
         SyncPolicy::ColonyWins => as_stored(),
-        // A default that nobody wrote there is no difference.
+        // A missing default is no difference.
         SyncPolicy::Observe => Ok(as_stored().unwrap_or_else(|_| as_written())),
         SyncPolicy::KubernetesWins => Ok(as_written()),
     };
@@ -232,7 +232,7 @@ fn alike(
     let step = written.map(|written| match written {
         WrittenSide::Object => Step::Kubernetes(KubernetesStep::UpdateSpec {
             spec: theirs.blueprint_spec(),
-            why: format!("blueprint {name} generation {generation} says so"),
+            why: format!("blueprint {name} generation {generation} requests it"),
         }),
         WrittenSide::Blueprint => Step::Colony(ColonyStep::UpdateBlueprint {
             name: name.clone(),
@@ -275,7 +275,7 @@ fn look_for_cleanup(snapshot: &InstanceSnapshot, name: &str, uid: &str) -> Plan 
             if due.is_none_or(|due| due <= snapshot.now) {
                 return Plan::default();
             }
-            let awaited = format!("the colony to say whether it cleans up after blueprint {name}: {why}");
+            let awaited = format!("the colony to report whether it cleans up after blueprint {name}: {why}");
             Plan { due, ..waiting(awaited) }
         }
     }
@@ -296,7 +296,7 @@ fn cleanup_mirror(snapshot: &InstanceSnapshot, process: &Process, uid: &str) -> 
     }
 }
 
-/// The clean-up is the server's own: it is not repeated, and whoever deletes is not held for ever.
+/// The clean-up is the server's own: it is not retried, and deletion does not wait forever.
 fn follow(snapshot: &InstanceSnapshot, cleanup: &MirrorStatus) -> Plan {
     let due = limit(cleanup.intended_at.0);
     if !cleanup.may_live() || due.is_none_or(|due| due <= snapshot.now) {

@@ -1,4 +1,4 @@
-//! Completes the history of a request: one entry for each state that it has entered, in order, whoever moved it.
+//! Completes the history of a request: one entry for each state that it has entered, in order, by any client.
 //!
 //! What is known comes in pieces: entries that others of ours wrote, entries of programs that record a state only as
 //! they leave it (and so never the last one), what this process has seen, and where the request is now. The pieces are
@@ -41,7 +41,7 @@ pub struct HistoryEvidence<'a> {
 pub struct History {
     /// The newest entries, at most [`LONGEST`].
     pub entries: Vec<HistoryEntry>,
-    /// Older ones that are left out from now on, for whoever keeps them elsewhere.
+    /// Older ones that are dropped from now on, to be archived.
     pub dropped: Vec<HistoryEntry>,
 }
 
@@ -55,7 +55,7 @@ struct Visit {
     entered: Option<Timestamp>,
     seen: Option<Timestamp>,
     left: Option<Timestamp>,
-    /// Its time is somebody else's word, and stays.
+    /// Its time was written by another client, and stays.
     is_verbatim: bool,
 }
 
@@ -182,7 +182,8 @@ fn append(visits: &mut Vec<Visit>, mut seen: Vec<Visit>, current: &Position, evi
         }
         visits.extend(seen.split_off(count));
     } else {
-        // What is written ends before what was seen begins, or they tell different stories; what is written stays.
+        // The written history ends before the observed one begins, or they contradict each other; what is written
+        // stays.
         let last = visits.last().and_then(Visit::known);
         let is_news = |sighting: &Visit| {
             let is_later = last.zip(sighting.seen).is_some_and(|(last, seen)| seen > last);
@@ -220,8 +221,8 @@ fn counterparts(
     Some(found)
 }
 
-/// Whether a sighting can be of a stay: of the same state, and not of a later try of the job. Whoever sees may see late
-/// and by another clock, but not by so much.
+/// Whether a sighting can be of a stay: of the same state, and not of a later try of the job. Observations may be
+/// late and by another clock, but not by so much.
 fn is_of(visits: &[Visit], index: usize, sighting: &Visit) -> bool {
     let next = visits.get(index + 1).and_then(|next| next.entered);
     let is_later =
@@ -256,9 +257,9 @@ fn fill(visits: Vec<Visit>, flow: &Flow) -> Vec<Visit> {
     filled
 }
 
-/// Entries with their times: never one before its predecessor's, unless somebody else has written it so.
+/// Entries with their times: never one before its predecessor's, unless another client has written it so.
 fn dated(visits: Vec<Visit>, evidence: &HistoryEvidence<'_>) -> Vec<HistoryEntry> {
-    // For a stay of which nobody knows the time: it began no later than what came after it.
+    // For a state whose time is unknown: it began no later than what came after it.
     let mut later: Vec<Option<Timestamp>> = vec![None; visits.len()];
     let mut bound = None;
     for (slot, visit) in later.iter_mut().zip(&visits).rev() {

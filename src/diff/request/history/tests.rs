@@ -88,7 +88,7 @@ fn what_nobody_wrote_follows_from_sight_and_flow() {
             "A COMPLETED 2027-01-15T08:00:04.010Z"
         ]
     );
-    // Somebody who comes last of all.
+    // A client that writes last.
     let history = complete(&position("B COMPLETED"), &[], &evidence(&flow, &[]));
     assert_eq!(history.entries.len(), 6);
     // An object that was created at its end has no other way behind it.
@@ -118,7 +118,8 @@ fn words_of_others_stay_as_they_are() {
     );
 }
 
-/// A worker writes the end down before it writes the state; when somebody cancels in between, the end never was.
+/// A worker writes the end down before it writes the state; when the request is cancelled in between, there is no
+/// end.
 #[test]
 fn an_end_that_was_announced_and_did_not_come_is_taken_back() {
     let flow = flow("A,B");
@@ -129,7 +130,7 @@ fn an_end_that_was_announced_and_did_not_come_is_taken_back() {
     assert_eq!(places(&cancelled), ["A REQUESTED", "A STARTED", "A CANCELLED"]);
     let again = complete(&position("A STARTED"), &entries, &since(5));
     assert_eq!(places(&again), ["A REQUESTED", "A STARTED"]);
-    // Announced as failed, or failed and then tried anew: the time tells.
+    // Announced as failed, or failed and then retried: the time decides.
     let mut failed = entries;
     failed[2].state = "FAILED".to_owned();
     assert_eq!(complete(&position("A STARTED"), &failed, &since(5)).entries.len(), 2);
@@ -318,7 +319,7 @@ fn play(ours: (bool, bool), keeps: bool, jobs: usize, chances: &[u8]) -> (Histor
 }
 
 proptest! {
-    /// Whoever moved it, whoever watched, whatever was missed: once each, in order.
+    /// Whatever client moved it, whatever was missed: once each, in order.
     #[test]
     fn a_history_is_the_way_that_the_request_has_come(
         ours in vec(any::<bool>(), 2).prop_filter("one is ours", |ours| ours.contains(&true)),

@@ -1,7 +1,7 @@
 //! Whether an object fits the schema of its kind, as the API server would judge it after it has filled defaults in. Pure.
 //!
-//! Only what the schema says differently from an earlier one is looked at: what an object breaks already, it does not
-//! break by a change. A field that is not described any more counts, since API servers drop it.
+//! Only differences from an earlier schema are checked: what an object breaks already, it does not break by a change.
+//! A field that is not described any more counts, since API servers drop it.
 
 mod format;
 mod limits;
@@ -23,7 +23,6 @@ use limits::{count, distinct, number};
 /// What all rules together may cost over all objects, in the unit of [`BUDGET`]: some tenths of a second. What is not
 /// reached by then cannot be checked.
 const RULES_BUDGET: u64 = 20 * BUDGET;
-/// The variables of rules.
 const RULE_VARIABLES: [&str; 2] = ["self", "oldSelf"];
 /// What every object has, whatever its schema describes.
 const EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
@@ -84,7 +83,7 @@ impl Validator {
     ///
     /// # Errors
     ///
-    /// The first field that does not fit, or about which that cannot be told.
+    /// The first field that does not match, or that cannot be checked.
     pub fn check(&mut self, schema: &Value, before: Option<&Value>, object: &Value) -> Result<(), Violation> {
         if before == Some(schema) {
             return Ok(());
@@ -105,7 +104,7 @@ impl Validator {
         self.described("", Change::new(&schema, before), &object, true)
     }
 
-    /// A value by the schema that says what it is. `has_metadata`: it is an object of an API by itself.
+    /// A value and its structural schema. `has_metadata`: it is an object of an API by itself.
     fn described(
         &mut self,
         path: &str,
@@ -274,7 +273,7 @@ impl Validator {
                     || format!("{}: does not fit the rule {text}", shown(Some(value))),
                     str::to_owned,
                 ),
-                // Whatever it says, it said so before.
+                // It has not changed.
                 Err(_) if before.contains(&rule) => continue,
                 Err(why) => format!("the rule {text} cannot be checked: {why}"),
             };

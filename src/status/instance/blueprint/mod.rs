@@ -1,4 +1,4 @@
-//! The status of an instance that is kept as a blueprint: what its reconciler says, and how both sides stand to each other.
+//! The status of an instance that is kept as a blueprint: the report of its reconciler, and how both sides differ.
 //! Pure.
 
 use serde_json::{Map, Value};
@@ -26,16 +26,15 @@ use crate::{
     snapshot::{HandlerState, InstanceSnapshot},
 };
 
-/// Fields of the status that are the operator's, whatever a reconciler says.
+/// Fields of the status that the operator owns, which a reconciler cannot set.
 const OURS: [&str; 6] =
     ["blueprint", "composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
 
-/// What a reconciler says.
+/// The report of a reconciler.
 #[derive(Default)]
 struct Report {
     /// The fields of the kind.
     fields: Map<String, Value>,
-    /// Whether they are all of them.
     is_whole: bool,
     /// Why fields that were asked for have no value.
     problem: Option<String>,
@@ -43,7 +42,7 @@ struct Report {
     unready: Option<String>,
 }
 
-/// What status says after a pass.
+/// The status after a pass.
 pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> InstanceStatus {
     let before = snapshot.object.status.clone().unwrap_or_default();
     let generation = snapshot.object.metadata.generation;
@@ -89,13 +88,13 @@ fn own<'a>(snapshot: &'a InstanceSnapshot, status: &InstanceStatus) -> Option<&'
     snapshot.in_colony.blueprint.known()?.as_ref().filter(|found| found.id == id)
 }
 
-/// What keeps the instance from being carried out, if anything does.
+/// What blocks the instance, if anything.
 fn blocker(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
     let outcome = match outcome {
         Err(problem) => return Some((problem.reason, problem.message.clone())),
         Ok(outcome) => outcome,
     };
-    // A conflict says that something is other than it was seen: the next pass sees it.
+    // A conflict means that an object has changed since it was read: the next pass sees it.
     let colony = outcome.colony_failure().filter(|failure| failure.kind != FailureKind::Conflict);
     let colony = colony.and_then(|_| mirror::colony_problem(outcome));
     let cluster = outcome.kubernetes_failure().filter(|failure| failure.kind != FailureKind::Conflict);
@@ -110,7 +109,7 @@ fn blocker(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> 
         .or_else(|| unknown.map(|why| (Reason::ColonyUnavailable, why.to_owned())))
 }
 
-/// What the reconciler says by the blueprint's status.
+/// The report of the reconciler in the blueprint's status.
 fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
     let handler = snapshot.kind.handler();
     let (compiled, seen) = match (CompiledHandler::compile(handler), as_expression_input(snapshot)) {
@@ -132,7 +131,7 @@ fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
     };
     if handler.status.is_empty() {
         let mut fields = as_stored(snapshot, found.status.clone());
-        // Said by others, or filled in as a default: they stand in the status already.
+        // Set by others, or by default: they stand in the status already.
         fields.retain(|name, _| !OURS.contains(&name.as_str()));
         return Report { fields, is_whole: true, problem: None, unready };
     }
@@ -166,7 +165,7 @@ fn active_findings(
         .blueprint
         .as_ref()
         .map_or_else(|| snapshot.object.wanted_blueprint_name(), |recorded| recorded.name.clone());
-    // Nothing hinders it: it is as somebody wants it.
+    // Nothing hinders it: it is intended.
     let left = outcome.ok().and_then(|outcome| outcome.plan.left.first());
     let left = left.map(|left| (Reason::LeftAlone, left.clone()));
     let mirrored = blueprint::carried_by(&name, status.blueprint.as_ref(), blocker.clone().or(left));
@@ -177,7 +176,7 @@ fn active_findings(
     let mut findings = if let Some((reason, message)) = stuck {
         ready_conditions(Some(false), true, Some(false), reason, &message)
     } else if is_away {
-        // What was said of this generation holds until the colony can be asked: its silence is no news.
+        // The previous status of this generation holds until the colony can be read: its silence is no news.
         said_before(snapshot, before).unwrap_or_else(|| {
             let (reason, why) = blocker.unwrap_or((Reason::ColonyUnavailable, String::new()));
             ready_conditions(None, false, None, reason, &why)
@@ -191,7 +190,7 @@ fn active_findings(
     findings
 }
 
-/// Why the instance cannot get better without somebody's help.
+/// Why the instance cannot recover without intervention.
 fn stuck(outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
     match &outcome.ok()?.plan.sync {
         Sync::Invalid(message) => Some((Reason::BlueprintInvalid, message.clone())),
@@ -221,9 +220,11 @@ fn reported_state(
         }
         None => (mirrored.reason, mirrored.message.clone(), false),
         Some(Report { unready: Some(why), .. }) => (Reason::BlueprintNotReady, why, false),
-        Some(Report { unready: None, .. }) => {
-            (Reason::BlueprintReady, "its reconciler says so by the blueprint's status".to_owned(), true)
-        }
+        Some(Report { unready: None, .. }) => (
+            Reason::BlueprintReady,
+            "its reconciler reports it in the status of the blueprint".to_owned(),
+            true,
+        ),
     }
 }
 
@@ -247,7 +248,7 @@ fn ready_conditions(
     ]
 }
 
-/// What was said of readiness for this generation.
+/// The previous readiness of this generation.
 fn said_before(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<Vec<Finding>> {
     let said = |kind: ConditionType| {
         let found = before.conditions.iter().find(|condition| condition.type_ == kind.as_str())?;

@@ -20,7 +20,7 @@ fn hash() -> String {
     SharedSpec::of_instance(json!({ "size": 2 }).as_object().unwrap()).hash()
 }
 
-/// An instance that agrees with its blueprint, of which a reconciler says `said`.
+/// An instance that agrees with its blueprint, for which a reconciler reports `said`.
 fn snapshot(handler: &Value, said: &Value) -> InstanceSnapshot {
     let object = json!({
         "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2 }, "spec": { "size": 2 },
@@ -69,7 +69,7 @@ fn the_status_of_the_blueprint_is_taken_as_the_api_server_keeps_it() {
     assert_eq!(status.submitted_generation, Some(2));
     world.object.status = Some(status.clone());
     assert_eq!(calm(&world), status, "nothing new to say");
-    // What is no longer said goes.
+    // Fields that are no longer reported are removed.
     let Observed::Known(Some(blueprint)) = &mut world.in_colony.blueprint else { panic!() };
     blueprint.status = json!({ "count": 4 }).as_object().unwrap().clone();
     assert_eq!(Value::Object(calm(&world).fields), json!({ "count": 4 }));
@@ -92,7 +92,7 @@ fn expressions_say_what_becomes_of_it_and_when_it_is_ready() {
     assert_eq!(said(&calm(&snapshot(&handler, &json!({}))), "Ready").0, "False");
 }
 
-/// Without a word of the reconciler nobody knows how it is.
+/// Without a report of the reconciler, its state is unknown.
 #[test]
 fn silence_is_not_readiness() {
     let status = calm(&snapshot(&json!({}), &json!({})));
