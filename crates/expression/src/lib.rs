@@ -10,6 +10,8 @@
 //! some expressions that it parses make it panic. Here each step, element and piece of text is paid for from a
 //! [`BUDGET`].
 
+#![deny(missing_docs)]
+
 mod arithmetic;
 mod check;
 mod condition;
