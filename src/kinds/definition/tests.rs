@@ -115,7 +115,7 @@ fn errors_point_at_the_field_of_the_schema() {
             ".uniqueItems",
             "list-type",
         ),
-        (json!({ "$ref": "#/definitions/a" }), "['$ref']", "write it out"),
+        (json!({ "$ref": "#/definitions/a" }), "['$ref']", "write the schema inline"),
         (json!({ "type": "string", "const": "a" }), ".const", "enum with one value"),
         (json!({ "type": "string", "enum": [] }), ".enum", "at least one"),
         (json!({ "type": "integer", "exclusiveMinimum": 3 }), ".exclusiveMinimum: 3", "true or false"),
