@@ -13,11 +13,10 @@ use super::{
 };
 use crate::{
     api::resource_definition::ObjectKind,
-    expression::{self, Budget, References, Variables},
+    expression::{Budget, ExpressionError, References, Variables},
     snapshot::Children,
 };
 
-/// A resource that was gone through.
 struct Done {
     desired: DesiredResource,
     /// What those that refer to it see.
@@ -269,8 +268,7 @@ impl<'r> Renderer<'r> {
         Ok(Ok(items))
     }
 
-    /// The object of the instance that has the kind and the name of one that it should have; anybody's, if it is only looked
-    /// at.
+    /// The actual object for a desired one; of any owner, if it is only observed.
     fn found(&self, wanted: &DesiredChild, policies: &Policies) -> Option<&'r Value> {
         let found = self.children.get(&wanted.kind)?.known()?;
         found.iter().find(|object| {
@@ -341,7 +339,6 @@ impl<'r> Renderer<'r> {
         Ok(Readiness::Ready)
     }
 
-    /// The status that the definition declares for the instance.
     fn ends(mut self, done: Vec<Done>) -> Result<Desired, CompositionError> {
         let unknown: BTreeSet<&str> =
             done.iter().filter(|done| done.is_unknown).map(|done| done.desired.id.as_str()).collect();
@@ -381,7 +378,6 @@ impl<'r> Renderer<'r> {
     }
 }
 
-/// Why what refers to a resource has to wait, if it has.
 fn not_ready(resource: &DesiredResource) -> Option<String> {
     match &resource.readiness {
         Readiness::Ready => None,
@@ -391,8 +387,7 @@ fn not_ready(resource: &DesiredResource) -> Option<String> {
     }
 }
 
-/// That what an expression looks for is not there yet.
-fn yet(error: &expression::ExpressionError) -> String {
+fn yet(error: &ExpressionError) -> String {
     format!("{}: {} yet", error.expression, error.problem)
 }
 
