@@ -87,7 +87,10 @@ const PURE: &[(&str, bool)] = &[
     ("status", true),
     ("act::outcome", true),
     ("colony::model", true),
+    ("fake::cluster", false),
     ("fake::front", false),
+    ("fake::memory", false),
+    ("fake::network", false),
     ("fake", true),
     ("runtime::config::model", true),
 ];

@@ -11,8 +11,9 @@
 //! | file | what |
 //! |---|---|
 //! | `request`, `selector` | what is asked for |
-//! | `store`, `write`, `fields`, `schema` | the objects, and the rules of reading and writing them |
+//! | `store`, `write`, `object`, `fields`, `schema` | the objects, and the rules of reading and writing them |
 //! | `controllers` | what the cluster's own controllers do |
+//! | `serve` | requests that come over HTTP |
 //! | `kind`, `discovery`, `watch`, `answer` | the kinds there are, and what the server says |
 
 mod answer;
@@ -20,33 +21,29 @@ mod controllers;
 mod discovery;
 mod fields;
 mod kind;
+mod object;
 mod request;
 mod schema;
 mod selector;
+mod serve;
 mod store;
 #[cfg(test)]
 mod tests;
 mod watch;
 mod write;
 
-use std::{convert::Infallible, fmt, io, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use jiff::Timestamp;
-use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use self::{
-    answer::{Answer, failure, no_such_path},
+    answer::{Answer, no_such_path},
     request::{Request, ResourceRequest, Verb},
     store::{In, Key, Store},
 };
-use super::network::{Broken, Network, Payload};
-
-type Boxed = Box<dyn std::error::Error + Send + Sync>;
-type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
+use super::network::Network;
 
 /// Most rounds of the cluster's controllers before they count as never done.
 const ROUNDS: usize = 100;
@@ -340,52 +337,6 @@ impl ApiServer {
         self.tell();
         answer.unwrap_or_else(|refusal| refusal)
     }
-
-    async fn serve(
-        &self,
-        request: http::Request<Body>,
-        network: Option<&Network>,
-    ) -> Result<Response, Boxed> {
-        let (parts, body) = request.into_parts();
-        let body = body.collect_bytes().await?;
-        let request = match Request::read(&parts.method, &parts.uri, &parts.headers, &body) {
-            Ok(request) => request,
-            Err(refusal) => return whole(&refusal),
-        };
-        let server = self.clone();
-        let Some(network) = network else { return server.respond(&request) };
-        let call = Payload::Cluster(request.call());
-        let carried = network.carry(call, move || {
-            let response = server.respond(&request);
-            (response.as_ref().map_or(500, |response| response.status().as_u16()), response)
-        });
-        match carried.await {
-            Ok(response) => response,
-            Err(Broken::NotSent) => Err(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
-            Err(Broken::NoAnswer) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
-            Err(Broken::Refused { status, message }) => {
-                whole(&failure(status, reason(status), message, json!({})))
-            }
-        }
-    }
-
-    fn respond(&self, request: &Request) -> Result<Response, Boxed> {
-        match request {
-            Request::Resource(watch) if watch.verb == Verb::Watch => self.watch(watch),
-            request => whole(&self.answer(request)),
-        }
-    }
-
-    fn watch(&self, request: &ResourceRequest) -> Result<Response, Boxed> {
-        let found = self.store.lock().find(request);
-        let (kind, version) = match found {
-            Ok(found) => found,
-            Err(refusal) => return whole(&refusal),
-        };
-        let changed = self.changed.subscribe();
-        let lines = watch::open(Arc::clone(&self.store), changed, request.clone(), kind, version);
-        Ok(http::Response::builder().status(200).body(StreamBody::new(lines).boxed_unsync())?)
-    }
 }
 
 impl Store {
@@ -416,30 +367,5 @@ impl Place<'_> {
             namespace: self.namespace.to_owned(),
             name: self.name.to_owned(),
         }
-    }
-}
-
-/// An answer of one piece over HTTP.
-fn whole(answer: &Answer) -> Result<Response, Boxed> {
-    let body = Full::new(Bytes::from(answer.body.to_string()));
-    let response = http::Response::builder().status(answer.status).header("content-type", "application/json");
-    Ok(response.body(body.boxed_unsync())?)
-}
-
-/// The reason that goes with a status for which nothing else is said.
-fn reason(status: u16) -> &'static str {
-    match status {
-        400 => "BadRequest",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "NotFound",
-        409 => "Conflict",
-        410 => "Expired",
-        422 => "Invalid",
-        429 => "TooManyRequests",
-        500 => "InternalError",
-        503 => "ServiceUnavailable",
-        504 => "Timeout",
-        _ => "Unknown",
     }
 }
