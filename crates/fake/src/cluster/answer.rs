@@ -18,13 +18,16 @@ pub(super) fn ok(body: Value) -> Answer {
     Answer { status: 200, body }
 }
 
-/// A refusal.
+/// A refusal; an empty reason is left out.
 pub(super) fn failure(status: u16, reason: &str, message: impl Into<String>, details: Value) -> Answer {
     let message = message.into();
-    let body = json!({
+    let mut body = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": message, "reason": reason, "details": details, "code": status,
+        "message": message, "details": details, "code": status,
     });
+    if let (Value::Object(fields), false) = (&mut body, reason.is_empty()) {
+        fields.insert("reason".to_owned(), reason.into());
+    }
     Answer { status, body }
 }
 
@@ -37,9 +40,9 @@ pub(super) fn not_found(kind: &Kind, name: &str) -> Answer {
     failure(404, "NotFound", message, details(kind, name))
 }
 
-/// The answer to a path at which there is nothing.
+/// The answer to a path at which there is nothing: plain text, the one answer that is no JSON.
 pub(super) fn no_such_path() -> Answer {
-    failure(404, "NotFound", "the server could not find the requested resource", json!({}))
+    Answer { status: 404, body: "404 page not found".into() }
 }
 
 pub(super) fn already_exists(kind: &Kind, name: &str) -> Answer {

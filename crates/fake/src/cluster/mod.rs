@@ -326,7 +326,8 @@ impl ApiServer {
         if answer.status < 300 {
             Ok(answer.body)
         } else {
-            Err(answer.body["message"].as_str().unwrap_or_default().to_owned())
+            let said = answer.body["message"].as_str().or(answer.body.as_str());
+            Err(said.unwrap_or_default().to_owned())
         }
     }
 
@@ -423,9 +424,12 @@ impl Place<'_> {
 
 /// An answer of one piece over HTTP.
 fn whole(answer: &Answer) -> Result<Response, Boxed> {
-    let body = Full::new(Bytes::from(answer.body.to_string()));
-    let response = http::Response::builder().status(answer.status).header("content-type", "application/json");
-    Ok(response.body(body.boxed_unsync())?)
+    let (kind, text) = match &answer.body {
+        Value::String(text) => ("text/plain", text.clone()),
+        body => ("application/json", body.to_string()),
+    };
+    let response = http::Response::builder().status(answer.status).header("content-type", kind);
+    Ok(response.body(Full::new(Bytes::from(text)).boxed_unsync())?)
 }
 
 /// The reason that goes with a status for which nothing else is said.

@@ -171,6 +171,11 @@ impl Request {
 }
 
 impl Query {
+    /// Whether no selector is given.
+    pub(super) fn selects_all(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
     fn read(text: &str) -> Result<Self> {
         let mut query = Self { manager: "unknown".to_owned(), ..Self::default() };
         for (key, value) in pairs(text) {

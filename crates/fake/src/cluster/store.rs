@@ -147,7 +147,10 @@ impl Store {
         let mut metadata = json!({ "resourceVersion": version });
         if let (Some((last, _)), true) = (page.last(), rest > 0) {
             let token = json!([version, last.namespace, last.name]).to_string();
-            metadata = json!({ "resourceVersion": version, "continue": token, "remainingItemCount": rest });
+            metadata = json!({ "resourceVersion": version, "continue": token });
+            if request.query.selects_all() {
+                metadata["remainingItemCount"] = rest.into();
+            }
         }
         let items: Vec<Value> = page
             .into_iter()

@@ -182,7 +182,7 @@ fn the_spec_is_counted_and_status_is_apart() {
     let stale = json!({"metadata": {"resourceVersion": "1"}, "spec": {"size": 3}});
     assert!(server.patch(MODEL, &stale).unwrap_err().contains("has been modified"));
     let other = json!({"metadata": {"uid": "other"}, "spec": {"size": 3}});
-    assert!(server.patch(MODEL, &other).unwrap_err().contains("UID in precondition"));
+    assert!(server.patch(MODEL, &other).unwrap_err().contains("metadata.uid"));
 }
 
 #[test]

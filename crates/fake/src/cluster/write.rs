@@ -38,7 +38,7 @@ impl Store {
         self.check_body(request, of, &object)?;
         if !text(&object, "resourceVersion").is_empty() {
             let message = "resourceVersion should not be set on objects to be created";
-            return Err(failure(500, "InternalError", message, json!({})));
+            return Err(failure(500, "", message, json!({})));
         }
         if text(&object, "name").is_empty() && !text(&object, "generateName").is_empty() {
             let name = format!("{}{}", text(&object, "generateName"), self.suffix());
@@ -133,8 +133,15 @@ impl Store {
         }
         let (uid, its) = (text(&object, "uid"), text(&found, "uid"));
         if !uid.is_empty() && uid != its {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {its}");
-            return Err(conflict(of.kind, name, &why));
+            // Of a patch the UID is no precondition: it is a field that cannot be changed.
+            return Err(if request.verb == Verb::Patch {
+                let why = format!("Invalid value: {uid:?}: field is immutable");
+                invalid(of.kind, name, "metadata.uid", &why)
+            } else {
+                let why =
+                    format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {its}");
+                conflict(of.kind, name, &why)
+            });
         }
         let mut next;
         if request.subresource == "status" {
@@ -383,6 +390,10 @@ fn conform(of: In<'_>, object: &mut Value) {
     }
     if of.kind.plural == "secrets" && of.kind.group.is_empty() {
         encode_secret(object);
+    }
+    if let (Value::Object(fields), "secrets" | "configmaps") = (&mut *object, of.kind.plural.as_str()) {
+        fields
+            .retain(|name, value| name == "metadata" || value.as_object().is_none_or(|all| !all.is_empty()));
     }
     let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
     if let Some(metadata) = metadata {
