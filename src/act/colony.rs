@@ -1,16 +1,21 @@
 //! Writes to a colony on behalf of an object: one call a step, never repeated here. Whether a call whose answer never
 //! came was carried out is for the next snapshot to find out.
 
+use std::time::Duration;
+
 use super::{
-    blueprint::Blueprinter,
-    failure::of_colony,
+    blueprint::BlueprintWriter,
+    failure::{of_colony, refused},
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::names::CONTROLLER_EXECUTOR_TYPE,
-    colony::{Error, ExecutorState, Id, InvalidField, NewExecutor, ProcessId, Session},
+    api::names::{CONTROLLER_EXECUTOR_TYPE, OPERATOR},
+    colony::{
+        Error, ExecutorState, Id, InvalidField, NewExecutor, NewUser, Process, ProcessId, ProcessState,
+        Session,
+    },
     desired::DesiredProcess,
-    diff::ColonyStep,
+    diff::{Answer, ColonyStep},
     memory::{
         blueprints::Blueprints,
         connections::{Connection, OperatorIdentity},
@@ -19,6 +24,9 @@ use crate::{
     },
     runtime::clock::Clock,
 };
+
+/// How long a process of the operator's own may take to be assigned to it before the pass goes on without.
+const ASSIGNMENT: Duration = Duration::from_millis(250);
 
 /// The colony of one object.
 pub(super) struct Colony<'a> {
@@ -33,7 +41,7 @@ pub(super) struct Colony<'a> {
 
 impl Colony<'_> {
     /// Carries one step out.
-    pub async fn carry_out(&self, step: &ColonyStep) -> Result<Effect, StepFailure> {
+    pub async fn execute(&self, step: &ColonyStep) -> Result<Effect, StepFailure> {
         let what = step.to_string();
         let failed = |error: Error| of_colony(&what, &error);
         match step {
@@ -42,7 +50,7 @@ impl Colony<'_> {
                 let executor = new_executor(colony, name, executor_type, id, location.as_deref())
                     .map_err(|error| refused(&what, &error))?;
                 register(&self.connection.owner, &self.connection.member, &executor).await.map_err(failed)?;
-                self.connection.note_executor(name, ExecutorState::Approved);
+                self.connection.note_executor(name, ExecutorState::Approved, self.clock.instant());
                 Ok(Effect::Nothing)
             }
             ColonyStep::RemoveExecutor { name } => {
@@ -51,7 +59,7 @@ impl Colony<'_> {
                     Err(error) if error.is_not_found() => {}
                     Err(error) => return Err(failed(error)),
                 }
-                self.connection.note_executor(name, ExecutorState::Unregistered);
+                self.connection.note_executor(name, ExecutorState::Unregistered, self.clock.instant());
                 Ok(Effect::Nothing)
             }
             ColonyStep::Submit(process) => self.submit(process, &what).await,
@@ -63,7 +71,7 @@ impl Colony<'_> {
                 Ok(Effect::Nothing)
             }
             ColonyStep::Cancel { process_id, .. } => {
-                let id = self.doubted(process_id);
+                let id = self.invalidated(process_id);
                 match self.connection.member.cancel(&id).await {
                     Ok(()) => {}
                     // Over or gone already. Either way the next snapshot asks what became of it.
@@ -76,48 +84,100 @@ impl Colony<'_> {
                 match self.connection.member.cancel_process_graph(graph_id).await {
                     Ok(()) => {}
                     Err(error) if error.is_not_found() => {}
-                    // One that is over can be cancelled again; a conflict says that the server has lost a part of it.
+                    // One that is over can be cancelled again; a conflict means that the server has lost a part of
+                    // it.
                     Err(error) if error.is_conflict() => {
                         return Err(StepFailure { kind: FailureKind::Refused, ..failed(error) });
                     }
                     Err(error) => return Err(failed(error)),
                 }
-                // No event tells of the nodes of a cancelled workflow, and which they are is not known here.
-                self.processes.doubt_graph(graph_id, self.clock.instant());
+                // No event names the nodes of a cancelled workflow, and they are not known here.
+                self.processes.invalidate_workflow(graph_id, self.clock.instant());
                 Ok(Effect::Nothing)
             }
             ColonyStep::OpenGate { process_id } => {
-                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                let (operator, id) = (self.operator(&what)?, self.invalidated(process_id));
                 operator.session.close_successful(&id, &[]).await.map_err(failed)?;
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseSuccessful { process_id, output } => {
-                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                let (operator, id) = (self.operator(&what)?, self.invalidated(process_id));
                 operator.session.close_successful(&id, output).await.map_err(failed)?;
                 self.processes.forget(&id);
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseFailed { process_id, errors } => {
-                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                let (operator, id) = (self.operator(&what)?, self.invalidated(process_id));
                 operator.session.close_failed(&id, errors).await.map_err(failed)?;
                 self.processes.forget(&id);
                 Ok(Effect::Nothing)
+            }
+            ColonyStep::RegisterMember => {
+                let (owner, member) = (&self.connection.owner, &self.connection.member);
+                let id = member.id();
+                let short: String = id.as_str().chars().take(12).collect();
+                let user = NewUser::new(owner.colony(), &format!("{OPERATOR}-{short}"), id.clone())
+                    .map_err(|error| refused(&what, &error))?;
+                owner.add_user(&user).await.map_err(failed)?;
+                Ok(Effect::Nothing)
+            }
+            ColonyStep::RegisterOperator { name, id, executor_type, location } => {
+                let (owner, member) = (&self.connection.owner, &self.connection.member);
+                let executor = new_executor(owner.colony(), name, executor_type, id, location.as_deref())
+                    .map_err(|error| refused(&what, &error))?;
+                register(owner, member, &executor).await.map_err(failed)?;
+                Ok(Effect::Nothing)
+            }
+            // A name that is taken is looked at in the next pass: an earlier try may have been carried out and not answered.
+            ColonyStep::AddDefinition(definition) => {
+                match self.connection.owner.add_blueprint_definition(definition).await {
+                    Ok(_) => Ok(Effect::Nothing),
+                    Err(error) if error.is_already_exists() => {
+                        Err(StepFailure { kind: FailureKind::Conflict, ..failed(error) })
+                    }
+                    Err(error) => Err(failed(error)),
+                }
+            }
+            ColonyStep::RemoveDefinition { name } => {
+                match self.connection.owner.remove_blueprint_definition(name).await {
+                    Ok(()) => Ok(Effect::Nothing),
+                    Err(error) if error.is_not_found() => Ok(Effect::Gone),
+                    Err(error) => Err(failed(error)),
+                }
+            }
+            ColonyStep::Answer { process_id, executor_type, answer } => {
+                let operator = self.operator_of(executor_type, &what)?;
+                let id = ProcessId::new(process_id);
+                let closed = match answer {
+                    Answer::Successful(output) => {
+                        operator.session.close_successful(&id, std::slice::from_ref(output)).await
+                    }
+                    Answer::Failed(why) => {
+                        operator.session.close_failed(&id, std::slice::from_ref(why)).await
+                    }
+                };
+                match closed {
+                    Ok(()) => Ok(Effect::Nothing),
+                    // Cancelled, gone, or given to another meanwhile.
+                    Err(error) if is_already_closed(&error) => Ok(Effect::Gone),
+                    Err(error) => Err(failed(error)),
+                }
             }
             ColonyStep::AddBlueprint(_)
             | ColonyStep::UpdateBlueprint { .. }
             | ColonyStep::UpdateBlueprintStatus { .. }
             | ColonyStep::RemoveBlueprint { .. } => {
                 let (member, known) = (&self.connection.member, self.blueprints);
-                Blueprinter { member, colony: self.name, known }.carry_out(step, &what).await?;
+                BlueprintWriter { member, colony: self.name, known }.execute(step, &what).await?;
                 Ok(Effect::Nothing)
             }
         }
     }
 
     /// A process that is about to be written to: what was read of it holds no longer, whatever the answer.
-    fn doubted(&self, process_id: &str) -> ProcessId {
+    fn invalidated(&self, process_id: &str) -> ProcessId {
         let id = ProcessId::new(process_id);
-        self.processes.doubt(&id, self.clock.instant());
+        self.processes.invalidate(&id, self.clock.instant());
         id
     }
 
@@ -133,26 +193,40 @@ impl Colony<'_> {
         }
         let submitted = member.submit(&process.spec).await.map_err(|error| of_colony(what, &error))?;
         self.processes.submitted(member.id(), &submitted, asked_at);
+        let is_running = self.is_assigned(&submitted).await;
         Ok(Effect::Submitted {
             process_id: submitted.id.to_string(),
             submitted_at: Some(submitted.submitted_at),
+            is_running,
         })
     }
 
+    /// Whether a process that the operator itself carries out was assigned right away: status then says so at once, not in
+    /// a write of its own.
+    async fn is_assigned(&self, submitted: &Process) -> bool {
+        let is_own = submitted.spec.conditions.executor_type == CONTROLLER_EXECUTOR_TYPE;
+        if !is_own || self.connection.operator(CONTROLLER_EXECUTOR_TYPE).is_none() {
+            return false;
+        }
+        let member = self.connection.member.id();
+        let state = self.processes.leaves_queue(member, &submitted.id, ASSIGNMENT).await;
+        state == Some(ProcessState::Running)
+    }
+
     fn operator(&self, what: &str) -> Result<&OperatorIdentity, StepFailure> {
-        self.connection.operator(CONTROLLER_EXECUTOR_TYPE).ok_or_else(|| StepFailure {
+        self.operator_of(CONTROLLER_EXECUTOR_TYPE, what)
+    }
+
+    fn operator_of(&self, executor_type: &str, what: &str) -> Result<&OperatorIdentity, StepFailure> {
+        self.connection.operator(executor_type).ok_or_else(|| StepFailure {
             kind: FailureKind::Unavailable,
             message: format!("failed to {what}: the operator is not registered in the colony yet"),
         })
     }
 }
 
-fn refused(what: &str, error: &InvalidField) -> StepFailure {
-    StepFailure { kind: FailureKind::Refused, message: format!("failed to {what}: {error}") }
-}
-
 /// An executor to be registered.
-pub(super) fn new_executor(
+fn new_executor(
     colony: &str,
     name: &str,
     executor_type: &str,
@@ -165,7 +239,7 @@ pub(super) fn new_executor(
 
 /// Registers an executor and approves it. Registered already under the same key is as good as done: the answer to an
 /// earlier try may have been lost.
-pub(super) async fn register(owner: &Session, member: &Session, executor: &NewExecutor) -> Result<(), Error> {
+async fn register(owner: &Session, member: &Session, executor: &NewExecutor) -> Result<(), Error> {
     match owner.add_executor(executor).await {
         Ok(_) => {}
         Err(error) if error.is_already_exists() => {
@@ -181,6 +255,6 @@ pub(super) async fn register(owner: &Session, member: &Session, executor: &NewEx
 
 /// Whether a close was refused because the process is over: cancelled, gone, closed by an earlier try, or another
 /// executor's by now.
-pub(super) fn refused_as_over(error: &Error) -> bool {
+fn is_already_closed(error: &Error) -> bool {
     error.is_not_found() || error.is_conflict() || error.is_forbidden()
 }

@@ -16,17 +16,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     api::{
-        colony_cron::ColonyCron,
-        colony_process::ColonyProcess,
-        colony_workflow::ColonyWorkflow,
-        executor_deployment::ExecutorDeployment,
+        colony::Colony,
         instance::{Instance, InstanceKind},
-        names::{
-            COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER,
-            INSTANCE_FINALIZER, REQUEST_FINALIZER, RESOURCE_DEFINITION_FINALIZER,
-        },
-        request_flow::RequestFlow,
-        request_state::RequestState,
+        kind::HasKind,
         resource_definition::{DefinitionScope, ResourceDefinition},
     },
     runtime::metrics::WriteKind,
@@ -41,12 +33,15 @@ pub trait Child: Resource<DynamicType = (), Scope = NamespaceResourceScope> {
 }
 
 /// Kinds whose objects the operator writes, whether their kind is known here or at run time only.
-pub trait Written:
+pub trait WritableKind:
     Resource<DynamicType: Clone + Debug + Eq + Hash + Send + Sync + Unpin + 'static>
     + Clone
     + Debug
     + Serialize
     + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
 {
     /// Its name in metrics.
     const METRIC: WriteKind;
@@ -58,9 +53,9 @@ pub trait Written:
     fn api(client: Client, namespace: &str, kind: &Self::DynamicType) -> Api<Self>;
 }
 
-impl<K> Written for K
+impl<K> WritableKind for K
 where
-    K: Child + Clone + Debug + Serialize + DeserializeOwned,
+    K: Child + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     const METRIC: WriteKind = K::KIND;
 
@@ -74,15 +69,21 @@ where
 }
 
 /// Kinds that users apply and whose status the operator writes.
-pub trait Told: Written {
+pub trait StatusKind: WritableKind {
     /// Its status, in metrics.
     const STATUS: WriteKind;
 }
 
-/// Kinds that users apply and that plans are carried out for.
-pub trait Held: Told {
-    /// What holds an object until its remote side is gone.
-    const FINALIZER: &'static str;
+impl<K: WritableKind + HasKind> StatusKind for K {
+    const STATUS: WriteKind = WriteKind::Status(K::KIND);
+}
+
+impl<K> Child for K
+where
+    K: HasKind + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    const KIND: WriteKind = WriteKind::Object(K::KIND);
+    const NAME: &'static str = K::KIND.name();
 }
 
 impl Child for Deployment {
@@ -100,77 +101,12 @@ impl Child for Job {
     const NAME: &'static str = "Job";
 }
 
-impl Child for ExecutorDeployment {
-    const KIND: WriteKind = WriteKind::ExecutorDeployment;
-    const NAME: &'static str = "ExecutorDeployment";
+impl Child for Secret {
+    const KIND: WriteKind = WriteKind::Secret;
+    const NAME: &'static str = "Secret";
 }
 
-impl Told for ExecutorDeployment {
-    const STATUS: WriteKind = WriteKind::ExecutorDeploymentStatus;
-}
-
-impl Held for ExecutorDeployment {
-    const FINALIZER: &'static str = EXECUTOR_DEPLOYMENT_FINALIZER;
-}
-
-impl Child for ColonyProcess {
-    const KIND: WriteKind = WriteKind::ColonyProcess;
-    const NAME: &'static str = "ColonyProcess";
-}
-
-impl Told for ColonyProcess {
-    const STATUS: WriteKind = WriteKind::ColonyProcessStatus;
-}
-
-impl Held for ColonyProcess {
-    const FINALIZER: &'static str = COLONY_PROCESS_FINALIZER;
-}
-
-impl Child for ColonyCron {
-    const KIND: WriteKind = WriteKind::ColonyCron;
-    const NAME: &'static str = "ColonyCron";
-}
-
-impl Told for ColonyCron {
-    const STATUS: WriteKind = WriteKind::ColonyCronStatus;
-}
-
-impl Child for RequestState {
-    const KIND: WriteKind = WriteKind::RequestState;
-    const NAME: &'static str = "RequestState";
-}
-
-impl Told for RequestState {
-    const STATUS: WriteKind = WriteKind::RequestStateStatus;
-}
-
-impl Held for RequestState {
-    const FINALIZER: &'static str = REQUEST_FINALIZER;
-}
-
-impl Child for RequestFlow {
-    const KIND: WriteKind = WriteKind::RequestFlow;
-    const NAME: &'static str = "RequestFlow";
-}
-
-impl Told for RequestFlow {
-    const STATUS: WriteKind = WriteKind::RequestFlowStatus;
-}
-
-impl Child for ColonyWorkflow {
-    const KIND: WriteKind = WriteKind::ColonyWorkflow;
-    const NAME: &'static str = "ColonyWorkflow";
-}
-
-impl Told for ColonyWorkflow {
-    const STATUS: WriteKind = WriteKind::ColonyWorkflowStatus;
-}
-
-impl Held for ColonyWorkflow {
-    const FINALIZER: &'static str = COLONY_WORKFLOW_FINALIZER;
-}
-
-impl Written for Instance {
+impl WritableKind for Instance {
     const METRIC: WriteKind = WriteKind::Instance;
 
     fn name_of(kind: &InstanceKind) -> Cow<'static, str> {
@@ -185,35 +121,25 @@ impl Written for Instance {
     }
 }
 
-impl Told for Instance {
-    const STATUS: WriteKind = WriteKind::InstanceStatus;
+macro_rules! of_the_cluster {
+    ($($kind:ty),+) => {$(
+        impl WritableKind for $kind {
+            const METRIC: WriteKind = WriteKind::Object(Self::KIND);
+
+            fn name_of((): &()) -> Cow<'static, str> {
+                Cow::Borrowed(Self::KIND.name())
+            }
+
+            fn api(client: Client, _: &str, (): &()) -> Api<Self> {
+                Api::all(client)
+            }
+        }
+    )+};
 }
 
-impl Held for Instance {
-    const FINALIZER: &'static str = INSTANCE_FINALIZER;
-}
+of_the_cluster!(Colony, ResourceDefinition);
 
-impl Written for ResourceDefinition {
-    const METRIC: WriteKind = WriteKind::ResourceDefinition;
-
-    fn name_of((): &()) -> Cow<'static, str> {
-        Cow::Borrowed("ResourceDefinition")
-    }
-
-    fn api(client: Client, _: &str, (): &()) -> Api<Self> {
-        Api::all(client)
-    }
-}
-
-impl Told for ResourceDefinition {
-    const STATUS: WriteKind = WriteKind::ResourceDefinitionStatus;
-}
-
-impl Held for ResourceDefinition {
-    const FINALIZER: &'static str = RESOURCE_DEFINITION_FINALIZER;
-}
-
-impl Written for CustomResourceDefinition {
+impl WritableKind for CustomResourceDefinition {
     const METRIC: WriteKind = WriteKind::CustomResourceDefinition;
 
     fn name_of((): &()) -> Cow<'static, str> {
@@ -223,9 +149,4 @@ impl Written for CustomResourceDefinition {
     fn api(client: Client, _: &str, (): &()) -> Api<Self> {
         Api::all(client)
     }
-}
-
-impl Child for Secret {
-    const KIND: WriteKind = WriteKind::Secret;
-    const NAME: &'static str = "Secret";
 }

@@ -1,23 +1,31 @@
-//! Stage 4, do it: carries a plan out, one write after the other, and says what became of each. The only writer besides
-//! `status::publish`; it decides nothing.
+//! Stage 4, do it: executes a plan, one write after the other, and reports the outcome of each. The only writer
+//! besides `status::publish`; it decides nothing.
+//!
+//! ```text
+//! Plan ──Actor──▶ Port ── Servers ──▶ API server, colony
+//!                      └─ Recorder    (what would be written)
+//! ```
 
 mod blueprint;
 mod child;
 mod colony;
-pub mod colony_cron;
-pub mod connection;
-pub mod definition;
 mod executor;
 mod failure;
 mod identity;
-pub mod inbound;
 pub mod kinds;
 pub mod kubernetes;
-pub mod migration;
+mod operator_keys;
 pub mod outcome;
 mod owner;
+mod port;
+mod recorder;
 pub mod request;
+mod rewrite;
 mod secret;
+mod servers;
 
 pub use executor::{Actor, Target};
-pub use failure::{of_call, of_colony};
+pub use failure::{counted, of_call, of_colony};
+pub use port::Port;
+pub use recorder::Recorder;
+pub use servers::Servers;

@@ -2,10 +2,22 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use crate::{
-    api::resource_definition::BrokenInstance,
-    diff::{ColonyStep, KubernetesStep, Plan, Step, colony_cron::CronStep, definition::DefinitionStep},
-};
+use crate::diff::{ColonyStep, KubernetesStep, Plan, Step};
+
+/// What one step brought about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// What only the answer tells.
+    pub effect: Effect,
+    /// Version of the object after the write, if it was written to.
+    pub resource_version: Option<String>,
+}
+
+impl From<Effect> for Done {
+    fn from(effect: Effect) -> Self {
+        Self { effect, resource_version: None }
+    }
+}
 
 /// What came of a plan.
 #[derive(Clone, Debug, Default)]
@@ -16,41 +28,6 @@ pub struct Outcome {
     pub results: Vec<StepResult>,
     /// Version of the object after the last write to it, if there was one.
     pub resource_version: Option<String>,
-}
-
-/// What came of the plan for a `ColonyCron`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CronOutcome {
-    /// The steps that were done.
-    pub done: Vec<CronStep>,
-    /// Why those that follow were not.
-    pub failure: Option<StepFailure>,
-}
-
-/// What came of the plan for a `ResourceDefinition`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DefinitionOutcome {
-    /// The steps that were done.
-    pub done: Vec<DefinitionStep>,
-    /// Why those that follow were not.
-    pub failure: Option<StepFailure>,
-    /// Version of the definition after the last write to it, if there was one.
-    pub resource_version: Option<String>,
-    /// The CRD as the API server has it after an update.
-    pub updated: Option<Box<CustomResourceDefinition>>,
-}
-
-/// What came of the next part of the migration of a kind's objects.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MigrationOutcome {
-    /// How many objects are stored in the version of now.
-    pub migrated: usize,
-    /// Those that could not be written, and why. The others were all the same.
-    pub failures: Vec<BrokenInstance>,
-    /// Whether the API server has been told that all are stored in the version.
-    pub is_concluded: bool,
-    /// Why it was broken off: what is planned is to be done again.
-    pub failure: Option<StepFailure>,
 }
 
 /// What came of a step.
@@ -64,17 +41,23 @@ pub enum StepResult {
     Skipped,
 }
 
-/// What a step brought about that only its answer tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The result of a step that only its reply contains.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Nothing that was not planned.
     Nothing,
+    /// There was nothing left to write to: the object is gone.
+    Gone,
+    /// The CRD as the API server has it now.
+    Crd(Box<CustomResourceDefinition>),
     /// The id that the server gave to a process, and the time at which it took it.
     Submitted {
         /// The id.
         process_id: String,
-        /// The time, if the server said it.
+        /// The time, if the server reported it.
         submitted_at: Option<jiff::Timestamp>,
+        /// Whether it was assigned right away, as a process of the operator's own is.
+        is_running: bool,
     },
 }
 
@@ -83,7 +66,7 @@ pub enum Effect {
 pub struct StepFailure {
     /// What it means for the next try.
     pub kind: FailureKind,
-    /// For a person: what was tried and what the server said.
+    /// For a person: the attempted call and the server's reply.
     pub message: String,
 }
 
@@ -92,15 +75,44 @@ pub struct StepFailure {
 pub enum FailureKind {
     /// The world has changed since the snapshot: look again at once.
     Conflict,
-    /// There is no answer, or the server has no time: try again later.
+    /// The server has no time, or could not be reached: try again later.
     Unavailable,
-    /// It was sent, but there is no answer: whether it was done has to be looked up.
+    /// There was no answer in time: whether it was done shows when the world is looked at again.
+    TimedOut,
+    /// It was sent to a colony, but there is no answer: whether it was done has to be looked up.
     Ambiguous,
-    /// The server refuses it: somebody has to change something.
+    /// The server refuses it: a person has to change something.
     Refused,
+    /// Another replica leads: it was not tried, and is that one's to do.
+    NotLeading,
+}
+
+/// A write that was not tried, since another replica leads.
+#[must_use]
+pub fn not_leading() -> StepFailure {
+    StepFailure { kind: FailureKind::NotLeading, message: "another replica leads".to_owned() }
 }
 
 impl Outcome {
+    /// Whether some step was not tried although none before it failed: another replica leads.
+    #[must_use]
+    pub fn is_skipped(&self) -> bool {
+        self.failure().is_none() && self.results.iter().any(|result| matches!(result, StepResult::Skipped))
+    }
+
+    /// The first failure.
+    #[must_use]
+    pub fn failure(&self) -> Option<&StepFailure> {
+        self.failures().next().map(|(_, failure)| failure)
+    }
+
+    /// The first failure that held up the steps behind it.
+    #[must_use]
+    pub fn holding_failure(&self) -> Option<&StepFailure> {
+        let mut failures = self.failures();
+        failures.find(|(step, failure)| !step.holds_up_nothing(failure.kind)).map(|(_, failure)| failure)
+    }
+
     /// The first failure on the cluster's side.
     #[must_use]
     pub fn kubernetes_failure(&self) -> Option<&StepFailure> {
@@ -135,17 +147,38 @@ impl Outcome {
         })
     }
 
-    fn done(&self) -> impl Iterator<Item = (&Step, &Effect)> {
+    /// The CRD as the API server has it after the last step that updated it.
+    #[must_use]
+    pub fn updated_crd(&self) -> Option<&CustomResourceDefinition> {
+        let written = self.done().filter_map(|(_, effect)| match effect {
+            Effect::Crd(crd) => Some(crd.as_ref()),
+            _ => None,
+        });
+        written.last()
+    }
+
+    /// The steps that were done, and what they brought about.
+    pub fn done(&self) -> impl Iterator<Item = (&Step, &Effect)> {
         self.plan.steps.iter().zip(&self.results).filter_map(|(step, result)| match result {
             StepResult::Done(effect) => Some((step, effect)),
             StepResult::Failed(_) | StepResult::Skipped => None,
         })
     }
 
-    fn failures(&self) -> impl Iterator<Item = (&Step, &StepFailure)> {
+    /// The steps that failed, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&Step, &StepFailure)> {
         self.plan.steps.iter().zip(&self.results).filter_map(|(step, result)| match result {
             StepResult::Failed(failure) => Some((step, failure)),
             StepResult::Done(_) | StepResult::Skipped => None,
         })
+    }
+}
+
+impl Step {
+    /// Whether such a failure of the step says nothing of those behind it.
+    #[must_use]
+    pub fn holds_up_nothing(&self, kind: FailureKind) -> bool {
+        let stands_alone = matches!(self, Self::Kubernetes(step) if step.stands_alone());
+        stands_alone && kind == FailureKind::Refused
     }
 }

@@ -14,6 +14,7 @@ pub mod executor_deployment;
 pub mod filesystem;
 pub mod function;
 pub mod instance;
+pub mod kind;
 pub mod metadata;
 pub mod mirror;
 pub mod names;
@@ -23,20 +24,39 @@ pub mod request_state;
 pub mod resource_definition;
 pub mod work;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt as _;
+pub use kind::custom_resource_definitions;
 
-/// The custom resource definitions of every kind, in the order in which they are installed.
-#[must_use]
-pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
-    vec![
-        colony::Colony::crd(),
-        executor_deployment::ExecutorDeployment::crd(),
-        colony_process::ColonyProcess::crd(),
-        colony_workflow::ColonyWorkflow::crd(),
-        colony_cron::ColonyCron::crd(),
-        request_flow::RequestFlow::crd(),
-        request_state::RequestState::crd(),
-        resource_definition::ResourceDefinition::crd(),
-    ]
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::Serialize;
+    use strum::VariantArray as _;
+
+    use super::{
+        executor_deployment::Runtime,
+        policy::{AdoptionPolicy, ManagementPolicy},
+        request_state::State,
+        resource_definition::HandlerMode,
+    };
+
+    fn agree<T: Copy + Debug + Serialize + Into<&'static str>>(values: &[T]) {
+        for value in values {
+            let written = serde_json::to_value(value).unwrap();
+            assert_eq!(written, Into::<&'static str>::into(*value), "{value:?}");
+        }
+    }
+
+    /// A name is spelled by serde in objects, and by strum in messages.
+    #[test]
+    fn a_value_is_called_the_same_in_objects_and_in_messages() {
+        agree(State::VARIANTS);
+        agree(&[Runtime::Kubernetes, Runtime::Docker, Runtime::Local]);
+        agree(&[HandlerMode::Process, HandlerMode::Blueprint, HandlerMode::Compose]);
+        agree(&[ManagementPolicy::All, ManagementPolicy::Observe]);
+        for policy in [AdoptionPolicy::Fail, AdoptionPolicy::Adopt, AdoptionPolicy::AdoptOrCreate] {
+            let written = serde_json::to_value(policy).unwrap();
+            assert_eq!(written.as_str().unwrap().parse(), Ok(policy));
+        }
+    }
 }

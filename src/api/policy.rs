@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::names::{PAUSED_ANNOTATION, RECONCILE_ANNOTATION};
 
 /// What becomes of an object that has a name that is needed and no controller.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum AdoptionPolicy {
     /// It is reported and left alone.
     #[default]
@@ -26,42 +29,31 @@ pub enum AdoptionPolicy {
 }
 
 impl AdoptionPolicy {
-    /// Whether the policy is the one that holds where nothing is said.
+    /// Whether the policy is the default.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
-
-    /// Reads the policy as it stands in a manifest; none if it is not one.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "fail" => Some(Self::Fail),
-            "adopt" => Some(Self::Adopt),
-            "adopt-or-create" => Some(Self::AdoptOrCreate),
-            _ => None,
-        }
-    }
 }
 
-/// What is done about fields that somebody else has changed.
+/// What the operator does about fields that others change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// `Correct`: they are put right. `DetectOnly`: they are reported in condition `Drifted` and left, until what is wanted
-    /// changes, which writes the whole object again.
+    /// `Correct`: they are corrected. `DetectOnly`: they are reported in condition `Drifted` and left, until what is
+    /// wanted changes, which writes the whole object again.
     #[serde(default)]
     pub policy: DriftPolicy,
 
-    /// Fields that are somebody else's once the object is there, such as `spec.replicas` where an autoscaler sets it: they
-    /// are neither compared nor written. Names are separated by dots; `[0]` is an element of a list, `['a.b/c']` a name
-    /// with dots in it.
+    /// Fields that other controllers own once the object exists, such as `spec.replicas` where an autoscaler sets it:
+    /// they are neither compared nor written. Names are separated by dots; `[0]` is an element of a list, `['a.b/c']`
+    /// a name with dots in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
     pub ignore_fields: Vec<String>,
 }
 
-/// Whether drift is put right.
+/// Whether drift is corrected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum DriftPolicy {
     /// It is.
@@ -72,10 +64,11 @@ pub enum DriftPolicy {
 }
 
 /// Something that may be done about an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr)]
 pub enum ManagementPolicy {
     /// Everything.
     #[serde(rename = "*")]
+    #[strum(serialize = "*")]
     All,
     /// It is looked at, and its fields are there for expressions.
     Observe,
@@ -90,14 +83,8 @@ pub enum ManagementPolicy {
 impl ManagementPolicy {
     /// The name as it stands in a manifest.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "*",
-            Self::Observe => "Observe",
-            Self::Create => "Create",
-            Self::Update => "Update",
-            Self::Delete => "Delete",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// What to do about something that is not done since this is not listed, for a person.
@@ -108,32 +95,32 @@ impl ManagementPolicy {
     }
 }
 
-/// What may be done about an object: what is listed and nothing else, or everything where nothing is said.
+/// What may be done about an object: only the listed actions are allowed; the default allows all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct ManagementPolicies(Vec<ManagementPolicy>);
 
 impl ManagementPolicies {
-    /// Whether nothing is said, so that everything may be done.
+    /// Whether the field is not set, so that every action is allowed.
     #[must_use]
-    pub fn is_unsaid(&self) -> bool {
+    pub fn is_unset(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether something may be done.
     #[must_use]
     pub fn allow(&self, what: ManagementPolicy) -> bool {
-        self.is_unsaid() || self.0.contains(&ManagementPolicy::All) || self.0.contains(&what)
+        self.is_unset() || self.0.contains(&ManagementPolicy::All) || self.0.contains(&what)
     }
 
-    /// Whether the object is only looked at, whoever it belongs to.
+    /// Whether the object is only observed, whatever its owner.
     #[must_use]
     pub fn only_observe(&self) -> bool {
         use ManagementPolicy::{Create, Delete, Update};
         ![Create, Update, Delete].into_iter().any(|what| self.allow(what))
     }
 
-    /// What deletion does to the other side: what is said of it, unless nothing may be deleted.
+    /// What deletion does to the other side: the deletion policy of the spec, unless `Delete` is not allowed.
     #[must_use]
     pub fn deletion(&self, said: DeletionPolicy) -> DeletionPolicy {
         if self.allow(ManagementPolicy::Delete) { said } else { DeletionPolicy::Orphan }
@@ -200,25 +187,21 @@ pub enum UpdatePolicy {
 }
 
 /// Who owns a spec that stands on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr)]
 pub enum SyncPolicy {
     /// This object: edits of the blueprint are replaced.
     KubernetesWins,
     /// The blueprint: edits of this object are replaced.
     ColonyWins,
-    /// Nobody: differences are shown, and both sides left as they are.
+    /// Neither side: differences are shown, and both sides left as they are.
     Observe,
 }
 
 impl SyncPolicy {
     /// The name as it stands in a manifest.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::KubernetesWins => "KubernetesWins",
-            Self::ColonyWins => "ColonyWins",
-            Self::Observe => "Observe",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -235,7 +218,7 @@ mod tests {
         serde_json::from_value(serde_json::json!(listed)).unwrap()
     }
 
-    /// Nothing said is everything; what is listed is all there is.
+    /// Everything is the default; what is listed is all there is.
     #[test]
     fn what_is_not_listed_may_not_be_done() {
         use ManagementPolicy::{Create, Delete, Observe, Update};
@@ -250,7 +233,7 @@ mod tests {
         assert!(policies(&["Observe"]).only_observe() && !policies(&[]).only_observe());
     }
 
-    /// What may not be deleted stays, whatever else is said.
+    /// Without `Delete`, everything stays, whatever other fields are set.
     #[test]
     fn without_delete_everything_is_left() {
         let left = policies(&["Observe", "Create", "Update"]);
@@ -260,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Whoever writes `false` to go on must not have to know that the annotation has to go.
+    /// `false` resumes too, so that a user does not need to remove the annotation.
     #[test]
     fn only_true_pauses() {
         assert!(is_paused(&annotated(PAUSED_ANNOTATION, "true")));

@@ -1,6 +1,6 @@
 //! The processes that a command is about: those of an object, or one by its id.
 //!
-//! Reads only, with the rights of whoever calls it: the object, its Colony, and the Secrets of that in the operator's
+//! Reads only, with the permissions of its user: the object, its Colony, and the Secrets of that in the operator's
 //! namespace.
 
 use std::fmt::Debug;
@@ -16,7 +16,9 @@ use crate::{
         colony::Colony,
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
+        condition::ConditionType,
         executor_deployment::ExecutorDeployment,
+        kind::{HasKind, Kind},
         mirror::Mirrored,
         names::{COLONY_ANNOTATION, DEFAULT_COLONY_ANNOTATION, FLOW_ANNOTATION, PROCESS_ANNOTATION},
         request_flow::RequestFlow,
@@ -28,14 +30,13 @@ use crate::{
         clock::Clock,
         kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
     },
-    watch::colony::{Surroundings, read},
+    watch::colony::{ColonyReader, read},
 };
 
 /// What a command is about.
 #[derive(Debug, Args)]
 pub(super) struct Subject {
-    /// The object, such as `colonyprocess/NAME`, `colonyworkflow/NAME`, `requeststate/NAME`, `executordeployment/NAME` or one of a kind that a `ResourceDefinition` defines, such as `mlmodel/NAME`; or the id of a process
-    #[arg(value_name = "OBJECT|ID")]
+    #[arg(value_name = "OBJECT|ID", help = help())]
     object_or_id: String,
     /// Of a workflow only this node [default: all]
     #[arg(long, value_name = "NODE")]
@@ -49,6 +50,13 @@ pub(super) struct Subject {
     /// Namespace of the operator, where the Secrets of Colonies are
     #[arg(long, value_name = "NAME", default_value = "colonyos-system", env = "POD_NAMESPACE")]
     operator_namespace: String,
+}
+
+fn help() -> String {
+    format!(
+        "The object, such as {} or one of a kind that a `ResourceDefinition` defines, such as `mlmodel/NAME`; or the id of a process",
+        defined::carried_by_processes().map(|object| format!("`{object}`")).collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// A process that a command is about.
@@ -77,13 +85,13 @@ impl Subject {
         };
         let colony = find_colony(&kubernetes, self.colony.as_deref().or(colony.as_deref())).await?;
         let clock = Clock::system();
-        let surroundings = Surroundings {
+        let reader = ColonyReader {
             kubernetes: &kubernetes.calls,
             namespace: &self.operator_namespace,
             clock: &clock,
             metrics: None,
         };
-        let reading = read(&colony, &surroundings, &mut None).await;
+        let reading = read(&colony, &reader, &mut None).await;
         let sessions = reading.sessions.ok_or_else(|| {
             format!(
                 "failed to get the keys of Colony {}: may you read Secrets in namespace {}? See colonyos-operator doctor",
@@ -97,32 +105,32 @@ impl Subject {
     /// The processes of an object, and the Colony that it names.
     async fn of_object(&self, kubernetes: &Kubernetes, kind: &str, name: &str) -> Result<OfObject, Failure> {
         let namespace = self.namespace.as_deref().unwrap_or(&kubernetes.namespace);
-        match kind.to_lowercase().as_str() {
-            "executordeployment" | "executordeployments" | "ed" | "edeploy" => {
+        match Kind::called(kind) {
+            Some(Kind::ExecutorDeployment) => {
                 let object = get::<ExecutorDeployment>(kubernetes, namespace, name).await?;
                 Ok((alone(of_fleet(&object)?), object.spec.colony))
             }
-            "colonyprocess" | "colonyprocesses" | "cproc" => {
+            Some(Kind::ColonyProcess) => {
                 let object = get::<ColonyProcess>(kubernetes, namespace, name).await?;
-                Ok((alone(of_mirror(&object, "ColonyProcess", "Submitted")?), object.spec.colony))
+                Ok((alone(of_mirror(&object, Kind::ColonyProcess.name())?), object.spec.colony))
             }
-            "colonyworkflow" | "colonyworkflows" | "cwf" => {
+            Some(Kind::ColonyWorkflow) => {
                 let object = get::<ColonyWorkflow>(kubernetes, namespace, name).await?;
                 Ok((of_workflow(&object, self.node.as_deref())?, object.spec.colony))
             }
-            "requeststate" | "requeststates" | "reqs" => {
+            Some(Kind::RequestState) => {
                 let object = get::<RequestState>(kubernetes, namespace, name).await?;
                 let colony = match object.annotations().get(FLOW_ANNOTATION).filter(|flow| !lists_jobs(flow))
                 {
                     Some(flow) => get::<RequestFlow>(kubernetes, namespace, flow).await?.spec.colony,
                     None => object.annotations().get(COLONY_ANNOTATION).cloned(),
                 };
-                Ok((alone(of_mirror(&object, "RequestState", "Degraded")?), colony))
+                Ok((alone(of_mirror(&object, Kind::RequestState.name())?), colony))
             }
             _ => {
                 let definition = defined::find(kubernetes, kind).await?;
                 let object = defined::get(kubernetes, &definition, namespace, name).await?;
-                let id = of_mirror(&object, &definition.spec.names.kind, "Mirrored")?;
+                let id = of_mirror(&object, &definition.spec.names.kind)?;
                 Ok((alone(id), definition.spec.handler.colony))
             }
         }
@@ -164,22 +172,23 @@ fn of_workflow(object: &ColonyWorkflow, only: Option<&str>) -> Result<Vec<Found>
     Ok(found)
 }
 
-/// The process that carries an object now.
-fn of_mirror<K: Mirrored + Resource>(object: &K, kind: &str, condition: &str) -> Result<String, Failure> {
+/// The current process of an object.
+fn of_mirror<K: Mirrored + Resource + HasKind>(object: &K, kind: &str) -> Result<String, Failure> {
+    let condition = K::KIND.info().process_condition.map_or("Ready", ConditionType::as_str);
     let id = object.mirror().and_then(|mirror| mirror.process_id.clone());
     let name = object.meta().name.clone().unwrap_or_default();
     id.ok_or_else(|| format!("{kind} {name} has no process yet: see its condition {condition}").into())
 }
 
-/// The process that carries a fleet now, or that it was born of.
+/// The current process of a fleet, or the one that it originates from.
 fn of_fleet(object: &ExecutorDeployment) -> Result<String, Failure> {
     let id = object.annotations().get(PROCESS_ANNOTATION);
     if let (None, Some(id)) = (object.mirror().and_then(|mirror| mirror.process_id.as_ref()), id) {
         return Ok(id.clone());
     }
-    of_mirror(object, "ExecutorDeployment", "Mirrored").map_err(|error| match object.blueprint_name() {
+    of_mirror(object, Kind::ExecutorDeployment.name()).map_err(|error| match object.blueprint_name() {
         Some(blueprint) => format!(
-            "ExecutorDeployment {} is carried by blueprint {blueprint}: see colonies blueprint get --name {blueprint}",
+            "ExecutorDeployment {} is mirrored as blueprint {blueprint}: see colonies blueprint get --name {blueprint}",
             object.name_any()
         )
         .into(),

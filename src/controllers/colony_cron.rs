@@ -1,62 +1,143 @@
-//! The controller of `ColonyCrons`: creates runs when it is time for them. What becomes of a run is for the controller of
-//! its own kind.
+//! `ColonyCrons`: what the five stages are for them, and what wakes them. What becomes of a run is for the controller of its
+//! own kind.
 
-use std::{convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
+use jiff::Timestamp;
 use kube::{
-    Resource as _, ResourceExt as _,
     core::DeserializeGuard,
-    runtime::{
-        Controller,
-        controller::{Action, Config},
-        reflector::{ObjectRef, Store},
-    },
+    runtime::reflector::{ObjectRef, Store},
 };
 use serde::de::DeserializeOwned;
 
-use super::{
-    engine::{
-        context::{Hints, Machinery},
-        paused::rested,
-        queue::Queue,
-        retry::{Retries, jitter},
-    },
-    to_its_end,
+use super::engine::{
+    context::{Requeuer, Services},
+    pass::{Engine, LOOK_UP, RESYNC},
+    stages::{Look, Passed, Stages},
+    wiring::{self, Wiring},
 };
 use crate::{
-    act::{
-        colony_cron::carry_out,
-        outcome::{CronOutcome, FailureKind},
-    },
     api::{
-        colony_cron::ColonyCron, colony_process::ColonyProcess, colony_workflow::ColonyWorkflow,
-        condition::Reason, policy::is_paused,
+        colony_cron::{ColonyCron, ColonyCronStatus},
+        colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
+        condition::Reason,
     },
     desired::schedule::Schedule,
     diff::{
-        Problem,
-        colony_cron::{CronObstacle, CronPlan, plan},
+        Plan, Problem,
+        colony_cron::{CronObstacle, CronPlan},
     },
-    runtime::{
-        metrics::{Kind, ReconcileResult},
-        shutdown::Shutdown,
-    },
+    runtime::{metrics::Kind, shutdown::Shutdown},
     snapshot::ColonyCronSnapshot,
-    status,
+    status::{self, event::Note},
     watch::{
-        colony_cron::{CronReader, Repeated, cron_of},
+        colony_cron::{CronReader, ScheduledKind, cron_of},
+        freshness::CacheBehind,
         stores::{Filled, Watched},
     },
 };
 
-/// How long a pass waits for the cache unless the watch wakes it before.
-const CACHE_WAIT: Duration = Duration::from_secs(1);
-/// How often it is looked whether a name that somebody else has is free: nobody tells.
-const LOOK_UP: Duration = Duration::from_secs(10);
-/// How often an object is looked at for which nothing is expected to happen; a clock that is put forward meanwhile is
-/// noticed that late.
-const RESYNC: Duration = Duration::from_mins(8);
+/// The stages of crons.
+pub struct CronStages {
+    /// Reads the world.
+    pub reader: CronReader,
+}
+
+impl Stages for CronStages {
+    type Object = ColonyCron;
+    type Snapshot = ColonyCronSnapshot;
+    /// A schedule that cannot be followed does not keep old runs from being deleted.
+    type Desired = Result<Schedule, Problem>;
+    type Findings = CronPlan;
+
+    const KIND: Kind = Kind::ColonyCron;
+
+    fn kind(&self) -> &() {
+        &()
+    }
+
+    fn caches(&self) -> Vec<Filled> {
+        self.reader.filled.clone()
+    }
+
+    async fn snapshot(&self, object: &ColonyCron) -> Result<ColonyCronSnapshot, CacheBehind> {
+        self.reader.snapshot(object)
+    }
+
+    fn now(snapshot: &ColonyCronSnapshot) -> Timestamp {
+        snapshot.now
+    }
+
+    fn desired(&self, snapshot: &ColonyCronSnapshot) -> Result<Self::Desired, Problem> {
+        Ok(desired(snapshot))
+    }
+
+    fn plan(
+        &self,
+        snapshot: &ColonyCronSnapshot,
+        desired: &Self::Desired,
+    ) -> Result<(Plan, CronPlan), Problem> {
+        let mut findings = plan(snapshot, desired);
+        Ok((std::mem::take(&mut findings.plan), findings))
+    }
+
+    fn status(&self, snapshot: &ColonyCronSnapshot, pass: Passed<'_, Self>) -> Option<ColonyCronStatus> {
+        // One that is being deleted has nothing to say any more.
+        let carried = pass.ok().filter(|_| snapshot.object.metadata.deletion_timestamp.is_none())?;
+        Some(status::colony_cron::compute(snapshot, &carried.findings, &carried.outcome))
+    }
+
+    fn notes(&self, snapshot: &ColonyCronSnapshot, pass: Passed<'_, Self>) -> Vec<Note> {
+        pass.map_or_else(
+            |_| Vec::new(),
+            |carried| status::colony_cron::notes(snapshot, &carried.findings, &carried.outcome),
+        )
+    }
+
+    fn next(
+        &self,
+        snapshot: &ColonyCronSnapshot,
+        _: Option<&ColonyCronStatus>,
+        pass: Passed<'_, Self>,
+    ) -> Look {
+        let Ok(carried) = pass else { return Look::Backoff };
+        let plan = &carried.findings;
+        let until = plan.next.and_then(|next| Duration::try_from(next.duration_since(snapshot.now)).ok());
+        let usual =
+            if matches!(plan.obstacle, Some(CronObstacle::Stranger { .. })) { LOOK_UP } else { RESYNC };
+        match until {
+            Some(until) if until < usual => Look::After(until),
+            _ => Look::About(usual),
+        }
+    }
+}
+
+/// Stage 2.
+///
+/// # Errors
+///
+/// When the schedule cannot be followed.
+pub fn desired(snapshot: &ColonyCronSnapshot) -> Result<Schedule, Problem> {
+    let spec = &snapshot.object.spec;
+    Schedule::parse(&spec.schedule, spec.time_zone.as_deref())
+        .map_err(|error| Problem { reason: Reason::InvalidSchedule, message: error.to_string() })
+}
+
+/// Stage 3.
+#[must_use]
+pub fn plan(snapshot: &ColonyCronSnapshot, desired: &Result<Schedule, Problem>) -> CronPlan {
+    let planned = crate::diff::colony_cron::plan(snapshot, desired.as_ref().ok());
+    let mut plan = planned.unwrap_or_else(|error| CronPlan {
+        problem: Some(Problem { reason: Reason::InvalidSpec, message: error.to_string() }),
+        ..CronPlan::default()
+    });
+    if let Err(problem) = desired {
+        plan.problem.get_or_insert_with(|| problem.clone());
+    }
+    plan
+}
 
 /// Processes and workflows, as the controller of crons sees them: through the caches of their own controllers.
 pub(super) struct Runs {
@@ -73,9 +154,9 @@ impl Runs {
         workflows: &mut Watched<DeserializeGuard<ColonyWorkflow>>,
     ) -> Self {
         let (waker, woken) = futures::channel::mpsc::unbounded();
-        let hints = Hints::new(vec![waker]);
-        wake(processes, &hints);
-        wake(workflows, &hints);
+        let requeuer = Requeuer::new(vec![waker]);
+        wake(processes, &requeuer);
+        wake(workflows, &requeuer);
         Self {
             processes: processes.store.clone(),
             workflows: workflows.store.clone(),
@@ -85,167 +166,34 @@ impl Runs {
     }
 }
 
-fn wake<K>(runs: &mut Watched<DeserializeGuard<K>>, hints: &Hints<DeserializeGuard<ColonyCron>>)
+fn wake<K>(runs: &mut Watched<DeserializeGuard<K>>, requeuer: &Requeuer<DeserializeGuard<ColonyCron>>)
 where
-    K: Repeated + DeserializeOwned + Debug + Send + Sync,
+    K: ScheduledKind + DeserializeOwned + Debug + Send + Sync,
 {
-    let hints = hints.clone();
+    let requeuer = requeuer.clone();
     let changes = std::mem::replace(&mut runs.changes, futures::stream::empty().boxed());
     let waking = changes.inspect_ok(move |run| {
         if let Some(cron) = cron_of(run) {
-            hints.wake(&cron);
+            requeuer.wake(&cron);
         }
     });
     runs.changes = waking.boxed();
 }
 
-struct Context {
-    machinery: Arc<Machinery>,
-    reader: CronReader,
-    retries: Retries,
-    queue: Queue<DeserializeGuard<ColonyCron>>,
-}
-
 /// Runs the controller for one scope until the shutdown.
 pub(super) async fn run(
-    machinery: Arc<Machinery>,
+    services: Arc<Services>,
     crons: Watched<DeserializeGuard<ColonyCron>>,
     runs: Runs,
     shutdown: Shutdown,
 ) {
-    let elections = machinery.leadership.changes().map(drop);
-    let queue = Queue::new(crons.store.clone(), Kind::ColonyCron, machinery.metrics.clone());
     let reader = CronReader {
         processes: runs.processes,
         workflows: runs.workflows,
-        filled: [runs.filled, vec![crons.filled]].concat(),
-        writes: machinery.writes.clone(),
-        clock: machinery.clock.clone(),
+        filled: [runs.filled, vec![crons.filled.clone()]].concat(),
+        writes: services.writes.clone(),
+        clock: services.clock.clone(),
     };
-    let changes = {
-        let queue = queue.clone();
-        crons.changes.inspect_ok(move |cron| queue.changed(cron))
-    };
-    let woken = {
-        let queue = queue.clone();
-        runs.woken.inspect(move |cron| queue.woken(cron))
-    };
-    let context = Arc::new(Context { machinery, reader, retries: Retries::default(), queue });
-    let (stop, caches) = (shutdown.clone(), context.reader.filled.clone());
-    let controller = Controller::for_stream(changes, crons.store)
-        .with_config(Config::default().concurrency(context.machinery.configuration.concurrency))
-        .reconcile_on(woken)
-        .reconcile_all_on(elections)
-        .graceful_shutdown_on(async move { stop.requested().await })
-        .run(reconcile, |_, _, _| Action::requeue(RESYNC), context)
-        .for_each(|_| futures::future::ready(()));
-    to_its_end(controller, caches, shutdown).await;
-}
-
-/// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
-async fn reconcile(
-    guarded: Arc<DeserializeGuard<ColonyCron>>,
-    context: Arc<Context>,
-) -> Result<Action, Infallible> {
-    let machinery = &context.machinery;
-    let Ok(cron) = &guarded.0 else {
-        tracing::error!(cron = %ObjectRef::from_obj(guarded.as_ref()), "cannot be read: correct it with kubectl edit");
-        return Ok(Action::requeue(RESYNC));
-    };
-    context.queue.begun(&guarded);
-    // What a cache that is still being filled does not show may well exist.
-    for filled in &context.reader.filled {
-        filled.reached().await;
-    }
-    if !machinery.leadership.is_leader() || cron.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
-    let started = machinery.clock.instant();
-    let counted = machinery.metrics.reconcile_started(Kind::ColonyCron);
-    let span = tracing::info_span!(
-        "reconcile",
-        kind = "ColonyCron",
-        object = format!("{}/{}", cron.namespace().unwrap_or_default(), cron.name_any()),
-        generation = cron.metadata.generation
-    );
-    let (action, result) = tracing::Instrument::instrument(Box::pin(pass(cron, &context)), span).await;
-    counted.finish(result, machinery.clock.instant().saturating_duration_since(started));
-    Ok(action)
-}
-
-/// The five stages.
-async fn pass(cron: &ColonyCron, context: &Context) -> (Action, ReconcileResult) {
-    let machinery = &context.machinery;
-    let Ok(snapshot) = context.reader.snapshot(cron) else {
-        machinery.metrics.count_stale_skip(Kind::ColonyCron);
-        return (Action::requeue(CACHE_WAIT), ReconcileResult::Waiting);
-    };
-    if is_paused(&cron.metadata) {
-        let status = status::paused::compute(cron.status.as_ref(), &cron.metadata, snapshot.now);
-        let published = machinery.publisher.status(&(), cron, status, None).await;
-        return rested(published, &cron.uid().unwrap_or_default(), &context.retries);
-    }
-    let (plan, problem) = decide(&snapshot);
-    let namespace = cron.namespace().unwrap_or_default();
-    let outcome = carry_out(&plan, &namespace, &machinery.to_cluster, &machinery.leadership).await;
-    let (status, notes) = status::colony_cron::compute(&snapshot, &plan, problem.as_ref(), &outcome);
-    let uid = cron.uid().unwrap_or_default();
-    let written = match machinery.publisher.status(&(), cron, status, None).await {
-        Ok(written) => written,
-        Err(failure) => return failed(failure.kind, &failure.message, &uid, context),
-    };
-    if written {
-        machinery.publisher.events(&cron.object_ref(&()), notes).await;
-    }
-    if let Some(failure) = &outcome.failure {
-        return failed(failure.kind, &failure.message, &uid, context);
-    }
-    context.retries.reset(&uid);
-    next(&snapshot, &plan, &outcome, written)
-}
-
-/// Stages 2 and 3, which are pure. A schedule that cannot be followed does not keep old runs from being deleted.
-fn decide(snapshot: &ColonyCronSnapshot) -> (CronPlan, Option<Problem>) {
-    let spec = &snapshot.object.spec;
-    let (schedule, problem) = match Schedule::parse(&spec.schedule, spec.time_zone.as_deref()) {
-        Ok(schedule) => (Some(schedule), None),
-        Err(error) => (None, Some(Problem { reason: Reason::InvalidSchedule, message: error.to_string() })),
-    };
-    match plan(snapshot, schedule.as_ref()) {
-        Ok(plan) => (plan, problem),
-        Err(error) => {
-            (CronPlan::default(), Some(Problem { reason: Reason::InvalidSpec, message: error.to_string() }))
-        }
-    }
-}
-
-fn failed(kind: FailureKind, message: &str, uid: &str, context: &Context) -> (Action, ReconcileResult) {
-    tracing::debug!(?kind, "{message}");
-    let delay = match kind {
-        FailureKind::Conflict => context.retries.after_conflict(uid),
-        _ => context.retries.after_failure(uid),
-    };
-    (Action::requeue(delay), ReconcileResult::Failed)
-}
-
-/// When to look again, and how the pass ended.
-fn next(
-    snapshot: &ColonyCronSnapshot,
-    plan: &CronPlan,
-    outcome: &CronOutcome,
-    written: bool,
-) -> (Action, ReconcileResult) {
-    let result = if written || !outcome.done.is_empty() {
-        ReconcileResult::Changed
-    } else if plan.obstacle.is_some() {
-        ReconcileResult::Waiting
-    } else {
-        ReconcileResult::Unchanged
-    };
-    let until = plan.next.and_then(|next| Duration::try_from(next.duration_since(snapshot.now)).ok());
-    let usual = if matches!(plan.obstacle, Some(CronObstacle::Stranger { .. })) { LOOK_UP } else { RESYNC };
-    match until {
-        Some(until) if until < usual => (Action::requeue(until), result),
-        _ => (Action::requeue(jitter(usual)), result),
-    }
+    let wiring = Wiring::new(crons, runs.woken, services.configuration.concurrency);
+    wiring::run(Engine::new(services, CronStages { reader }), wiring, shutdown).await;
 }

@@ -1,31 +1,31 @@
 //! `ColonyProcesses`: what the five stages are for them.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{colony::processes::Carrier, engine::work::Work};
+use super::{
+    colony::processes::MirroredKind,
+    engine::{
+        stages::{Look, Passed, Stages},
+        work::next,
+    },
+};
 use crate::{
-    act::outcome::Outcome,
     api::{
         colony_process::{ColonyProcess, ColonyProcessStatus},
-        mirror::MirrorStatus,
+        kind::HasFinalizer as _,
+        mirror::{MirrorStatus, Mirrored},
         work::WorkState,
     },
     desired,
     diff::{self, Plan, Problem, problem, resolved},
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
-    snapshot::{ColonyProcessSnapshot, ColonyReference},
+    snapshot::ColonyProcessSnapshot,
     status,
-    watch::{freshness::CacheBehind, work::WorkReader},
+    watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for ColonyProcess {}
-
-impl Work for ColonyProcess {
-    type Snapshot = ColonyProcessSnapshot;
-    const METERED: Kind = Kind::ColonyProcess;
-
+impl MirroredKind for ColonyProcess {
     fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.spec.colony.as_deref()
     }
@@ -33,44 +33,94 @@ impl Work for ColonyProcess {
     fn is_finished(&self) -> bool {
         self.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final)
     }
+}
 
-    async fn snapshot(&self, (): &(), reader: &WorkReader) -> Result<ColonyProcessSnapshot, CacheBehind> {
-        reader.colony_process(self).await
+/// The stages of processes of users.
+pub struct ProcessStages {
+    /// Reads the world.
+    pub reader: WorkReader,
+}
+
+impl Stages for ProcessStages {
+    type Object = ColonyProcess;
+    type Snapshot = ColonyProcessSnapshot;
+    type Desired = ();
+    type Findings = ();
+
+    const KIND: Kind = Kind::ColonyProcess;
+    const FINALIZER: Option<&'static str> = Some(ColonyProcess::FINALIZER);
+
+    fn kind(&self) -> &() {
+        &()
     }
 
-    fn circumstances(snapshot: &ColonyProcessSnapshot) -> (&ColonyReference, Timestamp, Option<Timestamp>) {
-        (&snapshot.colony, snapshot.now, snapshot.submit_not_before)
+    fn caches(&self) -> Vec<Filled> {
+        self.reader.filled.clone()
     }
 
-    fn decide(snapshot: &ColonyProcessSnapshot) -> Result<Plan, Problem> {
-        if snapshot.object.metadata.deletion_timestamp.is_some() {
-            return Ok(diff::colony_process::plan_deletion(snapshot));
-        }
-        // One that is finished needs none.
-        let colony = if snapshot.object.is_finished() { None } else { Some(resolved(&snapshot.colony)?) };
-        let desired = |attempt| match colony {
-            Some(colony) => desired::colony_process::build(snapshot, colony, attempt),
-            None => Err(Error::Incomplete("colony")),
-        };
-        diff::colony_process::plan(snapshot, desired).map_err(|error| problem(&error))
+    async fn snapshot(&self, object: &ColonyProcess) -> Result<ColonyProcessSnapshot, CacheBehind> {
+        self.reader.colony_process(object).await
     }
 
-    fn left_behind(snapshot: &ColonyProcessSnapshot) -> Option<String> {
-        diff::colony_process::terms(snapshot).left_behind("process")
+    fn now(snapshot: &ColonyProcessSnapshot) -> Timestamp {
+        snapshot.now
     }
 
-    fn compute(
+    fn colony(snapshot: &ColonyProcessSnapshot) -> Option<&str> {
+        snapshot.colony.resolved().map(|colony| colony.name.as_str())
+    }
+
+    fn desired(&self, _: &ColonyProcessSnapshot) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn plan(&self, snapshot: &ColonyProcessSnapshot, (): &()) -> Result<(Plan, ()), Problem> {
+        decide(snapshot).map(|plan| (plan, ()))
+    }
+
+    fn remaining_in_colony(snapshot: &ColonyProcessSnapshot) -> Option<String> {
+        diff::colony_process::terms(snapshot).remaining_in_colony("process")
+    }
+
+    fn status(
+        &self,
         snapshot: &ColonyProcessSnapshot,
-        outcome: Result<&Outcome, &Problem>,
+        pass: Passed<'_, Self>,
     ) -> Option<ColonyProcessStatus> {
-        Some(status::colony_process::compute(snapshot, outcome))
+        Some(status::colony_process::compute(snapshot, pass.map(|carried| &carried.outcome)))
     }
 
-    fn conditions(status: &ColonyProcessStatus) -> &[Condition] {
-        &status.conditions
+    fn mirrored(object: &ColonyProcess) -> Option<&dyn Mirrored> {
+        Some(object)
     }
 
     fn recorded(status: &ColonyProcessStatus) -> Option<&MirrorStatus> {
         status.mirror.as_ref()
     }
+
+    fn next(
+        &self,
+        snapshot: &ColonyProcessSnapshot,
+        status: Option<&ColonyProcessStatus>,
+        pass: Passed<'_, Self>,
+    ) -> Look {
+        let mirror = status.and_then(Self::recorded);
+        pass.map_or(Look::Backoff, |carried| {
+            next(snapshot.now, snapshot.submit_not_before, mirror, &carried.outcome)
+        })
+    }
+}
+
+/// Stages 2 and 3.
+fn decide(snapshot: &ColonyProcessSnapshot) -> Result<Plan, Problem> {
+    if snapshot.object.metadata.deletion_timestamp.is_some() {
+        return Ok(diff::colony_process::plan_deletion(snapshot));
+    }
+    // One that is finished needs none.
+    let colony = if snapshot.object.is_finished() { None } else { Some(resolved(&snapshot.colony)?) };
+    let desired = |attempt| match colony {
+        Some(colony) => desired::colony_process::build(snapshot, colony, attempt),
+        None => Err(SpecError::Incomplete("colony")),
+    };
+    diff::colony_process::plan(snapshot, desired).map_err(|error| problem(&error))
 }

@@ -1,32 +1,32 @@
-//! Instances of defined kinds: what the five stages are for them.
+//! Instances of defined kinds that processes or blueprints carry: what the five stages are for them.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{colony::processes::Carrier, engine::work::Work};
+use super::{
+    colony::processes::MirroredKind,
+    engine::{
+        stages::{Look, Passed, Stages},
+        work::next,
+    },
+};
 use crate::{
-    act::outcome::Outcome,
     api::{
         instance::{Instance, InstanceKind, InstanceStatus},
-        mirror::{MirrorStatus, Mirrored as _},
+        kind::HasFinalizer as _,
+        mirror::{MirrorStatus, Mirrored},
         resource_definition::HandlerMode,
     },
     desired,
     diff::{self, Plan, Problem, problem, resolved},
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
-    snapshot::{ColonyReference, InstanceSnapshot},
+    snapshot::InstanceSnapshot,
     status,
-    watch::{freshness::CacheBehind, work::WorkReader},
+    watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for Instance {
+impl MirroredKind for Instance {
     const SHOWS_LOG: bool = true;
-}
-
-impl Work for Instance {
-    type Snapshot = InstanceSnapshot;
-    const METERED: Kind = Kind::Instance;
 
     fn colony<'a>(&'a self, kind: &'a InstanceKind) -> Option<&'a str> {
         kind.handler().colony.as_deref()
@@ -37,51 +37,94 @@ impl Work for Instance {
             |mirror: &MirrorStatus| !mirror.may_live() && Some(mirror.generation) == self.metadata.generation;
         self.metadata.deletion_timestamp.is_none() && self.mirror().is_some_and(is_over)
     }
+}
 
-    async fn snapshot(
-        &self,
-        kind: &InstanceKind,
-        reader: &WorkReader,
-    ) -> Result<InstanceSnapshot, CacheBehind> {
-        reader.instance(kind, self).await
+/// The stages of instances that processes or blueprints carry.
+pub struct InstanceStages {
+    /// Their kind.
+    pub kind: InstanceKind,
+    /// Reads the world.
+    pub reader: WorkReader,
+}
+
+impl Stages for InstanceStages {
+    type Object = Instance;
+    type Snapshot = InstanceSnapshot;
+    type Desired = ();
+    type Findings = ();
+
+    const KIND: Kind = Kind::Instance;
+    const FINALIZER: Option<&'static str> = Some(Instance::FINALIZER);
+
+    fn kind(&self) -> &InstanceKind {
+        &self.kind
     }
 
-    fn circumstances(snapshot: &InstanceSnapshot) -> (&ColonyReference, Timestamp, Option<Timestamp>) {
-        (&snapshot.colony, snapshot.now, snapshot.submit_not_before)
+    fn caches(&self) -> Vec<Filled> {
+        self.reader.filled.clone()
     }
 
-    fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
-        decide(snapshot)
+    async fn snapshot(&self, object: &Instance) -> Result<InstanceSnapshot, CacheBehind> {
+        self.reader.instance(&self.kind, object).await
     }
 
-    fn left_behind(snapshot: &InstanceSnapshot) -> Option<String> {
+    fn now(snapshot: &InstanceSnapshot) -> Timestamp {
+        snapshot.now
+    }
+
+    fn colony(snapshot: &InstanceSnapshot) -> Option<&str> {
+        snapshot.colony.resolved().map(|colony| colony.name.as_str())
+    }
+
+    fn desired(&self, _: &InstanceSnapshot) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn plan(&self, snapshot: &InstanceSnapshot, (): &()) -> Result<(Plan, ()), Problem> {
+        decide(snapshot).map(|plan| (plan, ()))
+    }
+
+    fn remaining_in_colony(snapshot: &InstanceSnapshot) -> Option<String> {
         match snapshot.kind.handler().mode {
             HandlerMode::Blueprint => diff::instance::left_behind_of_blueprint(snapshot),
             HandlerMode::Process | HandlerMode::Compose => {
-                diff::instance::terms(snapshot).left_behind("process")
+                diff::instance::terms(snapshot).remaining_in_colony("process")
             }
         }
     }
 
-    fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<InstanceStatus> {
-        // What is let go says what it said last.
-        (!snapshot.kind.terms().is_released).then(|| status::instance::compute(snapshot, outcome))
+    fn status(&self, snapshot: &InstanceSnapshot, pass: Passed<'_, Self>) -> Option<InstanceStatus> {
+        // What is released says what it said last.
+        let is_released = snapshot.kind.terms().is_released;
+        (!is_released).then(|| status::instance::compute(snapshot, pass.map(|carried| &carried.outcome)))
     }
 
-    fn conditions(status: &InstanceStatus) -> &[Condition] {
-        &status.conditions
+    fn accepted(
+        before: Option<&InstanceStatus>,
+        refused: InstanceStatus,
+        why: &str,
+    ) -> Option<InstanceStatus> {
+        status::instance::without_fields(before, refused, why)
+    }
+
+    fn mirrored(object: &Instance) -> Option<&dyn Mirrored> {
+        Some(object)
     }
 
     fn recorded(status: &InstanceStatus) -> Option<&MirrorStatus> {
         status.mirror.as_ref()
     }
 
-    fn salvaged(
-        before: Option<&InstanceStatus>,
-        refused: InstanceStatus,
-        why: &str,
-    ) -> Option<InstanceStatus> {
-        status::instance::without_fields(before, refused, why)
+    fn next(
+        &self,
+        snapshot: &InstanceSnapshot,
+        status: Option<&InstanceStatus>,
+        pass: Passed<'_, Self>,
+    ) -> Look {
+        let mirror = status.and_then(Self::recorded);
+        pass.map_or(Look::Backoff, |carried| {
+            next(snapshot.now, snapshot.submit_not_before, mirror, &carried.outcome)
+        })
     }
 }
 
@@ -106,7 +149,7 @@ pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         let desired = |generation| match resolved(&snapshot.colony) {
             Ok(colony) => desired::instance::build(snapshot, colony, generation),
-            Err(problem) => Err(Error::Missing {
+            Err(problem) => Err(SpecError::Missing {
                 field: "handler.colony".to_owned(),
                 what: problem.reason.as_str().to_owned(),
                 why: problem.message,
@@ -114,12 +157,12 @@ pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
         };
         return Ok(diff::instance::plan_deletion(snapshot, desired));
     }
-    // One that is over, or is let go, needs none.
+    // One that has ended, or is released, needs none.
     let needs_colony = !snapshot.object.is_finished() && !snapshot.kind.terms().is_released;
     let colony = if needs_colony { Some(resolved(&snapshot.colony)?) } else { None };
     let desired = |generation| match colony {
         Some(colony) => desired::instance::build(snapshot, colony, generation),
-        None => Err(Error::Incomplete("colony")),
+        None => Err(SpecError::Incomplete("colony")),
     };
     diff::instance::plan(snapshot, desired).map_err(|error| problem(&error))
 }

@@ -1,32 +1,32 @@
-//! `RequestStates`: what the five stages are for them. The operator is their director, their worker, or both.
+//! `RequestStates`: what the five stages are for them.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{colony::processes::Carrier, engine::work::Work};
+use super::{
+    colony::processes::MirroredKind,
+    engine::{
+        stages::{Look, Passed, Stages},
+        work::next,
+    },
+};
 use crate::{
-    act::outcome::Outcome,
     api::{
         condition::Reason,
-        mirror::MirrorStatus,
+        kind::HasFinalizer as _,
+        mirror::{MirrorStatus, Mirrored},
         names::COLONY_ANNOTATION,
         request_state::{RequestState, RequestStateStatus, State},
     },
     desired::request::{self, Obstacle},
     diff::{Plan, Problem, request::plan, resolved},
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
-    snapshot::{ColonyReference, RequestSnapshot},
+    snapshot::RequestSnapshot,
     status::{self, event::Note},
-    watch::{freshness::CacheBehind, work::WorkReader},
+    watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for RequestState {}
-
-impl Work for RequestState {
-    type Snapshot = RequestSnapshot;
-    const METERED: Kind = Kind::RequestState;
-
+impl MirroredKind for RequestState {
     fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.metadata.annotations.as_ref()?.get(COLONY_ANNOTATION).map(String::as_str)
     }
@@ -34,66 +34,113 @@ impl Work for RequestState {
     fn is_finished(&self) -> bool {
         Self::is_finished(self)
     }
+}
 
-    async fn snapshot(&self, (): &(), reader: &WorkReader) -> Result<RequestSnapshot, CacheBehind> {
-        reader.request(self).await
+/// The stages of requests, of which the operator is director, worker, or both.
+pub struct RequestStages {
+    /// Reads the world.
+    pub reader: WorkReader,
+}
+
+impl Stages for RequestStages {
+    type Object = RequestState;
+    type Snapshot = RequestSnapshot;
+    type Desired = ();
+    type Findings = ();
+
+    const KIND: Kind = Kind::RequestState;
+    const FINALIZER: Option<&'static str> = Some(RequestState::FINALIZER);
+
+    fn kind(&self) -> &() {
+        &()
     }
 
-    fn circumstances(snapshot: &RequestSnapshot) -> (&ColonyReference, Timestamp, Option<Timestamp>) {
-        (&snapshot.colony, snapshot.now, snapshot.submit_not_before)
+    fn caches(&self) -> Vec<Filled> {
+        self.reader.filled.clone()
     }
 
-    fn decide(snapshot: &RequestSnapshot) -> Result<Plan, Problem> {
-        if snapshot.object.metadata.deletion_timestamp.is_some() {
-            return Ok(plan::plan_deletion(snapshot));
-        }
-        if snapshot.object.spec.state == State::Cancelled {
-            return Ok(plan::plan_cancelled(snapshot));
-        }
-        let flow = request::flow(snapshot).map_err(|obstacle| problem(&obstacle))?;
-        plan::plan(snapshot, &flow, |generation| {
-            let colony = resolved(&snapshot.colony)?;
-            request::process(snapshot, &flow, colony, generation).map_err(|obstacle| problem(&obstacle))
-        })
+    async fn snapshot(&self, object: &RequestState) -> Result<RequestSnapshot, CacheBehind> {
+        self.reader.request(object).await
     }
 
-    fn left_behind(snapshot: &RequestSnapshot) -> Option<String> {
-        plan::terms(snapshot).left_behind("process")
+    fn now(snapshot: &RequestSnapshot) -> Timestamp {
+        snapshot.now
     }
 
-    fn compute(
-        snapshot: &RequestSnapshot,
-        outcome: Result<&Outcome, &Problem>,
-    ) -> Option<RequestStateStatus> {
-        status::request_operator::compute(snapshot, outcome)
+    fn colony(snapshot: &RequestSnapshot) -> Option<&str> {
+        snapshot.colony.resolved().map(|colony| colony.name.as_str())
     }
 
-    fn compute_paused(&self, snapshot: &RequestSnapshot) -> Option<RequestStateStatus> {
+    fn desired(&self, _: &RequestSnapshot) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn plan(&self, snapshot: &RequestSnapshot, (): &()) -> Result<(Plan, ()), Problem> {
+        decide(snapshot).map(|plan| (plan, ()))
+    }
+
+    fn remaining_in_colony(snapshot: &RequestSnapshot) -> Option<String> {
+        plan::terms(snapshot).remaining_in_colony("process")
+    }
+
+    fn status(&self, snapshot: &RequestSnapshot, pass: Passed<'_, Self>) -> Option<RequestStateStatus> {
+        status::request_operator::compute(snapshot, pass.map(|carried| &carried.outcome))
+    }
+
+    fn paused(&self, _: &RequestState, snapshot: &RequestSnapshot) -> Option<RequestStateStatus> {
         status::request_operator::compute_paused(snapshot)
     }
 
-    fn left_out(
+    fn dropped_history(
+        &self,
         snapshot: &RequestSnapshot,
-        outcome: Result<&Outcome, &Problem>,
+        pass: Passed<'_, Self>,
         status: &RequestStateStatus,
     ) -> Vec<Note> {
-        status::request_operator::left_out(snapshot, outcome, status)
+        status::request_operator::dropped_history(snapshot, pass.map(|carried| &carried.outcome), status)
     }
 
-    fn conditions(status: &RequestStateStatus) -> &[Condition] {
-        &status.conditions
+    fn mirrored(object: &RequestState) -> Option<&dyn Mirrored> {
+        Some(object)
     }
 
     fn recorded(status: &RequestStateStatus) -> Option<&MirrorStatus> {
         status.mirror.as_ref()
     }
+
+    fn next(
+        &self,
+        snapshot: &RequestSnapshot,
+        status: Option<&RequestStateStatus>,
+        pass: Passed<'_, Self>,
+    ) -> Look {
+        let mirror = status.and_then(Self::recorded);
+        pass.map_or(Look::Backoff, |carried| {
+            next(snapshot.now, snapshot.submit_not_before, mirror, &carried.outcome)
+        })
+    }
+}
+
+/// Stages 2 and 3.
+fn decide(snapshot: &RequestSnapshot) -> Result<Plan, Problem> {
+    if snapshot.object.metadata.deletion_timestamp.is_some() {
+        return Ok(plan::plan_deletion(snapshot));
+    }
+    if snapshot.object.spec.state == State::Cancelled {
+        return Ok(plan::plan_cancelled(snapshot));
+    }
+    let flow = request::flow(snapshot).map_err(|obstacle| problem(&obstacle))?;
+    plan::plan(snapshot, &flow, |generation| {
+        let colony = resolved(&snapshot.colony)?;
+        request::process(snapshot, &flow, colony, generation).map_err(|obstacle| problem(&obstacle))
+    })
 }
 
 fn problem(obstacle: &Obstacle) -> Problem {
     let reason = match obstacle {
         Obstacle::NoFlow(_) | Obstacle::BadFlow { .. } => Reason::FlowUnusable,
         Obstacle::Expression(_) => Reason::InvalidExpression,
-        Obstacle::Field { error: Error::Missing { .. }, .. } => Reason::SourceNotFound,
+        Obstacle::Field { error: SpecError::Missing { .. }, .. } => Reason::SourceNotFound,
         Obstacle::UnknownJob { .. } | Obstacle::Field { .. } => Reason::InvalidSpec,
     };
     Problem { reason, message: obstacle.to_string() }

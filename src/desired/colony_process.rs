@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{executor_deployment::ExecutionGuarantee, names},
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyProcessSnapshot, ResolvedColony},
 };
 
@@ -21,9 +21,9 @@ pub fn build(
     snapshot: &ColonyProcessSnapshot,
     colony: &ResolvedColony,
     attempt: i64,
-) -> Result<DesiredProcess, Error> {
+) -> Result<DesiredProcess, SpecError> {
     let (object, spec) = (&snapshot.object, &snapshot.object.spec);
-    let uid = object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+    let uid = object.uid().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let label = names::process_label(&snapshot.cluster, &uid, attempt);
     let call =
         function::build(&Place::of("spec"), &spec.call, &colony.spec.colony_name, &label, &snapshot.values)?;

@@ -1,4 +1,5 @@
-//! What carries an instance of a defined kind: the process of one generation, or of its clean-up; or its blueprint. Pure.
+//! The process of an instance of a defined kind: the process of one generation, or of its clean-up; or its blueprint.
+//! Pure.
 
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
@@ -14,7 +15,7 @@ use crate::{
         names::{self, BLUEPRINT_ANNOTATION, BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION},
     },
     colony::model::Blueprint,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{InstanceSnapshot, ResolvedColony, Values},
 };
 
@@ -27,8 +28,8 @@ pub fn build(
     snapshot: &InstanceSnapshot,
     colony: &ResolvedColony,
     generation: i64,
-) -> Result<DesiredProcess, Error> {
-    let uid = snapshot.object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+) -> Result<DesiredProcess, SpecError> {
+    let uid = snapshot.object.uid().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let handler = snapshot.kind.handler();
     let (field, function) = match names::cleanup_attempt(generation) {
         None => ("functionName", &handler.function_name),
@@ -36,7 +37,7 @@ pub fn build(
     };
     let named = |field: &'static str, value: &Option<String>| {
         let missing =
-            || Error::invalid(format!("handler.{field}"), "missing", "name it in the ResourceDefinition");
+            || SpecError::invalid(format!("handler.{field}"), "missing", "name it in the ResourceDefinition");
         value.clone().ok_or_else(missing)
     };
     let call = FunctionCall {
@@ -63,11 +64,10 @@ pub fn build(
     Ok(DesiredProcess { label, generation, spec, is_gated: false })
 }
 
-/// The object as its executor is given it, and as expressions see it: without the notes of who wrote what, and without
-/// what the operator says of it.
-fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, Error> {
+/// The object as its executor is given it, and as expressions see it: without managed fields and without status.
+fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, SpecError> {
     let unwritable = |error: serde_json::Error| {
-        Error::invalid("metadata", error.to_string(), "report this: it is the operator's mistake")
+        SpecError::invalid("metadata", error.to_string(), "report this: it is the operator's mistake")
     };
     let (object, kind) = (&snapshot.object, &snapshot.kind);
     let mut metadata = object.metadata.clone();
@@ -80,18 +80,18 @@ fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, Error> {
     Ok(arguments)
 }
 
-/// The blueprint that says the same as an instance. Its id is made of the cluster and the UID.
+/// The blueprint that mirrors an instance. Its id is made of the cluster and the UID.
 ///
 /// # Errors
 ///
 /// When its name is none that a blueprint can have.
-pub fn blueprint(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Blueprint, Error> {
+pub fn blueprint(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Blueprint, SpecError> {
     let object = &snapshot.object;
-    let uid = object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+    let uid = object.uid().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let (kind, name) = (Instance::kind(&snapshot.kind), object.blueprint_name());
     let mut blueprint = Blueprint::new(&colony.spec.colony_name, &kind, &name).map_err(|error| {
         let field = format!("metadata.annotations['{BLUEPRINT_ANNOTATION}']");
-        Error::invalid(field, name, format!("is no name of a blueprint: {error}"))
+        SpecError::invalid(field, name, format!("is no name of a blueprint: {error}"))
     })?;
     blueprint.id = names::blueprint_id(&snapshot.cluster, &uid);
     blueprint.spec = SharedSpec::of_instance(&object.spec_fields()).blueprint_spec();
@@ -111,7 +111,7 @@ pub fn blueprint(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result
 /// # Errors
 ///
 /// None that is known: metadata can always be written as JSON.
-pub fn as_seen(snapshot: &InstanceSnapshot) -> Result<Value, Error> {
+pub fn as_expression_input(snapshot: &InstanceSnapshot) -> Result<Value, SpecError> {
     let mut seen = arguments(snapshot)?;
     if let Some(status) = &snapshot.object.status {
         seen.insert("status".to_owned(), Value::Object(status.fields.clone()));

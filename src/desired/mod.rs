@@ -11,6 +11,7 @@ mod process;
 mod quantity;
 pub mod request;
 pub mod request_flow;
+pub mod resource_definition;
 pub mod schedule;
 mod shared_spec;
 

@@ -1,47 +1,36 @@
 //! What to do for a `Colony`: keys of the operator's own, its membership, its executors, the definition of blueprints
 //! for fleets. Pure.
 
-use super::blueprint::definition;
+use kube::ResourceExt as _;
+
+use super::{ColonyStep, KubernetesStep, Plan, Step, blueprint::definition, plan::Order};
 use crate::{
     api::{
         colony::{DefinitionPolicy, InboundPolicy},
         names::EXECUTOR_DEPLOYMENT_KIND,
     },
-    colony::model::{BlueprintDefinition, ExecutorState},
+    colony::model::ExecutorState,
     snapshot::{ColonySnapshot, Credentials, Membership, Observed},
 };
 
-/// One write on behalf of a `Colony`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ColonyConnectionStep {
-    /// Make keys for a member and for executors and write them to the operator's own Secret.
-    CreateOperatorKeys,
-    /// Add the key of the reconciler to the operator's own Secret.
-    AddReconcilerKey,
-    /// Register the member key as a user of the colony.
-    RegisterMember,
-    /// Register one of the operator's executors and approve it.
-    RegisterOperatorExecutor {
-        /// Its name.
-        name: String,
-        /// Its id.
-        id: String,
-        /// Its type.
-        executor_type: &'static str,
-        /// Its location.
-        location: Option<String>,
-    },
-    /// Add the definition by which blueprints become fleets of this cluster.
-    AddDefinition(Box<BlueprintDefinition>),
-}
-
 /// Plans a connection. Nothing is done on the strength of an answer that did not come.
 #[must_use]
-pub fn plan_colony(snapshot: &ColonySnapshot) -> Vec<ColonyConnectionStep> {
+pub fn plan_colony(snapshot: &ColonySnapshot) -> Plan {
+    // What is registered needs the keys that the steps before it write.
+    Plan { steps: steps(snapshot), order: Order::Strict, ..Plan::default() }
+}
+
+fn steps(snapshot: &ColonySnapshot) -> Vec<Step> {
+    let object = &snapshot.object;
+    let place = object.spec.location.clone().unwrap_or_else(|| object.name_any());
     match snapshot.credentials {
         Credentials::Complete => {}
-        Credentials::OperatorKeysMissing => return vec![ColonyConnectionStep::CreateOperatorKeys],
-        Credentials::ReconcilerKeyMissing => return vec![ColonyConnectionStep::AddReconcilerKey],
+        Credentials::OperatorKeysMissing => {
+            return vec![Step::Kubernetes(KubernetesStep::CreateOperatorKeys { place })];
+        }
+        Credentials::ReconcilerKeyMissing => {
+            return vec![Step::Kubernetes(KubernetesStep::AddReconcilerKey { place })];
+        }
         Credentials::SecretNotFound | Credentials::Invalid { .. } | Credentials::Unknown(_) => {
             return Vec::new();
         }
@@ -50,38 +39,40 @@ pub fn plan_colony(snapshot: &ColonySnapshot) -> Vec<ColonyConnectionStep> {
         return Vec::new();
     }
     match snapshot.membership {
-        Membership::Stranger => return vec![ColonyConnectionStep::RegisterMember],
+        Membership::Stranger => return vec![Step::Colony(ColonyStep::RegisterMember)],
         Membership::Unknown(_) => return Vec::new(),
         Membership::Member(_) => {}
     }
     let mut steps = registrations(snapshot);
-    steps.extend(kept_definition(snapshot));
+    steps.extend(missing_definition_step(snapshot));
     steps
 }
 
-fn registrations(snapshot: &ColonySnapshot) -> Vec<ColonyConnectionStep> {
+fn registrations(snapshot: &ColonySnapshot) -> Vec<Step> {
     let Observed::Known(executors) = &snapshot.executors else { return Vec::new() };
     let state =
         |name: &str| executors.iter().find(|executor| executor.name == name).map(|executor| executor.state);
     let missing = snapshot.operator_executors.iter().filter(|own| match state(&own.name) {
         // One that the server has dropped, since the operator was away for too long, comes back by approval.
         None | Some(ExecutorState::Pending | ExecutorState::Unregistered) => true,
-        // Rejected by somebody: it is not ours to overrule.
+        // Rejected in the colony: it is not ours to overrule.
         Some(ExecutorState::Approved | ExecutorState::Rejected) => false,
     });
     missing
-        .map(|own| ColonyConnectionStep::RegisterOperatorExecutor {
-            name: own.name.clone(),
-            id: own.id.clone(),
-            executor_type: own.executor_type,
-            location: snapshot.object.spec.location.clone(),
+        .map(|own| {
+            Step::Colony(ColonyStep::RegisterOperator {
+                name: own.name.clone(),
+                id: own.id.clone(),
+                executor_type: own.executor_type,
+                location: snapshot.object.spec.location.clone(),
+            })
         })
         .collect()
 }
 
-/// The definition, if the operator is to keep one and the colony has none for this kind. One that is there is left as it
-/// is, whoever made it: it cannot be changed while blueprints use it.
-fn kept_definition(snapshot: &ColonySnapshot) -> Option<ColonyConnectionStep> {
+/// The definition, if the operator is to keep one and the colony has none for this kind. An existing one is left
+/// unchanged, whatever its owner: it cannot be changed while blueprints use it.
+fn missing_definition_step(snapshot: &ColonySnapshot) -> Option<Step> {
     let inbound = &snapshot.object.spec.inbound;
     let wanted = inbound.policy == InboundPolicy::Accept && inbound.definition == DefinitionPolicy::Keep;
     let definitions = snapshot.definitions.known().filter(|_| wanted)?;
@@ -91,5 +82,5 @@ fn kept_definition(snapshot: &ColonySnapshot) -> Option<ColonyConnectionStep> {
         return None;
     }
     let definition = definition(&snapshot.object.spec.colony_name).ok()?;
-    Some(ColonyConnectionStep::AddDefinition(Box::new(definition)))
+    Some(Step::Colony(ColonyStep::AddDefinition(Box::new(definition))))
 }

@@ -1,59 +1,26 @@
 //! What is to be done for a `ColonyCron`: which run is created now, which are deleted. Pure.
 
-use std::fmt;
-
 use jiff::{SignedDuration, Timestamp};
 
+use super::{KubernetesStep, Plan, Problem, Removal, Step};
 use crate::{
     api::{
         colony_cron::{ConcurrencyPolicy, RunKind},
         work::WorkState,
     },
     desired::{
-        colony_cron::{DesiredRun, build},
+        colony_cron::build,
         schedule::{COUNTED, Schedule},
     },
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyCronSnapshot, CronRun},
 };
 
-/// A write.
-#[derive(Clone, Debug, PartialEq)]
-pub enum CronStep {
-    /// Create a run.
-    Create {
-        /// The time that it is for.
-        time: Timestamp,
-        /// The run.
-        run: DesiredRun,
-    },
-    /// Delete a run.
-    Delete {
-        /// Its kind.
-        kind: RunKind,
-        /// Its name.
-        name: String,
-        /// Its UID.
-        uid: String,
-        /// Why.
-        why: Removal,
-    },
-}
-
-/// Why a run is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// Another takes its place.
-    Replaced,
-    /// More are kept than the history may hold.
-    History,
-}
-
-/// What to do, and what there is to say of it.
+/// The plan and the status to report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CronPlan {
-    /// The writes, in order.
-    pub steps: Vec<CronStep>,
+    /// The writes.
+    pub plan: Plan,
     /// What stands in the way of the run that is due.
     pub obstacle: Option<CronObstacle>,
     /// The latest run that was not created within `startingDeadlineSeconds`.
@@ -62,6 +29,8 @@ pub struct CronPlan {
     pub uncounted: Option<Timestamp>,
     /// When the next run is due.
     pub next: Option<Timestamp>,
+    /// Why runs cannot be created, if they cannot; old ones are deleted all the same.
+    pub problem: Option<Problem>,
 }
 
 /// What stands in the way of a run that is due.
@@ -79,13 +48,8 @@ pub enum CronObstacle {
         /// Those that are not gone.
         names: Vec<String>,
     },
-    /// Somebody else's object has its name.
-    Stranger {
-        /// The kind.
-        kind: RunKind,
-        /// The name.
-        name: String,
-    },
+    /// An object of another owner has its name.
+    Stranger { kind: RunKind, name: String },
 }
 
 /// Makes the plan. Without a schedule that can be followed, nothing is created.
@@ -93,7 +57,7 @@ pub enum CronObstacle {
 /// # Errors
 ///
 /// When there is nothing to create.
-pub fn plan(snapshot: &ColonyCronSnapshot, schedule: Option<&Schedule>) -> Result<CronPlan, Error> {
+pub fn plan(snapshot: &ColonyCronSnapshot, schedule: Option<&Schedule>) -> Result<CronPlan, SpecError> {
     let mut plan = CronPlan::default();
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(plan);
@@ -110,7 +74,7 @@ pub fn plan(snapshot: &ColonyCronSnapshot, schedule: Option<&Schedule>) -> Resul
         .partition(|run| run.state == Some(WorkState::Succeeded));
     for (runs, limit) in [(succeeded, spec.successful_history_limit), (failed, spec.failed_history_limit)] {
         let surplus = runs.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
-        plan.steps.extend(runs.into_iter().take(surplus).map(|run| delete(run, Removal::History)));
+        plan.plan.steps.extend(runs.into_iter().take(surplus).map(|run| delete(run, Removal::History)));
     }
     Ok(plan)
 }
@@ -128,11 +92,11 @@ pub fn last_schedule(snapshot: &ColonyCronSnapshot) -> Option<Timestamp> {
 }
 
 /// Looks whether a run is due, and what follows.
-fn start(snapshot: &ColonyCronSnapshot, schedule: &Schedule, plan: &mut CronPlan) -> Result<(), Error> {
+fn start(snapshot: &ColonyCronSnapshot, schedule: &Schedule, plan: &mut CronPlan) -> Result<(), SpecError> {
     let (object, now) = (&snapshot.object, snapshot.now);
     let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let Some(since) = last_schedule(snapshot).or(created) else {
-        return Err(Error::Incomplete("metadata.creationTimestamp"));
+        return Err(SpecError::Incomplete("metadata.creationTimestamp"));
     };
     let deadline = object.spec.starting_deadline_seconds.map(SignedDuration::from_secs);
     let earliest = deadline.and_then(|deadline| now.checked_sub(deadline).ok());
@@ -157,32 +121,16 @@ fn start(snapshot: &ColonyCronSnapshot, schedule: &Schedule, plan: &mut CronPlan
         ConcurrencyPolicy::Replace if !active.is_empty() => {
             plan.obstacle = Some(CronObstacle::Leaving { names: names() });
             let left = active.iter().filter(|run| !run.is_deleted);
-            plan.steps.extend(left.map(|run| delete(run, Removal::Replaced)));
+            plan.plan.steps.extend(left.map(|run| delete(run, Removal::Replaced)));
         }
-        _ => plan.steps.push(CronStep::Create { time, run }),
+        _ => plan.plan.steps.push(Step::Kubernetes(KubernetesStep::CreateRun { time, run })),
     }
     Ok(())
 }
 
-fn delete(run: &CronRun, why: Removal) -> CronStep {
-    CronStep::Delete { kind: run.kind, name: run.name.clone(), uid: run.uid.clone(), why }
-}
-
-impl fmt::Display for CronStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Create { time, run } => {
-                write!(f, "create {} {} for {time}", run.kind().as_str(), run.name())
-            }
-            Self::Delete { kind, name, why, .. } => {
-                let why = match why {
-                    Removal::Replaced => "replaced by a later run",
-                    Removal::History => "older than the history that is kept",
-                };
-                write!(f, "delete {} {name}: {why}", kind.as_str())
-            }
-        }
-    }
+fn delete(run: &CronRun, why: Removal) -> Step {
+    let (kind, name, uid) = (run.kind, run.name.clone(), run.uid.clone());
+    Step::Kubernetes(KubernetesStep::DeleteRun { kind, name, uid, why })
 }
 
 #[cfg(test)]
@@ -238,7 +186,12 @@ mod tests {
     }
 
     fn steps(snapshot: &ColonyCronSnapshot) -> Vec<String> {
-        planned(snapshot).steps.iter().map(ToString::to_string).collect()
+        planned(snapshot)
+            .plan
+            .steps
+            .iter()
+            .map(|step| step.to_string().trim_start_matches("kubernetes").trim_start().to_owned())
+            .collect()
     }
 
     fn creates(time: &str) -> String {
@@ -253,7 +206,7 @@ mod tests {
     #[test]
     fn one_run_is_created_for_each_time_and_only_the_latest_is_made_up_for() {
         let before = planned(&snapshot(&json!({}), "2026-11-24T10:59:59Z"));
-        assert_eq!(before.steps, []);
+        assert_eq!(before.plan.steps, []);
         assert_eq!(before.next, Some(at("2026-11-24T11:00:00Z")));
         let mut snapshot = snapshot(&json!({}), "2026-11-24T14:10:00Z");
         assert_eq!(steps(&snapshot), [creates("2026-11-24T14:00:00Z")]);
@@ -285,12 +238,12 @@ mod tests {
         let mut forbid = snapshot(&json!({ "concurrencyPolicy": "Forbid" }), now);
         forbid.runs = vec![active()];
         let plan = planned(&forbid);
-        assert_eq!(plan.steps, []);
+        assert_eq!(plan.plan.steps, []);
         let (time, names) = (at("2026-11-24T14:00:00Z"), vec![active().name]);
         assert_eq!(plan.obstacle, Some(CronObstacle::Active { time, names: names.clone() }));
         forbid.runs[0].state = Some(WorkState::Failed);
         assert_eq!(steps(&forbid), [creates("2026-11-24T14:00:00Z")]);
-        // Of a run that cannot be read nobody knows that it has finished.
+        // Whether an unreadable run has finished is unknown.
         forbid.runs[0].state = None;
         assert_eq!(steps(&forbid), [] as [&str; 0]);
 
@@ -300,7 +253,7 @@ mod tests {
         assert_eq!(steps(&replace), [deleted]);
         replace.runs[0].is_deleted = true;
         let plan = planned(&replace);
-        assert_eq!((plan.steps, plan.obstacle), (vec![], Some(CronObstacle::Leaving { names })));
+        assert_eq!((plan.plan.steps, plan.obstacle), (vec![], Some(CronObstacle::Leaving { names })));
         replace.runs.clear();
         assert_eq!(steps(&replace), [creates("2026-11-24T14:00:00Z")]);
     }
@@ -310,7 +263,7 @@ mod tests {
         let spec = json!({ "startingDeadlineSeconds": 600 });
         assert_eq!(steps(&snapshot(&spec, "2026-11-24T14:09:00Z")), [creates("2026-11-24T14:00:00Z")]);
         let late = planned(&snapshot(&spec, "2026-11-24T14:10:01Z"));
-        assert_eq!((late.steps, late.too_late), (vec![], Some(at("2026-11-24T14:00:00Z"))));
+        assert_eq!((late.plan.steps, late.too_late), (vec![], Some(at("2026-11-24T14:00:00Z"))));
         let mut done = snapshot(&spec, "2026-11-24T14:10:01Z");
         record(&mut done, "2026-11-24T14:00:00Z");
         assert_eq!(planned(&done).too_late, None);
@@ -323,7 +276,7 @@ mod tests {
         assert_eq!(plan.uncounted, None, "exactly a hundred");
         let plan = planned(&snapshot(&spec, "2026-11-24T12:11:30Z"));
         assert_eq!(plan.uncounted, Some(at("2026-11-24T12:11:00Z")));
-        assert_eq!(plan.steps.len(), 1);
+        assert_eq!(plan.plan.steps.len(), 1);
     }
 
     #[test]
@@ -335,7 +288,7 @@ mod tests {
         snapshot.strangers = vec![(RunKind::Process, name.clone())];
         let plan = planned(&snapshot);
         let stranger = CronObstacle::Stranger { kind: RunKind::Process, name };
-        assert_eq!((plan.steps, plan.obstacle), (vec![], Some(stranger)));
+        assert_eq!((plan.plan.steps, plan.obstacle), (vec![], Some(stranger)));
     }
 
     /// The oldest go; what runs, and what is going already, is neither counted nor deleted.
@@ -357,7 +310,11 @@ mod tests {
         };
         assert_eq!(steps(&snapshot), [deleted(1), deleted(2)], "also while it is suspended");
         let plan = plan(&snapshot, None).unwrap();
-        assert_eq!((plan.steps.len(), plan.next), (2, None), "and while the schedule cannot be followed");
+        assert_eq!(
+            (plan.plan.steps.len(), plan.next),
+            (2, None),
+            "and while the schedule cannot be followed"
+        );
     }
 
     #[test]

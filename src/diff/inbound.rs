@@ -1,5 +1,5 @@
-//! What to do about a process that was born in a colony: which object to make, change or delete, and, once the object is
-//! where it should be or will never get there, what to answer. Pure.
+//! Plans a process that originates in a colony: which object to make, change or delete, and, once the object is where
+//! it should be or will never get there, what to answer. Pure.
 //!
 //! The object of a blueprint is only made and deleted here; as long as both are there, the pass of the object keeps them
 //! alike.
@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{ResourceExt as _, api::ObjectMeta};
 use serde_json::{Value, json};
 
+use super::{Answer, KubernetesStep, Step};
 use crate::{
     api::{
         condition::ConditionType,
@@ -26,59 +27,31 @@ use crate::{
     snapshot::{InboundProcess, InboundSnapshot, NamespaceState, Observed},
 };
 
-/// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboundPlan {
     /// Writes to the cluster, in order.
-    pub steps: Vec<InboundStep>,
+    pub steps: Vec<Step>,
     /// What to answer, if it is time to. It is given after the steps.
     pub answer: Option<Answer>,
 }
 
-/// One write to the cluster.
-#[derive(Clone, Debug, PartialEq)]
-pub enum InboundStep {
-    /// Create an object.
-    Create(Box<ExecutorDeployment>),
-    /// Write an object again, if it is still the one that was seen.
-    Replace(Box<ExecutorDeployment>),
-    /// Delete an object.
-    Delete {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-        /// Its UID.
-        uid: String,
-    },
-}
-
-impl InboundStep {
-    /// Namespace and name of the object that it writes.
-    #[must_use]
-    pub fn object(&self) -> (String, String) {
-        match self {
-            Self::Create(object) | Self::Replace(object) => {
-                (object.namespace().unwrap_or_default(), object.name_any())
-            }
-            Self::Delete { namespace, name, .. } => (namespace.clone(), name.clone()),
+/// Namespace and name of the object that a step of such a plan writes.
+#[must_use]
+pub fn object_of_step(step: &Step) -> Option<(String, String)> {
+    match step {
+        Step::Kubernetes(KubernetesStep::CreateFleet(object) | KubernetesStep::ReplaceFleet(object)) => {
+            Some((object.namespace().unwrap_or_default(), object.name_any()))
         }
+        Step::Kubernetes(KubernetesStep::DeleteFleet { namespace, name, .. }) => {
+            Some((namespace.clone(), name.clone()))
+        }
+        _ => None,
     }
 }
 
-/// What a process is closed with.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// As successful, with this output.
-    Successful(Value),
-    /// As failed, for this reason.
-    Failed(String),
-}
-
-impl Answer {
-    fn failed(why: impl Into<String>) -> InboundPlan {
-        InboundPlan { steps: Vec::new(), answer: Some(Self::Failed(why.into())) }
-    }
+/// Nothing to do but to answer.
+fn failed(why: impl Into<String>) -> InboundPlan {
+    InboundPlan { steps: Vec::new(), answer: Some(Answer::Failed(why.into())) }
 }
 
 /// Nothing but to look again later.
@@ -86,11 +59,10 @@ fn wait() -> InboundPlan {
     InboundPlan::default()
 }
 
-fn do_first(step: InboundStep) -> InboundPlan {
+fn do_first(step: Step) -> InboundPlan {
     InboundPlan { steps: vec![step], answer: None }
 }
 
-/// Plans one process.
 #[must_use]
 pub fn plan(snapshot: &InboundSnapshot, inbound: &InboundProcess, request: &Request) -> InboundPlan {
     match request {
@@ -106,10 +78,7 @@ pub fn plan(snapshot: &InboundSnapshot, inbound: &InboundProcess, request: &Requ
 /// # Errors
 ///
 /// When it cannot be made; why, for a person.
-pub fn missing_object(
-    blueprint: &Blueprint,
-    snapshot: &InboundSnapshot,
-) -> Result<Option<InboundStep>, String> {
+pub fn missing_object(blueprint: &Blueprint, snapshot: &InboundSnapshot) -> Result<Option<Step>, String> {
     let name = &blueprint.metadata.name;
     if of_blueprint(snapshot, name).is_some() {
         return Ok(None);
@@ -135,7 +104,7 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
     ];
     let Some(object) = named(snapshot, wanted) else {
         if inbound.was_seen {
-            return Answer::failed(format!(
+            return failed(format!(
                 "ExecutorDeployment {}/{} was deleted before it was ready",
                 wanted.namespace, wanted.name
             ));
@@ -143,7 +112,7 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
         return match create(snapshot, wanted, &[(ORIGIN_LABEL, ORIGIN_PROCESS)], &annotations) {
             Ok(Some(step)) => do_first(step),
             Ok(None) => wait(),
-            Err(why) => Answer::failed(why),
+            Err(why) => failed(why),
         };
     };
     if object.metadata.deletion_timestamp.is_some() {
@@ -156,13 +125,13 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
     let is_open = born_of.is_some() || object.spec.sync_policy == Some(SyncPolicy::ColonyWins);
     if !is_open
         || object.spec.sync_policy == Some(SyncPolicy::KubernetesWins)
-        || object.is_born_of_blueprint()
+        || object.originates_from_blueprint()
     {
-        return Answer::failed(taken(object));
+        return failed(taken(object));
     }
     if is_newer(object, process) {
         let newer = born_of.cloned().unwrap_or_default();
-        return Answer::failed(format!("superseded: process {newer} asked for the same object later"));
+        return failed(format!("superseded: process {newer} asked for the same object later"));
     }
     if is_paused(&object.metadata) {
         return wait();
@@ -170,22 +139,22 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
     let mut changed = object.clone();
     match object_spec(wanted, &snapshot.colony, Some(&object.spec)) {
         Ok(spec) => changed.spec = spec,
-        Err(why) => return Answer::failed(why),
+        Err(why) => return failed(why),
     }
     changed.annotations_mut().extend(owned(&annotations));
-    do_first(InboundStep::Replace(Box::new(changed)))
+    do_first(Step::Kubernetes(KubernetesStep::ReplaceFleet(Box::new(changed))))
 }
 
 fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, force: bool) -> InboundPlan {
     let Observed::Known(blueprints) = &snapshot.blueprints else { return wait() };
     let Some(blueprint) = blueprints.iter().find(|blueprint| blueprint.metadata.name == name) else {
-        return Answer::failed(format!("there is no blueprint {name} (any more)"));
+        return failed(format!("there is no blueprint {name} (any more)"));
     };
     let Some(object) = of_blueprint(snapshot, name) else {
         return match missing_object(blueprint, snapshot) {
             Ok(Some(step)) => do_first(step),
             Ok(None) => wait(),
-            Err(why) => Answer::failed(why),
+            Err(why) => failed(why),
         };
     };
     if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) {
@@ -195,7 +164,7 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
     if force && object.annotations().get(RESTART_ANNOTATION).is_none_or(|done| done != process) {
         let mut changed = object.clone();
         changed.annotations_mut().insert(RESTART_ANNOTATION.to_owned(), process.to_owned());
-        return do_first(InboundStep::Replace(Box::new(changed)));
+        return do_first(Step::Kubernetes(KubernetesStep::ReplaceFleet(Box::new(changed))));
     }
     let status = object.status.as_ref();
     if force && status.and_then(|status| status.restarted_for.as_deref()) != Some(process) {
@@ -205,7 +174,7 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
         && conflict.status == "True"
         && object.sync_policy() != SyncPolicy::ColonyWins
     {
-        return Answer::failed(conflict.message.clone());
+        return failed(conflict.message.clone());
     }
     let followed = status.and_then(|status| status.blueprint.as_ref());
     match followed {
@@ -214,7 +183,7 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
     }
 }
 
-/// The server asks for this every minute. What is there is looked after anyway, so only what is missing is made.
+/// The server asks for this every minute. Existing objects are reconciled anyway, so only missing ones are created.
 fn reconcile_all(snapshot: &InboundSnapshot) -> InboundPlan {
     let Observed::Known(blueprints) = &snapshot.blueprints else { return wait() };
     let here = snapshot.spec.location.as_deref().unwrap_or_default();
@@ -243,24 +212,26 @@ fn clean_up(snapshot: &InboundSnapshot, name: &str) -> InboundPlan {
         steps: Vec::new(),
         answer: Some(Answer::Successful(json!({ "blueprint": name, "deleted": deleted }))),
     };
-    // Somebody added it again meanwhile: that is what holds.
+    // It was added again in the meantime: that is what holds.
     if blueprints.iter().any(|blueprint| blueprint.metadata.name == name) {
         return deleted(false);
     }
     match of_blueprint(snapshot, name) {
         None => deleted(true),
         Some(object) if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) => wait(),
-        Some(object) if object.is_born_of_blueprint() => do_first(InboundStep::Delete {
-            namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
-            uid: object.uid().unwrap_or_default(),
-        }),
-        // It was born here: its blueprint is not what it hangs on.
+        Some(object) if object.originates_from_blueprint() => {
+            do_first(Step::Kubernetes(KubernetesStep::DeleteFleet {
+                namespace: object.namespace().unwrap_or_default(),
+                name: object.name_any(),
+                uid: object.uid().unwrap_or_default(),
+            }))
+        }
+        // It originates in the cluster: its blueprint is not what it hangs on.
         Some(_) => deleted(false),
     }
 }
 
-/// What an object's own conditions say to somebody who waits for it.
+/// The result that the conditions of an object give to a waiting process.
 fn answer(object: &ExecutorDeployment) -> InboundPlan {
     let Some(status) = &object.status else { return wait() };
     if status.observed_generation != object.metadata.generation {
@@ -268,7 +239,7 @@ fn answer(object: &ExecutorDeployment) -> InboundPlan {
     }
     let holds = |kind| condition(object, kind).filter(|condition| condition.status == "True");
     if let Some(problem) = holds(ConditionType::Degraded) {
-        return Answer::failed(format!("{}: {}", problem.reason, problem.message));
+        return failed(format!("{}: {}", problem.reason, problem.message));
     }
     let is_job = object.spec.workload == Workload::Job && !object.spec.suspend;
     let is_there = if is_job {
@@ -298,16 +269,11 @@ fn condition(object: &ExecutorDeployment, kind: ConditionType) -> Option<&Condit
 
 /// The object that is kept for a blueprint of this colony.
 fn of_blueprint<'a>(snapshot: &'a InboundSnapshot, name: &str) -> Option<&'a ExecutorDeployment> {
-    snapshot.objects.iter().find(|object| {
-        object.annotations().get(BLUEPRINT_ANNOTATION).is_some_and(|blueprint| blueprint == name)
-            && object.spec.colony.as_ref() == Some(&snapshot.colony)
-    })
+    snapshot.objects.of_blueprint(&snapshot.colony, name)
 }
 
 fn named<'a>(snapshot: &'a InboundSnapshot, wanted: &DesiredObject) -> Option<&'a ExecutorDeployment> {
-    snapshot.objects.iter().find(|object| {
-        object.name_any() == wanted.name && object.namespace().as_ref() == Some(&wanted.namespace)
-    })
+    snapshot.objects.named(&wanted.namespace, &wanted.name)
 }
 
 /// Whether an object was last changed for a process that was submitted after this one.
@@ -331,7 +297,7 @@ fn create(
     wanted: &DesiredObject,
     labels: &[(&str, &str)],
     annotations: &[(&str, &str)],
-) -> Result<Option<InboundStep>, String> {
+) -> Result<Option<Step>, String> {
     let DesiredObject { namespace, name, .. } = wanted;
     match snapshot.namespaces.get(namespace) {
         Some(Observed::Known(NamespaceState::Admitted)) => {}
@@ -346,7 +312,7 @@ fn create(
             return Err(format!("there is no namespace {namespace}: create it, or name another"));
         }
         Some(Observed::Known(NamespaceState::NotWatched)) => {
-            return Err(format!("the operator does not look after namespace {namespace}: name another"));
+            return Err(format!("the operator does not watch namespace {namespace}: name another"));
         }
     }
     let metadata = ObjectMeta {
@@ -357,7 +323,11 @@ fn create(
         ..ObjectMeta::default()
     };
     let spec = object_spec(wanted, &snapshot.colony, None)?;
-    Ok(Some(InboundStep::Create(Box::new(ExecutorDeployment { metadata, spec, status: None }))))
+    Ok(Some(Step::Kubernetes(KubernetesStep::CreateFleet(Box::new(ExecutorDeployment {
+        metadata,
+        spec,
+        status: None,
+    })))))
 }
 
 fn object_spec(
@@ -375,7 +345,10 @@ fn owned(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::DeserializeGuard;
+
     use super::*;
+    use crate::snapshot::InboundObjects;
     use crate::{api::names::PAUSED_ANNOTATION, colony::model::Blueprint};
 
     fn snapshot(objects: Vec<ExecutorDeployment>, blueprints: Vec<Blueprint>) -> InboundSnapshot {
@@ -388,7 +361,9 @@ mod tests {
             colony: "dev".to_owned(),
             spec: serde_json::from_value(spec).unwrap(),
             blueprints: Observed::Known(blueprints),
-            objects,
+            objects: InboundObjects::new(
+                objects.into_iter().map(|object| DeserializeGuard(Ok(object)).into()),
+            ),
             namespaces: namespaces.map(|(name, state)| (name.to_owned(), Observed::Known(state))).into(),
         }
     }
@@ -418,7 +393,9 @@ mod tests {
 
     /// The object that a plan creates, as an API server would give it back.
     fn created(plan: &InboundPlan) -> ExecutorDeployment {
-        let [InboundStep::Create(object)] = plan.steps.as_slice() else { panic!("{plan:?}") };
+        let [Step::Kubernetes(KubernetesStep::CreateFleet(object))] = plan.steps.as_slice() else {
+            panic!("{plan:?}")
+        };
         let mut object = object.as_ref().clone();
         object.metadata.uid = Some("u".to_owned());
         object.metadata.generation = Some(1);
@@ -484,7 +461,9 @@ mod tests {
             created(&plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("team", 2))));
         let world = snapshot(vec![object], vec![]);
         let later = plan(&world, &process("p2", 2), &Request::Apply(wanted("team", 3)));
-        let [InboundStep::Replace(changed)] = later.steps.as_slice() else { panic!("{later:?}") };
+        let [Step::Kubernetes(KubernetesStep::ReplaceFleet(changed))] = later.steps.as_slice() else {
+            panic!("{later:?}")
+        };
         assert_eq!((changed.spec.replicas, changed.annotations()[PROCESS_ANNOTATION].as_str()), (3, "p2"));
         let world = snapshot(vec![changed.as_ref().clone()], vec![]);
         let earlier = plan(&world, &process("p1", 1), &Request::Apply(wanted("team", 2)));
@@ -504,7 +483,7 @@ mod tests {
         assert!(failure(&plan(&world, &process("p2", 2), &request)).contains("exists"));
     }
 
-    /// Made again, it would be a fight with whoever deleted it.
+    /// Creating it again would fight with the client that deleted it.
     #[test]
     fn an_object_that_somebody_deleted_is_not_made_again() {
         let request = Request::Apply(wanted("team", 2));
@@ -537,7 +516,9 @@ mod tests {
 
         let force = Request::Reconcile { blueprint: "workers".to_owned(), force: true };
         let forced = plan(&snapshot(vec![followed], vec![blueprint(2)]), &process("p1", 1), &force);
-        let [InboundStep::Replace(changed)] = forced.steps.as_slice() else { panic!("{forced:?}") };
+        let [Step::Kubernetes(KubernetesStep::ReplaceFleet(changed))] = forced.steps.as_slice() else {
+            panic!("{forced:?}")
+        };
         assert_eq!(changed.annotations()[RESTART_ANNOTATION], "p1");
         let world = snapshot(vec![changed.as_ref().clone()], vec![blueprint(2)]);
         assert_eq!(plan(&world, &process("p1", 1), &force), wait(), "until the pods were started anew");
@@ -549,7 +530,9 @@ mod tests {
         let reconcile = Request::Reconcile { blueprint: "workers".to_owned(), force: false };
         let object = created(&plan(&snapshot(vec![], vec![blueprint(1)]), &process("p1", 1), &reconcile));
         let gone = plan(&snapshot(vec![object.clone()], vec![]), &process("p2", 2), &request);
-        assert!(matches!(gone.steps.as_slice(), [InboundStep::Delete { name, .. }] if name == "workers"));
+        assert!(
+            matches!(gone.steps.as_slice(), [Step::Kubernetes(KubernetesStep::DeleteFleet { name, .. })] if name == "workers")
+        );
         let back = plan(&snapshot(vec![object], vec![blueprint(1)]), &process("p2", 2), &request);
         assert!(back.steps.is_empty() && back.answer.is_some(), "{back:?}");
         let unread =
@@ -557,7 +540,7 @@ mod tests {
         assert_eq!(plan(&unread, &process("p2", 2), &request), wait(), "unknown is not gone");
     }
 
-    /// Whoever pauses an object must not find it changed, or gone, by the colony.
+    /// The colony must not change or delete a paused object.
     #[test]
     fn an_object_that_is_paused_is_changed_for_nobody() {
         let request = Request::Reconcile { blueprint: "workers".to_owned(), force: true };
@@ -574,7 +557,7 @@ mod tests {
         assert_eq!(plan(&snapshot(vec![born], vec![]), &process("p2", 2), &apply(2)), wait());
     }
 
-    /// It comes each minute: it must not wait for pods, nor be stopped by one blueprint that nobody can follow.
+    /// It comes each minute: it must not wait for pods, nor be stopped by one invalid blueprint.
     #[test]
     fn all_of_a_kind_are_made_and_the_broken_ones_named() {
         let mut broken = blueprint(1);

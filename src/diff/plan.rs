@@ -7,30 +7,42 @@ use jiff::Timestamp;
 use super::{Mirror, Step, Sync};
 use crate::api::work::StopReason;
 
-/// What to do.
+/// What a step that fails holds up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Those behind it on the same side, cluster or colony, not those on the other: the cluster is kept right while the
+    /// colony is away.
+    #[default]
+    BySide,
+    /// All behind it.
+    Strict,
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The writes, in order. A step that fails holds up those behind it on the same side, cluster or colony, not those
-    /// on the other.
+    /// The writes, in order.
     pub steps: Vec<Step>,
+    /// What a step that fails holds up.
+    pub order: Order,
     /// What is waited for before more can be done.
     pub awaiting: Vec<String>,
     /// What others have changed and is left so, with the fields.
     pub drifted: Vec<String>,
     /// What policies keep from being done, and how that is changed.
     pub left: Vec<String>,
-    /// What status is to say of the mirrored process, besides what the steps bring about.
+    /// The status of the mirrored process to record, besides the results of the steps.
     pub mirror: Mirror,
-    /// What status is to say of the blueprint.
+    /// The status of the blueprint to record.
     pub sync: Sync,
-    /// Why what was submitted is to be ended: for status to say before it is.
+    /// Why what was submitted is to be ended: to be recorded in status before it is done.
     pub stop: Option<StopReason>,
     /// When to look again although nothing has happened.
     pub due: Option<Timestamp>,
 }
 
 impl Plan {
-    /// Whether there is nothing to write, not even to status: the world is as it should be, or somebody else's turn.
+    /// Whether there is nothing to write, not even to status: the state is as desired, or another party must act
+    /// first.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.steps.is_empty()
@@ -68,7 +80,7 @@ impl fmt::Display for Plan {
             writeln!(f, "    status      record that it is to be ended ({reason:?})")?;
         }
         for drifted in &self.drifted {
-            writeln!(f, "    left        {drifted}, as others have it")?;
+            writeln!(f, "    unchanged   {drifted}, changed by others")?;
         }
         for left in &self.left {
             writeln!(f, "    not done    {left}")?;

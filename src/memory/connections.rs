@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Instant,
 };
 
 use parking_lot::RwLock;
@@ -16,11 +17,13 @@ pub struct OperatorIdentity {
     pub session: Session,
     /// Name of the executor.
     pub name: String,
-    /// Its id.
     pub id: String,
-    /// Its type.
     pub executor_type: &'static str,
 }
+
+/// What the operator itself has brought about since the colony was last asked for its executors, by name, and when. The
+/// connections of a colony that follow each other share it: a pass may note something by one that another has just replaced.
+type PreservedFields = Arc<RwLock<HashMap<String, (ExecutorState, Instant)>>>;
 
 /// What is needed to work in a colony.
 pub struct Connection {
@@ -32,13 +35,14 @@ pub struct Connection {
     pub operator: Vec<OperatorIdentity>,
     /// Why the colony cannot be used at the moment, if so.
     pub problem: Option<String>,
-    executors: RwLock<Option<BTreeMap<String, ExecutorState>>>,
+    executors: Option<BTreeMap<String, ExecutorState>>,
+    notes: PreservedFields,
     names: RwLock<HashMap<Id, String>>,
     approved: Option<BTreeMap<String, usize>>,
 }
 
 impl Connection {
-    /// A connection; `executors` is what the colony last said of them, if it could be asked.
+    /// A connection; `executors` is the last read of them, if the colony could be read.
     #[must_use]
     pub fn new(
         member: Session,
@@ -59,7 +63,8 @@ impl Connection {
             }
             counts
         });
-        Self { member, owner, operator, problem, executors: RwLock::new(states), names, approved }
+        let notes = PreservedFields::default();
+        Self { member, owner, operator, problem, executors: states, notes, names, approved }
     }
 
     /// How many executors of each type are approved, if the colony could be asked.
@@ -89,21 +94,23 @@ impl Connection {
     /// it.
     #[must_use]
     pub fn executor(&self, name: &str) -> Option<Option<ExecutorState>> {
-        let states = self.executors.read();
-        states.as_ref().map(|states| states.get(name).copied())
+        let states = self.executors.as_ref()?;
+        let notes = self.notes.read();
+        Some(notes.get(name).map(|(state, _)| *state).or_else(|| states.get(name).copied()))
     }
 
     /// Notes what the operator itself has just brought about, until the colony is asked again.
-    pub fn note_executor(&self, name: &str, state: ExecutorState) {
-        if let Some(states) = self.executors.write().as_mut() {
-            states.insert(name.to_owned(), state);
-        }
+    pub fn note_executor(&self, name: &str, state: ExecutorState, now: Instant) {
+        self.notes.write().insert(name.to_owned(), (state, now));
     }
 
     /// The states of all executors, to see what has changed between two connections.
     #[must_use]
     pub fn executor_states(&self) -> Option<BTreeMap<String, ExecutorState>> {
-        self.executors.read().clone()
+        let mut states = self.executors.clone()?;
+        let notes = self.notes.read();
+        states.extend(notes.iter().map(|(name, (state, _))| (name.clone(), *state)));
+        Some(states)
     }
 }
 
@@ -115,27 +122,91 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// The connection of a `Colony`, if it has one.
     #[must_use]
     pub fn get(&self, colony: &str) -> Option<Arc<Connection>> {
         self.by_colony.read().get(colony).cloned().flatten()
     }
 
-    /// Whether a `Colony` was tried at all since the operator began: before, that it has no connection says nothing.
+    /// Whether a `Colony` was tried at all since the operator began: before that, a missing connection means nothing.
     #[must_use]
     pub fn was_tried(&self, colony: &str) -> bool {
         self.by_colony.read().contains_key(colony)
     }
 
-    /// Replaces the connection of a `Colony`; the one that it had.
-    pub fn put(&self, colony: &str, connection: Arc<Connection>) -> Option<Arc<Connection>> {
+    /// Replaces the connection of a `Colony` by one whose executors were asked for at `asked_at`: what was noted since then
+    /// holds still, since the answer may lack it. The new one and the one that there was.
+    pub fn put(
+        &self,
+        colony: &str,
+        mut connection: Connection,
+        asked_at: Instant,
+    ) -> (Arc<Connection>, Option<Arc<Connection>>) {
         let mut by_colony = self.by_colony.write();
-        by_colony.insert(colony.to_owned(), Some(connection)).flatten()
+        let previous = by_colony.get(colony).cloned().flatten();
+        if let Some(previous) = &previous {
+            connection.notes.clone_from(&previous.notes);
+            let mut notes = connection.notes.write();
+            notes.retain(|_, (_, noted_at)| *noted_at >= asked_at);
+        }
+        let connection = Arc::new(connection);
+        by_colony.insert(colony.to_owned(), Some(connection.clone()));
+        (connection, previous)
     }
 
     /// Notes that a `Colony` has no connection; whether that is news.
     pub fn remove(&self, colony: &str) -> bool {
         let mut by_colony = self.by_colony.write();
         by_colony.insert(colony.to_owned(), None).is_none_or(|before| before.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::colony::{Client, PrivateKey, Server, Timeouts, Tls};
+
+    fn connection(executors: &[&str]) -> Connection {
+        crate::runtime::kubernetes::install_crypto_provider();
+        let server = Server { host: "localhost".to_owned(), port: 1, tls: Tls::Insecure };
+        let client = Client::new(&server, Timeouts::default()).unwrap();
+        let session = || client.session("dev", PrivateKey::generate().unwrap());
+        let executors: Vec<Executor> = executors
+            .iter()
+            .map(|name| {
+                serde_json::from_value(json!({
+                    "executorid": "a".repeat(64), "executorname": name, "executortype": "t", "colonyname": "dev",
+                    "state": 1, "commissiontime": "2026-11-21T09:58:00Z", "lastheardfromtime": "2026-11-21T09:58:00Z",
+                }))
+                .unwrap()
+            })
+            .collect();
+        Connection::new(session(), session(), Vec::new(), None, Some(&executors))
+    }
+
+    /// Fleets are registered while the colony is asked for its executors: taken for absent, they would be registered again.
+    #[test]
+    fn what_is_registered_while_the_colony_is_asked_stays_known() {
+        use ExecutorState::{Approved, Unregistered};
+        #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let connections = Connections::default();
+        let (first, previous) = connections.put("dev", connection(&["old"]), at(0));
+        assert!(previous.is_none());
+        first.note_executor("early", Approved, at(1));
+        first.note_executor("old", Unregistered, at(3));
+        let (second, previous) = connections.put("dev", connection(&["old"]), at(2));
+        assert!(previous.is_some());
+        // By a pass that began before.
+        first.note_executor("late", Approved, at(4));
+        let state = |name| second.executor(name).unwrap();
+        assert_eq!((state("late"), state("old")), (Some(Approved), Some(Unregistered)));
+        assert_eq!(state("early"), None, "the colony was asked later, and does not know it");
+        let (third, _) = connections.put("dev", connection(&["old", "late"]), at(5));
+        assert_eq!(third.executor("old").unwrap(), Some(Approved), "what the colony says later holds");
     }
 }

@@ -1,6 +1,6 @@
 //! What was last read of the processes that objects are bound to, so that a pass asks only for what may have changed.
 //!
-//! A process is believed for as long as it has been quiet, within bounds, unless somebody doubts it: a list, a push or a
+//! A process is fresh for as long as it has been quiet, within bounds, unless it is invalidated: a list, a push or a
 //! refused call that does not fit what is known. Doubt only makes the next pass ask; it decides nothing.
 
 use std::{
@@ -10,23 +10,26 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
 
 use crate::colony::{Id, Process, ProcessId, ProcessState};
 
 /// How long a process is believed at most, however quiet it is.
 const LONGEST: Duration = Duration::from_mins(30);
+/// How long it may take until the cache shows the status that binds an object to a process that was just submitted.
+const UNBOUND: Duration = Duration::from_secs(30);
 
 /// Processes as they were last read.
 #[derive(Clone)]
 pub struct Processes {
-    known: Arc<Mutex<HashMap<ProcessId, Known>>>,
+    known: Arc<Mutex<HashMap<ProcessId, CachedProcess>>>,
+    /// Tells that some process was read.
+    reads: Arc<watch::Sender<()>>,
     shortest: Duration,
 }
 
-struct Known {
+struct CachedProcess {
     seen: Seen,
-    /// Since when it has been seen as it is.
-    since: Instant,
     doubted_at: Option<Instant>,
 }
 
@@ -35,25 +38,32 @@ struct Known {
 pub struct Seen {
     /// As which member it was asked for.
     pub member: Id,
-    /// The process.
     pub process: Arc<Process>,
     /// When the question was asked to which this is the answer.
     pub asked_at: Instant,
+    /// Since when it has been seen as it is.
+    pub since: Instant,
+}
+
+impl Seen {
+    fn new(member: &Id, process: &Process, asked_at: Instant) -> Self {
+        Self { member: member.clone(), process: Arc::new(process.clone()), asked_at, since: asked_at }
+    }
 }
 
 impl Processes {
     /// An empty memory, in which a process is believed for `shortest` at least.
     #[must_use]
     pub fn new(shortest: Duration) -> Self {
-        Self { known: Arc::default(), shortest }
+        Self { known: Arc::default(), reads: Arc::new(watch::channel(()).0), shortest }
     }
 
     /// The process, if `member` has read it and there is no reason to ask again.
     #[must_use]
-    pub fn believed(&self, member: &Id, id: &ProcessId, now: Instant) -> Option<Process> {
+    pub fn fresh(&self, member: &Id, id: &ProcessId, now: Instant) -> Option<Process> {
         let known = self.lock();
         let known = known.get(id).filter(|known| known.seen.member == *member)?;
-        let quiet_for = known.seen.asked_at.saturating_duration_since(known.since);
+        let quiet_for = known.seen.asked_at.saturating_duration_since(known.seen.since);
         let believed_for = quiet_for.min(LONGEST).max(self.shortest);
         // The server writes the reasons of a failure after its state.
         let process = &known.seen.process;
@@ -74,10 +84,11 @@ impl Processes {
     /// Notes the answer to a question that was asked at `asked_at`. An answer that was overtaken by a later one is
     /// dropped, and a doubt that came up since the question stays.
     pub fn read(&self, member: &Id, process: &Process, asked_at: Instant) {
-        let seen = Seen { member: member.clone(), process: Arc::new(process.clone()), asked_at };
+        let mut seen = Seen::new(member, process, asked_at);
         let mut known = self.lock();
         let Some(known) = known.get_mut(&process.id) else {
-            known.insert(process.id.clone(), Known { seen, since: asked_at, doubted_at: None });
+            known.insert(process.id.clone(), CachedProcess { seen, doubted_at: None });
+            self.reads.send_replace(());
             return;
         };
         if known.seen.asked_at > asked_at {
@@ -86,28 +97,29 @@ impl Processes {
         let before = &known.seen.process;
         let is_moved =
             (before.state, &before.assigned_executor) != (process.state, &process.assigned_executor);
-        if is_moved || before.output != process.output || before.reported() != process.reported() {
-            known.since = asked_at;
+        if !is_moved && before.output == process.output && before.reported() == process.reported() {
+            seen.since = known.seen.since;
         }
         known.seen = seen;
         known.doubted_at = known.doubted_at.filter(|doubted_at| *doubted_at > asked_at);
+        self.reads.send_replace(());
     }
 
     /// Notes the answer to a submit. It is the first there is to know of the process, and may come after later news.
     pub fn submitted(&self, member: &Id, process: &Process, asked_at: Instant) {
-        let seen = Seen { member: member.clone(), process: Arc::new(process.clone()), asked_at };
-        self.lock().entry(process.id.clone()).or_insert(Known { seen, since: asked_at, doubted_at: None });
+        let seen = Seen::new(member, process, asked_at);
+        self.lock().entry(process.id.clone()).or_insert(CachedProcess { seen, doubted_at: None });
     }
 
     /// Has the next pass ask for a process.
-    pub fn doubt(&self, id: &ProcessId, now: Instant) {
+    pub fn invalidate(&self, id: &ProcessId, now: Instant) {
         if let Some(known) = self.lock().get_mut(id) {
             known.doubted_at = Some(now);
         }
     }
 
     /// Has the next pass ask for every process of a workflow.
-    pub fn doubt_graph(&self, graph: &str, now: Instant) {
+    pub fn invalidate_workflow(&self, graph: &str, now: Instant) {
         let mut known = self.lock();
         for known in known.values_mut().filter(|known| known.seen.process.graph_id == graph) {
             known.doubted_at = Some(now);
@@ -119,12 +131,29 @@ impl Processes {
         self.lock().remove(id);
     }
 
-    /// Forgets what a member has read but for these.
-    pub fn keep_only(&self, member: &Id, ids: &HashSet<ProcessId>) {
-        self.lock().retain(|id, known| known.seen.member != *member || ids.contains(id));
+    /// Forgets what a member has read but for these, and for what is too new to be in status.
+    pub fn retain(&self, member: &Id, ids: &HashSet<ProcessId>, now: Instant) {
+        let is_new = |known: &CachedProcess| now.saturating_duration_since(known.seen.asked_at) < UNBOUND;
+        self.lock().retain(|id, known| known.seen.member != *member || ids.contains(id) || is_new(known));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, Known>> {
+    /// Waits until a process is seen to have left the queue, but not longer than `limit`; its state.
+    pub async fn leaves_queue(&self, member: &Id, id: &ProcessId, limit: Duration) -> Option<ProcessState> {
+        let mut reads = self.reads.subscribe();
+        let left = async {
+            loop {
+                reads.mark_unchanged();
+                let state = self.last_seen(member, id).map(|seen| seen.process.state);
+                if state.is_some_and(|state| state != ProcessState::Waiting) || reads.changed().await.is_err()
+                {
+                    return state;
+                }
+            }
+        };
+        tokio::time::timeout(limit, left).await.ok().flatten()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, CachedProcess>> {
         self.known.lock()
     }
 }
@@ -162,11 +191,11 @@ mod tests {
     fn a_process_is_believed_for_as_long_as_it_was_quiet_within_bounds() {
         let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(1).id);
         let is_believed =
-            |at: Instant| processes.believed(&member("a"), &id, at).is_some_and(|found| found.id == id);
+            |at: Instant| processes.fresh(&member("a"), &id, at).is_some_and(|found| found.id == id);
         assert!(!is_believed(start), "never read");
         processes.read(&member("a"), &process(1), start);
         assert!(is_believed(start + 4 * SECOND) && !is_believed(start + 5 * SECOND));
-        assert_eq!(processes.believed(&member("b"), &id, start), None, "asked under another key");
+        assert_eq!(processes.fresh(&member("b"), &id, start), None, "asked under another key");
 
         processes.read(&member("a"), &process(1), start + 60 * SECOND);
         assert!(is_believed(start + 119 * SECOND) && !is_believed(start + 120 * SECOND));
@@ -182,9 +211,9 @@ mod tests {
     #[test]
     fn only_an_answer_to_a_later_question_ends_a_doubt() {
         let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(1).id);
-        let state = |at| processes.believed(&member("a"), &id, at).map(|process| process.state.number());
+        let state = |at| processes.fresh(&member("a"), &id, at).map(|process| process.state.number());
         processes.read(&member("a"), &process(1), start);
-        processes.doubt(&id, start + SECOND);
+        processes.invalidate(&id, start + SECOND);
         assert_eq!(state(start + SECOND), None);
         processes.read(&member("a"), &process(1), start);
         assert_eq!(state(start + SECOND), None, "asked before the doubt");
@@ -202,9 +231,28 @@ mod tests {
         processes.submitted(&member("a"), &process(0), start);
         let seen = processes.last_seen(&member("a"), &id).unwrap();
         assert_eq!(seen.process.state.number(), 1);
-        processes.keep_only(&member("b"), &HashSet::new());
+        let later = start + UNBOUND + SECOND;
+        processes.retain(&member("b"), &HashSet::new(), later);
         assert!(processes.last_seen(&member("a"), &id).is_some(), "another member's");
-        processes.keep_only(&member("a"), &HashSet::new());
+        processes.retain(&member("a"), &HashSet::new(), start + 2 * SECOND);
+        assert!(processes.last_seen(&member("a"), &id).is_some(), "status may not show it yet");
+        processes.retain(&member("a"), &HashSet::new(), later);
         assert!(processes.last_seen(&member("a"), &id).is_none());
+    }
+
+    /// A process that the operator carries out itself is assigned while its submit is still being put on record.
+    #[tokio::test]
+    async fn who_has_submitted_sees_the_assignment_but_does_not_wait_for_long() {
+        let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(0).id);
+        processes.submitted(&member("a"), &process(0), start);
+        let (by, waiting) = (member("a"), processes.clone());
+        let waited = async { waiting.leaves_queue(&by, &id, SECOND).await };
+        let assigned = async { processes.read(&member("a"), &process(1), start + SECOND) };
+        let (state, ()) = tokio::join!(waited, assigned);
+        assert_eq!(state, Some(ProcessState::Running));
+        processes.forget(&id);
+        processes.submitted(&member("a"), &process(0), start);
+        let limit = Duration::from_millis(1);
+        assert_eq!(processes.leaves_queue(&member("a"), &id, limit).await, None);
     }
 }

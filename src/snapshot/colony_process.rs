@@ -19,7 +19,7 @@ pub struct ColonyProcessSnapshot {
     pub processes: Observed<Vec<Process>>,
     /// The object that has the process which the spec names, while it is not adopted yet: kind, namespace and name.
     pub holder: Observed<Option<String>>,
-    /// Name of the executor that has, or had, the process, if the colony says it.
+    /// Name of the executor that the process is or was assigned to, if the colony reports it.
     pub executor: Option<String>,
     /// What the environment refers to; read only while something may be submitted.
     pub values: Values,

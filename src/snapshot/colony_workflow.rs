@@ -25,7 +25,7 @@ pub struct ColonyWorkflowSnapshot {
     pub processes: Observed<Vec<Process>>,
     /// The object that has the workflow which the spec names, while it is not adopted yet: kind, namespace and name.
     pub holder: Observed<Option<String>>,
-    /// Names of the executors that have, or had, one of them, as far as the colony says them.
+    /// Names of the executors that they are or were assigned to, as far as the colony reports them.
     pub executors: BTreeMap<Id, String>,
     /// What the environments refer to; read only while something may be submitted.
     pub values: Values,

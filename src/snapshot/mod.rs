@@ -8,6 +8,8 @@ pub mod colony_workflow;
 mod composition;
 mod definition;
 pub mod executor_deployment;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod identity;
 pub mod inbound;
 mod instance;
@@ -23,13 +25,13 @@ pub use colony_reference::{ColonyReference, ResolvedColony};
 pub use colony_workflow::ColonyWorkflowSnapshot;
 pub use composition::{Children, CompositionSnapshot};
 pub use definition::{
-    Composes, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, KeptKind, LeftInstances,
-    LiveInstance, StoredObjects, StoredPage,
+    ColonyKindState, ComposedKinds, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers,
+    LiveInstance, RemainingInstances, StoredObjects, StoredPage,
 };
 pub use executor_deployment::{ExecutorDeploymentSnapshot, Policy, Workloads};
 pub use identity::{Identity, Registration};
-pub use inbound::{InboundProcess, InboundSnapshot, NamespaceState};
-pub use instance::{InstanceSnapshot, KeptInstance, Standing};
+pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceState};
+pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};

@@ -1,5 +1,5 @@
-//! How far a workload is, as it says itself: shared by the stage that closes the process and the one that writes
-//! status. Pure.
+//! The progress that a workload reports: shared by the stage that closes the process and the one that writes status.
+//! Pure.
 
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 
 /// How far a workload is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
     /// How many pods there should be, as the workload understands it.
     pub desired: i32,
@@ -21,7 +21,7 @@ pub struct Progress {
 }
 
 /// What a workload's numbers mean.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// It is getting there.
     Progressing,

@@ -6,7 +6,7 @@ use super::{ColonyReference, Observed, Values};
 use crate::{
     api::{
         request_flow::RequestFlow,
-        request_state::{RequestState, Sighting},
+        request_state::{PositionRecord, RequestState},
     },
     colony::model::Process,
     runtime::config::model::RequestRole,
@@ -19,7 +19,7 @@ pub struct RequestSnapshot {
     pub object: RequestState,
     /// UID of this cluster's `kube-system` namespace: part of every process label.
     pub cluster: String,
-    /// What the operator is for requests that do not say it themselves.
+    /// The role of the operator for requests that do not set it.
     pub roles: Vec<RequestRole>,
     /// The flow that the request follows.
     pub flow: FlowSource,
@@ -27,14 +27,14 @@ pub struct RequestSnapshot {
     pub colony: ColonyReference,
     /// The process of the job: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
-    /// Name of the executor that has, or had, the process, if the colony says it.
+    /// Name of the executor that the process is or was assigned to, if the colony reports it.
     pub executor: Option<String>,
     /// What the environment of the job refers to.
     pub values: Values,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
     /// What this process has seen of the request's way.
-    pub sightings: Vec<Sighting>,
+    pub position_log: Vec<PositionRecord>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }
@@ -46,7 +46,6 @@ pub enum FlowSource {
     Default,
     /// It lists its jobs, separated by commas.
     Listed(String),
-    /// The one that it names.
     Named(Box<RequestFlow>),
     /// It names one that is not there, or cannot be read.
     NotFound(String),

@@ -5,10 +5,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     condition::{Finding, merge},
-    event::{Note, transitions},
+    event::Note,
 };
 use crate::{
-    act::outcome::{CronOutcome, FailureKind},
+    act::outcome::{FailureKind, Outcome},
     api::{
         colony_cron::{ColonyCronStatus, ConcurrencyPolicy, RunKind},
         condition::{ConditionType, Reason},
@@ -16,64 +16,62 @@ use crate::{
     },
     desired::schedule::COUNTED,
     diff::{
-        Problem,
-        colony_cron::{CronObstacle, CronPlan, CronStep, last_schedule},
+        KubernetesStep,
+        colony_cron::{CronObstacle, CronPlan, last_schedule},
     },
     snapshot::ColonyCronSnapshot,
 };
 
-/// What status says, and the Events that are to follow once it has been written.
+/// The recorded status.
 #[must_use]
-pub fn compute(
-    snapshot: &ColonyCronSnapshot,
-    plan: &CronPlan,
-    problem: Option<&Problem>,
-    outcome: &CronOutcome,
-) -> (ColonyCronStatus, Vec<Note>) {
+pub fn compute(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome) -> ColonyCronStatus {
     let object = &snapshot.object;
     let before = object.status.clone().unwrap_or_default();
-    let created = outcome.done.iter().find_map(|step| match step {
-        CronStep::Create { time, run } => Some((*time, run.kind(), run.name().to_owned())),
-        CronStep::Delete { .. } => None,
-    });
+    let created = created(outcome);
     let unfinished = snapshot.runs.iter().filter(|run| !run.is_finished()).map(|run| run.name.clone());
     let succeeded = snapshot.runs.iter().filter(|run| run.state == Some(WorkState::Succeeded));
     let well = before.last_successful_time.as_ref().map(|time| time.0);
     let generation = object.metadata.generation;
-    let conditions =
-        merge(&before.conditions, vec![ready(snapshot, plan, problem, outcome)], generation, snapshot.now);
-    let mut notes = transitions(&before.conditions, &conditions);
-    // Of another spec, nothing has been told.
-    let told = before.next_schedule_time.as_ref().filter(|_| before.observed_generation == generation);
-    notes.extend(news(plan, created.as_ref(), told.map(|time| time.0)));
-    let status = ColonyCronStatus {
+    let ready = ready(snapshot, plan, outcome);
+    ColonyCronStatus {
         observed_generation: generation,
         active: unfinished.chain(created.as_ref().map(|(.., name)| name.clone())).collect(),
         last_schedule_time: last_schedule(snapshot).max(created.map(|(time, ..)| time)).map(Time),
         last_successful_time: succeeded.filter_map(|run| run.ended_at).max().max(well).map(Time),
         next_schedule_time: plan.next.map(Time),
-        conditions,
-    };
-    (status, notes)
+        conditions: merge(&before.conditions, vec![ready], generation, snapshot.now),
+    }
 }
 
-fn ready(
-    snapshot: &ColonyCronSnapshot,
-    plan: &CronPlan,
-    problem: Option<&Problem>,
-    outcome: &CronOutcome,
-) -> Finding {
+/// The Events that are to follow once status has been written, besides those of conditions that have changed.
+#[must_use]
+pub fn notes(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome) -> Vec<Note> {
+    let before = snapshot.object.status.as_ref();
+    // Nothing was reported for another spec.
+    let told = before.filter(|before| before.observed_generation == snapshot.object.metadata.generation);
+    let promised = told.and_then(|before| before.next_schedule_time.as_ref()).map(|time| time.0);
+    news(plan, created(outcome).as_ref(), promised)
+}
+
+fn created(outcome: &Outcome) -> Option<(Timestamp, RunKind, String)> {
+    outcome.done_kubernetes().find_map(|step| match step {
+        KubernetesStep::CreateRun { time, run } => Some((*time, run.kind(), run.name().to_owned())),
+        _ => None,
+    })
+}
+
+fn ready(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome) -> Finding {
     let ready = ConditionType::Ready;
-    if let Some(problem) = problem {
+    if let Some(problem) = &plan.problem {
         return Finding::no(ready, problem.reason, problem.message.clone());
     }
-    if let Some(failure) = outcome.failure.as_ref().filter(|failure| failure.kind != FailureKind::Conflict) {
+    if let Some(failure) = outcome.failure().filter(|failure| failure.kind != FailureKind::Conflict) {
         return Finding::no(ready, Reason::ApplyFailed, failure.message.clone());
     }
     let message = match &plan.obstacle {
         Some(CronObstacle::Stranger { kind, name }) => {
             let message = format!(
-                "{} {name} exists and does not belong to this object, so the run of that name is not created: delete it, or rename this object; it is left alone",
+                "{} {name} exists and does not belong to this object, so the run of that name is not created: delete it, or rename this object; it is left unchanged",
                 kind.as_str()
             );
             return Finding::no(ready, Reason::ForeignObject, message);
@@ -86,7 +84,7 @@ fn ready(
         Some(CronObstacle::Leaving { names }) => {
             format!("the next run is created when {} is gone", names.join(", "))
         }
-        None => "runs are created as the schedule says".to_owned(),
+        None => "runs are created on schedule".to_owned(),
     };
     Finding::yes(ready, Reason::Scheduled, message)
 }
@@ -99,7 +97,7 @@ fn waiting(time: Timestamp, names: &[String]) -> String {
     )
 }
 
-/// What has happened since status last named the time of the next run: what was due before that has been told already.
+/// What has happened since status last named the time of the next run: earlier runs were reported already.
 fn news(
     plan: &CronPlan,
     created: Option<&(Timestamp, RunKind, String)>,
@@ -111,7 +109,7 @@ fn news(
     let mut notes = Vec::new();
     if let Some(latest) = plan.uncounted.filter(|time| is_news(*time)) {
         let message = format!(
-            "more than {COUNTED} runs were missed, and only the latest, for {latest}, is made up for: lower startingDeadlineSeconds to leave out what is late, and look at the clocks of the nodes",
+            "more than {COUNTED} runs were missed, and only the latest, for {latest}, was started: lower startingDeadlineSeconds to skip late runs, and check the clocks of the nodes",
         );
         notes.push(note(true, Reason::TooManyMissedRuns, message));
     }
@@ -138,10 +136,12 @@ mod tests {
 
     use super::*;
     use crate::{
+        act::outcome::{Effect, StepResult},
         api::{colony_cron::ColonyCron, names::cron_run},
         desired::{colony_cron::build, schedule::Schedule},
-        diff::colony_cron::plan,
+        diff::{Step, colony_cron::plan},
         snapshot::CronRun,
+        status::event::transitions,
     };
 
     fn at(text: &str) -> Timestamp {
@@ -174,13 +174,22 @@ mod tests {
         }
     }
 
+    /// What comes of a plan each of whose steps has this result.
+    fn outcome(plan: &CronPlan, result: &StepResult) -> Outcome {
+        let results = vec![result.clone(); plan.plan.steps.len()];
+        Outcome { plan: plan.plan.clone(), results, resource_version: None }
+    }
+
     /// One pass of which every step succeeds: reasons of its Events, and the object with the new status.
     fn pass(object: ColonyCron, runs: Vec<CronRun>, now: &str) -> (Vec<String>, ColonyCron) {
         let snapshot = ColonyCronSnapshot { object, runs, strangers: Vec::new(), now: at(now) };
         let schedule = Schedule::parse(&snapshot.object.spec.schedule, None).unwrap();
         let plan = plan(&snapshot, Some(&schedule)).unwrap();
-        let outcome = CronOutcome { done: plan.steps.clone(), failure: None };
-        let (status, notes) = compute(&snapshot, &plan, None, &outcome);
+        let outcome = outcome(&plan, &StepResult::Done(Effect::Nothing));
+        let status = compute(&snapshot, &plan, &outcome);
+        let before = snapshot.object.status.as_ref().map_or(&[][..], |before| &before.conditions);
+        let mut notes = transitions(before, &status.conditions);
+        notes.extend(super::notes(&snapshot, &plan, &outcome));
         let mut object = snapshot.object;
         object.status = Some(status);
         (notes.into_iter().map(|note| note.reason).collect(), object)
@@ -199,7 +208,7 @@ mod tests {
         assert_eq!(pass(object.clone(), vec![created], "2026-11-24T11:30:00Z"), (vec![], object));
     }
 
-    /// The same run that cannot start is looked at again and again, and told of once.
+    /// The same run that cannot start is checked repeatedly, and reported once.
     #[test]
     fn a_run_that_waits_is_told_once() {
         let active = || vec![run("2026-11-24T11:00:00Z", WorkState::Running)];
@@ -229,7 +238,7 @@ mod tests {
         assert_eq!(pass(changed, Vec::new(), "2026-11-24T14:20:00Z").0, ["RunMissed"]);
     }
 
-    /// Whether a write came too late is nobody's business; what was refused is.
+    /// A late write is not reported; what was refused is.
     #[test]
     fn what_failed_is_told() {
         let object = cron("Allow");
@@ -242,17 +251,17 @@ mod tests {
         };
         let plan = plan(&snapshot, Some(&schedule)).unwrap();
         assert_eq!(
-            plan.steps,
-            [CronStep::Create {
+            plan.plan.steps,
+            [Step::Kubernetes(KubernetesStep::CreateRun {
                 time: at("2026-11-24T11:00:00Z"),
                 run: build(&snapshot.object, at("2026-11-24T11:00:00Z")).unwrap(),
-            }]
+            })]
         );
         for (kind, expected) in [(FailureKind::Refused, "ApplyFailed"), (FailureKind::Conflict, "Scheduled")]
         {
             let failure = crate::act::outcome::StepFailure { kind, message: "quota".to_owned() };
-            let outcome = CronOutcome { done: Vec::new(), failure: Some(failure) };
-            let (status, _) = compute(&snapshot, &plan, None, &outcome);
+            let outcome = outcome(&plan, &StepResult::Failed(failure));
+            let status = compute(&snapshot, &plan, &outcome);
             assert_eq!(status.conditions[0].reason, expected);
             assert_eq!((status.active.len(), status.last_schedule_time), (0, None));
         }

@@ -1,4 +1,4 @@
-//! What status says of the mirrored process. Pure.
+//! The status of the mirrored process. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -59,9 +59,9 @@ pub(super) fn record(
     let Some(record) = &mut mirror else { return None };
     for (step, effect) in outcome.done_colony() {
         match (step, effect) {
-            (ColonyStep::Submit(_), Effect::Submitted { process_id, submitted_at }) => {
+            (ColonyStep::Submit(_), Effect::Submitted { process_id, submitted_at, is_running }) => {
                 record.process_id = Some(process_id.clone());
-                record.state = MirrorState::Waiting;
+                record.state = if *is_running { MirrorState::Running } else { MirrorState::Waiting };
                 record.submitted_at = Some(submitted_at.map_or_else(|| whole_seconds(now), whole_seconds));
             }
             (ColonyStep::CloseSuccessful { process_id, .. }, _)
@@ -82,7 +82,7 @@ pub(super) fn record(
     mirror
 }
 
-/// Whether the current generation is carried by a process.
+/// Whether a process mirrors the current generation.
 pub(super) fn finding(
     mirror: Option<&MirrorStatus>,
     generation: i64,
@@ -100,7 +100,7 @@ pub(super) fn finding(
             let message = if mirror.state == MirrorState::Intended {
                 format!("generation {} is about to be submitted", mirror.generation)
             } else {
-                format!("generation {} is still carried by process {process}", mirror.generation)
+                format!("generation {} still runs as process {process}", mirror.generation)
             };
             (Reason::SubmitIntended, message)
         });
@@ -135,7 +135,10 @@ pub(super) fn colony_problem(outcome: &Outcome) -> Option<(Reason, String)> {
     let failure = outcome.colony_failure()?;
     let reason = match failure.kind {
         FailureKind::Refused | FailureKind::Conflict => Reason::ColonyRefused,
-        FailureKind::Unavailable | FailureKind::Ambiguous => Reason::ColonyUnavailable,
+        FailureKind::Unavailable
+        | FailureKind::TimedOut
+        | FailureKind::Ambiguous
+        | FailureKind::NotLeading => Reason::ColonyUnavailable,
     };
     Some((reason, failure.message.clone()))
 }

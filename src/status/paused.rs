@@ -1,4 +1,4 @@
-//! The status of an object that somebody has paused: what it said before, and that it is paused. Pure.
+//! The status of a paused object: its previous status, and condition Paused. Pure.
 //!
 //! The first pass that is none drops the condition again, as it does with every type that it does not find.
 
@@ -6,43 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use super::condition::{Finding, merge};
+pub use crate::api::kind::HasConditions as Conditioned;
 use crate::api::{
-    colony_cron::ColonyCronStatus,
-    colony_process::ColonyProcessStatus,
-    colony_workflow::ColonyWorkflowStatus,
     condition::{ConditionType, Reason},
-    executor_deployment::ExecutorDeploymentStatus,
-    instance::InstanceStatus,
     names::PAUSED_ANNOTATION,
-    request_state::RequestStateStatus,
 };
 
-/// A status with conditions.
-pub trait Conditioned {
-    /// Its conditions.
-    fn conditions_mut(&mut self) -> &mut Vec<Condition>;
-}
-
-macro_rules! conditioned {
-    ($($status:ty),*) => {$(
-        impl Conditioned for $status {
-            fn conditions_mut(&mut self) -> &mut Vec<Condition> {
-                &mut self.conditions
-            }
-        }
-    )*};
-}
-
-conditioned!(
-    ColonyCronStatus,
-    ColonyProcessStatus,
-    ColonyWorkflowStatus,
-    ExecutorDeploymentStatus,
-    InstanceStatus,
-    RequestStateStatus
-);
-
-/// What the status of a paused object says.
+/// The status of a paused object.
 #[must_use]
 pub fn compute<S: Conditioned + Clone + Default>(
     before: Option<&S>,
@@ -77,12 +47,13 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
+    use crate::api::{colony_cron::ColonyCronStatus, instance::InstanceStatus};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// What is said must not be written again and again while it lasts, and nothing of what was said may get lost.
+    /// The status must not be written repeatedly, and no previous value may get lost.
     #[test]
     fn a_paused_object_says_so_once_beside_what_it_said() {
         let ready = Finding::yes(ConditionType::Ready, Reason::Reconciled, "all is well");
@@ -101,7 +72,7 @@ mod tests {
         assert_eq!(resumed, before.conditions);
     }
 
-    /// An object that does not go although it was deleted has to say why.
+    /// An object whose deletion waits must report why.
     #[test]
     fn a_deletion_that_waits_is_told() {
         let deleted = ObjectMeta { deletion_timestamp: Some(Time(at(5))), ..ObjectMeta::default() };

@@ -1,4 +1,4 @@
-//! Writes status and Events: the one place that does. Decides nothing but whether there is anything new to say.
+//! Writes status and Events: the one place that does. Decides only whether the status has changed.
 
 use std::fmt::Debug;
 
@@ -14,24 +14,22 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::event::Note;
 use crate::{
     act::{
-        kinds::Told,
+        counted,
+        kinds::StatusKind,
         of_call,
-        outcome::{FailureKind, StepFailure},
+        outcome::{StepFailure, not_leading},
     },
-    api::{
-        colony::{Colony, ColonyStatus},
-        names::OPERATOR,
-    },
+    api::names::OPERATOR,
     memory::writes::{Key, Writes},
     runtime::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
         lease::Leadership,
-        metrics::{Metrics, Outcome, WriteKind, WriteVerb},
+        metrics::{Metrics, WriteKind, WriteVerb},
     },
 };
 
-/// What Events say was done.
+/// The actions that Events report.
 const ACTION: &str = "Reconcile";
 
 /// Writes status and Events.
@@ -62,8 +60,9 @@ impl Publisher {
         Self { client, reporter, recorder, leadership, writes, metrics, clock }
     }
 
-    /// Writes the status of an object if it says anything new; whether it did. `resource_version` is that of the object if
-    /// this pass has written to it, and a precondition: a status is never computed from one object and written to another.
+    /// Writes the status of an object if it has changed; whether it did. `resource_version` is that of the object if
+    /// this pass has written to it, and a precondition: a status is never computed from one object and written to
+    /// another.
     ///
     /// # Errors
     ///
@@ -76,7 +75,7 @@ impl Publisher {
         resource_version: Option<String>,
     ) -> Result<bool, StepFailure>
     where
-        K: Told + HasStatus<Status: PartialEq>,
+        K: StatusKind + HasStatus<Status: PartialEq>,
     {
         if object.status() == Some(&status) {
             return Ok(false);
@@ -90,23 +89,7 @@ impl Publisher {
         let api = K::api(self.client.clone(), &namespace, kind);
         let written = self.replace(&api, &changed, K::STATUS).await?;
         let key = Key::new(K::name_of(kind), &namespace, &object.name_any());
-        self.writes.wrote(key, written.resource_version().as_deref(), self.clock.instant());
-        Ok(true)
-    }
-
-    /// Writes the status of a `Colony` if it says anything new; whether it did.
-    ///
-    /// # Errors
-    ///
-    /// As [`Publisher::status`].
-    pub async fn colony(&self, object: &Colony, status: ColonyStatus) -> Result<bool, StepFailure> {
-        if object.status.as_ref() == Some(&status) {
-            return Ok(false);
-        }
-        let mut changed = object.clone();
-        changed.status = Some(status);
-        let api = Api::<Colony>::all(self.client.clone());
-        self.replace(&api, &changed, WriteKind::ColonyStatus).await?;
+        self.writes.wrote_in_pass(key, written.resource_version().as_deref(), self.clock.instant());
         Ok(true)
     }
 
@@ -116,7 +99,7 @@ impl Publisher {
         self.publish(&self.recorder, reference, notes).await;
     }
 
-    /// As [`Publisher::events`], each Event for itself: what it says stands nowhere else.
+    /// As [`Publisher::events`], each Event for itself: its content is recorded nowhere else.
     pub async fn each_event(&self, reference: &ObjectReference, notes: Vec<Note>) {
         for note in notes {
             // One that remembers would count them.
@@ -143,10 +126,7 @@ impl Publisher {
                 secondary: None,
             };
             let result = call(CALL_TIME_LIMIT, recorder.publish(&event, reference)).await;
-            let outcome = match &result {
-                Ok(()) => Outcome::Ok,
-                Err(error) => error.status_code().map_or(Outcome::Transport, Outcome::of_status),
-            };
+            let outcome = counted(&result);
             self.metrics.count_write(WriteVerb::Create, WriteKind::Event, outcome);
             if let Err(error) = result {
                 tracing::warn!("{}", error.explain("publish an Event"));
@@ -159,17 +139,11 @@ impl Publisher {
         K: Resource + Serialize + DeserializeOwned + Clone + Debug,
     {
         if !self.leadership.is_leader() {
-            return Err(StepFailure {
-                kind: FailureKind::Unavailable,
-                message: "another replica leads".to_owned(),
-            });
+            return Err(not_leading());
         }
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         let result = call(CALL_TIME_LIMIT, api.replace_status(&object.name_any(), &parameters, object)).await;
-        let outcome = match &result {
-            Ok(_) => Outcome::Ok,
-            Err(error) => error.status_code().map_or(Outcome::TimedOut, Outcome::of_status),
-        };
+        let outcome = counted(&result);
         self.metrics.count_write(WriteVerb::Replace, kind, outcome);
         result.map_err(|error| of_call("write status", &error))
     }

@@ -20,21 +20,20 @@ use serde::de::DeserializeOwned;
 use super::{
     colonies::Colonies,
     freshness::CacheBehind,
+    index::{Index, IndexKey},
     mirror::ProcessReader,
     stores::{Filled, GuardedExecutorDeployment},
     triggers,
 };
 use crate::{
     api::{
-        executor_deployment::ExecutorDeployment,
-        mirror::MirrorStatus,
-        names::{self, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+        executor_deployment::ExecutorDeployment, kind::HasKind as _, mirror::MirrorStatus, names,
         policy::AdoptionPolicy,
     },
     memory::{
         blueprints::Blueprints,
         connections::Connection,
-        identities::Identities,
+        identities::{Identities, read_identity},
         writes::{Key, Writes},
     },
     runtime::{
@@ -66,8 +65,7 @@ impl<K> Named for K where
 /// Caches that a snapshot is put together from.
 #[derive(Clone)]
 pub struct Stores {
-    /// `ExecutorDeployments`.
-    pub executor_deployments: Store<GuardedExecutorDeployment>,
+    pub executor_deployments: Index<GuardedExecutorDeployment>,
     /// Deployments of ours.
     pub deployments: Store<Deployment>,
     /// `DaemonSets` of ours.
@@ -75,7 +73,7 @@ pub struct Stores {
     /// Jobs of ours.
     pub jobs: Store<Job>,
     /// Pods of ours.
-    pub pods: Store<Pod>,
+    pub pods: Index<Pod>,
     /// When each of them is filled.
     pub filled: Vec<Filled>,
 }
@@ -89,7 +87,7 @@ impl Stores {
     }
 }
 
-/// Reads the world for one pass.
+/// Builds the snapshot for one pass.
 #[derive(Clone)]
 pub struct Reader {
     /// Caches.
@@ -115,7 +113,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
@@ -127,9 +125,9 @@ impl Reader {
         let namespace = object.namespace().unwrap_or_default();
         let name = object.name_any();
         let behind =
-            ["ExecutorDeployment", Deployment::KIND, DaemonSet::KIND, Job::KIND].into_iter().any(|kind| {
-                self.writes.is_cache_behind(&Key::new(kind, &namespace, &name), self.clock.instant())
-            });
+            [ExecutorDeployment::KIND.name(), Deployment::KIND, DaemonSet::KIND, Job::KIND].into_iter().any(
+                |kind| self.writes.is_cache_behind(&Key::new(kind, &namespace, &name), self.clock.instant()),
+            );
         if behind {
             return Err(CacheBehind);
         }
@@ -140,13 +138,10 @@ impl Reader {
         let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
         // Without anything of it in the colony, there is no reason to wait for that.
         let is_there = mirror.is_some_and(MirrorStatus::may_live) || object.blueprint_name().is_some();
-        if is_there && self.processes.is_about_to_ask(&colony, &self.colonies.connections) {
+        if is_there && self.processes.awaits_first_read(&colony, &self.colonies.connections) {
             return Err(CacheBehind);
         }
-        let pods = self.stores.pods.state_filter(|pod| {
-            pod.namespace().as_ref() == Some(&namespace)
-                && pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name)
-        });
+        let pods = self.stores.pods.get(&IndexKey::Fleet(namespace.clone(), name.clone()));
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let registration = registration(object, &identity, connection.as_deref());
@@ -171,9 +166,9 @@ impl Reader {
         })
     }
 
-    /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache is
-    /// wrong about it, or when it is about to be deleted with its owner: the garbage collector may just have been told to
-    /// leave it, and the two caches know nothing of each other.
+    /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache
+    /// is wrong about it, or when it is about to be deleted with its owner: it may have been orphaned just now, and
+    /// the two caches are independent.
     async fn workload<K>(&self, store: &Store<K>, object: &ExecutorDeployment) -> Observed<Option<K>>
     where
         K: Named + 'static,
@@ -183,12 +178,12 @@ impl Reader {
         let key = Key::new(K::KIND, &namespace, &name);
         let is_about_to_go = object.metadata.deletion_timestamp.is_some()
             && cached.as_ref().is_some_and(|found| found.meta().deletion_timestamp.is_none());
-        // The cache has only what carries the operator's labels, and what is to be adopted, or only looked at, may not.
+        // The cache has only objects with the operator's labels, which objects to adopt or observe may lack.
         let spec = &object.spec;
         let may_be_others =
             spec.adoption_policy == AdoptionPolicy::Adopt || spec.management_policies.only_observe();
         let is_sought = cached.is_none() && may_be_others;
-        if !is_about_to_go && !is_sought && !self.writes.is_doubted(&key) {
+        if !is_about_to_go && !is_sought && !self.writes.is_invalidated(&key) {
             return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }
         let found = self.get_opt::<K>(&namespace, &name).await;
@@ -196,7 +191,7 @@ impl Reader {
         if let Observed::Known(found) = &found
             && found.as_ref().map(version) == cached.as_deref().map(version)
         {
-            self.writes.believe(&key);
+            self.writes.revalidate(&key);
         }
         found
     }
@@ -212,7 +207,7 @@ impl Reader {
         }
     }
 
-    /// What the Secret of the executor says. `doubtful` when a pod waits for something that is not there.
+    /// The content of the Secret of the executor. `doubtful` when a pod waits for something that is not there.
     async fn identity(
         &self,
         object: &ExecutorDeployment,
@@ -221,19 +216,26 @@ impl Reader {
     ) -> Observed<Option<Identity>> {
         let secret_name = names::identity_secret(&object.name_any());
         let now = self.clock.instant();
-        // A stranger's Secret, or that of an object of the same name that is gone, may give way any moment.
+        // A Secret of another owner, or of a deleted object of the same name, may disappear at any moment.
         let is_its = |identity: &Identity| identity.owner_uid.is_some() && identity.owner_uid == object.uid();
         let known = self.identities.get(namespace, &secret_name, now).filter(is_its);
         if let Some(known) = known.filter(|_| !doubtful) {
             return Observed::Known(Some(known));
         }
+        // Should there be one all the same, its creation is refused, and it is looked at.
+        let key = Key::new(Secret::KIND, namespace, &secret_name);
+        if is_untouched(object) && !self.writes.is_invalidated(&key) {
+            return Observed::Known(None);
+        }
         match self.get_opt::<Secret>(namespace, &secret_name).await {
             Observed::Unknown(why) => Observed::Unknown(why),
             Observed::Known(None) => {
+                self.writes.revalidate(&key);
                 self.identities.forget(namespace, &secret_name);
                 Observed::Known(None)
             }
             Observed::Known(Some(secret)) => {
+                self.writes.revalidate(&key);
                 let identity = read_identity(&secret);
                 self.identities.put(namespace, &secret_name, identity.clone(), now);
                 Observed::Known(Some(identity))
@@ -242,26 +244,36 @@ impl Reader {
     }
 
     fn similar_executor_types(&self, object: &ExecutorDeployment) -> Vec<String> {
-        let uid = object.uid();
-        let mut similar: Vec<String> = triggers::readable(&self.stores.executor_deployments)
-            .iter()
-            .filter(|other| other.uid() != uid && other.spec.colony == object.spec.colony)
-            .filter(|other| triggers::are_similar(&other.spec.executor_type, &object.spec.executor_type))
-            .map(|other| {
-                format!(
-                    "{:?} of {}/{}",
-                    other.spec.executor_type,
-                    other.namespace().unwrap_or_default(),
-                    other.name_any()
-                )
-            })
-            .collect();
+        let (executor_type, uid) = (&object.spec.executor_type, object.metadata.uid.as_deref());
+        let mut similar: Vec<String> =
+            triggers::similar(executor_type, uid, &self.stores.executor_deployments)
+                .iter()
+                .filter_map(|guarded| guarded.0.as_ref().ok())
+                .filter(|other| other.spec.colony == object.spec.colony)
+                .map(|other| {
+                    format!(
+                        "{:?} of {}/{}",
+                        other.spec.executor_type,
+                        other.namespace().unwrap_or_default(),
+                        other.name_any()
+                    )
+                })
+                .collect();
         similar.sort();
         similar
     }
 }
 
-/// What a colony says of the executor that the Secret names, or, when the Secret is gone, status.
+/// Whether nothing was ever made for an object, nor is to be taken over.
+fn is_untouched(object: &ExecutorDeployment) -> bool {
+    object.status.is_none()
+        && object.finalizers().iter().all(|name| name != names::EXECUTOR_DEPLOYMENT_FINALIZER)
+        && object.metadata.deletion_timestamp.is_none()
+        && object.spec.adoption_policy == AdoptionPolicy::Fail
+        && !object.spec.management_policies.only_observe()
+}
+
+/// The executor in the colony that the Secret names, or status, when the Secret is gone.
 fn registration(
     object: &ExecutorDeployment,
     identity: &Observed<Option<Identity>>,
@@ -284,27 +296,36 @@ fn registration(
     }
 }
 
-/// What a Secret says of an identity; the key stays where it is.
-#[must_use]
-pub fn read_identity(secret: &Secret) -> Identity {
-    let said = |key: &str| {
-        if let Some(text) = secret.string_data.as_ref().and_then(|data| data.get(key)) {
-            return Some(text.clone());
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(metadata: &Value, spec: &Value) -> ExecutorDeployment {
+        let mut object =
+            json!({ "metadata": { "name": "f" }, "spec": { "executorType": "t", "image": "i" } });
+        for (part, more) in [("metadata", metadata), ("spec", spec)] {
+            let more = more.as_object().unwrap().clone();
+            object[part].as_object_mut().unwrap().extend(more);
         }
-        let bytes = secret.data.as_ref().and_then(|data| data.get(key));
-        bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())
-    };
-    let text = |key: &str| said(key).unwrap_or_default();
-    let owners = secret.owner_references();
-    // One that goes with another object is not free either.
-    let owner = owners.iter().find(|owner| owner.controller == Some(true)).or(owners.first());
-    Identity {
-        owner_uid: owner.map(|owner| owner.uid.clone()),
-        resource_version: secret.resource_version(),
-        executor_name: text("COLONIES_EXECUTOR_NAME"),
-        executor_id: text("COLONIES_EXECUTOR_ID"),
-        executor_type: said("COLONIES_EXECUTOR_TYPE"),
-        location: said("COLONIES_NODE_LOCATION"),
-        content_hash: secret.annotations().get(CONTENT_HASH_ANNOTATION).cloned(),
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// A Secret that is not there need not be asked for, but one that is must not be taken for absent.
+    #[test]
+    fn only_for_a_new_object_that_takes_nothing_over_there_is_no_secret() {
+        assert!(is_untouched(&object(&json!({}), &json!({}))));
+        for (metadata, spec) in [
+            (json!({ "finalizers": [names::EXECUTOR_DEPLOYMENT_FINALIZER] }), json!({})),
+            (json!({ "deletionTimestamp": "2026-11-21T09:59:59Z" }), json!({})),
+            (json!({}), json!({ "adoptionPolicy": "adopt-or-create" })),
+            (json!({}), json!({ "managementPolicies": ["Observe"] })),
+        ] {
+            assert!(!is_untouched(&object(&metadata, &spec)), "{metadata} {spec}");
+        }
+        let mut known = object(&json!({}), &json!({}));
+        known.status = Some(serde_json::from_value(json!({})).unwrap());
+        assert!(!is_untouched(&known));
     }
 }

@@ -1,22 +1,24 @@
-//! Puts together what one pass knows of a process that was born in a colony, and of blueprints without an object.
+//! Builds the snapshot of a process that originates in a colony, and of blueprints without an object.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
+    core::DeserializeGuard,
     runtime::reflector::{ObjectRef, Store},
 };
 
 use super::{
+    index::{Index, IndexKey},
     stores::{Filled, GuardedExecutorDeployment},
-    triggers,
 };
 use crate::{
     api::{
         blueprint::namespace_of,
         colony::{Colony, ColonySpec},
         executor_deployment::ExecutorDeployment,
+        kind::HasKind as _,
         names::EXECUTOR_DEPLOYMENT_KIND,
     },
     colony::{Blueprint, Session},
@@ -28,29 +30,31 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{InboundSnapshot, NamespaceState, Observed},
+    snapshot::{InboundObjects, InboundSnapshot, NamespaceState, Observed},
 };
 
 /// Which blueprints a process is about.
 #[derive(Clone, Copy, Debug)]
 pub enum About<'a> {
     /// None: it brings the object along.
-    Nothing,
-    /// One.
+    Object {
+        /// Name of the object.
+        name: &'a str,
+        /// Id of the process.
+        process: &'a str,
+    },
     Blueprint(&'a str),
     /// All of the kind.
     All,
 }
 
-/// Reads the world for processes that were born in a colony.
+/// Builds snapshots for processes that originate in a colony.
 #[derive(Clone)]
 pub struct InboundReader {
     /// For what is not cached.
     pub client: Client,
-    /// Objects.
-    pub objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
-    /// `Colonies`.
-    pub colonies: Store<Colony>,
+    pub objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
+    pub colonies: Store<DeserializeGuard<Colony>>,
     /// Namespaces that this operator looks after; empty for all.
     pub watched: Vec<String>,
     /// Blueprints as colonies last described them.
@@ -65,10 +69,17 @@ impl InboundReader {
     /// The spec of a `Colony`; none if there is none of the name.
     #[must_use]
     pub fn colony(&self, name: &str) -> Option<ColonySpec> {
-        self.colonies.get(&ObjectRef::new(name)).map(|colony| colony.spec.clone())
+        self.colony_object(name).map(|colony| colony.spec)
     }
 
-    /// Puts a snapshot together. `namespaces` are those that may be needed besides the ones that blueprints name.
+    /// A `Colony`; none if there is none of the name.
+    #[must_use]
+    pub fn colony_object(&self, name: &str) -> Option<Colony> {
+        let guarded = self.colonies.get(&ObjectRef::new(name))?;
+        guarded.0.as_ref().ok().cloned()
+    }
+
+    /// Builds a snapshot. `namespaces` are those that may be needed besides the ones that blueprints name.
     pub async fn snapshot(
         &self,
         (colony, spec): (&str, &ColonySpec),
@@ -93,14 +104,15 @@ impl InboundReader {
                 states.insert(namespace.to_owned(), self.namespace(spec, namespace).await);
             }
         }
+        let objects = self.objects(about, states.keys());
         let (colony, spec) = (colony.to_owned(), spec.clone());
-        InboundSnapshot { colony, spec, blueprints, objects: self.objects(), namespaces: states }
+        InboundSnapshot { colony, spec, blueprints, objects, namespaces: states }
     }
 
     /// Whether the cache does not show yet what this process last wrote to an object.
     #[must_use]
     pub fn is_behind(&self, namespace: &str, name: &str) -> bool {
-        let key = Key::new("ExecutorDeployment", namespace, name);
+        let key = Key::new(ExecutorDeployment::KIND.name(), namespace, name);
         self.writes.is_cache_behind(&key, self.clock.instant())
     }
 
@@ -112,7 +124,7 @@ impl InboundReader {
         about: About<'_>,
     ) -> Observed<Vec<Blueprint>> {
         let name = match about {
-            About::Nothing => return Observed::Known(Vec::new()),
+            About::Object { .. } => return Observed::Known(Vec::new()),
             About::All => {
                 return match member.blueprints(Some(EXECUTOR_DEPLOYMENT_KIND), None).await {
                     Ok(blueprints) => Observed::Known(blueprints),
@@ -148,9 +160,27 @@ impl InboundReader {
         }
     }
 
-    /// All objects that can be read.
-    #[must_use]
-    pub fn objects(&self) -> Vec<ExecutorDeployment> {
-        self.objects.iter().flat_map(|(store, _)| triggers::readable(store)).collect()
+    /// The objects that may be asked about and can be read.
+    fn objects<'a>(
+        &self,
+        about: About<'_>,
+        namespaces: impl Iterator<Item = &'a String> + Clone,
+    ) -> InboundObjects {
+        let found = self.objects.iter().flat_map(|(index, _)| {
+            let named = |name: &str| {
+                let references = namespaces.clone().map(|namespace| ObjectRef::new(name).within(namespace));
+                references.filter_map(|object| index.store().get(&object)).collect::<Vec<_>>()
+            };
+            match about {
+                About::Object { name, process } => {
+                    [index.get(&IndexKey::BornOf(process.to_owned())), named(name)].concat()
+                }
+                About::Blueprint(name) => {
+                    [index.get(&IndexKey::Blueprint(name.to_owned())), named(name)].concat()
+                }
+                About::All => index.store().state(),
+            }
+        });
+        InboundObjects::new(found)
     }
 }

@@ -22,6 +22,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use super::{
+    index::{self, Index, Keys},
+    relevance::{of_metadata, relevant},
+};
 use crate::{
     api::{
         colony::Colony,
@@ -30,6 +34,7 @@ use crate::{
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
         instance::{Instance, InstanceKind},
+        kind::HasKind,
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
         request_flow::RequestFlow,
         request_state::RequestState,
@@ -45,9 +50,7 @@ pub type GuardedExecutorDeployment = DeserializeGuard<ExecutorDeployment>;
 /// Which namespaces a set of stores covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of them.
     Cluster,
-    /// One.
     Namespace(String),
 }
 
@@ -76,7 +79,7 @@ impl Scope {
 /// Objects that have changed.
 pub type Changes<K> = futures::stream::BoxStream<'static, Result<K, watcher::Error>>;
 
-/// Tells when a cache holds what there was when the watch began. Before that, what it does not show may well exist.
+/// Resolves when a cache has completed its initial list. Before that, what it does not show may well exist.
 ///
 /// `Store::wait_until_ready` is not used: of several tasks that wait for it, only the last is woken, and the controller
 /// itself is one of them.
@@ -86,7 +89,7 @@ pub struct Filled(tokio::sync::watch::Receiver<bool>);
 impl Filled {
     /// Waits until the cache is filled; at once if it is.
     pub async fn reached(&self) {
-        // An error says that the watch has ended, which it does only with the process.
+        // An error means that the watch has ended, which happens only with the process.
         let _ = self.0.clone().wait_for(|filled| *filled).await;
     }
 }
@@ -102,50 +105,86 @@ where
     pub filled: Filled,
     /// What has changed; has to be polled for the cache to be filled.
     pub changes: Changes<K>,
+    /// Finds objects of the cache by their keys.
+    pub index: Index<K>,
 }
 
-/// Watches `ExecutorDeployments`.
+/// Watches the objects of a kind that are in namespaces. Some may turn out not to be readable.
+#[must_use]
+pub fn objects<K>(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<K>>
+where
+    K: HasKind
+        + Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    objects_by(index::none, client, scope, writes)
+}
+
+/// As [`objects`], found by `keys` too.
+fn objects_by<K>(
+    keys: Keys<DeserializeGuard<K>>,
+    client: &Client,
+    scope: &Scope,
+    writes: &Writes,
+) -> Watched<DeserializeGuard<K>>
+where
+    K: HasKind
+        + Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let config = watcher::Config::default();
+    if K::KIND.info().keeps_managed_fields {
+        watched_whole(keys, scope.api(client), config, K::KIND.name(), Some(writes.clone()))
+    } else {
+        watched_by(keys, scope.api(client), config, K::KIND.name(), Some(writes.clone()))
+    }
+}
+
 #[must_use]
 pub fn executor_deployments(
     client: &Client,
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<GuardedExecutorDeployment> {
-    let api = guarded(client, scope);
-    watched(api, watcher::Config::default(), "ExecutorDeployment", Some(writes.clone()))
+    objects_by(index::executor_deployment, client, scope, writes)
 }
 
-/// Watches `ColonyProcesses`.
 #[must_use]
 pub fn colony_processes(
     client: &Client,
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyProcess>> {
-    watched(guarded(client, scope), watcher::Config::default(), "ColonyProcess", Some(writes.clone()))
+    objects_by(index::carried, client, scope, writes)
 }
 
-/// Watches `ColonyCrons`.
 #[must_use]
 pub fn colony_crons(
     client: &Client,
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyCron>> {
-    watched(guarded(client, scope), watcher::Config::default(), "ColonyCron", Some(writes.clone()))
+    objects(client, scope, writes)
 }
 
-/// Watches requests. They keep the notes of who wrote what: the times of their history follow from them.
 #[must_use]
 pub fn requests(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<RequestState>> {
-    let api = guarded(client, scope);
-    watched_whole(api, watcher::Config::default(), "RequestState", Some(writes.clone()))
+    objects_by(index::carried, client, scope, writes)
 }
 
-/// Watches `RequestFlows`.
 #[must_use]
 pub fn request_flows(client: &Client, scope: &Scope) -> Watched<DeserializeGuard<RequestFlow>> {
-    watched(guarded(client, scope), watcher::Config::default(), "RequestFlow", None)
+    objects(client, scope, &Writes::default())
 }
 
 /// Watches the `ResourceDefinitions` that have the labels of the configuration.
@@ -156,7 +195,7 @@ pub fn resource_definitions(
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ResourceDefinition>> {
     let api = Api::all(client.clone());
-    watched(api, labelled(selector), "ResourceDefinition", Some(writes.clone()))
+    watched(api, labelled(selector), ResourceDefinition::KIND.name(), Some(writes.clone()))
 }
 
 /// Watches the metadata of the CRDs that the operator made.
@@ -165,7 +204,7 @@ pub fn custom_resource_definitions(client: &Client) -> Watched<PartialObjectMeta
     watched(Api::all(client.clone()), ours(), "CustomResourceDefinition", None)
 }
 
-/// Watches instances of a kind that a user made up.
+/// Watches instances of a user-defined kind.
 #[must_use]
 pub fn instances(
     client: &Client,
@@ -182,31 +221,16 @@ pub fn instances(
     let changes = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear());
-    cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()))
+    cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()), index::carried)
 }
 
-fn guarded<K>(client: &Client, scope: &Scope) -> Api<DeserializeGuard<K>>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-{
-    match scope {
-        Scope::Cluster => Api::all(client.clone()),
-        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    }
-}
-
-/// Watches `ColonyWorkflows`.
 #[must_use]
 pub fn colony_workflows(
     client: &Client,
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ColonyWorkflow>> {
-    let api = match scope {
-        Scope::Cluster => Api::all(client.clone()),
-        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    };
-    watched(api, watcher::Config::default(), "ColonyWorkflow", Some(writes.clone()))
+    objects_by(index::carried, client, scope, writes)
 }
 
 /// Watches Deployments that the operator made.
@@ -230,13 +254,29 @@ pub fn jobs(client: &Client, scope: &Scope, writes: &Writes) -> Watched<Job> {
 /// Watches pods of what the operator made.
 #[must_use]
 pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
-    watched(scope.api(client), ours(), "Pod", None)
+    watched_by(index::pod, scope.api(client), ours(), "Pod", None)
 }
 
-/// Watches the `Colonies` that have the labels of the configuration.
+/// Watches the `Colonies` that have the labels of the configuration. Their status, which counts what goes on in a colony,
+/// is no change: each would wake every object of the colony, and the `Colony` itself to count again.
 #[must_use]
 pub fn colonies(client: &Client, selector: &BTreeMap<String, String>) -> Watched<Colony> {
-    watched(Api::all(client.clone()), labelled(selector), "Colony", None)
+    let all = watched(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None);
+    let changes =
+        relevant(all.changes, all.store.clone(), Colony::KIND.name(), Writes::default(), of_metadata);
+    Watched { changes, ..all }
+}
+
+/// As [`colonies`]; one that cannot be read does not stop the others.
+#[must_use]
+pub fn guarded_colonies(
+    client: &Client,
+    selector: &BTreeMap<String, String>,
+) -> Watched<DeserializeGuard<Colony>> {
+    let all = watched(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None);
+    let changes =
+        relevant(all.changes, all.store.clone(), Colony::KIND.name(), Writes::default(), of_metadata);
+    Watched { changes, ..all }
 }
 
 /// Objects with all of these labels.
@@ -251,23 +291,21 @@ pub fn namespaces(client: &Client) -> Watched<PartialObjectMeta<Namespace>> {
     watched(Api::all(client.clone()), watcher::Config::default(), "Namespace", None)
 }
 
-/// Children carry the operator's label; others' objects are neither cached nor looked at.
+/// Children have the operator's label; others' objects are neither cached nor looked at.
 fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{APP_MANAGED_BY_LABEL}={OPERATOR}"))
 }
 
-/// Without the notes of who wrote what, which would be half of every cache.
 fn watched<K>(api: Api<K>, config: watcher::Config, kind: &'static str, writes: Option<Writes>) -> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let changes = watcher(api, config.timeout(WATCH_SECONDS))
-        .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear());
-    cached(changes, (), kind.into(), writes)
+    watched_by(index::none, api, config, kind, writes)
 }
 
+/// With the notes of who wrote what.
 fn watched_whole<K>(
+    keys: Keys<K>,
     api: Api<K>,
     config: watcher::Config,
     kind: &'static str,
@@ -276,7 +314,25 @@ fn watched_whole<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    cached(watcher(api, config.timeout(WATCH_SECONDS)).default_backoff(), (), kind.into(), writes)
+    let events = watcher(api, config.timeout(WATCH_SECONDS)).default_backoff();
+    cached(events, (), kind.into(), writes, keys)
+}
+
+/// Without the notes of who wrote what, which would be half of every cache.
+fn watched_by<K>(
+    keys: Keys<K>,
+    api: Api<K>,
+    config: watcher::Config,
+    kind: &'static str,
+    writes: Option<Writes>,
+) -> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let changes = watcher(api, config.timeout(WATCH_SECONDS))
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear());
+    cached(changes, (), kind.into(), writes, keys)
 }
 
 fn cached<K>(
@@ -284,18 +340,22 @@ fn cached<K>(
     dynamic: K::DynamicType,
     kind: Cow<'static, str>,
     writes: Option<Writes>,
+    keys: Keys<K>,
 ) -> Watched<K>
 where
     K: Resource<DynamicType: Clone + Eq + Hash + Send + Sync> + Clone + Debug + Send + Sync + 'static,
 {
-    let reflection = reflector::store::Writer::new(dynamic);
+    let reflection = reflector::store::Writer::new(dynamic.clone());
     let store = reflection.as_reader();
+    let index = Index::new(store.clone(), dynamic, keys);
+    let indexed = index.clone();
     let watched = kind.clone();
     let (notify, filled) = tokio::sync::watch::channel(false);
     let changes = events
         .reflect(reflection)
         // Only what the cache holds by now counts as seen.
         .inspect_ok(move |event| {
+            indexed.apply(event);
             if let (Some(writes), Some(version)) = (&writes, version(event)) {
                 writes.saw(watched.clone(), Some(&version));
             }
@@ -306,7 +366,7 @@ where
         .inspect_err(move |error| tracing::warn!(%kind, %error, "watch interrupted"))
         .touched_objects()
         .boxed();
-    Watched { store, filled: Filled(filled), changes }
+    Watched { store, filled: Filled(filled), changes, index }
 }
 
 fn version<K: Resource>(event: &watcher::Event<K>) -> Option<String> {

@@ -1,6 +1,10 @@
 //! Which change wakes which `ExecutorDeployment`. Looks at caches only.
 
-use std::hash::Hash;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+};
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
@@ -8,21 +12,19 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::reflector::{ObjectRef, Store},
 };
+use parking_lot::Mutex;
 
-use super::stores::GuardedExecutorDeployment;
+use super::{
+    index::{Index, IndexKey, type_stem},
+    stores::GuardedExecutorDeployment,
+};
 use crate::api::{
     colony::Colony,
     executor_deployment::ExecutorDeployment,
     names::{DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
 };
 
-/// The `ExecutorDeployments` in a cache that can be read.
-#[must_use]
-pub fn readable(store: &Store<GuardedExecutorDeployment>) -> Vec<ExecutorDeployment> {
-    store.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()
-}
-
-/// A pod wakes the object whose label it carries.
+/// A pod wakes the object in its label.
 #[must_use]
 pub fn of_pod(pod: &Pod) -> Option<ObjectRef<GuardedExecutorDeployment>> {
     let name = pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL)?;
@@ -38,18 +40,14 @@ pub fn of_colony(
 ) -> Vec<ObjectRef<GuardedExecutorDeployment>> {
     let name = colony.name_any();
     let may_be_default = colony.annotations().contains_key(DEFAULT_COLONY_ANNOTATION);
-    readable(store)
-        .iter()
-        .filter(|object| match &object.spec.colony {
-            Some(wanted) => *wanted == name,
-            None => may_be_default || object.status.as_ref().is_none_or(|status| status.executor.is_none()),
-        })
-        .map(reference)
-        .collect()
+    references(store, &(), |object: &ExecutorDeployment| match &object.spec.colony {
+        Some(wanted) => *wanted == name,
+        None => may_be_default || object.status.as_ref().is_none_or(|status| status.executor.is_none()),
+    })
 }
 
-/// As [`of_colony`], for a kind that says of each object which colony it names, or that a colony makes no difference to
-/// it.
+/// As [`of_colony`], for a kind that reports for each object the colony that it names, or that colonies do not matter
+/// to it.
 #[must_use]
 pub fn of_colony_to<K>(
     colony: &Colony,
@@ -110,45 +108,69 @@ pub fn of_namespace(
     namespace: &PartialObjectMeta<Namespace>,
     store: &Store<GuardedExecutorDeployment>,
 ) -> Vec<ObjectRef<GuardedExecutorDeployment>> {
-    let name = namespace.name_any();
-    readable(store)
-        .iter()
-        .filter(|object| object.namespace().as_ref() == Some(&name))
-        .map(reference)
-        .collect()
+    of_namespace_to(namespace, store, &(), |_: &ExecutorDeployment| true)
 }
 
-/// An object wakes those whose executor type differs from its own only by digits: they carry a warning about it.
+/// The objects, but for the one with UID `uid`, whose executor type differs from `executor_type` only by digits at its end.
 #[must_use]
-pub fn of_sibling(
-    object: &ExecutorDeployment,
-    store: &Store<GuardedExecutorDeployment>,
-) -> Vec<ObjectRef<GuardedExecutorDeployment>> {
-    let uid = object.uid();
-    readable(store)
-        .iter()
-        .filter(|other| {
-            other.uid() != uid && are_similar(&other.spec.executor_type, &object.spec.executor_type)
-        })
-        .map(reference)
-        .collect()
+pub fn similar(
+    executor_type: &str,
+    uid: Option<&str>,
+    index: &Index<GuardedExecutorDeployment>,
+) -> Vec<Arc<GuardedExecutorDeployment>> {
+    let is_similar = |other: &ExecutorDeployment| are_similar(&other.spec.executor_type, executor_type);
+    let mut found = index.get(&IndexKey::TypeStem(type_stem(executor_type).to_owned()));
+    found.retain(|other| other.meta().uid.as_deref() != uid && other.0.as_ref().is_ok_and(is_similar));
+    found
+}
+
+/// Executor type and colony of an object.
+type Served = (String, Option<String>);
+
+/// Tells which objects carry a warning about another one.
+pub struct Siblings {
+    index: Index<GuardedExecutorDeployment>,
+    /// By UID.
+    seen: Mutex<HashMap<String, Served>>,
+}
+
+impl Siblings {
+    /// Siblings among the objects of an index.
+    #[must_use]
+    pub fn new(index: Index<GuardedExecutorDeployment>) -> Self {
+        Self { index, seen: Mutex::default() }
+    }
+
+    /// An object that is new, gone, or has another executor type or colony wakes those whose type differs from its own only
+    /// by digits, before or after.
+    pub fn of(&self, object: &ExecutorDeployment) -> Vec<ObjectRef<GuardedExecutorDeployment>> {
+        let uid = object.uid().unwrap_or_default();
+        let exists = !self.index.get(&IndexKey::Uid(uid.clone())).is_empty();
+        let now = (object.spec.executor_type.clone(), object.spec.colony.clone());
+        let mut seen = self.seen.lock();
+        let before = match exists {
+            true if seen.get(&uid) == Some(&now) => return Vec::new(),
+            true => seen.insert(uid.clone(), now.clone()),
+            false => seen.remove(&uid),
+        };
+        drop(seen);
+        let types: HashSet<String> =
+            [Some(now), before].into_iter().flatten().map(|(name, _)| name).collect();
+        let woken = types.iter().flat_map(|name| similar(name, Some(&uid), &self.index));
+        woken.map(|other| ObjectRef::from_obj(other.as_ref())).collect()
+    }
 }
 
 /// Whether two executor types differ, but only by digits at their end.
 #[must_use]
 pub fn are_similar(one: &str, other: &str) -> bool {
-    let stem = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
-    one != other && stem(one) == stem(other)
-}
-
-/// The reference by which an object is reconciled.
-#[must_use]
-pub fn reference(object: &ExecutorDeployment) -> ObjectRef<GuardedExecutorDeployment> {
-    ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default())
+    one != other && type_stem(one) == type_stem(other)
 }
 
 #[cfg(test)]
 mod tests {
+    use kube::runtime::watcher::Event;
+
     use super::*;
 
     #[test]
@@ -160,5 +182,35 @@ mod tests {
         {
             assert!(!are_similar(one, other), "{one} {other}");
         }
+    }
+
+    fn serving(name: &str, executor_type: &str) -> GuardedExecutorDeployment {
+        let metadata = serde_json::json!({ "name": name, "namespace": "blue", "uid": name });
+        let spec = serde_json::json!({ "executorType": executor_type, "image": "i" });
+        let object = serde_json::json!({ "metadata": metadata, "spec": spec });
+        DeserializeGuard(Ok(serde_json::from_value(object).unwrap()))
+    }
+
+    /// Status changes often, and nobody is warned of it.
+    #[test]
+    fn only_a_change_of_type_wakes_siblings() {
+        let mut writer = kube::runtime::reflector::store::Writer::new(());
+        let index = Index::new(writer.as_reader(), (), crate::watch::index::executor_deployment);
+        let siblings = Siblings::new(index.clone());
+        let mut woken = |event: Event<GuardedExecutorDeployment>| {
+            writer.apply_watcher_event(&event);
+            index.apply(&event);
+            let (Event::Apply(object) | Event::Delete(object)) = event else { panic!("{event:?}") };
+            let mut names: Vec<String> =
+                siblings.of(&object.0.unwrap()).into_iter().map(|object| object.name).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(woken(Event::Apply(serving("a", "encoder"))), [""; 0]);
+        assert_eq!(woken(Event::Apply(serving("b", "encoder2"))), ["a"]);
+        assert_eq!(woken(Event::Apply(serving("b", "encoder2"))), [""; 0], "it is told already");
+        assert_eq!(woken(Event::Apply(serving("c", "decoder"))), [""; 0]);
+        assert_eq!(woken(Event::Apply(serving("b", "decoder3"))), ["a", "c"], "one loses its warning");
+        assert_eq!(woken(Event::Delete(serving("b", "decoder3"))), ["c"]);
     }
 }

@@ -6,23 +6,24 @@ use std::time::Duration;
 use colonyos_operator::{
     api::{
         colony_process::{ColonyProcess, ColonyProcessStatus},
-        colony_workflow::{ColonyWorkflow, ColonyWorkflowStatus},
+        colony_workflow::ColonyWorkflow,
         work::WorkState,
     },
     colony::{FunctionSpec, Process, ProcessId, ProcessState, WorkflowSpec},
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
     colony,
+    conditions::Conditions as _,
     namespace::wait_until_gone,
-    stage::{SOON, Stage, with_operator},
-    wait::{eventually, throughout},
+    stage::{Stage, with_operator},
+    wait::throughout,
 };
 
 /// How long is watched that nothing is done: a pass takes well below a second.
@@ -38,17 +39,11 @@ async fn try_apply(stage: &Stage, name: &str, spec: Value) -> Result<ColonyProce
     let object = json!({
         "apiVersion": "colonies.io/v1", "kind": "ColonyProcess", "metadata": { "name": name }, "spec": whole,
     });
-    let objects: Api<ColonyProcess> = stage.api();
-    objects.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await
+    stage.create(object).await
 }
 
 async fn apply(stage: &Stage, name: &str, spec: Value) -> ColonyProcess {
     try_apply(stage, name, spec).await.unwrap()
-}
-
-async fn change(stage: &Stage, name: &str, spec: Value) -> Result<ColonyProcess, kube::Error> {
-    let objects: Api<ColonyProcess> = stage.api();
-    objects.patch(name, &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await
 }
 
 async fn delete(stage: &Stage, name: &str) {
@@ -57,34 +52,9 @@ async fn delete(stage: &Stage, name: &str) {
     wait_until_gone::<ColonyProcess>(&stage.namespace, name).await;
 }
 
-async fn until(
-    stage: &Stage,
-    name: &str,
-    what: &str,
-    is_reached: impl Fn(&ColonyProcessStatus) -> bool,
-) -> ColonyProcessStatus {
-    let objects: Api<ColonyProcess> = stage.api();
-    eventually(&format!("{name}: {what}"), SOON, async || {
-        let status = objects.get(name).await.map_err(|error| error.to_string())?.status;
-        status.clone().filter(|status| is_reached(status)).ok_or_else(|| format!("{status:?}"))
-    })
-    .await
-}
-
-async fn until_state(stage: &Stage, name: &str, wanted: WorkState) -> ColonyProcessStatus {
-    until(stage, name, wanted.as_str(), |status| status.state == Some(wanted)).await
-}
-
-/// Reason and message of a condition.
-fn told(status: &ColonyProcessStatus, kind: &str) -> Option<(String, String)> {
-    let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;
-    Some((found.reason.clone(), found.message.clone()))
-}
-
 async fn until_told(stage: &Stage, name: &str, kind: &str, reason: &str) -> String {
-    let is_told = |status: &ColonyProcessStatus| told(status, kind).is_some_and(|(why, _)| why == reason);
-    let status = until(stage, name, reason, is_told).await;
-    told(&status, kind).unwrap().1
+    let is_told = |status: &ColonyProcessStatus| status.reason(kind) == reason;
+    stage.until_status::<ColonyProcess>(name, reason, is_told).await.message(kind)
 }
 
 /// A process of somebody else's.
@@ -105,14 +75,14 @@ async fn a_process_of_others_is_shown_and_left_alone() {
         let process = theirs(stage, "encode").await;
         let adopting = json!({ "processId": process.id.as_str(), "adoptionPolicy": "adopt", "managementPolicies": ["Observe"] });
         apply(stage, "watched", adopting).await;
-        let waiting = until_state(stage, "watched", WorkState::Waiting).await;
+        let waiting = stage.until_state::<ColonyProcess>("watched", WorkState::Waiting).await;
         assert_eq!(waiting.process_id.as_deref(), Some(process.id.as_str()));
         let executor = stage.colony.executor("worker", "encoder").await;
         assert_eq!(colony::assigned(&executor).await.id, process.id);
-        let running = until_state(stage, "watched", WorkState::Running).await;
+        let running = stage.until_state::<ColonyProcess>("watched", WorkState::Running).await;
         assert_eq!(running.executor.as_deref(), Some("worker"));
 
-        change(stage, "watched", json!({ "cancel": true })).await.unwrap();
+        stage.patch::<ColonyProcess>("watched", json!({ "cancel": true })).await.unwrap();
         let said = until_told(stage, "watched", "Warnings", "LeftAlone").await;
         assert!(said.starts_with("spec.cancel is true") && said.contains("add Update"), "{said}");
         throughout("it is not cancelled", QUIET, async || {
@@ -123,13 +93,13 @@ async fn a_process_of_others_is_shown_and_left_alone() {
         let objects: Api<ColonyProcess> = stage.api();
         assert_eq!(objects.get("watched").await.unwrap().finalizers(), [""; 0]);
         executor.close_successful(&process.id, &[json!(4711)]).await.unwrap();
-        let ended = until_state(stage, "watched", WorkState::Succeeded).await;
+        let ended = stage.until_state::<ColonyProcess>("watched", WorkState::Succeeded).await;
         assert_eq!(ended.output, [json!(4711)]);
 
         let another = theirs(stage, "encode").await;
         let spec = json!({ "processId": another.id.as_str(), "adoptionPolicy": "adopt", "managementPolicies": ["Observe"] });
         apply(stage, "passing", spec).await;
-        until_state(stage, "passing", WorkState::Waiting).await;
+        stage.until_state::<ColonyProcess>("passing", WorkState::Waiting).await;
         delete(stage, "passing").await;
         assert_eq!(state(stage, &another.id).await, ProcessState::Waiting);
     })
@@ -142,7 +112,7 @@ async fn a_process_is_taken_over_from_an_object_that_is_gone_and_from_no_other()
     let connection = connect_with_crds().await;
     with_operator(&connection, "takenover", async |stage| {
         apply(stage, "first", json!({ "deletionPolicy": "Orphan" })).await;
-        let id = until_state(stage, "first", WorkState::Waiting).await.process_id.unwrap();
+        let id = stage.until_state::<ColonyProcess>("first", WorkState::Waiting).await.process_id.unwrap();
         let adopting = |policy: &str| json!({ "processId": id, "adoptionPolicy": policy });
         for (name, policy) in [("second", "adopt-or-create"), ("watching", "adopt")] {
             let mut spec = adopting(policy);
@@ -156,7 +126,7 @@ async fn a_process_is_taken_over_from_an_object_that_is_gone_and_from_no_other()
         }
         delete(stage, "watching").await;
         delete(stage, "first").await;
-        let second = until_state(stage, "second", WorkState::Waiting).await;
+        let second = stage.until_state::<ColonyProcess>("second", WorkState::Waiting).await;
         assert_eq!(second.process_id.as_ref(), Some(&id));
 
         // Bound by adoption it is as much its own: the label still names the first.
@@ -170,7 +140,7 @@ async fn a_process_is_taken_over_from_an_object_that_is_gone_and_from_no_other()
             ProcessState::Cancelled,
             "it was its own"
         );
-        until_state(stage, "third", WorkState::Cancelled).await;
+        stage.until_state::<ColonyProcess>("third", WorkState::Cancelled).await;
     })
     .await;
 }
@@ -185,7 +155,7 @@ async fn what_is_not_there_is_waited_for_or_submitted_once() {
         let said = until_told(stage, "waiting", "Submitted", "AwaitingAdoption").await;
         assert!(said.contains(&format!("process {id} to be there")), "{said}");
         apply(stage, "submitting", adopting("adopt-or-create")).await;
-        let submitted = until_state(stage, "submitting", WorkState::Waiting).await;
+        let submitted = stage.until_state::<ColonyProcess>("submitting", WorkState::Waiting).await;
         let label = submitted.mirror.unwrap().label;
         let found = stage.colony.member.processes_labelled(&label).await.unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
@@ -203,8 +173,8 @@ async fn what_is_not_there_is_waited_for_or_submitted_once() {
         apply(stage, "mistaken", spec).await;
         let said = until_told(stage, "mistaken", "Submitted", "InvalidSpec").await;
         assert!(said.contains("spec.function") && said.contains("\"decode\""), "{said}");
-        change(stage, "mistaken", json!({ "function": "decode" })).await.unwrap();
-        until_state(stage, "mistaken", WorkState::Waiting).await;
+        stage.patch::<ColonyProcess>("mistaken", json!({ "function": "decode" })).await.unwrap();
+        stage.until_state::<ColonyProcess>("mistaken", WorkState::Waiting).await;
 
         let shipped: ColonyProcess =
             serde_norway::from_str(include_str!("../../examples/observed-process.yaml")).unwrap();
@@ -218,12 +188,17 @@ async fn what_is_not_there_is_waited_for_or_submitted_once() {
             let said = try_apply(stage, "refused", spec).await.unwrap_err().to_string();
             assert!(said.contains(refusal), "{said}");
         }
-        let said = change(stage, "mistaken", json!({ "processId": id })).await.unwrap_err().to_string();
+        let said = stage
+            .patch::<ColonyProcess>("mistaken", json!({ "processId": id }))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(said.contains("processId cannot change"), "{said}");
-        let said = change(stage, "mistaken", json!({ "adoptionPolicy": "adopt-or-create" })).await;
+        let said =
+            stage.patch::<ColonyProcess>("mistaken", json!({ "adoptionPolicy": "adopt-or-create" })).await;
         let said = said.unwrap_err().to_string();
         assert!(said.contains("adoptionPolicy cannot change"), "{said}");
-        change(stage, "mistaken", json!({ "managementPolicies": ["Observe"] })).await.unwrap();
+        stage.patch::<ColonyProcess>("mistaken", json!({ "managementPolicies": ["Observe"] })).await.unwrap();
     })
     .await;
 }
@@ -237,19 +212,30 @@ async fn a_process_is_submitted_ended_and_left_only_as_far_as_that_is_listed() {
         assert!(said.contains("managementPolicies do not list Create"), "{said}");
         let objects: Api<ColonyProcess> = stage.api();
         assert_eq!(objects.get("later").await.unwrap().status.unwrap().mirror, None);
-        change(stage, "later", json!({ "managementPolicies": ["Observe", "Create"] })).await.unwrap();
-        let id = ProcessId::new(until_state(stage, "later", WorkState::Waiting).await.process_id.unwrap());
+        stage
+            .patch::<ColonyProcess>("later", json!({ "managementPolicies": ["Observe", "Create"] }))
+            .await
+            .unwrap();
+        let id = ProcessId::new(
+            stage.until_state::<ColonyProcess>("later", WorkState::Waiting).await.process_id.unwrap(),
+        );
 
-        change(stage, "later", json!({ "suspend": true })).await.unwrap();
+        stage.patch::<ColonyProcess>("later", json!({ "suspend": true })).await.unwrap();
         until_told(stage, "later", "Warnings", "LeftAlone").await;
         assert_eq!(state(stage, &id).await, ProcessState::Waiting);
-        change(stage, "later", json!({ "managementPolicies": ["Observe", "Update"] })).await.unwrap();
-        until_state(stage, "later", WorkState::Suspended).await;
+        stage
+            .patch::<ColonyProcess>("later", json!({ "managementPolicies": ["Observe", "Update"] }))
+            .await
+            .unwrap();
+        stage.until_state::<ColonyProcess>("later", WorkState::Suspended).await;
         assert_eq!(state(stage, &id).await, ProcessState::Cancelled);
-        change(stage, "later", json!({ "suspend": false })).await.unwrap();
+        stage.patch::<ColonyProcess>("later", json!({ "suspend": false })).await.unwrap();
         until_told(stage, "later", "Running", "LeftAlone").await;
-        change(stage, "later", json!({ "managementPolicies": ["Observe", "Create"] })).await.unwrap();
-        let anew = until_state(stage, "later", WorkState::Waiting).await;
+        stage
+            .patch::<ColonyProcess>("later", json!({ "managementPolicies": ["Observe", "Create"] }))
+            .await
+            .unwrap();
+        let anew = stage.until_state::<ColonyProcess>("later", WorkState::Waiting).await;
         assert_eq!(anew.attempts, 2);
 
         delete(stage, "later").await;
@@ -257,20 +243,6 @@ async fn a_process_is_submitted_ended_and_left_only_as_far_as_that_is_listed() {
         assert_eq!(state(stage, &id).await, ProcessState::Waiting, "it outlives its object");
     })
     .await;
-}
-
-async fn until_workflow(
-    stage: &Stage,
-    name: &str,
-    what: &str,
-    is_reached: impl Fn(&ColonyWorkflowStatus) -> bool,
-) -> ColonyWorkflowStatus {
-    let objects: Api<ColonyWorkflow> = stage.api();
-    eventually(&format!("{name}: {what}"), SOON, async || {
-        let status = objects.get(name).await.map_err(|error| error.to_string())?.status;
-        status.clone().filter(|status| is_reached(status)).ok_or_else(|| format!("{status:?}"))
-    })
-    .await
 }
 
 #[tokio::test]
@@ -294,15 +266,15 @@ async fn a_workflow_of_others_is_shown_and_taken_over() {
             workflows.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
         };
         adopt("shown", &["cut", "join"], &["Observe"]).await;
-        let shown = until_workflow(stage, "shown", "waits", |status| status.state == Some(WorkState::Waiting)).await;
+        let shown = stage.until_status::<ColonyWorkflow>("shown", "waits", |status| status.state == Some(WorkState::Waiting)).await;
         assert_eq!((shown.graph_id.as_ref(), shown.progress.as_deref()), (Some(&graph), Some("0/2")));
         let executor = stage.colony.executor("worker", "encoder").await;
         let process = colony::assigned(&executor).await;
         executor.close_successful(&process.id, &[]).await.unwrap();
-        until_workflow(stage, "shown", "follows", |status| status.progress.as_deref() == Some("1/2")).await;
+        stage.until_status::<ColonyWorkflow>("shown", "follows", |status| status.progress.as_deref() == Some("1/2")).await;
 
         adopt("lacking", &["cut"], &["*"]).await;
-        let refused = until_workflow(stage, "lacking", "is refused", |status| {
+        let refused = stage.until_status::<ColonyWorkflow>("lacking", "is refused", |status| {
             status.conditions.iter().any(|condition| condition.reason == "InvalidSpec")
         })
         .await;
@@ -314,7 +286,7 @@ async fn a_workflow_of_others_is_shown_and_taken_over() {
         wait_until_gone::<ColonyWorkflow>(&stage.namespace, "shown").await;
         assert_eq!(state(stage, &last).await, ProcessState::Waiting, "it was only looked at");
         adopt("owned", &["cut", "join"], &["*"]).await;
-        until_workflow(stage, "owned", "is bound", |status| status.state == Some(WorkState::Running)).await;
+        stage.until_status::<ColonyWorkflow>("owned", "is bound", |status| status.state == Some(WorkState::Running)).await;
         workflows.delete("owned", &DeleteParams::default()).await.unwrap();
         wait_until_gone::<ColonyWorkflow>(&stage.namespace, "owned").await;
         assert_eq!(state(stage, &last).await, ProcessState::Cancelled);

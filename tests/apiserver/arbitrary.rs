@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
+    conditions::Conditions as _,
     kinds,
     namespace::{TestNamespace, in_namespace},
     operator::{Operator, TEST_LABEL, Turn, configuration},
@@ -102,12 +103,6 @@ fn disturb(value: &mut Value, root: &str, chance: &mut StdRng) {
     }
 }
 
-fn condition(status: &Value, kind: &str) -> Option<String> {
-    let conditions = status["conditions"].as_array()?;
-    let found = conditions.iter().find(|condition| condition["type"] == kind)?;
-    Some(format!("{}/{}: {}", found["status"].as_str()?, found["reason"].as_str()?, found["message"]))
-}
-
 /// Waits until each definition has a condition `Ready` of its generation; the names of those that are ready.
 async fn until_told(definitions: &Api<ResourceDefinition>, names: &[String]) -> Vec<String> {
     let mut ready = Vec::new();
@@ -116,7 +111,7 @@ async fn until_told(definitions: &Api<ResourceDefinition>, names: &[String]) -> 
             let object = definitions.get(name).await.map_err(|error| error.to_string())?;
             let status = serde_json::to_value(&object.status).unwrap_or_default();
             let is_current = status["observedGeneration"].as_i64() == object.metadata.generation;
-            let told = condition(&status, "Ready").filter(|_| is_current);
+            let told = Some(status.line("Ready")).filter(|told| is_current && !told.is_empty());
             let told = told.filter(|told| !told.contains("/Establishing"));
             told.ok_or_else(|| format!("{:?}: {status}", object.spec))
         })
@@ -198,8 +193,7 @@ async fn arbitrary_definitions_and_instances_end_in_a_condition() {
             for name in created {
                 eventually(&format!("{name} has a condition"), SOON, async || {
                     let object = api.get(&name).await.map_err(|error| error.to_string())?;
-                    let told = condition(&object.data["status"], "Ready");
-                    told.ok_or_else(|| format!("{}", object.data))
+                    object.condition("Ready").map(drop).ok_or_else(|| format!("{}", object.data))
                 })
                 .await;
             }

@@ -1,6 +1,6 @@
 //! Kinds of mode `blueprint`: instances are blueprints of a colony, on the real servers. The reconcilers are the tests' own.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use colonyos_operator::{
     api::names::blueprint_id,
@@ -13,22 +13,27 @@ use kube::{
 };
 use serde_json::{Map, Value, json};
 
-use super::resource_definition::{OwnKind, condition, holds, is, is_ready, kubectl, message};
 use crate::support::{
     cluster::connect_with_crds,
-    colony::assigned,
+    colony::{assigned, letters},
+    commands::kubectl,
+    conditions::Conditions as _,
     database::Database,
     operator::{Operator, Signal, configuration},
+    own_kind::{OwnKind, is_ready, shipped_file},
     stage::{SOON, Stage, with_operator},
     wait::{eventually, throughout},
 };
 
-const KIND: &str = "DockerDeployment";
 const RECONCILER: &str = "docker-reconciler";
 
-/// The shipped kind, under a policy.
-async fn kind_of(stage: &Stage, policy: &str) -> OwnKind {
-    let mut kind = OwnKind::within(&stage.namespace, &stage.colony.name, "docker-deployment").await;
+/// The shipped kind, under a policy. The kind has a name of its own: the server asks for the clean-up of a blueprint whoever
+/// defines its kind first, in whatever colony.
+fn kind_of(stage: &Stage, policy: &str) -> OwnKind {
+    let shipped = fs::read_to_string(shipped_file("docker-deployment", "definition.yaml")).unwrap();
+    let own = format!("DockerDeployment{}", letters());
+    let mut kind = OwnKind::new(&stage.namespace, &shipped.replace("DockerDeployment", &own));
+    kind.whole["spec"]["handler"]["colony"] = json!(stage.colony.name);
     kind.whole["spec"]["handler"]["blueprint"]["syncPolicy"] = json!(policy);
     kind
 }
@@ -55,12 +60,9 @@ async fn until_blueprint(
 }
 
 async fn until_reason(kind: &OwnKind, name: &str, of: &str, reason: &str) -> (DynamicObject, String) {
-    let found = kind
-        .until_instance(name, &format!("{of} is {reason}"), |object| {
-            condition(object, of).is_some_and(|(_, found, _)| found == reason)
-        })
-        .await;
-    let (.., said) = condition(&found, of).unwrap();
+    let is_so = |object: &DynamicObject| object.reason(of) == reason;
+    let found = kind.until_instance(name, &format!("{of} is {reason}"), is_so).await;
+    let said = found.message(of);
     (found, said)
 }
 
@@ -74,16 +76,6 @@ async fn edit(stage: &Stage, name: &str, field: &str, value: Value) -> Blueprint
     let mut found = stage.colony.member.blueprint(name).await.unwrap();
     found.spec.insert(field.to_owned(), value);
     stage.colony.member.update_blueprint(&found, false).await.unwrap()
-}
-
-async fn change(kind: &OwnKind, name: &str, spec: Value) {
-    let patch = Patch::Merge(json!({ "spec": spec }));
-    kind.instances.patch(name, &PatchParams::default(), &patch).await.unwrap();
-}
-
-async fn restart(stage: &mut Stage, kind: &OwnKind) {
-    stage.operator.signal(Signal::Kill);
-    stage.operator = Operator::start(configuration(&kind.namespace), &kind.namespace, &stage.turn).await;
 }
 
 /// The next process of a function. The server's own cron asks for the kind as a whole meanwhile.
@@ -102,7 +94,7 @@ async fn asked_for(reconciler: &Session, function: &str) -> Process {
 async fn what_a_server_cannot_be_told_is_refused_at_admission() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "blueprint-admission", async |stage| {
-        let kind = kind_of(stage, "KubernetesWins").await;
+        let kind = kind_of(stage, "KubernetesWins");
         kind.define().await;
         let handler = async |change: Value| {
             let patch = Patch::Merge(json!({ "spec": { "handler": change } }));
@@ -130,19 +122,19 @@ async fn what_a_server_cannot_be_told_is_refused_at_admission() {
 async fn an_instance_is_a_blueprint_and_shows_what_its_reconciler_says() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "blueprint", async |stage| {
-        let kind = kind_of(stage, "KubernetesWins").await;
+        let kind = kind_of(stage, "KubernetesWins");
         kind.define().await;
-        let status = kind.until("is ready without executors", |status| holds(status, "Ready", "True")).await;
-        assert_eq!(message(&status, "Handled").0, "HandlerNotFound");
+        let status = kind.until("is ready without executors", |status| status.is_true("Ready")).await;
+        assert_eq!(status.reason("Handled"), "HandlerNotFound");
         let reconciler = stage.colony.executor("reconciler", RECONCILER).await;
-        let status = kind.until("has executors", |status| holds(status, "Handled", "True")).await;
-        let said = message(&status, "Handled").1;
+        let status = kind.until("has executors", |status| status.is_true("Handled")).await;
+        let said = status.message("Handled");
         assert!(said.contains("as blueprints") && said.contains("replicas.maximum"), "{said}");
         let defined = stage.colony.member.blueprint_definition(&kind.name).await.unwrap();
-        assert_eq!(defined.id, format!("k8s:{}/{}", kind.cluster, kind.name));
+        assert_eq!(defined.id, format!("k8s:{}/{}", stage.cluster().await, kind.name));
         assert_eq!(
             (defined.spec.names.kind.as_str(), defined.spec.handler.function.as_str()),
-            (KIND, "reconcile")
+            (kind.resource.kind.as_str(), "reconcile")
         );
         let schema = defined.spec.schema.unwrap();
         assert_eq!(schema["required"], json!(["image"]));
@@ -153,11 +145,11 @@ async fn an_instance_is_a_blueprint_and_shows_what_its_reconciler_says() {
         assert_eq!(process.spec.kwargs["blueprintName"], "gateway");
         reconciler.close_successful(&process.id, &[]).await.unwrap();
         let made = stage.colony.member.blueprint("gateway").await.unwrap();
-        assert_eq!(made.id, blueprint_id(&kind.cluster, &created.uid().unwrap()));
-        assert_eq!((made.kind.as_str(), made.metadata.generation), (KIND, 1));
+        assert_eq!(made.id, blueprint_id(&stage.cluster().await, &created.uid().unwrap()));
+        assert_eq!((made.kind.as_str(), made.metadata.generation), (kind.resource.kind.as_str(), 1));
         assert_eq!(made.spec["restart"], "always", "the default of the schema");
         let carried = until_in_sync(&kind, "gateway").await;
-        assert!(is(&carried, "Mirrored", "True") && is(&carried, "Ready", "False"), "{}", carried.data);
+        assert!(carried.is_true("Mirrored") && carried.is_false("Ready"), "{}", carried.data);
         assert_eq!(carried.finalizers(), ["colonies.io/instance"]);
 
         // What the reconciler reports arrives, but for what the kind does not describe.
@@ -184,8 +176,7 @@ async fn an_instance_is_a_blueprint_and_shows_what_its_reconciler_says() {
             until_blueprint(stage, "gateway", "is scaled", |found| found.spec["replicas"] == 3).await;
         assert_eq!((scaled.metadata.generation, &scaled.status["runningInstances"]), (2, &json!(2)));
         kind.until_instance("gateway", "is not ready any more", |object| {
-            condition(object, "Ready").is_some_and(|(_, reason, _)| reason == "BlueprintNotReady")
-                && object.data["status"]["submittedGeneration"] == 2
+            object.reason("Ready") == "BlueprintNotReady" && object.data["status"]["submittedGeneration"] == 2
         })
         .await;
         report["runningInstances"] = json!(3);
@@ -224,7 +215,7 @@ async fn impact(kind: &OwnKind) {
     *versions.pointer_mut(at).unwrap() = json!(2);
     kind.change(json!({ "spec": { "versions": versions } })).await;
     let status = kind.until("names what breaks", |status| status.impact.is_some()).await;
-    let (reason, said) = message(&status, "Ready");
+    let (_, reason, said) = status.told("Ready");
     assert_eq!(reason, "BreaksInstances");
     assert!(said.contains("gateway") && said.contains("spec.replicas"), "{said}");
 }
@@ -234,7 +225,7 @@ async fn impact(kind: &OwnKind) {
 async fn a_crash_makes_no_second_blueprint() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "blueprint-crash", async |stage| {
-        let kind = kind_of(stage, "KubernetesWins").await;
+        let kind = kind_of(stage, "KubernetesWins");
         kind.define().await;
         kind.until_ready().await;
         let mut created = Vec::new();
@@ -247,13 +238,13 @@ async fn a_crash_makes_no_second_blueprint() {
                 object.data["status"]["blueprint"].is_object()
             })
             .await;
-            restart(stage, &kind).await;
+            stage.restart().await;
         }
         // The add was carried out, and its answer never came.
         stage.operator.signal(Signal::Kill);
         let lost = kind.create("lost", gateway(1)).await;
-        let mut added = Blueprint::new(&stage.colony.name, KIND, "lost").unwrap();
-        added.id = blueprint_id(&kind.cluster, &lost.uid().unwrap());
+        let mut added = Blueprint::new(&stage.colony.name, &kind.resource.kind, "lost").unwrap();
+        added.id = blueprint_id(&stage.cluster().await, &lost.uid().unwrap());
         added.spec = map(&lost.data["spec"]);
         stage.colony.member.add_blueprint(&added).await.unwrap();
         stage.operator = Operator::start(configuration(&kind.namespace), &kind.namespace, &stage.turn).await;
@@ -261,7 +252,7 @@ async fn a_crash_makes_no_second_blueprint() {
         for object in &created {
             let name = object.name_any();
             until_in_sync(&kind, &name).await;
-            let id = blueprint_id(&kind.cluster, &object.uid().unwrap());
+            let id = blueprint_id(&stage.cluster().await, &object.uid().unwrap());
             assert_eq!(stage.colony.member.blueprint(&name).await.unwrap().id, id);
             let history = stage.colony.member.blueprint_history(&id, None).await.unwrap();
             assert_eq!(history.len(), 1, "{name} was added once and never written again: {history:?}");
@@ -284,7 +275,7 @@ async fn a_crash_makes_no_second_blueprint() {
 async fn kubernetes_owns_the_spec() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "blueprint-ours", async |stage| {
-        let kind = kind_of(stage, "KubernetesWins").await;
+        let kind = kind_of(stage, "KubernetesWins");
         kind.define().await;
         kind.until_ready().await;
         kind.create("gateway", gateway(2)).await;
@@ -305,15 +296,15 @@ async fn kubernetes_owns_the_spec() {
             (now == replaced).then_some(()).ok_or_else(|| format!("{replaced:?} became {now:?}"))
         })
         .await;
-        // Once the owner has moved on, nobody is overruled any more.
-        change(&kind, "gateway", json!({ "replicas": 3 })).await;
+        // Once the owner has moved on, no edit is overruled any more.
+        kind.change_instance("gateway", json!({ "spec": { "replicas": 3 } })).await;
         until_blueprint(stage, "gateway", "follows", |found| found.spec["replicas"] == 3).await;
         until_in_sync(&kind, "gateway").await;
 
         // One that is removed is made again, and it is told.
         stage.colony.member.remove_blueprint("gateway").await.unwrap();
         let (_, said) = until_reason(&kind, "gateway", "Conflict", "Overruled").await;
-        assert!(said.contains("was removed in the colony, and made anew"), "{said}");
+        assert!(said.contains("was removed in the colony, and created again"), "{said}");
         let again = stage.colony.member.blueprint("gateway").await.unwrap();
         assert_eq!((&again.spec["replicas"], again.metadata.generation), (&json!(3), 1));
     })
@@ -324,7 +315,7 @@ async fn kubernetes_owns_the_spec() {
 async fn the_colony_owns_the_spec_or_nobody_does() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "blueprint-theirs", async |stage| {
-        let kind = kind_of(stage, "ColonyWins").await;
+        let kind = kind_of(stage, "ColonyWins");
         kind.define().await;
         kind.until_ready().await;
         kind.create("gateway", gateway(2)).await;
@@ -335,7 +326,7 @@ async fn the_colony_owns_the_spec_or_nobody_does() {
             kind.until_instance("gateway", "follows", |object| object.data["spec"]["replicas"] == 5).await;
         assert_eq!(followed.metadata.generation, Some(2));
         // An edit with kubectl is replaced: one write for it, and one for its replacement.
-        change(&kind, "gateway", json!({ "replicas": 4 })).await;
+        kind.change_instance("gateway", json!({ "spec": { "replicas": 4 } })).await;
         let (object, said) = until_reason(&kind, "gateway", "Conflict", "Overruled").await;
         assert!(said.contains("spec.replicas: 4 in Kubernetes, 5 in the colony"), "{said}");
         let object = if object.data["spec"]["replicas"] == 5 {
@@ -370,7 +361,7 @@ async fn the_colony_owns_the_spec_or_nobody_does() {
         let (object, said) = until_reason(&kind, "gateway", "Conflict", "Differs").await;
         assert!(said.contains("spec.replicas: 5 in Kubernetes, 6 in the colony"), "{said}");
         assert_eq!(object.data["spec"]["replicas"], 5);
-        change(&kind, "gateway", json!({ "replicas": 6 })).await;
+        kind.change_instance("gateway", json!({ "spec": { "replicas": 6 } })).await;
         until_in_sync(&kind, "gateway").await;
         stage.colony.member.remove_blueprint("gateway").await.unwrap();
         let (_, said) = until_reason(&kind, "gateway", "Degraded", "BlueprintLost").await;
@@ -385,16 +376,21 @@ async fn the_colony_owns_the_spec_or_nobody_does() {
 async fn what_strangers_have_in_the_colony_is_left_alone() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "blueprint-strangers", async |stage| {
-        let kind = kind_of(stage, "KubernetesWins").await;
+        let kind = kind_of(stage, "KubernetesWins");
         let member = &stage.colony.member;
         // A definition of the kind that has somebody else carry blueprints out.
-        let theirs =
-            BlueprintDefinition::new(&stage.colony.name, "theirs", KIND, "other-reconciler", "act").unwrap();
+        let theirs = BlueprintDefinition::new(
+            &stage.colony.name,
+            "theirs",
+            &kind.resource.kind,
+            "other-reconciler",
+            "act",
+        )
+        .unwrap();
         let theirs = stage.colony.owner.add_blueprint_definition(&theirs).await.unwrap();
         kind.define().await;
-        let status =
-            kind.until("says whose it is", |status| message(status, "Ready").0 == "ForeignObject").await;
-        let said = message(&status, "Handled").1;
+        let status = kind.until("says whose it is", |status| status.reason("Ready") == "ForeignObject").await;
+        let said = status.message("Handled");
         assert!(said.contains("BlueprintDefinition theirs") && said.contains("other-reconciler"), "{said}");
         kind.create("gateway", gateway(1)).await;
         let (_, said) = until_reason(&kind, "gateway", "Degraded", "ForeignObject").await;
@@ -406,7 +402,7 @@ async fn what_strangers_have_in_the_colony_is_left_alone() {
         until_in_sync(&kind, "gateway").await;
 
         // A blueprint of the name.
-        let mut taken = Blueprint::new(&stage.colony.name, KIND, "taken").unwrap();
+        let mut taken = Blueprint::new(&stage.colony.name, &kind.resource.kind, "taken").unwrap();
         taken.spec = map(&gateway(9));
         let taken = member.add_blueprint(&taken).await.unwrap();
         kind.create("taken", gateway(1)).await;
@@ -440,7 +436,7 @@ async fn what_strangers_have_in_the_colony_is_left_alone() {
 async fn deletion_takes_the_blueprint_along_and_waits_for_its_clean_up() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "blueprint-gone", async |stage| {
-        let kind = kind_of(stage, "KubernetesWins").await;
+        let kind = kind_of(stage, "KubernetesWins");
         let reconciler = stage.colony.executor("reconciler", RECONCILER).await;
         kind.define().await;
         kind.until_ready().await;
@@ -453,7 +449,7 @@ async fn deletion_takes_the_blueprint_along_and_waits_for_its_clean_up() {
         assert_eq!(held.finalizers(), ["colonies.io/instance"], "{said}");
         assert!(stage.colony.member.blueprint("gateway").await.unwrap_err().is_not_found());
         // A crash in the middle changes nothing.
-        restart(stage, &kind).await;
+        stage.restart().await;
         let cleanup = asked_for(&reconciler, "cleanup").await;
         assert_eq!(cleanup.spec.kwargs["blueprintName"], "gateway");
         assert_eq!(kind.instances.get("gateway").await.unwrap().finalizers(), ["colonies.io/instance"]);
@@ -491,11 +487,11 @@ async fn deletion_takes_the_blueprint_along_and_waits_for_its_clean_up() {
 async fn what_the_colony_cannot_say_is_refused_and_a_definition_in_use_stays() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "blueprint-schema", async |stage| {
-        let mut kind = kind_of(stage, "KubernetesWins").await;
+        let mut kind = kind_of(stage, "KubernetesWins");
         kind.whole["spec"]["handler"]["blueprint"]["untranslatable"] = json!("Refuse");
         kind.define().await;
-        let status = kind.until("says what it cannot", |status| holds(status, "Ready", "False")).await;
-        let (reason, said) = message(&status, "Ready");
+        let status = kind.until("says what it cannot", |status| status.is_false("Ready")).await;
+        let (_, reason, said) = status.told("Ready");
         assert_eq!(reason, "InvalidSpec");
         let path = "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.image.minLength: 1: ";
         assert!(said.starts_with(path) && said.contains("KeepHere"), "{said}");
@@ -526,29 +522,29 @@ async fn what_the_colony_cannot_say_is_refused_and_a_definition_in_use_stays() {
         kind.change(json!({ "spec": { "versions": versions } })).await;
         let status = kind
             .until("lags", |status| {
-                holds(status, "Ready", "True") && message(status, "Handled").1.contains("changes once")
+                status.is_true("Ready") && status.message("Handled").contains("changes once")
             })
             .await;
         let before = kind.definitions.get(&kind.name).await.unwrap().metadata.generation;
         assert_eq!(status.accepted_generation, before);
-        change(&kind, "gateway", json!({ "network": "lab" })).await;
+        kind.change_instance("gateway", json!({ "spec": { "network": "lab" } })).await;
         until_blueprint(stage, "gateway", "has the field", |found| {
             found.spec.get("network") == Some(&json!("lab"))
         })
         .await;
         kind.change(json!({ "spec": { "handler": { "functionName": "other" } } })).await;
-        let status = kind.until("is in use", |status| message(status, "Ready").0 == "DefinitionInUse").await;
+        let status = kind.until("is in use", |status| status.reason("Ready") == "DefinitionInUse").await;
         assert_eq!(status.accepted_generation, before);
-        let said = message(&status, "Ready").1;
+        let said = status.message("Ready");
         assert!(said.contains("handler.functionName") && said.contains("1 blueprints"), "{said}");
-        change(&kind, "gateway", json!({ "replicas": 2 })).await;
+        kind.change_instance("gateway", json!({ "spec": { "replicas": 2 } })).await;
         until_blueprint(stage, "gateway", "follows all the same", |found| found.spec["replicas"] == 2).await;
         kind.instances.delete("gateway", &DeleteParams::default()).await.unwrap();
         let abandon = json!({ "metadata": { "annotations": { "colonies.io/abandon-remote": "true" } } });
         until_reason(&kind, "gateway", "Ready", "CleanupRunning").await;
         kind.instances.patch("gateway", &PatchParams::default(), &Patch::Merge(abandon)).await.unwrap();
         kind.until_gone("gateway").await;
-        kind.until("is carried out now", |status| holds(status, "Ready", "True")).await;
+        kind.until("is carried out now", |status| status.is_true("Ready")).await;
         let found = stage.colony.member.blueprint_definition(&kind.name).await.unwrap();
         assert_eq!(found.spec.handler.function, "other");
         let waiting = stage

@@ -28,6 +28,7 @@ use super::admission::{admit, assert_refused};
 use crate::support::{
     cluster::connect_with_crds,
     colony,
+    conditions::Conditions as _,
     namespace::in_namespace,
     operator::{Operator, Signal, configuration},
     stage::{SOON, Stage, with_operator},
@@ -84,26 +85,13 @@ async fn forget(stage: &Stage, name: &str) {
     crons.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
 }
 
-async fn change(stage: &Stage, name: &str, spec: Value) {
-    let crons: Api<ColonyCron> = stage.api();
-    crons.patch(name, &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await.unwrap();
-}
-
 async fn until(
     stage: &Stage,
     name: &str,
     what: &str,
     is_reached: impl Fn(&ColonyCronStatus) -> bool,
 ) -> ColonyCron {
-    let crons: Api<ColonyCron> = stage.api();
-    eventually(&format!("{name}: {what}"), SOON, async || {
-        let object = crons.get(name).await.map_err(|error| error.to_string())?;
-        match &object.status {
-            Some(status) if is_reached(status) => Ok(object),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await
+    stage.until(name, what, |cron: &ColonyCron| cron.status.as_ref().is_some_and(&is_reached)).await
 }
 
 /// Waits until the run for an hour is on record.
@@ -116,9 +104,7 @@ async fn until_created(stage: &Stage, name: &str, hour: i8) -> ColonyCron {
 }
 
 fn ready(object: &ColonyCron) -> (String, String, String) {
-    let status = object.status.as_ref().unwrap();
-    let found = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
-    (found.status.clone(), found.reason.clone(), found.message.clone())
+    object.status.as_ref().unwrap().told("Ready")
 }
 
 /// Names of the runs that there are.
@@ -140,14 +126,7 @@ async fn until_runs(stage: &Stage, name: &str, hours: &[i8]) {
 
 /// Waits until a run stands where it should; the id of its process.
 async fn until_state(stage: &Stage, name: &str, wanted: WorkState) -> Option<ProcessId> {
-    let runs: Api<ColonyProcess> = stage.api();
-    let object = eventually(&format!("{name}: {}", wanted.as_str()), SOON, async || {
-        let object = runs.get(name).await.map_err(|error| error.to_string())?;
-        let found = object.status.as_ref().and_then(|status| status.state);
-        if found == Some(wanted) { Ok(object) } else { Err(format!("{found:?}")) }
-    })
-    .await;
-    object.status.and_then(|status| status.process_id).map(ProcessId::new)
+    stage.until_state::<ColonyProcess>(name, wanted).await.process_id.map(ProcessId::new)
 }
 
 /// Has the next process done; its label.
@@ -211,9 +190,9 @@ async fn a_run_is_created_when_it_is_due_and_once() {
         assert_eq!(runs(stage, "nightly").await.unwrap(), BTreeSet::new());
 
         // The history, and a name that somebody else has.
-        change(stage, "another", json!({ "successfulHistoryLimit": 1 })).await;
+        stage.patch::<ColonyCron>("another", json!({ "successfulHistoryLimit": 1 })).await.unwrap();
         for next in 1..=2 {
-            change(stage, "another", json!({ "schedule": hour(next) })).await;
+            stage.patch::<ColonyCron>("another", json!({ "schedule": hour(next) })).await.unwrap();
             until_created(stage, "another", next).await;
             work(&executor).await;
             until_runs(stage, "another", &[next]).await;
@@ -223,7 +202,7 @@ async fn a_run_is_created_when_it_is_due_and_once() {
             "spec": { "suspend": true, "function": "f", "conditions": { "executorType": "t" } },
         });
         let stranger = processes.create(&PostParams::default(), &serde_json::from_value(stranger).unwrap()).await.unwrap();
-        change(stage, "another", json!({ "schedule": hour(3) })).await;
+        stage.patch::<ColonyCron>("another", json!({ "schedule": hour(3) })).await.unwrap();
         let object = until(stage, "another", "it tells of the stranger", |status| {
             status.conditions.iter().any(|condition| condition.reason == "ForeignObject")
         })
@@ -258,7 +237,7 @@ async fn workflows_are_repeated_as_processes_are() {
         let workflows: Api<ColonyWorkflow> = stage.api();
         for next in 0..=1 {
             if next > 0 {
-                change(stage, "graph", json!({ "schedule": hour(next) })).await;
+                stage.patch::<ColonyCron>("graph", json!({ "schedule": hour(next) })).await.unwrap();
             }
             let object = until_created(stage, "graph", next).await;
             let created = workflows.get(&run("graph", next)).await.unwrap();
@@ -270,11 +249,7 @@ async fn workflows_are_repeated_as_processes_are() {
             })
             .await;
         }
-        eventually("the older one is gone", SOON, async || {
-            let left = workflows.get_opt(&run("graph", 0)).await.map_err(|error| error.to_string())?;
-            left.map_or(Ok(()), |left| Err(format!("{:?}", left.metadata)))
-        })
-        .await;
+        stage.until_gone::<ColonyWorkflow>(&run("graph", 0)).await;
         workflows.get(&run("graph", 1)).await.unwrap();
         assert_eq!(runs(stage, "graph").await.unwrap(), BTreeSet::new(), "no processes");
     })
@@ -293,7 +268,7 @@ async fn a_run_before_it_is_waited_for_or_replaced() {
         }
         let replaced = until_state(stage, &run("replace", 0), WorkState::Waiting).await.unwrap();
         for name in ["allow", "forbid", "replace"] {
-            change(stage, name, json!({ "schedule": hour(1) })).await;
+            stage.patch::<ColonyCron>(name, json!({ "schedule": hour(1) })).await.unwrap();
         }
         until_runs(stage, "allow", &[0, 1]).await;
         let object = until_created(stage, "allow", 1).await;
@@ -331,14 +306,14 @@ async fn a_run_before_it_is_waited_for_or_replaced() {
         .await;
         assert_eq!(ready(&object).1, "Suspended");
         assert_eq!(runs(stage, "suspended").await.unwrap(), BTreeSet::new());
-        change(stage, "suspended", json!({ "suspend": false })).await;
+        stage.patch::<ColonyCron>("suspended", json!({ "suspend": false })).await.unwrap();
         until_created(stage, "suspended", 0).await;
 
         // Late is late.
         start(stage, "late", "nobody", json!({ "startingDeadlineSeconds": 3600 })).await;
-        change(stage, "late", json!({ "schedule": hour(1) })).await;
+        stage.patch::<ColonyCron>("late", json!({ "schedule": hour(1) })).await.unwrap();
         assert!(until_told(stage, "late", "RunMissed").await.contains(&time(1).to_string()));
-        change(stage, "late", json!({ "startingDeadlineSeconds": null })).await;
+        stage.patch::<ColonyCron>("late", json!({ "startingDeadlineSeconds": null })).await.unwrap();
         until_created(stage, "late", 1).await;
     })
     .await;
@@ -356,8 +331,10 @@ async fn there_is_one_run_for_each_time_however_often_the_operator_is_killed() {
         let mut labels = BTreeSet::new();
         for round in 0..KILLS {
             if round > 0 {
-                join_all(names.iter().map(|name| change(stage, name, json!({ "schedule": hour(round) }))))
-                    .await;
+                join_all(names.iter().map(async |name| {
+                    stage.patch::<ColonyCron>(name, json!({ "schedule": hour(round) })).await.unwrap();
+                }))
+                .await;
             }
             let processes: Api<ColonyProcess> = stage.api();
             let due: BTreeSet<String> = names.iter().map(|name| run(name, round)).collect();
@@ -417,7 +394,7 @@ async fn what_cannot_be_followed_is_told() {
             assert_eq!((holds.as_str(), reason.as_str()), ("False", "InvalidSchedule"));
             assert!(message.contains(expected), "{message}");
             let remedy = json!({ "timeZone": "Asia/Tokyo", "schedule": "0 0 1 1 *" });
-            change(stage, "odd", remedy).await;
+            stage.patch::<ColonyCron>("odd", remedy).await.unwrap();
             until(stage, "odd", "it is followed", |status| !status.active.is_empty()).await;
             let crons: Api<ColonyCron> = stage.api();
             crons.delete("odd", &DeleteParams::background()).await.unwrap();
@@ -442,7 +419,7 @@ async fn bad_schedules_are_refused_at_admission() {
             (json!({ "concurrencyPolicy": "Never" }), "concurrencyPolicy"),
             (json!({ "startingDeadlineSeconds": 0 }), "startingDeadlineSeconds"),
             (json!({ "failedHistoryLimit": -1 }), "failedHistoryLimit"),
-            (json!({ "processTemplate": null }), "give either processTemplate or workflowTemplate"),
+            (json!({ "processTemplate": null }), "set either processTemplate or workflowTemplate"),
             (json!({ "processTemplate": { "spec": { "function": "f" } } }), "conditions"),
         ] {
             let refused = cron("main", "bad", "t", &spec);

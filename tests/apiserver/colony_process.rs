@@ -4,24 +4,21 @@
 use std::process::Stdio;
 
 use colonyos_operator::{
-    api::{
-        colony_process::{ColonyProcess, ColonyProcessStatus},
-        work::WorkState,
-    },
-    colony::{Process, ProcessId, ProcessState, Session},
+    api::{colony_process::ColonyProcess, work::WorkState},
+    colony::{Process, ProcessId, ProcessState},
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    Api,
+    api::{DeleteParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
-    colony,
-    stage::{SOON, Stage, with_operator},
-    wait::eventually,
+    colony::assigned,
+    conditions::Conditions as _,
+    stage::{Stage, with_operator},
 };
 
 fn object(stage: &Stage, name: &str, kind: &str, spec: &Value) -> ColonyProcess {
@@ -38,44 +35,7 @@ fn object(stage: &Stage, name: &str, kind: &str, spec: &Value) -> ColonyProcess 
 }
 
 async fn apply(stage: &Stage, name: &str, kind: &str, spec: Value) -> ColonyProcess {
-    let objects: Api<ColonyProcess> = stage.api();
-    objects.create(&PostParams::default(), &object(stage, name, kind, &spec)).await.unwrap()
-}
-
-async fn change(stage: &Stage, name: &str, spec: Value) -> Result<ColonyProcess, kube::Error> {
-    let objects: Api<ColonyProcess> = stage.api();
-    objects.patch(name, &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await
-}
-
-async fn until(
-    stage: &Stage,
-    name: &str,
-    what: &str,
-    is_reached: impl Fn(&ColonyProcessStatus) -> bool,
-) -> ColonyProcessStatus {
-    let objects: Api<ColonyProcess> = stage.api();
-    eventually(&format!("{name}: {what}"), SOON, async || {
-        let object = objects.get(name).await.map_err(|error| error.to_string())?;
-        match object.status {
-            Some(status) if is_reached(&status) => Ok(status),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await
-}
-
-async fn until_state(stage: &Stage, name: &str, wanted: WorkState) -> ColonyProcessStatus {
-    until(stage, name, wanted.as_str(), |status| status.state == Some(wanted)).await
-}
-
-fn condition(status: &ColonyProcessStatus, kind: &str) -> (String, String, String) {
-    let found = status.conditions.iter().find(|condition| condition.type_ == kind);
-    let found = found.unwrap_or_else(|| panic!("no condition {kind}: {:?}", status.conditions));
-    (found.status.clone(), found.reason.clone(), found.message.clone())
-}
-
-async fn assigned(executor: &Session) -> Process {
-    colony::assigned(executor).await
+    stage.api().create(&PostParams::default(), &object(stage, name, kind, &spec)).await.unwrap()
 }
 
 /// Everything that was ever submitted for an object.
@@ -113,8 +73,8 @@ async fn a_function_is_called_once_and_its_output_comes_back() {
         apply(stage, "encode", "encoder", spec).await;
 
         // What is missing is waited for, and said.
-        let status = until(stage, "encode", "waits for the Secret", |status| !status.conditions.is_empty()).await;
-        let (holds, reason, message) = condition(&status, "Submitted");
+        let status = stage.until_status::<ColonyProcess>("encode", "waits for the Secret", |status| !status.conditions.is_empty()).await;
+        let (holds, reason, message) = status.told("Submitted");
         assert_eq!((holds.as_str(), reason.as_str()), ("False", "SourceNotFound"));
         assert!(message.contains("spec.env[0]: key token of Secret credentials"), "{message}");
         assert_eq!(status.mirror, None, "nothing is intended while it cannot be submitted");
@@ -132,33 +92,28 @@ async fn a_function_is_called_once_and_its_output_comes_back() {
         assert_eq!((call.conditions.cpu.as_str(), call.conditions.mem.as_str()), ("500m", "1536Mi"));
         assert_eq!((call.priority, call.max_wait_seconds, call.max_exec_seconds, call.max_retries), (5, 600, 3600, 2));
 
-        let status = until_state(stage, "encode", WorkState::Running).await;
+        let status = stage.until_state::<ColonyProcess>("encode", WorkState::Running).await;
         assert_eq!(status.executor.as_deref(), Some("worker"));
-        assert_eq!(condition(&status, "Running").0, "True");
+        assert_eq!(status.told("Running").0, "True");
         executor.add_log(&process.id, "half done\n").await.unwrap();
         let followed = stage.command("logs", "colonyprocess/encode").arg("--follow").stdout(Stdio::piped()).spawn().unwrap();
         let output = [json!("s3://out/4711.mp4"), json!({ "note": "bell \u{7} rings" })];
         executor.close_successful(&process.id, &output).await.unwrap();
-        let status = until_state(stage, "encode", WorkState::Succeeded).await;
+        let status = stage.until_state::<ColonyProcess>("encode", WorkState::Succeeded).await;
         let log = followed.wait_with_output().await.unwrap();
         assert!(log.status.success(), "{log:?}");
         assert_eq!(String::from_utf8(log.stdout).unwrap(), "half done\n");
         assert_eq!(Value::from(status.output.clone()), json!(["s3://out/4711.mp4", { "note": "bell   rings" }]));
-        let (holds, reason, _) = condition(&status, "Finished");
+        let (holds, reason, _) = status.told("Finished");
         assert_eq!((holds.as_str(), reason.as_str()), ("True", "ClosedSuccessfully"));
         assert_eq!((status.attempts, status.failed_attempts), (1, 0));
         assert!(status.completion_time.is_some() && status.start_time.is_some());
 
         // What was submitted stays as it was; what has to do with its end may change.
-        let refusal = change(stage, "encode", json!({ "function": "decode" })).await.unwrap_err().to_string();
+        let refusal = stage.patch::<ColonyProcess>("encode", json!({ "function": "decode" })).await.unwrap_err().to_string();
         assert!(refusal.contains("what was submitted cannot change"), "{refusal}");
-        change(stage, "encode", json!({ "ttlSecondsAfterFinished": 0 })).await.unwrap();
-        let objects: Api<ColonyProcess> = stage.api();
-        eventually("its time is over", SOON, async || {
-            let left = objects.get_opt("encode").await.map_err(|error| error.to_string())?;
-            left.map_or(Ok(()), |left| Err(format!("{:?}", left.metadata)))
-        })
-        .await;
+        stage.patch::<ColonyProcess>("encode", json!({ "ttlSecondsAfterFinished": 0 })).await.unwrap();
+        stage.until_gone::<ColonyProcess>("encode").await;
         let log = stage.operator.log();
         assert!(!log.contains("very-secret-4711"), "the Secret is in the log");
     })
@@ -174,8 +129,8 @@ async fn failures_are_repeated_as_often_as_allowed_and_then_told() {
         apply(stage, "once", "crasher", json!({})).await;
         let process = assigned(&executor).await;
         executor.close_failed(&process.id, &["disk full".to_owned()]).await.unwrap();
-        let status = until_state(stage, "once", WorkState::Failed).await;
-        let (_, reason, message) = condition(&status, "Failed");
+        let status = stage.until_state::<ColonyProcess>("once", WorkState::Failed).await;
+        let (_, reason, message) = status.told("Failed");
         assert_eq!(reason, "ProcessFailed");
         assert!(message.contains("disk full"), "{message}");
         assert_eq!(status.errors, ["disk full"]);
@@ -184,16 +139,19 @@ async fn failures_are_repeated_as_often_as_allowed_and_then_told() {
         let process = assigned(&executor).await;
         let long = "x".repeat(20_000);
         executor.close_failed(&process.id, &[long]).await.unwrap();
-        let status =
-            until(stage, "again", "is about to be repeated", |status| status.failed_attempts == 1).await;
+        let status = stage
+            .until_status::<ColonyProcess>("again", "is about to be repeated", |status| {
+                status.failed_attempts == 1
+            })
+            .await;
         assert_eq!(status.state, Some(WorkState::Pending));
-        let (_, reason, message) = condition(&status, "Submitted");
+        let (_, reason, message) = status.told("Submitted");
         assert_eq!(reason, "BackingOff");
         assert!(message.len() < 2000, "{} bytes", message.len());
         let second = assigned(&executor).await;
         assert_ne!(second.id, process.id);
         executor.close_successful(&second.id, &[json!("y".repeat(30_000))]).await.unwrap();
-        let status = until_state(stage, "again", WorkState::Succeeded).await;
+        let status = stage.until_state::<ColonyProcess>("again", WorkState::Succeeded).await;
         assert_eq!((status.attempts, status.failed_attempts), (2, 1));
         assert!(status.output.is_empty() && status.output_truncated);
         assert_eq!(submitted(stage, "again").await.len(), 2);
@@ -208,42 +166,46 @@ async fn what_is_suspended_cancelled_or_late_does_not_run() {
         // Nobody serves this type: they wait.
         let kind = "nobody";
         apply(stage, "paused", kind, json!({ "suspend": true })).await;
-        let status = until_state(stage, "paused", WorkState::Suspended).await;
+        let status = stage.until_state::<ColonyProcess>("paused", WorkState::Suspended).await;
         assert_eq!(status.mirror, None);
-        change(stage, "paused", json!({ "function": "changed" })).await.expect("nothing was submitted yet");
-        change(stage, "paused", json!({ "suspend": false })).await.unwrap();
-        until_state(stage, "paused", WorkState::Waiting).await;
-        change(stage, "paused", json!({ "suspend": true })).await.unwrap();
-        until_state(stage, "paused", WorkState::Suspended).await;
-        change(stage, "paused", json!({ "suspend": false })).await.unwrap();
-        let status = until_state(stage, "paused", WorkState::Waiting).await;
+        stage
+            .patch::<ColonyProcess>("paused", json!({ "function": "changed" }))
+            .await
+            .expect("nothing was submitted yet");
+        stage.patch::<ColonyProcess>("paused", json!({ "suspend": false })).await.unwrap();
+        stage.until_state::<ColonyProcess>("paused", WorkState::Waiting).await;
+        stage.patch::<ColonyProcess>("paused", json!({ "suspend": true })).await.unwrap();
+        stage.until_state::<ColonyProcess>("paused", WorkState::Suspended).await;
+        stage.patch::<ColonyProcess>("paused", json!({ "suspend": false })).await.unwrap();
+        let status = stage.until_state::<ColonyProcess>("paused", WorkState::Waiting).await;
         assert_eq!(status.attempts, 2);
-        change(stage, "paused", json!({ "cancel": true })).await.unwrap();
-        let status = until_state(stage, "paused", WorkState::Cancelled).await;
-        assert_eq!(condition(&status, "Finished").1, "CancelRequested");
+        stage.patch::<ColonyProcess>("paused", json!({ "cancel": true })).await.unwrap();
+        let status = stage.until_state::<ColonyProcess>("paused", WorkState::Cancelled).await;
+        assert_eq!(status.reason("Finished"), "CancelRequested");
         let ends: Vec<ProcessState> =
             submitted(stage, "paused").await.iter().map(|process| process.state).collect();
         assert_eq!(ends, [ProcessState::Cancelled, ProcessState::Cancelled]);
-        let refusal = change(stage, "paused", json!({ "cancel": false })).await.unwrap_err().to_string();
+        let refusal =
+            stage.patch::<ColonyProcess>("paused", json!({ "cancel": false })).await.unwrap_err().to_string();
         assert!(refusal.contains("cannot be taken back"), "{refusal}");
 
         apply(stage, "late", kind, json!({ "activeDeadlineSeconds": 2 })).await;
-        let status = until_state(stage, "late", WorkState::Failed).await;
-        assert_eq!(condition(&status, "Failed").1, "DeadlineExceeded");
+        let status = stage.until_state::<ColonyProcess>("late", WorkState::Failed).await;
+        assert_eq!(status.reason("Failed"), "DeadlineExceeded");
         assert_eq!(submitted(stage, "late").await[0].state, ProcessState::Cancelled);
 
         // Somebody in the colony may end it too, and may take it away altogether.
         for (name, end) in [("taken", WorkState::Cancelled), ("lost", WorkState::Lost)] {
             apply(stage, name, kind, json!({})).await;
-            let status = until_state(stage, name, WorkState::Waiting).await;
+            let status = stage.until_state::<ColonyProcess>(name, WorkState::Waiting).await;
             let id = ProcessId::new(status.process_id.unwrap());
             if end == WorkState::Lost {
                 stage.colony.member.remove_process(&id).await.unwrap();
             } else {
                 stage.colony.member.cancel(&id).await.unwrap();
             }
-            let status = until_state(stage, name, end).await;
-            assert_eq!(condition(&status, "Finished").0, "True");
+            let status = stage.until_state::<ColonyProcess>(name, end).await;
+            assert_eq!(status.told("Finished").0, "True");
             assert_eq!(status.attempts, 1, "it is not submitted again");
         }
     })
@@ -263,13 +225,9 @@ async fn deletion_cancels_what_runs_unless_it_is_to_run_on() {
                 .await;
             let process = assigned(&executor).await;
             assert_eq!(process.spec.node_name, "run", "it waited behind a gate");
-            until_state(stage, name, WorkState::Running).await;
+            stage.until_state::<ColonyProcess>(name, WorkState::Running).await;
             objects.delete(name, &DeleteParams::default()).await.unwrap();
-            eventually(&format!("{name} is gone"), SOON, async || {
-                let left = objects.get_opt(name).await.map_err(|error| error.to_string())?;
-                left.map_or(Ok(()), |left| Err(format!("{:?}", left.finalizers())))
-            })
-            .await;
+            stage.until_gone::<ColonyProcess>(name).await;
             assert_eq!(stage.colony.member.process(&process.id).await.unwrap().state, end, "{name}");
         }
     })

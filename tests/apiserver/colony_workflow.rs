@@ -1,8 +1,6 @@
 //! `ColonyWorkflow`: calls that wait for each other, from `kubectl apply` to the output of the last, on the real servers.
 //! The executors are the tests' own: for the operator they are somebody else's.
 
-use std::time::Duration;
-
 use colonyos_operator::{
     api::{
         colony::Colony,
@@ -10,24 +8,21 @@ use colonyos_operator::{
         names::process_label,
         work::WorkState,
     },
-    colony::{FunctionSpec, Process, ProcessState, Session, WorkflowSpec},
+    colony::{FunctionSpec, Process, ProcessState, WorkflowSpec},
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
-    colony,
-    stage::{SOON, Stage, with_operator},
-    wait::eventually,
+    colony::assigned,
+    conditions::Conditions as _,
+    stage::{Stage, with_operator},
 };
-
-/// Long enough for the operator to be sure that nothing more arrives of a submit that it did not make.
-const QUIET: Duration = Duration::from_mins(1);
 
 fn node(name: &str, kind: &str, needs: &[&str]) -> Value {
     json!({ "name": name, "dependencies": needs, "function": name, "conditions": { "executorType": kind } })
@@ -51,41 +46,7 @@ async fn apply(stage: &Stage, name: &str, nodes: Value, spec: Value) -> Result<C
     let object = json!({
         "apiVersion": "colonies.io/v1", "kind": "ColonyWorkflow", "metadata": { "name": name }, "spec": whole,
     });
-    let objects: Api<ColonyWorkflow> = stage.api();
-    objects.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await
-}
-
-async fn change(stage: &Stage, name: &str, spec: Value) -> Result<ColonyWorkflow, kube::Error> {
-    let objects: Api<ColonyWorkflow> = stage.api();
-    objects.patch(name, &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await
-}
-
-async fn until_within(
-    stage: &Stage,
-    name: &str,
-    what: &str,
-    limit: Duration,
-    is_reached: impl Fn(&ColonyWorkflowStatus) -> bool,
-) -> ColonyWorkflowStatus {
-    let objects: Api<ColonyWorkflow> = stage.api();
-    eventually(&format!("{name}: {what}"), limit, async || {
-        let object = objects.get(name).await.map_err(|error| error.to_string())?;
-        match object.status {
-            Some(status) if is_reached(&status) => Ok(status),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await
-}
-
-async fn until_state(stage: &Stage, name: &str, wanted: WorkState) -> ColonyWorkflowStatus {
-    until_within(stage, name, wanted.as_str(), SOON, |status| status.state == Some(wanted)).await
-}
-
-fn condition(status: &ColonyWorkflowStatus, kind: &str) -> (String, String, String) {
-    let found = status.conditions.iter().find(|condition| condition.type_ == kind);
-    let found = found.unwrap_or_else(|| panic!("no condition {kind}: {:?}", status.conditions));
-    (found.status.clone(), found.reason.clone(), found.message.clone())
+    stage.create(object).await
 }
 
 fn named<'a>(status: &'a ColonyWorkflowStatus, name: &str) -> &'a NodeStatus {
@@ -99,18 +60,12 @@ fn states(status: &ColonyWorkflowStatus) -> Vec<(&str, WorkState)> {
 /// Waits until the server has written all nodes. It breaks down over one that is assigned before, and its executor never
 /// hears of it.
 async fn until_written(stage: &Stage, name: &str) {
-    until_state(stage, name, WorkState::Waiting).await;
-}
-
-async fn take(executor: &Session) -> Process {
-    colony::assigned(executor).await
+    stage.until_state::<ColonyWorkflow>(name, WorkState::Waiting).await;
 }
 
 async fn label(stage: &Stage, name: &str, attempt: i64) -> String {
-    let namespaces: Api<Namespace> = Api::all(stage.namespace.kubernetes.calls.clone());
-    let cluster = namespaces.get("kube-system").await.unwrap().uid().unwrap();
     let objects: Api<ColonyWorkflow> = stage.api();
-    process_label(&cluster, &objects.get(name).await.unwrap().uid().unwrap(), attempt)
+    process_label(&stage.cluster().await, &objects.get(name).await.unwrap().uid().unwrap(), attempt)
 }
 
 async fn labelled(stage: &Stage, name: &str, attempt: i64) -> Vec<Process> {
@@ -132,35 +87,36 @@ async fn nodes_run_in_their_order_and_hand_on_what_they_put_out() {
         let executor = stage.colony.executor("worker", "painter").await;
         apply(stage, "diamond", diamond("painter"), json!({})).await.unwrap();
         until_written(stage, "diamond").await;
-        let start = take(&executor).await;
+        let start = assigned(&executor).await;
         assert_eq!(start.spec.node_name, "start");
-        let status = until_state(stage, "diamond", WorkState::Running).await;
+        let status = stage.until_state::<ColonyWorkflow>("diamond", WorkState::Running).await;
         let who = named(&status, "start").executor.clone().unwrap();
         assert!(who == "worker" || who == executor.id().as_str(), "{who}");
         assert_eq!(named(&status, "join").state, WorkState::Waiting);
         assert_eq!(status.progress.as_deref(), Some("0/4"));
         executor.close_successful(&start.id, &[json!("s")]).await.unwrap();
         for _ in 0..2 {
-            let side = take(&executor).await;
+            let side = assigned(&executor).await;
             assert_eq!(side.input, [json!("s")], "its parent's output");
             executor.close_successful(&side.id, &[json!(side.spec.node_name)]).await.unwrap();
         }
-        until_within(stage, "diamond", "three are done", SOON, |status| {
-            status.progress.as_deref() == Some("3/4")
-        })
-        .await;
-        let join = take(&executor).await;
+        stage
+            .until_status::<ColonyWorkflow>("diamond", "three are done", |status| {
+                status.progress.as_deref() == Some("3/4")
+            })
+            .await;
+        let join = assigned(&executor).await;
         let mut input = join.input.clone();
         input.sort_by_key(ToString::to_string);
         assert_eq!((join.spec.node_name.as_str(), input), ("join", vec![json!("left"), json!("right")]));
         executor.add_log(&join.id, "painting").await.unwrap();
         executor.close_successful(&join.id, &[json!({ "picture": "bell \u{7}" })]).await.unwrap();
 
-        let status = until_state(stage, "diamond", WorkState::Succeeded).await;
+        let status = stage.until_state::<ColonyWorkflow>("diamond", WorkState::Succeeded).await;
         assert_eq!(named(&status, "join").output, [json!({ "picture": "bell  " })]);
         assert!(named(&status, "start").output.is_empty(), "somebody depends on it");
         assert_eq!(status.progress.as_deref(), Some("4/4"));
-        let (holds, reason, _) = condition(&status, "Finished");
+        let (holds, reason, _) = status.told("Finished");
         assert_eq!((holds.as_str(), reason.as_str()), ("True", "ClosedSuccessfully"));
         assert!(status.start_time.is_some() && status.completion_time >= status.start_time);
         let all = labelled(stage, "diamond", 1).await;
@@ -174,16 +130,13 @@ async fn nodes_run_in_their_order_and_hand_on_what_they_put_out() {
         let nodes: Vec<&Value> = whole.as_array().unwrap().iter().map(|one| &one["node"]).collect();
         assert_eq!(nodes, ["start", "left", "right", "join"]);
 
-        let refusal = change(stage, "diamond", json!({ "nodes": [node("other", "painter", &[])] })).await;
+        let refusal = stage
+            .patch::<ColonyWorkflow>("diamond", json!({ "nodes": [node("other", "painter", &[])] }))
+            .await;
         let refusal = refusal.unwrap_err().to_string();
         assert!(refusal.contains("what was submitted cannot change"), "{refusal}");
-        change(stage, "diamond", json!({ "ttlSecondsAfterFinished": 0 })).await.unwrap();
-        let objects: Api<ColonyWorkflow> = stage.api();
-        eventually("its time is over", SOON, async || {
-            let left = objects.get_opt("diamond").await.map_err(|error| error.to_string())?;
-            left.map_or(Ok(()), |left| Err(format!("{:?}", left.metadata)))
-        })
-        .await;
+        stage.patch::<ColonyWorkflow>("diamond", json!({ "ttlSecondsAfterFinished": 0 })).await.unwrap();
+        stage.until_gone::<ColonyWorkflow>("diamond").await;
     })
     .await;
 }
@@ -195,12 +148,12 @@ async fn a_failing_node_fails_the_rest_and_is_named() {
         let executor = stage.colony.executor("worker", "crasher").await;
         apply(stage, "broken", diamond("crasher"), json!({})).await.unwrap();
         until_written(stage, "broken").await;
-        let start = take(&executor).await;
+        let start = assigned(&executor).await;
         executor.close_successful(&start.id, &[]).await.unwrap();
-        let side = take(&executor).await;
+        let side = assigned(&executor).await;
         executor.close_failed(&side.id, &["disk full".to_owned()]).await.unwrap();
-        let status = until_state(stage, "broken", WorkState::Failed).await;
-        let (holds, reason, message) = condition(&status, "Finished");
+        let status = stage.until_state::<ColonyWorkflow>("broken", WorkState::Failed).await;
+        let (holds, reason, message) = status.told("Finished");
         assert_eq!((holds.as_str(), reason.as_str()), ("True", "ProcessFailed"));
         let expected = format!("node {} failed: disk full", side.spec.node_name);
         assert!(message.starts_with(&expected), "{message}");
@@ -225,9 +178,10 @@ async fn what_cannot_end_is_refused() {
             node("d", kind, &["c"])
         ]);
         apply(stage, "circle", circle, json!({})).await.unwrap();
-        let status =
-            until_within(stage, "circle", "is refused", SOON, |status| !status.conditions.is_empty()).await;
-        let (holds, reason, message) = condition(&status, "Submitted");
+        let status = stage
+            .until_status::<ColonyWorkflow>("circle", "is refused", |status| !status.conditions.is_empty())
+            .await;
+        let (holds, reason, message) = status.told("Submitted");
         assert_eq!((holds.as_str(), reason.as_str()), ("False", "InvalidSpec"));
         assert!(message.contains("a needs c needs b needs a"), "{message}");
         assert_eq!(status.mirror, None, "nothing is intended");
@@ -256,19 +210,19 @@ async fn what_is_suspended_cancelled_late_or_deleted_is_ended_as_a_whole() {
     with_operator(&connection, "workflow-ends", async |stage| {
         let kind = "nobody";
         apply(stage, "paused", diamond(kind), json!({ "suspend": true })).await.unwrap();
-        let status = until_state(stage, "paused", WorkState::Suspended).await;
+        let status = stage.until_state::<ColonyWorkflow>("paused", WorkState::Suspended).await;
         assert_eq!(status.mirror, None);
         assert_eq!(labelled(stage, "paused", 1).await, [], "it is never submitted");
-        change(stage, "paused", json!({ "suspend": false })).await.unwrap();
-        until_state(stage, "paused", WorkState::Waiting).await;
-        change(stage, "paused", json!({ "suspend": true })).await.unwrap();
-        until_state(stage, "paused", WorkState::Suspended).await;
-        change(stage, "paused", json!({ "suspend": false })).await.unwrap();
-        let status = until_state(stage, "paused", WorkState::Waiting).await;
+        stage.patch::<ColonyWorkflow>("paused", json!({ "suspend": false })).await.unwrap();
+        stage.until_state::<ColonyWorkflow>("paused", WorkState::Waiting).await;
+        stage.patch::<ColonyWorkflow>("paused", json!({ "suspend": true })).await.unwrap();
+        stage.until_state::<ColonyWorkflow>("paused", WorkState::Suspended).await;
+        stage.patch::<ColonyWorkflow>("paused", json!({ "suspend": false })).await.unwrap();
+        let status = stage.until_state::<ColonyWorkflow>("paused", WorkState::Waiting).await;
         assert_eq!(status.attempts, 2);
-        change(stage, "paused", json!({ "cancel": true })).await.unwrap();
-        let status = until_state(stage, "paused", WorkState::Cancelled).await;
-        assert_eq!(condition(&status, "Finished").1, "CancelRequested");
+        stage.patch::<ColonyWorkflow>("paused", json!({ "cancel": true })).await.unwrap();
+        let status = stage.until_state::<ColonyWorkflow>("paused", WorkState::Cancelled).await;
+        assert_eq!(status.reason("Finished"), "CancelRequested");
         assert!(status.nodes.iter().all(|node| node.state == WorkState::Cancelled), "{:?}", states(&status));
         for attempt in [1, 2] {
             let nodes = labelled(stage, "paused", attempt).await;
@@ -277,28 +231,24 @@ async fn what_is_suspended_cancelled_late_or_deleted_is_ended_as_a_whole() {
         }
 
         apply(stage, "late", diamond(kind), json!({ "activeDeadlineSeconds": 2 })).await.unwrap();
-        let status = until_state(stage, "late", WorkState::Failed).await;
-        assert_eq!(condition(&status, "Failed").1, "DeadlineExceeded");
+        let status = stage.until_state::<ColonyWorkflow>("late", WorkState::Failed).await;
+        assert_eq!(status.reason("Failed"), "DeadlineExceeded");
 
         // Somebody in the colony may end it too, and nobody tells of that.
         apply(stage, "taken", diamond(kind), json!({})).await.unwrap();
-        let status = until_state(stage, "taken", WorkState::Waiting).await;
+        let status = stage.until_state::<ColonyWorkflow>("taken", WorkState::Waiting).await;
         stage.colony.member.cancel_process_graph(&status.graph_id.unwrap()).await.unwrap();
-        let status = until_state(stage, "taken", WorkState::Cancelled).await;
-        assert_eq!(condition(&status, "Finished").1, "ProcessCancelled");
+        let status = stage.until_state::<ColonyWorkflow>("taken", WorkState::Cancelled).await;
+        assert_eq!(status.reason("Finished"), "ProcessCancelled");
 
         let objects: Api<ColonyWorkflow> = stage.api();
         for (name, policy, end) in
             [("ended", "Delete", ProcessState::Cancelled), ("kept", "Orphan", ProcessState::Waiting)]
         {
             apply(stage, name, diamond(kind), json!({ "deletionPolicy": policy })).await.unwrap();
-            let status = until_state(stage, name, WorkState::Waiting).await;
+            let status = stage.until_state::<ColonyWorkflow>(name, WorkState::Waiting).await;
             objects.delete(name, &DeleteParams::default()).await.unwrap();
-            eventually(&format!("{name} is gone"), SOON, async || {
-                let left = objects.get_opt(name).await.map_err(|error| error.to_string())?;
-                left.map_or(Ok(()), |left| Err(format!("{:?}", left.finalizers())))
-            })
-            .await;
+            stage.until_gone::<ColonyWorkflow>(name).await;
             let graph = stage.colony.member.process_graph(&status.graph_id.unwrap()).await.unwrap();
             assert_eq!(graph.state, end, "{name}");
         }
@@ -315,10 +265,10 @@ async fn as_many_nodes_as_a_list_of_the_server_holds_are_bound_and_followed() {
         let names: Vec<Value> = nodes.iter().map(|node| node["name"].clone()).collect();
         let last = json!({ "name": "last", "dependencies": names, "function": "f", "conditions": { "executorType": "nobody" } });
         apply(stage, "large", Value::from([nodes, vec![last]].concat()), json!({})).await.unwrap();
-        let status = until_state(stage, "large", WorkState::Waiting).await;
+        let status = stage.until_state::<ColonyWorkflow>("large", WorkState::Waiting).await;
         assert_eq!(status.nodes.iter().filter(|node| node.process_id.is_some()).count(), 100);
-        change(stage, "large", json!({ "cancel": true })).await.unwrap();
-        let status = until_state(stage, "large", WorkState::Cancelled).await;
+        stage.patch::<ColonyWorkflow>("large", json!({ "cancel": true })).await.unwrap();
+        let status = stage.until_state::<ColonyWorkflow>("large", WorkState::Cancelled).await;
         assert!(status.nodes.iter().all(|node| node.state == WorkState::Cancelled), "{:?}", states(&status));
         let graphs = stage.colony.member.process_graphs(ProcessState::Cancelled, 10).await.unwrap();
         assert_eq!(graphs.len(), 1);
@@ -378,15 +328,15 @@ async fn of_several_workflows_of_a_label_the_oldest_whole_one_is_kept() {
         }
         admit(stage, true).await;
 
-        let status = until_within(stage, "doubled", "is bound", QUIET, |status| status.state == Some(WorkState::Waiting)).await;
+        let status = stage.until_status::<ColonyWorkflow>("doubled", "is bound", |status| status.state == Some(WorkState::Waiting)).await;
         assert_eq!(status.graph_id.as_ref(), Some(&submitted[1]), "the oldest that is whole");
         for process in labelled(stage, "doubled", 1).await {
             let expected = if process.graph_id == submitted[1] { ProcessState::Waiting } else { ProcessState::Cancelled };
             assert_eq!(process.state, expected, "{process:#?}");
         }
 
-        let status = until_within(stage, "partial", "has failed", QUIET, |status| status.state == Some(WorkState::Failed)).await;
-        let (_, reason, message) = condition(&status, "Finished");
+        let status = stage.until_status::<ColonyWorkflow>("partial", "has failed", |status| status.state == Some(WorkState::Failed)).await;
+        let (_, reason, message) = status.told("Finished");
         assert_eq!(reason, "WorkflowIncomplete");
         assert!(message.contains("lacks join"), "{message}");
         let left = labelled(stage, "partial", 1).await;

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use colonyos_operator::api::{colony_workflow::ColonyWorkflow, resource_definition::ResourceDefinition};
+use colonyos_operator::api::colony_workflow::ColonyWorkflow;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     batch::v1::Job,
@@ -12,157 +12,23 @@ use k8s_openapi::api::{
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
-    core::{ApiResource, DynamicObject, GroupVersionKind},
+    core::DynamicObject,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     requester,
     support::{
         cluster::connect_with_crds,
         colony,
+        conditions::Conditions as _,
         namespace::{TestNamespace, in_namespace},
-        operator::{Operator, TEST_LABEL, Turn, configuration},
-        stage,
+        operator::{Operator, Turn, configuration},
+        own_kind::OwnKind,
+        stage::{self, SOON},
         wait::{eventually, throughout},
     },
 };
-
-/// How long the control plane and the operator may take.
-const SOON: Duration = Duration::from_mins(1);
-
-/// A kind of the examples, in a group of its own, so that tests do not meet.
-struct Kind {
-    definitions: Api<ResourceDefinition>,
-    instances: Api<DynamicObject>,
-    resource: ApiResource,
-    name: String,
-    whole: Value,
-}
-
-impl Kind {
-    /// The example in a folder; of all groups of the examples' own the test's namespace makes another.
-    fn example(namespace: &TestNamespace, folder: &str) -> Self {
-        let file =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/kinds/{folder}/definition.yaml"));
-        Self::of(namespace, &fs::read_to_string(file).unwrap())
-    }
-
-    fn of(namespace: &TestNamespace, definition: &str) -> Self {
-        let own = format!("{}.example.com", namespace.name);
-        let text = definition
-            .replace("app.colonies.io", &own)
-            .replace("samplecontroller.example.com", &own)
-            .replace("goop.example.com", &own)
-            .replace("test.example.com", &own);
-        let mut whole: Value = serde_norway::from_str(&text).unwrap();
-        for resource in whole["spec"]["handler"]["resources"].as_array_mut().into_iter().flatten() {
-            // On nodes that pretend: there may be others, which would have to pull images.
-            if let Some(pod) = resource.pointer_mut("/template/spec/template/spec") {
-                pod["nodeSelector"] = json!({ "colonies.io/node": "kwok" });
-                pod["tolerations"] = json!([{ "operator": "Exists" }]);
-            }
-        }
-        let text = |pointer: &str| whole.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
-        let gvk = GroupVersionKind::gvk(&own, &text("/spec/versions/0/name"), &text("/spec/names/kind"));
-        let resource = ApiResource::from_gvk_with_plural(&gvk, &text("/spec/names/plural"));
-        let client = &namespace.kubernetes.calls;
-        Self {
-            definitions: Api::all(client.clone()),
-            instances: Api::namespaced_with(client.clone(), &namespace.name, &resource),
-            name: text("/metadata/name"),
-            resource,
-            whole,
-        }
-    }
-
-    async fn define(&self) {
-        let mut whole = self.whole.clone();
-        whole["spec"]["names"]["shortNames"] = json!([]);
-        let namespace = self.resource.group.strip_suffix(".example.com").unwrap();
-        whole["metadata"]["labels"] = json!({ TEST_LABEL: namespace });
-        let definition: ResourceDefinition = serde_json::from_value(whole).unwrap();
-        self.definitions.create(&PostParams::default(), &definition).await.unwrap();
-    }
-
-    /// Waits until a condition of the definition is as it should be; its message.
-    async fn until(&self, condition: &str, status: &str) -> String {
-        eventually(&format!("{} is {condition}={status}", self.name), SOON, async || {
-            let object = self.definitions.get(&self.name).await.map_err(|error| error.to_string())?;
-            let conditions = object.status.map(|status| status.conditions).unwrap_or_default();
-            let found = conditions.iter().find(|one| {
-                one.type_ == condition
-                    && one.status == status
-                    && one.observed_generation == object.metadata.generation
-            });
-            found.map(|found| found.message.clone()).ok_or_else(|| format!("{conditions:?}"))
-        })
-        .await
-    }
-
-    async fn define_until_ready(&self) {
-        self.define().await;
-        self.until("Ready", "True").await;
-    }
-
-    async fn create(&self, name: &str, spec: Value) -> DynamicObject {
-        let object = DynamicObject::new(name, &self.resource).data(json!({ "spec": spec }));
-        self.instances.create(&PostParams::default(), &object).await.unwrap()
-    }
-
-    async fn change(&self, name: &str, patch: Value) {
-        self.instances.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-    }
-
-    async fn until_instance(
-        &self,
-        name: &str,
-        what: &str,
-        is_reached: impl Fn(&Value) -> bool,
-    ) -> DynamicObject {
-        eventually(&format!("{name}: {what}"), SOON, async || {
-            let object = self.instances.get(name).await.map_err(|error| error.to_string())?;
-            let seen = object.data["status"]["observedGeneration"].as_i64();
-            let is_current = seen.is_some() && seen == object.metadata.generation;
-            if is_current && is_reached(&object.data["status"]) {
-                Ok(object)
-            } else {
-                Err(format!("{:?} {}", object.metadata.generation, object.data["status"]))
-            }
-        })
-        .await
-    }
-
-    async fn until_gone(&self, name: &str) {
-        eventually(&format!("{name} is gone"), SOON, async || {
-            let left = self.instances.get_opt(name).await.map_err(|error| error.to_string())?;
-            left.map_or(Ok(()), |left| Err(format!("{:?} {}", left.finalizers(), left.data["status"])))
-        })
-        .await;
-    }
-
-    async fn remove(&self) {
-        self.definitions.delete(&self.name, &DeleteParams::default()).await.unwrap();
-        eventually(&format!("{} is gone", self.name), SOON, async || {
-            let left = self.definitions.get_opt(&self.name).await.map_err(|error| error.to_string())?;
-            left.map_or(Ok(()), |left| Err(format!("{:?}", left.status)))
-        })
-        .await;
-    }
-}
-
-/// A condition in a status, as `status/reason: message`.
-fn condition(status: &Value, kind: &str) -> String {
-    let found = status["conditions"].as_array().into_iter().flatten().find(|one| one["type"] == kind);
-    let text = |found: &Value, name: &str| found[name].as_str().unwrap_or_default().to_owned();
-    found.map_or_else(String::new, |found| {
-        format!("{}/{}: {}", text(found, "status"), text(found, "reason"), text(found, "message"))
-    })
-}
-
-fn holds(status: &Value, kind: &str) -> bool {
-    condition(status, kind).starts_with("True/")
-}
 
 /// Runs a test with an operator, without a colony: none is needed.
 async fn with_operator(test: &str, body: impl AsyncFnOnce(&TestNamespace, &mut Operator, &Turn)) {
@@ -170,7 +36,7 @@ async fn with_operator(test: &str, body: impl AsyncFnOnce(&TestNamespace, &mut O
     in_namespace(&connection, test, async |namespace| {
         let turn = Turn::take().await;
         let mut operator = Operator::start(configuration(&namespace.name), &namespace.name, &turn).await;
-        body(&namespace, &mut operator, &turn).await;
+        Box::pin(body(&namespace, &mut operator, &turn)).await;
     })
     .await;
 }
@@ -189,16 +55,16 @@ where
 #[tokio::test]
 async fn a_goop_runs_to_its_end_and_is_left_alone_then() {
     with_operator("goop", async |namespace, _, _| {
-        let goops = Kind::example(namespace, "goop");
+        let goops = OwnKind::example(namespace, "goop");
         goops.define_until_ready().await;
         let jobs: Api<Job> = namespace.api();
         goops.create("greeter", json!({ "jobCount": 3, "cmd": "true" })).await;
-        let done = goops.until_instance("greeter", "is finished", |status| holds(status, "Finished")).await;
+        let done = goops.until_settled("greeter", "is finished", |status| status.is_true("Finished")).await;
         assert_eq!(done.data["status"]["completed"], 3, "{}", done.data["status"]);
         assert_eq!(done.data["status"]["state"], "Completed");
         let composed = json!([{"apiVersion": "apps/v1", "kind": "DaemonSet"}, {"apiVersion": "batch/v1", "kind": "Job"}]);
         assert_eq!(done.data["status"]["composedOf"], composed);
-        assert!(holds(&done.data["status"], "Ready"), "{}", done.data["status"]);
+        assert!(done.is_true("Ready"), "{}", done.data["status"]);
         assert_eq!(names(&jobs).await, ["greeter-0", "greeter-1", "greeter-2"]);
         let owner = jobs.get("greeter-0").await.unwrap().owner_references().to_vec();
         assert_eq!((owner[0].uid.clone(), owner[0].controller), (done.uid().unwrap(), Some(true)));
@@ -212,7 +78,7 @@ async fn a_goop_runs_to_its_end_and_is_left_alone_then() {
         })
         .await;
         let version = goops.instances.get("greeter").await.unwrap().resource_version();
-        throughout("it is left alone", Duration::from_secs(3), async || {
+        throughout("it is left unchanged", Duration::from_secs(3), async || {
             let now = goops.instances.get("greeter").await.map_err(|error| error.to_string())?;
             let left = jobs.get_opt("greeter-1").await.map_err(|error| error.to_string())?;
             let is_still = now.resource_version() == version && left.is_none();
@@ -221,9 +87,9 @@ async fn a_goop_runs_to_its_end_and_is_left_alone_then() {
         .await;
 
         // Another generation begins anew.
-        goops.change("greeter", json!({ "spec": { "jobCount": 2, "cmd": "echo again" } })).await;
-        goops.until_instance("greeter", "is finished again", |status| {
-            holds(status, "Finished") && status["completed"] == 2
+        goops.change_instance("greeter", json!({ "spec": { "jobCount": 2, "cmd": "echo again" } })).await;
+        goops.until_settled("greeter", "is finished again", |status| {
+            status.is_true("Finished") && status["completed"] == 2
         })
         .await;
         assert_eq!(names(&jobs).await, ["greeter-0", "greeter-1"]);
@@ -246,10 +112,10 @@ async fn a_goop_runs_to_its_end_and_is_left_alone_then() {
 #[tokio::test]
 async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
     with_operator("foo", async |namespace, _, _| {
-        let foos = Kind::example(namespace, "foo");
+        let foos = OwnKind::example(namespace, "foo");
         foos.define_until_ready().await;
         // Its schema says nothing of status: what its expressions give is known all the same.
-        let databases = Kind::example(namespace, "database");
+        let databases = OwnKind::example(namespace, "database");
         databases.define_until_ready().await;
         let field = format!("{}.status.host", databases.resource.plural);
         // The API server publishes what there is to explain some time after it serves a kind.
@@ -265,7 +131,7 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         .await;
         let deployments: Api<Deployment> = namespace.api();
         foos.create("one", json!({ "deploymentName": "web", "replicas": 2 })).await;
-        foos.until_instance("one", "is ready", |status| holds(status, "Ready") && status["availableReplicas"] == 2).await;
+        foos.until_settled("one", "is ready", |status| status.is_true("Ready") && status["availableReplicas"] == 2).await;
 
         // At rest nothing is written.
         let settled = deployments.get("web").await.unwrap().metadata.generation;
@@ -280,7 +146,7 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         // Through the scale subresource, as autoscalers do.
         let scale = Patch::Merge(json!({ "spec": { "replicas": 3 } }));
         foos.instances.patch_scale("one", &PatchParams::default(), &scale).await.unwrap();
-        foos.until_instance("one", "has three", |status| holds(status, "Ready") && status["availableReplicas"] == 3).await;
+        foos.until_settled("one", "has three", |status| status.is_true("Ready") && status["availableReplicas"] == 3).await;
         assert_eq!(foos.instances.get_scale("one").await.unwrap().status.unwrap().replicas, 3);
 
         // Drift is put right, what others add is theirs.
@@ -293,7 +159,7 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         })
         .await;
         deployments.delete("web", &DeleteParams::default()).await.unwrap();
-        foos.until_instance("one", "it is made again", |status| holds(status, "Ready")).await;
+        foos.until_settled("one", "it is made again", |status| status.is_true("Ready")).await;
 
         let mut stranger = eventually("it is there again", SOON, async || {
             deployments.get("web").await.map_err(|error| error.to_string())
@@ -303,14 +169,14 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         stranger.status = None;
         let made = deployments.create(&PostParams::default(), &stranger).await.unwrap();
         foos.create("two", json!({ "deploymentName": "theirs" })).await;
-        let told = foos.until_instance("two", "it says so", |status| holds(status, "Degraded")).await;
-        let why = condition(&told.data["status"], "Degraded");
+        let told = foos.until_settled("two", "it says so", |status| status.is_true("Degraded")).await;
+        let why = told.line("Degraded");
         assert!(why.starts_with("True/ForeignObject: Deployment theirs exists and belongs to nobody"), "{why}");
         let now = deployments.get("theirs").await.unwrap();
         assert_eq!((now.metadata.generation, now.owner_references().len()), (made.metadata.generation, 0));
         // Once it is out of the way, the instance gets on by itself.
         deployments.delete("theirs", &DeleteParams::default()).await.unwrap();
-        foos.until_instance("two", "is ready", |status| holds(status, "Ready")).await;
+        foos.until_settled("two", "is ready", |status| status.is_true("Ready")).await;
         for name in ["one", "two"] {
             foos.instances.delete(name, &DeleteParams::default()).await.unwrap();
         }
@@ -324,7 +190,7 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
 async fn an_application_comes_and_goes_in_its_order() {
     with_operator("application", async |namespace, operator, turn| {
         let [databases, webs, applications] =
-            ["database", "web-service", "application"].map(|folder| Kind::example(namespace, folder));
+            ["database", "web-service", "application"].map(|folder| OwnKind::example(namespace, folder));
         // One of its kinds is not there yet: said, and waited for.
         applications.define_until_ready().await;
         let components = json!({ "components": [
@@ -332,8 +198,8 @@ async fn an_application_comes_and_goes_in_its_order() {
             { "kind": "WebService", "spec": { "image": "localhost/web:dev", "replicas": 2 } },
         ]});
         applications.create("shop", components).await;
-        let waiting = applications.until_instance("shop", "it waits", |status| !condition(status, "Ready").is_empty()).await;
-        let why = condition(&waiting.data["status"], "Ready");
+        let waiting = applications.until_settled("shop", "it waits", |status| !status.line("Ready").is_empty()).await;
+        let why = waiting.line("Ready");
         assert!(why.contains("the cluster does not serve Database"), "{why}");
         databases.define_until_ready().await;
         webs.define_until_ready().await;
@@ -354,7 +220,7 @@ async fn an_application_comes_and_goes_in_its_order() {
         }))
         .unwrap();
         volumes.create(&PostParams::default(), &volume).await.unwrap();
-        let ready = applications.until_instance("shop", "is ready", |status| holds(status, "Ready")).await;
+        let ready = applications.until_settled("shop", "is ready", |status| status.is_true("Ready")).await;
         assert_eq!((&ready.data["status"]["components"], &ready.data["status"]["ready"]), (&json!(2), &json!(2)));
 
         // The password was made once, and survives the operator.
@@ -368,8 +234,8 @@ async fn an_application_comes_and_goes_in_its_order() {
         operator.signal(crate::support::operator::Signal::Kill);
         *operator = Operator::start(configuration(&namespace.name), &namespace.name, turn).await;
         operator.wait_until_ready().await;
-        applications.change("shop", json!({ "metadata": { "labels": { "x": "y" } } })).await;
-        applications.until_instance("shop", "is ready still", |status| holds(status, "Ready")).await;
+        applications.change_instance("shop", json!({ "metadata": { "labels": { "x": "y" } } })).await;
+        applications.until_settled("shop", "is ready still", |status| status.is_true("Ready")).await;
         assert_eq!(password().await, before);
 
         applications.instances.delete("shop", &DeleteParams::default()).await.unwrap();
@@ -429,7 +295,7 @@ spec:
 #[tokio::test]
 async fn a_definition_can_change_and_a_broken_one_changes_nothing() {
     with_operator("plain", async |namespace, _, _| {
-        let wrong = Kind::of(
+        let wrong = OwnKind::new(
             namespace,
             &PLAIN
                 .replace("${self.spec.text}", "${self.spec.txet}")
@@ -438,34 +304,30 @@ async fn a_definition_can_change_and_a_broken_one_changes_nothing() {
                 .replace("Plain", "Wrong"),
         );
         wrong.define().await;
-        let why = wrong.until("Ready", "False").await;
+        let why = wrong.until_refused().await;
         assert!(
             why.contains("spec.handler.status.length: ${cnofig.data}: there is no variable cnofig"),
             "{why}"
         );
         let mut fixed = wrong.whole.clone();
         fixed["spec"]["handler"]["status"] = json!({ "length": "${config.data.text.size()}" });
-        wrong
-            .definitions
-            .patch(&wrong.name, &PatchParams::default(), &Patch::Merge(json!({ "spec": fixed["spec"] })))
-            .await
-            .unwrap();
-        let why = wrong.until("Ready", "False").await;
+        wrong.change(json!({ "spec": fixed["spec"] })).await;
+        let why = wrong.until_refused().await;
         assert!(why.contains("the schema has no field \"txet\" here: did you mean \"text\"?"), "{why}");
         wrong.remove().await;
 
-        let plains = Kind::of(namespace, PLAIN);
+        let plains = OwnKind::new(namespace, PLAIN);
         plains.define_until_ready().await;
         let maps: Api<ConfigMap> = namespace.api();
         plains.create("one", json!({ "text": "hello" })).await;
         plains
-            .until_instance("one", "is ready", |status| holds(status, "Ready") && status["length"] == 5)
+            .until_settled("one", "is ready", |status| status.is_true("Ready") && status["length"] == 5)
             .await;
         assert_eq!(names(&maps).await, ["one", "one-more"]);
 
         // A condition that no longer holds takes its object away; a field that is gone from the template goes.
-        plains.change("one", json!({ "spec": { "more": false } })).await;
-        plains.until_instance("one", "is ready", |status| holds(status, "Ready")).await;
+        plains.change_instance("one", json!({ "spec": { "more": false } })).await;
+        plains.until_settled("one", "is ready", |status| status.is_true("Ready")).await;
         eventually("the other is gone", SOON, async || {
             let left = names(&maps).await;
             (left == ["one"]).then_some(()).ok_or_else(|| format!("{left:?}"))
@@ -476,7 +338,7 @@ async fn a_definition_can_change_and_a_broken_one_changes_nothing() {
         let mut changed = plains.whole["spec"]["handler"].clone();
         changed["resources"][0]["template"]["data"] = json!({ "text": "${self.spec.text}!" });
         let patch = json!({ "spec": { "handler": changed } });
-        plains.definitions.patch(&plains.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        plains.change(patch).await;
         eventually("the instance follows", SOON, async || {
             let data = maps.get("one").await.map_err(|error| error.to_string())?.data.unwrap_or_default();
             let data = serde_json::to_value(data).unwrap();
@@ -486,12 +348,12 @@ async fn a_definition_can_change_and_a_broken_one_changes_nothing() {
 
         changed["resources"][0]["template"]["data"] = json!({ "text": "${self.spec.nothing}" });
         let patch = json!({ "spec": { "handler": changed } });
-        plains.definitions.patch(&plains.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-        let why = plains.until("Ready", "False").await;
+        plains.change(patch).await;
+        let why = plains.until_refused().await;
         assert!(why.contains("the schema has no field \"nothing\" here"), "{why}");
-        plains.change("one", json!({ "spec": { "text": "still" } })).await;
+        plains.change_instance("one", json!({ "spec": { "text": "still" } })).await;
         plains
-            .until_instance("one", "goes on", |status| holds(status, "Ready") && status["length"] == 6)
+            .until_settled("one", "goes on", |status| status.is_true("Ready") && status["length"] == 6)
             .await;
         plains.instances.delete("one", &DeleteParams::default()).await.unwrap();
         plains.until_gone("one").await;
@@ -504,14 +366,14 @@ async fn a_definition_can_change_and_a_broken_one_changes_nothing() {
 #[tokio::test]
 async fn an_instance_that_cannot_be_made_keeps_what_it_has() {
     with_operator("broken", async |namespace, _, _| {
-        let plains = Kind::of(namespace, PLAIN);
+        let plains = OwnKind::new(namespace, PLAIN);
         plains.define_until_ready().await;
         let maps: Api<ConfigMap> = namespace.api();
         plains.create("one", json!({ "text": "hello" })).await;
-        plains.until_instance("one", "is ready", |status| holds(status, "Ready")).await;
-        plains.change("one", json!({ "spec": { "text": null } })).await;
-        let told = plains.until_instance("one", "it says so", |status| holds(status, "Degraded")).await;
-        let why = condition(&told.data["status"], "Ready");
+        plains.until_settled("one", "is ready", |status| status.is_true("Ready")).await;
+        plains.change_instance("one", json!({ "spec": { "text": null } })).await;
+        let told = plains.until_settled("one", "it says so", |status| status.is_true("Degraded")).await;
+        let why = told.line("Ready");
         assert!(
             why.starts_with("False/InvalidExpression: spec.handler.resources[0].template.data.text: ${self.spec.text}: there is no \"text\""),
             "{why}"
@@ -529,10 +391,10 @@ async fn an_instance_that_cannot_be_made_keeps_what_it_has() {
 async fn whoever_creates_an_instance_must_be_allowed_to_create_what_it_is_made_of() {
     with_operator("composer", async |namespace, _, _| {
         let [databases, applications] =
-            ["database", "application"].map(|folder| Kind::example(namespace, folder));
+            ["database", "application"].map(|folder| OwnKind::example(namespace, folder));
         databases.define_until_ready().await;
         applications.define().await;
-        applications.until("Established", "True").await;
+        applications.until("is served", |status| status.is_true("Established")).await;
         let status = applications.definitions.get(&applications.name).await.unwrap().status.unwrap();
         let composed: Vec<String> = status.composes.unwrap().into_iter().map(|name| name.resource).collect();
         for part in ["databases", "statefulsets", "secrets", "persistentvolumeclaims", "services"] {
@@ -606,7 +468,7 @@ async fn steps_are_one_graph_in_a_colony() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds/workflow/definition.yaml");
         let colony = format!("colony: {}\n            nodes: \"$", stage.colony.name);
         let text = fs::read_to_string(file).unwrap().replace("workflow.colonies.io", "test.example.com");
-        let workflows = Kind::of(&stage.namespace, &text.replace("nodes: \"$", &colony));
+        let workflows = OwnKind::new(&stage.namespace, &text.replace("nodes: \"$", &colony));
         workflows.define_until_ready().await;
         let steps = json!([
             { "name": "first", "function": "f", "executorType": "worker", "args": [1] },
@@ -618,7 +480,7 @@ async fn steps_are_one_graph_in_a_colony() {
             assert_eq!(process.spec.node_name, step);
             executor.close_successful(&process.id, &[json!(output)]).await.unwrap();
         }
-        let done = workflows.until_instance("film", "is finished", |status| holds(status, "Finished")).await;
+        let done = workflows.until_settled("film", "is finished", |status| status.is_true("Finished")).await;
         let status = &done.data["status"];
         assert_eq!((&status["state"], &status["progress"]), (&json!("Succeeded"), &json!("2/2")));
         assert_eq!(status["outputs"], json!([{ "step": "second", "output": ["b"] }]));
@@ -663,38 +525,38 @@ spec:
 #[tokio::test]
 async fn what_was_there_before_is_adopted_and_drift_is_left_where_it_may_be() {
     with_operator("adopt", async |namespace, _, _| {
-        let helds = Kind::of(namespace, HELD);
+        let helds = OwnKind::new(namespace, HELD);
         helds.define_until_ready().await;
         let maps: Api<ConfigMap> = namespace.api();
         helds.create("one", json!({ "text": "a" })).await;
-        let waiting = helds.until_instance("one", "it waits", |status| condition(status, "Ready").contains("one-taken is not there")).await;
-        assert!(!holds(&waiting.data["status"], "Degraded"), "{}", waiting.data["status"]);
+        let waiting = helds.until_settled("one", "it waits", |status| status.line("Ready").contains("one-taken is not there")).await;
+        assert!(!waiting.is_true("Degraded"), "{}", waiting.data["status"]);
         let made: ConfigMap = serde_json::from_value(json!({
             "metadata": { "name": "one-taken", "labels": { "theirs": "x" } }, "data": { "text": "before", "theirs": "mine", "more": "y" },
         }))
         .unwrap();
         maps.create(&PostParams::default(), &made).await.unwrap();
-        let ready = helds.until_instance("one", "is ready", |status| holds(status, "Ready")).await;
+        let ready = helds.until_settled("one", "is ready", |status| status.is_true("Ready")).await;
         let taken = maps.get("one-taken").await.unwrap();
         assert_eq!(taken.owner_references()[0].uid, ready.uid().unwrap());
         assert_eq!(taken.labels()["theirs"], "x");
         let data = json!(taken.data);
         assert_eq!(data, json!({ "text": "a", "theirs": "mine", "more": "y" }));
-        assert!(condition(&ready.data["status"], "Drifted").starts_with("False/InSync"), "{}", ready.data["status"]);
+        assert!(ready.line("Drifted").starts_with("False/InSync"), "{}", ready.data["status"]);
 
         let drift = Patch::Merge(json!({ "data": { "text": "drifted" } }));
         maps.patch("one-watched", &PatchParams::default(), &drift).await.unwrap();
-        let told = helds.until_instance("one", "has drifted", |status| holds(status, "Drifted")).await;
-        let why = condition(&told.data["status"], "Drifted");
+        let told = helds.until_settled("one", "has drifted", |status| status.is_true("Drifted")).await;
+        let why = told.line("Drifted");
         assert!(why.contains("ConfigMap one-watched: data.text"), "{why}");
         assert_eq!(json!(maps.get("one-watched").await.unwrap().data), json!({ "text": "drifted" }));
-        helds.change("one", json!({ "spec": { "text": "b" } })).await;
-        helds.until_instance("one", "is as it should be", |status| condition(status, "Drifted").starts_with("False/")).await;
+        helds.change_instance("one", json!({ "spec": { "text": "b" } })).await;
+        helds.until_settled("one", "is as it should be", |status| status.line("Drifted").starts_with("False/")).await;
         assert_eq!(json!(maps.get("one-watched").await.unwrap().data), json!({ "text": "b" }));
 
         // Paused, it is neither put right nor deleted.
-        helds.change("one", json!({ "metadata": { "annotations": { "colonies.io/paused": "true" } } })).await;
-        helds.until_instance("one", "is paused", |status| holds(status, "Paused")).await;
+        helds.change_instance("one", json!({ "metadata": { "annotations": { "colonies.io/paused": "true" } } })).await;
+        helds.until_settled("one", "is paused", |status| status.is_true("Paused")).await;
         maps.delete("one-watched", &DeleteParams::default()).await.unwrap();
         helds.instances.delete("one", &DeleteParams::default()).await.unwrap();
         throughout("nothing is done", Duration::from_secs(3), async || {
@@ -703,7 +565,7 @@ async fn what_was_there_before_is_adopted_and_drift_is_left_where_it_may_be() {
             (there && !made).then_some(()).ok_or_else(|| format!("{there} {made}"))
         })
         .await;
-        helds.change("one", json!({ "metadata": { "annotations": { "colonies.io/paused": null } } })).await;
+        helds.change_instance("one", json!({ "metadata": { "annotations": { "colonies.io/paused": null } } })).await;
         helds.until_gone("one").await;
         throughout("it stays", Duration::from_secs(3), async || {
             let left = maps.get("one-taken").await.map_err(|error| error.to_string())?;

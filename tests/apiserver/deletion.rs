@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
+    conditions::Conditions as _,
     namespace::wait_until_gone,
-    stage::{SOON, Stage, condition, with_operator},
+    stage::{SOON, Stage, with_operator},
     wait::eventually,
 };
 
@@ -151,7 +152,7 @@ async fn others_are_done_first() {
         eventually("it says what it waits for", SOON, async || {
             let object = objects.get("encoders").await.map_err(|error| error.to_string())?;
             let status = object.status.unwrap_or_default();
-            let progressing = condition(&status, "Progressing").ok_or("no condition")?;
+            let progressing = status.condition("Progressing").ok_or("no condition")?;
             let is_said = progressing.reason == "WaitingForFinalizer"
                 && progressing.message.contains("backup.example.com/archive");
             is_said.then_some(()).ok_or_else(|| format!("{progressing:?}"))

@@ -22,9 +22,10 @@ use serde_json::{Value, json};
 use crate::support::{
     cluster::connect_with_crds,
     colony::OwnColony,
+    conditions::Conditions as _,
     namespace::{in_namespace, wait_until_gone},
     operator::{Operator, Turn, configuration},
-    stage::{SOON, Stage, condition, executor_deployment, is_true, with_operator},
+    stage::{SOON, Stage, executor_deployment, with_operator},
     wait::{eventually, throughout},
 };
 
@@ -200,7 +201,7 @@ async fn another_workload_replaces_the_first() {
 
         stage.change("encoders", &json!({ "workload": "Job", "replicas": 2 })).await;
         wait_until_gone::<DaemonSet>(&stage.namespace, "encoders").await;
-        stage.wait_for_status("encoders", "the Job has ended", |status| is_true(status, "Finished")).await;
+        stage.wait_for_status("encoders", "the Job has ended", |status| status.is_true("Finished")).await;
         let job: Job = stage.api().get("encoders").await.unwrap();
         let spec = job.spec.unwrap();
         assert_eq!((spec.parallelism, spec.completions), (Some(2), Some(2)));
@@ -230,11 +231,11 @@ async fn a_strangers_object_is_left_alone() {
         stage.apply("encoders", &json!({})).await;
         let object = stage
             .wait_for_status("encoders", "the stranger is reported", |status| {
-                condition(status, "Ready").is_some_and(|ready| ready.reason == "ForeignObject")
+                status.reason("Ready") == "ForeignObject"
             })
             .await;
         let status = object.status.unwrap();
-        let ready = condition(&status, "Ready").unwrap();
+        let ready = status.condition("Ready").unwrap();
         assert!(
             ready.message.contains("Deployment") && ready.message.contains("encoders"),
             "{}",
@@ -289,12 +290,10 @@ async fn what_is_not_allowed_is_said_and_not_done() {
         for (name, spec, named) in &cases {
             stage.apply(name, spec).await;
             let object = stage
-                .wait_for_status(name, "it is refused", |status| {
-                    condition(status, "Ready").is_some_and(|ready| ready.reason == "InvalidSpec")
-                })
+                .wait_for_status(name, "it is refused", |status| status.reason("Ready") == "InvalidSpec")
                 .await;
             let status = object.status.unwrap();
-            let ready = condition(&status, "Ready").unwrap();
+            let ready = status.condition("Ready").unwrap();
             assert!(ready.message.contains(named), "{name}: {}", ready.message);
             assert!(stage.api::<Deployment>().get_opt(name).await.unwrap().is_none(), "{name} runs");
             // A spec that cannot be carried out must not keep its object from going.
@@ -319,11 +318,11 @@ async fn workloads_run_while_the_colony_is_away() {
         let object = stage
             .wait_for_status("encoders", "executors run, the mirror lags", |status| {
                 status.ready_replicas == 2
-                    && condition(status, "Mirrored").is_some_and(|mirrored| mirrored.status != "True")
+                    && status.condition("Mirrored").is_some_and(|mirrored| mirrored.status != "True")
             })
             .await;
         let status = object.status.unwrap();
-        let mirrored = condition(&status, "Mirrored").unwrap();
+        let mirrored = status.condition("Mirrored").unwrap();
         assert!(mirrored.message.contains(&stage.colony.name), "{mirrored:?}");
         let Stage { colony, operator, .. } = stage;
         drop(operator);
@@ -343,7 +342,7 @@ async fn other_namespaces_are_left_alone() {
             others.create(&PostParams::default(), &object).await.unwrap();
             stage.apply("encoders", &json!({})).await;
             stage.wait_until_ready("encoders", 1).await;
-            throughout("the other namespace is left alone", Duration::from_secs(1), async || {
+            throughout("the other namespace is left unchanged", Duration::from_secs(1), async || {
                 let seen = others.get("encoders").await.map_err(|error| error.to_string())?;
                 (seen.status.is_none() && seen.finalizers().is_empty())
                     .then_some(())

@@ -26,6 +26,8 @@ mod composition;
 #[cfg(test)]
 mod conversion;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod deletion;
@@ -63,3 +65,7 @@ mod requests;
 mod resource_definition;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod whole_cluster;
+#[cfg(test)]
+mod writes;

@@ -15,12 +15,14 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    resource_definition::{OwnKind, condition as told, is, is_ready, model},
+    resource_definition::model,
     support::{
         cluster::connect_with_crds,
         colony,
+        conditions::Conditions as _,
         namespace::wait_until_gone,
-        stage::{Stage, condition, is_true, with_operator},
+        own_kind::{OwnKind, is_ready},
+        stage::{Stage, with_operator},
         wait::throughout,
     },
 };
@@ -40,10 +42,10 @@ async fn a_fleet_is_made_and_changed_only_as_far_as_that_is_listed() {
         stage.apply("encoders", &json!({ "replicas": 1, "managementPolicies": policies })).await;
         let left = stage
             .wait_for_status("encoders", "it is told that nothing is made", |status| {
-                condition(status, "Ready").is_some_and(|ready| ready.reason == "LeftAlone")
+                status.reason("Ready") == "LeftAlone"
             })
             .await;
-        let said = condition(left.status.as_ref().unwrap(), "Ready").unwrap().message.clone();
+        let said = left.status.as_ref().unwrap().message("Ready");
         assert!(said.contains("Deployment encoders is not made") && said.contains("add Create"), "{said}");
         let (deployments, secrets): (Api<Deployment>, Api<Secret>) = (stage.api(), stage.api());
         let fleets: Api<ExecutorDeployment> = stage.api();
@@ -66,12 +68,12 @@ async fn a_fleet_is_made_and_changed_only_as_far_as_that_is_listed() {
         let before = deployments.get("encoders").await.unwrap();
         let changed = stage.change("encoders", &json!({ "replicas": 2 })).await;
         let drifted = stage
-            .wait_for_status("encoders", "the difference is told", |status| is_true(status, "Drifted"))
+            .wait_for_status("encoders", "the difference is told", |status| status.is_true("Drifted"))
             .await;
         let status = drifted.status.as_ref().unwrap();
-        let said = &condition(status, "Drifted").unwrap().message;
+        let said = status.message("Drifted");
         assert!(said.contains("Deployment encoders: spec.replicas"), "{said}");
-        let mirrored = condition(status, "Mirrored").unwrap();
+        let mirrored = status.condition("Mirrored").unwrap();
         assert_eq!(
             (mirrored.status.as_str(), mirrored.reason.as_str()),
             ("False", "LeftAlone"),
@@ -88,7 +90,7 @@ async fn a_fleet_is_made_and_changed_only_as_far_as_that_is_listed() {
         .await;
         allow(stage, "encoders", &["*"]).await;
         let updated = stage.wait_until_ready("encoders", 2).await;
-        assert!(condition(updated.status.as_ref().unwrap(), "Drifted").is_none(), "{:?}", updated.status);
+        assert!(updated.status.as_ref().unwrap().condition("Drifted").is_none(), "{:?}", updated.status);
 
         let patch = Patch::Merge(json!({ "spec": { "managementPolicies": ["Create"] } }));
         let refused =
@@ -152,14 +154,14 @@ async fn the_workload_of_somebody_else_is_only_looked_at() {
         stage.apply("encoders", &json!({ "replicas": 7, "managementPolicies": ["Observe"] })).await;
         stage
             .wait_for_status("encoders", "there is nothing to look at", |status| {
-                condition(status, "Ready").is_some_and(|ready| ready.message.contains("there is no Deployment encoders"))
+                status.message("Ready").contains("there is no Deployment encoders")
             })
             .await;
         let deployments: Api<Deployment> = stage.api();
         deployments.create(&PostParams::default(), &theirs).await.unwrap();
         let seen = stage
             .wait_for_status("encoders", "its counts are shown", |status| {
-                is_true(status, "Ready") && status.ready_replicas == 2
+                status.is_true("Ready") && status.ready_replicas == 2
             })
             .await;
         let status = seen.status.as_ref().unwrap();
@@ -181,7 +183,7 @@ async fn the_workload_of_somebody_else_is_only_looked_at() {
 async fn instances_reach_the_colony_only_as_far_as_that_is_listed() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "handled", async |stage| {
-        let mut kind = OwnKind::of(stage).await;
+        let mut kind = OwnKind::of(stage);
         let policies = |listed: &[&str]| json!({ "spec": { "handler": { "managementPolicies": listed } } });
         kind.whole["spec"]["handler"]["managementPolicies"] = json!(["Observe", "Update"]);
         let executor = stage.colony.executor("controller", "ml-model-controller").await;
@@ -189,12 +191,10 @@ async fn instances_reach_the_colony_only_as_far_as_that_is_listed() {
         kind.until_ready().await;
         kind.create("llama", model()).await;
         let is_left = |object: &kube::core::DynamicObject| {
-            told(object, "Mirrored").is_some_and(|(status, reason, _)| {
-                (status.as_str(), reason.as_str()) == ("False", "LeftAlone")
-            })
+            object.is_false("Mirrored") && object.reason("Mirrored") == "LeftAlone"
         };
         let left = kind.until_instance("llama", "is not submitted", is_left).await;
-        let (.., said) = told(&left, "Mirrored").unwrap();
+        let said = left.message("Mirrored");
         assert!(said.contains("handler.managementPolicies do not list Create"), "{said}");
         assert_eq!(left.data["status"]["mirror"], Value::Null);
 
@@ -202,17 +202,16 @@ async fn instances_reach_the_colony_only_as_far_as_that_is_listed() {
         let process = colony::assigned(&executor).await;
         executor.close_successful(&process.id, &[json!({ "endpoint": "e", "replicas": 1 })]).await.unwrap();
         kind.until_instance("llama", "is ready", is_ready).await;
-        let patch = Patch::Merge(json!({ "spec": { "replicas": 3 } }));
-        kind.instances.patch("llama", &PatchParams::default(), &patch).await.unwrap();
+        kind.change_instance("llama", json!({ "spec": { "replicas": 3 } })).await;
         let left = kind.until_instance("llama", "its change is not submitted", is_left).await;
-        assert!(is(&left, "Ready", "False"), "{}", left.data);
+        assert!(left.is_false("Ready"), "{}", left.data);
         assert_eq!(left.data["status"]["submittedGeneration"], 1);
 
         // Neither cancel nor clean-up.
         kind.change(policies(&["Observe", "Create", "Update"])).await;
         let second = colony::assigned(&executor).await;
         assert_eq!(second.spec.kwargs["spec"]["replicas"], 3);
-        kind.until_instance("llama", "runs", |object| is(object, "Running", "True")).await;
+        kind.until_instance("llama", "runs", |object| object.is_true("Running")).await;
         kind.instances.delete("llama", &DeleteParams::default()).await.unwrap();
         kind.until_gone("llama").await;
         let found = stage.colony.member.process(&second.id).await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use colonyos_operator::api::{
-    colony_process::{ColonyProcess, ColonyProcessStatus},
+    colony_process::ColonyProcess,
     executor_deployment::ExecutorDeployment,
     names::{PAUSED_ANNOTATION, RECONCILE_ANNOTATION},
     work::WorkState,
@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 use crate::support::{
     cluster::connect_with_crds,
     colony,
+    conditions::Conditions as _,
     namespace::wait_until_gone,
-    stage::{SOON, Stage, condition, is_true, with_configured_operator, with_operator},
+    stage::{SOON, Stage, with_configured_operator, with_operator},
     wait::{eventually, throughout},
 };
 
@@ -44,26 +45,7 @@ async fn submit(stage: &Stage, name: &str, annotations: Value) {
         "metadata": { "name": name, "annotations": annotations },
         "spec": { "colony": stage.colony.name, "function": "encode", "conditions": { "executorType": "encoder" } },
     });
-    let objects: Api<ColonyProcess> = stage.api();
-    objects.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
-}
-
-async fn until(
-    stage: &Stage,
-    name: &str,
-    what: &str,
-    is_reached: impl Fn(&ColonyProcessStatus) -> bool,
-) -> ColonyProcessStatus {
-    let objects: Api<ColonyProcess> = stage.api();
-    eventually(&format!("{name}: {what}"), SOON, async || {
-        let status = objects.get(name).await.map_err(|error| error.to_string())?.status;
-        status.clone().filter(|status| is_reached(status)).ok_or_else(|| format!("{status:?}"))
-    })
-    .await
-}
-
-fn is_paused(status: &ColonyProcessStatus) -> bool {
-    status.conditions.iter().any(|one| one.type_ == "Paused" && one.status == "True")
+    stage.create::<ColonyProcess>(object).await.unwrap();
 }
 
 /// From its creation on, and again when it is deleted: nothing happens on either side, and the object says so.
@@ -72,7 +54,7 @@ async fn nothing_is_done_for_an_object_that_is_paused() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "paused", async |stage| {
         submit(stage, "later", json!({ (PAUSED_ANNOTATION): "true" })).await;
-        until(stage, "later", "is paused", is_paused).await;
+        stage.until_status::<ColonyProcess>("later", "is paused", |status| status.is_true("Paused")).await;
         let objects: Api<ColonyProcess> = stage.api();
         let before = objects.get("later").await.unwrap();
         assert_eq!((before.finalizers(), &before.status.as_ref().unwrap().mirror), (&[][..], &None));
@@ -82,16 +64,19 @@ async fn nothing_is_done_for_an_object_that_is_paused() {
         })
         .await;
         annotate::<ColonyProcess>(stage, "later", PAUSED_ANNOTATION, Value::Null).await;
-        let waiting = until(stage, "later", "waits", |status| status.state == Some(WorkState::Waiting)).await;
-        assert!(!is_paused(&waiting), "{waiting:?}");
+        let waiting = stage.until_state::<ColonyProcess>("later", WorkState::Waiting).await;
+        assert!(!waiting.is_true("Paused"), "{waiting:?}");
 
         annotate::<ColonyProcess>(stage, "later", PAUSED_ANNOTATION, json!("true")).await;
-        until(stage, "later", "is paused again", is_paused).await;
+        stage
+            .until_status::<ColonyProcess>("later", "is paused again", |status| status.is_true("Paused"))
+            .await;
         objects.delete("later", &DeleteParams::default()).await.unwrap();
-        let told = until(stage, "later", "its deletion waits", |status| {
-            status.conditions.iter().any(|one| one.message.starts_with("its deletion waits"))
-        })
-        .await;
+        let told = stage
+            .until_status::<ColonyProcess>("later", "its deletion waits", |status| {
+                status.conditions.iter().any(|one| one.message.starts_with("its deletion waits"))
+            })
+            .await;
         let mirror = told.mirror.unwrap();
         let found = stage.colony.member.processes_labelled(&mirror.label).await.unwrap();
         assert_eq!(found.len(), 1, "it is still there");
@@ -109,10 +94,10 @@ async fn a_fleet_that_is_paused_is_left_as_it_is() {
         stage.apply("encoders", &json!({ "replicas": 1 })).await;
         stage.wait_until_ready("encoders", 1).await;
         annotate::<ExecutorDeployment>(stage, "encoders", PAUSED_ANNOTATION, json!("true")).await;
-        let paused = stage.wait_for_status("encoders", "is paused", |status| is_true(status, "Paused")).await;
+        let paused = stage.wait_for_status("encoders", "is paused", |status| status.is_true("Paused")).await;
         let status = paused.status.as_ref().unwrap();
-        assert!(is_true(status, "Ready"), "it says what it said: {status:?}");
-        assert_eq!(condition(status, "Paused").unwrap().reason, "ReconcilePaused");
+        assert!(status.is_true("Ready"), "it says what it said: {status:?}");
+        assert_eq!(status.condition("Paused").unwrap().reason, "ReconcilePaused");
 
         let deployments: Api<Deployment> = stage.api();
         deployments.delete("encoders", &DeleteParams::default()).await.unwrap();
@@ -125,7 +110,7 @@ async fn a_fleet_that_is_paused_is_left_as_it_is() {
         .await;
         annotate::<ExecutorDeployment>(stage, "encoders", PAUSED_ANNOTATION, Value::Null).await;
         let resumed = stage.wait_until_ready("encoders", 2).await;
-        assert!(condition(resumed.status.as_ref().unwrap(), "Paused").is_none(), "{:?}", resumed.status);
+        assert!(resumed.status.as_ref().unwrap().condition("Paused").is_none(), "{:?}", resumed.status);
     })
     .await;
 }
@@ -158,10 +143,10 @@ async fn fields_that_are_somebody_elses_are_left_to_them() {
         stage.change("encoders", &json!({ "drift": { "ignoreFields": ["status.replicas"] } })).await;
         let refused = stage
             .wait_for_status("encoders", "a field of nobody's is refused", |status| {
-                condition(status, "Ready").is_some_and(|ready| ready.reason == "InvalidSpec")
+                status.reason("Ready") == "InvalidSpec"
             })
             .await;
-        let said = condition(refused.status.as_ref().unwrap(), "Ready").unwrap().message.clone();
+        let said = refused.status.as_ref().unwrap().message("Ready");
         assert!(said.starts_with("spec.drift.ignoreFields[0]: status.replicas: write names"), "{said}");
     })
     .await;
@@ -174,14 +159,14 @@ async fn drift_that_is_only_detected_is_told_and_left() {
     with_operator(&connection, "detected", async |stage| {
         stage.apply("encoders", &json!({ "replicas": 1, "drift": { "policy": "DetectOnly" } })).await;
         let ready = stage.wait_until_ready("encoders", 1).await;
-        let in_sync = condition(ready.status.as_ref().unwrap(), "Drifted").unwrap().clone();
+        let in_sync = ready.status.as_ref().unwrap().condition("Drifted").unwrap().clone();
         assert_eq!((in_sync.status.as_str(), in_sync.reason.as_str()), ("False", "InSync"));
         let deployments: Api<Deployment> = stage.api();
         let scaled = Patch::Merge(json!({ "spec": { "replicas": 2 } }));
         let scaled = deployments.patch("encoders", &PatchParams::default(), &scaled).await.unwrap();
         let drifted =
-            stage.wait_for_status("encoders", "the drift is told", |status| is_true(status, "Drifted")).await;
-        let told = condition(drifted.status.as_ref().unwrap(), "Drifted").unwrap();
+            stage.wait_for_status("encoders", "the drift is told", |status| status.is_true("Drifted")).await;
+        let told = drifted.status.as_ref().unwrap().condition("Drifted").unwrap();
         assert!(told.message.contains("Deployment encoders: spec.replicas"), "{}", told.message);
         throughout("it is left", QUIET, async || {
             let seen = deployments.get("encoders").await.map_err(|error| error.to_string())?;
@@ -193,8 +178,7 @@ async fn drift_that_is_only_detected_is_told_and_left() {
         stage.change("encoders", &json!({ "image": "registry.example.com/executor:2" })).await;
         stage
             .wait_for_status("encoders", "all is as it should be", |status| {
-                condition(status, "Drifted").is_some_and(|drifted| drifted.status == "False")
-                    && status.ready_replicas == 1
+                status.is_false("Drifted") && status.ready_replicas == 1
             })
             .await;
         let seen = deployments.get("encoders").await.unwrap();
@@ -222,7 +206,7 @@ async fn a_fleet_that_was_left_is_taken_over_where_that_is_asked_for() {
         stage.apply("encoders", &json!({ "replicas": 1 })).await;
         stage
             .wait_for_status("encoders", "what is left is reported", |status| {
-                condition(status, "Ready").is_some_and(|ready| ready.reason == "ForeignObject")
+                status.reason("Ready") == "ForeignObject"
             })
             .await;
         stage.change("encoders", &json!({ "adoptionPolicy": "adopt-or-create" })).await;
@@ -238,8 +222,7 @@ async fn a_fleet_that_was_left_is_taken_over_where_that_is_asked_for() {
         stage.apply("others", &adopt).await;
         stage
             .wait_for_status("others", "it waits for a Deployment", |status| {
-                condition(status, "Progressing")
-                    .is_some_and(|progressing| progressing.message.contains("it is only adopted"))
+                status.message("Progressing").contains("it is only adopted")
             })
             .await;
         assert!(deployments.get_opt("others").await.unwrap().is_none());
@@ -257,10 +240,10 @@ async fn a_fleet_that_was_left_is_taken_over_where_that_is_asked_for() {
         deployments.create(&PostParams::default(), &theirs).await.unwrap();
         let refused = stage
             .wait_for_status("others", "the selector is refused", |status| {
-                condition(status, "Ready").is_some_and(|ready| ready.reason == "ForeignObject")
+                status.reason("Ready") == "ForeignObject"
             })
             .await;
-        let said = condition(refused.status.as_ref().unwrap(), "Ready").unwrap().message.clone();
+        let said = refused.status.as_ref().unwrap().message("Ready");
         assert!(said.contains("spec.adoptionPolicy: Deployment others selects pods by"), "{said}");
     })
     .await;
@@ -278,10 +261,11 @@ async fn whoever_asks_for_a_pass_gets_what_the_colony_says_now() {
         let executor = stage.colony.executor("worker", "encoder").await;
         submit(stage, "asked", json!({})).await;
         let process = colony::assigned(&executor).await;
-        until(stage, "asked", "is bound", |status| {
-            status.mirror.as_ref().is_some_and(|mirror| mirror.process_id.is_some())
-        })
-        .await;
+        stage
+            .until_status::<ColonyProcess>("asked", "is bound", |status| {
+                status.mirror.as_ref().is_some_and(|mirror| mirror.process_id.is_some())
+            })
+            .await;
         executor.close_successful(&process.id, &[json!(4711)]).await.unwrap();
         let objects: Api<ColonyProcess> = stage.api();
         throughout("it is not known", QUIET, async || {
@@ -295,7 +279,7 @@ async fn whoever_asks_for_a_pass_gets_what_the_colony_says_now() {
         })
         .await;
         annotate::<ColonyProcess>(stage, "asked", RECONCILE_ANNOTATION, json!("2026-11-26T19:00:00Z")).await;
-        until(stage, "asked", "has succeeded", |status| status.state == Some(WorkState::Succeeded)).await;
+        stage.until_state::<ColonyProcess>("asked", WorkState::Succeeded).await;
     })
     .await;
 }

@@ -15,22 +15,20 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    resource_definition::{OwnKind, condition, is, model},
+    resource_definition::model,
     support::{
         cluster::connect_with_crds,
         colony,
+        conditions::Conditions as _,
         operator::{Operator, Signal, configuration},
+        own_kind::OwnKind,
         stage::{Stage, with_operator},
         wait::throughout,
     },
 };
 
-/// More than two rounds.
-const REST: Duration = Duration::from_secs(12);
-
-fn wrote(instance: &DynamicObject) -> String {
-    condition(instance, "Running").map(|(_, _, message)| message).unwrap_or_default()
-}
+/// More than two rounds of lists, of which there is one each two seconds in tests.
+const REST: Duration = Duration::from_secs(5);
 
 /// Runs a command about an object; whether it succeeded, and what it said.
 async fn typed(stage: &Stage, command: &str, object: &str) -> (bool, String) {
@@ -43,7 +41,7 @@ async fn typed(stage: &Stage, command: &str, object: &str) -> (bool, String) {
 async fn what_an_executor_says_while_it_works_reaches_the_instance() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "progress", async |stage| {
-        let mut kind = OwnKind::of(stage).await;
+        let mut kind = OwnKind::of(stage);
         kind.whole["spec"]["handler"]["status"] = json!({
             "epochs": "${attributes.filter(key, key.startsWith('epoch-')).size()}",
             "phase": "${output[0].phase}",
@@ -54,7 +52,7 @@ async fn what_an_executor_says_while_it_works_reaches_the_instance() {
         kind.until_ready().await;
         kind.create("llama", model()).await;
         let process = colony::assigned(&executor).await;
-        kind.until_instance("llama", "runs", |object| is(object, "Running", "True")).await;
+        kind.until_instance("llama", "runs", |object| object.is_true("Running")).await;
 
         let colony = executor.colony().to_owned();
         let attach = async |key: &str| {
@@ -78,10 +76,10 @@ async fn what_an_executor_says_while_it_works_reaches_the_instance() {
         executor.add_log(&process.id, "epoch 2 of 5\u{7}\n").await.unwrap();
         let told = kind
             .until_instance("llama", "shows the last line", |object| {
-                wrote(object).ends_with("its executor wrote: epoch 2 of 5")
+                object.message("Running").ends_with("its executor wrote: epoch 2 of 5")
             })
             .await;
-        assert!(is(&told, "Running", "True") && is(&told, "Finished", "False"), "{}", told.data);
+        assert!(told.is_true("Running") && told.is_false("Finished"), "{}", told.data);
 
         // At rest nothing is written, and a restart is no news although it has forgotten the line.
         let unchanged = async |what: &str, before: &DynamicObject| {
@@ -113,12 +111,12 @@ async fn what_an_executor_says_while_it_works_reaches_the_instance() {
         assert!(!is_done && text.contains("MLModel") && text.contains("not found"), "{text}");
 
         executor.close_successful(&process.id, &[json!({ "endpoint": "e", "phase": "done" })]).await.unwrap();
-        let over = kind.until_instance("llama", "is over", |object| is(object, "Finished", "True")).await;
+        let over = kind.until_instance("llama", "is over", |object| object.is_true("Finished")).await;
         assert_eq!(
             (&over.data["status"]["phase"], &over.data["status"]["epochs"]),
             (&json!("done"), &json!(2))
         );
-        assert!(!wrote(&over).contains("epoch"), "{}", over.data);
+        assert!(!over.message("Running").contains("epoch"), "{}", over.data);
     })
     .await;
 }
@@ -150,7 +148,7 @@ async fn commands_know_the_kinds_that_are_defined() {
         let name = define("Shop", &plural, json!({ "mode": "compose", "resources": [{ "id": "a", "template": template }] })).await;
         for called in [plural.clone(), name.clone(), format!("{plural}x")] {
             let (is_done, text) = typed(stage, "process", &format!("{called}/corner")).await;
-            assert!(!is_done && text.contains("Shop corner is carried by no process: it is made of ConfigMap (v1)"), "{text}");
+            assert!(!is_done && text.contains("Shop corner has no process: it is composed of ConfigMap (v1)"), "{text}");
         }
         let (is_done, text) = typed(stage, "logs", "nothings/corner").await;
         assert!(!is_done && text.contains("colonyprocess/NAME") && text.contains(&name), "{text}");

@@ -1,6 +1,6 @@
 //! What the API server lets requests do, whoever moves them.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use colonyos_operator::{
     api::request_state::{RequestState, RequestStateSpec, State},
@@ -11,9 +11,11 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use strum::VariantArray as _;
 
 use crate::support::{
     cluster::{TESTER, connect_with_crds},
+    commands::kubectl,
     namespace::in_namespace,
 };
 
@@ -27,7 +29,8 @@ fn request(name: &str, position: &Position) -> RequestState {
 }
 
 fn positions() -> Vec<Position> {
-    ["JOB1", "JOB2"].into_iter().flat_map(|job| State::ALL.map(|state| Position::new(job, state))).collect()
+    let of = |job| State::VARIANTS.iter().map(move |state| Position::new(job, *state));
+    ["JOB1", "JOB2"].into_iter().flat_map(of).collect()
 }
 
 /// What the server says to a change of the spec, which it does not keep.
@@ -113,12 +116,6 @@ async fn a_refusal_names_field_value_and_remedy() {
         }
     })
     .await;
-}
-
-fn kubectl(arguments: &[&str]) -> String {
-    let output = Command::new("kubectl").args(arguments).output().expect("kubectl is on the PATH");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Users have such manifests; not a character of them may have to change.

@@ -11,7 +11,7 @@ use colonyos_operator::{
         request_flow::RequestFlow,
         request_state::{RequestState, RequestStateStatus, State},
     },
-    colony::{Process, ProcessId, ProcessState, Session},
+    colony::{ProcessId, ProcessState},
 };
 use futures::future::join_all;
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
@@ -24,8 +24,8 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     cluster::connect_with_crds,
-    colony,
-    operator::{Operator, Signal, configuration},
+    colony::assigned,
+    conditions::Conditions as _,
     stage::{SOON, Stage, with_operator},
     wait::eventually,
 };
@@ -70,29 +70,13 @@ async fn until(
     what: &str,
     is_reached: impl Fn(&RequestState, &RequestStateStatus) -> bool,
 ) -> RequestState {
-    let requests: Api<RequestState> = stage.api();
-    eventually(&format!("{name}: {what}"), SOON, async || {
-        let object = requests.get(name).await.map_err(|error| error.to_string())?;
-        match &object.status {
-            Some(status) if is_reached(&object, status) => Ok(object),
-            other => Err(format!("{:?} {other:?}", object.spec)),
-        }
-    })
-    .await
-}
-
-fn holds(status: &RequestStateStatus, kind: &str) -> bool {
-    status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
-}
-
-fn says(status: &RequestStateStatus, kind: &str) -> (String, String) {
-    let found = status.conditions.iter().find(|condition| condition.type_ == kind);
-    let found = found.unwrap_or_else(|| panic!("no {kind}: {:?}", status.conditions));
-    (found.reason.clone(), found.message.clone())
+    let is_so =
+        |object: &RequestState| object.status.as_ref().is_some_and(|status| is_reached(object, status));
+    stage.until(name, what, is_so).await
 }
 
 async fn finished(stage: &Stage, name: &str) -> RequestState {
-    until(stage, name, "is finished", |_, status| holds(status, "Finished")).await
+    until(stage, name, "is finished", |_, status| status.is_true("Finished")).await
 }
 
 /// The history as words; every time is RFC 3339, none before the one above it.
@@ -101,10 +85,6 @@ fn history(object: &RequestState) -> Vec<String> {
     let times: Vec<jiff::Timestamp> = entries.iter().map(|entry| entry.timestamp.parse().unwrap()).collect();
     assert!(times.is_sorted(), "{entries:?}");
     entries.iter().map(|entry| format!("{} {}", entry.job, entry.state)).collect()
-}
-
-async fn assigned(executor: &Session) -> Process {
-    colony::assigned(executor).await
 }
 
 const WHOLE_WAY: [&str; 6] =
@@ -128,7 +108,7 @@ async fn a_request_passes_through_its_two_jobs_and_every_step_is_told() {
         let object = finished(stage, "order").await;
         assert_eq!(history(&object), WHOLE_WAY);
         let status = object.status.as_ref().unwrap();
-        assert!(holds(status, "Succeeded"));
+        assert!(status.is_true("Succeeded"));
         assert_eq!(status.progress.as_deref(), Some("2/2"));
         let outputs: Vec<Value> = status.jobs.iter().map(|job| Value::from(job.output.clone())).collect();
         assert_eq!(outputs, [json!(["done"]), json!([{ "deep": [1] }])]);
@@ -144,8 +124,8 @@ async fn a_flow_says_what_is_called_and_what_follows_a_failure() {
         let executor = stage.colony.executor("one", "prober").await;
         // A flow that is not there is waited for, and said.
         create(stage, "movie", json!({ "colonies.io/flow": "transcode", "media/source": "s3://in" })).await;
-        let object = until(stage, "movie", "waits for its flow", |_, status| holds(status, "Degraded")).await;
-        let (reason, message) = says(object.status.as_ref().unwrap(), "Degraded");
+        let object = until(stage, "movie", "waits for its flow", |_, status| status.is_true("Degraded")).await;
+        let (_, reason, message) = object.status.as_ref().unwrap().told("Degraded");
         assert_eq!(reason, "FlowUnusable");
         assert!(message.contains("there is no RequestFlow transcode"), "{message}");
         let source = "${request.metadata.annotations['media/source']}";
@@ -187,8 +167,8 @@ async fn a_flow_says_what_is_called_and_what_follows_a_failure() {
             "args": ["${request.metadata.annotations['absent']}"] } }]);
         flow(stage, "broken", jobs).await;
         create(stage, "stuck", json!({ "colonies.io/flow": "broken" })).await;
-        let object = until(stage, "stuck", "is degraded", |_, status| holds(status, "Degraded")).await;
-        let (reason, message) = says(object.status.as_ref().unwrap(), "Degraded");
+        let object = until(stage, "stuck", "is degraded", |_, status| status.is_true("Degraded")).await;
+        let (_, reason, message) = object.status.as_ref().unwrap().told("Degraded");
         assert_eq!(reason, "InvalidExpression");
         assert!(message.contains("spec.jobs[0].function.args[0]"), "{message}");
         assert_eq!(history(&object), ["JOB1 REQUESTED"]);
@@ -226,11 +206,7 @@ async fn cancelling_and_deleting_a_request_cancel_its_process() {
 
         let process = id("deleted").await;
         requests.delete("deleted", &DeleteParams::default()).await.unwrap();
-        eventually("it is gone", SOON, async || {
-            let left = requests.get_opt("deleted").await.map_err(|error| error.to_string())?;
-            left.map_or(Ok(()), |left| Err(format!("{:?}", left.finalizers())))
-        })
-        .await;
+        stage.until_gone::<RequestState>("deleted").await;
         assert_eq!(state(&process).await, ProcessState::Cancelled);
 
         let process = id("ended-there").await;
@@ -328,16 +304,13 @@ async fn many_requests_at_once_survive_kills_of_the_operator() {
                 (done >= count).then_some(()).ok_or_else(|| format!("{done} are"))
             })
             .await;
-            stage.operator.signal(Signal::Kill);
-            stage.operator =
-                Operator::start(configuration(&stage.namespace.name), &stage.namespace.name, &stage.turn)
-                    .await;
+            stage.restart().await;
         }
         let requests: Api<RequestState> = stage.api();
         let all = eventually("all are finished", MANY, async || {
             let list = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
             let finished = |object: &&RequestState| {
-                object.status.as_ref().is_some_and(|status| holds(status, "Finished"))
+                object.status.as_ref().is_some_and(|status| status.is_true("Finished"))
             };
             let count = list.iter().filter(finished).count();
             if count == AT_ONCE { Ok(list) } else { Err(format!("{count} of {AT_ONCE}")) }
@@ -371,8 +344,8 @@ async fn a_job_gets_its_environment_and_its_guarantee_from_the_flow() {
         flow(stage, "guarded", jobs).await;
         create(stage, "movie", json!({ "colonies.io/flow": "guarded" })).await;
         let object =
-            until(stage, "movie", "waits for the Secret", |_, status| holds(status, "Degraded")).await;
-        let (reason, message) = says(object.status.as_ref().unwrap(), "Degraded");
+            until(stage, "movie", "waits for the Secret", |_, status| status.is_true("Degraded")).await;
+        let (_, reason, message) = object.status.as_ref().unwrap().told("Degraded");
         assert_eq!(reason, "SourceNotFound");
         let words = ["RequestFlow guarded", "spec.jobs[0].function.env[1]", "key token of Secret store"];
         assert!(words.iter().all(|word| message.contains(word)), "{message}");

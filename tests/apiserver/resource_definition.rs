@@ -1,199 +1,42 @@
 //! `ResourceDefinition`: kinds that users make up, from `kubectl apply` to what executors say of their instances, on the real
 //! servers. The executors are the tests' own.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, time::Duration};
 
 use colonyos_operator::{
-    api::{
-        names::process_label,
-        resource_definition::{ResourceDefinition, ResourceDefinitionStatus},
-    },
-    colony::{Process, ProcessState, Session},
+    api::{names::process_label, resource_definition::ResourceDefinition},
+    colony::{Process, ProcessState},
 };
-use k8s_openapi::{
-    api::{
-        authentication::v1::TokenRequest,
-        core::v1::{Namespace, ServiceAccount},
-        rbac::v1::{ClusterRole, ClusterRoleBinding},
-    },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+use k8s_openapi::api::{
+    authentication::v1::TokenRequest,
+    core::v1::{Namespace, ServiceAccount},
+    rbac::v1::{ClusterRole, ClusterRoleBinding},
 };
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
-    core::{ApiResource, DynamicObject, GroupVersionKind},
+    core::{ApiResource, DynamicObject},
 };
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::{Connection, connect_with_crds},
-    colony::{self, OwnColony},
-    environment, kinds,
+    colony::{OwnColony, assigned},
+    commands::kubectl,
+    conditions::Conditions as _,
+    environment,
     namespace::{TestNamespace, in_namespace},
-    operator::{Operator, Signal, TEST_LABEL, Turn, configuration},
+    object,
+    operator::{Operator, Turn, configuration},
+    own_kind::{OwnKind, is_ready, shipped, shipped_file},
     stage::{SOON, Stage, with_operator},
     wait::{eventually, throughout},
 };
 
-/// A shipped kind, of `MLModels` unless said otherwise, in a group of its own, so that tests do not meet.
-pub struct OwnKind {
-    pub definitions: Api<ResourceDefinition>,
-    pub crds: Api<CustomResourceDefinition>,
-    pub instances: Api<DynamicObject>,
-    pub resource: ApiResource,
-    pub whole: Value,
-    pub name: String,
-    pub namespace: String,
-    pub cluster: String,
-}
-
-/// A file of `examples/kinds`.
-fn shipped(example: &str, file: &str) -> Value {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds").join(example);
-    serde_norway::from_str(&fs::read_to_string(folder.join(file)).unwrap()).unwrap()
-}
-
-impl OwnKind {
-    pub(super) async fn of(stage: &Stage) -> Self {
-        Self::within(&stage.namespace, &stage.colony.name, "ml-model").await
-    }
-
-    /// The kind of a folder of `examples/kinds`.
-    pub async fn within(namespace: &TestNamespace, colony: &str, example: &str) -> Self {
-        let client = &namespace.kubernetes.calls;
-        let group = kinds::group(namespace);
-        let mut whole = shipped(example, "definition.yaml");
-        let (kind, plural) = {
-            let name = |field: &str| whole["spec"]["names"][field].as_str().unwrap().to_owned();
-            (name("kind"), name("plural"))
-        };
-        let version = whole["spec"]["versions"][0]["name"].as_str().unwrap().to_owned();
-        let resource =
-            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&group, &version, &kind), &plural);
-        let name = format!("{plural}.{group}");
-        whole["metadata"]["name"] = json!(name);
-        whole["spec"]["group"] = json!(group);
-        whole["spec"]["names"]["shortNames"] = json!([]);
-        whole["spec"]["handler"]["colony"] = json!(colony);
-        let system: Api<Namespace> = Api::all(client.clone());
-        Self {
-            definitions: Api::all(client.clone()),
-            crds: Api::all(client.clone()),
-            instances: Api::namespaced_with(client.clone(), &namespace.name, &resource),
-            whole,
-            name,
-            namespace: namespace.name.clone(),
-            cluster: system.get("kube-system").await.unwrap().uid().unwrap(),
-            resource,
-        }
-    }
-
-    pub fn definition(&self) -> ResourceDefinition {
-        let mut whole = self.whole.clone();
-        whole["metadata"]["labels"] = json!({ TEST_LABEL: self.namespace });
-        serde_json::from_value(whole).unwrap()
-    }
-
-    pub async fn define(&self) {
-        self.definitions.create(&PostParams::default(), &self.definition()).await.unwrap();
-    }
-
-    pub async fn change(&self, patch: Value) {
-        self.definitions.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-    }
-
-    /// Waits until the status of the latest generation satisfies `is_reached`.
-    pub async fn until(
-        &self,
-        what: &str,
-        is_reached: impl Fn(&ResourceDefinitionStatus) -> bool,
-    ) -> ResourceDefinitionStatus {
-        eventually(&format!("{}: {what}", self.name), SOON, async || {
-            let object = self.definitions.get(&self.name).await.map_err(|error| error.to_string())?;
-            match object.status {
-                Some(status)
-                    if status.observed_generation == object.metadata.generation && is_reached(&status) =>
-                {
-                    Ok(status)
-                }
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await
-    }
-
-    pub async fn until_ready(&self) {
-        self.until("is ready", |status| holds(status, "Ready", "True")).await;
-    }
-
-    pub async fn create(&self, name: &str, spec: Value) -> DynamicObject {
-        let object = DynamicObject::new(name, &self.resource).data(json!({ "spec": spec }));
-        self.instances.create(&PostParams::default(), &object).await.unwrap()
-    }
-
-    pub async fn until_instance(
-        &self,
-        name: &str,
-        what: &str,
-        is_reached: impl Fn(&DynamicObject) -> bool,
-    ) -> DynamicObject {
-        eventually(&format!("{name}: {what}"), SOON, async || {
-            let object = self.instances.get(name).await.map_err(|error| error.to_string())?;
-            if is_reached(&object) { Ok(object) } else { Err(format!("{}", object.data["status"])) }
-        })
-        .await
-    }
-
-    pub async fn until_gone(&self, name: &str) {
-        eventually(&format!("{name} is gone"), SOON, async || {
-            let left = self.instances.get_opt(name).await.map_err(|error| error.to_string())?;
-            left.map_or(Ok(()), |left| Err(format!("{:?} {}", left.finalizers(), left.data["status"])))
-        })
-        .await;
-    }
-
-    /// Everything that was ever submitted for a generation of an instance.
-    async fn submitted(&self, stage: &Stage, instance: &DynamicObject, generation: i64) -> Vec<Process> {
-        let label = process_label(&self.cluster, &instance.uid().unwrap(), generation);
-        stage.colony.member.processes_labelled(&label).await.unwrap()
-    }
-}
-
-pub fn holds(status: &ResourceDefinitionStatus, kind: &str, wanted: &str) -> bool {
-    status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == wanted)
-}
-
-pub fn message(status: &ResourceDefinitionStatus, kind: &str) -> (String, String) {
-    let found = status.conditions.iter().find(|condition| condition.type_ == kind);
-    let found = found.unwrap_or_else(|| panic!("no {kind} in {status:?}"));
-    (found.reason.clone(), found.message.clone())
-}
-
-/// Status, reason and message of a condition of an instance.
-pub fn condition(instance: &DynamicObject, kind: &str) -> Option<(String, String, String)> {
-    let conditions = instance.data["status"]["conditions"].as_array()?;
-    let found = conditions.iter().find(|condition| condition["type"] == kind)?;
-    let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-    Some((text("status"), text("reason"), text("message")))
-}
-
-pub fn is(instance: &DynamicObject, kind: &str, wanted: &str) -> bool {
-    condition(instance, kind).is_some_and(|(status, ..)| status == wanted)
-}
-
-pub fn is_ready(instance: &DynamicObject) -> bool {
-    is(instance, "Ready", "True")
-        && instance.data["status"]["observedGeneration"].as_i64() == instance.metadata.generation
-}
-
-pub(super) async fn assigned(executor: &Session) -> Process {
-    colony::assigned(executor).await
-}
-
-pub fn kubectl(arguments: &[&str]) -> String {
-    let output = Command::new("kubectl").args(arguments).output().expect("kubectl is on the PATH");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+/// Everything that was ever submitted for a generation of an instance.
+async fn submitted(stage: &Stage, instance: &DynamicObject, generation: i64) -> Vec<Process> {
+    let label = process_label(&stage.cluster().await, &instance.uid().unwrap(), generation);
+    stage.colony.member.processes_labelled(&label).await.unwrap()
 }
 
 pub(super) fn model() -> Value {
@@ -205,15 +48,15 @@ pub(super) fn model() -> Value {
 async fn a_kind_is_made_up_and_its_instances_are_carried_out() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         kind.define().await;
-        let status = kind.until("is ready without executors", |status| holds(status, "Ready", "True")).await;
+        let status = kind.until("is ready without executors", |status| status.is_true("Ready")).await;
         assert_eq!(status.accepted_generation, Some(1));
-        let (reason, said) = message(&status, "Handled");
+        let (_, reason, said) = status.told("Handled");
         assert_eq!(reason, "HandlerNotFound");
         assert!(said.contains("ml-model-controller") && said.contains(&stage.colony.name), "{said}");
         let executor = stage.colony.executor("controller", "ml-model-controller").await;
-        kind.until("has executors", |status| holds(status, "Handled", "True")).await;
+        kind.until("has executors", |status| status.is_true("Handled")).await;
 
         let plural = kind.name.as_str();
         let explained =
@@ -235,8 +78,8 @@ async fn a_kind_is_made_up_and_its_instances_are_carried_out() {
         assert_eq!(arguments["metadata"]["name"], "llama");
         assert!(arguments["metadata"]["managedFields"].is_null());
         assert_eq!(arguments["spec"]["replicas"], 1, "the default of the schema");
-        let running = kind.until_instance("llama", "runs", |object| is(object, "Running", "True")).await;
-        assert!(is(&running, "Mirrored", "True") && is(&running, "Ready", "False"), "{}", running.data);
+        let running = kind.until_instance("llama", "runs", |object| object.is_true("Running")).await;
+        assert!(running.is_true("Mirrored") && running.is_false("Ready"), "{}", running.data);
         assert_eq!(running.finalizers(), ["colonies.io/instance"]);
 
         let output = [json!({ "endpoint": "http://llama.example.com", "replicas": 1 })];
@@ -249,7 +92,7 @@ async fn a_kind_is_made_up_and_its_instances_are_carried_out() {
         let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0], ["NAME", "FRAMEWORK", "ENDPOINT", "READY", "AGE"]);
         assert_eq!(lines[1][..4], ["llama", "pytorch", "http://llama.example.com", "True"]);
-        assert_eq!(kind.submitted(stage, &created, 1).await.len(), 1);
+        assert_eq!(submitted(stage, &created, 1).await.len(), 1);
 
         kubectl(&["scale", &target, "-n", space, "--replicas=3"]);
         let second = assigned(&executor).await;
@@ -280,10 +123,7 @@ async fn a_kind_is_made_up_and_its_instances_are_carried_out() {
             (now == before).then_some(()).ok_or_else(|| format!("{before:?} became {now:?}"))
         })
         .await;
-        assert_eq!(
-            kind.submitted(stage, &created, 1).await.len() + kind.submitted(stage, &created, 2).await.len(),
-            2
-        );
+        assert_eq!(submitted(stage, &created, 1).await.len() + submitted(stage, &created, 2).await.len(), 2);
     })
     .await;
 }
@@ -293,7 +133,7 @@ async fn a_kind_is_made_up_and_its_instances_are_carried_out() {
 async fn a_crash_submits_nothing_twice_and_loses_nothing() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-crash", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         kind.define().await;
         kind.until_ready().await;
         let mut created = Vec::new();
@@ -305,16 +145,14 @@ async fn a_crash_submits_nothing_twice_and_loses_nothing() {
             let first = format!("model-{round}-{}", round % 3);
             kind.until_instance(&first, "is being worked on", |object| object.data["status"].is_object())
                 .await;
-            stage.operator.signal(Signal::Kill);
-            stage.operator =
-                Operator::start(configuration(&kind.namespace), &kind.namespace, &stage.turn).await;
+            stage.restart().await;
         }
         for object in &created {
             kind.until_instance(&object.name_any(), "is submitted", |object| {
                 object.data["status"]["mirror"]["processId"].is_string()
             })
             .await;
-            let processes = kind.submitted(stage, object, 1).await;
+            let processes = submitted(stage, object, 1).await;
             let live = processes.iter().filter(|process| !process.state.is_final()).count();
             assert_eq!(live, 1, "{}: {processes:?}", object.name_any());
         }
@@ -338,40 +176,36 @@ async fn a_crash_submits_nothing_twice_and_loses_nothing() {
 async fn a_newer_generation_takes_the_place_of_the_older() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-update", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         let executor = stage.colony.executor("controller", "ml-model-controller").await;
         kind.define().await;
         kind.until_ready().await;
         let change = async |image: &str| {
-            let patch = Patch::Merge(json!({ "spec": { "image": image } }));
-            kind.instances.patch("llama", &PatchParams::default(), &patch).await.unwrap()
+            kind.change_instance("llama", json!({ "spec": { "image": image } })).await;
         };
         let created = kind.create("llama", model()).await;
         assigned(&executor).await;
         change("second").await;
         let second = assigned(&executor).await;
         assert_eq!(second.spec.kwargs["spec"]["image"], "second");
-        assert_eq!(kind.submitted(stage, &created, 1).await[0].state, ProcessState::Cancelled);
+        assert_eq!(submitted(stage, &created, 1).await[0].state, ProcessState::Cancelled);
 
         // From here on the older one is waited for; the handler takes effect without a restart.
         kind.change(json!({ "spec": { "handler": { "updatePolicy": "WaitForRunning" } } })).await;
         kind.until("is accepted", |status| status.accepted_generation == Some(2)).await;
         change("third").await;
         kind.until_instance("llama", "says what it waits for", |object| {
-            condition(object, "Mirrored").is_some_and(|(status, _, said)| {
-                status == "False" && said.contains("generation 2 is still carried")
-            })
+            object.is_false("Mirrored") && object.message("Mirrored").contains("generation 2 still runs")
         })
         .await;
-        assert_eq!(kind.submitted(stage, &created, 3).await, []);
+        assert_eq!(submitted(stage, &created, 3).await, []);
         executor.close_failed(&second.id, &["disk full".to_owned()]).await.unwrap();
         let third = assigned(&executor).await;
         assert_eq!(third.spec.kwargs["spec"]["image"], "third");
         executor.close_failed(&third.id, &["still full".to_owned()]).await.unwrap();
-        let failed =
-            kind.until_instance("llama", "has failed", |object| is(object, "Finished", "True")).await;
-        assert!(is(&failed, "Degraded", "True") && is(&failed, "Ready", "False"), "{}", failed.data);
-        assert!(condition(&failed, "Ready").unwrap().2.contains("still full"), "{}", failed.data);
+        let failed = kind.until_instance("llama", "has failed", |object| object.is_true("Finished")).await;
+        assert!(failed.is_true("Degraded") && failed.is_false("Ready"), "{}", failed.data);
+        assert!(failed.message("Ready").contains("still full"), "{}", failed.data);
     })
     .await;
 }
@@ -380,13 +214,13 @@ async fn a_newer_generation_takes_the_place_of_the_older() {
 async fn deletion_ends_what_runs_and_cleans_up_once() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-deleted", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         let executor = stage.colony.executor("controller", "ml-model-controller").await;
         kind.define().await;
         kind.until_ready().await;
         let created = kind.create("llama", model()).await;
         let running = assigned(&executor).await;
-        kind.until_instance("llama", "runs", |object| is(object, "Running", "True")).await;
+        kind.until_instance("llama", "runs", |object| object.is_true("Running")).await;
         kind.instances.delete("llama", &DeleteParams::default()).await.unwrap();
         let cleanup = assigned(&executor).await;
         assert_eq!(cleanup.spec.function, "delete_ml_model");
@@ -394,22 +228,20 @@ async fn deletion_ends_what_runs_and_cleans_up_once() {
         assert_eq!(stage.colony.member.process(&running.id).await.unwrap().state, ProcessState::Cancelled);
         let waiting = kind
             .until_instance("llama", "says that it is cleaned up", |object| {
-                condition(object, "Ready")
-                    .is_some_and(|(_, reason, said)| reason == "CleanupRunning" && said.contains("Running"))
+                object.reason("Ready") == "CleanupRunning" && object.message("Ready").contains("Running")
             })
             .await;
         assert_eq!(waiting.finalizers(), ["colonies.io/instance"]);
 
         // A crash in the middle changes nothing, and neither does an edit, which makes a further generation.
-        stage.operator.signal(Signal::Kill);
-        stage.operator = Operator::start(configuration(&kind.namespace), &kind.namespace, &stage.turn).await;
+        stage.restart().await;
         let patch = Patch::Merge(json!({ "spec": { "image": "other" } }));
         kind.instances.patch("llama", &PatchParams::default(), &patch).await.unwrap();
         executor.close_successful(&cleanup.id, &[]).await.unwrap();
         kind.until_gone("llama").await;
-        assert_eq!(kind.submitted(stage, &created, 0).await.len(), 1, "one clean-up");
+        assert_eq!(submitted(stage, &created, 0).await.len(), 1, "one clean-up");
         for generation in 2..5 {
-            assert_eq!(kind.submitted(stage, &created, generation).await, [], "generation {generation}");
+            assert_eq!(submitted(stage, &created, generation).await, [], "generation {generation}");
         }
 
         // What never reached the colony goes freely, and what is to be left is left.
@@ -417,7 +249,7 @@ async fn deletion_ends_what_runs_and_cleans_up_once() {
         kind.until("is accepted", |status| status.accepted_generation == Some(2)).await;
         kind.create("left", model()).await;
         let left = assigned(&executor).await;
-        kind.until_instance("left", "runs", |object| is(object, "Running", "True")).await;
+        kind.until_instance("left", "runs", |object| object.is_true("Running")).await;
         kind.instances.delete("left", &DeleteParams::default()).await.unwrap();
         kind.until_gone("left").await;
         assert_eq!(stage.colony.member.process(&left.id).await.unwrap().state, ProcessState::Running);
@@ -431,7 +263,7 @@ async fn deletion_ends_what_runs_and_cleans_up_once() {
 async fn a_failed_clean_up_holds_the_instance_until_somebody_decides() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-cleanup", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         let executor = stage.colony.executor("controller", "ml-model-controller").await;
         kind.define().await;
         kind.until_ready().await;
@@ -443,13 +275,13 @@ async fn a_failed_clean_up_holds_the_instance_until_somebody_decides() {
         let cleanup = assigned(&executor).await;
         executor.close_failed(&cleanup.id, &["volume is in use".to_owned()]).await.unwrap();
         let held =
-            kind.until_instance("llama", "says why it stays", |object| is(object, "Degraded", "True")).await;
-        let (_, reason, said) = condition(&held, "Degraded").unwrap();
+            kind.until_instance("llama", "says why it stays", |object| object.is_true("Degraded")).await;
+        let (_, reason, said) = held.told("Degraded");
         assert_eq!(reason, "CleanupFailed");
         assert!(said.contains("volume is in use") && said.contains("colonies.io/abandon-remote"), "{said}");
         let again = assigned(&executor).await;
         assert_eq!(again.spec.function, "delete_ml_model");
-        assert_eq!(kind.submitted(stage, &created, -1).await.len(), 1);
+        assert_eq!(submitted(stage, &created, -1).await.len(), 1);
         let patch =
             Patch::Merge(json!({ "metadata": { "annotations": { "colonies.io/abandon-remote": "true" } } }));
         kind.instances.patch("llama", &PatchParams::default(), &patch).await.unwrap();
@@ -462,15 +294,15 @@ async fn a_failed_clean_up_holds_the_instance_until_somebody_decides() {
 async fn a_definition_that_cannot_be_says_why_and_breaks_nothing() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-bad", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         let executor = stage.colony.executor("controller", "ml-model-controller").await;
         let mut broken = serde_json::to_value(kind.definition()).unwrap();
         let at = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/image";
         *broken.pointer_mut(at).unwrap() = json!({ "type": "text" });
         let broken: ResourceDefinition = serde_json::from_value(broken).unwrap();
         kind.definitions.create(&PostParams::default(), &broken).await.unwrap();
-        let status = kind.until("says what is wrong", |status| holds(status, "Ready", "False")).await;
-        let (reason, said) = message(&status, "Ready");
+        let status = kind.until("says what is wrong", |status| status.is_false("Ready")).await;
+        let (_, reason, said) = status.told("Ready");
         assert_eq!(reason, "InvalidSpec");
         let expected = "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.image.type: text";
         assert!(said.starts_with(expected), "{said}");
@@ -481,8 +313,8 @@ async fn a_definition_that_cannot_be_says_why_and_breaks_nothing() {
         let mut versions = serde_json::to_value(kind.definition().spec.versions).unwrap();
         versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = rules;
         kind.change(json!({ "spec": { "versions": versions } })).await;
-        let status = kind.until("says what the API server says", |status| message(status, "Ready").0 == "ApplyFailed").await;
-        assert!(message(&status, "Ready").1.contains("undefined field"), "{status:?}");
+        let status = kind.until("says what the API server says", |status| status.reason("Ready") == "ApplyFailed").await;
+        assert!(status.message("Ready").contains("undefined field"), "{status:?}");
 
         let good = serde_json::to_value(kind.definition().spec.versions).unwrap();
         kind.change(json!({ "spec": { "versions": good } })).await;
@@ -491,13 +323,12 @@ async fn a_definition_that_cannot_be_says_why_and_breaks_nothing() {
 
         // A revision that cannot be leaves instances with the last that could, also after a restart.
         kind.change(json!({ "spec": { "handler": { "functionName": "other", "status": { "endpoint": "${output[" } } } })).await;
-        let status = kind.until("refuses the revision", |status| holds(status, "Ready", "False")).await;
+        let status = kind.until("refuses the revision", |status| status.is_false("Ready")).await;
         assert_eq!(status.accepted_generation, accepted);
-        let (reason, said) = message(&status, "Ready");
+        let (_, reason, said) = status.told("Ready");
         assert_eq!(reason, "InvalidSpec");
         assert!(said.starts_with("spec.handler.status.endpoint") && said.contains("instances stay"), "{said}");
-        stage.operator.signal(Signal::Kill);
-        stage.operator = Operator::start(configuration(&kind.namespace), &kind.namespace, &stage.turn).await;
+        stage.restart().await;
         kind.create("llama", model()).await;
         let process = assigned(&executor).await;
         assert_eq!(process.spec.function, "reconcile_ml_model");
@@ -510,7 +341,7 @@ async fn a_definition_that_cannot_be_says_why_and_breaks_nothing() {
 async fn a_schema_that_breaks_instances_is_carried_out_when_accepted() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-impact", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         let executor = stage.colony.executor("controller", "ml-model-controller").await;
         kind.define().await;
         kind.until_ready().await;
@@ -541,7 +372,7 @@ async fn a_schema_that_breaks_instances_is_carried_out_when_accepted() {
             json!("^trusted/");
         kind.change(json!({ "spec": { "versions": changed } })).await;
         let refused =
-            async || kind.until("is refused", |status| message(status, "Ready").0 == "BreaksInstances").await;
+            async || kind.until("is refused", |status| status.reason("Ready") == "BreaksInstances").await;
         let status = refused().await;
         let impact = status.impact.clone().unwrap();
         assert_eq!((impact.breaking, impact.checked, impact.instances.len()), (1, 2, 1), "{impact:?}");
@@ -555,13 +386,12 @@ async fn a_schema_that_breaks_instances_is_carried_out_when_accepted() {
             "kubectl annotate rd {} colonies.io/accept-impact={} --overwrite",
             kind.name, impact.hash
         );
-        let (_, said) = message(&status, "Ready");
+        let said = status.message("Ready");
         assert!(said.contains(&line) && said.contains("llama") && said.contains("generation 1"), "{said}");
         assert_eq!((status.accepted_generation, status.revisions.len()), (Some(1), 1));
 
         // Who starts knows no instances yet, and takes that for no answer.
-        stage.operator.signal(Signal::Kill);
-        stage.operator = Operator::start(configuration(&kind.namespace), &kind.namespace, &stage.turn).await;
+        stage.restart().await;
         assert_eq!(refused().await.impact.unwrap().hash, impact.hash);
         let at_rest = async || {
             let definition = kind.definitions.get(&kind.name).await.unwrap();
@@ -569,8 +399,7 @@ async fn a_schema_that_breaks_instances_is_carried_out_when_accepted() {
         };
         eventually("the restart has been told", SOON, async || {
             let status = kind.definitions.get(&kind.name).await.unwrap().status.unwrap();
-            (message(&status, "Handled").0 == "HandlerFound"
-                && message(&status, "Ready").0 == "BreaksInstances")
+            (status.reason("Handled") == "HandlerFound" && status.reason("Ready") == "BreaksInstances")
                 .then_some(())
                 .ok_or_else(|| format!("{status:?}"))
         })
@@ -585,7 +414,7 @@ async fn a_schema_that_breaks_instances_is_carried_out_when_accepted() {
 
         let accept = format!("colonies.io/accept-impact={}", impact.hash);
         kubectl(&["annotate", "rd", &kind.name, &accept, "--overwrite"]);
-        let status = kind.until("is carried out", |status| holds(status, "Ready", "True")).await;
+        let status = kind.until("is carried out", |status| status.is_true("Ready")).await;
         assert_eq!((status.impact, status.accepted_generation), (None, Some(2)));
         let generations: Vec<i64> = status.revisions.iter().map(|revision| revision.generation).collect();
         assert_eq!(generations, [1, 2]);
@@ -610,7 +439,7 @@ async fn a_schema_that_breaks_instances_is_carried_out_when_accepted() {
 async fn what_does_not_fit_the_schema_is_left_out_and_told() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-unfit", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         let executor = stage.colony.executor("controller", "ml-model-controller").await;
         kind.define().await;
         kind.until_ready().await;
@@ -619,7 +448,7 @@ async fn what_does_not_fit_the_schema_is_left_out_and_told() {
         let output = [json!({ "endpoint": "http://x", "replicas": "many" })];
         executor.close_successful(&process.id, &output).await.unwrap();
         let object = kind.until_instance("llama", "is ready", is_ready).await;
-        let (_, reason, said) = condition(&object, "Warnings").unwrap_or_else(|| panic!("{}", object.data));
+        let (_, reason, said) = object.told("Warnings");
         assert_eq!(reason, "ApplyFailed");
         assert!(said.contains("status.replicas"), "{said}");
 
@@ -628,7 +457,7 @@ async fn what_does_not_fit_the_schema_is_left_out_and_told() {
         executor.close_successful(&process.id, &[json!({ "endpoint": "http://x" })]).await.unwrap();
         let object = kind.until_instance("terse", "is ready", is_ready).await;
         assert_eq!(object.data["status"]["endpoint"], "http://x");
-        let (_, reason, said) = condition(&object, "Warnings").unwrap_or_else(|| panic!("{}", object.data));
+        let (_, reason, said) = object.told("Warnings");
         assert_eq!(reason, "InvalidExpression");
         assert!(said.contains("handler.status.replicas"), "{said}");
     })
@@ -639,7 +468,7 @@ async fn what_does_not_fit_the_schema_is_left_out_and_told() {
 async fn a_crd_of_a_stranger_is_left_alone() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-foreign", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         let crd = json!({
             "metadata": { "name": kind.name },
             "spec": {
@@ -652,16 +481,12 @@ async fn a_crd_of_a_stranger_is_left_alone() {
         let foreign = serde_json::from_value(crd).unwrap();
         let foreign = kind.crds.create(&PostParams::default(), &foreign).await.unwrap();
         kind.define().await;
-        let status = kind.until("says whose it is", |status| holds(status, "Ready", "False")).await;
-        let (reason, said) = message(&status, "Ready");
+        let status = kind.until("says whose it is", |status| status.is_false("Ready")).await;
+        let (_, reason, said) = status.told("Ready");
         assert_eq!(reason, "ForeignObject");
-        assert!(said.contains(&kind.name) && said.contains("left alone"), "{said}");
+        assert!(said.contains(&kind.name) && said.contains("left unchanged"), "{said}");
         kind.definitions.delete(&kind.name, &DeleteParams::default()).await.unwrap();
-        eventually("the definition is gone", SOON, async || {
-            let left = kind.definitions.get_opt(&kind.name).await.map_err(|error| error.to_string())?;
-            left.map_or(Ok(()), |left| Err(format!("{:?}", left.status)))
-        })
-        .await;
+        object::until_gone(&kind.definitions, &kind.name).await;
         let seen = kind.crds.get(&kind.name).await.unwrap();
         assert_eq!((seen.uid(), seen.spec), (foreign.uid(), foreign.spec), "untouched");
     })
@@ -673,18 +498,17 @@ async fn a_crd_of_a_stranger_is_left_alone() {
 async fn a_deleted_definition_loses_no_instance() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-gone", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         kind.define().await;
         kind.until_ready().await;
         kind.create("llama", model()).await;
-        kind.until_instance("llama", "is submitted", |object| is(object, "Mirrored", "True")).await;
+        kind.until_instance("llama", "is submitted", |object| object.is_true("Mirrored")).await;
         for policy in [DeleteParams::default(), DeleteParams::foreground()] {
             kind.definitions.delete(&kind.name, &policy).await.unwrap();
         }
-        let status = kind
-            .until("says what it waits for", |status| message(status, "Ready").0 == "InstancesLeft")
-            .await;
-        assert!(message(&status, "Ready").1.contains("1 instances"), "{status:?}");
+        let status =
+            kind.until("says what it waits for", |status| status.reason("Ready") == "InstancesLeft").await;
+        assert!(status.message("Ready").contains("1 instances"), "{status:?}");
         throughout("the instance stays", Duration::from_secs(2), async || {
             kind.instances.get("llama").await.map(drop).map_err(|error| error.to_string())
         })
@@ -692,14 +516,10 @@ async fn a_deleted_definition_loses_no_instance() {
 
         // It can be changed still: the instance is let go as it is, and so are the CRD and the process.
         kind.change(json!({ "spec": { "deletionPolicy": "Orphan" } })).await;
-        eventually("the definition is gone", SOON, async || {
-            let left = kind.definitions.get_opt(&kind.name).await.map_err(|error| error.to_string())?;
-            left.map_or(Ok(()), |left| Err(format!("{:?} {:?}", left.metadata.finalizers, left.status)))
-        })
-        .await;
+        object::until_gone(&kind.definitions, &kind.name).await;
         let left = kind.instances.get("llama").await.unwrap();
         assert_eq!(left.finalizers(), [""; 0], "nobody would take it away later");
-        assert_eq!(kind.submitted(stage, &left, 1).await[0].state, ProcessState::Waiting);
+        assert_eq!(submitted(stage, &left, 1).await[0].state, ProcessState::Waiting);
         assert!(stage.operator.log().contains("looking after instances no more"));
 
         // The same definition takes both up again, and submits nothing twice.
@@ -707,11 +527,11 @@ async fn a_deleted_definition_loses_no_instance() {
         kind.until_ready().await;
         kind.until("counts", |status| status.instances.is_some_and(|counts| counts.total == 1)).await;
         kind.until_instance("llama", "is held again", |object| !object.finalizers().is_empty()).await;
-        assert_eq!(kind.submitted(stage, &left, 1).await.len(), 1);
+        assert_eq!(submitted(stage, &left, 1).await.len(), 1);
         kind.definitions.delete(&kind.name, &DeleteParams::default()).await.unwrap();
         kind.instances.delete("llama", &DeleteParams::default()).await.unwrap();
         eventually("its process is ended", SOON, async || {
-            let state = kind.submitted(stage, &left, 1).await[0].state;
+            let state = submitted(stage, &left, 1).await[0].state;
             (state == ProcessState::Cancelled).then_some(()).ok_or_else(|| format!("{state:?}"))
         })
         .await;
@@ -719,16 +539,7 @@ async fn a_deleted_definition_loses_no_instance() {
         let cleanup = assigned(&executor).await;
         assert_eq!(cleanup.spec.function, "delete_ml_model");
         executor.close_successful(&cleanup.id, &[]).await.unwrap();
-        eventually("definition and CRD are gone", SOON, async || {
-            let left = kind.definitions.get_opt(&kind.name).await.map_err(|error| error.to_string())?;
-            let crd = kind.crds.get_opt(&kind.name).await.map_err(|error| error.to_string())?;
-            if left.is_none() && crd.is_none() {
-                Ok(())
-            } else {
-                Err(format!("{:?}", left.and_then(|left| left.status)))
-            }
-        })
-        .await;
+        kind.until_removed().await;
     })
     .await;
 }
@@ -799,10 +610,10 @@ async fn a_group_without_rights_says_which_line_grants_them() {
         let name = namespace.name.as_str();
         let operator = Operator::start_in(configuration(name), name, &settings).await;
         colony.wait_until_ready().await;
-        let kind = OwnKind::within(&namespace, &colony.name, "ml-model").await;
+        let kind = OwnKind::within(&namespace, &colony.name, "ml-model");
         kind.define().await;
-        let status = kind.until("says what it lacks", |status| holds(status, "Authorized", "False")).await;
-        let (reason, said) = message(&status, "Ready");
+        let status = kind.until("says what it lacks", |status| status.is_false("Authorized")).await;
+        let (_, reason, said) = status.told("Ready");
         assert_eq!(reason, "RightsMissing");
         assert!(said.contains("--reuse-values --set-json 'userKinds.groups=["), "{said}");
         assert!(said.contains(&kind.resource.group) && said.contains(&format!("--namespace {name}")), "{said}");
@@ -852,7 +663,7 @@ async fn a_group_without_rights_says_which_line_grants_them() {
 async fn a_definition_that_goes_although_it_is_held_takes_its_watch_along() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-forced", async |stage| {
-        let kind = OwnKind::of(stage).await;
+        let kind = OwnKind::of(stage);
         kind.define().await;
         kind.until_ready().await;
         kind.definitions.delete(&kind.name, &DeleteParams::default()).await.unwrap();
@@ -874,8 +685,7 @@ async fn bad_definitions_are_refused_at_admission() {
     let connection = connect_with_crds().await;
     let definitions: Api<DynamicObject> =
         Api::all_with(connection.calls.clone(), &ApiResource::erase::<ResourceDefinition>(&()));
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds/ml-model/definition.yaml");
-    let whole: Value = serde_norway::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let whole = shipped("ml-model", "definition.yaml");
     for (at, value, expected) in [
         ("/metadata/name", json!("models.ml.colonies.io"), "call it mlmodels.ml.colonies.io"),
         ("/spec/group", json!("colonies.io"), "the operator's own kinds"),
@@ -894,7 +704,7 @@ async fn bad_definitions_are_refused_at_admission() {
         ("/spec/versions/0/additionalPrinterColumns/0/type", json!("text"), "type"),
         ("/spec/versions/0/scale/specReplicasPath", json!(".status.x"), "specReplicasPath"),
         ("/spec/handler/executorType", json!("a:b"), "is not a type"),
-        ("/spec/handler/executorType", json!("kubernetes-reconciler"), "is the operator itself"),
+        ("/spec/handler/executorType", json!("kubernetes-reconciler"), "is reserved for the operator"),
         ("/spec/handler/functionName", Value::Null, "needs executorType and functionName"),
         ("/spec/handler/mode", json!("compose"), "mode compose calls no function"),
         ("/spec/handler/mode", json!("magic"), "mode"),
@@ -919,8 +729,7 @@ async fn bad_definitions_are_refused_at_admission() {
 async fn the_shipped_kinds_are_admitted() {
     let _connection = connect_with_crds().await;
     for kind in ["ml-model", "hpc-job", "ai-job", "docker-deployment"] {
-        let file =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kinds").join(kind).join("definition.yaml");
+        let file = shipped_file(kind, "definition.yaml");
         let said = kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", file.to_str().unwrap()]);
         assert!(said.contains("resourcedefinition.colonies.io/"), "{said}");
         let definition: Value = serde_norway::from_str(&fs::read_to_string(file).unwrap()).unwrap();
@@ -963,7 +772,7 @@ async fn the_shipped_kinds_are_carried_out() {
                 json!({ "phase": "Trained", "accuracy": 0.98 }),
             ),
         ] {
-            let kind = OwnKind::within(&stage.namespace, &stage.colony.name, example).await;
+            let kind = OwnKind::within(&stage.namespace, &stage.colony.name, example);
             kind.define().await;
             kind.until_ready().await;
             let instance = shipped(example, "instance.yaml");
@@ -983,7 +792,7 @@ async fn the_shipped_kinds_are_carried_out() {
                     done.data["status"]
                 );
             }
-            assert_eq!(condition(&done, "Warnings"), None, "{example}");
+            assert!(done.condition("Warnings").is_none(), "{example}: {}", done.data);
         }
     })
     .await;

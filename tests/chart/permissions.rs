@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use colonyos_operator::api::names::{COLONIES_GROUP, COMPUTE_GROUP, REQUEST_GROUP};
+use colonyos_operator::api::{kind::Kind, names::COLONIES_GROUP};
 use serde_json::{Value, json};
 
 use super::helm::{NAMESPACE, OPERATOR, RELEASE, of_kind, only, render};
@@ -120,38 +120,35 @@ fn rights_on_executors_are_given_in_the_watched_namespaces_alone() {
     }
 }
 
-/// People with the role `view` read the operator's kinds, those with `edit` write fleets and work; connections are for
-/// administrators of the cluster.
+/// People with the role `view` read the operator's kinds, those with `edit` write what is in their namespaces. Connections
+/// and definitions are for administrators of the cluster, and the status is the operator's.
 #[test]
 fn the_roles_of_people_cover_the_operators_kinds() {
     let objects = render(OPERATOR, &json!({})).unwrap();
     let role = |suffix: &str| {
         named(&objects, "ClusterRole", &format!("{RELEASE}-colonyos-operator-{suffix}"))[0].clone()
     };
-    let view = rights(&role("view"));
-    assert!(view.iter().all(|(_, _, verb)| ["get", "list", "watch"].contains(&verb.as_str())));
-    assert!(
-        view.iter().any(|(group, resource, _)| group == COMPUTE_GROUP && resource == "executordeployments")
-    );
-    let edit = rights(&role("edit"));
-    assert!(
-        edit.iter().all(|(_, resource, _)| resource != "colonies" && resource != "colonies/status"),
-        "connections are for administrators"
-    );
-    for (group, resource) in [
-        (COLONIES_GROUP, "colonyprocesses"),
-        (COLONIES_GROUP, "requestflows"),
-        (REQUEST_GROUP, "requeststates"),
-    ] {
-        let covers = |role: &BTreeSet<(String, String, String)>, verb: &str| {
-            role.contains(&(group.to_owned(), resource.to_owned(), verb.to_owned()))
+    let (mut view, mut edit) = (BTreeSet::new(), BTreeSet::new());
+    for (_, own) in Kind::own() {
+        let spec = (own.definition)().spec;
+        let subresources = spec.versions.iter().filter_map(|version| version.subresources.as_ref());
+        let has_scale = subresources.into_iter().any(|subresources| subresources.scale.is_some());
+        let rights = |part: &str, verbs: &[&str]| -> Vec<_> {
+            let resource = format!("{}{part}", spec.names.plural);
+            verbs.iter().map(|verb| (spec.group.clone(), resource.clone(), (*verb).to_owned())).collect()
         };
-        assert!(covers(&view, "get") && covers(&edit, "create"), "{resource}");
+        let read = ["get", "list", "watch"];
+        view.extend(rights("", &read).into_iter().chain(rights("/status", &read)));
+        if spec.scope == "Namespaced" {
+            edit.extend(rights("", &["create", "update", "patch", "delete", "deletecollection"]));
+        }
+        if has_scale {
+            view.extend(rights("/scale", &read));
+            edit.extend(rights("/scale", &["update", "patch"]));
+        }
     }
-    assert!(
-        edit.iter().all(|(_, resource, _)| !resource.ends_with("/status")),
-        "the status is the operator's"
-    );
+    assert_eq!(rights(&role("view")), view);
+    assert_eq!(rights(&role("edit")), edit);
     for (suffix, aggregate) in
         [("view", "aggregate-to-view"), ("edit", "aggregate-to-edit"), ("edit", "aggregate-to-admin")]
     {
@@ -185,6 +182,14 @@ fn rights_on_kinds_of_users_are_given_for_the_named_groups_alone() {
         assert!(given.iter().all(|(_, _, verb)| verb != "*"), "{suffix}");
     }
     let instances = rights(named(&objects, "ClusterRole", &name("instances"))[0]);
+    let update: &[&str] = &["update"];
+    let parts = [("*", Kind::Instance.info().verbs), ("*/status", update), ("*/finalizers", update)];
+    let expected = groups.iter().flat_map(|group| {
+        let of_parts =
+            parts.iter().flat_map(|(resource, verbs)| verbs.iter().map(move |verb| (resource, verb)));
+        of_parts.map(|(resource, verb)| ((*group).to_owned(), (*resource).to_owned(), (*verb).to_owned()))
+    });
+    assert_eq!(instances, expected.collect());
     assert!(
         instances.iter().all(|(_, _, verb)| verb != "create" && verb != "delete"),
         "they are users' to make and to delete"
@@ -203,7 +208,9 @@ fn rights_on_kinds_of_users_are_given_for_the_named_groups_alone() {
     let objects = render(OPERATOR, &values).unwrap();
     assert!(named(&objects, "ClusterRoleBinding", &name("instances")).is_empty());
     assert_eq!(named(&objects, "RoleBinding", &name("instances"))[0]["metadata"]["namespace"], "red");
-    for bad in ["*", "apps", "", "rbac.authorization.k8s.io", "colonies.io", "compute.colonies.io"] {
+    let own = Kind::own().map(|(_, own)| (own.resource)().group);
+    let others = ["*", "apps", "", "rbac.authorization.k8s.io"].map(str::to_owned);
+    for bad in others.into_iter().chain(own) {
         let refused = render(OPERATOR, &json!({"userKinds": {"groups": [bad]}}));
         assert!(refused.is_err(), "{bad:?} is no group of users");
     }

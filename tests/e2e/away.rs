@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::{
     commands::kubectl,
-    fleet::{Fleet, RUN_LIMIT, START_LIMIT, condition},
+    fleet::{Fleet, RUN_LIMIT, START_LIMIT},
     relay::Relay,
     stage::{Stage, Way},
-    support::{namespace::wait_until_gone, wait::eventually},
+    support::{conditions::Conditions as _, namespace::wait_until_gone, wait::eventually},
 };
 
 pub async fn work_goes_on_without_the_colony(stage: Stage) {
@@ -29,7 +29,7 @@ pub async fn work_goes_on_without_the_colony(stage: Stage) {
     drop(relay);
     let colony = stage.until_connected(false).await;
     let conditions = colony.status.unwrap().conditions;
-    let ready = condition(&conditions, "Ready").unwrap();
+    let ready = conditions.condition("Ready").unwrap();
     assert_eq!(ready.reason, "ColonyUnavailable");
     let namespace = stage.namespace.name.as_str();
     for replicas in ["--replicas=3", "--replicas=2"] {
@@ -81,7 +81,7 @@ async fn nobody_is_held_up_for_ever(stage: &Stage, fleet: &Fleet<'_>) {
     eventually("status says what deletion waits for", START_LIMIT, async || {
         let object = fleet.api().get("short").await.map_err(|error| error.to_string())?;
         let conditions = object.status.unwrap_or_default().conditions;
-        let progressing = condition(&conditions, "Progressing").map(|found| found.message.clone());
+        let progressing = conditions.condition("Progressing").map(|found| found.message.clone());
         let told = progressing.unwrap_or_default();
         (told.contains("waiting for") && told.contains("colony"))
             .then_some(())

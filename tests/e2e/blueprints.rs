@@ -18,10 +18,10 @@ use tempfile::TempDir;
 
 use crate::{
     commands::{colonies, kubectl},
-    fleet::{Fleet, RUN_LIMIT, START_LIMIT, condition},
+    fleet::{Fleet, RUN_LIMIT, START_LIMIT},
     installation::executor_image,
     stage::Stage,
-    support::{namespace::wait_until_gone, wait::eventually},
+    support::{conditions::Conditions as _, namespace::wait_until_gone, wait::eventually},
 };
 
 /// A file in a folder that goes with the test.
@@ -210,7 +210,7 @@ pub async fn one_side_owns_the_spec(stage: Stage) {
     assert_eq!(object.metadata.generation, Some(before + 2));
     assert_eq!(stage.user.blueprint("workers").await.unwrap().metadata.generation, 0, "the CLI starts at 0");
 
-    // Once the owner has moved on, nobody is overruled any more.
+    // Once the owner has moved on, no edit is overruled any more.
     colonies(&stage, &["blueprint", "set", "--name", "workers", "--key", "spec.replicas", "--value", "2"])
         .await;
     fleet.until_ready(2).await;
@@ -275,7 +275,7 @@ pub async fn a_fleet_elsewhere_is_a_blueprint(stage: Stage) {
     stage.user.update_blueprint_status("elsewhere", status.as_object().unwrap()).await.unwrap();
     fleet
         .until("shows what the reconciler reports", START_LIMIT, |_, status| {
-            let ready = condition(&status.conditions, "Ready").is_some_and(|ready| ready.status == "True");
+            let ready = status.conditions.is_true("Ready");
             (ready && status.ready_replicas == 2).then_some(()).ok_or_else(|| format!("{status:?}"))
         })
         .await;

@@ -12,10 +12,10 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    fleet::{Fleet, START_LIMIT, condition},
+    fleet::{Fleet, START_LIMIT},
     installation::{NAMESPACE, TEST_LABEL},
     stage::{Stage, Way},
-    support::{namespace::wait_until_gone, wait::eventually},
+    support::{conditions::Conditions as _, namespace::wait_until_gone, wait::eventually},
 };
 
 pub async fn it_says_what_is_missing_and_recovers(stage: Stage) {
@@ -37,7 +37,7 @@ pub async fn it_says_what_is_missing_and_recovers(stage: Stage) {
     fleet.until_ready(1).await;
     stage.colonies().delete(&stage.colony, &DeleteParams::background()).await.unwrap();
     fleet.until_condition("Ready", "False", "ColonyNotFound").await;
-    assert_eq!(fleet.pods().await.unwrap().len(), 1, "what runs is left alone");
+    assert_eq!(fleet.pods().await.unwrap().len(), 1, "what runs is left unchanged");
     fleet.delete().await;
     wait_until_gone::<ExecutorDeployment>(&stage.namespace, "early").await;
 }
@@ -46,7 +46,7 @@ async fn until_reason(stage: &Stage, reason: &str) {
     eventually(&format!("the Colony is not ready for {reason}"), START_LIMIT, async || {
         let colony = stage.colonies().get(&stage.colony).await.map_err(|error| error.to_string())?;
         let conditions = colony.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        match condition(conditions, "Ready") {
+        match conditions.condition("Ready") {
             Some(ready) if ready.status == "False" && ready.reason == reason && !ready.message.is_empty() => {
                 Ok(())
             }

@@ -14,7 +14,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
-        core::v1::{Namespace, Pod, Secret},
+        core::v1::{Pod, Secret},
     },
     apimachinery::pkg::apis::meta::v1::Condition,
 };
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use crate::{
     installation::executor_image,
     stage::Stage,
-    support::{namespace::wait_until_gone, wait::eventually},
+    support::{cluster, conditions::Conditions as _, namespace::wait_until_gone, wait::eventually},
 };
 
 /// How long pods may take to start on a busy machine.
@@ -105,21 +105,19 @@ impl<'a> Fleet<'a> {
 
     /// Waits until a condition of the current generation has a status and a reason.
     pub async fn until_condition(&self, kind: &str, status: &str, reason: &str) -> Condition {
-        self.until(
-            &format!("has condition {kind}={status}/{reason}"),
-            START_LIMIT,
-            |_, seen| match condition(&seen.conditions, kind) {
+        self.until(&format!("has condition {kind}={status}/{reason}"), START_LIMIT, |_, seen| {
+            match seen.conditions.condition(kind) {
                 Some(found) if found.status == status && found.reason == reason => Ok(found.clone()),
                 other => Err(format!("it is {other:?}")),
-            },
-        )
+            }
+        })
         .await
     }
 
     /// Waits until it has so many executors, all of them ready.
     pub async fn until_ready(&self, replicas: i32) -> ExecutorDeployment {
         self.until(&format!("has {replicas} executors ready"), START_LIMIT, |object, status| {
-            let is_ready = condition(&status.conditions, "Ready").is_some_and(|ready| ready.status == "True");
+            let is_ready = status.conditions.is_true("Ready");
             let counts = (status.desired_replicas, status.ready_replicas, status.replicas);
             (is_ready && counts == (Some(replicas), replicas, replicas))
                 .then(|| object.clone())
@@ -150,7 +148,8 @@ impl<'a> Fleet<'a> {
 
     /// The processes of one generation.
     pub async fn processes(&self, generation: i64) -> Result<Vec<Process>, String> {
-        let label = process_label(&cluster(self.stage).await?, &self.uid, generation);
+        let cluster = cluster::uid(&self.stage.namespace.kubernetes).await;
+        let label = process_label(&cluster, &self.uid, generation);
         self.stage.user.processes_labelled(&label).await.map_err(|error| error.to_string())
     }
 
@@ -224,16 +223,4 @@ fn full_spec(stage: &Stage, spec: &Value) -> Value {
     });
     full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     full
-}
-
-/// What the cluster is called in labels of processes.
-async fn cluster(stage: &Stage) -> Result<String, String> {
-    let namespaces = Api::<Namespace>::all(stage.namespace.kubernetes.calls.clone());
-    let system = namespaces.get("kube-system").await.map_err(|error| error.to_string())?;
-    system.uid().ok_or_else(|| "namespace kube-system has no UID".to_owned())
-}
-
-/// The condition of a type.
-pub fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
-    conditions.iter().find(|condition| condition.type_ == kind)
 }

@@ -19,13 +19,12 @@ use kube::{
     Api,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
-use rand::Rng as _;
 use serde_json::json;
 
 use crate::{
-    fleet::{RUN_LIMIT, START_LIMIT, condition},
+    fleet::{RUN_LIMIT, START_LIMIT},
     installation::{NAMESPACE, TEST_LABEL},
-    support::{environment::variable, namespace::TestNamespace, wait::eventually},
+    support::{colony, conditions::Conditions as _, namespace::TestNamespace, wait::eventually},
 };
 
 /// A namespace and a colony of its own.
@@ -60,7 +59,7 @@ pub struct Way {
 impl Stage {
     /// Makes the namespace and the colony; there is no `Colony` object yet.
     pub async fn new(kubernetes: &Kubernetes, test: &str) -> Self {
-        let suffix = letters();
+        let suffix = colony::letters();
         let name = format!("test-{test}-{suffix}");
         let labels = [("pod-security.kubernetes.io/enforce", "restricted"), (TEST_LABEL, "e2e")];
         let metadata = ObjectMeta {
@@ -72,10 +71,10 @@ impl Stage {
         let namespace = Namespace { metadata, ..Namespace::default() };
         namespaces.create(&PostParams::default(), &namespace).await.unwrap();
 
-        let server = server();
+        let server = colony::server();
         let client = Client::new(&server, Timeouts::default()).unwrap();
         let key = || PrivateKey::generate().unwrap();
-        let server_key = setting("COLONIES_SERVER_PRVKEY");
+        let server_key = colony::setting("COLONIES_SERVER_PRVKEY");
         let (owner, user) = (key(), key());
         let keys = BTreeMap::from([
             ("the server's owner", server_key.clone()),
@@ -149,7 +148,7 @@ impl Stage {
         eventually(&format!("condition Ready of the Colony is {wanted}"), START_LIMIT, async || {
             let colony = self.colonies().get(&self.colony).await.map_err(|error| error.to_string())?;
             let conditions = colony.status.as_ref().map_or(&[][..], |status| &status.conditions);
-            match condition(conditions, "Ready") {
+            match conditions.condition("Ready") {
                 Some(ready) if ready.status == wanted => Ok(colony),
                 other => Err(format!("it is {other:?}")),
             }
@@ -219,22 +218,4 @@ impl Stage {
         let secrets = secrets.map_err(|error| error.to_string())?;
         Ok(secrets.iter().map(kube::ResourceExt::name_any).collect())
     }
-}
-
-/// Eight letters by chance.
-pub fn letters() -> String {
-    let mut chance = rand::rng();
-    (0..8).map(|_| char::from(chance.random_range(b'a'..=b'z'))).collect()
-}
-
-fn server() -> Server {
-    let tls = if setting("COLONIES_TLS") == "true" { Tls::Webpki } else { Tls::Insecure };
-    let port = setting("COLONIES_SERVER_PORT").parse().unwrap();
-    Server { host: setting("COLONIES_SERVER_HOST"), port, tls }
-}
-
-fn setting(name: &str) -> String {
-    variable(name).unwrap_or_else(|| {
-        panic!("{name} is not set: these tests need a ColonyOS server; run `cargo xtask test --rung e2e`")
-    })
 }

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::{
     commands::kubectl,
-    fleet::{Fleet, START_LIMIT, condition},
+    fleet::{Fleet, START_LIMIT},
     stage::Stage,
-    support::wait::eventually,
+    support::{conditions::Conditions as _, wait::eventually},
 };
 
 pub async fn what_belongs_to_others_is_left_alone(stage: Stage) {
@@ -61,8 +61,7 @@ pub async fn what_belongs_to_others_is_left_alone(stage: Stage) {
     for fleet in [&taken, &robbed] {
         let object = fleet.until_ready(1).await;
         let conditions = &object.status.as_ref().unwrap().conditions;
-        let degraded = condition(conditions, "Degraded").map(|found| found.status.as_str());
-        assert_eq!(degraded, Some("False"), "{conditions:#?}");
+        assert!(conditions.is_false("Degraded"), "{conditions:#?}");
     }
 }
 

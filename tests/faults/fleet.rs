@@ -19,7 +19,8 @@ use serde_json::json;
 use crate::{
     stage::Stage,
     support::{
-        stage::{executor_deployment, is_closed, is_true},
+        conditions::Conditions as _,
+        stage::{executor_deployment, is_closed},
         wait::eventually,
     },
 };
@@ -193,7 +194,7 @@ fn is_settled(object: &ExecutorDeployment, asked: &Asked) -> bool {
     let is = |status: &ExecutorDeploymentStatus| {
         status.observed_generation == Some(asked.generations)
             && match asked.manner {
-                Manner::Steady => is_true(status, "Ready") && is_closed(status),
+                Manner::Steady => status.is_true("Ready") && is_closed(status),
                 Manner::Stuck => status.mirror.as_ref().is_some_and(|mirror| {
                     mirror.state == MirrorState::Running && mirror.generation == asked.generations
                 }),

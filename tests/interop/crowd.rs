@@ -12,7 +12,7 @@ use kube::{ResourceExt as _, api::ListParams};
 use crate::{
     program::Program,
     record::{assert_times, history},
-    stage::alone,
+    stage::together,
     support::{operator::Signal, wait::eventually},
 };
 
@@ -24,7 +24,7 @@ const ALL: Duration = Duration::from_mins(4);
 /// director that is started anew ends what it began.
 #[tokio::test]
 async fn every_job_runs_once_although_workers_and_the_director_die() {
-    alone("crowd", async |namespace| {
+    together("crowd", async |namespace| {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let first = format!("JOB1=echo \"$REQUEST_UID $JOB\" >> {}; sleep 0.2", log.display());
@@ -123,7 +123,7 @@ async fn every_job_runs_once_although_workers_and_the_director_die() {
 /// A flow that is longer than a history: nothing is lost, it stands elsewhere.
 #[tokio::test]
 async fn what_a_long_history_leaves_out_stands_in_events() {
-    alone("long", async |namespace| {
+    together("long", async |namespace| {
         let jobs: Vec<String> = (1..=25).map(|number| format!("J{number}")).collect();
         let flow = jobs.join(",");
         let worker = Program::ours("the worker", &["worker", "-n", &namespace.name, "--job-duration", "1ms"]);

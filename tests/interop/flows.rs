@@ -8,7 +8,7 @@ use kube::api::PostParams;
 use crate::{
     program::{Maker, Program},
     record::{Record, assert_times, history},
-    stage::{alone, alone_with_other_definition},
+    stage::{alone, alone_with_other_definition, together},
     support::{namespace::TestNamespace, wait::eventually},
 };
 
@@ -91,7 +91,7 @@ async fn their_director_and_their_worker() {
 /// A flow of the cluster: what follows a failure, and how long that waits, stands in it.
 #[tokio::test]
 async fn our_director_follows_a_flow_of_the_cluster() {
-    alone("named", async |namespace| {
+    together("named", async |namespace| {
         let function = serde_json::json!({ "name": "f", "executorType": "t" });
         let flow = serde_json::json!({
             "apiVersion": "colonies.io/v1", "kind": "RequestFlow", "metadata": { "name": "transcode" },

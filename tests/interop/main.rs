@@ -1,7 +1,8 @@
 //! Rung `interop`: requests that are moved by our commands, by programs of others, and by both together. Needs
 //! `KUBECONFIG` and `REQUESTS_IN_GO_BIN`; `cargo xtask test --rung interop` starts a cluster and runs it.
 //!
-//! A director of others takes any request for its own, in whatever namespace: each test has the cluster to itself.
+//! A director of others takes any request for its own, in whatever namespace: a test with programs that look at all
+//! namespaces has the cluster to itself.
 
 // Everything is marked as a test for the lints, which let tests stop where they fail.
 #[cfg(test)]

@@ -10,7 +10,7 @@ use kube::{
 };
 
 use crate::support::{
-    cluster::{Connection, connect_alone, install_crds},
+    cluster::{Connection, connect_alone, connect_with_crds, install_crds},
     namespace::{TestNamespace, in_namespace},
     wait::eventually,
 };
@@ -24,6 +24,12 @@ const OTHER_DEFINITION: &str = include_str!("definition-without-status.yaml");
 pub async fn alone(test: &str, body: impl AsyncFnOnce(TestNamespace)) {
     let cluster = connect_alone().await;
     clear(&cluster).await;
+    in_namespace(&cluster, test, body).await;
+}
+
+/// Runs a test in a namespace of its own, beside others: every program of it keeps to that namespace.
+pub async fn together(test: &str, body: impl AsyncFnOnce(TestNamespace)) {
+    let cluster = connect_with_crds().await;
     in_namespace(&cluster, test, body).await;
 }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::{
     program::Program,
     record::history,
-    stage::alone,
+    stage::together,
     support::{
         namespace::TestNamespace,
         operator::Signal,
@@ -79,7 +79,7 @@ async fn until_dead(process: &str) {
 
 #[tokio::test]
 async fn a_command_that_fails_says_why_and_may_be_requested_again() {
-    alone("fails", async |namespace| {
+    together("fails", async |namespace| {
         let api: Api<RequestState> = namespace.api();
         let folder = tempfile::tempdir().unwrap();
         let done = folder.path().join("done");
@@ -120,7 +120,7 @@ async fn a_command_that_fails_says_why_and_may_be_requested_again() {
 
 #[tokio::test]
 async fn a_command_ends_when_its_request_is_cancelled_or_deleted() {
-    alone("ends", async |namespace| {
+    together("ends", async |namespace| {
         let api: Api<RequestState> = namespace.api();
         let folder = tempfile::tempdir().unwrap();
         let command = format!("JOB1=echo $$ > {}/$REQUEST_NAME; sleep 1000; true", folder.path().display());
@@ -152,7 +152,7 @@ async fn pause(api: &Api<RequestState>, name: &str, value: Option<&str>) {
 /// Whoever pauses a request must not have to stop director and worker, who have others to serve.
 #[tokio::test]
 async fn a_paused_request_is_left_where_it_is() {
-    alone("paused", async |namespace| {
+    together("paused", async |namespace| {
         let api: Api<RequestState> = namespace.api();
         create(&api, "paused").await;
         pause(&api, "paused", Some("true")).await;
@@ -194,7 +194,7 @@ async fn a_paused_request_is_left_where_it_is() {
 /// Time can go on where it was; a command may have done its work, or half of it.
 #[tokio::test]
 async fn a_worker_that_is_started_anew_resumes_time_and_fails_commands() {
-    alone("anew", async |namespace| {
+    together("anew", async |namespace| {
         let api: Api<RequestState> = namespace.api();
         let timed = worker(&namespace, &["--identity", "w", "--job-duration", "1h"]).await;
         create(&api, "timed").await;

@@ -9,7 +9,9 @@ use std::{
 };
 
 use colonyos_operator::runtime::kubernetes::{self, Kubernetes};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::{
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -120,4 +122,10 @@ pub async fn install_crds(kubernetes: &Kubernetes) {
         })
         .await;
     }
+}
+
+/// What the operator calls the cluster in labels of processes.
+pub async fn uid(kubernetes: &Kubernetes) -> String {
+    let namespaces: Api<Namespace> = Api::all(kubernetes.calls.clone());
+    namespaces.get("kube-system").await.unwrap().metadata.uid.unwrap()
 }

@@ -15,7 +15,9 @@ use kube::{
 use rand::Rng as _;
 use serde_json::json;
 
-use super::{environment, namespace::TestNamespace, operator::TEST_LABEL, wait::eventually};
+use super::{
+    conditions::Conditions as _, environment, namespace::TestNamespace, object::until, operator::TEST_LABEL,
+};
 
 /// A colony of its own, known to the cluster under the same name.
 pub struct OwnColony {
@@ -43,12 +45,7 @@ impl OwnColony {
     pub async fn create_by(namespace: &TestNamespace, host: &str, port: u16) -> Self {
         let server = server();
         let client = Client::new(&server, Timeouts::default()).unwrap();
-        // Letters alone: the server mixes up types and names that differ by digits at their end.
-        let letters: String = {
-            let mut chance = rand::rng();
-            (0..10).map(|_| char::from(chance.random_range(b'a'..=b'z'))).collect()
-        };
-        let name = format!("colony-{letters}");
+        let name = format!("colony-{}", letters());
         let key = || PrivateKey::generate().unwrap();
         let server_key = PrivateKey::from_hex(&setting("COLONIES_SERVER_PRVKEY")).unwrap();
         let owner_key = key();
@@ -106,16 +103,8 @@ impl OwnColony {
 
     /// Waits until the operator has connected.
     pub async fn wait_until_ready(&self) {
-        eventually(&format!("Colony {} is ready", self.name), Duration::from_secs(30), async || {
-            let colony = self.api.get(&self.name).await.map_err(|error| error.to_string())?;
-            let conditions = colony.status.map(|status| status.conditions).unwrap_or_default();
-            let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-            match ready {
-                Some(ready) if ready.status == "True" => Ok(()),
-                other => Err(format!("its condition is {other:?}")),
-            }
-        })
-        .await;
+        let is_ready = |colony: &Colony| colony.status.as_ref().is_some_and(|status| status.is_true("Ready"));
+        until(&self.api, &self.name, "is ready", is_ready).await;
     }
 
     /// Takes the `Colony` away, whatever holds it.
@@ -150,6 +139,12 @@ async fn apply(
     api
 }
 
+/// Eight letters by chance. Letters alone: the server mixes up types and names that differ by digits at their end.
+pub fn letters() -> String {
+    let mut chance = rand::rng();
+    (0..8).map(|_| char::from(chance.random_range(b'a'..=b'z'))).collect()
+}
+
 /// The server that the environment names.
 pub fn server() -> Server {
     let is_plain = setting("COLONIES_TLS") != "true";
@@ -161,11 +156,12 @@ pub fn server() -> Server {
     }
 }
 
-fn setting(name: &str) -> String {
+/// A setting that `cargo xtask test` gives.
+pub fn setting(name: &str) -> String {
     environment::variable(name).unwrap_or_else(|| {
         panic!(
             "{name} is not set, and these tests need a ColonyOS server.\n\
-             Run `cargo xtask test --rung apiserver`, which starts one, or `eval \"$(cargo xtask cluster env)\"` first."
+             Run `cargo xtask test`, which starts one, or `eval \"$(cargo xtask cluster env)\"` first."
         )
     })
 }
@@ -173,7 +169,8 @@ fn setting(name: &str) -> String {
 /// Work for an executor of a test's own, which is there or on its way. The server tells of new work one executor of the type,
 /// in whatever colony: with other tests beside this one nobody may sleep through a long question.
 pub async fn assigned(executor: &Session) -> Process {
-    const TRIES: usize = 20;
+    // An operator that was killed leaves its lease, and a quiet period after what it may have sent.
+    const TRIES: usize = 60;
     for _ in 0..TRIES {
         if let Some(process) = executor.assign(Duration::from_secs(1)).await.unwrap() {
             return process;

@@ -4,11 +4,15 @@
 
 pub mod cluster;
 pub mod colony;
+pub mod commands;
+pub mod conditions;
 pub mod database;
 pub mod environment;
 pub mod kinds;
 pub mod namespace;
+pub mod object;
 pub mod operator;
-pub mod requests;
+pub mod own_kind;
 pub mod stage;
+pub mod times;
 pub mod wait;

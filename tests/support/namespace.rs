@@ -3,7 +3,6 @@
 use std::{
     fmt::Debug,
     panic::{AssertUnwindSafe, resume_unwind},
-    time::Duration,
 };
 
 use colonyos_operator::{
@@ -32,10 +31,7 @@ use rand::Rng as _;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{kinds, wait::eventually};
-
-/// How long a namespace may take to go.
-const DELETION_LIMIT: Duration = Duration::from_mins(1);
+use super::{kinds, object::until_gone, times::Watch};
 
 /// A namespace for one test.
 #[derive(Clone)]
@@ -59,6 +55,7 @@ impl TestNamespace {
 
 /// Runs `test` in a fresh namespace called after it. When it fails, what is in the namespace is printed first.
 pub async fn in_namespace(kubernetes: &Kubernetes, test: &str, body: impl AsyncFnOnce(TestNamespace)) {
+    let _watch = Watch::start();
     let suffix: u32 = rand::rng().random();
     let name = format!("test-{test}-{suffix:08x}");
     let api: Api<Namespace> = Api::all(kubernetes.calls.clone());
@@ -86,14 +83,7 @@ where
     K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     K::DynamicType: Default,
 {
-    let api: Api<K> = namespace.api();
-    eventually(&format!("{name} is gone"), DELETION_LIMIT, async || {
-        match api.get_opt(name).await.map_err(|error| error.to_string())? {
-            None => Ok(()),
-            Some(object) => Err(format!("it is still there, finalizers {:?}", object.meta().finalizers)),
-        }
-    })
-    .await;
+    until_gone(&namespace.api::<K>(), name).await;
 }
 
 /// The operator of the test is gone by now, so nobody else would let these objects, and their namespace, go.

@@ -3,8 +3,11 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    num::NonZero,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::LazyLock,
+    thread,
     time::Duration,
 };
 
@@ -12,7 +15,7 @@ use colonyos_operator::runtime::config::{LeaderElection, OperatorConfiguration};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{environment, wait::eventually};
+use super::{environment, times::uncounted, wait::eventually};
 
 /// Signals that tests send.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +42,13 @@ pub fn send(process: u32, signal: Signal) {
     assert!(status.success(), "failed to send {signal:?} to process {process}");
 }
 
-/// Tests that run operators at the same time: each mostly waits, but more than processors can serve make none faster.
+/// Tests that run operators at the same time, for each processor: each mostly waits, but more than processors can serve make
+/// none faster.
 const AT_ONCE: usize = 2;
-static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
+static TURNS: LazyLock<Semaphore> = LazyLock::new(|| {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    Semaphore::new(AT_ONCE * processors)
+});
 /// On a `Colony`: the namespace of the test that it belongs to. Operators look after those of their own test alone.
 pub const TEST_LABEL: &str = "colonies.io/test";
 
@@ -53,24 +60,38 @@ pub struct Turn {
 impl Turn {
     /// Waits until few enough other tests run operators.
     pub async fn take() -> Self {
-        Self { _permit: TURNS.acquire().await.expect("nobody closes it") }
+        Self { _permit: uncounted(TURNS.acquire()).await.expect("nobody closes it") }
     }
 }
 
-/// A configuration for a test: the operator's own namespace is watched, renewals are frequent.
+/// A configuration for a test: the operator's own namespace is watched, looks at the colony are frequent, and it leads at once.
+/// There is no other, and none that was killed leaves a lease that has to run out.
 pub fn configuration(namespace: &str) -> OperatorConfiguration {
     OperatorConfiguration {
         watch_namespaces: vec![namespace.to_owned()],
         cluster_selector: BTreeMap::from([(TEST_LABEL.to_owned(), namespace.to_owned())]),
-        leader_election: LeaderElection {
-            lease_duration_seconds: 4,
-            renew_deadline_seconds: 3,
-            retry_period_seconds: 1,
-            ..LeaderElection::default()
-        },
+        leader_election: LeaderElection { enabled: false, ..LeaderElection::default() },
         colony_poll_seconds: 2,
+        process_poll_seconds: 2,
         ..OperatorConfiguration::default()
     }
+}
+
+/// Has the operator lead by a lease, which is renewed often: for tests with more than one, or of the lease.
+pub fn by_lease(configuration: &mut OperatorConfiguration) {
+    configuration.leader_election = LeaderElection {
+        lease_duration_seconds: 4,
+        renew_deadline_seconds: 3,
+        retry_period_seconds: 1,
+        ..LeaderElection::default()
+    };
+}
+
+/// The configuration of an operator that leads by a lease.
+pub fn elected(namespace: &str) -> OperatorConfiguration {
+    let mut configuration = configuration(namespace);
+    by_lease(&mut configuration);
+    configuration
 }
 
 /// A running operator; killed when dropped. Its log is printed when the test fails.
@@ -182,7 +203,7 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("──── log of the operator ────\n{}", self.log());
         }
         // Ended or not: both are fine here.

@@ -1,33 +1,48 @@
 //! What a test of the operator starts from: a namespace, a colony and a running operator of its own.
 
-use std::time::Duration;
+use std::{fmt::Debug, time::Duration};
 
 use colonyos_operator::{
     api::{
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         mirror::MirrorState,
+        work::WorkState,
     },
     runtime::config::OperatorConfiguration,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{
-    Api,
-    api::{Patch, PatchParams, PostParams},
-};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Resource, api::PostParams, core::object::HasStatus};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{
-    cluster::Connection,
+    cluster::{self, Connection},
     colony::OwnColony,
+    conditions::Conditions as _,
     environment,
     namespace::{TestNamespace, in_namespace},
-    operator::{Operator, Turn, configuration},
-    wait::eventually,
+    object::{self, OfWork},
+    operator::{Operator, Signal, Turn, configuration},
 };
 
-/// How long the operator may take for what needs several steps and a colony.
-pub const SOON: Duration = Duration::from_secs(30);
+/// How long the operator may take.
+pub const SOON: Duration = object::SOON;
+
+/// A kind of objects in namespaces, known to the compiler.
+pub trait Ours:
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
+
+impl<K> Ours for K where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+{
+}
 
 /// A namespace, a colony and a running operator.
 pub struct Stage {
@@ -74,7 +89,7 @@ impl Stage {
     /// The objects of one kind in the namespace.
     pub fn api<K>(&self) -> Api<K>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
     {
         self.namespace.api()
@@ -97,28 +112,79 @@ impl Stage {
 
     /// Changes an `ExecutorDeployment` by a merge patch of `spec`.
     pub async fn change(&self, name: &str, spec: &Value) -> ExecutorDeployment {
-        let patch = Patch::Merge(json!({ "spec": spec }));
-        self.api().patch(name, &PatchParams::default(), &patch).await.unwrap()
+        self.patch(name, spec.clone()).await.unwrap()
     }
 
-    /// Waits until the status of the latest generation satisfies `is_reached`.
+    /// Creates an object of any kind.
+    pub async fn create<K: Ours>(&self, object: Value) -> Result<K, kube::Error> {
+        object::create(&self.api::<K>(), object).await
+    }
+
+    /// Changes an object of any kind by a merge patch of `spec`.
+    pub async fn patch<K: Ours>(&self, name: &str, spec: Value) -> Result<K, kube::Error> {
+        object::change(&self.api::<K>(), name, spec).await
+    }
+
+    /// Waits until an object is as it should be.
+    pub async fn until<K: Ours>(&self, name: &str, what: &str, is_reached: impl Fn(&K) -> bool) -> K {
+        object::until(&self.api::<K>(), name, what, is_reached).await
+    }
+
+    /// Waits until the status of an object is as it should be.
+    pub async fn until_status<K>(
+        &self,
+        name: &str,
+        what: &str,
+        is_reached: impl Fn(&K::Status) -> bool,
+    ) -> K::Status
+    where
+        K: Ours + HasStatus,
+        K::Status: Clone,
+    {
+        let object: K = self.until(name, what, |object: &K| object.status().is_some_and(&is_reached)).await;
+        object.status().cloned().unwrap()
+    }
+
+    /// Waits until work stands somewhere.
+    pub async fn until_state<K>(&self, name: &str, wanted: WorkState) -> K::Status
+    where
+        K: Ours + HasStatus,
+        K::Status: OfWork + Clone,
+    {
+        self.until_status::<K>(name, wanted.as_str(), |status| status.state() == Some(wanted)).await
+    }
+
+    /// Waits until an object is gone.
+    pub async fn until_gone<K: Ours>(&self, name: &str) {
+        object::until_gone(&self.api::<K>(), name).await;
+    }
+
+    /// What the cluster is called in labels of processes.
+    pub async fn cluster(&self) -> String {
+        cluster::uid(&self.namespace.kubernetes).await
+    }
+
+    /// Kills the operator, if it runs still, and starts another in its place.
+    pub async fn restart(&mut self) {
+        let namespace = &self.namespace.name;
+        self.operator.signal(Signal::Kill);
+        self.operator.wait_for_end(SOON).await;
+        self.operator = Operator::start(configuration(namespace), namespace, &self.turn).await;
+    }
+
+    /// Waits until the status of the latest generation of an `ExecutorDeployment` satisfies `is_reached`.
     pub async fn wait_for_status(
         &self,
         name: &str,
         what: &str,
         is_reached: impl Fn(&ExecutorDeploymentStatus) -> bool,
     ) -> ExecutorDeployment {
-        let api: Api<ExecutorDeployment> = self.api();
-        eventually(&format!("{name}: {what}"), SOON, async || {
-            let object = api.get(name).await.map_err(|error| error.to_string())?;
-            let is_current = |status: &ExecutorDeploymentStatus| {
+        self.until(name, what, |object: &ExecutorDeployment| {
+            object.status.as_ref().is_some_and(|status| {
                 status.observed_generation.is_some()
                     && status.observed_generation == object.metadata.generation
-            };
-            match &object.status {
-                Some(status) if is_current(status) && is_reached(status) => Ok(object),
-                other => Err(format!("generation {:?}, {other:?}", object.metadata.generation)),
-            }
+                    && is_reached(status)
+            })
         })
         .await
     }
@@ -126,7 +192,7 @@ impl Stage {
     /// Waits until an `ExecutorDeployment` is ready with so many replicas, and its mirrored process is closed.
     pub async fn wait_until_ready(&self, name: &str, replicas: i32) -> ExecutorDeployment {
         self.wait_for_status(name, &format!("{replicas} executors are ready and mirrored"), |status| {
-            is_true(status, "Ready") && is_closed(status) && status.ready_replicas == replicas
+            status.is_true("Ready") && is_closed(status) && status.ready_replicas == replicas
         })
         .await
     }
@@ -152,20 +218,10 @@ pub fn executor_deployment(name: &str, colony: &str, spec: &Value) -> ExecutorDe
     serde_json::from_value(object).unwrap()
 }
 
-/// The condition of a type.
-pub fn condition<'a>(status: &'a ExecutorDeploymentStatus, kind: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == kind)
-}
-
 /// Whether the process of the generation that the status speaks of was closed as successful.
 pub fn is_closed(status: &ExecutorDeploymentStatus) -> bool {
-    is_true(status, "Mirrored")
+    status.is_true("Mirrored")
         && status.mirror.as_ref().is_some_and(|mirror| {
             mirror.state == MirrorState::Successful && Some(mirror.generation) == status.observed_generation
         })
-}
-
-/// Whether a condition is there and true.
-pub fn is_true(status: &ExecutorDeploymentStatus, kind: &str) -> bool {
-    condition(status, kind).is_some_and(|condition| condition.status == "True")
 }

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use colonyos_operator::runtime::clock::Clock;
 
-/// Pause between two looks.
-const POLL: Duration = Duration::from_millis(25);
+/// Shortest and longest pause between two looks.
+const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(250)];
+
+/// How long to pause after a look that took `look`, `waited` after the first one. Whoever looks without end takes the processors
+/// from what is waited for: a look that costs much, and a wait that has been long, make for a longer pause.
+fn pause(look: Duration, waited: Duration) -> Duration {
+    (look * 4).max(waited / 20).clamp(PAUSES[0], PAUSES[1])
+}
 
 /// Looks until `probe` gives a value; the test stops with the last reason when it has not within `limit`.
 pub async fn eventually<T>(
@@ -16,13 +22,15 @@ pub async fn eventually<T>(
     let clock = Clock::system();
     let start = clock.instant();
     loop {
+        let begun = clock.instant();
         let reason = match tokio::time::timeout(limit, probe()).await {
             Ok(Ok(value)) => return value,
             Ok(Err(reason)) => reason,
             Err(_) => "the look itself did not come to an end".to_owned(),
         };
-        assert!(clock.instant() - start < limit, "within {limit:?} it is not true that {what}: {reason}");
-        tokio::time::sleep(POLL).await;
+        let now = clock.instant();
+        assert!(now - start < limit, "within {limit:?} it is not true that {what}: {reason}");
+        tokio::time::sleep(pause(now - begun, now - start)).await;
     }
 }
 
@@ -31,9 +39,10 @@ pub async fn throughout(what: &str, span: Duration, mut probe: impl AsyncFnMut()
     let clock = Clock::system();
     let start = clock.instant();
     while clock.instant() - start < span {
+        let begun = clock.instant();
         if let Err(reason) = probe().await {
             panic!("after {:?} it is not true any more that {what}: {reason}", clock.instant() - start);
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(pause(clock.instant() - begun, Duration::ZERO)).await;
     }
 }

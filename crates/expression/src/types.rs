@@ -12,9 +12,11 @@ const MAX_DEPTH: usize = 32;
 pub type Types<'t> = BTreeMap<&'t str, Type>;
 
 /// The type of a value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Type {
     /// Nothing is known of it.
+    #[strum(serialize = "value")]
     Any,
     /// Null.
     Null,
@@ -29,6 +31,7 @@ pub enum Type {
     /// Some number.
     Number,
     /// Text.
+    #[strum(serialize = "string")]
     Text,
     /// Bytes.
     Bytes,
@@ -37,6 +40,7 @@ pub enum Type {
     /// Any keys, with such values.
     Map(Arc<Type>),
     /// Known fields.
+    #[strum(serialize = "map")]
     Object(Arc<Fields>),
 }
 
@@ -79,8 +83,8 @@ impl Type {
         Self::Map(Arc::new(value))
     }
 
-    /// The type that an `OpenAPI` or JSON schema describes. `rest` is what objects may have beside the schema's
-    /// properties where the schema itself does not say.
+    /// The type that an `OpenAPI` or JSON schema describes. `rest` is the type of additional properties where the
+    /// schema does not define one.
     #[must_use]
     pub fn of_schema(schema: &Value, rest: Rest) -> Self {
         let definitions = schema.get("$defs").and_then(Value::as_object);
@@ -121,20 +125,8 @@ impl Type {
     }
 
     /// What it is called in messages; values are called the same.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Any => "value",
-            Self::Null => "null",
-            Self::Bool => "bool",
-            Self::Int => "int",
-            Self::Uint => "uint",
-            Self::Double => "double",
-            Self::Number => "number",
-            Self::Text => "string",
-            Self::Bytes => "bytes",
-            Self::List(_) => "list",
-            Self::Map(_) | Self::Object(_) => "map",
-        }
+    pub fn name(&self) -> &'static str {
+        self.into()
     }
 
     pub(super) const fn is_number(&self) -> bool {

@@ -8,19 +8,24 @@ use serde_json::Value;
 use super::{Budget, Fault};
 
 /// A value. JSON that was bound is looked at, never copied; what is made is shared: a copy of either costs nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum Cel<'a> {
     Null,
     Bool(bool),
     Int(i64),
     Uint(u64),
     Double(f64),
+    #[strum(serialize = "string")]
     Text(Rc<str>),
     Bytes(Rc<[u8]>),
     List(Rc<Vec<Cel<'a>>>),
     Map(Rc<BTreeMap<Key, Cel<'a>>>),
+    #[strum(serialize = "string")]
     BoundText(&'a str),
+    #[strum(serialize = "list")]
     BoundList(&'a [Value]),
+    #[strum(serialize = "map")]
     BoundMap(&'a serde_json::Map<String, Value>),
 }
 
@@ -85,18 +90,8 @@ impl<'a> Cel<'a> {
     }
 
     /// What it is called in messages.
-    pub(super) const fn kind(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(_) => "bool",
-            Self::Int(_) => "int",
-            Self::Uint(_) => "uint",
-            Self::Double(_) => "double",
-            Self::Text(_) | Self::BoundText(_) => "string",
-            Self::Bytes(_) => "bytes",
-            Self::List(_) | Self::BoundList(_) => "list",
-            Self::Map(_) | Self::BoundMap(_) => "map",
-        }
+    pub(super) fn kind(&self) -> &'static str {
+        self.into()
     }
 
     pub(super) fn as_text(&self) -> Option<&str> {

@@ -1,15 +1,13 @@
 //! Where a request is.
 
-use std::{fmt, str::FromStr};
-
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RequestStateStatus;
 
-/// A request: the job that it is at, and how far that job is. The rules of its transitions stand here, so that the API
-/// server refuses an illegal one whoever writes it.
+/// A request: the job that it is at, and how far that job is. The schema holds the rules for its transitions, so that
+/// the API server refuses an illegal one from any client.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "com.redhat.ecosystem.sample",
@@ -32,7 +30,7 @@ use super::RequestStateStatus;
 #[x_kube(validation = Rule::new("self.job == oldSelf.job || (self.state == 'REQUESTED' && oldSelf.state != 'REQUESTED')").message(Message::Expression("'job cannot change from ' + oldSelf.job + ' to ' + self.job + ' while state is ' + self.state + ': name another job together with state REQUESTED, once the former job is COMPLETED or FAILED'".into())))]
 #[x_kube(validation = Rule::new("!(oldSelf.state == 'COMPLETED' && self.state == 'REQUESTED') || self.job != oldSelf.job").message(Message::Expression("'job ' + self.job + ' is COMPLETED and cannot become REQUESTED again: name another job'".into())))]
 pub struct RequestStateSpec {
-    /// What tells this request from every other, chosen by whoever created it.
+    /// The unique identifier of this request, chosen by its creator.
     #[serde(rename = "request-uid")]
     #[x_kube(validation = Rule::new("self == oldSelf").message(Message::Expression("'request-uid cannot change from ' + oldSelf + ' to ' + self + ': create another RequestState'".into())))]
     #[schemars(length(min = 1, max = 253))]
@@ -48,8 +46,23 @@ pub struct RequestStateSpec {
 }
 
 /// How far a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Deserialize,
+    Serialize,
+    JsonSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE", parse_err_ty = UnknownState, parse_err_fn = unknown)]
 pub enum State {
     /// It is to be done.
     Requested,
@@ -59,48 +72,21 @@ pub enum State {
     Completed,
     /// It has gone wrong.
     Failed,
-    /// Nobody wants it any more: the end of the request.
+    /// It is obsolete: the end of the request.
     Cancelled,
 }
 
 impl State {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Requested, Self::Started, Self::Completed, Self::Failed, Self::Cancelled];
-
     /// As it stands in objects.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Requested => "REQUESTED",
-            Self::Started => "STARTED",
-            Self::Completed => "COMPLETED",
-            Self::Failed => "FAILED",
-            Self::Cancelled => "CANCELLED",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
-    /// Whether the job is over, well or badly.
+    /// Whether the job has finished, whether it succeeded or failed.
     #[must_use]
     pub const fn has_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for State {
-    type Err = UnknownState;
-
-    fn from_str(text: &str) -> Result<Self, UnknownState> {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .ok_or_else(|| UnknownState(text.to_owned()))
     }
 }
 
@@ -108,3 +94,7 @@ impl FromStr for State {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no state: REQUESTED, STARTED, COMPLETED, FAILED and CANCELLED are")]
 pub struct UnknownState(pub String);
+
+fn unknown(text: &str) -> UnknownState {
+    UnknownState(text.to_owned())
+}

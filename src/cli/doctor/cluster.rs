@@ -12,7 +12,7 @@ use kube::{Api, api::PostParams};
 
 use super::{
     finding::Finding,
-    rules::{Place, RULES, Rule},
+    rules::{Place, Rule, rules},
 };
 use crate::{
     api,
@@ -112,7 +112,7 @@ fn judge_definition(
         return Finding::failure(
             check,
             format!("installed, but not served: {why}"),
-            "resolve what it says, such as a conflict of names with another CRD",
+            "resolve the reported problem, such as a conflict of names with another CRD",
         );
     }
     let missing = wanted.spec.versions.iter().find(|version| {
@@ -146,8 +146,9 @@ fn judge_definition(
 /// One finding for each rule that is not granted, or one for all of them. `namespaces` are those that are watched; none
 /// means all.
 pub(super) async fn permissions(kubernetes: &Kubernetes, namespaces: &[String], lease: &str) -> Vec<Finding> {
-    let questions: Vec<Question> =
-        RULES
+    let rules = rules();
+    let questions: Vec<Question<'_>> =
+        rules
             .iter()
             .flat_map(|rule| rule.verbs.iter().map(move |verb| (rule, *verb)))
             .flat_map(|(rule, verb)| {
@@ -170,8 +171,8 @@ pub(super) async fn permissions(kubernetes: &Kubernetes, namespaces: &[String], 
     }
 }
 
-struct Question {
-    rule: &'static Rule,
+struct Question<'r> {
+    rule: &'r Rule,
     verb: &'static str,
     namespace: Option<String>,
 }
@@ -186,16 +187,16 @@ fn places(place: Place, own: &str, watched: &[String]) -> Vec<Option<String>> {
     }
 }
 
-async fn ask(kubernetes: &Kubernetes, question: Question, lease: &str) -> Option<Finding> {
+async fn ask(kubernetes: &Kubernetes, question: Question<'_>, lease: &str) -> Option<Finding> {
     let Question { rule, verb, namespace } = question;
     let (resource, subresource) = match rule.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-        None => (rule.resource, None),
+        None => (&*rule.resource, None),
     };
     // Only one lease is the operator's own, and what is created has no name yet.
     let name = (rule.resource == "leases" && verb != "create").then(|| lease.to_owned());
     let attributes = ResourceAttributes {
-        group: Some(rule.group.to_owned()),
+        group: Some(rule.group.clone().into_owned()),
         resource: Some(resource.to_owned()),
         subresource,
         verb: Some(verb.to_owned()),

@@ -5,24 +5,23 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 /// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum Verdict {
     /// As it should be.
     Ok,
-    /// Works, but not as one would wish.
+    /// Works, with a problem.
+    #[strum(serialize = "warn")]
     Warning,
     /// Does not work.
+    #[strum(serialize = "FAIL")]
     Failure,
 }
 
 impl Verdict {
-    const fn shown(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warn",
-            Self::Failure => "FAIL",
-        }
+    fn shown(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -90,7 +89,7 @@ pub(super) fn text(findings: &[Finding]) -> String {
     }
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
     let (ok, warnings, failures) = (count(Verdict::Ok), count(Verdict::Warning), count(Verdict::Failure));
-    let _ = writeln!(text, "\n{ok} ok, {warnings} to look at, {failures} amiss");
+    let _ = writeln!(text, "\n{ok} ok, {warnings} warnings, {failures} failed");
     text
 }
 
@@ -117,7 +116,7 @@ mod tests {
              \x20                 → install it\n\
              warn  Colony dev  no keys yet\n\
              \x20                 → start the operator\n\
-             \n1 ok, 1 to look at, 1 amiss\n"
+             \n1 ok, 1 warnings, 1 failed\n"
         );
     }
 

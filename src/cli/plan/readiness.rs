@@ -1,20 +1,22 @@
-//! What an object looks like once whoever looks after its kind has done so, as far as that can be known: what a rehearsal
-//! assumes of what an instance is made of. What nobody can know is left out, and awaited.
+//! An object after its controller has reconciled it, as far as that is known: what a rehearsal assumes of what an
+//! instance is made of. Unknown fields are omitted, and awaited.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::api::{condition::ConditionType, kind::Kind, work::WorkState};
+
 /// What stands for an address that the cluster gives.
 const ADDRESS: &str = "<address>";
 
-/// Fills in what an object's kind says of it once it is there and ready.
+/// Fills in the status of an object that is ready.
 pub(super) fn assume(object: &mut Value, now: Timestamp) {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
     let generation = object.pointer("/metadata/generation").cloned().unwrap_or_else(|| json!(1));
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(1);
     let replicas = number("/spec/replicas");
-    let condition = |names: &[&str]| {
+    let condition = |names: &[&'static str]| {
         let all = names.iter().map(|name| {
             json!({ "type": name, "status": "True", "reason": "Assumed", "message": "",
                 "lastTransitionTime": now.to_string(), "observedGeneration": generation })
@@ -44,25 +46,35 @@ pub(super) fn assume(object: &mut Value, now: Timestamp) {
         ("", "PersistentVolumeClaim") => json!({ "phase": "Bound" }),
         ("", "Service") => service(object),
         ("networking.k8s.io", "Ingress") => json!({ "loadBalancer": { "ingress": [{ "ip": ADDRESS }] } }),
-        ("compute.colonies.io", "ExecutorDeployment") => json!({
-            "observedGeneration": generation, "replicas": replicas, "readyReplicas": replicas,
-            "conditions": condition(&["Ready"]),
-        }),
-        ("colonies.io", "ColonyProcess" | "ColonyWorkflow") => json!({
-            "observedGeneration": generation, "state": "Succeeded", "conditions": condition(&["Succeeded", "Finished"]),
-        }),
-        ("colonies.io", "ColonyCron") => {
-            json!({ "observedGeneration": generation, "conditions": condition(&["Ready"]) })
-        }
-        _ if is_defined(group) => {
-            json!({ "observedGeneration": generation, "conditions": condition(&["Finished", "Ready"]) })
-        }
+        _ if is_defined(group) => own_or_defined(group, &kind, &generation, replicas, condition),
         _ => return,
     };
     object["status"] = status;
 }
 
-/// Whether a kind can be one that a user defined: those of Kubernetes are known above, or say nothing.
+/// What an object of a kind of the operator's says, or of one that a user defined.
+fn own_or_defined(
+    group: &str,
+    kind: &str,
+    generation: &Value,
+    replicas: i64,
+    condition: impl Fn(&[&'static str]) -> Value,
+) -> Value {
+    let own = Kind::find(group, kind).filter(|kind| !kind.info().ready_conditions.is_empty());
+    let types = own.unwrap_or(Kind::Instance).info().ready_conditions;
+    let names: Vec<&str> = types.iter().map(|known| known.as_str()).collect();
+    let mut status = json!({ "observedGeneration": generation, "conditions": condition(&names) });
+    if own == Some(Kind::ExecutorDeployment) {
+        status["replicas"] = json!(replicas);
+        status["readyReplicas"] = json!(replicas);
+    }
+    if types.contains(&ConditionType::Succeeded) {
+        status["state"] = json!(WorkState::Succeeded.as_str());
+    }
+    status
+}
+
+/// Whether a kind can be one that a user defined: those of Kubernetes are known above, or have none.
 fn is_defined(group: &str) -> bool {
     group.contains('.') && !group.ends_with(".k8s.io")
 }
@@ -90,7 +102,7 @@ mod tests {
         object
     }
 
-    /// What is made up would be taken for what a cluster says.
+    /// Invented values would be mistaken for those of a cluster.
     #[test]
     fn of_what_nobody_can_know_nothing_is_assumed() {
         let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } });

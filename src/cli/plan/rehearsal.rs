@@ -10,8 +10,8 @@ use crate::{
     snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
 };
 
-/// Changes the snapshot as the plan would change the world; whether the pass after it can be told. It cannot once the
-/// colony has to answer, or the object is gone.
+/// Changes the snapshot as the plan would change the world; whether the next pass is known. It cannot once the colony
+/// has to answer, or the object is gone.
 pub(super) fn assume(snapshot: &mut ExecutorDeploymentSnapshot, plan: Plan) -> bool {
     let mut tellable = true;
     for step in &plan.steps {
@@ -47,7 +47,19 @@ fn cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: &KubernetesStep) -> 
         | KubernetesStep::CreateChild(_)
         | KubernetesStep::AdoptChild { .. }
         | KubernetesStep::PatchChild { .. }
-        | KubernetesStep::DeleteChild { .. } => return false,
+        | KubernetesStep::DeleteChild { .. }
+        | KubernetesStep::CreateRun { .. }
+        | KubernetesStep::DeleteRun { .. }
+        | KubernetesStep::CreateCrd(_)
+        | KubernetesStep::UpdateCrd { .. }
+        | KubernetesStep::DeleteCrd { .. }
+        | KubernetesStep::Rewrite { .. }
+        | KubernetesStep::ConcludeMigration(_)
+        | KubernetesStep::CreateFleet(_)
+        | KubernetesStep::ReplaceFleet(_)
+        | KubernetesStep::DeleteFleet { .. }
+        | KubernetesStep::CreateOperatorKeys { .. }
+        | KubernetesStep::AddReconcilerKey { .. } => return false,
         KubernetesStep::CreateIdentity(identity) => {
             snapshot.identity = Observed::Known(Some(made(identity)));
             snapshot.registration = Observed::Known(Registration::Absent);
@@ -139,7 +151,12 @@ fn colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool 
         | ColonyStep::SubmitWorkflow(_)
         | ColonyStep::OpenGate { .. }
         | ColonyStep::CloseSuccessful { .. }
-        | ColonyStep::CloseFailed { .. } => {
+        | ColonyStep::CloseFailed { .. }
+        | ColonyStep::RegisterMember
+        | ColonyStep::RegisterOperator { .. }
+        | ColonyStep::AddDefinition(_)
+        | ColonyStep::RemoveDefinition { .. }
+        | ColonyStep::Answer { .. } => {
             return false;
         }
     }

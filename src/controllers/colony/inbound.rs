@@ -1,32 +1,30 @@
-//! Answers processes that were born in a colony, and makes the objects of blueprints for which nobody asks: one pass
-//! through the stages for each of them, again and again until it is answered.
+//! Answers processes that originate in a colony, and creates the objects of blueprints without such a process: one
+//! pass through the stages for each of them, again and again until it is answered.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
 use crate::{
     act::{
-        inbound::{InboundOutcome, carry_out, carry_out_alone},
-        outcome::StepFailure,
+        Target,
+        outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
-    api::{
-        colony::{ColonySpec, InboundPolicy},
-        executor_deployment::ExecutorDeployment,
-        names::PROCESS_ANNOTATION,
-    },
+    api::colony::{ColonySpec, InboundPolicy},
     colony::{Process, ProcessState, Session},
-    controllers::engine::{context::Machinery, retry::Retries},
+    controllers::engine::{context::Services, retry::Retries},
     desired::inbound::{Request, read},
-    diff::inbound::{Answer, InboundPlan, InboundStep, missing_object, plan},
+    diff::{
+        Answer, ColonyStep, Plan, Step,
+        inbound::{InboundPlan, missing_object, object_of_step, plan},
+    },
     memory::connections::OperatorIdentity,
     snapshot::InboundProcess,
     watch::inbound::{About, InboundReader},
 };
 
-/// How long an answer waits for a change of some object before it looks by itself, and at the process too: somebody may
-/// have cancelled it.
+/// How long an answer waits for a change of some object before it looks by itself, and at the process too: it may
+/// have been cancelled.
 const LOOK: Duration = Duration::from_secs(5);
 /// How soon a pass follows one that wrote something or whose cache is behind.
 const NEXT_STEP: Duration = Duration::from_millis(50);
@@ -36,47 +34,58 @@ const NEXT_STEP: Duration = Duration::from_millis(50);
 pub(in crate::controllers) struct Inbound {
     /// Name of the `Colony`.
     pub colony: String,
-    /// The machinery.
-    pub machinery: Arc<Machinery>,
+    /// The shared services.
+    pub services: Arc<Services>,
     /// Reads the world.
     pub reader: InboundReader,
     under_way: Arc<Mutex<HashSet<String>>>,
 }
 
+/// What came of one pass over a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It is answered, or is no longer this operator's to answer.
+    Answered,
+    /// Something was written: look again at once.
+    Changed,
+    /// There was nothing to do yet.
+    Waiting,
+}
+
 impl Inbound {
     /// Answers processes of `colony`.
-    pub fn new(colony: &str, machinery: Arc<Machinery>, reader: InboundReader) -> Self {
-        Self { colony: colony.to_owned(), machinery, reader, under_way: Arc::default() }
+    pub fn new(colony: &str, services: Arc<Services>, reader: InboundReader) -> Self {
+        Self { colony: colony.to_owned(), services, reader, under_way: Arc::default() }
     }
 
-    /// Has a process answered beside whatever else goes on, once.
+    /// Answers a process concurrently, once.
     pub fn accept(&self, process: Process, operator: &OperatorIdentity) {
         let id = process.id.to_string();
         if !self.lock().insert(id.clone()) {
             return;
         }
-        let (inbound, operator) = (self.clone(), operator.session.clone());
+        let (inbound, operator) = (self.clone(), operator.clone());
         tokio::spawn(async move {
             inbound.answer(process, &operator).await;
             inbound.lock().remove(&id);
         });
     }
 
-    /// Until the process is answered, or this process no longer leads: whoever leads then finds it among what runs.
-    async fn answer(&self, process: Process, operator: &Session) {
+    /// Until the process is answered, or this process no longer leads: the next leader finds it among what runs.
+    async fn answer(&self, process: Process, operator: &OperatorIdentity) {
         let retries = Retries::default();
         let id = process.id.clone();
         let mut inbound = InboundProcess { process, was_seen: false };
-        let mut changes = self.machinery.object_changes.subscribe();
-        while self.machinery.leadership.is_leader() {
+        let mut changes = self.services.object_changes.subscribe();
+        while self.services.leadership.is_leader() {
             changes.mark_unchanged();
             let delay = match self.pass(&mut inbound, operator).await {
-                Ok(InboundOutcome::Answered) => return,
-                Ok(InboundOutcome::Changed) => NEXT_STEP,
-                Ok(InboundOutcome::Waiting) => {
+                Ok(Turn::Answered) => return,
+                Ok(Turn::Changed) => NEXT_STEP,
+                Ok(Turn::Waiting) => {
                     // Nothing is lost by a change that comes between the pass and this wait: it is marked already.
                     if tokio::time::timeout(LOOK, changes.changed()).await.is_err()
-                        && self.is_over(&inbound.process, operator).await
+                        && self.is_over(&inbound.process, &operator.session).await
                     {
                         tracing::info!(process = %id, "is over before it was answered");
                         return;
@@ -92,29 +101,59 @@ impl Inbound {
         }
     }
 
-    /// One pass: read, say what is asked for, plan, act.
+    /// One pass: read, interpret the request, plan, act.
     async fn pass(
         &self,
         inbound: &mut InboundProcess,
-        operator: &Session,
-    ) -> Result<InboundOutcome, StepFailure> {
-        let cluster = &self.machinery.to_cluster;
-        let leadership = &self.machinery.leadership;
-        let Some(spec) = self.reader.colony(&self.colony) else { return Ok(InboundOutcome::Answered) };
+        operator: &OperatorIdentity,
+    ) -> Result<Turn, StepFailure> {
+        let Some(spec) = self.reader.colony(&self.colony) else { return Ok(Turn::Answered) };
         let plan = match request(&inbound.process, &spec) {
             Err(why) => InboundPlan { steps: Vec::new(), answer: Some(Answer::Failed(why)) },
             Ok(request) => {
-                let (about, namespaces) = needs(&request);
+                let (about, namespaces) = needs(&request, &inbound.process);
                 let snapshot =
-                    self.reader.snapshot((&self.colony, &spec), operator, about, &namespaces).await;
-                inbound.was_seen |= snapshot.objects.iter().any(|object| is_of(object, &inbound.process));
+                    self.reader.snapshot((&self.colony, &spec), &operator.session, about, &namespaces).await;
+                inbound.was_seen |= snapshot.objects.has_born_of(inbound.process.id.as_str());
                 plan(&snapshot, inbound, &request)
             }
         };
         if plan.steps.iter().any(|step| self.is_behind(step)) {
-            return Ok(InboundOutcome::Changed);
+            return Ok(Turn::Changed);
         }
-        carry_out(&plan, &inbound.process, cluster, operator, leadership).await
+        let is_idle = plan.steps.is_empty();
+        let outcome = self.execute(plan.steps).await?;
+        let answer = match outcome.failure() {
+            None => plan.answer,
+            // Another was faster, or the cache is old: look again.
+            Some(failure) if failure.kind == FailureKind::Conflict => return Ok(Turn::Changed),
+            // What the cluster refuses for good is the answer.
+            Some(failure) if failure.kind == FailureKind::Refused => {
+                Some(Answer::Failed(failure.message.clone()))
+            }
+            Some(failure) => return Err(failure.clone()),
+        };
+        let Some(answer) = answer else {
+            return Ok(if is_idle { Turn::Waiting } else { Turn::Changed });
+        };
+        let (process_id, executor_type) = (inbound.process.id.to_string(), operator.executor_type);
+        let step = Step::Colony(ColonyStep::Answer { process_id, executor_type, answer });
+        self.execute(vec![step]).await?.failure().cloned().map_or(Ok(Turn::Answered), Err)
+    }
+
+    /// Carries steps out on behalf of the `Colony`.
+    async fn execute(&self, steps: Vec<Step>) -> Result<Outcome, StepFailure> {
+        let Some(object) = self.reader.colony_object(&self.colony) else { return Ok(Outcome::default()) };
+        let target = Target {
+            object: &object,
+            kind: &(),
+            finalizer: None,
+            connection: self.services.connections.get(&self.colony),
+            colony: Some(self.colony.clone()),
+        };
+        let plan = Plan { steps, ..Plan::default() };
+        let outcome = self.services.actor.execute(plan, &target).await;
+        if outcome.is_skipped() { Err(not_leading()) } else { Ok(outcome) }
     }
 
     /// Makes the objects of blueprints at this cluster's location that have none: the process that would have asked for it
@@ -129,25 +168,20 @@ impl Inbound {
         let blueprints = snapshot.blueprints.known().into_iter().flatten();
         for blueprint in blueprints.filter(|blueprint| blueprint.metadata.location == here) {
             match missing_object(blueprint, &snapshot) {
-                Ok(Some(step)) if !self.is_behind(&step) => {
-                    let (cluster, leadership) = (&self.machinery.to_cluster, &self.machinery.leadership);
-                    if let Err(failure) = carry_out_alone(&step, cluster, leadership).await {
-                        tracing::warn!(blueprint = blueprint.metadata.name, "{}", failure.message);
-                    }
-                }
+                // What fails is logged, and tried again with the next sweep.
+                Ok(Some(step)) if !self.is_behind(&step) => drop(self.execute(vec![step]).await),
                 Ok(_) => {}
-                // Whoever asks for it by a process is answered; here there is nobody to tell.
+                // A requesting process gets an answer; here there is none.
                 Err(why) => tracing::debug!(blueprint = blueprint.metadata.name, "not made: {why}"),
             }
         }
     }
 
-    fn is_behind(&self, step: &InboundStep) -> bool {
-        let (namespace, name) = step.object();
-        self.reader.is_behind(&namespace, &name)
+    fn is_behind(&self, step: &Step) -> bool {
+        object_of_step(step).is_some_and(|(namespace, name)| self.reader.is_behind(&namespace, &name))
     }
 
-    /// Whether somebody cancelled the process, or the server gave it to another.
+    /// Whether the process was cancelled, or assigned to another executor.
     async fn is_over(&self, process: &Process, operator: &Session) -> bool {
         match operator.process(&process.id).await {
             Ok(found) => {
@@ -172,17 +206,15 @@ fn request(process: &Process, spec: &ColonySpec) -> Result<Request, String> {
 }
 
 /// What has to be read for a request.
-fn needs(request: &Request) -> (About<'_>, Vec<String>) {
+fn needs<'a>(request: &'a Request, process: &'a Process) -> (About<'a>, Vec<String>) {
     match request {
-        Request::Apply(object) => (About::Nothing, vec![object.namespace.clone()]),
+        Request::Apply(object) => {
+            let about = About::Object { name: &object.name, process: process.id.as_str() };
+            (about, vec![object.namespace.clone()])
+        }
         Request::Reconcile { blueprint, .. } | Request::CleanUp { blueprint } => {
             (About::Blueprint(blueprint), Vec::new())
         }
         Request::ReconcileAll => (About::All, Vec::new()),
     }
-}
-
-fn is_of(object: &ExecutorDeployment, process: &Process) -> bool {
-    let born_of = object.annotations().get(PROCESS_ANNOTATION);
-    born_of.is_some_and(|id| id == process.id.as_str())
 }

@@ -5,198 +5,178 @@ pub(super) mod blueprints;
 mod inbound;
 pub(super) mod processes;
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
+use jiff::Timestamp;
 use kube::{
-    Resource as _, ResourceExt as _,
-    runtime::{
-        Controller,
-        controller::{Action, Config},
-        reflector::Store,
-    },
+    ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store},
 };
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use self::{
     inbound::Inbound,
-    processes::{Carriers, Followed},
+    processes::{FollowedProcesses, MirroredKinds},
 };
-use super::{
-    engine::{
-        context::{Hints, Machinery},
-        retry::{Retries, jitter},
-    },
-    to_its_end,
+use super::engine::{
+    context::{Requeuer, Services},
+    pass::Engine,
+    stages::{Look, Passed, Stages},
+    wiring::{self, Wiring},
 };
 use crate::{
-    act::{
-        connection::{ConnectionTarget, connect},
-        outcome::StepFailure,
-    },
     api::{
         colony::{Colony, ColonyStatus},
         executor_deployment::ExecutorDeployment,
         names::{CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND},
     },
     colony::{Client, Executor, ExecutorState, Server},
-    diff::plan_colony,
+    diff::{Plan, Problem, plan_colony},
     memory::connections::{Connection, OperatorIdentity},
-    runtime::{
-        metrics::{Kind, ReconcileResult},
-        shutdown::Shutdown,
-    },
+    runtime::{metrics::Kind, shutdown::Shutdown},
     snapshot::{ColonySnapshot, Membership},
     status,
     watch::{
-        colony::{Reading, Surroundings, read},
+        colony::{ColonyReader, ColonyReading, Sessions, read},
+        freshness::CacheBehind,
         inbound::InboundReader,
+        index::{Index, IndexKey},
         stores::{self, Filled, GuardedExecutorDeployment},
         triggers,
     },
 };
 
-/// How soon a pass follows one that wrote something.
-const NEXT_STEP: Duration = Duration::from_millis(20);
-/// How many colonies are looked after at the same time; each pass waits for a server somewhere.
+/// How many colonies are reconciled at the same time; each pass waits for a server somewhere.
 const CONCURRENCY: u16 = 8;
 
-struct Context {
-    machinery: Arc<Machinery>,
-    hints: Hints<GuardedExecutorDeployment>,
-    retries: Retries,
-    colonies: Store<Colony>,
-    objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
-    carriers: Carriers,
+/// The stages of `Colonies`, and what goes on beside them.
+struct ColonyStages {
+    services: Arc<Services>,
+    requeuer: Requeuer<GuardedExecutorDeployment>,
+    colonies: Store<DeserializeGuard<Colony>>,
+    filled: Filled,
+    objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
+    mirrored_kinds: MirroredKinds,
     clients: tokio::sync::Mutex<HashMap<String, Option<(Server, Client)>>>,
-    served: Mutex<HashMap<Served, (String, AbortHandle)>>,
+    served: Arc<Mutex<HashMap<Served, (String, AbortHandle)>>>,
     inbound: Mutex<HashMap<String, Inbound>>,
 }
 
 /// Name of the `Colony` and type of the operator's executor in it.
 type Served = (String, &'static str);
 
+impl Stages for ColonyStages {
+    type Object = Colony;
+    type Snapshot = ColonyReading;
+    type Desired = ();
+    type Findings = ();
+
+    const KIND: Kind = Kind::Colony;
+    const CAN_BE_PAUSED: bool = false;
+
+    fn kind(&self) -> &() {
+        &()
+    }
+
+    fn caches(&self) -> Vec<Filled> {
+        vec![self.filled.clone()]
+    }
+
+    async fn snapshot(&self, object: &Colony) -> Result<ColonyReading, CacheBehind> {
+        let name = object.name_any();
+        let mut known = self.clients.lock().await.remove(&name).flatten();
+        let reader = ColonyReader {
+            kubernetes: &self.services.kubernetes.calls,
+            namespace: &self.services.kubernetes.namespace,
+            clock: &self.services.clock,
+            metrics: Some(&self.services.metrics),
+        };
+        let reading = read(object, &reader, &mut known).await;
+        self.clients.lock().await.insert(name, known);
+        Ok(reading)
+    }
+
+    fn now(reading: &ColonyReading) -> Timestamp {
+        reading.snapshot.now
+    }
+
+    /// As owner and as member, before the colony can be used by others.
+    fn connection(&self, reading: &ColonyReading, _: &Services) -> Option<Arc<Connection>> {
+        let Sessions { owner, member, .. } = reading.sessions.clone()?;
+        Some(Arc::new(Connection::new(member, owner, Vec::new(), None, None)))
+    }
+
+    fn desired(&self, _: &ColonyReading) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn plan(&self, reading: &ColonyReading, (): &()) -> Result<(Plan, ()), Problem> {
+        Ok((plan_colony(&reading.snapshot), ()))
+    }
+
+    async fn drive_request(&self, reading: &ColonyReading, _: Passed<'_, Self>) {
+        let name = reading.snapshot.object.name_any();
+        remember(&name, reading, self);
+        sync_blueprints(&name, reading, self).await;
+    }
+
+    fn status(&self, reading: &ColonyReading, pass: Passed<'_, Self>) -> Option<ColonyStatus> {
+        let failure = pass.ok().and_then(|carried| carried.outcome.failure());
+        Some(status::colony::compute(&reading.snapshot, failure))
+    }
+
+    fn next(&self, reading: &ColonyReading, _: Option<&ColonyStatus>, _: Passed<'_, Self>) -> Look {
+        if !is_connected(&reading.snapshot) {
+            return Look::Backoff;
+        }
+        Look::About(Duration::from_secs(self.services.configuration.colony_poll_seconds.into()))
+    }
+}
+
 /// Runs the controller until the shutdown. `objects` are the caches in which the objects of processes are looked up,
-/// `carriers` the objects of all kinds that processes carry.
+/// `mirrored_kinds` the objects of all kinds that processes carry.
 pub async fn run(
-    machinery: Arc<Machinery>,
-    objects: Vec<(Store<GuardedExecutorDeployment>, Filled)>,
-    hints: Hints<GuardedExecutorDeployment>,
-    carriers: Carriers,
+    services: Arc<Services>,
+    objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
+    requeuer: Requeuer<GuardedExecutorDeployment>,
+    mirrored_kinds: MirroredKinds,
     shutdown: Shutdown,
 ) {
-    let colonies = stores::colonies(&machinery.kubernetes.watches, &machinery.configuration.cluster_selector);
-    let elections = machinery.leadership.changes().map(drop);
-    let context = Arc::new(Context {
-        machinery,
-        hints,
-        retries: Retries::default(),
+    let selector = &services.configuration.cluster_selector;
+    let colonies = stores::guarded_colonies(&services.kubernetes.watches, selector);
+    let served = Arc::<Mutex<HashMap<Served, (String, AbortHandle)>>>::default();
+    let stages = ColonyStages {
+        services: services.clone(),
+        requeuer,
         colonies: colonies.store.clone(),
+        filled: colonies.filled.clone(),
         objects,
-        carriers,
+        mirrored_kinds,
         clients: tokio::sync::Mutex::default(),
-        served: Mutex::default(),
+        served: served.clone(),
         inbound: Mutex::default(),
-    });
-    let stop = shutdown.clone();
-    let controller = Controller::for_stream(colonies.changes, colonies.store)
-        .with_config(Config::default().concurrency(CONCURRENCY))
-        .reconcile_all_on(elections)
-        .graceful_shutdown_on(async move { stop.requested().await })
-        .run(reconcile, |_, _, _| Action::requeue(NEXT_STEP), context.clone())
-        .for_each(|_| futures::future::ready(()));
-    to_its_end(controller, vec![colonies.filled], shutdown).await;
-    let served = std::mem::take(&mut *context.served.lock());
-    for (_, task) in served.values() {
+    };
+    let (_, nothing) = futures::channel::mpsc::unbounded();
+    let wiring = Wiring::new(colonies, nothing, CONCURRENCY);
+    wiring::run(Engine::new(services, stages), wiring, shutdown).await;
+    for (_, task) in std::mem::take(&mut *served.lock()).values() {
         task.abort();
     }
-}
-
-/// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
-async fn reconcile(object: Arc<Colony>, context: Arc<Context>) -> Result<Action, Infallible> {
-    let machinery = &context.machinery;
-    if !machinery.leadership.is_leader() {
-        return Ok(Action::await_change());
-    }
-    let started = machinery.clock.instant();
-    let counted = machinery.metrics.reconcile_started(Kind::Colony);
-    let span = tracing::info_span!(
-        "reconcile",
-        kind = "Colony",
-        object = object.name_any(),
-        generation = object.metadata.generation
-    );
-    let (action, result) = tracing::Instrument::instrument(pass(&object, &context), span).await;
-    counted.finish(result, machinery.clock.instant().saturating_duration_since(started));
-    Ok(action)
-}
-
-/// The five stages.
-async fn pass(object: &Colony, context: &Context) -> (Action, ReconcileResult) {
-    let machinery = &context.machinery;
-    let name = object.name_any();
-    let uid = object.uid().unwrap_or_default();
-    let namespace = &machinery.kubernetes.namespace;
-    let mut known = context.clients.lock().await.remove(&name).flatten();
-    let surroundings = Surroundings {
-        kubernetes: &machinery.kubernetes.calls,
-        namespace,
-        clock: &machinery.clock,
-        metrics: Some(&machinery.metrics),
-    };
-    let reading = read(object, &surroundings, &mut known).await;
-    context.clients.lock().await.insert(name.clone(), known);
-
-    let steps = plan_colony(&reading.snapshot);
-    let sessions = reading.sessions.as_ref().map(|sessions| (&sessions.owner, &sessions.member));
-    let target = ConnectionTarget { object, namespace, sessions };
-    let done = connect(&machinery.to_cluster, &machinery.leadership, &steps, &target).await;
-    remember(&name, &reading, context);
-    meet_blueprints(&name, &reading, context).await;
-
-    let failure = done.as_ref().err();
-    let status = status::colony::compute(&reading.snapshot, failure);
-    let published = publish(object, status, machinery).await;
-    if let Some(failure) = failure.or(published.as_ref().err()) {
-        tracing::warn!(kind = ?failure.kind, "{}", failure.message);
-        return (Action::requeue(context.retries.after_failure(&uid)), ReconcileResult::Failed);
-    }
-    if !steps.is_empty() {
-        return (Action::requeue(NEXT_STEP), ReconcileResult::Changed);
-    }
-    if is_connected(&reading.snapshot) {
-        context.retries.reset(&uid);
-    } else {
-        return (Action::requeue(context.retries.after_failure(&uid)), ReconcileResult::Waiting);
-    }
-    let poll = Duration::from_secs(machinery.configuration.colony_poll_seconds.into());
-    let result =
-        if published.unwrap_or(false) { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
-    (Action::requeue(jitter(poll)), result)
 }
 
 fn is_connected(snapshot: &ColonySnapshot) -> bool {
     matches!(snapshot.membership, Membership::Member(_)) && snapshot.executors.known().is_some()
 }
 
-async fn publish(object: &Colony, status: ColonyStatus, machinery: &Machinery) -> Result<bool, StepFailure> {
-    let before = object.status.as_ref().map_or(&[][..], |before| &before.conditions);
-    let notes = status::event::transitions(before, &status.conditions);
-    let written = machinery.publisher.colony(object, status).await?;
-    if written {
-        machinery.publisher.events(&object.object_ref(&()), notes).await;
-    }
-    Ok(written)
-}
-
 /// Keeps the connection for the other controller, wakes the objects for which it makes a difference, and has the colony
 /// served.
-fn remember(name: &str, reading: &Reading, context: &Context) {
+fn remember(name: &str, reading: &ColonyReading, context: &ColonyStages) {
     let snapshot = &reading.snapshot;
     let Some(sessions) = &reading.sessions else {
-        if context.machinery.connections.remove(name) {
-            context.machinery.executor_changes.send_replace(());
+        if context.services.connections.remove(name) {
+            context.services.executor_changes.send_replace(());
             wake_all(context);
         }
         return;
@@ -205,21 +185,21 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
     let operator: Vec<OperatorIdentity> =
         sessions.operator.iter().filter(|own| is_approved(own, executors)).cloned().collect();
     let problem = problem(snapshot);
-    let connection = Arc::new(Connection::new(
+    let connection = Connection::new(
         sessions.member.clone(),
         sessions.owner.clone(),
         operator.clone(),
         problem.clone(),
         executors,
-    ));
+    );
+    let (connection, previous) = context.services.connections.put(name, connection, reading.asked_at);
     let states = connection.executor_states();
     let approved = connection.approved().cloned();
-    let previous = context.machinery.connections.put(name, connection);
     let reconnected = previous
         .as_ref()
         .is_none_or(|previous| previous.problem != problem || previous.operator.len() != operator.len());
     if previous.as_ref().and_then(|previous| previous.approved()) != approved.as_ref() {
-        context.machinery.executor_changes.send_replace(());
+        context.services.executor_changes.send_replace(());
     }
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
     if reconnected {
@@ -237,57 +217,58 @@ fn remember(name: &str, reading: &Reading, context: &Context) {
     }
 }
 
-/// Keeps what the colony says of blueprints, wakes the objects of those that have changed, and makes what is missing.
-async fn meet_blueprints(name: &str, reading: &Reading, context: &Context) {
+/// Caches the blueprints of the colony, wakes the objects of changed ones, and creates missing ones.
+async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ColonyStages) {
     let (Some(blueprints), Some(sessions)) = (reading.snapshot.blueprints.known(), &reading.sessions) else {
         return;
     };
-    let changed = context.machinery.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
-    if !changed.is_empty() {
-        wake(context, |object| object.blueprint_name().is_some_and(|blueprint| changed.contains(&blueprint)));
+    let changed = context.services.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
+    for name in changed {
+        let key = IndexKey::Blueprint(name);
+        for object in context.objects.iter().flat_map(|(index, _)| index.get(&key)) {
+            context.requeuer.wake(&ObjectRef::from_obj(object.as_ref()));
+        }
     }
-    let objects: Vec<String> = context
-        .objects
-        .iter()
-        .flat_map(|(store, _)| triggers::readable(store))
-        .filter_map(|object| object.blueprint_name())
-        .collect();
-    if blueprints.iter().any(|blueprint| !objects.contains(&blueprint.metadata.name)) {
+    let has_object = |name: &String| {
+        let key = IndexKey::Blueprint(name.clone());
+        context.objects.iter().any(|(index, _)| !index.get(&key).is_empty())
+    };
+    if blueprints.iter().any(|blueprint| !has_object(&blueprint.metadata.name)) {
         inbound(name, context).sweep(&sessions.member).await;
     }
 }
 
-/// Whoever answers what is born in a colony; one for each, so that nothing is answered twice at once.
-fn inbound(name: &str, context: &Context) -> Inbound {
+/// The handler of what originates in a colony; one for each, so that nothing is answered twice at once.
+fn inbound(name: &str, context: &ColonyStages) -> Inbound {
     let mut all = context.inbound.lock();
-    let machinery = &context.machinery;
+    let services = &context.services;
     let new = || {
         let reader = InboundReader {
-            client: machinery.kubernetes.calls.clone(),
+            client: services.kubernetes.calls.clone(),
             objects: context.objects.clone(),
             colonies: context.colonies.clone(),
-            watched: machinery.configuration.watch_namespaces.clone(),
-            blueprints: machinery.blueprints.clone(),
-            writes: machinery.writes.clone(),
-            clock: machinery.clock.clone(),
+            watched: services.configuration.watch_namespaces.clone(),
+            blueprints: services.blueprints.clone(),
+            writes: services.writes.clone(),
+            clock: services.clock.clone(),
         };
-        Inbound::new(name, machinery.clone(), reader)
+        Inbound::new(name, services.clone(), reader)
     };
     all.entry(name.to_owned()).or_insert_with(new).clone()
 }
 
-fn wake(context: &Context, concerned: impl Fn(&ExecutorDeployment) -> bool) {
-    for (store, _) in &context.objects {
-        for object in triggers::readable(store).iter().filter(|object| concerned(object)) {
-            context.hints.wake(&triggers::reference(object));
+fn wake(context: &ColonyStages, concerned: impl Fn(&ExecutorDeployment) -> bool) {
+    for (index, _) in &context.objects {
+        for object in triggers::references(index.store(), &(), &concerned) {
+            context.requeuer.wake(&object);
         }
     }
 }
 
 /// Wakes everything that the colony makes a difference for.
-fn wake_all(context: &Context) {
+fn wake_all(context: &ColonyStages) {
     wake(context, |_| true);
-    for objects in context.carriers.all() {
+    for objects in context.mirrored_kinds.all() {
         objects.wake_all();
     }
 }
@@ -310,7 +291,7 @@ fn problem(snapshot: &ColonySnapshot) -> Option<String> {
 
 /// Has the colony served under one of the operator's present identities, and under no earlier one of its type. While the
 /// colony is away the identity is unknown, not gone: the task waits for it by itself.
-fn serve(name: &str, operator: OperatorIdentity, context: &Context) {
+fn serve(name: &str, operator: OperatorIdentity, context: &ColonyStages) {
     let key = (name.to_owned(), operator.executor_type);
     let inbound = inbound(name, context);
     let mut served = context.served.lock();
@@ -324,16 +305,16 @@ fn serve(name: &str, operator: OperatorIdentity, context: &Context) {
     let assignments = assignments::Assignments {
         colony: name.to_owned(),
         operator,
-        machinery: context.machinery.clone(),
+        services: context.services.clone(),
         colonies: context.colonies.clone(),
-        carriers: context.carriers.clone(),
+        mirrored_kinds: context.mirrored_kinds.clone(),
         inbound,
     };
     // What was submitted is followed once, beside the executor that it is submitted to.
-    let followed = (key.1 == CONTROLLER_EXECUTOR_TYPE).then(|| Followed {
+    let followed = (key.1 == CONTROLLER_EXECUTOR_TYPE).then(|| FollowedProcesses {
         colony: name.to_owned(),
-        machinery: context.machinery.clone(),
-        carriers: context.carriers.clone(),
+        services: context.services.clone(),
+        mirrored_kinds: context.mirrored_kinds.clone(),
     });
     let serving = async move {
         match followed {

@@ -1,31 +1,30 @@
-//! What the controllers share: the machinery of the process and, for each set of caches, a reader.
+//! What the controllers share: the shared services of the process and, for each set of caches, a reader.
 
 use std::{sync::Arc, time::Duration};
 
 use futures::channel::mpsc::UnboundedSender;
 use kube::{Resource, runtime::reflector::ObjectRef};
 
-use super::{queue::Queue, retry::Retries};
 use crate::{
-    act::{Actor, kubernetes::Cluster},
-    api::{mirror::Mirrored, policy::reconcile_at},
+    act::{Actor, Servers, kubernetes::Cluster},
+    api::mirror::Mirrored,
     colony::ProcessId,
     memory::{
-        attention::Attention, blueprints::Blueprints, connections::Connections, departed::Departed,
-        endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
-        submissions::Submissions, writes::Writes,
+        blueprints::Blueprints, connections::Connections, endpoint::Endpoint, identities::Identities,
+        kinds::ServedKinds, lines::Lines, processes::Processes, reconcile_requests::ReconcileRequests,
+        released::ReleasedObjects, submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
         metrics::Metrics,
     },
     status::publish::Publisher,
-    watch::{executor_deployment::Reader, mirror::ProcessReader, stores::GuardedExecutorDeployment},
+    watch::mirror::ProcessReader,
 };
 
-/// The machinery of the process.
+/// The shared services of the process.
 #[derive(Clone)]
-pub struct Machinery {
+pub struct Services {
     /// The API server.
     pub kubernetes: Kubernetes,
     /// The configuration.
@@ -53,9 +52,9 @@ pub struct Machinery {
     /// What was read of executors' Secrets.
     pub identities: Identities,
     /// What objects were asked to be looked at for.
-    pub attention: Attention,
-    /// Objects that this process has let go.
-    pub departed: Departed,
+    pub reconcile_requests: ReconcileRequests,
+    /// Objects that this process has released.
+    pub released: ReleasedObjects,
     /// Submits of this process.
     pub submissions: Submissions,
     /// Blueprints as colonies last described them.
@@ -66,14 +65,14 @@ pub struct Machinery {
     pub served: ServedKinds,
     /// Where API servers have objects converted.
     pub endpoint: Endpoint,
-    /// Tells those who wait for an object that some object has changed.
+    /// Notifies waiters that some object has changed.
     pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
-    /// Tells that executors of a colony came or went.
+    /// Notifies that executors of a colony were added or removed.
     pub executor_changes: Arc<tokio::sync::watch::Sender<()>>,
 }
 
-impl Machinery {
-    /// Puts the machinery together.
+impl Services {
+    /// Assembles the shared services.
     #[must_use]
     pub fn new(
         kubernetes: Kubernetes,
@@ -95,16 +94,17 @@ impl Machinery {
             identities.clone(),
             metrics.clone(),
             clock.clone(),
+            kubernetes.namespace.clone(),
         );
         let processes = Processes::new(Duration::from_secs(configuration.process_poll_seconds.into()));
-        let actor = Actor::new(
-            to_cluster.clone(),
-            submissions.clone(),
-            processes.clone(),
-            blueprints.clone(),
-            leadership.clone(),
-            clock.clone(),
-        );
+        let actor = Actor::new(Servers {
+            cluster: to_cluster.clone(),
+            submissions: submissions.clone(),
+            blueprints: blueprints.clone(),
+            processes: processes.clone(),
+            leadership: leadership.clone(),
+            clock: clock.clone(),
+        });
         let publisher = Publisher::new(
             calls,
             instance,
@@ -127,8 +127,8 @@ impl Machinery {
             processes,
             lines: Lines::default(),
             identities,
-            attention: Attention::default(),
-            departed: Departed::default(),
+            reconcile_requests: ReconcileRequests::default(),
+            released: ReleasedObjects::default(),
             submissions,
             blueprints,
             writes,
@@ -139,25 +139,21 @@ impl Machinery {
         }
     }
 
-    /// Has the colony be asked for the processes and the blueprint of an object, if somebody has asked for that since it was last looked at.
-    pub fn attend<K: Resource + Mirrored>(&self, object: &K) {
-        let metadata = object.meta();
-        let uid = metadata.uid.as_deref().unwrap_or_default();
-        if self.attention.is_new(uid, reconcile_at(metadata)) {
-            let now = self.clock.instant();
-            for process in object.live_processes() {
-                self.processes.doubt(&ProcessId::new(process.id), now);
-            }
-            if let Some(name) = object.blueprint() {
-                self.blueprints.doubt(name);
-            }
+    /// Has the colony be asked for the processes and the blueprint of an object.
+    pub fn invalidate(&self, object: &dyn Mirrored) {
+        let now = self.clock.instant();
+        for process in object.live_processes() {
+            self.processes.invalidate(&ProcessId::new(process.id), now);
+        }
+        if let Some(name) = object.blueprint() {
+            self.blueprints.invalidate(name);
         }
     }
 
     /// Notes that nothing holds an object any more.
-    pub fn let_go(&self, uid: &str) {
-        self.attention.forget(uid);
-        self.departed.note(uid);
+    pub fn record_release(&self, uid: &str) {
+        self.reconcile_requests.forget(uid);
+        self.released.note(uid);
     }
 
     /// Reads the processes of objects.
@@ -172,25 +168,13 @@ impl Machinery {
     }
 }
 
-/// What the controller of `ExecutorDeployments` of one scope works with.
-pub struct Context {
-    /// The machinery.
-    pub machinery: Arc<Machinery>,
-    /// Reads the world.
-    pub reader: Reader,
-    /// Retries by object.
-    pub retries: Retries,
-    /// Objects that wait for a pass.
-    pub(in crate::controllers) queue: Queue<GuardedExecutorDeployment>,
-}
-
 /// Wakes objects of a kind for reasons that are not in the cluster: something happened in the colony.
 #[derive(Clone)]
-pub struct Hints<K: Resource<DynamicType: Clone>> {
+pub struct Requeuer<K: Resource<DynamicType: Clone>> {
     controllers: Vec<UnboundedSender<ObjectRef<K>>>,
 }
 
-impl<K: Resource<DynamicType: Clone>> Hints<K> {
+impl<K: Resource<DynamicType: Clone>> Requeuer<K> {
     /// Hints to these controllers; each looks only after its own objects and ignores the rest.
     #[must_use]
     pub const fn new(controllers: Vec<UnboundedSender<ObjectRef<K>>>) -> Self {

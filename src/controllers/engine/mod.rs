@@ -1,9 +1,15 @@
-//! The engine: what every kind's controller has in common.
+//! The engine: what the controllers of all kinds have in common. A kind brings its stages and what wakes its objects.
+//!
+//! ```text
+//! wiring ──wakes──▶ pass ── snapshot ▶ desired ▶ plan ▶ act ▶ status ──▶ publish
+//! ```
 
-pub(super) mod context;
+pub mod context;
 pub(super) mod dynamic;
-pub(super) mod paused;
+pub mod pass;
 pub(super) mod queue;
 pub(super) mod retry;
-pub(super) mod surroundings;
+pub(super) mod shared_watches;
+pub mod stages;
+pub mod wiring;
 pub(super) mod work;

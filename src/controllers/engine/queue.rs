@@ -37,15 +37,7 @@ impl<K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static> Clone for Qu
 }
 
 impl<K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static> Queue<K> {
-    /// An empty queue for `objects`, whose length is shown in `metrics` as that of `kind`.
-    pub fn new(objects: Store<K>, kind: Kind, metrics: Metrics) -> Self
-    where
-        K::DynamicType: Default,
-    {
-        Self::among(Waiting::default(), objects, K::DynamicType::default(), kind, metrics)
-    }
-
-    /// As [`Queue::new`], of objects that are counted together with others of `kind`.
+    /// A queue for `objects`, whose length is shown in `metrics` as that of `kind`, together with that of others in `waiting`.
     pub fn among(
         waiting: Waiting<K>,
         objects: Store<K>,
@@ -71,16 +63,6 @@ impl<K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static> Queue<K> {
     /// The object itself has changed, or is gone.
     pub fn changed(&self, object: &K) {
         self.woken(&ObjectRef::from_obj_with(object, self.dynamic.clone()));
-    }
-
-    /// A child has changed, which wakes its owner.
-    pub fn child_changed(&self, child: &impl Resource) {
-        let namespace = child.meta().namespace.as_deref().unwrap_or_default();
-        for owner in child.meta().owner_references.iter().flatten() {
-            if let Some(owner) = ObjectRef::from_owner_ref(Some(namespace), owner, self.dynamic.clone()) {
-                self.woken(&owner);
-            }
-        }
     }
 
     /// A pass begins.

@@ -1,4 +1,4 @@
-//! What to do for a `ColonyProcess`: submit it, follow it, end it, repeat it, let it go. Pure.
+//! What to do for a `ColonyProcess`: submit it, follow it, end it, retry it, finalize it. Pure.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
-    mirror::{Known, MirrorPlan, is_live, lacks_reasons, state_of},
-    work::{Terms, free_to_adopt, of_mirror, stop_text},
+    mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons, is_live, state_of},
+    work::{Terms, check_adoptable, of_mirror, stop_message},
 };
 use crate::{
     api::{
@@ -19,7 +19,7 @@ use crate::{
     },
     colony::{Process, ProcessState},
     desired::DesiredProcess,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyProcessSnapshot, Observed},
 };
 
@@ -35,8 +35,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &ColonyProcessSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredProcess, Error>,
-) -> Result<Plan, Error> {
+    desired: impl Fn(i64) -> Result<DesiredProcess, SpecError>,
+) -> Result<Plan, SpecError> {
     let none = ColonyProcessStatus::default();
     let status = snapshot.object.status.as_ref().unwrap_or(&none);
     let terms = terms(snapshot);
@@ -46,11 +46,11 @@ pub fn plan(
     let mirror = status.mirror.as_ref();
     let live = mirror.filter(|mirror| mirror.may_live());
     if let (Some(reason), Some(_), true) = (status.stopping, live, terms.may_update) {
-        return Ok(end(snapshot, stop_text(reason)));
+        return Ok(end(snapshot, stop_message(reason)));
     }
     let stop = terms.wanted_stop();
     if let Some(reason) = stop.filter(|_| live.is_none() || terms.may_update) {
-        // On record before anything is cancelled: whoever sees the end knows whose doing it was.
+        // On record before anything is cancelled: whoever observes the end can attribute it.
         return Ok(Plan { stop: live.map(|_| reason), ..Plan::default() });
     }
     let spec = &snapshot.object.spec;
@@ -77,10 +77,10 @@ pub fn plan(
 /// Plans an object that is being deleted. It never needs a valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &ColonyProcessSnapshot) -> Plan {
-    terms(snapshot).let_go(|| end(snapshot, "the object is deleted"))
+    terms(snapshot).finalize(|| end(snapshot, "the object is deleted"))
 }
 
-/// What an object says of how it is to be worked on.
+/// The policies of an object of work.
 #[must_use]
 pub fn terms(snapshot: &ColonyProcessSnapshot) -> Terms<'_> {
     terms_with(snapshot, snapshot.object.status.as_ref())
@@ -112,8 +112,8 @@ pub fn terms_with<'a>(
     }
 }
 
-fn known(snapshot: &ColonyProcessSnapshot) -> Known<'_> {
-    Known {
+fn known(snapshot: &ColonyProcessSnapshot) -> ProcessFacts<'_> {
+    ProcessFacts {
         recorded: snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref()),
         processes: &snapshot.processes,
         submit_not_before: snapshot.submit_not_before,
@@ -136,8 +136,8 @@ fn intend(snapshot: &ColonyProcessSnapshot, desired: &DesiredProcess) -> Plan {
 fn submit(
     snapshot: &ColonyProcessSnapshot,
     mirror: &MirrorStatus,
-    desired: Result<Option<DesiredProcess>, Error>,
-) -> Result<Plan, Error> {
+    desired: Result<Option<DesiredProcess>, SpecError>,
+) -> Result<Plan, SpecError> {
     if !terms(snapshot).has_finalizer() {
         return Ok(Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() });
     }
@@ -150,17 +150,17 @@ fn submit(
     }
 }
 
-/// Binds the process that the spec names, if it is what stands there and no other object has it. That there is none is for the
-/// colony to say; then one is submitted, if that may be.
+/// Binds the process that the spec names, if it is what stands there and no other object has it. Only the colony can
+/// report that there is none; then one is submitted, if that may be.
 fn adopt(
     snapshot: &ColonyProcessSnapshot,
-    desired: impl FnOnce() -> Result<Option<DesiredProcess>, Error>,
-) -> Result<Plan, Error> {
+    desired: impl FnOnce() -> Result<Option<DesiredProcess>, SpecError>,
+) -> Result<Plan, SpecError> {
     let waiting = |awaited: String| Plan { awaiting: vec![awaited], ..Plan::default() };
     let id = snapshot.object.spec.process_id.as_deref().unwrap_or_default();
     let processes = match &snapshot.processes {
         Observed::Unknown(why) => {
-            return Ok(waiting(format!("the colony to say whether there is process {id}: {why}")));
+            return Ok(waiting(format!("the colony to report whether process {id} exists: {why}")));
         }
         Observed::Known(processes) => processes,
     };
@@ -170,14 +170,14 @@ fn adopt(
             None => waiting(format!("process {id} to be there: it is only adopted, and none is submitted")),
         });
     };
-    is_as_said(snapshot, process)?;
-    if let Some(waiting) = free_to_adopt(&snapshot.holder, "spec.processId", "process", id)? {
+    verify_adoptable(snapshot, process)?;
+    if let Some(waiting) = check_adoptable(&snapshot.holder, "spec.processId", "process", id)? {
         return Ok(waiting);
     }
-    if let Some((due, awaited)) = lacks_reasons(process, snapshot.now) {
+    if let Some((due, awaited)) = awaits_failure_reasons(process, snapshot.now) {
         return Ok(Plan { due: Some(due), ..waiting(awaited) });
     }
-    let uid = snapshot.object.metadata.uid.as_deref().ok_or(Error::Incomplete("metadata.uid"))?;
+    let uid = snapshot.object.metadata.uid.as_deref().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let attempt = snapshot.object.status.as_ref().map_or(0, |status| status.attempts) + 1;
     let mirror = Mirror::Found {
         label: process_label(&snapshot.cluster, uid, attempt),
@@ -189,19 +189,19 @@ fn adopt(
     Ok(Plan { steps: hold_adopted(snapshot), mirror, ..Plan::default() })
 }
 
-/// What is adopted must be what the object says that it is: a wrong id would show, or cancel, work of others.
-fn is_as_said(snapshot: &ColonyProcessSnapshot, process: &Process) -> Result<(), Error> {
+/// An adopted process must match the spec of the object: a wrong id would show, or cancel, work of others.
+fn verify_adoptable(snapshot: &ColonyProcessSnapshot, process: &Process) -> Result<(), SpecError> {
     let (call, id) = (&snapshot.object.spec.call, &process.id);
     if call.function != process.spec.function {
         let remedy =
             format!("process {id} calls {:?}: write that, or another processId", process.spec.function);
-        return Err(Error::invalid("spec.function", &call.function, remedy));
+        return Err(SpecError::invalid("spec.function", &call.function, remedy));
     }
     let (said, kind) = (&call.conditions.executor_type, &process.spec.conditions.executor_type);
     if said != kind {
         let remedy =
             format!("process {id} is for executors of type {kind:?}: write that, or another processId");
-        return Err(Error::invalid("spec.conditions.executorType", said, remedy));
+        return Err(SpecError::invalid("spec.conditions.executorType", said, remedy));
     }
     // One that was kept behind a gate by an object of this cluster stands alone all the same.
     let was_gated = process.spec.node_name == RUN_NODE
@@ -213,7 +213,7 @@ fn is_as_said(snapshot: &ColonyProcessSnapshot, process: &Process) -> Result<(),
         "it is node {:?} of workflow {}, and nodes cannot be cancelled by themselves: follow the whole with a ColonyWorkflow and graphId",
         process.spec.node_name, process.graph_id
     );
-    Err(Error::invalid("spec.processId", id.as_str(), remedy))
+    Err(SpecError::invalid("spec.processId", id.as_str(), remedy))
 }
 
 /// Holds an object that has adopted its process, where its deletion ends that. Which it does can change at any time.
@@ -228,7 +228,7 @@ fn hold_adopted(snapshot: &ColonyProcessSnapshot) -> Vec<Step> {
 fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
     let mut plan = MirrorPlan::default();
     let process = plan.look(&known(snapshot), mirror);
-    if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, snapshot.now)) {
+    if let Some((due, awaited)) = process.and_then(|process| awaits_failure_reasons(process, snapshot.now)) {
         return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
     }
     if let Some(process) = process.filter(|process| is_live(process)) {
@@ -242,7 +242,7 @@ fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
             );
         } else {
             let whom = if process.waits_for_parents {
-                "somebody to open the gate before"
+                "the gate before it to open:"
             } else if process.state == ProcessState::Waiting {
                 "an executor to take"
             } else {

@@ -1,11 +1,11 @@
-//! What to do for a `ColonyWorkflow`: submit it, follow it, end it, let it go. Pure.
+//! What to do for a `ColonyWorkflow`: submit it, follow it, end it, finalize it. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
-    mirror::{Known, MirrorPlan},
-    work::{Terms, free_to_adopt, of_mirror, stop_text},
+    mirror::{MirrorPlan, ProcessFacts},
+    work::{Terms, check_adoptable, of_mirror, stop_message},
 };
 use crate::{
     api::{
@@ -16,7 +16,7 @@ use crate::{
     },
     colony::Process,
     desired::DesiredWorkflow,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyWorkflowSnapshot, Observed},
 };
 
@@ -27,8 +27,8 @@ use crate::{
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &ColonyWorkflowSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredWorkflow, Error>,
-) -> Result<Plan, Error> {
+    desired: impl Fn(i64) -> Result<DesiredWorkflow, SpecError>,
+) -> Result<Plan, SpecError> {
     let none = ColonyWorkflowStatus::default();
     let status = snapshot.object.status.as_ref().unwrap_or(&none);
     let terms = terms(snapshot);
@@ -38,11 +38,11 @@ pub fn plan(
     let mirror = status.mirror.as_ref();
     let live = mirror.filter(|mirror| mirror.may_live());
     if let (Some(reason), Some(_), true) = (status.stopping, live, terms.may_update) {
-        return Ok(end(snapshot, stop_text(reason)));
+        return Ok(end(snapshot, stop_message(reason)));
     }
     let stop = terms.wanted_stop();
     if let Some(reason) = stop.filter(|_| live.is_none() || terms.may_update) {
-        // On record before anything is cancelled: whoever sees the end knows whose doing it was.
+        // On record before anything is cancelled: whoever observes the end can attribute it.
         return Ok(Plan { stop: live.map(|_| reason), ..Plan::default() });
     }
     let may_submit = stop.is_none() && snapshot.object.spec.may_submit();
@@ -60,10 +60,10 @@ pub fn plan(
 /// Plans an object that is being deleted. It never needs a valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &ColonyWorkflowSnapshot) -> Plan {
-    terms(snapshot).let_go(|| end(snapshot, "the object is deleted"))
+    terms(snapshot).finalize(|| end(snapshot, "the object is deleted"))
 }
 
-/// What an object says of how it is to be worked on.
+/// The policies of an object of work.
 #[must_use]
 pub fn terms(snapshot: &ColonyWorkflowSnapshot) -> Terms<'_> {
     terms_with(snapshot, snapshot.object.status.as_ref())
@@ -95,8 +95,8 @@ pub fn terms_with<'a>(
     }
 }
 
-fn known(snapshot: &ColonyWorkflowSnapshot) -> Known<'_> {
-    Known {
+fn known(snapshot: &ColonyWorkflowSnapshot) -> ProcessFacts<'_> {
+    ProcessFacts {
         recorded: snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref()),
         processes: &snapshot.processes,
         submit_not_before: snapshot.submit_not_before,
@@ -120,8 +120,8 @@ fn submit(
     snapshot: &ColonyWorkflowSnapshot,
     status: &ColonyWorkflowStatus,
     mirror: &MirrorStatus,
-    desired: Result<Option<DesiredWorkflow>, Error>,
-) -> Result<Plan, Error> {
+    desired: Result<Option<DesiredWorkflow>, SpecError>,
+) -> Result<Plan, SpecError> {
     if !terms(snapshot).has_finalizer() {
         return Ok(Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() });
     }
@@ -135,17 +135,17 @@ fn submit(
     }
 }
 
-/// Binds the workflow that the spec names, if it is what stands there and no other object has it. That there is none is for the
-/// colony to say; then one is submitted, if that may be.
+/// Binds the workflow that the spec names, if it is what stands there and no other object has it. Only the colony can
+/// report that there is none; then one is submitted, if that may be.
 fn adopt(
     snapshot: &ColonyWorkflowSnapshot,
-    desired: impl FnOnce() -> Result<Option<DesiredWorkflow>, Error>,
-) -> Result<Plan, Error> {
+    desired: impl FnOnce() -> Result<Option<DesiredWorkflow>, SpecError>,
+) -> Result<Plan, SpecError> {
     let waiting = |awaited: String| Plan { awaiting: vec![awaited], ..Plan::default() };
     let id = snapshot.object.spec.graph_id.as_deref().unwrap_or_default();
     let processes = match &snapshot.processes {
         Observed::Unknown(why) => {
-            return Ok(waiting(format!("the colony to say whether there is workflow {id}: {why}")));
+            return Ok(waiting(format!("the colony to report whether workflow {id} exists: {why}")));
         }
         Observed::Known(processes) => processes,
     };
@@ -155,11 +155,11 @@ fn adopt(
             None => waiting(format!("workflow {id} to be there: it is only adopted, and none is submitted")),
         });
     }
-    is_as_said(snapshot, id, processes)?;
-    if let Some(waiting) = free_to_adopt(&snapshot.holder, "spec.graphId", "workflow", id)? {
+    verify_adoptable(snapshot, id, processes)?;
+    if let Some(waiting) = check_adoptable(&snapshot.holder, "spec.graphId", "workflow", id)? {
         return Ok(waiting);
     }
-    let uid = snapshot.object.metadata.uid.as_deref().ok_or(Error::Incomplete("metadata.uid"))?;
+    let uid = snapshot.object.metadata.uid.as_deref().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let attempt = snapshot.object.status.as_ref().map_or(0, |status| status.attempts) + 1;
     let names: Vec<&str> = snapshot.object.spec.nodes.iter().map(|node| node.name.as_str()).collect();
     let mut plan = MirrorPlan::default();
@@ -176,22 +176,26 @@ fn adopt(
     Ok(plan)
 }
 
-/// What is adopted must be what the object says that it is: a wrong id would show, or cancel, work of others.
-fn is_as_said(snapshot: &ColonyWorkflowSnapshot, id: &str, processes: &[Process]) -> Result<(), Error> {
+/// An adopted process must match the spec of the object: a wrong id would show, or cancel, work of others.
+fn verify_adoptable(
+    snapshot: &ColonyWorkflowSnapshot,
+    id: &str,
+    processes: &[Process],
+) -> Result<(), SpecError> {
     let nodes = &snapshot.object.spec.nodes;
     let is_extra = |process: &&Process| nodes.iter().all(|node| node.name != process.spec.node_name);
     if let Some(more) = processes.iter().find(is_extra) {
         let name = &more.spec.node_name;
         let remedy = format!(
-            "workflow {id} has a node {name:?}, which does not stand here: write all of its nodes, or another graphId"
+            "workflow {id} has a node {name:?} that spec.nodes lacks: list all of its nodes, or set another graphId"
         );
-        return Err(Error::invalid("spec.nodes", format!("{} nodes", nodes.len()), remedy));
+        return Err(SpecError::invalid("spec.nodes", format!("{} nodes", nodes.len()), remedy));
     }
     for (index, node) in nodes.iter().enumerate() {
         let Some(process) = processes.iter().find(|process| process.spec.node_name == node.name) else {
             let remedy =
                 format!("workflow {id} has no such node: write the nodes that it has, or another graphId");
-            return Err(Error::invalid(format!("spec.nodes[{index}].name"), &node.name, remedy));
+            return Err(SpecError::invalid(format!("spec.nodes[{index}].name"), &node.name, remedy));
         };
         let (said, theirs) = (&node.call, &process.spec);
         let fields = [
@@ -200,7 +204,7 @@ fn is_as_said(snapshot: &ColonyWorkflowSnapshot, id: &str, processes: &[Process]
         ];
         if let Some((field, said, theirs)) = fields.into_iter().find(|(_, said, theirs)| said != theirs) {
             let remedy = format!("workflow {id} has {theirs:?} there: write that, or another graphId");
-            return Err(Error::invalid(format!("spec.nodes[{index}].{field}"), said, remedy));
+            return Err(SpecError::invalid(format!("spec.nodes[{index}].{field}"), said, remedy));
         }
     }
     Ok(())

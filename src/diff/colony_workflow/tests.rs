@@ -3,21 +3,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{colony_workflow::ColonyWorkflow, mirror::MirrorState},
-    snapshot::{ColonyReference, ResolvedColony, Values},
+    snapshot::{Values, fixtures::colony},
 };
 
 const ID: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-fn colony() -> ColonyReference {
-    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
-    ColonyReference::Resolved(Box::new(ResolvedColony {
-        name: "dev".to_owned(),
-        spec: serde_json::from_value(spec).unwrap(),
-        operator_executor_id: Observed::Known("id".to_owned()),
-    }))
-}
-
-/// A workflow of two nodes with more in its spec, a status, and what the colony says.
+/// A workflow of two nodes with further spec fields, a status, and the reply of the colony.
 fn snapshot(more: &Value, status: &Value, processes: Observed<Vec<Process>>) -> ColonyWorkflowSnapshot {
     let node = |name: &str| json!({ "name": name, "function": "f", "conditions": { "executorType": "t" } });
     let mut spec = json!({ "nodes": [node("a"), node("b")] });
@@ -57,8 +48,8 @@ fn nodes(names: &[&str]) -> Observed<Vec<Process>> {
 }
 
 /// Nothing that these tests are about is ever submitted.
-fn planned(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, Error> {
-    plan(snapshot, |_| Err(Error::Incomplete("anything to submit")))
+fn planned(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, SpecError> {
+    plan(snapshot, |_| Err(SpecError::Incomplete("anything to submit")))
 }
 
 fn adopting(policies: &[&str]) -> Value {
@@ -105,7 +96,7 @@ fn what_runs_is_neither_submitted_nor_cancelled_where_that_is_not_listed() {
     assert!(planned(&snapshot(&spec(&["*"]), &status, nodes(&["a", "b"]))).unwrap().stop.is_some());
     let plan = planned(&snapshot(&spec(&["Observe"]), &status, nodes(&["a", "b"]))).unwrap();
     assert_eq!((plan.stop, &plan.steps[..]), (None, &[][..]));
-    let uncreated = json!({ "managementPolicies": ["Observe", "Update", "Delete"] });
-    let plan = planned(&snapshot(&uncreated, &json!({}), nodes(&[]))).unwrap();
+    let plan_without_workload = json!({ "managementPolicies": ["Observe", "Update", "Delete"] });
+    let plan = planned(&snapshot(&plan_without_workload, &json!({}), nodes(&[]))).unwrap();
     assert_eq!((&plan.mirror, &plan.steps[..]), (&Mirror::Unchanged, &[][..]));
 }

@@ -1,12 +1,12 @@
 //! What to do so that all objects of a kind are stored in the version of now. It needs no valid spec: what is stored
 //! follows from the CRD as it is. Pure.
 
-use std::fmt;
-
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::ResourceExt as _;
 
-use super::{is_established, is_foreign, lacks_rights};
+use super::{
+    super::{KubernetesStep, Step},
+    is_established, is_foreign, lacks_rights,
+};
 use crate::{
     api::{
         instance::{AcceptedHandler, InstanceKind},
@@ -18,7 +18,7 @@ use crate::{
 /// What to do so that all objects of a kind are stored in the version of now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Migration {
-    /// Nothing: they are, or it cannot be said of which kind.
+    /// Nothing: they are, or their kind is unknown.
     #[default]
     Nothing,
     /// To wait until every API server knows the version.
@@ -29,7 +29,7 @@ pub enum Migration {
     Unread(String),
     /// To write these again.
     Rewrite(Rewrite),
-    /// To tell the API server that all are stored in the version: the CRD with its status.
+    /// Updates `status.storedVersions`, once all objects are stored in the version: the CRD with its status.
     Conclude(Box<CustomResourceDefinition>),
 }
 
@@ -38,7 +38,6 @@ pub enum Migration {
 pub struct Rewrite {
     /// Their kind, in the version of now.
     pub kind: InstanceKind,
-    /// Which they are.
     pub objects: Vec<StoredObject>,
     /// The part of the list that they are; none if they are those that could not be written before.
     pub part: Option<ListPart>,
@@ -49,7 +48,7 @@ pub struct Rewrite {
 pub struct ListPart {
     /// Whether the list begins with it.
     pub is_first: bool,
-    /// Where the list goes on; absent at its end.
+    /// Where the list continues; absent at its end.
     pub next: Option<String>,
     /// How many objects follow, as the API server estimates.
     pub remaining: i32,
@@ -79,6 +78,8 @@ pub fn plan_migration(snapshot: &DefinitionSnapshot) -> Migration {
             let part = Some(ListPart { is_first, next, remaining });
             Migration::Rewrite(Rewrite { kind, objects, part })
         }
+        // Those that could not be written before: not with every pass.
+        (NextOfMigration::Failed(_), _) if !snapshot.may_retry_stored => Migration::Wait,
         (NextOfMigration::Failed(failures), _) => {
             let objects = failures.iter().map(|failure| StoredObject {
                 namespace: failure.namespace.clone(),
@@ -92,8 +93,8 @@ pub fn plan_migration(snapshot: &DefinitionSnapshot) -> Migration {
     }
 }
 
-/// A CRD whose status says that all objects are stored in the version of now. Its version is the one that was seen, so that
-/// the API server refuses it if the CRD has changed.
+/// A CRD whose status has only the current storage version. Its version is the one that was seen, so that the API
+/// server refuses it if the CRD has changed.
 fn concluded(found: &CustomResourceDefinition) -> CustomResourceDefinition {
     let mut crd = found.clone();
     crd.metadata.managed_fields = None;
@@ -102,21 +103,19 @@ fn concluded(found: &CustomResourceDefinition) -> CustomResourceDefinition {
     crd
 }
 
-impl fmt::Display for Migration {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Migration {
+    /// The writes.
+    pub(super) fn steps(&self) -> Vec<Step> {
         match self {
-            Self::Nothing => write!(formatter, "nothing"),
-            Self::Wait => write!(formatter, "wait until every API server knows the version"),
-            Self::OutOfReach(missing) => write!(formatter, "nothing without {}", missing.join(", ")),
-            Self::Unread(why) => write!(formatter, "nothing: {why}"),
+            Self::Nothing | Self::Wait | Self::OutOfReach(_) | Self::Unread(_) => Vec::new(),
             Self::Rewrite(Rewrite { kind, objects, .. }) => {
-                let version = &kind.terms().resource.version;
-                write!(formatter, "write {} objects of {} again, in {version}", objects.len(), kind.name())
+                let rewrite = |object: &StoredObject| {
+                    let (kind, object) = (kind.clone(), object.clone());
+                    Step::Kubernetes(KubernetesStep::Rewrite { kind, object })
+                };
+                objects.iter().map(rewrite).collect()
             }
-            Self::Conclude(crd) => {
-                let version = stored_version(crd).unwrap_or_default();
-                write!(formatter, "note that all objects of {} are stored in {version}", crd.name_any())
-            }
+            Self::Conclude(crd) => vec![Step::Kubernetes(KubernetesStep::ConcludeMigration(crd.clone()))],
         }
     }
 }
@@ -166,7 +165,7 @@ mod tests {
         assert_eq!(plan_migration(&world(None)), Migration::Wait, "it is recorded first");
         let mut now = world(Some(begun()));
         now.stored = StoredObjects::Page(page());
-        let Migration::Rewrite(rewrite) = plan_migration(&now) else { panic!("{}", plan_migration(&now)) };
+        let Migration::Rewrite(rewrite) = plan_migration(&now) else { panic!("{now:?}") };
         assert_eq!(rewrite.kind.terms().resource.api_version, "g.example.com/v2");
         assert_eq!(rewrite.objects, page().objects);
         let part = ListPart { is_first: true, next: Some("t".to_owned()), remaining: 4 };

@@ -1,20 +1,20 @@
-//! What to do for a `ResourceDefinition`: make its CRD, put it right, let it go. Pure.
+//! What to do for a `ResourceDefinition`: create its CRD, correct it, finalize it. Pure.
 
 mod colony;
 mod impact;
 mod migration;
 
-use std::fmt;
-
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt as _;
 use serde_json::Value;
 
-pub use colony::{InColony, checked_here, standing};
-pub use impact::by_hand;
+pub use colony::{InColony, checked_here, handler_state};
+pub use impact::manual_migration;
 pub use migration::{ListPart, Migration, Rewrite, plan_migration};
 
-use super::difference::differences;
+pub use crate::kinds::definition::{is_foreign, lacks_rights};
+
+use super::{KubernetesStep, Plan, Problem, Step, difference::differences, plan::Order};
 use crate::{
     api::{
         condition::Reason,
@@ -25,57 +25,25 @@ use crate::{
         policy::DeletionPolicy,
         resource_definition::Impact,
     },
-    colony::model::BlueprintDefinition,
-    kinds::definition::{is_made_for, redirected},
+    desired::resource_definition::DesiredDefinition,
     snapshot::{DefinitionSnapshot, Observed},
 };
 
-/// One write for a definition.
-#[derive(Clone, Debug, PartialEq)]
-pub enum DefinitionStep {
-    /// Hold the definition until its instances are gone.
-    Hold,
-    /// Create its CRD.
-    Create(Box<CustomResourceDefinition>),
-    /// Write its CRD again.
-    Update {
-        /// The whole object, with UID and version that were seen.
-        crd: Box<CustomResourceDefinition>,
-        /// Paths that differ.
-        differences: Vec<String>,
-    },
-    /// Delete its CRD, which has no instances.
-    Delete {
-        /// Its name.
-        name: String,
-        /// Its UID: another of the name is not meant.
-        uid: String,
-    },
-    /// Add the definition of the kind to its colony.
-    AddToColony(Box<BlueprintDefinition>),
-    /// Remove the definition of the kind from its colony, which has no blueprints of it.
-    RemoveFromColony {
-        /// Its name.
-        name: String,
-    },
-    /// Let the definition go.
-    LetGo,
-}
-
-/// What to do for a definition.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DefinitionPlan {
-    /// The writes, in order.
-    pub steps: Vec<DefinitionStep>,
-    /// What is waited for before more can be done.
-    pub awaiting: Vec<String>,
-    /// Why the CRD stays as it is although the definition says something else.
+    /// The writes, and what is waited for.
+    pub plan: Plan,
+    /// Why the CRD does not change although the definition differs.
     pub held: Option<HeldBack>,
     /// How the kind stands in its colony, with handler mode `blueprint`.
     pub in_colony: InColony,
+    /// What is done about objects that are stored in another version.
+    pub migration: Migration,
+    /// Why the spec cannot be carried out, if it cannot.
+    pub problem: Option<Problem>,
 }
 
-/// Why a change of a definition is not carried out.
+/// Why a change of a definition is not applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldBack {
     /// Why, in a word.
@@ -86,13 +54,36 @@ pub struct HeldBack {
     pub impact: Option<Impact>,
 }
 
-/// Plans a definition that is to exist and whose CRD is wanted to be so. A CRD of somebody else is left alone.
+#[must_use]
+pub fn plan_definition(snapshot: &DefinitionSnapshot, desired: &DesiredDefinition) -> DefinitionPlan {
+    let mut plan = match desired {
+        DesiredDefinition::Redirected(crd) => return plan_endpoint(snapshot, crd),
+        DesiredDefinition::Crd(crd) => return plan(snapshot, crd),
+        DesiredDefinition::Leaving => return plan_deletion(snapshot),
+        DesiredDefinition::Unauthorized => strict(),
+        DesiredDefinition::Unusable(error) => {
+            let problem = Problem { reason: error.reason(), message: error.to_string() };
+            DefinitionPlan { problem: Some(problem), ..strict() }
+        }
+        DesiredDefinition::Foreign(name) => {
+            let message = format!(
+                "CustomResourceDefinition {name} exists and was not made by the operator: delete it, or choose other names; it is left unchanged"
+            );
+            DefinitionPlan { problem: Some(Problem { reason: Reason::ForeignObject, message }), ..strict() }
+        }
+    };
+    // What is stored follows from the CRD as it is, whatever the spec says.
+    migrate(snapshot, &mut plan);
+    plan
+}
+
+/// Plans a definition that is to exist and whose CRD is wanted to be so. A CRD of another owner is left unchanged.
 #[must_use]
 pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -> DefinitionPlan {
-    let mut plan = DefinitionPlan::default();
+    let mut plan = strict();
     let found = match &snapshot.crd {
         Observed::Unknown(why) => {
-            plan.awaiting.push(format!("the API server to say whether there is such a CRD: {why}"));
+            plan.plan.awaiting.push(format!("the API server to report whether the CRD exists: {why}"));
             return plan;
         }
         Observed::Known(found) => found,
@@ -101,13 +92,13 @@ pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -
         return plan;
     }
     if !is_held(snapshot) {
-        plan.steps.push(DefinitionStep::Hold);
+        plan.plan.steps.push(kubernetes(KubernetesStep::AddFinalizer));
     }
     let (in_colony, colony_steps) = colony::keep(snapshot);
     match found {
-        None => plan.steps.push(DefinitionStep::Create(Box::new(desired.clone()))),
+        None => plan.plan.steps.push(kubernetes(KubernetesStep::CreateCrd(Box::new(desired.clone())))),
         Some(found) if found.metadata.deletion_timestamp.is_some() => {
-            plan.awaiting.push("the CRD, which somebody deletes, to be gone".to_owned());
+            plan.plan.awaiting.push("the CRD, which is being deleted, to be gone".to_owned());
         }
         Some(found) => {
             let differences = differing(desired, found);
@@ -124,86 +115,103 @@ pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -
                 plan.held = held;
             } else if !differences.is_empty() {
                 let crd = Box::new(merged(desired, found));
-                plan.steps.push(DefinitionStep::Update { crd, differences });
+                plan.plan.steps.push(kubernetes(KubernetesStep::UpdateCrd { crd, differences }));
             } else if !is_established(found) {
-                plan.awaiting.push("the API server to serve the kind".to_owned());
+                plan.plan.awaiting.push("the API server to serve the kind".to_owned());
             }
         }
     }
     if plan.held.is_none() {
-        plan.steps.extend(colony_steps);
+        plan.plan.steps.extend(colony_steps);
     }
     plan.in_colony = in_colony;
+    migrate(snapshot, &mut plan);
     plan
 }
 
-/// Plans what must not wait for the rest: API servers are told where objects are converted from now on. It needs no valid
-/// spec, and leaves everything else in the CRD as it is.
+/// Adds the next part of the migration, unless the CRD changes: then what was seen of it is not what it is any more.
+pub fn migrate(snapshot: &DefinitionSnapshot, plan: &mut DefinitionPlan) {
+    let changes = |step: &Step| matches!(step, Step::Kubernetes(KubernetesStep::UpdateCrd { .. }));
+    if !plan.plan.steps.iter().any(changes) {
+        plan.migration = plan_migration(snapshot);
+        plan.plan.steps.extend(plan.migration.steps());
+    }
+}
+
+/// Nothing yet, and each step waits for those before it: what the cluster has stays as long as the colony has its part.
+fn strict() -> DefinitionPlan {
+    DefinitionPlan { plan: Plan { order: Order::Strict, ..Plan::default() }, ..DefinitionPlan::default() }
+}
+
+const fn kubernetes(step: KubernetesStep) -> Step {
+    Step::Kubernetes(step)
+}
+
+/// Plans what must not wait for the rest: CRDs get the new address of the conversion endpoint. Everything else in the
+/// CRD stays as it is.
 #[must_use]
-pub fn plan_endpoint(snapshot: &DefinitionSnapshot) -> Option<DefinitionPlan> {
-    let found = snapshot.crd.known()?.as_ref().filter(|found| !is_foreign(snapshot, found))?;
-    let crd = redirected(found, &snapshot.endpoint)?;
-    let crd = Box::new(merged(&crd, found));
-    let differences = vec!["spec.conversion.webhook.clientConfig".to_owned()];
-    let steps = vec![DefinitionStep::Update { crd, differences }];
-    Some(DefinitionPlan { steps, ..DefinitionPlan::default() })
+pub fn plan_endpoint(snapshot: &DefinitionSnapshot, redirected: &CustomResourceDefinition) -> DefinitionPlan {
+    let mut plan = strict();
+    if let Some(found) = snapshot.crd.known().and_then(Option::as_ref) {
+        let crd = Box::new(merged(redirected, found));
+        let differences = vec!["spec.conversion.webhook.clientConfig".to_owned()];
+        plan.plan.steps.push(kubernetes(KubernetesStep::UpdateCrd { crd, differences }));
+    }
+    plan
 }
 
 /// Plans a definition that is being deleted. It needs no valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
-    let mut plan = DefinitionPlan::default();
+    let mut plan = strict();
     if !is_held(snapshot) {
         return plan;
     }
     let leaves = snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan;
     let found = match &snapshot.crd {
         Observed::Known(found) => found.as_ref().filter(|found| !is_foreign(snapshot, found)),
-        // Without rights nothing can be looked after, and what is to be left can be left.
+        // Without permissions nothing can be reconciled, but objects can be orphaned.
         Observed::Unknown(_) if leaves && lacks_rights(snapshot) => None,
         Observed::Unknown(why) => {
-            plan.awaiting.push(format!("the API server to say what is left: {why}; {WAY_OUT}"));
+            plan.plan.awaiting.push(format!("the API server to list what remains: {why}; {ORPHAN_HINT}"));
             return plan;
         }
     };
     let Some(found) = found else {
         match colony::end(snapshot) {
-            Ok(step) => plan.steps.extend(step.into_iter().chain([DefinitionStep::LetGo])),
-            Err(awaited) => plan.awaiting.push(awaited),
+            Ok(step) => {
+                plan.plan.steps.extend(step.into_iter().chain([kubernetes(KubernetesStep::RemoveFinalizer)]))
+            }
+            Err(awaited) => plan.plan.awaiting.push(awaited),
         }
         return plan;
     };
     match &snapshot.left {
         Observed::Unknown(why) => {
-            plan.awaiting.push(format!("the API server to say which instances there are: {why}; {WAY_OUT}"));
+            plan.plan.awaiting.push(format!("the API server to list the instances: {why}; {ORPHAN_HINT}"));
         }
         Observed::Known(left) if leaves && left.held > 0 => {
-            plan.awaiting.push(format!("{} instances to be let go as they are", left.held));
+            plan.plan.awaiting.push(format!("{} instances to be released without cleanup", left.held));
         }
-        Observed::Known(_) if leaves => plan.steps.push(DefinitionStep::LetGo),
+        Observed::Known(_) if leaves => plan.plan.steps.push(kubernetes(KubernetesStep::RemoveFinalizer)),
         Observed::Known(left) if left.total > 0 => {
-            plan.awaiting.push(format!(
+            plan.plan.awaiting.push(format!(
                 "{} instances to be gone, which would be lost with the kind: delete them, or set spec.deletionPolicy to Orphan to leave the CRD and them",
                 left.total
             ));
         }
         Observed::Known(_) if found.metadata.deletion_timestamp.is_some() => {
-            plan.awaiting.push("the CRD to be gone".to_owned());
+            plan.plan.awaiting.push("the CRD to be gone".to_owned());
         }
-        Observed::Known(_) => plan
-            .steps
-            .push(DefinitionStep::Delete { name: found.name_any(), uid: found.uid().unwrap_or_default() }),
+        Observed::Known(_) => {
+            let (name, uid) = (found.name_any(), found.uid().unwrap_or_default());
+            plan.plan.steps.push(kubernetes(KubernetesStep::DeleteCrd { name, uid }));
+        }
     }
     plan
 }
 
-const WAY_OUT: &str = "spec.deletionPolicy: Orphan leaves the CRD and the instances as they are";
-
-/// Whether a CRD of the definition's name is somebody else's.
-#[must_use]
-pub fn is_foreign(snapshot: &DefinitionSnapshot, crd: &CustomResourceDefinition) -> bool {
-    !is_made_for(crd, &snapshot.object.name_any())
-}
+const ORPHAN_HINT: &str = "spec.deletionPolicy: Orphan leaves the CRD and the instances as they are";
 
 /// Whether the API server serves the kind of a CRD.
 #[must_use]
@@ -211,13 +219,6 @@ pub fn is_established(crd: &CustomResourceDefinition) -> bool {
     let conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut established = conditions.filter(|condition| condition.type_ == "Established");
     established.any(|condition| condition.status == "True")
-}
-
-/// Whether rights are known to be missing.
-#[must_use]
-pub fn lacks_rights(snapshot: &DefinitionSnapshot) -> bool {
-    let is_missing = snapshot.missing_rights.known().is_some_and(|missing| !missing.is_empty());
-    is_missing || !snapshot.composes.missing.is_empty()
 }
 
 fn is_held(snapshot: &DefinitionSnapshot) -> bool {
@@ -252,25 +253,6 @@ fn merged(desired: &CustomResourceDefinition, found: &CustomResourceDefinition) 
     annotations.remove(CONVERSIONS_ANNOTATION);
     annotations.extend(desired.annotations().clone());
     CustomResourceDefinition { metadata, spec: desired.spec.clone(), status: None }
-}
-
-impl fmt::Display for DefinitionStep {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hold => write!(formatter, "add the finalizer"),
-            Self::Create(crd) => write!(formatter, "create CustomResourceDefinition {}", crd.name_any()),
-            Self::Update { crd, differences } => {
-                let name = crd.name_any();
-                write!(formatter, "update CustomResourceDefinition {name} ({})", differences.join(", "))
-            }
-            Self::Delete { name, .. } => write!(formatter, "delete CustomResourceDefinition {name}"),
-            Self::AddToColony(definition) => {
-                write!(formatter, "add BlueprintDefinition {}", definition.metadata.name)
-            }
-            Self::RemoveFromColony { name } => write!(formatter, "remove BlueprintDefinition {name}"),
-            Self::LetGo => write!(formatter, "remove the finalizer"),
-        }
-    }
 }
 
 #[cfg(test)]

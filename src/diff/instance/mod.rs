@@ -1,5 +1,4 @@
-//! What to do for an instance of a defined kind: submit each generation, follow it, take away what it made, let it go.
-//! Pure.
+//! What to do for an instance of a defined kind: submit each generation, follow it, clean up, finalize it. Pure.
 
 mod blueprint;
 
@@ -9,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
-    mirror::{Known, MirrorPlan, is_live, lacks_reasons},
+    mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons, is_live},
     work::{Terms, of_mirror},
 };
 use crate::{
@@ -20,12 +19,13 @@ use crate::{
     },
     colony::ProcessState,
     desired::DesiredProcess,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::InstanceSnapshot,
 };
 
 pub use blueprint::{
-    left_behind as left_behind_of_blueprint, plan as plan_blueprint, plan_deletion as plan_blueprint_deletion,
+    plan as plan_blueprint, plan_deletion as plan_blueprint_deletion,
+    remaining_in_colony as left_behind_of_blueprint,
 };
 
 /// How long after the first clean-up that failed another is submitted; twice as long after each further one. As Jobs do it.
@@ -40,19 +40,20 @@ const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &InstanceSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredProcess, Error>,
-) -> Result<Plan, Error> {
+    desired: impl Fn(i64) -> Result<DesiredProcess, SpecError>,
+) -> Result<Plan, SpecError> {
     if snapshot.kind.terms().is_released {
         return Ok(release(snapshot));
     }
-    let generation = snapshot.object.metadata.generation.ok_or(Error::Incomplete("metadata.generation"))?;
+    let generation =
+        snapshot.object.metadata.generation.ok_or(SpecError::Incomplete("metadata.generation"))?;
     let withheld = withheld(snapshot);
     let desired = |generation| withheld.is_none().then(|| desired(generation)).transpose();
-    let begin = || -> Result<Plan, Error> {
+    let begin = || -> Result<Plan, SpecError> {
         Ok(desired(generation)?.map_or_else(Plan::default, |desired| intend(snapshot, &desired)))
     };
     let mut plan = match snapshot.object.mirror() {
-        // Somebody took it away, or a definition that left its instances; another has taken them up again since.
+        // A user removed it, or a definition that orphaned its instances; another has taken them up again since.
         Some(_) if !terms(snapshot).has_finalizer() => {
             Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() }
         }
@@ -82,12 +83,12 @@ fn withheld(snapshot: &InstanceSnapshot) -> Option<ManagementPolicy> {
 #[must_use]
 pub fn plan_deletion(
     snapshot: &InstanceSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredProcess, Error>,
+    desired: impl Fn(i64) -> Result<DesiredProcess, SpecError>,
 ) -> Plan {
     if snapshot.kind.terms().is_released {
         return release(snapshot);
     }
-    terms(snapshot).let_go(|| {
+    terms(snapshot).finalize(|| {
         let recorded = snapshot.object.mirror();
         match recorded {
             Some(mirror) if cleanup_attempt(mirror.generation).is_some() => {
@@ -107,7 +108,7 @@ pub fn plan_deletion(
     })
 }
 
-/// What an object says of how it is to be worked on.
+/// The policies of an object of work.
 #[must_use]
 pub fn terms(snapshot: &InstanceSnapshot) -> Terms<'_> {
     Terms {
@@ -138,8 +139,8 @@ fn wants_cleanup(snapshot: &InstanceSnapshot) -> bool {
     submitted.is_some() && snapshot.kind.handler().cleanup_function.is_some()
 }
 
-fn known(snapshot: &InstanceSnapshot) -> Known<'_> {
-    Known {
+fn known(snapshot: &InstanceSnapshot) -> ProcessFacts<'_> {
+    ProcessFacts {
         recorded: snapshot.object.mirror(),
         processes: &snapshot.processes,
         submit_not_before: snapshot.submit_not_before,
@@ -147,7 +148,7 @@ fn known(snapshot: &InstanceSnapshot) -> Known<'_> {
     }
 }
 
-/// The definition goes and leaves its instances: nobody would take the finalizer away later.
+/// The definition goes and leaves its instances: the finalizer would never be removed later.
 fn release(snapshot: &InstanceSnapshot) -> Plan {
     let is_held = terms(snapshot).has_finalizer();
     let steps = is_held.then_some(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
@@ -169,8 +170,8 @@ fn intend(snapshot: &InstanceSnapshot, desired: &DesiredProcess) -> Plan {
 fn submit(
     snapshot: &InstanceSnapshot,
     mirror: &MirrorStatus,
-    desired: Result<Option<DesiredProcess>, Error>,
-) -> Result<Plan, Error> {
+    desired: Result<Option<DesiredProcess>, SpecError>,
+) -> Result<Plan, SpecError> {
     let mut plan = MirrorPlan::default();
     plan.intended(&known(snapshot), mirror, desired.as_ref().ok().and_then(Option::as_ref));
     match desired {
@@ -183,7 +184,7 @@ fn submit(
 fn follow(snapshot: &InstanceSnapshot, mirror: &MirrorStatus, generation: i64) -> Plan {
     let mut plan = MirrorPlan::default();
     let process = plan.look(&known(snapshot), mirror);
-    if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, snapshot.now)) {
+    if let Some((due, awaited)) = process.and_then(|process| awaits_failure_reasons(process, snapshot.now)) {
         return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
     }
     if let Some(process) = process.filter(|process| is_live(process)) {
@@ -217,7 +218,7 @@ fn end(snapshot: &InstanceSnapshot) -> Plan {
 fn clean_up(
     snapshot: &InstanceSnapshot,
     mirror: &MirrorStatus,
-    desired: &impl Fn(i64) -> Result<DesiredProcess, Error>,
+    desired: &impl Fn(i64) -> Result<DesiredProcess, SpecError>,
 ) -> Plan {
     let attempt = cleanup_attempt(mirror.generation).unwrap_or_default();
     let known = known(snapshot);
@@ -237,7 +238,9 @@ fn clean_up(
         MirrorState::Waiting | MirrorState::Running => {
             let mut plan = MirrorPlan::default();
             let process = plan.look(&known, mirror);
-            if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, snapshot.now)) {
+            if let Some((due, awaited)) =
+                process.and_then(|process| awaits_failure_reasons(process, snapshot.now))
+            {
                 return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
             }
             match process {
@@ -266,7 +269,7 @@ fn clean_up(
 fn begin_cleanup(
     snapshot: &InstanceSnapshot,
     attempt: i64,
-    desired: &impl Fn(i64) -> Result<DesiredProcess, Error>,
+    desired: &impl Fn(i64) -> Result<DesiredProcess, SpecError>,
 ) -> Plan {
     let mut plan = MirrorPlan::default();
     match desired(cleanup_generation(attempt)) {
@@ -274,7 +277,7 @@ fn begin_cleanup(
             plan.intend(&snapshot.colony, &process.label, process.generation);
             plan.awaiting.push("the clean-up".to_owned());
         }
-        Err(error) => plan.awaiting.push(format!("the clean-up, which cannot be submitted: {error}")),
+        Err(error) => plan.awaiting.push(format!("the cleanup, which cannot be submitted: {error}")),
     }
     of_mirror(plan)
 }

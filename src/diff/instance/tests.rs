@@ -3,47 +3,22 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{
-        instance::{AcceptedHandler, Instance, InstanceKind, KindTerms},
+        instance::InstanceKind,
         names::{self, ABANDON_ANNOTATION},
-        resource_definition::DefinitionScope,
     },
     colony::{Process, model::FunctionSpec},
     diff::ColonyStep,
-    snapshot::{ColonyReference, Observed, ResolvedColony},
+    snapshot::{Observed, fixtures},
 };
 
 fn kind(policy: &str) -> InstanceKind {
     let handler = json!({
         "mode": "process", "executorType": "t", "functionName": "reconcile", "cleanupFunction": "clean",
     });
-    let accepted: AcceptedHandler =
-        serde_json::from_value(json!({ "handler": handler, "deletionPolicy": policy })).unwrap();
-    let resource = kube::core::ApiResource {
-        group: "g.example.com".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "g.example.com/v1".to_owned(),
-        kind: "Thing".to_owned(),
-        plural: "things".to_owned(),
-    };
-    InstanceKind::new(KindTerms {
-        resource,
-        scope: DefinitionScope::Namespaced,
-        accepted,
-        is_released: false,
-        schema: None,
-    })
+    fixtures::kind(json!({ "handler": handler, "deletionPolicy": policy }), None)
 }
 
-fn colony() -> ColonyReference {
-    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
-    ColonyReference::Resolved(Box::new(ResolvedColony {
-        name: "dev".to_owned(),
-        spec: serde_json::from_value(spec).unwrap(),
-        operator_executor_id: Observed::Known("id".to_owned()),
-    }))
-}
-
-/// An instance of generation 2 that is held, with a status and what the server says.
+/// An instance of generation 2 with a finalizer, a status and the reply of the server.
 fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> InstanceSnapshot {
     let mut object = json!({
         "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2,
@@ -53,17 +28,10 @@ fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> Instan
     if is_deleted {
         object["metadata"]["deletionTimestamp"] = json!("2026-11-26T10:00:00Z");
     }
-    let object: Instance = serde_json::from_value(object).unwrap();
     InstanceSnapshot {
-        object,
-        kind: kind("Delete"),
-        cluster: "c".to_owned(),
-        colony: colony(),
+        colony: fixtures::colony(),
         processes: Observed::Known(processes),
-        kept: crate::snapshot::KeptInstance::default(),
-        last_line: None,
-        submit_not_before: None,
-        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+        ..fixtures::instance(kind("Delete"), object)
     }
 }
 
@@ -88,10 +56,10 @@ fn process(id: &str, state: ProcessState) -> Process {
     .unwrap()
 }
 
-fn desired(generation: i64) -> Result<DesiredProcess, Error> {
+fn desired(generation: i64) -> Result<DesiredProcess, SpecError> {
     let label = names::process_label("c", "u", generation);
     let spec = FunctionSpec::new("dev", "t", "f").and_then(|spec| spec.label(&label));
-    let spec = spec.map_err(|error| Error::invalid(error.field, "", ""))?;
+    let spec = spec.map_err(|error| SpecError::invalid(error.field, "", ""))?;
     Ok(DesiredProcess { label, generation, spec, is_gated: false })
 }
 
@@ -121,7 +89,7 @@ fn each_generation_is_intended_then_submitted_then_followed() {
     assert_eq!(intended(&plan(mirror(1, "Successful", Some("p")), vec![])), Some(2));
     let superseded = plan(mirror(1, "Running", Some("p")), vec![process("p", ProcessState::Running)]);
     assert!(matches!(superseded.steps.as_slice(), [Step::Colony(ColonyStep::Cancel { .. })]), "{superseded}");
-    // An intent of the older generation that reached nobody is forgotten, and nothing of it is sent.
+    // An intent of the older generation without a process is dropped, and not submitted.
     let forgotten = plan(mirror(1, "Intended", None), vec![]);
     assert_eq!((submits(&forgotten), &forgotten.mirror), (0, &Mirror::Forget));
 }

@@ -1,8 +1,8 @@
-//! What the operator does next for a request: as its worker it has the job done by a process in a colony, as its director
-//! it asks for the next job. Which of the two it is, is the request's or the configuration's to say.
+//! What the operator does next for a request: as its worker it has the job done by a process in a colony, as its
+//! director it asks for the next job. The request or the configuration selects which of the two it is.
 //!
-//! What a turn has to say is said before it is handed over: the end of a job stands in the history before the spec
-//! says so, and after that nothing is written until the turn is ours again.
+//! A turn is recorded before it is handed over: the history has the end of a job before the spec changes, and after
+//! that nothing is written until it is the operator's turn again.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -23,14 +23,14 @@ use crate::{
     desired::{DesiredProcess, request_flow::CompiledFlow},
     diff::{
         KubernetesStep, Plan, Step, Terms,
-        mirror::{Known, MirrorPlan, lacks_reasons},
+        mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons},
         work::of_mirror,
     },
     runtime::config::model::RequestRole,
     snapshot::RequestSnapshot,
 };
 
-/// Which roles are ours for a request. Words that are no role are left out: admission is where they are told.
+/// Which roles are ours for a request. Words that are no role are left out: admission reports them.
 #[must_use]
 pub fn roles(snapshot: &RequestSnapshot) -> Vec<RequestRole> {
     match snapshot.object.annotations().get(ROLES_ANNOTATION) {
@@ -45,7 +45,7 @@ pub fn turn_of(object: &RequestState, next: &Next) -> Turn {
     turn(object.spec.state, next.job.is_some())
 }
 
-/// Whether the operator may write: it is its turn, or nobody's.
+/// Whether the operator may write: it is its turn, or no turn is pending.
 #[must_use]
 pub fn is_ours(snapshot: &RequestSnapshot, turn: Turn) -> bool {
     let roles = roles(snapshot);
@@ -59,8 +59,8 @@ pub fn is_ours(snapshot: &RequestSnapshot, turn: Turn) -> bool {
     }
 }
 
-/// The process that is on record for the job that the request is at, not for an earlier one. A request changes once from
-/// `REQUESTED` to `STARTED`; what somebody else has started has no process of ours.
+/// The process that is on record for the job that the request is at, not for an earlier one. A request changes once
+/// from `REQUESTED` to `STARTED`; a job that another worker started has no process of the operator.
 #[must_use]
 pub fn current(object: &RequestState) -> Option<&MirrorStatus> {
     let generation = object.metadata.generation?;
@@ -79,7 +79,7 @@ pub fn deadline(snapshot: &RequestSnapshot, flow: &CompiledFlow) -> Option<Times
     created.checked_add(SignedDuration::try_from(flow.active_deadline()?).ok()?).ok()
 }
 
-/// How the job ends, given what became of its process; none while it goes on.
+/// How the job ends, given what became of its process; none while it continues.
 #[must_use]
 pub fn ending(snapshot: &RequestSnapshot, flow: &CompiledFlow, mirror: &MirrorStatus) -> Option<Ending> {
     let is_late = deadline(snapshot, flow).is_some_and(|deadline| deadline <= snapshot.now);
@@ -133,7 +133,7 @@ pub fn plan<E>(
     let next = next(object, flow, snapshot.now);
     let turn = turn_of(object, &next);
     let current = current(object);
-    // Whatever is alive without being the request's present job is nobody's any more.
+    // A live process that is not of the request's present job is obsolete.
     if object.mirror().is_some_and(|mirror| mirror.may_live() && Some(mirror) != current) {
         return Ok(end(snapshot, "the request has gone on without it"));
     }
@@ -147,7 +147,7 @@ pub fn plan<E>(
     }
 }
 
-/// Plans a request that was cancelled, whatever its flow says: nothing of it is to live on.
+/// Plans a request that was cancelled, independent of its flow: nothing of it is to live on.
 #[must_use]
 pub fn plan_cancelled(snapshot: &RequestSnapshot) -> Plan {
     end(snapshot, "the request is cancelled")
@@ -156,7 +156,7 @@ pub fn plan_cancelled(snapshot: &RequestSnapshot) -> Plan {
 /// Plans a request that is being deleted. It never needs a valid flow.
 #[must_use]
 pub fn plan_deletion(snapshot: &RequestSnapshot) -> Plan {
-    terms(snapshot).let_go(|| end(snapshot, "the request is deleted"))
+    terms(snapshot).finalize(|| end(snapshot, "the request is deleted"))
 }
 
 /// What the request's deletion goes by.
@@ -182,8 +182,8 @@ pub fn terms(snapshot: &RequestSnapshot) -> Terms<'_> {
 
 fn direct(snapshot: &RequestSnapshot, next: &Next) -> Plan {
     let Some(job) = &next.job else { return Plan::default() };
-    // First the history is to be complete: afterwards it is somebody else's turn.
-    if !is_told(snapshot) {
+    // First the history is to be complete: afterwards it is another party's turn.
+    if !is_recorded_in_history(snapshot) {
         return Plan::default();
     }
     if let Some(not_before) = next.not_before.filter(|not_before| snapshot.now < *not_before) {
@@ -194,7 +194,7 @@ fn direct(snapshot: &RequestSnapshot, next: &Next) -> Plan {
 }
 
 /// Whether the history ends with where the request is.
-fn is_told(snapshot: &RequestSnapshot) -> bool {
+fn is_recorded_in_history(snapshot: &RequestSnapshot) -> bool {
     let (object, spec) = (&snapshot.object, &snapshot.object.spec);
     let last = object.status.as_ref().and_then(|status| status.history.last());
     last.is_some_and(|last| last.job == spec.job && last.state == spec.state.as_str())
@@ -218,7 +218,7 @@ fn work<E>(
         }
         Some(mirror) if mirror.is_unbound() => submit(snapshot, mirror, desired(mirror.generation))?,
         Some(mirror) => match ending(snapshot, flow, mirror) {
-            // It was assigned, and nobody looked in between.
+            // It was assigned between two reads.
             Some(ending)
                 if state == State::Requested
                     && (ending.state == State::Completed || was_assigned(object)) =>
@@ -244,8 +244,9 @@ fn was_assigned(object: &RequestState) -> bool {
 fn finish(snapshot: &RequestSnapshot, ending: &Ending) -> Plan {
     let object = &snapshot.object;
     let last = object.status.as_ref().and_then(|status| status.history.last());
-    let is_told = last.is_some_and(|last| last.job == object.spec.job && last.state == ending.state.as_str());
-    if is_told { go(snapshot, &object.spec.job, ending.state) } else { Plan::default() }
+    let is_recorded_in_history =
+        last.is_some_and(|last| last.job == object.spec.job && last.state == ending.state.as_str());
+    if is_recorded_in_history { go(snapshot, &object.spec.job, ending.state) } else { Plan::default() }
 }
 
 /// Moves the request.
@@ -268,8 +269,8 @@ pub fn goal(plan: &Plan) -> Option<State> {
     })
 }
 
-fn known(snapshot: &RequestSnapshot) -> Known<'_> {
-    Known {
+fn known(snapshot: &RequestSnapshot) -> ProcessFacts<'_> {
+    ProcessFacts {
         recorded: snapshot.object.mirror(),
         processes: &snapshot.processes,
         submit_not_before: snapshot.submit_not_before,
@@ -302,7 +303,7 @@ fn submit<E>(
 fn follow(snapshot: &RequestSnapshot, mirror: &MirrorStatus) -> Plan {
     let mut plan = MirrorPlan::default();
     let process = plan.look(&known(snapshot), mirror);
-    if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, snapshot.now)) {
+    if let Some((due, awaited)) = process.and_then(|process| awaits_failure_reasons(process, snapshot.now)) {
         return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
     }
     if let Some(process) = process.filter(|process| !process.state.is_final()) {

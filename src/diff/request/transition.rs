@@ -1,5 +1,4 @@
-//! The table of transitions. The custom resource definition says the same in CEL, and a test on a real API server holds
-//! the two together.
+//! The table of transitions. The CRD has the same rules in CEL, and a test on a real API server keeps both equal.
 
 use crate::api::request_state::{Position, State};
 
@@ -7,7 +6,6 @@ use crate::api::request_state::{Position, State};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{from} cannot become {to}: {remedy}")]
 pub struct Illegal {
-    /// Where the request is.
     pub from: Position,
     /// Where it was to go.
     pub to: Position,
@@ -44,11 +42,15 @@ pub fn check(from: &Position, to: &Position) -> Result<(), Illegal> {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
     fn legal(from: (&str, State)) -> Vec<String> {
         let from = Position::new(from.0, from.1);
-        let all = ["A", "B"].into_iter().flat_map(|job| State::ALL.map(|state| Position::new(job, state)));
+        let all = ["A", "B"]
+            .into_iter()
+            .flat_map(|job| State::VARIANTS.iter().map(move |state| Position::new(job, *state)));
         all.filter(|to| *to != from && check(&from, to).is_ok()).map(|to| to.to_string()).collect()
     }
 

@@ -5,15 +5,15 @@ use crate::api::request_state::State;
 /// Who owns the next transition of a request, and so may write to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Whoever does the jobs.
+    /// The role that runs the jobs.
     Worker,
-    /// Whoever decides which job comes next.
+    /// The role that decides which job comes next.
     Director,
-    /// Nobody: it has ended, and writing to it disturbs nobody.
+    /// Neither side: it has ended, and writing to it is safe.
     Finished,
 }
 
-/// Whose turn it is in `state`, if `goes_on` says whether another job follows this state.
+/// Whose turn it is in `state`, where `goes_on` is whether another job follows this state.
 #[must_use]
 pub fn turn(state: State, goes_on: bool) -> Turn {
     match state {
@@ -25,16 +25,17 @@ pub fn turn(state: State, goes_on: bool) -> Turn {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
     #[test]
     fn a_request_that_is_cancelled_has_ended_whatever_its_flow_says() {
+        let turns =
+            |has_next| -> Vec<Turn> { State::VARIANTS.iter().map(|state| turn(*state, has_next)).collect() };
+        assert_eq!(turns(true), [Turn::Worker, Turn::Worker, Turn::Director, Turn::Director, Turn::Finished]);
         assert_eq!(
-            State::ALL.map(|state| turn(state, true)),
-            [Turn::Worker, Turn::Worker, Turn::Director, Turn::Director, Turn::Finished]
-        );
-        assert_eq!(
-            State::ALL.map(|state| turn(state, false)),
+            turns(false),
             [Turn::Worker, Turn::Worker, Turn::Finished, Turn::Finished, Turn::Finished]
         );
     }

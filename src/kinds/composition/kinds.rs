@@ -21,11 +21,7 @@ use kube::Resource;
 use serde_json::Value;
 
 use crate::{
-    api::{
-        colony_cron::ColonyCron, colony_process::ColonyProcess, colony_workflow::ColonyWorkflow,
-        custom_resource_definitions, executor_deployment::ExecutorDeployment,
-        resource_definition::ObjectKind,
-    },
+    api::{custom_resource_definitions, kind::Kind, resource_definition::ObjectKind},
     expression::{Rest, Type},
 };
 
@@ -57,19 +53,18 @@ impl Kinds {
         self.0.insert(kind, object_type(schema));
     }
 
-    /// The type of the objects of a kind.
     pub(super) fn get(&self, kind: &ObjectKind) -> Type {
         self.0.get(kind).cloned().or_else(|| built_in(kind)).unwrap_or_else(unknown)
     }
 }
 
-/// The operator's own kinds whose objects say by a condition `Ready`, or by how they ended, when they are.
-#[must_use]
-pub fn own_telling_kinds() -> [ObjectKind; 4] {
-    fn kind<K: Resource<DynamicType = ()>>() -> ObjectKind {
-        ObjectKind::new(K::api_version(&()), K::kind(&()))
-    }
-    [kind::<ExecutorDeployment>(), kind::<ColonyProcess>(), kind::<ColonyWorkflow>(), kind::<ColonyCron>()]
+/// The operator's own kinds whose objects report readiness by a condition `Ready`, or by how they ended.
+pub fn builtin_kinds_with_readiness() -> impl Iterator<Item = ObjectKind> {
+    let tells = |kind: &Kind| !kind.info().ready_conditions.is_empty();
+    Kind::own().filter(move |(kind, _)| tells(kind)).map(|(kind, own)| {
+        let resource = (own.resource)();
+        ObjectKind::new(resource.api_version, kind.name())
+    })
 }
 
 /// The type of objects that a definition's schema describes. What every object has is not in such schemas.

@@ -1,189 +1,132 @@
 //! The values that metric labels can take.
 
-/// A value of a metric label. Implement it for field-less enums only.
-pub trait Label: Copy {
+use strum::{IntoStaticStr, VariantArray};
+
+pub use crate::api::kind::Kind;
+
+/// A value of a metric label. Implement it for types with few values only.
+pub trait Label: Copy + Into<&'static str> {
     /// The value as it stands in the exposition.
-    fn label(self) -> &'static str;
+    fn label(self) -> &'static str {
+        self.into()
+    }
 }
 
-macro_rules! labels {
-    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident => $text:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$variant_meta])* $variant,)+
+impl Label for Kind {}
+
+/// How a reconcile ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReconcileResult {
+    /// Everything is as it should be; nothing was written.
+    Unchanged,
+    /// Something was written.
+    Changed,
+    /// Something must happen first, elsewhere.
+    Waiting,
+    /// Another replica leads, so nothing was written.
+    NotLeader,
+    /// A step failed.
+    Failed,
+}
+
+impl Label for ReconcileResult {}
+
+/// What a write to the API server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum WriteVerb {
+    /// POST.
+    Create,
+    /// Server-side apply.
+    Apply,
+    /// Any other PATCH.
+    Patch,
+    /// PUT.
+    Replace,
+    Delete,
+}
+
+impl Label for WriteVerb {}
+
+/// Kinds of objects that the operator writes; subresources by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+pub enum WriteKind {
+    /// Spec and metadata of an object of a kind of the operator.
+    #[strum(transparent)]
+    Object(Kind),
+    Status(Kind),
+    /// Metadata of an object of a kind that users define.
+    Instance,
+    /// The CRD of a `ResourceDefinition`.
+    CustomResourceDefinition,
+    /// Status of such a CRD.
+    #[strum(serialize = "CustomResourceDefinition/status")]
+    CustomResourceDefinitionStatus,
+    /// An object that an instance of a kind that users define is made of.
+    Child,
+    /// Workload of `workload: Deployment`.
+    Deployment,
+    /// Workload of `workload: DaemonSet`.
+    DaemonSet,
+    /// Workload of `workload: Job`.
+    Job,
+    /// Identity of the executors.
+    Secret,
+    /// Events.
+    Event,
+}
+
+impl Label for WriteKind {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Status(kind) => kind.info().status,
+            named => named.into(),
         }
-
-        impl $name {
-            /// Every value there is.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-        }
-
-        impl Label for $name {
-            fn label(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-    };
-}
-
-labels! {
-    /// Kinds that are reconciled.
-    Kind {
-        /// A connection to a colony.
-        Colony => "Colony",
-        /// A schedule.
-        ColonyCron => "ColonyCron",
-        /// A process.
-        ColonyProcess => "ColonyProcess",
-        /// A workflow.
-        ColonyWorkflow => "ColonyWorkflow",
-        /// The jobs of requests.
-        RequestFlow => "RequestFlow",
-        /// A request.
-        RequestState => "RequestState",
-        /// A fleet of executors.
-        ExecutorDeployment => "ExecutorDeployment",
-        /// A kind that a user made up.
-        ResourceDefinition => "ResourceDefinition",
-        /// An object of such a kind.
-        Instance => "Instance",
     }
 }
 
-labels! {
-    /// How a reconcile ended.
-    ReconcileResult {
-        /// Everything is as it should be; nothing was written.
-        Unchanged => "unchanged",
-        /// Something was written.
-        Changed => "changed",
-        /// Something must happen first, elsewhere.
-        Waiting => "waiting",
-        /// Another replica leads, so nothing was written.
-        NotLeader => "not_leader",
-        /// A step failed.
-        Failed => "failed",
-    }
+/// How a request for conversions ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ConversionResult {
+    /// Every object was converted.
+    Converted,
+    /// Some object cannot be converted, so that none was.
+    Refused,
+    /// Nothing is known of conversions of the kind, or of those that the API server expects.
+    Unknown,
+    /// It was no request for conversions.
+    Invalid,
 }
 
-labels! {
-    /// What a write to the API server does.
-    WriteVerb {
-        /// POST.
-        Create => "create",
-        /// Server-side apply.
-        Apply => "apply",
-        /// Any other PATCH.
-        Patch => "patch",
-        /// PUT.
-        Replace => "replace",
-        /// DELETE.
-        Delete => "delete",
-    }
+impl Label for ConversionResult {}
+
+/// How a write to the API server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Outcome {
+    /// Done.
+    Ok,
+    /// Another client wrote in between, or the name exists (409).
+    Conflict,
+    /// The operator lacks the permission (401, 403).
+    Forbidden,
+    /// The object is not valid (400, 422).
+    Invalid,
+    /// The object or its kind is not there (404, 410).
+    NotFound,
+    /// The server asked to come back later (429).
+    Throttled,
+    /// The server failed (5xx).
+    ServerError,
+    /// No answer in time.
+    TimedOut,
+    /// No connection, or an answer that makes no sense.
+    Transport,
 }
 
-labels! {
-    /// Kinds of objects that the operator writes; subresources by themselves.
-    WriteKind {
-        /// A Colony's metadata.
-        Colony => "Colony",
-        /// A Colony's status.
-        ColonyStatus => "Colony/status",
-        /// A `ColonyCron`'s metadata.
-        ColonyCron => "ColonyCron",
-        /// A `ColonyCron`'s status.
-        ColonyCronStatus => "ColonyCron/status",
-        /// A `ColonyProcess`'s metadata.
-        ColonyProcess => "ColonyProcess",
-        /// A `ColonyProcess`'s status.
-        ColonyProcessStatus => "ColonyProcess/status",
-        /// A `ColonyWorkflow`'s metadata.
-        ColonyWorkflow => "ColonyWorkflow",
-        /// A `ColonyWorkflow`'s status.
-        ColonyWorkflowStatus => "ColonyWorkflow/status",
-        /// A `RequestFlow`'s metadata.
-        RequestFlow => "RequestFlow",
-        /// A `RequestFlow`'s status.
-        RequestFlowStatus => "RequestFlow/status",
-        /// A request's spec and metadata.
-        RequestState => "RequestState",
-        /// A request's status.
-        RequestStateStatus => "RequestState/status",
-        /// A `ResourceDefinition`'s metadata.
-        ResourceDefinition => "ResourceDefinition",
-        /// A `ResourceDefinition`'s status.
-        ResourceDefinitionStatus => "ResourceDefinition/status",
-        /// The CRD of a `ResourceDefinition`.
-        CustomResourceDefinition => "CustomResourceDefinition",
-        /// Status of such a CRD.
-        CustomResourceDefinitionStatus => "CustomResourceDefinition/status",
-        /// An object that an instance of a kind of a user's is made of.
-        Child => "Child",
-        /// Metadata of an object of a kind that a user made up.
-        Instance => "Instance",
-        /// Status of an object of a kind that a user made up.
-        InstanceStatus => "Instance/status",
-        /// An `ExecutorDeployment`'s metadata.
-        ExecutorDeployment => "ExecutorDeployment",
-        /// An `ExecutorDeployment`'s status.
-        ExecutorDeploymentStatus => "ExecutorDeployment/status",
-        /// Workload of `workload: Deployment`.
-        Deployment => "Deployment",
-        /// Workload of `workload: DaemonSet`.
-        DaemonSet => "DaemonSet",
-        /// Workload of `workload: Job`.
-        Job => "Job",
-        /// Identity of the executors.
-        Secret => "Secret",
-        /// What the executors run as.
-        ServiceAccount => "ServiceAccount",
-        /// What they read.
-        ConfigMap => "ConfigMap",
-        /// What is told to people.
-        Event => "Event",
-        /// Anything else.
-        Other => "other",
-    }
-}
-
-labels! {
-    /// How a request for conversions ended.
-    ConversionResult {
-        /// Every object was converted.
-        Converted => "converted",
-        /// Some object cannot be converted, so that none was.
-        Refused => "refused",
-        /// Nothing is known of conversions of the kind, or of those that the API server expects.
-        Unknown => "unknown",
-        /// It was no request for conversions.
-        Invalid => "invalid",
-    }
-}
-
-labels! {
-    /// How a write to the API server ended.
-    Outcome {
-        /// Done.
-        Ok => "ok",
-        /// Somebody else wrote in between, or the name is taken (409).
-        Conflict => "conflict",
-        /// The operator lacks the permission (401, 403).
-        Forbidden => "forbidden",
-        /// The object is not valid (400, 422).
-        Invalid => "invalid",
-        /// The object or its kind is not there (404, 410).
-        NotFound => "not_found",
-        /// The server asked to come back later (429).
-        Throttled => "throttled",
-        /// The server failed (5xx).
-        ServerError => "server_error",
-        /// No answer in time.
-        TimedOut => "timed_out",
-        /// No connection, or an answer that makes no sense.
-        Transport => "transport",
-    }
-}
+impl Label for Outcome {}
 
 impl Outcome {
     /// The outcome behind an HTTP status code of the API server.
@@ -206,6 +149,14 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_told_from_its_object() {
+        assert_eq!(WriteKind::Object(Kind::ColonyCron).label(), "ColonyCron");
+        assert_eq!(WriteKind::Status(Kind::ColonyCron).label(), "ColonyCron/status");
+        assert_eq!(WriteKind::CustomResourceDefinitionStatus.label(), "CustomResourceDefinition/status");
+        assert_eq!(ReconcileResult::NotLeader.label(), "not_leader");
+    }
 
     #[test]
     fn status_codes_have_the_outcome_a_person_would_look_for() {

@@ -3,13 +3,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     act::outcome::{Effect, StepFailure, StepResult},
-    api::{
-        instance::{InstanceKind, KindTerms},
-        resource_definition::DefinitionScope,
-    },
-    diff::{Error, KubernetesStep, Plan, Step},
+    diff::{KubernetesStep, OwnershipError, Plan, Step},
     kinds::composition::{DesiredResource, Policies, Unreported, Wanted},
-    snapshot::Children,
+    snapshot::{Children, fixtures},
 };
 
 fn config_map() -> ObjectKind {
@@ -18,32 +14,18 @@ fn config_map() -> ObjectKind {
 
 /// An instance of generation 2 of a kind with an end, and with this status.
 fn snapshot(status: &Value, is_deleted: bool) -> CompositionSnapshot {
-    let accepted = serde_json::from_value(json!({ "handler": {
-        "mode": "compose", "finishedWhen": "${true}", "status": { "one": "${1}", "two": "${2}", "three": "${3}" } } }))
-    .unwrap();
-    let resource = kube::core::ApiResource {
-        group: "g.example.com".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "g.example.com/v1".to_owned(),
-        kind: "Thing".to_owned(),
-        plural: "things".to_owned(),
-    };
+    let accepted = json!({ "handler": {
+        "mode": "compose", "finishedWhen": "${true}", "status": { "one": "${1}", "two": "${2}", "three": "${3}" } } });
     let mut object = json!({ "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2 }, "status": status });
     if is_deleted {
         object["metadata"]["deletionTimestamp"] = json!("2026-11-26T10:00:00Z");
     }
     CompositionSnapshot {
         object: serde_json::from_value(object).unwrap(),
-        kind: InstanceKind::new(KindTerms {
-            resource,
-            scope: DefinitionScope::Namespaced,
-            accepted,
-            is_released: false,
-            schema: None,
-        }),
+        kind: fixtures::kind(accepted, None),
         children: Children::new(),
         unserved: BTreeSet::new(),
-        telling: BTreeSet::new(),
+        kinds_with_readiness: BTreeSet::new(),
         now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }
 }
@@ -149,8 +131,11 @@ fn an_end_holds_once_nothing_is_left_to_write_and_then_for_good() {
 fn what_needs_somebody_is_degraded_and_what_passes_is_not() {
     let (snapshot, kinds) = (snapshot(&Value::Null, false), BTreeSet::new());
     let ready = desired(vec![resource("a", Readiness::Ready)]);
-    let foreign =
-        Error::Foreign { kind: "ConfigMap".to_owned(), name: "a".to_owned(), owner: "Thing b".to_owned() };
+    let foreign = OwnershipError::Foreign {
+        kind: "ConfigMap".to_owned(),
+        name: "a".to_owned(),
+        owner: "Thing b".to_owned(),
+    };
     let report = Report { foreign: vec![foreign], ..Report::default() };
     let idle = Outcome::default();
     let status = compute(&snapshot, &kinds, Ok(pass(Some(&ready), &report, &idle)));
@@ -189,7 +174,7 @@ fn what_needs_somebody_is_degraded_and_what_passes_is_not() {
     );
 }
 
-/// Unknown is not empty: what was said stays said while it cannot be looked at.
+/// Unknown is not empty: the previous status stays while it cannot be read.
 #[test]
 fn a_field_without_a_value_goes_unless_it_could_not_be_looked_at() {
     let (before, report) = (snapshot(&json!({ "one": 1, "two": 1, "three": 1 }), false), Report::default());
@@ -239,7 +224,7 @@ fn what_is_left_as_it_is_stands_beside_being_ready() {
         told(&status, &["Drifted", "Warnings", "Ready"]),
         ["Drifted=True/DriftDetected", "Warnings=True/LeftAlone", "Ready=True/ResourcesReady"]
     );
-    assert_eq!(message(&status, "Drifted"), "left as it is: ConfigMap a: data.x");
+    assert_eq!(message(&status, "Drifted"), "not corrected: ConfigMap a: data.x");
 }
 
 /// It never hangs without saying on what, and how to get out.

@@ -1,4 +1,5 @@
-//! The status of a `ResourceDefinition`: whether its kind is served, by whose leave, and who carries instances out. Pure.
+//! The status of a `ResourceDefinition`: whether its kind is served, with which permissions, and the handler of
+//! instances. Pure.
 
 mod migration;
 
@@ -8,21 +9,21 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-pub use migration::Migrated;
-
+use self::migration::{Migrated, MigrationOutcome};
 use super::condition::{Finding, merge};
 use crate::{
-    act::outcome::DefinitionOutcome,
+    act::outcome::Outcome,
     api::{
         condition::{ConditionType, Reason},
         resource_definition::{
-            HandlerMode, KEPT_REVISIONS, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName, Revision,
+            HandlerMode, MOST_COMPOSED, REVISION_HISTORY_LIMIT, ResourceDefinitionStatus, ResourceName,
+            Revision,
         },
     },
     diff::{
-        Problem,
+        KubernetesStep, Problem, Step,
         definition::{
-            DefinitionPlan, DefinitionStep, HeldBack, InColony, checked_here, is_established, is_foreign,
+            DefinitionPlan, HeldBack, InColony, Migration, checked_here, is_established, is_foreign,
         },
     },
     kinds::definition::{accepted_generation, revision_hash},
@@ -33,11 +34,19 @@ use crate::{
 const NAMED_RIGHTS: usize = 3;
 
 /// What a pass came to.
-pub type Pass<'a> = Result<(&'a DefinitionPlan, &'a DefinitionOutcome), &'a Problem>;
+type Pass<'a> = Result<(&'a DefinitionPlan, &'a Outcome), &'a Problem>;
 
-/// What status says after a pass, which may have written objects in another version as well.
+/// The status after a pass, which may have rewritten objects in another version as well.
 #[must_use]
-pub fn compute(
+pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionStatus {
+    let migrated = pass.map(|(plan, outcome)| (&plan.migration, MigrationOutcome::of(outcome)));
+    let (migration, migrated) = migrated.unwrap_or((&Migration::Nothing, MigrationOutcome::default()));
+    // Objects are written again although the spec cannot be carried out.
+    let pass = pass.and_then(|(plan, outcome)| plan.problem.as_ref().map_or(Ok((plan, outcome)), Err));
+    computed(snapshot, pass, (migration, &migrated))
+}
+
+fn computed(
     snapshot: &DefinitionSnapshot,
     pass: Pass<'_>,
     rewritten: Migrated<'_>,
@@ -63,7 +72,7 @@ pub fn compute(
     } else {
         trouble(snapshot, pass, held.as_ref(), &authorized, &established, &handled)
     };
-    let is_degraded = trouble.as_ref().is_some_and(|(reason, _)| needs_somebody(*reason));
+    let is_degraded = trouble.as_ref().is_some_and(|(reason, _)| needs_intervention(*reason));
     let (degraded, ready) = if let Some((reason, message)) = trouble {
         let message = format!("{message}{stays}");
         let ready = Finding::no(ConditionType::Ready, reason, message.clone());
@@ -73,7 +82,7 @@ pub fn compute(
         let degraded = Finding::no(ConditionType::Degraded, Reason::KindServed, "");
         (degraded, Finding::yes(ConditionType::Ready, Reason::KindServed, message))
     };
-    let crd = pass.ok().and_then(|(_, outcome)| outcome.updated.as_deref()).or(own);
+    let crd = pass.ok().and_then(|(_, outcome)| outcome.updated_crd()).or(own);
     let storage_migration = migration::progress(snapshot, crd, rewritten);
     let stored = migration::migrated(snapshot, crd, rewritten, storage_migration.as_ref());
     let findings = [authorized, established, handled, degraded, ready].into_iter().chain(stored).collect();
@@ -104,13 +113,17 @@ fn own_crd(snapshot: &DefinitionSnapshot) -> Option<&CustomResourceDefinition> {
 /// The CRD that the pass wrote, if it wrote one.
 fn written(pass: Pass<'_>) -> Option<&CustomResourceDefinition> {
     let (_, outcome) = pass.ok()?;
-    outcome.done.iter().rev().find_map(|step| match step {
-        DefinitionStep::Create(crd) | DefinitionStep::Update { crd, .. } => Some(crd.as_ref()),
+    let written = outcome.done().filter_map(|(step, _)| match step {
+        Step::Kubernetes(KubernetesStep::CreateCrd(crd) | KubernetesStep::UpdateCrd { crd, .. }) => {
+            Some(crd.as_ref())
+        }
         _ => None,
-    })
+    });
+    written.last()
 }
 
-/// Why the CRD stays as it is. What was said of this generation holds until instances are known again: a restart is no news.
+/// Why the CRD stays as it is. The previous status of this generation holds until instances are known again: a
+/// restart is no news.
 fn held(snapshot: &DefinitionSnapshot, pass: Pass<'_>, stays: &str) -> Option<HeldBack> {
     let held = pass.ok()?.0.held.clone()?;
     let object = &snapshot.object;
@@ -132,7 +145,7 @@ fn held(snapshot: &DefinitionSnapshot, pass: Pass<'_>, stays: &str) -> Option<He
     }
 }
 
-/// The generations that were carried out, with that of the CRD that there is now.
+/// The accepted generations, including that of the current CRD.
 fn revisions(
     mut revisions: Vec<Revision>,
     crd: Option<&CustomResourceDefinition>,
@@ -143,13 +156,13 @@ fn revisions(
         && latest != Some(generation)
     {
         revisions.push(Revision { generation, hash: revision_hash(crd), carried_out_at: Time(now) });
-        let surplus = revisions.len().saturating_sub(KEPT_REVISIONS);
+        let surplus = revisions.len().saturating_sub(REVISION_HISTORY_LIMIT);
         revisions.drain(..surplus);
     }
     revisions
 }
 
-/// That instances are carried out by an earlier generation, if they are.
+/// A note if instances follow an earlier generation.
 fn stays(accepted: Option<i64>, generation: Option<i64>) -> String {
     match accepted {
         Some(accepted) if Some(accepted) != generation => {
@@ -160,7 +173,7 @@ fn stays(accepted: Option<i64>, generation: Option<i64>) -> String {
 }
 
 /// Whether nothing gets better by waiting.
-const fn needs_somebody(reason: Reason) -> bool {
+const fn needs_intervention(reason: Reason) -> bool {
     !matches!(
         reason,
         Reason::Establishing
@@ -190,7 +203,7 @@ fn authorized(snapshot: &DefinitionSnapshot) -> Finding {
             groups.sort_unstable();
             let quoted: Vec<String> = groups.iter().map(|group| format!("\"{group}\"")).collect();
             let message = format!(
-                "the operator may not {}{further}: whoever installed it can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.groups=[{}]' (with every group that is already there)",
+                "the operator may not {}{further}: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.groups=[{}]' (keep every group that is already listed)",
                 named.join(", "),
                 snapshot.namespace,
                 quoted.join(",")
@@ -214,7 +227,7 @@ fn parts_unauthorized(snapshot: &DefinitionSnapshot) -> Finding {
     });
     let entries: Vec<String> = entries.collect();
     let message = format!(
-        "the operator may not write {}, of which instances are made: whoever installed it can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.composes=[{}]' (with every entry that is already there)",
+        "the operator may not write {}, which instances are composed of: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.composes=[{}]' (keep every entry that is already listed)",
         named.join(", "),
         snapshot.namespace,
         entries.join(",")
@@ -249,7 +262,7 @@ fn established(
     }
     match pass {
         Err(problem) => Finding::no(kind, problem.reason, &problem.message),
-        Ok((_, outcome)) => match (&outcome.failure, &snapshot.crd) {
+        Ok((_, outcome)) => match (outcome.holding_failure(), &snapshot.crd) {
             (Some(failure), _) => Finding::no(kind, Reason::ApplyFailed, &failure.message),
             (None, Observed::Unknown(why)) => Finding::unknown(kind, Reason::ReadFailed, why),
             (None, Observed::Known(_)) => {
@@ -289,7 +302,7 @@ fn handled(snapshot: &DefinitionSnapshot) -> Finding {
         ),
         Handlers::Executors { colony, .. } => {
             let how = if handler.mode == HandlerMode::Blueprint { ", as blueprints" } else { "" };
-            let says = format!("executors of type {wanted} in Colony {colony} carry instances out{how}");
+            let says = format!("executors of type {wanted} in Colony {colony} handle instances{how}");
             Finding::yes(kind, Reason::HandlerFound, says)
         }
         Handlers::Unread(colony) => said_before(snapshot, kind).unwrap_or_else(|| {
@@ -300,7 +313,7 @@ fn handled(snapshot: &DefinitionSnapshot) -> Finding {
     }
 }
 
-/// Whether the colony has the definition by which blueprints of the kind are carried out, with mode `blueprint`.
+/// Whether the colony has the definition for blueprints of the kind, with mode `blueprint`.
 fn in_colony(snapshot: &DefinitionSnapshot, pass: Pass<'_>, handled: Finding) -> Finding {
     let Ok((plan, _)) = pass else { return handled };
     let kind = ConditionType::Handled;
@@ -315,15 +328,15 @@ fn in_colony(snapshot: &DefinitionSnapshot, pass: Pass<'_>, handled: Finding) ->
         InColony::Unknown(why) if handled.holds == Some(true) => Finding::unknown(
             kind,
             Reason::ColonyNotReady,
-            format!("the colony does not say which definitions it has: {why}"),
+            format!("the definitions of the colony cannot be read: {why}"),
         ),
         InColony::Used(name) => {
-            let whose = format!("by BlueprintDefinition {name} of somebody else, which is left as it is");
+            let whose = format!("by BlueprintDefinition {name} of another owner, which is left unchanged");
             with(&checked_here.map_or(whose.clone(), |checked| format!("{whose}; {checked}")))
         }
         InColony::Lags(what) => {
             let lags = format!(
-                "the definition in the colony takes all that instances say, and changes once it has no blueprints ({what})"
+                "the definition in the colony accepts all instances, and changes once it has no blueprints ({what})"
             );
             with(&checked_here.map_or(lags.clone(), |checked| format!("{lags}; {checked}")))
         }
@@ -332,7 +345,7 @@ fn in_colony(snapshot: &DefinitionSnapshot, pass: Pass<'_>, handled: Finding) ->
     }
 }
 
-/// What was said of this generation, which holds until somebody can be asked: a restart is no news.
+/// The previous status of this generation, which holds until it can be read again: a restart is no news.
 fn said_before(snapshot: &DefinitionSnapshot, kind: ConditionType) -> Option<Finding> {
     let conditions = &snapshot.object.status.as_ref()?.conditions;
     let said = conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
@@ -347,7 +360,7 @@ fn said_before(snapshot: &DefinitionSnapshot, kind: ConditionType) -> Option<Fin
     Some(Finding { kind, holds, reason, message: said.message.clone() })
 }
 
-/// What keeps the kind from being as the definition says. That executors are missing does not: work waits for them.
+/// What keeps the kind from matching the definition. That executors are missing does not: work waits for them.
 fn trouble(
     snapshot: &DefinitionSnapshot,
     pass: Pass<'_>,
@@ -356,7 +369,7 @@ fn trouble(
     established: &Finding,
     handled: &Finding,
 ) -> Option<(Reason, String)> {
-    let failure = pass.ok().and_then(|(_, outcome)| outcome.failure.as_ref());
+    let failure = pass.ok().and_then(|(_, outcome)| outcome.holding_failure());
     if let (Err(problem), Some(true)) = (pass, authorized.holds) {
         return Some((problem.reason, problem.message.clone()));
     }
@@ -377,10 +390,12 @@ fn trouble(
 fn deleting(pass: Pass<'_>) -> (Reason, String) {
     match pass {
         Err(problem) => (problem.reason, problem.message.clone()),
-        Ok((plan, outcome)) => match (&outcome.failure, plan.awaiting.is_empty()) {
+        Ok((_, outcome)) => match (outcome.holding_failure(), outcome.plan.awaiting.is_empty()) {
             (Some(failure), _) => (Reason::ApplyFailed, failure.message.clone()),
             (None, true) => (Reason::Deleting, "it is being deleted".to_owned()),
-            (None, false) => (Reason::InstancesLeft, format!("awaiting {}", plan.awaiting.join("; "))),
+            (None, false) => {
+                (Reason::InstancesLeft, format!("awaiting {}", outcome.plan.awaiting.join("; ")))
+            }
         },
     }
 }

@@ -2,38 +2,31 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    act::outcome::MigrationOutcome,
+    act::outcome::{Effect, StepResult},
     api::resource_definition::ResourceDefinition,
-    diff::definition::Migration,
+    diff::Plan,
     kinds::definition::build,
-    snapshot::{LeftInstances, StoredObjects},
+    snapshot::fixtures,
 };
 
+/// What comes of a pass that updates a CRD, which the API server then has as it was sent.
+fn updated(crd: CustomResourceDefinition) -> Outcome {
+    let crd = Box::new(crd);
+    let step = Step::Kubernetes(KubernetesStep::UpdateCrd { crd: crd.clone(), differences: Vec::new() });
+    Outcome {
+        plan: Plan { steps: vec![step], ..Plan::default() },
+        results: vec![StepResult::Done(Effect::Crd(crd))],
+        resource_version: None,
+    }
+}
+
 pub(super) fn snapshot() -> DefinitionSnapshot {
-    let object: ResourceDefinition = serde_json::from_value(json!({
-        "metadata": { "name": "things.g.example.com", "generation": 2 },
-        "spec": {
-            "group": "g.example.com", "names": { "kind": "Thing", "plural": "things" },
-            "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
-            "handler": { "mode": "process", "executorType": "t", "functionName": "f" },
-        },
-    }))
-    .unwrap();
+    let object =
+        fixtures::definition(&json!({ "mode": "process", "executorType": "t", "functionName": "f" }));
     DefinitionSnapshot {
         crd: Observed::Known(Some(served(&object))),
-        object,
-        missing_rights: Observed::Known(Vec::new()),
-        granted_groups: Vec::new(),
-        namespace: "operators".to_owned(),
-        instances: None,
-        live: Observed::Known(Vec::new()),
-        stored: StoredObjects::NotAsked,
-        left: Observed::Known(LeftInstances::default()),
-        composes: crate::snapshot::Composes::default(),
         handlers: Handlers::Executors { count: 1, colony: "dev".to_owned() },
-        kept: None,
-        endpoint: Observed::Unknown("it is being started".to_owned()),
-        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+        ..fixtures::defined(object)
     }
 }
 
@@ -50,13 +43,13 @@ fn said(status: &ResourceDefinitionStatus, kind: &str) -> (String, String, Strin
     (found.status.clone(), found.reason.clone(), found.message.clone())
 }
 
-/// What status says after a pass in which no object was written.
+/// The status after a pass that wrote no object.
 fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionStatus {
-    super::compute(snapshot, pass, (&Migration::Nothing, &MigrationOutcome::default()))
+    super::compute(snapshot, pass)
 }
 
 fn calm(snapshot: &DefinitionSnapshot) -> ResourceDefinitionStatus {
-    compute(snapshot, Ok((&DefinitionPlan::default(), &DefinitionOutcome::default())))
+    compute(snapshot, Ok((&DefinitionPlan::default(), &Outcome::default())))
 }
 
 #[test]
@@ -143,7 +136,7 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
         impact: Some(impact.clone()),
     };
     let plan = DefinitionPlan { held: Some(held), ..DefinitionPlan::default() };
-    let status = compute(&world, Ok((&plan, &DefinitionOutcome::default())));
+    let status = compute(&world, Ok((&plan, &Outcome::default())));
     assert_eq!(status.impact, Some(impact));
     let (holds, reason, message) = said(&status, "Ready");
     assert_eq!((holds.as_str(), reason.as_str()), ("False", "BreaksInstances"));
@@ -157,9 +150,9 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
     // A restart knows no instances for a moment, which is no news.
     let unknown = HeldBack { reason: Reason::ReadFailed, message: "not known yet".to_owned(), impact: None };
     let plan = DefinitionPlan { held: Some(unknown), ..DefinitionPlan::default() };
-    assert_eq!(compute(&world, Ok((&plan, &DefinitionOutcome::default()))), status);
+    assert_eq!(compute(&world, Ok((&plan, &Outcome::default()))), status);
     world.object.metadata.generation = Some(4);
-    let status = compute(&world, Ok((&plan, &DefinitionOutcome::default())));
+    let status = compute(&world, Ok((&plan, &Outcome::default())));
     assert_eq!(
         (said(&status, "Ready").1.as_str(), status.impact),
         ("ReadFailed", None),
@@ -167,7 +160,7 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
     );
 }
 
-/// Which generations were carried out, and when first; nothing is written again for them.
+/// The accepted generations, and when; nothing is written again for them.
 #[test]
 fn revisions_are_remembered() {
     let mut world = snapshot();
@@ -180,9 +173,7 @@ fn revisions_are_remembered() {
     for generation in 3..20 {
         world.object.metadata.generation = Some(generation);
         world.object.spec.handler.function_name = Some(format!("f{}", generation % 2));
-        let step =
-            DefinitionStep::Update { crd: Box::new(build(&world.object).unwrap()), differences: Vec::new() };
-        let outcome = DefinitionOutcome { done: vec![step], ..DefinitionOutcome::default() };
+        let outcome = updated(build(&world.object).unwrap());
         world.object.status = Some(compute(&world, Ok((&DefinitionPlan::default(), &outcome))));
         world.crd = Observed::Known(Some(served(&world.object)));
         assert_eq!(calm(&world).revisions, world.object.status.clone().unwrap().revisions);
@@ -194,7 +185,7 @@ fn revisions_are_remembered() {
     assert_ne!(revisions[0].hash, revisions[1].hash);
 }
 
-/// Whoever waits for it must not be told of the version that was.
+/// A waiting client must not see the condition of the previous version.
 #[test]
 fn objects_are_not_called_stored_anew_when_the_version_has_just_changed() {
     let mut world = snapshot();
@@ -207,7 +198,7 @@ fn objects_are_not_called_stored_anew_when_the_version_has_just_changed() {
     assert_eq!(said(&calm(&world), "StorageMigrated").0, "True");
     (crd.spec.versions[0].storage, crd.spec.versions[1].storage) = (false, true);
     crd.status.get_or_insert_default().stored_versions = Some(vec!["v1".to_owned(), "v2".to_owned()]);
-    let outcome = DefinitionOutcome { updated: Some(Box::new(crd)), ..DefinitionOutcome::default() };
+    let outcome = updated(crd);
     let status = compute(&world, Ok((&DefinitionPlan::default(), &outcome)));
     let (holds, reason, message) = said(&status, "StorageMigrated");
     assert_eq!((holds.as_str(), reason.as_str()), ("False", "StorageMigrating"), "{message}");

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::snapshot::Observed;
+use crate::snapshot::{Observed, fixtures};
 
 fn status(endpoint: &Value) -> InstanceStatus {
     serde_json::from_value(json!({
@@ -16,7 +16,7 @@ fn status(endpoint: &Value) -> InstanceStatus {
     .unwrap()
 }
 
-/// What an executor says must not keep the operator from saying what it knows itself: it would submit again.
+/// The output of an executor must not keep the operator from reporting its own status: it would submit again.
 #[test]
 fn a_refused_status_is_said_without_what_executors_put_into_it() {
     let before = status(&json!("http://old"));
@@ -30,32 +30,14 @@ fn a_refused_status_is_said_without_what_executors_put_into_it() {
 }
 
 fn snapshot(last_line: Option<&str>, status: &Value) -> InstanceSnapshot {
-    let accepted = serde_json::from_value(json!({
+    let accepted = json!({
         "handler": { "mode": "process", "executorType": "t", "functionName": "f",
                      "status": { "epochs": "${attributes.filter(key, key.startsWith('epoch-')).size()}", "loss": "${attributes.loss}" } },
-    }))
-    .unwrap();
-    let resource = kube::core::ApiResource {
-        group: "g.example.com".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "g.example.com/v1".to_owned(),
-        kind: "Thing".to_owned(),
-        plural: "things".to_owned(),
-    };
-    let scope = crate::api::resource_definition::DefinitionScope::Namespaced;
-    let kind =
-        crate::api::instance::KindTerms { resource, scope, accepted, is_released: false, schema: None };
+    });
     let object = json!({ "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 1 }, "status": status });
     InstanceSnapshot {
-        kept: crate::snapshot::KeptInstance::default(),
-        object: serde_json::from_value(object).unwrap(),
-        kind: crate::api::instance::InstanceKind::new(kind),
-        cluster: "c".to_owned(),
-        colony: crate::snapshot::ColonyReference::NotFound { name: None },
-        processes: Observed::Known(Vec::new()),
         last_line: last_line.map(str::to_owned),
-        submit_not_before: None,
-        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+        ..fixtures::instance(fixtures::kind(accepted, None), object)
     }
 }
 
@@ -82,7 +64,7 @@ fn the_end_of_a_log_stands_in_one_short_line() {
     assert_eq!(message, "generation 1 is process p1");
 }
 
-/// A restart is no news: until the log is read again, what was said stays said; but not of another process.
+/// A restart is no news: until the log is read again, the previous status stays; but not of another process.
 #[test]
 fn a_line_stays_said_while_nothing_is_known() {
     let (_, before) = said(&snapshot(Some("step 3"), &running()));

@@ -16,10 +16,12 @@ use serde_json::{Value, json};
 
 use super::{TwoVersions, free_address, merge, reachable};
 use crate::{
-    resource_definition::{grant, holds, kubectl, message, ordinary_operator},
+    resource_definition::{grant, ordinary_operator},
     support::{
         cluster::connect_with_crds,
         colony::OwnColony,
+        commands::kubectl,
+        conditions::Conditions as _,
         namespace::{TestNamespace, in_namespace},
         operator::{Operator, Signal, Turn, configuration},
         stage::{SOON, with_configured_operator},
@@ -84,7 +86,7 @@ async fn objects_are_stored_anew_and_the_old_version_leaves() {
     let connection = connect_with_crds().await;
     let address = free_address();
     with_configured_operator(&connection, "conv-stored", reachable(&address), async |stage| {
-        let mut two = TwoVersions::of(stage).await;
+        let mut two = TwoVersions::of(stage);
         let later = two.define_old(|_| {}).await;
         for number in 0..OBJECTS {
             let spec = json!({ "image": format!("i:{number}"), "memory": "2Gi" });
@@ -95,9 +97,9 @@ async fn objects_are_stored_anew_and_the_old_version_leaves() {
         two.kind.change(later).await;
         two.kind.until("has moved on", |status| status.accepted_generation == Some(2)).await;
         assert_eq!(two.stored_versions().await, ["v1alpha1", "v1"]);
-        let said = two.kind.until("says so", |status| holds(status, "StorageMigrated", "False")).await;
-        assert_eq!(message(&said, "StorageMigrated").0, "StorageMigrating");
-        assert!(holds(&said, "Ready", "True"), "the kind is served meanwhile: {said:?}");
+        let said = two.kind.until("says so", |status| status.is_false("StorageMigrated")).await;
+        assert_eq!(said.reason("StorageMigrated"), "StorageMigrating");
+        assert!(said.is_true("Ready"), "the kind is served meanwhile: {said:?}");
 
         // Killed in the middle, it goes on from there.
         let migrated = |status: &colonyos_operator::api::resource_definition::ResourceDefinitionStatus| {
@@ -112,7 +114,7 @@ async fn objects_are_stored_anew_and_the_old_version_leaves() {
         reachable(&address)(&mut again);
         stage.operator = Operator::start(again, &stage.namespace.name, &stage.turn).await;
         kubectl(&["wait", "--for=condition=StorageMigrated", &format!("rd/{}", two.kind.name), "--timeout=60s"]);
-        let status = two.kind.until("is migrated", |status| holds(status, "StorageMigrated", "True")).await;
+        let status = two.kind.until("is migrated", |status| status.is_true("StorageMigrated")).await;
         assert_eq!(two.stored_versions().await, ["v1"]);
         let migration = status.storage_migration.unwrap();
         assert_eq!((migration.migrated, migration.failed), (120, 0));
@@ -192,7 +194,7 @@ async fn an_object_that_cannot_be_stored_anew_is_named() {
     let connection = connect_with_crds().await;
     let address = free_address();
     with_configured_operator(&connection, "conv-unstored", reachable(&address), async |stage| {
-        let mut two = TwoVersions::of(stage).await;
+        let mut two = TwoVersions::of(stage);
         let later = two.define_old(|_| {}).await;
         for (name, memory) in [("fits", "64Mi"), ("odd", "2Mi"), ("too", "1Gi")] {
             two.create_old(name, json!({ "image": "i", "memory": memory })).await.unwrap();
@@ -208,7 +210,7 @@ async fn an_object_that_cannot_be_stored_anew_is_named() {
                 conditions.iter().any(|condition| condition.reason == "StorageMigrationFailed")
             })
             .await;
-        let said = message(&status, "StorageMigrated").1;
+        let said = status.message("StorageMigrated");
         for expected in ["1 of 3 objects", "/odd", "odd stays as it is"] {
             assert!(said.contains(expected), "{said}\nlacks {expected}");
         }
@@ -216,8 +218,8 @@ async fn an_object_that_cannot_be_stored_anew_is_named() {
         assert_eq!((migration.migrated, migration.failed, migration.failures.len()), (2, 1, 1));
         assert_eq!(two.stored_versions().await, ["v1alpha1", "v1"]);
         two.kind.change(json!({ "spec": { "versions": [new] } })).await;
-        let status = two.kind.until("stays", |status| message(status, "Ready").0 == "VersionInUse").await;
-        assert!(message(&status, "Ready").1.contains("StorageMigrated"), "{status:?}");
+        let status = two.kind.until("stays", |status| status.reason("Ready") == "VersionInUse").await;
+        assert!(status.message("Ready").contains("StorageMigrated"), "{status:?}");
 
         // Once it can be written it is, and the version leaves.
         bindings.delete(&stage.namespace.name, &DeleteParams::default()).await.unwrap();
@@ -225,7 +227,7 @@ async fn an_object_that_cannot_be_stored_anew_is_named() {
             let definition =
                 two.kind.definitions.get(&two.kind.name).await.map_err(|error| error.to_string())?;
             let status = definition.status.unwrap_or_default();
-            let is_done = status.accepted_generation == Some(3) && holds(&status, "StorageMigrated", "True");
+            let is_done = status.accepted_generation == Some(3) && status.is_true("StorageMigrated");
             if is_done { Ok(()) } else { Err(format!("{status:?}")) }
         })
         .await;
@@ -264,7 +266,7 @@ async fn objects_of_other_namespaces_need_rights_of_their_own() {
         let turn = Turn::take().await;
         let colony = OwnColony::create(&namespace).await;
         let kubeconfig = ordinary_operator(&connection, &namespace).await;
-        let (name, mut two) = (namespace.name.as_str(), TwoVersions::within(&namespace, &colony.name).await);
+        let (name, mut two) = (namespace.name.as_str(), TwoVersions::within(&namespace, &colony.name));
         let groups = json!([two.kind.resource.group]);
         grant(&namespace, &format!("{name}-kinds"), json!([
             { "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
@@ -289,20 +291,20 @@ async fn objects_of_other_namespaces_need_rights_of_their_own() {
         let status = two
             .kind
             .until("says what it lacks", |status| {
-                status.accepted_generation == Some(2) && message(status, "StorageMigrated").0 == "RightsMissing"
+                status.accepted_generation == Some(2) && status.reason("StorageMigrated") == "RightsMissing"
             })
             .await;
-        let said = message(&status, "StorageMigrated").1;
+        let said = status.message("StorageMigrated");
         for expected in ["list modelservers in group", "patch modelservers in group", r#"{"storedVersions":["v1"]}"#] {
             assert!(said.contains(expected), "{said}\nlacks {expected}");
         }
-        assert!(holds(&status, "Ready", "True"), "{status:?}");
+        assert!(status.is_true("Ready"), "{status:?}");
 
         grant(&namespace, &format!("{name}-all"), json!([
             { "apiGroups": groups, "resources": ["modelservers"], "verbs": ["list", "patch"] },
         ]))
         .await;
-        two.kind.until("is migrated", |status| holds(status, "StorageMigrated", "True")).await;
+        two.kind.until("is migrated", |status| status.is_true("StorageMigrated")).await;
         assert_eq!(two.stored_versions().await, ["v1"]);
         drop(operator);
         drop(turn);

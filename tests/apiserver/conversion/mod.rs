@@ -15,15 +15,16 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    resource_definition::{OwnKind, assigned, holds, is_ready, kubectl, message},
-    support::{
-        cluster::connect_with_crds,
-        namespace::TestNamespace,
-        operator::{Operator, Signal, configuration},
-        stage::{SOON, Stage, with_configured_operator, with_operator},
-        wait::{eventually, throughout},
-    },
+use crate::support::{
+    cluster::connect_with_crds,
+    colony::assigned,
+    commands::kubectl,
+    conditions::Conditions as _,
+    namespace::TestNamespace,
+    operator::{Operator, Signal, configuration},
+    own_kind::{OwnKind, is_ready},
+    stage::{SOON, Stage, with_configured_operator, with_operator},
+    wait::{eventually, throughout},
 };
 
 const SECRET: &str = "colonyos-operator-conversion";
@@ -50,12 +51,12 @@ struct TwoVersions {
 }
 
 impl TwoVersions {
-    async fn of(stage: &Stage) -> Self {
-        Self::within(&stage.namespace, &stage.colony.name).await
+    fn of(stage: &Stage) -> Self {
+        Self::within(&stage.namespace, &stage.colony.name)
     }
 
-    async fn within(namespace: &TestNamespace, colony: &str) -> Self {
-        let kind = OwnKind::within(namespace, colony, "model-server").await;
+    fn within(namespace: &TestNamespace, colony: &str) -> Self {
+        let kind = OwnKind::within(namespace, colony, "model-server");
         let gvk = GroupVersionKind::gvk(&kind.resource.group, "v1alpha1", &kind.resource.kind);
         let old_resource = ApiResource::from_gvk_with_plural(&gvk, &kind.resource.plural);
         let client = namespace.kubernetes.calls.clone();
@@ -91,7 +92,7 @@ async fn a_kind_moves_on_and_loses_nothing() {
     let address = free_address();
     with_configured_operator(&connection, "conv-moves", reachable(&address), async |stage| {
         let executor = stage.colony.executor("controller", "model-server-controller").await;
-        let mut two = TwoVersions::of(stage).await;
+        let mut two = TwoVersions::of(stage);
         let whole = two.kind.whole.clone();
         let mut first = whole["spec"]["versions"][1].clone();
         first["storage"] = json!(true);
@@ -174,7 +175,7 @@ async fn a_kind_moves_on_and_loses_nothing() {
         assert_eq!(second.metadata.generation, read.metadata.generation);
 
         // Everything is stored in the new version by now, and the API server knows.
-        two.kind.until("is migrated", |status| holds(status, "StorageMigrated", "True")).await;
+        two.kind.until("is migrated", |status| status.is_true("StorageMigrated")).await;
         assert_eq!(two.stored_versions().await, ["v1"]);
 
         // At rest nothing is written.
@@ -207,13 +208,13 @@ async fn what_cannot_be_converted_is_refused_with_its_field() {
     let connection = connect_with_crds().await;
     let address = free_address();
     with_configured_operator(&connection, "conv-refused", reachable(&address), async |stage| {
-        let mut two = TwoVersions::of(stage).await;
+        let mut two = TwoVersions::of(stage);
         let mut whole = two.kind.whole.clone();
         whole["spec"]["versions"][0]["conversion"] = json!({ "moves": [] });
         two.kind.whole = whole;
         let refusal = two.kind.definitions.create(&PostParams::default(), &two.kind.definition()).await;
         let refusal = refusal.unwrap_err().to_string();
-        assert!(refusal.contains("conversion is for versions in which objects are not stored"), "{refusal}");
+        assert!(refusal.contains("conversion is not allowed in the version with storage"), "{refusal}");
         two.kind.whole["spec"]["versions"][0].as_object_mut().unwrap().remove("conversion");
         // Takes what cannot be converted, unlike the shipped one.
         let memory = "/spec/versions/1/schema/openAPIV3Schema/properties/spec/properties/memory";
@@ -225,8 +226,8 @@ async fn what_cannot_be_converted_is_refused_with_its_field() {
         let mut versions = two.kind.whole["spec"]["versions"].clone();
         versions[1]["conversion"]["moves"][0]["from"] = json!("spec.picture");
         two.kind.change(json!({ "spec": { "versions": versions } })).await;
-        let status = two.kind.until("is refused", |status| holds(status, "Ready", "False")).await;
-        let (reason, said) = message(&status, "Ready");
+        let status = two.kind.until("is refused", |status| status.is_false("Ready")).await;
+        let (_, reason, said) = status.told("Ready");
         assert_eq!(reason, "InvalidSpec");
         let expected = "spec.versions[1].conversion.moves[0].from: spec.picture: is no field of v1alpha1";
         assert!(said.contains(expected) && said.contains("stay as generation 1"), "{said}");
@@ -254,10 +255,10 @@ async fn what_cannot_be_converted_is_refused_with_its_field() {
 async fn a_kind_is_not_converted_before_the_endpoint_serves() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "conv-absent", async |stage| {
-        let two = TwoVersions::of(stage).await;
+        let two = TwoVersions::of(stage);
         two.kind.define().await;
-        let status = two.kind.until("says what is missing", |status| holds(status, "Ready", "False")).await;
-        let (reason, said) = message(&status, "Ready");
+        let status = two.kind.until("says what is missing", |status| status.is_false("Ready")).await;
+        let (_, reason, said) = status.told("Ready");
         assert_eq!(reason, "ConversionUnavailable", "{said}");
         assert!(said.contains("conversion.url"), "{said}");
         assert!(two.kind.crds.get_opt(&two.kind.name).await.unwrap().is_none());
@@ -272,10 +273,10 @@ async fn a_kind_is_not_converted_before_the_endpoint_serves() {
         stage.operator = Operator::start(with, &stage.namespace.name, &stage.turn).await;
         let status = two
             .kind
-            .until("says whose the Secret is", |status| message(status, "Ready").1.contains(SECRET))
+            .until("says whose the Secret is", |status| status.message("Ready").contains(SECRET))
             .await;
-        assert_eq!(message(&status, "Ready").0, "ConversionUnavailable");
-        assert_eq!(secrets.get(SECRET).await.unwrap().data, stranger.data, "it is left alone");
+        assert_eq!(status.reason("Ready"), "ConversionUnavailable");
+        assert_eq!(secrets.get(SECRET).await.unwrap().data, stranger.data, "it is left unchanged");
         let (code, text) = stage.operator.get("/readyz").await.unwrap();
         assert!(code == 503 && text.contains(SECRET), "{code} {text}");
 
@@ -294,7 +295,7 @@ async fn objects_are_held_against_the_new_version_as_they_would_be_in_it() {
     let connection = connect_with_crds().await;
     let address = free_address();
     with_configured_operator(&connection, "conv-impact", reachable(&address), async |stage| {
-        let mut two = TwoVersions::of(stage).await;
+        let mut two = TwoVersions::of(stage);
         let whole = two.kind.whole.clone();
         let mut first = whole["spec"]["versions"][1].clone();
         first["storage"] = json!(true);
@@ -320,10 +321,10 @@ async fn objects_are_held_against_the_new_version_as_they_would_be_in_it() {
         .await;
         two.kind.change(json!({ "spec": { "versions": versions } })).await;
         let status = two.kind.until("is held back", |status| status.impact.is_some()).await;
-        assert_eq!(message(&status, "Ready").0, "BreaksInstances");
+        assert_eq!(status.reason("Ready"), "BreaksInstances");
         let impact = status.impact.clone().unwrap();
         assert_eq!((impact.breaking, impact.checked), (2, 3));
-        let said = message(&status, "Ready").1;
+        let said = status.message("Ready");
         assert!(said.contains("cannot be converted") && !said.contains("accept-impact"), "{said}");
         let why = |name: &str| impact.instances.iter().find(|one| one.name == name).unwrap().why.clone();
         assert!(why("none").contains("v1: spec.container.memoryMi: 0"), "{}", why("none"));

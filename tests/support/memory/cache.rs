@@ -3,7 +3,10 @@
 use std::{fmt::Debug, hash::Hash};
 
 use colonyos_fake::ApiServer;
-use colonyos_operator::watch::stores::{Changes, Filled, Watched};
+use colonyos_operator::watch::{
+    index::Index,
+    stores::{Changes, Filled, Watched},
+};
 use futures::{FutureExt as _, StreamExt as _};
 use kube::{Resource, runtime::reflector::Store};
 
@@ -17,6 +20,8 @@ where
 {
     /// What the operator reads.
     pub store: Store<K>,
+    /// Finds its objects.
+    pub index: Index<K>,
     /// When it is filled: it is.
     pub filled: Filled,
     changes: Changes<K>,
@@ -28,8 +33,8 @@ where
 {
     /// Fills a cache, and returns when it also hears of what changes from then on.
     pub async fn fill(server: &ApiServer, watched: Watched<K>) -> Self {
-        let Watched { store, filled, changes } = watched;
-        let mut cache = Self { store, filled, changes };
+        let Watched { store, index, filled, changes } = watched;
+        let mut cache = Self { store, index, filled, changes };
         let open = server.open_watches();
         for _ in 0..TURNS {
             cache.catch_up();

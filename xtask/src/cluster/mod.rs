@@ -189,6 +189,12 @@ pub fn brings_cluster() -> bool {
     surroundings::find().kubeconfig.is_some()
 }
 
+/// Whether the user's environment names a cluster or a ColonyOS server, which every stack would share.
+pub fn brings_servers() -> bool {
+    let surroundings = surroundings::find();
+    surroundings.kubeconfig.is_some() || surroundings.colony
+}
+
 /// Brings a stack up; a second call finds nothing to do.
 ///
 /// # Errors

@@ -1,10 +1,11 @@
 //! The rung `checks`: what `cargo xtask check` and `verify-generated` find, each as one test.
 
-use std::{collections::BTreeMap, env, path::Path, process::Command};
+use std::{collections::BTreeMap, env, path::Path};
 
 use anyhow::{Context, Result};
 
 use super::{
+    harness,
     report::{Report, Verdict},
     rung::Rung,
 };
@@ -43,7 +44,7 @@ pub fn run(
 
 fn one(name: &str, call: &[&str], environment: &BTreeMap<String, String>, report: &Report) -> Result<()> {
     let this = env::current_exe().context("failed to find the running program")?;
-    let output = Command::new(this)
+    let output = harness::behind(&this)
         .args(call)
         .envs(environment)
         .current_dir(repository::root())

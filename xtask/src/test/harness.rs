@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeMap,
+    env, fs,
     io::{BufRead as _, BufReader, Read as _},
-    process::{Command, Stdio},
+    path::Path,
+    process::{self, Command, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
     time::{Duration, Instant},
 };
@@ -14,7 +16,7 @@ use super::{
     report::{Report, Verdict},
     rung::Rung,
 };
-use crate::{cargo::Executable, repository};
+use crate::{cargo::Executable, packages, repository};
 
 /// How long one binary may take; one that takes longer hangs, and is ended so that the run ends too. Three times what
 /// the slowest rung takes on two cores.
@@ -41,8 +43,13 @@ pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Repo
         "xtask" => repository::root().join("xtask"),
         _ => repository::root().to_path_buf(),
     };
-    let mut child = Command::new(&executable.path)
+    let times = env::temp_dir().join(format!("times-{}-{}", rung.name(), process::id()));
+    let mut command =
+        if rung.needs().servers { Command::new(&executable.path) } else { behind(&executable.path) };
+    let mut child = command
         .args(setting.filter.as_deref())
+        .env("TEST_TIMES", &times)
+        .envs(rung.at_once().map(|count| ("RUST_TEST_THREADS", count.to_string())))
         // Tests find their files by it, as under `cargo test`.
         .env("CARGO_MANIFEST_DIR", &folder)
         // Of a failed assertion its place and its message tell; frames of an async runtime only hide them.
@@ -89,6 +96,11 @@ pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Repo
         }
     }
     let status = child.wait().context("failed to wait for a test binary")?;
+    if let Ok(text) = fs::read_to_string(&times) {
+        report.times(rung, &text);
+        // One that stays is small.
+        let _ = fs::remove_file(&times);
+    }
     if !reader.details.is_empty() {
         Report::output(rung, &reader.details);
     }
@@ -107,6 +119,14 @@ pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Repo
         }
     }
     Ok(())
+}
+
+/// A command that leaves the processors to the tests with servers, whose patience has limits.
+pub fn behind(program: &Path) -> Command {
+    let Some(nice) = packages::find("nice") else { return Command::new(program) };
+    let mut command = Command::new(nice);
+    command.args(["-n", "10"]).arg(program);
+    command
 }
 
 /// What libtest prints, line by line.

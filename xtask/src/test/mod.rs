@@ -2,10 +2,11 @@
 //!
 //! Everything is built once, with the flags of the images, while the servers come up beside it. Rungs that need nothing
 //! run as soon as their binaries are there; those that need servers follow, side by side where they do not see each
-//! other.
+//! other, on two stacks of servers where they would.
 
 mod checks;
 mod harness;
+mod lane;
 mod report;
 mod rung;
 mod servers;
@@ -25,8 +26,9 @@ use clap::ValueEnum as _;
 
 use self::{
     harness::Setting,
+    lane::Lane,
     report::{Report, Verdict},
-    rung::{Needs, Rung},
+    rung::Rung,
     servers::Servers,
 };
 use crate::{
@@ -101,14 +103,13 @@ fn test_target(rung: Rung) -> Option<PathBuf> {
 
 fn test(options: &Options, rungs: &[Rung], report: &Report) -> Result<()> {
     let which = Which { name: options.stack.clone(), state: options.state.clone() };
-    let needs = Needs::of(rungs);
+    let lanes = lane::spread(rungs, &which, !cluster::brings_servers());
     let executables = OnceLock::new();
     thread::scope(|scope| {
         let servers = scope.spawn(|| {
-            let started = Instant::now();
-            let servers = servers::start(needs, &which);
-            report.preparation("servers", started.elapsed());
-            servers
+            // One after the other: what is missing is built and installed once.
+            let start = |lane: &Lane| servers::start(lane.needs(), &lane.which);
+            timed(report, "servers", || Ok(lanes.iter().map(start).collect::<Vec<_>>()))
         });
         let built =
             timed(report, "build", || build(rungs)).map(|built| executables.get_or_init(|| built).as_slice());
@@ -118,33 +119,51 @@ fn test(options: &Options, rungs: &[Rung], report: &Report) -> Result<()> {
                 run_rungs(&local, rungs, built, options, &BTreeMap::new(), report);
             })
         });
-        let servers = servers.join().unwrap_or_else(|_| anyhow::bail!("the servers' thread panicked"));
-        let result = match (built.as_ref(), servers) {
-            (Ok(built), Ok(mut servers)) => {
-                let result = with_servers(options, rungs, built, &mut servers, report);
-                if !options.keep {
-                    timed(report, "servers down", || servers::stop(&servers))?;
-                }
-                result
-            }
-            (Err(_), Ok(servers)) if !options.keep => servers::stop(&servers),
-            (_, servers) => servers.map(drop),
+        let servers = servers.join().unwrap_or_else(|_| anyhow::bail!("the servers' thread panicked"))?;
+        let running: Vec<_> = lanes
+            .iter()
+            .zip(servers)
+            .map(|(lane, servers)| {
+                let built = built.as_ref().ok().copied();
+                scope.spawn(move || on_lane(options, lane, built, servers, report))
+            })
+            .collect();
+        let join = |lane: thread::ScopedJoinHandle<'_, Result<()>>| {
+            lane.join().unwrap_or_else(|_| anyhow::bail!("the thread of a stack panicked"))
         };
+        let results: Vec<Result<()>> = running.into_iter().map(join).collect();
         if let Some(local) = local {
             local.join().unwrap_or_else(|_| eprintln!("a rung's thread panicked"));
         }
-        result.and(built.map(drop))
+        results.into_iter().collect::<Result<()>>().and(built.map(drop))
     })
+}
+
+/// Runs the rungs of a stack that need tools or servers, and takes it down.
+fn on_lane(
+    options: &Options,
+    lane: &Lane,
+    built: Option<&[Executable]>,
+    servers: Result<Servers>,
+    report: &Report,
+) -> Result<()> {
+    let mut servers = servers?;
+    let result = built.map_or(Ok(()), |built| with_servers(options, lane, built, &mut servers, report));
+    if !options.keep {
+        servers::stop(&servers)?;
+    }
+    result
 }
 
 /// The rungs that need tools or servers.
 fn with_servers(
     options: &Options,
-    rungs: &[Rung],
+    lane: &Lane,
     built: &[Executable],
     servers: &mut Servers,
     report: &Report,
 ) -> Result<()> {
+    let rungs = lane.rungs.as_slice();
     let program = |name: &str| {
         let found = built.iter().find(|built| !built.is_test && built.target == name);
         found.map(|built| built.path.clone())
@@ -158,7 +177,7 @@ fn with_servers(
     // Stops and starts servers in the middle of a test.
     let this = env::current_exe().context("failed to find the running program")?;
     servers.environment.insert("XTASK_BIN".to_owned(), this.to_string_lossy().into_owned());
-    if Needs::of(rungs).node && env::var_os("OPERATOR_IMAGE").is_none() {
+    if lane.needs().node && env::var_os("OPERATOR_IMAGE").is_none() {
         timed(report, "images", || servers::give_images(servers, built))?;
     }
     let environment = &servers.environment;
@@ -169,13 +188,9 @@ fn with_servers(
                 run_checks(operator.as_deref(), options, environment, report);
             }
         });
-        scope.spawn(|| {
-            let colony = [Rung::Conformance, Rung::Colony];
-            run_rungs(&colony, rungs, built, options, environment, report);
-        });
-        // The programs of interop and the operator of e2e look after the whole cluster, hence nobody else may use it then.
-        let cluster = [Rung::Apiserver, Rung::Interop, Rung::Faults, Rung::E2e];
-        run_rungs(&cluster, rungs, built, options, environment, report);
+        for sequence in Lane::sequences() {
+            scope.spawn(move || run_rungs(&sequence, rungs, built, options, environment, report));
+        }
     });
     Ok(())
 }

@@ -32,7 +32,12 @@ pub struct Report {
     preparations: Mutex<Vec<(String, Duration)>>,
     /// Name and reason of each failed test.
     failures: Mutex<Vec<(String, String)>>,
+    /// How long tests have taken, with rung and name.
+    times: Mutex<Vec<(Duration, String)>>,
 }
+
+/// How many of the slowest tests are shown: a rung takes as long as they do.
+const SLOWEST: usize = 12;
 
 impl Report {
     /// Notes the end of one test and prints its line; `remark` says why, where there is something to say.
@@ -84,6 +89,15 @@ impl Report {
         lock(&self.preparations).push((name.to_owned(), time));
     }
 
+    /// Notes how long tests have taken, which say it in lines of milliseconds and name.
+    pub fn times(&self, rung: Rung, text: &str) {
+        let time = |line: &str| {
+            let (time, name) = line.split_once(' ')?;
+            Some((Duration::from_millis(time.parse().ok()?), format!("{} {name}", rung.name())))
+        };
+        lock(&self.times).extend(text.lines().filter_map(time));
+    }
+
     /// Whether no test has failed.
     pub fn is_success(&self) -> bool {
         lock(&self.rungs).values().all(|tally| tally.failed == 0)
@@ -106,6 +120,15 @@ impl Report {
                 if !reason.is_empty() {
                     writeln!(text, "      {reason}")?;
                 }
+            }
+            writeln!(text)?;
+        }
+        let mut times = lock(&self.times);
+        times.sort();
+        if !times.is_empty() {
+            writeln!(text, "slowest:")?;
+            for (time, test) in times.iter().rev().take(SLOWEST) {
+                writeln!(text, "  {:>6.1} s  {test}", time.as_secs_f64())?;
             }
             writeln!(text)?;
         }
@@ -164,5 +187,14 @@ mod tests {
         report.reason(Rung::Golden, "c", "c.rs:1:1: too late");
         assert!(report.summary().starts_with("failed:\n  golden c\n      c.rs:1:1: too late\n"));
         assert!(!report.is_success());
+    }
+
+    #[test]
+    fn the_slowest_tests_are_shown() {
+        let report = Report::default();
+        report.times(Rung::Apiserver, "1200 a::b\nnonsense\n64000 c");
+        assert!(
+            report.summary().starts_with("slowest:\n    64.0 s  apiserver c\n     1.2 s  apiserver a::b\n\n")
+        );
     }
 }

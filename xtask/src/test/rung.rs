@@ -75,6 +75,16 @@ impl Rung {
         Needs { tools, programs: self == Self::Interop, servers, node }
     }
 
+    /// How many of its tests run at the same time, where that is not as many as there are processors: those with servers
+    /// mostly wait. How many of these run operators is for the tests themselves to say.
+    pub fn at_once(self) -> Option<usize> {
+        match self {
+            Self::Apiserver => Some(16),
+            Self::Conformance | Self::Colony | Self::Interop => Some(8),
+            _ => None,
+        }
+    }
+
     /// Whether it runs the operator or the executor as programs.
     pub fn runs_programs(self) -> bool {
         !matches!(self, Self::Unit | Self::Golden | Self::Conformance | Self::Simulation)

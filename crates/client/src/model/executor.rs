@@ -1,15 +1,25 @@
 //! An executor: an identity of some type that takes processes.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Id, InvalidField, field, timestamp};
 
 /// Where an executor stands. The numbers are the protocol's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Deserialize,
+    strum::Display,
+    strum::FromRepr,
+    strum::IntoStaticStr,
+)]
 #[serde(try_from = "i64")]
+#[repr(u8)]
 pub enum ExecutorState {
     /// 0: added, not approved; it may take nothing.
     Pending,
@@ -25,18 +35,7 @@ impl ExecutorState {
     /// The state as one word, as the variant is spelled.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Approved => "Approved",
-            Self::Rejected => "Rejected",
-            Self::Unregistered => "Unregistered",
-        }
-    }
-}
-
-impl fmt::Display for ExecutorState {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+        self.into()
     }
 }
 
@@ -44,13 +43,8 @@ impl TryFrom<i64> for ExecutorState {
     type Error = String;
 
     fn try_from(number: i64) -> Result<Self, String> {
-        match number {
-            0 => Ok(Self::Pending),
-            1 => Ok(Self::Approved),
-            2 => Ok(Self::Rejected),
-            3 => Ok(Self::Unregistered),
-            _ => Err(format!("{number} is no state of an executor (0 to 3)")),
-        }
+        let known = u8::try_from(number).ok().and_then(Self::from_repr);
+        known.ok_or_else(|| format!("{number} is no state of an executor (0 to 3)"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A process: one function to run, where it stands, and what came of it.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,8 +12,22 @@ use super::{Attribute, AttributeKind, Id, ProcessId, SubmittedSpec, null_is_empt
 ///
 /// The order of the variants is the usual order of a life, but **a process can go from `Running` back to
 /// `Waiting`**: when its time limit passes and retries are left, and when its executor is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Deserialize,
+    strum::Display,
+    strum::FromRepr,
+    strum::IntoStaticStr,
+)]
 #[serde(try_from = "i64")]
+#[repr(u8)]
 pub enum ProcessState {
     /// 0: in the queue.
     Waiting,
@@ -35,13 +49,7 @@ impl ProcessState {
     /// The number that stands for the state in the protocol.
     #[must_use]
     pub fn number(self) -> u8 {
-        match self {
-            Self::Waiting => 0,
-            Self::Running => 1,
-            Self::Successful => 2,
-            Self::Failed => 3,
-            Self::Cancelled => 4,
-        }
+        self as u8
     }
 
     /// Whether the process will never run (again).
@@ -53,19 +61,7 @@ impl ProcessState {
     /// The state as one word, as the variant is spelled.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "Waiting",
-            Self::Running => "Running",
-            Self::Successful => "Successful",
-            Self::Failed => "Failed",
-            Self::Cancelled => "Cancelled",
-        }
-    }
-}
-
-impl fmt::Display for ProcessState {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+        self.into()
     }
 }
 
@@ -73,7 +69,7 @@ impl TryFrom<i64> for ProcessState {
     type Error = String;
 
     fn try_from(number: i64) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|state| i64::from(state.number()) == number);
+        let known = u8::try_from(number).ok().and_then(Self::from_repr);
         known.ok_or_else(|| format!("{number} is no state of a process (0 to 4)"))
     }
 }
@@ -146,7 +142,7 @@ impl Process {
         reported.map(|attribute| (attribute.key.as_str(), attribute.value.as_str())).collect()
     }
 
-    /// What tells the older of two processes: the time of submission, then the id.
+    /// Orders processes by age: the time of submission, then the id.
     #[must_use]
     pub fn age_key(&self) -> (Timestamp, &ProcessId) {
         (self.submitted_at, &self.id)

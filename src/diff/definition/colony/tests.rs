@@ -1,45 +1,24 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    api::resource_definition::ResourceDefinition,
-    snapshot::{Composes, Handlers, LeftInstances, StoredObjects},
-};
+use crate::{api::resource_definition::ResourceDefinition, snapshot::fixtures};
 
 fn object(executor_type: &str) -> ResourceDefinition {
-    serde_json::from_value(json!({
-        "metadata": { "name": "boxes.g.example.com", "generation": 1 },
-        "spec": {
-            "group": "g.example.com", "names": { "kind": "Box", "plural": "boxes" },
-            "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
-            "handler": { "mode": "blueprint", "executorType": executor_type, "functionName": "reconcile" },
-        },
-    }))
-    .unwrap()
+    fixtures::definition(
+        &json!({ "mode": "blueprint", "executorType": executor_type, "functionName": "reconcile" }),
+    )
 }
 
 fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> DefinitionSnapshot {
     DefinitionSnapshot {
-        object: object("box-reconciler"),
-        crd: Observed::Known(None),
-        missing_rights: Observed::Known(Vec::new()),
-        granted_groups: Vec::new(),
-        namespace: "operators".to_owned(),
-        instances: None,
-        live: Observed::Known(Vec::new()),
-        stored: StoredObjects::NotAsked,
-        left: Observed::Known(LeftInstances::default()),
-        composes: Composes::default(),
-        handlers: Handlers::None,
-        kept: Some(KeptKind {
+        in_colony: Some(ColonyKindState {
             colony: "dev".to_owned(),
             colony_name: "dev".to_owned(),
             cluster: "c".to_owned(),
             definitions: Observed::Known(definitions),
             blueprints: Observed::Known(blueprints),
         }),
-        endpoint: Observed::Unknown("it is being started".to_owned()),
-        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+        ..fixtures::defined(object("box-reconciler"))
     }
 }
 
@@ -48,7 +27,7 @@ fn ours(executor_type: &str) -> BlueprintDefinition {
 }
 
 fn strangers(name: &str, executor_type: &str) -> BlueprintDefinition {
-    BlueprintDefinition::new("dev", name, "Box", executor_type, "reconcile").unwrap()
+    BlueprintDefinition::new("dev", name, "Thing", executor_type, "reconcile").unwrap()
 }
 
 fn steps(snapshot: &DefinitionSnapshot) -> (InColony, Vec<String>) {
@@ -58,11 +37,11 @@ fn steps(snapshot: &DefinitionSnapshot) -> (InColony, Vec<String>) {
 
 #[test]
 fn the_definition_is_added_once_and_left_in_peace() {
-    let add = "add BlueprintDefinition boxes.g.example.com";
+    let add = "colony      add BlueprintDefinition things.g.example.com";
     assert_eq!(steps(&snapshot(Vec::new(), 0)), (InColony::Kept, vec![add.to_owned()]));
     assert_eq!(steps(&snapshot(vec![ours("box-reconciler")], 5)), (InColony::Kept, Vec::new()));
     let mut away = snapshot(Vec::new(), 0);
-    away.kept.as_mut().unwrap().definitions = Observed::Unknown("away".to_owned());
+    away.in_colony.as_mut().unwrap().definitions = Observed::Unknown("away".to_owned());
     assert_eq!(steps(&away), (InColony::Unknown("away".to_owned()), Vec::new()));
 }
 
@@ -71,12 +50,12 @@ fn the_definition_is_added_once_and_left_in_peace() {
 fn a_change_needs_a_kind_without_blueprints() {
     let (stands, steps_) = steps(&snapshot(vec![ours("another")], 0));
     assert_eq!((stands, steps_.len()), (InColony::Kept, 2));
-    assert!(steps_[0].starts_with("remove") && steps_[1].starts_with("add"), "{steps_:?}");
+    assert!(steps_[0].contains("remove") && steps_[1].contains("add"), "{steps_:?}");
     let (stands, steps_) = steps(&snapshot(vec![ours("another")], 3));
     let InColony::InUse(message) = stands else { panic!("{stands:?}") };
     assert!(message.contains("3 blueprints") && message.contains("handler.executorType"), "{message}");
     assert_eq!(steps_, [] as [&str; 0]);
-    // What means nothing to the server waits until it can be put right.
+    // Fields that the server ignores wait until they can be corrected.
     let mut older = ours("box-reconciler");
     "v1alpha1".clone_into(&mut older.spec.version);
     let (stands, steps_) = steps(&snapshot(vec![older.clone()], 3));
@@ -90,7 +69,7 @@ fn a_definition_of_a_stranger_is_never_written() {
     for (found, is_used) in [
         (strangers("own", "box-reconciler"), true),
         (strangers("own", "another"), false),
-        (strangers("boxes.g.example.com", "another"), false),
+        (strangers("things.g.example.com", "another"), false),
     ] {
         for blueprints in [0, 3] {
             let world = snapshot(vec![found.clone()], blueprints);
@@ -98,26 +77,26 @@ fn a_definition_of_a_stranger_is_never_written() {
             assert_eq!(steps_, [] as [&str; 0]);
             match stands {
                 InColony::Used(name) => assert!(is_used && name == "own"),
-                InColony::Foreign(message) => assert!(!is_used && message.contains("it is left alone")),
+                InColony::Foreign(message) => assert!(!is_used && message.contains("it is left unchanged")),
                 other => panic!("{other:?}"),
             }
-            let standing = standing(&world, &world.object.spec.handler);
-            assert_eq!(standing == Some(Standing::Handled), is_used, "{standing:?}");
+            let handler_state = handler_state(&world, &world.object.spec.handler);
+            assert_eq!(handler_state == Some(HandlerState::Handled), is_used, "{handler_state:?}");
         }
     }
     // One of the name and of another kind.
-    let mut other = strangers("boxes.g.example.com", "box-reconciler");
+    let mut other = strangers("things.g.example.com", "box-reconciler");
     "Crate".clone_into(&mut other.spec.names.kind);
     assert!(matches!(steps(&snapshot(vec![other], 0)).0, InColony::Foreign(_)));
     // The first by name holds, ours or not.
     let world = snapshot(vec![strangers("a", "another"), ours("box-reconciler")], 0);
     assert!(matches!(steps(&world), (InColony::Foreign(_), steps) if steps.is_empty()));
-    assert!(matches!(standing(&world, &world.object.spec.handler), Some(Standing::Foreign(_))));
+    assert!(matches!(handler_state(&world, &world.object.spec.handler), Some(HandlerState::Foreign(_))));
 }
 
 #[test]
 fn the_definition_goes_with_the_kind_unless_somebody_needs_it() {
-    let removal = Ok(Some("remove BlueprintDefinition boxes.g.example.com".to_owned()));
+    let removal = Ok(Some("colony      remove BlueprintDefinition things.g.example.com".to_owned()));
     let ended = |world: &DefinitionSnapshot| end(world).map(|step| step.map(|step| step.to_string()));
     assert_eq!(ended(&snapshot(vec![ours("box-reconciler")], 0)), removal);
     assert_eq!(ended(&snapshot(vec![ours("box-reconciler")], 1)), Ok(None), "others have blueprints of it");
@@ -131,8 +110,8 @@ fn the_definition_goes_with_the_kind_unless_somebody_needs_it() {
     assert_eq!(ended(&change(json!({}), "Orphan")), Ok(None));
     assert_eq!(ended(&change(json!({ ABANDON_ANNOTATION: "true" }), "Delete")), Ok(None));
     let mut away = snapshot(Vec::new(), 0);
-    away.kept.as_mut().unwrap().blueprints = Observed::Unknown("away".to_owned());
+    away.in_colony.as_mut().unwrap().blueprints = Observed::Unknown("away".to_owned());
     assert!(ended(&away).unwrap_err().contains("abandon-remote"));
-    away.kept = None;
+    away.in_colony = None;
     assert_eq!(ended(&away), Ok(None), "there is no Colony");
 }

@@ -3,26 +3,22 @@ mod versions;
 use serde_json::json;
 
 use super::*;
+use crate::desired::resource_definition::build_definition;
 use crate::{
     api::resource_definition::ResourceDefinition,
     kinds::definition::{build, converted_at},
-    snapshot::{ConversionAddress, ConversionEndpoint, Handlers, LeftInstances, StoredObjects},
+    snapshot::{ConversionAddress, ConversionEndpoint, RemainingInstances, StoredObjects, fixtures},
 };
 
 fn definition(policy: &str) -> ResourceDefinition {
-    serde_json::from_value(json!({
-        "metadata": { "name": "things.g.example.com", "generation": 2,
-                      "finalizers": [RESOURCE_DEFINITION_FINALIZER] },
-        "spec": {
-            "group": "g.example.com", "names": { "kind": "Thing", "plural": "things" },
-            "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": {
-                "type": "object", "properties": { "spec": { "type": "object", "nullable": false,
-                    "properties": { "size": { "type": "integer", "minimum": 1 } } } } } } }],
-            "handler": { "mode": "process", "executorType": "t", "functionName": "f" },
-            "deletionPolicy": policy,
-        },
-    }))
-    .unwrap()
+    let mut made =
+        fixtures::definition(&json!({ "mode": "process", "executorType": "t", "functionName": "f" }));
+    made.metadata.finalizers = Some(vec![RESOURCE_DEFINITION_FINALIZER.to_owned()]);
+    let mut whole = serde_json::to_value(made).unwrap();
+    whole["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"] = json!({ "spec": {
+        "type": "object", "nullable": false, "properties": { "size": { "type": "integer", "minimum": 1 } } } });
+    whole["spec"]["deletionPolicy"] = json!(policy);
+    serde_json::from_value(whole).unwrap()
 }
 
 pub(super) fn snapshot(
@@ -31,20 +27,9 @@ pub(super) fn snapshot(
     left: (usize, usize),
 ) -> DefinitionSnapshot {
     DefinitionSnapshot {
-        object: definition(policy),
         crd: Observed::Known(crd),
-        missing_rights: Observed::Known(Vec::new()),
-        granted_groups: Vec::new(),
-        namespace: "operators".to_owned(),
-        instances: None,
-        live: Observed::Known(Vec::new()),
-        stored: StoredObjects::NotAsked,
-        left: Observed::Known(LeftInstances { total: left.0, held: left.1 }),
-        composes: crate::snapshot::Composes::default(),
-        handlers: Handlers::None,
-        kept: None,
-        endpoint: Observed::Unknown("it is being started".to_owned()),
-        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+        left: Observed::Known(RemainingInstances { total: left.0, held: left.1 }),
+        ..fixtures::defined(definition(policy))
     }
 }
 
@@ -68,25 +53,30 @@ fn desired() -> CustomResourceDefinition {
 fn what_is_as_it_should_be_is_left_alone() {
     let whole = serde_json::to_string(&desired()).unwrap();
     assert!(!whole.contains(r#""nullable":false"#), "{whole}");
-    assert_eq!(plan(&snapshot(Some(served()), "Delete", (0, 0)), &desired()), DefinitionPlan::default());
+    assert_eq!(plan(&snapshot(Some(served()), "Delete", (0, 0)), &desired()), strict());
 }
 
 #[test]
 fn a_crd_is_made_and_put_right() {
     let mut world = snapshot(None, "Delete", (0, 0));
-    assert_eq!(plan(&world, &desired()).steps, [DefinitionStep::Create(Box::new(desired()))]);
+    assert_eq!(
+        plan(&world, &desired()).plan.steps,
+        [Step::Kubernetes(KubernetesStep::CreateCrd(Box::new(desired())))]
+    );
     world.object.metadata.finalizers = None;
     assert_eq!(
-        plan(&world, &desired()).steps.first(),
-        Some(&DefinitionStep::Hold),
+        plan(&world, &desired()).plan.steps.first(),
+        Some(&Step::Kubernetes(KubernetesStep::AddFinalizer)),
         "held before anything is made"
     );
 
     let mut edited = served();
     edited.spec.versions[0].served = false;
     edited.metadata.annotations.get_or_insert_default().insert("note".to_owned(), "mine".to_owned());
-    let steps = plan(&snapshot(Some(edited), "Delete", (0, 0)), &desired()).steps;
-    let [DefinitionStep::Update { crd, differences }] = steps.as_slice() else { panic!("{steps:?}") };
+    let steps = plan(&snapshot(Some(edited), "Delete", (0, 0)), &desired()).plan.steps;
+    let [Step::Kubernetes(KubernetesStep::UpdateCrd { crd, differences })] = steps.as_slice() else {
+        panic!("{steps:?}")
+    };
     assert_eq!(differences, &["spec.versions[0].served"]);
     assert_eq!((crd.uid().as_deref(), crd.metadata.resource_version.as_deref()), (Some("u"), Some("7")));
     assert_eq!(
@@ -95,23 +85,26 @@ fn a_crd_is_made_and_put_right() {
         "what others put there stays"
     );
 
-    // A field that is no longer wished for is only absent from what is: the hash tells.
+    // A field that is no longer desired is only absent: the hash tells.
     let mut shorter = definition("Delete");
     shorter.spec.versions[0].schema.open_api_v3_schema = json!({ "type": "object" });
-    let steps = plan(&snapshot(Some(served()), "Delete", (0, 0)), &build(&shorter).unwrap()).steps;
-    assert!(matches!(steps.as_slice(), [DefinitionStep::Update { .. }]), "{steps:?}");
+    let steps = plan(&snapshot(Some(served()), "Delete", (0, 0)), &build(&shorter).unwrap()).plan.steps;
+    assert!(matches!(steps.as_slice(), [Step::Kubernetes(KubernetesStep::UpdateCrd { .. })]), "{steps:?}");
 }
 
 #[test]
 fn nothing_is_done_to_what_is_not_known_or_not_ours() {
     let mut foreign = served();
     foreign.metadata.annotations = None;
-    assert_eq!(plan(&snapshot(Some(foreign.clone()), "Delete", (0, 0)), &desired()).steps, []);
-    assert_eq!(plan_deletion(&snapshot(Some(foreign), "Delete", (3, 0))).steps, [DefinitionStep::LetGo]);
+    assert_eq!(plan(&snapshot(Some(foreign.clone()), "Delete", (0, 0)), &desired()).plan.steps, []);
+    assert_eq!(
+        plan_deletion(&snapshot(Some(foreign), "Delete", (3, 0))).plan.steps,
+        [Step::Kubernetes(KubernetesStep::RemoveFinalizer)]
+    );
     let mut unknown = snapshot(None, "Delete", (0, 0));
     unknown.crd = Observed::Unknown("away".to_owned());
     for plan in [plan(&unknown, &desired()), plan_deletion(&unknown)] {
-        assert!(plan.steps.is_empty() && !plan.awaiting.is_empty(), "{plan:?}");
+        assert!(plan.plan.steps.is_empty() && !plan.plan.awaiting.is_empty(), "{plan:?}");
     }
 }
 
@@ -119,14 +112,20 @@ fn nothing_is_done_to_what_is_not_known_or_not_ours() {
 fn a_definition_goes_when_no_instance_would_be_lost() {
     let going = |policy: &str, left| plan_deletion(&snapshot(Some(served()), policy, left));
     let held = going("Delete", (2, 0));
-    assert!(held.steps.is_empty() && held.awaiting[0].contains("spec.deletionPolicy"), "{held:?}");
-    assert!(matches!(going("Delete", (0, 0)).steps.as_slice(), [DefinitionStep::Delete { .. }]));
-    assert_eq!(plan_deletion(&snapshot(None, "Delete", (0, 0))).steps, [DefinitionStep::LetGo]);
-    assert_eq!(going("Orphan", (2, 1)).steps, [], "one would keep a finalizer that nobody takes away");
-    assert_eq!(going("Orphan", (2, 0)).steps, [DefinitionStep::LetGo]);
+    assert!(held.plan.steps.is_empty() && held.plan.awaiting[0].contains("spec.deletionPolicy"), "{held:?}");
+    assert!(matches!(
+        going("Delete", (0, 0)).plan.steps.as_slice(),
+        [Step::Kubernetes(KubernetesStep::DeleteCrd { .. })]
+    ));
+    assert_eq!(
+        plan_deletion(&snapshot(None, "Delete", (0, 0))).plan.steps,
+        [Step::Kubernetes(KubernetesStep::RemoveFinalizer)]
+    );
+    assert_eq!(going("Orphan", (2, 1)).plan.steps, [], "one would keep a finalizer that nobody takes away");
+    assert_eq!(going("Orphan", (2, 0)).plan.steps, [Step::Kubernetes(KubernetesStep::RemoveFinalizer)]);
     let mut unknown = snapshot(Some(served()), "Delete", (0, 0));
     unknown.left = Observed::Unknown("away".to_owned());
-    assert_eq!(plan_deletion(&unknown).steps, [], "unknown is not empty");
+    assert_eq!(plan_deletion(&unknown).plan.steps, [], "unknown is not empty");
 }
 
 /// What the API server has of an instance in namespace `ml`.
@@ -158,7 +157,7 @@ fn a_schema_that_breaks_instances_needs_their_hash() {
     ];
     let mut world = limited(Observed::Known(live));
     let held = wanted(&world).held.unwrap();
-    assert_eq!((held.reason, wanted(&world).steps), (Reason::BreaksInstances, vec![]));
+    assert_eq!((held.reason, wanted(&world).plan.steps), (Reason::BreaksInstances, vec![]));
     let impact = held.impact.unwrap();
     assert_eq!((impact.breaking, impact.checked), (2, 3));
     let named: Vec<&str> = impact.instances.iter().map(|instance| instance.name.as_str()).collect();
@@ -182,7 +181,7 @@ fn a_schema_that_breaks_instances_needs_their_hash() {
     assert!(wanted(&world).held.is_some());
     accept(&mut world, &impact.hash);
     assert!(
-        matches!(wanted(&world).steps.as_slice(), [DefinitionStep::Update { .. }]),
+        matches!(wanted(&world).plan.steps.as_slice(), [Step::Kubernetes(KubernetesStep::UpdateCrd { .. })]),
         "{:?}",
         wanted(&world)
     );
@@ -202,7 +201,8 @@ fn a_schema_that_breaks_nothing_is_carried_out() {
     for live in [vec![], vec![instance("a", &json!({ "size": 5 }))]] {
         let plan = wanted(&limited(Observed::Known(live)));
         assert!(
-            matches!(plan.steps.as_slice(), [DefinitionStep::Update { .. }]) && plan.held.is_none(),
+            matches!(plan.plan.steps.as_slice(), [Step::Kubernetes(KubernetesStep::UpdateCrd { .. })])
+                && plan.held.is_none(),
             "{plan:?}"
         );
     }
@@ -213,19 +213,25 @@ fn a_schema_that_breaks_nothing_is_carried_out() {
 fn instances_are_known_before_a_schema_changes() {
     let unknown = || Observed::Unknown("away".to_owned());
     let plan = wanted(&limited(unknown()));
-    assert_eq!(plan.steps, []);
+    assert_eq!(plan.plan.steps, []);
     let held = plan.held.unwrap();
     assert!(held.reason == Reason::ReadFailed && held.message.contains("away"), "{held:?}");
     let mut handler = snapshot(Some(served()), "Delete", (0, 0));
     handler.live = unknown();
     handler.object.spec.handler.function_name = Some("other".to_owned());
-    assert!(matches!(wanted(&handler).steps.as_slice(), [DefinitionStep::Update { .. }]));
+    assert!(matches!(
+        wanted(&handler).plan.steps.as_slice(),
+        [Step::Kubernetes(KubernetesStep::UpdateCrd { .. })]
+    ));
     // The API server does not serve it, so there are none.
     let mut never = limited(unknown());
     let mut crd = served();
     crd.status = None;
     never.crd = Observed::Known(Some(crd));
-    assert!(matches!(wanted(&never).steps.as_slice(), [DefinitionStep::Update { .. }]));
+    assert!(matches!(
+        wanted(&never).plan.steps.as_slice(),
+        [Step::Kubernetes(KubernetesStep::UpdateCrd { .. })]
+    ));
 }
 
 #[test]
@@ -298,18 +304,22 @@ fn a_crd_follows_the_endpoint_whatever_the_definition_says() {
     world.crd = Observed::Known(Some(crd.clone()));
     world.object.spec.versions[0].conversion =
         Some(serde_json::from_value(json!({ "moves": [{ "from": "x", "to": "y" }] })).unwrap());
-    assert_eq!(plan_endpoint(&world), None, "the endpoint is not known");
+    let is_redirected =
+        |world: &DefinitionSnapshot| matches!(build_definition(world), DesiredDefinition::Redirected(_));
+    assert!(!is_redirected(&world), "the endpoint is not known");
     world.endpoint = endpoint("https://192.0.2.1");
-    assert_eq!(plan_endpoint(&world), None, "it says so");
+    assert!(!is_redirected(&world), "it says so");
     world.endpoint = endpoint("https://192.0.2.2");
-    let steps = plan_endpoint(&world).unwrap().steps;
-    let [DefinitionStep::Update { crd: updated, .. }] = steps.as_slice() else { panic!("{steps:?}") };
+    let steps = plan_definition(&world, &build_definition(&world)).plan.steps;
+    let [Step::Kubernetes(KubernetesStep::UpdateCrd { crd: updated, .. })] = steps.as_slice() else {
+        panic!("{steps:?}")
+    };
     assert_eq!(updated.metadata.annotations, crd.metadata.annotations);
     assert_eq!(updated.spec.versions, crd.spec.versions);
     assert_ne!(updated.spec.conversion, crd.spec.conversion);
     crd.metadata.labels = None;
     world.crd = Observed::Known(Some(crd));
-    assert_eq!(plan_endpoint(&world), None, "a stranger's");
+    assert!(!is_redirected(&world), "a stranger's");
 }
 
 #[test]
@@ -321,8 +331,10 @@ fn a_crd_forgets_conversions_that_are_not_declared_any_more() {
     assert!(crd.annotations().contains_key(CONVERSIONS_ANNOTATION));
     world.crd = Observed::Known(Some(crd));
     world.object.spec.versions[0].conversion = None;
-    let steps = wanted(&world).steps;
-    let [DefinitionStep::Update { crd, differences }] = steps.as_slice() else { panic!("{steps:?}") };
+    let steps = wanted(&world).plan.steps;
+    let [Step::Kubernetes(KubernetesStep::UpdateCrd { crd, differences })] = steps.as_slice() else {
+        panic!("{steps:?}")
+    };
     assert!(!crd.annotations().contains_key(CONVERSIONS_ANNOTATION));
     assert_eq!(crd.spec.conversion.as_ref().unwrap().strategy, "None");
     assert!(differences.iter().any(|path| path.contains(CONVERSIONS_ANNOTATION)), "{differences:?}");

@@ -3,64 +3,40 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     act::outcome::StepResult,
-    api::{
-        instance::{AcceptedHandler, Instance, InstanceKind, KindTerms},
-        resource_definition::DefinitionScope,
-    },
+    api::instance::InstanceKind,
     diff::Plan,
-    snapshot::{ColonyReference, KeptInstance, Observed},
+    snapshot::{ColonyInstanceState, Observed, fixtures},
 };
 
 fn kind(handler: &Value) -> InstanceKind {
     let mut whole = json!({ "mode": "blueprint", "executorType": "t", "functionName": "reconcile" });
     whole.as_object_mut().unwrap().extend(handler.as_object().unwrap().clone());
-    let accepted: AcceptedHandler = serde_json::from_value(json!({ "handler": whole })).unwrap();
     let schema = json!({ "properties": { "status": { "type": "object", "properties": {
         "conditions": { "type": "array", "default": [], "items": { "type": "object" } }, "phase": { "type": "string" }, "count": { "type": "integer", "default": 0 } } } } });
-    let resource = kube::core::ApiResource {
-        group: "g.example.com".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "g.example.com/v1".to_owned(),
-        kind: "Box".to_owned(),
-        plural: "boxes".to_owned(),
-    };
-    InstanceKind::new(KindTerms {
-        resource,
-        scope: DefinitionScope::Namespaced,
-        accepted,
-        is_released: false,
-        schema: Some(schema),
-    })
+    fixtures::kind(json!({ "handler": whole }), Some(schema))
 }
 
 fn hash() -> String {
     SharedSpec::of_instance(json!({ "size": 2 }).as_object().unwrap()).hash()
 }
 
-/// An instance that agrees with its blueprint, of which a reconciler says `said`.
+/// An instance that agrees with its blueprint, for which a reconciler reports `said`.
 fn snapshot(handler: &Value, said: &Value) -> InstanceSnapshot {
     let object = json!({
         "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2 }, "spec": { "size": 2 },
         "status": { "blueprint": { "name": "n", "generation": 3, "agreed": hash() } },
     });
-    let mut blueprint = Blueprint::new("dev", "Box", "n").unwrap();
+    let mut blueprint = Blueprint::new("dev", "Thing", "n").unwrap();
     "k8s:c/u".clone_into(&mut blueprint.id);
     blueprint.metadata.generation = 3;
     blueprint.status = said.as_object().unwrap().clone();
     InstanceSnapshot {
-        last_line: None,
-        object: serde_json::from_value::<Instance>(object).unwrap(),
-        kind: kind(handler),
-        cluster: "c".to_owned(),
-        colony: ColonyReference::NotFound { name: None },
-        processes: Observed::Known(Vec::new()),
-        kept: KeptInstance {
-            standing: Some(Standing::Handled),
+        in_colony: ColonyInstanceState {
+            handler_state: Some(HandlerState::Handled),
             blueprint: Observed::Known(Some(blueprint)),
             cleanups: Observed::Known(Vec::new()),
         },
-        submit_not_before: None,
-        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+        ..fixtures::instance(kind(handler), object)
     }
 }
 
@@ -93,8 +69,8 @@ fn the_status_of_the_blueprint_is_taken_as_the_api_server_keeps_it() {
     assert_eq!(status.submitted_generation, Some(2));
     world.object.status = Some(status.clone());
     assert_eq!(calm(&world), status, "nothing new to say");
-    // What is no longer said goes.
-    let Observed::Known(Some(blueprint)) = &mut world.kept.blueprint else { panic!() };
+    // Fields that are no longer reported are removed.
+    let Observed::Known(Some(blueprint)) = &mut world.in_colony.blueprint else { panic!() };
     blueprint.status = json!({ "count": 4 }).as_object().unwrap().clone();
     assert_eq!(Value::Object(calm(&world).fields), json!({ "count": 4 }));
 }
@@ -116,7 +92,7 @@ fn expressions_say_what_becomes_of_it_and_when_it_is_ready() {
     assert_eq!(said(&calm(&snapshot(&handler, &json!({}))), "Ready").0, "False");
 }
 
-/// Without a word of the reconciler nobody knows how it is.
+/// Without a report of the reconciler, its state is unknown.
 #[test]
 fn silence_is_not_readiness() {
     let status = calm(&snapshot(&json!({}), &json!({})));
@@ -146,7 +122,7 @@ fn what_needs_somebody_is_degraded_and_says_why() {
         ("False".to_owned(), "Differs".to_owned())
     );
     let mut foreign = world;
-    foreign.kept.standing = Some(Standing::Foreign("why".to_owned()));
+    foreign.in_colony.handler_state = Some(HandlerState::Foreign("why".to_owned()));
     assert_eq!(said(&calm(&foreign), "Degraded").1, "ForeignObject");
 }
 
@@ -156,7 +132,7 @@ fn a_colony_that_is_away_takes_nothing_back() {
     let mut world = snapshot(&json!({}), &json!({ "phase": "Running" }));
     let before = calm(&world);
     world.object.status = Some(before.clone());
-    world.kept.blueprint = Observed::Unknown("away".to_owned());
+    world.in_colony.blueprint = Observed::Unknown("away".to_owned());
     let status = with(&world, Sync::Unchanged);
     assert_eq!(said(&status, "Ready"), said(&before, "Ready"));
     assert_eq!(status.fields, before.fields);

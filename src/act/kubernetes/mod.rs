@@ -1,0 +1,326 @@
+//! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the UID that
+//! was seen; a plain POST is the cheapest create there is, and a PUT takes back what others put in.
+
+mod step;
+
+use kube::{
+    Client, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    failure::{counted, is_gone, of_call},
+    kinds::{Child, StatusKind, WritableKind},
+    outcome::{Done, Effect, FailureKind, StepFailure},
+};
+use crate::{
+    api::names::OPERATOR,
+    memory::{
+        identities::Identities,
+        kinds::ServedKinds,
+        writes::{Key, Writes},
+    },
+    runtime::{
+        clock::Clock,
+        kubernetes::{CALL_TIME_LIMIT, CallError, call},
+        metrics::{Metrics, WriteKind, WriteVerb},
+    },
+};
+
+/// Writes to the cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    pub(super) client: Client,
+    pub(super) writes: Writes,
+    pub(super) served: ServedKinds,
+    pub(super) clock: Clock,
+    pub(super) identities: Identities,
+    pub(super) metrics: Metrics,
+    /// The operator's own namespace.
+    pub(super) namespace: String,
+}
+
+impl Cluster {
+    /// Writes through `client`, which must not retry by itself. `served` knows where the objects of a kind are.
+    #[must_use]
+    pub const fn new(
+        client: Client,
+        writes: Writes,
+        served: ServedKinds,
+        identities: Identities,
+        metrics: Metrics,
+        clock: Clock,
+        namespace: String,
+    ) -> Self {
+        Self { client, writes, served, clock, identities, metrics, namespace }
+    }
+
+    pub(in crate::act) async fn create_workload<K: Child + WritableKind<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+        workload: &K,
+    ) -> Result<(), StepFailure> {
+        let created = self.created(namespace, workload).await?;
+        self.knows(namespace, &created);
+        Ok(())
+    }
+
+    pub(in crate::act) async fn replace_workload<K: Child + WritableKind<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+        workload: &K,
+    ) -> Result<(), StepFailure> {
+        let written = self.replace(namespace, workload).await?;
+        self.knows(namespace, &written);
+        Ok(())
+    }
+
+    /// Notes that the pass over the owner knows of what it wrote.
+    fn knows<K: Child>(&self, namespace: &str, written: &K) {
+        let key = Key::new(K::NAME, namespace, &written.name_any());
+        self.writes.wrote_in_pass(key, written.meta().resource_version.as_deref(), self.clock.instant());
+    }
+
+    /// Creates an object. A name that is taken is noted, so that the next snapshot looks at who has it.
+    ///
+    /// # Errors
+    ///
+    /// When the API server refuses or does not answer.
+    pub async fn create<K>(&self, namespace: &str, object: &K) -> Result<(), StepFailure>
+    where
+        K: WritableKind<DynamicType = ()>,
+    {
+        self.created(namespace, object).await.map(drop)
+    }
+
+    /// As [`Cluster::create`]; the object as the API server has it.
+    async fn created<K>(&self, namespace: &str, object: &K) -> Result<K, StepFailure>
+    where
+        K: WritableKind<DynamicType = ()>,
+    {
+        let (name, kind) = (object.name_any(), K::name_of(&()));
+        let api = K::api(self.client.clone(), namespace, &());
+        let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.create(&parameters, object)).await;
+        self.count(WriteVerb::Create, K::METRIC, &result);
+        let key = Key::new(kind.clone(), namespace, &name);
+        match result {
+            Ok(created) => {
+                self.writes.wrote(key, created.meta().resource_version.as_deref(), self.clock.instant());
+                Ok(created)
+            }
+            Err(error) => {
+                let failure = of_call(&format!("create {kind} {name}"), &error);
+                if failure.kind == FailureKind::Conflict {
+                    self.writes.invalidate(key);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Writes a whole object, with the UID in it as precondition.
+    ///
+    /// # Errors
+    ///
+    /// When the object has changed, or the API server refuses or does not answer.
+    pub async fn replace<K>(&self, namespace: &str, object: &K) -> Result<K, StepFailure>
+    where
+        K: WritableKind<DynamicType = ()>,
+    {
+        let (name, kind) = (object.name_any(), K::name_of(&()));
+        let api = K::api(self.client.clone(), namespace, &());
+        let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.replace(&name, &parameters, object)).await;
+        self.count(WriteVerb::Replace, K::METRIC, &result);
+        let key = Key::new(kind.clone(), namespace, &name);
+        match result {
+            Ok(written) => {
+                self.writes.wrote(key, written.meta().resource_version.as_deref(), self.clock.instant());
+                Ok(written)
+            }
+            Err(error) => {
+                let failure = of_call(&format!("update {kind} {name}"), &error);
+                if failure.kind == FailureKind::Conflict {
+                    self.writes.invalidate(key);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Deletes an object and, in the background, what it owns. One that is gone already is as good as deleted.
+    ///
+    /// # Errors
+    ///
+    /// When the API server refuses or does not answer.
+    pub async fn delete<K>(&self, namespace: &str, name: &str, uid: Option<&str>) -> Result<(), StepFailure>
+    where
+        K: WritableKind<DynamicType = ()>,
+    {
+        self.delete_of::<K>(&(), namespace, name, uid).await
+    }
+
+    /// As [`Cluster::delete`], for a kind that may be known at run time only.
+    async fn delete_of<K: WritableKind>(
+        &self,
+        kind: &K::DynamicType,
+        namespace: &str,
+        name: &str,
+        uid: Option<&str>,
+    ) -> Result<(), StepFailure> {
+        let api = K::api(self.client.clone(), namespace, kind);
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        let result = call(CALL_TIME_LIMIT, api.delete(name, &parameters)).await;
+        self.count(WriteVerb::Delete, K::METRIC, &result);
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) => Err(of_call(&format!("delete {} {name}", K::name_of(kind)), &error)),
+        }
+    }
+
+    /// Holds an object: adds a finalizer.
+    ///
+    /// # Errors
+    ///
+    /// When the object has changed, or the API server refuses or does not answer.
+    async fn add_finalizer<K: StatusKind>(
+        &self,
+        kind: &K::DynamicType,
+        object: &K,
+        finalizer: &str,
+    ) -> Result<Done, StepFailure> {
+        let finalizers = object.finalizers().iter().cloned();
+        let held = finalizers.chain([finalizer.to_owned()]).collect();
+        let version = self
+            .finalizers(kind, object, held)
+            .await
+            .map_err(|error| of_call("write the finalizers", &error))?;
+        let key = Key::new(K::name_of(kind), &object.namespace().unwrap_or_default(), &object.name_any());
+        self.writes.wrote_in_pass(key, version.as_deref(), self.clock.instant());
+        Ok(versioned(version))
+    }
+
+    /// Removes a finalizer. An object that is gone has none any more.
+    ///
+    /// # Errors
+    ///
+    /// When the object has changed, or the API server refuses or does not answer.
+    async fn remove_finalizer<K: StatusKind>(
+        &self,
+        kind: &K::DynamicType,
+        object: &K,
+        finalizer: &str,
+    ) -> Result<Done, StepFailure> {
+        let finalizers = object.finalizers().iter().filter(|name| *name != finalizer);
+        match self.finalizers(kind, object, finalizers.cloned().collect()).await {
+            Ok(version) => Ok(versioned(version)),
+            Err(error) if is_gone(&error) => Ok(Effect::Gone.into()),
+            Err(error) => Err(of_call("write the finalizers", &error)),
+        }
+    }
+
+    /// Writes the finalizers of the object; its new version.
+    async fn finalizers<K: StatusKind>(
+        &self,
+        kind: &K::DynamicType,
+        object: &K,
+        finalizers: Vec<String>,
+    ) -> Result<Option<String>, CallError> {
+        let namespace = object.namespace().unwrap_or_default();
+        let api = K::api(self.client.clone(), &namespace, kind);
+        let patch = json!({
+            "metadata": {
+                "uid": object.uid(), "finalizers": finalizers, "resourceVersion": object.resource_version(),
+            },
+        });
+        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let result =
+            call(CALL_TIME_LIMIT, api.patch(&object.name_any(), &parameters, &Patch::Merge(&patch))).await;
+        self.count(WriteVerb::Patch, K::METRIC, &result);
+        result.map(|written| written.resource_version())
+    }
+
+    /// Writes the spec of the object, if it is still the one that was seen; its new version.
+    async fn spec<K: StatusKind>(
+        &self,
+        kind: &K::DynamicType,
+        object: &K,
+        spec: &Map<String, Value>,
+    ) -> Result<Done, StepFailure> {
+        let unwritable = |error: serde_json::Error| StepFailure {
+            kind: FailureKind::Refused,
+            message: format!("failed to write the object's own spec: {error}"),
+        };
+        let seen = serde_json::to_value(object).map_err(unwritable)?;
+        let seen = seen.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let patch = json!({
+            "metadata": {"uid": object.uid(), "resourceVersion": object.resource_version()},
+            "spec": replacing(&seen, spec),
+        });
+        let api = K::api(self.client.clone(), &namespace, kind);
+        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.patch(&name, &parameters, &Patch::Merge(&patch))).await;
+        self.count(WriteVerb::Patch, K::METRIC, &result);
+        match result {
+            Ok(written) => {
+                let key = Key::new(K::name_of(kind), &namespace, &name);
+                self.writes.wrote_in_pass(
+                    key,
+                    written.meta().resource_version.as_deref(),
+                    self.clock.instant(),
+                );
+                Ok(versioned(written.resource_version()))
+            }
+            Err(error) => Err(of_call("write the object's own spec", &error)),
+        }
+    }
+
+    pub(super) fn count<T>(&self, verb: WriteVerb, kind: WriteKind, result: &Result<T, CallError>) {
+        self.metrics.count_write(verb, kind, counted(result));
+    }
+}
+
+fn versioned(resource_version: Option<String>) -> Done {
+    Done { effect: Effect::Nothing, resource_version }
+}
+
+/// The merge patch that makes the one of the other: what is not wanted is taken away by name.
+fn replacing(seen: &Map<String, Value>, wanted: &Map<String, Value>) -> Map<String, Value> {
+    let gone = seen.keys().filter(|name| !wanted.contains_key(*name));
+    let mut patch: Map<String, Value> = gone.map(|name| (name.clone(), Value::Null)).collect();
+    for (name, wanted) in wanted {
+        match (seen.get(name), wanted) {
+            (Some(seen), wanted) if seen == wanted => {}
+            (Some(Value::Object(seen)), Value::Object(wanted)) => {
+                patch.insert(name.clone(), Value::Object(replacing(seen, wanted)));
+            }
+            (_, wanted) => drop(patch.insert(name.clone(), wanted.clone())),
+        }
+    }
+    patch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field that stayed would look like an edit for ever.
+    #[test]
+    fn a_patch_takes_away_what_is_not_wanted() {
+        let map = |value: Value| value.as_object().unwrap().clone();
+        let seen = map(json!({ "a": 1, "b": { "c": 2, "d": [1, 2] }, "e": { "f": 1 }, "g": 3 }));
+        let wanted = map(json!({ "a": 1, "b": { "c": 2, "d": [1] }, "e": "text" }));
+        assert_eq!(
+            Value::Object(replacing(&seen, &wanted)),
+            json!({ "b": { "d": [1] }, "e": "text", "g": null })
+        );
+    }
+}

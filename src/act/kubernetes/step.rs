@@ -1,0 +1,221 @@
+//! Which request carries out which step.
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+        core::v1::Secret,
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::ResourceExt as _;
+
+use super::Cluster;
+use crate::{
+    act::{
+        Target,
+        failure::{refused, unavailable},
+        identity,
+        kinds::StatusKind,
+        operator_keys,
+        outcome::{Done, Effect, FailureKind, StepFailure},
+        owner::Owner,
+    },
+    api::{
+        colony_cron::RunKind,
+        colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
+        executor_deployment::{ExecutorDeployment, Workload},
+        names::operator_secret,
+    },
+    colony::InvalidKey,
+    desired::{DesiredIdentity, DesiredWorkload, colony_cron::DesiredRun},
+    diff::KubernetesStep,
+    memory::identities::read_identity,
+};
+
+impl Cluster {
+    /// Carries one step out.
+    pub(in crate::act) async fn execute<K: StatusKind>(
+        &self,
+        step: &KubernetesStep,
+        target: &Target<'_, K>,
+    ) -> Result<Done, StepFailure> {
+        let namespace = target.object.namespace().unwrap_or_default();
+        let uid = target.object.meta().uid.clone().unwrap_or_default();
+        let owner = Owner { namespace: &namespace, uid: &uid };
+        let finalizer = || {
+            let why = format!("objects of kind {} have no finalizer", K::name_of(target.kind));
+            target.finalizer.ok_or_else(|| refused(&step.to_string(), &why))
+        };
+        match step {
+            KubernetesStep::AddFinalizer => {
+                return self.add_finalizer(target.kind, target.object, finalizer()?).await;
+            }
+            KubernetesStep::RemoveFinalizer => {
+                return self.remove_finalizer(target.kind, target.object, finalizer()?).await;
+            }
+            KubernetesStep::UpdateSpec { spec, .. } => {
+                return self.spec(target.kind, target.object, spec).await;
+            }
+            KubernetesStep::DeleteObject { .. } => {
+                let (name, uid) = (target.object.name_any(), target.object.uid());
+                self.delete_of::<K>(target.kind, &namespace, &name, uid.as_deref()).await?;
+            }
+            KubernetesStep::CreateIdentity(_)
+            | KubernetesStep::UpdateIdentity { .. }
+            | KubernetesStep::ReleaseIdentity { .. }
+            | KubernetesStep::DeleteIdentity { .. } => self.identity_step(&namespace, step).await?,
+            KubernetesStep::CreateWorkload(_)
+            | KubernetesStep::UpdateWorkload { .. }
+            | KubernetesStep::DeleteWorkload { .. } => self.workload_step(&namespace, step).await?,
+            KubernetesStep::CreateChild(child) => self.create_child(owner, child).await?,
+            KubernetesStep::AdoptChild { kind, name, patch }
+            | KubernetesStep::PatchChild { kind, name, patch, .. } => {
+                self.patch_child(owner, kind, name, patch).await?;
+            }
+            KubernetesStep::DeleteChild { kind, name, uid, .. } => {
+                self.delete_child(owner, kind, name, uid).await?;
+            }
+            KubernetesStep::CreateRun { .. } | KubernetesStep::DeleteRun { .. } => {
+                self.run_step(&namespace, step).await?;
+            }
+            KubernetesStep::CreateCrd(_)
+            | KubernetesStep::UpdateCrd { .. }
+            | KubernetesStep::DeleteCrd { .. } => return self.crd_step(step).await.map(Done::from),
+            KubernetesStep::Rewrite { kind, object } => {
+                return self.rewrite(kind, object).await.map(Done::from);
+            }
+            KubernetesStep::ConcludeMigration(crd) => self.conclude_migration(crd).await?,
+            KubernetesStep::CreateFleet(_)
+            | KubernetesStep::ReplaceFleet(_)
+            | KubernetesStep::DeleteFleet { .. } => self.fleet_step(step).await?,
+            KubernetesStep::CreateOperatorKeys { place } => {
+                let secret = operator_keys::new_secret(target.object, target.kind, place).map_err(no_key)?;
+                self.create(&self.namespace, &secret).await?;
+            }
+            KubernetesStep::AddReconcilerKey { place } => {
+                let data = operator_keys::reconciler(place).map_err(no_key)?;
+                let name = operator_secret(&target.object.name_any());
+                self.add_to_secret(&self.namespace, &name, &data).await?;
+            }
+        }
+        Ok(Effect::Nothing.into())
+    }
+
+    async fn identity_step(&self, namespace: &str, step: &KubernetesStep) -> Result<(), StepFailure> {
+        match step {
+            KubernetesStep::CreateIdentity(identity) => {
+                let secret = identity::new_secret(identity).map_err(no_key)?;
+                self.forget(namespace, identity);
+                let created = self.created(namespace, &secret).await?;
+                let read = read_identity(&created);
+                self.identities.put(namespace, &created.name_any(), read, self.clock.instant());
+            }
+            KubernetesStep::UpdateIdentity { identity, resource_version, is_adopted } => {
+                self.forget(namespace, identity);
+                self.update_identity(namespace, identity, resource_version.as_deref(), *is_adopted).await?;
+            }
+            KubernetesStep::ReleaseIdentity { name, resource_version } => {
+                self.identities.forget(namespace, name);
+                self.release_secret(namespace, name, resource_version.as_deref()).await?;
+            }
+            KubernetesStep::DeleteIdentity { name } => {
+                self.identities.forget(namespace, name);
+                self.delete::<Secret>(namespace, name, None).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What is remembered of a Secret is no longer true.
+    fn forget(&self, namespace: &str, identity: &DesiredIdentity) {
+        self.identities.forget(namespace, identity.metadata.name.as_deref().unwrap_or_default());
+    }
+
+    async fn workload_step(&self, namespace: &str, step: &KubernetesStep) -> Result<(), StepFailure> {
+        match step {
+            KubernetesStep::CreateWorkload(workload) => match workload {
+                DesiredWorkload::Deployment(deployment) => {
+                    self.create_workload(namespace, deployment.as_ref()).await
+                }
+                DesiredWorkload::DaemonSet(daemon_set) => {
+                    self.create_workload(namespace, daemon_set.as_ref()).await
+                }
+                DesiredWorkload::Job(job) => self.create_workload(namespace, job.as_ref()).await,
+            },
+            KubernetesStep::UpdateWorkload { workload, .. } => match workload {
+                DesiredWorkload::Deployment(deployment) => {
+                    self.replace_workload(namespace, deployment.as_ref()).await
+                }
+                DesiredWorkload::DaemonSet(daemon_set) => {
+                    self.replace_workload(namespace, daemon_set.as_ref()).await
+                }
+                DesiredWorkload::Job(job) => self.replace_workload(namespace, job.as_ref()).await,
+            },
+            KubernetesStep::DeleteWorkload { kind, name, uid, .. } => match kind {
+                Workload::Deployment => self.delete::<Deployment>(namespace, name, Some(uid)).await,
+                Workload::DaemonSet => self.delete::<DaemonSet>(namespace, name, Some(uid)).await,
+                Workload::Job => self.delete::<Job>(namespace, name, Some(uid)).await,
+            },
+            _ => Ok(()),
+        }
+    }
+
+    async fn run_step(&self, namespace: &str, step: &KubernetesStep) -> Result<(), StepFailure> {
+        match step {
+            KubernetesStep::CreateRun { run: DesiredRun::Process(run), .. } => {
+                self.create(namespace, run.as_ref()).await
+            }
+            KubernetesStep::CreateRun { run: DesiredRun::Workflow(run), .. } => {
+                self.create(namespace, run.as_ref()).await
+            }
+            KubernetesStep::DeleteRun { kind, name, uid, .. } => {
+                let deleted = match kind {
+                    RunKind::Process => self.delete::<ColonyProcess>(namespace, name, Some(uid)).await,
+                    RunKind::Workflow => self.delete::<ColonyWorkflow>(namespace, name, Some(uid)).await,
+                };
+                match deleted {
+                    // Another object has the name by now: the one that was meant is gone.
+                    Err(failure) if failure.kind == FailureKind::Conflict => Ok(()),
+                    result => result,
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn crd_step(&self, step: &KubernetesStep) -> Result<Effect, StepFailure> {
+        match step {
+            KubernetesStep::CreateCrd(crd) => self.create("", crd.as_ref()).await?,
+            KubernetesStep::UpdateCrd { crd, .. } => {
+                let written = self.replace("", crd.as_ref()).await?;
+                return Ok(Effect::Crd(Box::new(written)));
+            }
+            KubernetesStep::DeleteCrd { name, uid } => {
+                self.delete::<CustomResourceDefinition>("", name, Some(uid)).await?;
+            }
+            _ => {}
+        }
+        Ok(Effect::Nothing)
+    }
+
+    async fn fleet_step(&self, step: &KubernetesStep) -> Result<(), StepFailure> {
+        let namespace = |object: &ExecutorDeployment| object.namespace().unwrap_or_default();
+        match step {
+            KubernetesStep::CreateFleet(object) => self.create(&namespace(object), object.as_ref()).await,
+            KubernetesStep::ReplaceFleet(object) => {
+                self.replace(&namespace(object), object.as_ref()).await.map(drop)
+            }
+            KubernetesStep::DeleteFleet { namespace, name, uid } => {
+                self.delete::<ExecutorDeployment>(namespace, name, Some(uid)).await
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn no_key(error: InvalidKey) -> StepFailure {
+    unavailable(&error.to_string())
+}

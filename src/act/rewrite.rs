@@ -1,0 +1,140 @@
+//! Has objects stored in another version: each is written again by a patch that changes nothing, which the API server
+//! carries out only because what it would store is not what is stored. So no concurrent write can be lost.
+
+use std::time::Duration;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::{
+    failure::of_call,
+    kinds::WritableKind as _,
+    kubernetes::Cluster,
+    outcome::{Effect, FailureKind, StepFailure},
+};
+use crate::{
+    api::{
+        instance::{Instance, InstanceKind},
+        names::OPERATOR,
+        resource_definition::StoredObject,
+    },
+    runtime::{
+        kubernetes::{CALL_TIME_LIMIT, CallError, call},
+        metrics::{WriteKind, WriteVerb},
+    },
+};
+
+/// Pause after each object, so that at most a hundred of a kind are written in a second: an API server takes about eight
+/// hundred writes of one client, and others want to write too.
+const PAUSE: Duration = Duration::from_millis(10);
+
+impl Cluster {
+    /// Writes an instance again without a change.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or there is no telling.
+    pub(super) async fn rewrite(
+        &self,
+        kind: &InstanceKind,
+        object: &StoredObject,
+    ) -> Result<Effect, StepFailure> {
+        let namespace = object.namespace.as_deref().unwrap_or_default();
+        let api = Instance::api(self.client.clone(), namespace, kind);
+        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(nothing(object));
+        let result = call(CALL_TIME_LIMIT, api.patch_metadata(&object.name, &parameters, &patch)).await;
+        self.count(WriteVerb::Patch, WriteKind::Instance, &result);
+        tokio::time::sleep(PAUSE).await;
+        match result {
+            Ok(_) => Ok(Effect::Nothing),
+            Err(error) => judge(&object.name, &error),
+        }
+    }
+
+    /// Writes the status of a CRD, if it is still the one that was seen.
+    ///
+    /// # Errors
+    ///
+    /// When it has changed, or the API server refuses or does not answer.
+    pub(super) async fn conclude_migration(&self, crd: &CustomResourceDefinition) -> Result<(), StepFailure> {
+        let (name, api) = (crd.name_any(), Api::<CustomResourceDefinition>::all(self.client.clone()));
+        let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.replace_status(&name, &parameters, crd)).await;
+        self.count(WriteVerb::Replace, WriteKind::CustomResourceDefinitionStatus, &result);
+        let what = format!("update the status of CustomResourceDefinition {name}");
+        result.map(drop).map_err(|error| of_call(&what, &error))
+    }
+}
+
+/// A patch that changes nothing of the object that was seen, and is refused for any other.
+fn nothing(object: &StoredObject) -> Value {
+    match &object.seen {
+        Some(seen) => json!({ "metadata": { "uid": seen.uid, "resourceVersion": seen.resource_version } }),
+        None => json!({}),
+    }
+}
+
+/// What an error means for an object. What is refused is held against it alone.
+fn judge(name: &str, error: &CallError) -> Result<Effect, StepFailure> {
+    let what = format!("write {name} again");
+    let failure = of_call(&what, error);
+    match error.status_code() {
+        // The write that came first has had it stored in the version of now.
+        Some(409) => Ok(Effect::Nothing),
+        Some(404) => Ok(Effect::Gone),
+        // The API server does not distinguish a conversion failure from an error of its own.
+        Some(500) => Err(StepFailure { kind: FailureKind::Refused, ..failure }),
+        _ => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+    use crate::api::resource_definition::SeenObject;
+
+    fn error(code: u16) -> CallError {
+        let status = Status::failure("because", "").with_code(code);
+        CallError::Failed { source: Box::new(kube::Error::Api(Box::new(status))) }
+    }
+
+    #[test]
+    fn only_what_concerns_an_object_alone_is_held_against_it() {
+        let judged = |code| match judge("a", &error(code)) {
+            Ok(Effect::Gone) => "gone",
+            Ok(_) => "stored",
+            Err(failure) if failure.kind == FailureKind::Refused => "failed",
+            Err(_) => "unknown",
+        };
+        let expected = [
+            (409, "stored"),
+            (404, "gone"),
+            (422, "failed"),
+            (403, "failed"),
+            (500, "failed"),
+            (429, "unknown"),
+            (503, "unknown"),
+            (504, "unknown"),
+        ];
+        for (code, expected) in expected {
+            assert_eq!(judged(code), expected, "{code}");
+        }
+        let late = CallError::TimedOut { limit: CALL_TIME_LIMIT };
+        assert!(judge("a", &late).is_err_and(|failure| failure.kind == FailureKind::TimedOut));
+    }
+
+    #[test]
+    fn the_patch_is_for_the_object_that_was_seen() {
+        let mut object = StoredObject { namespace: None, name: "a".to_owned(), seen: None };
+        assert_eq!(nothing(&object), json!({}));
+        object.seen = Some(SeenObject { uid: "u".to_owned(), resource_version: "7".to_owned() });
+        assert_eq!(nothing(&object), json!({ "metadata": { "uid": "u", "resourceVersion": "7" } }));
+    }
+}

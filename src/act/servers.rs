@@ -1,0 +1,57 @@
+//! The port to the real servers: the API server, and the colony of each object.
+
+use super::{
+    colony::Colony,
+    executor::Target,
+    failure::not_connected,
+    kinds::StatusKind,
+    kubernetes::Cluster,
+    outcome::{Done, StepFailure},
+    port::Port,
+};
+use crate::{
+    diff::Step,
+    memory::{blueprints::Blueprints, processes::Processes, submissions::Submissions},
+    runtime::{clock::Clock, lease::Leadership},
+};
+
+/// The servers that the operator writes to.
+#[derive(Clone)]
+pub struct Servers {
+    /// The API server.
+    pub cluster: Cluster,
+    /// Submits of this process.
+    pub submissions: Submissions,
+    /// Blueprints as colonies last described them.
+    pub blueprints: Blueprints,
+    /// Processes as they were last read.
+    pub processes: Processes,
+    /// Whether this process may write.
+    pub leadership: Leadership,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Port for Servers {
+    fn is_leader(&self) -> bool {
+        self.leadership.is_leader()
+    }
+
+    async fn execute<K: StatusKind>(&self, step: &Step, target: &Target<'_, K>) -> Result<Done, StepFailure> {
+        match step {
+            Step::Kubernetes(step) => self.cluster.execute(step, target).await,
+            Step::Colony(step) => {
+                let connection = target.connection.as_deref().ok_or_else(not_connected)?;
+                let colony = Colony {
+                    connection,
+                    name: target.colony.as_deref().unwrap_or_default(),
+                    blueprints: &self.blueprints,
+                    submissions: &self.submissions,
+                    processes: &self.processes,
+                    clock: &self.clock,
+                };
+                colony.execute(step).await.map(Done::from)
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The objects in the manifests: objects as they would be applied, and what there is already.
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        batch::v1::Job,
+        core::v1::{Pod, Secret},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{ResourceExt as _, core::cel::validate_cel};
+use serde::{Deserialize as _, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::super::Failure;
+use crate::{
+    api::{
+        colony::{AllowedNamespaces, Colony, ColonyServer, ColonySpec, Inbound},
+        executor_deployment::ExecutorDeployment,
+        mirror::MirrorStatus,
+        names::{
+            self, COLONIES_GROUP, COMPUTE_GROUP, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_KIND,
+            EXECUTOR_DEPLOYMENT_LABEL,
+        },
+        resource_definition::ObjectKind,
+    },
+    colony::{Blueprint, Executor, Process},
+    memory::identities::read_identity,
+    runtime::config::OperatorConfiguration,
+    snapshot::{
+        ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
+        Workloads,
+    },
+};
+
+/// What stands for the UID of the cluster in labels.
+pub(super) const CLUSTER: &str = "offline";
+/// Groups whose kinds are known here by their names.
+const KNOWN_GROUPS: [&str; 5] = [COLONIES_GROUP, COMPUTE_GROUP, "apps", "batch", "apiextensions.k8s.io"];
+
+/// The objects in the manifests.
+#[derive(Default)]
+pub struct Manifests {
+    /// The `ExecutorDeployments` to plan for.
+    pub objects: Vec<ExecutorDeployment>,
+    /// Definitions of kinds as they are written, right or wrong.
+    pub(super) definitions: Vec<Value>,
+    /// CRDs as API servers have them.
+    pub(super) crds: Vec<CustomResourceDefinition>,
+    /// All other objects with a kind, as they would be stored.
+    pub(super) others: Vec<Value>,
+    colonies: Vec<Colony>,
+    deployments: Vec<Deployment>,
+    daemon_sets: Vec<DaemonSet>,
+    jobs: Vec<Job>,
+    pods: Vec<Pod>,
+    secrets: Vec<Secret>,
+    processes: Vec<Process>,
+    executors: Vec<Executor>,
+    blueprints: Vec<Blueprint>,
+}
+
+impl Manifests {
+    /// Reads a stream of YAML documents.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no YAML, or an object in it is one that an API server would refuse.
+    pub fn read(text: &str) -> Result<Self, Failure> {
+        let mut world = Self::default();
+        for document in serde_norway::Deserializer::from_str(text) {
+            let value =
+                Value::deserialize(document).map_err(|error| format!("failed to read YAML: {error}"))?;
+            if !value.is_null() {
+                world.add(value)?;
+            }
+        }
+        Ok(world)
+    }
+
+    fn add(&mut self, mut value: Value) -> Result<(), Failure> {
+        let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let (true, Some(Value::Array(items))) = (kind.ends_with("List"), value.get_mut("items")) {
+            return std::mem::take(items).into_iter().try_for_each(|item| self.add(item));
+        }
+        self.keep(&value);
+        let group =
+            value.get("apiVersion").and_then(Value::as_str).and_then(|version| version.split_once('/'));
+        // A user's kind may have the name of one of these.
+        if group.is_some_and(|(group, _)| !KNOWN_GROUPS.contains(&group)) {
+            return Ok(());
+        }
+        let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match kind.as_str() {
+            "ExecutorDeployment" => {
+                let mut object: ExecutorDeployment = parse(value, &kind, &name)?;
+                complete(&mut object);
+                validate_cel(&object).map_err(|error| refused(&kind, &name, &error))?;
+                self.objects.push(object);
+            }
+            "Colony" => {
+                let object: Colony = parse(value, &kind, &name)?;
+                validate_cel(&object).map_err(|error| refused(&kind, &name, &error))?;
+                self.colonies.push(object);
+            }
+            "ResourceDefinition" => self.definitions.push(value),
+            "CustomResourceDefinition" => self.crds.push(parse(value, &kind, &name)?),
+            "Deployment" => self.deployments.push(parse(value, &kind, &name)?),
+            "DaemonSet" => self.daemon_sets.push(parse(value, &kind, &name)?),
+            "Job" => self.jobs.push(parse(value, &kind, &name)?),
+            "Pod" => self.pods.push(parse(value, &kind, &name)?),
+            "Secret" => self.secrets.push(parse(value, &kind, &name)?),
+            "Process" => self.processes.push(parse(value, &kind, &name)?),
+            "Executor" => self.executors.push(parse(value, &kind, &name)?),
+            // The colony's own tools write a blueprint with the kind that it is of, which is ours.
+            "Blueprint" => self.blueprints.push(blueprint(value, &name)?),
+            // Whatever else stands in a user's manifest has no bearing on the plan.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Keeps an object for those that are made of others.
+    fn keep(&mut self, value: &Value) {
+        if ObjectKind::of(value).is_some() && value.get("metadata").is_some_and(Value::is_object) {
+            self.others.push(value.clone());
+        }
+    }
+
+    /// What a pass over an object would know.
+    #[must_use]
+    pub fn snapshot(
+        &self,
+        object: &ExecutorDeployment,
+        configuration: &OperatorConfiguration,
+        now: jiff::Timestamp,
+    ) -> ExecutorDeploymentSnapshot {
+        let name = object.name_any();
+        let named = |found: &str| found == name;
+        let secret_name = names::identity_secret(&name);
+        let identity = self.secrets.iter().find(|secret| secret.name_any() == secret_name).map(read_identity);
+        let executor_name = identity.as_ref().map(|identity| identity.executor_name.clone()).or_else(|| {
+            object
+                .status
+                .as_ref()
+                .and_then(|status| status.executor.as_ref())
+                .map(|executor| executor.name.clone())
+        });
+        let executor = self.executors.iter().find(|executor| Some(&executor.name) == executor_name.as_ref());
+        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
+        ExecutorDeploymentSnapshot {
+            cluster: CLUSTER.to_owned(),
+            colony: self.colony(object.spec.colony.as_deref()),
+            workloads: Workloads {
+                deployment: Observed::Known(
+                    self.deployments.iter().find(|found| named(&found.name_any())).cloned(),
+                ),
+                daemon_set: Observed::Known(
+                    self.daemon_sets.iter().find(|found| named(&found.name_any())).cloned(),
+                ),
+                job: Observed::Known(self.jobs.iter().find(|found| named(&found.name_any())).cloned()),
+            },
+            pods: self
+                .pods
+                .iter()
+                .filter(|pod| pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name))
+                .cloned()
+                .collect(),
+            registration: Observed::Known(
+                executor.map_or(Registration::Absent, |executor| Registration::Present(executor.state)),
+            ),
+            identity: Observed::Known(identity),
+            processes: Observed::Known(self.processes(mirror)),
+            blueprint: Observed::Known(self.blueprint(object)),
+            submit_not_before: None,
+            similar_executor_types: Vec::new(),
+            policy: Policy {
+                host_paths: configuration.host_paths.clone(),
+                service_accounts: configuration.service_accounts.clone(),
+                executor_resources: configuration.executor_resources.clone(),
+            },
+            object: object.clone(),
+            now,
+        }
+    }
+
+    /// The process on record, or whatever has the label of the one that is to be submitted.
+    pub(super) fn processes(&self, mirror: Option<&MirrorStatus>) -> Vec<Process> {
+        let process_id = mirror.and_then(|mirror| mirror.process_id.as_deref());
+        let concerned = |process: &&Process| match process_id {
+            Some(id) => process.id.as_str() == id,
+            None => mirror.is_some_and(|mirror| process.spec.label == mirror.label),
+        };
+        let mut processes: Vec<Process> = self.processes.iter().filter(concerned).cloned().collect();
+        processes.sort_by(|one, other| (one.submitted_at, &one.id).cmp(&(other.submitted_at, &other.id)));
+        processes
+    }
+
+    /// The blueprint of an object, where there is to be one.
+    fn blueprint(&self, object: &ExecutorDeployment) -> Option<Blueprint> {
+        let name = object.blueprint_name()?;
+        self.blueprints.iter().find(|blueprint| blueprint.metadata.name == name).cloned()
+    }
+
+    /// The colony that an object names, or the default one; when the manifests have none, a placeholder.
+    pub(super) fn colony(&self, wanted: Option<&str>) -> ColonyReference {
+        let is_default = |colony: &Colony| {
+            colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true")
+        };
+        let found = self.colonies.iter().find(|colony| match wanted {
+            Some(name) => colony.name_any() == name,
+            None => is_default(colony),
+        });
+        let (name, spec) = match found {
+            Some(colony) => (colony.name_any(), colony.spec.clone()),
+            None if self.colonies.is_empty() => {
+                (wanted.unwrap_or("default").to_owned(), stand_in(wanted.unwrap_or("default")))
+            }
+            None => return ColonyReference::NotFound { name: wanted.map(str::to_owned) },
+        };
+        let operator_executor_id = Observed::Known("0".repeat(64));
+        ColonyReference::Resolved(Box::new(ResolvedColony { name, spec, operator_executor_id }))
+    }
+}
+
+/// What an API server adds to an object that is applied.
+fn complete(object: &mut ExecutorDeployment) {
+    let metadata = &mut object.metadata;
+    metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    metadata.uid.get_or_insert_with(|| "00000000-0000-0000-0000-000000000000".to_owned());
+    metadata.generation.get_or_insert(1);
+}
+
+/// A colony of which only the name is known.
+fn stand_in(name: &str) -> ColonySpec {
+    ColonySpec {
+        server: ColonyServer {
+            host: "colonies.example.com".to_owned(),
+            port: 443,
+            insecure: false,
+            ca_secret_name: None,
+        },
+        colony_name: name.to_owned(),
+        location: None,
+        credentials_secret_name: format!("colony-{name}"),
+        allowed_namespaces: AllowedNamespaces::default(),
+        inbound: Inbound::default(),
+    }
+}
+
+/// A blueprint as the colony describes it.
+fn blueprint(mut value: Value, name: &str) -> Result<Blueprint, Failure> {
+    value["kind"] = Value::from(EXECUTOR_DEPLOYMENT_KIND);
+    parse(value, "Blueprint", name)
+}
+
+fn parse<T: DeserializeOwned>(value: Value, kind: &str, name: &str) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(|error| format!("{kind} {name}: {error}").into())
+}
+
+fn refused(kind: &str, name: &str, error: &impl std::fmt::Display) -> Failure {
+    format!("{kind} {name} would be refused: {error}").into()
+}

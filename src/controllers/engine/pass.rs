@@ -1,0 +1,327 @@
+//! One pass over an object, the same for every kind: the five stages, what is published, and when to look again.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    Resource as _, ResourceExt as _,
+    core::{DeserializeGuard, object::HasStatus as _},
+    runtime::reflector::ObjectRef,
+};
+
+use super::{
+    context::{Requeuer, Services},
+    retry::{Retries, jitter},
+    stages::{LiveProcessRef, Look, Passed, Stages, Status},
+};
+use crate::{
+    act::{
+        Target,
+        kinds::WritableKind as _,
+        outcome::{FailureKind, Outcome, StepFailure},
+    },
+    api::{
+        condition::Reason,
+        mirror::MirrorState,
+        policy::{is_paused, reconcile_at},
+    },
+    diff::{KubernetesStep, Problem},
+    memory::writes::{Key, PATIENCE},
+    runtime::metrics::ReconcileResult,
+    status::{self, event::Note, paused::Conditioned as _},
+};
+
+/// How soon a pass follows one that wrote what no watch shows.
+const NEXT_STEP: Duration = Duration::from_millis(20);
+/// How long a pass waits for the cache unless the watch wakes it before.
+const CACHE_WAIT: Duration = Duration::from_secs(1);
+/// How often something is looked for of which no server would tell.
+pub const LOOK_UP: Duration = Duration::from_secs(10);
+/// How often an object is looked at for which nothing is expected to happen.
+pub const RESYNC: Duration = Duration::from_mins(8);
+
+/// The controller of a kind, without what wakes it.
+pub struct Engine<S: Stages> {
+    /// What all controllers share.
+    pub services: Arc<Services>,
+    /// The stages of the kind.
+    pub stages: S,
+    retries: Retries,
+    /// Wakes objects; none where passes are called one by one.
+    requeuer: Option<Requeuer<DeserializeGuard<S::Object>>>,
+}
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// When to look again; none for when the object changes.
+    pub next: Option<Duration>,
+    /// For metrics.
+    pub result: ReconcileResult,
+}
+
+impl Ended {
+    const fn new(next: Duration, result: ReconcileResult) -> Self {
+        Self { next: Some(next), result }
+    }
+
+    const fn until_changed(result: ReconcileResult) -> Self {
+        Self { next: None, result }
+    }
+}
+
+impl<S: Stages> Engine<S> {
+    /// An engine that nothing has failed in yet.
+    pub fn new(services: Arc<Services>, stages: S) -> Self {
+        Self { services, stages, retries: Retries::default(), requeuer: None }
+    }
+
+    /// Has objects woken by `requeuer` once the caches show what a pass wrote.
+    pub(super) fn waking(mut self, requeuer: Requeuer<DeserializeGuard<S::Object>>) -> Self {
+        self.requeuer = Some(requeuer);
+        self
+    }
+
+    /// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
+    pub async fn pass(&self, object: &S::Object) -> Ended {
+        let services = &self.services;
+        // What a cache that is still being filled does not show may well exist.
+        for cache in self.stages.caches() {
+            cache.reached().await;
+        }
+        if !services.leadership.is_leader() {
+            return Ended::until_changed(ReconcileResult::Unchanged);
+        }
+        let started = services.clock.instant();
+        let counted = services.metrics.reconcile_started(S::KIND);
+        let name = match object.namespace() {
+            Some(namespace) => format!("{namespace}/{}", object.name_any()),
+            None => object.name_any(),
+        };
+        let span = tracing::info_span!(
+            "reconcile",
+            kind = %S::Object::name_of(self.stages.kind()),
+            object = name,
+            generation = object.meta().generation
+        );
+        let ended = tracing::Instrument::instrument(Box::pin(self.stages_of(object)), span).await;
+        counted.finish(ended.result, services.clock.instant().saturating_duration_since(started));
+        ended
+    }
+
+    /// The five stages.
+    async fn stages_of(&self, object: &S::Object) -> Ended {
+        let (services, stages) = (&self.services, &self.stages);
+        self.reconcile_requested(object);
+        let Ok(mut snapshot) = stages.snapshot(object).await else {
+            services.metrics.count_stale_skip(S::KIND);
+            let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
+            return Ended::new(wait, ReconcileResult::Waiting);
+        };
+        if S::CAN_BE_PAUSED && is_paused(object.meta()) {
+            let status = stages.paused(object, &snapshot);
+            let published = self.publish(object, status, None, Vec::new()).await;
+            return self.reconcile_paused(object, published);
+        }
+        let pass = match self.decide(&mut snapshot).await {
+            Ok((desired, findings, plan)) => {
+                let target = Target {
+                    object,
+                    kind: stages.kind(),
+                    finalizer: S::FINALIZER,
+                    connection: stages.connection(&snapshot, services),
+                    colony: S::colony(&snapshot).map(str::to_owned),
+                };
+                let outcome = services.actor.execute(plan, &target).await;
+                Ok(LiveProcessRef { desired, findings, outcome })
+            }
+            Err(problem) => Err(problem),
+        };
+        let passed = pass.as_ref();
+        if passed.is_ok_and(|carried| is_released(&carried.outcome)) {
+            return self.release(object, &snapshot).await;
+        }
+        stages.drive_request(&snapshot, passed).await;
+        let status = stages.status(&snapshot, passed);
+        if let Some(status) = &status {
+            let notes = stages.dropped_history(&snapshot, passed, status);
+            services.publisher.each_event(&object.object_ref(stages.kind()), notes).await;
+        }
+        let notes = stages.notes(&snapshot, passed);
+        let outcome = passed.ok().map(|carried| &carried.outcome);
+        let published = self.publish(object, status.clone(), outcome, notes).await;
+        self.next(object, &snapshot, status.as_ref(), passed, published)
+    }
+
+    /// Has the colony be asked for the processes and the blueprint of an object whose annotation wishes for that anew.
+    fn reconcile_requested(&self, object: &S::Object) {
+        let Some(mirrored) = S::mirrored(object) else { return };
+        let (services, metadata) = (&self.services, object.meta());
+        let uid = metadata.uid.as_deref().unwrap_or_default();
+        if services.reconcile_requests.is_new(uid, reconcile_at(metadata)) {
+            services.invalidate(mirrored);
+        }
+    }
+
+    /// Stages 2 and 3.
+    async fn decide(
+        &self,
+        snapshot: &mut S::Snapshot,
+    ) -> Result<(S::Desired, S::Findings, crate::diff::Plan), Problem> {
+        let mut desired = self.stages.desired(snapshot)?;
+        if self.stages.look_up(snapshot, &desired).await {
+            desired = self.stages.desired(snapshot)?;
+        }
+        let (plan, findings) = self.stages.plan(snapshot, &desired)?;
+        Ok((desired, findings, plan))
+    }
+
+    /// The end of an object that nothing holds any more: there is nothing left to write a status to.
+    async fn release(&self, object: &S::Object, snapshot: &S::Snapshot) -> Ended {
+        if let Some(message) = S::remaining_in_colony(snapshot) {
+            let note = Note { warning: true, reason: Reason::Abandoned.as_str().to_owned(), message };
+            let reference = object.object_ref(self.stages.kind());
+            self.services.publisher.events(&reference, vec![note]).await;
+        }
+        self.stages.released(object).await;
+        let uid = object.uid().unwrap_or_default();
+        self.retries.reset(&uid);
+        self.services.record_release(&uid);
+        Ended::until_changed(ReconcileResult::Changed)
+    }
+
+    /// Writes a status if it says anything new, and the Events that follow from it; whether it was written.
+    async fn publish(
+        &self,
+        object: &S::Object,
+        status: Option<Status<S>>,
+        outcome: Option<&Outcome>,
+        notes: Vec<Note>,
+    ) -> Result<bool, StepFailure> {
+        let Some(status) = status else { return Ok(false) };
+        let (services, kind) = (&self.services, self.stages.kind());
+        let before = object.status();
+        let version = outcome.and_then(|outcome| outcome.resource_version.clone());
+        let written = services.publisher.status(kind, object, status.clone(), version.clone()).await;
+        let (status, written) = match written {
+            // Fields of others must not keep the rest from being written.
+            Err(failure) if failure.kind == FailureKind::Refused => {
+                let accepted = S::accepted(before, status, &failure.message).ok_or(failure)?;
+                let written = services.publisher.status(kind, object, accepted.clone(), version).await?;
+                (accepted, written)
+            }
+            written => (status, written?),
+        };
+        let mirror = S::recorded(&status);
+        if let Some(bound) = mirror.filter(|mirror| mirror.process_id.is_some()) {
+            services.submissions.settled(&bound.label);
+        }
+        if !written {
+            return Ok(false);
+        }
+        // From here on the intent is on record, and this process knows that it has sent nothing yet.
+        let intended = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
+        let intended = intended.filter(|mirror| before.and_then(S::recorded) != Some(*mirror));
+        if let (Some(mirror), Some(term)) = (intended, services.leadership.term_started_at()) {
+            services.submissions.intended(&mirror.label, term);
+        }
+        let conditions = before.map_or(&[][..], |before| before.conditions());
+        let mut all = status::event::transitions(conditions, status.conditions());
+        all.extend(notes);
+        services.publisher.events(&object.object_ref(kind), all).await;
+        Ok(true)
+    }
+
+    /// When to look again at an object that is paused: only a change of the object itself matters.
+    fn reconcile_paused(&self, object: &S::Object, published: Result<bool, StepFailure>) -> Ended {
+        let uid = object.uid().unwrap_or_default();
+        match published {
+            Ok(written) => {
+                self.retries.reset(&uid);
+                let result = if written { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
+                Ended::new(jitter(RESYNC), result)
+            }
+            Err(failure) => self.failed(&uid, &failure),
+        }
+    }
+
+    /// When to try again what failed.
+    fn failed(&self, uid: &str, failure: &StepFailure) -> Ended {
+        tracing::debug!(kind = ?failure.kind, "{}", failure.message);
+        match failure.kind {
+            FailureKind::NotLeading => Ended::until_changed(ReconcileResult::Unchanged),
+            FailureKind::Conflict => Ended::new(self.retries.after_conflict(uid), ReconcileResult::Failed),
+            _ => Ended::new(self.retries.after_failure(uid), ReconcileResult::Failed),
+        }
+    }
+
+    /// Has the next pass over an object begin as soon as the caches show what this process wrote of it; whether they do not
+    /// yet.
+    fn wakes_when_caught_up(&self, object: &S::Object) -> bool {
+        let Some(requeuer) = self.requeuer.clone() else { return false };
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let kind = S::Object::name_of(self.stages.kind());
+        let own = Key::new(kind, &namespace, &name);
+        let also = S::also_written().iter().map(|kind| Key::new(*kind, &namespace, &name));
+        let keys: Vec<Key> = std::iter::once(own.clone()).chain(also).collect();
+        let reference = ObjectRef::new_with(&name, self.stages.kind().clone());
+        let reference = if namespace.is_empty() { reference } else { reference.within(&namespace) };
+        let now = self.services.clock.instant();
+        self.services.writes.when_caught_up(&own, &keys, now, move || requeuer.wake(&reference))
+    }
+
+    /// When to look again, and how the pass ended.
+    fn next(
+        &self,
+        object: &S::Object,
+        snapshot: &S::Snapshot,
+        status: Option<&Status<S>>,
+        passed: Passed<'_, S>,
+        published: Result<bool, StepFailure>,
+    ) -> Ended {
+        let uid = object.uid().unwrap_or_default();
+        let outcome = passed.ok().map(|carried| &carried.outcome);
+        let written = match published {
+            Err(failure) => return self.failed(&uid, &failure),
+            Ok(written) => written,
+        };
+        if let Some(failure) = outcome.and_then(Outcome::holding_failure) {
+            return self.failed(&uid, failure);
+        }
+        let is_waiting = outcome.is_none_or(|outcome| !outcome.plan.awaiting.is_empty());
+        let mut result = if is_waiting { ReconcileResult::Waiting } else { ReconcileResult::Unchanged };
+        let wrote = outcome.is_some_and(Outcome::wrote);
+        if written || wrote {
+            result = ReconcileResult::Changed;
+        }
+        let look = self.stages.next(snapshot, status, passed);
+        if look != Look::Backoff {
+            self.retries.reset(&uid);
+        }
+        let next = match look {
+            Look::About(delay) => Some(jitter(delay)),
+            Look::After(delay) => Some(delay),
+            Look::Backoff => Some(self.retries.after_failure(&uid)),
+            Look::Never => None,
+        };
+        // What follows needs what was written: it begins when the caches show that, and not before.
+        let soon = if !(written || wrote) || passed.is_err() {
+            None
+        } else if self.wakes_when_caught_up(object) {
+            Some(PATIENCE)
+        } else {
+            Some(NEXT_STEP)
+        };
+        let next = match (next, soon) {
+            (Some(next), Some(soon)) => Some(next.min(soon)),
+            (next, soon) => next.or(soon),
+        };
+        Ended { next, result }
+    }
+}
+
+/// Whether nothing holds the object any more, or it was deleted.
+fn is_released(outcome: &Outcome) -> bool {
+    outcome
+        .done_kubernetes()
+        .any(|step| matches!(step, KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. }))
+}

@@ -1,0 +1,171 @@
+//! What makes a controller that of a kind: its five stages. Everything else is the engine's.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{Resource, core::object::HasStatus};
+
+use super::context::Services;
+use crate::{
+    act::{kinds::StatusKind, outcome::Outcome},
+    api::mirror::{MirrorStatus, Mirrored},
+    diff::{Plan, Problem},
+    memory::connections::Connection,
+    runtime::metrics::Kind,
+    status::{self, event::Note, paused::Conditioned},
+    watch::{freshness::CacheBehind, stores::Filled},
+};
+
+/// The kind of the objects of a controller, which users may have made up.
+pub type DynamicType<S> = <<S as Stages>::Object as Resource>::DynamicType;
+/// The status of the objects of a controller.
+pub type Status<S> = <<S as Stages>::Object as HasStatus>::Status;
+
+/// The stages of a kind.
+pub trait Stages: Send + Sync + Sized + 'static {
+    /// Its objects.
+    type Object: StatusKind + HasStatus<Status: Conditioned + Default + PartialEq + Clone + Send + Sync>;
+    /// What one pass knows of an object.
+    type Snapshot: Send + Sync;
+    /// What should be.
+    type Desired: Send + Sync;
+    /// What the plan found besides what is to be done.
+    type Findings: Send + Sync;
+    /// Its name in metrics.
+    const KIND: Kind;
+    /// What holds an object until its remote side is gone.
+    const FINALIZER: Option<&'static str> = None;
+    /// Whether an annotation on an object stops its passes.
+    const CAN_BE_PAUSED: bool = true;
+
+    /// The kind.
+    fn kind(&self) -> &DynamicType<Self>;
+    /// The caches that passes look at: what they do not show before they are filled may well exist.
+    fn caches(&self) -> Vec<Filled>;
+
+    /// Stage 1. It reads, and fails only where a pass would stand on what this process itself has changed.
+    fn snapshot(
+        &self,
+        object: &Self::Object,
+    ) -> impl Future<Output = Result<Self::Snapshot, CacheBehind>> + Send;
+    /// When the snapshot was taken.
+    fn now(snapshot: &Self::Snapshot) -> Timestamp;
+    /// Name of the `Colony` that the object uses.
+    fn colony(_snapshot: &Self::Snapshot) -> Option<&str> {
+        None
+    }
+    /// The connection to the colony.
+    fn connection(&self, snapshot: &Self::Snapshot, services: &Services) -> Option<Arc<Connection>> {
+        services.connections.get(Self::colony(snapshot)?)
+    }
+
+    /// Stage 2.
+    ///
+    /// # Errors
+    ///
+    /// When the spec cannot be carried out.
+    fn desired(&self, snapshot: &Self::Snapshot) -> Result<Self::Desired, Problem>;
+    /// Reads what only stage 2 could name; whether anything was read, so that stage 2 is to look again.
+    fn look_up(
+        &self,
+        _snapshot: &mut Self::Snapshot,
+        _desired: &Self::Desired,
+    ) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
+
+    /// Stage 3.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no plan.
+    fn plan(
+        &self,
+        snapshot: &Self::Snapshot,
+        desired: &Self::Desired,
+    ) -> Result<(Plan, Self::Findings), Problem>;
+
+    /// What goes on beside the steps once they were carried out, and before status says so.
+    fn drive_request(
+        &self,
+        _snapshot: &Self::Snapshot,
+        _pass: Passed<'_, Self>,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+    /// What ends with an object that is released.
+    fn released(&self, _object: &Self::Object) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Stage 5; none while it may not be written.
+    fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>>;
+    /// Stage 5 for an object that is paused; none while it may not be written.
+    fn paused(&self, object: &Self::Object, snapshot: &Self::Snapshot) -> Option<Status<Self>> {
+        Some(status::paused::compute(object.status(), object.meta(), Self::now(snapshot)))
+    }
+    /// Events that follow a status which was written, besides those of conditions that have changed.
+    fn notes(&self, _snapshot: &Self::Snapshot, _pass: Passed<'_, Self>) -> Vec<Note> {
+        Vec::new()
+    }
+    /// What a status leaves out that an earlier one said; published before it is written.
+    fn dropped_history(
+        &self,
+        _snapshot: &Self::Snapshot,
+        _pass: Passed<'_, Self>,
+        _status: &Status<Self>,
+    ) -> Vec<Note> {
+        Vec::new()
+    }
+    /// What is left of an object that is released, for a person.
+    fn remaining_in_colony(_snapshot: &Self::Snapshot) -> Option<String> {
+        None
+    }
+    /// What can be said instead of a status that the API server refused, if anything.
+    fn accepted(_before: Option<&Status<Self>>, _refused: Status<Self>, _why: &str) -> Option<Status<Self>> {
+        None
+    }
+
+    /// Kinds of children that have the name of their object: a pass waits until the caches show what was written to them.
+    fn also_written() -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The object as one that a process carries, if it is.
+    fn mirrored(_object: &Self::Object) -> Option<&dyn Mirrored> {
+        None
+    }
+    /// The process in a status.
+    fn recorded(_status: &Status<Self>) -> Option<&MirrorStatus> {
+        None
+    }
+
+    /// When to look again after a pass that wrote nothing.
+    fn next(&self, snapshot: &Self::Snapshot, status: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look;
+}
+
+/// What came of a pass that got as far as acting.
+pub struct LiveProcessRef<S: Stages> {
+    /// What should be.
+    pub desired: S::Desired,
+    /// What the plan found.
+    pub findings: S::Findings,
+    /// What was done.
+    pub outcome: Outcome,
+}
+
+/// What came of the first four stages.
+pub type Passed<'a, S> = Result<&'a LiveProcessRef<S>, &'a Problem>;
+
+/// When to look at an object again that nothing happens to meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// After this time and a little more, chosen by chance.
+    About(Duration),
+    /// After exactly this time.
+    After(Duration),
+    /// After a delay that grows with every pass in a row.
+    Backoff,
+    /// When the object changes.
+    Never,
+}

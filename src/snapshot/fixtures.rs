@@ -1,0 +1,94 @@
+//! What unit tests of every stage begin with: a colony, a kind of users, and what a pass knows of them.
+
+use serde_json::{Value, json};
+
+use super::{
+    ColonyInstanceState, ColonyReference, ComposedKinds, DefinitionSnapshot, Handlers, InstanceSnapshot,
+    Observed, RemainingInstances, ResolvedColony, StoredObjects,
+};
+use crate::api::{
+    instance::{InstanceKind, KindTerms},
+    resource_definition::{DefinitionScope, ResourceDefinition},
+};
+
+/// A colony that answers.
+pub(crate) fn resolved() -> ResolvedColony {
+    let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
+    ResolvedColony {
+        name: "dev".to_owned(),
+        spec: serde_json::from_value(spec).unwrap(),
+        operator_executor_id: Observed::Known("id".to_owned()),
+    }
+}
+
+/// The same, as objects refer to it.
+pub(crate) fn colony() -> ColonyReference {
+    ColonyReference::Resolved(Box::new(resolved()))
+}
+
+/// The kind `Thing` with a handler, what happens on deletion, and the rest that is accepted.
+pub(crate) fn kind(accepted: Value, schema: Option<Value>) -> InstanceKind {
+    let resource = kube::core::ApiResource {
+        group: "g.example.com".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "g.example.com/v1".to_owned(),
+        kind: "Thing".to_owned(),
+        plural: "things".to_owned(),
+    };
+    InstanceKind::new(KindTerms {
+        resource,
+        scope: DefinitionScope::Namespaced,
+        accepted: serde_json::from_value(accepted).unwrap(),
+        is_released: false,
+        schema,
+    })
+}
+
+/// An instance, of which nothing is known but what it says itself.
+pub(crate) fn instance(kind: InstanceKind, object: Value) -> InstanceSnapshot {
+    InstanceSnapshot {
+        object: serde_json::from_value(object).unwrap(),
+        kind,
+        cluster: "c".to_owned(),
+        colony: ColonyReference::NotFound { name: None },
+        processes: Observed::Known(Vec::new()),
+        in_colony: ColonyInstanceState::default(),
+        last_line: None,
+        submit_not_before: None,
+        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+    }
+}
+
+/// The definition of `Thing`, with a handler.
+pub(crate) fn definition(handler: &Value) -> ResourceDefinition {
+    serde_json::from_value(json!({
+        "metadata": { "name": "things.g.example.com", "generation": 2 },
+        "spec": {
+            "group": "g.example.com", "names": { "kind": "Thing", "plural": "things" },
+            "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
+            "handler": handler,
+        },
+    }))
+    .unwrap()
+}
+
+/// A definition, of which there is nothing in the cluster yet.
+pub(crate) fn defined(object: ResourceDefinition) -> DefinitionSnapshot {
+    DefinitionSnapshot {
+        object,
+        crd: Observed::Known(None),
+        missing_rights: Observed::Known(Vec::new()),
+        granted_groups: Vec::new(),
+        namespace: "operators".to_owned(),
+        instances: None,
+        live: Observed::Known(Vec::new()),
+        stored: StoredObjects::NotAsked,
+        may_retry_stored: true,
+        left: Observed::Known(RemainingInstances::default()),
+        composes: ComposedKinds::default(),
+        handlers: Handlers::None,
+        in_colony: None,
+        endpoint: Observed::Unknown("it is being started".to_owned()),
+        now: "2026-11-26T10:00:00Z".parse().unwrap(),
+    }
+}

@@ -1,0 +1,68 @@
+//! The status of what is not corrected: because policies want it so, or because it is legal and only bites later.
+//! Pure.
+
+use super::Finding;
+use crate::{
+    act::outcome::Outcome,
+    api::{
+        condition::{ConditionType, Reason},
+        executor_deployment::{ExecutorDeployment, Workload},
+        mirror::MirrorStatus,
+        policy::{DriftPolicy, ManagementPolicy},
+    },
+    snapshot::ExecutorDeploymentSnapshot,
+};
+
+/// There is no workload, and none is made.
+pub(super) fn missing_workload_findings(workload: Workload, left: &str) -> Vec<Finding> {
+    let mut findings = vec![
+        Finding::no(ConditionType::Progressing, Reason::LeftAlone, left),
+        Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
+        Finding::no(ConditionType::Ready, Reason::LeftAlone, left),
+    ];
+    if workload == Workload::Job {
+        findings.push(Finding::no(ConditionType::Finished, Reason::LeftAlone, left));
+    }
+    findings
+}
+
+/// What others have changed and is left so, where that may be.
+pub(super) fn drift(object: &ExecutorDeployment, outcome: &Outcome) -> Option<Finding> {
+    let is_detected = object.spec.drift.as_ref().is_some_and(|drift| drift.policy == DriftPolicy::DetectOnly);
+    let policies = &object.spec.management_policies;
+    // What is only looked at is compared with nothing.
+    let is_left = !policies.allow(ManagementPolicy::Update) && !policies.only_observe();
+    Finding::drift(&outcome.plan.drifted, is_detected || is_left)
+}
+
+/// Why the current generation has no process, where policies withhold it.
+pub(super) fn withheld_reason(
+    object: &ExecutorDeployment,
+    outcome: &Outcome,
+    mirror: Option<&MirrorStatus>,
+) -> Option<(Reason, String)> {
+    if mirror.is_some_and(|mirror| Some(mirror.generation) >= object.metadata.generation) {
+        return None;
+    }
+    let looked_at = "nothing is submitted: spec.managementPolicies list Observe alone";
+    let looked_at = object.spec.management_policies.only_observe().then(|| looked_at.to_owned());
+    let left = outcome.plan.left.first().cloned().or(looked_at)?;
+    Some((Reason::LeftAlone, left))
+}
+
+/// What is legal but bites, and what policies keep from being done. A wake-up for a type is lost on executors of a type that
+/// only adds digits to it.
+pub(super) fn warnings(snapshot: &ExecutorDeploymentSnapshot, outcome: Option<&Outcome>) -> Option<Finding> {
+    let similar = &snapshot.similar_executor_types;
+    let left = outcome.map(|outcome| outcome.plan.left.clone()).unwrap_or_default();
+    let reason = if similar.is_empty() { Reason::LeftAlone } else { Reason::SimilarExecutorType };
+    let similar = (!similar.is_empty()).then(|| {
+        format!(
+            "spec.executorType: {:?} differs only by digits at its end from {}: such executors miss wake-ups and take work late; rename one",
+            snapshot.object.spec.executor_type,
+            similar.join(", ")
+        )
+    });
+    let messages: Vec<String> = similar.into_iter().chain(left).collect();
+    (!messages.is_empty()).then(|| Finding::yes(ConditionType::Warnings, reason, messages.join("; ")))
+}
