@@ -88,6 +88,10 @@ const PURE: &[(&str, bool)] = &[
     ("act::outcome", true),
     ("colony::model", true),
     ("fake::front", false),
+    ("fake::memory", false),
+    ("fake::network", false),
+    ("fake::cluster::front", false),
+    ("fake::cluster::watch", false),
     ("fake", true),
     ("runtime::config::model", true),
 ];

@@ -1,15 +1,14 @@
 //! Writes: create, update, patch and delete, with the preconditions and the counting of the real API server.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
     answer::{
         Answer, MODIFIED, Result, already_exists, bad_request, conflict, failure, invalid, not_found, ok,
     },
+    content::{check_finalizers, conform, initial_status, is_spec_changed, is_subdomain, merge, put},
     fields::{self, Writing},
     request::{ResourceRequest, Verb},
-    schema,
     store::{In, Key, Store, finalizers, is_deleting, set, text},
 };
 
@@ -35,10 +34,10 @@ const OWN_FIELDS: [&str; 6] = [
 impl Store {
     pub(super) fn create(&mut self, request: &ResourceRequest, of: In<'_>) -> Result<Answer> {
         let mut object = request.body.clone();
-        self.check_body(request, of, &object)?;
+        check_body(request, of, &object)?;
         if !text(&object, "resourceVersion").is_empty() {
             let message = "resourceVersion should not be set on objects to be created";
-            return Err(failure(500, "", message, json!({})));
+            return Err(failure(500, "", message, &json!({})));
         }
         if text(&object, "name").is_empty() && !text(&object, "generateName").is_empty() {
             let name = format!("{}{}", text(&object, "generateName"), self.suffix());
@@ -92,7 +91,7 @@ impl Store {
     }
 
     pub(super) fn update(&mut self, request: &ResourceRequest, of: In<'_>) -> Result<Answer> {
-        self.check_body(request, of, &request.body)?;
+        check_body(request, of, &request.body)?;
         if text(&request.body, "name") != request.name {
             return Err(bad_request(format!(
                 "the name of the object ({}) does not match the name on the URL ({})",
@@ -116,7 +115,7 @@ impl Store {
         let found = self.objects.get(&request.key()).ok_or_else(|| not_found(of.kind, &request.name))?;
         let mut object = of.shown(found, false);
         merge(&mut object, &request.body);
-        self.check_body(request, of, &object)?;
+        check_body(request, of, &object)?;
         if text(&object, "name") != request.name {
             let why = format!("Invalid value: {:?}: field is immutable", text(&object, "name"));
             return Err(invalid(of.kind, &request.name, "metadata.name", &why));
@@ -160,7 +159,7 @@ impl Store {
             }
         }
         put(&mut next, "apiVersion", found["apiVersion"].clone());
-        put(&mut next, "kind", of.kind.kind.clone().into());
+        put(&mut next, "kind", of.kind.name.clone().into());
         conform(of, &mut next);
         check_finalizers(of, name, &found, &next)?;
         if request.subresource.is_empty() && of.kind.has_generation && is_spec_changed(of, &found, &next) {
@@ -281,29 +280,6 @@ impl Store {
         true
     }
 
-    fn check_body(&self, request: &ResourceRequest, of: In<'_>, object: &Value) -> Result<()> {
-        if !object.is_object() {
-            return Err(bad_request("the object provided is no object"));
-        }
-        let (said, kind) = (object["apiVersion"].as_str(), object["kind"].as_str());
-        if said.is_some_and(|said| said != of.api_version()) || kind.is_some_and(|kind| kind != of.kind.kind)
-        {
-            return Err(bad_request(format!(
-                "the object provided is unrecognized (it is {said:?} {kind:?}, and {} {} is expected)",
-                of.api_version(),
-                of.kind.kind
-            )));
-        }
-        let namespace = text(object, "namespace");
-        if of.kind.is_namespaced && !namespace.is_empty() && namespace != request.namespace {
-            return Err(bad_request(format!(
-                "the namespace of the provided object does not match the namespace sent on the request ({namespace}, {})",
-                request.namespace
-            )));
-        }
-        Ok(())
-    }
-
     fn check_namespace(&self, request: &ResourceRequest) -> Result<()> {
         let key = Key {
             group: String::new(),
@@ -314,14 +290,14 @@ impl Store {
         let details = json!({ "name": request.namespace, "kind": "namespaces" });
         let Some(namespace) = self.objects.get(&key) else {
             let message = format!("namespaces {:?} not found", request.namespace);
-            return Err(failure(404, "NotFound", message, details));
+            return Err(failure(404, "NotFound", message, &details));
         };
         if is_deleting(namespace) && request.verb == Verb::Create {
             let message = format!(
                 "unable to create new content in namespace {} because it is being terminated",
                 request.namespace
             );
-            return Err(failure(403, "Forbidden", message, details));
+            return Err(failure(403, "Forbidden", message, &details));
         }
         Ok(())
     }
@@ -354,122 +330,24 @@ impl Store {
     }
 }
 
-/// A change of status has an endpoint of its own where there is one; metadata never counts.
-fn is_spec_changed(of: In<'_>, before: &Value, after: &Value) -> bool {
-    if !of.kind.is_custom {
-        return before.get("spec") != after.get("spec");
+fn check_body(request: &ResourceRequest, of: In<'_>, object: &Value) -> Result<()> {
+    if !object.is_object() {
+        return Err(bad_request("the object provided is no object"));
     }
-    let counts = |name: &str| name != "metadata" && !(of.version.has_status && name == "status");
-    let content = |object: &Value| {
-        let mut fields = object.as_object().cloned().unwrap_or_default();
-        fields.retain(|name, _| counts(name));
-        fields
-    };
-    content(before) != content(after)
-}
-
-fn check_finalizers(of: In<'_>, name: &str, before: &Value, after: &Value) -> Result<()> {
-    if !is_deleting(before) {
-        return Ok(());
+    let (said, kind) = (object["apiVersion"].as_str(), object["kind"].as_str());
+    if said.is_some_and(|said| said != of.api_version()) || kind.is_some_and(|kind| kind != of.kind.name) {
+        return Err(bad_request(format!(
+            "the object provided is unrecognized (it is {said:?} {kind:?}, and {} {} is expected)",
+            of.api_version(),
+            of.kind.name
+        )));
     }
-    let known = finalizers(before);
-    let new: Vec<String> = finalizers(after).into_iter().filter(|name| !known.contains(name)).collect();
-    if new.is_empty() {
-        return Ok(());
+    let namespace = text(object, "namespace");
+    if of.kind.is_namespaced && !namespace.is_empty() && namespace != request.namespace {
+        return Err(bad_request(format!(
+            "the namespace of the provided object does not match the namespace sent on the request ({namespace}, {})",
+            request.namespace
+        )));
     }
-    let why = format!(
-        "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {new:?}"
-    );
-    Err(invalid(of.kind, name, "metadata.finalizers", &why))
-}
-
-/// What the API server makes of an object before it stores it.
-fn conform(of: In<'_>, object: &mut Value) {
-    if let Some(schema) = &of.version.schema {
-        schema::conform(schema, object);
-    }
-    if of.kind.plural == "secrets" && of.kind.group.is_empty() {
-        encode_secret(object);
-    }
-    if let (Value::Object(fields), "secrets" | "configmaps") = (&mut *object, of.kind.plural.as_str()) {
-        fields
-            .retain(|name, value| name == "metadata" || value.as_object().is_none_or(|all| !all.is_empty()));
-    }
-    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
-    if let Some(metadata) = metadata {
-        // What is empty is left out.
-        metadata.retain(|_, value| match value {
-            Value::Null => false,
-            Value::Array(items) => !items.is_empty(),
-            Value::Object(fields) => !fields.is_empty(),
-            _ => true,
-        });
-    }
-}
-
-fn encode_secret(object: &mut Value) {
-    let Value::Object(fields) = object else { return };
-    fields.entry("type").or_insert_with(|| "Opaque".into());
-    let Some(Value::Object(plain)) = fields.remove("stringData") else { return };
-    let data = fields.entry("data").or_insert_with(|| json!({}));
-    if data.is_null() {
-        *data = json!({});
-    }
-    let Value::Object(data) = data else { return };
-    for (key, value) in plain {
-        if let Value::String(text) = value {
-            data.insert(key, STANDARD.encode(text).into());
-        }
-    }
-}
-
-/// The status of a new object of the server's own kinds.
-fn initial_status(plural: &str, is_custom: bool) -> Value {
-    match plural {
-        _ if is_custom => Value::Null,
-        "namespaces" => json!({ "phase": "Active" }),
-        "pods" | "persistentvolumeclaims" => json!({ "phase": "Pending" }),
-        _ => json!({}),
-    }
-}
-
-/// Sets a field, or takes it away with `null`.
-fn put(object: &mut Value, field: &str, value: Value) {
-    let Value::Object(fields) = object else { return };
-    if value.is_null() {
-        fields.remove(field);
-    } else {
-        fields.insert(field.to_owned(), value);
-    }
-}
-
-/// JSON merge patch, RFC 7386.
-pub(super) fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Value::Object(fields) = target else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            fields.remove(name);
-        } else {
-            merge(fields.entry(name.clone()).or_insert(Value::Null), value);
-        }
-    }
-}
-
-fn is_subdomain(name: &str) -> bool {
-    let is_edge = |character: Option<char>| {
-        character.is_some_and(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
-    };
-    name.len() <= 253
-        && name.chars().all(|character| {
-            character.is_ascii_lowercase() || character.is_ascii_digit() || matches!(character, '-' | '.')
-        })
-        && is_edge(name.chars().next())
-        && is_edge(name.chars().next_back())
+    Ok(())
 }
