@@ -329,6 +329,7 @@ async fn names_are_made_up_and_lists_cut_alike() {
             let further = (metadata.get("continue").is_some(), metadata.get("remainingItemCount").cloned());
             let body = json!({ "names": names, "further": format!("{further:?}") });
             side.said.push(Said { what: format!("list {query}"), status: 200, body });
+            // Only of all objects it is said how many follow.
             if let Some(token) = metadata["continue"].as_str() {
                 let path = format!("{maps}?labelSelector=color&limit=3&continue={}", encoded(token));
                 let (_, rest) = side.ask(&Method::GET, &path, &Value::Null).await;
@@ -336,6 +337,14 @@ async fn names_are_made_up_and_lists_cut_alike() {
                 side.said.push(Said { what: "the rest".to_owned(), status: 200, body });
             }
         }
+        side.define().await;
+        for name in ["a", "b", "c"] {
+            side.post(&side.models(), &side.model(name, &json!({}))).await;
+        }
+        let (_, listed) = side.ask(&Method::GET, &format!("{}?limit=1", side.models()), &Value::Null).await;
+        let body = json!({ "kind": listed["kind"], "left": listed["metadata"]["remainingItemCount"] });
+        side.said.push(Said { what: "the first of three".to_owned(), status: 200, body });
+        side.undefine().await;
     })
     .await;
 }
@@ -381,6 +390,10 @@ async fn updates_are_taken_and_refused_alike() {
         side.patch(&one, json!({ "metadata": { "uid": uid }, "spec": { "size": 3, "free": { "x": 1 } } }))
             .await;
         side.patch(&one, json!({ "spec": { "size": null, "free": { "x": null, "y": 1 } } })).await;
+        let mut others = side.get(&one).await;
+        others["metadata"]["uid"] = "other".into();
+        others["spec"]["size"] = 8.into();
+        side.put(&one, &others).await;
         let mut without = third.clone();
         without["metadata"]["resourceVersion"] = Value::Null;
         side.put(&one, &without).await;
@@ -508,7 +521,7 @@ async fn garbage_is_collected_alike() {
         side.get(&one).await;
         side.patch(&one, json!({ "metadata": { "finalizers": [] } })).await;
         side.until_gone(&definition).await;
-        side.get(&one).await;
+        side.until_gone(&one).await;
     })
     .await;
 }

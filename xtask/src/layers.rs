@@ -87,10 +87,11 @@ const PURE: &[(&str, bool)] = &[
     ("status", true),
     ("act::outcome", true),
     ("colony::model", true),
-    ("fake::cluster", false),
     ("fake::front", false),
     ("fake::memory", false),
     ("fake::network", false),
+    ("fake::cluster::front", false),
+    ("fake::cluster::watch", false),
     ("fake", true),
     ("runtime::config::model", true),
 ];

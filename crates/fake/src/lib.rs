@@ -36,5 +36,5 @@ mod workflows;
 pub use cluster::ApiServer;
 pub use front::FakeServer;
 pub use memory::InMemory;
-pub use network::{ClusterCall, ColonyCall, Fate, Network, Payload};
+pub use network::{ClusterCall, ColonyCall, Fate, Network, ServerCall};
 pub use server::{ColonyServer, Event};

@@ -57,13 +57,13 @@ impl Store {
         let of_group = self.kinds.values().filter(|kind| kind.group == group);
         for (kind, found) in of_group.filter_map(|kind| Some((kind, kind.version(version)?))) {
             resources.push(json!({
-                "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.is_namespaced,
-                "kind": kind.kind, "verbs": VERBS,
+                "name": kind.plural, "singularName": kind.name.to_lowercase(), "namespaced": kind.is_namespaced,
+                "kind": kind.name, "verbs": VERBS,
             }));
             if found.has_status {
                 resources.push(json!({
                     "name": format!("{}/status", kind.plural), "singularName": "", "namespaced": kind.is_namespaced,
-                    "kind": kind.kind, "verbs": ["get", "patch", "update"],
+                    "kind": kind.name, "verbs": ["get", "patch", "update"],
                 }));
             }
         }

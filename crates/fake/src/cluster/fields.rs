@@ -13,7 +13,7 @@ pub(super) struct Writing<'a> {
 /// The entries after a write: the fields that it changed are the writer's, and no longer anyone else's.
 pub(super) fn after(before: Option<&Value>, now: &Value, writing: &Writing<'_>) -> Value {
     let none = Value::Null;
-    let changed = changed(content(before.unwrap_or(&none)), content(now));
+    let changed = changed(&content(before.unwrap_or(&none)), content(now));
     let known = before.and_then(|before| before.pointer("/metadata/managedFields"));
     let mut entries: Vec<Value> = known.and_then(Value::as_array).cloned().unwrap_or_default();
     if changed.is_empty() {
@@ -62,7 +62,7 @@ fn content(object: &Value) -> Map<String, Value> {
 }
 
 /// The tree of fields whose values differ; a list is one field.
-fn changed(before: Map<String, Value>, now: Map<String, Value>) -> Map<String, Value> {
+fn changed(before: &Map<String, Value>, now: Map<String, Value>) -> Map<String, Value> {
     let mut tree = Map::new();
     for (name, value) in now {
         let key = format!("f:{name}");
@@ -70,7 +70,7 @@ fn changed(before: Map<String, Value>, now: Map<String, Value>) -> Map<String, V
             (Some(before), value) if *before == value => {}
             (before, Value::Object(value)) if !value.is_empty() => {
                 let before = before.and_then(Value::as_object).cloned().unwrap_or_default();
-                tree.insert(key, Value::Object(changed(before, value)));
+                tree.insert(key, Value::Object(changed(&before, value)));
             }
             _ => drop(tree.insert(key, json!({}))),
         }

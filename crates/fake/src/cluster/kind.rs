@@ -10,7 +10,7 @@ pub(super) struct Kind {
     pub(super) group: String,
     /// Versions in which it is served, the one in which it is listed first in front.
     pub(super) versions: Vec<Version>,
-    pub(super) kind: String,
+    pub(super) name: String,
     pub(super) plural: String,
     pub(super) is_namespaced: bool,
     /// Whether the API server counts changes of the spec.
@@ -56,7 +56,7 @@ pub(super) fn built_in() -> impl Iterator<Item = Kind> {
     BUILT_IN.into_iter().map(|(group, version, kind, plural, traits)| Kind {
         group: group.to_owned(),
         versions: vec![Version { name: version.to_owned(), has_status: traits.contains('s'), schema: None }],
-        kind: kind.to_owned(),
+        name: kind.to_owned(),
         plural: plural.to_owned(),
         is_namespaced: traits.contains('n'),
         has_generation: traits.contains('g'),
@@ -84,7 +84,7 @@ impl Kind {
         Some(Self {
             group: text("/spec/group")?,
             versions: served.into_iter().map(|(_, version)| version).collect(),
-            kind: text("/spec/names/kind")?,
+            name: text("/spec/names/kind")?,
             plural: text("/spec/names/plural")?,
             is_namespaced: text("/spec/scope")? == "Namespaced",
             has_generation: true,

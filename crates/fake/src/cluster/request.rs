@@ -141,11 +141,9 @@ impl Request {
     pub(super) fn call(&self) -> ClusterCall {
         match self {
             Self::Resource(request) => {
-                let mut name = request.name.clone();
-                if request.verb == Verb::Create {
-                    let given = request.body.pointer("/metadata/name").and_then(Value::as_str);
-                    name = given.unwrap_or_default().to_owned();
-                }
+                let given = request.body.pointer("/metadata/name").and_then(Value::as_str);
+                let given = given.filter(|_| request.verb == Verb::Create);
+                let name = given.unwrap_or(&request.name).to_owned();
                 ClusterCall {
                     verb: request.verb.as_str(),
                     group: request.group.clone(),
@@ -170,6 +168,11 @@ impl Request {
 }
 
 impl Query {
+    /// Whether no selector is given.
+    pub(super) fn selects_all(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
     fn read(text: &str) -> Result<Self> {
         let mut query = Self { manager: "unknown".to_owned(), ..Self::default() };
         for (key, value) in pairs(text) {

@@ -22,9 +22,14 @@ impl Selector {
         parts(text).into_iter().map(Requirement::parse).collect::<Result<_>>().map(Self)
     }
 
+    /// Whether it admits everything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether the labels of an object satisfy it.
     pub(super) fn admits_labels(&self, object: &Value) -> bool {
-        self.0.is_empty() || {
+        self.is_empty() || {
             let labels = object.pointer("/metadata/labels");
             self.admits(|key| labels.and_then(|labels| labels.get(key)?.as_str()))
         }

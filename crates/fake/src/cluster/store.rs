@@ -97,7 +97,8 @@ impl Store {
         let (kind, version) = found.ok_or_else(no_such_path)?;
         let is_status = request.subresource == "status" && version.has_status;
         let is_about_one = matches!(request.verb, Verb::Get | Verb::Update | Verb::Patch);
-        if !request.subresource.is_empty() && !(is_status && is_about_one) {
+        let is_served = request.subresource.is_empty() || (is_status && is_about_one);
+        if !is_served {
             return Err(no_such_path());
         }
         let is_about_many = matches!(request.verb, Verb::List | Verb::Watch);
@@ -147,7 +148,10 @@ impl Store {
         let mut metadata = json!({ "resourceVersion": version });
         if let (Some((last, _)), true) = (page.last(), rest > 0) {
             let token = json!([version, last.namespace, last.name]).to_string();
-            metadata = json!({ "resourceVersion": version, "continue": token, "remainingItemCount": rest });
+            metadata = json!({ "resourceVersion": version, "continue": token });
+            if request.query.selects_all() {
+                metadata["remainingItemCount"] = rest.into();
+            }
         }
         let items: Vec<Value> = page
             .into_iter()
@@ -165,7 +169,7 @@ impl Store {
         let (api_version, kind) = if request.metadata_only {
             ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList".to_owned())
         } else {
-            (of.api_version(), format!("{}List", of.kind.kind))
+            (of.api_version(), format!("{}List", of.kind.name))
         };
         ok(json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "items": items }))
     }

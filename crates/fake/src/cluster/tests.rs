@@ -6,7 +6,7 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
 };
 use kube::{
-    Api, ResourceExt as _,
+    Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
     core::{DynamicObject, GroupVersionKind},
     discovery::pinned_kind,
@@ -14,7 +14,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{ApiServer, Place};
-use crate::network::{Fate, Network, Payload};
+use crate::network::{Fate, Network, ServerCall};
 
 const NOW: &str = "2026-03-01T12:00:00.75Z";
 
@@ -22,7 +22,7 @@ fn server() -> ApiServer {
     ApiServer::new(|| NOW.parse().unwrap())
 }
 
-fn config_map(name: &str, labels: Value) -> Value {
+fn config_map(name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": "default", "labels": labels},
@@ -87,16 +87,16 @@ async fn typed_clients_read_and_write() {
 async fn lists_come_in_pages_and_by_label() {
     let server = server();
     for name in ["a", "b", "c"] {
-        server.create(&config_map(name, json!({"is": if name == "b" { "odd" } else { "even" }}))).unwrap();
+        server.create(&config_map(name, &json!({"is": if name == "b" { "odd" } else { "even" }}))).unwrap();
     }
     let maps: Api<ConfigMap> = Api::all(server.client());
     let even = maps.list(&ListParams::default().labels("is=even")).await.unwrap();
-    assert_eq!(even.items.iter().map(|map| map.name_any()).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(even.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["a", "c"]);
     let first = maps.list(&ListParams::default().limit(2)).await.unwrap();
     assert_eq!((first.items.len(), first.metadata.remaining_item_count), (2, Some(1)));
     let token = first.metadata.continue_.unwrap();
     let rest = maps.list_metadata(&ListParams::default().limit(2).continue_token(&token)).await.unwrap();
-    assert_eq!(rest.items.iter().map(|map| map.name_any()).collect::<Vec<_>>(), ["c"]);
+    assert_eq!(rest.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["c"]);
     assert_eq!(rest.metadata.continue_, None);
 }
 
@@ -131,7 +131,7 @@ async fn kinds_are_found_when_they_are_defined() {
 #[tokio::test]
 async fn a_watch_shows_what_changes_unless_it_is_held() {
     let server = server();
-    server.create(&config_map("a", json!({"is": "seen"}))).unwrap();
+    server.create(&config_map("a", &json!({"is": "seen"}))).unwrap();
     let maps: Api<ConfigMap> = Api::all(server.client());
     let version = server.version().to_string();
     let parameters = WatchParams::default().labels("is=seen");
@@ -145,8 +145,8 @@ async fn a_watch_shows_what_changes_unless_it_is_held() {
         })
     };
     assert_eq!(next(), None);
-    server.create(&config_map("b", json!({}))).unwrap();
-    server.create(&config_map("c", json!({"is": "seen"}))).unwrap();
+    server.create(&config_map("b", &json!({}))).unwrap();
+    server.create(&config_map("c", &json!({"is": "seen"}))).unwrap();
     server.patch(place("a"), &json!({"data": {"x": "y"}})).unwrap();
     // Nothing changes by this.
     server.patch(place("a"), &json!({"data": {"x": "y"}})).unwrap();
@@ -182,13 +182,13 @@ fn the_spec_is_counted_and_status_is_apart() {
     let stale = json!({"metadata": {"resourceVersion": "1"}, "spec": {"size": 3}});
     assert!(server.patch(MODEL, &stale).unwrap_err().contains("has been modified"));
     let other = json!({"metadata": {"uid": "other"}, "spec": {"size": 3}});
-    assert!(server.patch(MODEL, &other).unwrap_err().contains("UID in precondition"));
+    assert!(server.patch(MODEL, &other).unwrap_err().contains("metadata.uid"));
 }
 
 #[test]
 fn what_holds_an_object_holds_its_end() {
     let server = server();
-    server.create(&config_map("a", json!({}))).unwrap();
+    server.create(&config_map("a", &json!({}))).unwrap();
     server.patch(place("a"), &json!({"metadata": {"finalizers": ["example.com/hold"]}})).unwrap();
     let left = server.delete(place("a")).unwrap();
     assert_eq!(left["metadata"]["deletionTimestamp"], "2026-03-01T12:00:00Z");
@@ -204,7 +204,7 @@ fn what_holds_an_object_holds_its_end() {
 fn chain(server: &ApiServer, names: &[&str], blocks: bool) {
     let mut owner: Option<Value> = None;
     for name in names {
-        let mut map = config_map(name, json!({}));
+        let mut map = config_map(name, &json!({}));
         if let Some(owner) = &owner {
             map["metadata"]["ownerReferences"] = json!([{
                 "apiVersion": "v1", "kind": "ConfigMap", "name": owner["metadata"]["name"],
@@ -318,7 +318,7 @@ async fn a_call_that_is_late_arrives_when_its_time_has_come() {
     let noted = seen.clone();
     network.observe_by(move |call, status| noted.lock().push(format!("{call}: {status}")));
     network.decide_by(|call| match call {
-        Payload::Cluster(call) if call.name == "a" => Fate::Late(jiff::SignedDuration::from_secs(5)),
+        ServerCall::Cluster(call) if call.name == "a" => Fate::Late(jiff::SignedDuration::from_secs(5)),
         _ => Fate::Done,
     });
     created(&server, &network).await.unwrap_err();

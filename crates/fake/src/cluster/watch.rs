@@ -15,10 +15,31 @@ use super::{
     store::{Change, In, Store, set},
 };
 
+/// Tells watches that there may be something new; clones are the same bell.
+#[derive(Clone, Debug)]
+pub(super) struct Bell(Arc<watch::Sender<()>>);
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(())))
+    }
+}
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        self.0.send_replace(());
+    }
+
+    /// How many watches are open.
+    pub(super) fn listeners(&self) -> usize {
+        self.0.receiver_count()
+    }
+}
+
 /// A watch that is open.
 struct Watch {
     store: Arc<Mutex<Store>>,
-    changed: watch::Receiver<u64>,
+    changed: watch::Receiver<()>,
     request: ResourceRequest,
     kind: Arc<Kind>,
     version: Version,
@@ -30,13 +51,14 @@ struct Watch {
 /// The changes that come after the version that the request names, for ever.
 pub(super) fn open(
     store: Arc<Mutex<Store>>,
-    changed: watch::Receiver<u64>,
+    bell: &Bell,
     request: ResourceRequest,
     kind: Arc<Kind>,
     version: Version,
-) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<> {
     let since = request.query.resource_version.unwrap_or_default();
     let next = store.lock().changes.partition_point(|change| change.version <= since);
+    let changed = bell.0.subscribe();
     let watch = Watch { store, changed, request, kind, version, next, waiting: VecDeque::new() };
     futures::stream::unfold(watch, |mut watch| async move {
         loop {

@@ -6,8 +6,8 @@ use super::{
     answer::{
         Answer, MODIFIED, Result, already_exists, bad_request, conflict, failure, invalid, not_found, ok,
     },
+    content::{check_finalizers, conform, initial_status, is_spec_changed, is_subdomain, merge, put},
     fields::{self, Writing},
-    object::{check_finalizers, conform, initial_status, is_spec_changed, is_subdomain, merge, put},
     request::{ResourceRequest, Verb},
     store::{In, Key, Store, finalizers, is_deleting, set, text},
 };
@@ -34,10 +34,10 @@ const OWN_FIELDS: [&str; 6] = [
 impl Store {
     pub(super) fn create(&mut self, request: &ResourceRequest, of: In<'_>) -> Result<Answer> {
         let mut object = request.body.clone();
-        self.check_body(request, of, &object)?;
+        check_body(request, of, &object)?;
         if !text(&object, "resourceVersion").is_empty() {
             let message = "resourceVersion should not be set on objects to be created";
-            return Err(failure(500, "InternalError", message, json!({})));
+            return Err(failure(500, "", message, &json!({})));
         }
         if text(&object, "name").is_empty() && !text(&object, "generateName").is_empty() {
             let name = format!("{}{}", text(&object, "generateName"), self.suffix());
@@ -91,7 +91,7 @@ impl Store {
     }
 
     pub(super) fn update(&mut self, request: &ResourceRequest, of: In<'_>) -> Result<Answer> {
-        self.check_body(request, of, &request.body)?;
+        check_body(request, of, &request.body)?;
         if text(&request.body, "name") != request.name {
             return Err(bad_request(format!(
                 "the name of the object ({}) does not match the name on the URL ({})",
@@ -115,7 +115,7 @@ impl Store {
         let found = self.objects.get(&request.key()).ok_or_else(|| not_found(of.kind, &request.name))?;
         let mut object = of.shown(found, false);
         merge(&mut object, &request.body);
-        self.check_body(request, of, &object)?;
+        check_body(request, of, &object)?;
         if text(&object, "name") != request.name {
             let why = format!("Invalid value: {:?}: field is immutable", text(&object, "name"));
             return Err(invalid(of.kind, &request.name, "metadata.name", &why));
@@ -132,8 +132,15 @@ impl Store {
         }
         let (uid, its) = (text(&object, "uid"), text(&found, "uid"));
         if !uid.is_empty() && uid != its {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {its}");
-            return Err(conflict(of.kind, name, &why));
+            // Of a patch the UID is no precondition: it is a field that cannot be changed.
+            return Err(if request.verb == Verb::Patch {
+                let why = format!("Invalid value: {uid:?}: field is immutable");
+                invalid(of.kind, name, "metadata.uid", &why)
+            } else {
+                let why =
+                    format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {its}");
+                conflict(of.kind, name, &why)
+            });
         }
         let mut next;
         if request.subresource == "status" {
@@ -152,7 +159,7 @@ impl Store {
             }
         }
         put(&mut next, "apiVersion", found["apiVersion"].clone());
-        put(&mut next, "kind", of.kind.kind.clone().into());
+        put(&mut next, "kind", of.kind.name.clone().into());
         conform(of, &mut next);
         check_finalizers(of, name, &found, &next)?;
         if request.subresource.is_empty() && of.kind.has_generation && is_spec_changed(of, &found, &next) {
@@ -273,29 +280,6 @@ impl Store {
         true
     }
 
-    fn check_body(&self, request: &ResourceRequest, of: In<'_>, object: &Value) -> Result<()> {
-        if !object.is_object() {
-            return Err(bad_request("the object provided is no object"));
-        }
-        let (said, kind) = (object["apiVersion"].as_str(), object["kind"].as_str());
-        if said.is_some_and(|said| said != of.api_version()) || kind.is_some_and(|kind| kind != of.kind.kind)
-        {
-            return Err(bad_request(format!(
-                "the object provided is unrecognized (it is {said:?} {kind:?}, and {} {} is expected)",
-                of.api_version(),
-                of.kind.kind
-            )));
-        }
-        let namespace = text(object, "namespace");
-        if of.kind.is_namespaced && !namespace.is_empty() && namespace != request.namespace {
-            return Err(bad_request(format!(
-                "the namespace of the provided object does not match the namespace sent on the request ({namespace}, {})",
-                request.namespace
-            )));
-        }
-        Ok(())
-    }
-
     fn check_namespace(&self, request: &ResourceRequest) -> Result<()> {
         let key = Key {
             group: String::new(),
@@ -306,14 +290,14 @@ impl Store {
         let details = json!({ "name": request.namespace, "kind": "namespaces" });
         let Some(namespace) = self.objects.get(&key) else {
             let message = format!("namespaces {:?} not found", request.namespace);
-            return Err(failure(404, "NotFound", message, details));
+            return Err(failure(404, "NotFound", message, &details));
         };
         if is_deleting(namespace) && request.verb == Verb::Create {
             let message = format!(
                 "unable to create new content in namespace {} because it is being terminated",
                 request.namespace
             );
-            return Err(failure(403, "Forbidden", message, details));
+            return Err(failure(403, "Forbidden", message, &details));
         }
         Ok(())
     }
@@ -344,4 +328,26 @@ impl Store {
         }
         suffix
     }
+}
+
+fn check_body(request: &ResourceRequest, of: In<'_>, object: &Value) -> Result<()> {
+    if !object.is_object() {
+        return Err(bad_request("the object provided is no object"));
+    }
+    let (said, kind) = (object["apiVersion"].as_str(), object["kind"].as_str());
+    if said.is_some_and(|said| said != of.api_version()) || kind.is_some_and(|kind| kind != of.kind.name) {
+        return Err(bad_request(format!(
+            "the object provided is unrecognized (it is {said:?} {kind:?}, and {} {} is expected)",
+            of.api_version(),
+            of.kind.name
+        )));
+    }
+    let namespace = text(object, "namespace");
+    if of.kind.is_namespaced && !namespace.is_empty() && namespace != request.namespace {
+        return Err(bad_request(format!(
+            "the namespace of the provided object does not match the namespace sent on the request ({namespace}, {})",
+            request.namespace
+        )));
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Objects as the API server checks and completes them when they are written.
+//! What is in an object: what counts as a change of it, and what the API server makes of it before it stores it.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -46,6 +46,10 @@ pub(super) fn conform(of: In<'_>, object: &mut Value) {
     if of.kind.plural == "secrets" && of.kind.group.is_empty() {
         encode_secret(object);
     }
+    if let (Value::Object(fields), "secrets" | "configmaps") = (&mut *object, of.kind.plural.as_str()) {
+        fields
+            .retain(|name, value| name == "metadata" || value.as_object().is_none_or(|all| !all.is_empty()));
+    }
     let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
     if let Some(metadata) = metadata {
         // What is empty is left out.
@@ -58,7 +62,7 @@ pub(super) fn conform(of: In<'_>, object: &mut Value) {
     }
 }
 
-pub(super) fn encode_secret(object: &mut Value) {
+fn encode_secret(object: &mut Value) {
     let Value::Object(fields) = object else { return };
     fields.entry("type").or_insert_with(|| "Opaque".into());
     let Some(Value::Object(plain)) = fields.remove("stringData") else { return };

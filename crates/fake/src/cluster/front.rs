@@ -1,25 +1,46 @@
-//! Requests that come over HTTP, by way of the network if there is one.
+//! The server as clients use it: behind an ordinary [`kube::Client`], over a network or past it.
 
 use std::{convert::Infallible, io, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use kube::client::Body;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    ApiServer,
     answer::{Answer, failure},
     request::{Request, ResourceRequest, Verb},
+    server::ApiServer,
     watch,
 };
-use crate::network::{Broken, Network, Payload};
+use crate::network::{Broken, Network, ServerCall};
 
 type Boxed = Box<dyn std::error::Error + Send + Sync>;
 type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 impl ApiServer {
-    pub(super) async fn serve(
+    /// A client that meets no network: for tests themselves, and for watches. Needs a Tokio runtime.
+    #[must_use]
+    pub fn client(&self) -> kube::Client {
+        self.client_with(None)
+    }
+
+    /// A client whose calls go through `network`. Needs a Tokio runtime.
+    #[must_use]
+    pub fn client_over(&self, network: &Network) -> kube::Client {
+        self.client_with(Some(network.clone()))
+    }
+
+    fn client_with(&self, network: Option<Network>) -> kube::Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request| {
+            let (server, network) = (server.clone(), network.clone());
+            async move { server.serve(request, network.as_ref()).await }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    async fn serve(
         &self,
         request: http::Request<Body>,
         network: Option<&Network>,
@@ -32,7 +53,7 @@ impl ApiServer {
         };
         let server = self.clone();
         let Some(network) = network else { return server.respond(&request) };
-        let call = Payload::Cluster(request.call());
+        let call = ServerCall::Cluster(request.call());
         let carried = network.carry(call, move || {
             let response = server.respond(&request);
             (response.as_ref().map_or(500, |response| response.status().as_u16()), response)
@@ -42,7 +63,7 @@ impl ApiServer {
             Err(Broken::NotSent) => Err(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
             Err(Broken::NoAnswer) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
             Err(Broken::Refused { status, message }) => {
-                whole(&failure(status, reason(status), message, json!({})))
+                whole(&failure(status, reason(status), message, &json!({})))
             }
         }
     }
@@ -60,17 +81,19 @@ impl ApiServer {
             Ok(found) => found,
             Err(refusal) => return whole(&refusal),
         };
-        let changed = self.changed.subscribe();
-        let lines = watch::open(Arc::clone(&self.store), changed, request.clone(), kind, version);
+        let lines = watch::open(Arc::clone(&self.store), &self.bell, request.clone(), kind, version);
         Ok(http::Response::builder().status(200).body(StreamBody::new(lines).boxed_unsync())?)
     }
 }
 
 /// An answer of one piece over HTTP.
 fn whole(answer: &Answer) -> Result<Response, Boxed> {
-    let body = Full::new(Bytes::from(answer.body.to_string()));
-    let response = http::Response::builder().status(answer.status).header("content-type", "application/json");
-    Ok(response.body(body.boxed_unsync())?)
+    let (kind, text) = match &answer.body {
+        Value::String(text) => ("text/plain", text.clone()),
+        body => ("application/json", body.to_string()),
+    };
+    let response = http::Response::builder().status(answer.status).header("content-type", kind);
+    Ok(response.body(Full::new(Bytes::from(text)).boxed_unsync())?)
 }
 
 /// The reason that goes with a status for which nothing else is said.
