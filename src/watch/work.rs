@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Resource};
 
@@ -11,7 +12,7 @@ use super::{
     stores::Filled,
 };
 use crate::{
-    api::function::Variable,
+    api::{function::Variable, mirror::MirrorStatus},
     colony::{Id, Process},
     memory::{
         blueprints::Blueprints,
@@ -23,7 +24,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{ColonyReference, Observed, ValueSource, Values},
+    snapshot::{ColonyReference, Observed, ValueSource, Values, WorkHeader},
 };
 
 /// Reads the world for one pass over an object that is carried by processes.
@@ -77,6 +78,23 @@ impl WorkReader {
     pub(super) fn has_asked(&self, colony: &ColonyReference) -> Result<(), CacheBehind> {
         let is_early = self.processes.is_about_to_ask(colony, &self.colonies.connections);
         if is_early { Err(CacheBehind) } else { Ok(()) }
+    }
+
+    /// What all work has in common.
+    pub(super) fn header(
+        &self,
+        colony: ColonyReference,
+        processes: Observed<Vec<Process>>,
+        mirror: Option<&MirrorStatus>,
+        now: Timestamp,
+    ) -> WorkHeader {
+        WorkHeader {
+            cluster: self.cluster.clone(),
+            colony,
+            processes,
+            submit_not_before: self.processes.submit_not_before(mirror),
+            now,
+        }
     }
 
     /// What variables refer to.
