@@ -1,6 +1,6 @@
 //! Kinds of mode `blueprint`: instances are blueprints of a colony, on the real servers. The reconcilers are the tests' own.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use colonyos_operator::{
     api::names::blueprint_id,
@@ -15,22 +15,25 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
-    colony::assigned,
+    colony::{assigned, letters},
     commands::kubectl,
     conditions::Conditions as _,
     database::Database,
     operator::{Operator, Signal, configuration},
-    own_kind::{OwnKind, is_ready},
+    own_kind::{OwnKind, is_ready, shipped_file},
     stage::{SOON, Stage, with_operator},
     wait::{eventually, throughout},
 };
 
-const KIND: &str = "DockerDeployment";
 const RECONCILER: &str = "docker-reconciler";
 
-/// The shipped kind, under a policy.
+/// The shipped kind, under a policy. The kind has a name of its own: the server asks for the clean-up of a blueprint whoever
+/// defines its kind first, in whatever colony.
 fn kind_of(stage: &Stage, policy: &str) -> OwnKind {
-    let mut kind = OwnKind::within(&stage.namespace, &stage.colony.name, "docker-deployment");
+    let shipped = fs::read_to_string(shipped_file("docker-deployment", "definition.yaml")).unwrap();
+    let own = format!("DockerDeployment{}", letters());
+    let mut kind = OwnKind::new(&stage.namespace, &shipped.replace("DockerDeployment", &own));
+    kind.whole["spec"]["handler"]["colony"] = json!(stage.colony.name);
     kind.whole["spec"]["handler"]["blueprint"]["syncPolicy"] = json!(policy);
     kind
 }
@@ -131,7 +134,7 @@ async fn an_instance_is_a_blueprint_and_shows_what_its_reconciler_says() {
         assert_eq!(defined.id, format!("k8s:{}/{}", stage.cluster().await, kind.name));
         assert_eq!(
             (defined.spec.names.kind.as_str(), defined.spec.handler.function.as_str()),
-            (KIND, "reconcile")
+            (kind.resource.kind.as_str(), "reconcile")
         );
         let schema = defined.spec.schema.unwrap();
         assert_eq!(schema["required"], json!(["image"]));
@@ -143,7 +146,7 @@ async fn an_instance_is_a_blueprint_and_shows_what_its_reconciler_says() {
         reconciler.close_successful(&process.id, &[]).await.unwrap();
         let made = stage.colony.member.blueprint("gateway").await.unwrap();
         assert_eq!(made.id, blueprint_id(&stage.cluster().await, &created.uid().unwrap()));
-        assert_eq!((made.kind.as_str(), made.metadata.generation), (KIND, 1));
+        assert_eq!((made.kind.as_str(), made.metadata.generation), (kind.resource.kind.as_str(), 1));
         assert_eq!(made.spec["restart"], "always", "the default of the schema");
         let carried = until_in_sync(&kind, "gateway").await;
         assert!(carried.is_true("Mirrored") && carried.is_false("Ready"), "{}", carried.data);
@@ -240,7 +243,7 @@ async fn a_crash_makes_no_second_blueprint() {
         // The add was carried out, and its answer never came.
         stage.operator.signal(Signal::Kill);
         let lost = kind.create("lost", gateway(1)).await;
-        let mut added = Blueprint::new(&stage.colony.name, KIND, "lost").unwrap();
+        let mut added = Blueprint::new(&stage.colony.name, &kind.resource.kind, "lost").unwrap();
         added.id = blueprint_id(&stage.cluster().await, &lost.uid().unwrap());
         added.spec = map(&lost.data["spec"]);
         stage.colony.member.add_blueprint(&added).await.unwrap();
@@ -376,8 +379,14 @@ async fn what_strangers_have_in_the_colony_is_left_alone() {
         let kind = kind_of(stage, "KubernetesWins");
         let member = &stage.colony.member;
         // A definition of the kind that has somebody else carry blueprints out.
-        let theirs =
-            BlueprintDefinition::new(&stage.colony.name, "theirs", KIND, "other-reconciler", "act").unwrap();
+        let theirs = BlueprintDefinition::new(
+            &stage.colony.name,
+            "theirs",
+            &kind.resource.kind,
+            "other-reconciler",
+            "act",
+        )
+        .unwrap();
         let theirs = stage.colony.owner.add_blueprint_definition(&theirs).await.unwrap();
         kind.define().await;
         let status = kind.until("says whose it is", |status| status.reason("Ready") == "ForeignObject").await;
@@ -393,7 +402,7 @@ async fn what_strangers_have_in_the_colony_is_left_alone() {
         until_in_sync(&kind, "gateway").await;
 
         // A blueprint of the name.
-        let mut taken = Blueprint::new(&stage.colony.name, KIND, "taken").unwrap();
+        let mut taken = Blueprint::new(&stage.colony.name, &kind.resource.kind, "taken").unwrap();
         taken.spec = map(&gateway(9));
         let taken = member.add_blueprint(&taken).await.unwrap();
         kind.create("taken", gateway(1)).await;

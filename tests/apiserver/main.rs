@@ -26,6 +26,8 @@ mod composition;
 #[cfg(test)]
 mod conversion;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod deletion;

@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::support::{
     cluster::connect_with_crds,
     namespace::in_namespace,
-    operator::{Operator, Signal, Turn, configuration},
-    stage::with_operator,
+    operator::{Operator, Signal, Turn, by_lease, elected},
+    stage::with_configured_operator,
     wait::{eventually, throughout},
 };
 
@@ -21,9 +21,9 @@ use crate::support::{
 #[tokio::test]
 async fn a_second_replica_takes_over() {
     let connection = connect_with_crds().await;
-    with_operator(&connection, "replicas", async |stage| {
+    with_configured_operator(&connection, "replicas", by_lease, async |stage| {
         let namespace = stage.namespace.name.clone();
-        let second = Operator::start(configuration(&namespace), &namespace, &stage.turn).await;
+        let second = Operator::start(elected(&namespace), &namespace, &stage.turn).await;
         stage.apply("encoders", &json!({ "replicas": 1 })).await;
         stage.wait_until_ready("encoders", 1).await;
         let leader = async |operator: &Operator| {
@@ -44,11 +44,11 @@ async fn a_second_replica_takes_over() {
 #[tokio::test]
 async fn a_replica_that_hung_disturbs_nothing_when_it_goes_on() {
     let connection = connect_with_crds().await;
-    with_operator(&connection, "hung", async |stage| {
+    with_configured_operator(&connection, "hung", by_lease, async |stage| {
         let namespace = stage.namespace.name.clone();
         stage.apply("encoders", &json!({ "replicas": 1 })).await;
         stage.wait_until_ready("encoders", 1).await;
-        let second = Operator::start(configuration(&namespace), &namespace, &stage.turn).await;
+        let second = Operator::start(elected(&namespace), &namespace, &stage.turn).await;
         stage.operator.signal(Signal::Stop);
         stage.change("encoders", &json!({ "replicas": 3 })).await;
         stage.wait_until_ready("encoders", 3).await;
@@ -81,7 +81,7 @@ async fn a_terminated_operator_releases_its_lease() {
     let connection = connect_with_crds().await;
     in_namespace(&connection, "terminated", async |namespace| {
         let turn = Turn::take().await;
-        let mut operator = Operator::start(configuration(&namespace.name), &namespace.name, &turn).await;
+        let mut operator = Operator::start(elected(&namespace.name), &namespace.name, &turn).await;
         operator.wait_until_ready().await;
         let holder = async || {
             let lease: Lease =
@@ -108,7 +108,7 @@ async fn an_operator_can_be_told_to_stop_while_it_starts() {
     in_namespace(&connection, "starting", async |namespace| {
         let turn = Turn::take().await;
         for awaited in ["serving probes", "\"check\":\"crds\"", "leading"] {
-            let mut operator = Operator::start(configuration(&namespace.name), &namespace.name, &turn).await;
+            let mut operator = Operator::start(elected(&namespace.name), &namespace.name, &turn).await;
             eventually(&format!("it says {awaited:?}"), Duration::from_secs(20), async || {
                 let log = operator.log();
                 log.contains(awaited).then_some(()).ok_or(log)
@@ -126,7 +126,7 @@ async fn an_operator_can_be_told_to_stop_while_it_starts() {
 #[tokio::test]
 async fn log_lines_name_object_and_generation() {
     let connection = connect_with_crds().await;
-    with_operator(&connection, "log", async |stage| {
+    with_configured_operator(&connection, "log", by_lease, async |stage| {
         stage.apply("encoders", &json!({ "serviceAccountName": "default" })).await;
         stage.wait_for_status("encoders", "it is refused", |status| !status.conditions.is_empty()).await;
         let about = eventually("a line is about the object", Duration::from_secs(10), async || {
@@ -147,7 +147,7 @@ async fn log_lines_name_object_and_generation() {
 #[tokio::test]
 async fn metrics_count_what_was_done() {
     let connection = connect_with_crds().await;
-    with_operator(&connection, "metrics", async |stage| {
+    with_configured_operator(&connection, "metrics", by_lease, async |stage| {
         stage.apply("encoders", &json!({ "replicas": 1 })).await;
         stage.wait_until_ready("encoders", 1).await;
         // A change made by hand is one write more.

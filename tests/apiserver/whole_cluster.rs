@@ -19,8 +19,8 @@ use crate::{
         cluster::{Connection, connect_alone, definitions, install_crds},
         conditions::Conditions as _,
         namespace::{TestNamespace, in_namespace},
-        operator::{Operator, Signal, Turn, configuration},
-        stage::{Stage, is_closed, with_operator},
+        operator::{Operator, Signal, Turn, by_lease, configuration, elected},
+        stage::{Stage, is_closed, with_configured_operator},
         wait::eventually,
     },
     writes::{self, Writes},
@@ -60,7 +60,7 @@ async fn wait_until_quiet(connection: &Connection) {
 #[tokio::test]
 async fn a_hundred_objects_at_rest_cost_no_write() {
     let connection = connect_alone().await;
-    with_operator(&connection, "rest", async |stage| {
+    with_configured_operator(&connection, "rest", by_lease, async |stage| {
         let clock = Clock::system();
         let start = clock.instant();
         for index in 0..OBJECTS {
@@ -106,7 +106,7 @@ async fn restart(stage: &mut Stage) {
     stage.operator.signal(Signal::Terminate);
     stage.operator.wait_for_end(Duration::from_secs(25)).await;
     let namespace = &stage.namespace.name;
-    stage.operator = Operator::start(configuration(namespace), namespace, &stage.turn).await;
+    stage.operator = Operator::start(elected(namespace), namespace, &stage.turn).await;
 }
 
 /// Passes over an `ExecutorDeployment` that found nothing to do.

@@ -3,7 +3,6 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use colonyos_operator::runtime::config::{LeaderElection, OperatorConfiguration};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -65,12 +64,7 @@ impl Stage {
     }
 }
 
-/// An operator that leads at once: there is no other, and what it has to know is not in its memory.
 async fn start(namespace: &TestNamespace, kubeconfig: &std::path::Path) -> Operator {
-    let configuration = OperatorConfiguration {
-        leader_election: LeaderElection { enabled: false, ..LeaderElection::default() },
-        ..configuration(&namespace.name)
-    };
     let environment = [("KUBECONFIG", kubeconfig.to_str().unwrap())];
-    Operator::start_in(configuration, &namespace.name, &environment).await
+    Operator::start_in(configuration(&namespace.name), &namespace.name, &environment).await
 }

@@ -169,7 +169,8 @@ pub fn setting(name: &str) -> String {
 /// Work for an executor of a test's own, which is there or on its way. The server tells of new work one executor of the type,
 /// in whatever colony: with other tests beside this one nobody may sleep through a long question.
 pub async fn assigned(executor: &Session) -> Process {
-    const TRIES: usize = 20;
+    // An operator that was killed leaves its lease, and a quiet period after what it may have sent.
+    const TRIES: usize = 60;
     for _ in 0..TRIES {
         if let Some(process) = executor.assign(Duration::from_secs(1)).await.unwrap() {
             return process;

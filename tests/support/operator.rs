@@ -64,21 +64,34 @@ impl Turn {
     }
 }
 
-/// A configuration for a test: the operator's own namespace is watched, renewals and looks at the colony are frequent.
+/// A configuration for a test: the operator's own namespace is watched, looks at the colony are frequent, and it leads at once.
+/// There is no other, and none that was killed leaves a lease that has to run out.
 pub fn configuration(namespace: &str) -> OperatorConfiguration {
     OperatorConfiguration {
         watch_namespaces: vec![namespace.to_owned()],
         cluster_selector: BTreeMap::from([(TEST_LABEL.to_owned(), namespace.to_owned())]),
-        leader_election: LeaderElection {
-            lease_duration_seconds: 4,
-            renew_deadline_seconds: 3,
-            retry_period_seconds: 1,
-            ..LeaderElection::default()
-        },
+        leader_election: LeaderElection { enabled: false, ..LeaderElection::default() },
         colony_poll_seconds: 2,
         process_poll_seconds: 2,
         ..OperatorConfiguration::default()
     }
+}
+
+/// Has the operator lead by a lease, which is renewed often: for tests with more than one, or of the lease.
+pub fn by_lease(configuration: &mut OperatorConfiguration) {
+    configuration.leader_election = LeaderElection {
+        lease_duration_seconds: 4,
+        renew_deadline_seconds: 3,
+        retry_period_seconds: 1,
+        ..LeaderElection::default()
+    };
+}
+
+/// The configuration of an operator that leads by a lease.
+pub fn elected(namespace: &str) -> OperatorConfiguration {
+    let mut configuration = configuration(namespace);
+    by_lease(&mut configuration);
+    configuration
 }
 
 /// A running operator; killed when dropped. Its log is printed when the test fails.

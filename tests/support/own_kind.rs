@@ -66,7 +66,8 @@ impl OwnKind {
         let theirs: Value = serde_norway::from_str(definition).unwrap();
         let text = definition.replace(theirs["spec"]["group"].as_str().unwrap(), &group);
         let mut whole: Value = serde_norway::from_str(&text).unwrap();
-        for resource in whole["spec"]["handler"]["resources"].as_array_mut().into_iter().flatten() {
+        let resources = whole.pointer_mut("/spec/handler/resources").and_then(Value::as_array_mut);
+        for resource in resources.into_iter().flatten() {
             // On nodes that pretend: there may be others, which would have to pull images.
             if let Some(pod) = resource.pointer_mut("/template/spec/template/spec") {
                 pod["nodeSelector"] = json!({ "colonies.io/node": "kwok" });

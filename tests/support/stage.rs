@@ -168,6 +168,7 @@ impl Stage {
     pub async fn restart(&mut self) {
         let namespace = &self.namespace.name;
         self.operator.signal(Signal::Kill);
+        self.operator.wait_for_end(SOON).await;
         self.operator = Operator::start(configuration(namespace), namespace, &self.turn).await;
     }
 

@@ -31,6 +31,8 @@ pub enum Benchmark {
     ApplyToChild,
     /// From a request to a process at an executor, and back.
     Requests,
+    /// What a fleet and a process cost, of few and of many.
+    Cost,
     /// Many kinds that users made up, with many instances each.
     Kinds,
     /// Arbitrary definitions, compositions and objects of others: none may make the operator panic.
@@ -87,6 +89,7 @@ fn measure(which: &Which, options: &Options) -> Result<()> {
     let benches = [
         (Benchmark::ApplyToChild, "apply_to_child"),
         (Benchmark::Requests, "requests"),
+        (Benchmark::Cost, "cost"),
         (Benchmark::Kinds, "kinds"),
     ];
     for (_, bench) in benches.into_iter().filter(|(benchmark, _)| options.wants(*benchmark)) {

@@ -15,7 +15,7 @@ use crate::{
     doctor::{doctor_with, finding},
     support::{
         cluster::connect_with_crds,
-        operator::{Operator, Signal, configuration},
+        operator::{Operator, Signal, by_lease, configuration, elected},
         stage::{SOON, Stage, with_configured_operator},
         wait::eventually,
     },
@@ -46,14 +46,18 @@ async fn asked(address: &str, authorities: &str, path: &str, review: &Value) -> 
 async fn every_replica_serves_with_the_same_certificates() {
     let connection = connect_with_crds().await;
     let (first, second) = (free_address(), free_address());
-    with_configured_operator(&connection, "conv-replicas", reachable(&first), async |stage| {
+    let adjust = |configuration: &mut OperatorConfiguration| {
+        reachable(&first)(configuration);
+        by_lease(configuration);
+    };
+    with_configured_operator(&connection, "conv-replicas", adjust, async |stage| {
         let two = TwoVersions::of(stage);
         two.kind.define().await;
         two.kind.until_ready().await;
         two.create_old("whisper", json!({ "image": "i", "memory": "1Gi" })).await.unwrap();
         let before = kept(stage).await;
         let name = stage.namespace.name.clone();
-        let mut beside = configuration(&name);
+        let mut beside = elected(&name);
         reachable(&first)(&mut beside);
         beside.conversion.bind_address = second.parse().unwrap();
         let mut replica = Operator::start(beside, &name, &stage.turn).await;
@@ -87,7 +91,7 @@ async fn every_replica_serves_with_the_same_certificates() {
         })
         .await;
         two.kind.instances.get("whisper").await.unwrap();
-        let mut again = configuration(&name);
+        let mut again = elected(&name);
         reachable(&first)(&mut again);
         stage.operator = Operator::start(again, &name, &stage.turn).await;
         eventually("it is read again", SOON, async || {
