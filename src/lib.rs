@@ -10,6 +10,7 @@
 //! nothing.
 
 // The words.
+#[deny(missing_docs)]
 pub mod api;
 
 // What stands below the flow and knows nothing of it.

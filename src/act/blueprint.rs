@@ -12,16 +12,16 @@ use crate::{
 };
 
 /// Writes blueprints of one colony.
-pub(super) struct Blueprinter<'a> {
+pub(super) struct BlueprintWriter<'a> {
     pub member: &'a Session,
     /// Name of the `Colony`.
     pub colony: &'a str,
     pub known: &'a Blueprints,
 }
 
-impl Blueprinter<'_> {
+impl BlueprintWriter<'_> {
     /// Carries one step out; steps that are about something else are none of this.
-    pub async fn carry_out(&self, step: &ColonyStep, what: &str) -> Result<(), StepFailure> {
+    pub async fn execute(&self, step: &ColonyStep, what: &str) -> Result<(), StepFailure> {
         let failed = |error: Error| of_colony(what, &error);
         match step {
             ColonyStep::AddBlueprint(blueprint) => self.add(blueprint, what).await,

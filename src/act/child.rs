@@ -120,7 +120,7 @@ impl Cluster {
             Err(error) => {
                 let failure = of_call(what, &error);
                 if failure.kind == FailureKind::Conflict {
-                    self.writes.doubt(Key::new(kind.to_string(), owner.namespace, name));
+                    self.writes.invalidate(Key::new(kind.to_string(), owner.namespace, name));
                 }
                 Err(failure)
             }

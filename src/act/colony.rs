@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    blueprint::Blueprinter,
+    blueprint::BlueprintWriter,
     failure::{of_colony, refused},
     outcome::{Effect, FailureKind, StepFailure},
 };
@@ -41,7 +41,7 @@ pub(super) struct Colony<'a> {
 
 impl Colony<'_> {
     /// Carries one step out.
-    pub async fn carry_out(&self, step: &ColonyStep) -> Result<Effect, StepFailure> {
+    pub async fn execute(&self, step: &ColonyStep) -> Result<Effect, StepFailure> {
         let what = step.to_string();
         let failed = |error: Error| of_colony(&what, &error);
         match step {
@@ -71,7 +71,7 @@ impl Colony<'_> {
                 Ok(Effect::Nothing)
             }
             ColonyStep::Cancel { process_id, .. } => {
-                let id = self.doubted(process_id);
+                let id = self.invalidated(process_id);
                 match self.connection.member.cancel(&id).await {
                     Ok(()) => {}
                     // Over or gone already. Either way the next snapshot asks what became of it.
@@ -84,29 +84,30 @@ impl Colony<'_> {
                 match self.connection.member.cancel_process_graph(graph_id).await {
                     Ok(()) => {}
                     Err(error) if error.is_not_found() => {}
-                    // One that is over can be cancelled again; a conflict says that the server has lost a part of it.
+                    // One that is over can be cancelled again; a conflict means that the server has lost a part of
+                    // it.
                     Err(error) if error.is_conflict() => {
                         return Err(StepFailure { kind: FailureKind::Refused, ..failed(error) });
                     }
                     Err(error) => return Err(failed(error)),
                 }
-                // No event tells of the nodes of a cancelled workflow, and which they are is not known here.
-                self.processes.doubt_graph(graph_id, self.clock.instant());
+                // No event names the nodes of a cancelled workflow, and they are not known here.
+                self.processes.invalidate_workflow(graph_id, self.clock.instant());
                 Ok(Effect::Nothing)
             }
             ColonyStep::OpenGate { process_id } => {
-                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                let (operator, id) = (self.operator(&what)?, self.invalidated(process_id));
                 operator.session.close_successful(&id, &[]).await.map_err(failed)?;
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseSuccessful { process_id, output } => {
-                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                let (operator, id) = (self.operator(&what)?, self.invalidated(process_id));
                 operator.session.close_successful(&id, output).await.map_err(failed)?;
                 self.processes.forget(&id);
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseFailed { process_id, errors } => {
-                let (operator, id) = (self.operator(&what)?, self.doubted(process_id));
+                let (operator, id) = (self.operator(&what)?, self.invalidated(process_id));
                 operator.session.close_failed(&id, errors).await.map_err(failed)?;
                 self.processes.forget(&id);
                 Ok(Effect::Nothing)
@@ -158,7 +159,7 @@ impl Colony<'_> {
                 match closed {
                     Ok(()) => Ok(Effect::Nothing),
                     // Cancelled, gone, or given to another meanwhile.
-                    Err(error) if refused_as_over(&error) => Ok(Effect::Gone),
+                    Err(error) if is_already_closed(&error) => Ok(Effect::Gone),
                     Err(error) => Err(failed(error)),
                 }
             }
@@ -167,16 +168,16 @@ impl Colony<'_> {
             | ColonyStep::UpdateBlueprintStatus { .. }
             | ColonyStep::RemoveBlueprint { .. } => {
                 let (member, known) = (&self.connection.member, self.blueprints);
-                Blueprinter { member, colony: self.name, known }.carry_out(step, &what).await?;
+                BlueprintWriter { member, colony: self.name, known }.execute(step, &what).await?;
                 Ok(Effect::Nothing)
             }
         }
     }
 
     /// A process that is about to be written to: what was read of it holds no longer, whatever the answer.
-    fn doubted(&self, process_id: &str) -> ProcessId {
+    fn invalidated(&self, process_id: &str) -> ProcessId {
         let id = ProcessId::new(process_id);
-        self.processes.doubt(&id, self.clock.instant());
+        self.processes.invalidate(&id, self.clock.instant());
         id
     }
 
@@ -254,6 +255,6 @@ async fn register(owner: &Session, member: &Session, executor: &NewExecutor) -> 
 
 /// Whether a close was refused because the process is over: cancelled, gone, closed by an earlier try, or another
 /// executor's by now.
-fn refused_as_over(error: &Error) -> bool {
+fn is_already_closed(error: &Error) -> bool {
     error.is_not_found() || error.is_conflict() || error.is_forbidden()
 }

@@ -6,7 +6,7 @@ use crate::{
     runtime::{kubernetes::CallError, metrics::Outcome as WriteOutcome},
 };
 
-/// A failed call to the API server. `what` says what was tried, such as `create Deployment encoders`.
+/// A failed call to the API server. `what` is the attempted step, such as `create Deployment encoders`.
 #[must_use]
 pub fn of_call(what: &str, error: &CallError) -> StepFailure {
     let kind = match (error, error.status_code()) {
@@ -38,7 +38,7 @@ pub fn counted<T>(result: &Result<T, CallError>) -> WriteOutcome {
 #[must_use]
 pub fn of_colony(what: &str, error: &ColonyError) -> StepFailure {
     let kind = match error.kind() {
-        // Whatever the server said: what was asked for may stand.
+        // Whatever the server replied: what was asked for may stand.
         _ if error.may_have_happened() => FailureKind::Ambiguous,
         ErrorKind::Unavailable | ErrorKind::Paused => FailureKind::Unavailable,
         ErrorKind::Conflict => FailureKind::Conflict,

@@ -16,7 +16,7 @@ const SUFFIX_LENGTH: usize = 6;
 /// Longest part of an executor's name before its random end.
 const LONGEST_PREFIX: usize = 120;
 
-/// A name that nobody has had before: the server never gives a name out twice.
+/// A name that was never used before: the server never gives a name out twice.
 #[must_use]
 pub fn executor_name(prefix: &str) -> String {
     let suffix: String = rand::rng()

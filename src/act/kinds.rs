@@ -33,7 +33,7 @@ pub trait Child: Resource<DynamicType = (), Scope = NamespaceResourceScope> {
 }
 
 /// Kinds whose objects the operator writes, whether their kind is known here or at run time only.
-pub trait Written:
+pub trait WritableKind:
     Resource<DynamicType: Clone + Debug + Eq + Hash + Send + Sync + Unpin + 'static>
     + Clone
     + Debug
@@ -53,7 +53,7 @@ pub trait Written:
     fn api(client: Client, namespace: &str, kind: &Self::DynamicType) -> Api<Self>;
 }
 
-impl<K> Written for K
+impl<K> WritableKind for K
 where
     K: Child + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
 {
@@ -69,12 +69,12 @@ where
 }
 
 /// Kinds that users apply and whose status the operator writes.
-pub trait Told: Written {
+pub trait StatusKind: WritableKind {
     /// Its status, in metrics.
     const STATUS: WriteKind;
 }
 
-impl<K: Written + HasKind> Told for K {
+impl<K: WritableKind + HasKind> StatusKind for K {
     const STATUS: WriteKind = WriteKind::Status(K::KIND);
 }
 
@@ -106,7 +106,7 @@ impl Child for Secret {
     const NAME: &'static str = "Secret";
 }
 
-impl Written for Instance {
+impl WritableKind for Instance {
     const METRIC: WriteKind = WriteKind::Instance;
 
     fn name_of(kind: &InstanceKind) -> Cow<'static, str> {
@@ -123,7 +123,7 @@ impl Written for Instance {
 
 macro_rules! of_the_cluster {
     ($($kind:ty),+) => {$(
-        impl Written for $kind {
+        impl WritableKind for $kind {
             const METRIC: WriteKind = WriteKind::Object(Self::KIND);
 
             fn name_of((): &()) -> Cow<'static, str> {
@@ -139,7 +139,7 @@ macro_rules! of_the_cluster {
 
 of_the_cluster!(Colony, ResourceDefinition);
 
-impl Written for CustomResourceDefinition {
+impl WritableKind for CustomResourceDefinition {
     const METRIC: WriteKind = WriteKind::CustomResourceDefinition;
 
     fn name_of((): &()) -> Cow<'static, str> {

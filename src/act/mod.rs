@@ -1,5 +1,5 @@
-//! Stage 4, do it: carries a plan out, one write after the other, and says what became of each. The only writer besides
-//! `status::publish`; it decides nothing.
+//! Stage 4, do it: executes a plan, one write after the other, and reports the outcome of each. The only writer
+//! besides `status::publish`; it decides nothing.
 //!
 //! ```text
 //! Plan ──Actor──▶ Port ── Servers ──▶ API server, colony

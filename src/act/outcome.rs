@@ -41,7 +41,7 @@ pub enum StepResult {
     Skipped,
 }
 
-/// What a step brought about that only its answer tells.
+/// The result of a step that only its reply contains.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Nothing that was not planned.
@@ -54,7 +54,7 @@ pub enum Effect {
     Submitted {
         /// The id.
         process_id: String,
-        /// The time, if the server said it.
+        /// The time, if the server reported it.
         submitted_at: Option<jiff::Timestamp>,
         /// Whether it was assigned right away, as a process of the operator's own is.
         is_running: bool,
@@ -66,7 +66,7 @@ pub enum Effect {
 pub struct StepFailure {
     /// What it means for the next try.
     pub kind: FailureKind,
-    /// For a person: what was tried and what the server said.
+    /// For a person: the attempted call and the server's reply.
     pub message: String,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     executor::Target,
-    kinds::Told,
+    kinds::StatusKind,
     outcome::{Done, StepFailure},
 };
 use crate::diff::Step;
@@ -13,7 +13,7 @@ pub trait Port: Send + Sync {
     fn is_leader(&self) -> bool;
 
     /// Carries one step out, once.
-    fn carry_out<K: Told>(
+    fn execute<K: StatusKind>(
         &self,
         step: &Step,
         target: &Target<'_, K>,

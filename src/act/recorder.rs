@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 use super::{
     executor::Target,
-    kinds::Told,
+    kinds::StatusKind,
     outcome::{Done, Effect, StepFailure},
     port::Port,
 };
@@ -29,7 +29,7 @@ impl Port for &Recorder {
         true
     }
 
-    async fn carry_out<K: Told>(&self, step: &Step, _: &Target<'_, K>) -> Result<Done, StepFailure> {
+    async fn execute<K: StatusKind>(&self, step: &Step, _: &Target<'_, K>) -> Result<Done, StepFailure> {
         let number = {
             let mut steps = self.steps.lock();
             steps.push(step.clone());

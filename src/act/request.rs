@@ -1,5 +1,5 @@
 //! Writes requests, each write with the resource version that the decision was made on. A definition with a status
-//! subresource takes two writes where one without takes one; nobody else has to know.
+//! subresource takes two writes where one without takes one; it is private.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -29,13 +29,13 @@ pub enum Layout {
 /// What is to change about a request.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
-    /// What status says before the spec changes: whoever owns the next transition may be disturbed by a write later.
+    /// The status before the spec changes: a later write may disturb the owner of the next transition.
     pub before: Option<RequestStateStatus>,
     /// Where the request goes, if it goes.
     pub position: Option<Position>,
     /// An annotation, written together with the position.
     pub annotation: Option<(&'static str, String)>,
-    /// What status says after the spec has changed. Only for one who owns the next transition too.
+    /// The status after the spec has changed. Only for one who owns the next transition too.
     pub after: Option<RequestStateStatus>,
 }
 
@@ -51,7 +51,7 @@ pub enum RequestName {
 /// Why a request was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// It has changed meanwhile: read it and decide anew.
+    /// It has changed meanwhile: read it and decide again.
     #[error("the request has changed meanwhile")]
     Conflict,
     /// It is gone.
@@ -150,7 +150,7 @@ impl Requests {
         Ok(found.filter(|found| found.uid() == object.uid()))
     }
 
-    /// Changes a request that is still as `object` says; the request as it is then. Nothing to change is no write.
+    /// Changes a request that is still as in `object`; the request as it is then. Nothing to change is no write.
     ///
     /// # Errors
     ///
@@ -234,7 +234,7 @@ fn refused(error: &CallError, namespace: &str, name: &str) -> WriteError {
     }
 }
 
-/// A merge patch that makes what is ours in status say this; a field that is no longer said is taken out.
+/// A merge patch that sets the operator's fields of status; fields that are absent are removed.
 fn status_patch(object: &RequestState, status: &RequestStateStatus) -> Result<Value, WriteError> {
     let value = |status: &RequestStateStatus| {
         serde_json::to_value(status)

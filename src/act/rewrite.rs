@@ -1,5 +1,5 @@
-//! Has objects stored in another version: each is written again by a patch that changes nothing, which the API server carries
-//! out only because what it would store is not what is stored. So nothing can be lost by it, whoever else writes.
+//! Has objects stored in another version: each is written again by a patch that changes nothing, which the API server
+//! carries out only because what it would store is not what is stored. So no concurrent write can be lost.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     failure::of_call,
-    kinds::Written as _,
+    kinds::WritableKind as _,
     kubernetes::Cluster,
     outcome::{Effect, FailureKind, StepFailure},
 };
@@ -87,7 +87,7 @@ fn judge(name: &str, error: &CallError) -> Result<Effect, StepFailure> {
         // The write that came first has had it stored in the version of now.
         Some(409) => Ok(Effect::Nothing),
         Some(404) => Ok(Effect::Gone),
-        // The API server does not tell an object that it cannot convert from an error of its own.
+        // The API server does not distinguish a conversion failure from an error of its own.
         Some(500) => Err(StepFailure { kind: FailureKind::Refused, ..failure }),
         _ => Err(failure),
     }

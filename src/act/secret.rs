@@ -42,7 +42,7 @@ impl Cluster {
         self.patch(namespace, &name, &patch).await
     }
 
-    /// Leaves a Secret to nobody, if it is still as it was seen.
+    /// Orphans a Secret, if it has not changed.
     pub(super) async fn release_secret(
         &self,
         namespace: &str,

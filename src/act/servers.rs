@@ -4,7 +4,7 @@ use super::{
     colony::Colony,
     executor::Target,
     failure::not_connected,
-    kinds::Told,
+    kinds::StatusKind,
     kubernetes::Cluster,
     outcome::{Done, StepFailure},
     port::Port,
@@ -37,9 +37,9 @@ impl Port for Servers {
         self.leadership.is_leader()
     }
 
-    async fn carry_out<K: Told>(&self, step: &Step, target: &Target<'_, K>) -> Result<Done, StepFailure> {
+    async fn execute<K: StatusKind>(&self, step: &Step, target: &Target<'_, K>) -> Result<Done, StepFailure> {
         match step {
-            Step::Kubernetes(step) => self.cluster.carry_out(step, target).await,
+            Step::Kubernetes(step) => self.cluster.execute(step, target).await,
             Step::Colony(step) => {
                 let connection = target.connection.as_deref().ok_or_else(not_connected)?;
                 let colony = Colony {
@@ -50,7 +50,7 @@ impl Port for Servers {
                     processes: &self.processes,
                     clock: &self.clock,
                 };
-                colony.carry_out(step).await.map(Done::from)
+                colony.execute(step).await.map(Done::from)
             }
         }
     }

@@ -4,44 +4,44 @@
 /// A condition type. The order of the variants is the order in `status.conditions`: `Ready` last, where the eye ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
 pub enum ConditionType {
-    /// Somebody asked for nothing to be done for the object; the other conditions say what they said before.
+    /// A user paused the object; its other conditions keep their previous values.
     Paused,
-    /// The operator has the rights that it needs for the kind.
+    /// The operator has the permissions that it needs for the kind.
     Authorized,
     /// The API server serves the kind.
     Established,
-    /// There is somebody who carries instances of the kind out.
+    /// Executors that handle instances of the kind exist.
     Handled,
     /// All objects of the kind are stored in the version with `storage`, so that any other may leave the definition.
     StorageMigrated,
-    /// The current generation is carried by a process in the colony.
+    /// A process in the colony mirrors the current generation.
     Mirrored,
     /// The object and its blueprint in the colony differ, or an edit of one was replaced; the message has both values.
     Conflict,
-    /// A workload, or what the instance is made of, differs, and it is left so.
+    /// A workload, or an object of the instance, differs from the spec and is not corrected.
     Drifted,
     /// It has been submitted to the colony.
     Submitted,
-    /// An executor has it.
+    /// It is assigned to an executor.
     Running,
-    /// Something legal that bites later; the message says what to change.
+    /// The spec is valid but likely to cause problems; the message tells what to change.
     Warnings,
     /// Work towards the spec is going on.
     Progressing,
-    /// The object cannot get better without somebody's help.
+    /// The object cannot recover without intervention.
     Degraded,
-    /// It ended well.
+    /// It succeeded.
     Succeeded,
-    /// It ended badly.
+    /// It failed.
     Failed,
-    /// It has ended, well or badly.
+    /// It has finished, whether it succeeded or failed.
     Finished,
-    /// It is as the spec wants it.
+    /// It matches the spec.
     Ready,
 }
 
 impl ConditionType {
-    /// The name as it stands in status.
+    /// The name in status.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -55,15 +55,15 @@ pub enum Reason {
     AllReplicasReady,
     /// Some replicas are not ready yet.
     ReplicasNotReady,
-    /// Asked to run nothing.
+    /// The spec requests zero replicas.
     Suspended,
-    /// The Job ran to its end.
+    /// The Job completed.
     JobCompleted,
-    /// The Job gave up.
+    /// The Job failed.
     JobFailed,
     /// The rollout made no progress within its deadline.
     ProgressDeadlineExceeded,
-    /// Runs are created as the schedule says.
+    /// Runs are created on schedule.
     Scheduled,
     /// The schedule or its time zone cannot be read.
     InvalidSchedule,
@@ -81,23 +81,23 @@ pub enum Reason {
     Reconciled,
     /// The object is being deleted.
     Deleting,
-    /// The object was let go without its colony or its children; the message says what was left.
+    /// The finalizer was removed without cleaning up the colony or the children; the message lists what remains.
     Abandoned,
     /// Deletion waits for the colony to answer.
     WaitingForColony,
-    /// Deletion waits for somebody else's finalizer.
+    /// Deletion waits for the finalizer of another controller.
     WaitingForFinalizer,
-    /// The spec cannot be carried out; the message names field, value and remedy.
+    /// The spec is invalid; the message names field, value and remedy.
     InvalidSpec,
-    /// An expression of the spec is not one; the message names field, expression and remedy.
+    /// An expression of the spec is invalid; the message names field, expression and remedy.
     InvalidExpression,
-    /// An object of that name belongs to somebody else.
+    /// An object of that name belongs to another owner.
     ForeignObject,
     /// A write was refused or failed.
     ApplyFailed,
     /// A read failed, so nothing was decided on it.
     ReadFailed,
-    /// The runtime is carried out by a reconciler elsewhere.
+    /// Another reconciler handles the runtime.
     RuntimeElsewhere,
     /// No `Colony` of that name, or no default.
     ColonyNotFound,
@@ -105,7 +105,7 @@ pub enum Reason {
     NamespaceNotAllowed,
     /// The colony's server does not answer.
     ColonyUnavailable,
-    /// The `Colony` is not usable; its own status says why.
+    /// The `Colony` is not usable; see its status.
     ColonyNotReady,
     /// The intent to submit is recorded, nothing is submitted yet.
     SubmitIntended,
@@ -125,17 +125,17 @@ pub enum Reason {
     ProcessLost,
     /// The server kept only a part of the workflow. It is not submitted again: that part may have run.
     WorkflowIncomplete,
-    /// Something that the spec refers to is not there; the message says what is waited for.
+    /// Something that the spec refers to is not there; the message names what it waits for.
     SourceNotFound,
-    /// It is going to be repeated after a failure.
+    /// It will be retried after a failure.
     BackingOff,
-    /// It failed as often as it was allowed to.
+    /// It reached its retry limit.
     BackoffLimitExceeded,
-    /// It took longer than it was allowed to.
+    /// It exceeded its deadline.
     DeadlineExceeded,
     /// A time limit of the process passed.
     TimedOut,
-    /// The `RequestFlow` that a request names is not there, or cannot be followed.
+    /// The `RequestFlow` of a request does not exist or is invalid.
     FlowUnusable,
     /// Its executor closed it as successful.
     ClosedSuccessfully,
@@ -143,25 +143,25 @@ pub enum Reason {
     CancelRequested,
     /// A call to the colony was refused.
     ColonyRefused,
-    /// A blueprint in the colony carries it: nothing is submitted for it.
+    /// It is mirrored as a blueprint in the colony: nothing is submitted for it.
     CarriedByBlueprint,
-    /// A process that was born in the colony carries it: nothing is submitted for it.
+    /// It belongs to a process that originates in the colony: nothing is submitted for it.
     CarriedByProcess,
-    /// Fields differ from what was last written, and are left so.
+    /// Fields differ from what was last written, and are not corrected.
     DriftDetected,
-    /// Policies keep something from being done.
+    /// A policy withholds an action.
     LeftAlone,
-    /// What is to be adopted is not there, or not known to be.
+    /// The object to adopt does not exist, or cannot be read.
     AwaitingAdoption,
-    /// The blueprint in the colony, or what an instance is made of, says the same.
+    /// The blueprint in the colony, or the objects that an instance is composed of, match the spec.
     InSync,
-    /// The blueprint in the colony says something else, and nobody owns the spec.
+    /// The blueprint in the colony differs, and neither side owns the spec.
     Differs,
     /// An edit of the side that does not own the spec was replaced.
     Overruled,
-    /// The blueprint of the colony cannot be carried out as it stands.
+    /// The blueprint of the colony is invalid.
     BlueprintInvalid,
-    /// A blueprint of that name in the colony belongs to somebody else.
+    /// A blueprint of that name in the colony belongs to another owner.
     BlueprintNameTaken,
     /// Two executor types differ only by digits at their end.
     SimilarExecutorType,
@@ -175,70 +175,70 @@ pub enum Reason {
     CredentialsRefused,
     /// Every job of a request's flow was done.
     FlowCompleted,
-    /// Nobody wants the request any more.
+    /// The request is obsolete.
     Cancelled,
-    /// The worker was started anew while the job ran.
+    /// The worker was restarted while the job ran.
     WorkerRestarted,
     /// The job waits for a worker.
     JobRequested,
-    /// A worker is at the job.
+    /// A worker runs the job.
     JobStarted,
     /// The job has ended, and another follows.
     JobEnded,
-    /// The operator has the rights that it needs for the group of the kind.
+    /// The operator has the permissions that it needs for the group of the kind.
     RightsGranted,
-    /// The operator lacks rights for the group of the kind; the message has the line that grants them.
+    /// The operator lacks permissions for the group of the kind; the message has the command that grants them.
     RightsMissing,
-    /// The API server has been given the kind and does not serve it yet.
+    /// The CRD exists, and the API server does not serve the kind yet.
     Establishing,
     /// Another kind of the group has one of the names.
     NamesNotAccepted,
     /// The API server serves the kind.
     KindServed,
-    /// There are executors that carry instances out.
+    /// Executors that handle instances exist.
     HandlerFound,
-    /// There is no executor that carries instances out.
+    /// No executor handles instances.
     HandlerNotFound,
     /// The colony has blueprints of the kind, so that its definition there cannot change.
     DefinitionInUse,
-    /// The reconciler of the blueprint says that it is as it should be.
+    /// The reconciler of the blueprint reports that it is ready.
     BlueprintReady,
-    /// The reconciler of the blueprint does not say that it is as it should be.
+    /// The reconciler of the blueprint does not report that it is ready.
     BlueprintNotReady,
-    /// Somebody removed the blueprint in the colony, and it is not made anew.
+    /// The blueprint was removed in the colony and is not created again.
     BlueprintLost,
-    /// Everything that the instance is made of is there and ready.
+    /// All objects of the instance exist and are ready.
     ResourcesReady,
-    /// Something that the instance is made of is not there, or not ready.
+    /// An object of the instance does not exist or is not ready.
     ResourcesNotReady,
-    /// Something that the instance is made of has failed.
+    /// An object of the instance failed.
     ResourceFailed,
-    /// The definition says by `finishedWhen` that the instance has ended.
+    /// `finishedWhen` of the definition holds: the instance has ended.
     FinishedWhenHolds,
     /// The definition has no `finishedWhen`, or it does not hold.
     NotFinished,
-    /// Instances do not fit what the definition says now; the message has the line that accepts it.
+    /// Instances do not match the current definition; the message has the command that accepts it.
     BreaksInstances,
-    /// A version in which objects may be stored is not in the definition any more.
+    /// The definition no longer has a version in which objects may be stored.
     VersionInUse,
-    /// Objects are being written again, so that they are stored in another version.
+    /// Objects are being rewritten to be stored in another version.
     StorageMigrating,
-    /// Some objects could not be written again; the message names the first.
+    /// Some objects could not be rewritten; the message names the first.
     StorageMigrationFailed,
     /// All objects are stored in the version with `storage`.
     StoredInOneVersion,
-    /// There is no endpoint where API servers could have objects converted between versions.
+    /// The conversion endpoint is not available to API servers.
     ConversionUnavailable,
     /// The definition waits for its instances to be gone.
     InstancesLeft,
-    /// The clean-up of a deleted instance is under way.
+    /// The cleanup of a deleted instance is in progress.
     CleanupRunning,
-    /// The clean-up of a deleted instance failed; it is repeated.
+    /// The cleanup of a deleted instance failed; it is retried.
     CleanupFailed,
 }
 
 impl Reason {
-    /// The name as it stands in status.
+    /// The name in status.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

@@ -30,7 +30,7 @@ pub struct NotADuration(pub String);
 pub struct Duration(String);
 
 impl Duration {
-    /// As it was written.
+    /// The text as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -54,7 +54,7 @@ impl Duration {
     }
 }
 
-/// The span that a text says; none if it says none.
+/// The duration that a text holds, if it holds one.
 fn parse(text: &str) -> Option<std::time::Duration> {
     let mut rest = text;
     let mut units = UNITS.iter();

@@ -10,7 +10,8 @@ use super::{duration::Duration, filesystem::FileSystem};
 
 /// A function to call and who may run it.
 ///
-/// What is absent is not sent, or sent as the protocol's word for "none": no limits, no retries bound, no conditions.
+/// Absent fields are not sent, or sent as the protocol's value for "none": no time limits, no retry limit, no
+/// conditions.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionCall {
@@ -42,24 +43,24 @@ pub struct FunctionCall {
     #[schemars(range(min = -50_000, max = 50_000))]
     pub priority: Option<i32>,
 
-    /// How long it may wait for an executor before it fails, such as `10m`. Absent: for ever.
+    /// How long it may wait for an executor before it fails, such as `10m`. Unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = positive("maxWaitTime is 0: give a time above 0, such as 60s, or leave it out for no limit"))]
     pub max_wait_time: Option<Duration>,
 
-    /// How long one run may take before it is taken from its executor, such as `1h`. Absent: for ever, and then nothing
-    /// rescues it from an executor that has died until the server notices.
+    /// How long one run may take before it is taken from its executor, such as `1h`. Unlimited when absent: a process
+    /// of a dead executor is then stuck until the server notices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = positive("maxExecTime is 0: give a time above 0, such as 60s, or leave it out for no limit"))]
     pub max_exec_time: Option<Duration>,
 
-    /// How often it is run again after `maxExecTime` has passed; after that it has failed. Absent: 0. What its executor closes as
-    /// failed is not run again by this, but by `backoffLimit`.
+    /// The number of retries after `maxExecTime` has passed; then it fails. Defaults to 0. What its executor closes
+    /// as failed is not run again by this, but by `backoffLimit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_retries: Option<i32>,
 
-    /// Files of the colony that the executor puts in place before it runs, and keeps afterwards.
+    /// Files of the colony that the executor downloads before it runs, and uploads afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fs: Option<FileSystem>,
 
@@ -83,16 +84,16 @@ pub struct Variable {
     /// Its name.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[^=\x00]+$"))]
     pub name: String,
-    /// Its value. Absent, with no `valueFrom`: empty.
+    /// Its value. Empty when both this and `valueFrom` are absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32768))]
     pub value: Option<String>,
-    /// Where its value is read at the moment of the submit.
+    /// The source of its value, read when the process is submitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_from: Option<ValueFrom>,
 }
 
-/// Where a value is read from; in the object's own namespace.
+/// The source of a value, in the object's own namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)").message("valueFrom: give either secretKeyRef or configMapKeyRef"))]
@@ -138,7 +139,7 @@ pub struct ExecutorConditions {
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[^:\s]+$"))]
     pub location: Option<String>,
 
-    /// What one run needs.
+    /// The resources of one run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<FunctionResources>,
 

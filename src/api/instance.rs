@@ -21,10 +21,10 @@ use super::{
     resource_definition::{DefinitionScope, Handler, HandlerMode, ObjectKind},
 };
 
-/// An object of a kind that a user made up.
+/// An object of a user-defined kind.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Instance {
-    /// Version and kind, if whoever gave the object says them: in lists the API server does not.
+    /// Version and kind, if the source of the object sets them: in lists the API server does not.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub types: Option<TypeMeta>,
     /// Its metadata.
@@ -32,7 +32,7 @@ pub struct Instance {
     /// What the user wants.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub spec: Value,
-    /// What the operator says of it.
+    /// The observed state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<InstanceStatus>,
     /// Whatever else the kind has beside its spec.
@@ -40,27 +40,27 @@ pub struct Instance {
     pub other: Map<String, Value>,
 }
 
-/// What the operator says of an instance: its own fields, and those of the kind.
+/// The observed state of an instance: its own fields, and those of the kind.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceStatus {
-    /// Generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The last generation that is known to have reached the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_generation: Option<i64>,
-    /// The process that carries the instance. Its generation is 0 or less for the process of the clean-up; with handler mode
+    /// The process of the instance. Its generation is 0 or less for the process of the clean-up; with handler mode
     /// `blueprint` there is none but that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
-    /// The blueprint that says the same as the instance, with handler mode `blueprint`.
+    /// The blueprint that mirrors the instance, with handler mode `blueprint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blueprint: Option<BlueprintStatus>,
     /// The kinds of the objects that the instance is made of, or was and still has some of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub composed_of: Vec<ObjectKind>,
-    /// What holds, why, and what to do.
+    /// The latest observations of its state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The fields of the kind.
@@ -112,7 +112,7 @@ impl HasStatus for Instance {
     }
 }
 
-/// The kind of instances, and how they are carried out. Two are the same if they are the same kind in the same version.
+/// The kind of instances, and their handler. Two are the same if they are the same kind in the same version.
 #[derive(Clone, Debug)]
 pub struct InstanceKind(Arc<KindTerms>);
 
@@ -123,19 +123,19 @@ pub struct KindTerms {
     pub resource: ApiResource,
     /// Whether they are in namespaces.
     pub scope: DefinitionScope,
-    /// How they are carried out.
+    /// Their handler.
     pub accepted: AcceptedHandler,
-    /// Whether they are let go as they are: the definition goes, and leaves them.
+    /// Whether they are released unchanged: the definition goes, and leaves them.
     pub is_released: bool,
-    /// The schema in that version, with handler mode `blueprint`: what a colony says is held against it.
+    /// The schema in that version, with handler mode `blueprint`: what a colony reports is compared with it.
     pub schema: Option<Value>,
 }
 
-/// By what handler and policies instances are carried out: of a definition, what its CRD remembers.
+/// The handler and policies of instances: of a definition, what its CRD remembers.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AcceptedHandler {
-    /// Who carries instances out.
+    /// The handler of instances.
     pub handler: Handler,
     /// What deletion leaves.
     #[serde(default)]
@@ -195,7 +195,7 @@ impl InstanceKind {
         format!("{}.{}", self.0.resource.plural, self.0.resource.group)
     }
 
-    /// Who carries its instances out.
+    /// The handler of its instances.
     #[must_use]
     pub fn handler(&self) -> &Handler {
         &self.0.accepted.handler

@@ -143,7 +143,7 @@ kinds! {
         ready_conditions: &[],
         keeps_managed_fields: false,
         verbs: READ,
-        why: "a Colony says where a colony's server is",
+        why: "a Colony holds the address of a colony's server",
         why_status: "a Colony shows whether it is connected",
         why_finalizers: Some("the operator's keys go with their Colony"),
     }
@@ -154,7 +154,7 @@ kinds! {
         ready_conditions: &[ConditionType::Ready],
         keeps_managed_fields: false,
         verbs: &["get", "list", "watch", "create", "update", "patch", "delete"],
-        why: "they are what the operator looks after, and makes for blueprints of the colony",
+        why: "the operator reconciles them, and creates them for blueprints of the colony",
         why_status: "an ExecutorDeployment shows how it fares",
         why_finalizers: Some("workloads go with their ExecutorDeployment"),
     }
@@ -166,7 +166,7 @@ kinds! {
         keeps_managed_fields: false,
         verbs: &["get", "list", "watch", "create", "patch", "delete"],
         why: "they are submitted to colonies, created by ColonyCrons, and go when their time is over",
-        why_status: "a ColonyProcess shows where it stands",
+        why_status: "a ColonyProcess reports its state",
         why_finalizers: None,
     }
 
@@ -177,7 +177,7 @@ kinds! {
         keeps_managed_fields: false,
         verbs: &["get", "list", "watch", "create", "patch", "delete"],
         why: "they are submitted to colonies, created by ColonyCrons, and go when their time is over",
-        why_status: "a ColonyWorkflow shows where it stands",
+        why_status: "a ColonyWorkflow reports its state",
         why_finalizers: None,
     }
 
@@ -187,7 +187,7 @@ kinds! {
         ready_conditions: &[ConditionType::Ready],
         keeps_managed_fields: false,
         verbs: READ,
-        why: "they say when processes are created",
+        why: "they define when processes are created",
         why_status: "a ColonyCron shows what runs, and when the next run is due",
         why_finalizers: Some("runs go with their ColonyCron"),
     }
@@ -221,7 +221,7 @@ kinds! {
         ready_conditions: &[],
         keeps_managed_fields: false,
         verbs: READ_AND_PATCH,
-        why: "they say which kinds users make up",
+        why: "they define the user-defined kinds",
         why_status: "a ResourceDefinition shows whether its kind is served",
         why_finalizers: None,
     }

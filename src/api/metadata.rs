@@ -18,7 +18,7 @@ use crate::api::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incomplete(pub &'static str);
 
-/// Who an `ExecutorDeployment` is: parsed once, so that later stages need not doubt it.
+/// Who an `ExecutorDeployment` is: parsed once, so that later stages can rely on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// Its name.
@@ -47,7 +47,7 @@ impl Owner {
         })
     }
 
-    /// The controller reference that every child carries.
+    /// The controller reference of every child.
     #[must_use]
     pub fn reference(&self) -> OwnerReference {
         OwnerReference {
@@ -102,8 +102,8 @@ impl Owner {
     }
 }
 
-/// Hash of what the operator wants a child to be. Kept on the child: a difference means that the wish has changed, even
-/// where comparing fields cannot show it, since a field that is no longer wished for is only absent.
+/// Hash of what the operator wants a child to be. Kept on the child: a difference means that the desired state has
+/// changed. Comparing fields alone cannot show this: a field that is no longer desired is only absent.
 #[must_use]
 pub fn content_hash(content: &serde_json::Value) -> String {
     let digest = Sha3_256::digest(content.to_string().as_bytes());

@@ -1,16 +1,16 @@
-//! The record of the process that carries an object in a colony, whatever the kind of the object.
+//! The record of the process of an object in a colony, for objects of any kind.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The process that carries a generation of an object.
+/// The process of a generation of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MirrorStatus {
     /// Label of the process: `k8s:<cluster>/<uid>/<generation>`.
     pub label: String,
-    /// The generation that it carries.
+    /// Its generation.
     pub generation: i64,
     /// Its id; absent while only the intent is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,12 +27,12 @@ pub struct MirrorStatus {
     pub errors: Option<String>,
 }
 
-/// A kind whose objects are carried by processes.
+/// A kind whose objects have processes.
 pub trait Mirrored {
-    /// What status says of the process.
+    /// The process, as status records it.
     fn mirror(&self) -> Option<&MirrorStatus>;
 
-    /// The name of the blueprint that says the same, as far as status knows.
+    /// The name of the blueprint that mirrors the object, if status records one.
     fn blueprint(&self) -> Option<&str> {
         None
     }
@@ -94,7 +94,7 @@ pub enum MirrorState {
 }
 
 impl MirrorState {
-    /// The name as it stands in status.
+    /// The name in status.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

@@ -26,37 +26,39 @@ pub const INSTANCE_FINALIZER: &str = "colonies.io/instance";
 /// Kept by the garbage collector on an object that is deleted in the foreground, until its children are gone.
 pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 
-/// Kept by the garbage collector on an object whose children are to stay, until they have let go of it.
+/// Set by the garbage collector on an object whose children are orphaned, until their owner references are removed.
 pub const ORPHAN_FINALIZER: &str = "orphan";
 
 /// Marks the `Colony` that is used where an object names none.
 pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
-/// The way out when a colony is gone for good: with `true`, deletion leaves what is there and says so in an Event.
+/// The remedy when a colony is permanently gone: with `true`, deletion leaves the remote side unchanged and records
+/// an Event.
 pub const ABANDON_ANNOTATION: &str = "colonies.io/abandon-remote";
 
-/// On an object of any kind that is carried out: with `true`, nothing is written for it but its status.
+/// On an object of any reconciled kind: with `true`, nothing is written for it but its status.
 pub const PAUSED_ANNOTATION: &str = "colonies.io/paused";
-/// On an object of any kind that is carried out: whatever is new in it brings a pass at once, in which the colony is asked.
+/// On an object of any reconciled kind: whatever is new in it brings a pass at once, in which the colony is asked.
 pub const RECONCILE_ANNOTATION: &str = "colonies.io/reconcile-at";
 
-/// Where an object was born that was not applied with kubectl: `blueprint` or `process`. For `kubectl get -l`.
+/// The origin of an object that was not applied with kubectl: `blueprint` or `process`. For `kubectl get -l`.
 pub const ORIGIN_LABEL: &str = "colonies.io/origin";
 /// Value of the origin label: a blueprint in the colony.
 pub const ORIGIN_BLUEPRINT: &str = "blueprint";
 /// Value of the origin label: a process that the colony gave to the operator.
 pub const ORIGIN_PROCESS: &str = "process";
-/// On an object: the blueprint in its colony that says the same.
+/// On an object: the blueprint in its colony that mirrors it.
 pub const BLUEPRINT_ANNOTATION: &str = "colonies.io/blueprint";
-/// On an object that was born of a process: the process's id.
+/// On an object that originates from a process: the process's id.
 pub const PROCESS_ANNOTATION: &str = "colonies.io/process";
-/// On an object that was born of a process: hash of the spec that the process asked for.
+/// On an object that originates from a process: hash of the spec that the process asked for.
 pub const PROCESS_SPEC_ANNOTATION: &str = "colonies.io/process-spec";
-/// On an object that was born of a process: when the process was submitted. An older one cannot take the object back.
+/// On an object that originates from a process: when the process was submitted. An older one cannot take the object
+/// back.
 pub const PROCESS_TIME_ANNOTATION: &str = "colonies.io/process-submitted";
-/// On an object and its pods: the process that asked for its executors to be started anew.
+/// On an object and its pods: the process that requested a restart of its executors.
 pub const RESTART_ANNOTATION: &str = "colonies.io/restarted-for";
-/// On a blueprint: the object of a cluster that it was made for, as `k8s:<cluster>/<uid>`. On a blueprint that somebody
-/// made in the colony it may be absent.
+/// On a blueprint: the object of a cluster that it was made for, as `k8s:<cluster>/<uid>`. A blueprint that was
+/// created in the colony may lack it.
 pub const BLUEPRINT_ORIGIN_ANNOTATION: &str = "colonies.io/origin";
 /// On a blueprint, as label or annotation: the namespace in which the cluster is to keep its object.
 pub const BLUEPRINT_NAMESPACE_ANNOTATION: &str = "colonies.io/namespace";
@@ -78,21 +80,22 @@ pub const ROLES_ANNOTATION: &str = "colonies.io/roles";
 pub const COLONY_ANNOTATION: &str = "colonies.io/colony";
 /// On a request without a flow: the type of the executors that do its jobs.
 pub const EXECUTOR_TYPE_ANNOTATION: &str = "colonies.io/executor-type";
-/// The type of the executors that do the jobs of a request which says nothing of it.
+/// The default type of the executors that run the jobs of a request.
 pub const REQUEST_EXECUTOR_TYPE: &str = "request-worker";
 
-/// On a CRD that the operator made: the `ResourceDefinition` that it was made for. A CRD without it is a stranger's.
+/// On a CRD that the operator made: the `ResourceDefinition` that it was made for. A CRD without it belongs to
+/// another owner.
 pub const DEFINITION_ANNOTATION: &str = "colonies.io/resource-definition";
-/// On a CRD that the operator made: by what handler and policies instances are carried out, as JSON. It is written together
-/// with the schema, so that a later revision that cannot be carried out leaves instances with the last that could.
+/// On a CRD that the operator made: handler and policies of instances, as JSON. It is written together with the
+/// schema, so that instances keep the last valid revision after an invalid one.
 pub const HANDLER_ANNOTATION: &str = "colonies.io/handler";
 /// On a CRD that the operator made: generation of the `ResourceDefinition` that it was last made from.
 pub const ACCEPTED_GENERATION_ANNOTATION: &str = "colonies.io/accepted-generation";
 /// On a CRD that the operator made: how objects of each version become objects of the stored one, as JSON. It is written
 /// together with the schemas.
 pub const CONVERSIONS_ANNOTATION: &str = "colonies.io/conversions";
-/// On an instance of a defined kind: what other versions of it say that this one cannot, by version, as JSON.
-pub const KEPT_ANNOTATION: &str = "colonies.io/kept-fields";
+/// On an instance of a defined kind: fields of other versions that this version cannot express, by version, as JSON.
+pub const PRESERVED_FIELDS_ANNOTATION: &str = "colonies.io/kept-fields";
 /// Key of the certificates of the authorities in the Secret of the conversion endpoint.
 pub const AUTHORITY_CERTIFICATES_KEY: &str = "ca.crt";
 /// Key of the private key of the authority that signs.
@@ -105,7 +108,7 @@ pub const CERTIFICATE_KEY: &str = "tls.crt";
 pub const CERTIFICATE_PRIVATE_KEY: &str = "tls.key";
 /// Key of what else is known of the certificates: names and times, as JSON.
 pub const CERTIFICATE_TERMS_KEY: &str = "terms.json";
-/// On a `ResourceDefinition`: hash of an impact (`status.impact.hash`) that somebody accepts. What the change breaks, it breaks.
+/// On a `ResourceDefinition`: hash of an accepted impact (`status.impact.hash`). What the change breaks, it breaks.
 pub const ACCEPT_IMPACT_ANNOTATION: &str = "colonies.io/accept-impact";
 
 /// Selects everything that belongs to one `ExecutorDeployment`; its value is the object's name.
@@ -152,7 +155,7 @@ pub const RECONCILER_EXECUTOR_TYPE: &str = "kubernetes-reconciler";
 pub const RECONCILER_FUNCTION: &str = "reconcile";
 /// Function by which a server asks to take away what was made for a blueprint that is gone (`ColonyOS` 1.9.12).
 pub const CLEANUP_FUNCTION: &str = "cleanup";
-/// Kind of fleets in blueprints, and in processes that carry them.
+/// Kind of fleets in blueprints, and in their processes.
 pub const EXECUTOR_DEPLOYMENT_KIND: &str = "ExecutorDeployment";
 /// Name of the definition that the operator keeps.
 pub const BLUEPRINT_DEFINITION: &str = "executor-deployment";
@@ -160,7 +163,7 @@ pub const BLUEPRINT_DEFINITION: &str = "executor-deployment";
 pub const GATE_NODE: &str = "gate";
 /// Node of a gated process that does the work.
 pub const RUN_NODE: &str = "run";
-/// Function of the process that carries one generation of an `ExecutorDeployment`.
+/// Function of the process of one generation of an `ExecutorDeployment`.
 pub const RECONCILE_FUNCTION: &str = "reconcile_executor_deployment";
 
 /// Key of the colony owner's private key in the Secret of a `Colony`.
@@ -223,7 +226,7 @@ pub const fn cleanup_attempt(generation: i64) -> Option<i64> {
     if generation <= 0 { Some(-generation) } else { None }
 }
 
-/// What tells the object of a cluster for which a blueprint was made.
+/// Identifies the object of a cluster that a blueprint was created for.
 #[must_use]
 pub fn blueprint_origin(cluster: &str, uid: &str) -> String {
     format!("k8s:{cluster}/{uid}")
@@ -235,8 +238,8 @@ pub fn blueprint_id(cluster: &str, uid: &str) -> String {
     blueprint_origin(cluster, uid)
 }
 
-/// The id of the definition that a colony has of a kind which users of a cluster made up, by the name of its
-/// `ResourceDefinition`: one that is applied again takes up what it left.
+/// The id of the definition that a colony has of a user-defined kind, by the name of its `ResourceDefinition`: one
+/// that is applied again takes up what it left.
 #[must_use]
 pub fn blueprint_definition_id(cluster: &str, definition: &str) -> String {
     format!("k8s:{cluster}/{definition}")
@@ -254,7 +257,7 @@ pub fn parse_process_label(label: &str) -> Option<(&str, &str, i64)> {
 mod tests {
     use super::*;
 
-    /// What a run is for is read from its name, the one thing of it that nobody can change.
+    /// The time of a run is read from its name, since a name is immutable.
     #[test]
     fn the_time_of_a_run_is_in_its_name() {
         assert_eq!(cron_run("nightly", 29_000_000), "nightly-29000000");

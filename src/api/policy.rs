@@ -29,31 +29,31 @@ pub enum AdoptionPolicy {
 }
 
 impl AdoptionPolicy {
-    /// Whether the policy is the one that holds where nothing is said.
+    /// Whether the policy is the default.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// What is done about fields that somebody else has changed.
+/// What the operator does about fields that others change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// `Correct`: they are put right. `DetectOnly`: they are reported in condition `Drifted` and left, until what is wanted
-    /// changes, which writes the whole object again.
+    /// `Correct`: they are corrected. `DetectOnly`: they are reported in condition `Drifted` and left, until what is
+    /// wanted changes, which writes the whole object again.
     #[serde(default)]
     pub policy: DriftPolicy,
 
-    /// Fields that are somebody else's once the object is there, such as `spec.replicas` where an autoscaler sets it: they
-    /// are neither compared nor written. Names are separated by dots; `[0]` is an element of a list, `['a.b/c']` a name
-    /// with dots in it.
+    /// Fields that other controllers own once the object exists, such as `spec.replicas` where an autoscaler sets it:
+    /// they are neither compared nor written. Names are separated by dots; `[0]` is an element of a list, `['a.b/c']`
+    /// a name with dots in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
     pub ignore_fields: Vec<String>,
 }
 
-/// Whether drift is put right.
+/// Whether drift is corrected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum DriftPolicy {
     /// It is.
@@ -95,32 +95,32 @@ impl ManagementPolicy {
     }
 }
 
-/// What may be done about an object: what is listed and nothing else, or everything where nothing is said.
+/// What may be done about an object: only the listed actions are allowed; the default allows all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct ManagementPolicies(Vec<ManagementPolicy>);
 
 impl ManagementPolicies {
-    /// Whether nothing is said, so that everything may be done.
+    /// Whether the field is not set, so that every action is allowed.
     #[must_use]
-    pub fn is_unsaid(&self) -> bool {
+    pub fn is_unset(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether something may be done.
     #[must_use]
     pub fn allow(&self, what: ManagementPolicy) -> bool {
-        self.is_unsaid() || self.0.contains(&ManagementPolicy::All) || self.0.contains(&what)
+        self.is_unset() || self.0.contains(&ManagementPolicy::All) || self.0.contains(&what)
     }
 
-    /// Whether the object is only looked at, whoever it belongs to.
+    /// Whether the object is only observed, whatever its owner.
     #[must_use]
     pub fn only_observe(&self) -> bool {
         use ManagementPolicy::{Create, Delete, Update};
         ![Create, Update, Delete].into_iter().any(|what| self.allow(what))
     }
 
-    /// What deletion does to the other side: what is said of it, unless nothing may be deleted.
+    /// What deletion does to the other side: the deletion policy of the spec, unless `Delete` is not allowed.
     #[must_use]
     pub fn deletion(&self, said: DeletionPolicy) -> DeletionPolicy {
         if self.allow(ManagementPolicy::Delete) { said } else { DeletionPolicy::Orphan }
@@ -193,7 +193,7 @@ pub enum SyncPolicy {
     KubernetesWins,
     /// The blueprint: edits of this object are replaced.
     ColonyWins,
-    /// Nobody: differences are shown, and both sides left as they are.
+    /// Neither side: differences are shown, and both sides left as they are.
     Observe,
 }
 
@@ -218,7 +218,7 @@ mod tests {
         serde_json::from_value(serde_json::json!(listed)).unwrap()
     }
 
-    /// Nothing said is everything; what is listed is all there is.
+    /// Everything is the default; what is listed is all there is.
     #[test]
     fn what_is_not_listed_may_not_be_done() {
         use ManagementPolicy::{Create, Delete, Observe, Update};
@@ -233,7 +233,7 @@ mod tests {
         assert!(policies(&["Observe"]).only_observe() && !policies(&[]).only_observe());
     }
 
-    /// What may not be deleted stays, whatever else is said.
+    /// Without `Delete`, everything stays, whatever other fields are set.
     #[test]
     fn without_delete_everything_is_left() {
         let left = policies(&["Observe", "Create", "Update"]);
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Whoever writes `false` to go on must not have to know that the annotation has to go.
+    /// `false` resumes too, so that a user does not need to remove the annotation.
     #[test]
     fn only_true_pauses() {
         assert!(is_paused(&annotated(PAUSED_ANNOTATION, "true")));

@@ -3,16 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a piece of work stands.
+/// The state of a unit of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr)]
 pub enum WorkState {
     /// Nothing is known to be submitted yet.
     Pending,
-    /// Nothing is to be submitted for now.
+    /// Suspended.
     Suspended,
     /// Waits for an executor.
     Waiting,
-    /// An executor has it.
+    /// It is assigned to an executor.
     Running,
     /// Closed as successful.
     Succeeded,
@@ -25,13 +25,13 @@ pub enum WorkState {
 }
 
 impl WorkState {
-    /// Whether nothing becomes of it any more.
+    /// Whether the state is final.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Lost)
     }
 
-    /// The name as it stands in status.
+    /// The name in status.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

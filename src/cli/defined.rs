@@ -25,11 +25,11 @@ pub(super) async fn find(kubernetes: &Kubernetes, kind: &str) -> Result<Resource
     Ok(choose(list.items, kind)?)
 }
 
-/// An instance of a kind that processes carry.
+/// An instance of a kind with processes.
 ///
 /// # Errors
 ///
-/// When its kind is carried out in another way, or it cannot be read.
+/// When its kind has another handler mode, or it cannot be read.
 pub(super) async fn get(
     kubernetes: &Kubernetes,
     definition: &ResourceDefinition,
@@ -103,21 +103,21 @@ fn full_name(definition: &ResourceDefinition) -> String {
     format!("{}.{}", definition.spec.names.plural, definition.spec.group)
 }
 
-/// Whether instances are carried by processes; if not, by what, and where to look.
+/// Whether instances have processes; if not, by what, and where to look.
 fn carried(definition: &ResourceDefinition, namespace: &str, name: &str) -> Result<(), String> {
     let handler = &definition.spec.handler;
     let kind = &definition.spec.names.kind;
     match handler.mode {
         HandlerMode::Process => Ok(()),
         HandlerMode::Blueprint => {
-            Err(format!("{kind} {name} is carried by a blueprint: see colonies blueprint ls"))
+            Err(format!("{kind} {name} is mirrored as a blueprint: see colonies blueprint ls"))
         }
         HandlerMode::Compose => {
             let made: Vec<ObjectKind> = handler.makes().into_iter().collect();
             let kinds: Vec<String> = made.iter().map(ToString::to_string).collect();
             let resources: Vec<String> = made.iter().map(resource).collect();
             Err(format!(
-                "{kind} {name} is carried by no process: it is made of {}: kubectl get -n {namespace} -l {INSTANCE_LABEL}={name} {}",
+                "{kind} {name} has no process: it is composed of {}: kubectl get -n {namespace} -l {INSTANCE_LABEL}={name} {}",
                 kinds.join(", "),
                 resources.join(",")
             ))
@@ -125,7 +125,7 @@ fn carried(definition: &ResourceDefinition, namespace: &str, name: &str) -> Resu
     }
 }
 
-/// A kind as kubectl takes it, told from others of its name by its group.
+/// A kind as kubectl accepts it, with its group to distinguish it from others of its name.
 fn resource(kind: &ObjectKind) -> String {
     let name = kind.kind.to_lowercase();
     match kind.group() {
@@ -134,7 +134,7 @@ fn resource(kind: &ObjectKind) -> String {
     }
 }
 
-/// Instances of a kind, as their definition says.
+/// Instances of a kind, by its definition.
 fn instances(definition: &ResourceDefinition) -> Option<InstanceKind> {
     let spec = &definition.spec;
     let version = spec.versions.iter().find(|version| version.storage)?;
@@ -177,7 +177,7 @@ mod tests {
         json!({ "mode": "process", "executorType": "t", "functionName": "f" })
     }
 
-    /// Whoever has looked at an object with kubectl types the same again.
+    /// The arguments are the same as for kubectl.
     #[test]
     fn a_kind_is_found_by_every_name_that_kubectl_takes() {
         let one = || vec![definition("mlmodels", "ml.example.com", &process())];
@@ -218,7 +218,7 @@ mod tests {
             { "id": "b", "template": template("v1", "Service") },
         ] });
         let error = carried(&definition("apps", "a.com", &handler), "ns", "shop").unwrap_err();
-        assert!(error.contains("it is made of Deployment (apps/v1), Service (v1)"), "{error}");
+        assert!(error.contains("it is composed of Deployment (apps/v1), Service (v1)"), "{error}");
         assert!(
             error.ends_with("kubectl get -n ns -l colonies.io/instance=shop deployment.v1.apps,service"),
             "{error}"

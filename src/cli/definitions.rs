@@ -35,7 +35,7 @@ struct Import {
     group: Option<String>,
 }
 
-/// Carries out what was asked for.
+/// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Command::Import(arguments) = &arguments.command;
     let text = if arguments.file.as_os_str() == "-" {

@@ -1,6 +1,6 @@
 //! `colonyos-operator graph`: a `ColonyWorkflow` as a drawing of who waits for whom, with where each node stands.
 //!
-//! Reads only, with the rights of whoever calls it: the object alone. What stands there is bounded; `colonyos-operator
+//! Reads only, with the permissions of its user: the object alone. What stands there is bounded; `colonyos-operator
 //! process ID` shows all of a node's process.
 
 use std::{collections::BTreeMap, io::Write as _};
@@ -73,7 +73,7 @@ async fn find(arguments: &Arguments) -> Result<ColonyWorkflow, Failure> {
         .map_err(|error| error.explain(&format!("get ColonyWorkflow {namespace}/{name}")).into())
 }
 
-/// A node, how deep it stands below those that wait for nothing, and what status says of it.
+/// A node, how deep it stands below those that wait for nothing, and its status.
 struct Row<'a> {
     node: &'a WorkflowNode,
     depth: usize,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::colony::{Log, LogQuery, Session};
 
-/// How often more is asked for: the server does not tell.
+/// How often more is asked for: the server does not report it.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Arguments of `logs`.

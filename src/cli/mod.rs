@@ -26,29 +26,31 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the operator: in a pod by its service account, elsewhere by KUBECONFIG
+    /// Run the operator, with the service account of its pod or with KUBECONFIG
     Run(run::Arguments),
     /// Print the custom resource definitions as YAML
     Crds,
-    /// Take over definitions of kinds that were written for ColonyOS
+    /// Import definitions that were written for ColonyOS
     Definitions(definitions::Arguments),
-    /// Print what would be done for the objects in files, step by step; needs no server. Exit code 1 if something in them is a mistake
+    /// Print the steps that the operator would take for manifests; needs no server. Exit code 1 if a manifest is
+    /// invalid
     Plan(plan::Arguments),
-    /// Print the process that carries an object, with its whole output, its errors and its log
+    /// Print the process of an object, with its whole output, its errors and its log
     Process(process::Arguments),
-    /// Print a workflow: which node waits for which, where each stands, who runs it and for how long
+    /// Print the graph of a workflow, with the state, executor and duration of each node
     Graph(graph::Arguments),
-    /// Print what executors wrote about the process that carries an object; --follow goes on until it is over
+    /// Print the log of the process of an object; --follow continues until it has ended
     Logs(logs::Arguments),
     /// Create RequestStates and decide which job comes next; exit code 0 when all are completed
     Director(request::director::Arguments),
-    /// Do the jobs of RequestStates, until SIGTERM
+    /// Run the jobs of RequestStates, until SIGTERM
     Worker(request::worker::Arguments),
-    /// Check API server, CRDs, permissions, colonies, keys and the kinds of users, and say what to do; exit code 1 if something is amiss
+    /// Check API server, CRDs, permissions, colonies, keys and user-defined kinds, with remedies; exit code 1 if a
+    /// check fails
     Doctor(doctor::Arguments),
 }
 
-/// Reads the command line and carries it out.
+/// Parses the command line and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Arguments::parse_from(request::spelling::translate(env::args_os())).command {
@@ -65,8 +67,10 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Its output has said it all.
-        Err(error) if error.is::<doctor::Amiss>() || error.is::<plan::Mistaken>() => ExitCode::FAILURE,
+        // Its output is complete.
+        Err(error) if error.is::<doctor::ChecksFailed>() || error.is::<plan::InvalidManifests>() => {
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("error: {error}");
             let mut source = error.source();
@@ -79,5 +83,5 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What a command ends with when it cannot do what was asked.
+/// The error of a command.
 type Failure = Box<dyn Error>;

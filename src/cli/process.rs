@@ -1,4 +1,4 @@
-//! `colonyos-operator process`: the processes that carry an object, whole. Status shows outputs and errors bounded and
+//! `colonyos-operator process`: the complete processes of an object. Status shows outputs and errors bounded and
 //! cleaned; here they are complete, with the log. Reads only.
 
 use std::io::Write as _;
@@ -116,7 +116,7 @@ fn section(name: &str, texts: impl Iterator<Item = String>) -> Vec<String> {
     heading.into_iter().chain(below).collect()
 }
 
-/// A text of somebody else's, fit for a terminal: it must not steer it.
+/// Untrusted text, made safe for a terminal: it must not steer it.
 pub(super) fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
@@ -135,7 +135,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Status cuts it; whoever looks here wants the rest.
+    /// Status cuts it; a user of this command wants the rest.
     #[test]
     fn outputs_and_errors_are_complete_and_steer_no_terminal() {
         let text = text_of(&process(), &[]);

@@ -1,5 +1,5 @@
-//! `colonyos-operator run`: starts the machine room, waits for what the operator needs, and runs the controllers until
-//! it is told to stop.
+//! `colonyos-operator run`: starts the shared services, waits for what the operator needs, and runs the controllers
+//! until shutdown.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt as _};
 use super::Failure;
 use crate::{
     api,
-    controllers::{self, Machinery},
+    controllers::{self, Services},
     runtime::{
         clock::Clock,
         config,
@@ -22,7 +22,7 @@ use crate::{
         shutdown::Shutdown,
         telemetry,
     },
-    webhook::{self, Grounds},
+    webhook::{self, EndpointSetup},
 };
 
 /// How often something that is missing at the start is looked for.
@@ -30,7 +30,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// How long passes under way may take to end after a signal; less than the 30 s after which a pod is killed.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// What `run` takes.
+/// Arguments of `run`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Configuration file (YAML); every field has a default
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     /// Name under which this replica reports and holds the lease
     #[arg(long, value_name = "NAME", env = "POD_NAME", default_value = "colonyos-operator")]
     identity: String,
-    /// Log filter that wins over the configuration, such as `debug` or `info,kube=debug`
+    /// Log filter that overrides the configuration, such as `debug` or `info,kube=debug`
     #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
     log: Option<String>,
 }
@@ -65,7 +65,7 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
     api_server.missing("not asked yet");
     definitions.missing("not looked for yet");
 
-    // Served until the very end: a probe that finds nobody would have the pod killed while it drains.
+    // Served until the very end: a failed probe would kill the pod while it drains.
     let served = Shutdown::default();
     let probes = Server::bind(configuration.http.bind_address, metrics.clone(), readiness).await?;
     let serving = tokio::spawn(probes.run(served.clone()));
@@ -83,7 +83,7 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
     tokio::select! {
         () = shutdown.requested() => {}
         cluster = prerequisites(&connection, &api_server, &definitions) => {
-            let ground = Ground { configuration, connection, metrics, cluster, conversions };
+            let ground = ControllerSetup { configuration, connection, metrics, cluster, conversions };
             control(arguments, ground, &shutdown).await?;
         }
     }
@@ -123,7 +123,7 @@ async fn prerequisites(connection: &Kubernetes, api_server: &Check, definitions:
     }
 }
 
-/// UID of the `kube-system` namespace: what tells this cluster from every other, for as long as it exists.
+/// UID of the `kube-system` namespace: the identifier of this cluster, for as long as it exists.
 async fn cluster_identity(connection: &Kubernetes) -> Result<String, String> {
     let namespaces = Api::<Namespace>::all(connection.calls.clone());
     let found = call(CALL_TIME_LIMIT, namespaces.get("kube-system"))
@@ -157,8 +157,8 @@ async fn is_served(connection: &Kubernetes, definition: &CustomResourceDefinitio
     }
 }
 
-/// What the controllers stand on.
-struct Ground {
+/// What the controllers need.
+struct ControllerSetup {
     configuration: config::OperatorConfiguration,
     connection: Kubernetes,
     metrics: Metrics,
@@ -167,8 +167,8 @@ struct Ground {
 }
 
 /// Runs the election, the controllers and the endpoint of conversions until the shutdown.
-async fn control(arguments: &Arguments, ground: Ground, shutdown: &Shutdown) -> Result<(), Failure> {
-    let Ground { configuration, connection, metrics, cluster, conversions } = ground;
+async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shutdown) -> Result<(), Failure> {
+    let ControllerSetup { configuration, connection, metrics, cluster, conversions } = ground;
     let clock = Clock::system();
     let released = Shutdown::default();
     let (leadership, election) = if configuration.leader_election.enabled {
@@ -183,19 +183,19 @@ async fn control(arguments: &Arguments, ground: Ground, shutdown: &Shutdown) -> 
     };
     metrics.show_leadership(leadership.clone())?;
     let instance = Some(arguments.identity.clone());
-    let machinery = Machinery::new(connection, configuration, leadership, clock, metrics, cluster, instance);
-    let converting = webhook::start(Grounds {
-        settings: machinery.configuration.conversion.clone(),
-        namespace: machinery.kubernetes.namespace.clone(),
-        client: machinery.kubernetes.calls.clone(),
-        cluster: machinery.to_cluster.clone(),
-        clock: machinery.clock.clone(),
-        metrics: machinery.metrics.clone(),
-        endpoint: machinery.endpoint.clone(),
-        leadership: machinery.leadership.clone(),
+    let services = Services::new(connection, configuration, leadership, clock, metrics, cluster, instance);
+    let converting = webhook::start(EndpointSetup {
+        settings: services.configuration.conversion.clone(),
+        namespace: services.kubernetes.namespace.clone(),
+        client: services.kubernetes.calls.clone(),
+        cluster: services.to_cluster.clone(),
+        clock: services.clock.clone(),
+        metrics: services.metrics.clone(),
+        endpoint: services.endpoint.clone(),
+        leadership: services.leadership.clone(),
         check: conversions,
     });
-    if shutdown.drain(controllers::run(machinery, shutdown.clone()), DRAIN).await.is_none() {
+    if shutdown.drain(controllers::run(services, shutdown.clone()), DRAIN).await.is_none() {
         tracing::warn!("some passes did not end in time");
     }
     // Only now: the next leader starts at once.

@@ -1,6 +1,6 @@
 //! The processes that a command is about: those of an object, or one by its id.
 //!
-//! Reads only, with the rights of whoever calls it: the object, its Colony, and the Secrets of that in the operator's
+//! Reads only, with the permissions of its user: the object, its Colony, and the Secrets of that in the operator's
 //! namespace.
 
 use std::fmt::Debug;
@@ -30,7 +30,7 @@ use crate::{
         clock::Clock,
         kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
     },
-    watch::colony::{Surroundings, read},
+    watch::colony::{ColonyReader, read},
 };
 
 /// What a command is about.
@@ -85,13 +85,13 @@ impl Subject {
         };
         let colony = find_colony(&kubernetes, self.colony.as_deref().or(colony.as_deref())).await?;
         let clock = Clock::system();
-        let surroundings = Surroundings {
+        let reader = ColonyReader {
             kubernetes: &kubernetes.calls,
             namespace: &self.operator_namespace,
             clock: &clock,
             metrics: None,
         };
-        let reading = read(&colony, &surroundings, &mut None).await;
+        let reading = read(&colony, &reader, &mut None).await;
         let sessions = reading.sessions.ok_or_else(|| {
             format!(
                 "failed to get the keys of Colony {}: may you read Secrets in namespace {}? See colonyos-operator doctor",
@@ -172,7 +172,7 @@ fn of_workflow(object: &ColonyWorkflow, only: Option<&str>) -> Result<Vec<Found>
     Ok(found)
 }
 
-/// The process that carries an object now.
+/// The current process of an object.
 fn of_mirror<K: Mirrored + Resource + HasKind>(object: &K, kind: &str) -> Result<String, Failure> {
     let condition = K::KIND.info().process_condition.map_or("Ready", ConditionType::as_str);
     let id = object.mirror().and_then(|mirror| mirror.process_id.clone());
@@ -180,7 +180,7 @@ fn of_mirror<K: Mirrored + Resource + HasKind>(object: &K, kind: &str) -> Result
     id.ok_or_else(|| format!("{kind} {name} has no process yet: see its condition {condition}").into())
 }
 
-/// The process that carries a fleet now, or that it was born of.
+/// The current process of a fleet, or the one that it originates from.
 fn of_fleet(object: &ExecutorDeployment) -> Result<String, Failure> {
     let id = object.annotations().get(PROCESS_ANNOTATION);
     if let (None, Some(id)) = (object.mirror().and_then(|mirror| mirror.process_id.as_ref()), id) {
@@ -188,7 +188,7 @@ fn of_fleet(object: &ExecutorDeployment) -> Result<String, Failure> {
     }
     of_mirror(object, Kind::ExecutorDeployment.name()).map_err(|error| match object.blueprint_name() {
         Some(blueprint) => format!(
-            "ExecutorDeployment {} is carried by blueprint {blueprint}: see colonies blueprint get --name {blueprint}",
+            "ExecutorDeployment {} is mirrored as blueprint {blueprint}: see colonies blueprint get --name {blueprint}",
             object.name_any()
         )
         .into(),

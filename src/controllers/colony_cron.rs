@@ -12,7 +12,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::engine::{
-    context::{Hints, Machinery},
+    context::{Requeuer, Services},
     pass::{Engine, LOOK_UP, RESYNC},
     stages::{Look, Passed, Stages},
     wiring::{self, Wiring},
@@ -33,7 +33,7 @@ use crate::{
     snapshot::ColonyCronSnapshot,
     status::{self, event::Note},
     watch::{
-        colony_cron::{CronReader, Repeated, cron_of},
+        colony_cron::{CronReader, ScheduledKind, cron_of},
         freshness::CacheBehind,
         stores::{Filled, Watched},
     },
@@ -154,9 +154,9 @@ impl Runs {
         workflows: &mut Watched<DeserializeGuard<ColonyWorkflow>>,
     ) -> Self {
         let (waker, woken) = futures::channel::mpsc::unbounded();
-        let hints = Hints::new(vec![waker]);
-        wake(processes, &hints);
-        wake(workflows, &hints);
+        let requeuer = Requeuer::new(vec![waker]);
+        wake(processes, &requeuer);
+        wake(workflows, &requeuer);
         Self {
             processes: processes.store.clone(),
             workflows: workflows.store.clone(),
@@ -166,15 +166,15 @@ impl Runs {
     }
 }
 
-fn wake<K>(runs: &mut Watched<DeserializeGuard<K>>, hints: &Hints<DeserializeGuard<ColonyCron>>)
+fn wake<K>(runs: &mut Watched<DeserializeGuard<K>>, requeuer: &Requeuer<DeserializeGuard<ColonyCron>>)
 where
-    K: Repeated + DeserializeOwned + Debug + Send + Sync,
+    K: ScheduledKind + DeserializeOwned + Debug + Send + Sync,
 {
-    let hints = hints.clone();
+    let requeuer = requeuer.clone();
     let changes = std::mem::replace(&mut runs.changes, futures::stream::empty().boxed());
     let waking = changes.inspect_ok(move |run| {
         if let Some(cron) = cron_of(run) {
-            hints.wake(&cron);
+            requeuer.wake(&cron);
         }
     });
     runs.changes = waking.boxed();
@@ -182,7 +182,7 @@ where
 
 /// Runs the controller for one scope until the shutdown.
 pub(super) async fn run(
-    machinery: Arc<Machinery>,
+    services: Arc<Services>,
     crons: Watched<DeserializeGuard<ColonyCron>>,
     runs: Runs,
     shutdown: Shutdown,
@@ -191,9 +191,9 @@ pub(super) async fn run(
         processes: runs.processes,
         workflows: runs.workflows,
         filled: [runs.filled, vec![crons.filled.clone()]].concat(),
-        writes: machinery.writes.clone(),
-        clock: machinery.clock.clone(),
+        writes: services.writes.clone(),
+        clock: services.clock.clone(),
     };
-    let wiring = Wiring::new(crons, runs.woken, machinery.configuration.concurrency);
-    wiring::run(Engine::new(machinery, CronStages { reader }), wiring, shutdown).await;
+    let wiring = Wiring::new(crons, runs.woken, services.configuration.concurrency);
+    wiring::run(Engine::new(services, CronStages { reader }), wiring, shutdown).await;
 }

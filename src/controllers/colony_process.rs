@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    colony::processes::Carrier,
+    colony::processes::MirroredKind,
     engine::{
         stages::{Look, Passed, Stages},
         work::next,
@@ -18,14 +18,14 @@ use crate::{
     },
     desired::{self, DesiredProcess},
     diff::{self, Plan, Problem, problem, resolved},
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
     snapshot::ColonyProcessSnapshot,
     status,
     watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for ColonyProcess {
+impl MirroredKind for ColonyProcess {
     fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.spec.colony.as_deref()
     }
@@ -45,7 +45,7 @@ impl Stages for ProcessStages {
     type Object = ColonyProcess;
     type Snapshot = ColonyProcessSnapshot;
     /// An error counts only where the process is to be submitted.
-    type Desired = Result<Option<DesiredProcess>, Error>;
+    type Desired = Result<Option<DesiredProcess>, SpecError>;
     type Findings = ();
 
     const KIND: Kind = Kind::ColonyProcess;
@@ -79,8 +79,8 @@ impl Stages for ProcessStages {
         plan(snapshot, desired).map(|plan| (plan, ()))
     }
 
-    fn left_behind(snapshot: &ColonyProcessSnapshot) -> Option<String> {
-        diff::colony_process::terms(snapshot).left_behind("process")
+    fn remaining_in_colony(snapshot: &ColonyProcessSnapshot) -> Option<String> {
+        diff::colony_process::terms(snapshot).remaining_in_colony("process")
     }
 
     fn status(
@@ -117,8 +117,10 @@ impl Stages for ProcessStages {
 /// # Errors
 ///
 /// When there is no colony to submit to.
-pub fn desired(snapshot: &ColonyProcessSnapshot) -> Result<Result<Option<DesiredProcess>, Error>, Problem> {
-    // One that is going, or finished, needs none.
+pub fn desired(
+    snapshot: &ColonyProcessSnapshot,
+) -> Result<Result<Option<DesiredProcess>, SpecError>, Problem> {
+    // A deleted or finished object needs none.
     if snapshot.object.metadata.deletion_timestamp.is_some() || snapshot.object.is_finished() {
         return Ok(Ok(None));
     }
@@ -132,7 +134,7 @@ pub fn desired(snapshot: &ColonyProcessSnapshot) -> Result<Result<Option<Desired
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &ColonyProcessSnapshot,
-    desired: &Result<Option<DesiredProcess>, Error>,
+    desired: &Result<Option<DesiredProcess>, SpecError>,
 ) -> Result<Plan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(diff::colony_process::plan_deletion(snapshot));

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    colony::processes::Carrier,
+    colony::processes::MirroredKind,
     engine::{
         stages::{Look, Passed, Stages},
         work::next,
@@ -18,14 +18,14 @@ use crate::{
     },
     desired::{self, DesiredWorkflow},
     diff::{self, Plan, Problem, problem, resolved},
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
     snapshot::ColonyWorkflowSnapshot,
     status,
     watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for ColonyWorkflow {
+impl MirroredKind for ColonyWorkflow {
     fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.spec.colony.as_deref()
     }
@@ -45,7 +45,7 @@ impl Stages for WorkflowStages {
     type Object = ColonyWorkflow;
     type Snapshot = ColonyWorkflowSnapshot;
     /// An error counts only where the workflow is to be submitted.
-    type Desired = Result<Option<DesiredWorkflow>, Error>;
+    type Desired = Result<Option<DesiredWorkflow>, SpecError>;
     type Findings = ();
 
     const KIND: Kind = Kind::ColonyWorkflow;
@@ -83,8 +83,8 @@ impl Stages for WorkflowStages {
         plan(snapshot, desired).map(|plan| (plan, ()))
     }
 
-    fn left_behind(snapshot: &ColonyWorkflowSnapshot) -> Option<String> {
-        diff::colony_workflow::terms(snapshot).left_behind("workflow")
+    fn remaining_in_colony(snapshot: &ColonyWorkflowSnapshot) -> Option<String> {
+        diff::colony_workflow::terms(snapshot).remaining_in_colony("workflow")
     }
 
     fn status(
@@ -121,8 +121,10 @@ impl Stages for WorkflowStages {
 /// # Errors
 ///
 /// When there is no colony to submit to.
-pub fn desired(snapshot: &ColonyWorkflowSnapshot) -> Result<Result<Option<DesiredWorkflow>, Error>, Problem> {
-    // One that is going, or finished, needs none.
+pub fn desired(
+    snapshot: &ColonyWorkflowSnapshot,
+) -> Result<Result<Option<DesiredWorkflow>, SpecError>, Problem> {
+    // A deleted or finished object needs none.
     if snapshot.object.metadata.deletion_timestamp.is_some() || snapshot.object.is_finished() {
         return Ok(Ok(None));
     }
@@ -136,7 +138,7 @@ pub fn desired(snapshot: &ColonyWorkflowSnapshot) -> Result<Result<Option<Desire
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &ColonyWorkflowSnapshot,
-    desired: &Result<Option<DesiredWorkflow>, Error>,
+    desired: &Result<Option<DesiredWorkflow>, SpecError>,
 ) -> Result<Plan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(diff::colony_workflow::plan_deletion(snapshot));

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 
 use super::engine::{
-    context::Machinery,
+    context::Services,
     pass::{Engine, LOOK_UP, RESYNC},
     stages::{Look, Passed, Stages},
     wiring::{self, Wiring},
@@ -23,7 +23,7 @@ use crate::{
         composition::{Report, has_ended, plan_end, plan_instance},
     },
     kinds::{
-        composition::{self, Composition, Desired, Errors},
+        composition::{self, Composition, CompositionErrors, Desired},
         definition::composition_of,
     },
     runtime::{metrics::Kind, shutdown::Shutdown},
@@ -32,17 +32,17 @@ use crate::{
     watch::{composition::CompositionReader, freshness::CacheBehind, stores::Filled},
 };
 
-/// The kinds whose objects say by a condition `Ready` when they are; others are defined and go at any time.
-pub type Telling = Arc<dyn Fn() -> BTreeSet<ObjectKind> + Send + Sync>;
+/// The kinds whose objects report readiness by a condition `Ready`; others are defined and go at any time.
+pub type KindsWithReadiness = Arc<dyn Fn() -> BTreeSet<ObjectKind> + Send + Sync>;
 
 /// The stages of instances that are made of other objects.
 pub struct CompositionStages {
     /// Their kind.
     pub kind: InstanceKind,
-    /// The definition as it was when the controller began; another begins anew.
-    composition: Result<Composition, Errors>,
+    /// The definition as it was when the controller began; another restarts it.
+    composition: Result<Composition, CompositionErrors>,
     made: BTreeSet<ObjectKind>,
-    telling: Telling,
+    kinds_with_readiness: KindsWithReadiness,
     reader: CompositionReader,
     filled: Filled,
 }
@@ -58,10 +58,15 @@ pub struct Wanted {
 impl CompositionStages {
     /// Stages for a kind whose objects `reader` reads.
     #[must_use]
-    pub fn new(kind: InstanceKind, filled: Filled, reader: CompositionReader, telling: Telling) -> Self {
+    pub fn new(
+        kind: InstanceKind,
+        filled: Filled,
+        reader: CompositionReader,
+        kinds_with_readiness: KindsWithReadiness,
+    ) -> Self {
         let composition = composition_of(&kind);
         let made = composition.iter().flat_map(|composition| composition.kinds().cloned()).collect();
-        Self { kind, composition, made, telling, reader, filled }
+        Self { kind, composition, made, kinds_with_readiness, reader, filled }
     }
 }
 
@@ -83,7 +88,7 @@ impl Stages for CompositionStages {
     }
 
     async fn snapshot(&self, object: &Instance) -> Result<CompositionSnapshot, CacheBehind> {
-        self.reader.snapshot(&self.kind, object, self.made.clone(), (self.telling)()).await
+        self.reader.snapshot(&self.kind, object, self.made.clone(), (self.kinds_with_readiness)()).await
     }
 
     fn now(snapshot: &CompositionSnapshot) -> Timestamp {
@@ -96,8 +101,9 @@ impl Stages for CompositionStages {
 
     /// Objects that matter to an instance although they may be anybody's, and that no watch shows.
     async fn look_up(&self, snapshot: &mut CompositionSnapshot, desired: &Wanted) -> bool {
-        let is_about_others = self.composition.as_ref().is_ok_and(Composition::is_about_others);
-        let parts = desired.parts.as_ref().filter(|_| is_about_others);
+        let references_foreign_objects =
+            self.composition.as_ref().is_ok_and(Composition::references_foreign_objects);
+        let parts = desired.parts.as_ref().filter(|_| references_foreign_objects);
         let unseen = parts.map(|parts| parts.unseen(&snapshot.children)).unwrap_or_default();
         if unseen.is_empty() {
             return false;
@@ -133,9 +139,9 @@ impl Stages for CompositionStages {
             return Look::Never;
         }
         let Ok(carried) = pass else { return Look::Backoff };
-        // Objects of the instance wake it; a stranger's, and a kind that is yet to be served, do not.
+        // Objects of the instance wake it; an object of another owner, and a kind that is not served yet, do not.
         let is_untold = !carried.findings.foreign.is_empty()
-            || self.composition.as_ref().is_ok_and(Composition::is_about_others)
+            || self.composition.as_ref().is_ok_and(Composition::references_foreign_objects)
             || !snapshot.unserved.is_empty()
             || snapshot.children.values().any(|found| found.unknown().is_some());
         Look::About(if is_untold { LOOK_UP } else { RESYNC })
@@ -149,7 +155,7 @@ impl Stages for CompositionStages {
 /// When the instance cannot be read, or its parts cannot be rendered.
 pub fn desired(
     snapshot: &CompositionSnapshot,
-    composition: Result<&Composition, &Errors>,
+    composition: Result<&Composition, &CompositionErrors>,
 ) -> Result<Wanted, Problem> {
     let instance = composition::Instance::read(&snapshot.object, &snapshot.kind)
         .map_err(|error| Problem { reason: Reason::InvalidSpec, message: error.to_string() })?;
@@ -162,7 +168,7 @@ pub fn desired(
         return Ok(Wanted { instance, parts: None });
     }
     let parts = composition
-        .desired(&instance, &snapshot.children, &snapshot.telling)
+        .desired(&instance, &snapshot.children, &snapshot.kinds_with_readiness)
         .map_err(|error| Problem { reason: error.reason(), message: error.to_string() })?;
     Ok(Wanted { instance, parts: Some(parts) })
 }
@@ -200,7 +206,7 @@ pub struct Decision {
 /// When there can be no plan.
 pub fn decide(
     snapshot: &CompositionSnapshot,
-    composition: Result<&Composition, &Errors>,
+    composition: Result<&Composition, &CompositionErrors>,
 ) -> Result<Decision, Problem> {
     let desired = desired(snapshot, composition)?;
     let (plan, report) = plan(snapshot, composition.ok(), &desired);
@@ -209,15 +215,15 @@ pub fn decide(
 
 /// Runs the controller for one scope until the shutdown.
 pub(super) async fn run(
-    machinery: Arc<Machinery>,
+    services: Arc<Services>,
     objects: Objects<Instance>,
     reader: CompositionReader,
-    telling: Telling,
+    kinds_with_readiness: KindsWithReadiness,
     shutdown: Shutdown,
 ) {
     let Objects { kind, watched, woken, waiting } = objects;
-    let stages = CompositionStages::new(kind, watched.filled.clone(), reader, telling);
-    let mut wiring = Wiring::new(watched, woken, machinery.configuration.concurrency);
+    let stages = CompositionStages::new(kind, watched.filled.clone(), reader, kinds_with_readiness);
+    let mut wiring = Wiring::new(watched, woken, services.configuration.concurrency);
     wiring.waiting = waiting;
-    wiring::run(Engine::new(machinery, stages), wiring, shutdown).await;
+    wiring::run(Engine::new(services, stages), wiring, shutdown).await;
 }

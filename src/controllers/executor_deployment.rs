@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::{Resource, core::DeserializeGuard, runtime::reflector::ObjectRef};
 
 use super::engine::{
-    context::{Hints, Machinery},
+    context::{Requeuer, Services},
     pass::{Engine, LOOK_UP, RESYNC},
     stages::{Look, Passed, Stages},
     wiring::{self, Wiring},
@@ -91,8 +91,8 @@ impl Stages for FleetStages {
         Some(status::executor_deployment::compute(snapshot, pass.map(|carried| &carried.outcome)))
     }
 
-    fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
-        diff::left_behind(snapshot)
+    fn remaining_in_colony(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
+        diff::remaining_in_colony(snapshot)
     }
 
     fn also_written() -> &'static [&'static str] {
@@ -179,19 +179,19 @@ pub fn decide(snapshot: &ExecutorDeploymentSnapshot) -> Result<Plan, Problem> {
 
 /// Runs the controller for one scope until the shutdown.
 pub(super) async fn run(
-    machinery: Arc<Machinery>,
+    services: Arc<Services>,
     scope: Scope,
     mut objects: Watched<GuardedExecutorDeployment>,
     woken: UnboundedReceiver<ObjectRef<GuardedExecutorDeployment>>,
-    hints: Hints<GuardedExecutorDeployment>,
+    requeuer: Requeuer<GuardedExecutorDeployment>,
     shutdown: Shutdown,
 ) {
-    let (client, writes) = (&machinery.kubernetes.watches, &machinery.writes);
+    let (client, writes) = (&services.kubernetes.watches, &services.writes);
     let deployments = stores::deployments(client, &scope, writes);
     let daemon_sets = stores::daemon_sets(client, &scope, writes);
     let jobs = stores::jobs(client, &scope, writes);
     let pods = stores::pods(client, &scope);
-    let colonies = stores::colonies(client, &machinery.configuration.cluster_selector);
+    let colonies = stores::colonies(client, &services.configuration.cluster_selector);
     let namespaces = stores::namespaces(client);
     let stores = Stores {
         filled: vec![
@@ -212,28 +212,28 @@ pub(super) async fn run(
     let found_in = Colonies {
         colonies: colonies.store,
         namespaces: namespaces.store,
-        connections: machinery.connections.clone(),
+        connections: services.connections.clone(),
     };
     let siblings = triggers::Siblings::new(objects.index.clone());
     let changes = objects.changes.inspect_ok(move |object| {
         if let DeserializeGuard(Ok(object)) = object {
             for sibling in siblings.of(object) {
-                hints.wake(&sibling);
+                requeuer.wake(&sibling);
             }
         }
     });
     objects.changes = changes.boxed();
     let fleets = objects.index.clone();
     let (by_colony, by_namespace) = (objects.store.clone(), objects.store.clone());
-    let wiring = Wiring::<FleetStages>::new(objects, woken, machinery.configuration.concurrency)
+    let wiring = Wiring::<FleetStages>::new(objects, woken, services.configuration.concurrency)
         .on_children(relevant(deployments, "Deployment", writes, relevance::of_deployment), ())
         .on_children(relevant(daemon_sets, "DaemonSet", writes, relevance::of_daemon_set), ())
         .on_children(relevant(jobs, "Job", writes, relevance::of_job), ())
         .on(relevant(pods, "Pod", writes, move |pod| relevance::of_pod(pod, &fleets)), triggers::of_pod)
         .on(colonies.changes, move |colony| triggers::of_colony(colony, &by_colony))
         .on(namespaces.changes, move |namespace| triggers::of_namespace(namespace, &by_namespace));
-    let stages = FleetStages { reader: reader(&machinery, stores, found_in) };
-    wiring::run(Engine::new(machinery, stages), wiring, shutdown).await;
+    let stages = FleetStages { reader: reader(&services, stores, found_in) };
+    wiring::run(Engine::new(services, stages), wiring, shutdown).await;
 }
 
 /// The changes of a kind that are worth a pass.
@@ -251,22 +251,22 @@ where
 
 /// Reads the world for fleets.
 #[must_use]
-pub fn reader(machinery: &Machinery, stores: Stores, colonies: Colonies) -> Reader {
-    let configuration = &machinery.configuration;
+pub fn reader(services: &Services, stores: Stores, colonies: Colonies) -> Reader {
+    let configuration = &services.configuration;
     Reader {
         stores,
-        client: machinery.kubernetes.calls.clone(),
+        client: services.kubernetes.calls.clone(),
         colonies,
-        processes: machinery.process_reader(),
-        identities: machinery.identities.clone(),
-        blueprints: machinery.blueprints.clone(),
-        writes: machinery.writes.clone(),
-        clock: machinery.clock.clone(),
+        processes: services.process_reader(),
+        identities: services.identities.clone(),
+        blueprints: services.blueprints.clone(),
+        writes: services.writes.clone(),
+        clock: services.clock.clone(),
         policy: Policy {
             host_paths: configuration.host_paths.clone(),
             service_accounts: configuration.service_accounts.clone(),
             executor_resources: configuration.executor_resources.clone(),
         },
-        cluster: machinery.cluster.clone(),
+        cluster: services.cluster.clone(),
     }
 }

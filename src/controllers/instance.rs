@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    colony::processes::Carrier,
+    colony::processes::MirroredKind,
     engine::{
         stages::{Look, Passed, Stages},
         work::next,
@@ -18,14 +18,14 @@ use crate::{
     },
     desired::{self, DesiredInstance},
     diff::{self, Plan, Problem, problem, resolved},
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
     snapshot::InstanceSnapshot,
     status,
     watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for Instance {
+impl MirroredKind for Instance {
     const SHOWS_LOG: bool = true;
 
     fn colony<'a>(&'a self, kind: &'a InstanceKind) -> Option<&'a str> {
@@ -84,11 +84,11 @@ impl Stages for InstanceStages {
         plan(snapshot, desired).map(|plan| (plan, ()))
     }
 
-    fn left_behind(snapshot: &InstanceSnapshot) -> Option<String> {
+    fn remaining_in_colony(snapshot: &InstanceSnapshot) -> Option<String> {
         match snapshot.kind.handler().mode {
             HandlerMode::Blueprint => diff::instance::left_behind_of_blueprint(snapshot),
             HandlerMode::Process | HandlerMode::Compose => {
-                diff::instance::terms(snapshot).left_behind("process")
+                diff::instance::terms(snapshot).remaining_in_colony("process")
             }
         }
     }
@@ -146,7 +146,7 @@ pub fn desired(snapshot: &InstanceSnapshot) -> Result<DesiredInstance, Problem> 
     if is_deleted {
         let cleanup = match colony() {
             Ok(colony) => desired::instance::cleanup(snapshot, colony),
-            Err(problem) => Err(Error::Missing {
+            Err(problem) => Err(SpecError::Missing {
                 field: "handler.colony".to_owned(),
                 what: problem.reason.as_str().to_owned(),
                 why: problem.message,
@@ -154,7 +154,7 @@ pub fn desired(snapshot: &InstanceSnapshot) -> Result<DesiredInstance, Problem> 
         };
         return Ok(DesiredInstance::Cleanup(cleanup));
     }
-    // One that is over, or is let go, needs none.
+    // One that has ended, or is released, needs none.
     if snapshot.object.is_finished() || is_released {
         return Ok(DesiredInstance::Process(Ok(None)));
     }

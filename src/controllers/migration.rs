@@ -16,7 +16,8 @@ use crate::{
 
 /// How soon the next part follows.
 const NEXT_PART: Duration = Duration::from_millis(20);
-/// How soon objects that could not be written are tried again at the earliest. What status says of them wakes the definition.
+/// How soon objects that could not be written are tried again at the earliest. A change of their status wakes the
+/// definition.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often they are tried again; a change of an instance comes first.
 const RETRY: Duration = Duration::from_mins(1);

@@ -13,13 +13,13 @@ mod request_flow;
 mod request_state;
 mod resource_definition;
 
-use colony::processes::{self, Carrier, Carriers, Objects};
+use colony::processes::{self, MirroredKind, MirroredKinds, Objects};
 pub use colony_cron::CronStages;
 pub use colony_process::ProcessStages;
 pub use colony_workflow::WorkflowStages;
 pub use composition::{CompositionStages, Decision, decide as decide_composition};
-pub use engine::context::Machinery;
-use engine::{context, dynamic as instances, queue, surroundings, work};
+pub use engine::context::Services;
+use engine::{context, dynamic as instances, queue, shared_watches, work};
 pub use executor_deployment::{FleetStages, decide};
 pub use instance::{InstanceStages, decide as decide_instance};
 pub use request_state::RequestStages;
@@ -29,8 +29,8 @@ use std::sync::Arc;
 use kube::core::DeserializeGuard;
 
 use crate::{
-    act::kinds::Written,
-    memory::sightings::AllSightings,
+    act::kinds::WritableKind,
+    memory::position_log::PositionLogs,
     runtime::shutdown::Shutdown,
     watch::{
         flows::Requests,
@@ -39,13 +39,13 @@ use crate::{
 };
 
 /// Runs all controllers until the shutdown.
-pub async fn run(machinery: Machinery, shutdown: Shutdown) {
-    let machinery = Arc::new(machinery);
+pub async fn run(services: Services, shutdown: Shutdown) {
+    let services = Arc::new(services);
     let mut scopes = Vec::new();
     let (mut wakers, mut caches) = (Vec::new(), Vec::new());
     let mut works = Vec::new();
-    let (client, writes) = (&machinery.kubernetes.watches, &machinery.writes);
-    for scope in Scope::all(&machinery.configuration.watch_namespaces) {
+    let (client, writes) = (&services.kubernetes.watches, &services.writes);
+    for scope in Scope::all(&services.configuration.watch_namespaces) {
         works.push((
             stores::colony_processes(client, &scope, writes),
             stores::colony_workflows(client, &scope, writes),
@@ -59,62 +59,63 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
         caches.push((objects.index.clone(), objects.filled.clone()));
         scopes.push((scope, objects, woken));
     }
-    let hints = context::Hints::new(wakers);
-    let carriers = Carriers::default();
+    let requeuer = context::Requeuer::new(wakers);
+    let mirrored_kinds = MirroredKinds::default();
     for (index, filled) in &caches {
-        carriers.add(Arc::new(Objects {
+        mirrored_kinds.add(Arc::new(Objects {
             kind: (),
             index: index.clone(),
             filled: filled.clone(),
-            hints: hints.clone(),
+            requeuer: requeuer.clone(),
         }));
     }
-    let living = Arc::new(processes::Holders::new(&carriers, &machinery));
+    let holder_lookup = Arc::new(processes::ProcessHolders::new(&mirrored_kinds, &services));
     let mut running = tokio::task::JoinSet::new();
     let mut shared = None;
     for (mut processes, mut workflows, requests, flows, crons) in works {
         let known = Requests {
             flows: flows.store.clone(),
             filled: flows.filled.clone(),
-            roles: machinery.configuration.request_roles.clone(),
-            sightings: AllSightings::default(),
+            roles: services.configuration.request_roles.clone(),
+            position_log: PositionLogs::default(),
         };
         shared.get_or_insert_with(|| known.clone());
         let runs = colony_cron::Runs::of(&mut processes, &mut workflows);
-        running.spawn(colony_cron::run(machinery.clone(), crons, runs, shutdown.clone()));
-        let (processes, _) = carry(processes, &carriers);
-        let around = surroundings::Surroundings::watched(&machinery, known.clone(), living.clone());
+        running.spawn(colony_cron::run(services.clone(), crons, runs, shutdown.clone()));
+        let (processes, _) = carry(processes, &mirrored_kinds);
+        let around = shared_watches::SharedWatches::watched(&services, known.clone(), holder_lookup.clone());
         let stages = |(), reader| ProcessStages { reader };
-        running.spawn(work::run(machinery.clone(), processes, around, stages, shutdown.clone()));
-        let (workflows, _) = carry(workflows, &carriers);
-        let around = surroundings::Surroundings::watched(&machinery, known.clone(), living.clone());
+        running.spawn(work::run(services.clone(), processes, around, stages, shutdown.clone()));
+        let (workflows, _) = carry(workflows, &mirrored_kinds);
+        let around = shared_watches::SharedWatches::watched(&services, known.clone(), holder_lookup.clone());
         let stages = |(), reader| WorkflowStages { reader };
-        running.spawn(work::run(machinery.clone(), workflows, around, stages, shutdown.clone()));
+        running.spawn(work::run(services.clone(), workflows, around, stages, shutdown.clone()));
         let followed = requests.store.clone();
-        let (requests, hints) = carry(requests, &carriers);
-        let followers = request_flow::Followers { requests: followed, hints };
-        let around = surroundings::Surroundings::watched(&machinery, known, living.clone());
+        let (requests, requeuer) = carry(requests, &mirrored_kinds);
+        let followers = request_flow::FlowUsers { requests: followed, requeuer };
+        let around = shared_watches::SharedWatches::watched(&services, known, holder_lookup.clone());
         let stages = |(), reader| RequestStages { reader };
-        running.spawn(work::run(machinery.clone(), requests, around, stages, shutdown.clone()));
-        running.spawn(request_flow::run(machinery.clone(), flows, followers, shutdown.clone()));
+        running.spawn(work::run(services.clone(), requests, around, stages, shutdown.clone()));
+        running.spawn(request_flow::run(services.clone(), flows, followers, shutdown.clone()));
     }
     if let Some(known) = shared {
-        let (instances, changing) = instances::Instances::new(machinery.clone(), carriers.clone(), known);
+        let (instances, changing) =
+            instances::Instances::new(services.clone(), mirrored_kinds.clone(), known);
         running.spawn(instances.clone().watch(changing, shutdown.clone()));
-        running.spawn(resource_definition::run(machinery.clone(), instances, shutdown.clone()));
+        running.spawn(resource_definition::run(services.clone(), instances, shutdown.clone()));
     }
     for (scope, objects, woken) in scopes {
         let run = executor_deployment::run(
-            machinery.clone(),
+            services.clone(),
             scope,
             objects,
             woken,
-            hints.clone(),
+            requeuer.clone(),
             shutdown.clone(),
         );
         running.spawn(run);
     }
-    running.spawn(colony::run(machinery, caches, hints, carriers, shutdown));
+    running.spawn(colony::run(services, caches, requeuer, mirrored_kinds, shutdown));
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "a controller ended by itself");
@@ -124,13 +125,13 @@ pub async fn run(machinery: Machinery, shutdown: Shutdown) {
 
 /// Adds objects to those that processes carry: with what their controller hears of their processes, and how others wake
 /// them.
-fn carry<K: Carrier<DynamicType = ()> + Written>(
+fn carry<K: MirroredKind<DynamicType = ()> + WritableKind>(
     watched: Watched<DeserializeGuard<K>>,
-    carriers: &Carriers,
-) -> (work::Objects<K>, context::Hints<DeserializeGuard<K>>) {
+    mirrored_kinds: &MirroredKinds,
+) -> (work::Objects<K>, context::Requeuer<DeserializeGuard<K>>) {
     let (waker, woken) = futures::channel::mpsc::unbounded();
     let (index, filled) = (watched.index.clone(), watched.filled.clone());
-    let hints = context::Hints::new(vec![waker]);
-    carriers.add(Arc::new(Objects { kind: (), index, filled, hints: hints.clone() }));
-    (work::Objects { kind: (), watched, woken, waiting: queue::Waiting::default() }, hints)
+    let requeuer = context::Requeuer::new(vec![waker]);
+    mirrored_kinds.add(Arc::new(Objects { kind: (), index, filled, requeuer: requeuer.clone() }));
+    (work::Objects { kind: (), watched, woken, waiting: queue::Waiting::default() }, requeuer)
 }

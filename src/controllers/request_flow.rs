@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard, runtime::reflector::Store};
 
 use super::engine::{
-    context::{Hints, Machinery},
+    context::{Requeuer, Services},
     pass::{Engine, RESYNC},
     stages::{Look, Passed, Stages},
     wiring::{self, Wiring},
@@ -80,35 +80,35 @@ impl Stages for FlowStages {
 }
 
 /// Requests that may follow a flow, and how they are woken.
-pub(super) struct Followers {
+pub(super) struct FlowUsers {
     /// Requests.
     pub requests: Store<DeserializeGuard<RequestState>>,
     /// Wakes them.
-    pub hints: Hints<DeserializeGuard<RequestState>>,
+    pub requeuer: Requeuer<DeserializeGuard<RequestState>>,
 }
 
-impl Followers {
+impl FlowUsers {
     fn wake(&self, flow: &DeserializeGuard<RequestFlow>) {
         let (namespace, name) = (flow.meta().namespace.clone(), flow.meta().name.clone());
         let follows = |request: &RequestState| {
             request.namespace() == namespace && request.annotations().get(FLOW_ANNOTATION) == name.as_ref()
         };
         for request in triggers::references(&self.requests, &(), follows) {
-            self.hints.wake(&request);
+            self.requeuer.wake(&request);
         }
     }
 }
 
 /// Runs the controller for one scope until the shutdown.
 pub(super) async fn run(
-    machinery: Arc<Machinery>,
+    services: Arc<Services>,
     mut flows: Watched<DeserializeGuard<RequestFlow>>,
-    followers: Followers,
+    followers: FlowUsers,
     shutdown: Shutdown,
 ) {
     flows.changes = flows.changes.inspect_ok(move |flow| followers.wake(flow)).boxed();
-    let stages = FlowStages { clock: machinery.clock.clone(), filled: flows.filled.clone() };
+    let stages = FlowStages { clock: services.clock.clone(), filled: flows.filled.clone() };
     let (_, nothing) = futures::channel::mpsc::unbounded();
-    let wiring = Wiring::new(flows, nothing, machinery.configuration.concurrency);
-    wiring::run(Engine::new(machinery, stages), wiring, shutdown).await;
+    let wiring = Wiring::new(flows, nothing, services.configuration.concurrency);
+    wiring::run(Engine::new(services, stages), wiring, shutdown).await;
 }

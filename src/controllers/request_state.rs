@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    colony::processes::Carrier,
+    colony::processes::MirroredKind,
     engine::{
         stages::{Look, Passed, Stages},
         work::next,
@@ -27,14 +27,14 @@ use crate::{
         request::plan::{plan_cancelled, plan_deletion, terms},
         resolved,
     },
-    kinds::Error,
+    kinds::SpecError,
     runtime::metrics::Kind,
     snapshot::RequestSnapshot,
     status::{self, event::Note},
     watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
-impl Carrier for RequestState {
+impl MirroredKind for RequestState {
     fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.metadata.annotations.as_ref()?.get(COLONY_ANNOTATION).map(String::as_str)
     }
@@ -87,8 +87,8 @@ impl Stages for RequestStages {
         plan(snapshot, desired.as_ref()).map(|plan| (plan, ()))
     }
 
-    fn left_behind(snapshot: &RequestSnapshot) -> Option<String> {
-        terms(snapshot).left_behind("process")
+    fn remaining_in_colony(snapshot: &RequestSnapshot) -> Option<String> {
+        terms(snapshot).remaining_in_colony("process")
     }
 
     fn status(&self, snapshot: &RequestSnapshot, pass: Passed<'_, Self>) -> Option<RequestStateStatus> {
@@ -99,13 +99,13 @@ impl Stages for RequestStages {
         status::request_operator::compute_paused(snapshot)
     }
 
-    fn left_out(
+    fn dropped_history(
         &self,
         snapshot: &RequestSnapshot,
         pass: Passed<'_, Self>,
         status: &RequestStateStatus,
     ) -> Vec<Note> {
-        status::request_operator::left_out(snapshot, pass.map(|carried| &carried.outcome), status)
+        status::request_operator::dropped_history(snapshot, pass.map(|carried| &carried.outcome), status)
     }
 
     fn mirrored(object: &RequestState) -> Option<&dyn Mirrored> {
@@ -129,14 +129,14 @@ impl Stages for RequestStages {
     }
 }
 
-/// What should be of a request that goes on.
+/// What should be of a request that continues.
 pub struct DesiredRequest {
     flow: CompiledFlow,
     /// The process of its job, if one may be submitted now. An error counts only where it is to be.
     process: Result<Option<DesiredProcess>, Problem>,
 }
 
-/// Stage 2; none of a request that is cancelled or going.
+/// Stage 2. None for a request that is cancelled or deleted.
 ///
 /// # Errors
 ///
@@ -172,7 +172,7 @@ fn problem(obstacle: &Obstacle) -> Problem {
     let reason = match obstacle {
         Obstacle::NoFlow(_) | Obstacle::BadFlow { .. } => Reason::FlowUnusable,
         Obstacle::Expression(_) => Reason::InvalidExpression,
-        Obstacle::Field { error: Error::Missing { .. }, .. } => Reason::SourceNotFound,
+        Obstacle::Field { error: SpecError::Missing { .. }, .. } => Reason::SourceNotFound,
         Obstacle::UnknownJob { .. } | Obstacle::Field { .. } => Reason::InvalidSpec,
     };
     Problem { reason, message: obstacle.to_string() }

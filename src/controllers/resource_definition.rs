@@ -9,7 +9,7 @@ use kube::{ResourceExt as _, core::DeserializeGuard, runtime::reflector::ObjectR
 
 use super::{
     engine::{
-        context::{Hints, Machinery},
+        context::{Requeuer, Services},
         dynamic::Instances,
         pass::{Engine, LOOK_UP, RESYNC},
         stages::{Look, Passed, Stages},
@@ -28,7 +28,8 @@ use crate::{
     diff::{
         Plan, Problem,
         definition::{
-            DefinitionPlan, InColony, is_established, is_foreign, lacks_rights, plan_definition, standing,
+            DefinitionPlan, InColony, handler_state, is_established, is_foreign, lacks_rights,
+            plan_definition,
         },
     },
     kinds::definition::kind_of,
@@ -39,17 +40,17 @@ use crate::{
     watch::{freshness::CacheBehind, resource_definition::DefinitionReader, stores, stores::Filled},
 };
 
-/// How often it is looked whether the API server serves a kind, should the watch of CRDs not tell.
+/// How often to check whether the API server serves a kind, if the watch of CRDs misses it.
 const ESTABLISHING: Duration = Duration::from_millis(250);
-/// How many definitions are looked after at the same time.
+/// How many definitions are reconciled at the same time.
 const CONCURRENCY: u16 = 8;
 
 /// The stages of definitions.
 struct DefinitionStages {
-    machinery: Arc<Machinery>,
+    services: Arc<Services>,
     reader: DefinitionReader,
     instances: Instances,
-    hints: Hints<DeserializeGuard<ResourceDefinition>>,
+    requeuer: Requeuer<DeserializeGuard<ResourceDefinition>>,
     migrations: Migrations,
     /// Whether CRDs are watched: not before the operator may.
     watches: tokio::sync::watch::Sender<bool>,
@@ -77,7 +78,7 @@ impl Stages for DefinitionStages {
     async fn snapshot(&self, object: &ResourceDefinition) -> Result<DefinitionSnapshot, CacheBehind> {
         let name = object.name_any();
         let mut snapshot = self.reader.snapshot(object, self.instances.watched(&name)).await?;
-        snapshot.may_retry_stored = self.migrations.may_retry(&name, self.machinery.clock.instant());
+        snapshot.may_retry_stored = self.migrations.may_retry(&name, self.services.clock.instant());
         Ok(snapshot)
     }
 
@@ -85,8 +86,8 @@ impl Stages for DefinitionStages {
         snapshot.now
     }
 
-    fn connection(&self, snapshot: &DefinitionSnapshot, machinery: &Machinery) -> Option<Arc<Connection>> {
-        machinery.connections.get(&snapshot.kept.as_ref()?.colony)
+    fn connection(&self, snapshot: &DefinitionSnapshot, services: &Services) -> Option<Arc<Connection>> {
+        services.connections.get(&snapshot.in_colony.as_ref()?.colony)
     }
 
     fn desired(&self, snapshot: &DefinitionSnapshot) -> Result<DesiredDefinition, Problem> {
@@ -103,13 +104,13 @@ impl Stages for DefinitionStages {
     }
 
     /// Has the instances looked after before status says by what they are carried out.
-    async fn accompany(&self, snapshot: &DefinitionSnapshot, pass: Passed<'_, Self>) {
+    async fn drive_request(&self, snapshot: &DefinitionSnapshot, pass: Passed<'_, Self>) {
         let name = snapshot.object.name_any();
         if snapshot.missing_rights.known().is_some_and(Vec::is_empty) {
             self.watches.send_if_modified(|may| !std::mem::replace(may, true));
         }
         if let Ok(carried) = pass {
-            let now = self.machinery.clock.instant();
+            let now = self.services.clock.instant();
             self.migrations.note(&name, &carried.findings.migration, now);
         }
         self.serve(snapshot, pass.ok().and_then(|carried| carried.outcome.updated_crd())).await;
@@ -157,7 +158,7 @@ fn usually(snapshot: &DefinitionSnapshot, pass: Passed<'_, DefinitionStages>) ->
     let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
     match &plan.held {
         _ if is_untold => Look::About(LOOK_UP),
-        // Changes of instances wake the definition; nobody tells when those that are read here are known.
+        // Changes of instances wake the definition; there are no events for the data read here.
         Some(held) if held.reason == Reason::ReadFailed => Look::About(ESTABLISHING),
         Some(_) => Look::About(LOOK_UP),
         None if awaiting.is_empty() => Look::About(RESYNC),
@@ -166,7 +167,7 @@ fn usually(snapshot: &DefinitionSnapshot, pass: Passed<'_, DefinitionStages>) ->
 }
 
 impl DefinitionStages {
-    /// Has the instances looked after by what the CRD remembers, as long as the API server serves the kind.
+    /// Runs the controller of the instances with the handler in the CRD, while the API server serves the kind.
     async fn serve(&self, snapshot: &DefinitionSnapshot, updated: Option<&CustomResourceDefinition>) {
         let name = snapshot.object.name_any();
         let served = match &snapshot.crd {
@@ -180,9 +181,11 @@ impl DefinitionStages {
         let is_released = is_leaving && snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan;
         match served.map(|crd| kind_of(crd, is_released)) {
             Some(Ok(kind)) => {
-                let standing = standing(snapshot, kind.handler());
-                self.instances.serve(&name, kind, &self.hints).await;
-                if standing.is_some_and(|standing| self.machinery.blueprints.stand(&name, &standing)) {
+                let handler_state = handler_state(snapshot, kind.handler());
+                self.instances.serve(&name, kind, &self.requeuer).await;
+                if handler_state.is_some_and(|handler_state| {
+                    self.services.blueprints.record_handler_state(&name, &handler_state)
+                }) {
                     self.instances.wake_all(&name);
                 }
             }
@@ -190,7 +193,7 @@ impl DefinitionStages {
             Some(Err(error)) => tracing::warn!("{error}"),
             None => {
                 self.instances.stop(&name).await;
-                self.machinery.blueprints.forget_standing(&name);
+                self.services.blueprints.forget_handler_state(&name);
             }
         }
     }
@@ -201,26 +204,26 @@ fn is_served(snapshot: &DefinitionSnapshot, crd: &CustomResourceDefinition) -> b
 }
 
 /// Runs the controller until the shutdown.
-pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdown: Shutdown) {
-    let client = &machinery.kubernetes.watches;
+pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown: Shutdown) {
+    let client = &services.kubernetes.watches;
     let mut definitions =
-        stores::resource_definitions(client, &machinery.configuration.cluster_selector, &machinery.writes);
+        stores::resource_definitions(client, &services.configuration.cluster_selector, &services.writes);
     let (colonies, filled) = instances.colonies();
     let reader = DefinitionReader {
-        client: machinery.kubernetes.calls.clone(),
+        client: services.kubernetes.calls.clone(),
         definitions: definitions.store.clone(),
         colonies,
         rights: Rights::default(),
-        writes: machinery.writes.clone(),
-        clock: machinery.clock.clone(),
-        cluster: machinery.cluster.clone(),
-        namespace: machinery.kubernetes.namespace.clone(),
-        watched: machinery.configuration.watch_namespaces.clone(),
-        endpoint: machinery.endpoint.clone(),
+        writes: services.writes.clone(),
+        clock: services.clock.clone(),
+        cluster: services.cluster.clone(),
+        namespace: services.kubernetes.namespace.clone(),
+        watched: services.configuration.watch_namespaces.clone(),
+        endpoint: services.endpoint.clone(),
         filled: [vec![definitions.filled.clone()], filled].concat(),
     };
     let (waker, woken) = futures::channel::mpsc::unbounded();
-    let hints = Hints::new(vec![waker]);
+    let requeuer = Requeuer::new(vec![waker]);
     let (gone, vanished) = futures::channel::mpsc::unbounded();
     let store = definitions.store.clone();
     definitions.changes = {
@@ -228,21 +231,21 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         let changes = definitions.changes.inspect_ok(move |definition| {
             let reference = ObjectRef::from_obj(definition);
             if store.get(&reference).is_none() {
-                // Nobody listens any more when the controller ends.
+                // The receiver is gone when the controller ends.
                 let _ = gone.unbounded_send(reference.name);
             }
         });
         changes.boxed()
     };
-    let executors = unfold(machinery.executor_changes.subscribe(), |mut executors| async move {
+    let executors = unfold(services.executor_changes.subscribe(), |mut executors| async move {
         executors.changed().await.ok().map(|()| ((), executors))
     });
-    let endpoint = unfold(machinery.endpoint.changes(), |mut changes| async move {
+    let endpoint = unfold(services.endpoint.changes(), |mut changes| async move {
         changes.changed().await.ok().map(|()| ((), changes))
     });
     let watches = tokio::sync::watch::Sender::new(false);
-    let crds = watch_crds(machinery.clone(), watches.subscribe(), hints.clone());
-    // One that goes although it is held, by whoever took the finalizer away, has no pass any more.
+    let crds = watch_crds(services.clone(), watches.subscribe(), requeuer.clone());
+    // One that is deleted since another client removed the finalizer has no pass any more.
     let leaving = {
         let instances = instances.clone();
         vanished.for_each(move |name| {
@@ -256,10 +259,10 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         })
     };
     let stages = DefinitionStages {
-        machinery: machinery.clone(),
+        services: services.clone(),
         reader,
         instances,
-        hints,
+        requeuer,
         migrations: Migrations::default(),
         watches,
     };
@@ -268,22 +271,22 @@ pub(super) async fn run(machinery: Arc<Machinery>, instances: Instances, shutdow
         .on_all(executors)
         .on_all(endpoint);
     tokio::select! {
-        () = wiring::run(Engine::new(machinery, stages), wiring, shutdown) => {}
+        () = wiring::run(Engine::new(services, stages), wiring, shutdown) => {}
         () = futures::future::join(crds, leaving).map(drop) => {}
     }
 }
 
 /// Wakes the definition of each CRD of ours that changes, once the operator may watch them.
 async fn watch_crds(
-    machinery: Arc<Machinery>,
+    services: Arc<Services>,
     mut may: tokio::sync::watch::Receiver<bool>,
-    hints: Hints<DeserializeGuard<ResourceDefinition>>,
+    requeuer: Requeuer<DeserializeGuard<ResourceDefinition>>,
 ) {
     if may.wait_for(|may| *may).await.is_ok() {
-        let crds = stores::custom_resource_definitions(&machinery.kubernetes.watches);
+        let crds = stores::custom_resource_definitions(&services.kubernetes.watches);
         let waking = crds.changes.for_each(|changed| {
             if let Ok(crd) = changed {
-                hints.wake(&ObjectRef::new(&crd.name_any()));
+                requeuer.wake(&ObjectRef::new(&crd.name_any()));
             }
             std::future::ready(())
         });

@@ -11,20 +11,16 @@ use crate::{
         colony_workflow::ColonyWorkflow,
         names::{APP_MANAGED_BY_LABEL, CRON_LABEL, OPERATOR, SCHEDULED_AT_ANNOTATION, cron_run},
     },
-    kinds::Error,
+    kinds::SpecError,
 };
 
-/// A run to be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DesiredRun {
-    /// One process.
     Process(Box<ColonyProcess>),
-    /// A workflow.
     Workflow(Box<ColonyWorkflow>),
 }
 
 impl DesiredRun {
-    /// Its kind.
     #[must_use]
     pub const fn kind(&self) -> RunKind {
         match self {
@@ -33,7 +29,6 @@ impl DesiredRun {
         }
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         let metadata = match self {
@@ -49,7 +44,7 @@ impl DesiredRun {
 /// # Errors
 ///
 /// When the object lacks what an API server always sets, or a template.
-pub fn build(cron: &ColonyCron, time: Timestamp) -> Result<DesiredRun, Error> {
+pub fn build(cron: &ColonyCron, time: Timestamp) -> Result<DesiredRun, SpecError> {
     if let Some(template) = &cron.spec.process_template {
         let metadata = metadata(cron, &template.metadata, time)?;
         let spec = template.spec.clone();
@@ -60,16 +55,16 @@ pub fn build(cron: &ColonyCron, time: Timestamp) -> Result<DesiredRun, Error> {
         let spec = template.spec.clone();
         return Ok(DesiredRun::Workflow(Box::new(ColonyWorkflow { metadata, spec, status: None })));
     }
-    Err(Error::invalid(
-        "spec.processTemplate",
-        "absent",
-        "give it, or workflowTemplate, to say what is created",
-    ))
+    Err(SpecError::invalid("spec.processTemplate", "absent", "set it, or workflowTemplate"))
 }
 
-fn metadata(cron: &ColonyCron, template: &TemplateMetadata, time: Timestamp) -> Result<ObjectMeta, Error> {
-    let name = cron.metadata.name.clone().ok_or(Error::Incomplete("metadata.name"))?;
-    let uid = cron.metadata.uid.clone().ok_or(Error::Incomplete("metadata.uid"))?;
+fn metadata(
+    cron: &ColonyCron,
+    template: &TemplateMetadata,
+    time: Timestamp,
+) -> Result<ObjectMeta, SpecError> {
+    let name = cron.metadata.name.clone().ok_or(SpecError::Incomplete("metadata.name"))?;
+    let uid = cron.metadata.uid.clone().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let mut labels = template.labels.clone();
     labels.insert(CRON_LABEL.to_owned(), name.clone());
     labels.insert(APP_MANAGED_BY_LABEL.to_owned(), OPERATOR.to_owned());

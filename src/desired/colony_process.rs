@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::{executor_deployment::ExecutionGuarantee, names},
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyProcessSnapshot, ResolvedColony},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 pub fn desired(
     snapshot: &ColonyProcessSnapshot,
     colony: &ResolvedColony,
-) -> Result<Option<DesiredProcess>, Error> {
+) -> Result<Option<DesiredProcess>, SpecError> {
     if !snapshot.object.spec.may_submit() {
         return Ok(None);
     }
@@ -37,9 +37,9 @@ fn build(
     snapshot: &ColonyProcessSnapshot,
     colony: &ResolvedColony,
     attempt: i64,
-) -> Result<DesiredProcess, Error> {
+) -> Result<DesiredProcess, SpecError> {
     let (object, spec) = (&snapshot.object, &snapshot.object.spec);
-    let uid = object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+    let uid = object.uid().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let label = names::process_label(&snapshot.header.cluster, &uid, attempt);
     let call =
         function::build(&Place::of("spec"), &spec.call, &colony.spec.colony_name, &label, &snapshot.values)?;

@@ -9,14 +9,14 @@ use super::{
 use crate::{
     api::names,
     colony::WorkflowSpec,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyWorkflowSnapshot, ResolvedColony},
 };
 
-/// A workflow that carries an object, ready to be submitted.
+/// The workflow of an object, ready to be submitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesiredWorkflow {
-    /// What ties it to the object: each of its nodes carries it.
+    /// What ties it to the object: each of its nodes has it.
     pub label: String,
     /// The attempt that it is.
     pub generation: i64,
@@ -34,7 +34,7 @@ pub struct DesiredWorkflow {
 pub fn desired(
     snapshot: &ColonyWorkflowSnapshot,
     colony: &ResolvedColony,
-) -> Result<Option<DesiredWorkflow>, Error> {
+) -> Result<Option<DesiredWorkflow>, SpecError> {
     if !snapshot.object.spec.may_submit() {
         return Ok(None);
     }
@@ -49,9 +49,9 @@ fn build(
     snapshot: &ColonyWorkflowSnapshot,
     colony: &ResolvedColony,
     attempt: i64,
-) -> Result<DesiredWorkflow, Error> {
+) -> Result<DesiredWorkflow, SpecError> {
     let object = &snapshot.object;
-    let uid = object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+    let uid = object.uid().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let label = names::process_label(&snapshot.header.cluster, &uid, attempt);
     let colony = &colony.spec.colony_name;
     let mut nodes = Vec::new();
@@ -62,7 +62,8 @@ fn build(
         let whole = node.dependencies.iter().try_fold(named, |call, needed| call.depends_on(needed));
         nodes.push(whole.map_err(|error| refused(&error))?);
     }
-    let spec = WorkflowSpec::new(colony, nodes)
-        .map_err(|error| Error::invalid(format!("spec.nodes: {}", error.field), error.value, error.remedy))?;
+    let spec = WorkflowSpec::new(colony, nodes).map_err(|error| {
+        SpecError::invalid(format!("spec.nodes: {}", error.field), error.value, error.remedy)
+    })?;
     Ok(DesiredWorkflow { label, generation: attempt, spec })
 }

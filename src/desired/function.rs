@@ -12,7 +12,7 @@ use crate::{
         Cpu, Filesystem, FunctionSpec, GpuRequest, Memory, OnConflicts, Retries, SnapshotMount,
         SyncDirectory, TimeLimit, Winner,
     },
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{Observed, ValueSource, Values},
 };
 
@@ -44,7 +44,7 @@ pub fn build(
     colony: &str,
     label: &str,
     values: &Values,
-) -> Result<FunctionSpec, Error> {
+) -> Result<FunctionSpec, SpecError> {
     let path = &place.call;
     let field = |name: &str| format!("{path}.{name}");
     let conditions = &call.conditions;
@@ -67,7 +67,7 @@ pub fn build(
     if let Some(limit) = &call.max_exec_time {
         spec = spec.max_exec(time_limit(&field("maxExecTime"), limit)?);
     }
-    // As the colony's own tool has it; endless would be work that nobody asked to be done again.
+    // As the colony's own tool has it; retrying without limit was not requested.
     let times = call.max_retries.map(|times| whole(&field("maxRetries"), times)).transpose()?;
     spec = spec.max_retries(Retries::AtMost(times.unwrap_or(0)));
     if let Some(files) = &call.fs {
@@ -83,7 +83,7 @@ fn with_conditions(
     path: &str,
     mut spec: FunctionSpec,
     conditions: &ExecutorConditions,
-) -> Result<FunctionSpec, Error> {
+) -> Result<FunctionSpec, SpecError> {
     for name in &conditions.executor_names {
         spec = spec.executor_name(name).map_err(|error| refused(&error))?;
     }
@@ -159,19 +159,19 @@ fn filesystem(files: &FileSystem) -> Filesystem {
 }
 
 /// A number of which the schema has seen to it that it fits.
-fn whole<T: TryFrom<i32>>(field: &str, number: i32) -> Result<T, Error> {
+fn whole<T: TryFrom<i32>>(field: &str, number: i32) -> Result<T, SpecError> {
     T::try_from(number).map_err(|_| {
-        Error::invalid(field, number.to_string(), "give a whole number within the schema's bounds")
+        SpecError::invalid(field, number.to_string(), "give a whole number within the schema's bounds")
     })
 }
 
 /// The value of a variable; none when it may be left out and is not there.
-fn value(path: &str, variable: &Variable, values: &Values) -> Result<Option<String>, Error> {
+fn value(path: &str, variable: &Variable, values: &Values) -> Result<Option<String>, SpecError> {
     let Some(from) = &variable.value_from else {
         return Ok(Some(variable.value.clone().unwrap_or_default()));
     };
     let Some((source, optional)) = ValueSource::of(from) else {
-        return Err(Error::invalid(
+        return Err(SpecError::invalid(
             format!("{path}.valueFrom"),
             "nothing",
             "give secretKeyRef or configMapKeyRef",
@@ -180,15 +180,15 @@ fn value(path: &str, variable: &Variable, values: &Values) -> Result<Option<Stri
     match values.get(&source) {
         Some(Observed::Known(Some(value))) => Ok(Some(value.clone())),
         Some(Observed::Known(None)) if optional => Ok(None),
-        Some(Observed::Known(None)) => Err(Error::Missing {
+        Some(Observed::Known(None)) => Err(SpecError::Missing {
             field: path.to_owned(),
             what: source.to_string(),
             why: "there is none".to_owned(),
         }),
         Some(Observed::Unknown(why)) => {
-            Err(Error::Missing { field: path.to_owned(), what: source.to_string(), why: why.clone() })
+            Err(SpecError::Missing { field: path.to_owned(), what: source.to_string(), why: why.clone() })
         }
-        None => Err(Error::Missing {
+        None => Err(SpecError::Missing {
             field: path.to_owned(),
             what: source.to_string(),
             why: "it has not been read yet".to_owned(),
@@ -196,14 +196,15 @@ fn value(path: &str, variable: &Variable, values: &Values) -> Result<Option<Stri
     }
 }
 
-fn time_limit(field: &str, limit: &Duration) -> Result<TimeLimit, Error> {
-    let refused = || Error::invalid(field, limit.as_str(), "give a time above 0, such as 60s");
+fn time_limit(field: &str, limit: &Duration) -> Result<TimeLimit, SpecError> {
+    let refused = || SpecError::invalid(field, limit.as_str(), "give a time above 0, such as 60s");
     TimeLimit::seconds(seconds(field, limit)?).ok_or_else(refused)
 }
 
-fn seconds(field: &str, time: &Duration) -> Result<u32, Error> {
-    let refused =
-        || Error::invalid(field, time.as_str(), "give a time such as 60s, 10m or 1h30m, of 68 years at most");
+fn seconds(field: &str, time: &Duration) -> Result<u32, SpecError> {
+    let refused = || {
+        SpecError::invalid(field, time.as_str(), "give a time such as 60s, 10m or 1h30m, of 68 years at most")
+    };
     let seconds = time.to_seconds().map_err(|_| refused())?;
     // The server's column is one of four signed bytes.
     i32::try_from(seconds).ok().and_then(|seconds| u32::try_from(seconds).ok()).ok_or_else(refused)

@@ -1,4 +1,4 @@
-//! What a process that was born in a colony asks for: an object as it stands, or the upkeep of blueprints. Pure.
+//! The request of a process that originates in a colony: an object as it stands, or the upkeep of blueprints. Pure.
 
 use serde_json::{Map, Value, json};
 
@@ -10,22 +10,22 @@ use crate::{
         names::{CLEANUP_FUNCTION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, VERSION},
     },
     colony::model::{Blueprint, Process},
-    kinds::Error,
+    kinds::SpecError,
 };
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// That there be an object that says this.
+    /// Create or update an object with this content.
     Apply(DesiredObject),
-    /// That the object of a blueprint be as the blueprint says.
+    /// Reconcile the object of a blueprint with the blueprint.
     Reconcile {
         /// Name of the blueprint.
         blueprint: String,
-        /// Whether its executors are to be started anew.
+        /// Whether to restart its executors.
         force: bool,
     },
-    /// That the objects of all blueprints of the kind be as they say.
+    /// Reconcile the objects of all blueprints of the kind.
     ReconcileAll,
     /// That the object of a blueprint that is gone be gone too.
     CleanUp {
@@ -37,9 +37,7 @@ pub enum Request {
 /// An object as the colony wants it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesiredObject {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// What it says.
     pub spec: SharedSpec,
@@ -50,10 +48,10 @@ pub struct DesiredObject {
 /// # Errors
 ///
 /// When it is nothing that this operator does; names the argument, its value and what to write instead.
-pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
+pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, SpecError> {
     let arguments = &process.spec.kwargs;
     if arguments.is_empty() {
-        return Err(Error::invalid(
+        return Err(SpecError::invalid(
             "kwargs",
             "none",
             "give apiVersion, kind, metadata and spec of an ExecutorDeployment, or kind and blueprintName",
@@ -61,8 +59,8 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
     }
     let kind = text(arguments, "kind").unwrap_or_default();
     if kind != EXECUTOR_DEPLOYMENT_KIND {
-        let remedy = format!("this operator carries out {EXECUTOR_DEPLOYMENT_KIND}");
-        return Err(Error::invalid("kwargs.kind", format!("{kind:?}"), remedy));
+        let remedy = format!("this operator accepts {EXECUTOR_DEPLOYMENT_KIND}");
+        return Err(SpecError::invalid("kwargs.kind", format!("{kind:?}"), remedy));
     }
     if arguments.contains_key("spec") {
         return apply(arguments, colony).map(Request::Apply);
@@ -72,7 +70,7 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
     match (process.spec.function == CLEANUP_FUNCTION, blueprint) {
         (true, Some(blueprint)) => Ok(Request::CleanUp { blueprint }),
         (true, None) => {
-            Err(Error::invalid("kwargs.blueprintName", "absent", "name the blueprint that is gone"))
+            Err(SpecError::invalid("kwargs.blueprintName", "absent", "name the blueprint that is gone"))
         }
         (false, Some(blueprint)) => Ok(Request::Reconcile { blueprint, force }),
         (false, None) => Ok(Request::ReconcileAll),
@@ -83,8 +81,8 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, Error> {
 ///
 /// # Errors
 ///
-/// When the blueprint says what no fleet could follow.
-pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredObject, Error> {
+/// When the blueprint is not a valid fleet.
+pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredObject, SpecError> {
     let metadata = &blueprint.metadata;
     let namespace = namespace_of(metadata).unwrap_or(&colony.inbound.default_namespace);
     Ok(DesiredObject {
@@ -94,17 +92,17 @@ pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredOb
     })
 }
 
-fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredObject, Error> {
+fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredObject, SpecError> {
     let version = format!("{COMPUTE_GROUP}/{VERSION}");
     let given = text(arguments, "apiVersion").unwrap_or_default();
     if given != version {
-        return Err(Error::invalid("kwargs.apiVersion", format!("{given:?}"), format!("give {version}")));
+        return Err(SpecError::invalid("kwargs.apiVersion", format!("{given:?}"), format!("give {version}")));
     }
     let nothing = json!({});
     let metadata = arguments.get("metadata").unwrap_or(&nothing);
     let said = |field: &str| metadata.get(field).and_then(Value::as_str);
     let Some(Value::Object(spec)) = arguments.get("spec") else {
-        return Err(Error::invalid("kwargs.spec", "no object", "give the spec of an ExecutorDeployment"));
+        return Err(SpecError::invalid("kwargs.spec", "no object", "give the spec of an ExecutorDeployment"));
     };
     // An object that was read from a cluster names its colony; here it is the one that asks.
     let mut spec = spec.clone();
@@ -117,7 +115,7 @@ fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredO
 }
 
 /// A name that an object can have. The schema allows 52 characters.
-fn object_name(field: &str, name: &str) -> Result<String, Error> {
+fn object_name(field: &str, name: &str) -> Result<String, SpecError> {
     let edge = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
     let inner = |character: char| edge(character) || matches!(character, '-' | '.');
     let is_name =
@@ -125,7 +123,7 @@ fn object_name(field: &str, name: &str) -> Result<String, Error> {
     if is_name {
         return Ok(name.to_owned());
     }
-    Err(Error::invalid(
+    Err(SpecError::invalid(
         field,
         format!("{name:?}"),
         "use at most 52 lower-case letters, digits, \"-\" and \".\", beginning and ending with a letter or digit",
@@ -199,7 +197,7 @@ mod tests {
         assert_eq!(ask("cleanup", &named).unwrap(), Request::CleanUp { blueprint: "b".into() });
     }
 
-    /// Whoever asked reads it as the error of the process, and has nothing else to go by.
+    /// The requester sees only this, as the error of the process.
     #[test]
     fn what_cannot_be_done_names_argument_value_and_remedy() {
         let object = |name: &str, spec: Value| json!({"apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment", "metadata": {"name": name}, "spec": spec});

@@ -1,4 +1,5 @@
-//! What carries an instance of a defined kind: the process of one generation, or of its clean-up; or its blueprint. Pure.
+//! The process of an instance of a defined kind: the process of one generation, or of its clean-up; or its blueprint.
+//! Pure.
 
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
@@ -19,18 +20,18 @@ use crate::{
         },
     },
     colony::model::Blueprint,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{InstanceSnapshot, ResolvedColony, Values},
 };
 
-/// What carries an instance in this pass.
+/// What carries out an instance in this pass.
 #[derive(Debug)]
 pub enum DesiredInstance {
     /// The process of the current generation, if it may be submitted now.
-    Process(Result<Option<DesiredProcess>, Error>),
+    Process(Result<Option<DesiredProcess>, SpecError>),
     /// The process of the clean-up that may be submitted next.
-    Cleanup(Result<DesiredProcess, Error>),
-    /// The blueprint that says the same; none of an instance that goes.
+    Cleanup(Result<DesiredProcess, SpecError>),
+    /// The blueprint with the same spec; none for an instance that is deleted or released.
     Blueprint(Option<Box<Blueprint>>),
 }
 
@@ -43,8 +44,9 @@ pub enum DesiredInstance {
 pub fn process(
     snapshot: &InstanceSnapshot,
     colony: &ResolvedColony,
-) -> Result<Option<DesiredProcess>, Error> {
-    let generation = snapshot.object.metadata.generation.ok_or(Error::Incomplete("metadata.generation"))?;
+) -> Result<Option<DesiredProcess>, SpecError> {
+    let generation =
+        snapshot.object.metadata.generation.ok_or(SpecError::Incomplete("metadata.generation"))?;
     let recorded = snapshot.object.mirror();
     let is_submitted = recorded.is_some_and(|mirror| !mirror.is_unbound() && mirror.generation >= generation);
     let next = submittable(recorded, generation).filter(|_| !is_submitted);
@@ -56,7 +58,7 @@ pub fn process(
 /// # Errors
 ///
 /// As for [`process`].
-pub fn cleanup(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<DesiredProcess, Error> {
+pub fn cleanup(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<DesiredProcess, SpecError> {
     let last =
         snapshot.object.mirror().and_then(|mirror| Some((mirror, cleanup_attempt(mirror.generation)?)));
     let generation = match last {
@@ -72,8 +74,8 @@ fn build(
     snapshot: &InstanceSnapshot,
     colony: &ResolvedColony,
     generation: i64,
-) -> Result<DesiredProcess, Error> {
-    let uid = snapshot.object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+) -> Result<DesiredProcess, SpecError> {
+    let uid = snapshot.object.uid().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let handler = snapshot.kind.handler();
     let (field, function) = match cleanup_attempt(generation) {
         None => ("functionName", &handler.function_name),
@@ -81,7 +83,7 @@ fn build(
     };
     let named = |field: &'static str, value: &Option<String>| {
         let missing =
-            || Error::invalid(format!("handler.{field}"), "missing", "name it in the ResourceDefinition");
+            || SpecError::invalid(format!("handler.{field}"), "missing", "name it in the ResourceDefinition");
         value.clone().ok_or_else(missing)
     };
     let call = FunctionCall {
@@ -108,11 +110,10 @@ fn build(
     Ok(DesiredProcess { label, generation, spec, is_gated: false })
 }
 
-/// The object as its executor is given it, and as expressions see it: without the notes of who wrote what, and without
-/// what the operator says of it.
-fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, Error> {
+/// The object as its executor is given it, and as expressions see it: without managed fields and without status.
+fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, SpecError> {
     let unwritable = |error: serde_json::Error| {
-        Error::invalid("metadata", error.to_string(), "report this: it is the operator's mistake")
+        SpecError::invalid("metadata", error.to_string(), "report this: it is the operator's mistake")
     };
     let (object, kind) = (&snapshot.object, &snapshot.kind);
     let mut metadata = object.metadata.clone();
@@ -125,18 +126,18 @@ fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, Error> {
     Ok(arguments)
 }
 
-/// The blueprint that says the same as an instance. Its id is made of the cluster and the UID.
+/// The blueprint that mirrors an instance. Its id is made of the cluster and the UID.
 ///
 /// # Errors
 ///
 /// When its name is none that a blueprint can have.
-pub fn blueprint(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Blueprint, Error> {
+pub fn blueprint(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Blueprint, SpecError> {
     let object = &snapshot.object;
-    let uid = object.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+    let uid = object.uid().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let (kind, name) = (Instance::kind(&snapshot.kind), object.blueprint_name());
     let mut blueprint = Blueprint::new(&colony.spec.colony_name, &kind, &name).map_err(|error| {
         let field = format!("metadata.annotations['{BLUEPRINT_ANNOTATION}']");
-        Error::invalid(field, name, format!("is no name of a blueprint: {error}"))
+        SpecError::invalid(field, name, format!("is no name of a blueprint: {error}"))
     })?;
     blueprint.id = names::blueprint_id(&snapshot.header.cluster, &uid);
     blueprint.spec = SharedSpec::of_instance(&object.spec_fields()).blueprint_spec();
@@ -156,7 +157,7 @@ pub fn blueprint(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result
 /// # Errors
 ///
 /// None that is known: metadata can always be written as JSON.
-pub fn as_seen(snapshot: &InstanceSnapshot) -> Result<Value, Error> {
+pub fn as_expression_input(snapshot: &InstanceSnapshot) -> Result<Value, SpecError> {
     let mut seen = arguments(snapshot)?;
     if let Some(status) = &snapshot.object.status {
         seen.insert("status".to_owned(), Value::Object(status.fields.clone()));

@@ -1,4 +1,4 @@
-//! A process that carries an object in a colony, ready to be submitted. Pure.
+//! The process of an object in a colony, ready to be submitted. Pure.
 
 use crate::{
     api::{
@@ -6,17 +6,17 @@ use crate::{
         names::{CONTROLLER_EXECUTOR_TYPE, GATE_NODE, RUN_NODE},
     },
     colony::{FunctionSpec, InvalidField, WorkflowSpec},
-    kinds::Error,
+    kinds::SpecError,
 };
 
-/// A process that carries an object.
+/// The process of an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesiredProcess {
     /// What ties it to the object.
     pub label: String,
-    /// The generation, or the attempt, of the object that it carries.
+    /// The generation, or the attempt, of its object.
     pub generation: i64,
-    /// The call, which carries the label.
+    /// The call, which has the label.
     pub spec: FunctionSpec,
     /// Whether it waits behind a gate until it is on record which process of its label it is.
     pub is_gated: bool,
@@ -52,8 +52,8 @@ pub(super) fn submittable(recorded: Option<&MirrorStatus>, next: i64) -> Option<
 }
 
 /// A field that no colony would take.
-pub(super) fn refused(error: &InvalidField) -> Error {
-    Error::invalid(error.field, &error.value, error.remedy)
+pub(super) fn refused(error: &InvalidField) -> SpecError {
+    SpecError::invalid(error.field, &error.value, error.remedy)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Kubernetes quantities in the only two units that a colony reads right: thousandths of a core and mebibytes. Pure.
 
-use crate::{api::function::Quantity, kinds::Error};
+use crate::{api::function::Quantity, kinds::SpecError};
 
 /// Thousandths of a core, rounded up.
 ///
 /// # Errors
 ///
 /// When it is no quantity, is 0, or does not fit.
-pub fn millicores(field: &str, quantity: &Quantity) -> Result<u32, Error> {
+pub fn millicores(field: &str, quantity: &Quantity) -> Result<u32, SpecError> {
     whole(field, quantity, 1000, 1, "write CPU such as 500m or 2, above 0")
 }
 
@@ -16,7 +16,7 @@ pub fn millicores(field: &str, quantity: &Quantity) -> Result<u32, Error> {
 /// # Errors
 ///
 /// As [`millicores`].
-pub fn mebibytes(field: &str, quantity: &Quantity) -> Result<u32, Error> {
+pub fn mebibytes(field: &str, quantity: &Quantity) -> Result<u32, SpecError> {
     whole(field, quantity, 1, 1 << 20, "write an amount such as 512Mi or 1Gi, above 0")
 }
 
@@ -27,9 +27,9 @@ fn whole(
     numerator: i128,
     denominator: i128,
     remedy: &str,
-) -> Result<u32, Error> {
+) -> Result<u32, SpecError> {
     let text = quantity.to_string();
-    let refused = || Error::invalid(field, &text, remedy);
+    let refused = || SpecError::invalid(field, &text, remedy);
     let (mantissa, scale) = parse(&text).ok_or_else(refused)?;
     let (scale_up, scale_down) = scale;
     let above =

@@ -14,7 +14,7 @@ use crate::{
         request_state::{RequestState, State},
     },
     expression::Bindings,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{FlowSource, RequestSnapshot, ResolvedColony},
 };
 
@@ -24,7 +24,7 @@ pub enum Obstacle {
     /// Its flow is not there, or cannot be read.
     #[error("{0}")]
     NoFlow(String),
-    /// Its flow cannot be followed; the flow's own status says the same.
+    /// Its flow cannot be followed; the flow's own status reports it too.
     #[error("RequestFlow {name}: {why}")]
     BadFlow {
         /// The flow.
@@ -34,10 +34,9 @@ pub enum Obstacle {
     },
     /// It is at a job that its flow does not have.
     #[error(
-        "spec.job: {job}: the flow has no such job: it has {known}; create the request anew with one of them, or add the job to the flow"
+        "spec.job: {job}: the flow has no such job: it has {known}; create another request with one of them, or add the job to the flow"
     )]
     UnknownJob {
-        /// The job.
         job: String,
         /// The jobs of the flow.
         known: String,
@@ -48,10 +47,9 @@ pub enum Obstacle {
     /// A field holds what no colony can keep, or refers to what is not there.
     #[error("{message}")]
     Field {
-        /// What is said of it.
+        /// The message about it.
         message: String,
-        /// What it is.
-        error: Error,
+        error: SpecError,
     },
 }
 
@@ -64,7 +62,7 @@ pub fn flow(snapshot: &RequestSnapshot) -> Result<CompiledFlow, Obstacle> {
     match &snapshot.flow {
         FlowSource::Default => {
             let bad = |error| Obstacle::BadFlow { name: "of two jobs".to_owned(), why: said(&error) };
-            CompiledFlow::of_two_jobs(executor_type(&snapshot.object)).map_err(bad)
+            CompiledFlow::default_flow(executor_type(&snapshot.object)).map_err(bad)
         }
         FlowSource::Listed(text) => {
             let jobs: Vec<String> =
@@ -78,7 +76,7 @@ pub fn flow(snapshot: &RequestSnapshot) -> Result<CompiledFlow, Obstacle> {
     }
 }
 
-fn said(error: &super::request_flow::Error) -> String {
+fn said(error: &super::request_flow::RequestFlowError) -> String {
     error.to_string()
 }
 
@@ -122,8 +120,8 @@ pub fn process(
     };
     let call =
         job.render(&bindings(object)).map_err(|error| Obstacle::Expression(named(error.to_string())))?;
-    let refused = |error: Error| Obstacle::Field { message: named(error.to_string()), error };
-    let uid = object.uid().ok_or_else(|| refused(Error::Incomplete("metadata.uid")))?;
+    let refused = |error: SpecError| Obstacle::Field { message: named(error.to_string()), error };
+    let uid = object.uid().ok_or_else(|| refused(SpecError::Incomplete("metadata.uid")))?;
     let label = names::process_label(&snapshot.header.cluster, &uid, generation);
     let spec = function::build(&job.place(), &call, &colony.spec.colony_name, &label, &snapshot.values);
     Ok(DesiredProcess { label, generation, spec: spec.map_err(refused)?, is_gated: job.is_gated() })

@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 
 use crate::{
     kinds::{
-        Error,
+        SpecError,
         definition::{build, check_parts, converted_at, is_foreign, lacks_rights, redirected},
     },
     snapshot::{DefinitionSnapshot, Observed},
@@ -16,19 +16,18 @@ pub enum DesiredDefinition {
     /// The CRD that there is, but with another address at which objects are converted: API servers are told before anything
     /// else, and whatever the spec says.
     Redirected(Box<CustomResourceDefinition>),
-    /// This CRD.
     Crd(Box<CustomResourceDefinition>),
     /// Nothing is begun that could not be brought to its end.
     Unauthorized,
     /// The spec cannot be carried out.
-    Unusable(Error),
+    Unusable(SpecError),
     /// The name is another's, who made this CRD.
     Foreign(String),
     /// It is being deleted.
     Leaving,
 }
 
-/// Says what should be.
+/// Computes the desired state.
 #[must_use]
 pub fn build_definition(snapshot: &DefinitionSnapshot) -> DesiredDefinition {
     let found = snapshot.crd.known().and_then(Option::as_ref);

@@ -13,7 +13,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-use crate::kinds::Error;
+use crate::kinds::SpecError;
 
 /// How far ahead a time is looked for. Whatever comes at all comes within a leap year's distance.
 const HORIZON: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);
@@ -47,19 +47,20 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// When one of them says nothing that could be followed; the message names field, value and remedy.
-    pub fn parse(schedule: &str, zone: Option<&str>) -> Result<Self, Error> {
+    /// When one of them is invalid; the message names field, value and remedy.
+    pub fn parse(schedule: &str, zone: Option<&str>) -> Result<Self, SpecError> {
         let zone = match zone {
             None => TimeZone::UTC,
             Some(name) => ZONES.get(name).map_err(|_| {
-                Error::invalid(
+                SpecError::invalid(
                     "spec.timeZone",
                     format!("\"{name}\""),
                     "there is no such time zone: use an IANA name, such as Europe/Stockholm",
                 )
             })?,
         };
-        let refused = |why: &str| Error::invalid("spec.schedule", format!("\"{schedule}\""), why.to_owned());
+        let refused =
+            |why: &str| SpecError::invalid("spec.schedule", format!("\"{schedule}\""), why.to_owned());
         let expression = expression(schedule).ok_or_else(|| {
             refused("give minute, hour, day of month, month and day of week, such as \"30 2 * * 1-5\"")
         })?;
@@ -153,8 +154,9 @@ fn plain(field: &str) -> String {
     field.replace('?', "*")
 }
 
-/// A `CronJob` runs on days that both day fields name if one of them says "every day" anywhere in its list, and else on
-/// days that either names. Cron looks at the first character of a field: `*/2` counts as "every day" there, `1,*` does not.
+/// A `CronJob` runs on days that both day fields name if one of them has "every day" in its list, and else on days
+/// that either names. Cron looks at the first character of a field: `*/2` counts as "every day" there, `1,*` does
+/// not.
 fn day_field(field: &str, whole: &str) -> String {
     let field = plain(field);
     if field.split(',').any(|item| item == "*" || item == "*/1") {

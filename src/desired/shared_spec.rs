@@ -4,65 +4,69 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::metadata::content_hash,
-    kinds::{Error, definition::fitted},
+    kinds::{SpecError, definition::prune_to_schema},
 };
 
-/// What both sides say about an object, in one spelling: with defaults filled in, without what only one side knows.
+/// The spec of an object in normal form, to compare both sides: with defaults filled in, without what only one side
+/// knows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SharedSpec {
     fields: Map<String, Value>,
-    /// Fields that need not be said, with the value that they have then.
+    /// Optional fields, with their defaults.
     defaults: Map<String, Value>,
 }
 
 impl SharedSpec {
-    /// A spec of which fields with these values need not be said.
+    /// A spec that may omit fields with these values.
     #[must_use]
     pub(super) const fn with_defaults(fields: Map<String, Value>, defaults: Map<String, Value>) -> Self {
         Self { fields, defaults }
     }
 
-    /// What an instance of a defined kind says, or its blueprint. A colony keeps every number as floating point, and what is
-    /// null is not there.
+    /// The spec of an instance of a defined kind, or of its blueprint. A colony keeps every number as floating point,
+    /// and what is null is not there.
     #[must_use]
     pub fn of_instance(spec: &Map<String, Value>) -> Self {
         Self { fields: spelled_fields(spec), defaults: Map::new() }
     }
 
-    /// What the blueprint of an instance says, as the API server would keep it in the instance.
+    /// The spec of the blueprint of an instance, as the API server would store it in the instance.
     ///
     /// # Errors
     ///
     /// When it has a field that the kind does not: it would be lost.
-    pub fn of_instance_blueprint(spec: &Map<String, Value>, schema: Option<&Value>) -> Result<Self, Error> {
+    pub fn of_instance_blueprint(
+        spec: &Map<String, Value>,
+        schema: Option<&Value>,
+    ) -> Result<Self, SpecError> {
         let given = Value::Object(spelled_fields(spec));
         let schema = schema.and_then(|schema| schema.pointer("/properties/spec"));
         let (kept, dropped) = match schema {
-            Some(schema) => fitted("spec", schema, &given),
+            Some(schema) => prune_to_schema("spec", schema, &given),
             None => (given, Vec::new()),
         };
         if let Some(field) = dropped.into_iter().next() {
             let remedy = "the kind has no such field: remove it, or describe it in the ResourceDefinition";
-            return Err(Error::invalid(field, "a field of the blueprint", remedy));
+            return Err(SpecError::invalid(field, "a field of the blueprint", remedy));
         }
         Ok(Self::of_instance(kept.as_object().unwrap_or(&Map::new())))
     }
 
-    /// What is said, by field.
+    /// The values, by field.
     #[must_use]
     pub const fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
 
-    /// What tells it from every other. It is kept in status and annotations, so it must not change with a version of the
-    /// operator that knows more fields: what has its default is left out.
+    /// Its identity. It is kept in status and annotations, so it must not change with a version of the operator that
+    /// knows more fields: what has its default is left out.
     #[must_use]
     pub fn hash(&self) -> String {
         let told = self.fields.iter().filter(|(name, value)| self.defaults.get(*name) != Some(*value));
         content_hash(&told.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
-    /// The spec of a blueprint that says this.
+    /// The spec of the blueprint.
     #[must_use]
     pub fn blueprint_spec(&self) -> Map<String, Value> {
         self.fields.clone()
@@ -110,9 +114,9 @@ fn spelled(value: &Value) -> Value {
 /// A number as JavaScript, Go and API servers write it: without a point where it is whole.
 fn whole(number: Option<f64>) -> Option<Value> {
     /// Up to here every whole number is one in floating point.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+    const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
     let number = number?;
-    if number.fract() == 0.0 && number.abs() <= EXACT {
+    if number.fract() == 0.0 && number.abs() <= MAX_EXACT_INTEGER {
         return format!("{number:.0}").parse::<i64>().ok().map(Value::from);
     }
     Some(Value::from(number))
@@ -157,7 +161,7 @@ mod tests {
         SharedSpec::of_instance(value.as_object().unwrap())
     }
 
-    /// What comes back from the colony has been floating point: nobody has edited it.
+    /// What comes back from the colony has been floating point: it was not edited.
     #[test]
     fn the_same_numbers_spelled_otherwise_are_no_edit() {
         let ours =

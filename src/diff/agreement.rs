@@ -1,7 +1,7 @@
-//! An object and its blueprint, both of which say what is wanted: whose edit goes where, and who is overruled. Pure.
+//! An object and its blueprint, both with a spec: whose edit goes where, and who is overruled. Pure.
 //!
-//! Both sides are compared with the spec about which they last agreed, which status keeps: whoever differs from it has
-//! been edited. One side owns the spec, so an edit travels one way only and nothing is ever sent back and forth.
+//! Both sides are compared with the spec about which they last agreed, which status keeps: a side that differs from
+//! it was edited. One side owns the spec, so an edit travels one way only and nothing is ever sent back and forth.
 
 use crate::{
     api::{executor_deployment::BlueprintStatus, policy::SyncPolicy},
@@ -18,11 +18,11 @@ pub enum Sync {
     /// It has no blueprint.
     #[default]
     None,
-    /// The colony could not be asked, or has the blueprint only after this pass; what status says stays.
+    /// The colony could not be asked, or has the blueprint only after this pass; status does not change.
     Unchanged,
-    /// Both say the same, if need be after this pass.
+    /// Both are equal, if necessary after this pass.
     Agreed(BlueprintStatus),
-    /// They differ, and nobody owns the spec. The fields, with both values.
+    /// They differ, and neither side owns the spec. The fields, with both values.
     Differs {
         /// What they last agreed about, if they ever did.
         agreed: Option<BlueprintStatus>,
@@ -31,38 +31,36 @@ pub enum Sync {
     },
     /// The blueprint is none that could be followed.
     Invalid(String),
-    /// The blueprint of the name is somebody else's.
+    /// The blueprint of that name belongs to another owner.
     NameTaken(String),
-    /// Somebody removed the blueprint in the colony, and it is not made anew.
+    /// The blueprint was removed in the colony and is not created again.
     Lost(String),
 }
 
 /// An object and its blueprint.
-pub(super) struct Sides<'a> {
+pub(super) struct SyncSides<'a> {
     /// Who owns the spec.
     pub policy: SyncPolicy,
-    /// How somebody makes the colony the owner.
+    /// How a user makes the colony the owner.
     pub hand_over: &'static str,
-    /// What status says.
+    /// The recorded status.
     pub recorded: Option<&'a BlueprintStatus>,
-    /// The blueprint.
     pub blueprint: &'a Blueprint,
-    /// What the object says.
+    /// The spec of the object.
     pub ours: &'a SharedSpec,
-    /// What the blueprint says.
+    /// The spec of the blueprint.
     pub theirs: &'a SharedSpec,
 }
 
-/// Which side is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum WrittenSide {
     Object,
     Blueprint,
 }
 
-impl Sides<'_> {
-    /// What status is to say, and which side is to be written so that it is true.
-    pub fn agree(&self) -> (Sync, Option<Written>) {
+impl SyncSides<'_> {
+    /// The status to record, and the side to write first.
+    pub fn agree(&self) -> (Sync, Option<WrittenSide>) {
         let Self { recorded, blueprint, ours, theirs, .. } = *self;
         let agreed = |spec: &SharedSpec, generation: i64, overruled: Option<String>| {
             Sync::Agreed(BlueprintStatus {
@@ -77,7 +75,7 @@ impl Sides<'_> {
         let still = recorded.and_then(|recorded| recorded.overruled.clone());
         let generation = blueprint.metadata.generation;
         if ours == theirs {
-            // The owner has moved on since: nobody is overruled any more.
+            // The owner has moved on since: no edit is overruled any more.
             let overruled = still.filter(|_| before == Some(ours.hash().as_str()));
             return (agreed(ours, generation, overruled), None);
         }
@@ -85,20 +83,20 @@ impl Sides<'_> {
         let message = describe(ours, theirs, &blueprint.metadata.name, generation);
         match self.policy {
             SyncPolicy::Observe => {
-                let message = format!("{message}; syncPolicy Observe: edit one side until both say the same");
+                let message = format!("{message}; syncPolicy Observe: edit one side until both are equal");
                 (Sync::Differs { agreed: recorded.cloned(), message }, None)
             }
             SyncPolicy::ColonyWins => {
                 let overruled =
                     here.then(|| format!("{message}; the colony owns the spec: edit the blueprint"));
                 let overruled = overruled.filter(|_| before.is_some());
-                (agreed(theirs, generation, overruled), Some(Written::Object))
+                (agreed(theirs, generation, overruled), Some(WrittenSide::Object))
             }
             SyncPolicy::KubernetesWins => {
                 let overruled = there
                     .then(|| format!("{message}; this object owns the spec: edit it, or {}", self.hand_over));
                 let overruled = overruled.filter(|_| before.is_some());
-                (agreed(ours, generation.saturating_add(1), overruled), Some(Written::Blueprint))
+                (agreed(ours, generation.saturating_add(1), overruled), Some(WrittenSide::Blueprint))
             }
         }
     }

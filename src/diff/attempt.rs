@@ -1,13 +1,13 @@
-//! The protocol that makes each attempt of an object one process, or one workflow, whatever the kind of the object: its intent is
-//! recorded, what was sent for it is looked for, it is submitted, bound, followed and ended. Pure.
+//! The protocol that makes each attempt of an object exactly one process or workflow, for every kind: record the intent, look
+//! up what was sent for it, submit, bind, follow, end. Pure.
 //!
-//! What one look at the colony means for status is decided in [`super::mirror`] and [`super::graph`]; here is what kinds add
-//! to it in the same way: finalizers, errors of stage 2, and what ends work before its time.
+//! [`super::mirror`] and [`super::graph`] decide what an answer of the colony means for status. This module adds what all kinds
+//! share: finalizers, errors of stage 2, and stopping.
 
 use super::{
     KubernetesStep, Mirror, Plan, Step, Terms,
-    mirror::{Known, MirrorPlan, lacks_reasons},
-    work::{of_mirror, stop_text},
+    mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons},
+    work::{of_mirror, stop_message},
 };
 use crate::{
     api::{colony_workflow::NodeStatus, mirror::MirrorStatus, work::StopReason},
@@ -28,13 +28,13 @@ pub(super) trait Submission: Sized {
     /// Looks for what was sent for an intent, and submits `desired` if nothing was.
     fn resolve(
         plan: &mut MirrorPlan,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         nodes: &[NodeStatus],
         mirror: &MirrorStatus,
         desired: Option<&Self>,
     );
     /// Ends what runs.
-    fn end(plan: &mut MirrorPlan, known: &Known<'_>, nodes: &[NodeStatus], why: &str);
+    fn end(plan: &mut MirrorPlan, known: &ProcessFacts<'_>, nodes: &[NodeStatus], why: &str);
 }
 
 impl Submission for DesiredProcess {
@@ -48,7 +48,7 @@ impl Submission for DesiredProcess {
 
     fn resolve(
         plan: &mut MirrorPlan,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         _: &[NodeStatus],
         mirror: &MirrorStatus,
         desired: Option<&Self>,
@@ -56,7 +56,7 @@ impl Submission for DesiredProcess {
         plan.intended(known, mirror, desired);
     }
 
-    fn end(plan: &mut MirrorPlan, known: &Known<'_>, _: &[NodeStatus], why: &str) {
+    fn end(plan: &mut MirrorPlan, known: &ProcessFacts<'_>, _: &[NodeStatus], why: &str) {
         plan.end(known, why);
     }
 }
@@ -72,7 +72,7 @@ impl Submission for DesiredWorkflow {
 
     fn resolve(
         plan: &mut MirrorPlan,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         nodes: &[NodeStatus],
         mirror: &MirrorStatus,
         desired: Option<&Self>,
@@ -80,12 +80,12 @@ impl Submission for DesiredWorkflow {
         plan.intended_graph(known, nodes, mirror, desired);
     }
 
-    fn end(plan: &mut MirrorPlan, known: &Known<'_>, nodes: &[NodeStatus], why: &str) {
+    fn end(plan: &mut MirrorPlan, known: &ProcessFacts<'_>, nodes: &[NodeStatus], why: &str) {
         plan.end_graph(known, nodes, why);
     }
 }
 
-/// An object that is carried by one attempt at a time.
+/// An object that one attempt at a time carries out.
 pub(super) trait Attempts {
     /// What its attempts are submitted as.
     type Submission: Submission;
@@ -100,9 +100,9 @@ pub(super) trait Attempts {
     }
 
     /// What is known of its attempt.
-    fn known(&self) -> Known<'_> {
+    fn known(&self) -> ProcessFacts<'_> {
         let header = self.header();
-        Known {
+        ProcessFacts {
             recorded: self.terms().mirror,
             processes: &header.processes,
             submit_not_before: header.submit_not_before,
@@ -110,7 +110,7 @@ pub(super) trait Attempts {
         }
     }
 
-    /// Holds an object that is not held yet.
+    /// The plan that adds the finalizer, if it is missing.
     fn hold(&self) -> Option<Plan> {
         let step = Step::Kubernetes(KubernetesStep::AddFinalizer);
         (!self.terms().has_finalizer()).then(|| Plan { steps: vec![step], ..Plan::default() })
@@ -155,11 +155,13 @@ pub(super) trait Attempts {
         }
     }
 
-    /// The process is bound. Once the server has said all of it, `next` adds what is to be done or waited for.
+    /// Follows a bound process. `next` adds to the plan once the reasons of a failure are known.
     fn follow(&self, mirror: &MirrorStatus, next: impl FnOnce(&mut MirrorPlan, &Process)) -> Plan {
         let mut plan = MirrorPlan::default();
         let process = plan.look(&self.known(), mirror);
-        if let Some((due, awaited)) = process.and_then(|process| lacks_reasons(process, self.header().now)) {
+        if let Some((due, awaited)) =
+            process.and_then(|process| awaits_failure_reasons(process, self.header().now))
+        {
             return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
         }
         if let Some(process) = process {
@@ -175,8 +177,8 @@ pub(super) trait Attempts {
         of_mirror(plan)
     }
 
-    /// What is left to do for an object that is not to be worked on now; none for one that is. `stopping` is why status says that
-    /// it is being ended.
+    /// The plan for an object that is finished or to be stopped, if it is either. `stopping` is the reason that status has for
+    /// an end under way.
     fn stop(&self, stopping: Option<StopReason>) -> Option<Plan> {
         let terms = self.terms();
         if terms.is_finished() {
@@ -184,10 +186,10 @@ pub(super) trait Attempts {
         }
         let live = terms.mirror.filter(|mirror| mirror.may_live());
         if let (Some(reason), Some(_), true) = (stopping, live, terms.may_update) {
-            return Some(self.end(stop_text(reason)));
+            return Some(self.end(stop_message(reason)));
         }
         let reason = terms.wanted_stop().filter(|_| live.is_none() || terms.may_update)?;
-        // On record before anything is cancelled: whoever sees the end knows whose doing it was.
+        // On record before anything is cancelled: whoever observes the end can attribute it.
         Some(Plan { stop: live.map(|_| reason), ..Plan::default() })
     }
 }

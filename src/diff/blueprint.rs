@@ -1,4 +1,4 @@
-//! What to do about the blueprint that says the same as a fleet, and what the colony is told of the pods. Pure.
+//! Plans the blueprint that mirrors a fleet, and what the colony learns of its pods. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ColonyStep, KubernetesStep, Sync,
-    agreement::{Sides, Written, describe},
+    agreement::{SyncSides, WrittenSide, describe},
 };
 use crate::{
     api::{
@@ -28,7 +28,7 @@ use crate::{
 /// What is to be done about the blueprint.
 #[derive(Debug, Default)]
 pub(super) struct BlueprintPlan {
-    /// A write to the object itself, after which everything else has to be looked at anew.
+    /// A write to the object itself, after which everything else must be read again.
     pub object: Option<KubernetesStep>,
     /// Writes to the colony.
     pub steps: Vec<ColonyStep>,
@@ -50,7 +50,7 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
     plan.sync = Sync::Unchanged;
     let blueprint = match &snapshot.blueprint {
         Observed::Unknown(why) => {
-            plan.awaiting.push(format!("the colony to say how blueprint {name} is: {why}"));
+            plan.awaiting.push(format!("the colony to report blueprint {name}: {why}"));
             return plan;
         }
         Observed::Known(blueprint) => blueprint.as_ref(),
@@ -60,19 +60,19 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
         let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
         let was_there = recorded.is_some_and(|recorded| !recorded.agreed.is_empty());
         let policy = object.sync_policy();
-        if policy != SyncPolicy::KubernetesWins && object.is_born_of_blueprint() {
+        if policy != SyncPolicy::KubernetesWins && object.originates_from_blueprint() {
             plan.object = Some(KubernetesStep::DeleteObject { why: format!("blueprint {name} is gone") });
         } else if policy != SyncPolicy::KubernetesWins && was_there {
-            // Whoever created this object did it here: what happens in the colony does not take it away.
+            // This object was created in the cluster: what happens in the colony does not take it away.
             plan.sync = Sync::Lost(format!(
-                "blueprint {name} was removed in the colony, and with syncPolicy {} it is not made anew: delete this object, or set syncPolicy KubernetesWins",
+                "blueprint {name} was removed in the colony, and with syncPolicy {} it is not created again: delete this object, or set syncPolicy KubernetesWins",
                 policy.as_str()
             ));
         } else if !object.spec.management_policies.allow(ManagementPolicy::Create) {
             let remedy = ManagementPolicy::Create.remedy();
             plan.left.push(format!("blueprint {name} is not added: spec.{remedy}"));
         } else if recorded.is_none() {
-            // On record before anything is sent: whoever deletes the object must know what to look for.
+            // On record before anything is sent: the deletion of the object must know what to look for.
             plan.sync = Sync::Agreed(BlueprintStatus { name, ..BlueprintStatus::default() });
         } else {
             plan.steps.push(ColonyStep::AddBlueprint(Box::new(new_blueprint(
@@ -139,7 +139,7 @@ impl BlueprintPlan {
         theirs: &SharedSpec,
     ) {
         let object = &snapshot.object;
-        let sides = Sides {
+        let sides = SyncSides {
             policy: object.sync_policy(),
             hand_over: "set syncPolicy ColonyWins",
             recorded: object.status.as_ref().and_then(|status| status.blueprint.as_ref()),
@@ -152,19 +152,21 @@ impl BlueprintPlan {
         let (name, generation) = (&blueprint.metadata.name, blueprint.metadata.generation);
         match written {
             None => {}
-            Some(Written::Object) => {
+            Some(WrittenSide::Object) => {
                 self.object = Some(KubernetesStep::UpdateSpec {
                     spec: theirs.object_spec(colony, Some(&object.spec)),
-                    why: format!("blueprint {name} generation {generation} says so"),
+                    why: format!("blueprint {name} generation {generation} requests it"),
                 });
             }
-            Some(Written::Blueprint) if !object.spec.management_policies.allow(ManagementPolicy::Update) => {
+            Some(WrittenSide::Blueprint)
+                if !object.spec.management_policies.allow(ManagementPolicy::Update) =>
+            {
                 let remedy = ManagementPolicy::Update.remedy();
                 let message = format!("{}; spec.{remedy}", describe(ours, theirs, name, generation));
                 let agreed = object.status.as_ref().and_then(|status| status.blueprint.clone());
                 self.sync = Sync::Differs { agreed, message };
             }
-            Some(Written::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
+            Some(WrittenSide::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
                 name: name.clone(),
                 spec: ours.blueprint_spec(),
                 seen_generation: generation,
@@ -206,8 +208,8 @@ fn new_blueprint(
     }
 }
 
-/// The definition by which blueprints become fleets of clusters. It has no schema: what a server's schemas can say is
-/// less than what an API server checks, and the same in other words.
+/// The definition by which blueprints become fleets of clusters. It has no schema: the schemas of a colony express
+/// less than an API server checks.
 ///
 /// # Errors
 ///

@@ -44,7 +44,7 @@ fn steps(snapshot: &ColonySnapshot) -> Vec<Step> {
         Membership::Member(_) => {}
     }
     let mut steps = registrations(snapshot);
-    steps.extend(kept_definition(snapshot));
+    steps.extend(missing_definition_step(snapshot));
     steps
 }
 
@@ -55,7 +55,7 @@ fn registrations(snapshot: &ColonySnapshot) -> Vec<Step> {
     let missing = snapshot.operator_executors.iter().filter(|own| match state(&own.name) {
         // One that the server has dropped, since the operator was away for too long, comes back by approval.
         None | Some(ExecutorState::Pending | ExecutorState::Unregistered) => true,
-        // Rejected by somebody: it is not ours to overrule.
+        // Rejected in the colony: it is not ours to overrule.
         Some(ExecutorState::Approved | ExecutorState::Rejected) => false,
     });
     missing
@@ -70,9 +70,9 @@ fn registrations(snapshot: &ColonySnapshot) -> Vec<Step> {
         .collect()
 }
 
-/// The definition, if the operator is to keep one and the colony has none for this kind. One that is there is left as it
-/// is, whoever made it: it cannot be changed while blueprints use it.
-fn kept_definition(snapshot: &ColonySnapshot) -> Option<Step> {
+/// The definition, if the operator is to keep one and the colony has none for this kind. An existing one is left
+/// unchanged, whatever its owner: it cannot be changed while blueprints use it.
+fn missing_definition_step(snapshot: &ColonySnapshot) -> Option<Step> {
     let inbound = &snapshot.object.spec.inbound;
     let wanted = inbound.policy == InboundPolicy::Accept && inbound.definition == DefinitionPolicy::Keep;
     let definitions = snapshot.definitions.known().filter(|_| wanted)?;

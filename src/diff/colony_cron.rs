@@ -12,11 +12,11 @@ use crate::{
         colony_cron::build,
         schedule::{COUNTED, Schedule},
     },
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyCronSnapshot, CronRun},
 };
 
-/// What to do, and what there is to say of it.
+/// The plan and the status to report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CronPlan {
     /// The writes.
@@ -48,13 +48,8 @@ pub enum CronObstacle {
         /// Those that are not gone.
         names: Vec<String>,
     },
-    /// Somebody else's object has its name.
-    Stranger {
-        /// The kind.
-        kind: RunKind,
-        /// The name.
-        name: String,
-    },
+    /// An object of another owner has its name.
+    Stranger { kind: RunKind, name: String },
 }
 
 /// Makes the plan. Without a schedule that can be followed, nothing is created.
@@ -62,7 +57,7 @@ pub enum CronObstacle {
 /// # Errors
 ///
 /// When there is nothing to create.
-pub fn plan(snapshot: &ColonyCronSnapshot, schedule: Option<&Schedule>) -> Result<CronPlan, Error> {
+pub fn plan(snapshot: &ColonyCronSnapshot, schedule: Option<&Schedule>) -> Result<CronPlan, SpecError> {
     let mut plan = CronPlan::default();
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(plan);
@@ -97,11 +92,11 @@ pub fn last_schedule(snapshot: &ColonyCronSnapshot) -> Option<Timestamp> {
 }
 
 /// Looks whether a run is due, and what follows.
-fn start(snapshot: &ColonyCronSnapshot, schedule: &Schedule, plan: &mut CronPlan) -> Result<(), Error> {
+fn start(snapshot: &ColonyCronSnapshot, schedule: &Schedule, plan: &mut CronPlan) -> Result<(), SpecError> {
     let (object, now) = (&snapshot.object, snapshot.now);
     let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let Some(since) = last_schedule(snapshot).or(created) else {
-        return Err(Error::Incomplete("metadata.creationTimestamp"));
+        return Err(SpecError::Incomplete("metadata.creationTimestamp"));
     };
     let deadline = object.spec.starting_deadline_seconds.map(SignedDuration::from_secs);
     let earliest = deadline.and_then(|deadline| now.checked_sub(deadline).ok());
@@ -248,7 +243,7 @@ mod tests {
         assert_eq!(plan.obstacle, Some(CronObstacle::Active { time, names: names.clone() }));
         forbid.runs[0].state = Some(WorkState::Failed);
         assert_eq!(steps(&forbid), [creates("2026-11-24T14:00:00Z")]);
-        // Of a run that cannot be read nobody knows that it has finished.
+        // Whether an unreadable run has finished is unknown.
         forbid.runs[0].state = None;
         assert_eq!(steps(&forbid), [] as [&str; 0]);
 

@@ -4,8 +4,8 @@
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Map, Value};
 
-/// Fields of a pod template that nobody else fills in: present in what is but not in what should be, they were put
-/// there by somebody and are taken out again. Everything else that is there besides is a default of the API server.
+/// Fields of a pod template that no controller fills in: when they are present but not desired, a user added them,
+/// and they are removed. Everything else that is there besides is a default of the API server.
 const ALL_OURS: [&str; 21] = [
     "activeDeadlineSeconds",
     "affinity",
@@ -34,12 +34,12 @@ const ALL_OURS: [&str; 21] = [
 /// given.
 const QUANTITIES: [&str; 4] = ["hard", "limits", "requests", "sizeLimit"];
 
-/// What is said of fields that are there and were not asked for.
+/// How additional fields are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Surplus {
     /// Those of [`ALL_OURS`] are a difference.
     Ours,
-    /// They are nobody's business.
+    /// They are ignored.
     Theirs,
 }
 
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(differences(&desired, &actual), Vec::<String>::new());
     }
 
-    /// Whatever somebody adds by hand to a template has to go again.
+    /// Manual additions to a template are removed.
     #[test]
     fn surplus_of_a_stranger_is_a_difference() {
         let desired = json!({"spec": {"containers": [{"name": "a", "env": [{"name": "A"}]}], "nodeSelector": {"x": "y"}}});
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(lacking(&desired, &json!({"env": [], "n": 2})), ["env"]);
     }
 
-    /// A patch that says more than is lacking would take back what others have set.
+    /// A patch with more than the missing fields would revert fields of other managers.
     #[test]
     fn a_patch_has_what_is_lacking_and_nothing_else() {
         let patch = |desired: Value, actual: Value| {

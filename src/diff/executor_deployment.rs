@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::{
-    ColonyStep, Error, KubernetesStep, Plan, Step, Sync,
+    ColonyStep, KubernetesStep, OwnershipError, Plan, Step, Sync,
     blueprint::{self, BlueprintPlan},
     identity, mirror, workload,
 };
@@ -29,11 +29,11 @@ use crate::{
 ///
 /// # Errors
 ///
-/// When an object of a name that is needed belongs to somebody else.
+/// When an object with a required name belongs to another owner.
 pub fn plan(
     snapshot: &ExecutorDeploymentSnapshot,
     desired: &DesiredExecutorDeployment,
-) -> Result<Plan, Error> {
+) -> Result<Plan, OwnershipError> {
     let management = &snapshot.object.spec.management_policies;
     if management.only_observe() {
         return Ok(observe(snapshot));
@@ -45,11 +45,11 @@ pub fn plan(
         return Ok(Plan { steps, sync: blueprint.sync, ..Plan::default() });
     }
     let Some(here) = &desired.here else {
-        // Another runtime carries it out. What this one made for an earlier spec goes.
+        // Another runtime runs it. What this one made for an earlier spec goes.
         let mut plan = if management.allow(ManagementPolicy::Delete) {
-            withdraw(snapshot, "another runtime carries it out")
+            withdraw(snapshot, "another runtime runs it")
         } else {
-            kept(snapshot)
+            keep_existing(snapshot)
         };
         if !has_finalizer(snapshot) {
             plan.steps.insert(0, Step::Kubernetes(KubernetesStep::AddFinalizer));
@@ -61,7 +61,7 @@ pub fn plan(
         return Ok(plan);
     };
     if !management.allow(ManagementPolicy::Create) && stands(snapshot) != Some(true) {
-        return Ok(uncreated(snapshot, blueprint));
+        return Ok(plan_without_workload(snapshot, blueprint));
     }
     let owner = &desired.owner;
     let identity = identity::plan(snapshot, &here.identity, &here.policies, owner, serves(snapshot))?;
@@ -76,7 +76,7 @@ pub fn plan(
         (identity.kubernetes.is_empty() && workload.steps.is_empty() && workload.awaiting.is_empty())
             .then(|| current_progress(snapshot))
             .flatten();
-    // What is not done is no process's to carry, and none is closed as if it were.
+    // A withheld generation has no process, and none is closed for it.
     let is_withheld = workload.is_withheld || !identity.drifted.is_empty();
     let mirror = if is_carried_by_colony(&snapshot.object) {
         mirror::plan_end(snapshot)
@@ -100,13 +100,13 @@ pub fn plan(
     let mut left = [workload.left, blueprint.left].concat();
     if is_withheld && !management.allow(ManagementPolicy::Update) {
         let remedy = ManagementPolicy::Update.remedy();
-        left.insert(0, format!("what the spec says now is not carried out: spec.{remedy}"));
+        left.insert(0, format!("the current spec is not applied: spec.{remedy}"));
     }
     let (mirror, sync) = (mirror.mirror, blueprint.sync);
     Ok(Plan { steps, awaiting, drifted, left, mirror, sync, ..Plan::default() })
 }
 
-/// Whether there is a workload of the object's name and kind, whoever owns it; none if that is not known.
+/// Whether a workload of the object's name and kind exists, whatever its owner; none if that is not known.
 fn stands(snapshot: &ExecutorDeploymentSnapshot) -> Option<bool> {
     workload::stands(&snapshot.workloads, snapshot.object.spec.workload)
 }
@@ -125,9 +125,9 @@ fn observe(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
     }
     let what = workload_name(snapshot);
     match (snapshot.object.spec.runtime, stands(snapshot)) {
-        (Runtime::Kubernetes, None) => plan.awaiting.push(format!("the cluster to say whether there is {what}")),
+        (Runtime::Kubernetes, None) => plan.awaiting.push(format!("the API server to report whether {what} exists")),
         (Runtime::Kubernetes, Some(false)) => plan.left.push(format!(
-            "there is no {what}, and none is made: spec.managementPolicies list Observe alone: add Create to have it made"
+            "{what} does not exist and is not created, since spec.managementPolicies lists only Observe: add Create"
         )),
         _ => {}
     }
@@ -135,7 +135,7 @@ fn observe(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
 }
 
 /// Makes nothing for a workload that is not there, or not known to be.
-fn uncreated(snapshot: &ExecutorDeploymentSnapshot, blueprint: BlueprintPlan) -> Plan {
+fn plan_without_workload(snapshot: &ExecutorDeploymentSnapshot, blueprint: BlueprintPlan) -> Plan {
     let (held, what) = (mirror::plan_held(snapshot), workload_name(snapshot));
     let steps = held.steps.into_iter().chain(blueprint.steps).map(Step::Colony).collect();
     let mut plan = Plan {
@@ -147,25 +147,25 @@ fn uncreated(snapshot: &ExecutorDeploymentSnapshot, blueprint: BlueprintPlan) ->
         ..Plan::default()
     };
     if stands(snapshot).is_none() {
-        plan.awaiting.push(format!("the cluster to say whether there is {what}"));
+        plan.awaiting.push(format!("the API server to report whether {what} exists"));
         return plan;
     }
     let why = ManagementPolicy::Create.remedy();
-    plan.left.insert(0, format!("{what} is not made, nor key, registration or process for it: spec.{why}"));
+    plan.left.insert(0, format!("{what}, its key, registration and process are not created: spec.{why}"));
     plan
 }
 
 /// Leaves what was made for an earlier spec.
-fn kept(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
+fn keep_existing(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
     let uid = snapshot.object.uid().unwrap_or_default();
     let remedy = ManagementPolicy::Delete.remedy();
-    let surplus = workload::deletions(&snapshot.workloads, &uid, None, "another runtime carries it out");
+    let surplus = workload::deletions(&snapshot.workloads, &uid, None, "another runtime runs it");
     let left = surplus.iter().map(|step| format!("{step} is not done: spec.{remedy}"));
     Plan { left: left.collect(), ..end_mirror(snapshot) }
 }
 
-/// Whether the colony itself has what carries this generation, a blueprint or the process of which it was born: a process
-/// submitted for it would be a second one.
+/// Whether a blueprint, or the process that the object originates from, mirrors this generation in the colony: a
+/// process submitted for it would be a second one.
 #[must_use]
 pub fn is_carried_by_colony(object: &ExecutorDeployment) -> bool {
     let born_of = object.annotations().get(PROCESS_SPEC_ANNOTATION);
@@ -182,7 +182,7 @@ pub fn plan_deletion(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
     }
     let others = finalizers_of_others(&snapshot.object);
     if !others.is_empty() {
-        let awaiting = others.iter().map(|finalizer| format!("finalizer {finalizer} of somebody else"));
+        let awaiting = others.iter().map(|finalizer| format!("finalizer {finalizer} of another controller"));
         return Plan { awaiting: awaiting.collect(), sync: Sync::Unchanged, ..Plan::default() };
     }
     let stays = !snapshot.object.spec.management_policies.allow(ManagementPolicy::Delete);
@@ -214,15 +214,15 @@ pub fn finalizers_of_others(object: &ExecutorDeployment) -> Vec<&str> {
     object.finalizers().iter().map(String::as_str).filter(|finalizer| !ours.contains(finalizer)).collect()
 }
 
-/// Whether the colony's side is left as it is: the colony is gone for good, or somebody says that it is.
+/// Whether the colony's side is not corrected: the colony is permanently gone, or a user declares it so.
 fn is_abandoned(snapshot: &ExecutorDeploymentSnapshot) -> bool {
     matches!(snapshot.colony, ColonyReference::NotFound { .. })
         || snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true")
 }
 
-/// What is left of an object that is let go without its colony or without its children, for a person; none if nothing is.
+/// What remains of an object that is released without its colony or children, as a message; none if nothing is.
 #[must_use]
-pub fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
+pub fn remaining_in_colony(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
     let object = &snapshot.object;
     let mut in_cluster = workload::orphaned(&snapshot.workloads, &object.name_any());
     let is_abandoned = is_abandoned(snapshot);
@@ -253,7 +253,7 @@ pub fn left_behind(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
     let left: Vec<String> = [("colony", in_colony), ("cluster", in_cluster)]
         .into_iter()
         .filter(|(_, left)| !left.is_empty())
-        .map(|(place, left)| format!("left in the {place}: {}", left.join(", ")))
+        .map(|(place, left)| format!("remains in the {place}: {}", left.join(", ")))
         .collect();
     (!left.is_empty()).then(|| left.join("; "))
 }
@@ -265,7 +265,7 @@ fn withdraw(snapshot: &ExecutorDeploymentSnapshot, why: &str) -> Plan {
     let deletions = workload::deletions(&snapshot.workloads, &uid, None, why);
     plan.steps.splice(0..0, deletions.into_iter().map(Step::Kubernetes));
     if let Some(why) = workload::unreadable(&snapshot.workloads) {
-        plan.awaiting.push(format!("the cluster to say what runs: {why}"));
+        plan.awaiting.push(format!("the API server to list what runs: {why}"));
     } else if workload::any_left(&snapshot.workloads, &uid) || !snapshot.pods.is_empty() {
         plan.awaiting.push(format!("{} pods to be gone", snapshot.pods.len()));
     } else {
@@ -274,7 +274,7 @@ fn withdraw(snapshot: &ExecutorDeploymentSnapshot, why: &str) -> Plan {
     plan
 }
 
-/// Ends what carries the object in the colony, process or blueprint, and leaves everything else as it is.
+/// Ends the process or blueprint of the object in the colony, and leaves everything else unchanged.
 fn end_mirror(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
     let process = mirror::plan_end(snapshot);
     let blueprint = blueprint::plan_end(snapshot);
@@ -287,7 +287,7 @@ fn end_mirror(snapshot: &ExecutorDeploymentSnapshot) -> Plan {
     }
 }
 
-/// Lets go of everything in the cluster that is to stay: with a reference to its owner it would go, too.
+/// Orphans everything in the cluster that must stay: with a reference to its owner it would go, too.
 fn release(snapshot: &ExecutorDeploymentSnapshot, plan: &mut Plan) {
     let uid = snapshot.object.uid().unwrap_or_default();
     plan.steps.extend(workload::releases(&snapshot.workloads, &uid).into_iter().map(Step::Kubernetes));
@@ -305,7 +305,8 @@ fn release(snapshot: &ExecutorDeploymentSnapshot, plan: &mut Plan) {
     }
 }
 
-/// Removes the executor from the colony, and then its Secret: without the Secret nobody would know what to remove.
+/// Removes the executor from the colony, and then its Secret: without the Secret, the operator would not know what to
+/// remove.
 fn withdraw_identity(snapshot: &ExecutorDeploymentSnapshot, uid: &str, plan: &mut Plan) {
     let identity = match &snapshot.identity {
         Observed::Unknown(why) => {
@@ -469,10 +470,10 @@ mod tests {
             plan.awaiting,
             ["the colony to remove executor media-encoders-abc: not connected".to_owned()]
         );
-        assert_eq!(left_behind(&registered), None, "it is not let go");
+        assert_eq!(remaining_in_colony(&registered), None, "it is not let go");
     }
 
-    /// Whoever keeps the children wants to know what else was kept, and where.
+    /// A user who orphans the children needs to know what else remains, and where.
     #[test]
     fn what_an_orphaned_fleet_leaves_is_named() {
         let executor = json!({ "name": "media-encoders-abc", "id": "e", "registered": true });
@@ -483,13 +484,13 @@ mod tests {
         let deployment = json!({ "metadata": { "name": "encoders", "labels": labels } });
         snapshot.workloads.deployment = Observed::Known(serde_json::from_value(deployment).unwrap());
         assert_eq!(
-            left_behind(&snapshot).as_deref(),
+            remaining_in_colony(&snapshot).as_deref(),
             Some(
-                "left in the colony: executor media-encoders-abc; left in the cluster: Deployment encoders, Secret encoders-executor-identity"
+                "remains in the colony: executor media-encoders-abc; remains in the cluster: Deployment encoders, Secret encoders-executor-identity"
             )
         );
         snapshot.object.spec.deletion_policy = DeletionPolicy::Orphan;
-        let left = left_behind(&snapshot).unwrap();
+        let left = remaining_in_colony(&snapshot).unwrap();
         assert!(left.contains("executor media-encoders-abc, process p1;"), "{left}");
         assert_eq!(steps(&snapshot), ["kubernetes  remove the finalizer"]);
     }

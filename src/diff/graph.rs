@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     ColonyStep, Mirror,
-    mirror::{Known, MirrorPlan, is_live},
+    mirror::{MirrorPlan, ProcessFacts, is_live},
 };
 use crate::{
     api::{
@@ -60,7 +60,7 @@ fn graphs(processes: &[Process]) -> Vec<Graph<'_>> {
 /// A node and what is known of it now.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
-    /// What status says of it.
+    /// Its recorded status.
     pub recorded: &'a NodeStatus,
     /// Its process, if it was read.
     pub process: Option<&'a Process>,
@@ -68,8 +68,8 @@ pub struct Node<'a> {
     pub state: WorkState,
 }
 
-/// The nodes of graph `id`, brought up to date. None while nothing is known, or something that is about to change: the
-/// server is still to say why a node has failed.
+/// The nodes of graph `id`, brought up to date. None while nothing is known, or something that is about to change:
+/// the server has not yet reported why a node failed.
 #[must_use]
 pub fn nodes<'a>(
     recorded: &'a [NodeStatus],
@@ -86,7 +86,8 @@ pub fn nodes<'a>(
     let has_reason = processes.iter().any(|process| !process.errors.is_empty())
         || recorded.iter().any(|node| !node.errors.is_empty());
     let last_end = processes.iter().filter(failed).filter_map(|process| process.ended_at).max();
-    // When a node fails that others wait for, the server tells all of them as failed, those that had succeeded too.
+    // When a node fails that others wait for, the server reports all nodes as failed, including those that had
+    // succeeded.
     let had_succeeded = |process: &Process| {
         process.errors.is_empty()
             && process.ended_at.is_some_and(|ended_at| has_reason || Some(ended_at) < last_end)
@@ -141,14 +142,14 @@ impl MirrorPlan {
     /// The intent is on record, the id is not. `desired` is what may be submitted for it, if anything still may.
     pub(super) fn intended_graph(
         &mut self,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         recorded: &[NodeStatus],
         mirror: &MirrorStatus,
         desired: Option<&DesiredWorkflow>,
     ) {
         let processes = match known.processes {
             Observed::Unknown(why) => {
-                self.awaiting.push(format!("the colony to say what has label {}: {why}", mirror.label));
+                self.awaiting.push(format!("the colony to list what has label {}: {why}", mirror.label));
                 return;
             }
             Observed::Known(processes) => processes,
@@ -170,7 +171,7 @@ impl MirrorPlan {
         for (_, graph) in others.filter(|(_, graph)| graph.can_be_cancelled()) {
             self.cancel_graph(graph.id, why);
         }
-        // Once the id is on record, nobody looks at the label again.
+        // Once the id is recorded, the label is not looked up again.
         if !self.steps.is_empty() {
             return;
         }
@@ -193,25 +194,26 @@ impl MirrorPlan {
 
     fn adopt(
         &mut self,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         recorded: &[NodeStatus],
         mirror: &MirrorStatus,
         adopted: &Graph<'_>,
     ) {
         match nodes(recorded, adopted.id, known.processes, known.now) {
             Some(nodes) => {
-                let standing: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
-                self.mirror = observed(mirror, adopted, aggregate(&standing), None);
+                let node_states: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
+                self.mirror = observed(mirror, adopted, aggregate(&node_states), None);
             }
-            None => self.awaiting.push("the server to say why a node failed".to_owned()),
+            None => self.awaiting.push("the server to report why a node failed".to_owned()),
         }
     }
 
-    /// Binds workflow `id`, of which all processes are known and whose nodes have these `names`; it is known by `label` and
-    /// `generation` from now on. When to look again, if the server is still to say why a node has failed.
+    /// Binds workflow `id`, of which all processes are known and whose nodes have these `names`; it is known by
+    /// `label` and `generation` from now on. When to look again, if the server has not yet reported why a node
+    /// failed.
     pub(super) fn adopt_graph(
         &mut self,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         id: &str,
         names: &[&str],
         (label, generation): (String, i64),
@@ -220,36 +222,36 @@ impl MirrorPlan {
         let pending: Vec<NodeStatus> =
             names.iter().map(|name| NodeStatus::pending((*name).to_owned())).collect();
         let Some(nodes) = nodes(&pending, id, known.processes, known.now) else {
-            self.awaiting.push("the server to say why a node failed".to_owned());
+            self.awaiting.push("the server to report why a node failed".to_owned());
             return reasons_due(&processes.iter().collect::<Vec<_>>(), known.now);
         };
-        let standing: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
+        let node_states: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
         let submitted_at = processes.iter().map(|process| process.submitted_at).min().unwrap_or(known.now);
-        let (process_id, state) = (id.to_owned(), aggregate(&standing));
+        let (process_id, state) = (id.to_owned(), aggregate(&node_states));
         self.mirror = Mirror::Found { label, generation, process_id, state, submitted_at };
         None
     }
 
-    /// Records what the server says of the nodes of a workflow that is known by its id; when to look again, if that is
+    /// Records the nodes of a workflow with a known id, as the server reports them; when to look again, if that is
     /// sooner than something happens.
     pub(super) fn follow_graph(
         &mut self,
-        known: &Known<'_>,
+        known: &ProcessFacts<'_>,
         recorded: &[NodeStatus],
         mirror: &MirrorStatus,
     ) -> Option<Timestamp> {
         let id = mirror.process_id.as_deref()?;
         if let Observed::Unknown(why) = known.processes {
-            self.awaiting.push(format!("the colony to say how the workflow is: {why}"));
+            self.awaiting.push(format!("the colony to report the workflow: {why}"));
             return None;
         }
         let Some(nodes) = nodes(recorded, id, known.processes, known.now) else {
-            self.awaiting.push("the server to say why a node failed".to_owned());
+            self.awaiting.push("the server to report why a node failed".to_owned());
             let processes: Vec<&Process> = known.processes.known().into_iter().flatten().collect();
             return reasons_due(&processes, known.now);
         };
-        let standing: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
-        let state = aggregate(&standing);
+        let node_states: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
+        let state = aggregate(&node_states);
         if state == MirrorState::Lost {
             self.mirror = Mirror::Lost;
         } else if state != mirror.state {
@@ -262,12 +264,12 @@ impl MirrorPlan {
         None
     }
 
-    /// Ends what runs of an object. It is over when the server says so.
-    pub(super) fn end_graph(&mut self, known: &Known<'_>, recorded: &[NodeStatus], why: &str) {
+    /// Ends what runs of an object. It has ended when the server reports it.
+    pub(super) fn end_graph(&mut self, known: &ProcessFacts<'_>, recorded: &[NodeStatus], why: &str) {
         let Some(mirror) = known.recorded.filter(|mirror| mirror.may_live()) else { return };
         let processes = match known.processes {
             Observed::Unknown(why) => {
-                self.awaiting.push(format!("the colony to say what runs: {why}"));
+                self.awaiting.push(format!("the colony to list what runs: {why}"));
                 return;
             }
             Observed::Known(processes) => processes,
@@ -284,7 +286,7 @@ impl MirrorPlan {
         for graph in graphs.iter().filter(|graph| graph.can_be_cancelled()) {
             self.cancel_graph(graph.id, why);
         }
-        // A submit whose answer never came could still arrive and would then belong to nobody.
+        // A submit without a reply could still arrive, and would then have no owner.
         if self.steps.is_empty() && self.quiet_period_over(known) {
             self.mirror = match graphs.first() {
                 Some(graph) => observed(mirror, graph, MirrorState::Cancelled, None),
@@ -360,7 +362,7 @@ mod tests {
     /// What is planned for an intent, at a moment at which the quiet period is over or not.
     fn intended(processes: Vec<Process>, is_quiet: bool) -> MirrorPlan {
         let (mirror, processes) = (mirror(None), Observed::Known(processes));
-        let known = Known {
+        let known = ProcessFacts {
             recorded: Some(&mirror),
             processes: &processes,
             submit_not_before: (!is_quiet).then(|| at(10)),
@@ -430,7 +432,7 @@ mod tests {
         nodes(&recorded, "g", &processes, at(0)).map(|nodes| nodes.iter().map(|node| node.state).collect())
     }
 
-    /// The server tells all nodes of a workflow as failed when one is on which others depend.
+    /// The server reports all nodes of a workflow as failed when one fails that others depend on.
     #[test]
     fn what_had_succeeded_is_no_failure() {
         use WorkState::{Failed, Lost, Running, Succeeded, Waiting};
@@ -477,12 +479,12 @@ mod tests {
         }
     }
 
-    /// An end is what the server says, not what it was asked for.
+    /// The reported state counts, not the requested one.
     #[test]
     fn what_is_to_end_is_cancelled_as_a_whole() {
         let end = |id: Option<&str>, processes: Vec<Process>, is_quiet: bool| {
             let (mirror, processes) = (mirror(id), Observed::Known(processes));
-            let known = Known {
+            let known = ProcessFacts {
                 recorded: Some(&mirror),
                 processes: &processes,
                 submit_not_before: (!is_quiet).then(|| at(10)),

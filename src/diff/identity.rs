@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use super::{ColonyStep, Error, KubernetesStep};
+use super::{ColonyStep, KubernetesStep, OwnershipError};
 use crate::{
     api::{
         metadata::Owner,
@@ -29,14 +29,14 @@ pub(super) struct IdentityPlan {
     pub drifted: Vec<String>,
 }
 
-/// Plans the identity. `serves` says whether pods serve with it.
+/// Plans the identity. `serves`: whether pods run with it.
 pub(super) fn plan(
     snapshot: &ExecutorDeploymentSnapshot,
     desired: &DesiredIdentity,
     policies: &WorkloadPolicies,
     owner: &Owner,
     serves: bool,
-) -> Result<IdentityPlan, Error> {
+) -> Result<IdentityPlan, OwnershipError> {
     let mut plan = IdentityPlan::default();
     let identity = match &snapshot.identity {
         Observed::Unknown(why) => {
@@ -53,7 +53,7 @@ pub(super) fn plan(
     let may_update = policies.management.allow(ManagementPolicy::Update);
     let may_adopt = policies.adoption != AdoptionPolicy::Fail && may_update;
     if identity.owner_uid.is_none() && may_adopt && !identity.executor_name.is_empty() {
-        // The executor that it names goes on under the new object.
+        // The executor that it names continues under the new object.
         plan.kubernetes.push(KubernetesStep::UpdateIdentity {
             identity: Box::new(desired.clone()),
             resource_version: identity.resource_version.clone(),
@@ -63,16 +63,16 @@ pub(super) fn plan(
         return Ok(plan);
     }
     if identity.owner_uid.as_deref() != Some(&owner.uid) {
-        return Err(Error::Foreign {
+        return Err(OwnershipError::Foreign {
             kind: "Secret".to_owned(),
             name: secret_name(desired),
             owner: identity
                 .owner_uid
                 .clone()
-                .map_or_else(|| "nobody that is known".to_owned(), |uid| format!("UID {uid}")),
+                .map_or_else(|| "an unknown owner".to_owned(), |uid| format!("UID {uid}")),
         });
     }
-    if let Some(why) = outgrown(identity, desired) {
+    if let Some(why) = registration_mismatch(identity, desired) {
         if !may_update {
             plan.drifted.push(format!("Secret {}: {why}", secret_name(desired)));
             return Ok(plan);
@@ -115,7 +115,7 @@ impl IdentityPlan {
         };
         match &snapshot.registration {
             Observed::Unknown(why) => {
-                self.awaiting.push(format!("the colony to say whether the executor is registered: {why}"));
+                self.awaiting.push(format!("the colony to report whether the executor is registered: {why}"));
             }
             Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Pending)) => {
                 self.colony.push(register());
@@ -128,14 +128,14 @@ impl IdentityPlan {
             Observed::Known(Registration::Present(ExecutorState::Approved | ExecutorState::Unregistered)) => {
             }
             Observed::Known(Registration::Present(ExecutorState::Rejected)) => self.awaiting.push(format!(
-                "somebody to approve executor {} again: it was rejected in the colony",
+                "approval of executor {}, which was rejected in the colony",
                 identity.executor_name
             )),
         }
     }
 
-    /// The executor that status names and the Secret no longer does leaves the colony, when the last pod that serves as
-    /// it is gone: the server would give what it is running to somebody else.
+    /// The executor that status names and the Secret no longer does leaves the colony, when the last pod that serves
+    /// as it is gone: the server would assign its processes to another executor.
     fn predecessor(&mut self, snapshot: &ExecutorDeploymentSnapshot, identity: &Identity) {
         let Some(name) = predecessor(snapshot, identity) else { return };
         let serves_as_it = |pod: &Pod| pod.annotations().get(EXECUTOR_NAME_ANNOTATION) == Some(name);
@@ -158,7 +158,7 @@ pub(super) fn predecessor<'a>(
 }
 
 /// Why an executor cannot go on under its registration, if so: the server never changes type or location of one.
-fn outgrown(identity: &Identity, desired: &DesiredIdentity) -> Option<String> {
+fn registration_mismatch(identity: &Identity, desired: &DesiredIdentity) -> Option<String> {
     let location = desired.location.clone().unwrap_or_default();
     let fields = [
         ("type", &identity.executor_type, &desired.executor_type),

@@ -1,5 +1,5 @@
-//! What to do about a process that was born in a colony: which object to make, change or delete, and, once the object is
-//! where it should be or will never get there, what to answer. Pure.
+//! Plans a process that originates in a colony: which object to make, change or delete, and, once the object is where
+//! it should be or will never get there, what to answer. Pure.
 //!
 //! The object of a blueprint is only made and deleted here; as long as both are there, the pass of the object keeps them
 //! alike.
@@ -27,7 +27,6 @@ use crate::{
     snapshot::{InboundProcess, InboundSnapshot, NamespaceState, Observed},
 };
 
-/// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboundPlan {
     /// Writes to the cluster, in order.
@@ -64,7 +63,6 @@ fn do_first(step: Step) -> InboundPlan {
     InboundPlan { steps: vec![step], answer: None }
 }
 
-/// Plans one process.
 #[must_use]
 pub fn plan(snapshot: &InboundSnapshot, inbound: &InboundProcess, request: &Request) -> InboundPlan {
     match request {
@@ -127,7 +125,7 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
     let is_open = born_of.is_some() || object.spec.sync_policy == Some(SyncPolicy::ColonyWins);
     if !is_open
         || object.spec.sync_policy == Some(SyncPolicy::KubernetesWins)
-        || object.is_born_of_blueprint()
+        || object.originates_from_blueprint()
     {
         return failed(taken(object));
     }
@@ -185,7 +183,7 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
     }
 }
 
-/// The server asks for this every minute. What is there is looked after anyway, so only what is missing is made.
+/// The server asks for this every minute. Existing objects are reconciled anyway, so only missing ones are created.
 fn reconcile_all(snapshot: &InboundSnapshot) -> InboundPlan {
     let Observed::Known(blueprints) = &snapshot.blueprints else { return wait() };
     let here = snapshot.spec.location.as_deref().unwrap_or_default();
@@ -214,26 +212,26 @@ fn clean_up(snapshot: &InboundSnapshot, name: &str) -> InboundPlan {
         steps: Vec::new(),
         answer: Some(Answer::Successful(json!({ "blueprint": name, "deleted": deleted }))),
     };
-    // Somebody added it again meanwhile: that is what holds.
+    // It was added again in the meantime: that is what holds.
     if blueprints.iter().any(|blueprint| blueprint.metadata.name == name) {
         return deleted(false);
     }
     match of_blueprint(snapshot, name) {
         None => deleted(true),
         Some(object) if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) => wait(),
-        Some(object) if object.is_born_of_blueprint() => {
+        Some(object) if object.originates_from_blueprint() => {
             do_first(Step::Kubernetes(KubernetesStep::DeleteFleet {
                 namespace: object.namespace().unwrap_or_default(),
                 name: object.name_any(),
                 uid: object.uid().unwrap_or_default(),
             }))
         }
-        // It was born here: its blueprint is not what it hangs on.
+        // It originates in the cluster: its blueprint is not what it hangs on.
         Some(_) => deleted(false),
     }
 }
 
-/// What an object's own conditions say to somebody who waits for it.
+/// The result that the conditions of an object give to a waiting process.
 fn answer(object: &ExecutorDeployment) -> InboundPlan {
     let Some(status) = &object.status else { return wait() };
     if status.observed_generation != object.metadata.generation {
@@ -314,7 +312,7 @@ fn create(
             return Err(format!("there is no namespace {namespace}: create it, or name another"));
         }
         Some(Observed::Known(NamespaceState::NotWatched)) => {
-            return Err(format!("the operator does not look after namespace {namespace}: name another"));
+            return Err(format!("the operator does not watch namespace {namespace}: name another"));
         }
     }
     let metadata = ObjectMeta {
@@ -485,7 +483,7 @@ mod tests {
         assert!(failure(&plan(&world, &process("p2", 2), &request)).contains("exists"));
     }
 
-    /// Made again, it would be a fight with whoever deleted it.
+    /// Creating it again would fight with the client that deleted it.
     #[test]
     fn an_object_that_somebody_deleted_is_not_made_again() {
         let request = Request::Apply(wanted("team", 2));
@@ -542,7 +540,7 @@ mod tests {
         assert_eq!(plan(&unread, &process("p2", 2), &request), wait(), "unknown is not gone");
     }
 
-    /// Whoever pauses an object must not find it changed, or gone, by the colony.
+    /// The colony must not change or delete a paused object.
     #[test]
     fn an_object_that_is_paused_is_changed_for_nobody() {
         let request = Request::Reconcile { blueprint: "workers".to_owned(), force: true };
@@ -559,7 +557,7 @@ mod tests {
         assert_eq!(plan(&snapshot(vec![born], vec![]), &process("p2", 2), &apply(2)), wait());
     }
 
-    /// It comes each minute: it must not wait for pods, nor be stopped by one blueprint that nobody can follow.
+    /// It comes each minute: it must not wait for pods, nor be stopped by one invalid blueprint.
     #[test]
     fn all_of_a_kind_are_made_and_the_broken_ones_named() {
         let mut broken = blueprint(1);

@@ -1,8 +1,8 @@
 //! The protocol that makes one generation one process, although the server mints ids and takes every submit for a new
 //! one: intent first, look up by label, then submit, then bind. Pure.
 //!
-//! The states are those of `status.mirror`. Nothing here trusts memory: after a crash the same decisions follow from
-//! status and from what the server says of the label.
+//! The states are those of `status.mirror`. Nothing here trusts memory: after a crash, status and the processes with
+//! the label lead to the same decisions.
 
 use std::fmt;
 
@@ -28,10 +28,10 @@ use crate::{
 /// How long the server may take to write the reasons of a failure, which it does after the state.
 const REASONS: SignedDuration = SignedDuration::from_secs(2);
 
-/// What status is to say of the mirrored process, besides what the steps bring about.
+/// The status of the mirrored process to record, besides the results of the steps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Mirror {
-    /// What it says already.
+    /// Its current value.
     #[default]
     Unchanged,
     /// The intent to submit a generation. It is written with the resource version as precondition, before anything is
@@ -39,14 +39,11 @@ pub enum Mirror {
     Intend {
         /// Label of the process to come.
         label: String,
-        /// Its generation.
         generation: i64,
     },
-    /// A process and its state as the server says.
+    /// A process and its state, as the server reports them.
     Observed {
-        /// Its id.
         process_id: String,
-        /// Its state.
         state: MirrorState,
         /// When the server took it, if that was not known yet.
         submitted_at: Option<Timestamp>,
@@ -57,11 +54,9 @@ pub enum Mirror {
     Found {
         /// By what it is known here; the process has no label.
         label: String,
-        /// What it carries.
+        /// Its content.
         generation: i64,
-        /// Its id.
         process_id: String,
-        /// Its state.
         state: MirrorState,
         /// When the server submitted it.
         submitted_at: Timestamp,
@@ -91,7 +86,7 @@ impl fmt::Display for Mirror {
 pub(super) struct MirrorPlan {
     /// Writes to the colony.
     pub steps: Vec<ColonyStep>,
-    /// What status is to say.
+    /// The status to record.
     pub mirror: Mirror,
     /// What is waited for.
     pub awaiting: Vec<String>,
@@ -99,10 +94,10 @@ pub(super) struct MirrorPlan {
 
 /// What is known of the process of an object, whatever the kind of the object.
 #[derive(Clone, Copy)]
-pub(super) struct Known<'a> {
-    /// What status says of it.
+pub(super) struct ProcessFacts<'a> {
+    /// Its recorded status.
     pub recorded: Option<&'a MirrorStatus>,
-    /// What the server says of it: by id, or by label while the id is not known.
+    /// Its state on the server: by id, or by label while the id is not known.
     pub processes: &'a Observed<Vec<Process>>,
     /// Before when nothing may be submitted for an intent.
     pub submit_not_before: Option<Timestamp>,
@@ -110,7 +105,7 @@ pub(super) struct Known<'a> {
     pub now: Timestamp,
 }
 
-impl<'a> Known<'a> {
+impl<'a> ProcessFacts<'a> {
     fn of(snapshot: &'a ExecutorDeploymentSnapshot) -> Self {
         Self {
             recorded: snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref()),
@@ -130,7 +125,7 @@ pub(super) fn plan(
     output: &Value,
 ) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
-    let known = Known::of(snapshot);
+    let known = ProcessFacts::of(snapshot);
     match known.recorded {
         None => plan.intend(&snapshot.colony, &desired.label, desired.generation),
         Some(mirror) if mirror.is_unbound() => {
@@ -149,7 +144,7 @@ pub(super) fn plan(
 /// submitted, closed or ended.
 pub(super) fn plan_held(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
-    let known = Known::of(snapshot);
+    let known = ProcessFacts::of(snapshot);
     match known.recorded {
         Some(mirror) if mirror.is_unbound() => plan.intended(&known, mirror, None),
         Some(mirror) if mirror.state.is_live() => {
@@ -165,13 +160,13 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
     let spec = &snapshot.object.spec;
     if spec.management_policies.deletion(spec.deletion_policy) != DeletionPolicy::Orphan {
-        plan.end(&Known::of(snapshot), "the object is deleted");
+        plan.end(&ProcessFacts::of(snapshot), "the object is deleted");
     }
     plan
 }
 
 impl MirrorPlan {
-    /// An intent says that something may have been sent, and holds a deletion until the colony has been asked: none is
+    /// An intent means that a submit may have been sent, and delays deletion until the colony has been read: none is
     /// recorded while nothing could be sent.
     pub fn intend(&mut self, colony: &ColonyReference, label: &str, generation: i64) {
         if let Some(colony) = colony.resolved()
@@ -185,10 +180,15 @@ impl MirrorPlan {
 
     /// The intent is on record, the id is not: nothing was sent, or the answer never came. `desired` is what may be
     /// submitted for it, if anything still may.
-    pub fn intended(&mut self, known: &Known<'_>, mirror: &MirrorStatus, desired: Option<&DesiredProcess>) {
+    pub fn intended(
+        &mut self,
+        known: &ProcessFacts<'_>,
+        mirror: &MirrorStatus,
+        desired: Option<&DesiredProcess>,
+    ) {
         let processes = match known.processes {
             Observed::Unknown(why) => {
-                self.awaiting.push(format!("the colony to say what has label {}: {why}", mirror.label));
+                self.awaiting.push(format!("the colony to list what has label {}: {why}", mirror.label));
                 return;
             }
             Observed::Known(processes) => processes,
@@ -198,7 +198,7 @@ impl MirrorPlan {
             for duplicate in runs(processes).skip(1).filter(|process| is_live(process)) {
                 self.cancel(duplicate, "a duplicate of the same label");
             }
-            // Once the id is on record, nobody looks at the label again.
+            // Once the id is recorded, the label is not looked up again.
             if self.steps.is_empty() {
                 self.observe(adopted, mirror);
             }
@@ -213,13 +213,13 @@ impl MirrorPlan {
         }
     }
 
-    /// Ends what runs of an object. It is over when the server says so, not when it has taken the cancel: an executor that
-    /// closes at the same moment, or a process that goes back into the queue, can undo that.
-    pub fn end(&mut self, known: &Known<'_>, why: &str) {
+    /// Ends what runs of an object. It has ended when the server reports it, not when the server has accepted the
+    /// cancel: an executor that closes at the same moment, or a process that goes back into the queue, can undo that.
+    pub fn end(&mut self, known: &ProcessFacts<'_>, why: &str) {
         let Some(mirror) = known.recorded.filter(|mirror| mirror.may_live()) else { return };
         let processes = match known.processes {
             Observed::Unknown(why) => {
-                self.awaiting.push(format!("the colony to say what runs: {why}"));
+                self.awaiting.push(format!("the colony to list what runs: {why}"));
                 return;
             }
             Observed::Known(processes) => processes,
@@ -227,7 +227,7 @@ impl MirrorPlan {
         for process in processes.iter().filter(|process| is_live(process)) {
             self.cancel(process, why);
         }
-        // A submit whose answer never came could still arrive and would then belong to nobody.
+        // A submit without a reply could still arrive, and would then have no owner.
         if self.steps.is_empty() && (mirror.process_id.is_some() || self.quiet_period_over(known)) {
             match runs(processes).next() {
                 Some(process) => self.observe(process, mirror),
@@ -237,7 +237,7 @@ impl MirrorPlan {
         }
     }
 
-    pub fn quiet_period_over(&mut self, known: &Known<'_>) -> bool {
+    pub fn quiet_period_over(&mut self, known: &ProcessFacts<'_>) -> bool {
         match known.submit_not_before {
             Some(moment) if known.now < moment => {
                 self.awaiting.push("an earlier submit that may still arrive".to_owned());
@@ -247,11 +247,11 @@ impl MirrorPlan {
         }
     }
 
-    /// Records what the server says of a process that is known by its id; the process, if there is one.
-    pub fn look<'a>(&mut self, known: &Known<'a>, mirror: &MirrorStatus) -> Option<&'a Process> {
+    /// Records a process with a known id, as the server reports it; the process, if there is one.
+    pub fn look<'a>(&mut self, known: &ProcessFacts<'a>, mirror: &MirrorStatus) -> Option<&'a Process> {
         let processes = match known.processes {
             Observed::Unknown(why) => {
-                self.awaiting.push(format!("the colony to say how the process is: {why}"));
+                self.awaiting.push(format!("the colony to report the process: {why}"));
                 return None;
             }
             Observed::Known(processes) => processes,
@@ -273,7 +273,7 @@ impl MirrorPlan {
         settled: Option<&Progress>,
         output: &Value,
     ) {
-        let known = Known::of(snapshot);
+        let known = ProcessFacts::of(snapshot);
         let Some(process) = self.look(&known, mirror).filter(|process| is_live(process)) else { return };
         let processes = known.processes.known().map_or(&[][..], Vec::as_slice);
         let superseded = mirror.generation < desired.generation;
@@ -318,7 +318,7 @@ impl MirrorPlan {
                 let errors = vec![format!("{reason}: {message}")];
                 self.steps.push(ColonyStep::CloseFailed { process_id, errors });
             }
-            // A Job is done when it has run to its end, unless it was told not to run.
+            // A Job is done when it has completed, unless it is suspended.
             Some(Phase::Ready) if is_job && !snapshot.object.spec.suspend => {
                 self.awaiting.push("the Job to run to its end".to_owned());
             }
@@ -372,11 +372,11 @@ pub(super) const fn is_live(process: &Process) -> bool {
 
 /// A failure that the server has just noted and whose reasons it may still add: until when to wait for them, and what is
 /// waited for.
-pub(super) fn lacks_reasons(process: &Process, now: Timestamp) -> Option<(Timestamp, String)> {
+pub(super) fn awaits_failure_reasons(process: &Process, now: Timestamp) -> Option<(Timestamp, String)> {
     let ended_at =
         process.ended_at.filter(|_| process.state == ProcessState::Failed && process.errors.is_empty())?;
     let due = ended_at.checked_add(REASONS).ok().filter(|due| ended_at <= now && now < *due)?;
-    Some((due, format!("the server to say why process {} failed", process.id)))
+    Some((due, format!("the server to report why process {} failed", process.id)))
 }
 
 /// Whether a process is assigned to the operator itself.
@@ -385,7 +385,7 @@ fn is_ours(colony: &ColonyReference, process: &Process) -> bool {
     ours.map(String::as_str) == process.assigned_executor.as_ref().map(Id::as_str)
 }
 
-/// Processes of a label without the gates before them, which carry the label too.
+/// Processes of a label without their gates, which have the label too.
 fn runs(processes: &[Process]) -> impl Iterator<Item = &Process> {
     processes.iter().filter(|process| process.spec.node_name != GATE_NODE)
 }

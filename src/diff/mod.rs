@@ -26,37 +26,35 @@ mod workload;
 pub use agreement::Sync;
 pub use colony::plan_colony;
 pub use executor_deployment::{
-    current_progress, finalizers_of_others, is_carried_by_colony, left_behind, plan, plan_deletion,
+    current_progress, finalizers_of_others, is_carried_by_colony, plan, plan_deletion, remaining_in_colony,
 };
 pub use mirror::Mirror;
 pub use plan::{Order, Plan};
 pub use problem::{Problem, not_allowed, not_found, problem, resolved};
 pub use step::{Answer, ColonyStep, KubernetesStep, Removal, Step};
-pub use work::{Terms, stop_text};
+pub use work::{Terms, stop_message};
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// An object of the name that is needed belongs to somebody else.
+pub enum OwnershipError {
+    /// An object with the required name belongs to another owner.
     #[error(
-        "{kind} {name} exists and belongs to {owner}: rename or delete it, or rename this object; it is left alone"
+        "{kind} {name} exists and belongs to {owner}: rename or delete it, or rename this object; it is left unchanged"
     )]
     Foreign {
         /// Kind of the object.
         kind: String,
-        /// Its name.
         name: String,
         /// Who controls it.
         owner: String,
     },
     /// An object that may be taken over selects other pods than it should, which cannot be changed.
     #[error(
-        "spec.adoptionPolicy: {kind} {name} selects pods by {selector}, which cannot change: delete it, with --cascade=orphan if its pods are to stay, or rename this object; it is left alone"
+        "spec.adoptionPolicy: {kind} {name} selects pods by {selector}, which cannot change: delete it, with --cascade=orphan if its pods are to stay, or rename this object; it is left unchanged"
     )]
     Unadoptable {
         /// Kind of the object.
         kind: String,
-        /// Its name.
         name: String,
         /// What it selects, as JSON.
         selector: String,

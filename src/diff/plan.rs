@@ -18,7 +18,6 @@ pub enum Order {
     Strict,
 }
 
-/// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The writes, in order.
@@ -31,18 +30,19 @@ pub struct Plan {
     pub drifted: Vec<String>,
     /// What policies keep from being done, and how that is changed.
     pub left: Vec<String>,
-    /// What status is to say of the mirrored process, besides what the steps bring about.
+    /// The status of the mirrored process to record, besides the results of the steps.
     pub mirror: Mirror,
-    /// What status is to say of the blueprint.
+    /// The status of the blueprint to record.
     pub sync: Sync,
-    /// Why what was submitted is to be ended: for status to say before it is.
+    /// Why what was submitted is to be ended: to be recorded in status before it is done.
     pub stop: Option<StopReason>,
     /// When to look again although nothing has happened.
     pub due: Option<Timestamp>,
 }
 
 impl Plan {
-    /// Whether there is nothing to write, not even to status: the world is as it should be, or somebody else's turn.
+    /// Whether there is nothing to write, not even to status: the state is as desired, or another party must act
+    /// first.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.steps.is_empty()
@@ -80,7 +80,7 @@ impl fmt::Display for Plan {
             writeln!(f, "    status      record that it is to be ended ({reason:?})")?;
         }
         for drifted in &self.drifted {
-            writeln!(f, "    left        {drifted}, as others have it")?;
+            writeln!(f, "    unchanged   {drifted}, changed by others")?;
         }
         for left in &self.left {
             writeln!(f, "    not done    {left}")?;

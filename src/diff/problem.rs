@@ -2,7 +2,7 @@
 
 use crate::{
     api::condition::Reason,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyReference, ResolvedColony},
 };
 
@@ -51,7 +51,7 @@ pub fn resolved(colony: &ColonyReference) -> Result<&ResolvedColony, Problem> {
     }
 }
 
-/// Why a spec cannot be carried out.
-pub fn problem(error: &Error) -> Problem {
+/// Why a spec is invalid.
+pub fn problem(error: &SpecError) -> Problem {
     Problem { reason: error.reason(), message: error.to_string() }
 }

@@ -1,5 +1,5 @@
-//! What all kinds have in common whose objects are work: what ends it before its time, when a finished object goes, and how
-//! a deleted one is let go. Pure.
+//! What all kinds have in common whose objects are work: what ends it before its time, when a finished object is
+//! deleted, and how a deleted one is finalized. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -12,11 +12,11 @@ use crate::{
         policy::DeletionPolicy,
         work::{StopReason, WorkState},
     },
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyReference, Observed},
 };
 
-/// What an object says of how it is to be worked on, and where it stands.
+/// The policies of an object of work, and its state.
 #[derive(Clone, Copy)]
 pub struct Terms<'a> {
     /// The object's metadata.
@@ -43,14 +43,13 @@ pub struct Terms<'a> {
     pub completed_at: Option<Timestamp>,
     /// The process, or workflow, that is on record.
     pub mirror: Option<&'a MirrorStatus>,
-    /// Its colony.
     pub colony: &'a ColonyReference,
     /// The moment.
     pub now: Timestamp,
 }
 
 impl Terms<'_> {
-    /// Whether nothing becomes of it any more.
+    /// Whether the state is final.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.state.is_some_and(WorkState::is_final)
@@ -102,15 +101,15 @@ impl Terms<'_> {
         self.finalizers().any(|finalizer| finalizer == self.finalizer)
     }
 
-    /// Lets a deleted object go once nothing is alive of it; `end` ends what is.
-    pub(super) fn let_go(&self, end: impl FnOnce() -> Plan) -> Plan {
+    /// Removes the finalizer of a deleted object once nothing of it runs; `end` ends what is.
+    pub(super) fn finalize(&self, end: impl FnOnce() -> Plan) -> Plan {
         if !self.has_finalizer() {
             return Plan::default();
         }
         let ours = [self.finalizer, FOREGROUND_FINALIZER];
         let others: Vec<&str> = self.finalizers().filter(|finalizer| !ours.contains(finalizer)).collect();
         if !others.is_empty() {
-            let awaited = format!("finalizers of others to be removed: {}", others.join(", "));
+            let awaited = format!("finalizers of other controllers to be removed: {}", others.join(", "));
             return Plan { awaiting: vec![awaited], ..Plan::default() };
         }
         let is_left = self.deletion_policy == DeletionPolicy::Orphan || self.is_abandoned();
@@ -121,14 +120,14 @@ impl Terms<'_> {
         plan
     }
 
-    /// What is left of an object that is let go without its colony, for a person; none if nothing is.
+    /// What remains of an object that is released without its colony, as a message; none if nothing is.
     #[must_use]
-    pub fn left_behind(&self, what: &str) -> Option<String> {
+    pub fn remaining_in_colony(&self, what: &str) -> Option<String> {
         let mirror = self.mirror.filter(|mirror| self.is_abandoned() && mirror.state.is_live())?;
-        Some(format!("left in the colony: {what} {}", mirror.process_id.as_ref()?))
+        Some(format!("remains in the colony: {what} {}", mirror.process_id.as_ref()?))
     }
 
-    /// Whether the colony's side is left as it is: the colony is gone for good, or somebody says that it is.
+    /// Whether the colony's side is not corrected: the colony is permanently gone, or a user declares it so.
     pub(super) fn is_abandoned(&self) -> bool {
         let annotations = self.metadata.annotations.as_ref();
         let says = annotations.and_then(|annotations| annotations.get(ABANDON_ANNOTATION));
@@ -142,7 +141,7 @@ impl Terms<'_> {
 
 /// Why something is ended, for a person.
 #[must_use]
-pub const fn stop_text(reason: StopReason) -> &'static str {
+pub const fn stop_message(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Suspended => "spec.suspend is true",
         StopReason::Cancelled => "spec.cancel is true",
@@ -156,19 +155,19 @@ pub const fn stop_text(reason: StopReason) -> &'static str {
 /// # Errors
 ///
 /// When another object has it.
-pub(super) fn free_to_adopt(
+pub(super) fn check_adoptable(
     holder: &Observed<Option<String>>,
     field: &'static str,
     what: &str,
     id: &str,
-) -> Result<Option<Plan>, Error> {
+) -> Result<Option<Plan>, SpecError> {
     match holder {
         Observed::Unknown(why) => {
-            let awaited = format!("it to be known whether {what} {id} is another object's: {why}");
+            let awaited = format!("the check whether {what} {id} belongs to another object: {why}");
             Ok(Some(Plan { awaiting: vec![awaited], ..Plan::default() }))
         }
         Observed::Known(Some(holder)) => {
-            Err(Error::Held { field, id: id.to_owned(), holder: holder.clone() })
+            Err(SpecError::Held { field, id: id.to_owned(), holder: holder.clone() })
         }
         Observed::Known(None) => Ok(None),
     }

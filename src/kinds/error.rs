@@ -1,17 +1,16 @@
-//! Why a spec or a definition cannot be carried out.
+//! Why a spec or a definition is invalid.
 
 use super::composition;
 use crate::api::condition::Reason;
 
-/// Why a spec cannot be carried out. The message names field, value and remedy and goes into the condition.
+/// Why a spec is invalid. The message names field, value and remedy and goes into the condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// A field holds what this operator cannot or may not carry out.
+pub enum SpecError {
+    /// The value of a field is invalid or not allowed.
     #[error("{field}: {value}: {remedy}")]
     Invalid {
         /// Path of the field.
         field: String,
-        /// Its value.
         value: String,
         /// What to write instead.
         remedy: String,
@@ -26,35 +25,29 @@ pub enum Error {
         /// Why it cannot be used.
         why: String,
     },
-    /// What is to be adopted is another object's.
+    /// The object to adopt belongs to another object.
     #[error(
-        "{field}: {id}: it belongs to {holder} and is left alone: delete that object first, with deletionPolicy Orphan, or name another id"
+        "{field}: {id}: it belongs to {holder} and is left unchanged: delete that object first, with deletionPolicy Orphan, or name another id"
     )]
     Held {
         /// Path of the field that names it.
         field: &'static str,
-        /// Its id.
         id: String,
         /// Kind, namespace and name of the object that has it.
         holder: String,
     },
-    /// What instances are made of cannot be followed.
+    /// The composition of instances is invalid.
     #[error("{0}")]
-    Composition(Box<composition::Errors>),
-    /// Nobody is there who could convert objects between versions.
-    #[error(
-        "spec.versions: the conversions cannot be carried out: {why}; until then the kind stays as it is"
-    )]
-    Unconverted {
-        /// Why.
-        why: String,
-    },
+    Composition(Box<composition::CompositionErrors>),
+    /// No endpoint can convert objects between versions.
+    #[error("spec.versions: objects cannot be converted: {why}; until then, the kind does not change")]
+    Unconverted { why: String },
     /// The object lacks what the API server always sets.
     #[error("the object has no {0}: it did not come from an API server")]
     Incomplete(&'static str),
 }
 
-impl Error {
+impl SpecError {
     /// Its reason in a condition.
     #[must_use]
     pub fn reason(&self) -> Reason {
@@ -67,7 +60,7 @@ impl Error {
         }
     }
 
-    /// A field that cannot be carried out.
+    /// An invalid field.
     pub(crate) fn invalid(
         field: impl Into<String>,
         value: impl Into<String>,

@@ -13,11 +13,11 @@ enum Segment {
 }
 
 impl FieldPath {
-    /// Reads a path such as `spec.template.metadata.annotations['a.b/c']`; an error says what to write.
+    /// Reads a path such as `spec.template.metadata.annotations['a.b/c']`; the error contains the remedy.
     ///
     /// # Errors
     ///
-    /// What to write instead, when it is none or leads to what is nobody's to leave.
+    /// The remedy, when the path is invalid or names a field that must be managed.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const REMEDY: &str = "write names separated by dots, such as spec.replicas, spec.list[0].name or metadata.labels['a.b/c']";
         let mut segments = Vec::new();

@@ -8,5 +8,5 @@ mod error;
 mod field_path;
 pub mod schema;
 
-pub use error::Error;
+pub use error::SpecError;
 pub use field_path::FieldPath;

@@ -1,5 +1,5 @@
-//! The blueprints of objects as each colony last described them, so that a pass over an object need not ask; and whether
-//! the kinds that users made up are carried out there.
+//! The blueprints of objects as each colony last described them, so that a pass over an object need not ask; and
+//! whether user-defined kinds have handlers there.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::{colony::Blueprint, snapshot::Standing};
+use crate::{colony::Blueprint, snapshot::HandlerState};
 
 /// Name of the `Colony`, and kind of the blueprints.
 type Listed = (String, String);
@@ -19,12 +19,12 @@ type Listed = (String, String);
 pub struct Blueprints {
     listed: Arc<Mutex<HashMap<Listed, BTreeMap<String, Blueprint>>>>,
     /// By name of the definition.
-    standings: Arc<Mutex<HashMap<String, Standing>>>,
+    handler_states: Arc<Mutex<HashMap<String, HandlerState>>>,
 }
 
 impl Blueprints {
-    /// What a colony last said of a blueprint: `None` if it was never asked about the kind, `Some(None)` if it has none of
-    /// that kind and name.
+    /// The last read of a blueprint: `None` if it was never asked about the kind, `Some(None)` if it has none of that
+    /// kind and name.
     #[must_use]
     pub fn get(&self, colony: &str, kind: &str, name: &str) -> Option<Option<Blueprint>> {
         self.lock().get(&key(colony, kind)).map(|blueprints| blueprints.get(name).cloned())
@@ -49,7 +49,7 @@ impl Blueprints {
 
     /// Notes one blueprint, read by itself or just written.
     pub fn put(&self, colony: &str, blueprint: &Blueprint) {
-        // One blueprint does not tell of the others: a kind that a colony was never asked about stays so.
+        // One blueprint carries no information about the others: a kind that a colony was never asked about stays so.
         if let Some(known) = self.lock().get_mut(&key(colony, &blueprint.kind)) {
             known.insert(blueprint.metadata.name.clone(), blueprint.clone());
         }
@@ -72,32 +72,30 @@ impl Blueprints {
     }
 
     /// Has the next pass ask for the blueprint of a name.
-    pub fn doubt(&self, name: &str) {
+    pub fn invalidate(&self, name: &str) {
         for known in self.lock().values_mut() {
             known.remove(name);
         }
     }
 
-    /// Forgets a colony.
     pub fn forget(&self, colony: &str) {
         self.lock().retain(|(listed, _), _| listed != colony);
     }
 
-    /// Whether blueprints of a definition are carried out as it says; none if nobody has looked.
+    /// Whether blueprints of a definition are handled as it declares; none if that was not read.
     #[must_use]
-    pub fn standing(&self, definition: &str) -> Option<Standing> {
-        self.standings.lock().get(definition).cloned()
+    pub fn handler_state(&self, definition: &str) -> Option<HandlerState> {
+        self.handler_states.lock().get(definition).cloned()
     }
 
-    /// Notes whether blueprints of a definition are carried out as it says; whether that is news.
-    pub fn stand(&self, definition: &str, standing: &Standing) -> bool {
-        let mut standings = self.standings.lock();
-        standings.insert(definition.to_owned(), standing.clone()).as_ref() != Some(standing)
+    /// Records whether blueprints of a definition are handled as it declares; whether that is news.
+    pub fn record_handler_state(&self, definition: &str, handler_state: &HandlerState) -> bool {
+        let mut handler_states = self.handler_states.lock();
+        handler_states.insert(definition.to_owned(), handler_state.clone()).as_ref() != Some(handler_state)
     }
 
-    /// Forgets a definition.
-    pub fn forget_standing(&self, definition: &str) {
-        self.standings.lock().remove(definition);
+    pub fn forget_handler_state(&self, definition: &str) {
+        self.handler_states.lock().remove(definition);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Listed, BTreeMap<String, Blueprint>>> {
@@ -137,7 +135,7 @@ mod tests {
         assert_eq!(blueprints.get("dev", "Other", "a"), None, "that kind was not asked about");
     }
 
-    /// A list of one kind says nothing of another.
+    /// A list of one kind carries no information about another.
     #[test]
     fn kinds_do_not_take_each_others_blueprints_away() {
         let blueprints = Blueprints::default();
@@ -165,6 +163,9 @@ mod tests {
         );
         blueprints.remove("dev", "a");
         assert_eq!(blueprints.get("dev", "K", "a"), Some(None));
-        assert!(blueprints.stand("d", &Standing::Missing) && !blueprints.stand("d", &Standing::Missing));
+        assert!(
+            blueprints.record_handler_state("d", &HandlerState::Missing)
+                && !blueprints.record_handler_state("d", &HandlerState::Missing)
+        );
     }
 }

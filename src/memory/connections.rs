@@ -17,15 +17,13 @@ pub struct OperatorIdentity {
     pub session: Session,
     /// Name of the executor.
     pub name: String,
-    /// Its id.
     pub id: String,
-    /// Its type.
     pub executor_type: &'static str,
 }
 
 /// What the operator itself has brought about since the colony was last asked for its executors, by name, and when. The
 /// connections of a colony that follow each other share it: a pass may note something by one that another has just replaced.
-type Notes = Arc<RwLock<HashMap<String, (ExecutorState, Instant)>>>;
+type PreservedFields = Arc<RwLock<HashMap<String, (ExecutorState, Instant)>>>;
 
 /// What is needed to work in a colony.
 pub struct Connection {
@@ -38,13 +36,13 @@ pub struct Connection {
     /// Why the colony cannot be used at the moment, if so.
     pub problem: Option<String>,
     executors: Option<BTreeMap<String, ExecutorState>>,
-    notes: Notes,
+    notes: PreservedFields,
     names: RwLock<HashMap<Id, String>>,
     approved: Option<BTreeMap<String, usize>>,
 }
 
 impl Connection {
-    /// A connection; `executors` is what the colony last said of them, if it could be asked.
+    /// A connection; `executors` is the last read of them, if the colony could be read.
     #[must_use]
     pub fn new(
         member: Session,
@@ -65,7 +63,7 @@ impl Connection {
             }
             counts
         });
-        let notes = Notes::default();
+        let notes = PreservedFields::default();
         Self { member, owner, operator, problem, executors: states, notes, names, approved }
     }
 
@@ -124,13 +122,12 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// The connection of a `Colony`, if it has one.
     #[must_use]
     pub fn get(&self, colony: &str) -> Option<Arc<Connection>> {
         self.by_colony.read().get(colony).cloned().flatten()
     }
 
-    /// Whether a `Colony` was tried at all since the operator began: before, that it has no connection says nothing.
+    /// Whether a `Colony` was tried at all since the operator began: before that, a missing connection means nothing.
     #[must_use]
     pub fn was_tried(&self, colony: &str) -> bool {
         self.by_colony.read().contains_key(colony)

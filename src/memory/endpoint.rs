@@ -15,7 +15,6 @@ impl Default for Endpoint {
 }
 
 impl Endpoint {
-    /// What is known of it.
     #[must_use]
     pub fn known(&self) -> Observed<ConversionEndpoint> {
         self.0.borrow().clone()
@@ -41,7 +40,7 @@ impl Endpoint {
         });
     }
 
-    /// Tells of each change.
+    /// Yields on each change.
     #[must_use]
     pub fn changes(&self) -> tokio::sync::watch::Receiver<Observed<ConversionEndpoint>> {
         self.0.subscribe()

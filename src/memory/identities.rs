@@ -1,5 +1,5 @@
-//! What the Secrets of executors say besides the key, so that they need not be read on every pass. They are not watched:
-//! that would take the right to list every Secret.
+//! The content of the Secrets of executors except the key, so that they need not be read on every pass. They are not
+//! watched: that would take the right to list every Secret.
 
 use std::{
     collections::HashMap,
@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 
 use crate::{api::names::CONTENT_HASH_ANNOTATION, snapshot::Identity};
 
-/// How long what was read is believed. A Secret that somebody deletes is missed only by pods that start, and those are
-/// seen to wait for it.
+/// How long what was read is believed. Only pods that start need a deleted Secret, and those are observed to wait for
+/// it.
 const VALIDITY: Duration = Duration::from_mins(10);
 
 /// Identities that were read, by namespace and name of the Secret.
@@ -27,7 +27,7 @@ pub struct Identities {
 type SecretKey = (String, String);
 
 impl Identities {
-    /// What a Secret said when it was last read, unless that is too long ago.
+    /// The content of a Secret at its last read, unless that is too long ago.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str, now: Instant) -> Option<Identity> {
         let read = self.read.lock();
@@ -36,7 +36,7 @@ impl Identities {
             .map(|(identity, _)| identity.clone())
     }
 
-    /// Notes what a Secret says.
+    /// Records the content of a Secret.
     pub fn put(&self, namespace: &str, name: &str, identity: Identity, now: Instant) {
         let mut read = self.read.lock();
         read.insert((namespace.to_owned(), name.to_owned()), (identity, now));
@@ -49,7 +49,7 @@ impl Identities {
     }
 }
 
-/// What a Secret says of an identity; the key stays where it is.
+/// The identity in a Secret; the key stays where it is.
 #[must_use]
 pub fn read_identity(secret: &Secret) -> Identity {
     let said = |key: &str| {

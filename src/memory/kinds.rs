@@ -1,4 +1,4 @@
-//! The kinds that the cluster was found to serve, and where: by their names alone nobody can write their objects.
+//! The kinds that the cluster was found to serve, and where: their names alone do not suffice to write their objects.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,7 +7,6 @@ use parking_lot::RwLock;
 
 use crate::api::resource_definition::ObjectKind;
 
-/// Kinds that are served.
 #[derive(Clone, Default)]
 pub struct ServedKinds(Arc<RwLock<HashMap<ObjectKind, ApiResource>>>);
 
@@ -22,7 +21,6 @@ impl ServedKinds {
         self.0.write().remove(kind);
     }
 
-    /// Where the objects of a kind are, if it is served.
     #[must_use]
     pub fn resource(&self, kind: &ObjectKind) -> Option<ApiResource> {
         self.0.read().get(kind).cloned()

@@ -24,7 +24,7 @@ struct Line {
 }
 
 impl Lines {
-    /// The last line, as it was last read: empty if there was none. None while nobody has asked.
+    /// The last line, as it was last read: empty if there was none. None before the first read.
     #[must_use]
     pub fn latest(&self, id: &ProcessId) -> Option<String> {
         self.lock().get(id)?.text.clone()
@@ -53,7 +53,7 @@ impl Lines {
     }
 
     /// Forgets the processes of a colony but for these.
-    pub fn keep_only(&self, colony: &str, ids: &HashSet<ProcessId>) {
+    pub fn retain(&self, colony: &str, ids: &HashSet<ProcessId>) {
         self.lock().retain(|id, line| line.colony != colony || ids.contains(id));
     }
 
@@ -95,7 +95,7 @@ mod tests {
         for (colony, id) in [("a", "1"), ("a", "2"), ("b", "3")] {
             assert!(lines.read(colony, &ProcessId::new(id), "x".to_owned(), now));
         }
-        lines.keep_only("a", &HashSet::from([ProcessId::new("2")]));
+        lines.retain("a", &HashSet::from([ProcessId::new("2")]));
         let known = ["1", "2", "3"].map(|id| lines.latest(&ProcessId::new(id)).is_some());
         assert_eq!(known, [false, true, true]);
     }

@@ -4,16 +4,16 @@
 //! Beside the flow: `watch` reads it into snapshots, `act` keeps it up to date. Everything here may be lost at any
 //! moment without harm; what must survive a crash stands in status.
 
-pub mod attention;
 pub mod blueprints;
 pub mod connections;
-pub mod departed;
 pub mod endpoint;
 pub mod identities;
 pub mod kinds;
 pub mod lines;
+pub mod position_log;
 pub mod processes;
+pub mod reconcile_requests;
+pub mod released;
 pub mod rights;
-pub mod sightings;
 pub mod submissions;
 pub mod writes;

@@ -1,6 +1,6 @@
 //! What was last read of the processes that objects are bound to, so that a pass asks only for what may have changed.
 //!
-//! A process is believed for as long as it has been quiet, within bounds, unless somebody doubts it: a list, a push or a
+//! A process is fresh for as long as it has been quiet, within bounds, unless it is invalidated: a list, a push or a
 //! refused call that does not fit what is known. Doubt only makes the next pass ask; it decides nothing.
 
 use std::{
@@ -22,13 +22,13 @@ const UNBOUND: Duration = Duration::from_secs(30);
 /// Processes as they were last read.
 #[derive(Clone)]
 pub struct Processes {
-    known: Arc<Mutex<HashMap<ProcessId, Known>>>,
+    known: Arc<Mutex<HashMap<ProcessId, CachedProcess>>>,
     /// Tells that some process was read.
     reads: Arc<watch::Sender<()>>,
     shortest: Duration,
 }
 
-struct Known {
+struct CachedProcess {
     seen: Seen,
     doubted_at: Option<Instant>,
 }
@@ -38,7 +38,6 @@ struct Known {
 pub struct Seen {
     /// As which member it was asked for.
     pub member: Id,
-    /// The process.
     pub process: Arc<Process>,
     /// When the question was asked to which this is the answer.
     pub asked_at: Instant,
@@ -61,7 +60,7 @@ impl Processes {
 
     /// The process, if `member` has read it and there is no reason to ask again.
     #[must_use]
-    pub fn believed(&self, member: &Id, id: &ProcessId, now: Instant) -> Option<Process> {
+    pub fn fresh(&self, member: &Id, id: &ProcessId, now: Instant) -> Option<Process> {
         let known = self.lock();
         let known = known.get(id).filter(|known| known.seen.member == *member)?;
         let quiet_for = known.seen.asked_at.saturating_duration_since(known.seen.since);
@@ -88,7 +87,7 @@ impl Processes {
         let mut seen = Seen::new(member, process, asked_at);
         let mut known = self.lock();
         let Some(known) = known.get_mut(&process.id) else {
-            known.insert(process.id.clone(), Known { seen, doubted_at: None });
+            known.insert(process.id.clone(), CachedProcess { seen, doubted_at: None });
             self.reads.send_replace(());
             return;
         };
@@ -109,18 +108,18 @@ impl Processes {
     /// Notes the answer to a submit. It is the first there is to know of the process, and may come after later news.
     pub fn submitted(&self, member: &Id, process: &Process, asked_at: Instant) {
         let seen = Seen::new(member, process, asked_at);
-        self.lock().entry(process.id.clone()).or_insert(Known { seen, doubted_at: None });
+        self.lock().entry(process.id.clone()).or_insert(CachedProcess { seen, doubted_at: None });
     }
 
     /// Has the next pass ask for a process.
-    pub fn doubt(&self, id: &ProcessId, now: Instant) {
+    pub fn invalidate(&self, id: &ProcessId, now: Instant) {
         if let Some(known) = self.lock().get_mut(id) {
             known.doubted_at = Some(now);
         }
     }
 
     /// Has the next pass ask for every process of a workflow.
-    pub fn doubt_graph(&self, graph: &str, now: Instant) {
+    pub fn invalidate_workflow(&self, graph: &str, now: Instant) {
         let mut known = self.lock();
         for known in known.values_mut().filter(|known| known.seen.process.graph_id == graph) {
             known.doubted_at = Some(now);
@@ -133,8 +132,8 @@ impl Processes {
     }
 
     /// Forgets what a member has read but for these, and for what is too new to be in status.
-    pub fn keep_only(&self, member: &Id, ids: &HashSet<ProcessId>, now: Instant) {
-        let is_new = |known: &Known| now.saturating_duration_since(known.seen.asked_at) < UNBOUND;
+    pub fn retain(&self, member: &Id, ids: &HashSet<ProcessId>, now: Instant) {
+        let is_new = |known: &CachedProcess| now.saturating_duration_since(known.seen.asked_at) < UNBOUND;
         self.lock().retain(|id, known| known.seen.member != *member || ids.contains(id) || is_new(known));
     }
 
@@ -154,7 +153,7 @@ impl Processes {
         tokio::time::timeout(limit, left).await.ok().flatten()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, Known>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, CachedProcess>> {
         self.known.lock()
     }
 }
@@ -192,11 +191,11 @@ mod tests {
     fn a_process_is_believed_for_as_long_as_it_was_quiet_within_bounds() {
         let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(1).id);
         let is_believed =
-            |at: Instant| processes.believed(&member("a"), &id, at).is_some_and(|found| found.id == id);
+            |at: Instant| processes.fresh(&member("a"), &id, at).is_some_and(|found| found.id == id);
         assert!(!is_believed(start), "never read");
         processes.read(&member("a"), &process(1), start);
         assert!(is_believed(start + 4 * SECOND) && !is_believed(start + 5 * SECOND));
-        assert_eq!(processes.believed(&member("b"), &id, start), None, "asked under another key");
+        assert_eq!(processes.fresh(&member("b"), &id, start), None, "asked under another key");
 
         processes.read(&member("a"), &process(1), start + 60 * SECOND);
         assert!(is_believed(start + 119 * SECOND) && !is_believed(start + 120 * SECOND));
@@ -212,9 +211,9 @@ mod tests {
     #[test]
     fn only_an_answer_to_a_later_question_ends_a_doubt() {
         let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(1).id);
-        let state = |at| processes.believed(&member("a"), &id, at).map(|process| process.state.number());
+        let state = |at| processes.fresh(&member("a"), &id, at).map(|process| process.state.number());
         processes.read(&member("a"), &process(1), start);
-        processes.doubt(&id, start + SECOND);
+        processes.invalidate(&id, start + SECOND);
         assert_eq!(state(start + SECOND), None);
         processes.read(&member("a"), &process(1), start);
         assert_eq!(state(start + SECOND), None, "asked before the doubt");
@@ -233,11 +232,11 @@ mod tests {
         let seen = processes.last_seen(&member("a"), &id).unwrap();
         assert_eq!(seen.process.state.number(), 1);
         let later = start + UNBOUND + SECOND;
-        processes.keep_only(&member("b"), &HashSet::new(), later);
+        processes.retain(&member("b"), &HashSet::new(), later);
         assert!(processes.last_seen(&member("a"), &id).is_some(), "another member's");
-        processes.keep_only(&member("a"), &HashSet::new(), start + 2 * SECOND);
+        processes.retain(&member("a"), &HashSet::new(), start + 2 * SECOND);
         assert!(processes.last_seen(&member("a"), &id).is_some(), "status may not show it yet");
-        processes.keep_only(&member("a"), &HashSet::new(), later);
+        processes.retain(&member("a"), &HashSet::new(), later);
         assert!(processes.last_seen(&member("a"), &id).is_none());
     }
 

@@ -40,8 +40,8 @@ impl Submissions {
         self.lock().remove(label);
     }
 
-    /// The moment before which nothing of this label may be submitted, in the term that began at `term`. None when this
-    /// process recorded the intent in this very term and has sent nothing: then nobody has.
+    /// The moment before which nothing of this label may be submitted, in the term that began at `term`. None when
+    /// this process recorded the intent in this very term and has sent nothing: then none was sent.
     #[must_use]
     pub fn not_before(&self, label: &str, term: Timestamp) -> Option<Timestamp> {
         let from = match self.lock().get(label) {
@@ -55,7 +55,7 @@ impl Submissions {
 
     /// Whether it is certain that nothing of this label was ever sent.
     #[must_use]
-    pub fn is_untried(&self, label: &str, term: Timestamp) -> bool {
+    pub fn was_never_sent(&self, label: &str, term: Timestamp) -> bool {
         matches!(self.lock().get(label), Some(Submission::Intended { term: recorded }) if *recorded == term)
     }
 
@@ -91,6 +91,6 @@ mod tests {
         submissions.sent("l", at(130));
         assert_eq!(submissions.not_before("l", at(100)), Some(at(145)), "sent");
         submissions.settled("l");
-        assert!(!submissions.is_untried("l", at(100)));
+        assert!(!submissions.was_never_sent("l", at(100)));
     }
 }

@@ -22,11 +22,8 @@ const MANY: usize = 1024;
 /// An object of some kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Its kind.
     pub kind: Cow<'static, str>,
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
 }
 
@@ -39,7 +36,7 @@ impl Key {
 }
 
 #[derive(Clone, Copy)]
-struct Written {
+struct LastWrite {
     resource_version: u64,
     at: Instant,
 }
@@ -52,9 +49,9 @@ pub struct Writes {
 
 #[derive(Default)]
 struct Inner {
-    written: HashMap<Key, Written>,
+    written: HashMap<Key, LastWrite>,
     seen: HashMap<Cow<'static, str>, u64>,
-    doubted: HashSet<Key>,
+    invalidated: HashSet<Key>,
     /// Versions that passes brought about and no watch has shown yet.
     own: HashMap<Cow<'static, str>, BTreeSet<u64>>,
     /// Who waits for the caches, by object.
@@ -83,12 +80,12 @@ impl Writes {
     pub fn wrote(&self, key: Key, resource_version: Option<&str>, at: Instant) {
         if let Some(resource_version) = parse(resource_version) {
             let mut inner = self.lock();
-            inner.doubted.remove(&key);
+            inner.invalidated.remove(&key);
             if inner.written.len() >= MANY && inner.written.len().is_power_of_two() {
                 // Kinds that no watch shows, and objects that are gone.
                 inner.written.retain(|_, written| at.saturating_duration_since(written.at) < PATIENCE);
             }
-            inner.written.insert(key, Written { resource_version, at });
+            inner.written.insert(key, LastWrite { resource_version, at });
         }
     }
 
@@ -100,7 +97,7 @@ impl Writes {
             let mut inner = self.lock();
             let seen = inner.seen.entry(kind.clone()).or_default();
             *seen = version.max(*seen);
-            inner.caught_up(&kind, version)
+            inner.ensure_cache_fresh(&kind, version)
         };
         for wake in woken {
             wake();
@@ -175,27 +172,28 @@ impl Writes {
 
     /// Notes that a write was refused because the cache is wrong about an object: it is older than what is there, or shows
     /// a name as free that is taken by something that is not cached. The next snapshot asks the API server itself.
-    pub fn doubt(&self, key: Key) {
-        self.lock().doubted.insert(key);
+    pub fn invalidate(&self, key: Key) {
+        self.lock().invalidated.insert(key);
     }
 
     /// Whether the API server itself has to be asked for an object.
     #[must_use]
-    pub fn is_doubted(&self, key: &Key) -> bool {
-        self.lock().doubted.contains(key)
+    pub fn is_invalidated(&self, key: &Key) -> bool {
+        self.lock().invalidated.contains(key)
     }
 
     /// The objects of a kind in a namespace for which the API server itself has to be asked.
     #[must_use]
-    pub fn doubted(&self, kind: &str, namespace: &str) -> Vec<String> {
+    pub fn invalidated(&self, kind: &str, namespace: &str) -> Vec<String> {
         let inner = self.lock();
-        let doubted = inner.doubted.iter().filter(|key| key.kind == kind && key.namespace == namespace);
-        doubted.map(|key| key.name.clone()).collect()
+        let invalidated =
+            inner.invalidated.iter().filter(|key| key.kind == kind && key.namespace == namespace);
+        invalidated.map(|key| key.name.clone()).collect()
     }
 
-    /// Notes that the cache shows what the API server says.
-    pub fn believe(&self, key: &Key) {
-        self.lock().doubted.remove(key);
+    /// Records that the cache is current.
+    pub fn revalidate(&self, key: &Key) {
+        self.lock().invalidated.remove(key);
     }
 
     fn lock(&self) -> parking_lot::MutexGuard<'_, Inner> {
@@ -205,7 +203,7 @@ impl Writes {
 
 impl Inner {
     /// Those that wait for nothing any more now that the watch of a kind has come to a version.
-    fn caught_up(&mut self, kind: &Cow<'static, str>, version: u64) -> Vec<Wake> {
+    fn ensure_cache_fresh(&mut self, kind: &Cow<'static, str>, version: u64) -> Vec<Wake> {
         let Some(awaited) = self.awaited.get_mut(kind) else { return Vec::new() };
         let later = awaited.split_off(&version.saturating_add(1));
         let reached = std::mem::replace(awaited, later);

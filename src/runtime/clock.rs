@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-/// Tells the time; cheap to clone, all clones of a manual clock move together.
+/// The clock; cheap to clone, all clones of a manual clock move together.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     source: Source,
@@ -68,7 +68,7 @@ impl Clock {
         if let Source::Manual(moment) = &self.source {
             let mut moment = moment.lock();
             moment.monotonic += by;
-            // Past the year 9999 a timestamp saturates, which no test will tell from standing still.
+            // Past the year 9999 a timestamp saturates, which is no problem in practice.
             moment.wall = moment.wall.saturating_add(by).unwrap_or(Timestamp::MAX);
         }
     }

@@ -28,13 +28,13 @@ pub enum HttpError {
     Bind {
         /// The address asked for.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Serving ended with an error.
     #[error("failed to serve probes and metrics")]
     Serve {
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -75,7 +75,7 @@ impl Check {
         self.set(None);
     }
 
-    /// The thing is missing; `what` says what and how to get it, in one line.
+    /// The thing is missing; `what` names it and how to get it, in one line.
     pub fn missing(&self, what: impl Into<String>) {
         self.set(Some(what.into()));
     }

@@ -18,7 +18,7 @@ pub const CALL_TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Time limit for opening a connection.
 const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Seconds after which the server ends a watch and it is opened anew; a connection that died in silence is given up
+/// Seconds after which the server ends a watch and it is opened again; a connection that died in silence is given up
 /// a few seconds later. Give it to `kube::runtime::watcher::Config::timeout`, whose default is 290.
 pub const WATCH_SECONDS: u32 = 60;
 
@@ -39,7 +39,6 @@ pub enum ConnectError {
     /// The kubeconfig file that was named cannot be used.
     #[error("failed to use the kubeconfig {file}: check that it exists and names a cluster and a user")]
     Kubeconfig {
-        /// The file.
         file: String,
         /// What is wrong with it.
         source: Box<kube::config::KubeconfigError>,
@@ -74,7 +73,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// For a person: what was tried, such as `get Secret x`, and what the server said.
+    /// For a person: the attempted call, such as `get Secret x`, and the server's reply.
     #[must_use]
     pub fn explain(&self, what: &str) -> String {
         match self {
@@ -86,7 +85,7 @@ impl CallError {
         }
     }
 
-    /// Where a list goes on whose beginning is too old for the server, as it says in its answer.
+    /// The continue token that the server returns for a list whose beginning has expired.
     #[must_use]
     pub fn continue_token(&self) -> Option<String> {
         let Self::Failed { source } = self else { return None };
@@ -174,13 +173,13 @@ pub fn connect_with(mut config: Config) -> Result<Kubernetes, ConnectError> {
 
 /// Chooses `ring` as the process's TLS cryptography; more often has no effect.
 ///
-/// Both kube and the ColonyOS client use rustls, which panics at the first connection when nobody has chosen.
+/// Both kube and the ColonyOS client use rustls, which panics at the first connection when no provider is installed.
 pub fn install_crypto_provider() {
-    // An error says that one is installed already.
+    // An error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Carries out one call within `limit`, [`CALL_TIME_LIMIT`] unless leadership ends sooner.
+/// Executes one call within `limit`, [`CALL_TIME_LIMIT`] unless leadership ends sooner.
 ///
 /// # Errors
 ///

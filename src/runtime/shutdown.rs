@@ -41,7 +41,7 @@ impl Shutdown {
                         _ = interrupt.recv() => "SIGINT",
                     };
                     if is_second {
-                        tracing::warn!(signal = name, "asked twice, stopping without further ado");
+                        tracing::warn!(signal = name, "stopping at once, after a second signal");
                         process::exit(EXIT_CODE_INTERRUPTED);
                     }
                     tracing::info!(signal = name, "shutting down");

@@ -19,9 +19,8 @@ pub struct ColonySnapshot {
     pub server: Observed<ServerInfo>,
     /// Whether the member key is known to the colony.
     pub membership: Membership,
-    /// All executors of the colony.
     pub executors: Observed<Vec<Executor>>,
-    /// How many executors run a process; none if that cannot be told.
+    /// How many executors run a process; none if that is unknown.
     pub busy_executors: Option<i64>,
     /// The executors as which the operator serves the colony, one for each type; none while no identity is made.
     pub operator_executors: Vec<OperatorExecutor>,
@@ -53,7 +52,7 @@ pub enum Credentials {
     Unknown(String),
 }
 
-/// What the colony says of the member key.
+/// The state of the member key in the colony.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Membership {
     /// It answers a member's question.
@@ -67,9 +66,7 @@ pub enum Membership {
 /// An executor as which the operator serves a colony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorExecutor {
-    /// Its name.
     pub name: String,
-    /// Its id.
     pub id: String,
     /// Its type. An executor has one, hence there are several.
     pub executor_type: &'static str,

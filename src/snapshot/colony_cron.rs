@@ -23,11 +23,9 @@ pub struct ColonyCronSnapshot {
 /// A run of a `ColonyCron`, whatever its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CronRun {
-    /// Its kind.
     pub kind: RunKind,
     /// Name of the object.
     pub name: String,
-    /// Its UID.
     pub uid: String,
     /// The time that it is for, in minutes since 1970.
     pub minute: i64,
@@ -40,7 +38,7 @@ pub struct CronRun {
 }
 
 impl CronRun {
-    /// Whether nothing becomes of it any more.
+    /// Whether the state is final.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.state.is_some_and(WorkState::is_final)

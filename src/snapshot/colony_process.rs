@@ -8,11 +8,11 @@ use crate::api::colony_process::ColonyProcess;
 pub struct ColonyProcessSnapshot {
     /// The object as applied, with the status that was last written.
     pub object: ColonyProcess,
-    /// What all work has in common.
+    /// What the snapshots of work share.
     pub header: WorkHeader,
     /// The object that has the process which the spec names, while it is not adopted yet: kind, namespace and name.
     pub holder: Observed<Option<String>>,
-    /// Name of the executor that has, or had, the process, if the colony says it.
+    /// Name of the executor that the process is or was assigned to, if the colony reports it.
     pub executor: Option<String>,
     /// What the environment refers to; read only while something may be submitted.
     pub values: Values,

@@ -14,14 +14,10 @@ pub enum ColonyReference {
         name: Option<String>,
     },
     /// The `Colony` does not admit the object's namespace.
-    NotAllowed {
-        /// The `Colony`.
-        name: String,
-    },
+    NotAllowed { name: String },
 }
 
 impl ColonyReference {
-    /// The colony, if there is one.
     #[must_use]
     pub const fn resolved(&self) -> Option<&ResolvedColony> {
         match self {
@@ -36,7 +32,6 @@ impl ColonyReference {
 pub struct ResolvedColony {
     /// Name of the `Colony` object.
     pub name: String,
-    /// Its spec.
     pub spec: ColonySpec,
     /// Id of the operator's own executor there; unknown while the colony is not connected, with the reason.
     pub operator_executor_id: Observed<String>,

@@ -10,11 +10,11 @@ use crate::{api::colony_workflow::ColonyWorkflow, colony::model::Id};
 pub struct ColonyWorkflowSnapshot {
     /// The object as applied, with the status that was last written.
     pub object: ColonyWorkflow,
-    /// What all work has in common.
+    /// What the snapshots of work share.
     pub header: WorkHeader,
     /// The object that has the workflow which the spec names, while it is not adopted yet: kind, namespace and name.
     pub holder: Observed<Option<String>>,
-    /// Names of the executors that have, or had, one of them, as far as the colony says them.
+    /// Names of the executors that they are or were assigned to, as far as the colony reports them.
     pub executors: BTreeMap<Id, String>,
     /// What the environments refer to; read only while something may be submitted.
     pub values: Values,

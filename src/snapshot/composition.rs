@@ -26,8 +26,8 @@ pub struct CompositionSnapshot {
     pub children: Children,
     /// Kinds that the cluster does not serve, and thus has no objects of.
     pub unserved: BTreeSet<ObjectKind>,
-    /// Kinds whose objects say by a condition `Ready` when they are.
-    pub telling: BTreeSet<ObjectKind>,
+    /// Kinds whose objects report readiness by a condition `Ready`.
+    pub kinds_with_readiness: BTreeSet<ObjectKind>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }

@@ -24,7 +24,7 @@ pub type LiveInstance = Arc<DeserializeGuard<Instance>>;
 pub struct DefinitionSnapshot {
     /// The object as applied, with the status that was last written.
     pub object: ResourceDefinition,
-    /// The CRD of that name, whoever made it. Not read while rights are missing.
+    /// The CRD of that name, whatever its owner. Not read while rights are missing.
     pub crd: Observed<Option<CustomResourceDefinition>>,
     /// Rights that the operator lacks, each such as `patch mlmodels.ml.example.com in namespace ml`.
     pub missing_rights: Observed<Vec<String>>,
@@ -41,13 +41,13 @@ pub struct DefinitionSnapshot {
     /// Whether it is time to try those again that could not be written in the version of now.
     pub may_retry_stored: bool,
     /// Instances as the API server counts them; asked only while the definition is being deleted.
-    pub left: Observed<LeftInstances>,
+    pub left: Observed<RemainingInstances>,
     /// What instances are made of.
-    pub composes: Composes,
-    /// Who carries instances out.
+    pub composes: ComposedKinds,
+    /// The handler of instances.
     pub handlers: Handlers,
     /// What the colony has of the kind, with handler mode `blueprint`; none if there is no `Colony`.
-    pub kept: Option<KeptKind>,
+    pub in_colony: Option<ColonyKindState>,
     /// Where API servers have objects converted.
     pub endpoint: Observed<ConversionEndpoint>,
     /// When the snapshot was taken.
@@ -57,7 +57,6 @@ pub struct DefinitionSnapshot {
 /// Objects that may be stored in another version than that of now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoredObjects {
-    /// They were not asked for.
     NotAsked,
     /// The operator may not write those of other namespaces; the rights that it lacks.
     OutOfReach(Vec<String>),
@@ -70,11 +69,10 @@ pub enum StoredObjects {
 /// A part of the list of a kind's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredPage {
-    /// The objects.
     pub objects: Vec<StoredObject>,
     /// Whether the list begins with them.
     pub is_first: bool,
-    /// Where it goes on; absent at its end.
+    /// Where it continues; absent at its end.
     pub next: Option<String>,
     /// How many follow, as the API server estimates.
     pub remaining: i32,
@@ -82,7 +80,7 @@ pub struct StoredPage {
 
 /// What instances are made of, with handler mode `compose`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Composes {
+pub struct ComposedKinds {
     /// Everything of which objects are created for an instance, what its parts are made of included.
     pub resources: BTreeSet<ResourceName>,
     /// Kinds of its own parts that the cluster does not serve.
@@ -99,7 +97,7 @@ pub struct Composes {
 
 /// What a colony has of a kind whose instances are blueprints.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KeptKind {
+pub struct ColonyKindState {
     /// Name of the `Colony`.
     pub colony: String,
     /// Name of the colony itself.
@@ -108,20 +106,20 @@ pub struct KeptKind {
     pub cluster: String,
     /// Its definitions that are of the kind, or have the name of this one.
     pub definitions: Observed<Vec<BlueprintDefinition>>,
-    /// How many blueprints of the kind there are, whoever made them.
+    /// The number of blueprints of the kind, whatever their owner.
     pub blueprints: Observed<usize>,
 }
 
 /// Instances of a definition that is being deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftInstances {
+pub struct RemainingInstances {
     /// How many there are.
     pub total: usize,
     /// How many of them the operator holds by its finalizer, of those that were looked at.
     pub held: usize,
 }
 
-/// Who carries instances out.
+/// The handler of instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handlers {
     /// Approved executors of the type, in the colony.
@@ -142,7 +140,6 @@ pub enum Handlers {
 /// Where API servers have objects converted, and by whom its certificate is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversionEndpoint {
-    /// Where it is.
     pub address: ConversionAddress,
     /// Certificates of the authorities that sign its certificate, in PEM.
     pub authorities: Vec<u8>,
@@ -152,12 +149,7 @@ pub struct ConversionEndpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConversionAddress {
     /// By a Service of the operator's namespace.
-    Service {
-        /// Its name.
-        name: String,
-        /// Its namespace.
-        namespace: String,
-    },
+    Service { name: String, namespace: String },
     /// By an URL, without a path.
     Url(String),
 }

@@ -23,7 +23,7 @@ pub struct ExecutorDeploymentSnapshot {
     pub cluster: String,
     /// The colony in which the executors serve.
     pub colony: ColonyReference,
-    /// Objects of the name that the workload would have, whoever owns them.
+    /// Objects with the name of the workload, whatever their owner.
     pub workloads: Workloads,
     /// The object's pods.
     pub pods: Vec<Pod>,
@@ -31,9 +31,9 @@ pub struct ExecutorDeploymentSnapshot {
     pub identity: Observed<Option<Identity>>,
     /// What the colony knows of the executor that the identity names.
     pub registration: Observed<Registration>,
-    /// The process that carries the object: by its id when bound, else everything that has its label, oldest first.
+    /// The process of the object: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
-    /// The blueprint that says the same as the object, where there is to be one.
+    /// The blueprint that mirrors the object, if it has one.
     pub blueprint: Observed<Option<Blueprint>>,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
@@ -48,11 +48,8 @@ pub struct ExecutorDeploymentSnapshot {
 /// Objects of the name that the workload would have, by kind.
 #[derive(Clone, Debug)]
 pub struct Workloads {
-    /// A Deployment.
     pub deployment: Observed<Option<Deployment>>,
-    /// A `DaemonSet`.
     pub daemon_set: Observed<Option<DaemonSet>>,
-    /// A Job.
     pub job: Observed<Option<Job>>,
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    ColonyReference, Composes, DefinitionSnapshot, Handlers, InstanceSnapshot, KeptInstance, LeftInstances,
-    Observed, ResolvedColony, StoredObjects, WorkHeader,
+    ColonyInstanceState, ColonyReference, ComposedKinds, DefinitionSnapshot, Handlers, InstanceSnapshot,
+    Observed, RemainingInstances, ResolvedColony, StoredObjects, WorkHeader,
 };
 use crate::{
     api::{
@@ -29,7 +29,7 @@ pub(crate) fn colony() -> ColonyReference {
     ColonyReference::Resolved(Box::new(resolved()))
 }
 
-/// What all work has in common, at a moment.
+/// What the snapshots of work share. at a moment.
 pub(crate) fn header(colony: ColonyReference, processes: Observed<Vec<Process>>) -> WorkHeader {
     WorkHeader {
         cluster: "c".to_owned(),
@@ -64,7 +64,7 @@ pub(crate) fn instance(kind: InstanceKind, object: Value) -> InstanceSnapshot {
         object: serde_json::from_value(object).unwrap(),
         kind,
         header: header(ColonyReference::NotFound { name: None }, Observed::Known(Vec::new())),
-        kept: KeptInstance::default(),
+        in_colony: ColonyInstanceState::default(),
         last_line: None,
     }
 }
@@ -94,10 +94,10 @@ pub(crate) fn defined(object: ResourceDefinition) -> DefinitionSnapshot {
         live: Observed::Known(Vec::new()),
         stored: StoredObjects::NotAsked,
         may_retry_stored: true,
-        left: Observed::Known(LeftInstances::default()),
-        composes: Composes::default(),
+        left: Observed::Known(RemainingInstances::default()),
+        composes: ComposedKinds::default(),
         handlers: Handlers::None,
-        kept: None,
+        in_colony: None,
         endpoint: Observed::Unknown("it is being started".to_owned()),
         now: "2026-11-26T10:00:00Z".parse().unwrap(),
     }

@@ -13,9 +13,9 @@ pub struct Identity {
     pub executor_name: String,
     /// Id of the executor, derived from its key.
     pub executor_id: String,
-    /// Type as which it was made to register, if the Secret says it.
+    /// The executor type of its registration, if the Secret records it.
     pub executor_type: Option<String>,
-    /// Where it was made to say that it is, empty for nowhere; if the Secret says it.
+    /// The location of its registration, which may be empty, if the Secret records it.
     pub location: Option<String>,
     /// Hash of the rest of the environment.
     pub content_hash: Option<String>,

@@ -1,4 +1,4 @@
-//! What one pass knows of the world in which a process that was born in a colony is to be answered.
+//! The snapshot for a process that originates in a colony.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -17,10 +17,9 @@ use crate::{
     colony::model::{Blueprint, Process},
 };
 
-/// A process that was born in a colony and given to the operator.
+/// A process that originates in a colony and is assigned to the operator.
 #[derive(Clone, Debug)]
 pub struct InboundProcess {
-    /// The process.
     pub process: Process,
     /// Whether an object that was made for it has been seen.
     pub was_seen: bool,
@@ -31,7 +30,6 @@ pub struct InboundProcess {
 pub struct InboundSnapshot {
     /// Name of the `Colony`.
     pub colony: String,
-    /// Its spec.
     pub spec: ColonySpec,
     /// The blueprints that it is about: one, or all of the kind.
     pub blueprints: Observed<Vec<Blueprint>>,
@@ -71,7 +69,6 @@ impl InboundObjects {
         found
     }
 
-    /// The object of this name.
     #[must_use]
     pub fn named(&self, namespace: &str, name: &str) -> Option<&ExecutorDeployment> {
         self.by_name.get(&(namespace.to_owned(), name.to_owned()))?.0.as_ref().ok()
@@ -92,7 +89,7 @@ impl InboundObjects {
     }
 }
 
-/// Whether a namespace may be used for what is born in a colony.
+/// Whether a namespace may be used for objects that originate in a colony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamespaceState {
     /// It may.

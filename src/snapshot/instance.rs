@@ -11,40 +11,39 @@ use crate::{
 pub struct InstanceSnapshot {
     /// The object as applied, with the status that was last written.
     pub object: Instance,
-    /// Its kind, and by what its instances are carried out.
+    /// Its kind, and the handler of its instances.
     pub kind: InstanceKind,
-    /// What all work has in common.
+    /// What the snapshots of work share.
     pub header: WorkHeader,
     /// What there is of it in the colony as a blueprint, with handler mode `blueprint`.
-    pub kept: KeptInstance,
+    pub in_colony: ColonyInstanceState,
     /// The last line of the log of the process that is on record; empty if there is none. None while it is not known.
     pub last_line: Option<String>,
 }
 
 /// What a colony has of an instance that is kept as a blueprint.
 #[derive(Clone, Debug)]
-pub struct KeptInstance {
-    /// Whether blueprints of the kind are carried out as the definition says; none if that was not looked at yet.
-    pub standing: Option<Standing>,
-    /// The blueprint of its name, whoever made it.
+pub struct ColonyInstanceState {
+    /// Whether blueprints of the kind are handled as the definition declares; none if that was not looked at yet.
+    pub handler_state: Option<HandlerState>,
+    /// The blueprint of its name, whatever its owner.
     pub blueprint: Observed<Option<Blueprint>>,
     /// Processes under way that clean up after the blueprint, looked for once it is gone from a deleted instance.
     pub cleanups: Observed<Vec<Process>>,
 }
 
-impl Default for KeptInstance {
+impl Default for ColonyInstanceState {
     fn default() -> Self {
-        Self { standing: None, blueprint: Observed::Known(None), cleanups: Observed::Known(Vec::new()) }
+        Self { handler_state: None, blueprint: Observed::Known(None), cleanups: Observed::Known(Vec::new()) }
     }
 }
 
-/// Whether blueprints of a kind are carried out as its definition says.
+/// Whether blueprints of a kind are handled as its definition declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// They are.
+pub enum HandlerState {
     Handled,
     /// The colony has no definition of the kind yet.
     Missing,
-    /// The colony has another definition of the kind; what it says, and what to do.
+    /// The colony has another definition of the kind; its content, and the remedy.
     Foreign(String),
 }

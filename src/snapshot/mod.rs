@@ -26,13 +26,13 @@ pub use colony_reference::{ColonyReference, ResolvedColony};
 pub use colony_workflow::ColonyWorkflowSnapshot;
 pub use composition::{Children, CompositionSnapshot};
 pub use definition::{
-    Composes, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, KeptKind, LeftInstances,
-    LiveInstance, StoredObjects, StoredPage,
+    ColonyKindState, ComposedKinds, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers,
+    LiveInstance, RemainingInstances, StoredObjects, StoredPage,
 };
 pub use executor_deployment::{ExecutorDeploymentSnapshot, Policy, Workloads};
 pub use identity::{Identity, Registration};
 pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceState};
-pub use instance::{InstanceSnapshot, KeptInstance, Standing};
+pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};

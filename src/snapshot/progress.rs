@@ -1,5 +1,5 @@
-//! How far a workload is, as it says itself: shared by the stage that closes the process and the one that writes
-//! status. Pure.
+//! The progress that a workload reports: shared by the stage that closes the process and the one that writes status.
+//! Pure.
 
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},

@@ -4,7 +4,7 @@ use super::{Values, WorkHeader};
 use crate::{
     api::{
         request_flow::RequestFlow,
-        request_state::{RequestState, Sighting},
+        request_state::{PositionRecord, RequestState},
     },
     runtime::config::model::RequestRole,
 };
@@ -14,18 +14,18 @@ use crate::{
 pub struct RequestSnapshot {
     /// The object as applied, with the status that was last written.
     pub object: RequestState,
-    /// What all work has in common.
+    /// What the snapshots of work share.
     pub header: WorkHeader,
-    /// What the operator is for requests that do not say it themselves.
+    /// The role of the operator for requests that do not set it.
     pub roles: Vec<RequestRole>,
     /// The flow that the request follows.
     pub flow: FlowSource,
-    /// Name of the executor that has, or had, the process, if the colony says it.
+    /// Name of the executor that the process is or was assigned to, if the colony reports it.
     pub executor: Option<String>,
     /// What the environment of the job refers to.
     pub values: Values,
     /// What this process has seen of the request's way.
-    pub sightings: Vec<Sighting>,
+    pub position_log: Vec<PositionRecord>,
 }
 
 /// The flow that a request follows.
@@ -35,7 +35,6 @@ pub enum FlowSource {
     Default,
     /// It lists its jobs, separated by commas.
     Listed(String),
-    /// The one that it names.
     Named(Box<RequestFlow>),
     /// It names one that is not there, or cannot be read.
     NotFound(String),

@@ -12,14 +12,12 @@ pub enum ValueSource {
     Secret {
         /// Name of the Secret.
         name: String,
-        /// The key.
         key: String,
     },
     /// A key of a `ConfigMap`.
     ConfigMap {
         /// Name of the `ConfigMap`.
         name: String,
-        /// The key.
         key: String,
     },
 }
@@ -52,7 +50,7 @@ impl fmt::Display for ValueSource {
 pub struct Values(BTreeMap<ValueSource, Observed<Option<String>>>);
 
 impl Values {
-    /// What was read of a source; none if nobody tried.
+    /// What was read of a source; none if it was not read.
     #[must_use]
     pub fn get(&self, source: &ValueSource) -> Option<&Observed<Option<String>>> {
         self.0.get(source)

@@ -1,11 +1,11 @@
-//! What one pass knows of every object that is carried by processes of a colony, whatever its kind.
+//! What one pass knows of every object that processes of a colony carry out, whatever its kind.
 
 use jiff::Timestamp;
 
 use super::{ColonyReference, Observed};
 use crate::colony::model::Process;
 
-/// What the snapshots of work have in common besides their objects.
+/// What the snapshots of work share besides their objects.
 #[derive(Clone, Debug)]
 pub struct WorkHeader {
     /// UID of this cluster's `kube-system` namespace: part of every process label.

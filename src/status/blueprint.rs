@@ -1,4 +1,4 @@
-//! What status says of the blueprint in the colony that says the same as an object. Pure.
+//! The status of the blueprint that mirrors an object. Pure.
 
 use kube::ResourceExt as _;
 
@@ -21,12 +21,12 @@ pub(super) fn record(previous: Option<BlueprintStatus>, outcome: &Outcome) -> Op
         Sync::Unchanged | Sync::Invalid(_) | Sync::NameTaken(_) | Sync::Lost(_) => previous,
         Sync::Differs { agreed, .. } => agreed.clone(),
         // What was to be written and was not is not agreed.
-        Sync::Agreed(_) if is_unwritten(outcome) => previous,
+        Sync::Agreed(_) if has_unwritten_side(outcome) => previous,
         Sync::Agreed(agreed) => Some(agreed.clone()),
     }
 }
 
-/// Whether object and blueprint say the same; none for an object without a blueprint.
+/// Whether object and blueprint are equal; none for an object without a blueprint.
 pub(super) fn conflict(
     policy: SyncPolicy,
     recorded: Option<&BlueprintStatus>,
@@ -35,7 +35,7 @@ pub(super) fn conflict(
     let kind = ConditionType::Conflict;
     let in_sync = |status: &BlueprintStatus| {
         let says = format!(
-            "blueprint {} generation {} says the same; {}",
+            "blueprint {} generation {} is equal; {}",
             status.name,
             status.generation,
             policy.as_str()
@@ -57,7 +57,7 @@ pub(super) fn conflict(
     }
 }
 
-/// What carries the current generation of an object for which nothing is submitted.
+/// What mirrors the current generation of an object without a submitted process.
 pub(super) fn carried(
     object: &ExecutorDeployment,
     recorded: Option<&BlueprintStatus>,
@@ -75,7 +75,7 @@ pub(super) fn carried(
     Finding::yes(ConditionType::Mirrored, Reason::CarriedByProcess, says)
 }
 
-/// Whether the blueprint of a name carries an object.
+/// Whether the blueprint of a name mirrors an object.
 pub(super) fn carried_by(
     name: &str,
     recorded: Option<&BlueprintStatus>,
@@ -89,7 +89,7 @@ pub(super) fn carried_by(
             Finding::no(kind, reason, message)
         }
         Some(recorded) => {
-            let says = format!("blueprint {name} generation {} carries it", recorded.generation);
+            let says = format!("blueprint {name} generation {} mirrors it", recorded.generation);
             let says = problem.map_or(says.clone(), |(_, why)| format!("{says}; its state lags: {why}"));
             Finding::yes(kind, Reason::CarriedByBlueprint, says)
         }
@@ -97,7 +97,7 @@ pub(super) fn carried_by(
 }
 
 /// Whether a write that would have made both sides agree was not done.
-pub(super) fn is_unwritten(outcome: &Outcome) -> bool {
+pub(super) fn has_unwritten_side(outcome: &Outcome) -> bool {
     let is_sync =
         |step: &ColonyStep| matches!(step, ColonyStep::AddBlueprint(_) | ColonyStep::UpdateBlueprint { .. });
     let planned = outcome.plan.steps.iter().any(|step| match step {

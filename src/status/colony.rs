@@ -11,7 +11,7 @@ use crate::{
     snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
 };
 
-/// Says how the connection is. `failure` is what stopped the operator from setting it up, if something did.
+/// Reports the state of the connection. `failure` is what stopped the operator from setting it up, if something did.
 #[must_use]
 pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> ColonyStatus {
     let previous = snapshot.object.status.clone().unwrap_or_default();
@@ -104,7 +104,7 @@ fn ready(snapshot: &ColonySnapshot) -> Finding {
     }
 }
 
-/// Whether the operator serves the colony as its executors. The first that does not is what is said.
+/// Whether the operator serves the colony as its executors. The first failure is reported.
 fn operator(snapshot: &ColonySnapshot, address: &str) -> Finding {
     let findings = snapshot.operator_executors.iter().map(|own| operator_executor(snapshot, own, address));
     let worst = findings.min_by_key(|finding| finding.holds == Some(true));

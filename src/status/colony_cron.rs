@@ -22,7 +22,7 @@ use crate::{
     snapshot::ColonyCronSnapshot,
 };
 
-/// What status says.
+/// The recorded status.
 #[must_use]
 pub fn compute(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome) -> ColonyCronStatus {
     let object = &snapshot.object;
@@ -47,13 +47,12 @@ pub fn compute(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome
 #[must_use]
 pub fn notes(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome) -> Vec<Note> {
     let before = snapshot.object.status.as_ref();
-    // Of another spec, nothing has been told.
+    // Nothing was reported for another spec.
     let told = before.filter(|before| before.observed_generation == snapshot.object.metadata.generation);
     let promised = told.and_then(|before| before.next_schedule_time.as_ref()).map(|time| time.0);
     news(plan, created(outcome).as_ref(), promised)
 }
 
-/// The run that was created, if one was.
 fn created(outcome: &Outcome) -> Option<(Timestamp, RunKind, String)> {
     outcome.done_kubernetes().find_map(|step| match step {
         KubernetesStep::CreateRun { time, run } => Some((*time, run.kind(), run.name().to_owned())),
@@ -72,7 +71,7 @@ fn ready(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome) -> F
     let message = match &plan.obstacle {
         Some(CronObstacle::Stranger { kind, name }) => {
             let message = format!(
-                "{} {name} exists and does not belong to this object, so the run of that name is not created: delete it, or rename this object; it is left alone",
+                "{} {name} exists and does not belong to this object, so the run of that name is not created: delete it, or rename this object; it is left unchanged",
                 kind.as_str()
             );
             return Finding::no(ready, Reason::ForeignObject, message);
@@ -85,7 +84,7 @@ fn ready(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome) -> F
         Some(CronObstacle::Leaving { names }) => {
             format!("the next run is created when {} is gone", names.join(", "))
         }
-        None => "runs are created as the schedule says".to_owned(),
+        None => "runs are created on schedule".to_owned(),
     };
     Finding::yes(ready, Reason::Scheduled, message)
 }
@@ -98,7 +97,7 @@ fn waiting(time: Timestamp, names: &[String]) -> String {
     )
 }
 
-/// What has happened since status last named the time of the next run: what was due before that has been told already.
+/// What has happened since status last named the time of the next run: earlier runs were reported already.
 fn news(
     plan: &CronPlan,
     created: Option<&(Timestamp, RunKind, String)>,
@@ -110,7 +109,7 @@ fn news(
     let mut notes = Vec::new();
     if let Some(latest) = plan.uncounted.filter(|time| is_news(*time)) {
         let message = format!(
-            "more than {COUNTED} runs were missed, and only the latest, for {latest}, is made up for: lower startingDeadlineSeconds to leave out what is late, and look at the clocks of the nodes",
+            "more than {COUNTED} runs were missed, and only the latest, for {latest}, was started: lower startingDeadlineSeconds to skip late runs, and check the clocks of the nodes",
         );
         notes.push(note(true, Reason::TooManyMissedRuns, message));
     }
@@ -209,7 +208,7 @@ mod tests {
         assert_eq!(pass(object.clone(), vec![created], "2026-11-24T11:30:00Z"), (vec![], object));
     }
 
-    /// The same run that cannot start is looked at again and again, and told of once.
+    /// The same run that cannot start is checked repeatedly, and reported once.
     #[test]
     fn a_run_that_waits_is_told_once() {
         let active = || vec![run("2026-11-24T11:00:00Z", WorkState::Running)];
@@ -239,7 +238,7 @@ mod tests {
         assert_eq!(pass(changed, Vec::new(), "2026-11-24T14:20:00Z").0, ["RunMissed"]);
     }
 
-    /// Whether a write came too late is nobody's business; what was refused is.
+    /// A late write is not reported; what was refused is.
     #[test]
     fn what_failed_is_told() {
         let object = cron("Allow");

@@ -6,7 +6,10 @@ use super::{
     condition::{clean, merge, whole_seconds},
     mirror,
     output::bounded,
-    work::{Standing, findings, hindrance, left_running, standing, stopped, unrepeated, unsubmitted},
+    work::{
+        StateSummary, blocker, findings, not_resubmitted, not_submitted, state_summary, stop_withheld,
+        stopped,
+    },
 };
 use crate::{
     act::outcome::Outcome,
@@ -24,7 +27,7 @@ use crate::{
 /// Most errors that stand in status.
 const MOST_ERRORS: usize = 16;
 
-/// What status says after a pass.
+/// The status after a pass.
 #[must_use]
 pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Problem>) -> ColonyProcessStatus {
     let before = snapshot.object.status.clone().unwrap_or_default();
@@ -60,19 +63,19 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
     }
     status.state = Some(end.state);
     let id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.as_deref());
-    let sought = snapshot.object.spec.process_id.as_deref();
+    let adopted_id = snapshot.object.spec.process_id.as_deref();
     let submitted = id.map(|id| {
-        if sought == Some(id) {
+        if adopted_id == Some(id) {
             format!("process {id} was adopted")
         } else {
             format!("attempt {} is process {id}", status.attempts)
         }
     });
-    let hindrance =
-        hindrance(&snapshot.header.processes, status.mirror.is_some() || sought.is_some(), outcome);
-    let mut findings = findings(&end, submitted, hindrance.as_ref());
+    let blocker =
+        blocker(&snapshot.header.processes, status.mirror.is_some() || adopted_id.is_some(), outcome);
+    let mut findings = findings(&end, submitted, blocker.as_ref());
     let what = id.map(|id| format!("process {id}"));
-    findings.extend(left_running(&terms_with(snapshot, Some(&status)), what.as_deref()));
+    findings.extend(stop_withheld(&terms_with(snapshot, Some(&status)), what.as_deref()));
     status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.header.now);
     status
 }
@@ -117,14 +120,15 @@ fn judge(
     snapshot: &ColonyProcessSnapshot,
     status: &ColonyProcessStatus,
     outcome: Result<&Outcome, &Problem>,
-) -> Standing {
+) -> StateSummary {
     use WorkState::{Failed, Lost, Pending, Running, Succeeded, Waiting};
     let (spec, terms) = (&snapshot.object.spec, terms_with(snapshot, Some(status)));
     let wanted = status.stopping.or_else(|| terms.wanted_stop());
     let deadline = spec.active_deadline_seconds;
     let Some(mirror) = &status.mirror else {
-        let sought = spec.process_id.as_ref().map(|id| format!("process {id}"));
-        let kept = unsubmitted(sought.as_deref(), spec.may_submit(), outcome).filter(|_| wanted.is_none());
+        let adopted_id = spec.process_id.as_ref().map(|id| format!("process {id}"));
+        let kept =
+            not_submitted(adopted_id.as_deref(), spec.may_submit(), outcome).filter(|_| wanted.is_none());
         return kept.unwrap_or_else(|| stopped(wanted, None, deadline));
     };
     // What may not be ended was not ended for that.
@@ -133,23 +137,23 @@ fn judge(
     let what = mirror.process_id.as_ref().map(|id| format!("process {id}"));
     let executor = status.executor.as_deref().unwrap_or("an executor");
     match mirror.state {
-        MirrorState::Intended => standing(
+        MirrorState::Intended => state_summary(
             Pending,
             Reason::SubmitIntended,
             format!("attempt {} is about to be submitted", mirror.generation),
         ),
         MirrorState::Waiting => {
             let kind = &snapshot.object.spec.call.conditions.executor_type;
-            standing(
+            state_summary(
                 Waiting,
                 Reason::ProcessWaiting,
                 format!("process {id} waits for an executor of type {kind}"),
             )
         }
         MirrorState::Running => {
-            standing(Running, Reason::ProcessRunning, format!("executor {executor} runs process {id}"))
+            state_summary(Running, Reason::ProcessRunning, format!("executor {executor} runs process {id}"))
         }
-        MirrorState::Successful => standing(
+        MirrorState::Successful => state_summary(
             Succeeded,
             Reason::ClosedSuccessfully,
             format!("executor {executor} closed process {id}"),
@@ -161,11 +165,11 @@ fn judge(
             _ if status.failed_attempts > spec.backoff_limit => {
                 let is_repeated = spec.backoff_limit > 0;
                 let reason = if is_repeated { Reason::BackoffLimitExceeded } else { Reason::ProcessFailed };
-                standing(Failed, reason, failure(status, id))
+                state_summary(Failed, reason, failure(status, id))
             }
-            _ if !spec.may_submit() => standing(Failed, Reason::ProcessFailed, failure(status, id)),
+            _ if !spec.may_submit() => state_summary(Failed, Reason::ProcessFailed, failure(status, id)),
             Some(_) => stopped(wanted, what.as_deref(), deadline),
-            None => standing(
+            None => state_summary(
                 Pending,
                 Reason::BackingOff,
                 format!("attempt {} failed and is repeated: {}", mirror.generation, failure(status, id)),
@@ -174,11 +178,11 @@ fn judge(
         MirrorState::Cancelled | MirrorState::Lost
             if stop == Some(StopReason::Suspended) && !spec.suspend && !spec.may_submit() =>
         {
-            unrepeated(&format!("process {id}"), spec.adoption_policy)
+            not_resubmitted(&format!("process {id}"), spec.adoption_policy)
         }
         MirrorState::Cancelled => stopped(stop, what.as_deref(), deadline),
         MirrorState::Lost if stop.is_some() => stopped(stop, what.as_deref(), deadline),
-        MirrorState::Lost => standing(
+        MirrorState::Lost => state_summary(
             Lost,
             Reason::ProcessLost,
             format!("the server no longer has process {id}; it is not submitted again"),

@@ -6,7 +6,10 @@ use super::{
     condition::{clean, merge, whole_seconds},
     mirror,
     output::{LARGEST_OUTPUT, bounded_by},
-    work::{Standing, findings, hindrance, left_running, standing, stopped, unrepeated, unsubmitted},
+    work::{
+        StateSummary, blocker, findings, not_resubmitted, not_submitted, state_summary, stop_withheld,
+        stopped,
+    },
 };
 use crate::{
     act::outcome::Outcome,
@@ -28,7 +31,7 @@ const LARGEST_ERRORS: usize = 16 * 1024;
 /// Most nodes that a message names.
 const MOST_NAMED: usize = 5;
 
-/// What status says after a pass.
+/// The status after a pass.
 #[must_use]
 pub fn compute(
     snapshot: &ColonyWorkflowSnapshot,
@@ -66,19 +69,19 @@ pub fn compute(
             Some(ended_at.cloned().unwrap_or_else(|| whole_seconds(snapshot.header.now)));
     }
     status.state = Some(end.state);
-    let sought = snapshot.object.spec.graph_id.as_ref();
+    let adopted_id = snapshot.object.spec.graph_id.as_ref();
     let submitted = status.graph_id.as_ref().map(|id| {
-        if sought == Some(id) {
+        if adopted_id == Some(id) {
             format!("workflow {id} was adopted")
         } else {
             format!("attempt {} is workflow {id}", status.attempts)
         }
     });
-    let hindrance =
-        hindrance(&snapshot.header.processes, status.mirror.is_some() || sought.is_some(), outcome);
-    let mut findings = findings(&end, submitted, hindrance.as_ref());
+    let blocker =
+        blocker(&snapshot.header.processes, status.mirror.is_some() || adopted_id.is_some(), outcome);
+    let mut findings = findings(&end, submitted, blocker.as_ref());
     let what = status.graph_id.as_ref().map(|id| format!("workflow {id}"));
-    findings.extend(left_running(&terms_with(snapshot, Some(&status)), what.as_deref()));
+    findings.extend(stop_withheld(&terms_with(snapshot, Some(&status)), what.as_deref()));
     status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.header.now);
     status
 }
@@ -142,14 +145,15 @@ fn judge(
     snapshot: &ColonyWorkflowSnapshot,
     status: &ColonyWorkflowStatus,
     outcome: Result<&Outcome, &Problem>,
-) -> Standing {
+) -> StateSummary {
     use WorkState::{Failed, Lost, Pending, Running, Succeeded, Waiting};
     let (spec, terms) = (&snapshot.object.spec, terms_with(snapshot, Some(status)));
     let wanted = status.stopping.or_else(|| terms.wanted_stop());
     let deadline = spec.active_deadline_seconds;
     let Some(mirror) = &status.mirror else {
-        let sought = spec.graph_id.as_ref().map(|id| format!("workflow {id}"));
-        let kept = unsubmitted(sought.as_deref(), spec.may_submit(), outcome).filter(|_| wanted.is_none());
+        let adopted_id = spec.graph_id.as_ref().map(|id| format!("workflow {id}"));
+        let kept =
+            not_submitted(adopted_id.as_deref(), spec.may_submit(), outcome).filter(|_| wanted.is_none());
         return kept.unwrap_or_else(|| stopped(wanted, None, deadline));
     };
     // What may not be ended was not ended for that.
@@ -157,41 +161,41 @@ fn judge(
     let id = mirror.process_id.as_deref().unwrap_or_default();
     let what = mirror.process_id.as_ref().map(|id| format!("workflow {id}"));
     match mirror.state {
-        MirrorState::Intended => standing(
+        MirrorState::Intended => state_summary(
             Pending,
             Reason::SubmitIntended,
             format!("attempt {} is about to be submitted", mirror.generation),
         ),
         MirrorState::Waiting => {
-            standing(Waiting, Reason::ProcessWaiting, format!("workflow {id} waits for executors"))
+            state_summary(Waiting, Reason::ProcessWaiting, format!("workflow {id} waits for executors"))
         }
         MirrorState::Running => {
             let message = match named(status, Running) {
                 running if running.is_empty() => format!("workflow {id} waits for executors"),
                 running => format!("executors run {running} of workflow {id}"),
             };
-            standing(Running, Reason::ProcessRunning, message)
+            state_summary(Running, Reason::ProcessRunning, message)
         }
         MirrorState::Successful => {
             let message = format!("executors closed all nodes of workflow {id}");
-            standing(Succeeded, Reason::ClosedSuccessfully, message)
+            state_summary(Succeeded, Reason::ClosedSuccessfully, message)
         }
         // What is bound as a whole has a process for each node.
         MirrorState::Failed if status.nodes.iter().any(|node| node.process_id.is_none()) => {
             let errors = mirror.errors.as_deref().unwrap_or("the server has kept only a part of it");
             let message = format!("{errors}; it is not submitted again, since that part may have run");
-            standing(Failed, Reason::WorkflowIncomplete, message)
+            state_summary(Failed, Reason::WorkflowIncomplete, message)
         }
         MirrorState::Failed => match stop {
             Some(StopReason::Cancelled | StopReason::DeadlineExceeded) => {
                 stopped(stop, what.as_deref(), deadline)
             }
-            _ => standing(Failed, Reason::ProcessFailed, failure(status, id)),
+            _ => state_summary(Failed, Reason::ProcessFailed, failure(status, id)),
         },
         MirrorState::Cancelled | MirrorState::Lost
             if stop == Some(StopReason::Suspended) && !spec.suspend && !spec.may_submit() =>
         {
-            unrepeated(&format!("workflow {id}"), spec.adoption_policy)
+            not_resubmitted(&format!("workflow {id}"), spec.adoption_policy)
         }
         MirrorState::Cancelled => stopped(stop, what.as_deref(), deadline),
         MirrorState::Lost if stop.is_some() => stopped(stop, what.as_deref(), deadline),
@@ -199,7 +203,7 @@ fn judge(
             let nodes = named(status, Lost);
             let message =
                 format!("the server no longer has {nodes} of workflow {id}; it is not submitted again");
-            standing(Lost, Reason::ProcessLost, message)
+            state_summary(Lost, Reason::ProcessLost, message)
         }
     }
 }

@@ -11,7 +11,6 @@ const LONGEST_MESSAGE: usize = 1024;
 /// A condition without its times, which the merge fills in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Its type.
     pub kind: ConditionType,
     /// Whether it holds; none if that is not known.
     pub holds: Option<bool>,
@@ -38,7 +37,7 @@ impl Finding {
     #[must_use]
     pub fn drift(drifted: &[String], may_be_left: bool) -> Option<Self> {
         if !drifted.is_empty() {
-            let message = format!("left as it is: {}", drifted.join("; "));
+            let message = format!("not corrected: {}", drifted.join("; "));
             return Some(Self::yes(ConditionType::Drifted, Reason::DriftDetected, message));
         }
         may_be_left.then(|| Self::no(ConditionType::Drifted, Reason::InSync, "nothing differs"))
@@ -135,7 +134,7 @@ mod tests {
         assert_eq!(types, ["Mirrored", "Ready"]);
     }
 
-    /// A message can carry what an image or a server chose to say.
+    /// A message can contain text of an image or a server.
     #[test]
     fn messages_are_bounded_and_clean() {
         let hostile = format!("\u{1b}[31m{}\n", "x".repeat(5000));

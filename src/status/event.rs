@@ -31,8 +31,7 @@ fn note(before: &[Condition], after: &Condition) -> Option<Note> {
     let holds = after.status == "True";
     let bad = match after.type_.as_str() {
         "Ready" | "Paused" if holds => false,
-        // A fleet that is still starting, or starting anew for a new spec, is no news; one that was ready and no longer is,
-        // is.
+        // A fleet that starts, or restarts for a new spec, is no event; one that was ready and no longer is, is.
         "Ready" if previous.is_some_and(|previous| was_ready(previous, after)) => true,
         "Degraded" | "Warnings" if holds => true,
         "Finished" if holds => after.reason == Reason::JobFailed.as_str(),
@@ -66,7 +65,7 @@ mod tests {
         }
     }
 
-    /// Scaling up is what somebody asked for; a warning about it would teach people to overlook warnings.
+    /// Scaling up was requested; a warning about it would teach people to overlook warnings.
     #[test]
     fn a_fleet_that_starts_anew_for_a_new_spec_warns_of_nothing() {
         let before = [ready("True", Reason::AllReplicasReady, 1)];

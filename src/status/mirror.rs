@@ -1,4 +1,4 @@
-//! What status says of the mirrored process. Pure.
+//! The status of the mirrored process. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -82,7 +82,7 @@ pub(super) fn record(
     mirror
 }
 
-/// Whether the current generation is carried by a process.
+/// Whether a process mirrors the current generation.
 pub(super) fn finding(
     mirror: Option<&MirrorStatus>,
     generation: i64,
@@ -100,7 +100,7 @@ pub(super) fn finding(
             let message = if mirror.state == MirrorState::Intended {
                 format!("generation {} is about to be submitted", mirror.generation)
             } else {
-                format!("generation {} is still carried by process {process}", mirror.generation)
+                format!("generation {} still runs as process {process}", mirror.generation)
             };
             (Reason::SubmitIntended, message)
         });

@@ -1,5 +1,5 @@
-//! Stage 5, say what happened: from a snapshot and what came of its plan to status and Events. Pure but for `publish`,
-//! the one place that writes them.
+//! Stage 5, report the outcome: from a snapshot and what came of its plan to status and Events. Pure but for
+//! `publish`, the one place that writes them.
 
 mod blueprint;
 pub mod colony;

@@ -17,7 +17,7 @@ pub(super) fn bounded(output: &[Value]) -> (Vec<Value>, bool) {
 pub(super) fn bounded_by(output: &[Value], left: &mut usize) -> (Vec<Value>, bool) {
     let mut kept = Vec::new();
     for value in output {
-        let value = tame(value);
+        let value = sanitize_value(value);
         let Some(rest) = left.checked_sub(value.to_string().len()) else { return (kept, false) };
         *left = rest;
         kept.push(value);
@@ -32,24 +32,24 @@ pub(super) fn bounded_attributes(attributes: &BTreeMap<&str, &str>) -> (Map<Stri
     for (key, value) in attributes {
         let Some(rest) = left.checked_sub(key.len() + value.len()) else { return (kept, false) };
         left = rest;
-        kept.insert(tame_text(key), Value::String(tame_text(value)));
+        kept.insert(sanitize_text(key), Value::String(sanitize_text(value)));
     }
     (kept, true)
 }
 
 /// A text that steers no terminal.
-fn tame_text(text: &str) -> String {
+fn sanitize_text(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
 }
 
 /// A value whose texts steer no terminal.
-fn tame(value: &Value) -> Value {
+fn sanitize_value(value: &Value) -> Value {
     match value {
-        Value::String(text) => Value::String(tame_text(text)),
-        Value::Array(items) => Value::Array(items.iter().map(tame).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.iter().map(|(name, value)| (tame_text(name), tame(value))).collect())
-        }
+        Value::String(text) => Value::String(sanitize_text(text)),
+        Value::Array(items) => Value::Array(items.iter().map(sanitize_value).collect()),
+        Value::Object(fields) => Value::Object(
+            fields.iter().map(|(name, value)| (sanitize_text(name), sanitize_value(value))).collect(),
+        ),
         other => other.clone(),
     }
 }

@@ -1,4 +1,4 @@
-//! The status of an object that somebody has paused: what it said before, and that it is paused. Pure.
+//! The status of a paused object: its previous status, and condition Paused. Pure.
 //!
 //! The first pass that is none drops the condition again, as it does with every type that it does not find.
 
@@ -12,7 +12,7 @@ use crate::api::{
     names::PAUSED_ANNOTATION,
 };
 
-/// What the status of a paused object says.
+/// The status of a paused object.
 #[must_use]
 pub fn compute<S: Conditioned + Clone + Default>(
     before: Option<&S>,
@@ -53,7 +53,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// What is said must not be written again and again while it lasts, and nothing of what was said may get lost.
+    /// The status must not be written repeatedly, and no previous value may get lost.
     #[test]
     fn a_paused_object_says_so_once_beside_what_it_said() {
         let ready = Finding::yes(ConditionType::Ready, Reason::Reconciled, "all is well");
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(resumed, before.conditions);
     }
 
-    /// An object that does not go although it was deleted has to say why.
+    /// An object whose deletion waits must report why.
     #[test]
     fn a_deletion_that_waits_is_told() {
         let deleted = ObjectMeta { deletion_timestamp: Some(Time(at(5))), ..ObjectMeta::default() };

@@ -1,4 +1,4 @@
-//! Writes status and Events: the one place that does. Decides nothing but whether there is anything new to say.
+//! Writes status and Events: the one place that does. Decides only whether the status has changed.
 
 use std::fmt::Debug;
 
@@ -15,7 +15,7 @@ use super::event::Note;
 use crate::{
     act::{
         counted,
-        kinds::Told,
+        kinds::StatusKind,
         of_call,
         outcome::{StepFailure, not_leading},
     },
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// What Events say was done.
+/// The actions that Events report.
 const ACTION: &str = "Reconcile";
 
 /// Writes status and Events.
@@ -60,8 +60,9 @@ impl Publisher {
         Self { client, reporter, recorder, leadership, writes, metrics, clock }
     }
 
-    /// Writes the status of an object if it says anything new; whether it did. `resource_version` is that of the object if
-    /// this pass has written to it, and a precondition: a status is never computed from one object and written to another.
+    /// Writes the status of an object if it has changed; whether it did. `resource_version` is that of the object if
+    /// this pass has written to it, and a precondition: a status is never computed from one object and written to
+    /// another.
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl Publisher {
         resource_version: Option<String>,
     ) -> Result<bool, StepFailure>
     where
-        K: Told + HasStatus<Status: PartialEq>,
+        K: StatusKind + HasStatus<Status: PartialEq>,
     {
         if object.status() == Some(&status) {
             return Ok(false);
@@ -98,7 +99,7 @@ impl Publisher {
         self.publish(&self.recorder, reference, notes).await;
     }
 
-    /// As [`Publisher::events`], each Event for itself: what it says stands nowhere else.
+    /// As [`Publisher::events`], each Event for itself: its content is recorded nowhere else.
     pub async fn each_event(&self, reference: &ObjectReference, notes: Vec<Note>) {
         for note in notes {
             // One that remembers would count them.

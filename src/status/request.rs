@@ -1,4 +1,4 @@
-//! What a request's status says: the way it came, which step it is at, and whether it is at its end. Pure.
+//! The status of a request: the way it came, which step it is at, and whether it is at its end. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -14,27 +14,23 @@ use crate::{
 
 /// Reason of the Events that name entries which are no longer in a history.
 pub const HISTORY_DROPPED: &str = "HistoryDropped";
-/// Most bytes that an Event may say, as the API server has it.
+/// The maximum length of an Event's message in bytes, as the API server enforces it.
 const LONGEST_NOTE: usize = 1024;
 /// Where those entries can be read.
 const REST: &str =
     "Events of this object with reason HistoryDropped, for as long as the cluster keeps Events";
 
-/// All that a request's status says follows from this.
+/// The status of a request is derived from this.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFacts<'a> {
-    /// The request as it is.
     pub object: &'a RequestState,
-    /// Its flow.
     pub flow: &'a Flow,
-    /// Whose turn it is.
     pub turn: Turn,
     /// Its history, complete.
     pub history: &'a History,
     /// Generation of the spec that this speaks of; none where status is part of the object and has no generation of
     /// its own.
     pub generation: Option<i64>,
-    /// Now.
     pub now: Timestamp,
 }
 
@@ -116,7 +112,7 @@ fn findings(facts: &RequestFacts<'_>) -> Vec<Finding> {
     }
 }
 
-/// Why a job failed, as its last entry says.
+/// Why a job failed, from its last entry.
 fn failure(job: &str, last: Option<&HistoryEntry>) -> (Reason, String) {
     let reason = last.and_then(|entry| entry.reason.as_deref());
     let known = [
@@ -129,7 +125,7 @@ fn failure(job: &str, last: Option<&HistoryEntry>) -> (Reason, String) {
     ];
     let reason = known.into_iter().find(|known| reason == Some(known.as_str())).unwrap_or(Reason::JobFailed);
     let message = last.and_then(|entry| entry.message.clone());
-    (reason, message.unwrap_or_else(|| format!("{job} has failed; whoever did it left no reason")))
+    (reason, message.unwrap_or_else(|| format!("{job} failed; its worker gave no reason")))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
     desired::request_flow::CompiledFlow,
 };
 
-/// What status says.
+/// The recorded status.
 #[must_use]
 pub fn compute(flow: &RequestFlow, now: Timestamp) -> RequestFlowStatus {
     let finding = match CompiledFlow::compile(&flow.spec) {

@@ -1,6 +1,6 @@
-//! What the operator says of a request that it directs, or whose jobs it has done. Pure.
+//! The status of a request that the operator directs, or whose jobs it runs. Pure.
 //!
-//! While it is somebody else's turn it says nothing at all, however much there is to say.
+//! While it is another party's turn, it writes nothing at all.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use super::{
     output::bounded,
     paused,
     request::{HISTORY_DROPPED, RequestFacts, dropped_notes, request},
-    work::hindrance,
+    work::blocker,
 };
 use crate::{
     act::outcome::Outcome,
@@ -24,12 +24,12 @@ use crate::{
     desired::{self, request_flow::CompiledFlow},
     diff::{
         KubernetesStep, Mirror, Problem,
-        request::{Ending, Evidence, Flow, History, Moment, Next, Turn, complete, next, plan},
+        request::{Ending, Flow, History, HistoryEvidence, Moment, Next, Turn, complete, next, plan},
     },
     snapshot::RequestSnapshot,
 };
 
-/// What status says after a pass; none, or what it says already, while it is somebody else's turn.
+/// What status says after a pass; none, or what it says already, while it is another party's turn.
 #[must_use]
 pub fn compute(
     snapshot: &RequestSnapshot,
@@ -38,7 +38,7 @@ pub fn compute(
     said(snapshot, outcome).map_or_else(|| snapshot.object.status.clone(), |(status, _)| Some(status))
 }
 
-/// What status says of a request that is paused; none while it is somebody else's turn.
+/// What status says of a request that is paused; none while it is another party's turn.
 #[must_use]
 pub fn compute_paused(snapshot: &RequestSnapshot) -> Option<RequestStateStatus> {
     let object = &snapshot.object;
@@ -47,21 +47,21 @@ pub fn compute_paused(snapshot: &RequestSnapshot) -> Option<RequestStateStatus> 
     Some(paused::compute(object.status.as_ref(), &object.metadata, snapshot.header.now))
 }
 
-/// Whose turn it is; none while the operator may not say anything.
+/// Whose turn it is; none while the operator may not write.
 fn turn(snapshot: &RequestSnapshot, flow: Option<&CompiledFlow>) -> Option<Turn> {
     let object = &snapshot.object;
     let none = Next { job: None, not_before: None };
     let following = flow.map_or(none, |flow| next(object, flow, snapshot.header.now));
     let turn = plan::turn_of(object, &following);
-    // Without a flow nobody knows whether a job that has ended was the last.
+    // Without a flow, it is unknown whether an ended job was the last.
     let is_known = flow.is_some() || !object.spec.state.has_ended() || object.spec.state == State::Cancelled;
     (is_known && plan::is_ours(snapshot, turn)).then_some(turn)
 }
 
-/// What a status that [`compute`] gave leaves out of the history from now on. It is to be told elsewhere before the status
-/// is written.
+/// What a status that [`compute`] gave leaves out of the history from now on. It must be recorded elsewhere before
+/// the status is written.
 #[must_use]
-pub fn left_out(
+pub fn dropped_history(
     snapshot: &RequestSnapshot,
     outcome: Result<&Outcome, &Problem>,
     status: &RequestStateStatus,
@@ -75,7 +75,7 @@ pub fn left_out(
     dropped_notes(&dropped).into_iter().map(note).collect()
 }
 
-/// What status says, and the history in it; none while nothing new may be said.
+/// The status, and the history in it; none while it may not change.
 fn said(
     snapshot: &RequestSnapshot,
     outcome: Result<&Outcome, &Problem>,
@@ -95,7 +95,7 @@ fn said(
             spoken_of.spec.state = State::Started;
             spoken_of.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
         }
-        // Said before, or to be said in the next pass: it may be somebody else's turn by now.
+        // Recorded before, or to be recorded in the next pass: it may be another party's turn by now.
         Some(_) => return None,
     }
     let mut status = before.clone();
@@ -110,13 +110,13 @@ fn said(
     }
     let entering = ending.map(|ending| entry(&object.spec.job, ending, snapshot.header.now));
     let names = names(flow.as_ref(), &object.spec.job);
-    let evidence = Evidence {
+    let evidence = HistoryEvidence {
         flow: &names,
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
         is_unchanged: object.metadata.generation == Some(1) && !has_gone,
         is_truncated: before.history_dropped.is_some(),
         since: has_gone.then_some(snapshot.header.now),
-        sightings: &snapshot.sightings,
+        position_log: &snapshot.position_log,
         entering: entering.as_ref(),
     };
     let history = complete(&Position::of(&spoken_of), &before.history, &evidence);
@@ -236,7 +236,7 @@ fn names(flow: Option<&CompiledFlow>, job: &str) -> Flow {
 fn degraded(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
     let mirror = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
     let is_live = mirror.is_some_and(MirrorStatus::may_live);
-    let found = hindrance(&snapshot.header.processes, is_live, outcome);
+    let found = blocker(&snapshot.header.processes, is_live, outcome);
     found.map(|(reason, message)| Finding::yes(ConditionType::Degraded, reason, message))
 }
 
@@ -265,11 +265,11 @@ mod tests {
             flow: FlowSource::Default,
             executor: None,
             values: Values::default(),
-            sightings: Vec::new(),
+            position_log: Vec::new(),
         }
     }
 
-    /// Programs of others write whole objects: what the operator says in their turn, they lose a race to.
+    /// Programs of others write whole objects: a write of the operator during their turn makes theirs conflict.
     #[test]
     fn a_paused_request_is_told_of_in_the_operators_turn_alone() {
         let said = compute_paused(&paused("REQUESTED", &[RequestRole::Worker])).unwrap();

@@ -1,4 +1,4 @@
-//! What status says of all kinds of work alike: where it stands and why. Pure.
+//! The status that all kinds of work share: where it stands and why. Pure.
 
 use super::{condition::Finding, mirror};
 use crate::{
@@ -9,64 +9,66 @@ use crate::{
         work::{StopReason, WorkState},
     },
     colony::Process,
-    diff::{Problem, Terms, stop_text},
+    diff::{Problem, Terms, stop_message},
     snapshot::Observed,
 };
 
 /// Where a piece of work stands, and why.
-pub(super) struct Standing {
+pub(super) struct StateSummary {
     pub state: WorkState,
     pub reason: Reason,
     pub message: String,
 }
 
-pub(super) fn standing(state: WorkState, reason: Reason, message: impl Into<String>) -> Standing {
-    Standing { state, reason, message: message.into() }
+pub(super) fn state_summary(state: WorkState, reason: Reason, message: impl Into<String>) -> StateSummary {
+    StateSummary { state, reason, message: message.into() }
 }
 
-/// Nothing is alive of it: because it was to be so, or because somebody in the colony cancelled it. `what` is what was
-/// submitted, such as `process 4711`, if anything was.
+/// Nothing is alive of it: because the spec requested it, or because it was cancelled in the colony. `what` is what
+/// was submitted, such as `process 4711`, if anything was.
 pub(super) fn stopped(
     stop: Option<StopReason>,
     what: Option<&str>,
     active_deadline_seconds: Option<i32>,
-) -> Standing {
+) -> StateSummary {
     use WorkState::{Cancelled, Failed, Pending, Suspended};
     match stop {
         Some(StopReason::Suspended) => {
-            standing(Suspended, Reason::Suspended, "suspended: set suspend to false to submit it")
+            state_summary(Suspended, Reason::Suspended, "suspended: set suspend to false to submit it")
         }
         Some(StopReason::Cancelled) => {
-            standing(Cancelled, Reason::CancelRequested, "cancelled by spec.cancel")
+            state_summary(Cancelled, Reason::CancelRequested, "cancelled by spec.cancel")
         }
         Some(StopReason::DeadlineExceeded) => {
             let seconds = active_deadline_seconds.unwrap_or_default();
             let message = format!("spec.activeDeadlineSeconds: {seconds}: it took longer and was cancelled");
-            standing(Failed, Reason::DeadlineExceeded, message)
+            state_summary(Failed, Reason::DeadlineExceeded, message)
         }
         None => match what {
-            Some(what) => {
-                standing(Cancelled, Reason::ProcessCancelled, format!("{what} was cancelled in the colony"))
-            }
-            None => standing(Pending, Reason::SubmitIntended, "nothing is submitted yet"),
+            Some(what) => state_summary(
+                Cancelled,
+                Reason::ProcessCancelled,
+                format!("{what} was cancelled in the colony"),
+            ),
+            None => state_summary(Pending, Reason::SubmitIntended, "nothing is submitted yet"),
         },
     }
 }
 
 /// What keeps a piece of work from going on, if anything does.
-pub(super) fn hindrance(
+pub(super) fn blocker(
     processes: &Observed<Vec<Process>>,
     is_recorded: bool,
     outcome: Result<&Outcome, &Problem>,
 ) -> Option<(Reason, String)> {
-    let hindrance = match outcome {
+    let blocker = match outcome {
         Err(problem) => Some((problem.reason, problem.message.clone())),
         Ok(outcome) => mirror::colony_problem(outcome).or_else(|| {
             let failure = outcome.kubernetes_failure()?;
             Some((Reason::ApplyFailed, failure.message.clone()))
         }),
     };
-    hindrance.or_else(|| {
+    blocker.or_else(|| {
         let why = processes.unknown().filter(|_| is_recorded)?;
         Some((Reason::ColonyUnavailable, why.to_owned()))
     })
@@ -74,16 +76,16 @@ pub(super) fn hindrance(
 
 /// What keeps something from being submitted for an object of which nothing is on record: there is nothing to adopt yet, or
 /// its policies. `adopted` is what is to be adopted, such as `process 4711`.
-pub(super) fn unsubmitted(
+pub(super) fn not_submitted(
     adopted: Option<&str>,
     may_submit: bool,
     outcome: Result<&Outcome, &Problem>,
-) -> Option<Standing> {
+) -> Option<StateSummary> {
     use WorkState::Pending;
     if let Some(what) = adopted {
         let awaited = outcome.ok().and_then(|outcome| outcome.plan.awaiting.first());
         let waits = awaited.map(|awaited| format!("; waiting for {awaited}")).unwrap_or_default();
-        return Some(standing(
+        return Some(state_summary(
             Pending,
             Reason::AwaitingAdoption,
             format!("{what} is not adopted yet{waits}"),
@@ -91,46 +93,46 @@ pub(super) fn unsubmitted(
     }
     (!may_submit).then(|| {
         let message = format!("nothing is submitted: spec.{}", ManagementPolicy::Create.remedy());
-        standing(Pending, Reason::LeftAlone, message)
+        state_summary(Pending, Reason::LeftAlone, message)
     })
 }
 
-/// What was suspended and is not any more, but cannot be submitted anew.
-pub(super) fn unrepeated(what: &str, policy: AdoptionPolicy) -> Standing {
+/// Work that was resumed, but cannot be submitted again.
+pub(super) fn not_resubmitted(what: &str, policy: AdoptionPolicy) -> StateSummary {
     if policy == AdoptionPolicy::Adopt {
         let message =
-            format!("{what} was cancelled by spec.suspend, and is only adopted: nothing is submitted anew");
-        return standing(WorkState::Cancelled, Reason::ProcessCancelled, message);
+            format!("{what} was cancelled by spec.suspend, and is only adopted: nothing is submitted again");
+        return state_summary(WorkState::Cancelled, Reason::ProcessCancelled, message);
     }
     let message = format!(
-        "{what} was cancelled by spec.suspend and is not submitted anew: spec.{}",
+        "{what} was cancelled by spec.suspend and is not submitted again: spec.{}",
         ManagementPolicy::Create.remedy()
     );
-    standing(WorkState::Pending, Reason::LeftAlone, message)
+    state_summary(WorkState::Pending, Reason::LeftAlone, message)
 }
 
-/// What runs on although the spec says that it should not. `what` is such as `process 4711`.
-pub(super) fn left_running(terms: &Terms<'_>, what: Option<&str>) -> Option<Finding> {
-    let why = stop_text(terms.forbidden_stop()?);
+/// Work that continues to run against the spec. `what` is such as `process 4711`.
+pub(super) fn stop_withheld(terms: &Terms<'_>, what: Option<&str>) -> Option<Finding> {
+    let why = stop_message(terms.forbidden_stop()?);
     let (what, remedy) = (what.unwrap_or("what was submitted"), ManagementPolicy::Update.remedy());
     let message = format!("{why}, and {what} is not cancelled: spec.{remedy}");
     Some(Finding::yes(ConditionType::Warnings, Reason::LeftAlone, message))
 }
 
-/// The conditions. `submitted` says what was submitted, if it is on record.
+/// The conditions. `submitted` is what was submitted, if it is recorded.
 pub(super) fn findings(
-    end: &Standing,
+    end: &StateSummary,
     submitted: Option<String>,
-    hindrance: Option<&(Reason, String)>,
+    blocker: Option<&(Reason, String)>,
 ) -> Vec<Finding> {
     use WorkState::{Failed, Running, Succeeded};
     let (reason, mut message) = (end.reason, end.message.clone());
-    let submitted = match (submitted, hindrance) {
+    let submitted = match (submitted, blocker) {
         (Some(what), _) => Finding::yes(ConditionType::Submitted, reason, what),
         (None, Some((reason, why))) => Finding::no(ConditionType::Submitted, *reason, why),
         (None, None) => Finding::no(ConditionType::Submitted, reason, &message),
     };
-    if let (Some((_, why)), false) = (hindrance, end.state.is_final()) {
+    if let (Some((_, why)), false) = (blocker, end.state.is_final()) {
         message = format!("{message}; {why}");
     }
     let holds = |kind: ConditionType, state: bool| Finding {

@@ -1,4 +1,4 @@
-//! Reads the blueprint that says the same as an object.
+//! Reads the blueprint that mirrors an object.
 
 use super::executor_deployment::Reader;
 use crate::{
@@ -19,12 +19,12 @@ impl Reader {
         let Some(name) = object.blueprint_name() else { return Observed::Known(None) };
         let Some(colony) = colony.resolved() else { return Observed::Unknown("no Colony".to_owned()) };
         let known = self.blueprints.get(&colony.name, EXECUTOR_DEPLOYMENT_KIND, &name).flatten();
-        known_or_asked(known, &name, connection).await
+        cached_or_read(known, &name, connection).await
     }
 }
 
 /// A blueprint: as it is known, else asked for. Too much hangs on its absence to believe a list that may be old.
-pub(super) async fn known_or_asked(
+pub(super) async fn cached_or_read(
     known: Option<Blueprint>,
     name: &str,
     connection: Option<&Connection>,

@@ -21,11 +21,9 @@ use crate::{
 /// Finds the colony of an object.
 #[derive(Clone)]
 pub struct Colonies {
-    /// `Colonies`.
     pub colonies: Store<Colony>,
     /// Metadata of namespaces.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
-    /// Connections to colonies.
     pub connections: Connections,
 }
 

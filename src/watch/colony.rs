@@ -25,16 +25,14 @@ const LISTED_AT_MOST: usize = 100;
 /// Calls to a colony as each of the operator's identities.
 #[derive(Clone)]
 pub struct Sessions {
-    /// As its owner.
     pub owner: Session,
-    /// As a member.
     pub member: Session,
     /// As each of the operator's executors.
     pub operator: Vec<OperatorIdentity>,
 }
 
 /// What was read of a `Colony`, and the calls that can be made.
-pub struct Reading {
+pub struct ColonyReading {
     /// What is known.
     pub snapshot: ColonySnapshot,
     /// The calls, if there are keys and a client.
@@ -44,7 +42,7 @@ pub struct Reading {
 }
 
 /// Where and with what colonies are asked.
-pub struct Surroundings<'a> {
+pub struct ColonyReader<'a> {
     /// For the Secrets.
     pub kubernetes: &'a KubernetesClient,
     /// The operator's own namespace.
@@ -58,10 +56,10 @@ pub struct Surroundings<'a> {
 /// Reads a `Colony`. `known` is used again while the server is the same, so that its connections are kept.
 pub async fn read(
     object: &Colony,
-    surroundings: &Surroundings<'_>,
+    reader: &ColonyReader<'_>,
     known: &mut Option<(Server, Client)>,
-) -> Reading {
-    let Surroundings { kubernetes, namespace, clock, .. } = *surroundings;
+) -> ColonyReading {
+    let ColonyReader { kubernetes, namespace, clock, .. } = *reader;
     let asked_at = clock.instant();
     let mut snapshot = ColonySnapshot {
         object: object.clone(),
@@ -75,11 +73,11 @@ pub async fn read(
         blueprints: Observed::Unknown("not asked".to_owned()),
         now: clock.now(),
     };
-    let client = match client(object, surroundings, known).await {
+    let client = match client(object, reader, known).await {
         Ok(client) => client,
         Err(why) => {
             snapshot.server = Observed::Unknown(why);
-            return Reading { snapshot, sessions: None, asked_at };
+            return ColonyReading { snapshot, sessions: None, asked_at };
         }
     };
     snapshot.server = match client.server_info().await {
@@ -90,7 +88,7 @@ pub async fn read(
         Ok(keys) => keys,
         Err(missing) => {
             snapshot.credentials = missing;
-            return Reading { snapshot, sessions: None, asked_at };
+            return ColonyReading { snapshot, sessions: None, asked_at };
         }
     };
     snapshot.operator_executors = keys.operator.iter().map(OperatorKey::executor).collect();
@@ -98,7 +96,7 @@ pub async fn read(
     if snapshot.server.known().is_some() {
         ask(&mut snapshot, &sessions).await;
     }
-    Reading { snapshot, sessions: Some(sessions), asked_at }
+    ColonyReading { snapshot, sessions: Some(sessions), asked_at }
 }
 
 async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
@@ -158,18 +156,18 @@ async fn busy_executors(member: &Session, statistics: &Statistics) -> Option<i64
 
 async fn client(
     object: &Colony,
-    surroundings: &Surroundings<'_>,
+    reader: &ColonyReader<'_>,
     known: &mut Option<(Server, Client)>,
 ) -> Result<Client, String> {
     let spec = &object.spec.server;
-    let tls = credentials::tls(surroundings.kubernetes, surroundings.namespace, object).await?;
+    let tls = credentials::tls(reader.kubernetes, reader.namespace, object).await?;
     let server = Server { host: spec.host.clone(), port: spec.port, tls };
     if let Some((_, client)) = known.as_ref().filter(|(same, _)| *same == server) {
         return Ok(client.clone());
     }
     let mut client = Client::new(&server, Timeouts::default())
         .map_err(|error| format!("Colony {}: {error}", object.name_any()))?;
-    if let Some(metrics) = surroundings.metrics {
+    if let Some(metrics) = reader.metrics {
         client = client.observed_by(Arc::new(Counter(metrics.clone())));
     }
     *known = Some((server, client.clone()));

@@ -23,14 +23,13 @@ use crate::{
 };
 
 /// Kinds that a schedule can repeat.
-pub trait Repeated: Resource<DynamicType = ()> + Clone + 'static {
-    /// The kind.
+pub trait ScheduledKind: Resource<DynamicType = ()> + Clone + 'static {
     const KIND: RunKind;
-    /// Where it stands, and when it ended, as far as it is said.
+    /// Its state, and when it ended, as far as known.
     fn progress(&self) -> (Option<WorkState>, Option<Timestamp>);
 }
 
-impl Repeated for ColonyProcess {
+impl ScheduledKind for ColonyProcess {
     const KIND: RunKind = RunKind::Process;
 
     fn progress(&self) -> (Option<WorkState>, Option<Timestamp>) {
@@ -39,7 +38,7 @@ impl Repeated for ColonyProcess {
     }
 }
 
-impl Repeated for ColonyWorkflow {
+impl ScheduledKind for ColonyWorkflow {
     const KIND: RunKind = RunKind::Workflow;
 
     fn progress(&self) -> (Option<WorkState>, Option<Timestamp>) {
@@ -48,7 +47,7 @@ impl Repeated for ColonyWorkflow {
     }
 }
 
-/// Reads the world for one pass over a `ColonyCron`.
+/// Builds the snapshot for one pass over a `ColonyCron`.
 #[derive(Clone)]
 pub struct CronReader {
     /// Processes, those of others too.
@@ -64,7 +63,7 @@ pub struct CronReader {
 }
 
 impl CronReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
@@ -72,13 +71,13 @@ impl CronReader {
     pub fn snapshot(&self, object: &ColonyCron) -> Result<ColonyCronSnapshot, CacheBehind> {
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         let now = self.clock.now();
-        self.caught_up(ColonyCron::KIND.name(), &namespace, &name)?;
+        self.ensure_cache_fresh(ColonyCron::KIND.name(), &namespace, &name)?;
         let last = object.status.as_ref().and_then(|status| status.last_schedule_time.as_ref());
         if let Some(last) = last {
             // Without the run that was created last, another could be created beside it.
             let run = cron_run(&name, last.0.as_second().div_euclid(60));
             for kind in [RunKind::Process, RunKind::Workflow] {
-                self.caught_up(kind.as_str(), &namespace, &run)?;
+                self.ensure_cache_fresh(kind.as_str(), &namespace, &run)?;
             }
         }
         let mut snapshot =
@@ -90,7 +89,11 @@ impl CronReader {
     }
 
     /// Adds the runs of a kind, and those that only have the name of one.
-    fn collect<K: Repeated>(&self, store: &Store<DeserializeGuard<K>>, snapshot: &mut ColonyCronSnapshot) {
+    fn collect<K: ScheduledKind>(
+        &self,
+        store: &Store<DeserializeGuard<K>>,
+        snapshot: &mut ColonyCronSnapshot,
+    ) {
         let cron = snapshot.object.name_any();
         let (uid, namespace) = (snapshot.object.uid(), snapshot.object.namespace());
         for guarded in store.state() {
@@ -100,12 +103,16 @@ impl CronReader {
                 continue;
             }
             let Some(minute) = parse_cron_run(&cron, &name) else { continue };
-            self.writes.believe(&Key::new(K::KIND.as_str(), namespace.as_deref().unwrap_or_default(), &name));
+            self.writes.revalidate(&Key::new(
+                K::KIND.as_str(),
+                namespace.as_deref().unwrap_or_default(),
+                &name,
+            ));
             if uid.is_none() || controller(guarded.as_ref()) != uid.as_deref() {
                 snapshot.strangers.push((K::KIND, name));
                 continue;
             }
-            // Of one that cannot be read, nobody knows whether it has finished.
+            // Whether an unreadable one has finished is unknown.
             let (state, ended_at) = guarded.0.as_ref().map_or((None, None), K::progress);
             snapshot.runs.push(CronRun {
                 kind: K::KIND,
@@ -119,7 +126,7 @@ impl CronReader {
         }
     }
 
-    fn caught_up(&self, kind: &'static str, namespace: &str, name: &str) -> Result<(), CacheBehind> {
+    fn ensure_cache_fresh(&self, kind: &'static str, namespace: &str, name: &str) -> Result<(), CacheBehind> {
         let key = Key::new(kind, namespace, name);
         if self.writes.is_cache_behind(&key, self.clock.instant()) { Err(CacheBehind) } else { Ok(()) }
     }
@@ -133,7 +140,9 @@ fn controller<K: Resource>(object: &K) -> Option<&str> {
 
 /// A run wakes the `ColonyCron` that controls it.
 #[must_use]
-pub fn cron_of<K: Repeated>(run: &DeserializeGuard<K>) -> Option<ObjectRef<DeserializeGuard<ColonyCron>>> {
+pub fn cron_of<K: ScheduledKind>(
+    run: &DeserializeGuard<K>,
+) -> Option<ObjectRef<DeserializeGuard<ColonyCron>>> {
     let kind = ColonyCron::kind(&());
     let mut owners = run.meta().owner_references.iter().flatten();
     let owner = owners.find(|owner| owner.controller == Some(true) && owner.kind == kind)?;

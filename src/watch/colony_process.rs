@@ -12,31 +12,32 @@ use crate::{
 };
 
 impl WorkReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
     /// When the cache does not show what this process last wrote.
     pub async fn colony_process(&self, object: &ColonyProcess) -> Result<ColonyProcessSnapshot, CacheBehind> {
         let namespace = object.namespace().unwrap_or_default();
-        self.caught_up(ColonyProcess::KIND.name(), &namespace, &object.name_any())?;
+        self.ensure_cache_fresh(ColonyProcess::KIND.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
-        self.has_asked(&colony)?;
+        self.ensure_colony_read(&colony)?;
         let mirror = object.mirror();
         let is_over = object.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final);
-        let is_going = object.metadata.deletion_timestamp.is_some();
-        let sought = object.spec.process_id.as_deref().filter(|_| mirror.is_none() && !is_over && !is_going);
-        let (processes, holder) = match sought {
+        let is_terminating = object.metadata.deletion_timestamp.is_some();
+        let adopted_id =
+            object.spec.process_id.as_deref().filter(|_| mirror.is_none() && !is_over && !is_terminating);
+        let (processes, holder) = match adopted_id {
             None => (self.processes.of(mirror, connection.as_deref()).await, Observed::Known(None)),
             Some(id) => {
-                let found = self.processes.sought(id, connection.as_deref()).await;
+                let found = self.processes.find_process(id, connection.as_deref()).await;
                 let holder = self.holder(&object.uid().unwrap_or_default(), id, &found);
                 (found, holder)
             }
         };
-        let may_submit = !is_over && !is_going && mirror.is_none_or(|mirror| !mirror.state.is_live());
+        let may_submit = !is_over && !is_terminating && mirror.is_none_or(|mirror| !mirror.state.is_live());
         Ok(ColonyProcessSnapshot {
             object: object.clone(),
             executor: executor(

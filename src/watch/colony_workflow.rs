@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl WorkReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
@@ -26,29 +26,30 @@ impl WorkReader {
         object: &ColonyWorkflow,
     ) -> Result<ColonyWorkflowSnapshot, CacheBehind> {
         let namespace = object.namespace().unwrap_or_default();
-        self.caught_up(ColonyWorkflow::KIND.name(), &namespace, &object.name_any())?;
+        self.ensure_cache_fresh(ColonyWorkflow::KIND.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
-        self.has_asked(&colony)?;
+        self.ensure_colony_read(&colony)?;
         let mirror = object.mirror();
         let live: Vec<ProcessId> =
             object.live_processes().iter().map(|process| ProcessId::new(process.id)).collect();
         let is_over = object.status.as_ref().and_then(|status| status.state).is_some_and(WorkState::is_final);
-        let is_going = object.metadata.deletion_timestamp.is_some();
-        let sought = object.spec.graph_id.as_deref().filter(|_| mirror.is_none() && !is_over && !is_going);
-        let (processes, holder) = match sought {
+        let is_terminating = object.metadata.deletion_timestamp.is_some();
+        let adopted_id =
+            object.spec.graph_id.as_deref().filter(|_| mirror.is_none() && !is_over && !is_terminating);
+        let (processes, holder) = match adopted_id {
             None => {
                 let found = self.processes.of_workflow(mirror, &live, connection.as_deref()).await;
                 (found, Observed::Known(None))
             }
             Some(id) => {
-                let found = self.processes.sought_workflow(id, connection.as_deref()).await;
+                let found = self.processes.find_workflow(id, connection.as_deref()).await;
                 let holder = self.holder(&object.uid().unwrap_or_default(), id, &found);
                 (found, holder)
             }
         };
-        let may_submit = !is_over && !is_going && mirror.is_none_or(|mirror| !mirror.state.is_live());
+        let may_submit = !is_over && !is_terminating && mirror.is_none_or(|mirror| !mirror.state.is_live());
         Ok(ColonyWorkflowSnapshot {
             object: object.clone(),
             executors: executors(&processes, connection.as_deref()).await,
@@ -63,7 +64,7 @@ impl WorkReader {
     }
 }
 
-/// Names of the executors of these processes, as far as the colony says them.
+/// Names of the executors of these processes, as far as the colony reports them.
 async fn executors(
     processes: &Observed<Vec<Process>>,
     connection: Option<&Connection>,

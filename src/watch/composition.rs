@@ -19,7 +19,7 @@ use crate::{
     snapshot::{Children, CompositionSnapshot, Observed},
 };
 
-/// Reads the world for one pass over an instance that is made of other objects.
+/// Builds the snapshot for one pass over an instance that is made of other objects.
 #[derive(Clone)]
 pub struct CompositionReader {
     /// The objects.
@@ -31,8 +31,8 @@ pub struct CompositionReader {
 }
 
 impl CompositionReader {
-    /// Puts a snapshot together. `kinds` are those that the definition makes now, `telling` those whose objects say by a
-    /// condition `Ready` when they are.
+    /// Builds a snapshot. `kinds` are those that the definition makes now, `kinds_with_readiness` those whose objects
+    /// say by a condition `Ready` when they are.
     ///
     /// # Errors
     ///
@@ -42,18 +42,18 @@ impl CompositionReader {
         kind: &InstanceKind,
         object: &Instance,
         kinds: BTreeSet<ObjectKind>,
-        telling: BTreeSet<ObjectKind>,
+        kinds_with_readiness: BTreeSet<ObjectKind>,
     ) -> Result<CompositionSnapshot, CacheBehind> {
         let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid().unwrap_or_default());
-        self.caught_up(&Key::new(kind.name(), &namespace, &object.name_any()))?;
+        self.ensure_cache_fresh(&Key::new(kind.name(), &namespace, &object.name_any()))?;
         let earlier = object.status.iter().flat_map(|status| status.composed_of.iter().cloned());
         let kinds: BTreeSet<ObjectKind> = kinds.into_iter().chain(earlier).collect();
         let (mut children, mut unserved) = (Children::new(), BTreeSet::new());
         for kind in kinds {
-            self.caught_up(&last_write(&kind, &namespace, &uid))?;
+            self.ensure_cache_fresh(&last_write(&kind, &namespace, &uid))?;
             match self.children.of(&kind, &namespace, &uid).await {
                 Found::Served(Observed::Known(own)) => {
-                    let found = self.with_doubted(&kind, &namespace, own).await;
+                    let found = self.with_invalidated(&kind, &namespace, own).await;
                     children.insert(kind, found);
                 }
                 Found::Served(unknown) => drop(children.insert(kind, unknown)),
@@ -66,13 +66,13 @@ impl CompositionReader {
             kind: kind.clone(),
             children,
             unserved,
-            telling,
+            kinds_with_readiness,
             now,
         })
     }
 
-    /// Adds objects, by kind and name, to what a snapshot knows, whoever they belong to: no watch shows those that are not
-    /// the instance's.
+    /// Adds objects, by kind and name, to a snapshot, whatever their owner: no watch shows those that are not the
+    /// instance's.
     pub async fn look_up(&self, snapshot: &mut CompositionSnapshot, names: Vec<(ObjectKind, String)>) {
         let namespace = snapshot.object.namespace().unwrap_or_default();
         for (kind, name) in names {
@@ -86,29 +86,29 @@ impl CompositionReader {
         }
     }
 
-    fn caught_up(&self, key: &Key) -> Result<(), CacheBehind> {
+    fn ensure_cache_fresh(&self, key: &Key) -> Result<(), CacheBehind> {
         if self.writes.is_cache_behind(key, self.clock.instant()) { Err(CacheBehind) } else { Ok(()) }
     }
 
     /// With objects whose names turned out to be taken: the watch shows the operator's own alone.
-    async fn with_doubted(
+    async fn with_invalidated(
         &self,
         kind: &ObjectKind,
         namespace: &str,
         mut own: Vec<Value>,
     ) -> Observed<Vec<Value>> {
         let of_kind = kind.to_string();
-        for name in self.writes.doubted(&of_kind, namespace) {
+        for name in self.writes.invalidated(&of_kind, namespace) {
             let is_own =
                 |object: &Value| object.pointer("/metadata/name").and_then(Value::as_str) == Some(&name);
             let key = Key::new(of_kind.clone(), namespace, &name);
             if own.iter().any(is_own) {
-                self.writes.believe(&key);
+                self.writes.revalidate(&key);
                 continue;
             }
             match self.children.by_name(kind, namespace, &name).await {
                 Observed::Known(Some(found)) => own.push(found),
-                Observed::Known(None) => self.writes.believe(&key),
+                Observed::Known(None) => self.writes.revalidate(&key),
                 Observed::Unknown(why) => return Observed::Unknown(why),
             }
         }

@@ -24,7 +24,6 @@ const CA_CERTIFICATE: &str = "ca.crt";
 pub struct Keys {
     /// The colony's owner.
     pub owner: PrivateKey,
-    /// A member.
     pub member: PrivateKey,
     /// The operator's executors.
     pub operator: Vec<OperatorKey>,
@@ -33,11 +32,9 @@ pub struct Keys {
 /// The key of one of the operator's executors.
 #[derive(Clone)]
 pub struct OperatorKey {
-    /// The key.
     pub key: PrivateKey,
     /// Name of the executor.
     pub name: String,
-    /// Its type.
     pub executor_type: &'static str,
 }
 
@@ -50,14 +47,14 @@ impl OperatorKey {
     }
 }
 
-/// Why there are no keys, as the snapshot says it.
+/// Why there are no keys, for the snapshot.
 type Missing = Credentials;
 
 /// Reads the keys from the user's Secret and the operator's own, both in the operator's `namespace`.
 ///
 /// # Errors
 ///
-/// Says what is missing.
+/// Names what is missing.
 pub async fn keys(client: &Client, namespace: &str, colony: &Colony) -> Result<Keys, Missing> {
     let users = &colony.spec.credentials_secret_name;
     let supplied = secret(client, namespace, users).await.map_err(Credentials::Unknown)?;

@@ -65,7 +65,6 @@ impl<K> Named for K where
 /// Caches that a snapshot is put together from.
 #[derive(Clone)]
 pub struct Stores {
-    /// `ExecutorDeployments`.
     pub executor_deployments: Index<GuardedExecutorDeployment>,
     /// Deployments of ours.
     pub deployments: Store<Deployment>,
@@ -88,7 +87,7 @@ impl Stores {
     }
 }
 
-/// Reads the world for one pass.
+/// Builds the snapshot for one pass.
 #[derive(Clone)]
 pub struct Reader {
     /// Caches.
@@ -114,7 +113,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
@@ -139,7 +138,7 @@ impl Reader {
         let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
         // Without anything of it in the colony, there is no reason to wait for that.
         let is_there = mirror.is_some_and(MirrorStatus::may_live) || object.blueprint_name().is_some();
-        if is_there && self.processes.is_about_to_ask(&colony, &self.colonies.connections) {
+        if is_there && self.processes.awaits_first_read(&colony, &self.colonies.connections) {
             return Err(CacheBehind);
         }
         let pods = self.stores.pods.get(&IndexKey::Fleet(namespace.clone(), name.clone()));
@@ -167,9 +166,9 @@ impl Reader {
         })
     }
 
-    /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache is
-    /// wrong about it, or when it is about to be deleted with its owner: the garbage collector may just have been told to
-    /// leave it, and the two caches know nothing of each other.
+    /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache
+    /// is wrong about it, or when it is about to be deleted with its owner: it may have been orphaned just now, and
+    /// the two caches are independent.
     async fn workload<K>(&self, store: &Store<K>, object: &ExecutorDeployment) -> Observed<Option<K>>
     where
         K: Named + 'static,
@@ -179,12 +178,12 @@ impl Reader {
         let key = Key::new(K::KIND, &namespace, &name);
         let is_about_to_go = object.metadata.deletion_timestamp.is_some()
             && cached.as_ref().is_some_and(|found| found.meta().deletion_timestamp.is_none());
-        // The cache has only what carries the operator's labels, and what is to be adopted, or only looked at, may not.
+        // The cache has only objects with the operator's labels, which objects to adopt or observe may lack.
         let spec = &object.spec;
         let may_be_others =
             spec.adoption_policy == AdoptionPolicy::Adopt || spec.management_policies.only_observe();
         let is_sought = cached.is_none() && may_be_others;
-        if !is_about_to_go && !is_sought && !self.writes.is_doubted(&key) {
+        if !is_about_to_go && !is_sought && !self.writes.is_invalidated(&key) {
             return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }
         let found = self.get_opt::<K>(&namespace, &name).await;
@@ -192,7 +191,7 @@ impl Reader {
         if let Observed::Known(found) = &found
             && found.as_ref().map(version) == cached.as_deref().map(version)
         {
-            self.writes.believe(&key);
+            self.writes.revalidate(&key);
         }
         found
     }
@@ -208,7 +207,7 @@ impl Reader {
         }
     }
 
-    /// What the Secret of the executor says. `doubtful` when a pod waits for something that is not there.
+    /// The content of the Secret of the executor. `doubtful` when a pod waits for something that is not there.
     async fn identity(
         &self,
         object: &ExecutorDeployment,
@@ -217,7 +216,7 @@ impl Reader {
     ) -> Observed<Option<Identity>> {
         let secret_name = names::identity_secret(&object.name_any());
         let now = self.clock.instant();
-        // A stranger's Secret, or that of an object of the same name that is gone, may give way any moment.
+        // A Secret of another owner, or of a deleted object of the same name, may disappear at any moment.
         let is_its = |identity: &Identity| identity.owner_uid.is_some() && identity.owner_uid == object.uid();
         let known = self.identities.get(namespace, &secret_name, now).filter(is_its);
         if let Some(known) = known.filter(|_| !doubtful) {
@@ -225,18 +224,18 @@ impl Reader {
         }
         // Should there be one all the same, its creation is refused, and it is looked at.
         let key = Key::new(Secret::KIND, namespace, &secret_name);
-        if is_untouched(object) && !self.writes.is_doubted(&key) {
+        if is_untouched(object) && !self.writes.is_invalidated(&key) {
             return Observed::Known(None);
         }
         match self.get_opt::<Secret>(namespace, &secret_name).await {
             Observed::Unknown(why) => Observed::Unknown(why),
             Observed::Known(None) => {
-                self.writes.believe(&key);
+                self.writes.revalidate(&key);
                 self.identities.forget(namespace, &secret_name);
                 Observed::Known(None)
             }
             Observed::Known(Some(secret)) => {
-                self.writes.believe(&key);
+                self.writes.revalidate(&key);
                 let identity = read_identity(&secret);
                 self.identities.put(namespace, &secret_name, identity.clone(), now);
                 Observed::Known(Some(identity))
@@ -274,7 +273,7 @@ fn is_untouched(object: &ExecutorDeployment) -> bool {
         && !object.spec.management_policies.only_observe()
 }
 
-/// What a colony says of the executor that the Secret names, or, when the Secret is gone, status.
+/// The executor in the colony that the Secret names, or status, when the Secret is gone.
 fn registration(
     object: &ExecutorDeployment,
     identity: &Observed<Option<Identity>>,

@@ -4,18 +4,17 @@ use kube::{core::DeserializeGuard, runtime::reflector::Store};
 
 use super::stores::Filled;
 use crate::{
-    api::request_flow::RequestFlow, memory::sightings::AllSightings, runtime::config::model::RequestRole,
+    api::request_flow::RequestFlow, memory::position_log::PositionLogs, runtime::config::model::RequestRole,
 };
 
 /// What is known of requests alone.
 #[derive(Clone)]
 pub struct Requests {
-    /// Flows.
     pub flows: Store<DeserializeGuard<RequestFlow>>,
-    /// What the operator is for requests that do not say it themselves.
+    /// The role of the operator for requests that do not set it.
     pub roles: Vec<RequestRole>,
     /// When all flows are known.
     pub filled: Filled,
     /// What was seen of the ways of requests.
-    pub sightings: AllSightings,
+    pub position_log: PositionLogs,
 }

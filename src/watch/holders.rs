@@ -9,8 +9,8 @@ use crate::{
     snapshot::Observed,
 };
 
-/// Knows the objects that processes carry, of whatever kind.
-pub trait Living: Send + Sync {
+/// Knows the objects of all mirrored kinds.
+pub trait HolderLookup: Send + Sync {
     /// Kind, namespace and name of the object that has a UID; none if there is no such object.
     fn with_uid(&self, uid: &str) -> Observed<Option<String>>;
 
@@ -23,15 +23,15 @@ pub trait Living: Send + Sync {
 }
 
 impl WorkReader {
-    /// The object that has what another, with UID `uid`, is to adopt: the process or workflow of this id, whose processes
-    /// are `found`. Their labels tell for whom they were submitted.
+    /// The object that has what another, with UID `uid`, is to adopt: the process or workflow of this id, whose
+    /// processes are `found`. Their labels name the object that they were submitted for.
     pub(super) fn holder(
         &self,
         uid: &str,
         id: &str,
         found: &Observed<Vec<Process>>,
     ) -> Observed<Option<String>> {
-        if let Some(holder) = self.living.bound_to(id, uid) {
+        if let Some(holder) = self.holder_lookup.bound_to(id, uid) {
             return Observed::Known(Some(holder));
         }
         for process in found.known().into_iter().flatten() {
@@ -39,14 +39,14 @@ impl WorkReader {
             if cluster != self.cluster || owner == uid {
                 continue;
             }
-            match self.living.with_uid(owner) {
+            match self.holder_lookup.with_uid(owner) {
                 Observed::Known(None) => {}
                 holder => return holder,
             }
-            // Kinds of users come and go: while one is not looked after, its objects are in no cache.
-            if let Some(kind) = kind_of(process, owner).filter(|kind| !self.living.knows(kind)) {
+            // Kinds of users come and go: while one is not reconciled, its objects are in no cache.
+            if let Some(kind) = kind_of(process, owner).filter(|kind| !self.holder_lookup.knows(kind)) {
                 return Observed::Unknown(format!(
-                    "it was submitted for a {kind}, a kind that is not looked after"
+                    "it was submitted for a {kind}, a kind that is not reconciled"
                 ));
             }
         }

@@ -1,4 +1,4 @@
-//! Puts together what one pass knows of a process that was born in a colony, and of blueprints without an object.
+//! Builds the snapshot of a process that originates in a colony, and of blueprints without an object.
 
 use std::collections::BTreeMap;
 
@@ -43,20 +43,17 @@ pub enum About<'a> {
         /// Id of the process.
         process: &'a str,
     },
-    /// One.
     Blueprint(&'a str),
     /// All of the kind.
     All,
 }
 
-/// Reads the world for processes that were born in a colony.
+/// Builds snapshots for processes that originate in a colony.
 #[derive(Clone)]
 pub struct InboundReader {
     /// For what is not cached.
     pub client: Client,
-    /// Objects.
     pub objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
-    /// `Colonies`.
     pub colonies: Store<DeserializeGuard<Colony>>,
     /// Namespaces that this operator looks after; empty for all.
     pub watched: Vec<String>,
@@ -82,7 +79,7 @@ impl InboundReader {
         guarded.0.as_ref().ok().cloned()
     }
 
-    /// Puts a snapshot together. `namespaces` are those that may be needed besides the ones that blueprints name.
+    /// Builds a snapshot. `namespaces` are those that may be needed besides the ones that blueprints name.
     pub async fn snapshot(
         &self,
         (colony, spec): (&str, &ColonySpec),

@@ -26,7 +26,6 @@ use crate::api::{
 /// What objects are found by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum IndexKey {
-    /// Their UID.
     Uid(String),
     /// The process or workflow that status binds them to.
     Process(String),
@@ -191,7 +190,6 @@ pub fn executor_deployment(guarded: &GuardedExecutorDeployment) -> Vec<IndexKey>
     keys
 }
 
-/// The key of a pod.
 #[must_use]
 pub fn pod(pod: &Pod) -> Vec<IndexKey> {
     let fleet = pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL).cloned();

@@ -2,7 +2,7 @@
 
 use kube::{Resource as _, ResourceExt as _};
 
-use super::{blueprint::known_or_asked, freshness::CacheBehind, work::WorkReader};
+use super::{blueprint::cached_or_read, freshness::CacheBehind, work::WorkReader};
 use crate::{
     api::{
         instance::{Instance, InstanceKind},
@@ -12,14 +12,14 @@ use crate::{
     },
     colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
     memory::connections::Connection,
-    snapshot::{ColonyReference, InstanceSnapshot, KeptInstance, Observed},
+    snapshot::{ColonyInstanceState, ColonyReference, InstanceSnapshot, Observed},
 };
 
 /// The most processes that the server lists.
 const LISTED_AT_MOST: usize = 100;
 
 impl WorkReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
@@ -30,44 +30,46 @@ impl WorkReader {
         object: &Instance,
     ) -> Result<InstanceSnapshot, CacheBehind> {
         let namespace = object.namespace().unwrap_or_default();
-        self.caught_up(kind.name(), &namespace, &object.name_any())?;
+        self.ensure_cache_fresh(kind.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let (colony, connection) = self.colonies.find(kind.handler().colony.as_deref(), &namespace);
-        self.has_asked(&colony)?;
+        self.ensure_colony_read(&colony)?;
         let mirror = object.mirror();
-        let kept = match kind.handler().mode {
-            HandlerMode::Blueprint => self.kept(kind, object, &colony, connection.as_deref()).await,
-            HandlerMode::Process | HandlerMode::Compose => KeptInstance::default(),
+        let in_colony = match kind.handler().mode {
+            HandlerMode::Blueprint => {
+                self.read_colony_state(kind, object, &colony, connection.as_deref()).await
+            }
+            HandlerMode::Process | HandlerMode::Compose => ColonyInstanceState::default(),
         };
         let process = mirror.and_then(|mirror| mirror.process_id.as_ref());
         let processes = self.processes.of(mirror, connection.as_deref()).await;
         Ok(InstanceSnapshot {
             object: object.clone(),
             kind: kind.clone(),
-            kept,
+            in_colony,
             last_line: process.and_then(|id| self.lines.latest(&ProcessId::new(id))),
             header: self.header(colony, processes, mirror, now),
         })
     }
 
     /// What the colony has of an instance. Before the intent is on record there is nothing to look for.
-    async fn kept(
+    async fn read_colony_state(
         &self,
         kind: &InstanceKind,
         object: &Instance,
         colony: &ColonyReference,
         connection: Option<&Connection>,
-    ) -> KeptInstance {
-        let standing = self.blueprints.standing(&kind.name());
+    ) -> ColonyInstanceState {
+        let handler_state = self.blueprints.handler_state(&kind.name());
         let Some(name) = object.blueprint() else {
-            return KeptInstance { standing, ..KeptInstance::default() };
+            return ColonyInstanceState { handler_state, ..ColonyInstanceState::default() };
         };
         let blueprint_kind = Instance::kind(kind);
         let blueprint = match colony.resolved() {
             Some(colony) => {
                 let known = self.blueprints.get(&colony.name, &blueprint_kind, name).flatten();
-                known_or_asked(known, name, connection).await
+                cached_or_read(known, name, connection).await
             }
             None => Observed::Unknown("no Colony".to_owned()),
         };
@@ -82,7 +84,7 @@ impl WorkReader {
             }
             _ => Observed::Known(Vec::new()),
         };
-        KeptInstance { standing, blueprint, cleanups }
+        ColonyInstanceState { handler_state, blueprint, cleanups }
     }
 }
 

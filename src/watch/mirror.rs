@@ -1,4 +1,4 @@
-//! Reads the process that carries an object: by its id when that is known, else by its label.
+//! Reads the process of an object: by its id when that is known, else by its label.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::{
 
 /// How much longer ago than its intent something may seem to have been submitted: clocks differ.
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
-/// How long after the begin of a term a pass waits for its colony to be asked for the first time. A server that does not answer
-/// must not hold up what goes on without it.
+/// How long after the begin of a term a pass waits for its colony to be asked for the first time. An unresponsive
+/// server must not delay work that does not need it.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Reads the processes of objects.
@@ -36,14 +36,14 @@ pub struct ProcessReader {
 }
 
 impl ProcessReader {
-    /// Whether a colony is about to be asked for the first time: what status says of it holds until then, and a restart is no
-    /// news.
+    /// Whether a colony is about to be asked for the first time: its status holds until then, and a restart changes
+    /// nothing.
     #[must_use]
-    pub fn is_about_to_ask(&self, colony: &ColonyReference, connections: &Connections) -> bool {
-        let is_untried = colony.resolved().is_some_and(|colony| !connections.was_tried(&colony.name));
+    pub fn awaits_first_read(&self, colony: &ColonyReference, connections: &Connections) -> bool {
+        let was_never_sent = colony.resolved().is_some_and(|colony| !connections.was_tried(&colony.name));
         let now = self.clock.instant();
         let begun = self.leadership.term_started();
-        is_untried && begun.is_some_and(|begun| now.saturating_duration_since(begun) < FIRST_ANSWER)
+        was_never_sent && begun.is_some_and(|begun| now.saturating_duration_since(begun) < FIRST_ANSWER)
     }
 
     /// The processes that matter to what is on record, read only while there is something to learn.
@@ -63,8 +63,8 @@ impl ProcessReader {
         observed(read)
     }
 
-    /// As [`ProcessReader::of`], for what is carried by a workflow: while that is not known, everything that has its label,
-    /// the oldest first; else those of its processes that are `live`.
+    /// As [`ProcessReader::of`], for an object with a workflow: while that is not known, everything that has its
+    /// label, the oldest first; else those of its processes that are `live`.
     pub async fn of_workflow(
         &self,
         mirror: Option<&MirrorStatus>,
@@ -82,16 +82,17 @@ impl ProcessReader {
         })
     }
 
-    /// The process of this id, and while it waits behind one, its gate; none if the colony says that there is none.
-    pub async fn sought(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
+    /// The process of this id, and while it waits behind one, its gate; none if the colony reports that there is
+    /// none.
+    pub async fn find_process(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
         match member(connection) {
             Ok(member) => observed(self.process_and_gate(member, &ProcessId::new(id)).await),
             Err(why) => Observed::Unknown(why),
         }
     }
 
-    /// All processes of the workflow of this id; none if the colony says that there is none.
-    pub async fn sought_workflow(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
+    /// All processes of the workflow of this id; none if the colony reports that there is none.
+    pub async fn find_workflow(&self, id: &str, connection: Option<&Connection>) -> Observed<Vec<Process>> {
         let member = match member(connection) {
             Ok(member) => member,
             Err(why) => return Observed::Unknown(why),
@@ -120,7 +121,7 @@ impl ProcessReader {
         let untried = self
             .leadership
             .term_started_at()
-            .is_some_and(|term| self.submissions.is_untried(&mirror.label, term));
+            .is_some_and(|term| self.submissions.was_never_sent(&mirror.label, term));
         if (mirror.state == MirrorState::Intended && untried)
             || (mirror.state != MirrorState::Intended && !mirror.state.is_live())
         {
@@ -141,7 +142,7 @@ impl ProcessReader {
         Ok(found)
     }
 
-    /// Processes of one workflow. What ends one by failure or cancel ends others with it, and nobody tells of those.
+    /// Processes of one workflow. A failure or cancel of one ends others too, without notifications.
     async fn nodes(&self, member: &Session, live: &[ProcessId]) -> Result<Vec<Process>, Error> {
         let found = self.each(member, live).await?;
         let takes_others =
@@ -150,7 +151,7 @@ impl ProcessReader {
             return Ok(found);
         }
         for process in found.iter().filter(|process| !takes_others(process)) {
-            self.processes.doubt(&process.id, self.clock.instant());
+            self.processes.invalidate(&process.id, self.clock.instant());
         }
         self.each(member, live).await
     }
@@ -176,7 +177,7 @@ impl ProcessReader {
     /// A process by its id: as it was last read, unless there is reason to ask again. None when there is no such process.
     async fn process(&self, member: &Session, id: &ProcessId) -> Result<Vec<Process>, Error> {
         let asked_at = self.clock.instant();
-        if let Some(process) = self.processes.believed(member.id(), id, asked_at) {
+        if let Some(process) = self.processes.fresh(member.id(), id, asked_at) {
             return Ok(vec![process]);
         }
         match member.process(id).await {
@@ -223,7 +224,7 @@ mod tests {
     use super::*;
     use crate::snapshot::ResolvedColony;
 
-    /// A pass that said that the colony is not connected, right before it is, would write status twice for each object.
+    /// A pass that reports a missing connection right before it exists would write status twice for each object.
     #[test]
     fn a_colony_that_is_about_to_be_asked_is_waited_for_but_not_long() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
@@ -237,12 +238,15 @@ mod tests {
             operator_executor_id: Observed::Unknown("not connected yet".to_owned()),
         }));
         let untried = Connections::default();
-        assert!(reader.is_about_to_ask(&colony, &untried));
-        assert!(!reader.is_about_to_ask(&ColonyReference::NotFound { name: None }, &untried));
+        assert!(reader.awaits_first_read(&colony, &untried));
+        assert!(!reader.awaits_first_read(&ColonyReference::NotFound { name: None }, &untried));
         let tried = Connections::default();
         assert!(tried.remove("dev"));
-        assert!(!reader.is_about_to_ask(&colony, &tried));
+        assert!(!reader.awaits_first_read(&colony, &tried));
         clock.advance(FIRST_ANSWER);
-        assert!(!reader.is_about_to_ask(&colony, &untried), "a server that does not answer holds nothing up");
+        assert!(
+            !reader.awaits_first_read(&colony, &untried),
+            "a server that does not answer holds nothing up"
+        );
     }
 }

@@ -30,14 +30,14 @@ fn env<'a>(object: &RequestState, flow: &'a FlowSource) -> &'a [Variable] {
 }
 
 impl WorkReader {
-    /// Puts a snapshot together.
+    /// Builds a snapshot.
     ///
     /// # Errors
     ///
     /// When the cache does not show what this process last wrote.
     pub async fn request(&self, object: &RequestState) -> Result<RequestSnapshot, CacheBehind> {
         let namespace = object.namespace().unwrap_or_default();
-        self.caught_up(RequestState::KIND.name(), &namespace, &object.name_any())?;
+        self.ensure_cache_fresh(RequestState::KIND.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let flow = self.flow(object, &namespace);
@@ -48,14 +48,14 @@ impl WorkReader {
             }
         };
         let (colony, connection) = self.colonies.find(named.map(String::as_str), &namespace);
-        self.has_asked(&colony)?;
+        self.ensure_colony_read(&colony)?;
         let mirror = object.mirror();
         let is_over = object.metadata.deletion_timestamp.is_some() || object.is_finished();
-        let sightings = if is_over {
-            self.requests.sightings.forget(&object.uid().unwrap_or_default());
+        let position_log = if is_over {
+            self.requests.position_log.forget(&object.uid().unwrap_or_default());
             Vec::new()
         } else {
-            self.requests.sightings.see(object, now)
+            self.requests.position_log.see(object, now)
         };
         let processes = self.processes.of(mirror, connection.as_deref()).await;
         let values =
@@ -71,7 +71,7 @@ impl WorkReader {
             )
             .await,
             values,
-            sightings,
+            position_log,
             header: self.header(colony, processes, mirror, now),
         })
     }

@@ -50,9 +50,7 @@ pub type GuardedExecutorDeployment = DeserializeGuard<ExecutorDeployment>;
 /// Which namespaces a set of stores covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of them.
     Cluster,
-    /// One.
     Namespace(String),
 }
 
@@ -81,7 +79,7 @@ impl Scope {
 /// Objects that have changed.
 pub type Changes<K> = futures::stream::BoxStream<'static, Result<K, watcher::Error>>;
 
-/// Tells when a cache holds what there was when the watch began. Before that, what it does not show may well exist.
+/// Resolves when a cache has completed its initial list. Before that, what it does not show may well exist.
 ///
 /// `Store::wait_until_ready` is not used: of several tasks that wait for it, only the last is woken, and the controller
 /// itself is one of them.
@@ -91,7 +89,7 @@ pub struct Filled(tokio::sync::watch::Receiver<bool>);
 impl Filled {
     /// Waits until the cache is filled; at once if it is.
     pub async fn reached(&self) {
-        // An error says that the watch has ended, which it does only with the process.
+        // An error means that the watch has ended, which happens only with the process.
         let _ = self.0.clone().wait_for(|filled| *filled).await;
     }
 }
@@ -152,7 +150,6 @@ where
     }
 }
 
-/// Watches `ExecutorDeployments`.
 #[must_use]
 pub fn executor_deployments(
     client: &Client,
@@ -162,7 +159,6 @@ pub fn executor_deployments(
     objects_by(index::executor_deployment, client, scope, writes)
 }
 
-/// Watches `ColonyProcesses`.
 #[must_use]
 pub fn colony_processes(
     client: &Client,
@@ -172,7 +168,6 @@ pub fn colony_processes(
     objects_by(index::carried, client, scope, writes)
 }
 
-/// Watches `ColonyCrons`.
 #[must_use]
 pub fn colony_crons(
     client: &Client,
@@ -182,13 +177,11 @@ pub fn colony_crons(
     objects(client, scope, writes)
 }
 
-/// Watches requests.
 #[must_use]
 pub fn requests(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<RequestState>> {
     objects_by(index::carried, client, scope, writes)
 }
 
-/// Watches `RequestFlows`.
 #[must_use]
 pub fn request_flows(client: &Client, scope: &Scope) -> Watched<DeserializeGuard<RequestFlow>> {
     objects(client, scope, &Writes::default())
@@ -211,7 +204,7 @@ pub fn custom_resource_definitions(client: &Client) -> Watched<PartialObjectMeta
     watched(Api::all(client.clone()), ours(), "CustomResourceDefinition", None)
 }
 
-/// Watches instances of a kind that a user made up.
+/// Watches instances of a user-defined kind.
 #[must_use]
 pub fn instances(
     client: &Client,
@@ -231,7 +224,6 @@ pub fn instances(
     cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()), index::carried)
 }
 
-/// Watches `ColonyWorkflows`.
 #[must_use]
 pub fn colony_workflows(
     client: &Client,
@@ -299,7 +291,7 @@ pub fn namespaces(client: &Client) -> Watched<PartialObjectMeta<Namespace>> {
     watched(Api::all(client.clone()), watcher::Config::default(), "Namespace", None)
 }
 
-/// Children carry the operator's label; others' objects are neither cached nor looked at.
+/// Children have the operator's label; others' objects are neither cached nor looked at.
 fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{APP_MANAGED_BY_LABEL}={OPERATOR}"))
 }

@@ -24,7 +24,7 @@ use crate::api::{
     names::{DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
 };
 
-/// A pod wakes the object whose label it carries.
+/// A pod wakes the object in its label.
 #[must_use]
 pub fn of_pod(pod: &Pod) -> Option<ObjectRef<GuardedExecutorDeployment>> {
     let name = pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL)?;
@@ -46,8 +46,8 @@ pub fn of_colony(
     })
 }
 
-/// As [`of_colony`], for a kind that says of each object which colony it names, or that a colony makes no difference to
-/// it.
+/// As [`of_colony`], for a kind that reports for each object the colony that it names, or that colonies do not matter
+/// to it.
 #[must_use]
 pub fn of_colony_to<K>(
     colony: &Colony,

@@ -1,5 +1,4 @@
-//! What the readers of kinds that are carried by processes share: caches, the colony of an object, the values that it
-//! refers to.
+//! Shared by the readers of mirrored kinds: caches, the colony of an object, the values that it refers to.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -8,8 +7,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Resource};
 
 use super::{
-    colonies::Colonies, flows::Requests, freshness::CacheBehind, holders::Living, mirror::ProcessReader,
-    stores::Filled,
+    colonies::Colonies, flows::Requests, freshness::CacheBehind, holders::HolderLookup,
+    mirror::ProcessReader, stores::Filled,
 };
 use crate::{
     api::{function::Variable, mirror::MirrorStatus},
@@ -27,7 +26,7 @@ use crate::{
     snapshot::{ColonyReference, Observed, ValueSource, Values, WorkHeader},
 };
 
-/// Reads the world for one pass over an object that is carried by processes.
+/// Builds the snapshot of one pass over an object with processes.
 #[derive(Clone)]
 pub struct WorkReader {
     /// For what is not cached.
@@ -47,7 +46,7 @@ pub struct WorkReader {
     /// UID of the `kube-system` namespace.
     pub cluster: String,
     /// Who has a process.
-    pub living: Arc<dyn Living>,
+    pub holder_lookup: Arc<dyn HolderLookup>,
     /// What is known of requests alone.
     pub requests: Requests,
     /// When each of the caches is filled.
@@ -60,7 +59,7 @@ impl WorkReader {
     /// # Errors
     ///
     /// When it does not: a pass over it would write again.
-    pub(super) fn caught_up(
+    pub(super) fn ensure_cache_fresh(
         &self,
         kind: impl Into<Cow<'static, str>>,
         namespace: &str,
@@ -74,13 +73,13 @@ impl WorkReader {
     ///
     /// # Errors
     ///
-    /// When it was not, and is about to be: whoever says so now would take it back at once.
-    pub(super) fn has_asked(&self, colony: &ColonyReference) -> Result<(), CacheBehind> {
-        let is_early = self.processes.is_about_to_ask(colony, &self.colonies.connections);
+    /// When it was not, and is about to be: reporting it now would be reverted at once.
+    pub(super) fn ensure_colony_read(&self, colony: &ColonyReference) -> Result<(), CacheBehind> {
+        let is_early = self.processes.awaits_first_read(colony, &self.colonies.connections);
         if is_early { Err(CacheBehind) } else { Ok(()) }
     }
 
-    /// What all work has in common.
+    /// What the snapshots of work share.
     pub(super) fn header(
         &self,
         colony: ColonyReference,
@@ -157,7 +156,7 @@ impl WorkReader {
     }
 }
 
-/// Name of the executor of the process that is on record, if the colony says it.
+/// Name of the executor of the recorded process, if the colony reports it.
 pub(super) async fn executor(
     processes: &Observed<Vec<Process>>,
     id: Option<&str>,

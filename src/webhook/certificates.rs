@@ -34,7 +34,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// Why there are no certificates.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(super) enum CertificateError {
     /// They cannot be made.
     #[error("failed to make certificates: {0}")]
     Make(#[from] rcgen::Error),
@@ -43,7 +43,6 @@ pub(super) enum Error {
     Unreadable {
         /// Key in the Secret.
         key: &'static str,
-        /// Why.
         why: String,
     },
 }
@@ -61,7 +60,7 @@ pub(super) struct Certificates {
     key: Zeroizing<String>,
 }
 
-/// What can be told of them.
+/// Their public part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Terms {
     /// By which name or address the endpoint is reached.
@@ -70,7 +69,6 @@ struct Terms {
     ends: i64,
     /// The authorities that are trusted, the oldest first.
     authorities: Vec<Authority>,
-    /// Which of them signs.
     signing: usize,
 }
 
@@ -83,7 +81,7 @@ struct Authority {
 
 /// For whom certificates are made, and for how long.
 #[derive(Clone, Debug)]
-pub(super) struct Wish {
+pub(super) struct CertificateRequest {
     /// The name or address by which the endpoint is reached.
     pub host: String,
     /// How long a certificate is valid.
@@ -98,12 +96,15 @@ impl fmt::Debug for Certificates {
 
 impl Certificates {
     /// New ones, by a new authority.
-    pub(super) fn make(wish: &Wish, now: Timestamp) -> Result<Self, Error> {
-        let (authority, authority_key) = make_authority(wish, now)?;
-        let (certificate, key) = sign(&authority, &authority_key, wish, now)?;
+    pub(super) fn make(
+        certificate_request: &CertificateRequest,
+        now: Timestamp,
+    ) -> Result<Self, CertificateError> {
+        let (authority, authority_key) = make_authority(certificate_request, now)?;
+        let (certificate, key) = sign(&authority, &authority_key, certificate_request, now)?;
         let terms = Terms {
-            host: wish.host.clone(),
-            ends: after(now, wish.lifetime),
+            host: certificate_request.host.clone(),
+            ends: after(now, certificate_request.lifetime),
             authorities: vec![authority],
             signing: 0,
         };
@@ -111,8 +112,9 @@ impl Certificates {
     }
 
     /// Whether it is time for another certificate: two thirds of its term have passed, or it is for another host.
-    pub(super) fn are_due(&self, wish: &Wish, now: Timestamp) -> bool {
-        self.terms.host != wish.host || now.as_second() >= self.terms.ends - wish.lifetime.as_secs() / 3
+    pub(super) fn are_due(&self, certificate_request: &CertificateRequest, now: Timestamp) -> bool {
+        self.terms.host != certificate_request.host
+            || now.as_second() >= self.terms.ends - certificate_request.lifetime.as_secs() / 3
     }
 
     /// When the certificate of the endpoint ends, in seconds since 1970.
@@ -121,21 +123,25 @@ impl Certificates {
     }
 
     /// Those that follow these.
-    pub(super) fn renewed(&self, wish: &Wish, now: Timestamp) -> Result<Self, Error> {
+    pub(super) fn renewed(
+        &self,
+        certificate_request: &CertificateRequest,
+        now: Timestamp,
+    ) -> Result<Self, CertificateError> {
         let mut renewed = self.clone();
         if let (Some(next_key), true) = (renewed.next_key.take(), self.next().is_some()) {
             renewed.terms.signing += 1;
             renewed.authority_key = next_key;
         }
         let Some(signing) = renewed.terms.authorities.get(renewed.terms.signing).cloned() else {
-            return Self::make(wish, now);
+            return Self::make(certificate_request, now);
         };
-        if signing.ends < after(now, wish.lifetime) {
-            // Nobody has looked after them for so long that there is no other way.
-            return Self::make(wish, now);
+        if signing.ends < after(now, certificate_request.lifetime) {
+            // They were not renewed for so long that nothing else is possible.
+            return Self::make(certificate_request, now);
         }
-        if signing.ends < after(now, wish.lifetime * EARLY_TERMS) {
-            let (next, key) = make_authority(wish, now)?;
+        if signing.ends < after(now, certificate_request.lifetime * EARLY_TERMS) {
+            let (next, key) = make_authority(certificate_request, now)?;
             renewed.terms.authorities.truncate(renewed.terms.signing + 1);
             renewed.terms.authorities.push(next);
             renewed.next_key = Some(key);
@@ -143,9 +149,10 @@ impl Certificates {
         let before = renewed.terms.authorities.len();
         renewed.terms.authorities.retain(|authority| authority.ends > now.as_second());
         renewed.terms.signing -= before - renewed.terms.authorities.len();
-        (renewed.certificate, renewed.key) = sign(&signing, &renewed.authority_key, wish, now)?;
-        renewed.terms.host.clone_from(&wish.host);
-        renewed.terms.ends = after(now, wish.lifetime);
+        (renewed.certificate, renewed.key) =
+            sign(&signing, &renewed.authority_key, certificate_request, now)?;
+        renewed.terms.host.clone_from(&certificate_request.host);
+        renewed.terms.ends = after(now, certificate_request.lifetime);
         Ok(renewed)
     }
 
@@ -159,8 +166,8 @@ impl Certificates {
     }
 
     /// What a server presents.
-    pub(super) fn certified_key(&self) -> Result<CertifiedKey, Error> {
-        let unreadable = |key: &'static str, why: String| Error::Unreadable { key, why };
+    pub(super) fn certified_key(&self) -> Result<CertifiedKey, CertificateError> {
+        let unreadable = |key: &'static str, why: String| CertificateError::Unreadable { key, why };
         let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| unreadable(CERTIFICATE_KEY, error.to_string()))?;
@@ -189,13 +196,15 @@ impl Certificates {
     }
 
     /// From what a Secret kept.
-    pub(super) fn from_data(value: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, Error> {
+    pub(super) fn from_data(value: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, CertificateError> {
         let text = |key: &'static str| {
             let value = value(key).and_then(|value| String::from_utf8(value).ok());
-            value.ok_or_else(|| Error::Unreadable { key, why: "is missing, or no text".to_owned() })
+            value
+                .ok_or_else(|| CertificateError::Unreadable { key, why: "is missing, or no text".to_owned() })
         };
-        let terms = serde_json::from_str(&text(CERTIFICATE_TERMS_KEY)?)
-            .map_err(|error| Error::Unreadable { key: CERTIFICATE_TERMS_KEY, why: error.to_string() })?;
+        let terms = serde_json::from_str(&text(CERTIFICATE_TERMS_KEY)?).map_err(|error| {
+            CertificateError::Unreadable { key: CERTIFICATE_TERMS_KEY, why: error.to_string() }
+        })?;
         let next_key = text(NEXT_AUTHORITY_KEY).ok().filter(|key| !key.is_empty()).map(Zeroizing::new);
         let found = Self {
             terms,
@@ -230,8 +239,11 @@ fn limit(parameters: &mut CertificateParams, now: Timestamp, ends: i64) {
     }
 }
 
-fn make_authority(wish: &Wish, now: Timestamp) -> Result<(Authority, Zeroizing<String>), Error> {
-    let ends = after(now, wish.lifetime * AUTHORITY_TERMS);
+fn make_authority(
+    certificate_request: &CertificateRequest,
+    now: Timestamp,
+) -> Result<(Authority, Zeroizing<String>), CertificateError> {
+    let ends = after(now, certificate_request.lifetime * AUTHORITY_TERMS);
     let name = format!("colonyos-operator conversions {now}");
     let key = KeyPair::generate()?;
     let mut parameters = authority_parameters(&name);
@@ -243,16 +255,16 @@ fn make_authority(wish: &Wish, now: Timestamp) -> Result<(Authority, Zeroizing<S
 fn sign(
     authority: &Authority,
     authority_key: &str,
-    wish: &Wish,
+    certificate_request: &CertificateRequest,
     now: Timestamp,
-) -> Result<(String, Zeroizing<String>), Error> {
+) -> Result<(String, Zeroizing<String>), CertificateError> {
     let issuer = Issuer::new(authority_parameters(&authority.name), KeyPair::from_pem(authority_key)?);
-    let mut parameters = CertificateParams::new(vec![wish.host.clone()])?;
+    let mut parameters = CertificateParams::new(vec![certificate_request.host.clone()])?;
     parameters.distinguished_name.push(DnType::CommonName, "colonyos-operator conversions");
     parameters.use_authority_key_identifier_extension = true;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    limit(&mut parameters, now, after(now, wish.lifetime).min(authority.ends));
+    limit(&mut parameters, now, after(now, certificate_request.lifetime).min(authority.ends));
     let key = KeyPair::generate()?;
     let certificate = parameters.signed_by(&key, &issuer)?.pem();
     Ok((certificate, Zeroizing::new(key.serialize_pem())))
@@ -270,8 +282,8 @@ mod tests {
 
     use super::*;
 
-    fn wish(host: &str) -> Wish {
-        Wish { host: host.to_owned(), lifetime: SignedDuration::from_hours(24) }
+    fn certificate_request(host: &str) -> CertificateRequest {
+        CertificateRequest { host: host.to_owned(), lifetime: SignedDuration::from_hours(24) }
     }
 
     fn day(day: i64) -> Timestamp {
@@ -301,23 +313,23 @@ mod tests {
 
     #[test]
     fn what_was_kept_serves_as_before() {
-        let made = Certificates::make(&wish("c.ns.svc"), day(0)).unwrap();
+        let made = Certificates::make(&certificate_request("c.ns.svc"), day(0)).unwrap();
         let read = kept(&made);
         assert_eq!(read.terms, made.terms);
         assert!(verifies(&read, &made.authorities(), "c.ns.svc", day(0)));
         assert!(!verifies(&read, &made.authorities(), "d.ns.svc", day(0)), "it is for one host alone");
         assert!(!verifies(&read, &made.authorities(), "c.ns.svc", day(2)), "it ends");
-        let other = Certificates::make(&wish("c.ns.svc"), day(0)).unwrap();
+        let other = Certificates::make(&certificate_request("c.ns.svc"), day(0)).unwrap();
         assert!(!verifies(&read, &other.authorities(), "c.ns.svc", day(0)));
-        let by_address = Certificates::make(&wish("127.0.0.1"), day(0)).unwrap();
+        let by_address = Certificates::make(&certificate_request("127.0.0.1"), day(0)).unwrap();
         assert!(verifies(&by_address, &by_address.authorities(), "127.0.0.1", day(0)));
         assert!(!format!("{made:?}").contains("PRIVATE"), "keys are never shown");
     }
 
     #[test]
     fn what_was_damaged_is_not_served() {
-        let mut data = Certificates::make(&wish("c.ns.svc"), day(0)).unwrap().to_data();
-        let other = Certificates::make(&wish("c.ns.svc"), day(0)).unwrap().to_data();
+        let mut data = Certificates::make(&certificate_request("c.ns.svc"), day(0)).unwrap().to_data();
+        let other = Certificates::make(&certificate_request("c.ns.svc"), day(0)).unwrap().to_data();
         data.insert(CERTIFICATE_PRIVATE_KEY.to_owned(), other[CERTIFICATE_PRIVATE_KEY].clone());
         let read = |data: &BTreeMap<String, String>| {
             Certificates::from_data(|key| data.get(key).map(|text| text.clone().into_bytes()))
@@ -330,26 +342,37 @@ mod tests {
 
     #[test]
     fn certificates_are_due_in_time_or_for_another_host() {
-        let made = Certificates::make(&wish("c.ns.svc"), day(0)).unwrap();
+        let made = Certificates::make(&certificate_request("c.ns.svc"), day(0)).unwrap();
         let hours = |hours: i64| Timestamp::from_second(day(0).as_second() + hours * 3600).unwrap();
-        assert!(!made.are_due(&wish("c.ns.svc"), hours(15)) && made.are_due(&wish("c.ns.svc"), hours(16)));
-        assert!(made.are_due(&wish("d.ns.svc"), hours(1)));
+        assert!(
+            !made.are_due(&certificate_request("c.ns.svc"), hours(15))
+                && made.are_due(&certificate_request("c.ns.svc"), hours(16))
+        );
+        assert!(made.are_due(&certificate_request("d.ns.svc"), hours(1)));
     }
 
-    /// Over the life of three authorities: whoever trusts what was trusted one renewal ago trusts what is presented now.
+    /// Over the life of three authorities: a client that trusts the previous authority trusts the certificate served
+    /// now.
     #[test]
     fn no_renewal_is_a_surprise() {
-        let wish = wish("c.ns.svc");
+        let certificate_request = certificate_request("c.ns.svc");
         let mut now = day(0);
-        let mut certificates = Certificates::make(&wish, now).unwrap();
+        let mut certificates = Certificates::make(&certificate_request, now).unwrap();
         let first = certificates.authorities();
         let mut authorities_seen = 1;
         for _ in 0..130 {
             now += SignedDuration::from_hours(16);
-            assert!(certificates.are_due(&wish, now));
-            let renewed = kept(&certificates.renewed(&wish, now).unwrap());
-            assert!(verifies(&renewed, &certificates.authorities(), &wish.host, now), "{:?}", renewed.terms);
-            assert!(verifies(&certificates, &renewed.authorities(), &wish.host, now), "other replicas go on");
+            assert!(certificates.are_due(&certificate_request, now));
+            let renewed = kept(&certificates.renewed(&certificate_request, now).unwrap());
+            assert!(
+                verifies(&renewed, &certificates.authorities(), &certificate_request.host, now),
+                "{:?}",
+                renewed.terms
+            );
+            assert!(
+                verifies(&certificates, &renewed.authorities(), &certificate_request.host, now),
+                "other replicas go on"
+            );
             assert!(renewed.terms.authorities.len() <= 3, "{:?}", renewed.terms);
             authorities_seen += i32::from(renewed.terms.signing > certificates.terms.signing);
             certificates = renewed;
@@ -360,8 +383,8 @@ mod tests {
 
     #[test]
     fn what_nobody_looked_after_for_years_is_made_anew() {
-        let made = Certificates::make(&wish("c.ns.svc"), day(0)).unwrap();
-        let renewed = made.renewed(&wish("c.ns.svc"), day(60)).unwrap();
+        let made = Certificates::make(&certificate_request("c.ns.svc"), day(0)).unwrap();
+        let renewed = made.renewed(&certificate_request("c.ns.svc"), day(60)).unwrap();
         assert!(verifies(&renewed, &renewed.authorities(), "c.ns.svc", day(60)));
     }
 }

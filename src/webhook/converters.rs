@@ -1,6 +1,6 @@
-//! What converts the objects of each kind, by what its CRD says. An API server names in its request the hash of what it
-//! expects, which changes with schemas and conversions: what is known under a hash never gets old, and what is not known is
-//! read from the CRD. Hence no watch, and no request that is converted by what was before.
+//! The converter of each kind, by its CRD. An API server names in its request the hash of what it expects, which
+//! changes with schemas and conversions: what is known under a hash never gets old, and what is not known is read
+//! from the CRD. Hence no watch, and no request that is converted by what was before.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,17 +16,17 @@ use crate::{
 
 /// How many states of one kind are remembered: API servers of one cluster may be a little apart.
 const REMEMBERED: usize = 4;
-/// How many CRDs are read at the same time, whoever asks.
+/// How many CRDs are read at the same time.
 const READS: usize = 4;
 
 /// What converts the objects of each kind.
 pub(super) struct Converters {
     client: Client,
-    known: Mutex<HashMap<String, Vec<Known>>>,
+    known: Mutex<HashMap<String, Vec<CachedConverter>>>,
     reads: Semaphore,
 }
 
-struct Known {
+struct CachedConverter {
     hash: String,
     converter: Arc<Converter>,
 }
@@ -36,7 +36,7 @@ impl Converters {
         Self { client, known: Mutex::default(), reads: Semaphore::new(READS) }
     }
 
-    /// What converts as an API server expects by this hash; what the CRD says now if that is not known any more.
+    /// What converts as an API server expects by this hash; the current one of the CRD if that is no longer known.
     pub(super) async fn find(&self, definition: &str, hash: &str) -> Result<Arc<Converter>, String> {
         if let Some(found) = self.known(definition, hash) {
             return Ok(found);
@@ -56,7 +56,7 @@ impl Converters {
                 "CustomResourceDefinition {definition} declares no conversions to the operator"
             ));
         };
-        let found = Known {
+        let found = CachedConverter {
             hash: Converter::hash_of(&crd.spec.versions, declared),
             converter: Arc::new(
                 Converter::of(&crd).map_err(|error| error.to_string())?.ok_or("no conversions")?,

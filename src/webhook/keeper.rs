@@ -1,9 +1,9 @@
-//! Keeps the certificates of the endpoint in a Secret, presents them, and tells that the endpoint serves once it does.
+//! Keeps the certificates of the endpoint in a Secret, serves with them, and reports when the endpoint is available.
 //!
-//! The replica that leads makes and renews them. Another does so when that has not happened for a while: each needs them
-//! before it can serve, and in an update a new one must serve before the old leader goes, which may know nothing of them.
-//! Two that do so at once are told apart by the API server: a name is created once, and a change names the version that it
-//! was made from. Whoever comes second takes what is there.
+//! The replica that leads makes and renews them. Another does so when that has not happened for a while: each needs
+//! them before it can serve, and in an update a new one must serve before the old leader goes, which may know nothing
+//! of them. The API server serializes concurrent writes: a name is created once, and a change names the version that
+//! it was made from. The second writer uses what the first stored.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _, api::ObjectMeta};
 
 use super::{
-    Grounds,
-    certificates::{Certificates, Wish},
+    EndpointSetup,
+    certificates::{CertificateRequest, Certificates},
     probe::{self, host},
-    server::Presented,
+    server::ServedCertificate,
 };
 use crate::{
     act::{kubernetes::Cluster, outcome::FailureKind},
@@ -46,13 +46,13 @@ pub(super) struct Keeper {
     cluster: Cluster,
     clock: Clock,
     address: ConversionAddress,
-    presented: Presented,
+    presented: ServedCertificate,
     endpoint: Endpoint,
     check: Option<Check>,
     leadership: Leadership,
     /// Since when something is to be written.
     due_since: Option<Instant>,
-    wish: Wish,
+    certificate_request: CertificateRequest,
     /// As they were last presented.
     kept: Option<Certificates>,
     /// What was last seen to serve.
@@ -60,11 +60,16 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(grounds: Grounds, address: ConversionAddress, presented: Presented) -> Self {
-        let Grounds { settings, namespace, client, cluster, clock, endpoint, leadership, check, .. } =
-            grounds;
+    pub(super) fn new(
+        grounds: EndpointSetup,
+        address: ConversionAddress,
+        presented: ServedCertificate,
+    ) -> Self {
+        let EndpointSetup {
+            settings, namespace, client, cluster, clock, endpoint, leadership, check, ..
+        } = grounds;
         let lifetime = SignedDuration::from_secs(settings.certificate_seconds.into());
-        let wish = Wish { host: host(&address), lifetime };
+        let certificate_request = CertificateRequest { host: host(&address), lifetime };
         Self {
             settings,
             namespace,
@@ -77,7 +82,7 @@ impl Keeper {
             check,
             leadership,
             due_since: None,
-            wish,
+            certificate_request,
             kept: None,
             told: None,
         }
@@ -90,7 +95,7 @@ impl Keeper {
             let pause = match self.pass().await {
                 Ok(()) => {
                     reported.clear();
-                    self.until_next_look()
+                    self.next_check_delay()
                 }
                 Err(why) => {
                     if why != reported {
@@ -108,7 +113,7 @@ impl Keeper {
         }
     }
 
-    fn until_next_look(&self) -> Duration {
+    fn next_check_delay(&self) -> Duration {
         Duration::from_secs(u64::from(self.settings.certificate_seconds) / 12).clamp(RETRY, LOOK)
     }
 
@@ -117,7 +122,11 @@ impl Keeper {
         let key = certificates.certified_key().map_err(|error| error.to_string())?;
         let authorities = certificates.authorities().into_bytes();
         if self.kept.as_ref().is_none_or(|kept| kept.end() != certificates.end()) {
-            tracing::info!(host = self.wish.host, ends = certificates.end(), "presenting a certificate");
+            tracing::info!(
+                host = self.certificate_request.host,
+                ends = certificates.end(),
+                "presenting a certificate"
+            );
         }
         self.presented.set(key);
         self.kept = Some(certificates);
@@ -142,13 +151,15 @@ impl Keeper {
             .map_err(|error| error.explain(&format!("get Secret {name}")))?;
         let now = self.clock.now();
         let Some(found) = found else {
-            if !self.is_its_turn() {
+            if !self.may_renew() {
                 return Err("the replica that leads has not made certificates yet".to_owned());
             }
-            // One that somebody has taken away comes back as it was: CRDs name its authorities.
+            // A deleted one is restored unchanged: CRDs name its authorities.
             let made = match &self.kept {
                 Some(kept) => kept.clone(),
-                None => Certificates::make(&self.wish, now).map_err(|error| error.to_string())?,
+                None => {
+                    Certificates::make(&self.certificate_request, now).map_err(|error| error.to_string())?
+                }
             };
             return match self.cluster.create(&self.namespace, &secret(name, &made)).await {
                 Ok(()) => {
@@ -165,21 +176,21 @@ impl Keeper {
         }
         let read = Certificates::from_data(|key| Some(found.data.as_ref()?.get(key)?.0.clone()));
         if let Ok(read) = &read
-            && !read.are_due(&self.wish, now)
+            && !read.are_due(&self.certificate_request, now)
         {
             self.due_since = None;
             return Ok(read.clone());
         }
-        if !self.is_its_turn() {
+        if !self.may_renew() {
             return read.map_err(|error| error.to_string());
         }
         let renewed = match (read, &self.kept) {
-            (Ok(read), _) => read.renewed(&self.wish, now),
+            (Ok(read), _) => read.renewed(&self.certificate_request, now),
             (Err(error), kept) => {
-                tracing::warn!(secret = name, %error, "the certificates for conversions cannot be used and are made anew");
+                tracing::warn!(secret = name, %error, "the certificates of the conversion endpoint cannot be used and are replaced");
                 match kept {
-                    Some(kept) => kept.renewed(&self.wish, now),
-                    None => Certificates::make(&self.wish, now),
+                    Some(kept) => kept.renewed(&self.certificate_request, now),
+                    None => Certificates::make(&self.certificate_request, now),
                 }
             }
         };
@@ -198,7 +209,7 @@ impl Keeper {
     }
 
     /// Whether this replica is to write what is due.
-    fn is_its_turn(&mut self) -> bool {
+    fn may_renew(&mut self) -> bool {
         let now = self.clock.instant();
         let since = *self.due_since.get_or_insert(now);
         self.leadership.is_leader() || now.saturating_duration_since(since) >= PATIENCE

@@ -1,5 +1,6 @@
-//! The endpoint where API servers have objects of users' kinds converted from one version to another. Beside the flow: every
-//! replica serves, whoever leads; what is converted how is decided by [`desired::conversion`](crate::kinds::conversion).
+//! The endpoint where API servers have objects of users' kinds converted from one version to another. Beside the
+//! flow: every replica serves, leader or not; what is converted how is decided by
+//! [`desired::conversion`](crate::kinds::conversion).
 //!
 //! ```text
 //! Secret ──keeper──▶ certificate ──▶ server ◀── API servers
@@ -32,16 +33,16 @@ use crate::{
 use certificates::Certificates;
 use converters::Converters;
 use keeper::Keeper;
-use server::Presented;
+use server::ServedCertificate;
 
-/// How long the endpoint goes on behind a Service when the operator is told to end: until then API servers may still be sent
-/// to it. Of the 30 s after which a pod is killed.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long the endpoint keeps serving behind a Service at shutdown: until then API servers may still be sent to it.
+/// Of the 30 s after which a pod is killed.
+const ENDPOINT_GRACE_PERIOD: Duration = Duration::from_secs(5);
 /// Pause before an address that is taken is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// What the endpoint stands on.
-pub struct Grounds {
+pub struct EndpointSetup {
     /// The configuration.
     pub settings: Conversion,
     /// The operator's own namespace.
@@ -54,7 +55,7 @@ pub struct Grounds {
     pub clock: Clock,
     /// Where requests are counted.
     pub metrics: Metrics,
-    /// Where it is told that the endpoint serves.
+    /// Where the availability of the endpoint is recorded.
     pub endpoint: Endpoint,
     /// Who makes the certificates.
     pub leadership: Leadership,
@@ -91,10 +92,10 @@ pub fn address_of(settings: &Conversion, namespace: &str) -> Option<ConversionAd
     }
 }
 
-/// What the Secret of the endpoint says, without its keys.
+/// The Secret of the endpoint, without its keys.
 #[derive(Clone, Debug)]
-pub struct Presentable {
-    /// Certificates of the authorities that API servers are told of, in PEM.
+pub struct PublicCertificates {
+    /// Certificates of the authorities for the CRDs, in PEM.
     pub authorities: Vec<u8>,
     /// When the certificate of the endpoint ends.
     pub ends: Timestamp,
@@ -105,16 +106,16 @@ pub struct Presentable {
 /// # Errors
 ///
 /// When what it holds cannot be used; which part, for a person.
-pub fn presentable(secret: &Secret) -> Result<Presentable, String> {
+pub fn presentable(secret: &Secret) -> Result<PublicCertificates, String> {
     let value = |key: &str| Some(secret.data.as_ref()?.get(key)?.0.clone());
     let kept = Certificates::from_data(value).map_err(|error| error.to_string())?;
     let ends = Timestamp::from_second(kept.end()).map_err(|error| error.to_string())?;
-    Ok(Presentable { authorities: kept.authorities().into_bytes(), ends })
+    Ok(PublicCertificates { authorities: kept.authorities().into_bytes(), ends })
 }
 
 /// Starts the endpoint, if API servers could reach it.
 #[must_use]
-pub fn start(grounds: Grounds) -> Option<Serving> {
+pub fn start(grounds: EndpointSetup) -> Option<Serving> {
     let settings = &grounds.settings;
     let Some(address) = address_of(settings, &grounds.namespace) else {
         grounds.endpoint.fails(format!("the operator has no address for it: {NO_ADDRESS}"));
@@ -130,7 +131,7 @@ impl Serving {
     /// Ends the endpoint, after a while if API servers may still be sent to it.
     pub async fn end(self) {
         if self.lingers {
-            tokio::time::sleep(LINGER).await;
+            tokio::time::sleep(ENDPOINT_GRACE_PERIOD).await;
         }
         self.stop.request();
         if let Err(error) = self.task.await {
@@ -139,8 +140,8 @@ impl Serving {
     }
 }
 
-async fn run(grounds: Grounds, address: ConversionAddress, stop: Shutdown) {
-    let presented = Presented::default();
+async fn run(grounds: EndpointSetup, address: ConversionAddress, stop: Shutdown) {
+    let presented = ServedCertificate::default();
     let bound = grounds.settings.bind_address;
     let Some(listener) = listen(bound, &grounds.endpoint, &stop).await else { return };
     let converters = Arc::new(Converters::new(grounds.client.clone()));

@@ -94,7 +94,7 @@ pub(super) fn host(address: &ConversionAddress) -> String {
     }
 }
 
-/// An error with what caused it: what reqwest says by itself tells only that there was one.
+/// An error with what caused it: the message of reqwest alone only tells that there was one.
 fn explain(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(error);

@@ -1,4 +1,4 @@
-//! A `ConversionReview`: what an API server asks, and what it is told. Reads and writes nothing.
+//! A `ConversionReview`: the request of an API server, and the response. Reads and writes nothing.
 //!
 //! The answer has every object in the order in which it came, or none: that is the contract. So all that cannot be converted
 //! are named, not only the first.
@@ -14,14 +14,17 @@ use crate::{kinds::conversion::Converter, runtime::metrics::ConversionResult};
 /// Most objects that are named of those that cannot be converted.
 const NAMED: usize = 5;
 /// The one version of the contract that is spoken.
-const SPOKEN: &str = "apiextensions.k8s.io/v1";
+const REVIEW_API_VERSION: &str = "apiextensions.k8s.io/v1";
 
 /// Reads what an API server asks.
 pub(super) fn read(body: &[u8]) -> Result<ConversionRequest, String> {
     let review: ConversionReview =
         serde_json::from_slice(body).map_err(|error| format!("this is no ConversionReview: {error}"))?;
-    if review.types.api_version != SPOKEN {
-        return Err(format!("apiVersion: {}: send a review of {SPOKEN}", review.types.api_version));
+    if review.types.api_version != REVIEW_API_VERSION {
+        return Err(format!(
+            "apiVersion: {}: send a review of {REVIEW_API_VERSION}",
+            review.types.api_version
+        ));
     }
     ConversionRequest::from_review(review).map_err(|error| error.to_string())
 }
@@ -116,7 +119,7 @@ mod tests {
                        "metadata": {"name": format!("t{index}"), "namespace": "ns", "uid": "u", "resourceVersion": "7"}})
             })
             .collect();
-        json!({"apiVersion": SPOKEN, "kind": "ConversionReview",
+        json!({"apiVersion": REVIEW_API_VERSION, "kind": "ConversionReview",
                "request": {"uid": "42", "desiredAPIVersion": "g.example.com/v1", "objects": objects}})
     }
 
@@ -131,7 +134,10 @@ mod tests {
     fn objects_come_back_in_their_order_with_the_uid() {
         let (answer, result) = answered(&review(&["3", "5"]));
         assert_eq!(result, ConversionResult::Converted);
-        assert_eq!((&answer["apiVersion"], &answer["kind"]), (&json!(SPOKEN), &json!("ConversionReview")));
+        assert_eq!(
+            (&answer["apiVersion"], &answer["kind"]),
+            (&json!(REVIEW_API_VERSION), &json!("ConversionReview"))
+        );
         let response = &answer["response"];
         assert_eq!((&response["uid"], &response["result"]["status"]), (&json!("42"), &json!("Success")));
         let objects = response["convertedObjects"].as_array().unwrap();

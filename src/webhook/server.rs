@@ -1,5 +1,5 @@
-//! Serves conversions with TLS: `/convert/<definition>/<hash>` for API servers, `/healthz` for whoever wants to know whether
-//! they are. The certificate can be exchanged while it serves.
+//! Serves conversions with TLS: `/convert/<definition>/<hash>` for API servers, `/healthz` for health checks. The
+//! certificate can be exchanged while it serves.
 
 use std::{fmt, io, net::SocketAddr, num::NonZero, sync::Arc, time::Duration};
 
@@ -39,26 +39,26 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Clients that may be agreeing on the encryption at the same time.
 const HANDSHAKES: usize = 256;
 /// Pause after the system could not accept a connection, such as for want of file descriptors.
-const BREATH: Duration = Duration::from_millis(500);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The certificate that is presented to clients; clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Presented(Arc<RwLock<Option<Arc<CertifiedKey>>>>);
+pub(super) struct ServedCertificate(Arc<RwLock<Option<Arc<CertifiedKey>>>>);
 
-impl Presented {
+impl ServedCertificate {
     /// Presents another from now on; connections that exist stay.
     pub(super) fn set(&self, key: CertifiedKey) {
         *self.0.write() = Some(Arc::new(key));
     }
 }
 
-impl fmt::Debug for Presented {
+impl fmt::Debug for ServedCertificate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Presented")
     }
 }
 
-impl ResolvesServerCert for Presented {
+impl ResolvesServerCert for ServedCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.0.read().clone()
     }
@@ -76,7 +76,7 @@ struct Shared {
 /// Serves until the shutdown.
 pub(super) async fn serve(
     listener: TcpListener,
-    presented: Presented,
+    presented: ServedCertificate,
     converters: Arc<Converters>,
     (metrics, clock): (Metrics, Clock),
     stop: Shutdown,
@@ -158,7 +158,7 @@ impl Encrypted {
                     Ok(accepted) => accepted,
                     Err(error) => {
                         tracing::debug!(%error, "a connection was not accepted");
-                        tokio::time::sleep(BREATH).await;
+                        tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                         continue;
                     }
                 };
@@ -167,7 +167,7 @@ impl Encrypted {
                 tokio::spawn(async move {
                     let _turn = turn;
                     match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                        // Nobody listens any more when the server has ended.
+                        // The receiver is gone when the server has ended.
                         Ok(Ok(stream)) => drop(sender.send((stream, peer)).await),
                         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS with a client"),
                         Err(_) => tracing::debug!(%peer, "a client did not agree on TLS in time"),

@@ -296,7 +296,7 @@ async fn kubernetes_owns_the_spec() {
             (now == replaced).then_some(()).ok_or_else(|| format!("{replaced:?} became {now:?}"))
         })
         .await;
-        // Once the owner has moved on, nobody is overruled any more.
+        // Once the owner has moved on, no edit is overruled any more.
         kind.change_instance("gateway", json!({ "spec": { "replicas": 3 } })).await;
         until_blueprint(stage, "gateway", "follows", |found| found.spec["replicas"] == 3).await;
         until_in_sync(&kind, "gateway").await;
@@ -304,7 +304,7 @@ async fn kubernetes_owns_the_spec() {
         // One that is removed is made again, and it is told.
         stage.colony.member.remove_blueprint("gateway").await.unwrap();
         let (_, said) = until_reason(&kind, "gateway", "Conflict", "Overruled").await;
-        assert!(said.contains("was removed in the colony, and made anew"), "{said}");
+        assert!(said.contains("was removed in the colony, and created again"), "{said}");
         let again = stage.colony.member.blueprint("gateway").await.unwrap();
         assert_eq!((&again.spec["replicas"], again.metadata.generation), (&json!(3), 1));
     })

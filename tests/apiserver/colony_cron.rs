@@ -419,7 +419,7 @@ async fn bad_schedules_are_refused_at_admission() {
             (json!({ "concurrencyPolicy": "Never" }), "concurrencyPolicy"),
             (json!({ "startingDeadlineSeconds": 0 }), "startingDeadlineSeconds"),
             (json!({ "failedHistoryLimit": -1 }), "failedHistoryLimit"),
-            (json!({ "processTemplate": null }), "give either processTemplate or workflowTemplate"),
+            (json!({ "processTemplate": null }), "set either processTemplate or workflowTemplate"),
             (json!({ "processTemplate": { "spec": { "function": "f" } } }), "conditions"),
         ] {
             let refused = cron("main", "bad", "t", &spec);

@@ -78,7 +78,7 @@ async fn a_goop_runs_to_its_end_and_is_left_alone_then() {
         })
         .await;
         let version = goops.instances.get("greeter").await.unwrap().resource_version();
-        throughout("it is left alone", Duration::from_secs(3), async || {
+        throughout("it is left unchanged", Duration::from_secs(3), async || {
             let now = goops.instances.get("greeter").await.map_err(|error| error.to_string())?;
             let left = jobs.get_opt("greeter-1").await.map_err(|error| error.to_string())?;
             let is_still = now.resource_version() == version && left.is_none();

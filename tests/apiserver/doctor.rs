@@ -149,5 +149,5 @@ fn an_unreachable_api_server_is_the_only_finding() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.starts_with("FAIL  API server") && text.contains("127.0.0.1:9"), "{text}");
-    assert!(text.contains("→ check KUBECONFIG") && text.ends_with("0 ok, 0 to look at, 1 amiss\n"), "{text}");
+    assert!(text.contains("→ check KUBECONFIG") && text.ends_with("0 ok, 0 warnings, 1 failed\n"), "{text}");
 }

@@ -342,7 +342,7 @@ async fn other_namespaces_are_left_alone() {
             others.create(&PostParams::default(), &object).await.unwrap();
             stage.apply("encoders", &json!({})).await;
             stage.wait_until_ready("encoders", 1).await;
-            throughout("the other namespace is left alone", Duration::from_secs(1), async || {
+            throughout("the other namespace is left unchanged", Duration::from_secs(1), async || {
                 let seen = others.get("encoders").await.map_err(|error| error.to_string())?;
                 (seen.status.is_none() && seen.finalizers().is_empty())
                     .then_some(())

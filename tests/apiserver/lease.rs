@@ -302,7 +302,7 @@ async fn a_holder_stopped_past_its_deadline_writes_nothing_when_it_goes_on() {
         send(child.child.id(), Signal::Stop);
         tokio::time::timeout(Duration::from_secs(10), second.leadership.acquired()).await.unwrap();
         let (written, said) = (journal_of_child(&namespace).await, child.count("wrote"));
-        // A write that had left before the stop is done all the same; the holder had no time to say so.
+        // A write that had left before the stop is done all the same; the holder had no time to report it.
         let unsaid = written - u64::try_from(said).unwrap();
         assert!(unsaid <= 1, "{said} writes were said, {written} were done");
 

@@ -148,7 +148,7 @@ async fn commands_know_the_kinds_that_are_defined() {
         let name = define("Shop", &plural, json!({ "mode": "compose", "resources": [{ "id": "a", "template": template }] })).await;
         for called in [plural.clone(), name.clone(), format!("{plural}x")] {
             let (is_done, text) = typed(stage, "process", &format!("{called}/corner")).await;
-            assert!(!is_done && text.contains("Shop corner is carried by no process: it is made of ConfigMap (v1)"), "{text}");
+            assert!(!is_done && text.contains("Shop corner has no process: it is composed of ConfigMap (v1)"), "{text}");
         }
         let (is_done, text) = typed(stage, "logs", "nothings/corner").await;
         assert!(!is_done && text.contains("colonyprocess/NAME") && text.contains(&name), "{text}");

@@ -195,8 +195,7 @@ async fn a_newer_generation_takes_the_place_of_the_older() {
         kind.until("is accepted", |status| status.accepted_generation == Some(2)).await;
         change("third").await;
         kind.until_instance("llama", "says what it waits for", |object| {
-            object.is_false("Mirrored")
-                && object.message("Mirrored").contains("generation 2 is still carried")
+            object.is_false("Mirrored") && object.message("Mirrored").contains("generation 2 still runs")
         })
         .await;
         assert_eq!(submitted(stage, &created, 3).await, []);
@@ -485,7 +484,7 @@ async fn a_crd_of_a_stranger_is_left_alone() {
         let status = kind.until("says whose it is", |status| status.is_false("Ready")).await;
         let (_, reason, said) = status.told("Ready");
         assert_eq!(reason, "ForeignObject");
-        assert!(said.contains(&kind.name) && said.contains("left alone"), "{said}");
+        assert!(said.contains(&kind.name) && said.contains("left unchanged"), "{said}");
         kind.definitions.delete(&kind.name, &DeleteParams::default()).await.unwrap();
         object::until_gone(&kind.definitions, &kind.name).await;
         let seen = kind.crds.get(&kind.name).await.unwrap();
@@ -705,7 +704,7 @@ async fn bad_definitions_are_refused_at_admission() {
         ("/spec/versions/0/additionalPrinterColumns/0/type", json!("text"), "type"),
         ("/spec/versions/0/scale/specReplicasPath", json!(".status.x"), "specReplicasPath"),
         ("/spec/handler/executorType", json!("a:b"), "is not a type"),
-        ("/spec/handler/executorType", json!("kubernetes-reconciler"), "is the operator itself"),
+        ("/spec/handler/executorType", json!("kubernetes-reconciler"), "is reserved for the operator"),
         ("/spec/handler/functionName", Value::Null, "needs executorType and functionName"),
         ("/spec/handler/mode", json!("compose"), "mode compose calls no function"),
         ("/spec/handler/mode", json!("magic"), "mode"),

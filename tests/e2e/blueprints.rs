@@ -210,7 +210,7 @@ pub async fn one_side_owns_the_spec(stage: Stage) {
     assert_eq!(object.metadata.generation, Some(before + 2));
     assert_eq!(stage.user.blueprint("workers").await.unwrap().metadata.generation, 0, "the CLI starts at 0");
 
-    // Once the owner has moved on, nobody is overruled any more.
+    // Once the owner has moved on, no edit is overruled any more.
     colonies(&stage, &["blueprint", "set", "--name", "workers", "--key", "spec.replicas", "--value", "2"])
         .await;
     fleet.until_ready(2).await;

@@ -37,7 +37,7 @@ pub async fn it_says_what_is_missing_and_recovers(stage: Stage) {
     fleet.until_ready(1).await;
     stage.colonies().delete(&stage.colony, &DeleteParams::background()).await.unwrap();
     fleet.until_condition("Ready", "False", "ColonyNotFound").await;
-    assert_eq!(fleet.pods().await.unwrap().len(), 1, "what runs is left alone");
+    assert_eq!(fleet.pods().await.unwrap().len(), 1, "what runs is left unchanged");
     fleet.delete().await;
     wait_until_gone::<ExecutorDeployment>(&stage.namespace, "early").await;
 }

@@ -15,7 +15,7 @@ use std::{fs, path::PathBuf};
 
 use colonyos_operator::{
     api::names::CONTENT_HASH_ANNOTATION,
-    cli::plan::{World, render},
+    cli::plan::{Manifests, render},
     desired::{self, DesiredWorkload},
     runtime::config,
 };
@@ -45,7 +45,7 @@ fn check(case: &str) {
         .iter()
         .position(|document| document["kind"] == "AsDesired")
         .map(|at| documents.remove(at)["with"].clone());
-    let world = World::read(&stream(&documents)).unwrap();
+    let world = Manifests::read(&stream(&documents)).unwrap();
     let snapshot = world.snapshot(&world.objects[0], &configuration, now);
     let colony = snapshot.colony.resolved();
     let desired = colony.and_then(|colony| desired::executor_deployment::build(&snapshot, colony).ok());
@@ -200,7 +200,7 @@ cases! {
     /// Carried out elsewhere: a blueprint carries it there, and its status comes back.
     runtime_docker
     docker_blueprint_reports
-    /// What somebody else made in the colony is left alone there, too.
+    /// What somebody else made in the colony is left unchanged there, too.
     docker_blueprint_name_taken
     /// The blueprint goes before the object does.
     docker_blueprint_removed

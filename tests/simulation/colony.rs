@@ -22,7 +22,7 @@ pub enum Caller {
 
 /// A call that is on its way.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct ColonyCall {
     pub caller: Caller,
     pub payload_type: &'static str,
     pub inner: Value,
@@ -60,7 +60,7 @@ impl Colony {
         Self { server, member, operator }
     }
 
-    pub fn answer(&mut self, now: Timestamp, call: &Call) -> Result<Value, Refusal> {
+    pub fn answer(&mut self, now: Timestamp, call: &ColonyCall) -> Result<Value, Refusal> {
         let caller = match call.caller {
             Caller::Member => &self.member,
             Caller::Operator => &self.operator,
@@ -77,8 +77,11 @@ impl Colony {
 
     /// The process of that id, if there is one.
     pub fn process(&mut self, now: Timestamp, id: &str) -> Vec<Process> {
-        let call =
-            Call { caller: Caller::Member, payload_type: "getprocessmsg", inner: json!({"processid": id}) };
+        let call = ColonyCall {
+            caller: Caller::Member,
+            payload_type: "getprocessmsg",
+            inner: json!({"processid": id}),
+        };
         match self.answer(now, &call) {
             Ok(process) => vec![serde_json::from_value(process).unwrap()],
             Err((404, _)) => Vec::new(),
@@ -91,7 +94,7 @@ impl Colony {
         let mut found: Vec<Process> = Vec::new();
         for state in ProcessState::ALL {
             let inner = json!({"colonyname": COLONY, "count": 100, "state": state.number(), "label": label});
-            let call = Call { caller: Caller::Member, payload_type: "getprocessesmsg", inner };
+            let call = ColonyCall { caller: Caller::Member, payload_type: "getprocessesmsg", inner };
             let listed: Option<Vec<Process>> =
                 serde_json::from_value(self.answer(now, &call).unwrap()).unwrap();
             found.extend(listed.unwrap_or_default());
@@ -103,6 +106,7 @@ impl Colony {
     /// Gives the operator's executor the next process, if there is one.
     pub fn assign(&mut self, now: Timestamp) -> bool {
         let inner = json!({"colonyname": COLONY, "timeout": -1});
-        self.answer(now, &Call { caller: Caller::Operator, payload_type: "assignprocessmsg", inner }).is_ok()
+        self.answer(now, &ColonyCall { caller: Caller::Operator, payload_type: "assignprocessmsg", inner })
+            .is_ok()
     }
 }

@@ -60,7 +60,7 @@ pub enum Event {
         /// Which one.
         process: usize,
     },
-    /// Time passes.
+    /// Waits.
     Pass {
         /// That many seconds.
         seconds: u8,

@@ -12,7 +12,7 @@ use colonyos_operator::{
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         kind::HasFinalizer as _,
     },
-    controllers::{Machinery, decide},
+    controllers::{Services, decide},
     diff::Step,
     snapshot::Policy,
     status::executor_deployment::compute,
@@ -34,7 +34,7 @@ use crate::memory::{COLONY, Cache, NAMESPACE, Servers, key};
 
 /// An operator that looks after fleets.
 struct Operator {
-    machinery: Machinery,
+    services: Services,
     reader: Reader,
     fleets: Cache<GuardedExecutorDeployment>,
     deployments: Cache<Deployment>,
@@ -47,8 +47,8 @@ struct Operator {
 
 impl Operator {
     async fn start(servers: &Servers) -> Self {
-        let machinery = servers.machinery(serde_json::from_value(json!({})).unwrap());
-        let (client, writes) = (&machinery.kubernetes.watches, &machinery.writes);
+        let services = servers.services(serde_json::from_value(json!({})).unwrap());
+        let (client, writes) = (&services.kubernetes.watches, &services.writes);
         let (server, scope) = (&servers.cluster, Scope::Cluster);
         let fleets = Cache::fill(server, stores::executor_deployments(client, &scope, writes)).await;
         let deployments = Cache::fill(server, stores::deployments(client, &scope, writes)).await;
@@ -66,21 +66,21 @@ impl Operator {
                 pods: pods.index.clone(),
                 filled: vec![fleets.filled.clone(), deployments.filled.clone()],
             },
-            client: machinery.kubernetes.calls.clone(),
+            client: services.kubernetes.calls.clone(),
             colonies: Colonies {
                 colonies: colonies.store.clone(),
                 namespaces: namespaces.store.clone(),
-                connections: machinery.connections.clone(),
+                connections: services.connections.clone(),
             },
-            processes: machinery.process_reader(),
-            identities: machinery.identities.clone(),
-            blueprints: machinery.blueprints.clone(),
-            writes: machinery.writes.clone(),
-            clock: machinery.clock.clone(),
+            processes: services.process_reader(),
+            identities: services.identities.clone(),
+            blueprints: services.blueprints.clone(),
+            writes: services.writes.clone(),
+            clock: services.clock.clone(),
             policy: Policy::default(),
-            cluster: machinery.cluster.clone(),
+            cluster: services.cluster.clone(),
         };
-        Self { machinery, reader, fleets, deployments, daemon_sets, jobs, pods, colonies, namespaces }
+        Self { services, reader, fleets, deployments, daemon_sets, jobs, pods, colonies, namespaces }
     }
 
     fn catch_up(&mut self) {
@@ -103,7 +103,7 @@ impl Operator {
         let object = self.fleet(name).expect("the object is there");
         let snapshot = self.reader.snapshot(&object).await.ok()?;
         let plan = decide(&snapshot).unwrap_or_else(|problem| panic!("{problem:?}"));
-        let connection = self.machinery.connections.get(COLONY);
+        let connection = self.services.connections.get(COLONY);
         let target = Target {
             object: &object,
             kind: &(),
@@ -111,10 +111,10 @@ impl Operator {
             connection,
             colony: Some(COLONY.to_owned()),
         };
-        let outcome = self.machinery.actor.execute(plan, &target).await;
+        let outcome = self.services.actor.execute(plan, &target).await;
         let status: ExecutorDeploymentStatus = compute(&snapshot, Ok(&outcome));
         let version = outcome.resource_version.clone();
-        let written = self.machinery.publisher.status(&(), &object, status, version).await.unwrap();
+        let written = self.services.publisher.status(&(), &object, status, version).await.unwrap();
         Some((outcome, written))
     }
 }

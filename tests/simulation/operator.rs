@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::{
-    colony::{COLONY, Call, Caller},
+    colony::{COLONY, Caller, ColonyCall},
     events::{Event, Fate},
     world::{Message, World},
 };
@@ -150,7 +150,7 @@ impl Look<'_> {
         };
         let Operator { submissions, term, .. } = &self.world.operator;
         let is_intended = mirror.state == MirrorState::Intended;
-        if (is_intended && submissions.is_untried(&mirror.label, *term))
+        if (is_intended && submissions.was_never_sent(&mirror.label, *term))
             || (!is_intended && !mirror.state.is_live())
         {
             return Ok(Observed::Known(Vec::new()));
@@ -181,7 +181,7 @@ impl Look<'_> {
     fn process(&mut self, id: &ProcessId) -> Result<Observed<Vec<Process>>, Ended> {
         let (member, asked_at) = (self.world.colony.member.clone(), self.world.instant());
         let known = self.world.operator.processes.clone();
-        if let Some(process) = known.believed(&member, id, asked_at) {
+        if let Some(process) = known.fresh(&member, id, asked_at) {
             return Ok(Observed::Known(vec![process]));
         }
         let read = self.asked(|world| world.colony.process(world.now, id.as_str()))?;
@@ -293,24 +293,24 @@ impl Look<'_> {
             }
             ColonyStep::SubmitWorkflow(_) => panic!("there is no workflow of a user's: {step}"),
             ColonyStep::Cancel { process_id, .. } => {
-                self.doubt(process_id);
+                self.invalidate(process_id);
                 (Caller::Member, "cancelprocessmsg", json!({"processid": process_id}))
             }
             ColonyStep::CancelGraph { graph_id, .. } => {
                 let now = self.world.instant();
-                self.world.operator.processes.doubt_graph(graph_id, now);
+                self.world.operator.processes.invalidate_workflow(graph_id, now);
                 (Caller::Member, "cancelprocessgraphmsg", json!({"processgraphid": graph_id}))
             }
             ColonyStep::OpenGate { process_id } => {
-                self.doubt(process_id);
+                self.invalidate(process_id);
                 (Caller::Operator, "closesuccessfulmsg", json!({"processid": process_id, "out": []}))
             }
             ColonyStep::CloseSuccessful { process_id, output } => {
-                self.doubt(process_id);
+                self.invalidate(process_id);
                 (Caller::Operator, "closesuccessfulmsg", json!({"processid": process_id, "out": output}))
             }
             ColonyStep::CloseFailed { process_id, errors } => {
-                self.doubt(process_id);
+                self.invalidate(process_id);
                 (Caller::Operator, "closefailedmsg", json!({"processid": process_id, "errors": errors}))
             }
             ColonyStep::AddBlueprint(_)
@@ -319,7 +319,7 @@ impl Look<'_> {
             | ColonyStep::RemoveBlueprint { .. } => panic!("there is no blueprint: {step}"),
             _ => panic!("not a fleet's: {step}"),
         };
-        let call = Call { caller, payload_type, inner };
+        let call = ColonyCall { caller, payload_type, inner };
         let fate = self.fate();
         let answer = match fate {
             Fate::CrashBefore => return Err(Ended),
@@ -343,9 +343,9 @@ impl Look<'_> {
     }
 
     /// A process that is about to be written to: what was read of it holds no longer, whatever the answer.
-    fn doubt(&mut self, process_id: &str) {
+    fn invalidate(&mut self, process_id: &str) {
         let now = self.world.instant();
-        self.world.operator.processes.doubt(&ProcessId::new(process_id), now);
+        self.world.operator.processes.invalidate(&ProcessId::new(process_id), now);
     }
 
     fn effect(&mut self, step: &ColonyStep, answer: &Value) -> Effect {

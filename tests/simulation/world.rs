@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     cluster::Cluster,
-    colony::{Call, Caller, Colony},
+    colony::{Caller, Colony, ColonyCall},
     events::Event,
     operator::Operator,
 };
@@ -22,7 +22,7 @@ use crate::{
 /// Something that is on its way to a server.
 #[derive(Clone, Debug)]
 pub enum Message {
-    Colony(Call),
+    Colony(ColonyCall),
     Status { object: usize, version: Option<String>, status: Box<ExecutorDeploymentStatus> },
 }
 
@@ -67,7 +67,7 @@ impl World {
     pub fn tell(&mut self) {
         let now = self.instant();
         for process in self.colony.processes(self.now, "") {
-            self.operator.processes.doubt(&process.id, now);
+            self.operator.processes.invalidate(&process.id, now);
         }
     }
 
@@ -112,8 +112,11 @@ impl World {
     fn somebody(&mut self, number: usize, payload_type: &'static str) {
         let processes = self.colony.processes(self.now, "");
         let Some(process) = processes.get(number) else { return };
-        let call =
-            Call { caller: Caller::Member, payload_type, inner: json!({"processid": process.id.as_str()}) };
+        let call = ColonyCall {
+            caller: Caller::Member,
+            payload_type,
+            inner: json!({"processid": process.id.as_str()}),
+        };
         if self.colony.answer(self.now, &call).is_ok() && payload_type == "removeprocessmsg" {
             *self.removed.entry(process.spec.label.clone()).or_default() += 1;
         }
@@ -146,7 +149,7 @@ impl World {
     }
 
     /// Makes a call of the operator's to the colony.
-    pub fn ask(&mut self, call: &Call) -> Result<serde_json::Value, crate::colony::Refusal> {
+    pub fn ask(&mut self, call: &ColonyCall) -> Result<serde_json::Value, crate::colony::Refusal> {
         let answer = self.colony.answer(self.now, call);
         let spec = match call.payload_type {
             "submitfuncspecmsg" => &call.inner["spec"],

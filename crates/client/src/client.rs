@@ -91,8 +91,8 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client of `server`. Connects when it is first used; by way of a proxy, when `HTTP_PROXY`,
-    /// `HTTPS_PROXY` and `NO_PROXY` say so.
+    /// A client of `server`. Connects when it is first used; by way of a proxy, as `HTTP_PROXY`, `HTTPS_PROXY` and
+    /// `NO_PROXY` configure.
     ///
     /// # Errors
     /// [`Error::Configuration`], when the host is none or the CA holds no certificate.
@@ -154,7 +154,7 @@ impl Client {
         self
     }
 
-    /// What the server says of itself. Needs no key: shows whether a ColonyOS server answers.
+    /// Version and build information of the server. Needs no key: shows whether a ColonyOS server answers.
     ///
     /// # Errors
     /// As any call; see [`Error`].
@@ -194,7 +194,7 @@ impl Client {
         result
     }
 
-    /// Tells the observer, if there is one, of a call that has ended.
+    /// Reports a finished call to the observer, if one is set.
     pub(super) fn observed(&self, payload_type: &'static str, started: Instant, error: Option<&Error>) {
         if let Some(observer) = &self.observer {
             observer.called(payload_type, started.elapsed(), error.map(Error::kind));

@@ -1,9 +1,8 @@
 //! What went wrong with a call, in classes that a caller can act on.
 //!
-//! The server's status codes do not tell enough (a missing process is 404, 500 or 400 depending on the call,
-//! a lost database is 400 or 403), so replies are classified by status and a part of their message. The table
-//! is `Error::from_reply`; each line of it has a test, and `tests/colony` provokes the replies on a real
-//! server.
+//! The server's status codes are not sufficient (a missing process is 404, 500 or 400 depending on the call, a lost
+//! database is 400 or 403), so replies are classified by status and a part of their message. The table is
+//! `Error::from_reply`; each line of it has a test, and `tests/colony` provokes the replies on a real server.
 
 use std::{error::Error as StdError, fmt};
 
@@ -25,15 +24,15 @@ const BACKEND_PARTS: [&str; 13] = [
     "i/o timeout",
     "unexpected EOF",
     "context deadline exceeded",
-    // Said instead of the database's own error.
+    // Returned instead of the database's own error.
     "Failed to resolve colony name",
     "Failed to resolve initiator",
-    // PostgreSQL: shutting down, restarting, full, read-only, too many clients, … What it says about a value
-    // that we sent is caught before.
+    // PostgreSQL: shutting down, restarting, full, read-only, too many clients, … Errors about a value that the
+    // client sent are matched before.
     "pq: ",
 ];
 
-/// What PostgreSQL says, through the server, about a value that it cannot store.
+/// Errors of PostgreSQL, passed on by the server, about a value that it cannot store.
 const VALUE_PARTS: [&str; 5] =
     ["pq: invalid ", "pq: value ", "pq: unsupported Unicode", "out of range", "pq: integer out"];
 
@@ -52,7 +51,7 @@ const REFUSED_PARTS: [&str; 5] = [
     "Failed to submit workflow, invalid dependencies",
 ];
 
-/// What the server said when it refused a call.
+/// The server's reply when it refused a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// What was tried, as in "failed to …".
@@ -83,7 +82,7 @@ pub enum Error {
     /// process.
     #[error("{0}")]
     Conflict(Reply),
-    /// The key may not do this, or nobody here knows it.
+    /// The key is unknown or not authorized.
     #[error("{0}; check the colony's name, and that the key is that of a member (or the owner) of it")]
     Forbidden(Reply),
     /// The server does not accept what was sent.
@@ -100,8 +99,8 @@ pub enum Error {
         /// Why there is no connection.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// It was sent, and no answer came that tells what became of it. **It may have happened**: seen on a real
-    /// server for a submit answered by 400 while its database went away.
+    /// It was sent, and no reply tells its outcome. **It may have happened**: seen on a real server for a submit
+    /// answered by 400 while its database went away.
     #[error("failed to {action}, or to learn whether that was done: {detail}")]
     Ambiguous {
         /// What was tried.
@@ -183,7 +182,7 @@ impl Error {
         if VALUE_PARTS.iter().any(|part| has(part)) {
             return Self::Invalid(reply);
         }
-        // Before any status: a server that has lost its database says so with 400, and even with 403.
+        // Before any status: a server that has lost its database replies with 400, and even with 403.
         if BACKEND_PARTS.iter().any(|part| has(part)) || message == "EOF" {
             return Self::unanswered(reply);
         }
@@ -191,7 +190,7 @@ impl Error {
             408 | 503 if has("assignments are paused") => Self::Paused(reply),
             409 if has("still exist") => Self::Conflict(reply),
             409 => Self::AlreadyExists(reply),
-            // An executor's or a member's call, made with the key of somebody who is none.
+            // A call for executors or members, made with a key that is neither.
             400 | 500 if has("executor not found") || has("Could not derive InitiatorName") => {
                 Self::Forbidden(reply)
             }

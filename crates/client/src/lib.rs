@@ -39,6 +39,8 @@
 //! # }
 //! ```
 
+#![deny(missing_docs)]
+
 pub mod client;
 pub mod error;
 pub mod model;

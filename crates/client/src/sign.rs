@@ -1,10 +1,9 @@
 //! Identities, keys and signatures, as ColonyOS defines them.
 //!
 //! A key is 32 bytes on secp256k1. Its identity is the SHA3-256 digest of the **hexadecimal text** of its
-//! uncompressed public key. A request is signed over the SHA3-256 digest of its base64 payload,
-//! deterministically (RFC 6979), with a low `s`; the signature is written `r s v`, 65 bytes in hexadecimal.
-//! The request holds neither time nor nonce, so whoever reads it can send it again: only TLS guards against
-//! that.
+//! uncompressed public key. A request is signed over the SHA3-256 digest of its base64 payload, deterministically
+//! (RFC 6979), with a low `s`; the signature is written `r s v`, 65 bytes in hexadecimal. The request contains
+//! neither time nor nonce, so anyone who reads it can replay it: only TLS guards against that.
 
 use std::fmt;
 

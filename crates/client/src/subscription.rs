@@ -1,10 +1,10 @@
-//! Being told, over a websocket, that a process has come into a state.
+//! Notifications, over a websocket, that a process has entered a state.
 //!
 //! **A hint and nothing more.** The server pushes the process as it stood in its memory: of one that has succeeded
 //! neither the output nor the time of its end may be in it, so read it again. It pushes nothing for a process that is
 //! cancelled with its workflow, failed by a parent, or put back into the queue when its executor is removed; what
-//! happens while the subscription is being set up may be missed; and nothing says from when on it holds. Whoever
-//! waits for a process reads it after subscribing, and again from time to time.
+//! happens while the subscription is being set up may be missed; and the server does not report when it takes effect.
+//! To wait for a process, read it after subscribing, and poll it from time to time.
 //!
 //! Each subscription has a connection of its own. The server writes to a connection from as many threads as it has
 //! subscriptions, without a lock, and closes all of it when the first of them ends.
@@ -60,16 +60,15 @@ impl std::fmt::Debug for Subscription {
 }
 
 impl Session {
-    /// Asks to be told when a process is in `state`, at once if it is already, for at most `limit`, rounded up to
-    /// whole seconds and at least one. See [`subscription`](super::subscription) for what that is worth. The server
-    /// does not check that the key is a member's.
+    /// Subscribes to a process entering `state`, with an immediate notification if it is already there, for at most
+    /// `limit`, rounded up to whole seconds and at least one. See [`subscription`](super::subscription) for what that
+    /// is worth. The server does not check that the key is a member's.
     ///
     /// # Errors
     /// [`Error::Field`] for [`ProcessState::Waiting`]: the server would give such a subscription the signals by which
     /// it wakes executors, and they would sleep on. [`Error::Configuration`] when the client is not one over HTTP.
-    /// [`Error::Unavailable`] when there is no connection;
-    /// [`Error::Ambiguous`] when what answers speaks no websocket. That there is no such process is said by
-    /// [`Subscription::next`].
+    /// [`Error::Unavailable`] when there is no connection; [`Error::Ambiguous`] when what answers speaks no
+    /// websocket. [`Subscription::next`] reports when the process does not exist.
     pub async fn subscribe(
         &self,
         process: &ProcessId,

@@ -16,8 +16,7 @@ use super::error::Error;
 /// How the way to a server is guarded. ColonyOS itself speaks plain HTTP: TLS ends at a proxy in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// Plain HTTP. Whoever is on the way reads everything and can send each call again: for the same machine
-    /// only.
+    /// Plain HTTP. Anyone on the network path can read everything and replay each call: for the same machine only.
     Insecure,
     /// HTTPS, with a certificate by an authority that the web trusts (the list is compiled in).
     Webpki,

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{
-    Error, Fault, Type, Types,
+    ExpressionError, Fault, Type, Types,
     evaluate::unknown_variable,
     node::{Body, Loop, Node, Operator},
     signature::{binary, call, field, lookup},
@@ -18,7 +18,7 @@ pub(super) struct Checker<'t> {
     /// The variables of the loops around, the innermost last.
     scope: Vec<(String, Type)>,
     /// What was found in a template.
-    pub errors: Vec<Error>,
+    pub errors: Vec<ExpressionError>,
 }
 
 impl<'t> Checker<'t> {

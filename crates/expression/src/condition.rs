@@ -1,7 +1,7 @@
-//! Expressions by themselves that say yes or no, such as `self.status.phase == 'Ready'`.
+//! Standalone Boolean expressions, such as `self.status.phase == 'Ready'`.
 
 use super::{
-    BUDGET, Bindings, Budget, Error, Fault, References, Type, Types, Variables,
+    BUDGET, Bindings, Budget, ExpressionError, Fault, References, Type, Types, Variables,
     check::Checker,
     node::Node,
     parse::parse,
@@ -11,7 +11,7 @@ use super::{
     value::Cel,
 };
 
-/// An expression that says yes or no.
+/// A Boolean expression.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     field: String,
@@ -26,7 +26,7 @@ impl Condition {
     ///
     /// # Errors
     /// As [`Template::parse`](super::Template::parse).
-    pub fn parse(field: &str, text: &str, variables: &[&str]) -> Result<Self, Error> {
+    pub fn parse(field: &str, text: &str, variables: &[&str]) -> Result<Self, ExpressionError> {
         Self::compile(field, text, text.to_owned(), variables)
     }
 
@@ -34,7 +34,7 @@ impl Condition {
     ///
     /// # Errors
     /// As [`Template::parse`](super::Template::parse), and when there is text around it.
-    pub fn parse_in_braces(field: &str, text: &str, variables: &[&str]) -> Result<Self, Error> {
+    pub fn parse_in_braces(field: &str, text: &str, variables: &[&str]) -> Result<Self, ExpressionError> {
         let parts = scan(text.trim()).map_err(|fault| fault.at(field, text))?;
         match parts.as_slice() {
             [Part::Expression(expression)] => {
@@ -45,7 +45,12 @@ impl Condition {
         }
     }
 
-    fn compile(field: &str, text: &str, written: String, variables: &[&str]) -> Result<Self, Error> {
+    fn compile(
+        field: &str,
+        text: &str,
+        written: String,
+        variables: &[&str],
+    ) -> Result<Self, ExpressionError> {
         let failed = |fault: Fault| fault.at(field, &written);
         let parsed = parse(&[text]).and_then(|nodes| nodes.into_iter().collect::<Result<Vec<_>, _>>());
         let node = parsed.map_err(failed)?.pop().unwrap_or(Node::Null);
@@ -70,13 +75,13 @@ impl Condition {
 
     /// An error about the expression.
     #[must_use]
-    pub fn refuse(&self, problem: &str, remedy: &str) -> Error {
+    pub fn refuse(&self, problem: &str, remedy: &str) -> ExpressionError {
         Fault::new(problem, remedy).at(&self.field, &self.written)
     }
 
     /// What can never work with variables of these types.
     #[must_use]
-    pub fn problem(&self, types: &Types<'_>) -> Option<Error> {
+    pub fn problem(&self, types: &Types<'_>) -> Option<ExpressionError> {
         let found = Checker::new(types).infer(&self.expression.node);
         let fault = match found {
             Err(fault) => fault,
@@ -90,7 +95,7 @@ impl Condition {
     ///
     /// # Errors
     /// When it has no value with these bindings, the value is no bool, or it costs too much.
-    pub fn holds(&self, bindings: &Bindings) -> Result<bool, Error> {
+    pub fn holds(&self, bindings: &Bindings) -> Result<bool, ExpressionError> {
         self.holds_with(&Variables::of(bindings), &mut Budget::new(BUDGET))
     }
 
@@ -98,7 +103,11 @@ impl Condition {
     ///
     /// # Errors
     /// As [`Condition::holds`].
-    pub fn holds_with<'a>(&'a self, variables: &Variables<'a>, budget: &mut Budget) -> Result<bool, Error> {
+    pub fn holds_with<'a>(
+        &'a self,
+        variables: &Variables<'a>,
+        budget: &mut Budget,
+    ) -> Result<bool, ExpressionError> {
         let holds = self.expression.value(variables, budget).and_then(|value| match value {
             Cel::Bool(holds) => Ok(holds),
             other => Err(no_condition(other.kind())),

@@ -14,11 +14,11 @@ struct Evaluation<'a, 'b> {
     variables: &'b Variables<'a>,
     budget: &'b mut Budget,
     /// The variables of the loops around, the innermost last.
-    scope: Vec<Bound<'a>>,
+    scope: Vec<LoopVariable<'a>>,
 }
 
 /// The variable of a loop.
-struct Bound<'a> {
+struct LoopVariable<'a> {
     name: &'a str,
     value: Cel<'a>,
     /// Whether what the loop goes through is observed.
@@ -193,7 +193,7 @@ impl<'a> Evaluation<'a, '_> {
         let items = range.items(self.budget)?;
         let items = items
             .into_iter()
-            .map(|value| Bound { name: &inner.variable, value, is_observed })
+            .map(|value| LoopVariable { name: &inner.variable, value, is_observed })
             .collect::<Vec<_>>();
         match &inner.body {
             Body::All(condition) => self.quantify(items, condition, false),
@@ -222,7 +222,7 @@ impl<'a> Evaluation<'a, '_> {
     /// `all` and `exists`: an error with one element does not matter when another element decides.
     fn quantify(
         &mut self,
-        items: Vec<Bound<'a>>,
+        items: Vec<LoopVariable<'a>>,
         condition: &'a Node,
         decisive: bool,
     ) -> Result<Cel<'a>, Fault> {
@@ -241,7 +241,7 @@ impl<'a> Evaluation<'a, '_> {
     /// Evaluates with a loop's variable bound.
     fn with<T>(
         &mut self,
-        item: Bound<'a>,
+        item: LoopVariable<'a>,
         evaluate: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         self.budget.spend(1)?;
@@ -353,7 +353,7 @@ fn missing(operand: &Cel<'_>, name: &str) -> Fault {
     }
 }
 
-/// A variable that nobody binds.
+/// An unbound variable.
 pub(super) fn unknown_variable<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Fault {
     let known: Vec<&str> = known.collect();
     Fault::new(

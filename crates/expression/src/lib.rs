@@ -5,9 +5,12 @@
 //! JSON ──scan──▶ text and expressions ──parse──▶ nodes ──evaluate(bindings)──▶ JSON
 //! ```
 //!
-//! The crate `cel` parses, the evaluation is ours. Expressions come from whoever may write an object, and the crate's
-//! evaluation knows no bounds: nothing ends `map` in `map` in `map`, or a string that doubles; and some expressions
-//! that it parses make it panic. Here each step, element and piece of text is paid for from a [`BUDGET`].
+//! The crate `cel` parses, the evaluation is ours. Expressions come from anyone who may write an object, and the
+//! evaluation of the `cel` crate is unbounded: nothing ends `map` in `map` in `map`, or a string that doubles; and
+//! some expressions that it parses make it panic. Here each step, element and piece of text is paid for from a
+//! [`BUDGET`].
+
+#![deny(missing_docs)]
 
 mod arithmetic;
 mod check;
@@ -57,7 +60,7 @@ pub const BUDGET: u64 = 200_000;
 /// Why a template is not one, or cannot be rendered. The message names field, expression and remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {expression}: {problem}: {remedy}")]
-pub struct Error {
+pub struct ExpressionError {
     /// Path of the field, such as `spec.jobs[1].function.kwargs.source`.
     pub field: String,
     /// The expression with its `${}`, or the text in which none was found; cut if it is long.
@@ -86,8 +89,8 @@ impl Fault {
         Self { problem: problem.into(), remedy: remedy.into(), is_final: false, is_absent: false }
     }
 
-    fn at(self, field: &str, expression: &str) -> Error {
-        Error {
+    fn at(self, field: &str, expression: &str) -> ExpressionError {
+        ExpressionError {
             field: field.to_owned(),
             expression: cut(expression),
             problem: cut(&self.problem),
@@ -119,7 +122,7 @@ impl Budget {
 
     fn spend(&mut self, cost: usize) -> Result<(), Fault> {
         let left = u64::try_from(cost).ok().and_then(|cost| self.0.checked_sub(cost));
-        // Once it is spent it stays spent, so that whatever else goes on ends at its next step.
+        // Once it is exhausted it stays exhausted, so that all other evaluation ends at its next step.
         self.0 = left.unwrap_or(0);
         left.map(drop).ok_or_else(|| Fault {
             problem: "it costs more than an expression may".to_owned(),

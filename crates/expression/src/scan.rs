@@ -12,7 +12,7 @@ pub(super) enum Part<'a> {
     Expression(&'a str),
 }
 
-/// Takes a string apart. On failure also says which text is meant.
+/// Takes a string apart. An error also names the text.
 pub(super) fn scan(text: &str) -> Result<Vec<Part<'_>>, Fault> {
     let mut parts = Vec::new();
     let mut plain = String::new();

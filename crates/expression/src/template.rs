@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    BUDGET, Bindings, Budget, Error, Fault, MAX_EXPRESSIONS, MAX_TEMPLATE_DEPTH, References, Type, Types,
-    Variables,
+    BUDGET, Bindings, Budget, ExpressionError, Fault, MAX_EXPRESSIONS, MAX_TEMPLATE_DEPTH, References, Type,
+    Types, Variables,
     check::Checker,
     evaluate::unknown_variable,
     node::Node,
@@ -36,18 +36,18 @@ impl Template {
     ///
     /// # Errors
     /// When an expression is not one, is too large, or uses what there is not.
-    pub fn parse(field: &str, value: &Value, variables: &[&str]) -> Result<Self, Error> {
+    pub fn parse(field: &str, value: &Value, variables: &[&str]) -> Result<Self, ExpressionError> {
         Self::compile(field, value, variables).map_err(|errors| {
             let first = errors.into_iter().next();
             first.unwrap_or_else(|| Fault::new("it cannot be read", "simplify it").at(field, ""))
         })
     }
 
-    /// Compiles like [`Template::parse`], and says of every expression what is wrong with it.
+    /// Compiles like [`Template::parse`], and reports the error of every expression.
     ///
     /// # Errors
     /// As [`Template::parse`]; at least one.
-    pub fn compile(field: &str, value: &Value, variables: &[&str]) -> Result<Self, Vec<Error>> {
+    pub fn compile(field: &str, value: &Value, variables: &[&str]) -> Result<Self, Vec<ExpressionError>> {
         let mut found = Vec::new();
         let root = Sketch::of(field, value, 0, &mut found).map_err(|error| vec![error])?;
         if let Some((field, expression)) = found.get(MAX_EXPRESSIONS) {
@@ -81,7 +81,7 @@ impl Template {
 
     /// What can never work with variables of these types, or where a value of this type is needed.
     #[must_use]
-    pub fn problems(&self, types: &Types<'_>, expected: &Type) -> Vec<Error> {
+    pub fn problems(&self, types: &Types<'_>, expected: &Type) -> Vec<ExpressionError> {
         let mut checker = Checker::new(types);
         checker.tree(&self.root, &mut Path(self.field.clone()), expected);
         checker.errors
@@ -107,7 +107,7 @@ impl Template {
 
     /// An error about the first expression that names a variable.
     #[must_use]
-    pub fn refuse_variable(&self, variable: &str, problem: &str, remedy: &str) -> Error {
+    pub fn refuse_variable(&self, variable: &str, problem: &str, remedy: &str) -> ExpressionError {
         let naming = |source: &&Source| source.references.variables().any(|name| name == variable);
         let source = self.sources.iter().find(naming);
         let (field, text) = source.map_or((&self.field, ""), |source| (&source.field, source.text.as_str()));
@@ -116,7 +116,7 @@ impl Template {
 
     /// An error about the first expression that names `member` below `variable`, as [`References::members`] has it.
     #[must_use]
-    pub fn refuse(&self, variable: &str, member: &str, problem: &str, remedy: &str) -> Error {
+    pub fn refuse(&self, variable: &str, member: &str, problem: &str, remedy: &str) -> ExpressionError {
         let source =
             self.sources.iter().find(|source| source.references.members(variable).any(|name| name == member));
         let (field, text) = source.map_or((&self.field, ""), |source| (&source.field, source.text.as_str()));
@@ -127,7 +127,7 @@ impl Template {
     ///
     /// # Errors
     /// When an expression has no value with these bindings, or all of it costs too much.
-    pub fn render(&self, bindings: &Bindings) -> Result<Value, Error> {
+    pub fn render(&self, bindings: &Bindings) -> Result<Value, ExpressionError> {
         self.render_with(&Variables::of(bindings), &mut Budget::new(BUDGET))
     }
 
@@ -135,7 +135,11 @@ impl Template {
     ///
     /// # Errors
     /// As [`Template::render`].
-    pub fn render_with<'a>(&'a self, variables: &Variables<'a>, budget: &mut Budget) -> Result<Value, Error> {
+    pub fn render_with<'a>(
+        &'a self,
+        variables: &Variables<'a>,
+        budget: &mut Budget,
+    ) -> Result<Value, ExpressionError> {
         self.root.render(&mut Path(self.field.clone()), variables, budget)
     }
 }
@@ -162,7 +166,7 @@ impl<'v> Sketch<'v> {
         value: &'v Value,
         depth: usize,
         found: &mut Vec<(String, &'v str)>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ExpressionError> {
         if depth > MAX_TEMPLATE_DEPTH {
             let fault = Fault::new(format!("it nests deeper than {MAX_TEMPLATE_DEPTH}"), "make it flatter");
             return Err(fault.at(field, "the value"));

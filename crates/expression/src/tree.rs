@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::{Budget, Error, Fault, Variables, evaluate::evaluate, node::Node, value::Cel};
+use super::{Budget, ExpressionError, Fault, Variables, evaluate::evaluate, node::Node, value::Cel};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Tree {
@@ -69,7 +69,7 @@ impl Tree {
         path: &mut Path,
         variables: &Variables<'a>,
         budget: &mut Budget,
-    ) -> Result<Value, Error> {
+    ) -> Result<Value, ExpressionError> {
         match self {
             Self::Constant(value) => Ok(value.clone()),
             Self::Whole(expression) => {

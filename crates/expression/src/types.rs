@@ -83,8 +83,8 @@ impl Type {
         Self::Map(Arc::new(value))
     }
 
-    /// The type that an `OpenAPI` or JSON schema describes. `rest` is what objects may have beside the schema's
-    /// properties where the schema itself does not say.
+    /// The type that an `OpenAPI` or JSON schema describes. `rest` is the type of additional properties where the
+    /// schema does not define one.
     #[must_use]
     pub fn of_schema(schema: &Value, rest: Rest) -> Self {
         let definitions = schema.get("$defs").and_then(Value::as_object);

@@ -34,7 +34,7 @@ impl<'a> Variables<'a> {
     }
 
     /// Binds a variable to something that was observed and may become more: a condition that speaks of what it has not
-    /// (yet) does not hold, and any other expression fails with [`is_absent`](super::Error::is_absent).
+    /// (yet) does not hold, and any other expression fails with [`is_absent`](super::ExpressionError::is_absent).
     pub fn observe(&mut self, name: &'a str, value: &'a Value) {
         self.0.insert(name, Variable { value, is_observed: true });
     }

@@ -116,7 +116,7 @@ struct Named {
 }
 
 #[derive(Deserialize)]
-struct Written {
+struct BlueprintCall {
     blueprint: Document,
     #[serde(rename = "forcegeneration", default)]
     force: bool,
@@ -156,7 +156,7 @@ impl ColonyServer {
     }
 
     fn add_blueprint(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
-        let Written { blueprint: mut added, .. } = read(inner)?;
+        let BlueprintCall { blueprint: mut added, .. } = read(inner)?;
         let colony = added.metadata.colonyname.clone();
         self.require_member_or_owner(caller, &colony)?;
         if added.blueprintid.is_empty() {
@@ -235,7 +235,7 @@ impl ColonyServer {
 
     /// The whole document is overwritten, but for its id; the generation is counted here.
     fn update_blueprint(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
-        let Written { blueprint: mut new, force } = read(inner)?;
+        let BlueprintCall { blueprint: mut new, force } = read(inner)?;
         let Metadata { name, colonyname: colony, .. } = new.metadata.clone();
         self.require_member_or_owner(caller, &colony)?;
         let Ok((position, old)) = self.found(&colony, &name) else {

@@ -11,7 +11,6 @@ use super::{
     workflows::Workflow,
 };
 
-/// A cron.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct CronRecord {
@@ -56,7 +55,7 @@ impl CronRecord {
 }
 
 #[derive(Deserialize)]
-struct Call {
+struct Payload {
     #[serde(rename = "cronid", default)]
     id: String,
     #[serde(rename = "colonyname", default)]
@@ -86,10 +85,10 @@ impl ColonyServer {
 
     fn add_cron(&mut self, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             cron: CronRecord,
         }
-        let Call { mut cron } = read(inner)?;
+        let Payload { mut cron } = read(inner)?;
         self.require_member(caller, &cron.colony, true)?;
         let Ok(workflow) = serde_json::from_str::<Workflow>(&cron.workflow) else {
             return refuse(400, "invalid character in the workflow");
@@ -135,7 +134,7 @@ impl ColonyServer {
     }
 
     fn cron(&self, caller: &str, inner: &Value) -> Answer {
-        let Call { id, .. } = read(inner)?;
+        let Payload { id, .. } = read(inner)?;
         let Some(cron) = self.find_cron(&id) else {
             return refuse(500, "Failed to get cron, cron is nil");
         };
@@ -144,7 +143,7 @@ impl ColonyServer {
     }
 
     fn crons(&self, caller: &str, inner: &Value) -> Answer {
-        let Call { colony, count, .. } = read(inner)?;
+        let Payload { colony, count, .. } = read(inner)?;
         self.require_member(caller, &colony, true)?;
         let Ok(count) = usize::try_from(count) else {
             return refuse(400, "pq: LIMIT must not be negative");
@@ -155,7 +154,7 @@ impl ColonyServer {
 
     /// It runs before anybody asks who wants it to, and is shown as it was before.
     fn run_cron(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
-        let Call { id, .. } = read(inner)?;
+        let Payload { id, .. } = read(inner)?;
         let Some(cron) = self.find_cron(&id).cloned() else { return refuse(400, "cron not found") };
         if !(cron.waits_for_previous && self.is_under_way(&cron)) {
             self.start_cron(now, &cron);
@@ -165,7 +164,7 @@ impl ColonyServer {
     }
 
     fn remove_cron(&mut self, caller: &str, inner: &Value) -> Answer {
-        let Call { id, .. } = read(inner)?;
+        let Payload { id, .. } = read(inner)?;
         let Some(cron) = self.find_cron(&id) else {
             return refuse(500, "Failed to remove cron, cron is nil");
         };
@@ -179,7 +178,7 @@ impl ColonyServer {
         self.graph_state(&cron.previous).is_some_and(|state| state != SUCCESSFUL && state != FAILED)
     }
 
-    /// Submits its workflow, with what the one before has put out. Nobody is told when that fails.
+    /// Submits its workflow, with what the one before has put out. A failure is not reported.
     fn start_cron(&mut self, now: Timestamp, cron: &CronRecord) {
         let Ok(workflow) = serde_json::from_str::<Workflow>(&cron.workflow) else { return };
         let input = self.output_of_leaves(&cron.previous);
@@ -194,7 +193,7 @@ impl ColonyServer {
     pub(super) fn run_due_crons(&mut self, now: Timestamp) {
         for cron in &mut self.crons {
             if cron.next_run_at.is_none() {
-                // The first look only says when the first run will be.
+                // The first tick only schedules the first run.
                 cron.next_run_at = cron.next_run(now);
                 cron.last_run_at = None;
                 cron.previous.clear();

@@ -38,10 +38,10 @@ impl ColonyServer {
 
     fn add_definition(&mut self, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             blueprintdefinition: BlueprintDefinition,
         }
-        let Call { blueprintdefinition: mut added } = read(inner)?;
+        let Payload { blueprintdefinition: mut added } = read(inner)?;
         self.require_owner(caller, &added.metadata.colony)?;
         if added.id.is_empty() {
             added.id = self.mint();

@@ -33,7 +33,7 @@ use super::server::{Answer, ColonyServer, Event};
 const TURN: Duration = Duration::from_secs(1);
 
 /// Events that a slow follower may be behind.
-const BEHIND: usize = 1024;
+const EVENT_BUFFER_SIZE: usize = 1024;
 
 /// A server on a port of this machine. Gone, with all its connections, when dropped.
 #[derive(Debug)]
@@ -88,7 +88,8 @@ impl FakeServer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
         let core = ColonyServer::new(owner.id().clone(), u64::from(port)).remembering_events();
-        let shared = Shared { core: Arc::new(Mutex::new(core)), events: broadcast::Sender::new(BEHIND) };
+        let shared =
+            Shared { core: Arc::new(Mutex::new(core)), events: broadcast::Sender::new(EVENT_BUFFER_SIZE) };
         let router = Router::new()
             .route("/api", post(api))
             .route("/pubsub", get(pubsub))
@@ -102,7 +103,6 @@ impl FakeServer {
         Ok(Self { shared, port, tasks: vec![serving, turning] })
     }
 
-    /// Where it is.
     #[must_use]
     pub fn address(&self) -> Server {
         Server { host: "127.0.0.1".to_owned(), port: self.port, tls: Tls::Insecure }
@@ -122,10 +122,10 @@ impl Shared {
         self.core.lock()
     }
 
-    /// Tells followers and waiting executors what has happened.
+    /// Notifies subscribers and waiting executors of events.
     fn publish(&self) {
         for event in self.lock().take_events() {
-            // Nobody may be listening.
+            // There may be no receiver.
             let _ = self.events.send(event);
         }
     }
@@ -210,7 +210,7 @@ async fn pubsub(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Resp
 /// One subscription: as the real server has it, the connection is closed without a word when its time is over.
 async fn follow(shared: Shared, mut socket: WebSocket) {
     #[derive(Deserialize)]
-    struct Call {
+    struct Payload {
         processid: String,
         state: u8,
         timeout: u64,
@@ -220,7 +220,7 @@ async fn follow(shared: Shared, mut socket: WebSocket) {
     if envelope.payloadtype != "subscribeprocessmsg" || envelope.caller().is_none() {
         return;
     }
-    let Ok(call) = serde_json::from_value::<Call>(envelope.inner()) else { return };
+    let Ok(call) = serde_json::from_value::<Payload>(envelope.inner()) else { return };
     let mut events = shared.events.subscribe();
     let found = shared.lock().process(&call.processid).map(|process| (process.state, process.to_json()));
     let first = match found {

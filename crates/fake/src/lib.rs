@@ -36,5 +36,5 @@ mod workflows;
 pub use cluster::ApiServer;
 pub use front::FakeServer;
 pub use memory::InMemory;
-pub use network::{Call, ClusterCall, ColonyCall, Fate, Network};
+pub use network::{ClusterCall, ColonyCall, Fate, Network, Payload};
 pub use server::{ColonyServer, Event};

@@ -14,7 +14,7 @@ use super::{
 const NOTHING: (u16, String) = (200, String::new());
 
 #[derive(Deserialize)]
-struct Call {
+struct Payload {
     #[serde(rename = "colonyname", default)]
     colony: String,
     #[serde(default)]
@@ -53,7 +53,7 @@ impl ColonyServer {
 
     /// One state, at most 100, and one filter: the first that is there.
     fn list_processes(&self, caller: &str, inner: &Value) -> Answer {
-        let Call { colony, count, state, executortype, label, initiator, .. } = read(inner)?;
+        let Payload { colony, count, state, executortype, label, initiator, .. } = read(inner)?;
         self.require_member(caller, &colony, true)?;
         if count > 100 {
             return refuse(400, "Count is larger than MaxCount limit <100>");
@@ -89,7 +89,7 @@ impl ColonyServer {
     }
 
     fn history(&self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
-        let Call { colony, state, executorid, seconds, .. } = read(inner)?;
+        let Payload { colony, state, executorid, seconds, .. } = read(inner)?;
         self.require_member(caller, &colony, true).map_err(|_| NOTHING)?;
         let since = now.checked_sub(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN);
         let passes = |process: &&ProcessRecord| {
@@ -102,7 +102,7 @@ impl ColonyServer {
     }
 
     fn statistics(&self, caller: &str, inner: &Value) -> Answer {
-        let Call { colony, .. } = read(inner)?;
+        let Payload { colony, .. } = read(inner)?;
         if self.owner_of(&colony).is_none() {
             return refuse(400, format!("Colony with name <{colony}> not found"));
         }
@@ -134,7 +134,7 @@ impl ColonyServer {
 
     /// Those of workflows stay; with -1 without their attributes, however.
     fn remove_all_processes(&mut self, caller: &str, inner: &Value) -> Answer {
-        let Call { colony, state, .. } = read(inner)?;
+        let Payload { colony, state, .. } = read(inner)?;
         self.require_owner(caller, &colony)?;
         match state {
             1 => return refuse(400, "Not possible to remove running processes"),

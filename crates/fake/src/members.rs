@@ -9,7 +9,6 @@ use super::{
     server::{Answer, ColonyServer, done, list, read, refuse, time},
 };
 
-/// A user.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct UserRecord {
     #[serde(rename = "colonyname")]
@@ -139,7 +138,7 @@ impl ColonyServer {
 
     fn add_colony(&mut self, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             colony: Fields,
         }
         #[derive(Deserialize)]
@@ -147,7 +146,7 @@ impl ColonyServer {
             colonyid: String,
             name: String,
         }
-        let Call { colony: Fields { colonyid, name } } = read(inner)?;
+        let Payload { colony: Fields { colonyid, name } } = read(inner)?;
         self.require_server_owner(caller)?;
         if colonyid.len() != 64 {
             return refuse(400, "Failed to add colony, invalid colony Id length");
@@ -185,10 +184,10 @@ impl ColonyServer {
 
     fn add_user(&mut self, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             user: UserRecord,
         }
-        let Call { user } = read(inner)?;
+        let Payload { user } = read(inner)?;
         self.require_colony(&user.colony)?;
         self.require_owner(caller, &user.colony)?;
         if self.user_named(&user.colony, &user.name).is_some() {
@@ -232,10 +231,10 @@ impl ColonyServer {
 
     fn add_executor(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             executor: ExecutorRecord,
         }
-        let Call { mut executor } = read(inner)?;
+        let Payload { mut executor } = read(inner)?;
         self.require_owner(caller, &executor.colony)?;
         let ExecutorRecord { name, colony, .. } = &executor;
         if self.executor_named(colony, name).is_some() {
@@ -264,7 +263,7 @@ impl ColonyServer {
         done()
     }
 
-    /// Its name stays used up, and what it was running goes back into the queue, of which nobody is told.
+    /// Its name stays used up, and what it was running goes back into the queue, without a notification.
     fn remove_executor(&mut self, position: usize) {
         let Some(executor) = self.executors.get_mut(position) else { return };
         executor.state = ExecutorRecord::UNREGISTERED;

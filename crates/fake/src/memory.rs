@@ -15,7 +15,7 @@ use colonyos_client::{
 
 use super::{
     front,
-    network::{Broken, Call, ColonyCall, Network},
+    network::{Broken, ColonyCall, Network, Payload},
     server::{ColonyServer, refuse},
 };
 
@@ -84,7 +84,7 @@ impl InMemory {
         let caller = envelope.caller().cloned();
         let call = ColonyCall { payload_type, caller: caller.clone(), inner: inner.clone() };
         let (core, clock) = (Arc::clone(&self.core), Arc::clone(&self.clock));
-        let carried = self.network.carry(Call::Colony(call), move || {
+        let carried = self.network.carry(Payload::Colony(call), move || {
             let now = clock();
             let answer = core.lock().handle(now, caller.as_ref(), payload_type, &inner);
             let (status, body) = front::reply(payload_type, answer);

@@ -25,7 +25,6 @@ pub enum Fate {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The message.
         message: String,
     },
     /// The connection ends before the call reaches the server. The client cannot tell this from [`Fate::Lost`].
@@ -44,7 +43,7 @@ pub enum Fate {
 
 /// A call to one of the servers.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Call {
+pub enum Payload {
     /// To the API server.
     Cluster(ClusterCall),
     /// To the ColonyOS server.
@@ -81,7 +80,7 @@ pub struct ColonyCall {
     pub inner: Value,
 }
 
-impl Call {
+impl Payload {
     /// Whether the call may change anything on a server.
     #[must_use]
     pub fn is_write(&self) -> bool {
@@ -100,7 +99,7 @@ impl ClusterCall {
     }
 }
 
-impl fmt::Display for Call {
+impl fmt::Display for Payload {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cluster(call) => call.fmt(formatter),
@@ -133,8 +132,8 @@ pub(super) enum Broken {
     Refused { status: u16, message: String },
 }
 
-type Judge = Box<dyn FnMut(&Call) -> Fate + Send>;
-type Witness = Box<dyn FnMut(&Call, u16) + Send>;
+type Judge = Box<dyn FnMut(&Payload) -> Fate + Send>;
+type Witness = Box<dyn FnMut(&Payload, u16) + Send>;
 
 /// Between a client and the servers; clones are the same network.
 #[derive(Clone)]
@@ -151,7 +150,7 @@ struct Shared {
 /// A call that has not arrived yet.
 struct UnderWay {
     due: Timestamp,
-    call: Call,
+    call: Payload,
     carry_out: Box<dyn FnOnce() -> u16 + Send>,
 }
 
@@ -175,7 +174,7 @@ impl Network {
     }
 
     /// Has `judge` decide what becomes of each call from now on. No server is locked while it runs.
-    pub fn decide_by(&self, judge: impl FnMut(&Call) -> Fate + Send + 'static) {
+    pub fn decide_by(&self, judge: impl FnMut(&Payload) -> Fate + Send + 'static) {
         *self.0.judge.lock() = Some(Box::new(judge));
     }
 
@@ -187,7 +186,7 @@ impl Network {
     /// Tells `witness` of each call that a server has answered, late ones too, and the HTTP status of the answer. No server
     /// is locked while it runs, and the client has not seen the answer yet: time that passes here is time that the answer
     /// takes.
-    pub fn observe_by(&self, witness: impl FnMut(&Call, u16) + Send + 'static) {
+    pub fn observe_by(&self, witness: impl FnMut(&Payload, u16) + Send + 'static) {
         *self.0.witness.lock() = Some(Box::new(witness));
     }
 
@@ -227,7 +226,7 @@ impl Network {
     /// Takes a call to its server, or does not. `carry_out` gives the HTTP status and the answer.
     pub(super) async fn carry<A: Send>(
         &self,
-        call: Call,
+        call: Payload,
         carry_out: impl FnOnce() -> (u16, A) + Send + 'static,
     ) -> Result<A, Broken> {
         match self.fate(&call) {
@@ -259,7 +258,7 @@ impl Network {
         }
     }
 
-    fn fate(&self, call: &Call) -> Fate {
+    fn fate(&self, call: &Payload) -> Fate {
         // Not locked while the judge runs: it may use the network.
         let Some(mut judge) = self.0.judge.lock().take() else { return Fate::Done };
         let fate = judge(call);
@@ -267,13 +266,13 @@ impl Network {
         fate
     }
 
-    fn carry_out<A>(&self, call: &Call, carry_out: impl FnOnce() -> (u16, A)) -> A {
+    fn carry_out<A>(&self, call: &Payload, carry_out: impl FnOnce() -> (u16, A)) -> A {
         let (status, answer) = carry_out();
         self.tell(call, status);
         answer
     }
 
-    fn tell(&self, call: &Call, status: u16) {
+    fn tell(&self, call: &Payload, status: u16) {
         let Some(mut witness) = self.0.witness.lock().take() else { return };
         witness(call, status);
         self.0.witness.lock().get_or_insert(witness);
@@ -281,7 +280,7 @@ impl Network {
 
     fn delay<A>(
         &self,
-        call: Call,
+        call: Payload,
         by: SignedDuration,
         carry_out: impl FnOnce() -> (u16, A) + Send + 'static,
     ) {

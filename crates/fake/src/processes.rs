@@ -55,10 +55,10 @@ impl ColonyServer {
 
     fn submit(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             spec: Spec,
         }
-        let Call { spec } = read(inner)?;
+        let Payload { spec } = read(inner)?;
         let colony = spec.conditions.colonyname.clone();
         self.require_member(caller, &colony, true)?;
         if !(-50_000..=50_000).contains(&spec.priority) {
@@ -71,7 +71,7 @@ impl ColonyServer {
         Ok(self.add_process(ProcessRecord::new(id, spec, (caller, &initiator), now)?))
     }
 
-    /// Keeps a new process and tells whoever waits for one. Gives it as it is shown.
+    /// Stores a new process and notifies waiting executors. Gives it as it is shown.
     pub(super) fn add_process(&mut self, process: ProcessRecord) -> Value {
         let shown = process.to_json();
         if !process.waits_for_parents {
@@ -96,7 +96,7 @@ impl ColonyServer {
         }
     }
 
-    /// The process, for a member of its colony; else the refusal that `missing` says.
+    /// The process, for a member of its colony; else the refusal in `missing`.
     fn for_member(&self, caller: &str, id: &str, missing: Refusal) -> Result<&ProcessRecord, Refusal> {
         let process = self.process(id).ok_or(missing)?;
         self.require_member(caller, process.colony(), true)?;
@@ -162,7 +162,7 @@ impl ColonyServer {
         process.ended_at = Some(now);
         if !before.graph.is_empty() {
             self.resolve_graph(now, &before.graph);
-            self.tell_children(&before);
+            self.wake_children(&before);
         }
         // As it was before, but for the state.
         self.tell(&before, SUCCESSFUL);
@@ -240,7 +240,7 @@ impl ColonyServer {
 
     fn add_attribute(&mut self, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             attribute: Fields,
         }
         #[derive(Deserialize)]
@@ -250,7 +250,7 @@ impl ColonyServer {
             key: String,
             value: String,
         }
-        let Call { attribute } = read(inner)?;
+        let Payload { attribute } = read(inner)?;
         let missing = (404, "Failed to add attribute, process not found".to_owned());
         let process = self.for_member(caller, &attribute.targetid, missing)?;
         if process.state != RUNNING {
@@ -280,10 +280,10 @@ impl ColonyServer {
 
     fn attribute(&self, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             attributeid: String,
         }
-        let Call { attributeid } = read(inner)?;
+        let Payload { attributeid } = read(inner)?;
         let found = self.processes.values().find_map(|process| {
             let mut attributes = process.attributes.iter();
             attributes.find(|attribute| attribute.id == attributeid).map(|attribute| (process, attribute))

@@ -18,7 +18,7 @@ const WAITING_MAX: usize = 1000;
 
 /// An executor that asks for work. Its standing was looked at once, when it began to ask.
 #[derive(Clone, Debug)]
-pub(super) struct Asking {
+pub(super) struct AssignmentRequest {
     executor: ExecutorRecord,
     colony: String,
     /// Seconds; negative to ask once.
@@ -26,7 +26,7 @@ pub(super) struct Asking {
 }
 
 #[derive(Deserialize)]
-struct Call {
+struct Payload {
     #[serde(rename = "colonyname", default)]
     colony: String,
     #[serde(default)]
@@ -47,7 +47,7 @@ impl ColonyServer {
             }
             "pauseassignmentsmsg" => self.set_paused(caller, inner, true),
             "resumeassignmentsmsg" => self.set_paused(caller, inner, false),
-            "getpausestatusmsg" => read(inner).and_then(|Call { colony, .. }| {
+            "getpausestatusmsg" => read(inner).and_then(|Payload { colony, .. }| {
                 self.require_member(caller, &colony, false)?;
                 let is_paused = self.paused.contains(&colony);
                 Ok(json!({"msgtype": "pausestatusreplymsg", "colonyname": colony, "ispaused": is_paused}))
@@ -57,8 +57,8 @@ impl ColonyServer {
         Some(answer)
     }
 
-    pub(super) fn begin_assign(&self, caller: &str, inner: &Value) -> Result<Asking, Refusal> {
-        let Call { colony, timeout } = read(inner)?;
+    pub(super) fn begin_assign(&self, caller: &str, inner: &Value) -> Result<AssignmentRequest, Refusal> {
+        let Payload { colony, timeout } = read(inner)?;
         self.require_member(caller, &colony, true)?;
         if timeout == 0 {
             return refuse(400, "Invalid timeout value, timeout cannot be zero");
@@ -66,12 +66,12 @@ impl ColonyServer {
         let Some(executor) = self.executor_by_id(caller) else {
             return refuse(500, "Failed to assign process, executor not found");
         };
-        Ok(Asking { executor: executor.clone(), colony, timeout })
+        Ok(AssignmentRequest { executor: executor.clone(), colony, timeout })
     }
 
-    /// One attempt. Whoever may wait tries again when something has happened.
-    pub(super) fn try_assign(&mut self, now: Timestamp, asking: &Asking) -> Answer {
-        let Asking { executor, colony, timeout } = asking;
+    /// One attempt. A waiting executor tries again after an event.
+    pub(super) fn try_assign(&mut self, now: Timestamp, asking: &AssignmentRequest) -> Answer {
+        let AssignmentRequest { executor, colony, timeout } = asking;
         for alive in self.executors.iter_mut().filter(|alive| alive.id == executor.id) {
             alive.heard_at = Some(now);
         }
@@ -109,14 +109,14 @@ impl ColonyServer {
             process.started_at = Some(now);
             process.exec_deadline = deadline(now, process.spec.maxexectime).or(process.exec_deadline);
         }
-        self.give_input(now, &id);
+        self.set_input_from_parents(now, &id);
         let Some(process) = self.process(&id).cloned() else { return done() };
         self.tell(&process, RUNNING);
         Ok(process.to_json())
     }
 
     fn set_paused(&mut self, caller: &str, inner: &Value, is_paused: bool) -> Answer {
-        let Call { colony, .. } = read(inner)?;
+        let Payload { colony, .. } = read(inner)?;
         self.require_owner(caller, &colony)?;
         if is_paused {
             self.paused.insert(colony);
@@ -143,7 +143,7 @@ impl ColonyServer {
                 // It is running, hence this cannot be refused.
                 let _ = self.fail(now, &id, vec!["Maximum execution time limit exceeded".to_owned()]);
             } else {
-                self.put_back(now, &id);
+                self.requeue(now, &id);
             }
         }
         let mut waiting: Vec<_> =
@@ -161,7 +161,7 @@ impl ColonyServer {
         }
     }
 
-    fn put_back(&mut self, now: Timestamp, id: &str) {
+    fn requeue(&mut self, now: Timestamp, id: &str) {
         let Some(process) = self.process_mut(id) else { return };
         process.is_assigned = false;
         process.assigned.clear();

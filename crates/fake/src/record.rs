@@ -101,7 +101,6 @@ pub(super) struct LogRecord {
     pub(super) at: i64,
 }
 
-/// A process.
 #[derive(Clone, Debug)]
 pub(super) struct ProcessRecord {
     pub(super) id: String,

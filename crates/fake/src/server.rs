@@ -27,18 +27,17 @@ pub(super) type Answer = Result<Value, Refusal>;
 /// How long an executor may keep silent before the real server, as it is delivered, removes it.
 const STALE_AFTER: SignedDuration = SignedDuration::from_secs(600);
 
-/// Something that happened to a process and that followers are told of.
+/// An event of a process for its subscribers.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// The process as the server shows it to followers: of a successful one, as it was **before** its close.
     pub process: Value,
-    /// Its id.
     pub(super) id: String,
     /// The state that it has come into.
     pub(super) state: u8,
 }
 
-/// A server in memory. It does nothing by itself: every call and every turn of its loop says what time it is.
+/// A server in memory. It does nothing by itself: every call and every tick passes the time.
 #[derive(Clone, Debug)]
 pub struct ColonyServer {
     owner: Id,
@@ -90,14 +89,14 @@ impl ColonyServer {
         self
     }
 
-    /// The same server, but it remembers what followers are told of, for [`Self::take_events`].
+    /// The same server, which also records events for [`Self::take_events`].
     #[must_use]
     pub fn remembering_events(mut self) -> Self {
         self.events = Some(Vec::new());
         self
     }
 
-    /// What followers are to be told of since the last time, the oldest first.
+    /// The events since the last call, the oldest first.
     pub fn take_events(&mut self) -> Vec<Event> {
         self.events.as_mut().map(std::mem::take).unwrap_or_default()
     }
@@ -105,7 +104,7 @@ impl ColonyServer {
     /// Answers a call: the identity that signed it (`None` for a signature that none could have made), the payload type
     /// of the envelope, and the call inside.
     ///
-    /// An assign is tried once, whatever it says about waiting.
+    /// An assign is tried once, regardless of its timeout.
     ///
     /// # Errors
     /// The HTTP status and the message of a refusal; 200 and nothing for an answer without a body.
@@ -219,7 +218,6 @@ impl ColonyServer {
     }
 }
 
-/// Refuses.
 pub(super) fn refuse<T>(status: u16, message: impl Into<String>) -> Result<T, Refusal> {
     Err((status, message.into()))
 }
@@ -229,7 +227,7 @@ pub(super) fn read<T: DeserializeOwned>(inner: &Value) -> Result<T, Refusal> {
     serde_json::from_value(inner.clone()).or_else(|_| refuse(400, "Failed to answer, invalid JSON"))
 }
 
-/// The answer of a call that has nothing to say.
+/// The reply of a call without a result.
 #[expect(clippy::unnecessary_wraps, reason = "an answer like the others")]
 pub(super) fn done() -> Answer {
     Ok(json!({}))

@@ -13,7 +13,6 @@ use super::{
     server::{Answer, ColonyServer, Refusal, done, list, read, refuse, time},
 };
 
-/// A workflow.
 #[derive(Clone, Debug)]
 pub(super) struct GraphRecord {
     pub(super) id: String,
@@ -56,7 +55,7 @@ pub(super) struct Workflow {
 }
 
 #[derive(Deserialize)]
-struct Call {
+struct Payload {
     #[serde(rename = "processgraphid", default)]
     id: String,
     #[serde(rename = "colonyname", default)]
@@ -88,10 +87,10 @@ impl ColonyServer {
 
     fn submit_workflow(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
         #[derive(Deserialize)]
-        struct Call {
+        struct Payload {
             spec: Workflow,
         }
-        let Call { spec } = read(inner)?;
+        let Payload { spec } = read(inner)?;
         self.require_member(caller, &spec.colony, true)?;
         let (id, processes) = self.add_workflow(now, caller, spec, &[])?;
         let graph = self.graphs.iter().find(|graph| graph.id == id);
@@ -156,7 +155,7 @@ impl ColonyServer {
         Ok((graph, ids))
     }
 
-    /// The processes of a graph, from its roots on. Cannot be said when one of them is missing.
+    /// The processes of a graph, from its roots on. Unknown when one of them is missing.
     fn processes_of(&self, graph: &GraphRecord) -> Result<Vec<String>, Refusal> {
         let (mut seen, mut order) = (BTreeSet::new(), Vec::new());
         let mut next: Vec<_> = graph.roots.iter().rev().cloned().collect();
@@ -189,13 +188,13 @@ impl ColonyServer {
     }
 
     fn process_graph(&self, caller: &str, inner: &Value) -> Answer {
-        let Call { id, .. } = read(inner)?;
+        let Payload { id, .. } = read(inner)?;
         let (graph, processes) = self.graph_for(caller, &id, "get")?;
         Ok(graph.to_json(&processes))
     }
 
     fn process_graphs(&self, caller: &str, inner: &Value) -> Answer {
-        let Call { colony, count, state, .. } = read(inner)?;
+        let Payload { colony, count, state, .. } = read(inner)?;
         self.require_member(caller, &colony, true)?;
         if !(0..=4).contains(&state) {
             return refuse(400, "invalid msg.State");
@@ -215,7 +214,7 @@ impl ColonyServer {
 
     /// Whatever the state: one that has ended is then cancelled, too.
     fn cancel_graph(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
-        let Call { id, .. } = read(inner)?;
+        let Payload { id, .. } = read(inner)?;
         let (_, processes) = self.graph_for(caller, &id, "cancel")?;
         for process in processes {
             if let Some(process) = self.process_mut(&process).filter(|process| process.state <= RUNNING) {
@@ -228,7 +227,7 @@ impl ColonyServer {
     }
 
     fn remove_graph(&mut self, caller: &str, inner: &Value) -> Answer {
-        let Call { id, .. } = read(inner)?;
+        let Payload { id, .. } = read(inner)?;
         let (graph, _) = self.graph_for(caller, &id, "remove")?;
         if graph.state == RUNNING {
             return refuse(400, "Failed to remove processgraph, cannot remove a running processgraph");
@@ -290,7 +289,7 @@ impl ColonyServer {
     }
 
     /// Wakes those that wait for a process of a workflow.
-    pub(super) fn tell_children(&mut self, process: &ProcessRecord) {
+    pub(super) fn wake_children(&mut self, process: &ProcessRecord) {
         let children: Vec<_> =
             process.children.iter().filter_map(|child| self.process(child).cloned()).collect();
         for child in children {
@@ -299,7 +298,7 @@ impl ColonyServer {
     }
 
     /// What the parents of a process that was just assigned have put out is its input.
-    pub(super) fn give_input(&mut self, now: Timestamp, id: &str) {
+    pub(super) fn set_input_from_parents(&mut self, now: Timestamp, id: &str) {
         let Some(process) = self.process(id).filter(|process| !process.graph.is_empty()) else { return };
         let (graph, parents) = (process.graph.clone(), process.parents.clone());
         self.resolve_graph(now, &graph);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::Resource;
 
 use super::{
-    kinds::Told,
+    kinds::StatusKind,
     outcome::{Outcome, StepResult},
     port::Port,
     servers::Servers,
@@ -43,7 +43,7 @@ impl<P: Port> Actor<P> {
     }
 
     /// Carries a plan out. A step that fails holds up those behind it as the plan's order says.
-    pub async fn execute<K: Told>(&self, plan: Plan, target: &Target<'_, K>) -> Outcome {
+    pub async fn execute<K: StatusKind>(&self, plan: Plan, target: &Target<'_, K>) -> Outcome {
         let mut outcome = Outcome::default();
         let (mut cluster_held, mut colony_held) = (false, false);
         for step in &plan.steps {
@@ -56,7 +56,7 @@ impl<P: Port> Actor<P> {
                 outcome.results.push(StepResult::Skipped);
                 continue;
             }
-            outcome.results.push(match self.port.carry_out(step, target).await {
+            outcome.results.push(match self.port.execute(step, target).await {
                 Ok(done) => {
                     tracing::info!(step = %step, "done");
                     outcome.resource_version = done.resource_version.or(outcome.resource_version);

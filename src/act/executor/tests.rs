@@ -20,7 +20,7 @@ impl Port for Failing {
         *self.tried.lock() < self.leads_for
     }
 
-    async fn carry_out<K: Told>(&self, _: &Step, _: &Target<'_, K>) -> Result<Done, StepFailure> {
+    async fn execute<K: StatusKind>(&self, _: &Step, _: &Target<'_, K>) -> Result<Done, StepFailure> {
         let place = {
             let mut tried = self.tried.lock();
             *tried += 1;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     failure::{counted, is_gone, of_call},
-    kinds::{Child, Told, Written},
+    kinds::{Child, StatusKind, WritableKind},
     outcome::{Done, Effect, FailureKind, StepFailure},
 };
 use crate::{
@@ -56,7 +56,7 @@ impl Cluster {
         Self { client, writes, served, clock, identities, metrics, namespace }
     }
 
-    pub(in crate::act) async fn create_workload<K: Child + Written<DynamicType = ()>>(
+    pub(in crate::act) async fn create_workload<K: Child + WritableKind<DynamicType = ()>>(
         &self,
         namespace: &str,
         workload: &K,
@@ -66,7 +66,7 @@ impl Cluster {
         Ok(())
     }
 
-    pub(in crate::act) async fn replace_workload<K: Child + Written<DynamicType = ()>>(
+    pub(in crate::act) async fn replace_workload<K: Child + WritableKind<DynamicType = ()>>(
         &self,
         namespace: &str,
         workload: &K,
@@ -89,7 +89,7 @@ impl Cluster {
     /// When the API server refuses or does not answer.
     pub async fn create<K>(&self, namespace: &str, object: &K) -> Result<(), StepFailure>
     where
-        K: Written<DynamicType = ()>,
+        K: WritableKind<DynamicType = ()>,
     {
         self.created(namespace, object).await.map(drop)
     }
@@ -97,7 +97,7 @@ impl Cluster {
     /// As [`Cluster::create`]; the object as the API server has it.
     async fn created<K>(&self, namespace: &str, object: &K) -> Result<K, StepFailure>
     where
-        K: Written<DynamicType = ()>,
+        K: WritableKind<DynamicType = ()>,
     {
         let (name, kind) = (object.name_any(), K::name_of(&()));
         let api = K::api(self.client.clone(), namespace, &());
@@ -113,7 +113,7 @@ impl Cluster {
             Err(error) => {
                 let failure = of_call(&format!("create {kind} {name}"), &error);
                 if failure.kind == FailureKind::Conflict {
-                    self.writes.doubt(key);
+                    self.writes.invalidate(key);
                 }
                 Err(failure)
             }
@@ -127,7 +127,7 @@ impl Cluster {
     /// When the object has changed, or the API server refuses or does not answer.
     pub async fn replace<K>(&self, namespace: &str, object: &K) -> Result<K, StepFailure>
     where
-        K: Written<DynamicType = ()>,
+        K: WritableKind<DynamicType = ()>,
     {
         let (name, kind) = (object.name_any(), K::name_of(&()));
         let api = K::api(self.client.clone(), namespace, &());
@@ -143,7 +143,7 @@ impl Cluster {
             Err(error) => {
                 let failure = of_call(&format!("update {kind} {name}"), &error);
                 if failure.kind == FailureKind::Conflict {
-                    self.writes.doubt(key);
+                    self.writes.invalidate(key);
                 }
                 Err(failure)
             }
@@ -157,13 +157,13 @@ impl Cluster {
     /// When the API server refuses or does not answer.
     pub async fn delete<K>(&self, namespace: &str, name: &str, uid: Option<&str>) -> Result<(), StepFailure>
     where
-        K: Written<DynamicType = ()>,
+        K: WritableKind<DynamicType = ()>,
     {
         self.delete_of::<K>(&(), namespace, name, uid).await
     }
 
     /// As [`Cluster::delete`], for a kind that may be known at run time only.
-    async fn delete_of<K: Written>(
+    async fn delete_of<K: WritableKind>(
         &self,
         kind: &K::DynamicType,
         namespace: &str,
@@ -190,7 +190,7 @@ impl Cluster {
     /// # Errors
     ///
     /// When the object has changed, or the API server refuses or does not answer.
-    async fn add_finalizer<K: Told>(
+    async fn add_finalizer<K: StatusKind>(
         &self,
         kind: &K::DynamicType,
         object: &K,
@@ -212,7 +212,7 @@ impl Cluster {
     /// # Errors
     ///
     /// When the object has changed, or the API server refuses or does not answer.
-    async fn remove_finalizer<K: Told>(
+    async fn remove_finalizer<K: StatusKind>(
         &self,
         kind: &K::DynamicType,
         object: &K,
@@ -227,7 +227,7 @@ impl Cluster {
     }
 
     /// Writes the finalizers of the object; its new version.
-    async fn finalizers<K: Told>(
+    async fn finalizers<K: StatusKind>(
         &self,
         kind: &K::DynamicType,
         object: &K,
@@ -248,7 +248,7 @@ impl Cluster {
     }
 
     /// Writes the spec of the object, if it is still the one that was seen; its new version.
-    async fn spec<K: Told>(
+    async fn spec<K: StatusKind>(
         &self,
         kind: &K::DynamicType,
         object: &K,

@@ -16,7 +16,7 @@ use crate::{
         Target,
         failure::{refused, unavailable},
         identity,
-        kinds::Told,
+        kinds::StatusKind,
         operator_keys,
         outcome::{Done, Effect, FailureKind, StepFailure},
         owner::Owner,
@@ -36,7 +36,7 @@ use crate::{
 
 impl Cluster {
     /// Carries one step out.
-    pub(in crate::act) async fn carry_out<K: Told>(
+    pub(in crate::act) async fn execute<K: StatusKind>(
         &self,
         step: &KubernetesStep,
         target: &Target<'_, K>,

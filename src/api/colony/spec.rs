@@ -1,4 +1,4 @@
-//! What a user says of a colony.
+//! The desired connection to a colony.
 
 use std::collections::BTreeMap;
 
@@ -39,12 +39,12 @@ pub struct ColonySpec {
 
     /// Name of the colony on that server.
     #[x_kube(validation = Rule::new("self.size() > 0").message("colonyName is empty: give the colony's name as `colonies colony ls` shows it"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("colonyName cannot change: objects carry processes of the old colony; create another Colony"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("colonyName cannot change: objects have processes in the old colony; create another Colony"))]
     #[schemars(length(max = 253))]
     pub colony_name: String,
 
-    /// How this cluster is called in the colony. Processes that the operator submits and executors that it registers
-    /// carry it as their location.
+    /// The name of this cluster in the colony. It is the location of processes that the operator submits and of
+    /// executors that it registers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub location: Option<String>,
@@ -55,16 +55,16 @@ pub struct ColonySpec {
     #[schemars(length(max = 253))]
     pub credentials_secret_name: String,
 
-    /// Which namespaces may use this colony, and may receive what is born in it.
+    /// The namespaces that may use this colony and receive objects that originate in it.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 
-    /// What becomes of blueprints and processes that are born in the colony and meant for this cluster.
+    /// What happens to blueprints and processes that originate in the colony and are meant for this cluster.
     #[serde(default)]
     pub inbound: Inbound,
 }
 
-/// What becomes of blueprints and processes that are born in a colony and meant for this cluster.
+/// What happens to blueprints and processes that originate in a colony and are meant for this cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Inbound {
@@ -73,7 +73,7 @@ pub struct Inbound {
     #[serde(default)]
     pub policy: InboundPolicy,
 
-    /// Namespace of what names none; it must be an allowed one and exist.
+    /// The namespace of objects that name none. It must exist and be allowed.
     #[serde(default = "default_namespace")]
     #[schemars(length(min = 1, max = 63))]
     pub default_namespace: String,
@@ -99,7 +99,7 @@ fn default_namespace() -> String {
     "default".to_owned()
 }
 
-/// Whether what is born in a colony may become objects.
+/// Whether blueprints and processes of a colony may become objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum InboundPolicy {
     /// It may, in the allowed namespaces.
@@ -109,10 +109,10 @@ pub enum InboundPolicy {
     Refuse,
 }
 
-/// Who looks after the definition of blueprints for fleets.
+/// Who manages the definition of blueprints for fleets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum DefinitionPolicy {
-    /// Whoever owns the colony.
+    /// The owner of the colony.
     #[default]
     Ignore,
     /// The operator makes it when it is missing.
@@ -134,7 +134,7 @@ pub struct ColonyServer {
     #[schemars(schema_with = "port_number")]
     pub port: u16,
 
-    /// Plain HTTP. Requests are signed but neither secret nor safe from replay: for networks that you trust.
+    /// Plain HTTP. Requests are signed but neither secret nor safe from replay: for trusted networks only.
     #[serde(default)]
     pub insecure: bool,
 
@@ -144,7 +144,7 @@ pub struct ColonyServer {
     pub ca_secret_name: Option<String>,
 }
 
-/// The port on which a `ColonyOS` server listens unless told otherwise.
+/// The default port of a `ColonyOS` server.
 const fn default_port() -> u16 {
     50080
 }

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ColonyStatus {
-    /// Generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerStatus>,
-    /// Processes of the whole colony that are not over.
+    /// Processes of the whole colony that have not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<ProcessCounts>,
     /// Executors of the whole colony.
@@ -38,7 +38,7 @@ pub struct ServerStatus {
     pub version: String,
 }
 
-/// Processes that are not over.
+/// Processes that have not ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessCounts {

@@ -1,4 +1,4 @@
-//! What a user says of a schedule.
+//! The desired schedule.
 
 use std::collections::BTreeMap;
 
@@ -34,9 +34,9 @@ use crate::api::{colony_process::ColonyProcessSpec, colony_workflow::ColonyWorkf
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.processTemplate) != has(self.workflowTemplate)").message("give either processTemplate or workflowTemplate: it says what is created"))]
-#[x_kube(validation = Rule::new("!has(self.processTemplate) || !has(self.processTemplate.spec.processId)").message("processTemplate.spec.processId: every run is submitted anew: remove processId and adoptionPolicy"))]
-#[x_kube(validation = Rule::new("!has(self.workflowTemplate) || !has(self.workflowTemplate.spec.graphId)").message("workflowTemplate.spec.graphId: every run is submitted anew: remove graphId and adoptionPolicy"))]
+#[x_kube(validation = Rule::new("has(self.processTemplate) != has(self.workflowTemplate)").message("set either processTemplate or workflowTemplate"))]
+#[x_kube(validation = Rule::new("!has(self.processTemplate) || !has(self.processTemplate.spec.processId)").message("processTemplate.spec.processId: every run submits a new process: remove processId and adoptionPolicy"))]
+#[x_kube(validation = Rule::new("!has(self.workflowTemplate) || !has(self.workflowTemplate.spec.graphId)").message("workflowTemplate.spec.graphId: every run submits a new workflow: remove graphId and adoptionPolicy"))]
 pub struct ColonyCronSpec {
     /// When: minute, hour, day of month, month and day of week, as in `30 2 * * 1-5`, or one of `@yearly`, `@monthly`,
     /// `@weekly`, `@daily` and `@hourly`. It names times of the clock in `timeZone`: one that a clock put forward leaps over
@@ -56,14 +56,14 @@ pub struct ColonyCronSpec {
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
 
-    /// How late a run may be. One that could not be created in this time is left out. Absent: the latest that was missed is
-    /// made up for, however late.
+    /// How late a run may be. One that could not be created in this time is left out. Absent: the latest missed run
+    /// is started, however late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 31_536_000))]
     pub starting_deadline_seconds: Option<i64>,
 
-    /// Create nothing for now; what was created goes on. Runs that are missed meanwhile count as missed when this becomes
-    /// false again: without `startingDeadlineSeconds`, the latest of them is made up for at once.
+    /// Create nothing for now; runs that exist continue. Runs that are missed meanwhile count as missed when this
+    /// becomes false again: without `startingDeadlineSeconds`, the latest of them is started at once.
     #[serde(default)]
     pub suspend: bool,
 
@@ -166,7 +166,7 @@ const fn default_failed() -> i32 {
     1
 }
 
-/// What can be known of a schedule by its look. Ranges that run backwards and days that no month has are told in status.
+/// What can be known of a schedule by its look. Reversed ranges and days that no month has are reported in status.
 fn schedule_rule() -> Rule {
     const NAMES: [(&str, &str); 5] = [
         ("[0-5]?[0-9]", ""),
@@ -191,7 +191,8 @@ mod tests {
     use super::*;
     use crate::desired::schedule::Schedule;
 
-    /// What is let in and cannot be followed is told late; what is refused and could be followed is taken from users.
+    /// A schedule that is admitted but invalid is reported late; what is refused and could be followed is taken from
+    /// users.
     #[test]
     fn the_rule_refuses_what_cannot_be_read_and_nothing_else() {
         let rule = schedule_rule().rule;

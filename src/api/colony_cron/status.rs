@@ -1,14 +1,14 @@
-//! What the operator says of a schedule.
+//! The observed state of a schedule.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator says of a schedule.
+/// The observed state of a schedule.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ColonyCronStatus {
-    /// Generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Names of the runs that have not finished, oldest first.
@@ -23,7 +23,7 @@ pub struct ColonyCronStatus {
     /// When the next run is to be created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Time>,
-    /// What holds, why, and what to do.
+    /// The latest observations of its state.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

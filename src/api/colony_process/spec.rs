@@ -1,4 +1,4 @@
-//! What a user says of a process.
+//! The desired process.
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -41,68 +41,69 @@ use crate::api::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.processId) == (has(self.adoptionPolicy) && self.adoptionPolicy != 'fail')").message("processId and adoptionPolicy need each other: give both, with adoptionPolicy adopt or adopt-or-create, or neither"))]
 pub struct ColonyProcessSpec {
-    /// The Colony in which it runs; when absent, the one annotated `colonies.io/default: "true"`.
+    /// The name of the Colony. Defaults to the Colony annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub colony: Option<String>,
 
-    /// What is called, and who may run it.
+    /// The function to call, and the executors that may run it.
     #[serde(flatten)]
     pub call: FunctionCall,
 
-    /// Submit nothing for now. What was submitted is cancelled; when this becomes false again, it is submitted anew.
+    /// Suspends the object: nothing is submitted, and what was submitted is cancelled; when this becomes false again,
+    /// it is submitted again.
     #[serde(default)]
     pub suspend: bool,
 
-    /// Cancel it, for good.
+    /// Cancels it permanently.
     #[serde(default)]
     pub cancel: bool,
 
-    /// How long it may take in all, waiting and repeating included, before it is cancelled and has failed.
+    /// The duration, waiting and retries included, after which it is cancelled and marked as failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub active_deadline_seconds: Option<i32>,
 
-    /// How often it is submitted again after an executor closed it as failed, after 10 s, 20 s, 40 s and so on, 6 minutes at
-    /// most.
+    /// The number of retries after an executor closes it as failed, with delays of 10 s, 20 s, 40 s and so on, up to
+    /// 6 minutes.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub backoff_limit: i32,
 
-    /// How long this object is kept after it has finished. Absent: until somebody deletes it.
+    /// How long to retain this object after it has finished. When absent, it is retained until it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub ttl_seconds_after_finished: Option<i32>,
 
-    /// What becomes of the process when this object is deleted: `Delete` cancels it, `Orphan` lets it run on.
+    /// What happens to the process when this object is deleted: `Delete` cancels it, `Orphan` lets it run on.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 
-    /// How certain it is that it is not assigned twice. `Standard`: after a submit whose answer was lost it is looked up,
-    /// and of several the oldest is kept; for moments two may run. `Strict`: it waits behind a gate until it is on record
-    /// which of several it is; costs one more process.
+    /// How duplicates are prevented when the reply to a submit is lost. `Standard`: the process is looked up, and the
+    /// oldest of several is kept; two may run briefly. `Strict`: the process waits behind a gate process until status
+    /// records which of several it is; this costs one more process.
     #[serde(default)]
     pub execution_guarantee: ExecutionGuarantee,
 
-    /// Id of a process that is there already and that this object is to follow from now on, such as one of a
-    /// `ColonyProcess` that was deleted with `deletionPolicy: Orphan`. It must be one of this function and executor type, and
-    /// no other object's. Needs `adoptionPolicy`; neither can be changed.
+    /// The id of an existing process to adopt, such as one of a `ColonyProcess` that was deleted with
+    /// `deletionPolicy: Orphan`. It must have the same function and executor type, and must not belong to another
+    /// object. Needs `adoptionPolicy`; neither can be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{64}$')").message(Message::Expression("'processId: \"' + self + '\" is not the id of a process: write the 64 digits (0-9, a-f) that the colony calls it by'".into())))]
     pub process_id: Option<String>,
 
-    /// What is done about `processId`: `adopt` takes that process over, waits while there is none, and never submits
-    /// anything; `adopt-or-create` submits one if the colony says that there is none. `fail`, as when absent, is for objects
-    /// without `processId`.
+    /// How to use `processId`: `adopt` adopts that process, waits until it exists, and never submits one;
+    /// `adopt-or-create` submits one if the colony reports that there is none. `fail`, the default, requires that
+    /// `processId` is absent.
     #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
     pub adoption_policy: AdoptionPolicy,
 
-    /// What may be done in the colony: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. Without
-    /// `Create` nothing is submitted; without `Update` what runs is not cancelled by `suspend`, `cancel` or
-    /// `activeDeadlineSeconds`; without `Delete` it runs on when this object is deleted. `Observe` alone, with `processId`,
-    /// shows a process of others in status. Can be changed at any time.
-    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    /// The actions that the operator may take in the colony: `Observe`, `Create`, `Update`, `Delete`, or `*` for all,
+    /// the default. Without `Create` nothing is submitted; without `Update` what runs is not cancelled by `suspend`,
+    /// `cancel` or `activeDeadlineSeconds`; without `Delete` it continues to run when this object is deleted.
+    /// `Observe` alone, with `processId`, shows the process of another owner in status. Can be changed at any time.
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 }
 

@@ -1,4 +1,4 @@
-//! What the operator says of a process.
+//! The observed state of a process.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -12,11 +12,11 @@ use crate::api::{
     work::{StopReason, WorkState},
 };
 
-/// What the operator says of a process.
+/// The observed state of a process.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ColonyProcessStatus {
-    /// Generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Where it stands.
@@ -25,10 +25,10 @@ pub struct ColonyProcessStatus {
     /// Id of the process of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_id: Option<String>,
-    /// The executor that has, or had, it: its name, or its id if the colony does not say its name.
+    /// The executor that it is or was assigned to: its name, or its id if the colony does not report its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
-    /// How often it was submitted, or was to be. One that was adopted counts.
+    /// The number of attempts. An adopted process counts as one.
     #[serde(default)]
     pub attempts: i64,
     /// How many of them failed.
@@ -37,32 +37,32 @@ pub struct ColonyProcessStatus {
     /// How often the server put the process of this attempt back into the queue after its time limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<i64>,
-    /// Since when it is being worked on; the deadline counts from here.
+    /// When work on it started; the deadline counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_since: Option<Time>,
     /// When the process was last assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// When it ended: the attempt, while it is to be repeated, else the whole.
+    /// When it ended. While it is retried, when the last attempt ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// What its executor put out, if that fits; `colonyos-operator process` shows all of it.
+    /// The output of its executor, if it fits; `colonyos-operator process` shows all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "any_list")]
     pub output: Vec<Value>,
-    /// Whether there is more output than stands here.
+    /// Whether the output is incomplete here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub output_truncated: bool,
-    /// Why it failed, cut to fit.
+    /// Why it failed, truncated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
-    /// Why what was submitted is being ended by the operator. It stands here before anything is cancelled.
+    /// Why the operator cancels what was submitted. It is recorded before anything is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<StopReason>,
     /// The process of the last attempt, as the protocol knows it; `generation` is the number of the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
-    /// What holds, why, and what to do.
+    /// The latest observations of its state.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -1,4 +1,4 @@
-//! What a user says of a workflow.
+//! The desired workflow.
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::api::{
     policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
 };
 
-/// A workflow in a colony: calls of functions, each of which waits for those that it depends on.
+/// A workflow in a colony: function calls, each of which waits for the calls that it depends on.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "colonies.io",
@@ -21,7 +21,7 @@ use crate::api::{
     derive = "PartialEq",
     category = "colonies",
     shortname = "cwf",
-    doc = "A workflow in a colony: calls of functions, each of which waits for those that it depends on.",
+    doc = "A workflow in a colony: function calls, each of which waits for the calls that it depends on.",
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.nodes.map(n, n.name) == oldSelf.spec.nodes.map(n, n.name) && self.spec.nodes.map(n, n.__function__) == oldSelf.spec.nodes.map(n, n.__function__))").message("spec.nodes: what was submitted cannot change: create another ColonyWorkflow; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, deletionPolicy and managementPolicies can change").field_path(".spec.nodes"),
     // Not rules of the spec: a template of one may change.
     validation = Rule::new("has(self.spec.colony) == has(oldSelf.spec.colony) && (!has(self.spec.colony) || self.spec.colony == oldSelf.spec.colony)").message("colony cannot change: create another ColonyWorkflow").field_path(".spec.colony"),
@@ -39,7 +39,7 @@ use crate::api::{
 #[x_kube(validation = Rule::new("self.nodes.all(n, !has(n.dependencies) || sets.contains(self.nodes.map(m, m.name), n.dependencies))").message("dependencies name nodes that are not there: correct the name, or add the node").field_path(".nodes"))]
 #[x_kube(validation = Rule::new("has(self.graphId) == (has(self.adoptionPolicy) && self.adoptionPolicy != 'fail')").message("graphId and adoptionPolicy need each other: give both, with adoptionPolicy adopt or adopt-or-create, or neither"))]
 pub struct ColonyWorkflowSpec {
-    /// The Colony in which it runs; when absent, the one annotated `colonies.io/default: "true"`.
+    /// The name of the Colony. Defaults to the Colony annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub colony: Option<String>,
@@ -49,48 +49,48 @@ pub struct ColonyWorkflowSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub nodes: Vec<WorkflowNode>,
 
-    /// Submit nothing for now. What was submitted is cancelled; when this becomes false again, the whole workflow is
-    /// submitted anew.
+    /// Suspends the object: nothing is submitted, and what was submitted is cancelled; when this becomes false again,
+    /// the whole workflow is submitted again.
     #[serde(default)]
     pub suspend: bool,
 
-    /// Cancel it, for good.
+    /// Cancels it permanently.
     #[serde(default)]
     pub cancel: bool,
 
-    /// How long it may take in all, waiting included, before it is cancelled and has failed.
+    /// The duration, waiting included, after which it is cancelled and marked as failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub active_deadline_seconds: Option<i32>,
 
-    /// How long this object is kept after it has finished. Absent: until somebody deletes it.
+    /// How long to retain this object after it has finished. When absent, it is retained until it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub ttl_seconds_after_finished: Option<i32>,
 
-    /// What becomes of the workflow when this object is deleted: `Delete` cancels it, `Orphan` lets it run on.
+    /// What happens to the workflow when this object is deleted: `Delete` cancels it, `Orphan` lets it run on.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 
-    /// Id of a workflow (process graph) that is there already and that this object is to follow from now on. It must have
-    /// the nodes that stand here, each with this function and executor type, and be no other object's. Needs `adoptionPolicy`;
-    /// neither can be changed.
+    /// The id of an existing workflow (process graph) to adopt. It must have the nodes of this spec, each with the
+    /// same function and executor type, and must not belong to another object. Needs `adoptionPolicy`; neither can be
+    /// changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{64}$')").message(Message::Expression("'graphId: \"' + self + '\" is not the id of a workflow: write the 64 digits (0-9, a-f) that the colony calls it by'".into())))]
     pub graph_id: Option<String>,
 
-    /// What is done about `graphId`: `adopt` takes that workflow over, waits while there is none, and never submits
-    /// anything; `adopt-or-create` submits one if the colony says that there is none. `fail`, as when absent, is for objects
-    /// without `graphId`.
+    /// How to use `graphId`: `adopt` adopts that workflow, waits until it exists, and never submits one;
+    /// `adopt-or-create` submits one if the colony reports that there is none. `fail`, the default, requires that
+    /// `graphId` is absent.
     #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
     pub adoption_policy: AdoptionPolicy,
 
-    /// What may be done in the colony: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. Without
-    /// `Create` nothing is submitted; without `Update` what runs is not cancelled by `suspend`, `cancel` or
-    /// `activeDeadlineSeconds`; without `Delete` it runs on when this object is deleted. `Observe` alone, with `graphId`, shows
-    /// a workflow of others in status. Can be changed at any time.
-    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    /// The actions that the operator may take in the colony: `Observe`, `Create`, `Update`, `Delete`, or `*` for all,
+    /// the default. Without `Create` nothing is submitted; without `Update` what runs is not cancelled by `suspend`,
+    /// `cancel` or `activeDeadlineSeconds`; without `Delete` it continues to run when this object is deleted.
+    /// `Observe` alone, with `graphId`, shows the workflow of another owner in status. Can be changed at any time.
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 }
 
@@ -108,17 +108,17 @@ impl ColonyWorkflowSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.dependencies) || !(self.name in self.dependencies)").message(Message::Expression("'node ' + self.name + ' depends on itself: remove it from its dependencies'".into())))]
 pub struct WorkflowNode {
-    /// Its name, by which others depend on it.
+    /// Its name, which other nodes use in `dependencies`.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     pub name: String,
 
-    /// Names of the nodes that must have succeeded before. What they put out, one after the other, is its input.
+    /// Names of the nodes that must succeed first. Their outputs, in this order, are its input.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 99), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub dependencies: Vec<String>,
 
-    /// What is called, and who may run it.
+    /// The function to call, and the executors that may run it.
     #[serde(flatten)]
     pub call: FunctionCall,
 }

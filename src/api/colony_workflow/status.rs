@@ -1,4 +1,4 @@
-//! What the operator says of a workflow.
+//! The observed state of a workflow.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::api::{
     work::{StopReason, WorkState},
 };
 
-/// What the operator says of a workflow.
+/// The observed state of a workflow.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ColonyWorkflowStatus {
-    /// Generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Where it stands.
@@ -27,20 +27,20 @@ pub struct ColonyWorkflowStatus {
     /// Id of the workflow on the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph_id: Option<String>,
-    /// How many nodes have succeeded, and of how many, such as `2/5`.
+    /// The number of nodes that succeeded, of all nodes, such as `2/5`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
-    /// How often it was submitted, or was to be: once, and again each time that it is suspended no longer.
+    /// The number of attempts: one, and another each time it is resumed after `suspend`.
     #[serde(default)]
     pub attempts: i64,
-    /// Where each node stands, in the order of the spec.
+    /// The state of each node, in the order of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub nodes: Vec<NodeStatus>,
-    /// Whether some node on which nobody depends has put out more than stands here.
+    /// Whether the output of a final node exceeds what is recorded here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub output_truncated: bool,
-    /// Since when it is being worked on; the deadline counts from here.
+    /// When work on it started; the deadline counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_since: Option<Time>,
     /// When the first node was assigned.
@@ -49,32 +49,32 @@ pub struct ColonyWorkflowStatus {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// Why what was submitted is being ended by the operator. It stands here before anything is cancelled.
+    /// Why the operator cancels what was submitted. It is recorded before anything is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<StopReason>,
     /// The workflow of the last attempt, as the protocol knows it: `processId` is the id of the workflow, `generation` the
     /// number of the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
-    /// What holds, why, and what to do.
+    /// The latest observations of its state.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 
-/// Where a node stands.
+/// The state of a node.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStatus {
     /// Its name.
     pub name: String,
-    /// Where it stands. One that had succeeded before another failed stays so here, although the server then tells all
-    /// nodes of the workflow as failed.
+    /// Where it stands. A node that succeeded before another failed stays successful here, although the server then
+    /// reports all nodes of the workflow as failed.
     pub state: WorkState,
     /// Id of its process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_id: Option<String>,
-    /// The executor that has, or had, it: its name, or its id if the colony does not say its name.
+    /// The executor that it is or was assigned to: its name, or its id if the colony does not report its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
     /// When it was last assigned.
@@ -83,10 +83,10 @@ pub struct NodeStatus {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// Why it failed, cut to fit. Absent in those that were failed by the server since another one had.
+    /// Why it failed, truncated. Absent in those that were failed by the server since another one had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
-    /// What it put out, if nobody depends on it and that fits.
+    /// Its output, if no node depends on it and the output fits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "any_list")]
     pub output: Vec<Value>,

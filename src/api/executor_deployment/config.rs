@@ -65,8 +65,8 @@ pub struct Volume {
     #[schemars(length(min = 1, max = 253))]
     pub secret: Option<String>,
 
-    /// Mount it read-only. Folders of the node are read-only unless this says `false` and the operator's configuration
-    /// allows writing.
+    /// Mount it read-only. Directories of the node are read-only unless this is `false` and the operator's
+    /// configuration allows writing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
 }

@@ -1,4 +1,4 @@
-//! What a user says of a fleet of executors.
+//! The desired state of a fleet of executors.
 
 use std::collections::BTreeMap;
 
@@ -46,19 +46,19 @@ use crate::api::policy::{
 #[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: executor and process of this object are in the old colony; create another ExecutorDeployment").field_path(".colony"))]
 #[x_kube(validation = Rule::new("self.workload != 'DaemonSet' || self.replicas == 1").message(Message::Expression("'replicas: ' + (self.replicas < 10 ? ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'][self.replicas] : 'a number above 9') + ' cannot be set with workload DaemonSet, which runs one executor on each node: remove replicas, or choose workload Deployment'".into())).field_path(".replicas"))]
 pub struct ExecutorDeploymentSpec {
-    /// The Colony in which the executors serve; when absent, the one annotated `colonies.io/default: "true"`. It cannot
-    /// be changed: executor and process of this object would stay behind in the old one.
+    /// The name of the Colony in which the executors serve. Defaults to the Colony annotated `colonies.io/default:
+    /// "true"`. It cannot be changed: executors and process of this object would remain in the old colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub colony: Option<String>,
 
-    /// Who runs the executors: `kubernetes` is this operator; `docker` and `local` are reconcilers elsewhere in the
+    /// The runtime of the executors: `kubernetes` is this operator; `docker` and `local` are other reconcilers in the
     /// colony.
     #[serde(default)]
     pub runtime: Runtime,
 
-    /// What the executors run as in this cluster. A Deployment keeps `replicas` running, a DaemonSet one on each node,
-    /// a Job runs `replicas` of them to their end.
+    /// The kind of workload in this cluster. A Deployment keeps `replicas` running, a DaemonSet one on each node, a
+    /// Job runs `replicas` of them to completion.
     #[serde(default)]
     pub workload: Workload,
 
@@ -121,7 +121,7 @@ pub struct ExecutorDeploymentSpec {
     #[serde(default)]
     pub suspend: bool,
 
-    /// What deletion does to the process that carries this object in the colony: `Delete` cancels it, `Orphan` leaves it.
+    /// What deletion does to the process of this object in the colony: `Delete` cancels it, `Orphan` leaves it.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 
@@ -129,38 +129,39 @@ pub struct ExecutorDeploymentSpec {
     #[serde(default)]
     pub update_policy: UpdatePolicy,
 
-    /// How certain it is that the process that carries a generation is not assigned twice. `Standard`: after a submit whose
-    /// answer was lost, it is looked up, and of several the oldest is kept; for moments two may run. `Strict`: it waits behind
-    /// a gate, which the operator opens only once it is on record which of several it is; costs one more process.
+    /// How duplicates of the process of a generation are prevented. `Standard`: after a submit whose answer was lost,
+    /// it is looked up, and of several the oldest is kept; for moments two may run. `Strict`: it waits behind a gate,
+    /// which the operator opens only once it is on record which of several it is; costs one more process.
     #[serde(default)]
     pub execution_guarantee: ExecutionGuarantee,
 
-    /// Who owns the spec where a blueprint in the colony says the same as this object. An edit on the other side is
-    /// replaced by the owner's, and shown in condition Conflict; with `Observe` nothing is written to either side. When
-    /// absent, the side on which the object was born.
+    /// Which side owns the spec when a blueprint in the colony mirrors this object. An edit on the other side is
+    /// replaced by the owner's, and shown in condition Conflict; with `Observe` nothing is written to either side.
+    /// Defaults to the side on which the object originates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_policy: Option<SyncPolicy>,
 
-    /// What becomes of a Deployment, `DaemonSet` or Job that has this object's name and nobody controls, such as one that
-    /// `kubectl delete --cascade=orphan` has left, and of its Secret: `fail` reports it and leaves it alone; `adopt` takes it
-    /// over and creates none; `adopt-or-create` takes it over, or creates one if there is none.
+    /// What happens to a Deployment, `DaemonSet` or Job that has this object's name and no controller, such as one
+    /// left by `kubectl delete --cascade=orphan`, and to its Secret: `fail` reports it and leaves it alone; `adopt`
+    /// takes it over and creates none; `adopt-or-create` takes it over, or creates one if there is none.
     #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
     pub adoption_policy: AdoptionPolicy,
 
-    /// What becomes of fields of the workload that somebody else changes, such as an autoscaler. When absent, they are put
-    /// right.
+    /// What happens to fields of the workload that others change, such as an autoscaler. By default, they are
+    /// corrected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
 
-    /// What may be done for this object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. Without
-    /// `Create` no workload is made, nor key, registration or process for one that is not there; without `Update` a workload
-    /// that differs from the spec is told in condition Drifted and left; without `Delete` everything stays when this object
-    /// is deleted, whatever `deletionPolicy` says. With `Observe` alone the workload may be anybody's: it is only read, and status shows its counts.
-    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    /// What may be done for this object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when
+    /// absent. Without `Create` no workload is made, nor key, registration or process for one that is not there;
+    /// without `Update`, a workload that differs from the spec is reported in condition Drifted and not changed;
+    /// without `Delete` everything stays when this object is deleted, whatever `deletionPolicy` says. With `Observe`
+    /// alone the workload may be anybody's: it is only read, and status shows its counts.
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 }
 
-/// One executor unless the user says otherwise; in the schema, so that `/scale` always finds a value.
+/// One executor by default; in the schema, so that `/scale` always finds a value.
 const fn default_replicas() -> i32 {
     1
 }
@@ -211,7 +212,7 @@ impl Runtime {
     strum::IntoStaticStr,
 )]
 pub enum Workload {
-    /// A number of interchangeable executors that serve until told otherwise.
+    /// A number of interchangeable executors that run continuously.
     #[default]
     Deployment,
     /// One executor on each node.

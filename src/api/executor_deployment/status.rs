@@ -1,4 +1,4 @@
-//! What the operator says of a fleet of executors.
+//! The observed state of a fleet of executors.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{ExecutorDeployment, Workload};
 use crate::api::mirror::{MirrorStatus, Mirrored};
 
-/// What the operator says of a fleet of executors.
+/// The observed state of a fleet of executors.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutorDeploymentStatus {
-    /// Generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The whole in one word: the reason of condition Ready, or `Ready`.
@@ -36,16 +36,16 @@ pub struct ExecutorDeploymentStatus {
     /// The executor as which the pods serve the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<ExecutorStatus>,
-    /// The process that carries a generation of this object in the colony.
+    /// The process of a generation of this object in the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
-    /// The blueprint in the colony that says the same as this object.
+    /// The blueprint in the colony that mirrors this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blueprint: Option<BlueprintStatus>,
-    /// The process that last asked for the executors to be started anew.
+    /// The process that last requested a restart of the executors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarted_for: Option<String>,
-    /// What holds, why, and what to do.
+    /// The latest observations of its state.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -73,16 +73,16 @@ pub struct ExecutorStatus {
     pub registered: bool,
 }
 
-/// A blueprint in the colony that says the same as an object.
+/// A blueprint in the colony that mirrors an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlueprintStatus {
     /// Its name.
     pub name: String,
-    /// Its generation when both sides last said the same.
+    /// Its generation when both sides were last equal.
     pub generation: i64,
-    /// Hash of the spec about which both sides last agreed: whoever differs from it has been edited. Empty while only the
-    /// intent to add the blueprint is recorded.
+    /// Hash of the spec about which both sides last agreed: a side that differs from it was edited. Empty while only
+    /// the intent to add the blueprint is recorded.
     pub agreed: String,
     /// The last edit that was replaced by the owner's, until the owner edits again.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! Which blueprint says the same as an object, and who owns the spec: what labels, annotations and spec say of it.
+//! Which blueprint mirrors an object, and which side owns the spec, by its labels, annotations and spec.
 
 use kube::ResourceExt as _;
 
@@ -9,8 +9,8 @@ use crate::api::{
 };
 
 impl ExecutorDeployment {
-    /// The blueprint that says the same as this object, if there is to be one: where it was born of one, and where a
-    /// reconciler elsewhere in the colony carries it out.
+    /// The blueprint that mirrors this object, if it has one: when it originates from one, or when another reconciler
+    /// in the colony handles it.
     #[must_use]
     pub fn blueprint_name(&self) -> Option<String> {
         let named = self.annotations().get(BLUEPRINT_ANNOTATION).cloned();
@@ -19,15 +19,18 @@ impl ExecutorDeployment {
 
     /// Whether the object was made for a blueprint of the colony.
     #[must_use]
-    pub fn is_born_of_blueprint(&self) -> bool {
+    pub fn originates_from_blueprint(&self) -> bool {
         self.labels().get(ORIGIN_LABEL).is_some_and(|origin| origin == ORIGIN_BLUEPRINT)
     }
 
-    /// Who owns the spec: as it says, else the side on which the object was born.
+    /// Who owns the spec: as set, else the side on which the object originates.
     #[must_use]
     pub fn sync_policy(&self) -> SyncPolicy {
-        let default =
-            if self.is_born_of_blueprint() { SyncPolicy::ColonyWins } else { SyncPolicy::KubernetesWins };
+        let default = if self.originates_from_blueprint() {
+            SyncPolicy::ColonyWins
+        } else {
+            SyncPolicy::KubernetesWins
+        };
         self.spec.sync_policy.unwrap_or(default)
     }
 }

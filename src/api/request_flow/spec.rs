@@ -1,4 +1,4 @@
-//! What a user says of a flow.
+//! The desired flow.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -34,12 +34,13 @@ use crate::api::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.jobs.all(j, !has(j.onFailure) || !has(j.onFailure.job) || self.jobs.exists(k, k.name == j.onFailure.job))").message(Message::Expression("'jobs: onFailure.job: \"' + self.jobs.map(j, has(j.onFailure) && has(j.onFailure.job) && !self.jobs.exists(k, k.name == j.onFailure.job), j.onFailure.job)[0] + '\" is no job of this flow: name one of the list, or add it'".into())).field_path(".jobs"))]
 pub struct RequestFlowSpec {
-    /// The Colony in which the jobs run; when absent, the one annotated `colonies.io/default: "true"`.
+    /// The name of the Colony in which the jobs run. Defaults to the Colony annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub colony: Option<String>,
 
-    /// How long all jobs of a request may take together, waiting included. Without it only the limits of the jobs count.
+    /// The time limit for all jobs of a request together, waiting included. When absent, only the limits of the jobs
+    /// apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 31_536_000))]
     pub active_deadline_seconds: Option<i64>,
@@ -51,7 +52,7 @@ pub struct RequestFlowSpec {
     pub jobs: Vec<FlowJob>,
 }
 
-/// A job: one process in the colony, or several if it is run again.
+/// A job: one process in the colony, or several if it is retried.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.onFailure) || !has(self.onFailure.job) || self.onFailure.job != self.name").message(Message::Expression("'onFailure.job: \"' + self.name + '\" is the job itself: use action Retry to run it again'".into())).field_path(".onFailure.job"))]
@@ -65,7 +66,7 @@ pub struct FlowJob {
     /// What the process asks an executor to do.
     pub function: FlowFunction,
 
-    /// What follows when the job fails; when absent, the flow stops there.
+    /// The action when the job fails. Defaults to Stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
 }
@@ -77,7 +78,7 @@ pub struct FlowJob {
 #[serde(rename_all = "camelCase")]
 pub struct FlowFunction {
     /// Name of the function, as the executors register it.
-    #[x_kube(validation = Rule::new("self.size() > 0").message("function name is empty: give the name as which executors register the function"))]
+    #[x_kube(validation = Rule::new("self.size() > 0").message("function name is empty: give the name under which executors register the function"))]
     #[schemars(length(max = 253))]
     pub name: String,
 
@@ -106,24 +107,24 @@ pub struct FlowFunction {
     #[schemars(schema_with = "free_form_object")]
     pub kwargs: Map<String, Value>,
 
-    /// Each unit puts the process one day ahead of those submitted at the same time.
+    /// Each unit moves the process one day ahead of processes submitted at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -50_000, max = 50_000))]
     pub priority: Option<i32>,
 
-    /// How long the process may wait for an executor before it fails, such as 10m; counted in whole seconds. Without
-    /// limit when absent.
+    /// How long the process may wait for an executor before it fails, such as 10m; counted in whole seconds.
+    /// Unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("maxWaitTime is 0: give the time that it may wait, or leave it out"))]
     pub max_wait_time: Option<Duration>,
 
     /// How long an executor may take before the process is given to another, such as 1h30m; counted in whole seconds.
-    /// Without limit when absent.
+    /// Unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("maxExecTime is 0: give the time that it may take, or leave it out"))]
     pub max_exec_time: Option<Duration>,
 
-    /// How often it is run again after `maxExecTime` has passed; after that it has failed. Absent: 0.
+    /// The number of retries after `maxExecTime` has passed; then it fails. Defaults to 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_retries: Option<i32>,
@@ -135,7 +136,7 @@ pub struct FlowFunction {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<Variable>,
 
-    /// What one run needs.
+    /// The resources of one run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<FunctionResources>,
 
@@ -146,19 +147,19 @@ pub struct FlowFunction {
     pub execution_guarantee: Option<ExecutionGuarantee>,
 }
 
-/// What follows when a job fails.
+/// The action when a job fails.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.action != 'GoTo' || has(self.job)").message("onFailure: action GoTo needs a job: name the job with which the flow goes on"))]
+#[x_kube(validation = Rule::new("self.action != 'GoTo' || has(self.job)").message("onFailure: action GoTo needs a job: name the job to continue with"))]
 #[x_kube(validation = Rule::new("self.action == 'GoTo' || !has(self.job)").message("onFailure.job is only for action GoTo: remove it, or choose GoTo").field_path(".job"))]
 #[x_kube(validation = Rule::new("self.action == 'Retry' || !has(self.backoff)").message("onFailure.backoff is only for action Retry: remove it, or choose Retry").field_path(".backoff"))]
 #[x_kube(validation = Rule::new("self.action != 'Stop' || !has(self.maxAttempts)").message("onFailure.maxAttempts is only for actions Retry and GoTo: remove it, or choose one of them").field_path(".maxAttempts"))]
 pub struct OnFailure {
-    /// `Stop`: the request has failed. `Retry`: the job is run again as a new process. `GoTo`: the flow goes on with another
-    /// job, before or after this one, and from there in the order of the list.
+    /// `Stop`: the request has failed. `Retry`: the job is run again as a new process. `GoTo`: the flow continues
+    /// with another job, before or after this one, and from there in the order of the list.
     pub action: FailureAction,
 
-    /// The job with which `GoTo` goes on.
+    /// The job that `GoTo` continues with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub job: Option<String>,
@@ -183,7 +184,7 @@ pub enum FailureAction {
     Stop,
     /// The job is run again.
     Retry,
-    /// The flow goes on with another job.
+    /// The flow continues with another job.
     GoTo,
 }
 

@@ -5,6 +5,6 @@ mod position;
 mod spec;
 mod status;
 
-pub use position::{Position, Sighting};
+pub use position::{Position, PositionRecord};
 pub use spec::{RequestState, RequestStateSpec, State};
 pub use status::{HistoryEntry, JobStatus, RequestStateStatus};

@@ -37,7 +37,7 @@ impl fmt::Display for Position {
 
 /// A position, and when the request came to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct PositionRecord {
     /// The position.
     pub position: Position,
     /// When it was entered, as exactly as is known.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RequestStateStatus;
 
-/// A request: the job that it is at, and how far that job is. The rules of its transitions stand here, so that the API
-/// server refuses an illegal one whoever writes it.
+/// A request: the job that it is at, and how far that job is. The schema holds the rules for its transitions, so that
+/// the API server refuses an illegal one from any client.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "com.redhat.ecosystem.sample",
@@ -30,7 +30,7 @@ use super::RequestStateStatus;
 #[x_kube(validation = Rule::new("self.job == oldSelf.job || (self.state == 'REQUESTED' && oldSelf.state != 'REQUESTED')").message(Message::Expression("'job cannot change from ' + oldSelf.job + ' to ' + self.job + ' while state is ' + self.state + ': name another job together with state REQUESTED, once the former job is COMPLETED or FAILED'".into())))]
 #[x_kube(validation = Rule::new("!(oldSelf.state == 'COMPLETED' && self.state == 'REQUESTED') || self.job != oldSelf.job").message(Message::Expression("'job ' + self.job + ' is COMPLETED and cannot become REQUESTED again: name another job'".into())))]
 pub struct RequestStateSpec {
-    /// What tells this request from every other, chosen by whoever created it.
+    /// The unique identifier of this request, chosen by its creator.
     #[serde(rename = "request-uid")]
     #[x_kube(validation = Rule::new("self == oldSelf").message(Message::Expression("'request-uid cannot change from ' + oldSelf + ' to ' + self + ': create another RequestState'".into())))]
     #[schemars(length(min = 1, max = 253))]
@@ -72,7 +72,7 @@ pub enum State {
     Completed,
     /// It has gone wrong.
     Failed,
-    /// Nobody wants it any more: the end of the request.
+    /// It is obsolete: the end of the request.
     Cancelled,
 }
 
@@ -83,7 +83,7 @@ impl State {
         self.into()
     }
 
-    /// Whether the job is over, well or badly.
+    /// Whether the job has finished, whether it succeeded or failed.
     #[must_use]
     pub const fn has_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)

@@ -17,7 +17,7 @@ use crate::api::{
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestStateStatus {
-    /// Generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Which of the flow's jobs the request is at, such as `1/2`.
@@ -47,7 +47,7 @@ pub struct RequestStateStatus {
 }
 
 impl RequestState {
-    /// Whether it has ended, and its status says so: nothing is left to do or to say.
+    /// Whether it has ended and its status is final: nothing is left to do.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         let conditions = self.status.iter().flat_map(|status| &status.conditions);
@@ -77,7 +77,7 @@ pub struct JobStatus {
     /// Id of the process of the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_id: Option<String>,
-    /// The executor that had it: its name, or its id if the colony does not say its name.
+    /// The executor that had it: its name, or its id if the colony does not report its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
     /// When the process was assigned.
@@ -90,7 +90,7 @@ pub struct JobStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "any_list")]
     pub output: Vec<Value>,
-    /// Whether there is more output than stands here.
+    /// Whether the output is incomplete here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub output_truncated: bool,
 }

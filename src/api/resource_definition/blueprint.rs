@@ -15,8 +15,8 @@ pub struct BlueprintTerms {
     #[serde(default = "of_kubernetes")]
     pub sync_policy: SyncPolicy,
 
-    /// What becomes of a schema that says more than the schemas of a colony can, such as `minimum`. `Refuse`: the definition
-    /// is not carried out. `KeepHere`: the API server checks it, and the colony does not.
+    /// What happens to rules that the schemas of a colony cannot express, such as `minimum`. `Refuse`: the definition
+    /// has no effect. `KeepHere`: the API server checks it, and the colony does not.
     #[serde(default)]
     pub untranslatable: Untranslatable,
 
@@ -41,7 +41,7 @@ const fn of_kubernetes() -> SyncPolicy {
     SyncPolicy::KubernetesWins
 }
 
-/// What becomes of what the schemas of a colony cannot say.
+/// What happens to rules that the schemas of a colony cannot express.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Untranslatable {
     /// It is refused, with the field.

@@ -53,13 +53,14 @@ pub struct ComposedResource {
     #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
     pub adoption_policy: AdoptionPolicy,
 
-    /// What is done about fields that somebody else has changed. Absent: they are put right.
+    /// What the operator does about fields that others change. Absent: they are corrected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
 
-    /// What may be done about the object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when absent. What is
-    /// not listed is not done, and told. With `Observe` alone the object may be anybody's, and is only read.
-    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    /// What may be done about the object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when
+    /// absent. Actions that are not listed are skipped and reported. With `Observe` alone the object may be
+    /// anybody's, and is only read.
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 }
 
@@ -84,7 +85,7 @@ impl ObjectKind {
         Self { api_version: api_version.into(), kind: kind.into() }
     }
 
-    /// The kind of an object, if it says so.
+    /// The kind of an object, if it is set.
     #[must_use]
     pub fn of(object: &Value) -> Option<Self> {
         let text = |name: &str| object.get(name).and_then(Value::as_str);

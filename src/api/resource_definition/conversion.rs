@@ -11,9 +11,9 @@ pub const MAX_MOVES: usize = 64;
 /// Most expressions of one version in one direction.
 pub const MAX_CONVERTED: usize = 64;
 
-/// How objects of a version become objects of the version in which they are stored, and back. Fields that both versions have
-/// at the same place need no word. What one version has and the other cannot say is kept beside the object, so that nothing is
-/// lost on the way there and back.
+/// How objects of a version become objects of the version in which they are stored, and back. Fields that both
+/// versions have at the same place need no word. Fields that the other version cannot express are preserved in an
+/// annotation, so that converting back restores them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionConversion {

@@ -1,4 +1,4 @@
-//! Who carries the instances of a kind out, and how.
+//! The handler of the instances of a kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use crate::api::{
     policy::{ManagementPolicies, UpdatePolicy},
 };
 
-/// Who carries the instances of a kind out.
+/// The handler of the instances of a kind.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.mode == 'compose' || (has(self.executorType) && has(self.functionName))").message(Message::Expression("'handler: mode ' + self.mode + ' needs executorType and functionName: name the executors and the function that they are asked for'".into())))]
+#[x_kube(validation = Rule::new("self.mode == 'compose' || (has(self.executorType) && has(self.functionName))").message(Message::Expression("'handler: mode ' + self.mode + ' needs executorType and functionName: set both'".into())))]
 #[x_kube(validation = Rule::new("self.mode != 'compose' || (!has(self.executorType) && !has(self.functionName) && !has(self.cleanupFunction) && !has(self.executorNames) && !has(self.location) && !has(self.maxWaitTime) && !has(self.maxExecTime) && !has(self.maxRetries) && !has(self.priority))").message("handler: mode compose calls no function: remove executorType, functionName, cleanupFunction, executorNames, location, priority and limits, or choose mode process"))]
 #[x_kube(validation = Rule::new("self.mode == 'process' || !has(self.cleanupFunction)").message("handler.cleanupFunction is for mode process: remove it").field_path(".cleanupFunction"))]
 #[x_kube(validation = Rule::new("(self.mode == 'compose') == has(self.resources)").message("handler: mode compose, and no other, needs resources: add them, or choose another mode"))]
@@ -24,26 +24,27 @@ use crate::api::{
 #[x_kube(validation = Rule::new("self.mode == 'blueprint' || !has(self.blueprint)").message("handler.blueprint is for mode blueprint: remove it").field_path(".blueprint"))]
 #[x_kube(validation = Rule::new("self.mode != 'blueprint' || (!has(self.executorNames) && !has(self.maxWaitTime) && !has(self.maxExecTime) && !has(self.maxRetries) && !has(self.priority))").message("handler: with mode blueprint the colony's server submits the processes, and takes no executorNames, priority or limits for them: remove these"))]
 #[x_kube(validation = Rule::new("self.mode != 'blueprint' || (has(self.location) == has(oldSelf.location) && (!has(self.location) || self.location == oldSelf.location))").message("location cannot change with mode blueprint: blueprints stay where they were added; create another ResourceDefinition").field_path(".location"))]
-#[x_kube(validation = Rule::new("self.mode == oldSelf.mode").message("mode cannot change: instances are carried out by what it was; create another ResourceDefinition").field_path(".mode"))]
+#[x_kube(validation = Rule::new("self.mode == oldSelf.mode").message("mode cannot change while the kind exists: create another ResourceDefinition").field_path(".mode"))]
 #[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: processes of instances are in the old colony; create another ResourceDefinition").field_path(".colony"))]
 pub struct Handler {
-    /// `process`: each generation of an instance is one process, carried out by executors. `blueprint`: an instance is kept as a
-    /// blueprint of the colony, which a reconciler there carries out. `compose`: an instance is made of other objects, from `resources`.
+    /// `process`: each generation of an instance is one process, handled by executors. `blueprint`: an instance is
+    /// mirrored as a blueprint of the colony, which a reconciler there handles. `compose`: an instance is made of
+    /// other objects, from `resources`.
     pub mode: HandlerMode,
 
-    /// The Colony in which instances are carried out; when absent, the one annotated `colonies.io/default: "true"`.
+    /// The Colony of instances; when absent, the one annotated `colonies.io/default: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub colony: Option<String>,
 
-    /// Type of the executors that carry instances out.
+    /// The type of the executors that handle instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')").message(Message::Expression("'executorType: \"' + self + '\" is not a type: use letters, digits, \"-\", \"_\" and \".\", beginning and ending with a letter or digit'".into())))]
-    #[x_kube(validation = Rule::new("!(self in ['executor-deployment-controller', 'kubernetes-reconciler'])").message(Message::Expression("'executorType: ' + self + ' is the operator itself, which serves no kinds of others: name executors of your own'".into())))]
+    #[x_kube(validation = Rule::new("!(self in ['executor-deployment-controller', 'kubernetes-reconciler'])").message(Message::Expression("'executorType: ' + self + ' is reserved for the operator, which serves no user-defined kinds: name executors of your own'".into())))]
     #[schemars(length(max = 63))]
     pub executor_type: Option<String>,
 
-    /// Names of the executors that may carry instances out; any of the type when absent.
+    /// Names of the executors that may handle instances; any of the type when absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 253), regex(pattern = r"^[^:\s]+$")))]
     pub executor_names: Vec<String>,
@@ -73,7 +74,7 @@ pub struct Handler {
     #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("maxExecTime is 0: give a time above 0, such as 60s, or leave it out for no limit"))]
     pub max_exec_time: Option<Duration>,
 
-    /// How often it is run again after `maxExecTime` has passed; after that it has failed. Absent: 0.
+    /// The number of retries after `maxExecTime` has passed; then it fails. Defaults to 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_retries: Option<i32>,
@@ -87,11 +88,12 @@ pub struct Handler {
     #[serde(default)]
     pub update_policy: UpdatePolicy,
 
-    /// What may be done in the colony for instances, with modes `process` and `blueprint`: `Observe`, `Create`, `Update`, `Delete`,
-    /// or `*` for all of it, as when absent. Without `Create` a new instance gets no process and no blueprint; without
-    /// `Update` later generations of one are not carried there, and what runs is not cancelled for them; without `Delete`
-    /// the deletion of one neither cancels or removes anything nor calls `cleanupFunction`.
-    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unsaid")]
+    /// What may be done in the colony for instances, with modes `process` and `blueprint`: `Observe`, `Create`,
+    /// `Update`, `Delete`, or `*` for all of it, as when absent. Without `Create` a new instance gets no process and
+    /// no blueprint; without `Update`, later generations of an instance are not sent to the colony, and running
+    /// processes are not cancelled for them; without `Delete` the deletion of one neither cancels or removes anything
+    /// nor calls `cleanupFunction`.
+    #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 
     /// Fields of the instance's status, each an expression in CEL such as `${output[0].endpoint}`. With mode `process` it may
@@ -123,7 +125,7 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// How instances are kept as blueprints, as said or as it goes without saying.
+    /// How instances are mirrored as blueprints, with defaults applied.
     #[must_use]
     pub fn blueprint_terms(&self) -> BlueprintTerms {
         self.blueprint.clone().unwrap_or_default()
@@ -150,7 +152,7 @@ fn expressions(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-/// How instances are carried out.
+/// The handler of instances.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr,
 )]

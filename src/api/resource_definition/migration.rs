@@ -19,7 +19,7 @@ use super::status::NAMED_INSTANCES;
 /// How long after the CRD changed every API server is taken to store objects in the new version, requests that were under
 /// way included. They learn of it by a watch, within a second as a rule; one that learned later could store an object in a
 /// version that is not in the list any more.
-const SETTLING: SignedDuration = SignedDuration::from_secs(10);
+const STORAGE_VERSION_PROPAGATION: SignedDuration = SignedDuration::from_secs(10);
 
 /// How far the migration of a kind's objects to another stored version is.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -42,7 +42,7 @@ pub struct StorageMigration {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = NAMED_INSTANCES))]
     pub failures: Vec<BrokenInstance>,
-    /// Where the list of objects goes on, in the words of the API server; absent at its beginning and at its end.
+    /// The continue token of the list of objects; absent at its beginning and at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continue_token: Option<String>,
     /// Whether the list has been gone through to its end.
@@ -60,7 +60,7 @@ pub struct StoredObject {
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
-    /// Its UID and version, as far as they are known: whoever has written it meanwhile has stored it in the version of now.
+    /// Its UID and version, as far as they are known: any write in the meantime stored it in the current version.
     pub seen: Option<SeenObject>,
 }
 
@@ -86,7 +86,7 @@ pub enum NextOfMigration<'m> {
     Page(Option<&'m str>),
     /// Those that could not be written before.
     Failed(&'m [BrokenInstance]),
-    /// To tell the API server that all are stored in the version.
+    /// Update `status.storedVersions` of the CRD: all objects are stored in the version.
     Conclusion,
 }
 
@@ -120,12 +120,12 @@ impl StorageMigration {
     /// How long until every API server knows the version; none if all are taken to.
     #[must_use]
     pub fn settles_in(&self, now: Timestamp) -> Option<Duration> {
-        let left = SETTLING - now.duration_since(self.began_at.0);
+        let left = STORAGE_VERSION_PROPAGATION - now.duration_since(self.began_at.0);
         Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }
 }
 
-/// What comes next, by what the CRD says and what is on record.
+/// The next step, from the CRD and the recorded progress.
 #[must_use]
 pub fn next_of_migration<'m>(
     crd: &CustomResourceDefinition,

@@ -1,4 +1,4 @@
-//! `ResourceDefinition`: a kind that a user makes up, and who carries its instances out.
+//! `ResourceDefinition`: a user-defined kind, and the handler of its instances.
 //!
 //! In a colony the same thing is called a `BlueprintDefinition`.
 
@@ -23,6 +23,6 @@ pub use spec::{
     ResourceDefinitionSpec, Scale, VersionSchema,
 };
 pub use status::{
-    Impact, InstanceCounts, KEPT_REVISIONS, MOST_COMPOSED, NAMED_INSTANCES, ResourceDefinitionStatus,
+    Impact, InstanceCounts, MOST_COMPOSED, NAMED_INSTANCES, REVISION_HISTORY_LIMIT, ResourceDefinitionStatus,
     ResourceName, Revision,
 };

@@ -1,4 +1,4 @@
-//! What a user says of a kind.
+//! The desired kind.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Handler, ResourceDefinitionStatus, VersionConversion};
 use crate::api::policy::DeletionPolicy;
 
-/// A kind that a user makes up: its names, its schema, and who carries its instances out.
+/// A user-defined kind: its names, its schema, and the handler of its instances.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "colonies.io",
@@ -19,7 +19,7 @@ use crate::api::policy::DeletionPolicy;
     derive = "PartialEq",
     category = "colonies",
     shortname = "rd",
-    doc = "A kind that a user makes up: its names, its schema, and who carries its instances out. The operator makes the kind's CRD and follows every instance.",
+    doc = "A user-defined kind: its names, its schema, and the handler that implements its instances. The operator creates the CRD of the kind and reconciles every instance.",
     validation = Rule::new("self.metadata.name == self.spec.names.plural + '.' + self.spec.group").message(Message::Expression("'metadata.name: ' + self.metadata.name + ' is not <names.plural>.<group>: call it ' + self.spec.names.plural + '.' + self.spec.group".into())),
     printcolumn = r#"{"name": "Kind", "type": "string", "jsonPath": ".spec.names.kind"}"#,
     printcolumn = r#"{"name": "Mode", "type": "string", "jsonPath": ".spec.handler.mode"}"#,
@@ -31,15 +31,15 @@ use crate::api::policy::DeletionPolicy;
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.versions.filter(v, v.storage).size() == 1").message("versions: exactly one version is the one that objects are stored in: set storage on one and take it from the others").field_path(".versions"))]
+#[x_kube(validation = Rule::new("self.versions.filter(v, v.storage).size() == 1").message("versions: exactly one version must be the storage version: set storage on one version and remove it from the others").field_path(".versions"))]
 #[x_kube(validation = Rule::new("self.versions.all(v, !v.storage || v.served)").message("versions: the version with storage must be served: the operator follows objects in it").field_path(".versions"))]
 #[x_kube(validation = Rule::new("self.scope == oldSelf.scope").message("scope cannot change: create another ResourceDefinition").field_path(".scope"))]
 #[x_kube(validation = Rule::new("self.names.kind == oldSelf.names.kind").message("names.kind cannot change: create another ResourceDefinition").field_path(".names"))]
 pub struct ResourceDefinitionSpec {
-    /// API group of the kind, such as `ml.example.com`. The installer of the operator must have given it rights for the
-    /// group (chart value `userKinds.groups`); condition Authorized tells.
+    /// API group of the kind, such as `ml.example.com`. The installer of the operator must have given it rights for
+    /// the group (chart value `userKinds.groups`); see condition Authorized.
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)+$')").message(Message::Expression("'group: \"' + self + '\" is not an API group: give a domain with a dot, such as ml.example.com'".into())))]
-    #[x_kube(validation = Rule::new("!(self in ['colonies.io', 'compute.colonies.io', 'com.redhat.ecosystem.sample'])").message(Message::Expression("'group: ' + self + ' is the group of the operator\\'s own kinds: choose another, such as ml.' + self".into())))]
+    #[x_kube(validation = Rule::new("!(self in ['colonies.io', 'compute.colonies.io', 'com.redhat.ecosystem.sample'])").message(Message::Expression("'group: ' + self + ' is reserved for the operator\\'s own kinds: choose another, such as ml.' + self".into())))]
     #[x_kube(validation = Rule::new("self != 'k8s.io' && self != 'kubernetes.io' && !self.endsWith('.k8s.io') && !self.endsWith('.kubernetes.io')").message(Message::Expression("'group: ' + self + ' belongs to Kubernetes: choose a domain of your own'".into())))]
     #[schemars(length(max = 200))]
     pub group: String,
@@ -56,7 +56,7 @@ pub struct ResourceDefinitionSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub versions: Vec<DefinitionVersion>,
 
-    /// Who carries its instances out.
+    /// The handler of its instances.
     pub handler: Handler,
 
     /// What deletion leaves. `Delete`: an instance goes when its process is cancelled and `handler.cleanupFunction` has run;
@@ -140,7 +140,7 @@ impl DefinitionScope {
 /// A version in which a kind is served.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!self.storage || !has(self.conversion)").message("conversion is for versions in which objects are not stored: the others say how they differ from the one with storage; remove it").field_path(".conversion"))]
+#[x_kube(validation = Rule::new("!self.storage || !has(self.conversion)").message("conversion is not allowed in the version with storage: the other versions describe how they differ from it; remove it").field_path(".conversion"))]
 #[x_kube(validation = Rule::new("self.deprecated || !has(self.deprecationWarning)").message("deprecationWarning is for a version that is deprecated: set deprecated, or remove it").field_path(".deprecationWarning"))]
 pub struct DefinitionVersion {
     /// Its name, such as `v1alpha1`.
@@ -173,14 +173,14 @@ pub struct DefinitionVersion {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deprecated: bool,
 
-    /// What they are told; the API server's words when absent.
+    /// The warning; the API server's words when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub deprecation_warning: Option<String>,
 
-    /// How objects of this version become objects of the version with `storage`, and back. If any version says so, objects are
-    /// converted by the operator, also those of versions that say nothing. Absent from all: only `apiVersion` changes, and API
-    /// servers drop what a version does not describe.
+    /// How objects of this version become objects of the version with `storage`, and back. If any version sets this,
+    /// the operator converts objects of all versions. Absent from all: only `apiVersion` changes, and API servers
+    /// drop what a version does not describe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<VersionConversion>,
 }

@@ -1,4 +1,4 @@
-//! What the operator says of a kind.
+//! The observed state of a kind.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -7,37 +7,37 @@ use serde::{Deserialize, Serialize};
 
 use super::migration::{BrokenInstance, StorageMigration};
 
-/// Most resources of which the operator creates objects for an instance: each asks for a right of whoever creates it, and an
-/// admission policy may ask for 28.
+/// Most resources of which the operator creates objects for an instance: the creator of an instance needs permission
+/// for each, and an admission policy can check at most 28.
 pub const MOST_COMPOSED: usize = 24;
 
 /// Most generations that are remembered.
-pub const KEPT_REVISIONS: usize = 10;
+pub const REVISION_HISTORY_LIMIT: usize = 10;
 /// Most instances that are named of those that a change would break.
 pub const NAMED_INSTANCES: usize = 10;
 
-/// What the operator says of a kind.
+/// The observed state of a kind.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceDefinitionStatus {
-    /// Generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Generation of the spec by which instances are carried out: the last that could be. A later one that cannot be leaves
+    /// The generation of the spec that instances follow: the last that could be. A later one that cannot be leaves
     /// them as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_generation: Option<i64>,
-    /// With handler mode `compose`: resources of which the operator creates objects for an instance, those that its parts are
-    /// made of in turn included. Whoever creates an instance must be allowed to create them.
+    /// With handler mode `compose`: resources of which the operator creates objects for an instance, those that its
+    /// parts are made of in turn included. The creator of an instance must be allowed to create them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MOST_COMPOSED))]
     pub composes: Option<Vec<ResourceName>>,
-    /// What the spec would break, while that keeps it from being carried out.
+    /// What the spec would break, while this blocks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<Impact>,
-    /// The generations that were carried out, the last 10, in order.
+    /// The last 10 accepted generations, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = KEPT_REVISIONS))]
+    #[schemars(length(max = REVISION_HISTORY_LIMIT))]
     pub revisions: Vec<Revision>,
     /// How far the last migration of objects to another stored version is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub struct ResourceDefinitionStatus {
     /// How many instances there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<InstanceCounts>,
-    /// What holds, why, and what to do.
+    /// The latest observations of its state.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -55,7 +55,7 @@ pub struct ResourceDefinitionStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Impact {
-    /// Stands for the spec and for what it would break: the change is carried out all the same if annotation
+    /// Stands for the spec and for what it would break: the change is applied regardless if annotation
     /// `colonies.io/accept-impact` has this value, unless an instance could not be converted.
     pub hash: String,
     /// How many instances would not fit the schema, would lose a field, or cannot be checked.
@@ -67,7 +67,7 @@ pub struct Impact {
     pub checked: i32,
 }
 
-/// A generation of a definition that was carried out.
+/// An accepted generation of a definition.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Revision {
@@ -75,7 +75,7 @@ pub struct Revision {
     pub generation: i64,
     /// Hash of names, versions with their schemas, and handler: two revisions with the same are the same.
     pub hash: String,
-    /// When it was first carried out.
+    /// When it was first accepted.
     pub carried_out_at: Time,
 }
 

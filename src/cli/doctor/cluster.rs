@@ -112,7 +112,7 @@ fn judge_definition(
         return Finding::failure(
             check,
             format!("installed, but not served: {why}"),
-            "resolve what it says, such as a conflict of names with another CRD",
+            "resolve the reported problem, such as a conflict of names with another CRD",
         );
     }
     let missing = wanted.spec.versions.iter().find(|version| {

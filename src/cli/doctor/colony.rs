@@ -14,7 +14,7 @@ use crate::{
         kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
     },
     snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
-    watch::colony::{Surroundings, read},
+    watch::colony::{ColonyReader, read},
 };
 
 /// Findings about every `Colony` there is.
@@ -42,13 +42,13 @@ pub(super) async fn colonies(kubernetes: &Kubernetes, clock: &Clock) -> Vec<Find
     }
     let mut findings = Vec::new();
     for colony in &list {
-        let surroundings = Surroundings {
+        let reader = ColonyReader {
             kubernetes: &kubernetes.calls,
             namespace: &kubernetes.namespace,
             clock,
             metrics: None,
         };
-        let reading = read(colony, &surroundings, &mut None).await;
+        let reading = read(colony, &reader, &mut None).await;
         findings.extend(judge(&reading.snapshot, &kubernetes.namespace));
         if let Some(sessions) = &reading.sessions
             && matches!(reading.snapshot.membership, Membership::Member(_))
@@ -59,7 +59,7 @@ pub(super) async fn colonies(kubernetes: &Kubernetes, clock: &Clock) -> Vec<Find
     findings
 }
 
-/// What a reading says. Ends at the first thing without which the next cannot be known.
+/// The findings of a reading. Ends at the first thing without which the next cannot be known.
 fn judge(snapshot: &ColonySnapshot, namespace: &str) -> Vec<Finding> {
     let colony = &snapshot.object;
     let check = |what: &str| format!("Colony {}: {what}", colony.name_any());
@@ -158,8 +158,8 @@ fn executor(snapshot: &ColonySnapshot, own: &OperatorExecutor, check: String) ->
     }
 }
 
-/// The owner of a colony is whoever has the key that the colony's id is made of. To ask the server as the owner would
-/// take a write.
+/// The owner of a colony has the key that the colony's id is derived from. To ask the server as the owner would take
+/// a write.
 async fn owner_key(colony: &Colony, owner: &Session, member: &Session) -> Finding {
     let check = format!("Colony {}: owner key", colony.name_any());
     match member.describe_colony().await {

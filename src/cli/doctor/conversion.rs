@@ -1,5 +1,6 @@
-//! Checks of the endpoint where objects of users' kinds are converted between versions: its certificates, whether it answers,
-//! whether CRDs name it as it is, and whether API servers get their objects converted. Nothing is said where no kind needs it.
+//! Checks of the endpoint where objects of users' kinds are converted between versions: its certificates, whether it
+//! answers, whether CRDs name it as it is, and whether API servers get their objects converted. Nothing is reported
+//! if no kind needs it.
 
 use k8s_openapi::{
     api::core::v1::Secret, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -8,7 +9,7 @@ use kube::{Api, ResourceExt as _, api::ListParams, core::PartialObjectMeta};
 
 use super::{cluster::reason, finding::Finding};
 use crate::{
-    act::kinds::Written as _,
+    act::kinds::WritableKind as _,
     api::{
         instance::{AcceptedHandler, Instance, InstanceKind},
         resource_definition::ResourceDefinition,
@@ -35,7 +36,7 @@ pub(super) async fn conversions(
     clock: &Clock,
 ) -> Vec<Finding> {
     let definitions: Api<ResourceDefinition> = Api::all(kubernetes.calls.clone());
-    // That definitions cannot be read has been told.
+    // Unreadable definitions were reported already.
     let listed = call(CALL_TIME_LIMIT, definitions.list(&ListParams::default())).await;
     let converted: Vec<String> = listed
         .into_iter()
@@ -77,7 +78,11 @@ async fn endpoint(
             let seen = format!("{name} cannot be read: {}", reason(&error));
             return (
                 None,
-                Finding::warning(ENDPOINT, seen, "run doctor as somebody who may, such as the operator"),
+                Finding::warning(
+                    ENDPOINT,
+                    seen,
+                    "run doctor with credentials that may, such as those of the operator",
+                ),
             );
         }
     };
@@ -133,8 +138,8 @@ fn shown(address: &ConversionAddress) -> String {
     }
 }
 
-/// Whether the CRD of a kind names the endpoint, and the API server gets its objects converted. Of a kind that is not
-/// converted yet, its definition says why.
+/// Whether the CRD of a kind names the endpoint, and the API server gets its objects converted. For a kind that is
+/// not converted yet, its definition reports why.
 async fn of_kind(
     kubernetes: &Kubernetes,
     name: &str,
@@ -149,7 +154,7 @@ async fn of_kind(
             return Some(Finding::warning(
                 check,
                 seen,
-                "run doctor as somebody who may, such as the operator",
+                "run doctor with credentials that may, such as those of the operator",
             ));
         }
     };
@@ -160,9 +165,11 @@ async fn of_kind(
     let kind = InstanceKind::of(&crd, AcceptedHandler::default(), false)?;
     Some(match read(kubernetes, &crd, &kind).await {
         Ok(()) => Finding::ok(check, "the API server has objects converted by the operator"),
-        Err((Some(403), why)) => {
-            Finding::warning(check, why, "run doctor as somebody who may, such as the operator")
-        }
+        Err((Some(403), why)) => Finding::warning(
+            check,
+            why,
+            "run doctor with credentials that may, such as those of the operator",
+        ),
         Err((_, why)) => {
             let remedy = "if it names an object, change that; otherwise see whether a replica of the operator runs and API servers reach it";
             Finding::failure(check, why, remedy)
@@ -194,7 +201,7 @@ async fn read(
     Ok(())
 }
 
-/// What a CRD says of the endpoint that is not so.
+/// A difference between the endpoint and its address in a CRD.
 fn differs(crd: &CustomResourceDefinition, endpoint: &ConversionEndpoint) -> Option<String> {
     let wanted = redirected(crd, &Observed::Known(endpoint.clone()))?;
     let authorities = |crd: &CustomResourceDefinition| {

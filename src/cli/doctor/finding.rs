@@ -11,7 +11,7 @@ use serde::Serialize;
 pub(super) enum Verdict {
     /// As it should be.
     Ok,
-    /// Works, but not as one would wish.
+    /// Works, with a problem.
     #[strum(serialize = "warn")]
     Warning,
     /// Does not work.
@@ -89,7 +89,7 @@ pub(super) fn text(findings: &[Finding]) -> String {
     }
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
     let (ok, warnings, failures) = (count(Verdict::Ok), count(Verdict::Warning), count(Verdict::Failure));
-    let _ = writeln!(text, "\n{ok} ok, {warnings} to look at, {failures} amiss");
+    let _ = writeln!(text, "\n{ok} ok, {warnings} warnings, {failures} failed");
     text
 }
 
@@ -116,7 +116,7 @@ mod tests {
              \x20                 → install it\n\
              warn  Colony dev  no keys yet\n\
              \x20                 → start the operator\n\
-             \n1 ok, 1 to look at, 1 amiss\n"
+             \n1 ok, 1 warnings, 1 failed\n"
         );
     }
 

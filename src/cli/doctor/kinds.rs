@@ -1,4 +1,4 @@
-//! Checks of the kinds that users define: what the operator says of each definition, and how many instances are in trouble.
+//! Checks of the kinds that users define: the status of each definition, and the number of degraded instances.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt as _, api::ListParams};
@@ -17,7 +17,7 @@ pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
     let api: Api<ResourceDefinition> = Api::all(kubernetes.calls.clone());
     match call(CALL_TIME_LIMIT, api.list(&ListParams::default())).await {
         Ok(list) => list.items.iter().flat_map(judge).collect(),
-        // That its CRD is missing has been told.
+        // The missing CRD was reported already.
         Err(error) if error.status_code() == Some(404) => Vec::new(),
         Err(error) => {
             let check = "ResourceDefinitions";
@@ -26,7 +26,7 @@ pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
     }
 }
 
-/// What a definition's status says.
+/// The status of a definition.
 fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
     let name = definition.name_any();
     let check = format!("ResourceDefinition {name}");
@@ -47,15 +47,15 @@ fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     let is_carried_out = status.is_some_and(|status| status.accepted_generation.is_some());
-    // What is not authorized is not ready either, and says why.
+    // A definition without permissions is not ready either, and reports why.
     match (lacking(ConditionType::Authorized), lacking(ConditionType::Ready)) {
         (Some(unauthorized), _) => {
-            let remedy = "have whoever installed the operator run that line";
+            let remedy = "ask the administrator of the operator to run that command";
             findings.push(found(&check, unauthorized, remedy, is_carried_out));
         }
         (None, Some(unready)) => {
             let remedy = format!(
-                "do what it says, and see kubectl describe rd {name}; colonyos-operator plan -f tells all mistakes of a definition"
+                "follow the message, and see kubectl describe rd {name}; colonyos-operator plan -f lists every mistake in a definition"
             );
             findings.push(found(&check, unready, &remedy, is_carried_out));
         }
@@ -68,12 +68,11 @@ fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
         );
         findings.push(Finding::warning(format!("{check}: handler"), said(unhandled), remedy));
     }
-    // What goes on by itself is nothing to look at.
+    // Work in progress is no finding.
     let stuck = lacking(ConditionType::StorageMigrated)
         .filter(|condition| condition.reason != Reason::StorageMigrating.as_str());
     if let Some(stuck) = stuck {
-        let remedy =
-            "do what it says: until then objects may be stored in versions that cannot leave the definition";
+        let remedy = "follow the message: until then, objects may be stored in versions that cannot be removed from the definition";
         findings.push(Finding::warning(format!("{check}: stored versions"), said(stuck), remedy));
     }
     let counts = status.and_then(|status| status.instances).unwrap_or_default();
@@ -93,7 +92,8 @@ fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
     findings
 }
 
-/// A definition that is not ready. While an earlier generation of it is carried out, or nothing but time is needed, it works.
+/// A definition that is not ready. It works while instances follow an earlier generation, or while it only needs
+/// time.
 fn found(check: &str, condition: &Condition, remedy: &str, is_carried_out: bool) -> Finding {
     let waits = [
         Reason::Establishing,
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(migrated("StorageMigrating")[0].1, Verdict::Ok, "it goes on by itself");
     }
 
-    /// Nobody looks after it: whatever stands in its status is of another time.
+    /// It is not reconciled: whatever stands in its status is of another time.
     #[test]
     fn what_nobody_has_looked_at_is_not_called_fine() {
         let mut old = status(&[], Some(1), 0);

@@ -1,5 +1,5 @@
-//! `colonyos-operator doctor`: says which of API server, CRDs, permissions, ColonyOS, keys, kinds of users and their
-//! conversions is amiss, and what to do.
+//! `colonyos-operator doctor`: checks API server, CRDs, permissions, ColonyOS, keys, user-defined kinds and their
+//! conversions, and reports failures with remedies.
 //!
 //! Reads only. Each check stands on those before it, so the first failure is the one to look at.
 
@@ -45,16 +45,16 @@ enum Output {
     Json,
 }
 
-/// Something does not work; what, has been printed.
+/// Something does not work; the details have been printed.
 #[derive(Debug, thiserror::Error)]
-#[error("something is amiss")]
-pub(super) struct Amiss;
+#[error("some checks failed")]
+pub(super) struct ChecksFailed;
 
-/// Looks at everything and prints what it found.
+/// Runs all checks and prints the findings.
 ///
 /// # Errors
 ///
-/// [`Amiss`] if something does not work; anything else if the looking itself cannot be done.
+/// [`ChecksFailed`] if something does not work; anything else if the checks cannot run.
 pub(super) fn print(arguments: Arguments) -> Result<(), Failure> {
     let configuration = config::load(arguments.config.as_deref())?;
     let output = arguments.output;
@@ -64,7 +64,7 @@ pub(super) fn print(arguments: Arguments) -> Result<(), Failure> {
         Output::Text => write!(stdout, "{}", finding::text(&findings))?,
         Output::Json => writeln!(stdout, "{:#}", finding::json(&findings))?,
     }
-    if finding::is_healthy(&findings) { Ok(()) } else { Err(Amiss.into()) }
+    if finding::is_healthy(&findings) { Ok(()) } else { Err(ChecksFailed.into()) }
 }
 
 async fn look(namespace: Option<String>, configuration: &OperatorConfiguration) -> Vec<Finding> {

@@ -62,7 +62,13 @@ fn of_kind(kind: Kind, own: &OwnKind) -> impl Iterator<Item = Rule> {
 
 fn others() -> [Rule; 10] {
     [
-        rule("", "namespaces", READ, Place::Cluster, "a Colony names by labels which namespaces may use it"),
+        rule(
+            "",
+            "namespaces",
+            READ,
+            Place::Cluster,
+            "a Colony selects by labels the namespaces that may use it",
+        ),
         rule(
             "coordination.k8s.io",
             "leases",
@@ -75,7 +81,7 @@ fn others() -> [Rule; 10] {
         rule("apps", "deployments", KEEP, Place::Watched, "executors run in them"),
         rule("apps", "daemonsets", KEEP, Place::Watched, "executors run in them"),
         rule("batch", "jobs", KEEP, Place::Watched, "executors run in them"),
-        rule("", "pods", READ, Place::Watched, "they tell why an executor does not run"),
+        rule("", "pods", READ, Place::Watched, "they show why an executor does not run"),
         rule(
             "",
             "secrets",
@@ -83,7 +89,13 @@ fn others() -> [Rule; 10] {
             Place::Watched,
             "an executor's identity is kept beside it",
         ),
-        rule("events.k8s.io", "events", &["create", "patch"], Place::Watched, "changes are told in Events"),
+        rule(
+            "events.k8s.io",
+            "events",
+            &["create", "patch"],
+            Place::Watched,
+            "changes are recorded as Events",
+        ),
     ]
 }
 
@@ -114,8 +126,8 @@ mod tests {
         Some(inner.strip_suffix(']')?.split(',').map(|item| item.trim().trim_matches('"')).collect())
     }
 
-    /// What doctor asks for and what the chart grants must not drift apart: one would report a permission that nobody
-    /// needs, the other would leave one out.
+    /// What doctor asks for and what the chart grants must not drift apart: one would report an unnecessary
+    /// permission, the other would miss one.
     #[test]
     fn the_chart_grants_exactly_these_rules() {
         let mut granted = BTreeSet::new();

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::{
     super::Failure,
     Rendered, instance,
-    kind::{Kind, Kinds, Known},
+    kind::{Kind, Kinds, ManifestKind},
+    manifests::Manifests,
     object::{complete, key, merge, named, namespace_of},
     readiness,
-    world::World,
 };
 use crate::{
     act::outcome::{Effect, Outcome, StepResult},
@@ -34,14 +34,14 @@ const MOST_PASSES: usize = 80;
 
 /// Rehearses instances; each object that it makes has a UID of its own.
 pub(super) struct Rehearsal<'w> {
-    world: &'w World,
+    world: &'w Manifests,
     kinds: &'w Kinds,
     now: Timestamp,
     made: usize,
 }
 
 impl<'w> Rehearsal<'w> {
-    pub fn new(world: &'w World, kinds: &'w Kinds, now: Timestamp) -> Self {
+    pub fn new(world: &'w Manifests, kinds: &'w Kinds, now: Timestamp) -> Self {
         Self { world, kinds, now, made: 0 }
     }
 
@@ -69,7 +69,7 @@ impl<'w> Rehearsal<'w> {
                 Ok(vec![instance::plan(text, &object, &kind.instances, self.world, self.now)?])
             }
             (None, mode) => {
-                writeln!(text, "is carried out by {}: what that does is not told here", mode.as_str())?;
+                writeln!(text, "is implemented by {}: its effects are not planned", mode.as_str())?;
                 Ok(vec![Rendered { steps: text, status: String::new(), is_refused: false }])
             }
         }
@@ -148,12 +148,12 @@ impl<'w> Rehearsal<'w> {
             kind: kind.instances.clone(),
             children,
             unserved: BTreeSet::new(),
-            telling: self.kinds.telling(),
+            kinds_with_readiness: self.kinds.kinds_with_readiness(),
             now: self.now,
         })
     }
 
-    /// Changes the snapshot as the plan would change the world, and tells what would be refused.
+    /// Changes the snapshot as the plan would change the cluster, and reports what would be refused.
     fn assume(
         &mut self,
         snapshot: &mut CompositionSnapshot,
@@ -204,7 +204,7 @@ impl<'w> Rehearsal<'w> {
         };
         self.made += 1;
         complete(&mut object, self.made);
-        let Known::Instance(kind) = self.kinds.of(&object) else {
+        let ManifestKind::Instance(kind) = self.kinds.of(&object) else {
             readiness::assume(&mut object, self.now);
             return Ok(Ok(object));
         };
@@ -265,7 +265,7 @@ impl<'w> Rehearsal<'w> {
     }
 }
 
-/// What status would say after a pass whose every step is done.
+/// The status after a pass whose steps all succeed.
 fn said(
     snapshot: &CompositionSnapshot,
     made: &BTreeSet<ObjectKind>,

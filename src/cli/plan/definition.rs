@@ -15,7 +15,7 @@ use super::{
     super::Failure,
     Rendered,
     kind::{Kind, Kinds},
-    world::World,
+    manifests::Manifests,
 };
 use crate::{
     api::{
@@ -31,13 +31,13 @@ use crate::{
         schema::with_defaults,
     },
     snapshot::{
-        Composes, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, LeftInstances,
-        LiveInstance, Observed, StoredObjects,
+        ComposedKinds, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, LiveInstance,
+        Observed, RemainingInstances, StoredObjects,
     },
 };
 
 /// Plans every definition, and reads the kinds that they make. Those of CRDs whose definition is not in the files count too.
-pub(super) fn plans(world: &World, now: Timestamp) -> Result<(Vec<Rendered>, Kinds), Failure> {
+pub(super) fn plans(world: &Manifests, now: Timestamp) -> Result<(Vec<Rendered>, Kinds), Failure> {
     let mut kinds = Kinds::default();
     let read: Vec<Result<ResourceDefinition, Vec<String>>> = world.definitions.iter().map(read).collect();
     let readable: Vec<&ResourceDefinition> = read.iter().flatten().collect();
@@ -53,7 +53,7 @@ pub(super) fn plans(world: &World, now: Timestamp) -> Result<(Vec<Rendered>, Kin
         match told {
             Ok((kind, _)) => kinds.add(kind),
             Err(mistakes) => {
-                kinds.note_mistaken(written);
+                kinds.record_invalid(written);
                 for mistake in mistakes {
                     writeln!(steps, "mistake: {mistake}")?;
                 }
@@ -75,7 +75,7 @@ fn read(written: &Value) -> Result<ResourceDefinition, Vec<String>> {
     let mut schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
     // They are evaluated below, by what knows all of their functions.
     without_rules(&mut schema);
-    Validator::default().check(&schema, None, written).map_err(|breach| vec![breach.to_string()])?;
+    Validator::default().check(&schema, None, written).map_err(|violation| vec![violation.to_string()])?;
     let mut definition: ResourceDefinition =
         serde_json::from_value(with_defaults(&schema, written)).map_err(|error| vec![error.to_string()])?;
     definition.metadata.generation.get_or_insert(1);
@@ -95,12 +95,12 @@ pub(super) fn without_rules(schema: &mut Value) {
     }
 }
 
-/// Tells of a definition; its kind and whether its change is held back, or what is wrong with it.
+/// Reports on a definition; its kind and whether its change is held back, or what is wrong with it.
 fn describe(
     text: &mut String,
     definition: &ResourceDefinition,
     all: &[&ResourceDefinition],
-    world: &World,
+    world: &Manifests,
     now: Timestamp,
 ) -> Result<(Kind, bool), Vec<String>> {
     let composes = composes(definition, all);
@@ -108,7 +108,7 @@ fn describe(
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let one = |error: crate::kinds::Error| vec![error.to_string()];
+    let one = |error: crate::kinds::SpecError| vec![error.to_string()];
     let wanted = build(definition).map_err(one)?;
     let name = definition.name_any();
     let crd = world.crds.iter().find(|crd| crd.name_any() == name).cloned();
@@ -117,7 +117,7 @@ fn describe(
         && is_foreign(&snapshot, crd)
     {
         return Err(vec![format!(
-            "CustomResourceDefinition {name} exists and was not made by the operator: delete it, or choose other names; it is left alone"
+            "CustomResourceDefinition {name} exists and was not made by the operator: delete it, or choose other names; it is left unchanged"
         )]);
     }
     let plan = plan(&snapshot, &wanted);
@@ -150,8 +150,8 @@ fn describe(
 fn snapshot(
     definition: &ResourceDefinition,
     crd: Option<CustomResourceDefinition>,
-    composes: Composes,
-    world: &World,
+    composes: ComposedKinds,
+    world: &Manifests,
     now: Timestamp,
 ) -> DefinitionSnapshot {
     let spec = &definition.spec;
@@ -171,10 +171,10 @@ fn snapshot(
         live: Observed::Known(live.collect::<Vec<Arc<_>>>()),
         stored: StoredObjects::NotAsked,
         may_retry_stored: false,
-        left: Observed::Known(LeftInstances::default()),
+        left: Observed::Known(RemainingInstances::default()),
         composes,
         handlers: Handlers::None,
-        kept: None,
+        in_colony: None,
         // As it is where the operator is installed with its chart.
         endpoint: Observed::Known(ConversionEndpoint {
             address: ConversionAddress::Service { name: OPERATOR.to_owned(), namespace: String::new() },
@@ -185,8 +185,8 @@ fn snapshot(
 }
 
 /// What instances are made of, as far as the files know.
-fn composes(definition: &ResourceDefinition, all: &[&ResourceDefinition]) -> Composes {
-    let mut composes = Composes::default();
+fn composes(definition: &ResourceDefinition, all: &[&ResourceDefinition]) -> ComposedKinds {
+    let mut composes = ComposedKinds::default();
     if definition.spec.handler.mode != HandlerMode::Compose {
         return composes;
     }

@@ -1,4 +1,4 @@
-//! Instances of kinds that are carried out by processes: what would be submitted for one, and what its deletion would do.
+//! Instances of kinds with handler mode `process`: what would be submitted for one, and what its deletion would do.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     super::Failure,
     MOST_PASSES, Rendered,
-    world::{CLUSTER, World},
+    manifests::{CLUSTER, Manifests},
 };
 use crate::{
     act::outcome::{Effect, Outcome, StepResult},
@@ -21,17 +21,17 @@ use crate::{
     controllers::decide_instance,
     desired::DesiredProcess,
     diff::{ColonyStep, KubernetesStep, Plan, Step},
-    snapshot::{InstanceSnapshot, KeptInstance, Observed, Standing, WorkHeader},
+    snapshot::{ColonyInstanceState, HandlerState, InstanceSnapshot, Observed, WorkHeader},
     status::instance::compute,
 };
 
-/// What a rehearsal comes to an end with.
+/// The result of a rehearsal.
 enum End<'s> {
     /// A process would be submitted.
     Submits(&'s DesiredProcess),
     /// The object would be gone.
     Gone,
-    /// Somebody else's turn, or nothing to do, or something is wrong.
+    /// Another party's turn, nothing to do, or an error.
     Waits,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn plan(
     mut text: String,
     object: &Value,
     kind: &InstanceKind,
-    world: &World,
+    world: &Manifests,
     now: Timestamp,
 ) -> Result<Rendered, Failure> {
     let object: Instance = serde_json::from_value(object.clone())?;
@@ -54,7 +54,10 @@ pub(super) fn plan(
             now,
         },
         kind: kind.clone(),
-        kept: KeptInstance { standing: Some(Standing::Handled), ..KeptInstance::default() },
+        in_colony: ColonyInstanceState {
+            handler_state: Some(HandlerState::Handled),
+            ..ColonyInstanceState::default()
+        },
         last_line: None,
         object,
     };
@@ -77,7 +80,7 @@ pub(super) fn plan(
     Ok(Rendered { steps: text, status, is_refused })
 }
 
-/// Goes through the passes until the colony has to answer, or somebody else has to do something.
+/// Runs passes until the colony or another party must act.
 fn rehearse(
     text: &mut String,
     snapshot: &mut InstanceSnapshot,
@@ -220,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    /// Arguments may hold what is nobody else's business: their shape is told, their values are not.
+    /// Arguments may be confidential: their shape is printed, their values are not.
     #[test]
     fn a_value_is_told_by_its_shape() {
         let value =

@@ -14,7 +14,7 @@ use crate::{
         resource_definition::{DefinitionScope, HandlerMode, ObjectKind},
     },
     kinds::{
-        composition::{Composition, own_telling_kinds},
+        composition::{Composition, builtin_kinds_with_readiness},
         definition::{Validator, composition_of},
         schema::with_defaults,
     },
@@ -22,7 +22,7 @@ use crate::{
 
 /// A kind that is defined.
 pub(super) struct Kind {
-    /// Its instances, and how they are carried out.
+    /// Its instances, and their handler.
     pub instances: InstanceKind,
     crd: CustomResourceDefinition,
     composition: Option<Composition>,
@@ -45,16 +45,16 @@ impl Kind {
 #[derive(Default)]
 pub(super) struct Kinds {
     kinds: Vec<Kind>,
-    /// Group and kind of definitions that cannot be carried out.
+    /// Group and kind of invalid definitions.
     mistaken: HashSet<(String, String)>,
 }
 
 /// What a file's object is.
-pub(super) enum Known<'k> {
+pub(super) enum ManifestKind<'k> {
     /// An instance of a kind.
     Instance(&'k Kind),
-    /// An instance of a kind whose definition cannot be carried out.
-    Mistaken,
+    /// An instance of a kind with an invalid definition.
+    InvalidManifests,
     /// Something else.
     Other,
 }
@@ -70,42 +70,42 @@ impl Kinds {
             || self.mistaken.contains(&(crd.spec.group.clone(), crd.spec.names.kind.clone()))
     }
 
-    /// Remembers a definition that cannot be carried out, for its instances to say so.
-    pub fn note_mistaken(&mut self, written: &Value) {
+    /// Records an invalid definition, for its instances to report.
+    pub fn record_invalid(&mut self, written: &Value) {
         let text =
             |pointer: &str| written.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         self.mistaken.insert((text("/spec/group"), text("/spec/names/kind")));
     }
 
     /// What an object is.
-    pub fn of(&self, object: &Value) -> Known<'_> {
-        let Some(named) = ObjectKind::of(object) else { return Known::Other };
+    pub fn of(&self, object: &Value) -> ManifestKind<'_> {
+        let Some(named) = ObjectKind::of(object) else { return ManifestKind::Other };
         let is_of = |kind: &&Kind| {
             let resource = &kind.instances.terms().resource;
             resource.group == named.group() && resource.kind == named.kind
         };
         match self.kinds.iter().find(is_of) {
-            Some(kind) => Known::Instance(kind),
+            Some(kind) => ManifestKind::Instance(kind),
             None if self.mistaken.contains(&(named.group().to_owned(), named.kind.clone())) => {
-                Known::Mistaken
+                ManifestKind::InvalidManifests
             }
-            None => Known::Other,
+            None => ManifestKind::Other,
         }
     }
 
-    /// The kinds whose objects say by a condition `Ready` when they are.
-    pub fn telling(&self) -> BTreeSet<ObjectKind> {
+    /// The kinds whose objects report readiness by a condition `Ready`.
+    pub fn kinds_with_readiness(&self) -> BTreeSet<ObjectKind> {
         let defined = self.kinds.iter().map(|kind| {
             let resource = &kind.instances.terms().resource;
             ObjectKind::new(resource.api_version.clone(), resource.kind.clone())
         });
-        defined.chain(own_telling_kinds()).collect()
+        defined.chain(builtin_kinds_with_readiness()).collect()
     }
 
     /// Why an API server would refuse an object of a kind that is known here, defined or the operator's own; if not, what it
     /// would store.
     pub fn stored(&self, object: &Value) -> Result<Value, String> {
-        if let Known::Instance(kind) = self.of(object) {
+        if let ManifestKind::Instance(kind) = self.of(object) {
             let terms = kind.instances.terms();
             let mut object = judge(&kind.crd, object, true)?;
             object["apiVersion"] = json!(terms.resource.api_version);
@@ -145,6 +145,6 @@ fn judge(crd: &CustomResourceDefinition, object: &Value, has_simple_rules: bool)
     if !has_simple_rules {
         without_rules(&mut schema);
     }
-    Validator::default().check(&schema, None, object).map_err(|breach| breach.to_string())?;
+    Validator::default().check(&schema, None, object).map_err(|violation| violation.to_string())?;
     Ok(with_defaults(&schema, object))
 }

@@ -9,10 +9,10 @@ mod composition;
 mod definition;
 mod instance;
 mod kind;
+mod manifests;
 mod object;
 mod readiness;
 mod rehearsal;
-mod world;
 
 use std::{
     fmt::Write as _,
@@ -35,22 +35,23 @@ use crate::{
     status::executor_deployment::compute,
 };
 
-pub use world::World;
+pub use manifests::Manifests;
 
 use composition::Rehearsal;
-use kind::{Kinds, Known};
+use kind::{Kinds, ManifestKind};
 use object::named;
 
-/// After so many passes every plan has come to wait for something outside; more would be a mistake of ours.
+/// The maximum number of passes; a plan that needs more is a bug.
 const MOST_PASSES: usize = 8;
 
-/// What `plan` takes.
+/// Arguments of `plan`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// File with objects, as YAML or JSON, or a folder with such files; `-` for standard input. Can be given several times
+    /// File with objects, as YAML or JSON, or a directory with such files; `-` for standard input. Can be given
+    /// several times
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The operator's configuration file: what it allows
+    /// The operator's configuration file, for its allow lists
     #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
     config: Option<PathBuf>,
     /// Print the status that the first pass would write, too
@@ -58,16 +59,16 @@ pub struct Arguments {
     status: bool,
 }
 
-/// Something in the files would be refused, or cannot be carried out; what, has been printed.
+/// A manifest would be refused, or is invalid; the details have been printed.
 #[derive(Debug, thiserror::Error)]
-#[error("something cannot be carried out as it is written")]
-pub(super) struct Mistaken;
+#[error("some manifests are invalid")]
+pub(super) struct InvalidManifests;
 
 /// Prints the plan of everything in the files.
 ///
 /// # Errors
 ///
-/// [`Mistaken`] if something in them is amiss; anything else if they cannot be read.
+/// [`InvalidManifests`] if a manifest is invalid; anything else if they cannot be read.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     let texts = arguments.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
     let configuration = config::load(arguments.config.as_deref())?;
@@ -79,7 +80,7 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
             write!(stdout, "---\n{}", plan.status)?;
         }
     }
-    if plans.iter().any(|plan| plan.is_refused) { Err(Mistaken.into()) } else { Ok(()) }
+    if plans.iter().any(|plan| plan.is_refused) { Err(InvalidManifests.into()) } else { Ok(()) }
 }
 
 /// What stands in a file, in all files of a folder, or in standard input.
@@ -113,7 +114,7 @@ pub struct Rendered {
     pub steps: String,
     /// The status that the first pass would write, as YAML, if none of its steps had an answer. Empty for a definition.
     pub status: String,
-    /// Whether an API server would refuse the object, or the operator could not carry it out as it is written.
+    /// Whether an API server would refuse the object, or it is invalid for the operator.
     pub is_refused: bool,
 }
 
@@ -129,7 +130,7 @@ pub fn render(
     configuration: &OperatorConfiguration,
     now: jiff::Timestamp,
 ) -> Result<Vec<Rendered>, Failure> {
-    let world = World::read(text)?;
+    let world = Manifests::read(text)?;
     let (mut plans, kinds) = definition::plans(&world, now)?;
     for object in &world.objects {
         plans.push(describe(world.snapshot(object, configuration, now))?);
@@ -142,29 +143,27 @@ pub fn render(
 }
 
 /// Plans every instance of a defined kind.
-fn instances(world: &World, kinds: &Kinds, now: jiff::Timestamp) -> Result<Vec<Rendered>, Failure> {
+fn instances(world: &Manifests, kinds: &Kinds, now: jiff::Timestamp) -> Result<Vec<Rendered>, Failure> {
     let mut plans = Vec::new();
     let mut rehearsal = Rehearsal::new(world, kinds, now);
     for object in &world.others {
         let kind = match kinds.of(object) {
-            Known::Instance(kind) => kind,
-            Known::Mistaken => {
-                let steps = format!(
-                    "{}\nwaits for its definition, which cannot be carried out: see above\n",
-                    named(object)
-                );
+            ManifestKind::Instance(kind) => kind,
+            ManifestKind::InvalidManifests => {
+                let steps =
+                    format!("{}\nwaits for its definition, which is invalid: see above\n", named(object));
                 plans.push(Rendered { steps, status: String::new(), is_refused: true });
                 continue;
             }
-            Known::Other => continue,
+            ManifestKind::Other => continue,
         };
         plans.extend(rehearsal.instance(object, kind)?);
     }
     Ok(plans)
 }
 
-/// Plans pass after pass, each on the assumption that the one before it has done all that it set out to do, until there is
-/// nothing left but to wait for somebody else.
+/// Plans pass after pass, each on the assumption that the one before it has done all that it set out to do, until it
+/// only waits for others.
 fn describe(mut snapshot: ExecutorDeploymentSnapshot) -> Result<Rendered, Failure> {
     let object = &snapshot.object;
     let mut steps =

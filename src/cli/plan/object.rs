@@ -20,7 +20,7 @@ pub(super) fn namespace_of(object: &Value) -> &str {
     object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default")
 }
 
-/// Adds what an API server does. `number` tells one UID from another.
+/// Adds what an API server does. `number` makes its UID unique.
 pub(super) fn complete(object: &mut Value, number: usize) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     metadata.entry("uid").or_insert_with(|| json!(format!("00000000-0000-0000-0000-{number:012}")));

@@ -1,5 +1,5 @@
-//! What an object looks like once whoever looks after its kind has done so, as far as that can be known: what a rehearsal
-//! assumes of what an instance is made of. What nobody can know is left out, and awaited.
+//! An object after its controller has reconciled it, as far as that is known: what a rehearsal assumes of what an
+//! instance is made of. Unknown fields are omitted, and awaited.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::api::{condition::ConditionType, kind::Kind, work::WorkState};
 /// What stands for an address that the cluster gives.
 const ADDRESS: &str = "<address>";
 
-/// Fills in what an object's kind says of it once it is there and ready.
+/// Fills in the status of an object that is ready.
 pub(super) fn assume(object: &mut Value, now: Timestamp) {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
@@ -74,7 +74,7 @@ fn own_or_defined(
     status
 }
 
-/// Whether a kind can be one that a user defined: those of Kubernetes are known above, or say nothing.
+/// Whether a kind can be one that a user defined: those of Kubernetes are known above, or have none.
 fn is_defined(group: &str) -> bool {
     group.contains('.') && !group.ends_with(".k8s.io")
 }
@@ -102,7 +102,7 @@ mod tests {
         object
     }
 
-    /// What is made up would be taken for what a cluster says.
+    /// Invented values would be mistaken for those of a cluster.
     #[test]
     fn of_what_nobody_can_know_nothing_is_assumed() {
         let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } });

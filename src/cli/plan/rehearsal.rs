@@ -10,8 +10,8 @@ use crate::{
     snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
 };
 
-/// Changes the snapshot as the plan would change the world; whether the pass after it can be told. It cannot once the
-/// colony has to answer, or the object is gone.
+/// Changes the snapshot as the plan would change the world; whether the next pass is known. It cannot once the colony
+/// has to answer, or the object is gone.
 pub(super) fn assume(snapshot: &mut ExecutorDeploymentSnapshot, plan: Plan) -> bool {
     let mut tellable = true;
     for step in &plan.steps {

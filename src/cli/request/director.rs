@@ -15,7 +15,7 @@ use super::{
     Cluster, RETRY, duration,
     flow::{self, Choice},
     follow::{Seen, follow},
-    known::{Known, Setting, Wanted},
+    tracked_request::{Setting, TrackedRequest, Wanted},
 };
 use crate::{
     act::request::{Change, RequestName, Requests, WriteError},
@@ -32,7 +32,7 @@ use crate::{
 /// What names of requests begin with.
 const PREFIX: &str = "request-";
 
-/// What `director` takes.
+/// Arguments of `director`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
@@ -49,11 +49,11 @@ pub(in crate::cli) struct Arguments {
     /// Name of the request; with --count NAME-0, NAME-1 and so on [default: a new one each time]
     #[arg(
         long,
-        long_help = "Name of the request; with --count NAME-0, NAME-1 and so on. Those that are there already are gone on with: a director that was stopped and is started anew with the same words ends what it began.",
+        long_help = "Name of the request; with --count NAME-0, NAME-1 and so on. Requests that exist already are continued: a director that was stopped and is started again with the same arguments finishes them.",
         value_name = "NAME"
     )]
     name: Option<String>,
-    /// Means something to a worker only; taken, so that both can be started with the same words
+    /// Used by a worker only; accepted, so that both can be started with the same arguments
     #[arg(long = "job-duration", value_name = "SPAN", hide = true, value_parser = duration)]
     _job_duration: Option<Duration>,
 }
@@ -82,7 +82,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         let object = begin(&setting, &namespace, &name).await?;
         let (sender, inbox) = watch::channel(object.clone());
         inboxes.insert(object.uid().unwrap_or_default(), sender);
-        tasks.spawn(accompany(setting.clone(), object, inbox));
+        tasks.spawn(drive_request(setting.clone(), object, inbox));
     }
 
     let mut seen = follow(kubernetes.watches, Some(&namespace));
@@ -100,7 +100,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Seen::Gone(uid) => drop(inboxes.remove(&uid)),
                 Seen::Is(object) => {
                     if let Some(inbox) = object.uid().and_then(|uid| inboxes.get(&uid)) {
-                        // Nobody listens any more once its end is known.
+                        // The receiver is gone once its end is known.
                         let _ = inbox.send(*object);
                     }
                 }
@@ -130,13 +130,13 @@ async fn begin(setting: &Setting, namespace: &str, name: &RequestName) -> Result
     Ok(object)
 }
 
-/// Drives one request; an error says why it did not come to a good end.
-async fn accompany(
+/// Drives one request; an error tells why it did not succeed.
+async fn drive_request(
     setting: Setting,
     object: RequestState,
     mut inbox: watch::Receiver<RequestState>,
 ) -> Result<(), String> {
-    let mut known = Known::new(object, &setting);
+    let mut known = TrackedRequest::new(object, &setting);
     loop {
         let state = known.object.spec.state;
         let now = setting.clock.now();
@@ -150,7 +150,7 @@ async fn accompany(
         let (before, dropped) = news.map(|(status, history)| (status, history.dropped)).unzip();
         let change = match direct(state, job.as_deref(), is_deleted, is_paused) {
             DirectorStep::Wait => None,
-            // Before it waits, the failure is told: since when it waits stands in the history.
+            // Before it waits, the failure is reported: since when it waits stands in the history.
             DirectorStep::Request(_) if not_before.is_some() => {
                 before.map(|before| Change { before: Some(before), ..Change::default() })
             }
@@ -164,7 +164,7 @@ async fn accompany(
         let mut is_retried = false;
         if let Some(change) = change {
             let is_end = change.position.is_none();
-            setting.keep_elsewhere(&known.object, &dropped.unwrap_or_default()).await;
+            setting.archive_history(&known.object, &dropped.unwrap_or_default()).await;
             match setting.requests.write(&known.object, change).await {
                 Ok(object) => {
                     known.update(object, &setting);
@@ -210,12 +210,12 @@ fn until(moment: Option<Timestamp>, now: Timestamp) -> Duration {
     moment.and_then(|moment| Duration::try_from(moment.duration_since(now)).ok()).unwrap_or_default()
 }
 
-fn gone(known: &Known) -> String {
+fn gone(known: &TrackedRequest) -> String {
     format!("request {} was deleted at {}", known.name(), Position::of(&known.object))
 }
 
-/// How a request that has ended has ended.
-fn end(known: &Known) -> Result<(), String> {
+/// The result of an ended request.
+fn end(known: &TrackedRequest) -> Result<(), String> {
     if known.object.spec.state == State::Completed {
         return Ok(());
     }

@@ -36,17 +36,17 @@ pub(super) fn read(text: &str) -> Result<Choice, String> {
         Ok(Choice::Name(text.to_owned()))
     } else {
         Err(format!(
-            "{text:?} is no name of a RequestFlow: give one, or jobs in their order, such as JOB1,JOB2; a single job is {text}, with the comma"
+            "{text:?} is not the name of a RequestFlow: give one, or jobs in their order, such as JOB1,JOB2; a single job is {text}, with the comma"
         ))
     }
 }
 
 /// The jobs that a request goes through, and what follows each.
 #[derive(Clone, Debug)]
-pub(super) enum Course {
+pub(super) enum JobSequence {
     /// One after the other; a job that fails ends it.
     Jobs(Flow),
-    /// As a `RequestFlow` says.
+    /// As defined by a `RequestFlow`.
     Named {
         /// Its name.
         name: String,
@@ -57,9 +57,9 @@ pub(super) enum Course {
 
 impl Choice {
     /// Looks a `RequestFlow` up.
-    pub(super) async fn course(self, client: &Client, namespace: &str) -> Result<Course, String> {
+    pub(super) async fn course(self, client: &Client, namespace: &str) -> Result<JobSequence, String> {
         let name = match self {
-            Self::Jobs(flow) => return Ok(Course::Jobs(flow)),
+            Self::Jobs(flow) => return Ok(JobSequence::Jobs(flow)),
             Self::Name(name) => name,
         };
         let flows: Api<RequestFlow> = Api::namespaced(client.clone(), namespace);
@@ -73,11 +73,11 @@ impl Choice {
         })?;
         let flow = CompiledFlow::compile(&object.spec)
             .map_err(|error| format!("RequestFlow {name} cannot be followed: {error}"))?;
-        Ok(Course::Named { name, flow: Box::new(flow) })
+        Ok(JobSequence::Named { name, flow: Box::new(flow) })
     }
 }
 
-impl Course {
+impl JobSequence {
     /// The job with which a request begins.
     pub(super) fn first(&self) -> &str {
         match self {
@@ -96,7 +96,7 @@ impl Course {
         }
     }
 
-    /// How an object says that it follows this.
+    /// How an object selects this flow.
     pub(super) fn annotation(&self) -> String {
         match self {
             Self::Jobs(flow) => flow.to_string(),

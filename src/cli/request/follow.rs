@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::{api::request_state::RequestState, runtime::kubernetes::WATCH_SECONDS};
 
-/// What has become of a request.
+/// A change of a request.
 #[derive(Debug)]
 pub(super) enum Seen {
     /// It is so now.
@@ -21,7 +21,7 @@ pub(super) enum Seen {
     Gone(String),
 }
 
-/// Watches the requests of one namespace, or of all. Ends when nobody listens any more.
+/// Watches the requests of one namespace, or of all. Ends when the receiver is dropped.
 pub(super) fn follow(client: Client, namespace: Option<&str>) -> mpsc::Receiver<Seen> {
     // One request that cannot be read must not stop the watch of all.
     let api: Api<DeserializeGuard<RequestState>> = match namespace {
@@ -84,7 +84,9 @@ fn readable(object: DeserializeGuard<RequestState>) -> Option<Seen> {
     match object.0 {
         Ok(object) => Some(Seen::Is(Box::new(object))),
         Err(error) => {
-            eprintln!("warning: RequestState {namespace}/{name} cannot be read and is left alone: {error}");
+            eprintln!(
+                "warning: RequestState {namespace}/{name} cannot be read and is left unchanged: {error}"
+            );
             None
         }
     }

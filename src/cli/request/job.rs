@@ -16,17 +16,17 @@ use crate::{
     status::condition::clean,
 };
 
-/// How much of the end of what a command says is kept.
-const KEPT: usize = 4096;
+/// How much of the end of a command's output is kept.
+const OUTPUT_TAIL_BYTES: usize = 4096;
 /// How long the last words of a command are waited for after its end: one that it started may hold the pipe.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How a job is done.
+/// How a job runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// A command, by `/bin/sh`.
     Command(String),
-    /// Time passes.
+    /// Waits.
     Time(Duration),
 }
 
@@ -36,11 +36,11 @@ pub(super) fn read(text: &str) -> Result<(String, String), String> {
         Some((job, command)) if !job.is_empty() && !command.trim().is_empty() => {
             Ok((job.to_owned(), command.to_owned()))
         }
-        _ => Err(format!("{text:?} is no job with a command: give JOB=COMMAND, such as JOB1=./script.sh")),
+        _ => Err(format!("{text:?} is not a job with a command: give JOB=COMMAND, such as JOB1=./script.sh")),
     }
 }
 
-/// Does a job to its end. When it is dropped, the command and all that it started are killed.
+/// Runs a job. When it is dropped, the command and all that it started are killed.
 pub(super) async fn run(work: Work, object: RequestState) -> Ending {
     match work {
         Work::Time(span) => {
@@ -57,7 +57,7 @@ struct Group(Option<Pid>);
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // An error says that nobody is left in it.
+            // An error means that the process group is empty.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }
@@ -82,12 +82,12 @@ async fn execute(command: &str, object: &RequestState) -> Ending {
     };
     let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
     let tail = Arc::new(Mutex::new(VecDeque::new()));
-    let reading = child.stderr.take().map(|stderr| tokio::spawn(pass_on(stderr, tail.clone())));
+    let reading = child.stderr.take().map(|stderr| tokio::spawn(forward_output(stderr, tail.clone())));
     let ended = child.wait().await;
-    // What it left running in the background goes on, as under a shell.
+    // Background processes keep running, as under a shell.
     group.0 = None;
     if let Some(mut reading) = reading
-        && tokio::time::timeout(LAST_WORDS, &mut reading).await.is_err()
+        && tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, &mut reading).await.is_err()
     {
         reading.abort();
     }
@@ -105,18 +105,18 @@ async fn execute(command: &str, object: &RequestState) -> Ending {
     }
 }
 
-/// Passes on what a command says, and keeps the end of it.
-async fn pass_on(mut from: impl AsyncRead + Unpin, tail: Arc<Mutex<VecDeque<u8>>>) {
+/// Forwards the output of a command, and keeps the end of it.
+async fn forward_output(mut from: impl AsyncRead + Unpin, tail: Arc<Mutex<VecDeque<u8>>>) {
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let said = buffer.get(..length).unwrap_or_default();
         {
             let mut tail = tail.lock();
             tail.extend(said);
-            let surplus = tail.len().saturating_sub(KEPT);
+            let surplus = tail.len().saturating_sub(OUTPUT_TAIL_BYTES);
             tail.drain(..surplus);
         }
-        // The worker's own standard error may be closed; the job goes on all the same.
+        // The worker's own standard error may be closed; the job continues regardless.
         let _ = std::io::stderr().write_all(said);
     }
 }

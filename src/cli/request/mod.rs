@@ -1,12 +1,12 @@
-//! What `director` and `worker` share: the watch of requests, what is known of each, and what their status is to say.
+//! What `director` and `worker` share: the watch of requests, what is known of each, and their status.
 
 pub(super) mod director;
 mod flow;
 mod follow;
 mod job;
-mod known;
 mod process;
 pub(super) mod spelling;
+mod tracked_request;
 pub(super) mod worker;
 
 use std::{path::PathBuf, time::Duration};
@@ -19,7 +19,7 @@ use crate::runtime::{
     kubernetes::{self, Kubernetes},
 };
 
-/// How long is waited after a call that failed for no fault of the request.
+/// The delay after a failed call.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How to reach the cluster.
@@ -48,7 +48,7 @@ fn say(clock: &Clock, text: impl std::fmt::Display) {
 fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text
         .parse()
-        .map_err(|_| format!("{text:?} is no span of time: give one such as 500ms, 2s or 1m30s"))?;
+        .map_err(|_| format!("{text:?} is not a duration: give one such as 500ms, 2s or 1m30s"))?;
     Duration::try_from(span).map_err(|_| format!("{text:?} is a negative span of time"))
 }
 

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 
 /// Turns the older spelling into ours; anything else stays as it is.
 ///
-/// In the older spelling `-namespace` only says where the director creates its request; a worker serves all namespaces.
+/// In the older spelling, `-namespace` only sets where the director creates its request; a worker serves all
+/// namespaces.
 pub(in crate::cli) fn translate(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     translated(&arguments).unwrap_or(arguments)

@@ -1,7 +1,7 @@
 //! `colonyos-operator worker`: does the jobs of requests, with nothing but an API server.
 //!
 //! Each request has a task of its own, which decides by [`work`](crate::diff::request::work) whenever the request has
-//! changed or its job has ended. A conflict is no failure: the request is read and decided upon anew.
+//! changed or its job has ended. A conflict is no failure: the request is read and decided again.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,8 +22,8 @@ use super::{
     flow::{self, Choice},
     follow::{Seen, follow},
     job::{self, Work},
-    known::{Known, Setting, Wanted, entry},
     process,
+    tracked_request::{Setting, TrackedRequest, Wanted, entry},
 };
 use crate::{
     act::request::{Change, Layout, Requests, WriteError},
@@ -32,14 +32,14 @@ use crate::{
         request_state::{RequestState, State},
     },
     cli::Failure,
-    diff::request::{Claim, Ending, Holder, Interrupted, Position, Turn, WorkerStep, WorkerView, work},
+    diff::request::{Claim, Ending, Holder, InterruptedJob, Position, Turn, WorkerStep, WorkerView, work},
     runtime::{clock::Clock, shutdown::Shutdown},
 };
 
 /// How long jobs may go on after a signal; less than the 30 s after which a pod is killed.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// What `worker` takes.
+/// Arguments of `worker`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
@@ -47,10 +47,10 @@ pub(in crate::cli) struct Arguments {
     /// Serve only this namespace [default: all]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
-    /// Serve all namespaces, whatever --namespace says
+    /// Serve all namespaces, regardless of --namespace
     #[arg(long, short = 'A')]
     all_namespaces: bool,
-    /// Jobs in their order, separated by commas, or the name of a `RequestFlow`; for requests that do not say what they follow
+    /// Jobs in their order, separated by commas, or the name of a `RequestFlow`; for requests that name none
     #[arg(long, value_name = "FLOW", default_value = "JOB1,JOB2", value_parser = flow::read)]
     flow: Choice,
     /// How long a job without a command takes, such as 500ms or 1m30s
@@ -62,7 +62,7 @@ pub(in crate::cli) struct Arguments {
         long_help = "Run a command for a job, by /bin/sh, with REQUEST_UID, JOB, REQUEST_NAME and REQUEST_NAMESPACE in its environment. Exit code 0 completes the job, any other fails it. May be repeated.",
         value_name = "JOB=COMMAND", value_parser = job::read)]
     exec: Vec<(String, String)>,
-    /// Which worker this is: what one of this name had begun when it ended is ended by the next [default: the host name]
+    /// Identity of this worker: a worker that restarts with it finishes its jobs [default: the host name]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     identity: Option<String>,
 }
@@ -126,9 +126,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
                         if !is_attended && !shutdown.is_requested() {
                             let (sender, inbox) = watch::channel((*object).clone());
                             inboxes.insert(uid.clone(), sender);
-                            let attended = attend(worker.clone(), *object, inbox);
+                            let served = serve_request(worker.clone(), *object, inbox);
                             tasks.spawn(async move {
-                                attended.await;
+                                served.await;
                                 uid
                             });
                         }
@@ -154,9 +154,9 @@ impl Drop for Running {
 
 /// What comes after a step.
 enum After {
-    /// Decide anew at once.
+    /// Decide again at once.
     Again,
-    /// Decide anew when something has happened.
+    /// Decide again after an event.
     News,
     /// As `News`, but soon in any case.
     Retry,
@@ -165,20 +165,20 @@ enum After {
 }
 
 /// One request, and the job that this worker does for it.
-struct Attendance {
+struct RequestTask {
     worker: Arc<Worker>,
-    known: Known,
-    /// The claim that was made here. One that this process has made before it attended to the request anew is of a job
-    /// that it has ended since: a watch tells late.
+    known: TrackedRequest,
+    /// The claim that was made here. One that this process created before it served the request again belongs to a
+    /// job that has ended since: watch events are late.
     claim: Option<Claim>,
     running: Option<Running>,
     ending: Option<Ending>,
 }
 
-async fn attend(worker: Arc<Worker>, object: RequestState, mut inbox: watch::Receiver<RequestState>) {
-    let known = Known::new(object, &worker.setting);
+async fn serve_request(worker: Arc<Worker>, object: RequestState, mut inbox: watch::Receiver<RequestState>) {
+    let known = TrackedRequest::new(object, &worker.setting);
     let shutdown = worker.shutdown.clone();
-    let mut attendance = Attendance { worker, known, claim: None, running: None, ending: None };
+    let mut attendance = RequestTask { worker, known, claim: None, running: None, ending: None };
     loop {
         let after = attendance.step().await;
         if matches!(after, After::Done) {
@@ -198,7 +198,7 @@ async fn attend(worker: Arc<Worker>, object: RequestState, mut inbox: watch::Rec
             },
             ended = async { (&mut running?.0).await.ok() }, if !is_idle && attendance.ending.is_none() => {
                 attendance.running = None;
-                let lost = || Ending::failed("JobFailed", "the job ended without saying how");
+                let lost = || Ending::failed("JobFailed", "the job ended without a result");
                 attendance.ending = Some(ended.unwrap_or_else(lost));
             }
             () = tokio::time::sleep(RETRY), if matches!(after, After::Retry) => {}
@@ -207,7 +207,7 @@ async fn attend(worker: Arc<Worker>, object: RequestState, mut inbox: watch::Rec
     }
 }
 
-impl Attendance {
+impl RequestTask {
     async fn step(&mut self) -> After {
         let worker = self.worker.clone();
         let object = &self.known.object;
@@ -225,8 +225,8 @@ impl Attendance {
             holder: &holder,
             ending: self.ending.as_ref(),
             interrupted: match self.work() {
-                Work::Command(_) => Interrupted::Fail,
-                Work::Time(_) => Interrupted::Resume,
+                Work::Command(_) => InterruptedJob::Fail,
+                Work::Time(_) => InterruptedJob::Resume,
             },
             takes: !worker.shutdown.is_requested(),
         });
@@ -276,7 +276,7 @@ impl Attendance {
             ..Change::default()
         };
         self.claim = Some(claim);
-        self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
+        self.worker.setting.archive_history(&self.known.object, &history.dropped).await;
         self.write(change).await
     }
 
@@ -290,7 +290,7 @@ impl Attendance {
         self.running = Some(Running(tokio::spawn(job::run(work, self.known.object.clone()))));
     }
 
-    /// Writes the end down, then lets the job end: after that it is somebody else's turn.
+    /// Writes the end down, then lets the job end: after that it is another party's turn.
     async fn end(&mut self, ending: &Ending, holder: &Holder) -> After {
         let (setting, object) = (&self.worker.setting, &self.known.object);
         let mut end = entry(&object.spec.job, ending.state, setting.clock.now());
@@ -309,18 +309,18 @@ impl Attendance {
             annotation: None,
             after: Some(ahead).filter(|_| is_last || is_whole),
         };
-        self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
+        self.worker.setting.archive_history(&self.known.object, &history.dropped).await;
         self.write(change).await
     }
 
-    /// Brings status up to date. Only at our own turn, or at nobody's.
+    /// Brings status up to date. Only at our own turn, or when no turn is pending.
     async fn record(&mut self, holder: &Holder) -> After {
         let is_over = self.worker.setting.turn_of(&self.known.object) == Turn::Finished;
         let wanted = Wanted { since: since(holder), ..Wanted::default() };
         let Some((status, history)) = self.known.news(&self.worker.setting, wanted) else {
             return if is_over { After::Done } else { After::News };
         };
-        self.worker.setting.keep_elsewhere(&self.known.object, &history.dropped).await;
+        self.worker.setting.archive_history(&self.known.object, &history.dropped).await;
         self.write(Change { before: Some(status), ..Change::default() }).await
     }
 

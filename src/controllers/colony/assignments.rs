@@ -8,11 +8,11 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::{inbound::Inbound, processes::Carriers};
+use super::{inbound::Inbound, processes::MirroredKinds};
 use crate::{
     api::{colony::Colony, names::parse_process_label},
     colony::{Error, Process, ProcessQuery, ProcessState},
-    controllers::engine::{context::Machinery, retry::Retries},
+    controllers::engine::{context::Services, retry::Retries},
     memory::connections::OperatorIdentity,
 };
 
@@ -29,12 +29,12 @@ pub(in crate::controllers) struct Assignments {
     pub colony: String,
     /// The identity.
     pub operator: OperatorIdentity,
-    /// The machinery.
-    pub machinery: Arc<Machinery>,
+    /// The shared services.
+    pub services: Arc<Services>,
     /// Whether the `Colony` still exists.
     pub colonies: Store<DeserializeGuard<Colony>>,
     /// Where the objects of processes are looked up, and how they are woken.
-    pub carriers: Carriers,
+    pub mirrored_kinds: MirroredKinds,
     /// Answers what was born in the colony.
     pub inbound: Inbound,
 }
@@ -42,17 +42,17 @@ pub(in crate::controllers) struct Assignments {
 impl Assignments {
     /// Serves until the `Colony` is gone.
     pub async fn serve(self) {
-        for objects in self.carriers.all() {
-            // An empty cache knows no object, which would make every process look like a stranger's.
+        for objects in self.mirrored_kinds.all() {
+            // An empty cache knows no object, which would make every process look foreign.
             objects.filled().reached().await;
         }
         let retries = Retries::default();
-        // What runs is looked through once in each term: whoever led before may have left some of it.
+        // What runs is looked through once in each term: a previous leader may have left some of it.
         let mut resumed = None;
         tracing::info!(colony = self.colony, executor = self.operator.name, "serving");
         while self.colonies.get(&ObjectRef::new(&self.colony)).is_some() {
-            self.machinery.leadership.acquired().await;
-            let term = self.machinery.leadership.term_started_at();
+            self.services.leadership.acquired().await;
+            let term = self.services.leadership.term_started_at();
             let round = if resumed.is_some() && resumed == term {
                 self.take_one().await
             } else {
@@ -61,15 +61,16 @@ impl Assignments {
             match round {
                 Ok(()) => retries.reset(&self.colony),
                 Err(error) => {
-                    // A process may have been assigned all the same, and only a look at what runs would tell.
+                    // A process may have been assigned all the same, and only the list of running processes would
+                    // show it.
                     resumed = resumed.filter(|_| !error.may_have_happened());
                     tracing::warn!(colony = self.colony, executor = self.operator.name, %error, "cannot be assigned work");
                     tokio::time::sleep(retries.after_failure(&self.colony)).await;
                 }
             }
         }
-        self.machinery.connections.remove(&self.colony);
-        self.machinery.blueprints.forget(&self.colony);
+        self.services.connections.remove(&self.colony);
+        self.services.blueprints.forget(&self.colony);
     }
 
     /// What was assigned to this identity before a crash and carries no object of ours would run for ever.
@@ -92,29 +93,29 @@ impl Assignments {
         }
     }
 
-    /// Wakes the object that a process carries, or has it answered if it carries none. One that carries an object that is
-    /// gone, or one of another cluster, is refused: nobody would ever close it.
+    /// Wakes the object that a process carries, or has it answered if it carries none. One that carries an object
+    /// that is gone, or one of another cluster, is refused: it would never be closed.
     async fn receive(&self, process: Process) -> Result<(), Error> {
         let label = &process.spec.label;
         let Some((cluster, uid, _)) = parse_process_label(label) else {
-            if self.machinery.leadership.is_leader() {
+            if self.services.leadership.is_leader() {
                 self.inbound.accept(process, &self.operator);
             }
             return Ok(());
         };
-        let is_ours = cluster == self.machinery.cluster;
+        let is_ours = cluster == self.services.cluster;
         let is_known = is_ours && self.await_object(uid).await;
         if is_known {
-            if let Some(connection) = self.machinery.connections.get(&self.colony) {
-                let now = self.machinery.clock.instant();
-                self.machinery.processes.read(connection.member.id(), &process, now);
+            if let Some(connection) = self.services.connections.get(&self.colony) {
+                let now = self.services.clock.instant();
+                self.services.processes.read(connection.member.id(), &process, now);
             }
-            for objects in self.carriers.all() {
+            for objects in self.mirrored_kinds.all() {
                 objects.wake_uid(uid);
             }
             return Ok(());
         }
-        if !self.machinery.leadership.is_leader() {
+        if !self.services.leadership.is_leader() {
             return Ok(());
         }
         let why = if is_ours {
@@ -135,14 +136,14 @@ impl Assignments {
     /// Whether there is the object of a process. One that the cache does not show may be newer than the cache: refused, its
     /// process would be lost.
     async fn await_object(&self, uid: &str) -> bool {
-        let mut changes = self.machinery.object_changes.subscribe();
+        let mut changes = self.services.object_changes.subscribe();
         let shown = async {
             loop {
                 changes.mark_unchanged();
-                if self.carriers.all().iter().any(|objects| objects.has_uid(uid)) {
+                if self.mirrored_kinds.all().iter().any(|objects| objects.has_uid(uid)) {
                     return true;
                 }
-                // An error says that the process ends.
+                // An error means that the process ends.
                 if changes.changed().await.is_err() {
                     return false;
                 }

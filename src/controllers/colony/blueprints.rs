@@ -14,7 +14,7 @@ use kube::{
 use crate::{
     api::instance::{Instance, InstanceKind},
     controllers::engine::{
-        context::{Hints, Machinery},
+        context::{Requeuer, Services},
         retry::jitter,
     },
     runtime::shutdown::Shutdown,
@@ -25,22 +25,22 @@ use crate::{
 pub(in crate::controllers) struct Members {
     pub store: Store<DeserializeGuard<Instance>>,
     pub filled: Filled,
-    pub hints: Hints<DeserializeGuard<Instance>>,
+    pub requeuer: Requeuer<DeserializeGuard<Instance>>,
 }
 
 /// The blueprints of a kind.
-pub(in crate::controllers) struct Followed {
+pub(in crate::controllers) struct FollowedBlueprints {
     pub kind: InstanceKind,
     pub members: Vec<Members>,
     pub colonies: Colonies,
-    pub machinery: Arc<Machinery>,
+    pub services: Arc<Services>,
 }
 
-impl Followed {
+impl FollowedBlueprints {
     /// Follows them until the shutdown.
     pub async fn follow(self, stop: Shutdown) {
-        // As processes: with 0 nobody looks, and what has changed is found when an instance is looked at.
-        let seconds = self.machinery.configuration.process_poll_seconds;
+        // As processes: with 0 there is no polling, and changes are found when an instance is reconciled.
+        let seconds = self.services.configuration.process_poll_seconds;
         if seconds == 0 {
             return stop.requested().await;
         }
@@ -58,11 +58,11 @@ impl Followed {
         }
     }
 
-    /// Lists the blueprints once. A colony that does not answer says nothing, and one without instances is not asked.
+    /// Lists the blueprints once. An unresponsive colony changes nothing, and one without instances is not read.
     async fn poll(&self) {
-        let machinery = &self.machinery;
+        let services = &self.services;
         let has_some = self.members.iter().any(|members| !members.store.is_empty());
-        if !has_some || !machinery.leadership.is_leader() {
+        if !has_some || !services.leadership.is_leader() {
             return;
         }
         let (colony, connection) = self.colonies.find_any(self.kind.handler().colony.as_deref());
@@ -72,7 +72,7 @@ impl Followed {
         }
         let kind = &self.kind.terms().resource.kind;
         match connection.member.blueprints(Some(kind), None).await {
-            Ok(listed) => self.wake(&machinery.blueprints.put_all(&colony.name, kind, listed)),
+            Ok(listed) => self.wake(&services.blueprints.put_all(&colony.name, kind, listed)),
             Err(error) => tracing::debug!(kind, %error, "blueprints cannot be listed"),
         }
     }
@@ -89,7 +89,7 @@ impl Followed {
                     let reference = ObjectRef::new_with(&object.name_any(), self.kind.clone());
                     let namespace = object.namespace();
                     members
-                        .hints
+                        .requeuer
                         .wake(&namespace.map_or(reference.clone(), |space| reference.within(&space)));
                 }
             }

@@ -1,5 +1,5 @@
-//! Answers processes that were born in a colony, and makes the objects of blueprints for which nobody asks: one pass
-//! through the stages for each of them, again and again until it is answered.
+//! Answers processes that originate in a colony, and creates the objects of blueprints without such a process: one
+//! pass through the stages for each of them, again and again until it is answered.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     },
     api::colony::{ColonySpec, InboundPolicy},
     colony::{Process, ProcessState, Session},
-    controllers::engine::{context::Machinery, retry::Retries},
+    controllers::engine::{context::Services, retry::Retries},
     desired::inbound::{Request, read},
     diff::{
         Answer, ColonyStep, Plan, Step,
@@ -23,8 +23,8 @@ use crate::{
     watch::inbound::{About, InboundReader},
 };
 
-/// How long an answer waits for a change of some object before it looks by itself, and at the process too: somebody may
-/// have cancelled it.
+/// How long an answer waits for a change of some object before it looks by itself, and at the process too: it may
+/// have been cancelled.
 const LOOK: Duration = Duration::from_secs(5);
 /// How soon a pass follows one that wrote something or whose cache is behind.
 const NEXT_STEP: Duration = Duration::from_millis(50);
@@ -34,8 +34,8 @@ const NEXT_STEP: Duration = Duration::from_millis(50);
 pub(in crate::controllers) struct Inbound {
     /// Name of the `Colony`.
     pub colony: String,
-    /// The machinery.
-    pub machinery: Arc<Machinery>,
+    /// The shared services.
+    pub services: Arc<Services>,
     /// Reads the world.
     pub reader: InboundReader,
     under_way: Arc<Mutex<HashSet<String>>>,
@@ -54,11 +54,11 @@ enum Turn {
 
 impl Inbound {
     /// Answers processes of `colony`.
-    pub fn new(colony: &str, machinery: Arc<Machinery>, reader: InboundReader) -> Self {
-        Self { colony: colony.to_owned(), machinery, reader, under_way: Arc::default() }
+    pub fn new(colony: &str, services: Arc<Services>, reader: InboundReader) -> Self {
+        Self { colony: colony.to_owned(), services, reader, under_way: Arc::default() }
     }
 
-    /// Has a process answered beside whatever else goes on, once.
+    /// Answers a process concurrently, once.
     pub fn accept(&self, process: Process, operator: &OperatorIdentity) {
         let id = process.id.to_string();
         if !self.lock().insert(id.clone()) {
@@ -71,13 +71,13 @@ impl Inbound {
         });
     }
 
-    /// Until the process is answered, or this process no longer leads: whoever leads then finds it among what runs.
+    /// Until the process is answered, or this process no longer leads: the next leader finds it among what runs.
     async fn answer(&self, process: Process, operator: &OperatorIdentity) {
         let retries = Retries::default();
         let id = process.id.clone();
         let mut inbound = InboundProcess { process, was_seen: false };
-        let mut changes = self.machinery.object_changes.subscribe();
-        while self.machinery.leadership.is_leader() {
+        let mut changes = self.services.object_changes.subscribe();
+        while self.services.leadership.is_leader() {
             changes.mark_unchanged();
             let delay = match self.pass(&mut inbound, operator).await {
                 Ok(Turn::Answered) => return,
@@ -101,7 +101,7 @@ impl Inbound {
         }
     }
 
-    /// One pass: read, say what is asked for, plan, act.
+    /// One pass: read, interpret the request, plan, act.
     async fn pass(
         &self,
         inbound: &mut InboundProcess,
@@ -148,11 +148,11 @@ impl Inbound {
             object: &object,
             kind: &(),
             finalizer: None,
-            connection: self.machinery.connections.get(&self.colony),
+            connection: self.services.connections.get(&self.colony),
             colony: Some(self.colony.clone()),
         };
         let plan = Plan { steps, ..Plan::default() };
-        let outcome = self.machinery.actor.execute(plan, &target).await;
+        let outcome = self.services.actor.execute(plan, &target).await;
         if outcome.is_skipped() { Err(not_leading()) } else { Ok(outcome) }
     }
 
@@ -171,7 +171,7 @@ impl Inbound {
                 // What fails is logged, and tried again with the next sweep.
                 Ok(Some(step)) if !self.is_behind(&step) => drop(self.execute(vec![step]).await),
                 Ok(_) => {}
-                // Whoever asks for it by a process is answered; here there is nobody to tell.
+                // A requesting process gets an answer; here there is none.
                 Err(why) => tracing::debug!(blueprint = blueprint.metadata.name, "not made: {why}"),
             }
         }
@@ -181,7 +181,7 @@ impl Inbound {
         object_of_step(step).is_some_and(|(namespace, name)| self.reader.is_behind(&namespace, &name))
     }
 
-    /// Whether somebody cancelled the process, or the server gave it to another.
+    /// Whether the process was cancelled, or assigned to another executor.
     async fn is_over(&self, process: &Process, operator: &Session) -> bool {
         match operator.process(&process.id).await {
             Ok(found) => {

@@ -18,10 +18,10 @@ use tokio::task::AbortHandle;
 
 use self::{
     inbound::Inbound,
-    processes::{Carriers, Followed},
+    processes::{FollowedProcesses, MirroredKinds},
 };
 use super::engine::{
-    context::{Hints, Machinery},
+    context::{Requeuer, Services},
     pass::Engine,
     stages::{Look, Passed, Stages},
     wiring::{self, Wiring},
@@ -39,7 +39,7 @@ use crate::{
     snapshot::{ColonySnapshot, Membership},
     status,
     watch::{
-        colony::{Reading, Sessions, Surroundings, read},
+        colony::{ColonyReader, ColonyReading, Sessions, read},
         freshness::CacheBehind,
         inbound::InboundReader,
         index::{Index, IndexKey},
@@ -48,17 +48,17 @@ use crate::{
     },
 };
 
-/// How many colonies are looked after at the same time; each pass waits for a server somewhere.
+/// How many colonies are reconciled at the same time; each pass waits for a server somewhere.
 const CONCURRENCY: u16 = 8;
 
 /// The stages of `Colonies`, and what goes on beside them.
 struct ColonyStages {
-    machinery: Arc<Machinery>,
-    hints: Hints<GuardedExecutorDeployment>,
+    services: Arc<Services>,
+    requeuer: Requeuer<GuardedExecutorDeployment>,
     colonies: Store<DeserializeGuard<Colony>>,
     filled: Filled,
     objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
-    carriers: Carriers,
+    mirrored_kinds: MirroredKinds,
     clients: tokio::sync::Mutex<HashMap<String, Option<(Server, Client)>>>,
     served: Arc<Mutex<HashMap<Served, (String, AbortHandle)>>>,
     inbound: Mutex<HashMap<String, Inbound>>,
@@ -69,7 +69,7 @@ type Served = (String, &'static str);
 
 impl Stages for ColonyStages {
     type Object = Colony;
-    type Snapshot = Reading;
+    type Snapshot = ColonyReading;
     type Desired = ();
     type Findings = ();
 
@@ -84,83 +84,83 @@ impl Stages for ColonyStages {
         vec![self.filled.clone()]
     }
 
-    async fn snapshot(&self, object: &Colony) -> Result<Reading, CacheBehind> {
+    async fn snapshot(&self, object: &Colony) -> Result<ColonyReading, CacheBehind> {
         let name = object.name_any();
         let mut known = self.clients.lock().await.remove(&name).flatten();
-        let surroundings = Surroundings {
-            kubernetes: &self.machinery.kubernetes.calls,
-            namespace: &self.machinery.kubernetes.namespace,
-            clock: &self.machinery.clock,
-            metrics: Some(&self.machinery.metrics),
+        let reader = ColonyReader {
+            kubernetes: &self.services.kubernetes.calls,
+            namespace: &self.services.kubernetes.namespace,
+            clock: &self.services.clock,
+            metrics: Some(&self.services.metrics),
         };
-        let reading = read(object, &surroundings, &mut known).await;
+        let reading = read(object, &reader, &mut known).await;
         self.clients.lock().await.insert(name, known);
         Ok(reading)
     }
 
-    fn now(reading: &Reading) -> Timestamp {
+    fn now(reading: &ColonyReading) -> Timestamp {
         reading.snapshot.now
     }
 
     /// As owner and as member, before the colony can be used by others.
-    fn connection(&self, reading: &Reading, _: &Machinery) -> Option<Arc<Connection>> {
+    fn connection(&self, reading: &ColonyReading, _: &Services) -> Option<Arc<Connection>> {
         let Sessions { owner, member, .. } = reading.sessions.clone()?;
         Some(Arc::new(Connection::new(member, owner, Vec::new(), None, None)))
     }
 
-    fn desired(&self, _: &Reading) -> Result<(), Problem> {
+    fn desired(&self, _: &ColonyReading) -> Result<(), Problem> {
         Ok(())
     }
 
-    fn plan(&self, reading: &Reading, (): &()) -> Result<(Plan, ()), Problem> {
+    fn plan(&self, reading: &ColonyReading, (): &()) -> Result<(Plan, ()), Problem> {
         Ok((plan_colony(&reading.snapshot), ()))
     }
 
-    async fn accompany(&self, reading: &Reading, _: Passed<'_, Self>) {
+    async fn drive_request(&self, reading: &ColonyReading, _: Passed<'_, Self>) {
         let name = reading.snapshot.object.name_any();
         remember(&name, reading, self);
-        meet_blueprints(&name, reading, self).await;
+        sync_blueprints(&name, reading, self).await;
     }
 
-    fn status(&self, reading: &Reading, pass: Passed<'_, Self>) -> Option<ColonyStatus> {
+    fn status(&self, reading: &ColonyReading, pass: Passed<'_, Self>) -> Option<ColonyStatus> {
         let failure = pass.ok().and_then(|carried| carried.outcome.failure());
         Some(status::colony::compute(&reading.snapshot, failure))
     }
 
-    fn next(&self, reading: &Reading, _: Option<&ColonyStatus>, _: Passed<'_, Self>) -> Look {
+    fn next(&self, reading: &ColonyReading, _: Option<&ColonyStatus>, _: Passed<'_, Self>) -> Look {
         if !is_connected(&reading.snapshot) {
             return Look::Backoff;
         }
-        Look::About(Duration::from_secs(self.machinery.configuration.colony_poll_seconds.into()))
+        Look::About(Duration::from_secs(self.services.configuration.colony_poll_seconds.into()))
     }
 }
 
 /// Runs the controller until the shutdown. `objects` are the caches in which the objects of processes are looked up,
-/// `carriers` the objects of all kinds that processes carry.
+/// `mirrored_kinds` the objects of all kinds that processes carry.
 pub async fn run(
-    machinery: Arc<Machinery>,
+    services: Arc<Services>,
     objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
-    hints: Hints<GuardedExecutorDeployment>,
-    carriers: Carriers,
+    requeuer: Requeuer<GuardedExecutorDeployment>,
+    mirrored_kinds: MirroredKinds,
     shutdown: Shutdown,
 ) {
-    let selector = &machinery.configuration.cluster_selector;
-    let colonies = stores::guarded_colonies(&machinery.kubernetes.watches, selector);
+    let selector = &services.configuration.cluster_selector;
+    let colonies = stores::guarded_colonies(&services.kubernetes.watches, selector);
     let served = Arc::<Mutex<HashMap<Served, (String, AbortHandle)>>>::default();
     let stages = ColonyStages {
-        machinery: machinery.clone(),
-        hints,
+        services: services.clone(),
+        requeuer,
         colonies: colonies.store.clone(),
         filled: colonies.filled.clone(),
         objects,
-        carriers,
+        mirrored_kinds,
         clients: tokio::sync::Mutex::default(),
         served: served.clone(),
         inbound: Mutex::default(),
     };
     let (_, nothing) = futures::channel::mpsc::unbounded();
     let wiring = Wiring::new(colonies, nothing, CONCURRENCY);
-    wiring::run(Engine::new(machinery, stages), wiring, shutdown).await;
+    wiring::run(Engine::new(services, stages), wiring, shutdown).await;
     for (_, task) in std::mem::take(&mut *served.lock()).values() {
         task.abort();
     }
@@ -172,11 +172,11 @@ fn is_connected(snapshot: &ColonySnapshot) -> bool {
 
 /// Keeps the connection for the other controller, wakes the objects for which it makes a difference, and has the colony
 /// served.
-fn remember(name: &str, reading: &Reading, context: &ColonyStages) {
+fn remember(name: &str, reading: &ColonyReading, context: &ColonyStages) {
     let snapshot = &reading.snapshot;
     let Some(sessions) = &reading.sessions else {
-        if context.machinery.connections.remove(name) {
-            context.machinery.executor_changes.send_replace(());
+        if context.services.connections.remove(name) {
+            context.services.executor_changes.send_replace(());
             wake_all(context);
         }
         return;
@@ -192,14 +192,14 @@ fn remember(name: &str, reading: &Reading, context: &ColonyStages) {
         problem.clone(),
         executors,
     );
-    let (connection, previous) = context.machinery.connections.put(name, connection, reading.asked_at);
+    let (connection, previous) = context.services.connections.put(name, connection, reading.asked_at);
     let states = connection.executor_states();
     let approved = connection.approved().cloned();
     let reconnected = previous
         .as_ref()
         .is_none_or(|previous| previous.problem != problem || previous.operator.len() != operator.len());
     if previous.as_ref().and_then(|previous| previous.approved()) != approved.as_ref() {
-        context.machinery.executor_changes.send_replace(());
+        context.services.executor_changes.send_replace(());
     }
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
     if reconnected {
@@ -217,16 +217,16 @@ fn remember(name: &str, reading: &Reading, context: &ColonyStages) {
     }
 }
 
-/// Keeps what the colony says of blueprints, wakes the objects of those that have changed, and makes what is missing.
-async fn meet_blueprints(name: &str, reading: &Reading, context: &ColonyStages) {
+/// Caches the blueprints of the colony, wakes the objects of changed ones, and creates missing ones.
+async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ColonyStages) {
     let (Some(blueprints), Some(sessions)) = (reading.snapshot.blueprints.known(), &reading.sessions) else {
         return;
     };
-    let changed = context.machinery.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
+    let changed = context.services.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
     for name in changed {
         let key = IndexKey::Blueprint(name);
         for object in context.objects.iter().flat_map(|(index, _)| index.get(&key)) {
-            context.hints.wake(&ObjectRef::from_obj(object.as_ref()));
+            context.requeuer.wake(&ObjectRef::from_obj(object.as_ref()));
         }
     }
     let has_object = |name: &String| {
@@ -238,21 +238,21 @@ async fn meet_blueprints(name: &str, reading: &Reading, context: &ColonyStages) 
     }
 }
 
-/// Whoever answers what is born in a colony; one for each, so that nothing is answered twice at once.
+/// The handler of what originates in a colony; one for each, so that nothing is answered twice at once.
 fn inbound(name: &str, context: &ColonyStages) -> Inbound {
     let mut all = context.inbound.lock();
-    let machinery = &context.machinery;
+    let services = &context.services;
     let new = || {
         let reader = InboundReader {
-            client: machinery.kubernetes.calls.clone(),
+            client: services.kubernetes.calls.clone(),
             objects: context.objects.clone(),
             colonies: context.colonies.clone(),
-            watched: machinery.configuration.watch_namespaces.clone(),
-            blueprints: machinery.blueprints.clone(),
-            writes: machinery.writes.clone(),
-            clock: machinery.clock.clone(),
+            watched: services.configuration.watch_namespaces.clone(),
+            blueprints: services.blueprints.clone(),
+            writes: services.writes.clone(),
+            clock: services.clock.clone(),
         };
-        Inbound::new(name, machinery.clone(), reader)
+        Inbound::new(name, services.clone(), reader)
     };
     all.entry(name.to_owned()).or_insert_with(new).clone()
 }
@@ -260,7 +260,7 @@ fn inbound(name: &str, context: &ColonyStages) -> Inbound {
 fn wake(context: &ColonyStages, concerned: impl Fn(&ExecutorDeployment) -> bool) {
     for (index, _) in &context.objects {
         for object in triggers::references(index.store(), &(), &concerned) {
-            context.hints.wake(&object);
+            context.requeuer.wake(&object);
         }
     }
 }
@@ -268,7 +268,7 @@ fn wake(context: &ColonyStages, concerned: impl Fn(&ExecutorDeployment) -> bool)
 /// Wakes everything that the colony makes a difference for.
 fn wake_all(context: &ColonyStages) {
     wake(context, |_| true);
-    for objects in context.carriers.all() {
+    for objects in context.mirrored_kinds.all() {
         objects.wake_all();
     }
 }
@@ -305,16 +305,16 @@ fn serve(name: &str, operator: OperatorIdentity, context: &ColonyStages) {
     let assignments = assignments::Assignments {
         colony: name.to_owned(),
         operator,
-        machinery: context.machinery.clone(),
+        services: context.services.clone(),
         colonies: context.colonies.clone(),
-        carriers: context.carriers.clone(),
+        mirrored_kinds: context.mirrored_kinds.clone(),
         inbound,
     };
     // What was submitted is followed once, beside the executor that it is submitted to.
-    let followed = (key.1 == CONTROLLER_EXECUTOR_TYPE).then(|| Followed {
+    let followed = (key.1 == CONTROLLER_EXECUTOR_TYPE).then(|| FollowedProcesses {
         colony: name.to_owned(),
-        machinery: context.machinery.clone(),
-        carriers: context.carriers.clone(),
+        services: context.services.clone(),
+        mirrored_kinds: context.mirrored_kinds.clone(),
     });
     let serving = async move {
         match followed {

@@ -1,4 +1,4 @@
-//! What the controllers share: the machinery of the process and, for each set of caches, a reader.
+//! What the controllers share: the shared services of the process and, for each set of caches, a reader.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use crate::{
     api::mirror::Mirrored,
     colony::ProcessId,
     memory::{
-        attention::Attention, blueprints::Blueprints, connections::Connections, departed::Departed,
-        endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
-        submissions::Submissions, writes::Writes,
+        blueprints::Blueprints, connections::Connections, endpoint::Endpoint, identities::Identities,
+        kinds::ServedKinds, lines::Lines, processes::Processes, reconcile_requests::ReconcileRequests,
+        released::ReleasedObjects, submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -22,9 +22,9 @@ use crate::{
     watch::mirror::ProcessReader,
 };
 
-/// The machinery of the process.
+/// The shared services of the process.
 #[derive(Clone)]
-pub struct Machinery {
+pub struct Services {
     /// The API server.
     pub kubernetes: Kubernetes,
     /// The configuration.
@@ -52,9 +52,9 @@ pub struct Machinery {
     /// What was read of executors' Secrets.
     pub identities: Identities,
     /// What objects were asked to be looked at for.
-    pub attention: Attention,
-    /// Objects that this process has let go.
-    pub departed: Departed,
+    pub reconcile_requests: ReconcileRequests,
+    /// Objects that this process has released.
+    pub released: ReleasedObjects,
     /// Submits of this process.
     pub submissions: Submissions,
     /// Blueprints as colonies last described them.
@@ -65,14 +65,14 @@ pub struct Machinery {
     pub served: ServedKinds,
     /// Where API servers have objects converted.
     pub endpoint: Endpoint,
-    /// Tells those who wait for an object that some object has changed.
+    /// Notifies waiters that some object has changed.
     pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
-    /// Tells that executors of a colony came or went.
+    /// Notifies that executors of a colony were added or removed.
     pub executor_changes: Arc<tokio::sync::watch::Sender<()>>,
 }
 
-impl Machinery {
-    /// Puts the machinery together.
+impl Services {
+    /// Assembles the shared services.
     #[must_use]
     pub fn new(
         kubernetes: Kubernetes,
@@ -127,8 +127,8 @@ impl Machinery {
             processes,
             lines: Lines::default(),
             identities,
-            attention: Attention::default(),
-            departed: Departed::default(),
+            reconcile_requests: ReconcileRequests::default(),
+            released: ReleasedObjects::default(),
             submissions,
             blueprints,
             writes,
@@ -140,20 +140,20 @@ impl Machinery {
     }
 
     /// Has the colony be asked for the processes and the blueprint of an object.
-    pub fn doubt(&self, object: &dyn Mirrored) {
+    pub fn invalidate(&self, object: &dyn Mirrored) {
         let now = self.clock.instant();
         for process in object.live_processes() {
-            self.processes.doubt(&ProcessId::new(process.id), now);
+            self.processes.invalidate(&ProcessId::new(process.id), now);
         }
         if let Some(name) = object.blueprint() {
-            self.blueprints.doubt(name);
+            self.blueprints.invalidate(name);
         }
     }
 
     /// Notes that nothing holds an object any more.
-    pub fn let_go(&self, uid: &str) {
-        self.attention.forget(uid);
-        self.departed.note(uid);
+    pub fn record_release(&self, uid: &str) {
+        self.reconcile_requests.forget(uid);
+        self.released.note(uid);
     }
 
     /// Reads the processes of objects.
@@ -170,11 +170,11 @@ impl Machinery {
 
 /// Wakes objects of a kind for reasons that are not in the cluster: something happened in the colony.
 #[derive(Clone)]
-pub struct Hints<K: Resource<DynamicType: Clone>> {
+pub struct Requeuer<K: Resource<DynamicType: Clone>> {
     controllers: Vec<UnboundedSender<ObjectRef<K>>>,
 }
 
-impl<K: Resource<DynamicType: Clone>> Hints<K> {
+impl<K: Resource<DynamicType: Clone>> Requeuer<K> {
     /// Hints to these controllers; each looks only after its own objects and ignores the rest.
     #[must_use]
     pub const fn new(controllers: Vec<UnboundedSender<ObjectRef<K>>>) -> Self {

@@ -1,5 +1,5 @@
-//! The controllers of instances: one for each kind that users make up, started when the kind is served, begun anew when
-//! its handler changes, and stopped when it goes; without a restart.
+//! The controllers of instances: one for each user-defined kind, started when the kind is served, restarted when its
+//! handler changes, and stopped when it is removed; without a restart.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -21,10 +21,10 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use super::{
-    context::{Hints, Machinery},
+    context::{Requeuer, Services},
     queue::Waiting,
     retry::jitter,
-    surroundings::Surroundings,
+    shared_watches::SharedWatches,
     work,
 };
 use crate::{
@@ -37,12 +37,12 @@ use crate::{
     controllers::{
         colony::{
             blueprints,
-            processes::{Carrier as _, Carriers, Holders, Kind, Objects},
+            processes::{Kind, MirroredKind as _, MirroredKinds, Objects, ProcessHolders},
         },
-        composition::{self, Telling},
+        composition::{self, KindsWithReadiness},
         instance::InstanceStages,
     },
-    kinds::composition::own_telling_kinds,
+    kinds::composition::builtin_kinds_with_readiness,
     runtime::shutdown::Shutdown,
     snapshot::LiveInstance,
     watch::{
@@ -57,18 +57,18 @@ use crate::{
 };
 
 /// How long changes of instances gather before they are counted: a definition's status is not written for each of them.
-const GATHER: Duration = Duration::from_secs(5);
+const DEBOUNCE: Duration = Duration::from_secs(5);
 
 /// The controllers of instances.
 #[derive(Clone)]
 pub(in crate::controllers) struct Instances {
-    machinery: Arc<Machinery>,
-    carriers: Carriers,
+    services: Arc<Services>,
+    mirrored_kinds: MirroredKinds,
     colonies: Colonies,
     filled: Vec<Filled>,
     reader: CompositionReader,
     requests: Requests,
-    living: Arc<Holders>,
+    holder_lookup: Arc<ProcessHolders>,
     waiting: Waiting<DeserializeGuard<Instance>>,
     /// By name of the definition.
     running: Arc<tokio::sync::Mutex<HashMap<String, Running>>>,
@@ -90,11 +90,11 @@ struct Member {
     kind: InstanceKind,
     store: Store<DeserializeGuard<Instance>>,
     filled: Filled,
-    hints: Hints<DeserializeGuard<Instance>>,
+    requeuer: Requeuer<DeserializeGuard<Instance>>,
 }
 
 /// Changes that concern instances of all kinds.
-pub(in crate::controllers) struct Changing {
+pub(in crate::controllers) struct SharedChanges {
     /// Of `Colonies`.
     pub colonies: Changes<Colony>,
     /// Of namespaces.
@@ -105,30 +105,34 @@ pub(in crate::controllers) struct Changing {
 
 impl Instances {
     /// No controller yet, and the changes that have to be handed to [`Instances::watch`].
-    pub fn new(machinery: Arc<Machinery>, carriers: Carriers, requests: Requests) -> (Self, Changing) {
-        let living = Arc::new(Holders::new(&carriers, &machinery));
-        let around = Surroundings::watched(&machinery, requests, living.clone());
+    pub fn new(
+        services: Arc<Services>,
+        mirrored_kinds: MirroredKinds,
+        requests: Requests,
+    ) -> (Self, SharedChanges) {
+        let holder_lookup = Arc::new(ProcessHolders::new(&mirrored_kinds, &services));
+        let around = SharedWatches::watched(&services, requests, holder_lookup.clone());
         let (changed, children) = futures::channel::mpsc::unbounded();
         let changing =
-            Changing { colonies: around.colony_changes, namespaces: around.namespace_changes, children };
+            SharedChanges { colonies: around.colony_changes, namespaces: around.namespace_changes, children };
         let children = ChildWatches::new(
-            (machinery.kubernetes.watches.clone(), machinery.kubernetes.calls.clone()),
-            Scope::all(&machinery.configuration.watch_namespaces),
-            machinery.writes.clone(),
-            machinery.served.clone(),
-            machinery.clock.clone(),
+            (services.kubernetes.watches.clone(), services.kubernetes.calls.clone()),
+            Scope::all(&services.configuration.watch_namespaces),
+            services.writes.clone(),
+            services.served.clone(),
+            services.clock.clone(),
             changed,
         );
         let reader =
-            CompositionReader { children, writes: machinery.writes.clone(), clock: machinery.clock.clone() };
+            CompositionReader { children, writes: services.writes.clone(), clock: services.clock.clone() };
         let instances = Self {
             colonies: around.colonies,
             filled: around.filled,
             reader,
-            machinery,
-            carriers,
+            services,
+            mirrored_kinds,
             requests: around.requests,
-            living,
+            holder_lookup,
             waiting: Waiting::default(),
             running: Arc::default(),
             known: Arc::default(),
@@ -142,8 +146,8 @@ impl Instances {
     }
 
     /// Wakes instances when their colony or namespace changes, and stops all controllers at the shutdown.
-    pub async fn watch(self, changing: Changing, shutdown: Shutdown) {
-        // A watch that is interrupted goes on by itself.
+    pub async fn watch(self, changing: SharedChanges, shutdown: Shutdown) {
+        // An interrupted watch resumes by itself.
         let colonies = changing.colonies.filter_map(|changed| ready(changed.ok())).for_each(|colony| {
             self.wake(|member| {
                 triggers::of_colony_to(&colony, &member.store, &member.kind, |object: &Instance| {
@@ -171,14 +175,14 @@ impl Instances {
             _ = join3(colonies, namespaces, children) => {}
         }
         let running = std::mem::take(&mut *self.running.lock().await);
-        join_all(running.into_values().map(|running| running.stop(&self.carriers))).await;
+        join_all(running.into_values().map(|running| running.stop(&self.mirrored_kinds))).await;
     }
 
     fn wake(&self, concerned: impl Fn(&Member) -> Vec<ObjectRef<DeserializeGuard<Instance>>>) {
         let known = self.known.lock().clone();
         for member in known.values().flatten() {
             for object in concerned(member) {
-                member.hints.wake(&object);
+                member.requeuer.wake(&object);
             }
         }
     }
@@ -194,9 +198,9 @@ impl Instances {
         });
     }
 
-    /// The kinds whose objects say by a condition `Ready`, or by how they ended, when they are: those that are defined, and
-    /// the operator's own.
-    fn telling(&self) -> Telling {
+    /// The kinds whose objects report readiness by a condition `Ready`, or by how they ended: those that are defined,
+    /// and the operator's own.
+    fn kinds_with_readiness(&self) -> KindsWithReadiness {
         let known = self.known.clone();
         Arc::new(move || {
             let known = known.lock();
@@ -204,17 +208,17 @@ impl Instances {
                 let resource = &member.kind.terms().resource;
                 ObjectKind::new(resource.api_version.clone(), resource.kind.clone())
             });
-            defined.chain(own_telling_kinds()).collect::<BTreeSet<_>>()
+            defined.chain(builtin_kinds_with_readiness()).collect::<BTreeSet<_>>()
         })
     }
 
-    /// Has the instances of a kind looked after; `definitions` wakes its definition when they change. An earlier controller
-    /// ends first: two at once could submit twice.
+    /// Runs the controller of a kind's instances; `definitions` wakes its definition when they change. An earlier
+    /// controller ends first: two at once could submit twice.
     pub async fn serve(
         &self,
         definition: &str,
         kind: InstanceKind,
-        definitions: &Hints<DeserializeGuard<ResourceDefinition>>,
+        definitions: &Requeuer<DeserializeGuard<ResourceDefinition>>,
     ) {
         let mut running = self.running.lock().await;
         self.stop_watching(&running, Some(&kind)).await;
@@ -223,7 +227,7 @@ impl Instances {
             return;
         }
         if let Some(earlier) = running.remove(definition) {
-            earlier.stop(&self.carriers).await;
+            earlier.stop(&self.mirrored_kinds).await;
         }
         tracing::info!(kind = kind.name(), "looking after instances");
         let started = self.start(definition, kind, definitions.clone());
@@ -236,7 +240,7 @@ impl Instances {
         self.known.lock().remove(definition);
         if let Some(earlier) = running.remove(definition) {
             tracing::info!(kind = earlier.kind.name(), "looking after instances no more");
-            earlier.stop(&self.carriers).await;
+            earlier.stop(&self.mirrored_kinds).await;
         }
         self.stop_watching(&running, None).await;
     }
@@ -268,7 +272,7 @@ impl Instances {
         let known = self.known.lock().clone();
         for member in known.get(definition).into_iter().flatten() {
             for object in triggers::references(&member.store, &member.kind, |_: &Instance| true) {
-                member.hints.wake(&object);
+                member.requeuer.wake(&object);
             }
         }
     }
@@ -302,11 +306,11 @@ impl Instances {
         &self,
         definition: &str,
         kind: InstanceKind,
-        definitions: Hints<DeserializeGuard<ResourceDefinition>>,
+        definitions: Requeuer<DeserializeGuard<ResourceDefinition>>,
     ) -> Running {
-        let machinery = &self.machinery;
+        let services = &self.services;
         let scopes = match kind.terms().scope {
-            DefinitionScope::Namespaced => Scope::all(&machinery.configuration.watch_namespaces),
+            DefinitionScope::Namespaced => Scope::all(&services.configuration.watch_namespaces),
             DefinitionScope::Cluster => vec![Scope::Cluster],
         };
         let stop = Shutdown::default();
@@ -314,44 +318,46 @@ impl Instances {
         let (mut carried, mut members) = (Vec::new(), Vec::new());
         let changed = tokio::sync::watch::Sender::new(());
         for scope in scopes {
-            let client = &machinery.kubernetes.watches;
-            let mut watched = stores::instances(client, &scope, &kind, &machinery.writes);
+            let client = &services.kubernetes.watches;
+            let mut watched = stores::instances(client, &scope, &kind, &services.writes);
             let notify = changed.clone();
             watched.changes = watched.changes.inspect(move |_| notify.send_replace(())).boxed();
             let (waker, woken) = futures::channel::mpsc::unbounded();
-            let hints = Hints::new(vec![waker]);
+            let requeuer = Requeuer::new(vec![waker]);
             let (index, filled) = (watched.index.clone(), watched.filled.clone());
             members.push(Member {
                 kind: kind.clone(),
                 store: watched.store.clone(),
                 filled: filled.clone(),
-                hints: hints.clone(),
+                requeuer: requeuer.clone(),
             });
             let objects = work::Objects { kind: kind.clone(), watched, woken, waiting: self.waiting.clone() };
-            let machinery = machinery.clone();
+            let services = services.clone();
             if kind.handler().mode == HandlerMode::Compose {
-                let (reader, telling) = (self.reader.clone(), self.telling());
-                controllers.push(composition::run(machinery, objects, reader, telling, stop.clone()).boxed());
+                let (reader, kinds_with_readiness) = (self.reader.clone(), self.kinds_with_readiness());
+                controllers.push(
+                    composition::run(services, objects, reader, kinds_with_readiness, stop.clone()).boxed(),
+                );
                 continue;
             }
-            let carrying: Arc<dyn Kind> = Arc::new(Objects { kind: kind.clone(), index, filled, hints });
-            self.carriers.add(carrying.clone());
+            let carrying: Arc<dyn Kind> = Arc::new(Objects { kind: kind.clone(), index, filled, requeuer });
+            self.mirrored_kinds.add(carrying.clone());
             carried.push(carrying);
             let stages = |kind, reader| InstanceStages { kind, reader };
             controllers
-                .push(work::run(machinery, objects, self.surroundings(), stages, stop.clone()).boxed());
+                .push(work::run(services, objects, self.shared_watches(), stages, stop.clone()).boxed());
         }
         if kind.handler().mode == HandlerMode::Blueprint {
             let of_scope = |member: &Member| blueprints::Members {
                 store: member.store.clone(),
                 filled: member.filled.clone(),
-                hints: member.hints.clone(),
+                requeuer: member.requeuer.clone(),
             };
-            let followed = blueprints::Followed {
+            let followed = blueprints::FollowedBlueprints {
                 kind: kind.clone(),
                 members: members.iter().map(of_scope).collect(),
                 colonies: self.colonies.clone(),
-                machinery: machinery.clone(),
+                services: services.clone(),
             };
             controllers.push(followed.follow(stop.clone()).boxed());
         }
@@ -367,12 +373,12 @@ impl Instances {
     }
 
     /// What passes look at besides instances. Their watches are shared by all kinds, hence [`Instances::watch`] wakes.
-    fn surroundings(&self) -> Surroundings {
-        Surroundings {
+    fn shared_watches(&self) -> SharedWatches {
+        SharedWatches {
             colonies: self.colonies.clone(),
             filled: self.filled.clone(),
             requests: self.requests.clone(),
-            living: self.living.clone(),
+            holder_lookup: self.holder_lookup.clone(),
             colony_changes: futures::stream::pending().boxed(),
             namespace_changes: futures::stream::pending().boxed(),
         }
@@ -381,9 +387,9 @@ impl Instances {
 
 impl Running {
     /// Ends the controllers, and waits for the passes under way.
-    async fn stop(self, carriers: &Carriers) {
+    async fn stop(self, mirrored_kinds: &MirroredKinds) {
         for objects in &self.carried {
-            carriers.remove(objects);
+            mirrored_kinds.remove(objects);
         }
         self.stop.request();
         if let Err(error) = self.task.await {
@@ -396,11 +402,11 @@ impl Running {
 async fn count(
     changed: tokio::sync::watch::Sender<()>,
     definition: ObjectRef<DeserializeGuard<ResourceDefinition>>,
-    definitions: Hints<DeserializeGuard<ResourceDefinition>>,
+    definitions: Requeuer<DeserializeGuard<ResourceDefinition>>,
 ) {
     let mut heard = changed.subscribe();
     while heard.changed().await.is_ok() {
-        tokio::time::sleep(jitter(GATHER)).await;
+        tokio::time::sleep(jitter(DEBOUNCE)).await;
         heard.mark_unchanged();
         definitions.wake(&definition);
     }

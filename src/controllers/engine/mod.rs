@@ -9,7 +9,7 @@ pub(super) mod dynamic;
 pub mod pass;
 pub(super) mod queue;
 pub(super) mod retry;
+pub(super) mod shared_watches;
 pub mod stages;
-pub(super) mod surroundings;
 pub mod wiring;
 pub(super) mod work;

@@ -9,14 +9,14 @@ use kube::{
 };
 
 use super::{
-    context::{Hints, Machinery},
+    context::{Requeuer, Services},
     retry::{Retries, jitter},
-    stages::{Carried, Look, Passed, Stages, Status},
+    stages::{LiveProcessRef, Look, Passed, Stages, Status},
 };
 use crate::{
     act::{
         Target,
-        kinds::Written as _,
+        kinds::WritableKind as _,
         outcome::{FailureKind, Outcome, StepFailure},
     },
     api::{
@@ -42,12 +42,12 @@ pub const RESYNC: Duration = Duration::from_mins(8);
 /// The controller of a kind, without what wakes it.
 pub struct Engine<S: Stages> {
     /// What all controllers share.
-    pub machinery: Arc<Machinery>,
+    pub services: Arc<Services>,
     /// The stages of the kind.
     pub stages: S,
     retries: Retries,
     /// Wakes objects; none where passes are called one by one.
-    hints: Option<Hints<DeserializeGuard<S::Object>>>,
+    requeuer: Option<Requeuer<DeserializeGuard<S::Object>>>,
 }
 
 /// How a pass ended.
@@ -71,28 +71,28 @@ impl Ended {
 
 impl<S: Stages> Engine<S> {
     /// An engine that nothing has failed in yet.
-    pub fn new(machinery: Arc<Machinery>, stages: S) -> Self {
-        Self { machinery, stages, retries: Retries::default(), hints: None }
+    pub fn new(services: Arc<Services>, stages: S) -> Self {
+        Self { services, stages, retries: Retries::default(), requeuer: None }
     }
 
-    /// Has objects woken by `hints` once the caches show what a pass wrote.
-    pub(super) fn waking(mut self, hints: Hints<DeserializeGuard<S::Object>>) -> Self {
-        self.hints = Some(hints);
+    /// Has objects woken by `requeuer` once the caches show what a pass wrote.
+    pub(super) fn waking(mut self, requeuer: Requeuer<DeserializeGuard<S::Object>>) -> Self {
+        self.requeuer = Some(requeuer);
         self
     }
 
     /// One pass. It never fails: what goes wrong stands in status and in the time of the next pass.
     pub async fn pass(&self, object: &S::Object) -> Ended {
-        let machinery = &self.machinery;
+        let services = &self.services;
         // What a cache that is still being filled does not show may well exist.
         for cache in self.stages.caches() {
             cache.reached().await;
         }
-        if !machinery.leadership.is_leader() {
+        if !services.leadership.is_leader() {
             return Ended::until_changed(ReconcileResult::Unchanged);
         }
-        let started = machinery.clock.instant();
-        let counted = machinery.metrics.reconcile_started(S::KIND);
+        let started = services.clock.instant();
+        let counted = services.metrics.reconcile_started(S::KIND);
         let name = match object.namespace() {
             Some(namespace) => format!("{namespace}/{}", object.name_any()),
             None => object.name_any(),
@@ -104,16 +104,16 @@ impl<S: Stages> Engine<S> {
             generation = object.meta().generation
         );
         let ended = tracing::Instrument::instrument(Box::pin(self.stages_of(object)), span).await;
-        counted.finish(ended.result, machinery.clock.instant().saturating_duration_since(started));
+        counted.finish(ended.result, services.clock.instant().saturating_duration_since(started));
         ended
     }
 
     /// The five stages.
     async fn stages_of(&self, object: &S::Object) -> Ended {
-        let (machinery, stages) = (&self.machinery, &self.stages);
+        let (services, stages) = (&self.services, &self.stages);
         self.reconcile_requested(object);
         let Ok(mut snapshot) = stages.snapshot(object).await else {
-            machinery.metrics.count_stale_skip(S::KIND);
+            services.metrics.count_stale_skip(S::KIND);
             let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
             return Ended::new(wait, ReconcileResult::Waiting);
         };
@@ -128,11 +128,11 @@ impl<S: Stages> Engine<S> {
                     object,
                     kind: stages.kind(),
                     finalizer: S::FINALIZER,
-                    connection: stages.connection(&snapshot, machinery),
+                    connection: stages.connection(&snapshot, services),
                     colony: S::colony(&snapshot).map(str::to_owned),
                 };
-                let outcome = machinery.actor.execute(plan, &target).await;
-                Ok(Carried { desired, findings, outcome })
+                let outcome = services.actor.execute(plan, &target).await;
+                Ok(LiveProcessRef { desired, findings, outcome })
             }
             Err(problem) => Err(problem),
         };
@@ -140,11 +140,11 @@ impl<S: Stages> Engine<S> {
         if passed.is_ok_and(|carried| is_released(&carried.outcome)) {
             return self.release(object, &snapshot).await;
         }
-        stages.accompany(&snapshot, passed).await;
+        stages.drive_request(&snapshot, passed).await;
         let status = stages.status(&snapshot, passed);
         if let Some(status) = &status {
-            let notes = stages.left_out(&snapshot, passed, status);
-            machinery.publisher.each_event(&object.object_ref(stages.kind()), notes).await;
+            let notes = stages.dropped_history(&snapshot, passed, status);
+            services.publisher.each_event(&object.object_ref(stages.kind()), notes).await;
         }
         let notes = stages.notes(&snapshot, passed);
         let outcome = passed.ok().map(|carried| &carried.outcome);
@@ -155,10 +155,10 @@ impl<S: Stages> Engine<S> {
     /// Has the colony be asked for the processes and the blueprint of an object whose annotation wishes for that anew.
     fn reconcile_requested(&self, object: &S::Object) {
         let Some(mirrored) = S::mirrored(object) else { return };
-        let (machinery, metadata) = (&self.machinery, object.meta());
+        let (services, metadata) = (&self.services, object.meta());
         let uid = metadata.uid.as_deref().unwrap_or_default();
-        if machinery.attention.is_new(uid, reconcile_at(metadata)) {
-            machinery.doubt(mirrored);
+        if services.reconcile_requests.is_new(uid, reconcile_at(metadata)) {
+            services.invalidate(mirrored);
         }
     }
 
@@ -177,15 +177,15 @@ impl<S: Stages> Engine<S> {
 
     /// The end of an object that nothing holds any more: there is nothing left to write a status to.
     async fn release(&self, object: &S::Object, snapshot: &S::Snapshot) -> Ended {
-        if let Some(message) = S::left_behind(snapshot) {
+        if let Some(message) = S::remaining_in_colony(snapshot) {
             let note = Note { warning: true, reason: Reason::Abandoned.as_str().to_owned(), message };
             let reference = object.object_ref(self.stages.kind());
-            self.machinery.publisher.events(&reference, vec![note]).await;
+            self.services.publisher.events(&reference, vec![note]).await;
         }
         self.stages.released(object).await;
         let uid = object.uid().unwrap_or_default();
         self.retries.reset(&uid);
-        self.machinery.let_go(&uid);
+        self.services.record_release(&uid);
         Ended::until_changed(ReconcileResult::Changed)
     }
 
@@ -198,22 +198,22 @@ impl<S: Stages> Engine<S> {
         notes: Vec<Note>,
     ) -> Result<bool, StepFailure> {
         let Some(status) = status else { return Ok(false) };
-        let (machinery, kind) = (&self.machinery, self.stages.kind());
+        let (services, kind) = (&self.services, self.stages.kind());
         let before = object.status();
         let version = outcome.and_then(|outcome| outcome.resource_version.clone());
-        let written = machinery.publisher.status(kind, object, status.clone(), version.clone()).await;
+        let written = services.publisher.status(kind, object, status.clone(), version.clone()).await;
         let (status, written) = match written {
-            // What others put into it must not keep the rest from being said.
+            // Fields of others must not keep the rest from being written.
             Err(failure) if failure.kind == FailureKind::Refused => {
                 let accepted = S::accepted(before, status, &failure.message).ok_or(failure)?;
-                let written = machinery.publisher.status(kind, object, accepted.clone(), version).await?;
+                let written = services.publisher.status(kind, object, accepted.clone(), version).await?;
                 (accepted, written)
             }
             written => (status, written?),
         };
         let mirror = S::recorded(&status);
         if let Some(bound) = mirror.filter(|mirror| mirror.process_id.is_some()) {
-            machinery.submissions.settled(&bound.label);
+            services.submissions.settled(&bound.label);
         }
         if !written {
             return Ok(false);
@@ -221,17 +221,17 @@ impl<S: Stages> Engine<S> {
         // From here on the intent is on record, and this process knows that it has sent nothing yet.
         let intended = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
         let intended = intended.filter(|mirror| before.and_then(S::recorded) != Some(*mirror));
-        if let (Some(mirror), Some(term)) = (intended, machinery.leadership.term_started_at()) {
-            machinery.submissions.intended(&mirror.label, term);
+        if let (Some(mirror), Some(term)) = (intended, services.leadership.term_started_at()) {
+            services.submissions.intended(&mirror.label, term);
         }
         let conditions = before.map_or(&[][..], |before| before.conditions());
         let mut all = status::event::transitions(conditions, status.conditions());
         all.extend(notes);
-        machinery.publisher.events(&object.object_ref(kind), all).await;
+        services.publisher.events(&object.object_ref(kind), all).await;
         Ok(true)
     }
 
-    /// When to look again at an object that is paused: whatever goes on, only a change of the object itself matters.
+    /// When to look again at an object that is paused: only a change of the object itself matters.
     fn reconcile_paused(&self, object: &S::Object, published: Result<bool, StepFailure>) -> Ended {
         let uid = object.uid().unwrap_or_default();
         match published {
@@ -257,7 +257,7 @@ impl<S: Stages> Engine<S> {
     /// Has the next pass over an object begin as soon as the caches show what this process wrote of it; whether they do not
     /// yet.
     fn wakes_when_caught_up(&self, object: &S::Object) -> bool {
-        let Some(hints) = self.hints.clone() else { return false };
+        let Some(requeuer) = self.requeuer.clone() else { return false };
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let kind = S::Object::name_of(self.stages.kind());
         let own = Key::new(kind, &namespace, &name);
@@ -265,8 +265,8 @@ impl<S: Stages> Engine<S> {
         let keys: Vec<Key> = std::iter::once(own.clone()).chain(also).collect();
         let reference = ObjectRef::new_with(&name, self.stages.kind().clone());
         let reference = if namespace.is_empty() { reference } else { reference.within(&namespace) };
-        let now = self.machinery.clock.instant();
-        self.machinery.writes.when_caught_up(&own, &keys, now, move || hints.wake(&reference))
+        let now = self.services.clock.instant();
+        self.services.writes.when_caught_up(&own, &keys, now, move || requeuer.wake(&reference))
     }
 
     /// When to look again, and how the pass ended.

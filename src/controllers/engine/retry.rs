@@ -1,5 +1,4 @@
-//! When to try again: a delay for each object that grows with every failure, with jitter, and starts anew after a
-//! success.
+//! When to try again: a delay for each object that grows with every failure, with jitter, and resets after a success.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

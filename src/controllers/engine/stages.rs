@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::{Resource, core::object::HasStatus};
 
-use super::context::Machinery;
+use super::context::Services;
 use crate::{
-    act::{kinds::Told, outcome::Outcome},
+    act::{kinds::StatusKind, outcome::Outcome},
     api::mirror::{MirrorStatus, Mirrored},
     diff::{Plan, Problem},
     memory::connections::Connection,
@@ -24,7 +24,7 @@ pub type Status<S> = <<S as Stages>::Object as HasStatus>::Status;
 /// The stages of a kind.
 pub trait Stages: Send + Sync + Sized + 'static {
     /// Its objects.
-    type Object: Told + HasStatus<Status: Conditioned + Default + PartialEq + Clone + Send + Sync>;
+    type Object: StatusKind + HasStatus<Status: Conditioned + Default + PartialEq + Clone + Send + Sync>;
     /// What one pass knows of an object.
     type Snapshot: Send + Sync;
     /// What should be.
@@ -55,8 +55,8 @@ pub trait Stages: Send + Sync + Sized + 'static {
         None
     }
     /// The connection to the colony.
-    fn connection(&self, snapshot: &Self::Snapshot, machinery: &Machinery) -> Option<Arc<Connection>> {
-        machinery.connections.get(Self::colony(snapshot)?)
+    fn connection(&self, snapshot: &Self::Snapshot, services: &Services) -> Option<Arc<Connection>> {
+        services.connections.get(Self::colony(snapshot)?)
     }
 
     /// Stage 2.
@@ -86,7 +86,7 @@ pub trait Stages: Send + Sync + Sized + 'static {
     ) -> Result<(Plan, Self::Findings), Problem>;
 
     /// What goes on beside the steps once they were carried out, and before status says so.
-    fn accompany(
+    fn drive_request(
         &self,
         _snapshot: &Self::Snapshot,
         _pass: Passed<'_, Self>,
@@ -98,9 +98,9 @@ pub trait Stages: Send + Sync + Sized + 'static {
         std::future::ready(())
     }
 
-    /// Stage 5; none while nothing may be said.
+    /// Stage 5; none while it may not be written.
     fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>>;
-    /// Stage 5 for an object that is paused; none while nothing may be said.
+    /// Stage 5 for an object that is paused; none while it may not be written.
     fn paused(&self, object: &Self::Object, snapshot: &Self::Snapshot) -> Option<Status<Self>> {
         Some(status::paused::compute(object.status(), object.meta(), Self::now(snapshot)))
     }
@@ -109,7 +109,7 @@ pub trait Stages: Send + Sync + Sized + 'static {
         Vec::new()
     }
     /// What a status leaves out that an earlier one said; published before it is written.
-    fn left_out(
+    fn dropped_history(
         &self,
         _snapshot: &Self::Snapshot,
         _pass: Passed<'_, Self>,
@@ -118,7 +118,7 @@ pub trait Stages: Send + Sync + Sized + 'static {
         Vec::new()
     }
     /// What is left of an object that is released, for a person.
-    fn left_behind(_snapshot: &Self::Snapshot) -> Option<String> {
+    fn remaining_in_colony(_snapshot: &Self::Snapshot) -> Option<String> {
         None
     }
     /// What can be said instead of a status that the API server refused, if anything.
@@ -145,7 +145,7 @@ pub trait Stages: Send + Sync + Sized + 'static {
 }
 
 /// What came of a pass that got as far as acting.
-pub struct Carried<S: Stages> {
+pub struct LiveProcessRef<S: Stages> {
     /// What should be.
     pub desired: S::Desired,
     /// What the plan found.
@@ -155,7 +155,7 @@ pub struct Carried<S: Stages> {
 }
 
 /// What came of the first four stages.
-pub type Passed<'a, S> = Result<&'a Carried<S>, &'a Problem>;
+pub type Passed<'a, S> = Result<&'a LiveProcessRef<S>, &'a Problem>;
 
 /// When to look at an object again that nothing happens to meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,13 +18,13 @@ use kube::{
 };
 
 use super::{
-    context::Hints,
+    context::Requeuer,
     pass::{Engine, RESYNC},
     queue::{Queue, Waiting},
     stages::{DynamicType, Stages},
 };
 use crate::{
-    act::kinds::Written as _,
+    act::kinds::WritableKind as _,
     runtime::shutdown::Shutdown,
     watch::{
         relevance,
@@ -52,13 +52,13 @@ pub struct Wiring<S: Stages> {
 }
 
 impl<S: Stages> Wiring<S> {
-    /// Objects that are woken by their own changes and by `hints`.
+    /// Objects that are woken by their own changes and by `requeuer`.
     pub fn new(
         objects: Watched<Guarded<S>>,
-        hints: UnboundedReceiver<ObjectRef<Guarded<S>>>,
+        requeuer: UnboundedReceiver<ObjectRef<Guarded<S>>>,
         concurrency: u16,
     ) -> Self {
-        let woken = select_all([hints.boxed()]);
+        let woken = select_all([requeuer.boxed()]);
         Self { objects, waiting: Waiting::default(), woken, all: Vec::new(), concurrency }
     }
 
@@ -72,7 +72,7 @@ impl<S: Stages> Wiring<S> {
         I: IntoIterator<Item = ObjectRef<Guarded<S>>>,
         I::IntoIter: Send + 'static,
     {
-        // A watch that is interrupted goes on by itself.
+        // An interrupted watch resumes by itself.
         let readable = changes.filter_map(|changed| std::future::ready(changed.ok()));
         let woken = readable.flat_map(move |changed| futures::stream::iter(objects(&changed)));
         self.woken.push(woken.boxed());
@@ -104,26 +104,26 @@ impl<S: Stages> Wiring<S> {
 pub async fn run<S: Stages>(engine: Engine<S>, wiring: Wiring<S>, shutdown: Shutdown) {
     let kind = engine.stages.kind().clone();
     tracing::debug!(kind = %S::Object::name_of(&kind), "looking after");
-    let machinery = engine.machinery.clone();
+    let services = engine.services.clone();
     let Wiring { objects, waiting, woken, all, concurrency } = wiring;
-    let metrics = machinery.metrics.clone();
+    let metrics = services.metrics.clone();
     let queue = Queue::among(waiting, objects.store.clone(), kind.clone(), S::KIND, metrics);
     let caches = [engine.stages.caches(), vec![objects.filled]].concat();
-    let changed = machinery.object_changes.clone();
+    let changed = services.object_changes.clone();
     let changes = objects.changes.inspect_ok(move |_| {
         changed.send_replace(());
     });
     // Its own pass has seen to what follows from a write of this process.
     let name = S::Object::name_of(&kind).into_owned();
-    let changes = relevance::of_others(changes.boxed(), name, machinery.writes.clone());
+    let changes = relevance::of_others(changes.boxed(), name, services.writes.clone());
     let changes = {
         let queue = queue.clone();
         changes.inspect_ok(move |object| queue.changed(object))
     };
-    let (waker, caught_up) = futures::channel::mpsc::unbounded();
+    let (waker, ensure_cache_fresh) = futures::channel::mpsc::unbounded();
     let mut woken = woken;
-    woken.push(caught_up.boxed());
-    let engine = engine.waking(Hints::new(vec![waker]));
+    woken.push(ensure_cache_fresh.boxed());
+    let engine = engine.waking(Requeuer::new(vec![waker]));
     let woken = {
         let queue = queue.clone();
         woken.inspect(move |object| queue.woken(object))
@@ -132,7 +132,7 @@ pub async fn run<S: Stages>(engine: Engine<S>, wiring: Wiring<S>, shutdown: Shut
     let mut controller = Controller::for_stream_with(changes, objects.store, kind)
         .with_config(Config::default().concurrency(concurrency))
         .reconcile_on(woken)
-        .reconcile_all_on(machinery.leadership.changes().map(drop))
+        .reconcile_all_on(services.leadership.changes().map(drop))
         .graceful_shutdown_on(async move { stop.requested().await });
     for all in all {
         controller = controller.reconcile_all_on(all);
@@ -141,7 +141,7 @@ pub async fn run<S: Stages>(engine: Engine<S>, wiring: Wiring<S>, shutdown: Shut
     let controller = controller
         .run(reconcile, |_, _, _| Action::requeue(RESYNC), context)
         .for_each(|_| std::future::ready(()));
-    to_its_end(controller, caches, shutdown).await;
+    run_until_shutdown(controller, caches, shutdown).await;
     queue.ended();
 }
 
@@ -164,9 +164,9 @@ async fn reconcile<S: Stages>(
     Ok(ended.next.map_or_else(Action::await_change, Action::requeue))
 }
 
-/// Runs a controller to its end. One that is told to stop before its caches are filled never ends by itself: it waits
-/// for them, and nothing fills them any more. It has not written anything by then.
-async fn to_its_end(controller: impl Future<Output = ()>, caches: Vec<Filled>, shutdown: Shutdown) {
+/// Runs a controller to its end. One that is stopped before its caches are filled never ends by itself: it waits for
+/// them, and nothing fills them any more. It has not written anything by then.
+async fn run_until_shutdown(controller: impl Future<Output = ()>, caches: Vec<Filled>, shutdown: Shutdown) {
     let stuck = async {
         shutdown.requested().await;
         if caches.iter().all(|filled| filled.reached().now_or_never().is_some()) {

@@ -8,17 +8,17 @@ use jiff::Timestamp;
 use kube::{core::DeserializeGuard, runtime::reflector::ObjectRef};
 
 use super::{
-    context::Machinery,
+    context::Services,
     pass::{Engine, LOOK_UP, RESYNC},
     queue::Waiting,
+    shared_watches::SharedWatches,
     stages::{DynamicType, Look, Stages},
-    surroundings::Surroundings,
     wiring::{self, Wiring},
 };
 use crate::{
-    act::{kinds::Written, outcome::Outcome},
+    act::{kinds::WritableKind, outcome::Outcome},
     api::mirror::MirrorStatus,
-    controllers::colony::processes::Carrier,
+    controllers::colony::processes::MirroredKind,
     runtime::shutdown::Shutdown,
     watch::{stores::Watched, triggers, work::WorkReader},
 };
@@ -27,7 +27,7 @@ use crate::{
 const MARGIN: Duration = Duration::from_millis(20);
 
 /// The objects of a kind in a scope, and what wakes them.
-pub struct Objects<K: Written> {
+pub struct Objects<K: WritableKind> {
     /// Their kind.
     pub kind: K::DynamicType,
     /// The cache, and what changes in it.
@@ -40,45 +40,45 @@ pub struct Objects<K: Written> {
 
 /// Runs the controller of a kind for one scope until the shutdown.
 pub async fn run<S>(
-    machinery: Arc<Machinery>,
+    services: Arc<Services>,
     objects: Objects<S::Object>,
-    surroundings: Surroundings,
+    shared_watches: SharedWatches,
     stages: impl FnOnce(DynamicType<S>, WorkReader) -> S,
     shutdown: Shutdown,
 ) where
-    S: Stages<Object: Carrier>,
+    S: Stages<Object: MirroredKind>,
 {
     let Objects { kind, watched, woken, waiting } = objects;
-    let mut filled = vec![watched.filled.clone(), surroundings.requests.filled.clone()];
-    filled.extend(surroundings.filled);
+    let mut filled = vec![watched.filled.clone(), shared_watches.requests.filled.clone()];
+    filled.extend(shared_watches.filled);
     let reader = WorkReader {
-        client: machinery.kubernetes.calls.clone(),
-        colonies: surroundings.colonies,
-        processes: machinery.process_reader(),
-        blueprints: machinery.blueprints.clone(),
-        lines: machinery.lines.clone(),
-        writes: machinery.writes.clone(),
-        clock: machinery.clock.clone(),
-        cluster: machinery.cluster.clone(),
+        client: services.kubernetes.calls.clone(),
+        colonies: shared_watches.colonies,
+        processes: services.process_reader(),
+        blueprints: services.blueprints.clone(),
+        lines: services.lines.clone(),
+        writes: services.writes.clone(),
+        clock: services.clock.clone(),
+        cluster: services.cluster.clone(),
         filled,
-        living: surroundings.living,
-        requests: surroundings.requests,
+        holder_lookup: shared_watches.holder_lookup,
+        requests: shared_watches.requests,
     };
     let (by_colony, by_namespace) = (watched.store.clone(), watched.store.clone());
     let (of_colony, of_namespace) = (kind.clone(), kind.clone());
-    let mut wiring = Wiring::<S>::new(watched, woken, machinery.configuration.concurrency)
-        .on(surroundings.colony_changes, move |colony| {
+    let mut wiring = Wiring::<S>::new(watched, woken, services.configuration.concurrency)
+        .on(shared_watches.colony_changes, move |colony| {
             triggers::of_colony_to(colony, &by_colony, &of_colony, |object: &S::Object| {
                 (!object.is_finished()).then(|| object.colony(&of_colony).map(str::to_owned))
             })
         })
-        .on(surroundings.namespace_changes, move |namespace| {
+        .on(shared_watches.namespace_changes, move |namespace| {
             triggers::of_namespace_to(namespace, &by_namespace, &of_namespace, |object: &S::Object| {
                 !object.is_finished()
             })
         });
     wiring.waiting = waiting;
-    wiring::run(Engine::new(machinery, stages(kind, reader)), wiring, shutdown).await;
+    wiring::run(Engine::new(services, stages(kind, reader)), wiring, shutdown).await;
 }
 
 /// When to look again at an object that a process carries, or will. `not_before` is when something may be submitted at the

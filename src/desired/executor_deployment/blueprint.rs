@@ -7,13 +7,13 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{SharedSpec, shared_spec::short};
-use crate::{api::executor_deployment::ExecutorDeploymentSpec, kinds::Error};
+use crate::{api::executor_deployment::ExecutorDeploymentSpec, kinds::SpecError};
 
 /// Fields of an object's spec that a blueprint does not have.
 pub const OURS_ALONE: [&str; 4] = ["adoptionPolicy", "colony", "drift", "syncPolicy"];
 
 impl SharedSpec {
-    /// What an object says.
+    /// The spec of an object.
     #[must_use]
     pub fn of_object(spec: &ExecutorDeploymentSpec) -> Self {
         // A spec that came from an API server is JSON.
@@ -25,34 +25,34 @@ impl SharedSpec {
         Self::with_defaults(fields, defaults())
     }
 
-    /// What a blueprint says.
+    /// The spec of a blueprint.
     ///
     /// # Errors
     ///
     /// When it has a field that a fleet does not, lacks one, or one has a value of another type.
-    pub fn of_blueprint(spec: &Map<String, Value>) -> Result<Self, Error> {
+    pub fn of_blueprint(spec: &Map<String, Value>) -> Result<Self, SpecError> {
         let mut fields = spec.clone();
         fields.retain(|_, value| !value.is_null());
         if let Some(name) = OURS_ALONE.into_iter().find(|name| fields.contains_key(*name)) {
             let remedy = "remove it: it is for objects in a cluster";
-            return Err(Error::invalid(format!("spec.{name}"), short(fields.get(name)), remedy));
+            return Err(SpecError::invalid(format!("spec.{name}"), short(fields.get(name)), remedy));
         }
         translate(&mut fields)?;
         let parsed: ExecutorDeploymentSpec =
             serde_json::from_value(Value::Object(fields.clone())).map_err(|error| {
-                Error::invalid("spec", error.to_string(), "see kubectl explain executordeployment.spec")
+                SpecError::invalid("spec", error.to_string(), "see kubectl explain executordeployment.spec")
             })?;
         let shared = Self::of_object(&parsed);
         match unknown(&Value::Object(fields), &Value::Object(shared.fields().clone()), "spec") {
             Some((field, value)) => {
                 let remedy = "a fleet has no such field; see kubectl explain executordeployment.spec";
-                Err(Error::invalid(field, short(Some(&value)), remedy))
+                Err(SpecError::invalid(field, short(Some(&value)), remedy))
             }
             None => Ok(shared),
         }
     }
 
-    /// The spec of an object in `colony` that says this; what only an object says is as in `before`.
+    /// The spec of the object in `colony`; fields that only objects have are as in `before`.
     #[must_use]
     pub fn object_spec(&self, colony: &str, before: Option<&ExecutorDeploymentSpec>) -> Map<String, Value> {
         let mut fields = self.blueprint_spec();
@@ -68,7 +68,7 @@ impl SharedSpec {
     }
 }
 
-/// What a spec says that names nothing but what it has to.
+/// The defaults of a spec with only its required fields.
 fn defaults() -> Map<String, Value> {
     let least = json!({ "executorType": "", "image": "" });
     match serde_json::from_value::<ExecutorDeploymentSpec>(least).map(serde_json::to_value) {
@@ -78,17 +78,17 @@ fn defaults() -> Map<String, Value> {
 }
 
 /// Takes the docker-reconciler's words for environment and volumes into those of an object.
-fn translate(fields: &mut Map<String, Value>) -> Result<(), Error> {
+fn translate(fields: &mut Map<String, Value>) -> Result<(), SpecError> {
     for (word, ours) in [("env", "env"), ("volumes", "volumes")] {
         let Some(value) = fields.remove(word) else { continue };
         let value = if word == "volumes" { volumes(value)? } else { value };
         let config = fields.entry("config").or_insert_with(|| json!({}));
         let Some(config) = config.as_object_mut() else {
-            return Err(Error::invalid("spec.config", short(Some(config)), "give an object"));
+            return Err(SpecError::invalid("spec.config", short(Some(config)), "give an object"));
         };
         if config.contains_key(ours) {
             let remedy = format!("it is in spec.config.{ours} too: keep one of them");
-            return Err(Error::invalid(format!("spec.{word}"), short(Some(&value)), remedy));
+            return Err(SpecError::invalid(format!("spec.{word}"), short(Some(&value)), remedy));
         }
         config.insert(ours.to_owned(), value);
     }
@@ -96,9 +96,9 @@ fn translate(fields: &mut Map<String, Value>) -> Result<(), Error> {
 }
 
 /// `{host, container, readonly}` as `{source, target, readOnly}`.
-fn volumes(value: Value) -> Result<Value, Error> {
+fn volumes(value: Value) -> Result<Value, SpecError> {
     let Value::Array(volumes) = value else {
-        return Err(Error::invalid("spec.volumes", short(Some(&value)), "give a list"));
+        return Err(SpecError::invalid("spec.volumes", short(Some(&value)), "give a list"));
     };
     let renamed = volumes.into_iter().map(|volume| {
         let Value::Object(volume) = volume else { return volume };
@@ -144,7 +144,7 @@ mod tests {
         SharedSpec::of_object(&serde_json::from_value(value).unwrap())
     }
 
-    /// The API server fills defaults in; a blueprint is kept as it was written. Both say the same.
+    /// The API server fills defaults in; a blueprint is kept as it was written. Both sides are equal.
     #[test]
     fn defaults_and_what_one_side_alone_knows_are_no_difference() {
         let blueprint =
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(blueprint, object);
     }
 
-    /// What is dropped in silence is what somebody wanted.
+    /// A field that is dropped silently may be one that users need.
     #[test]
     fn a_field_that_a_fleet_does_not_have_is_named() {
         for (field, value) in [

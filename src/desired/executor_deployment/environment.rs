@@ -35,7 +35,7 @@ pub struct DesiredIdentity {
     pub name_prefix: String,
     /// Type as which it registers.
     pub executor_type: String,
-    /// Where it says that it is.
+    /// Its location.
     pub location: Option<String>,
     /// The environment that is no secret.
     pub environment: BTreeMap<String, String>,
@@ -57,8 +57,8 @@ pub fn identity(owner: &Owner, spec: &ExecutorDeploymentSpec, colony: &ResolvedC
     }
 }
 
-/// What an executor is told besides its identity. The names are those that the docker-reconciler of `ColonyOS` injects;
-/// stock executors refuse to start when one of the `EXECUTOR_HW_*` counts is no number.
+/// The environment of an executor besides its identity. The names are those that the docker-reconciler of `ColonyOS`
+/// injects; stock executors refuse to start when one of the `EXECUTOR_HW_*` counts is no number.
 fn environment(
     owner: &Owner,
     spec: &ExecutorDeploymentSpec,

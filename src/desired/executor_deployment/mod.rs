@@ -23,7 +23,7 @@ use crate::{
         metadata::{Incomplete, Owner},
         names::RESTART_ANNOTATION,
     },
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ExecutorDeploymentSnapshot, ResolvedColony},
 };
 
@@ -33,32 +33,32 @@ pub struct DesiredExecutorDeployment {
     /// Who the object is.
     pub owner: Owner,
     /// What this cluster runs for it; none when another runtime does.
-    pub here: Option<DesiredHere>,
+    pub here: Option<DesiredInCluster>,
 }
 
 /// What this cluster runs for an `ExecutorDeployment`.
 #[derive(Clone, Debug)]
-pub struct DesiredHere {
+pub struct DesiredInCluster {
     /// The executor's identity.
     pub identity: DesiredIdentity,
     /// The object that runs the pods; none while the identity's name is not known or a `DaemonSet` is suspended.
     pub workload: Option<DesiredWorkload>,
     /// What may be done about the workload.
     pub policies: WorkloadPolicies,
-    /// The process that carries this generation.
+    /// The process of this generation.
     pub process: DesiredProcess,
 }
 
-/// Says what should be.
+/// Computes the desired state.
 ///
 /// # Errors
 ///
-/// When the spec asks for what this operator cannot or may not carry out.
+/// When the spec requests something that this operator cannot or may not do.
 pub fn build(
     snapshot: &ExecutorDeploymentSnapshot,
     colony: &ResolvedColony,
-) -> Result<DesiredExecutorDeployment, Error> {
-    let owner = Owner::of(&snapshot.object).map_err(|Incomplete(field)| Error::Incomplete(field))?;
+) -> Result<DesiredExecutorDeployment, SpecError> {
+    let owner = Owner::of(&snapshot.object).map_err(|Incomplete(field)| SpecError::Incomplete(field))?;
     if snapshot.object.spec.runtime != Runtime::Kubernetes {
         return Ok(DesiredExecutorDeployment { owner, here: None });
     }
@@ -79,6 +79,6 @@ pub fn build(
     };
     let policies = WorkloadPolicies::build(&snapshot.object.spec)?;
     let process = process::build(&owner, &snapshot.object, colony, &snapshot.cluster)?;
-    let here = DesiredHere { identity, workload, policies, process };
+    let here = DesiredInCluster { identity, workload, policies, process };
     Ok(DesiredExecutorDeployment { owner, here: Some(here) })
 }

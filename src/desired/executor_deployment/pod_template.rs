@@ -19,7 +19,7 @@ use crate::{
         metadata::Owner,
         names::{EXECUTOR_CONTAINER, EXECUTOR_NAME_ANNOTATION, RESTART_ANNOTATION},
     },
-    kinds::Error,
+    kinds::SpecError,
     runtime::config::model::ExecutorResources,
     snapshot::Policy,
 };
@@ -27,7 +27,7 @@ use crate::{
 /// User and group of executors whose image and template name none; the `nonroot` user of common base images.
 const NON_ROOT: i64 = 65532;
 
-/// Makes the template of an executor's pods. Another `restarted_for` starts them anew.
+/// Makes the template of an executor's pods. Another `restarted_for` restarts them.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub fn build(
     policy: &Policy,
     executor_name: &str,
     restarted_for: Option<&String>,
-) -> Result<PodTemplateSpec, Error> {
+) -> Result<PodTemplateSpec, SpecError> {
     let config = spec.config.as_ref();
     let wanted = config.and_then(|config| config.volumes.as_deref()).unwrap_or_default();
     let (volumes, mounts) = volumes::build(wanted, policy)?;
@@ -99,7 +99,7 @@ fn container_security() -> SecurityContext {
     }
 }
 
-/// What the user says, and the operator's defaults where the user says nothing of a resource.
+/// The user's values, and the operator's defaults for resources that the user omits.
 fn resources(wanted: Option<&Resources>, defaults: &ExecutorResources) -> ResourceRequirements {
     let quantities = |wanted: Option<&BTreeMap<String, IntOrString>>| {
         wanted
@@ -139,9 +139,9 @@ fn quantity(value: &IntOrString) -> Quantity {
 fn merge(
     template: PodTemplateSpec,
     users: &serde_json::Map<String, Value>,
-) -> Result<PodTemplateSpec, Error> {
+) -> Result<PodTemplateSpec, SpecError> {
     let not_a_template = |error: serde_json::Error| {
-        Error::invalid("spec.template", error.to_string(), "write it as the template of a Deployment")
+        SpecError::invalid("spec.template", error.to_string(), "write it as the template of a Deployment")
     };
     let mut merged = serde_json::to_value(template).map_err(not_a_template)?;
     merge_value(&mut merged, &Value::Object(users.clone()));
@@ -149,7 +149,7 @@ fn merge(
     let kept = serde_json::to_value(&known).map_err(not_a_template)?;
     // A field that the type does not keep is a typing error that would otherwise vanish without a word.
     if let Some(path) = first_lost(&merged, &kept, "spec.template") {
-        return Err(Error::invalid(path, "unknown field", "write it as the template of a Deployment"));
+        return Err(SpecError::invalid(path, "unknown field", "write it as the template of a Deployment"));
     }
     Ok(known)
 }

@@ -7,7 +7,7 @@ use crate::{
         executor_deployment::ExecutorDeploymentSpec,
         policy::{AdoptionPolicy, DriftPolicy, ManagementPolicies},
     },
-    kinds::{Error, FieldPath},
+    kinds::{FieldPath, SpecError},
 };
 
 /// What may be done about a workload.
@@ -29,11 +29,12 @@ impl WorkloadPolicies {
     /// # Errors
     ///
     /// When `drift.ignoreFields` names no field that can be left to others.
-    pub fn build(spec: &ExecutorDeploymentSpec) -> Result<Self, Error> {
+    pub fn build(spec: &ExecutorDeploymentSpec) -> Result<Self, SpecError> {
         let drift = spec.drift.clone().unwrap_or_default();
         let paths = drift.ignore_fields.iter().enumerate().map(|(index, text)| {
-            FieldPath::parse(text)
-                .map_err(|remedy| Error::invalid(format!("spec.drift.ignoreFields[{index}]"), text, remedy))
+            FieldPath::parse(text).map_err(|remedy| {
+                SpecError::invalid(format!("spec.drift.ignoreFields[{index}]"), text, remedy)
+            })
         });
         let ignored = paths.collect::<Result<_, _>>()?;
         let management = spec.management_policies.clone();
@@ -42,7 +43,7 @@ impl WorkloadPolicies {
 
     /// What is wanted of a workload that is there: of the fields that are left to others, what it has.
     #[must_use]
-    pub fn left_to_others<T: Clone + Serialize + DeserializeOwned>(&self, wanted: &T, found: &T) -> T {
+    pub fn with_ignored_fields<T: Clone + Serialize + DeserializeOwned>(&self, wanted: &T, found: &T) -> T {
         if self.ignored.is_empty() {
             return wanted.clone();
         }

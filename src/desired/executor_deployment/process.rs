@@ -1,4 +1,4 @@
-//! The process that carries one generation of an `ExecutorDeployment` in the colony. Pure.
+//! The process of one generation of an `ExecutorDeployment` in the colony. Pure.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::{
         names::{self, CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION},
     },
     colony::FunctionSpec,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::ResolvedColony,
 };
 
@@ -24,9 +24,9 @@ pub fn build(
     object: &ExecutorDeployment,
     colony: &ResolvedColony,
     cluster: &str,
-) -> Result<DesiredProcess, Error> {
+) -> Result<DesiredProcess, SpecError> {
     let spec = serde_json::to_value(&object.spec).map_err(|error| {
-        Error::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
+        SpecError::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
     })?;
     let kwargs = [
         ("apiVersion", json!("compute.colonies.io/v1")),

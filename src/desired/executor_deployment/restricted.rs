@@ -1,9 +1,9 @@
-//! What a pod template may not ask for. Whoever may create an `ExecutorDeployment` must not thereby gain a node: the
-//! operator's own rights are wider than theirs. Pure.
+//! What a pod template may not ask for. Permission to create an `ExecutorDeployment` must not give access to a node:
+//! the operator's own rights are wider than theirs. Pure.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 
-use crate::{kinds::Error, snapshot::Policy};
+use crate::{kinds::SpecError, snapshot::Policy};
 
 /// Checks a template, with the user's part merged in, against the *restricted* pod security standard and the
 /// operator's configuration.
@@ -11,7 +11,7 @@ use crate::{kinds::Error, snapshot::Policy};
 /// # Errors
 ///
 /// Names the first field that asks for too much.
-pub fn check(template: &PodTemplateSpec, policy: &Policy) -> Result<(), Error> {
+pub fn check(template: &PodTemplateSpec, policy: &Policy) -> Result<(), SpecError> {
     let Some(pod) = &template.spec else { return Ok(()) };
     check_host(pod)?;
     check_volumes(pod, policy)?;
@@ -32,11 +32,11 @@ pub fn check(template: &PodTemplateSpec, policy: &Policy) -> Result<(), Error> {
     Ok(())
 }
 
-fn forbidden(field: &str, value: &str, why: &str) -> Error {
-    Error::invalid(format!("spec.template.spec.{field}"), value, format!("{why}: remove it"))
+fn forbidden(field: &str, value: &str, why: &str) -> SpecError {
+    SpecError::invalid(format!("spec.template.spec.{field}"), value, format!("{why}: remove it"))
 }
 
-fn check_host(pod: &PodSpec) -> Result<(), Error> {
+fn check_host(pod: &PodSpec) -> Result<(), SpecError> {
     for (field, value) in
         [("hostNetwork", pod.host_network), ("hostPID", pod.host_pid), ("hostIPC", pod.host_ipc)]
     {
@@ -47,7 +47,7 @@ fn check_host(pod: &PodSpec) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_volumes(pod: &PodSpec, policy: &Policy) -> Result<(), Error> {
+fn check_volumes(pod: &PodSpec, policy: &Policy) -> Result<(), SpecError> {
     for volume in pod.volumes.iter().flatten() {
         let Some(host_path) = &volume.host_path else { continue };
         let field = format!("volumes[{}].hostPath.path", volume.name);
@@ -73,11 +73,11 @@ fn check_volumes(pod: &PodSpec, policy: &Policy) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_service_account(pod: &PodSpec, policy: &Policy) -> Result<(), Error> {
+fn check_service_account(pod: &PodSpec, policy: &Policy) -> Result<(), SpecError> {
     let names = [pod.service_account_name.as_deref(), pod.service_account.as_deref()];
     for name in names.into_iter().flatten().filter(|name| !name.is_empty()) {
         if !policy.service_accounts.allows(name) {
-            return Err(Error::invalid(
+            return Err(SpecError::invalid(
                 "spec.serviceAccountName",
                 format!("{name:?}"),
                 "not among serviceAccounts.allowed of the operator's configuration: remove it, or have it allowed",
@@ -95,7 +95,7 @@ fn check_service_account(pod: &PodSpec, policy: &Policy) -> Result<(), Error> {
 }
 
 /// The executor's identity is the operator's to give.
-fn check_identity(pod: &PodSpec) -> Result<(), Error> {
+fn check_identity(pod: &PodSpec) -> Result<(), SpecError> {
     const RESERVED: [&str; 3] = ["COLONIES_COLONY_PRVKEY", "COLONIES_SERVER_PRVKEY", "COLONIES_PRVKEY"];
     for container in pod.containers.iter().chain(pod.init_containers.iter().flatten()) {
         for variable in container.env.iter().flatten() {
@@ -103,7 +103,7 @@ fn check_identity(pod: &PodSpec) -> Result<(), Error> {
                 return Err(forbidden(
                     &format!("containers[{}].env[{}]", container.name, variable.name),
                     "(a key)",
-                    "keys never stand in a spec",
+                    "a spec never contains keys",
                 ));
             }
         }
@@ -111,7 +111,7 @@ fn check_identity(pod: &PodSpec) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_container(container: &Container, path: &str) -> Result<(), Error> {
+fn check_container(container: &Container, path: &str) -> Result<(), SpecError> {
     let Some(context) = &container.security_context else {
         return Err(forbidden(
             &format!("{path}.securityContext"),

@@ -5,14 +5,14 @@ use k8s_openapi::api::core::v1::{
     SecretVolumeSource, Volume, VolumeMount,
 };
 
-use crate::{api::executor_deployment as api, kinds::Error, snapshot::Policy};
+use crate::{api::executor_deployment as api, kinds::SpecError, snapshot::Policy};
 
 /// Makes a pod's volumes and the container's mounts of them.
 ///
 /// # Errors
 ///
-/// When a volume says no source, two, one that is not known, or a folder of the node that is not allowed.
-pub fn build(volumes: &[api::Volume], policy: &Policy) -> Result<(Vec<Volume>, Vec<VolumeMount>), Error> {
+/// When a volume has no source, two, an unknown one, or a directory of the node that is not allowed.
+pub fn build(volumes: &[api::Volume], policy: &Policy) -> Result<(Vec<Volume>, Vec<VolumeMount>), SpecError> {
     let mut built = (Vec::new(), Vec::new());
     for (index, wanted) in volumes.iter().enumerate() {
         let name = format!("volume-{index}");
@@ -40,7 +40,7 @@ enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn of(volume: &'a api::Volume, field: &str) -> Result<Self, Error> {
+    fn of(volume: &'a api::Volume, field: &str) -> Result<Self, SpecError> {
         let one_word = volume.source.as_deref().map(|source| Self::parse(source, field)).transpose()?;
         let mut sources = [
             one_word,
@@ -53,7 +53,7 @@ impl<'a> Source<'a> {
         .flatten();
         match (sources.next(), sources.next()) {
             (Some(source), None) => Ok(source),
-            _ => Err(Error::invalid(
+            _ => Err(SpecError::invalid(
                 field,
                 format!("the volume at {:?}", volume.target),
                 "give exactly one of source, emptyDir, persistentVolumeClaim, configMap and secret",
@@ -61,14 +61,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn parse(source: &'a str, field: &str) -> Result<Self, Error> {
+    fn parse(source: &'a str, field: &str) -> Result<Self, SpecError> {
         match source.split_once('/') {
             None if source == "emptyDir" => Ok(Self::EmptyDir(None)),
             Some(("", _)) => Ok(Self::HostPath(source)),
             Some(("persistentVolumeClaim", name)) => Ok(Self::PersistentVolumeClaim(name)),
             Some(("configMap", name)) => Ok(Self::ConfigMap(name)),
             Some(("secret", name)) => Ok(Self::Secret(name)),
-            _ => Err(Error::invalid(
+            _ => Err(SpecError::invalid(
                 format!("{field}.source"),
                 format!("{source:?}"),
                 "use emptyDir, persistentVolumeClaim/NAME, configMap/NAME, secret/NAME or an absolute path",
@@ -76,12 +76,12 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether the mount is read-only. Folders of the node are, unless both the user and the configuration say
-    /// otherwise.
-    fn read_only(&self, volume: &api::Volume, policy: &Policy, field: &str) -> Result<bool, Error> {
+    /// Whether the mount is read-only. Directories of the node are, unless both the user and the configuration allow
+    /// writing.
+    fn read_only(&self, volume: &api::Volume, policy: &Policy, field: &str) -> Result<bool, SpecError> {
         let Self::HostPath(path) = self else { return Ok(volume.read_only.unwrap_or_default()) };
         let allowed = policy.host_paths.entry_for(path).ok_or_else(|| {
-            Error::invalid(
+            SpecError::invalid(
                 format!("{field}.source"),
                 format!("{path:?}"),
                 "folders of nodes may be mounted only below the prefixes in hostPaths.allowed of the operator's \
@@ -90,7 +90,7 @@ impl<'a> Source<'a> {
         })?;
         match volume.read_only {
             Some(false) if allowed.writable => Ok(false),
-            Some(false) => Err(Error::invalid(
+            Some(false) => Err(SpecError::invalid(
                 format!("{field}.readOnly"),
                 "false",
                 format!(

@@ -18,7 +18,7 @@ use crate::{
         metadata::{self, Owner},
         names::CONTENT_HASH_ANNOTATION,
     },
-    kinds::Error,
+    kinds::SpecError,
 };
 
 /// The object that runs the pods.
@@ -33,7 +33,6 @@ pub enum DesiredWorkload {
 }
 
 impl DesiredWorkload {
-    /// Its kind.
     #[must_use]
     pub const fn kind(&self) -> Workload {
         match self {
@@ -62,7 +61,7 @@ impl From<Job> for DesiredWorkload {
     }
 }
 
-/// Makes the object that runs the pods; none for a suspended `DaemonSet`, which cannot be told to run nothing.
+/// Makes the object that runs the pods; none for a suspended `DaemonSet`, which cannot be scaled to zero.
 ///
 /// # Errors
 ///
@@ -71,7 +70,7 @@ pub fn build(
     owner: &Owner,
     spec: &ExecutorDeploymentSpec,
     template: PodTemplateSpec,
-) -> Result<Option<DesiredWorkload>, Error> {
+) -> Result<Option<DesiredWorkload>, SpecError> {
     let mut metadata = owner.child(&owner.name, &spec.executor_type);
     Ok(match spec.workload {
         Workload::Deployment => {
@@ -97,9 +96,9 @@ pub fn build(
     })
 }
 
-fn annotate(metadata: &mut ObjectMeta, spec: &impl Serialize) -> Result<(), Error> {
+fn annotate(metadata: &mut ObjectMeta, spec: &impl Serialize) -> Result<(), SpecError> {
     let content = serde_json::to_value(spec).map_err(|error| {
-        Error::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
+        SpecError::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
     })?;
     let hash = metadata::content_hash(&content);
     metadata.annotations = Some(BTreeMap::from([(CONTENT_HASH_ANNOTATION.to_owned(), hash)]));

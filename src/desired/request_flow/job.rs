@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{super::function::Place, Error, JOBS, REQUEST};
+use super::{super::function::Place, JOBS, REQUEST, RequestFlowError};
 use crate::{
     api::{
         self,
@@ -16,11 +16,11 @@ use crate::{
     expression::{self, Bindings, Template},
 };
 
-/// How often a job is run by Retry, the first time included, if its flow does not say.
+/// How often a job is run by Retry, the first time included, if its flow does not set it.
 const DEFAULT_RETRIES: u32 = 3;
-/// How often the flow jumps from a job, if its flow does not say.
+/// How often the flow jumps from a job, if its flow does not set it.
 const DEFAULT_JUMPS: u32 = 1;
-/// How long the first retry waits, if its flow does not say.
+/// How long the first retry waits, if its flow does not set it.
 const DEFAULT_BACKOFF: Duration = Duration::from_secs(10);
 
 /// A job of a flow that can be followed.
@@ -41,7 +41,7 @@ pub(super) enum AfterFailure {
 }
 
 impl CompiledJob {
-    pub(super) fn compile(index: usize, job: &FlowJob) -> Result<Self, Error> {
+    pub(super) fn compile(index: usize, job: &FlowJob) -> Result<Self, RequestFlowError> {
         let at = |field: &str| format!("spec.jobs[{index}].{field}");
         let function = &job.function;
         for (field, limit) in
@@ -51,8 +51,8 @@ impl CompiledJob {
             seconds.map_err(|error| not_a_duration(at(&format!("function.{field}")), &error))?;
         }
         let field = at("function");
-        let template =
-            Template::parse(&field, &rendered_part(function), &[REQUEST, JOBS]).map_err(Error::Expression)?;
+        let template = Template::parse(&field, &rendered_part(function), &[REQUEST, JOBS])
+            .map_err(RequestFlowError::Expression)?;
         Ok(Self {
             name: job.name.clone(),
             after_failure: AfterFailure::of(job.on_failure.as_ref(), &at)?,
@@ -62,7 +62,6 @@ impl CompiledJob {
         })
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -72,7 +71,7 @@ impl CompiledJob {
     ///
     /// # Errors
     /// When an expression has no value, or has one of a type that its field cannot hold.
-    pub fn render(&self, bindings: &Bindings) -> Result<FunctionCall, expression::Error> {
+    pub fn render(&self, bindings: &Bindings) -> Result<FunctionCall, expression::ExpressionError> {
         let mut rendered = self.template.render(bindings)?;
         let mut take = |field: &str| rendered.get_mut(field).map(Value::take).unwrap_or_default();
         let names = match take("executorNames") {
@@ -130,10 +129,10 @@ impl CompiledJob {
         self.function.execution_guarantee == Some(ExecutionGuarantee::Strict)
     }
 
-    fn text(&self, field: &str, value: Value) -> Result<String, expression::Error> {
+    fn text(&self, field: &str, value: Value) -> Result<String, expression::ExpressionError> {
         match value {
             Value::String(text) if !text.is_empty() => Ok(text),
-            other => Err(expression::Error {
+            other => Err(expression::ExpressionError {
                 field: format!("{}.{field}", self.field),
                 expression: other.to_string().chars().take(64).collect(),
                 problem: "this is no name".to_owned(),
@@ -145,7 +144,7 @@ impl CompiledJob {
 }
 
 impl AfterFailure {
-    fn of(on_failure: Option<&OnFailure>, at: &impl Fn(&str) -> String) -> Result<Self, Error> {
+    fn of(on_failure: Option<&OnFailure>, at: &impl Fn(&str) -> String) -> Result<Self, RequestFlowError> {
         let Some(on_failure) = on_failure else { return Ok(Self::Stop) };
         let attempts = on_failure.max_attempts.and_then(|attempts| u32::try_from(attempts).ok());
         match (on_failure.action, &on_failure.job) {
@@ -159,10 +158,10 @@ impl AfterFailure {
             (FailureAction::GoTo, Some(job)) => {
                 Ok(Self::GoTo { job: job.clone(), max_attempts: attempts.unwrap_or(DEFAULT_JUMPS) })
             }
-            (FailureAction::GoTo, None) => Err(Error::invalid(
+            (FailureAction::GoTo, None) => Err(RequestFlowError::invalid(
                 at("onFailure.job"),
                 "absent",
-                "name the job with which action GoTo goes on",
+                "name the job that action GoTo continues with",
             )),
         }
     }
@@ -182,6 +181,10 @@ fn rendered_part(function: &FlowFunction) -> Value {
     Value::Object(fields)
 }
 
-fn not_a_duration(field: String, error: &NotADuration) -> Error {
-    Error::invalid(field, &error.0, "write whole hours, minutes and seconds, such as 60s, 10m or 1h30m")
+fn not_a_duration(field: String, error: &NotADuration) -> RequestFlowError {
+    RequestFlowError::invalid(
+        field,
+        &error.0,
+        "write whole hours, minutes and seconds, such as 60s, 10m or 1h30m",
+    )
 }

@@ -1,5 +1,5 @@
 //! From the spec of a `RequestFlow` to a flow that can be followed: expressions compiled, references checked, and for
-//! each job what comes after it. Pure; whoever follows a flow keeps its state and the time.
+//! each job what comes after it. Pure; the caller keeps the state of a flow and the time.
 
 mod job;
 
@@ -29,16 +29,16 @@ const LONGEST_BACKOFF: Duration = Duration::from_hours(1);
 
 /// Why a flow cannot be followed. The message names field, value and remedy and goes into the condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum RequestFlowError {
     /// An expression is not one, or speaks of what it cannot know.
     #[error("{0}")]
-    Expression(expression::Error),
-    /// Another field holds what cannot be carried out. The API server refuses it, unless it is older than the rule.
+    Expression(expression::ExpressionError),
+    /// Another field is invalid. The API server refuses it, unless it is older than the rule.
     #[error("{0}")]
-    Invalid(crate::kinds::Error),
+    Invalid(crate::kinds::SpecError),
 }
 
-impl Error {
+impl RequestFlowError {
     /// Its reason in condition Ready.
     #[must_use]
     pub const fn reason(&self) -> Reason {
@@ -49,7 +49,7 @@ impl Error {
     }
 
     fn invalid(field: String, value: &str, remedy: &str) -> Self {
-        Self::Invalid(crate::kinds::Error::invalid(field, value, remedy))
+        Self::Invalid(crate::kinds::SpecError::invalid(field, value, remedy))
     }
 }
 
@@ -71,7 +71,7 @@ pub enum Continuation<'a> {
         /// How long to wait before that.
         after: Duration,
     },
-    /// The flow goes on with another job.
+    /// The flow continues with another job.
     GoTo(&'a str),
 }
 
@@ -81,13 +81,13 @@ impl CompiledFlow {
     /// # Errors
     /// When an expression is not one or speaks of a job that cannot have run before, or when a field holds what the API
     /// server would refuse.
-    pub fn compile(spec: &RequestFlowSpec) -> Result<Self, Error> {
+    pub fn compile(spec: &RequestFlowSpec) -> Result<Self, RequestFlowError> {
         let jobs = spec.jobs.iter().enumerate().map(|(index, job)| CompiledJob::compile(index, job));
         let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
         let mut positions = BTreeMap::new();
         for (index, job) in jobs.iter().enumerate() {
             if positions.insert(job.name.clone(), index).is_some() {
-                return Err(Error::invalid(
+                return Err(RequestFlowError::invalid(
                     format!("spec.jobs[{index}].name"),
                     &job.name,
                     "is the name of an earlier job too: give each job a name of its own",
@@ -108,7 +108,7 @@ impl CompiledFlow {
     ///
     /// # Errors
     /// None that is known: what is compiled is the same each time but for the executor type, which is not looked at.
-    pub fn of_two_jobs(executor_type: &str) -> Result<Self, Error> {
+    pub fn default_flow(executor_type: &str) -> Result<Self, RequestFlowError> {
         Self::of_jobs(&["JOB1".to_owned(), "JOB2".to_owned()], executor_type)
     }
 
@@ -116,21 +116,21 @@ impl CompiledFlow {
     ///
     /// # Errors
     /// When a job has no name, or two have the same.
-    pub fn of_jobs(jobs: &[String], executor_type: &str) -> Result<Self, Error> {
+    pub fn of_jobs(jobs: &[String], executor_type: &str) -> Result<Self, RequestFlowError> {
         Self::compile(&spec_of_jobs(jobs, executor_type))
     }
 
     /// Whether the flow has jobs to jump to, and every reference one that may have run.
-    fn check_jobs(&self) -> Result<(), Error> {
+    fn check_jobs(&self) -> Result<(), RequestFlowError> {
         if self.jobs.is_empty() {
-            return Err(Error::invalid("spec.jobs".to_owned(), "[]", "name at least one job"));
+            return Err(RequestFlowError::invalid("spec.jobs".to_owned(), "[]", "name at least one job"));
         }
         let before = self.runs_before();
         for (index, job) in self.jobs.iter().enumerate() {
             if let AfterFailure::GoTo { job: target, .. } = &job.after_failure
                 && !self.positions.contains_key(target)
             {
-                return Err(Error::invalid(
+                return Err(RequestFlowError::invalid(
                     format!("spec.jobs[{index}].onFailure.job"),
                     target,
                     "is no job of this flow: name one of the list, or add it",
@@ -151,7 +151,7 @@ impl CompiledFlow {
                     [] => "refer to the request only: no job runs before this one".to_owned(),
                     known => format!("refer to one of {}", known.join(", ")),
                 };
-                return Err(Error::Expression(job.template.refuse(JOBS, name, &problem, &remedy)));
+                return Err(RequestFlowError::Expression(job.template.refuse(JOBS, name, &problem, &remedy)));
             }
         }
         Ok(())
@@ -202,7 +202,6 @@ impl CompiledFlow {
         self.jobs.first()
     }
 
-    /// The job of that name.
     #[must_use]
     pub fn job(&self, name: &str) -> Option<&CompiledJob> {
         self.positions.get(name).and_then(|index| self.jobs.get(*index))
@@ -452,7 +451,7 @@ mod tests {
 
     #[test]
     fn without_a_flow_there_are_two_jobs() {
-        let flow = CompiledFlow::of_two_jobs("worker").unwrap();
+        let flow = CompiledFlow::default_flow("worker").unwrap();
         let names: Vec<_> = flow.jobs().iter().map(CompiledJob::name).collect();
         assert_eq!(names, ["JOB1", "JOB2"]);
         let call = flow.job("JOB2").unwrap().render(&bindings()).unwrap();

@@ -1,4 +1,4 @@
-//! What to do for a `ColonyProcess`: submit it, follow it, end it, repeat it, let it go. Pure.
+//! What to do for a `ColonyProcess`: submit it, follow it, end it, retry it, finalize it. Pure.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     KubernetesStep, Mirror, Plan, Step,
     attempt::{Attempts, Submittable},
-    mirror::{is_live, lacks_reasons, state_of},
-    work::{Terms, free_to_adopt},
+    mirror::{awaits_failure_reasons, is_live, state_of},
+    work::{Terms, check_adoptable},
 };
 use crate::{
     api::{
@@ -20,7 +20,7 @@ use crate::{
     },
     colony::{Process, ProcessState},
     desired::DesiredProcess,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyProcessSnapshot, Observed, WorkHeader},
 };
 
@@ -48,8 +48,8 @@ impl Attempts for ColonyProcessSnapshot {
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &ColonyProcessSnapshot,
-    desired: &Result<Option<DesiredProcess>, Error>,
-) -> Result<Plan, Error> {
+    desired: &Result<Option<DesiredProcess>, SpecError>,
+) -> Result<Plan, SpecError> {
     let none = ColonyProcessStatus::default();
     let status = snapshot.object.status.as_ref().unwrap_or(&none);
     if let Some(plan) = snapshot.stop(status.stopping) {
@@ -83,10 +83,10 @@ pub fn plan(
 /// Plans an object that is being deleted. It never needs a valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &ColonyProcessSnapshot) -> Plan {
-    terms(snapshot).let_go(|| snapshot.end("the object is deleted"))
+    terms(snapshot).finalize(|| snapshot.end("the object is deleted"))
 }
 
-/// What an object says of how it is to be worked on.
+/// The policies of an object of work.
 #[must_use]
 pub fn terms(snapshot: &ColonyProcessSnapshot) -> Terms<'_> {
     terms_with(snapshot, snapshot.object.status.as_ref())
@@ -118,17 +118,17 @@ pub fn terms_with<'a>(
     }
 }
 
-/// Binds the process that the spec names, if it is what stands there and no other object has it. That there is none is for the
-/// colony to say; then one is submitted, if that may be.
+/// Binds the process that the spec names, if it is what stands there and no other object has it. Only the colony can
+/// report that there is none; then one is submitted, if that may be.
 fn adopt(
     snapshot: &ColonyProcessSnapshot,
-    desired: Submittable<'_, DesiredProcess, Error>,
-) -> Result<Plan, Error> {
+    desired: Submittable<'_, DesiredProcess, SpecError>,
+) -> Result<Plan, SpecError> {
     let waiting = |awaited: String| Plan { awaiting: vec![awaited], ..Plan::default() };
     let id = snapshot.object.spec.process_id.as_deref().unwrap_or_default();
     let processes = match &snapshot.header.processes {
         Observed::Unknown(why) => {
-            return Ok(waiting(format!("the colony to say whether there is process {id}: {why}")));
+            return Ok(waiting(format!("the colony to report whether process {id} exists: {why}")));
         }
         Observed::Known(processes) => processes,
     };
@@ -138,14 +138,14 @@ fn adopt(
             None => waiting(format!("process {id} to be there: it is only adopted, and none is submitted")),
         });
     };
-    is_as_said(snapshot, process)?;
-    if let Some(waiting) = free_to_adopt(&snapshot.holder, "spec.processId", "process", id)? {
+    verify_adoptable(snapshot, process)?;
+    if let Some(waiting) = check_adoptable(&snapshot.holder, "spec.processId", "process", id)? {
         return Ok(waiting);
     }
-    if let Some((due, awaited)) = lacks_reasons(process, snapshot.header.now) {
+    if let Some((due, awaited)) = awaits_failure_reasons(process, snapshot.header.now) {
         return Ok(Plan { due: Some(due), ..waiting(awaited) });
     }
-    let uid = snapshot.object.metadata.uid.as_deref().ok_or(Error::Incomplete("metadata.uid"))?;
+    let uid = snapshot.object.metadata.uid.as_deref().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let attempt = snapshot.object.status.as_ref().map_or(0, |status| status.attempts) + 1;
     let mirror = Mirror::Found {
         label: process_label(&snapshot.header.cluster, uid, attempt),
@@ -157,19 +157,19 @@ fn adopt(
     Ok(Plan { steps: hold_adopted(snapshot), mirror, ..Plan::default() })
 }
 
-/// What is adopted must be what the object says that it is: a wrong id would show, or cancel, work of others.
-fn is_as_said(snapshot: &ColonyProcessSnapshot, process: &Process) -> Result<(), Error> {
+/// An adopted process must match the spec of the object: a wrong id would show, or cancel, work of others.
+fn verify_adoptable(snapshot: &ColonyProcessSnapshot, process: &Process) -> Result<(), SpecError> {
     let (call, id) = (&snapshot.object.spec.call, &process.id);
     if call.function != process.spec.function {
         let remedy =
             format!("process {id} calls {:?}: write that, or another processId", process.spec.function);
-        return Err(Error::invalid("spec.function", &call.function, remedy));
+        return Err(SpecError::invalid("spec.function", &call.function, remedy));
     }
     let (said, kind) = (&call.conditions.executor_type, &process.spec.conditions.executor_type);
     if said != kind {
         let remedy =
             format!("process {id} is for executors of type {kind:?}: write that, or another processId");
-        return Err(Error::invalid("spec.conditions.executorType", said, remedy));
+        return Err(SpecError::invalid("spec.conditions.executorType", said, remedy));
     }
     // One that was kept behind a gate by an object of this cluster stands alone all the same.
     let was_gated = process.spec.node_name == RUN_NODE
@@ -182,7 +182,7 @@ fn is_as_said(snapshot: &ColonyProcessSnapshot, process: &Process) -> Result<(),
         "it is node {:?} of workflow {}, and nodes cannot be cancelled by themselves: follow the whole with a ColonyWorkflow and graphId",
         process.spec.node_name, process.graph_id
     );
-    Err(Error::invalid("spec.processId", id.as_str(), remedy))
+    Err(SpecError::invalid("spec.processId", id.as_str(), remedy))
 }
 
 /// Holds an object that has adopted its process, where its deletion ends that. Which it does can change at any time.
@@ -206,7 +206,7 @@ fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
             plan.open_gate(&header.colony, process, header.processes.known().map_or(&[][..], Vec::as_slice));
         } else {
             let whom = if process.waits_for_parents {
-                "somebody to open the gate before"
+                "the gate before it to open:"
             } else if process.state == ProcessState::Waiting {
                 "an executor to take"
             } else {

@@ -13,7 +13,7 @@ use crate::{
 
 const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// An object with more in its spec, a status, and what the colony says.
+/// An object with further spec fields, a status, and the reply of the colony.
 fn snapshot(more: &Value, status: &Value, processes: Observed<Vec<Process>>) -> ColonyProcessSnapshot {
     let mut spec = json!({ "function": "encode", "conditions": { "executorType": "encoder" } });
     for (field, value) in more.as_object().unwrap() {
@@ -63,7 +63,7 @@ fn intended() -> Value {
     } })
 }
 
-fn decided(snapshot: &ColonyProcessSnapshot) -> Result<Plan, Error> {
+fn decided(snapshot: &ColonyProcessSnapshot) -> Result<Plan, SpecError> {
     plan(snapshot, &desired::colony_process::desired(snapshot, &resolved()))
 }
 
@@ -166,7 +166,7 @@ fn one_is_submitted_only_when_the_colony_has_said_that_there_is_none() {
     let spec = adopting("adopt-or-create", &json!({}));
     let plan = planned(&snapshot(&spec, &json!({}), Observed::Unknown("away".to_owned())));
     assert_eq!((steps(&plan), &plan.mirror), (vec![], &Mirror::Unchanged));
-    assert!(plan.awaiting[0].contains("whether there is process"), "{:?}", plan.awaiting);
+    assert!(plan.awaiting[0].contains("whether process"), "{:?}", plan.awaiting);
     let plan = planned(&snapshot(&spec, &json!({}), absent()));
     assert!(matches!(plan.mirror, Mirror::Intend { generation: 1, .. }));
     let mut quiet = snapshot(&spec, &intended(), absent());
@@ -175,12 +175,12 @@ fn one_is_submitted_only_when_the_colony_has_said_that_there_is_none() {
     quiet.header.submit_not_before = None;
     let submitted = planned(&quiet);
     assert!(matches!(&submitted.steps[..], [Step::Colony(ColonyStep::Submit(_))]), "{:?}", submitted.steps);
-    let uncreated = adopting("adopt-or-create", &policies(&["Observe", "Update"]));
-    let plan = planned(&snapshot(&uncreated, &json!({}), absent()));
+    let plan_without_workload = adopting("adopt-or-create", &policies(&["Observe", "Update"]));
+    let plan = planned(&snapshot(&plan_without_workload, &json!({}), absent()));
     assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1));
 }
 
-/// Nobody gets at another object's process.
+/// No object can reach the process of another object.
 #[test]
 fn a_process_of_another_object_is_refused() {
     let spec = adopting("adopt", &json!({}));
@@ -212,7 +212,7 @@ fn a_process_that_is_another_than_the_object_says_is_refused() {
     assert!(said.contains("of workflow g1") && said.contains("ColonyWorkflow"), "{said}");
 }
 
-/// What only looks writes nothing, not even a finalizer; whoever may end a process by deletion is held for it.
+/// What only looks writes nothing, not even a finalizer; an object whose deletion may end a process has a finalizer.
 #[test]
 fn an_object_is_held_for_what_its_deletion_ends() {
     let adopted = |spec: &Value, status: &Value| {

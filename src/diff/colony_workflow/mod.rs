@@ -1,4 +1,4 @@
-//! What to do for a `ColonyWorkflow`: submit it, follow it, end it, let it go. Pure.
+//! What to do for a `ColonyWorkflow`: submit it, follow it, end it, finalize it. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -6,7 +6,7 @@ use super::{
     KubernetesStep, Mirror, Plan, Step,
     attempt::{Attempts, Submittable},
     mirror::MirrorPlan,
-    work::{Terms, free_to_adopt, of_mirror},
+    work::{Terms, check_adoptable, of_mirror},
 };
 use crate::{
     api::{
@@ -17,7 +17,7 @@ use crate::{
     },
     colony::Process,
     desired::DesiredWorkflow,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{ColonyWorkflowSnapshot, Observed, WorkHeader},
 };
 
@@ -44,8 +44,8 @@ impl Attempts for ColonyWorkflowSnapshot {
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &ColonyWorkflowSnapshot,
-    desired: &Result<Option<DesiredWorkflow>, Error>,
-) -> Result<Plan, Error> {
+    desired: &Result<Option<DesiredWorkflow>, SpecError>,
+) -> Result<Plan, SpecError> {
     let status = snapshot.object.status.as_ref();
     if let Some(plan) = snapshot.stop(status.and_then(|status| status.stopping)) {
         return Ok(plan);
@@ -68,10 +68,10 @@ pub fn plan(
 /// Plans an object that is being deleted. It never needs a valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &ColonyWorkflowSnapshot) -> Plan {
-    terms(snapshot).let_go(|| snapshot.end("the object is deleted"))
+    terms(snapshot).finalize(|| snapshot.end("the object is deleted"))
 }
 
-/// What an object says of how it is to be worked on.
+/// The policies of an object of work.
 #[must_use]
 pub fn terms(snapshot: &ColonyWorkflowSnapshot) -> Terms<'_> {
     terms_with(snapshot, snapshot.object.status.as_ref())
@@ -103,17 +103,17 @@ pub fn terms_with<'a>(
     }
 }
 
-/// Binds the workflow that the spec names, if it is what stands there and no other object has it. That there is none is for the
-/// colony to say; then one is submitted, if that may be.
+/// Binds the workflow that the spec names, if it is what stands there and no other object has it. Only the colony can
+/// report that there is none; then one is submitted, if that may be.
 fn adopt(
     snapshot: &ColonyWorkflowSnapshot,
-    desired: Submittable<'_, DesiredWorkflow, Error>,
-) -> Result<Plan, Error> {
+    desired: Submittable<'_, DesiredWorkflow, SpecError>,
+) -> Result<Plan, SpecError> {
     let waiting = |awaited: String| Plan { awaiting: vec![awaited], ..Plan::default() };
     let id = snapshot.object.spec.graph_id.as_deref().unwrap_or_default();
     let processes = match &snapshot.header.processes {
         Observed::Unknown(why) => {
-            return Ok(waiting(format!("the colony to say whether there is workflow {id}: {why}")));
+            return Ok(waiting(format!("the colony to report whether workflow {id} exists: {why}")));
         }
         Observed::Known(processes) => processes,
     };
@@ -123,11 +123,11 @@ fn adopt(
             None => waiting(format!("workflow {id} to be there: it is only adopted, and none is submitted")),
         });
     }
-    is_as_said(snapshot, id, processes)?;
-    if let Some(waiting) = free_to_adopt(&snapshot.holder, "spec.graphId", "workflow", id)? {
+    verify_adoptable(snapshot, id, processes)?;
+    if let Some(waiting) = check_adoptable(&snapshot.holder, "spec.graphId", "workflow", id)? {
         return Ok(waiting);
     }
-    let uid = snapshot.object.metadata.uid.as_deref().ok_or(Error::Incomplete("metadata.uid"))?;
+    let uid = snapshot.object.metadata.uid.as_deref().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let attempt = snapshot.object.status.as_ref().map_or(0, |status| status.attempts) + 1;
     let names: Vec<&str> = snapshot.object.spec.nodes.iter().map(|node| node.name.as_str()).collect();
     let mut plan = MirrorPlan::default();
@@ -144,22 +144,26 @@ fn adopt(
     Ok(plan)
 }
 
-/// What is adopted must be what the object says that it is: a wrong id would show, or cancel, work of others.
-fn is_as_said(snapshot: &ColonyWorkflowSnapshot, id: &str, processes: &[Process]) -> Result<(), Error> {
+/// An adopted process must match the spec of the object: a wrong id would show, or cancel, work of others.
+fn verify_adoptable(
+    snapshot: &ColonyWorkflowSnapshot,
+    id: &str,
+    processes: &[Process],
+) -> Result<(), SpecError> {
     let nodes = &snapshot.object.spec.nodes;
     let is_extra = |process: &&Process| nodes.iter().all(|node| node.name != process.spec.node_name);
     if let Some(more) = processes.iter().find(is_extra) {
         let name = &more.spec.node_name;
         let remedy = format!(
-            "workflow {id} has a node {name:?}, which does not stand here: write all of its nodes, or another graphId"
+            "workflow {id} has a node {name:?} that spec.nodes lacks: list all of its nodes, or set another graphId"
         );
-        return Err(Error::invalid("spec.nodes", format!("{} nodes", nodes.len()), remedy));
+        return Err(SpecError::invalid("spec.nodes", format!("{} nodes", nodes.len()), remedy));
     }
     for (index, node) in nodes.iter().enumerate() {
         let Some(process) = processes.iter().find(|process| process.spec.node_name == node.name) else {
             let remedy =
                 format!("workflow {id} has no such node: write the nodes that it has, or another graphId");
-            return Err(Error::invalid(format!("spec.nodes[{index}].name"), &node.name, remedy));
+            return Err(SpecError::invalid(format!("spec.nodes[{index}].name"), &node.name, remedy));
         };
         let (said, theirs) = (&node.call, &process.spec);
         let fields = [
@@ -168,7 +172,7 @@ fn is_as_said(snapshot: &ColonyWorkflowSnapshot, id: &str, processes: &[Process]
         ];
         if let Some((field, said, theirs)) = fields.into_iter().find(|(_, said, theirs)| said != theirs) {
             let remedy = format!("workflow {id} has {theirs:?} there: write that, or another graphId");
-            return Err(Error::invalid(format!("spec.nodes[{index}].{field}"), said, remedy));
+            return Err(SpecError::invalid(format!("spec.nodes[{index}].{field}"), said, remedy));
         }
     }
     Ok(())

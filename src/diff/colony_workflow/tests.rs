@@ -12,7 +12,7 @@ use crate::{
 
 const ID: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-/// A workflow of two nodes with more in its spec, a status, and what the colony says.
+/// A workflow of two nodes with further spec fields, a status, and the reply of the colony.
 fn snapshot(more: &Value, status: &Value, processes: Observed<Vec<Process>>) -> ColonyWorkflowSnapshot {
     let node = |name: &str| json!({ "name": name, "function": "f", "conditions": { "executorType": "t" } });
     let mut spec = json!({ "nodes": [node("a"), node("b")] });
@@ -47,7 +47,7 @@ fn nodes(names: &[&str]) -> Observed<Vec<Process>> {
     Observed::Known(names.iter().map(|name| node(name, "f")).collect())
 }
 
-fn planned(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, Error> {
+fn planned(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, SpecError> {
     plan(snapshot, &desired::colony_workflow::desired(snapshot, &resolved()))
 }
 
@@ -95,7 +95,7 @@ fn what_runs_is_neither_submitted_nor_cancelled_where_that_is_not_listed() {
     assert!(planned(&snapshot(&spec(&["*"]), &status, nodes(&["a", "b"]))).unwrap().stop.is_some());
     let plan = planned(&snapshot(&spec(&["Observe"]), &status, nodes(&["a", "b"]))).unwrap();
     assert_eq!((plan.stop, &plan.steps[..]), (None, &[][..]));
-    let uncreated = json!({ "managementPolicies": ["Observe", "Update", "Delete"] });
-    let plan = planned(&snapshot(&uncreated, &json!({}), nodes(&[]))).unwrap();
+    let plan_without_workload = json!({ "managementPolicies": ["Observe", "Update", "Delete"] });
+    let plan = planned(&snapshot(&plan_without_workload, &json!({}), nodes(&[]))).unwrap();
     assert_eq!((&plan.mirror, &plan.steps[..]), (&Mirror::Unchanged, &[][..]));
 }

@@ -1,5 +1,5 @@
-//! What to do for an instance that is made of other objects as a whole: hold it while its end has an order, and let it go.
-//! Pure.
+//! What to do for an instance that is made of other objects as a whole: keep its finalizer while its deletion is
+//! ordered, and remove it. Pure.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use kube::ResourceExt as _;
 
 use super::{
     super::{KubernetesStep, Plan, Step},
-    CompositionPlan, Report, is_going, own,
-    ownership::let_go,
+    CompositionPlan, Report, is_terminating, own,
+    ownership::orphan_child,
     plan, plan_deletion,
 };
 use crate::{
@@ -74,7 +74,7 @@ pub fn plan_end(
     let others: Vec<&str> =
         finalizers.iter().map(String::as_str).filter(|finalizer| !ours.contains(finalizer)).collect();
     if !others.is_empty() {
-        let awaited = format!("finalizers of others to be removed: {}", others.join(", "));
+        let awaited = format!("finalizers of other controllers to be removed: {}", others.join(", "));
         return Plan { awaiting: vec![awaited], ..Plan::default() };
     }
     let end = if snapshot.kind.terms().accepted.deletion_policy == DeletionPolicy::Orphan {
@@ -93,7 +93,8 @@ pub fn plan_end(
     plan
 }
 
-/// Whether the instance has ended, and its status says so: it is not begun anew because something of it went since.
+/// Whether the instance has ended, and its status is final: it is not started again because one of its objects was
+/// deleted since.
 #[must_use]
 pub fn has_ended(snapshot: &CompositionSnapshot) -> bool {
     let conditions = snapshot.object.status.iter().flat_map(|status| &status.conditions);
@@ -103,8 +104,8 @@ pub fn has_ended(snapshot: &CompositionSnapshot) -> bool {
     })
 }
 
-/// The resources whose objects stay when the instance goes. Told from the definition as it is written: it must not depend on
-/// whether that can be followed.
+/// The resources whose objects stay when the instance goes. Taken from the definition as written: it must not depend
+/// on whether that can be followed.
 fn staying(snapshot: &CompositionSnapshot) -> BTreeSet<&str> {
     let resources = &snapshot.kind.handler().resources;
     let staying =
@@ -116,7 +117,7 @@ fn is_held(snapshot: &CompositionSnapshot) -> bool {
     snapshot.object.finalizers().iter().any(|finalizer| finalizer == INSTANCE_FINALIZER)
 }
 
-/// Lets the instance go, and leaves its objects to the garbage collector, or to whoever wanted them to stay.
+/// Removes the finalizer of the instance; its objects are garbage-collected or orphaned.
 fn release(snapshot: &CompositionSnapshot) -> Plan {
     let steps = is_held(snapshot).then_some(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
     Plan { steps: steps.into_iter().collect(), ..Plan::default() }
@@ -130,8 +131,8 @@ fn plan_release(children: &Children, instance: &Instance) -> CompositionPlan {
             plan.awaiting.push(format!("{kind} cannot be read: {why}"));
         }
     }
-    for (kind, object) in own(children, instance).filter(|(_, object)| !is_going(object)) {
-        plan.steps.push(let_go(kind, object, instance));
+    for (kind, object) in own(children, instance).filter(|(_, object)| !is_terminating(object)) {
+        plan.steps.push(orphan_child(kind, object, instance));
     }
     plan
 }

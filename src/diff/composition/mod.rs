@@ -11,13 +11,13 @@ mod prune;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use instance::{has_ended, plan_end, plan_instance};
-use ownership::{adopt, let_go};
+use ownership::{adopt, orphan_child};
 use prune::prune;
 
 use serde_json::{Map, Value};
 
 use super::{
-    Error, KubernetesStep,
+    KubernetesStep, OwnershipError,
     difference::{lacking, merge_patch},
 };
 use crate::{
@@ -56,7 +56,7 @@ pub struct CompositionPlan {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Objects of others that have a name of one of the instance's.
-    pub foreign: Vec<Error>,
+    pub foreign: Vec<OwnershipError>,
     /// Objects that others have changed, with the fields.
     pub drifted: Vec<String>,
     /// What policies keep from being done.
@@ -94,8 +94,9 @@ pub fn plan(desired: &Desired, children: &Children, instance: &Instance) -> Comp
     plan
 }
 
-/// Plans the end of all objects of an instance that is deleted: each after those that refer to it. Without a composition,
-/// since the definition is gone or cannot be followed, there is no order. Objects of the resources in `staying` are let go of.
+/// Plans the end of all objects of an instance that is deleted: each after those that refer to it. Without a
+/// composition, since the definition is gone or cannot be followed, there is no order. Objects of the resources in
+/// `staying` are orphaned.
 #[must_use]
 pub fn plan_deletion(
     composition: Option<&Composition>,
@@ -111,8 +112,8 @@ pub fn plan_deletion(
     }
     let stays = |object: &Value| resource_of(object).is_some_and(|id| staying.contains(id));
     let (kept, left): (Vec<_>, Vec<_>) = own(children, instance).partition(|(_, object)| stays(object));
-    let kept = kept.into_iter().filter(|(_, object)| !is_going(object));
-    plan.steps.extend(kept.map(|(kind, object)| let_go(kind, object, instance)));
+    let kept = kept.into_iter().filter(|(_, object)| !is_terminating(object));
+    plan.steps.extend(kept.map(|(kind, object)| orphan_child(kind, object, instance)));
     let ids: BTreeSet<&str> = left.iter().filter_map(|(_, object)| resource_of(object)).collect();
     for (kind, object) in &left {
         let id = resource_of(object).unwrap_or_default();
@@ -121,7 +122,7 @@ pub fn plan_deletion(
             Some(dependent) => {
                 plan.awaiting.push(format!("{} {} goes after {dependent}", kind.kind, name_of(object)));
             }
-            None if is_going(object) => {
+            None if is_terminating(object) => {
                 plan.awaiting.push(format!("{} {} to be gone", kind.kind, name_of(object)));
             }
             None => plan.steps.push(delete(kind, object, "the instance is deleted")),
@@ -165,18 +166,18 @@ impl CompositionPlan {
             }
             (Some(_), _) if policies.only_observes() => {}
             (Some(found), _) if !instance.owns(found) && may_adopt(policies, found) => {
-                if is_going(found) {
+                if is_terminating(found) {
                     self.awaiting.push(format!("{} to be gone", named()));
                 } else {
                     self.steps.push(adopt(policies, wanted, found, instance));
                 }
             }
-            (Some(found), _) if !instance.owns(found) => self.report.foreign.push(Error::Foreign {
+            (Some(found), _) if !instance.owns(found) => self.report.foreign.push(OwnershipError::Foreign {
                 kind: wanted.kind.kind.clone(),
                 name: wanted.name.clone(),
                 owner: owner_of(found),
             }),
-            (Some(found), _) if is_going(found) => {
+            (Some(found), _) if is_terminating(found) => {
                 self.awaiting.push(format!("the old {} {} to be gone", wanted.kind.kind, wanted.name));
             }
             (Some(found), _) => self.changes(policies, wanted, found),
@@ -198,7 +199,7 @@ impl CompositionPlan {
             annotation(&wanted.object, CONTENT_HASH_ANNOTATION) != annotation(found, CONTENT_HASH_ANNOTATION);
         let is_pod = wanted.kind == ObjectKind::new("v1", "Pod");
         if is_pod && !is_new_wish {
-            // What runs pods adds to their lists, and nothing of them could be put right.
+            // What runs pods adds to their lists, and their drift could not be corrected.
             should.remove("spec");
         }
         let mut differences = lacking(&Value::Object(should.clone()), found);
@@ -244,7 +245,7 @@ impl CompositionPlan {
         });
     }
 
-    /// Tells of fields that are left as others have them; of what the operator remembers there is nothing to tell.
+    /// Reports fields that are left as others set them; the operator's own annotations are not reported.
     fn drifted(&mut self, wanted: &DesiredChild, differences: &[String]) {
         let is_ours = |path: &&String| {
             [CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION].iter().any(|name| path.ends_with(name))
@@ -276,7 +277,7 @@ fn surplus<'a>(
         place.is_some_and(|place| matches!(desired.resources[place].wanted, Wanted::Unknown(_)))
     };
     let mut surplus: Vec<(Option<usize>, &ObjectKind, &Value)> = own(children, instance)
-        .filter(|(kind, object)| !kept.contains(&(*kind, name_of(object))) && !is_going(object))
+        .filter(|(kind, object)| !kept.contains(&(*kind, name_of(object))) && !is_terminating(object))
         .map(|(kind, object)| {
             let place = resource_of(object).and_then(place);
             (place, kind, object)
@@ -326,7 +327,7 @@ fn uid_of(object: &Value) -> &str {
     text(object, "/metadata/uid")
 }
 
-fn is_going(object: &Value) -> bool {
+fn is_terminating(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
@@ -341,7 +342,7 @@ fn resource_of(object: &Value) -> Option<&str> {
 
 fn owner_of(object: &Value) -> String {
     controller(object).map_or_else(
-        || "nobody that is known".to_owned(),
+        || "an unknown owner".to_owned(),
         |reference| format!("{} {}", text(reference, "/kind"), text(reference, "/name")),
     )
 }

@@ -1,4 +1,4 @@
-//! How an object becomes an instance's that was nobody's, and how it is let go of. Pure.
+//! How an instance adopts an object without a controller, and how it orphans it. Pure.
 
 use serde_json::{Map, Value, json};
 
@@ -13,8 +13,8 @@ use crate::{
     kinds::composition::{DesiredChild, Instance, Policies},
 };
 
-/// Takes an object over, unless it has changed since it was seen: somebody else may have taken it. Nothing but its metadata
-/// is written.
+/// Takes an object over, unless it has changed since it was seen: another owner may have adopted it. Nothing but its
+/// metadata is written.
 pub(super) fn adopt(
     policies: &Policies,
     wanted: &DesiredChild,
@@ -45,8 +45,9 @@ pub(super) fn adopt(
     }
 }
 
-/// Lets go of an object that is to stay when its instance goes: without its reference the garbage collector leaves it.
-pub(super) fn let_go(kind: &ObjectKind, object: &Value, instance: &Instance) -> KubernetesStep {
+/// Orphans an object that must stay when its instance is deleted: without its reference the garbage collector leaves
+/// it.
+pub(super) fn orphan_child(kind: &ObjectKind, object: &Value, instance: &Instance) -> KubernetesStep {
     let mut others = references(object);
     others.retain(|reference| text(reference, "/uid") != instance.uid);
     let metadata = json!({ "uid": uid_of(object), "ownerReferences": others });

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Takes out what the operator once wrote and no longer wants. What it never wrote is somebody else's.
+/// Takes out what the operator once wrote and no longer wants. Fields that it never wrote belong to others.
 pub(super) fn prune(
     before: &Map<String, Value>,
     wanted: &Map<String, Value>,

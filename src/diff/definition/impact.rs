@@ -1,4 +1,4 @@
-//! What a change of a definition would break, and whether somebody has accepted it. Pure.
+//! What a change of a definition would break, and whether a user has accepted it. Pure.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion,
@@ -16,12 +16,12 @@ use crate::{
     },
     kinds::{
         conversion::Converter,
-        definition::{Breach, Validator},
+        definition::{Validator, Violation},
     },
     snapshot::{DefinitionSnapshot, LiveInstance, Observed, StoredObjects},
 };
 
-/// A version whose schema is not what objects were held against before.
+/// A version with a schema that objects were not checked against before.
 struct Changed {
     name: String,
     now: Value,
@@ -62,7 +62,7 @@ pub(super) fn held_back(
     let message = if let Some(lost) = &lost {
         // API servers could neither read it nor have it written, not even in the version in which it is stored.
         format!(
-            "{} of {} instances do not fit the new schema, and {} cannot be converted, so that nobody could read or change it any more ({}): change it, or the conversion",
+            "{} of {} instances do not fit the new schema, and {} cannot be converted, and could then be neither read nor changed ({}): change it, or the conversion",
             broken.len(),
             live.len(),
             lost.shown(),
@@ -104,17 +104,17 @@ fn in_use(
         _ if stored_version(desired) != Some(now) => {
             let wanted = stored_version(desired).unwrap_or_default();
             let message = format!(
-                "{in_use}: keep it in the list, with served: false if nobody uses it, while {wanted} becomes the one with storage; once condition StorageMigrated is True it can leave"
+                "{in_use}: keep it in the list, with served: false if it is unused, while {wanted} becomes the storage version; remove it once condition StorageMigrated is True"
             );
             (Reason::VersionInUse, message)
         }
         StoredObjects::OutOfReach(_) => {
-            (Reason::VersionInUse, format!("{in_use}: {}", by_hand(snapshot, found)))
+            (Reason::VersionInUse, format!("{in_use}: {}", manual_migration(snapshot, found)))
         }
         _ if has_failed => (
             Reason::VersionInUse,
             format!(
-                "{in_use}, and some could not be written in {now}: do what condition StorageMigrated says; then it leaves"
+                "{in_use}, and some could not be written in {now}: follow the message of condition StorageMigrated; remove it then"
             ),
         ),
         _ => (
@@ -129,7 +129,7 @@ fn in_use(
 
 /// How objects that the operator may not write come to be stored in the version of now.
 #[must_use]
-pub fn by_hand(snapshot: &DefinitionSnapshot, found: &CustomResourceDefinition) -> String {
+pub fn manual_migration(snapshot: &DefinitionSnapshot, found: &CustomResourceDefinition) -> String {
     let (name, version) = (found.name_any(), stored_version(found).unwrap_or_default());
     let missing = match &snapshot.stored {
         StoredObjects::OutOfReach(missing) => missing.join(", "),
@@ -147,8 +147,8 @@ fn dropped<'c>(desired: &CustomResourceDefinition, found: &'c CustomResourceDefi
     stored.map(String::as_str).find(|name| !is_wanted(name))
 }
 
-/// The versions that change. One that was there fitted what it said before; one that is new, or is stored in from now on,
-/// is held against everything.
+/// The versions that change. Existing instances matched the previous schema; one that is new, or becomes the storage
+/// version, is checked in full.
 fn changes(desired: &CustomResourceDefinition, found: &CustomResourceDefinition) -> Vec<Changed> {
     let used = desired.spec.versions.iter().filter(|version| version.served || version.storage);
     let changes = used.map(|version| {
@@ -180,9 +180,9 @@ fn schema(version: &CustomResourceDefinitionVersion) -> Value {
 }
 
 /// Why an instance does not fit.
-enum Unfit {
+enum Incompatibility {
     /// A version does not take what is in it.
-    Breach(String),
+    Violation(String),
     /// It cannot be converted at all.
     Lost(String),
 }
@@ -210,14 +210,15 @@ fn broken(
                 object["kind"] = json!(found.spec.names.kind);
                 unfit(&mut validator, changes, &object, found, converter)
             }
-            Err(invalid) => {
-                Some(Unfit::Breach(format!("cannot be read, so it cannot be checked: {}", invalid.error)))
-            }
+            Err(invalid) => Some(Incompatibility::Violation(format!(
+                "cannot be read, so it cannot be checked: {}",
+                invalid.error
+            ))),
         };
         let (why, is_lost) = match unfit {
             None => continue,
-            Some(Unfit::Breach(why)) => (why, false),
-            Some(Unfit::Lost(why)) => (why, true),
+            Some(Incompatibility::Violation(why)) => (why, false),
+            Some(Incompatibility::Lost(why)) => (why, true),
         };
         let metadata = instance.meta();
         let one = BrokenInstance {
@@ -240,11 +241,11 @@ fn unfit(
     object: &Value,
     found: &CustomResourceDefinition,
     converter: Option<&Converter>,
-) -> Option<Unfit> {
+) -> Option<Incompatibility> {
     let mut first = None;
     for changed in changes {
         match why(validator, changed, object, found, converter) {
-            Some(Unfit::Lost(why)) => return Some(Unfit::Lost(why)),
+            Some(Incompatibility::Lost(why)) => return Some(Incompatibility::Lost(why)),
             unfit => first = first.or(unfit),
         }
     }
@@ -258,12 +259,12 @@ fn why(
     object: &Value,
     found: &CustomResourceDefinition,
     converter: Option<&Converter>,
-) -> Option<Unfit> {
+) -> Option<Incompatibility> {
     let api_version = format!("{}/{}", found.spec.group, changed.name);
     let object = match converter.map(|converter| converter.convert(object, &api_version)) {
         Some(Ok(object)) => object,
         Some(Err(error)) => {
-            return Some(Unfit::Lost(format!("{}: cannot be converted: {error}", changed.name)));
+            return Some(Incompatibility::Lost(format!("{}: cannot be converted: {error}", changed.name)));
         }
         None => {
             let mut object = object.clone();
@@ -271,8 +272,8 @@ fn why(
             object
         }
     };
-    let breach: Breach = validator.check(&changed.now, changed.before.as_ref(), &object).err()?;
-    Some(Unfit::Breach(format!("{}: {breach}", changed.name)))
+    let violation: Violation = validator.check(&changed.now, changed.before.as_ref(), &object).err()?;
+    Some(Incompatibility::Violation(format!("{}: {violation}", changed.name)))
 }
 
 /// The beginning of a text: what an instance or a rule holds may be long, and ten of them stand in status.

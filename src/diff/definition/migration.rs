@@ -18,7 +18,7 @@ use crate::{
 /// What to do so that all objects of a kind are stored in the version of now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Migration {
-    /// Nothing: they are, or it cannot be said of which kind.
+    /// Nothing: they are, or their kind is unknown.
     #[default]
     Nothing,
     /// To wait until every API server knows the version.
@@ -29,7 +29,7 @@ pub enum Migration {
     Unread(String),
     /// To write these again.
     Rewrite(Rewrite),
-    /// To tell the API server that all are stored in the version: the CRD with its status.
+    /// Updates `status.storedVersions`, once all objects are stored in the version: the CRD with its status.
     Conclude(Box<CustomResourceDefinition>),
 }
 
@@ -38,7 +38,6 @@ pub enum Migration {
 pub struct Rewrite {
     /// Their kind, in the version of now.
     pub kind: InstanceKind,
-    /// Which they are.
     pub objects: Vec<StoredObject>,
     /// The part of the list that they are; none if they are those that could not be written before.
     pub part: Option<ListPart>,
@@ -49,7 +48,7 @@ pub struct Rewrite {
 pub struct ListPart {
     /// Whether the list begins with it.
     pub is_first: bool,
-    /// Where the list goes on; absent at its end.
+    /// Where the list continues; absent at its end.
     pub next: Option<String>,
     /// How many objects follow, as the API server estimates.
     pub remaining: i32,
@@ -94,8 +93,8 @@ pub fn plan_migration(snapshot: &DefinitionSnapshot) -> Migration {
     }
 }
 
-/// A CRD whose status says that all objects are stored in the version of now. Its version is the one that was seen, so that
-/// the API server refuses it if the CRD has changed.
+/// A CRD whose status has only the current storage version. Its version is the one that was seen, so that the API
+/// server refuses it if the CRD has changed.
 fn concluded(found: &CustomResourceDefinition) -> CustomResourceDefinition {
     let mut crd = found.clone();
     crd.metadata.managed_fields = None;

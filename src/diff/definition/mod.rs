@@ -1,4 +1,4 @@
-//! What to do for a `ResourceDefinition`: make its CRD, put it right, let it go. Pure.
+//! What to do for a `ResourceDefinition`: create its CRD, correct it, finalize it. Pure.
 
 mod colony;
 mod impact;
@@ -8,8 +8,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::ResourceExt as _;
 use serde_json::Value;
 
-pub use colony::{InColony, checked_here, standing};
-pub use impact::by_hand;
+pub use colony::{InColony, checked_here, handler_state};
+pub use impact::manual_migration;
 pub use migration::{ListPart, Migration, Rewrite, plan_migration};
 
 pub use crate::kinds::definition::{is_foreign, lacks_rights};
@@ -29,12 +29,11 @@ use crate::{
     snapshot::{DefinitionSnapshot, Observed},
 };
 
-/// What to do for a definition.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DefinitionPlan {
     /// The writes, and what is waited for.
     pub plan: Plan,
-    /// Why the CRD stays as it is although the definition says something else.
+    /// Why the CRD does not change although the definition differs.
     pub held: Option<HeldBack>,
     /// How the kind stands in its colony, with handler mode `blueprint`.
     pub in_colony: InColony,
@@ -44,7 +43,7 @@ pub struct DefinitionPlan {
     pub problem: Option<Problem>,
 }
 
-/// Why a change of a definition is not carried out.
+/// Why a change of a definition is not applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldBack {
     /// Why, in a word.
@@ -55,7 +54,6 @@ pub struct HeldBack {
     pub impact: Option<Impact>,
 }
 
-/// Plans a definition.
 #[must_use]
 pub fn plan_definition(snapshot: &DefinitionSnapshot, desired: &DesiredDefinition) -> DefinitionPlan {
     let mut plan = match desired {
@@ -69,7 +67,7 @@ pub fn plan_definition(snapshot: &DefinitionSnapshot, desired: &DesiredDefinitio
         }
         DesiredDefinition::Foreign(name) => {
             let message = format!(
-                "CustomResourceDefinition {name} exists and was not made by the operator: delete it, or choose other names; it is left alone"
+                "CustomResourceDefinition {name} exists and was not made by the operator: delete it, or choose other names; it is left unchanged"
             );
             DefinitionPlan { problem: Some(Problem { reason: Reason::ForeignObject, message }), ..strict() }
         }
@@ -79,13 +77,13 @@ pub fn plan_definition(snapshot: &DefinitionSnapshot, desired: &DesiredDefinitio
     plan
 }
 
-/// Plans a definition that is to exist and whose CRD is wanted to be so. A CRD of somebody else is left alone.
+/// Plans a definition that is to exist and whose CRD is wanted to be so. A CRD of another owner is left unchanged.
 #[must_use]
 pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -> DefinitionPlan {
     let mut plan = strict();
     let found = match &snapshot.crd {
         Observed::Unknown(why) => {
-            plan.plan.awaiting.push(format!("the API server to say whether there is such a CRD: {why}"));
+            plan.plan.awaiting.push(format!("the API server to report whether the CRD exists: {why}"));
             return plan;
         }
         Observed::Known(found) => found,
@@ -100,7 +98,7 @@ pub fn plan(snapshot: &DefinitionSnapshot, desired: &CustomResourceDefinition) -
     match found {
         None => plan.plan.steps.push(kubernetes(KubernetesStep::CreateCrd(Box::new(desired.clone())))),
         Some(found) if found.metadata.deletion_timestamp.is_some() => {
-            plan.plan.awaiting.push("the CRD, which somebody deletes, to be gone".to_owned());
+            plan.plan.awaiting.push("the CRD, which is being deleted, to be gone".to_owned());
         }
         Some(found) => {
             let differences = differing(desired, found);
@@ -149,8 +147,8 @@ const fn kubernetes(step: KubernetesStep) -> Step {
     Step::Kubernetes(step)
 }
 
-/// Plans what must not wait for the rest: API servers are told where objects are converted from now on. Everything else in
-/// the CRD stays as it is.
+/// Plans what must not wait for the rest: CRDs get the new address of the conversion endpoint. Everything else in the
+/// CRD stays as it is.
 #[must_use]
 pub fn plan_endpoint(snapshot: &DefinitionSnapshot, redirected: &CustomResourceDefinition) -> DefinitionPlan {
     let mut plan = strict();
@@ -172,10 +170,10 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
     let leaves = snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan;
     let found = match &snapshot.crd {
         Observed::Known(found) => found.as_ref().filter(|found| !is_foreign(snapshot, found)),
-        // Without rights nothing can be looked after, and what is to be left can be left.
+        // Without permissions nothing can be reconciled, but objects can be orphaned.
         Observed::Unknown(_) if leaves && lacks_rights(snapshot) => None,
         Observed::Unknown(why) => {
-            plan.plan.awaiting.push(format!("the API server to say what is left: {why}; {WAY_OUT}"));
+            plan.plan.awaiting.push(format!("the API server to list what remains: {why}; {ORPHAN_HINT}"));
             return plan;
         }
     };
@@ -190,12 +188,10 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
     };
     match &snapshot.left {
         Observed::Unknown(why) => {
-            plan.plan
-                .awaiting
-                .push(format!("the API server to say which instances there are: {why}; {WAY_OUT}"));
+            plan.plan.awaiting.push(format!("the API server to list the instances: {why}; {ORPHAN_HINT}"));
         }
         Observed::Known(left) if leaves && left.held > 0 => {
-            plan.plan.awaiting.push(format!("{} instances to be let go as they are", left.held));
+            plan.plan.awaiting.push(format!("{} instances to be released without cleanup", left.held));
         }
         Observed::Known(_) if leaves => plan.plan.steps.push(kubernetes(KubernetesStep::RemoveFinalizer)),
         Observed::Known(left) if left.total > 0 => {
@@ -215,7 +211,7 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
     plan
 }
 
-const WAY_OUT: &str = "spec.deletionPolicy: Orphan leaves the CRD and the instances as they are";
+const ORPHAN_HINT: &str = "spec.deletionPolicy: Orphan leaves the CRD and the instances as they are";
 
 /// Whether the API server serves the kind of a CRD.
 #[must_use]

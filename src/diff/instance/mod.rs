@@ -1,5 +1,4 @@
-//! What to do for an instance of a defined kind: submit each generation, follow it, take away what it made, let it go.
-//! Pure.
+//! What to do for an instance of a defined kind: submit each generation, follow it, clean up, finalize it. Pure.
 
 mod blueprint;
 
@@ -21,12 +20,13 @@ use crate::{
     },
     colony::ProcessState,
     desired::DesiredProcess,
-    kinds::Error,
+    kinds::SpecError,
     snapshot::{InstanceSnapshot, WorkHeader},
 };
 
 pub use blueprint::{
-    left_behind as left_behind_of_blueprint, plan as plan_blueprint, plan_deletion as plan_blueprint_deletion,
+    plan as plan_blueprint, plan_deletion as plan_blueprint_deletion,
+    remaining_in_colony as left_behind_of_blueprint,
 };
 
 /// How long after the first clean-up that failed another is submitted; twice as long after each further one. As Jobs do it.
@@ -53,16 +53,17 @@ impl Attempts for InstanceSnapshot {
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &InstanceSnapshot,
-    desired: &Result<Option<DesiredProcess>, Error>,
-) -> Result<Plan, Error> {
+    desired: &Result<Option<DesiredProcess>, SpecError>,
+) -> Result<Plan, SpecError> {
     if snapshot.kind.terms().is_released {
         return Ok(release(snapshot));
     }
-    let generation = snapshot.object.metadata.generation.ok_or(Error::Incomplete("metadata.generation"))?;
+    let generation =
+        snapshot.object.metadata.generation.ok_or(SpecError::Incomplete("metadata.generation"))?;
     let withheld = withheld(snapshot);
     let desired = if withheld.is_none() { desired.as_ref().map(Option::as_ref) } else { Ok(None) };
     let recorded = snapshot.object.mirror();
-    // Somebody took it away, or a definition that left its instances; another has taken them up again since.
+    // A user removed it, or a definition that orphaned its instances; another has taken them up again since.
     let unheld = snapshot.hold().filter(|_| recorded.is_some());
     let mut plan = match (unheld, recorded) {
         (Some(hold), _) => hold,
@@ -91,11 +92,11 @@ fn withheld(snapshot: &InstanceSnapshot) -> Option<ManagementPolicy> {
 /// Plans an object that is being deleted. It needs no valid spec. `cleanup` is the process of the clean-up that may be
 /// submitted next.
 #[must_use]
-pub fn plan_deletion(snapshot: &InstanceSnapshot, cleanup: &Result<DesiredProcess, Error>) -> Plan {
+pub fn plan_deletion(snapshot: &InstanceSnapshot, cleanup: &Result<DesiredProcess, SpecError>) -> Plan {
     if snapshot.kind.terms().is_released {
         return release(snapshot);
     }
-    terms(snapshot).let_go(|| match snapshot.object.mirror() {
+    terms(snapshot).finalize(|| match snapshot.object.mirror() {
         Some(mirror) if cleanup_attempt(mirror.generation).is_some() => clean_up(snapshot, mirror, cleanup),
         Some(mirror) if mirror.may_live() => {
             let mut plan = snapshot.end("the object is deleted");
@@ -109,7 +110,7 @@ pub fn plan_deletion(snapshot: &InstanceSnapshot, cleanup: &Result<DesiredProces
     })
 }
 
-/// What an object says of how it is to be worked on.
+/// The policies of an object of work.
 #[must_use]
 pub fn terms(snapshot: &InstanceSnapshot) -> Terms<'_> {
     Terms {
@@ -140,7 +141,7 @@ fn wants_cleanup(snapshot: &InstanceSnapshot) -> bool {
     submitted.is_some() && snapshot.kind.handler().cleanup_function.is_some()
 }
 
-/// The definition goes and leaves its instances: nobody would take the finalizer away later.
+/// The definition goes and leaves its instances: the finalizer would never be removed later.
 fn release(snapshot: &InstanceSnapshot) -> Plan {
     let is_held = terms(snapshot).has_finalizer();
     let steps = is_held.then_some(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
@@ -175,7 +176,7 @@ fn awaited(state: ProcessState, id: &str) -> String {
 fn clean_up(
     snapshot: &InstanceSnapshot,
     mirror: &MirrorStatus,
-    desired: &Result<DesiredProcess, Error>,
+    desired: &Result<DesiredProcess, SpecError>,
 ) -> Plan {
     match mirror.state {
         MirrorState::Intended => {
@@ -210,14 +211,14 @@ fn clean_up(
 }
 
 /// Records that a clean-up is about to be submitted.
-fn begin_cleanup(snapshot: &InstanceSnapshot, desired: &Result<DesiredProcess, Error>) -> Plan {
+fn begin_cleanup(snapshot: &InstanceSnapshot, desired: &Result<DesiredProcess, SpecError>) -> Plan {
     let mut plan = MirrorPlan::default();
     match desired {
         Ok(process) => {
             plan.intend(&snapshot.header.colony, &process.label, process.generation);
             plan.awaiting.push("the clean-up".to_owned());
         }
-        Err(error) => plan.awaiting.push(format!("the clean-up, which cannot be submitted: {error}")),
+        Err(error) => plan.awaiting.push(format!("the cleanup, which cannot be submitted: {error}")),
     }
     of_mirror(plan)
 }

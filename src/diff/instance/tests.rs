@@ -19,7 +19,7 @@ fn kind(policy: &str) -> InstanceKind {
     fixtures::kind(json!({ "handler": handler, "deletionPolicy": policy }), None)
 }
 
-/// An instance of generation 2 that is held, with a status and what the server says.
+/// An instance of generation 2 with a finalizer, a status and the reply of the server.
 fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> InstanceSnapshot {
     let mut object = json!({
         "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2,
@@ -56,7 +56,7 @@ fn process(id: &str, state: ProcessState) -> Process {
     .unwrap()
 }
 
-fn decided(snapshot: &InstanceSnapshot) -> Result<Plan, Error> {
+fn decided(snapshot: &InstanceSnapshot) -> Result<Plan, SpecError> {
     plan(snapshot, &desired::instance::process(snapshot, &fixtures::resolved()))
 }
 
@@ -90,7 +90,7 @@ fn each_generation_is_intended_then_submitted_then_followed() {
     assert_eq!(intended(&plan(mirror(1, "Successful", Some("p")), vec![])), Some(2));
     let superseded = plan(mirror(1, "Running", Some("p")), vec![process("p", ProcessState::Running)]);
     assert!(matches!(superseded.steps.as_slice(), [Step::Colony(ColonyStep::Cancel { .. })]), "{superseded}");
-    // An intent of the older generation that reached nobody is forgotten, and nothing of it is sent.
+    // An intent of the older generation without a process is dropped, and not submitted.
     let forgotten = plan(mirror(1, "Intended", None), vec![]);
     assert_eq!((submits(&forgotten), &forgotten.mirror), (0, &Mirror::Forget));
 }

@@ -1,6 +1,6 @@
-//! Who works on a job. A worker takes a job by writing `STARTED` with the resource version that it has seen, and in the
-//! same write an annotation that says who it is: of several workers one wins, and a worker that is started anew knows
-//! what it had begun.
+//! Who works on a job. A worker takes a job by writing `STARTED` with the resource version that it has seen, and in
+//! the same write an annotation with its identity: of several workers one wins, and a restarted worker knows what it
+//! had begun.
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -11,7 +11,7 @@ use crate::api::{
     request_state::{RequestState, State},
 };
 
-/// What the annotation says.
+/// The content of the annotation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Claim {
     /// The worker.
@@ -31,7 +31,7 @@ pub enum Holder {
     Ourselves(Claim),
     /// An earlier process of the same worker, which has ended.
     Predecessor(Claim),
-    /// Somebody else, or somebody who left no word; or nobody, for the job is not `STARTED`.
+    /// Another worker, or one without the annotation; or none, since the job is not `STARTED`.
     Other,
 }
 
@@ -55,7 +55,7 @@ impl Claim {
 }
 
 impl Holder {
-    /// Who holds an object's job, for the worker `identity` in `process`; `runs` says whether a process runs.
+    /// Who holds an object's job, for the worker `identity` in `process`; `runs`: whether a process runs.
     #[must_use]
     pub fn of(object: &RequestState, identity: &str, process: &str, runs: impl Fn(&str) -> bool) -> Self {
         match Claim::of(object) {
@@ -81,7 +81,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Failing a job that somebody else is at would end a program that cannot bear it.
+    /// Failing a job of another worker would crash programs that do not expect it.
     #[test]
     fn only_what_a_dead_process_of_the_same_worker_began_is_ours_to_end() {
         let claim = Claim {
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(holder(&started, "w", "p2", false), Holder::Predecessor(claim));
         assert_eq!(holder(&started, "w", "p2", true), Holder::Other);
         assert_eq!(holder(&started, "x", "p1", false), Holder::Other);
-        // Somebody else has started a later job since.
+        // Another worker has started a later job since.
         assert_eq!(holder(&object("STARTED", 5, &text), "w", "p1", false), Holder::Other);
         assert_eq!(holder(&object("REQUESTED", 2, &text), "w", "p1", false), Holder::Other);
         assert_eq!(holder(&object("STARTED", 2, "somebody"), "w", "p1", false), Holder::Other);

@@ -1,4 +1,4 @@
-//! What a director does next: whoever decides which job follows.
+//! What a director does next: the role that decides which job follows.
 
 use super::{Turn, turn};
 use crate::api::request_state::State;
@@ -6,16 +6,16 @@ use crate::api::request_state::State;
 /// A director's next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectorStep<'a> {
-    /// Nothing: it is somebody else's turn.
+    /// Nothing: it is another party's turn.
     Wait,
     /// Complete the history, then request this job.
     Request(&'a str),
-    /// The request has ended: complete the history and say so.
+    /// The request has ended: complete the history and record it.
     Finish,
 }
 
-/// The next step for a request in `state`, after which the flow wants `next`. One that is being deleted is left alone; one that
-/// is paused goes no further.
+/// The next step for a request in `state`, after which the flow wants `next`. One that is being deleted is left
+/// unchanged; one that is paused goes no further.
 #[must_use]
 pub fn direct(state: State, next: Option<&str>, is_deleted: bool, is_paused: bool) -> DirectorStep<'_> {
     match (turn(state, next.is_some()), next) {

@@ -30,10 +30,9 @@ pub enum InvalidFlow {
     },
     /// A job stands in it twice, so that its successor is not known.
     #[error("flow {flow:?} has job {job} twice: give each job a name of its own")]
-    Repeated {
+    ScheduledKind {
         /// The text.
         flow: String,
-        /// The job.
         job: String,
     },
 }
@@ -50,7 +49,7 @@ impl FromStr for Flow {
                 return Err(InvalidFlow::TooLong { flow: text.to_owned(), length });
             }
             if jobs.iter().any(|earlier| earlier == job) {
-                return Err(InvalidFlow::Repeated { flow: text.to_owned(), job: job.to_owned() });
+                return Err(InvalidFlow::ScheduledKind { flow: text.to_owned(), job: job.to_owned() });
             }
             jobs.push(job.to_owned());
         }
@@ -96,8 +95,8 @@ impl Flow {
         if position.state == State::Completed { self.jobs.get(index + 1).map(String::as_str) } else { None }
     }
 
-    /// Whose turn it is at `position`. Of a job that is not in this flow nobody but its own director knows whether
-    /// another follows.
+    /// Whose turn it is at `position`. For a job outside of this flow, only its own director knows whether another
+    /// follows.
     #[must_use]
     pub fn turn(&self, position: &Position) -> Turn {
         turn(position.state, self.next(position).is_some() || !self.contains(&position.job))

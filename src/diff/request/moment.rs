@@ -1,8 +1,8 @@
-//! The times in a history: ours, and those of programs that write what Go's `time.String()` says.
+//! The times in a history: ours, and the output of Go's `time.String()`.
 
 use jiff::Timestamp;
 
-/// What the timestamp of an entry says.
+/// The timestamp of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// When the state was entered: RFC 3339, as this operator writes it.
@@ -23,7 +23,7 @@ impl Moment {
         text.parse().map_or(Self::Unreadable, Self::Entered)
     }
 
-    /// The timestamp of an entry, in RFC 3339 with milliseconds: an object says nothing finer of its own times.
+    /// The timestamp of an entry, in RFC 3339 with milliseconds: the times of an object have no finer resolution.
     #[must_use]
     pub fn text(at: Timestamp) -> String {
         format!("{at:.3}")

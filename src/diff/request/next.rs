@@ -38,7 +38,7 @@ pub fn next(object: &RequestState, flow: &CompiledFlow, now: Timestamp) -> Next 
     }
 }
 
-/// How often the job that has failed did so, this time included, whoever did it.
+/// How often the job has failed, this time included, with any worker.
 fn failures(object: &RequestState) -> u32 {
     let job = &object.spec.job;
     let history = object.status.as_ref().map_or(&[][..], |status| &status.history);
@@ -50,7 +50,7 @@ fn failures(object: &RequestState) -> u32 {
     u32::try_from(told).unwrap_or(u32::MAX).max(u32::try_from(recorded).unwrap_or(0))
 }
 
-/// When the job failed, as the history tells.
+/// When the job failed, from the history.
 fn failed_at(object: &RequestState) -> Option<Timestamp> {
     let last = object.status.as_ref()?.history.last()?;
     last.timestamp.parse().ok()

@@ -1,8 +1,8 @@
-//! What the operator does next for a request: as its worker it has the job done by a process in a colony, as its director
-//! it asks for the next job. Which of the two it is, is the request's or the configuration's to say.
+//! What the operator does next for a request: as its worker it has the job done by a process in a colony, as its
+//! director it asks for the next job. The request or the configuration selects which of the two it is.
 //!
-//! What a turn has to say is said before it is handed over: the end of a job stands in the history before the spec
-//! says so, and after that nothing is written until the turn is ours again.
+//! A turn is recorded before it is handed over: the history has the end of a job before the spec changes, and after
+//! that nothing is written until it is the operator's turn again.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -29,7 +29,7 @@ use crate::{
     snapshot::{RequestSnapshot, WorkHeader},
 };
 
-/// Which roles are ours for a request. Words that are no role are left out: admission is where they are told.
+/// Which roles are ours for a request. Words that are no role are left out: admission reports them.
 #[must_use]
 pub fn roles(snapshot: &RequestSnapshot) -> Vec<RequestRole> {
     match snapshot.object.annotations().get(ROLES_ANNOTATION) {
@@ -44,7 +44,7 @@ pub fn turn_of(object: &RequestState, next: &Next) -> Turn {
     turn(object.spec.state, next.job.is_some())
 }
 
-/// Whether the operator may write: it is its turn, or nobody's.
+/// Whether the operator may write: it is its turn, or no turn is pending.
 #[must_use]
 pub fn is_ours(snapshot: &RequestSnapshot, turn: Turn) -> bool {
     let roles = roles(snapshot);
@@ -58,8 +58,8 @@ pub fn is_ours(snapshot: &RequestSnapshot, turn: Turn) -> bool {
     }
 }
 
-/// The process that is on record for the job that the request is at, not for an earlier one. A request changes once from
-/// `REQUESTED` to `STARTED`; what somebody else has started has no process of ours.
+/// The process that is on record for the job that the request is at, not for an earlier one. A request changes once
+/// from `REQUESTED` to `STARTED`; a job that another worker started has no process of the operator.
 #[must_use]
 pub fn current(object: &RequestState) -> Option<&MirrorStatus> {
     let generation = object.metadata.generation?;
@@ -78,7 +78,7 @@ pub fn deadline(snapshot: &RequestSnapshot, flow: &CompiledFlow) -> Option<Times
     created.checked_add(SignedDuration::try_from(flow.active_deadline()?).ok()?).ok()
 }
 
-/// How the job ends, given what became of its process; none while it goes on.
+/// How the job ends, given what became of its process; none while it continues.
 #[must_use]
 pub fn ending(snapshot: &RequestSnapshot, flow: &CompiledFlow, mirror: &MirrorStatus) -> Option<Ending> {
     let is_late = deadline(snapshot, flow).is_some_and(|deadline| deadline <= snapshot.header.now);
@@ -145,7 +145,7 @@ pub fn plan<E: Clone>(
     let next = next(object, flow, snapshot.header.now);
     let turn = turn_of(object, &next);
     let current = current(object);
-    // Whatever is alive without being the request's present job is nobody's any more.
+    // A live process that is not of the request's present job is obsolete.
     if object.mirror().is_some_and(|mirror| mirror.may_live() && Some(mirror) != current) {
         return Ok(snapshot.end("the request has gone on without it"));
     }
@@ -159,7 +159,7 @@ pub fn plan<E: Clone>(
     }
 }
 
-/// Plans a request that was cancelled, whatever its flow says: nothing of it is to live on.
+/// Plans a request that was cancelled, independent of its flow: nothing of it is to live on.
 #[must_use]
 pub fn plan_cancelled(snapshot: &RequestSnapshot) -> Plan {
     snapshot.end("the request is cancelled")
@@ -168,7 +168,7 @@ pub fn plan_cancelled(snapshot: &RequestSnapshot) -> Plan {
 /// Plans a request that is being deleted. It never needs a valid flow.
 #[must_use]
 pub fn plan_deletion(snapshot: &RequestSnapshot) -> Plan {
-    terms(snapshot).let_go(|| snapshot.end("the request is deleted"))
+    terms(snapshot).finalize(|| snapshot.end("the request is deleted"))
 }
 
 /// What the request's deletion goes by.
@@ -194,8 +194,8 @@ pub fn terms(snapshot: &RequestSnapshot) -> Terms<'_> {
 
 fn direct(snapshot: &RequestSnapshot, next: &Next) -> Plan {
     let Some(job) = &next.job else { return Plan::default() };
-    // First the history is to be complete: afterwards it is somebody else's turn.
-    if !is_told(snapshot) {
+    // First the history is to be complete: afterwards it is another party's turn.
+    if !is_recorded_in_history(snapshot) {
         return Plan::default();
     }
     if let Some(not_before) = next.not_before.filter(|not_before| snapshot.header.now < *not_before) {
@@ -206,7 +206,7 @@ fn direct(snapshot: &RequestSnapshot, next: &Next) -> Plan {
 }
 
 /// Whether the history ends with where the request is.
-fn is_told(snapshot: &RequestSnapshot) -> bool {
+fn is_recorded_in_history(snapshot: &RequestSnapshot) -> bool {
     let (object, spec) = (&snapshot.object, &snapshot.object.spec);
     let last = object.status.as_ref().and_then(|status| status.history.last());
     last.is_some_and(|last| last.job == spec.job && last.state == spec.state.as_str())
@@ -233,7 +233,7 @@ fn work<E: Clone>(
         }
         Some(mirror) if mirror.is_unbound() => snapshot.submit(mirror, desired)?,
         Some(mirror) => match ending(snapshot, flow, mirror) {
-            // It was assigned, and nobody looked in between.
+            // It was assigned between two reads.
             Some(ending)
                 if state == State::Requested
                     && (ending.state == State::Completed || was_assigned(object)) =>
@@ -259,8 +259,9 @@ fn was_assigned(object: &RequestState) -> bool {
 fn finish(snapshot: &RequestSnapshot, ending: &Ending) -> Plan {
     let object = &snapshot.object;
     let last = object.status.as_ref().and_then(|status| status.history.last());
-    let is_told = last.is_some_and(|last| last.job == object.spec.job && last.state == ending.state.as_str());
-    if is_told { go(snapshot, &object.spec.job, ending.state) } else { Plan::default() }
+    let is_recorded_in_history =
+        last.is_some_and(|last| last.job == object.spec.job && last.state == ending.state.as_str());
+    if is_recorded_in_history { go(snapshot, &object.spec.job, ending.state) } else { Plan::default() }
 }
 
 /// Moves the request.

@@ -1,5 +1,4 @@
-//! The table of transitions. The custom resource definition says the same in CEL, and a test on a real API server holds
-//! the two together.
+//! The table of transitions. The CRD has the same rules in CEL, and a test on a real API server keeps both equal.
 
 use crate::api::request_state::{Position, State};
 
@@ -7,7 +6,6 @@ use crate::api::request_state::{Position, State};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{from} cannot become {to}: {remedy}")]
 pub struct Illegal {
-    /// Where the request is.
     pub from: Position,
     /// Where it was to go.
     pub to: Position,

@@ -5,15 +5,15 @@ use crate::api::request_state::State;
 /// Who owns the next transition of a request, and so may write to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Whoever does the jobs.
+    /// The role that runs the jobs.
     Worker,
-    /// Whoever decides which job comes next.
+    /// The role that decides which job comes next.
     Director,
-    /// Nobody: it has ended, and writing to it disturbs nobody.
+    /// Neither side: it has ended, and writing to it is safe.
     Finished,
 }
 
-/// Whose turn it is in `state`, if `goes_on` says whether another job follows this state.
+/// Whose turn it is in `state`, where `goes_on` is whether another job follows this state.
 #[must_use]
 pub fn turn(state: State, goes_on: bool) -> Turn {
     match state {

@@ -1,4 +1,4 @@
-//! What a worker does next: whoever does the jobs.
+//! What a worker does next: the role that runs the jobs.
 
 use super::{Claim, Holder, Turn};
 use crate::api::{
@@ -33,7 +33,7 @@ impl Ending {
 
 /// What to do about a job that an earlier process of this worker had begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interrupted {
+pub enum InterruptedJob {
     /// Go on: it does nothing that could be done twice.
     Resume,
     /// Call it failed: it may have done its work, or half of it.
@@ -43,16 +43,14 @@ pub enum Interrupted {
 /// All that a worker's next step depends on.
 #[derive(Clone, Debug)]
 pub struct WorkerView<'a> {
-    /// The request.
     pub object: &'a RequestState,
-    /// Whose turn it is.
     pub turn: Turn,
     /// Who has the job.
     pub holder: &'a Holder,
     /// How the job has ended, if it has in this process.
     pub ending: Option<&'a Ending>,
     /// What to do about jobs of an earlier process.
-    pub interrupted: Interrupted,
+    pub interrupted: InterruptedJob,
     /// Whether the worker does such jobs, and takes new ones.
     pub takes: bool,
 }
@@ -60,7 +58,7 @@ pub struct WorkerView<'a> {
 /// A worker's next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerStep {
-    /// Nothing: it is somebody else's turn or job.
+    /// Nothing: it is another party's turn or job.
     Wait,
     /// Take the job, then begin it.
     Claim,
@@ -72,8 +70,8 @@ pub enum WorkerStep {
     Record,
 }
 
-/// The next step. A request that is being deleted is left alone, and so is one that is paused: a job that runs goes on, and its
-/// end is written once the request goes on.
+/// The next step. A request that is being deleted is left unchanged, and so is one that is paused: a running job
+/// continues, and its end is written once the request is resumed.
 #[must_use]
 pub fn work(view: &WorkerView<'_>) -> WorkerStep {
     let metadata = &view.object.metadata;
@@ -89,11 +87,11 @@ pub fn work(view: &WorkerView<'_>) -> WorkerStep {
             Holder::Ourselves(_) => view.ending.cloned().map_or(WorkerStep::Record, WorkerStep::End),
             Holder::Predecessor(claim) => match (recorded(view.object, claim), view.interrupted) {
                 (Some(ending), _) => WorkerStep::End(ending),
-                (None, Interrupted::Resume) => WorkerStep::Resume(claim.clone()),
-                (None, Interrupted::Fail) => WorkerStep::End(Ending::failed(
+                (None, InterruptedJob::Resume) => WorkerStep::Resume(claim.clone()),
+                (None, InterruptedJob::Fail) => WorkerStep::End(Ending::failed(
                     "WorkerRestarted",
                     format!(
-                        "worker {} was started anew while {} ran: what the job has done is not known; request it again if that does no harm",
+                        "worker {} was restarted while {} ran: the result of the job is unknown; request it again if running it twice is safe",
                         claim.identity, view.object.spec.job
                     ),
                 )),
@@ -147,7 +145,7 @@ mod tests {
         object: &RequestState,
         holder: &Holder,
         ending: Option<&Ending>,
-        interrupted: Interrupted,
+        interrupted: InterruptedJob,
     ) -> WorkerStep {
         let turn = turn(object.spec.state, true);
         work(&WorkerView { object, turn, holder, ending, interrupted, takes: true })
@@ -157,7 +155,7 @@ mod tests {
     fn a_worker_acts_on_its_own_turn_and_its_own_jobs_only() {
         let none = json!([]);
         let own = Holder::Ourselves(claim());
-        let fail = Interrupted::Fail;
+        let fail = InterruptedJob::Fail;
         assert_eq!(step(&object("REQUESTED", &none), &Holder::Other, None, fail), WorkerStep::Claim);
         assert_eq!(step(&object("STARTED", &none), &Holder::Other, None, fail), WorkerStep::Wait);
         assert_eq!(step(&object("STARTED", &none), &own, None, fail), WorkerStep::Record);
@@ -176,7 +174,7 @@ mod tests {
         for (state, ending) in [("REQUESTED", None), ("STARTED", Some(&ending)), ("CANCELLED", None)] {
             let mut paused = object(state, &json!([]));
             paused.metadata.annotations = Some([("colonies.io/paused".to_owned(), "true".to_owned())].into());
-            assert_eq!(step(&paused, &own, ending, Interrupted::Fail), WorkerStep::Wait, "{state}");
+            assert_eq!(step(&paused, &own, ending, InterruptedJob::Fail), WorkerStep::Wait, "{state}");
         }
     }
 
@@ -188,17 +186,17 @@ mod tests {
             "STARTED",
             &json!([{"job": "A", "state": "STARTED", "timestamp": "2026-11-24T10:00:00.500Z"}]),
         );
-        assert_eq!(step(&running, &before, None, Interrupted::Resume), WorkerStep::Resume(claim()));
-        let WorkerStep::End(ending) = step(&running, &before, None, Interrupted::Fail) else { panic!() };
+        assert_eq!(step(&running, &before, None, InterruptedJob::Resume), WorkerStep::Resume(claim()));
+        let WorkerStep::End(ending) = step(&running, &before, None, InterruptedJob::Fail) else { panic!() };
         assert_eq!((ending.state, ending.reason.as_deref()), (State::Failed, Some("WorkerRestarted")));
 
         let done = json!([{"job": "A", "state": "COMPLETED", "timestamp": "2026-11-24T10:00:00.500Z"}]);
-        let recorded = step(&object("STARTED", &done), &before, None, Interrupted::Fail);
+        let recorded = step(&object("STARTED", &done), &before, None, InterruptedJob::Fail);
         assert_eq!(recorded, WorkerStep::End(Ending::completed()));
 
-        // An end of an earlier try says nothing of this one.
+        // The end of an earlier attempt does not apply to this one.
         let earlier = json!([{"job": "A", "state": "FAILED", "timestamp": "2026-11-24T09:00:00.000Z"}]);
-        let resumed = step(&object("STARTED", &earlier), &before, None, Interrupted::Resume);
+        let resumed = step(&object("STARTED", &earlier), &before, None, InterruptedJob::Resume);
         assert_eq!(resumed, WorkerStep::Resume(claim()));
     }
 }

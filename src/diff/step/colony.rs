@@ -14,18 +14,13 @@ use crate::{
 pub enum ColonyStep {
     /// Register an executor and approve it.
     RegisterExecutor {
-        /// Its name.
         name: String,
-        /// Its id.
         id: String,
-        /// Its type.
         executor_type: String,
-        /// Its location.
         location: Option<String>,
     },
     /// Remove an executor. Its name is burnt.
     RemoveExecutor {
-        /// Its name.
         name: String,
     },
     /// Submit a process. Planned only when no other of its label can exist.
@@ -34,16 +29,12 @@ pub enum ColonyStep {
     SubmitWorkflow(Box<DesiredWorkflow>),
     /// Cancel a process.
     Cancel {
-        /// Its id.
         process_id: String,
-        /// Why.
         why: String,
     },
     /// Cancel a workflow: its nodes cannot be cancelled by themselves.
     CancelGraph {
-        /// Its id.
         graph_id: String,
-        /// Why.
         why: String,
     },
     /// Open the gate behind which a process waits.
@@ -53,23 +44,18 @@ pub enum ColonyStep {
     },
     /// Close a process as successful.
     CloseSuccessful {
-        /// Its id.
         process_id: String,
-        /// Its output.
         output: Vec<Value>,
     },
     /// Close a process as failed.
     CloseFailed {
-        /// Its id.
         process_id: String,
         /// Why it failed.
         errors: Vec<String>,
     },
-    /// Add a blueprint.
     AddBlueprint(Box<Blueprint>),
     /// Write the spec of a blueprint, and keep the rest of it.
     UpdateBlueprint {
-        /// Its name.
         name: String,
         /// The whole spec.
         spec: Map<String, Value>,
@@ -78,39 +64,30 @@ pub enum ColonyStep {
     },
     /// Write the status of a blueprint.
     UpdateBlueprintStatus {
-        /// Its name.
         name: String,
         /// The whole status.
         status: Map<String, Value>,
     },
-    /// Remove a blueprint.
     RemoveBlueprint {
-        /// Its name.
         name: String,
     },
     /// Register the operator's member key as a user of the colony.
     RegisterMember,
     /// Register one of the operator's executors and approve it.
     RegisterOperator {
-        /// Its name.
         name: String,
-        /// Its id.
         id: String,
-        /// Its type.
         executor_type: &'static str,
-        /// Its location.
         location: Option<String>,
     },
     /// Add the definition of a kind of blueprints.
     AddDefinition(Box<BlueprintDefinition>),
     /// Remove the definition of a kind of blueprints, which has none.
     RemoveDefinition {
-        /// Its name.
         name: String,
     },
     /// Answer a process that was born in the colony.
     Answer {
-        /// Its id.
         process_id: String,
         /// The type of the operator's executor that runs it.
         executor_type: &'static str,

@@ -23,32 +23,29 @@ use crate::{
 pub enum KubernetesStep {
     /// Hold the object until what stands in the colony for it is gone.
     AddFinalizer,
-    /// Let the object go.
+    /// Remove the finalizer from the object.
     RemoveFinalizer,
     /// Make a key and write it, with the environment, to a new Secret.
     CreateIdentity(Box<DesiredIdentity>),
     /// Write the environment to the Secret again and keep the key.
     UpdateIdentity {
-        /// What the Secret should say.
+        /// The desired data of the Secret.
         identity: Box<DesiredIdentity>,
         /// Version of the Secret that was seen.
         resource_version: Option<String>,
-        /// Whether the Secret was nobody's, and becomes the object's.
+        /// Whether the object adopts a Secret without a controller.
         is_adopted: bool,
     },
-    /// Leave the Secret with the key to nobody, so that it stays when its object goes.
+    /// Orphan the Secret with the key, so that it stays when its object is deleted.
     ReleaseIdentity {
-        /// Its name.
         name: String,
         /// Version of the Secret that was seen.
         resource_version: Option<String>,
     },
     /// Remove the Secret with the key.
     DeleteIdentity {
-        /// Its name.
         name: String,
     },
-    /// Create a workload.
     CreateWorkload(DesiredWorkload),
     /// Write a workload again.
     UpdateWorkload {
@@ -59,31 +56,24 @@ pub enum KubernetesStep {
     },
     /// Delete a workload and its pods.
     DeleteWorkload {
-        /// Its kind.
         kind: Workload,
-        /// Its name.
         name: String,
         /// Its UID: another object of the name is not meant.
         uid: String,
-        /// Why.
         why: String,
     },
     /// Create an object that an instance is made of.
     CreateChild(Box<DesiredChild>),
-    /// Take over an object that nobody controls. What it should be like is brought about afterwards.
+    /// Adopt an object without a controller. What it should be like is brought about afterwards.
     AdoptChild {
-        /// Its kind.
         kind: ObjectKind,
-        /// Its name.
         name: String,
         /// Whose it is from now on, as a merge patch; with the UID and the version that were seen.
         patch: Map<String, Value>,
     },
     /// Change an object that an instance is made of.
     PatchChild {
-        /// Its kind.
         kind: ObjectKind,
-        /// Its name.
         name: String,
         /// What is to be different, as a merge patch; with the UID that was seen.
         patch: Map<String, Value>,
@@ -92,46 +82,34 @@ pub enum KubernetesStep {
     },
     /// Delete an object that an instance was made of.
     DeleteChild {
-        /// Its kind.
         kind: ObjectKind,
-        /// Its name.
         name: String,
         /// Its UID: another object of the name is not meant.
         uid: String,
-        /// Why.
         why: String,
     },
     /// Write the spec of the object itself.
     UpdateSpec {
         /// The whole spec.
         spec: Map<String, Value>,
-        /// Why.
         why: String,
     },
     /// Delete the object itself.
     DeleteObject {
-        /// Why.
         why: String,
     },
     /// Create a run of a `ColonyCron`.
     CreateRun {
-        /// The time that it is for.
         time: Timestamp,
-        /// The run.
         run: DesiredRun,
     },
     /// Delete a run of a `ColonyCron`.
     DeleteRun {
-        /// Its kind.
         kind: RunKind,
-        /// Its name.
         name: String,
-        /// Its UID.
         uid: String,
-        /// Why.
         why: Removal,
     },
-    /// Create the CRD of a definition.
     CreateCrd(Box<CustomResourceDefinition>),
     /// Write the CRD of a definition again.
     UpdateCrd {
@@ -142,7 +120,6 @@ pub enum KubernetesStep {
     },
     /// Delete the CRD of a definition, which has no instances.
     DeleteCrd {
-        /// Its name.
         name: String,
         /// Its UID: another object of the name is not meant.
         uid: String,
@@ -151,7 +128,6 @@ pub enum KubernetesStep {
     Rewrite {
         /// Its kind, in the version of now.
         kind: InstanceKind,
-        /// Which it is.
         object: StoredObject,
     },
     /// Note in the status of a CRD that all instances are stored in the version of now.
@@ -162,11 +138,8 @@ pub enum KubernetesStep {
     ReplaceFleet(Box<ExecutorDeployment>),
     /// Delete a fleet that was born in the colony.
     DeleteFleet {
-        /// Its namespace.
         namespace: String,
-        /// Its name.
         name: String,
-        /// Its UID.
         uid: String,
     },
     /// Make keys for a member and for executors and write them to the operator's own Secret.
@@ -219,7 +192,7 @@ impl fmt::Display for KubernetesStep {
                 };
                 write!(f, "{what} Secret {}", secret(identity))
             }
-            Self::ReleaseIdentity { name, .. } => write!(f, "let go of Secret {name}"),
+            Self::ReleaseIdentity { name, .. } => write!(f, "release Secret {name}"),
             Self::DeleteIdentity { name } => write!(f, "delete Secret {name}"),
             Self::CreateWorkload(workload) => write!(f, "create {}", describe(workload)),
             Self::UpdateWorkload { workload, differences } => {

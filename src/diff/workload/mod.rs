@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use ownership::{adopt, foreign, is_owned, may_adopt, selects_the_same};
 pub(super) use ownership::{orphaned, releases};
 
-use super::{Error, KubernetesStep, difference::differences};
+use super::{KubernetesStep, OwnershipError, difference::differences};
 use crate::{
     api::{
         executor_deployment::Workload,
@@ -46,7 +46,6 @@ pub(super) struct WorkloadPlan {
 
 /// A kind of workload.
 trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + Into<DesiredWorkload> {
-    /// Which it is.
     const WORKLOAD: Workload;
 
     /// Whose pods are its own.
@@ -108,7 +107,7 @@ pub(super) fn plan(
     actual: &Workloads,
     owner_uid: &str,
     suspended: bool,
-) -> Result<WorkloadPlan, Error> {
+) -> Result<WorkloadPlan, OwnershipError> {
     let mut plan = WorkloadPlan::default();
     match desired {
         Some(DesiredWorkload::Deployment(wanted)) => {
@@ -121,7 +120,7 @@ pub(super) fn plan(
         None => {}
     }
     let keep = desired.map(DesiredWorkload::kind);
-    let why = if suspended { "suspended" } else { "another workload was asked for" };
+    let why = if suspended { "suspended" } else { "the spec selects another workload" };
     let surplus = deletions(actual, owner_uid, keep, why);
     if policies.management.allow(ManagementPolicy::Delete) {
         plan.steps.extend(surplus);
@@ -134,7 +133,7 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-/// Whether an object of a kind is there, whoever owns it; none if that is not known.
+/// Whether an object of a kind exists, whatever its owner; none if that is not known.
 pub(super) fn stands(actual: &Workloads, kind: Workload) -> Option<bool> {
     match kind {
         Workload::Deployment => actual.deployment.known().map(Option::is_some),
@@ -156,12 +155,11 @@ pub(super) fn deletions(
         .collect()
 }
 
-/// The workloads that the object owns.
 fn owned<'a>(actual: &'a Workloads, owner_uid: &'a str) -> impl Iterator<Item = (Workload, &'a ObjectMeta)> {
     found(actual).filter(move |(_, metadata)| is_owned(metadata, owner_uid))
 }
 
-/// The objects that have the workload's name, whoever owns them.
+/// The objects with the workload's name, whatever their owner.
 fn found(actual: &Workloads) -> impl Iterator<Item = (Workload, &ObjectMeta)> {
     let found = [
         (
@@ -195,7 +193,7 @@ impl WorkloadPlan {
         actual: &Observed<Option<K>>,
         policies: &WorkloadPolicies,
         owner_uid: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<(), OwnershipError> {
         let kind = K::WORKLOAD;
         match actual {
             Observed::Unknown(why) => self.awaiting.push(format!("{} cannot be read: {why}", kind.as_str())),
@@ -213,7 +211,7 @@ impl WorkloadPlan {
             }
             Observed::Known(Some(found)) => {
                 foreign(kind, found.meta(), owner_uid)?;
-                let wanted = policies.left_to_others(wanted, found);
+                let wanted = policies.with_ignored_fields(wanted, found);
                 let differences = changes(&wanted, wanted.meta(), found, found.meta());
                 let is_new_wish = content_hash(wanted.meta()) != content_hash(found.meta());
                 if differences.is_empty() {
@@ -231,12 +229,12 @@ impl WorkloadPlan {
         Ok(())
     }
 
-    /// Tells of what differs and is left so.
+    /// Reports differences that are not corrected.
     fn leave(&mut self, kind: Workload, found: &ObjectMeta, differences: &[String]) {
-        // Where nothing that is wished for differs, something that was wished for before is still there.
+        // If no desired field differs, a formerly desired field still exists.
         let fields: Vec<&str> = differences
             .iter()
-            .map(|path| if path == HASH_PATH { "what the spec said before" } else { path.as_str() })
+            .map(|path| if path == HASH_PATH { "the previous spec" } else { path.as_str() })
             .collect();
         let name = found.name.as_deref().unwrap_or_default();
         self.drifted.push(format!("{} {name}: {}", kind.as_str(), fields.join(", ")));
@@ -250,7 +248,7 @@ impl WorkloadPlan {
         self.steps.push(KubernetesStep::UpdateWorkload { workload, differences });
     }
 
-    /// A Job can change its size while it runs; for anything else it has to be made anew.
+    /// A Job can change its size while it runs; for any other change it must be created again.
     fn job(&mut self, wanted: &Job, found: &Job, differences: Vec<String>, policies: &WorkloadPolicies) {
         if found.metadata.deletion_timestamp.is_some() {
             self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
@@ -273,7 +271,7 @@ impl WorkloadPlan {
             let needed = [ManagementPolicy::Delete, ManagementPolicy::Create];
             if let Some(lacking) = needed.into_iter().find(|what| !policies.management.allow(*what)) {
                 self.leave(Workload::Job, &found.metadata, &differences);
-                self.left.push(format!("the Job is not made anew: spec.{}", lacking.remedy()));
+                self.left.push(format!("the Job is not created again: spec.{}", lacking.remedy()));
                 self.is_withheld = true;
                 return;
             }
@@ -282,7 +280,7 @@ impl WorkloadPlan {
             self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
             return;
         }
-        // Selector and template carry labels of the server's own and cannot change: take them as they are.
+        // Selector and template have labels of the server's own and cannot change: take them as they are.
         let mut resized = found.clone();
         resized.metadata = merge(&wanted.metadata, &found.metadata);
         resized.status = None;
@@ -295,10 +293,10 @@ impl WorkloadPlan {
     }
 }
 
-/// Where the hash of the wish stands, as a path.
+/// The path of the hash of the desired state.
 const HASH_PATH: &str = "metadata.annotations.content-hash";
 
-/// Differences of a whole object: of what is wished, and of the wish since it was last written.
+/// Differences of a whole object: of the desired state, and of its changes since the last write.
 fn changes<T: Serialize>(
     wanted: &T,
     wanted_metadata: &ObjectMeta,
@@ -325,7 +323,7 @@ fn content_hash(metadata: &ObjectMeta) -> Option<&String> {
     metadata.annotations.as_ref()?.get(CONTENT_HASH_ANNOTATION)
 }
 
-/// Differences of the pod templates of two Jobs, including fields that are no longer wished for.
+/// Differences of the pod templates of two Jobs, including fields that are no longer desired.
 fn template_differences(wanted: &Job, found: &Job) -> Vec<String> {
     let template =
         |job: &Job| serde_json::to_value(job.spec.as_ref().map(|spec| &spec.template)).unwrap_or_default();
@@ -342,8 +340,8 @@ fn delete(kind: Workload, metadata: &ObjectMeta, why: &str) -> KubernetesStep {
 }
 
 /// Our metadata over what others put there. The UID stays as precondition, so that another object of the name is not
-/// meant; the version goes, for controllers write status of their own all the time, and the spec is ours alone to say: with
-/// it, drift would stay for as long as they are quicker.
+/// meant; the version goes, for controllers write status of their own all the time, and the operator owns the spec:
+/// with it, drift would stay for as long as they are quicker.
 fn merge(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
     let mut merged = found.clone();
     merged.managed_fields = None;

@@ -1,4 +1,4 @@
-//! Whose a workload is, how it becomes the object's, and how the object lets go of it. Pure.
+//! The owner of a workload, and how an object adopts and orphans it. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
@@ -11,11 +11,12 @@ use crate::{
         policy::{AdoptionPolicy, ManagementPolicy},
     },
     desired::{DesiredWorkload, WorkloadPolicies},
-    diff::{Error, KubernetesStep},
+    diff::{KubernetesStep, OwnershipError},
     snapshot::Workloads,
 };
 
-/// Lets go of the workloads that the object owns, so that they stay when it goes: the garbage collector would take them.
+/// Orphans the workloads that the object owns, so that they stay when it is deleted: the garbage collector would take
+/// them.
 pub fn releases(actual: &Workloads, owner_uid: &str) -> Vec<KubernetesStep> {
     let found = [
         actual.deployment.known().and_then(Option::as_ref).and_then(|found| released(found, owner_uid)),
@@ -39,8 +40,8 @@ fn released<K: Planned>(found: &K, owner_uid: &str) -> Option<DesiredWorkload> {
     Some(released.into())
 }
 
-/// Kinds and names of the workloads that were the object's and are nobody's now: whoever deleted it has asked for them to
-/// stay, and their pods go on.
+/// Kinds and names of orphaned workloads of the object: the user who deleted it requested this, and their pods keep
+/// running.
 pub fn orphaned(actual: &Workloads, owner: &str) -> Vec<String> {
     let is_ours = |metadata: &ObjectMeta| {
         let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
@@ -74,8 +75,8 @@ pub(super) fn may_adopt(policies: &WorkloadPolicies, found: &ObjectMeta, owner_u
         && found.owner_references.iter().flatten().all(|reference| reference.controller != Some(true))
 }
 
-/// Metadata of a workload that is taken over, unless it has changed since it was seen: somebody else may have taken it. The
-/// hash of the wish is not written yet, so that the next pass brings the rest about.
+/// Metadata of a workload that is taken over, unless it has changed since it was seen: another owner may have adopted
+/// it. The hash of the desired state is not written yet, so that the next pass does the rest.
 pub(super) fn adopt(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
     let mut adopted = merge(wanted, found);
     adopted.resource_version.clone_from(&found.resource_version);
@@ -89,20 +90,24 @@ pub(super) fn adopt(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
 }
 
 /// What a workload selects cannot change: one that selects other pods cannot be taken over.
-pub(super) fn selects_the_same<K: Planned>(wanted: &K, found: &K) -> Result<(), Error> {
+pub(super) fn selects_the_same<K: Planned>(wanted: &K, found: &K) -> Result<(), OwnershipError> {
     if wanted.selector() == found.selector() {
         return Ok(());
     }
     let selector = serde_json::to_string(&found.selector()).unwrap_or_default();
-    Err(Error::Unadoptable { kind: K::WORKLOAD.as_str().to_owned(), name: found.name_any(), selector })
+    Err(OwnershipError::Unadoptable {
+        kind: K::WORKLOAD.as_str().to_owned(),
+        name: found.name_any(),
+        selector,
+    })
 }
 
 /// A workload that is in the way must be the object's.
-pub(super) fn foreign(kind: Workload, found: &ObjectMeta, owner_uid: &str) -> Result<(), Error> {
+pub(super) fn foreign(kind: Workload, found: &ObjectMeta, owner_uid: &str) -> Result<(), OwnershipError> {
     if is_owned(found, owner_uid) {
         return Ok(());
     }
-    Err(Error::Foreign {
+    Err(OwnershipError::Foreign {
         kind: kind.as_str().to_owned(),
         name: found.name.clone().unwrap_or_default(),
         owner: controller_of(found),
@@ -117,7 +122,7 @@ fn controller_of(metadata: &ObjectMeta) -> String {
         .flatten()
         .find(|reference| reference.controller == Some(true))
         .map_or_else(
-            || "nobody that is known".to_owned(),
+            || "an unknown owner".to_owned(),
             |reference| format!("{} {}", reference.kind, reference.name),
         )
 }

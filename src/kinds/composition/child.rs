@@ -1,11 +1,12 @@
-//! From what a template gives to an object that can be made: its names are checked, and what says whose it is is added.
+//! From what a template gives to an object that can be made: its names are checked, and owner reference and labels
+//! are added.
 
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
-use super::{Error, Instance, MAX_OBJECT_BYTES, Resource};
+use super::{CompositionError, Instance, MAX_OBJECT_BYTES, Resource};
 use crate::api::{
     metadata::content_hash,
     names::{
@@ -27,9 +28,7 @@ pub(super) const OURS: [&str; 5] =
 /// An object that an instance should have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DesiredChild {
-    /// Its kind.
     pub kind: ObjectKind,
-    /// Its name.
     pub name: String,
     /// All of it, with its owner, its labels and what the operator remembers of it.
     pub object: Value,
@@ -40,10 +39,10 @@ pub(super) fn child(
     resource: &Resource,
     instance: &Instance,
     rendered: Value,
-) -> Result<(DesiredChild, usize), Error> {
+) -> Result<(DesiredChild, usize), CompositionError> {
     let field = |path: &str| format!("{}.{path}", resource.field);
     let Value::Object(mut object) = rendered else {
-        return Err(Error::invalid(&resource.field, "the template", "let it give an object"));
+        return Err(CompositionError::invalid(&resource.field, "the template", "let it give an object"));
     };
     drop_nulls(&mut object);
     if resource.kind == ObjectKind::new("v1", "Secret") {
@@ -52,7 +51,7 @@ pub(super) fn child(
     let wish = Value::Object(object.clone());
     let (hash, fields) = (content_hash(&wish), fields(&wish).to_string());
     let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
-        return Err(Error::invalid(field("metadata"), "none", "give the object a metadata.name"));
+        return Err(CompositionError::invalid(field("metadata"), "none", "give the object a metadata.name"));
     };
     let name = name(metadata.get("name"), &field("metadata.name"))?;
     metadata.insert("namespace".to_owned(), Value::String(instance.namespace.clone()));
@@ -73,7 +72,7 @@ pub(super) fn child(
     let object = Value::Object(object);
     let size = object.to_string().len();
     if size > MAX_OBJECT_BYTES {
-        return Err(Error::invalid(
+        return Err(CompositionError::invalid(
             &resource.field,
             format!("{name} has {size} bytes"),
             format!("keep each object to {MAX_OBJECT_BYTES} bytes"),
@@ -108,8 +107,8 @@ fn encode_strings(secret: &mut Map<String, Value>) {
     }
 }
 
-/// The fields that a template sets, without their values. Kept on the object, so that one that is gone from the template is
-/// known to have been set by the operator and nobody else.
+/// The fields that a template sets, without their values. Kept on the object, so that one that is gone from the
+/// template is known to have been set by the operator.
 fn fields(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
@@ -122,8 +121,8 @@ fn fields(value: &Value) -> Value {
     }
 }
 
-/// A name that the API server takes. Some kinds want less than this; it says so itself.
-fn name(value: Option<&Value>, field: &str) -> Result<String, Error> {
+/// A name that the API server takes. Some kinds want less than this; it declares this itself.
+fn name(value: Option<&Value>, field: &str) -> Result<String, CompositionError> {
     let text = value.and_then(Value::as_str).unwrap_or_default();
     let is_end = |letter: Option<char>| {
         letter.is_some_and(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
@@ -139,7 +138,7 @@ fn name(value: Option<&Value>, field: &str) -> Result<String, Error> {
         return Ok(text.to_owned());
     }
     let given = value.map_or_else(|| "none".to_owned(), Value::to_string);
-    Err(Error::invalid(
+    Err(CompositionError::invalid(
         field,
         given.chars().take(300).collect::<String>(),
         "let it give at most 253 lower case letters, digits, - and ., a letter or digit first and last",
@@ -150,12 +149,12 @@ fn map<'m>(
     metadata: &'m mut Map<String, Value>,
     name: &str,
     field: &str,
-) -> Result<&'m mut Map<String, Value>, Error> {
+) -> Result<&'m mut Map<String, Value>, CompositionError> {
     let value = metadata.entry(name).or_insert_with(|| Value::Object(Map::new()));
     let given = value.to_string();
     match value {
         Value::Object(map) if map.values().all(Value::is_string) => Ok(map),
-        _ => Err(Error::invalid(
+        _ => Err(CompositionError::invalid(
             field,
             given.chars().take(300).collect::<String>(),
             "let it give a map from strings to strings",
@@ -181,7 +180,7 @@ fn own_labels(resource: &Resource, instance: &Instance) -> [(&'static str, Strin
     ]
 }
 
-/// A name as the value of a label. One that is too long is cut, and told from others of its beginning by its hash.
+/// A name as the value of a label. One that is too long is truncated, with a hash for uniqueness.
 fn label(name: &str) -> String {
     if name.len() <= MAX_LABEL {
         return name.to_owned();

@@ -1,13 +1,12 @@
-//! From a definition's templates to a [`Composition`]: everything that is wrong is told at once, in the words of the
-//! definition.
+//! From a definition's templates to a [`Composition`]: all errors are reported at once, in terms of the definition.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{
-    Composition, Error, Errors, Kinds, Policies, Resource, SCHEMA, SELF, Source, kinds, order::order,
-    shape::shape,
+    Composition, CompositionError, CompositionErrors, Kinds, Policies, Resource, SCHEMA, SELF, Source, kinds,
+    order::order, shape::shape,
 };
 use crate::{
     api::resource_definition::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind},
@@ -63,7 +62,7 @@ struct Draft<'s> {
 /// The conditions and templates beside the resources.
 type Ends = (BTreeMap<String, Template>, Option<Condition>);
 
-pub(super) fn compile(source: &Source<'_>, kinds: &Kinds) -> Result<Composition, Errors> {
+pub(super) fn compile(source: &Source<'_>, kinds: &Kinds) -> Result<Composition, CompositionErrors> {
     let mut errors = Vec::new();
     let ids = ids(source, &mut errors);
     let drafts: Vec<Option<Draft<'_>>> = source
@@ -77,27 +76,27 @@ pub(super) fn compile(source: &Source<'_>, kinds: &Kinds) -> Result<Composition,
     // What follows from the parts is only looked at once each of them is one: an error would bring others along.
     let drafts: Vec<Draft<'_>> = drafts.into_iter().flatten().collect();
     if !errors.is_empty() {
-        return Err(Errors(errors));
+        return Err(CompositionErrors(errors));
     }
     let depends_on = drafts.iter().map(|draft| dependencies(draft, &drafts)).collect::<Vec<_>>();
-    let order = order(&depends_on).map_err(|circle| Errors(vec![circular(&circle, &drafts)]))?;
+    let order = order(&depends_on).map_err(|circle| CompositionErrors(vec![circular(&circle, &drafts)]))?;
     let status_type = check(source, &drafts, &ends, &mut errors);
     if !errors.is_empty() {
-        return Err(Errors(errors));
+        return Err(CompositionErrors(errors));
     }
     let (status, finished_when) = ends;
     Ok(Composition { resources: in_order(drafts, &depends_on, &order), status, status_type, finished_when })
 }
 
 /// The ids, each of which must be a name of its own.
-fn ids<'s>(source: &Source<'s>, errors: &mut Vec<Error>) -> Vec<&'s str> {
+fn ids<'s>(source: &Source<'s>, errors: &mut Vec<CompositionError>) -> Vec<&'s str> {
     let list = format!("{HANDLER}.resources");
     if source.resources.is_empty() {
-        errors.push(Error::invalid(&list, "[]", "name at least one resource"));
+        errors.push(CompositionError::invalid(&list, "[]", "name at least one resource"));
     }
     if source.resources.len() > MAX_RESOURCES {
         let count = format!("{} resources", source.resources.len());
-        errors.push(Error::invalid(&list, count, format!("keep it to {MAX_RESOURCES}")));
+        errors.push(CompositionError::invalid(&list, count, format!("use at most {MAX_RESOURCES}")));
     }
     let mut ids: Vec<&str> = Vec::new();
     for (index, resource) in source.resources.iter().enumerate() {
@@ -106,7 +105,7 @@ fn ids<'s>(source: &Source<'s>, errors: &mut Vec<Error>) -> Vec<&'s str> {
         check_name(&field, id, errors);
         if let Some(first) = ids.iter().position(|known| *known == id) {
             let remedy = format!("is the id of resources[{first}] too: give each resource an id of its own");
-            errors.push(Error::invalid(field, id, remedy));
+            errors.push(CompositionError::invalid(field, id, remedy));
         }
         ids.push(id);
     }
@@ -114,15 +113,19 @@ fn ids<'s>(source: &Source<'s>, errors: &mut Vec<Error>) -> Vec<&'s str> {
 }
 
 /// Whether a name can be one in an expression.
-fn check_name(field: &str, name: &str, errors: &mut Vec<Error>) {
+fn check_name(field: &str, name: &str, errors: &mut Vec<CompositionError>) {
     let is_name = name.starts_with(|letter: char| letter.is_ascii_lowercase())
         && name.len() <= 63
         && name.chars().all(|letter| letter.is_ascii_alphanumeric());
     if !is_name {
         let remedy = "begin with a lower case letter, then letters and digits, at most 63, such as webServer";
-        errors.push(Error::invalid(field, name.chars().take(80).collect::<String>(), remedy));
+        errors.push(CompositionError::invalid(field, name.chars().take(80).collect::<String>(), remedy));
     } else if RESERVED.contains(&name) {
-        errors.push(Error::invalid(field, name, "means something else in expressions: take another name"));
+        errors.push(CompositionError::invalid(
+            field,
+            name,
+            "means something else in expressions: take another name",
+        ));
     }
 }
 
@@ -132,7 +135,7 @@ fn draft<'s>(
     ids: &[&str],
     index: usize,
     resource: &'s ComposedResource,
-    errors: &mut Vec<Error>,
+    errors: &mut Vec<CompositionError>,
 ) -> Option<Draft<'s>> {
     let field = format!("{HANDLER}.resources[{index}]");
     let before = errors.len();
@@ -153,7 +156,7 @@ fn draft<'s>(
         if !names_vary {
             let given = resource.template.get("metadata").and_then(|metadata| metadata.get("name"));
             let first = names().next().unwrap_or_default();
-            errors.push(Error::invalid(
+            errors.push(CompositionError::invalid(
                 name,
                 given.map(Value::to_string).unwrap_or_default(),
                 format!("every object of forEach would have the same name: let it contain ${{{first}}}"),
@@ -180,12 +183,12 @@ fn for_each(
     field: &str,
     ids: &[&str],
     resource: &ComposedResource,
-    errors: &mut Vec<Error>,
+    errors: &mut Vec<CompositionError>,
 ) -> Vec<(String, Template)> {
     let field = format!("{field}.forEach");
     if resource.for_each.len() > MAX_FOR_EACH {
         let count = format!("{} variables", resource.for_each.len());
-        errors.push(Error::invalid(&field, count, format!("use at most {MAX_FOR_EACH}")));
+        errors.push(CompositionError::invalid(&field, count, format!("use at most {MAX_FOR_EACH}")));
     }
     let variables: Vec<&str> = [SELF, SCHEMA].into_iter().chain(ids.iter().copied()).collect();
     let mut compiled = Vec::new();
@@ -193,7 +196,11 @@ fn for_each(
         let field = format!("{field}.{name}");
         check_name(&field, name, errors);
         if ids.contains(&name.as_str()) {
-            errors.push(Error::invalid(&field, name, "is the id of a resource: take another name"));
+            errors.push(CompositionError::invalid(
+                &field,
+                name,
+                "is the id of a resource: take another name",
+            ));
         }
         let template = Template::compile(&field, &Value::String(list.clone()), &variables);
         if let Some(template) = take(template, errors) {
@@ -203,20 +210,29 @@ fn for_each(
     compiled
 }
 
-fn conditions(field: &str, texts: &[String], variables: &[&str], errors: &mut Vec<Error>) -> Vec<Condition> {
+fn conditions(
+    field: &str,
+    texts: &[String],
+    variables: &[&str],
+    errors: &mut Vec<CompositionError>,
+) -> Vec<Condition> {
     let each = texts.iter().enumerate().map(|(index, text)| {
         Condition::parse_in_braces(&format!("{field}[{index}]"), text, variables).map_err(|error| vec![error])
     });
     each.filter_map(|condition| take(condition, errors)).collect()
 }
 
-fn ends(source: &Source<'_>, ids: &[&str], errors: &mut Vec<Error>) -> Ends {
+fn ends(source: &Source<'_>, ids: &[&str], errors: &mut Vec<CompositionError>) -> Ends {
     let variables: Vec<&str> = [SELF, SCHEMA].into_iter().chain(ids.iter().copied()).collect();
     let mut status = BTreeMap::new();
     for (name, text) in source.status {
         let field = format!("{HANDLER}.status.{name}");
         if STATUS_OF_OURS.contains(&name.as_str()) {
-            errors.push(Error::invalid(&field, "set", "is written by the operator: take another name"));
+            errors.push(CompositionError::invalid(
+                &field,
+                "set",
+                "is written by the operator: take another name",
+            ));
         }
         if let Some(template) =
             take(Template::compile(&field, &Value::String(text.clone()), &variables), errors)
@@ -231,14 +247,14 @@ fn ends(source: &Source<'_>, ids: &[&str], errors: &mut Vec<Error>) -> Ends {
     (status, finished_when)
 }
 
-fn take<T, E: IntoIterator<Item = crate::expression::Error>>(
+fn take<T, E: IntoIterator<Item = crate::expression::ExpressionError>>(
     result: Result<T, E>,
-    errors: &mut Vec<Error>,
+    errors: &mut Vec<CompositionError>,
 ) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(found) => {
-            errors.extend(found.into_iter().map(Error::Expression));
+            errors.extend(found.into_iter().map(CompositionError::Expression));
             None
         }
     }
@@ -254,7 +270,7 @@ fn dependencies(draft: &Draft<'_>, drafts: &[Draft<'_>]) -> BTreeSet<usize> {
     of(draft.template.references()).into_iter().chain(lists).collect()
 }
 
-fn circular(circle: &[usize], drafts: &[Draft<'_>]) -> Error {
+fn circular(circle: &[usize], drafts: &[Draft<'_>]) -> CompositionError {
     let id = |place: &usize| drafts[*place].resource.id.as_str();
     let way: Vec<&str> = circle.iter().chain(circle.first()).map(id).collect();
     let first = circle.first().copied().unwrap_or_default();
@@ -269,11 +285,11 @@ fn circular(circle: &[usize], drafts: &[Draft<'_>]) -> Error {
     let lists = draft.for_each.iter().map(|(_, list)| list);
     let names = |template: &&Template| template.references().variables().any(|name| name == next);
     let template = lists.chain([&draft.template]).find(names).unwrap_or(&draft.template);
-    Error::Expression(template.refuse_variable(next, &problem, remedy))
+    CompositionError::Expression(template.refuse_variable(next, &problem, remedy))
 }
 
 /// What can never work with the types that are known. Returns the type of the status that is given.
-fn check(source: &Source<'_>, drafts: &[Draft<'_>], ends: &Ends, errors: &mut Vec<Error>) -> Type {
+fn check(source: &Source<'_>, drafts: &[Draft<'_>], ends: &Ends, errors: &mut Vec<CompositionError>) -> Type {
     let instance = kinds::object_type(source.schema);
     let declared = instance.field("status").cloned();
     let mut types = Types::new();
@@ -287,7 +303,9 @@ fn check(source: &Source<'_>, drafts: &[Draft<'_>], ends: &Ends, errors: &mut Ve
     for draft in drafts {
         let mut inside = types.clone();
         for (name, list) in &draft.for_each {
-            errors.extend(list.problems(&types, &Type::list(Type::Any)).into_iter().map(Error::Expression));
+            errors.extend(
+                list.problems(&types, &Type::list(Type::Any)).into_iter().map(CompositionError::Expression),
+            );
             let element = match list.type_of(&types) {
                 Type::List(element) => Type::clone(&element),
                 _ => Type::Any,
@@ -295,11 +313,13 @@ fn check(source: &Source<'_>, drafts: &[Draft<'_>], ends: &Ends, errors: &mut Ve
             inside.insert(name, element);
         }
         let problems = draft.template.problems(&inside, &draft.object);
-        errors.extend(problems.into_iter().map(Error::Expression));
+        errors.extend(problems.into_iter().map(CompositionError::Expression));
         // Within its own condition an object of a list is itself.
         inside.insert(&draft.resource.id, draft.object.clone());
         let conditions = draft.include_when.iter().chain(&draft.ready_when);
-        errors.extend(conditions.filter_map(|condition| condition.problem(&inside)).map(Error::Expression));
+        errors.extend(
+            conditions.filter_map(|condition| condition.problem(&inside)).map(CompositionError::Expression),
+        );
     }
     let (status, finished_when) = ends;
     let mut given = Vec::new();
@@ -310,15 +330,16 @@ fn check(source: &Source<'_>, drafts: &[Draft<'_>], ends: &Ends, errors: &mut Ve
             Some(declared) => declared.field(name).cloned().unwrap_or_else(|| {
                 if matches!(declared, Type::Object(object) if object.rest == Rest::Nothing) {
                     let remedy = "declare it in the schema's status, or declare no status there at all";
-                    errors.push(Error::invalid(&field, "set", remedy));
+                    errors.push(CompositionError::invalid(&field, "set", remedy));
                 }
                 Type::Any
             }),
         };
-        errors.extend(template.problems(&types, &expected).into_iter().map(Error::Expression));
+        errors.extend(template.problems(&types, &expected).into_iter().map(CompositionError::Expression));
         given.push((name.clone(), template.type_of(&types)));
     }
-    errors.extend(finished_when.iter().filter_map(|one| one.problem(&types)).map(Error::Expression));
+    errors
+        .extend(finished_when.iter().filter_map(|one| one.problem(&types)).map(CompositionError::Expression));
     Type::object(given, Rest::Nothing)
 }
 

@@ -8,23 +8,18 @@ use crate::{
         instance::{self, InstanceKind},
         resource_definition::ObjectKind,
     },
-    kinds::Error,
+    kinds::SpecError,
 };
 
 /// What expressions see of an instance's metadata: what does not change by itself.
 const SEEN_METADATA: [&str; 7] =
     ["name", "namespace", "uid", "generation", "creationTimestamp", "labels", "annotations"];
 
-/// An instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
-    /// Its kind.
     pub kind: ObjectKind,
-    /// Its name.
     pub name: String,
-    /// Its namespace.
     pub namespace: String,
-    /// Its UID.
     pub uid: String,
     /// What expressions see of it.
     pub(super) value: Value,
@@ -35,14 +30,14 @@ impl Instance {
     ///
     /// # Errors
     /// When it lacks what the API server always sets.
-    pub fn of(object: &Value) -> Result<Self, Error> {
+    pub fn of(object: &Value) -> Result<Self, SpecError> {
         let metadata = object.get("metadata").and_then(Value::as_object);
         let text = |name: &str, field: &'static str| {
             let value = metadata.and_then(|metadata| metadata.get(name)).and_then(Value::as_str);
-            value.filter(|value| !value.is_empty()).map(str::to_owned).ok_or(Error::Incomplete(field))
+            value.filter(|value| !value.is_empty()).map(str::to_owned).ok_or(SpecError::Incomplete(field))
         };
         Ok(Self {
-            kind: ObjectKind::of(object).ok_or(Error::Incomplete("apiVersion or kind"))?,
+            kind: ObjectKind::of(object).ok_or(SpecError::Incomplete("apiVersion or kind"))?,
             name: text("name", "metadata.name")?,
             namespace: text("namespace", "metadata.namespace")?,
             uid: text("uid", "metadata.uid")?,
@@ -54,18 +49,19 @@ impl Instance {
     ///
     /// # Errors
     /// As [`Instance::of`].
-    pub fn read(object: &instance::Instance, kind: &InstanceKind) -> Result<Self, Error> {
+    pub fn read(object: &instance::Instance, kind: &InstanceKind) -> Result<Self, SpecError> {
         let mut whole = Map::clone(&object.other);
         let resource = &kind.terms().resource;
         whole.insert("apiVersion".to_owned(), Value::from(resource.api_version.as_str()));
         whole.insert("kind".to_owned(), Value::from(resource.kind.as_str()));
-        let metadata = serde_json::to_value(&object.metadata).map_err(|_| Error::Incomplete("metadata"))?;
+        let metadata =
+            serde_json::to_value(&object.metadata).map_err(|_| SpecError::Incomplete("metadata"))?;
         whole.insert("metadata".to_owned(), metadata);
         whole.insert("spec".to_owned(), object.spec.clone());
         Self::of(&Value::Object(whole))
     }
 
-    /// The controller reference that each of its objects carries.
+    /// The controller reference of each of its objects.
     #[must_use]
     pub fn reference(&self) -> OwnerReference {
         OwnerReference {

@@ -53,14 +53,13 @@ impl Kinds {
         self.0.insert(kind, object_type(schema));
     }
 
-    /// The type of the objects of a kind.
     pub(super) fn get(&self, kind: &ObjectKind) -> Type {
         self.0.get(kind).cloned().or_else(|| built_in(kind)).unwrap_or_else(unknown)
     }
 }
 
-/// The operator's own kinds whose objects say by a condition `Ready`, or by how they ended, when they are.
-pub fn own_telling_kinds() -> impl Iterator<Item = ObjectKind> {
+/// The operator's own kinds whose objects report readiness by a condition `Ready`, or by how they ended.
+pub fn builtin_kinds_with_readiness() -> impl Iterator<Item = ObjectKind> {
     let tells = |kind: &Kind| !kind.info().ready_conditions.is_empty();
     Kind::own().filter(move |(kind, _)| tells(kind)).map(|(kind, own)| {
         let resource = (own.resource)();

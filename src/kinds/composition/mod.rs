@@ -4,8 +4,8 @@
 //! definition ──compile──▶ Composition ──desired(instance, what is there)──▶ Desired
 //! ```
 //!
-//! Compiling finds what can be found without an instance: expressions that are none, names that there are not, circles,
-//! types that never fit. What is left can only go wrong with an instance's own values, and says so in its condition.
+//! Compiling finds what can be found without an instance: expressions that are none, names that there are not,
+//! circles, types that never fit. Later errors depend on the values of an instance, and appear in its conditions.
 
 mod child;
 mod compile;
@@ -29,7 +29,7 @@ pub use child::DesiredChild;
 pub use instance::Instance;
 pub(crate) use instance::controller;
 pub(super) use kinds::object_type;
-pub use kinds::{Kinds, own_telling_kinds};
+pub use kinds::{Kinds, builtin_kinds_with_readiness};
 pub use policy::Policies;
 pub use readiness::Readiness;
 pub use resources::{Desired, DesiredResource, Unreported, Wanted};
@@ -53,7 +53,7 @@ pub const MAX_OBJECT_BYTES: usize = 512 << 10;
 pub const MAX_BYTES: usize = 16 << 20;
 /// What rendering one instance may cost, in the unit of [`expression::BUDGET`]: about a tenth of a second.
 pub const BUDGET: u64 = 5_000_000;
-/// Most errors of one definition that are told of; the rest are counted.
+/// The maximum number of errors reported for one definition; the rest are counted.
 pub const MAX_ERRORS: usize = 16;
 
 /// Variable with the instance.
@@ -63,16 +63,16 @@ pub const SCHEMA: &str = "schema";
 
 /// Why a definition cannot be followed, or an instance not be made. The message names field, value or expression, and remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum CompositionError {
     /// An expression is not one, speaks of what there is not, or has no value.
     #[error("{0}")]
-    Expression(expression::Error),
-    /// Something else cannot be carried out.
+    Expression(expression::ExpressionError),
+    /// Another error.
     #[error("{0}")]
-    Invalid(super::Error),
+    Invalid(super::SpecError),
 }
 
-impl Error {
+impl CompositionError {
     /// Its reason in a condition.
     #[must_use]
     pub const fn reason(&self) -> Reason {
@@ -83,25 +83,25 @@ impl Error {
     }
 
     fn invalid(field: impl Into<String>, value: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Invalid(super::Error::invalid(field, value, remedy))
+        Self::Invalid(super::SpecError::invalid(field, value, remedy))
     }
 }
 
 /// Everything that is wrong with a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Errors(pub Vec<Error>);
+pub struct CompositionErrors(pub Vec<CompositionError>);
 
-impl Errors {
+impl CompositionErrors {
     /// The reason of the first in a condition.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        self.0.first().map_or(Reason::InvalidSpec, Error::reason)
+        self.0.first().map_or(Reason::InvalidSpec, CompositionError::reason)
     }
 }
 
-impl std::error::Error for Errors {}
+impl std::error::Error for CompositionErrors {}
 
-impl fmt::Display for Errors {
+impl fmt::Display for CompositionErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, error) in self.0.iter().take(MAX_ERRORS).enumerate() {
             write!(f, "{}{error}", if index == 0 { "" } else { "; " })?;
@@ -111,7 +111,7 @@ impl fmt::Display for Errors {
     }
 }
 
-/// What a definition says of the objects of its instances.
+/// The composition that a definition declares for its instances.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'s> {
     /// The kind of the instances.
@@ -157,23 +157,23 @@ impl Composition {
     ///
     /// # Errors
     /// Everything that is wrong with it, as far as that can be known without an instance.
-    pub fn compile(source: &Source<'_>, kinds: &Kinds) -> Result<Self, Errors> {
+    pub fn compile(source: &Source<'_>, kinds: &Kinds) -> Result<Self, CompositionErrors> {
         compile::compile(source, kinds)
     }
 
-    /// What an instance is made of now. Objects of the kinds in `telling` say by a condition `Ready` when they are, as soon
-    /// as anybody has looked at them.
+    /// What an instance is made of now. Objects of the kinds in `kinds_with_readiness` report readiness by a
+    /// condition `Ready`, once their controller has observed them.
     ///
     /// # Errors
-    /// When an expression has no value with what the instance says, what is rendered is no object that could be made, or a
-    /// limit is passed. What is only not there yet is no error.
+    /// When an expression has no value for the instance, a rendered object is invalid, or a limit is exceeded. What
+    /// is only not there yet is no error.
     pub fn desired(
         &self,
         instance: &Instance,
         children: &Children,
-        telling: &BTreeSet<ObjectKind>,
-    ) -> Result<Desired, Error> {
-        render::render(self, instance, children, telling)
+        kinds_with_readiness: &BTreeSet<ObjectKind>,
+    ) -> Result<Desired, CompositionError> {
+        render::render(self, instance, children, kinds_with_readiness)
     }
 
     /// The kinds that are made, for watches and rights.
@@ -193,12 +193,13 @@ impl Composition {
         self.resources.iter().any(|resource| !resource.depends_on.is_empty())
     }
 
-    /// Whether objects matter that nobody tells of.
+    /// Whether objects without watch events matter.
     #[must_use]
-    pub fn is_about_others(&self) -> bool {
+    pub fn references_foreign_objects(&self) -> bool {
         self.resources.iter().any(|resource| {
             // An instance may choose to adopt where the definition lets it.
-            resource.policies.is_about_others() || resource.policies.adoption != AdoptionPolicy::Fail
+            resource.policies.references_foreign_objects()
+                || resource.policies.adoption != AdoptionPolicy::Fail
         })
     }
 

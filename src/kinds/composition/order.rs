@@ -25,7 +25,7 @@ pub(super) fn order(depends_on: &[BTreeSet<usize>]) -> Result<Vec<usize>, Vec<us
     Ok(order)
 }
 
-/// A circle among those that could not be placed: whoever follows what is not placed comes by some place again.
+/// A circle among those that could not be placed: following unplaced nodes ends in a cycle.
 fn circle(depends_on: &[BTreeSet<usize>], placed: &BTreeSet<usize>) -> Vec<usize> {
     let mut way: Vec<usize> = Vec::new();
     let mut next = (0..depends_on.len()).find(|place| !placed.contains(place));

@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use super::{Error, Instance};
+use super::{CompositionError, Instance};
 use crate::{
     api::{
         names::ADOPTION_ANNOTATION,
@@ -21,11 +21,9 @@ pub struct Policies {
     pub drift: DriftPolicy,
     /// Fields that are left to others.
     pub ignored: Vec<FieldPath>,
-    /// Whether they may be created.
     pub may_create: bool,
     /// Whether they may be changed.
     pub may_update: bool,
-    /// Whether they may be deleted.
     pub may_delete: bool,
 }
 
@@ -44,14 +42,22 @@ impl Default for Policies {
 
 impl Policies {
     /// Reads the policies of a resource that stands at `field`.
-    pub(super) fn compile(field: &str, resource: &ComposedResource, errors: &mut Vec<Error>) -> Self {
+    pub(super) fn compile(
+        field: &str,
+        resource: &ComposedResource,
+        errors: &mut Vec<CompositionError>,
+    ) -> Self {
         let drift = resource.drift.clone().unwrap_or_default();
         let mut ignored = Vec::new();
         for (index, text) in drift.ignore_fields.iter().enumerate() {
             match FieldPath::parse(text) {
                 Ok(path) => ignored.push(path),
                 Err(remedy) => {
-                    errors.push(Error::invalid(format!("{field}.drift.ignoreFields[{index}]"), text, remedy));
+                    errors.push(CompositionError::invalid(
+                        format!("{field}.drift.ignoreFields[{index}]"),
+                        text,
+                        remedy,
+                    ));
                 }
             }
         }
@@ -65,33 +71,33 @@ impl Policies {
         }
     }
 
-    /// As they hold for an instance, which may say itself how its objects are adopted, as long as they may be at all.
-    pub(super) fn of(&self, instance: &Instance) -> Result<Self, Error> {
+    /// The policies of an instance, which may override how its objects are adopted, if adoption is allowed at all.
+    pub(super) fn of(&self, instance: &Instance) -> Result<Self, CompositionError> {
         let annotations = instance.value.pointer("/metadata/annotations");
         let Some(said) = annotations.and_then(|all| all.get(ADOPTION_ANNOTATION)?.as_str()) else {
             return Ok(self.clone());
         };
         let adoption = AdoptionPolicy::from_str(said).map_err(|_| {
             let field = format!("metadata.annotations['{ADOPTION_ANNOTATION}']");
-            Error::invalid(field, said, "write fail, adopt or adopt-or-create, or remove it")
+            CompositionError::invalid(field, said, "write fail, adopt or adopt-or-create, or remove it")
         })?;
         let is_open = self.adoption != AdoptionPolicy::Fail;
         Ok(if is_open { Self { adoption, ..self.clone() } } else { self.clone() })
     }
 
-    /// Whether the objects are only looked at, whoever they belong to.
+    /// Whether the objects are only observed, whatever their owner.
     #[must_use]
     pub const fn only_observes(&self) -> bool {
         !self.may_create && !self.may_update && !self.may_delete
     }
 
-    /// Whether objects matter that nobody tells of: no watch shows those that are not the instance's.
+    /// Whether objects without watch events matter: no watch shows those that are not the instance's.
     #[must_use]
-    pub fn is_about_others(&self) -> bool {
+    pub fn references_foreign_objects(&self) -> bool {
         self.only_observes() || self.adoption == AdoptionPolicy::Adopt
     }
 
-    /// Whether fields that differ may be left so, and are told of.
+    /// Whether drifted fields may stay, and are reported.
     #[must_use]
     pub fn may_leave_drift(&self) -> bool {
         self.drift == DriftPolicy::DetectOnly || !self.may_update

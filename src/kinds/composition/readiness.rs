@@ -1,4 +1,4 @@
-//! When an object is ready of which its definition does not say so: what is usual for its kind.
+//! The default readiness of an object: what is usual for its kind.
 
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, StatefulSet},
@@ -23,8 +23,8 @@ pub enum Readiness {
     Failed(String),
 }
 
-/// How far an object is by what its kind usually says. `has_ready_condition`: its kind says `Ready` in a condition as soon
-/// as anybody has looked at it.
+/// The readiness of an object by the conventions of its kind. `has_ready_condition`: its kind sets a condition
+/// `Ready` once its controller has observed it.
 pub(super) fn usual(kind: &ObjectKind, object: &Value, has_ready_condition: bool) -> Readiness {
     match (kind.group(), kind.kind.as_str()) {
         ("apps", "Deployment") => Deployment::deserialize(object)
@@ -94,7 +94,7 @@ fn service(service: &Value) -> Readiness {
     Readiness::Ready
 }
 
-/// By condition `Ready`. Whoever does not know that condition is ready once it is there.
+/// By condition `Ready`. An object of a kind without that condition is ready once it exists.
 fn condition(object: &Value, is_expected: bool) -> Readiness {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
     let named = |name: &str| {
@@ -105,7 +105,7 @@ fn condition(object: &Value, is_expected: bool) -> Readiness {
     };
     let because_of = |condition: &Value| because(&text(condition, "reason"), &text(condition, "message"));
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
-    // Work says how it ended instead.
+    // Work reports how it ended instead.
     let is_true = |condition: &&Value| text(condition, "status") == "True";
     if named("Succeeded").as_ref().is_some_and(is_true) {
         return Readiness::Ready;

@@ -8,16 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::{
-    BUDGET, Composition, Desired, DesiredChild, DesiredResource, Error, Instance, MAX_BYTES, MAX_OBJECTS,
-    Policies, Readiness, Resource, SCHEMA, SELF, Unreported, Wanted, child::child, readiness,
+    BUDGET, Composition, CompositionError, Desired, DesiredChild, DesiredResource, Instance, MAX_BYTES,
+    MAX_OBJECTS, Policies, Readiness, Resource, SCHEMA, SELF, Unreported, Wanted, child::child, readiness,
 };
 use crate::{
     api::resource_definition::ObjectKind,
-    expression::{self, Budget, References, Variables},
+    expression::{Budget, ExpressionError, References, Variables},
     snapshot::Children,
 };
 
-/// A resource that was gone through.
 struct Done {
     desired: DesiredResource,
     /// What those that refer to it see.
@@ -35,9 +34,8 @@ struct Renderer<'r> {
     composition: &'r Composition,
     instance: &'r Instance,
     children: &'r Children,
-    telling: &'r BTreeSet<ObjectKind>,
+    kinds_with_readiness: &'r BTreeSet<ObjectKind>,
     budget: Budget,
-    /// Who has which name, by kind and name.
     names: BTreeMap<(ObjectKind, String), String>,
     bytes: usize,
 }
@@ -46,13 +44,13 @@ pub(super) fn render(
     composition: &Composition,
     instance: &Instance,
     children: &Children,
-    telling: &BTreeSet<ObjectKind>,
-) -> Result<Desired, Error> {
+    kinds_with_readiness: &BTreeSet<ObjectKind>,
+) -> Result<Desired, CompositionError> {
     let mut renderer = Renderer {
         composition,
         instance,
         children,
-        telling,
+        kinds_with_readiness,
         budget: Budget::new(BUDGET),
         names: BTreeMap::new(),
         bytes: 0,
@@ -66,7 +64,7 @@ pub(super) fn render(
 }
 
 impl<'r> Renderer<'r> {
-    fn resource(&mut self, resource: &'r Resource, done: &[Done]) -> Result<Done, Error> {
+    fn resource(&mut self, resource: &'r Resource, done: &[Done]) -> Result<Done, CompositionError> {
         let policies = resource.policies.of(self.instance)?;
         if !self.is_included(resource)? || resource.depends_on.iter().any(|place| done[*place].is_excluded) {
             return Ok(Self::excluded(resource));
@@ -108,17 +106,17 @@ impl<'r> Renderer<'r> {
         Ok(Done { desired, seen, is_excluded: false, is_unknown: unread.is_some() })
     }
 
-    fn is_included(&mut self, resource: &'r Resource) -> Result<bool, Error> {
-        let variables = self.about_instance();
+    fn is_included(&mut self, resource: &'r Resource) -> Result<bool, CompositionError> {
+        let variables = self.instance_variables();
         for condition in &resource.include_when {
-            if !condition.holds_with(&variables, &mut self.budget).map_err(Error::Expression)? {
+            if !condition.holds_with(&variables, &mut self.budget).map_err(CompositionError::Expression)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn about_instance(&self) -> Variables<'r> {
+    fn instance_variables(&self) -> Variables<'r> {
         let mut variables = Variables::default();
         variables.bind(SELF, &self.instance.value);
         variables.bind(SCHEMA, &self.instance.value);
@@ -130,7 +128,7 @@ impl<'r> Renderer<'r> {
     where
         'r: 'd,
     {
-        let mut variables: Variables<'d> = self.about_instance();
+        let mut variables: Variables<'d> = self.instance_variables();
         for other in done {
             let id = other.desired.id.as_str();
             if references.iter().any(|references| references.variables().any(|name| name == id)) {
@@ -172,16 +170,16 @@ impl<'r> Renderer<'r> {
         &mut self,
         resource: &'r Resource,
         done: &[Done],
-    ) -> Result<Result<(Vec<Item>, Vec<DesiredChild>), String>, Error> {
+    ) -> Result<Result<(Vec<Item>, Vec<DesiredChild>), String>, CompositionError> {
         let items = match self.items(resource, done)? {
             Ok(items) => items,
             Err(why) => return Ok(Err(why)),
         };
         if self.names.len() + items.len() > MAX_OBJECTS {
-            return Err(Error::invalid(
+            return Err(CompositionError::invalid(
                 format!("{}, for {}", resource.field, self.instance.name),
                 format!("{} objects and more", self.names.len() + items.len()),
-                format!("ask for less: an instance may have {MAX_OBJECTS}"),
+                format!("reduce them: an instance may have {MAX_OBJECTS}"),
             ));
         }
         let mut objects = Vec::with_capacity(items.len());
@@ -193,21 +191,26 @@ impl<'r> Renderer<'r> {
             let rendered = match resource.template.render_with(&variables, &mut self.budget) {
                 Ok(rendered) => rendered,
                 Err(error) if error.is_absent => return Ok(Err(yet(&error))),
-                Err(error) => return Err(Error::Expression(error)),
+                Err(error) => return Err(CompositionError::Expression(error)),
             };
             objects.push(self.child(resource, item, rendered)?);
         }
         Ok(Ok((items, objects)))
     }
 
-    fn child(&mut self, resource: &Resource, item: &Item, rendered: Value) -> Result<DesiredChild, Error> {
+    fn child(
+        &mut self,
+        resource: &Resource,
+        item: &Item,
+        rendered: Value,
+    ) -> Result<DesiredChild, CompositionError> {
         let (child, size) = child(resource, self.instance, rendered)?;
         self.bytes += size;
         if self.bytes > MAX_BYTES {
-            return Err(Error::invalid(
+            return Err(CompositionError::invalid(
                 format!("{}, for {}", resource.field, self.instance.name),
                 format!("{} bytes and more", self.bytes),
-                format!("ask for less: all objects of an instance may have {MAX_BYTES} bytes"),
+                format!("reduce them: all objects of an instance may have {MAX_BYTES} bytes"),
             ));
         }
         let who =
@@ -217,7 +220,7 @@ impl<'r> Renderer<'r> {
             };
         let key = (child.kind.clone(), child.name.clone());
         if let Some(other) = self.names.insert(key, who.clone()) {
-            return Err(Error::invalid(
+            return Err(CompositionError::invalid(
                 format!("{}.metadata.name", resource.field),
                 format!("{} {}", child.kind.kind, child.name),
                 format!("is the name of two objects, {other} and {who}: give each a name of its own"),
@@ -227,28 +230,32 @@ impl<'r> Renderer<'r> {
     }
 
     /// The variables of each object of a resource: one without any, if it has no `forEach`.
-    fn items(&mut self, resource: &'r Resource, done: &[Done]) -> Result<Result<Vec<Item>, String>, Error> {
+    fn items(
+        &mut self,
+        resource: &'r Resource,
+        done: &[Done],
+    ) -> Result<Result<Vec<Item>, String>, CompositionError> {
         let mut items = vec![Item::new()];
         for (name, list) in &resource.for_each {
             let variables = self.about(&[list.references()], done);
             let values = match list.render_with(&variables, &mut self.budget) {
                 Ok(Value::Array(values)) => values,
                 Ok(other) => {
-                    return Err(Error::invalid(
+                    return Err(CompositionError::invalid(
                         format!("{}.forEach.{name}", resource.field.trim_end_matches(".template")),
                         short(&other),
                         "let it give a list",
                     ));
                 }
                 Err(error) if error.is_absent => return Ok(Err(yet(&error))),
-                Err(error) => return Err(Error::Expression(error)),
+                Err(error) => return Err(CompositionError::Expression(error)),
             };
             // Checked before they are multiplied: the product of what is allowed need not be.
             if items.len().saturating_mul(values.len()) > MAX_OBJECTS {
-                return Err(Error::invalid(
+                return Err(CompositionError::invalid(
                     format!("{}.forEach", resource.field.trim_end_matches(".template")),
                     format!("{} objects", items.len().saturating_mul(values.len())),
-                    format!("ask for less: an instance may have {MAX_OBJECTS}"),
+                    format!("reduce them: an instance may have {MAX_OBJECTS}"),
                 ));
             }
             let with = |item: &Item, value: &Value| {
@@ -261,8 +268,7 @@ impl<'r> Renderer<'r> {
         Ok(Ok(items))
     }
 
-    /// The object of the instance that has the kind and the name of one that it should have; anybody's, if it is only looked
-    /// at.
+    /// The actual object for a desired one; of any owner, if it is only observed.
     fn found(&self, wanted: &DesiredChild, policies: &Policies) -> Option<&'r Value> {
         let found = self.children.get(&wanted.kind)?.known()?;
         found.iter().find(|object| {
@@ -277,7 +283,7 @@ impl<'r> Renderer<'r> {
         items: &[Item],
         objects: &[DesiredChild],
         found: &[Option<&'r Value>],
-    ) -> Result<Readiness, Error> {
+    ) -> Result<Readiness, CompositionError> {
         let (mut ready, mut worst) = (0, Readiness::Ready);
         for ((item, object), found) in items.iter().zip(objects).zip(found) {
             let readiness = match found {
@@ -292,7 +298,7 @@ impl<'r> Renderer<'r> {
                 _ => {}
             }
         }
-        // Of many it is their number that tells how far they are.
+        // Progress of several objects is their count.
         let of_all = |why: String| match objects.len() {
             1 => why,
             all => format!("{ready} of {all} are ready; {why}"),
@@ -309,28 +315,31 @@ impl<'r> Renderer<'r> {
         resource: &'r Resource,
         item: &Item,
         found: &'r Value,
-    ) -> Result<Readiness, Error> {
+    ) -> Result<Readiness, CompositionError> {
         if found.pointer("/metadata/deletionTimestamp").is_some() {
             return Ok(Readiness::Waiting("it is being deleted".to_owned()));
         }
         if resource.ready_when.is_empty() {
-            return Ok(readiness::usual(&resource.kind, found, self.telling.contains(&resource.kind)));
+            return Ok(readiness::usual(
+                &resource.kind,
+                found,
+                self.kinds_with_readiness.contains(&resource.kind),
+            ));
         }
-        let mut variables: Variables<'_> = self.about_instance();
+        let mut variables: Variables<'_> = self.instance_variables();
         variables.observe(&resource.id, found);
         for (name, value) in item {
             variables.bind(name, value);
         }
         for condition in &resource.ready_when {
-            if !condition.holds_with(&variables, &mut self.budget).map_err(Error::Expression)? {
+            if !condition.holds_with(&variables, &mut self.budget).map_err(CompositionError::Expression)? {
                 return Ok(Readiness::Waiting(format!("{} does not hold", condition.written())));
             }
         }
         Ok(Readiness::Ready)
     }
 
-    /// What the definition says of the instance as a whole.
-    fn ends(mut self, done: Vec<Done>) -> Result<Desired, Error> {
+    fn ends(mut self, done: Vec<Done>) -> Result<Desired, CompositionError> {
         let unknown: BTreeSet<&str> =
             done.iter().filter(|done| done.is_unknown).map(|done| done.desired.id.as_str()).collect();
         let excluded: BTreeSet<&str> =
@@ -349,18 +358,18 @@ impl<'r> Renderer<'r> {
                 Ok(value) => {
                     status.insert(name.clone(), value);
                 }
-                // What is not wanted will never say anything.
+                // An unwanted object never reports anything.
                 Err(error) if error.is_absent && first_of(template.references(), &excluded).is_some() => {}
                 Err(error) if error.is_absent => {
                     unreported.push(Unreported { field: name.clone(), why: yet(&error), is_unknown: false });
                 }
-                Err(error) => return Err(Error::Expression(error)),
+                Err(error) => return Err(CompositionError::Expression(error)),
             }
         }
         let is_finished = match &self.composition.finished_when {
             Some(condition) if first_of(condition.references(), &unknown).is_none() => {
                 let variables = self.about(&[condition.references()], &done);
-                condition.holds_with(&variables, &mut self.budget).map_err(Error::Expression)?
+                condition.holds_with(&variables, &mut self.budget).map_err(CompositionError::Expression)?
             }
             _ => false,
         };
@@ -369,7 +378,6 @@ impl<'r> Renderer<'r> {
     }
 }
 
-/// Why what refers to a resource has to wait, if it has.
 fn not_ready(resource: &DesiredResource) -> Option<String> {
     match &resource.readiness {
         Readiness::Ready => None,
@@ -379,8 +387,7 @@ fn not_ready(resource: &DesiredResource) -> Option<String> {
     }
 }
 
-/// That what an expression looks for is not there yet.
-fn yet(error: &expression::Error) -> String {
+fn yet(error: &ExpressionError) -> String {
     format!("{}: {} yet", error.expression, error.problem)
 }
 

@@ -13,31 +13,29 @@ use crate::{
 pub struct Desired {
     /// The resources in the order in which they are made.
     pub resources: Vec<DesiredResource>,
-    /// What the definition says of the instance's status, as far as it can be told.
+    /// The status of the instance, as far as it is known.
     pub status: Map<String, Value>,
-    /// Fields of the status that cannot be told.
+    /// Fields of the status that are unknown.
     pub unreported: Vec<Unreported>,
     /// Whether the instance has ended, by the definition's condition.
     pub is_finished: bool,
 }
 
-/// A field of the status that cannot be told.
+/// A field of the status that is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreported {
     /// Its name.
     pub field: String,
     /// What is waited for.
     pub why: String,
-    /// It could not be looked at: what was said before may well be true still.
+    /// It could not be looked at: the previous value may still be valid.
     pub is_unknown: bool,
 }
 
 /// A resource of an instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DesiredResource {
-    /// Its id.
     pub id: String,
-    /// The kind of its objects.
     pub kind: ObjectKind,
     /// Its objects.
     pub wanted: Wanted,
@@ -54,7 +52,7 @@ pub struct DesiredResource {
 pub enum Wanted {
     /// Exactly these.
     Objects(Vec<DesiredChild>),
-    /// It cannot be told yet which: those that are there stay as they are. What is waited for.
+    /// It is not known yet which: those that are there stay as they are. What is waited for.
     Unknown(String),
 }
 
@@ -65,10 +63,11 @@ impl Desired {
         self.resources.iter().all(|resource| resource.readiness == Readiness::Ready)
     }
 
-    /// The objects, by kind and name, that matter whoever they belong to and were not looked at yet.
+    /// The objects, by kind and name, that matter whatever their owner and were not read yet.
     #[must_use]
     pub fn unseen(&self, children: &Children) -> Vec<(ObjectKind, String)> {
-        let about_others = self.resources.iter().filter(|resource| resource.policies.is_about_others());
+        let about_others =
+            self.resources.iter().filter(|resource| resource.policies.references_foreign_objects());
         let objects = about_others.filter_map(|resource| match &resource.wanted {
             Wanted::Objects(objects) => Some(objects),
             Wanted::Unknown(_) => None,

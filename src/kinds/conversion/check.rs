@@ -1,13 +1,14 @@
-//! Whether what a version says of its conversion can be followed: paths that are there, types that fit, no field written
-//! twice, and nothing that the other version demands left without a source. Pure.
+//! Whether the conversion of a version is valid: paths that are there, types that fit, no field written twice, and
+//! nothing that the other version demands left without a source. Pure.
 
 use serde_json::Value;
 
 use super::{
-    super::{Error, composition::object_type},
-    Form, of_expression,
-    path::{Described, Path},
-    way::Way,
+    super::{SpecError, composition::object_type},
+    Form,
+    direction::Direction,
+    of_expression,
+    path::{Path, SchemaLookup},
 };
 use crate::{
     api::resource_definition::VersionConversion,
@@ -17,13 +18,18 @@ use crate::{
 /// Deepest nesting of schemas that are compared.
 const MAX_DEPTH: usize = 48;
 
-/// Checks what a version says. `field` is where it says it.
+/// Checks the conversion of a version. `field` is the path of it.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong.
-pub(super) fn check(field: &str, given: &VersionConversion, form: &Form, stored: &Form) -> Result<(), Error> {
-    let (up, down) = (Way { from: form, to: stored }, Way { from: stored, to: form });
+pub(super) fn check(
+    field: &str,
+    given: &VersionConversion,
+    form: &Form,
+    stored: &Form,
+) -> Result<(), SpecError> {
+    let (up, down) = (Direction { from: form, to: stored }, Direction { from: stored, to: form });
     moves(field, form, stored)?;
     written_once(&entries(field, "to", "toStorage", form, true))?;
     written_once(&entries(field, "from", "fromStorage", form, false))?;
@@ -45,31 +51,31 @@ pub(super) fn check(field: &str, given: &VersionConversion, form: &Form, stored:
 
 fn of_version(version: &str, path: &Path, schema: &Value) -> Result<(), String> {
     match path.described(schema) {
-        Described::Nothing => Err(format!(
+        SchemaLookup::Nothing => Err(format!(
             "is no field of {version}: correct it, or describe it there; lists cannot be looked into, take the whole list"
         )),
         _ => Ok(()),
     }
 }
 
-fn moves(field: &str, form: &Form, stored: &Form) -> Result<(), Error> {
+fn moves(field: &str, form: &Form, stored: &Form) -> Result<(), SpecError> {
     for (index, (from, to)) in form.moves.iter().enumerate() {
         for (end, path, form) in [("from", from, form), ("to", to, stored)] {
             of_version(&form.version, path, &form.schema).map_err(|why| {
-                Error::invalid(format!("{field}.moves[{index}].{end}"), path.to_string(), why)
+                SpecError::invalid(format!("{field}.moves[{index}].{end}"), path.to_string(), why)
             })?;
         }
         let (here, there) = (schema_at(from, &form.schema), schema_at(to, &stored.schema));
         if let Some(why) = unfit(here, there, 0) {
             let value = format!("{from} to {to}");
             let remedy = format!("{why}: give the value by toStorage and fromStorage instead");
-            return Err(Error::invalid(format!("{field}.moves[{index}]"), value, remedy));
+            return Err(SpecError::invalid(format!("{field}.moves[{index}]"), value, remedy));
         }
     }
     Ok(())
 }
 
-/// What is written in one direction, and where that is said.
+/// The fields written in one direction, and their paths in the spec.
 fn entries<'f>(
     field: &str,
     end: &str,
@@ -85,19 +91,19 @@ fn entries<'f>(
     moves.chain(computed).collect()
 }
 
-fn written_once(entries: &[(String, &Path)]) -> Result<(), Error> {
+fn written_once(entries: &[(String, &Path)]) -> Result<(), SpecError> {
     for (index, (place, path)) in entries.iter().enumerate() {
         let mut before = entries.iter().take(index);
         if let Some((other, _)) = before.find(|(_, other)| path.is_within(other) || other.is_within(path)) {
             let remedy =
                 format!("{other} writes the same field, or one around or within it: remove one of them");
-            return Err(Error::invalid(place, path.to_string(), remedy));
+            return Err(SpecError::invalid(place, path.to_string(), remedy));
         }
     }
     Ok(())
 }
 
-fn computed(field: &str, list: &str, way: Way<'_>) -> Result<(), Error> {
+fn computed(field: &str, list: &str, way: Direction<'_>) -> Result<(), SpecError> {
     let computed: &[(Path, Template)] = way.computed();
     if computed.is_empty() {
         return Ok(());
@@ -106,7 +112,7 @@ fn computed(field: &str, list: &str, way: Way<'_>) -> Result<(), Error> {
     for (path, template) in computed {
         let place = || format!("{field}.{list}['{path}']");
         of_version(&way.to.version, path, &way.to.schema)
-            .map_err(|why| Error::invalid(place(), path.to_string(), why))?;
+            .map_err(|why| SpecError::invalid(place(), path.to_string(), why))?;
         let expected = schema_at(path, &way.to.schema)
             .map_or(Type::Any, |schema| Type::of_schema(schema, Rest::Nothing));
         if let Some(error) = template.problems(&types, &expected).first() {
@@ -118,19 +124,19 @@ fn computed(field: &str, list: &str, way: Way<'_>) -> Result<(), Error> {
 
 fn schema_at<'s>(path: &Path, schema: &'s Value) -> Option<&'s Value> {
     match path.described(schema) {
-        Described::As(schema) => Some(schema),
-        Described::Anything | Described::Nothing => None,
+        SchemaLookup::As(schema) => Some(schema),
+        SchemaLookup::Anything | SchemaLookup::Nothing => None,
     }
 }
 
-/// Fields that both versions have at the same place, and that would be carried over although they are not the same.
+/// Fields that both versions have at the same place, and that would be copied although they differ.
 fn carried(
     place: &str,
-    up: Way<'_>,
-    down: Way<'_>,
+    up: Direction<'_>,
+    down: Direction<'_>,
     schemas: (&Value, &Value),
     names: &mut Vec<String>,
-) -> Result<(), Error> {
+) -> Result<(), SpecError> {
     if names.len() > MAX_DEPTH {
         return Ok(());
     }
@@ -149,10 +155,10 @@ fn carried(
             let objects = here.get("properties").is_some() && there.get("properties").is_some();
             if let (false, Some(why)) = (objects, unfit(Some(here), Some(there), 0)) {
                 let remedy = format!(
-                    "{why} ({} and {}): say in toStorage and fromStorage how one becomes the other, or move it",
+                    "{why} ({} and {}): convert it in toStorage and fromStorage, or move it",
                     up.from.version, up.to.version
                 );
-                return Err(Error::invalid(place, names.join("."), remedy));
+                return Err(SpecError::invalid(place, names.join("."), remedy));
             }
             carried(place, up, down, (here, there), names)?;
         }
@@ -182,7 +188,12 @@ fn unfit(here: Option<&Value>, there: Option<&Value>, depth: usize) -> Option<St
 }
 
 /// Fields that a version demands, and that nothing gives.
-fn demanded(place: &str, way: Way<'_>, schema: &Value, names: &mut Vec<String>) -> Result<(), Error> {
+fn demanded(
+    place: &str,
+    way: Direction<'_>,
+    schema: &Value,
+    names: &mut Vec<String>,
+) -> Result<(), SpecError> {
     if names.len() > MAX_DEPTH || !is_made(way, names) {
         return Ok(());
     }
@@ -200,7 +211,7 @@ fn demanded(place: &str, way: Way<'_>, schema: &Value, names: &mut Vec<String>) 
             let remedy = format!(
                 "is required in {to}, and nothing of {from} gives it: give it a default there, or a value in moves or {list}"
             );
-            return Err(Error::invalid(place, names.join("."), remedy));
+            return Err(SpecError::invalid(place, names.join("."), remedy));
         }
         names.pop();
     }
@@ -216,6 +227,6 @@ fn demanded(place: &str, way: Way<'_>, schema: &Value, names: &mut Vec<String>) 
 }
 
 /// Whether a field, or something within it, can be there after a conversion.
-fn is_made(way: Way<'_>, names: &[String]) -> bool {
+fn is_made(way: Direction<'_>, names: &[String]) -> bool {
     names.is_empty() || way.shows(names) || way.made().any(|made| made.is_below(names))
 }

@@ -1,8 +1,8 @@
 //! Objects of a defined kind in one version, made of what they are in another. Pure.
 //!
-//! The version in which objects are stored stands in the middle: each of the others says how it becomes that one and comes
-//! back, and two others are converted through it. Nothing is lost on the way ([`kept`]): what a version cannot say stands in
-//! an annotation of the object as long as it is in that version.
+//! The version in which objects are stored stands in the middle: each of the others declares its conversion to and
+//! from that version, and two others are converted through it. Nothing is lost on the way ([`kept`]): fields that a
+//! version cannot express are preserved in an annotation of the object while it is in that version.
 //!
 //! ```text
 //! object ──carry, move, compute, prune, fill──▶ object in the other version ──▶ put back what was kept of it
@@ -10,14 +10,14 @@
 //!                       keep what this one would lose ◀──┘ by converting back at once
 //! ```
 
+mod annotation;
 mod check;
-mod kept;
-mod notes;
+mod direction;
 mod path;
+mod preserved_fields;
 mod prune;
 #[cfg(test)]
 mod tests;
-mod way;
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::ResourceExt as _;
 use serde_json::{Map, Value};
 
-use super::Error;
+use super::SpecError;
 use crate::{
     api::{
         metadata::content_hash,
@@ -36,10 +36,10 @@ use crate::{
     },
     expression::{self, BUDGET, Budget, Template},
 };
-use kept::{Notes, differences, restore};
-use notes::{put_notes, taken_notes};
+use annotation::{store_preserved_fields, take_preserved_fields};
+use direction::{Direction, whole};
 use path::Path;
-use way::{Way, whole};
+use preserved_fields::{PreservedFields, differences, restore};
 
 /// What expressions of conversions may speak of.
 const VARIABLES: [&str; 1] = ["self"];
@@ -83,7 +83,7 @@ impl Converter {
         crd.annotations().get(CONVERSIONS_ANNOTATION).map(String::as_str)
     }
 
-    /// Reads what the versions of a kind say, and checks it against their schemas.
+    /// Compiles the conversions of a kind, and checks them against the schemas of its versions.
     ///
     /// # Errors
     ///
@@ -92,9 +92,9 @@ impl Converter {
         spec: &ResourceDefinitionSpec,
         versions: &[CustomResourceDefinitionVersion],
         conversions: &Conversions,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SpecError> {
         let converter = Self::compile(&spec.group, versions, conversions)?;
-        let Some(stored) = converter.stored() else { return Err(Error::Incomplete("storage version")) };
+        let Some(stored) = converter.stored() else { return Err(SpecError::Incomplete("storage version")) };
         for (index, form) in converter.forms.iter().enumerate().filter(|(_, form)| !form.is_stored) {
             let given = conversions.get(&form.version).cloned().unwrap_or_default();
             check::check(&format!("spec.versions[{index}].conversion"), &given, form, stored)?;
@@ -102,22 +102,22 @@ impl Converter {
         Ok(())
     }
 
-    /// What a CRD says of the conversion of its objects; none if it says nothing.
+    /// The conversion that a CRD declares, if any.
     ///
     /// # Errors
     ///
-    /// When that cannot be read, which somebody else must have changed.
-    pub fn of(crd: &CustomResourceDefinition) -> Result<Option<Self>, Error> {
+    /// When that cannot be read, since another client changed it.
+    pub fn of(crd: &CustomResourceDefinition) -> Result<Option<Self>, SpecError> {
         let Some(text) = Self::remembered(crd) else { return Ok(None) };
         let conversions: Conversions = serde_json::from_str(text).map_err(|error| {
             let field =
                 format!("metadata.annotations['{CONVERSIONS_ANNOTATION}'] of the CustomResourceDefinition");
-            Error::invalid(field, error.to_string(), "leave it to the operator")
+            SpecError::invalid(field, error.to_string(), "leave it to the operator")
         })?;
         Self::compile(&crd.spec.group, &crd.spec.versions, &conversions).map(Some)
     }
 
-    /// What tells the conversions of a CRD from others, schemas included.
+    /// Identifies the conversions of a CRD, schemas included.
     #[must_use]
     pub fn hash_of(versions: &[CustomResourceDefinitionVersion], conversions: &str) -> String {
         let described = versions.iter().map(|version| {
@@ -134,7 +134,7 @@ impl Converter {
         group: &str,
         versions: &[CustomResourceDefinitionVersion],
         conversions: &Conversions,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, SpecError> {
         let nothing = VersionConversion::default();
         let forms = versions.iter().enumerate().map(|(index, version)| {
             let field = format!("spec.versions[{index}].conversion");
@@ -148,7 +148,6 @@ impl Converter {
         self.forms.iter().find(|form| form.is_stored)
     }
 
-    /// Whether there is a version.
     #[must_use]
     pub fn knows(&self, version: &str) -> bool {
         self.forms.iter().any(|form| form.version == version)
@@ -159,36 +158,36 @@ impl Converter {
     /// # Errors
     ///
     /// When an expression fails, a field has no room, or more would have to be kept than there is room for.
-    pub fn convert(&self, object: &Value, api_version: &str) -> Result<Value, Error> {
+    pub fn convert(&self, object: &Value, api_version: &str) -> Result<Value, SpecError> {
         let said = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         let (from, to) = (self.form(said)?, self.form(api_version)?);
         if from.version == to.version {
             return Ok(object.clone());
         }
         if from.is_stored || to.is_stored {
-            return self.go(Way { from, to }, object);
+            return self.go(Direction { from, to }, object);
         }
-        let stored = self.stored().ok_or(Error::Incomplete("storage version"))?;
-        let between = self.go(Way { from, to: stored }, object)?;
-        self.go(Way { from: stored, to }, &between)
+        let stored = self.stored().ok_or(SpecError::Incomplete("storage version"))?;
+        let between = self.go(Direction { from, to: stored }, object)?;
+        self.go(Direction { from: stored, to }, &between)
     }
 
-    fn form(&self, api_version: &str) -> Result<&Form, Error> {
+    fn form(&self, api_version: &str) -> Result<&Form, SpecError> {
         let version = api_version.strip_prefix(&self.group).and_then(|rest| rest.strip_prefix('/'));
         self.forms.iter().find(|form| Some(form.version.as_str()) == version).ok_or_else(|| {
             let known: Vec<&str> = self.forms.iter().map(|form| form.version.as_str()).collect();
             let remedy = format!("is no version of the kind: use {} of {}", known.join(" or "), self.group);
-            Error::invalid("apiVersion", api_version, remedy)
+            SpecError::invalid("apiVersion", api_version, remedy)
         })
     }
 
-    fn go(&self, way: Way<'_>, object: &Value) -> Result<Value, Error> {
-        let (mut metadata, notes) = taken_notes(object);
+    fn go(&self, way: Direction<'_>, object: &Value) -> Result<Value, SpecError> {
+        let (mut metadata, notes) = take_preserved_fields(object);
         let mut notes = match notes {
             Ok(notes) => notes,
             // What is written is refused. What is read must be readable: nothing can be kept by what cannot be understood.
             Err(error) if way.to.is_stored => return Err(error),
-            Err(_) => Notes::default(),
+            Err(_) => PreservedFields::default(),
         };
         let mut budget = Budget::new(BUDGET);
         let was = content(object);
@@ -203,7 +202,7 @@ impl Converter {
         } else {
             notes.insert(way.from.version.clone(), kept);
         }
-        put_notes(&mut metadata, &notes, &way.to.version)?;
+        store_preserved_fields(&mut metadata, &notes, &way.to.version)?;
         let kind = object.get("kind").cloned().unwrap_or_default();
         Ok(Value::Object(whole(made, &metadata, &format!("{}/{}", self.group, way.to.version), &kind)))
     }
@@ -214,9 +213,9 @@ impl Form {
         field: &str,
         version: &CustomResourceDefinitionVersion,
         given: &VersionConversion,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, SpecError> {
         let path = |field: String, text: &str| {
-            Path::parse(text).map_err(|remedy| Error::invalid(field, text, remedy))
+            Path::parse(text).map_err(|remedy| SpecError::invalid(field, text, remedy))
         };
         let moves = given.moves.iter().enumerate().map(|(index, given)| {
             let from = path(format!("{field}.moves[{index}].from"), &given.from)?;
@@ -228,13 +227,13 @@ impl Form {
                 let template = Template::parse(&field, &Value::from(text.as_str()), &VARIABLES);
                 Ok((path(field, place)?, template.map_err(|error| of_expression(&error))?))
             });
-            each.collect::<Result<Vec<_>, Error>>()
+            each.collect::<Result<Vec<_>, SpecError>>()
         };
         Ok(Self {
             version: version.name.clone(),
             is_stored: version.storage,
             schema: schema_of(version),
-            moves: moves.collect::<Result<_, Error>>()?,
+            moves: moves.collect::<Result<_, SpecError>>()?,
             to_storage: templates("toStorage", &given.to_storage)?,
             from_storage: templates("fromStorage", &given.from_storage)?,
         })
@@ -256,6 +255,6 @@ fn schema_of(version: &CustomResourceDefinitionVersion) -> Value {
 }
 
 /// An expression that is none, as an error of this stage.
-fn of_expression(error: &expression::Error) -> Error {
-    Error::invalid(&error.field, &error.expression, format!("{}: {}", error.problem, error.remedy))
+fn of_expression(error: &expression::ExpressionError) -> SpecError {
+    SpecError::invalid(&error.field, &error.expression, format!("{}: {}", error.problem, error.remedy))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// What stands at the top of every object and is converted by nobody.
+/// The top-level fields of every object that are never converted.
 const EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
 /// What stands under `status` and is the operator's own, in every version alike.
 const OURS: [&str; 5] = ["composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
@@ -13,10 +13,9 @@ const OURS: [&str; 5] = ["composedOf", "conditions", "mirror", "observedGenerati
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Path(Vec<String>);
 
-/// What a schema says of a field.
+/// The schema of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Described<'s> {
-    /// This.
+pub(super) enum SchemaLookup<'s> {
     As(&'s Value),
     /// That it may be anything.
     Anything,
@@ -25,7 +24,7 @@ pub(super) enum Described<'s> {
 }
 
 impl Path {
-    /// Reads a path such as `spec.container.image` or `spec.labels['a.b/c']`; an error says what to write.
+    /// Reads a path such as `spec.container.image` or `spec.labels['a.b/c']`; the error contains the remedy.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         const REMEDY: &str =
             "write names separated by dots, such as spec.container.image or spec.labels['a.b/c']";
@@ -54,7 +53,7 @@ impl Path {
             }
             ("status", "") => Err("name fields within status: some of it is the operator's"),
             ("status", second) if OURS.contains(&second) => {
-                Err("the operator keeps this field, in all versions alike: name another")
+                Err("the operator manages this field in all versions: name another")
             }
             _ => Ok(Self(names)),
         }
@@ -75,8 +74,8 @@ impl Path {
         self.0.starts_with(names)
     }
 
-    /// What a schema says of the field.
-    pub(super) fn described<'s>(&self, schema: &'s Value) -> Described<'s> {
+    /// The schema of the field.
+    pub(super) fn described<'s>(&self, schema: &'s Value) -> SchemaLookup<'s> {
         described(schema, &self.0)
     }
 
@@ -122,8 +121,8 @@ impl fmt::Display for Path {
     }
 }
 
-/// What a schema says of the field with these names.
-pub(super) fn described<'s>(schema: &'s Value, names: &[String]) -> Described<'s> {
+/// The schema of the field with these names.
+pub(super) fn described<'s>(schema: &'s Value, names: &[String]) -> SchemaLookup<'s> {
     let holds = |schema: &Value, keyword: &str| schema.get(keyword) == Some(&Value::Bool(true));
     let mut schema = schema;
     for name in names {
@@ -131,16 +130,16 @@ pub(super) fn described<'s>(schema: &'s Value, names: &[String]) -> Described<'s
         schema = match (property, schema.get("additionalProperties")) {
             (Some(property), _) => property,
             (None, Some(others @ Value::Object(_))) => others,
-            (None, Some(Value::Bool(true))) => return Described::Anything,
+            (None, Some(Value::Bool(true))) => return SchemaLookup::Anything,
             _ if holds(schema, "x-kubernetes-preserve-unknown-fields")
                 || holds(schema, "x-kubernetes-embedded-resource") =>
             {
-                return Described::Anything;
+                return SchemaLookup::Anything;
             }
-            _ => return Described::Nothing,
+            _ => return SchemaLookup::Nothing,
         };
     }
-    Described::As(schema)
+    SchemaLookup::As(schema)
 }
 
 #[cfg(test)]

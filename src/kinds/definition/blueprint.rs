@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    super::Error,
-    translate::{LeftOut, translate},
+    super::SpecError,
+    translate::{DroppedRule, translate},
 };
 use crate::{
     api::{
@@ -22,7 +22,7 @@ const NAMED_RULES: usize = 3;
 pub struct ColonyDefinition {
     name: String,
     spec: DefinitionSpec,
-    left_out: Vec<LeftOut>,
+    dropped_rules: Vec<DroppedRule>,
 }
 
 impl ColonyDefinition {
@@ -30,15 +30,16 @@ impl ColonyDefinition {
     ///
     /// # Errors
     ///
-    /// When it says what a colony's definition cannot, and does not ask for that to be kept here; the message names the field.
-    pub fn of(definition: &ResourceDefinition) -> Result<Self, Error> {
+    /// When it has rules that a colony's definition cannot express, and does not set `KeepHere`; the message names
+    /// the field.
+    pub fn of(definition: &ResourceDefinition) -> Result<Self, SpecError> {
         let spec = &definition.spec;
         let (names, handler) = (&spec.names, &spec.handler);
         let mut versions = spec.versions.iter().enumerate();
         let stored = versions.find(|(_, version)| version.storage);
-        let (index, version) = stored.ok_or(Error::Incomplete("spec.versions with storage"))?;
+        let (index, version) = stored.ok_or(SpecError::Incomplete("spec.versions with storage"))?;
         if names.kind == EXECUTOR_DEPLOYMENT_KIND {
-            return Err(Error::invalid(
+            return Err(SpecError::invalid(
                 "spec.names.kind",
                 EXECUTOR_DEPLOYMENT_KIND,
                 "blueprints of this kind become the operator's own ExecutorDeployments: choose another kind",
@@ -46,17 +47,17 @@ impl ColonyDefinition {
         }
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
         let translated = translate(&path, &version.schema.open_api_v3_schema);
-        if let Some(first) = translated.left_out.first()
+        if let Some(first) = translated.dropped_rules.first()
             && handler.blueprint_terms().untranslatable == Untranslatable::Refuse
         {
-            let further = match translated.left_out.len() - 1 {
+            let further = match translated.dropped_rules.len() - 1 {
                 0 => String::new(),
                 further => format!(" ({further} more of the kind)"),
             };
             let remedy = format!(
-                "the schemas of a colony cannot say this{further}: remove it, or set spec.handler.blueprint.untranslatable to KeepHere to have it checked by this cluster alone"
+                "schemas in a colony cannot express this{further}: remove it, or set spec.handler.blueprint.untranslatable to KeepHere to check it in this cluster only"
             );
-            return Err(Error::invalid(&first.field, &first.value, remedy));
+            return Err(SpecError::invalid(&first.field, &first.value, remedy));
         }
         let mut said = DefinitionSpec {
             group: spec.group.clone(),
@@ -71,8 +72,8 @@ impl ColonyDefinition {
         said.names.list_kind = names.list_kind.clone().unwrap_or_else(|| format!("{}List", names.kind));
         said.handler.executor_type = handler.executor_type.clone().unwrap_or_default();
         said.handler.function = handler.function_name.clone().unwrap_or_default();
-        let name = definition.metadata.name.clone().ok_or(Error::Incomplete("metadata.name"))?;
-        Ok(Self { name, spec: said, left_out: translated.left_out })
+        let name = definition.metadata.name.clone().ok_or(SpecError::Incomplete("metadata.name"))?;
+        Ok(Self { name, spec: said, dropped_rules: translated.dropped_rules })
     }
 
     /// The definition in a colony, made by a cluster.
@@ -89,7 +90,7 @@ impl ColonyDefinition {
         definition
     }
 
-    /// The first thing in which a definition of a colony differs, with both values; none if it says the same.
+    /// The first thing in which a definition of a colony differs, with both values; none if they are equal.
     #[must_use]
     pub fn difference(&self, found: &BlueprintDefinition) -> Option<String> {
         let (ours, theirs) = (&self.spec, &found.spec);
@@ -112,8 +113,8 @@ impl ColonyDefinition {
         (spelled(&ours.schema) != spelled(&theirs.schema)).then(|| "the schema".to_owned())
     }
 
-    /// Whether a definition of a colony that differs does no harm: it has the same handler, and takes every spec that the kind
-    /// has now. What else it says means nothing to the server.
+    /// Whether a definition of a colony that differs does no harm: it has the same handler, and takes every spec that
+    /// the kind has now. The server ignores its other fields.
     #[must_use]
     pub fn may_lag(&self, found: &BlueprintDefinition) -> bool {
         let (ours, theirs) = (&self.spec, &found.spec);
@@ -130,8 +131,8 @@ impl ColonyDefinition {
     #[must_use]
     pub fn checked_here(&self) -> Option<String> {
         let fields: Vec<&str> =
-            self.left_out.iter().take(NAMED_RULES).map(|one| one.field.as_str()).collect();
-        let further = match self.left_out.len().saturating_sub(NAMED_RULES) {
+            self.dropped_rules.iter().take(NAMED_RULES).map(|one| one.field.as_str()).collect();
+        let further = match self.dropped_rules.len().saturating_sub(NAMED_RULES) {
             0 => String::new(),
             further => format!(" and {further} more"),
         };
@@ -139,7 +140,7 @@ impl ColonyDefinition {
     }
 }
 
-/// Whether blueprints under a definition of a colony are carried out as a handler says.
+/// Whether blueprints of a definition in a colony are handled as the handler declares.
 #[must_use]
 pub fn is_handled_as(found: &BlueprintDefinition, handler: &Handler) -> bool {
     let theirs = &found.spec.handler;
@@ -252,7 +253,7 @@ mod tests {
         assert!(ours.difference(&other).unwrap().contains("handler.executorType"));
     }
 
-    /// The server keeps numbers as floating point and leaves out what is empty: nobody has changed anything.
+    /// The server keeps numbers as floating point and leaves out what is empty: nothing has changed.
     #[test]
     fn what_the_server_spells_otherwise_is_no_difference() {
         let spec = json!({ "type": "object", "required": [], "properties": {

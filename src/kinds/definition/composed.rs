@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    Error,
-    composition::{Composition, Errors, Kinds, Source},
+    SpecError,
+    composition::{Composition, CompositionErrors, Kinds, Source},
 };
 use crate::{
     api::{
@@ -15,19 +15,20 @@ use crate::{
             DefinitionScope, Handler, HandlerMode, MOST_COMPOSED, ObjectKind, ResourceDefinitionSpec,
         },
     },
-    snapshot::Composes,
+    snapshot::ComposedKinds,
 };
 
-/// Whether instances can be made of what a definition says, if they are made of something.
+/// Whether the composition of a definition is valid, if it has one.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn check_parts(spec: &ResourceDefinitionSpec, composes: &Composes) -> Result<(), Error> {
+pub fn check_parts(spec: &ResourceDefinitionSpec, composes: &ComposedKinds) -> Result<(), SpecError> {
     if spec.handler.mode != HandlerMode::Compose {
         return Ok(());
     }
-    let invalid = |value: String, remedy: &str| Err(Error::invalid("spec.handler.resources", value, remedy));
+    let invalid =
+        |value: String, remedy: &str| Err(SpecError::invalid("spec.handler.resources", value, remedy));
     if let Some(circle) = &composes.circle {
         return invalid(
             circle.clone(),
@@ -38,7 +39,7 @@ pub fn check_parts(spec: &ResourceDefinitionSpec, composes: &Composes) -> Result
         let count = format!("{} kinds, those of its parts included", composes.resources.len());
         return invalid(
             count,
-            &format!("keep it to {MOST_COMPOSED}: whoever creates an instance is asked for a right on each"),
+            &format!("use at most {MOST_COMPOSED}: the creator of an instance needs permission for each"),
         );
     }
     let mut kinds = Kinds::ours();
@@ -48,23 +49,23 @@ pub fn check_parts(spec: &ResourceDefinitionSpec, composes: &Composes) -> Result
     check_composition(spec, &kinds).map(drop)
 }
 
-/// Compiles what a definition of mode `compose` says, against its own schema and those of the kinds that it makes.
+/// Compiles a definition of mode `compose`, against its own schema and those of the kinds that it creates.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn check_composition(spec: &ResourceDefinitionSpec, kinds: &Kinds) -> Result<Composition, Error> {
+pub fn check_composition(spec: &ResourceDefinitionSpec, kinds: &Kinds) -> Result<Composition, SpecError> {
     if spec.scope == DefinitionScope::Cluster {
         let remedy =
             "handler mode compose makes objects in the namespace of the instance: set scope to Namespaced";
-        return Err(Error::invalid("spec.scope", DefinitionScope::Cluster.as_str(), remedy));
+        return Err(SpecError::invalid("spec.scope", DefinitionScope::Cluster.as_str(), remedy));
     }
     let Some(version) = spec.versions.iter().find(|version| version.storage) else {
-        return Err(Error::Incomplete("spec.versions with storage"));
+        return Err(SpecError::Incomplete("spec.versions with storage"));
     };
     let kind = ObjectKind::new(format!("{}/{}", spec.group, version.name), spec.names.kind.clone());
     compile(&kind, &version.schema.open_api_v3_schema, &spec.handler, kinds)
-        .map_err(|errors| Error::Composition(Box::new(errors)))
+        .map_err(|errors| SpecError::Composition(Box::new(errors)))
 }
 
 /// Compiles what a kind remembers of its definition, which was checked when it was accepted.
@@ -72,20 +73,20 @@ pub fn check_composition(spec: &ResourceDefinitionSpec, kinds: &Kinds) -> Result
 /// # Errors
 ///
 /// When it was not, or an earlier version of the operator took what this one does not.
-pub fn composition_of(kind: &InstanceKind) -> Result<Composition, Errors> {
+pub fn composition_of(kind: &InstanceKind) -> Result<Composition, CompositionErrors> {
     let resource = &kind.terms().resource;
     let own = ObjectKind::new(resource.api_version.clone(), resource.kind.clone());
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
     compile(&own, &anything, kind.handler(), &Kinds::default())
 }
 
-/// The schemas of the fields that expressions give the status of instances, with mode `compose`. They follow from the definition
-/// alone: what other definitions say may change at any time, and the CRD with it.
+/// The schemas of the fields that expressions give the status of instances, with mode `compose`. They follow from the
+/// definition alone: other definitions may change at any time, and the CRD with them.
 pub(super) fn status_fields(spec: &ResourceDefinitionSpec) -> Map<String, Value> {
     if spec.handler.mode != HandlerMode::Compose {
         return Map::new();
     }
-    // Why it cannot be compiled, if it cannot, is told where that is checked.
+    // A compile error is reported where the definition is checked.
     let schema = check_composition(spec, &Kinds::ours()).map(|composition| composition.status_schema());
     match schema.ok().as_mut().and_then(|schema| schema.get_mut("properties")).map(Value::take) {
         Some(Value::Object(fields)) => fields,
@@ -98,7 +99,7 @@ fn compile(
     schema: &Value,
     handler: &Handler,
     kinds: &Kinds,
-) -> Result<Composition, Errors> {
+) -> Result<Composition, CompositionErrors> {
     let status: &BTreeMap<String, String> = &handler.status;
     let (resources, finished_when) = (&handler.resources, handler.finished_when.as_deref());
     Composition::compile(&Source { kind, schema, resources, status, finished_when }, kinds)

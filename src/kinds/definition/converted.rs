@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::ResourceExt as _;
 
-use super::super::{Error, conversion::Converter};
+use super::super::{SpecError, conversion::Converter};
 use crate::snapshot::{ConversionAddress, ConversionEndpoint, Observed};
 
 /// Port of the Service, as clients see it.
@@ -21,7 +21,8 @@ pub fn conversion_path(definition: &str, hash: &str) -> String {
     format!("/convert/{definition}/{hash}")
 }
 
-/// Says in a CRD that declares conversions who converts. While the endpoint is not known, that stays as `found` has it.
+/// Sets the conversion webhook in a CRD that declares conversions. While the endpoint is not known, that stays as
+/// `found` has it.
 ///
 /// # Errors
 ///
@@ -30,13 +31,13 @@ pub fn converted_at(
     crd: &mut CustomResourceDefinition,
     endpoint: &Observed<ConversionEndpoint>,
     found: Option<&CustomResourceDefinition>,
-) -> Result<(), Error> {
+) -> Result<(), SpecError> {
     let Some(declared) = Converter::remembered(crd) else { return Ok(()) };
     let path = conversion_path(&crd.name_any(), &Converter::hash_of(&crd.spec.versions, declared));
     let endpoint = match endpoint {
         Observed::Known(endpoint) => endpoint.clone(),
         Observed::Unknown(why) => {
-            found.and_then(endpoint_of).ok_or_else(|| Error::Unconverted { why: why.clone() })?
+            found.and_then(endpoint_of).ok_or_else(|| SpecError::Unconverted { why: why.clone() })?
         }
     };
     let (service, url) = match endpoint.address {
@@ -57,8 +58,8 @@ pub fn converted_at(
     Ok(())
 }
 
-/// A CRD as it is, but for an endpoint that is elsewhere now, or has another authority; none if it says so already. It must
-/// follow even while the definition cannot be carried out.
+/// A CRD as it is, but for an endpoint that is elsewhere now, or has another authority; none if it is set already. It
+/// must be current even while the definition is invalid.
 #[must_use]
 pub fn redirected(
     found: &CustomResourceDefinition,
@@ -115,7 +116,7 @@ mod tests {
         crd.spec.conversion.as_ref().unwrap().webhook.as_ref().unwrap().client_config.as_ref().unwrap()
     }
 
-    /// An API server that asks at another address expects something else to be said there.
+    /// A CRD with another address needs an update.
     #[test]
     fn the_address_changes_with_the_conversions() {
         let at = |size: &str, address: ConversionAddress| {

@@ -1,8 +1,8 @@
-//! The expressions by which what executors say becomes status, compiled. Pure.
+//! The compiled expressions that map the output of executors to status. Pure.
 
 use serde_json::{Map, Value, json};
 
-use super::super::Error;
+use super::super::SpecError;
 use crate::{
     api::resource_definition::{Handler, HandlerMode},
     colony::model::Blueprint,
@@ -27,7 +27,7 @@ impl CompiledHandler {
     /// # Errors
     ///
     /// When one is not an expression, or speaks of what there is not.
-    pub fn compile(handler: &Handler) -> Result<Self, Error> {
+    pub fn compile(handler: &Handler) -> Result<Self, SpecError> {
         Ok(Self {
             status: Self::each_field(handler).collect::<Result<_, _>>()?,
             ready_when: Self::each_condition(handler).collect::<Result<_, _>>()?,
@@ -36,12 +36,12 @@ impl CompiledHandler {
 
     /// Everything that keeps them from being compiled.
     #[must_use]
-    pub fn errors(handler: &Handler) -> Vec<Error> {
+    pub fn errors(handler: &Handler) -> Vec<SpecError> {
         let fields = Self::each_field(handler).filter_map(Result::err);
         fields.chain(Self::each_condition(handler).filter_map(Result::err)).collect()
     }
 
-    fn each_field(handler: &Handler) -> impl Iterator<Item = Result<(String, Template), Error>> {
+    fn each_field(handler: &Handler) -> impl Iterator<Item = Result<(String, Template), SpecError>> {
         handler.status.iter().map(|(name, text)| {
             let field = format!("spec.handler.status.{name}");
             let template = Template::parse(&field, &Value::from(text.as_str()), variables(handler.mode));
@@ -49,7 +49,7 @@ impl CompiledHandler {
         })
     }
 
-    fn each_condition(handler: &Handler) -> impl Iterator<Item = Result<Condition, Error>> {
+    fn each_condition(handler: &Handler) -> impl Iterator<Item = Result<Condition, SpecError>> {
         let variables = variables(handler.mode);
         handler.blueprint_terms().ready_when.into_iter().enumerate().map(move |(index, text)| {
             let field = format!("spec.handler.blueprint.readyWhen[{index}]");
@@ -57,9 +57,9 @@ impl CompiledHandler {
         })
     }
 
-    /// The fields that have a value, and why the others have none, if somebody should know.
+    /// The fields that have a value, and why others have none, if that should be reported.
     #[must_use]
-    pub fn fields(&self, bindings: &Bindings) -> (Map<String, Value>, Vec<expression::Error>) {
+    pub fn fields(&self, bindings: &Bindings) -> (Map<String, Value>, Vec<expression::ExpressionError>) {
         let (mut fields, mut problems) = (Map::new(), Vec::new());
         for (name, template) in &self.status {
             match template.render(bindings) {
@@ -70,7 +70,7 @@ impl CompiledHandler {
         (fields, problems)
     }
 
-    /// Whether readiness is said by conditions.
+    /// Whether conditions report readiness.
     #[must_use]
     pub const fn has_conditions(&self) -> bool {
         !self.ready_when.is_empty()
@@ -80,8 +80,8 @@ impl CompiledHandler {
     ///
     /// # Errors
     ///
-    /// When one says neither yes nor no.
-    pub fn unmet(&self, bindings: &Bindings) -> Result<Option<&str>, expression::Error> {
+    /// When a result is not a Boolean.
+    pub fn unmet(&self, bindings: &Bindings) -> Result<Option<&str>, expression::ExpressionError> {
         for condition in &self.ready_when {
             if !condition.holds(bindings)? {
                 return Ok(Some(condition.written()));
@@ -136,6 +136,6 @@ fn of_instance(instance: &Value) -> Bindings {
 }
 
 /// An expression that is none, as an error of this stage.
-fn of_expression(error: &expression::Error) -> Error {
-    Error::invalid(&error.field, &error.expression, format!("{}: {}", error.problem, error.remedy))
+fn of_expression(error: &expression::ExpressionError) -> SpecError {
+    SpecError::invalid(&error.field, &error.expression, format!("{}: {}", error.problem, error.remedy))
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{super::Error, build};
+use super::{super::SpecError, build};
 use crate::api::{
     kind::Kind,
     names::{COMPUTE_GROUP, CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND, RECONCILER_EXECUTOR_TYPE},
@@ -26,28 +26,27 @@ const KINDS: [&str; 4] =
 /// A definition that was taken over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
-    /// The definition.
     pub definition: ResourceDefinition,
     /// What a person should know: what was left out, and what has to be changed before it is admitted.
     pub notes: Vec<String>,
 }
 
-/// Takes a definition over. `group` wins over what it says.
+/// Takes a definition over. `group` takes precedence over the file.
 ///
 /// # Errors
 ///
 /// When it is none, lacks what cannot be guessed, or has a schema that cannot be kept; the message names the field of the
 /// file.
-pub fn import(file: &Value, group: Option<&str>) -> Result<Imported, Error> {
+pub fn import(file: &Value, group: Option<&str>) -> Result<Imported, SpecError> {
     let mut notes = Vec::new();
     let kind = text(file, "kind")?.unwrap_or_default();
     if !KINDS.contains(&kind) {
         let remedy = format!("is no definition: give one of kind {}", KINDS.join(", "));
-        return Err(Error::invalid("kind", format!("\"{kind}\""), remedy));
+        return Err(SpecError::invalid("kind", format!("\"{kind}\""), remedy));
     }
     if text(file, "apiVersion")?.is_some_and(|version| version.starts_with("apiextensions.k8s.io/")) {
         let remedy = "is a CRD of Kubernetes: write a ResourceDefinition with its group, names and versions";
-        return Err(Error::invalid("apiVersion", text(file, "apiVersion")?.unwrap_or_default(), remedy));
+        return Err(SpecError::invalid("apiVersion", text(file, "apiVersion")?.unwrap_or_default(), remedy));
     }
     let spec = object(file, "spec")?;
     unknown("spec", spec, &["group", "version", "scope", "names", "schema", "handler"], &mut notes);
@@ -72,7 +71,7 @@ pub fn import(file: &Value, group: Option<&str>) -> Result<Imported, Error> {
     let scope = text(file, "spec.scope")?.unwrap_or("Namespaced");
     let scope = scope
         .parse::<DefinitionScope>()
-        .map_err(|_| Error::invalid("spec.scope", scope, "give Namespaced or Cluster"))?;
+        .map_err(|_| SpecError::invalid("spec.scope", scope, "give Namespaced or Cluster"))?;
     let version = DefinitionVersion {
         name: text(file, "spec.version")?.unwrap_or("v1").to_owned(),
         served: true,
@@ -102,27 +101,28 @@ pub fn import(file: &Value, group: Option<&str>) -> Result<Imported, Error> {
 }
 
 /// An error about the result, as one about the file.
-fn of_file(error: Error) -> Error {
+fn of_file(error: SpecError) -> SpecError {
     const SCHEMA: &str = "spec.versions[0].schema.openAPIV3Schema.properties.spec";
     match error {
-        Error::Invalid { field, value, remedy } => match field.strip_prefix(SCHEMA) {
-            Some(rest) => Error::invalid(format!("spec.schema{rest}"), value, remedy),
-            None => Error::Invalid { field, value, remedy },
+        SpecError::Invalid { field, value, remedy } => match field.strip_prefix(SCHEMA) {
+            Some(rest) => SpecError::invalid(format!("spec.schema{rest}"), value, remedy),
+            None => SpecError::Invalid { field, value, remedy },
         },
         other => other,
     }
 }
 
-fn names(file: &Value, notes: &mut Vec<String>) -> Result<DefinitionNames, Error> {
+fn names(file: &Value, notes: &mut Vec<String>) -> Result<DefinitionNames, SpecError> {
     let found = object(file, "spec.names")?;
     unknown("spec.names", found, &["kind", "listKind", "singular", "plural", "shortNames"], notes);
     let missing =
-        || Error::invalid("spec.names.kind", "missing", "say what the kind is called, such as MLModel");
+        || SpecError::invalid("spec.names.kind", "missing", "set the name of the kind, such as MLModel");
     let kind = text(file, "spec.names.kind")?.ok_or_else(missing)?.to_owned();
     let short_names = match found.get("shortNames") {
         None | Some(Value::Null) => Vec::new(),
-        Some(list) => serde_json::from_value(list.clone())
-            .map_err(|_| Error::invalid("spec.names.shortNames", list.to_string(), "give a list of texts"))?,
+        Some(list) => serde_json::from_value(list.clone()).map_err(|_| {
+            SpecError::invalid("spec.names.shortNames", list.to_string(), "give a list of texts")
+        })?,
     };
     let owned = |text: Option<&str>| text.map(str::to_owned);
     Ok(DefinitionNames {
@@ -148,13 +148,15 @@ fn plural(kind: &str) -> String {
     }
 }
 
-fn handler(file: &Value, notes: &mut Vec<String>) -> Result<Handler, Error> {
+fn handler(file: &Value, notes: &mut Vec<String>) -> Result<Handler, SpecError> {
     let found = object(file, "spec.handler")?;
     unknown("spec.handler", found, &["executorType", "functionName"], notes);
     let needed = |field: &str| {
         let path = format!("spec.handler.{field}");
         let found = text(file, &path)?.map(str::to_owned);
-        found.map(Some).ok_or_else(|| Error::invalid(path, "missing", "say who carries instances out"))
+        found
+            .map(Some)
+            .ok_or_else(|| SpecError::invalid(path, "missing", "set the executors that handle instances"))
     };
     let executor_type = needed("executorType")?;
     if let Some(own) = executor_type
@@ -169,21 +171,25 @@ fn handler(file: &Value, notes: &mut Vec<String>) -> Result<Handler, Error> {
 }
 
 /// The schema of the spec, structural: what has no type takes anything, and what is not described is kept.
-fn schema(path: &str, schema: Option<&Value>, is_spec: bool) -> Result<Value, Error> {
+fn schema(path: &str, schema: Option<&Value>, is_spec: bool) -> Result<Value, SpecError> {
     const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
     let mut fields = match schema {
         None | Some(Value::Null) if is_spec => Map::from_iter([("type".to_owned(), json!("object"))]),
         Some(Value::Object(fields)) => fields.clone(),
         other => {
             let shown = other.map_or_else(|| "missing".to_owned(), Value::to_string);
-            return Err(Error::invalid(path, shown, "a schema is an object, such as {\"type\": \"string\"}"));
+            return Err(SpecError::invalid(
+                path,
+                shown,
+                "a schema must be an object, such as {\"type\": \"string\"}",
+            ));
         }
     };
     let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(inner) = fields.remove("properties").filter(|inner| !inner.is_null()) {
         let path = format!("{path}.properties");
         let Value::Object(inner) = &inner else {
-            return Err(Error::invalid(
+            return Err(SpecError::invalid(
                 path,
                 inner.to_string(),
                 "give an object with a schema for each field",
@@ -192,7 +198,7 @@ fn schema(path: &str, schema: Option<&Value>, is_spec: bool) -> Result<Value, Er
         let each = inner.iter().map(|(name, inner)| {
             Ok((name.clone(), self::schema(&format!("{path}.{name}"), Some(inner), false)?))
         });
-        fields.insert("properties".to_owned(), Value::Object(each.collect::<Result<_, Error>>()?));
+        fields.insert("properties".to_owned(), Value::Object(each.collect::<Result<_, SpecError>>()?));
     }
     if kind == "array" {
         let items = fields.remove("items").filter(|items| !items.is_null()).unwrap_or_else(|| json!({}));
@@ -206,18 +212,18 @@ fn schema(path: &str, schema: Option<&Value>, is_spec: bool) -> Result<Value, Er
 }
 
 /// The text at a path; none if there is none, or an empty one, as Go writes what is not set.
-fn text<'a>(file: &'a Value, path: &str) -> Result<Option<&'a str>, Error> {
+fn text<'a>(file: &'a Value, path: &str) -> Result<Option<&'a str>, SpecError> {
     match at(file, path) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-        Some(other) => Err(Error::invalid(path, other.to_string(), "give a text")),
+        Some(other) => Err(SpecError::invalid(path, other.to_string(), "give a text")),
     }
 }
 
-fn object<'a>(file: &'a Value, path: &str) -> Result<&'a Map<String, Value>, Error> {
+fn object<'a>(file: &'a Value, path: &str) -> Result<&'a Map<String, Value>, SpecError> {
     let found = at(file, path);
     let shown = || found.map_or_else(|| "missing".to_owned(), Value::to_string);
-    found.and_then(Value::as_object).ok_or_else(|| Error::invalid(path, shown(), "give an object"))
+    found.and_then(Value::as_object).ok_or_else(|| SpecError::invalid(path, shown(), "give an object"))
 }
 
 fn at<'a>(file: &'a Value, path: &str) -> Option<&'a Value> {
@@ -229,7 +235,7 @@ fn unknown(path: &str, fields: &Map<String, Value>, known: &[&str], notes: &mut 
     let others = fields.keys().filter(|field| !known.contains(&field.as_str()));
     notes.extend(others.map(|field| match field.as_str() {
         "reconcileInterval" => {
-            format!("{path}.{field}: left out: each change of an instance is carried out once")
+            format!("{path}.{field}: ignored: each change of an instance runs once")
         }
         _ => format!("{path}.{field}: left out: there is nothing like it here"),
     }));
@@ -283,7 +289,7 @@ mod tests {
         let imported = import(&definition(&schema), None).unwrap();
         assert_eq!(
             imported.notes,
-            ["spec.handler.reconcileInterval: left out: each change of an instance is carried out once"]
+            ["spec.handler.reconcileInterval: ignored: each change of an instance runs once"]
         );
         let spec = &imported.definition.spec.versions[0].schema.open_api_v3_schema["properties"]["spec"];
         assert_eq!(spec["required"], json!(["engine"]));

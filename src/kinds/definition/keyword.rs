@@ -92,7 +92,9 @@ pub(super) fn form(keyword: &str) -> Option<Form> {
 /// What to write instead of a keyword that other schemas have.
 pub(super) fn refused(keyword: &str) -> Option<&'static str> {
     match keyword {
-        "$ref" | "definitions" | "$defs" => Some("schemas cannot refer to others: write it out"),
+        "$ref" | "definitions" | "$defs" => {
+            Some("schemas cannot contain references: write the schema inline")
+        }
         "patternProperties" => Some("names cannot be matched: use additionalProperties"),
         "dependencies" | "discriminator" | "id" | "$id" | "$schema" | "readOnly" | "writeOnly" | "xml" => {
             Some("API servers do not take this: remove it")

@@ -1,18 +1,17 @@
-//! Everything that is wrong with a definition at once, for whoever writes it: a condition tells the first of several
-//! schemas. Pure.
+//! All errors of a definition at once, for its author: a condition reports only the first of several schemas. Pure.
 
 use serde_json::Map;
 
-use super::{super::Error, check_parts, handler::CompiledHandler, schema};
+use super::{super::SpecError, check_parts, handler::CompiledHandler, schema};
 use crate::{
     api::resource_definition::{HandlerMode, ResourceDefinitionSpec},
-    snapshot::Composes,
+    snapshot::ComposedKinds,
 };
 
-/// What is wrong with what a definition says, each with field, value and remedy: in every version's schema the first
-/// mistake, in the handler all of them. Empty if it can be carried out.
+/// The errors of a definition, each with field, value and remedy: in every version's schema the first mistake, in the
+/// handler all of them. Empty if it is valid.
 #[must_use]
-pub fn mistakes(spec: &ResourceDefinitionSpec, composes: &Composes) -> Vec<String> {
+pub fn mistakes(spec: &ResourceDefinitionSpec, composes: &ComposedKinds) -> Vec<String> {
     let schemas = spec.versions.iter().enumerate().filter_map(|(index, version)| {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
         schema::build(&path, version, &spec.handler, &Map::new()).err()
@@ -23,7 +22,7 @@ pub fn mistakes(spec: &ResourceDefinitionSpec, composes: &Composes) -> Vec<Strin
     }
     match check_parts(spec, composes) {
         Ok(()) => {}
-        Err(Error::Composition(errors)) => mistakes.extend(errors.0.iter().map(ToString::to_string)),
+        Err(SpecError::Composition(errors)) => mistakes.extend(errors.0.iter().map(ToString::to_string)),
         Err(error) => mistakes.push(error.to_string()),
     }
     mistakes
@@ -47,13 +46,13 @@ mod tests {
         .unwrap()
     }
 
-    /// Whoever writes a definition corrects all of it in one go.
+    /// The author can correct all errors at once.
     #[test]
     fn mistakes_in_schemas_and_handler_are_told_together() {
         let handler = json!({ "mode": "process", "executorType": "t", "functionName": "f",
             "status": { "a": "${output[", "b": "${outptu}", "c": "${output[0]}" } });
         let schema = json!({ "type": "object", "properties": { "spec": { "type": "text" } } });
-        let told = mistakes(&spec(&schema, &handler), &Composes::default());
+        let told = mistakes(&spec(&schema, &handler), &ComposedKinds::default());
         let beginnings: Vec<&str> = told.iter().map(|line| line.split(": ").next().unwrap()).collect();
         assert_eq!(
             beginnings,
@@ -74,7 +73,7 @@ mod tests {
         ] });
         let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": {
             "name": { "type": "string" } } } } });
-        let told = mistakes(&spec(&schema, &handler), &Composes::default());
+        let told = mistakes(&spec(&schema, &handler), &ComposedKinds::default());
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].contains("did you mean \"name\"?"), "{told:?}");
     }

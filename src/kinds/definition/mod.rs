@@ -4,11 +4,11 @@
 mod blueprint;
 mod composed;
 mod converted;
-mod fitted;
 mod handler;
 mod import;
 mod keyword;
 mod mistakes;
+mod prune_to_schema;
 mod schema;
 mod translate;
 mod validate;
@@ -27,14 +27,14 @@ use serde_json::{Map, Value};
 pub use blueprint::{ColonyDefinition, is_handled_as};
 pub use composed::{check_composition, check_parts, composition_of};
 pub use converted::{conversion_path, converted_at, redirected};
-pub use fitted::fitted;
 pub use handler::{CompiledHandler, of_blueprint, of_process};
 pub use import::{DEFAULT_GROUP, Imported, import};
 pub use mistakes::mistakes;
-pub use validate::{Breach, Validator};
+pub use prune_to_schema::prune_to_schema;
+pub use validate::{Validator, Violation};
 
 use super::{
-    Error,
+    SpecError,
     conversion::{Conversions, Converter},
 };
 use crate::{
@@ -60,9 +60,8 @@ const WEBHOOK: &str = "Webhook";
 ///
 /// # Errors
 ///
-/// When a schema is not structural, an expression is none, or the handler cannot be carried out; the message names the
-/// field.
-pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition, Error> {
+/// When a schema is not structural, an expression is none, or the handler is invalid; the message names the field.
+pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition, SpecError> {
     let spec = &definition.spec;
     let handler = &spec.handler;
     let composed = composed::status_fields(spec);
@@ -96,18 +95,18 @@ pub fn build(definition: &ResourceDefinition) -> Result<CustomResourceDefinition
     Ok(CustomResourceDefinition { metadata, spec, status: None })
 }
 
-/// Metadata of the CRD: the mark that says whose it is, and what its instances are carried out by. Deliberately no owner
-/// reference: the garbage collector would delete it, and every instance with it, in the foreground of a deletion.
+/// Metadata of the CRD: the mark of the operator, and the handler of its instances. Deliberately no owner reference:
+/// the garbage collector would delete it, and every instance with it, in the foreground of a deletion.
 fn build_metadata(
     definition: &ResourceDefinition,
     spec: &CustomResourceDefinitionSpec,
     conversions: Option<&Conversions>,
-) -> Result<ObjectMeta, Error> {
+) -> Result<ObjectMeta, SpecError> {
     let unwritable = |error: serde_json::Error| {
-        Error::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
+        SpecError::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
     };
-    let name = definition.metadata.name.clone().ok_or(Error::Incomplete("metadata.name"))?;
-    let generation = definition.metadata.generation.ok_or(Error::Incomplete("metadata.generation"))?;
+    let name = definition.metadata.name.clone().ok_or(SpecError::Incomplete("metadata.name"))?;
+    let generation = definition.metadata.generation.ok_or(SpecError::Incomplete("metadata.generation"))?;
     let accepted = AcceptedHandler {
         handler: definition.spec.handler.clone(),
         deletion_policy: definition.spec.deletion_policy,
@@ -153,7 +152,7 @@ fn build_version(
     version: &DefinitionVersion,
     handler: &Handler,
     composed: &Map<String, Value>,
-) -> Result<CustomResourceDefinitionVersion, Error> {
+) -> Result<CustomResourceDefinitionVersion, SpecError> {
     let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
     let schema = schema::build(&path, version, handler, composed)?;
     let scale = version.scale.as_ref().map(|scale| CustomResourceSubresourceScale {
@@ -220,7 +219,7 @@ pub fn accepted_generation(crd: &CustomResourceDefinition) -> Option<i64> {
     crd.annotations().get(ACCEPTED_GENERATION_ANNOTATION)?.parse().ok()
 }
 
-/// Hash of what a CRD says of its kind: names, versions with their schemas, and handler.
+/// Hash of the kind that a CRD defines: names, versions with their schemas, and handler.
 #[must_use]
 pub fn revision_hash(crd: &CustomResourceDefinition) -> String {
     let said = |name: &str| crd.annotations().get(name).map(String::as_str).unwrap_or_default();
@@ -231,20 +230,20 @@ pub fn revision_hash(crd: &CustomResourceDefinition) -> String {
 ///
 /// # Errors
 ///
-/// When its annotation cannot be read, which somebody else must have changed; the next write of the CRD puts it right.
-pub fn kind_of(crd: &CustomResourceDefinition, is_released: bool) -> Result<InstanceKind, Error> {
+/// When its annotation cannot be read, since another client changed it; the next write of the CRD puts it right.
+pub fn kind_of(crd: &CustomResourceDefinition, is_released: bool) -> Result<InstanceKind, SpecError> {
     let text = crd.annotations().get(HANDLER_ANNOTATION).map(String::as_str).unwrap_or_default();
     let accepted: AcceptedHandler = serde_json::from_str(text).map_err(|error| {
-        Error::invalid(
+        SpecError::invalid(
             format!("metadata.annotations['{HANDLER_ANNOTATION}'] of the CustomResourceDefinition"),
             error.to_string(),
             "leave it to the operator",
         )
     })?;
-    InstanceKind::of(crd, accepted, is_released).ok_or(Error::Incomplete("storage version"))
+    InstanceKind::of(crd, accepted, is_released).ok_or(SpecError::Incomplete("storage version"))
 }
 
-/// Whether a CRD of the definition's name is somebody else's.
+/// Whether a CRD of the definition's name belongs to another owner.
 #[must_use]
 pub fn is_foreign(snapshot: &DefinitionSnapshot, crd: &CustomResourceDefinition) -> bool {
     !is_made_for(crd, &snapshot.object.name_any())

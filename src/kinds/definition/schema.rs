@@ -1,13 +1,13 @@
 //! Schemas: checked before the API server sees them, so that errors point at the field where the user wrote it, and
-//! completed with what the operator says of every instance. What only the API server can tell (rules in CEL, defaults that
-//! do not fit) it tells itself. Pure.
+//! completed with the status fields that the operator sets on every instance. The API server itself reports what only
+//! it can check (rules in CEL, invalid defaults). Pure.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::Error,
+    super::SpecError,
     keyword::{Form, form, refused},
 };
 use crate::api::{
@@ -25,7 +25,7 @@ const TYPES: [&str; 6] = ["object", "array", "string", "integer", "number", "boo
 /// What stands under `status` and is the operator's alone.
 const OURS: [&str; 4] = ["blueprint", "composedOf", "mirror", "submittedGeneration"];
 
-/// Keywords that say what a field is: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
+/// Structural keywords: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
 
 /// The schema of a version, completed. `composed` has schemas of fields of status, where they are known.
@@ -38,14 +38,14 @@ pub(super) fn build(
     version: &DefinitionVersion,
     handler: &Handler,
     composed: &Map<String, Value>,
-) -> Result<JSONSchemaProps, Error> {
+) -> Result<JSONSchemaProps, SpecError> {
     let schema = &version.schema.open_api_v3_schema;
     let mut walk = Walk { nodes: 0 };
     walk.root(path, schema)?;
     let mut whole = complete(path, schema, version, handler, composed)?;
     leave_out_false(&mut whole);
     serde_json::from_value(whole)
-        .map_err(|error| Error::invalid(path, error.to_string(), "write it as a schema in OpenAPI v3"))
+        .map_err(|error| SpecError::invalid(path, error.to_string(), "write it as a schema in OpenAPI v3"))
 }
 
 /// Takes out what API servers leave out when it is false: it would look like a difference for ever.
@@ -70,36 +70,40 @@ fn leave_out_false(schema: &mut Value) {
     }
 }
 
-/// Adds what the operator says of every instance, and room for what executors say.
+/// Adds the status fields that the operator sets on every instance, and fields for the output of executors.
 fn complete(
     path: &str,
     schema: &Value,
     version: &DefinitionVersion,
     handler: &Handler,
     composed: &Map<String, Value>,
-) -> Result<Value, Error> {
+) -> Result<Value, SpecError> {
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     let mut properties = taken(&mut schema, "properties");
     let mut status = taken(&mut properties, "status");
     let is_blueprint = handler.mode == HandlerMode::Blueprint;
     if is_blueprint && status.is_empty() && handler.status.is_empty() {
-        // The status of the blueprint is taken as it is, and nobody has said what that is.
+        // The status of the blueprint is copied, and its schema is unknown.
         status.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
     }
     status.entry("description").or_insert_with(|| json!("What is known of it."));
     let kind = status.entry("type").or_insert_with(|| json!("object"));
     if kind != "object" {
         let path = format!("{path}.properties.status.type");
-        return Err(Error::invalid(path, shown(Some(kind)), "status is an object: set type to object"));
+        return Err(SpecError::invalid(path, shown(Some(kind)), "status is an object: set type to object"));
     }
     let mut fields = taken(&mut status, "properties");
     for name in OURS {
         if fields.contains_key(name) {
             let path = format!("{path}.properties.status.properties.{name}");
-            return Err(Error::invalid(path, name, "the operator keeps this field: choose another name"));
+            return Err(SpecError::invalid(
+                path,
+                name,
+                "the operator manages this field: choose another name",
+            ));
         }
     }
-    let told = "As executors said.";
+    let told = "As reported by executors.";
     for (name, expression) in &handler.status {
         fields.entry(name.clone()).or_insert_with(|| match composed.get(name) {
             Some(Value::Object(known)) => {
@@ -144,9 +148,8 @@ fn own_fields() -> [(&'static str, Value); 6] {
     let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
     let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
     let mut mirror = like("mirror");
-    mirror["description"] = json!(
-        "The process that carries the instance. Its generation is 0 or less for the process of the clean-up."
-    );
+    mirror["description"] =
+        json!("The process of the instance. Its generation is 0 or less for the process of the cleanup.");
     let generation =
         |description: &str| json!({ "description": description, "type": "integer", "format": "int64" });
     let kind = json!({ "type": "object", "properties": {
@@ -159,17 +162,17 @@ fn own_fields() -> [(&'static str, Value); 6] {
         ),
         ("conditions", like("conditions")),
         ("mirror", mirror),
-        ("observedGeneration", generation("Generation of the spec that this status speaks of.")),
+        ("observedGeneration", generation("The generation of the spec that this status describes.")),
         ("submittedGeneration", generation("The last generation that is known to have reached the colony.")),
     ]
 }
 
-/// What status says of the blueprint of an instance, as of that of a fleet.
+/// The blueprint of an instance in status, as for a fleet.
 fn blueprint() -> Value {
     let crd = serde_json::to_value(ExecutorDeployment::crd()).unwrap_or_default();
     let field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/blueprint";
     let mut blueprint = crd.pointer(field).cloned().unwrap_or_default();
-    blueprint["description"] = json!("The blueprint in the colony that says the same as the instance.");
+    blueprint["description"] = json!("The blueprint in the colony that mirrors the instance.");
     blueprint
 }
 
@@ -179,11 +182,11 @@ struct Walk {
 }
 
 impl Walk {
-    fn root(&mut self, path: &str, schema: &Value) -> Result<(), Error> {
+    fn root(&mut self, path: &str, schema: &Value) -> Result<(), SpecError> {
         self.schema(path, schema, 0)?;
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             let path = format!("{path}.type");
-            return Err(Error::invalid(
+            return Err(SpecError::invalid(
                 path,
                 shown(schema.get("type")),
                 "an object's schema has type object",
@@ -193,7 +196,7 @@ impl Walk {
             let field = schema.pointer(&format!("/properties/{name}"));
             if field.is_some_and(|field| field.get("type").and_then(Value::as_str) != Some("string")) {
                 let path = format!("{path}.properties.{name}.type");
-                return Err(Error::invalid(
+                return Err(SpecError::invalid(
                     path,
                     shown(field),
                     "it is a text: set type to string, or remove it",
@@ -204,7 +207,7 @@ impl Walk {
     }
 
     /// Metadata is the API server's; only names can be restricted.
-    fn metadata(path: &str, schema: Option<&Value>) -> Result<(), Error> {
+    fn metadata(path: &str, schema: Option<&Value>) -> Result<(), SpecError> {
         let remedy = "of metadata only name and generateName can be described: remove it";
         for (keyword, value) in schema.and_then(Value::as_object).into_iter().flatten() {
             let path = format!("{path}{}", step(keyword));
@@ -215,17 +218,17 @@ impl Walk {
                     if let Some(other) =
                         fields.find(|name| !["name", "generateName"].contains(&name.as_str()))
                     {
-                        return Err(Error::invalid(format!("{path}{}", step(other)), other, remedy));
+                        return Err(SpecError::invalid(format!("{path}{}", step(other)), other, remedy));
                     }
                 }
-                _ => return Err(Error::invalid(path, shown(Some(value)), remedy)),
+                _ => return Err(SpecError::invalid(path, shown(Some(value)), remedy)),
             }
         }
         Ok(())
     }
 
-    /// A schema that says what a field is.
-    fn schema(&mut self, path: &str, schema: &Value, depth: usize) -> Result<(), Error> {
+    /// A structural schema.
+    fn schema(&mut self, path: &str, schema: &Value, depth: usize) -> Result<(), SpecError> {
         let fields = self.keywords(path, schema, depth)?;
         let holds = |keyword: &str| fields.get(keyword) == Some(&Value::Bool(true));
         let is_int_or_string = holds("x-kubernetes-int-or-string");
@@ -233,34 +236,37 @@ impl Walk {
         match kind {
             Some(kind) if is_int_or_string => {
                 let path = format!("{path}.type");
-                return Err(Error::invalid(
+                return Err(SpecError::invalid(
                     path,
                     kind,
-                    "x-kubernetes-int-or-string stands for a type: remove one",
+                    "x-kubernetes-int-or-string implies a type: remove one",
                 ));
             }
             Some(kind) if !TYPES.contains(&kind) => {
                 let remedy = format!("is no type: use one of {}", TYPES.join(", "));
-                return Err(Error::invalid(format!("{path}.type"), kind, remedy));
+                return Err(SpecError::invalid(format!("{path}.type"), kind, remedy));
             }
             None if !is_int_or_string && !holds("x-kubernetes-preserve-unknown-fields") => {
-                let remedy =
-                    "say what the field is, or set x-kubernetes-preserve-unknown-fields to true for anything";
-                return Err(Error::invalid(format!("{path}.type"), "missing", remedy));
+                let remedy = "set the type of the field, or x-kubernetes-preserve-unknown-fields: true to allow anything";
+                return Err(SpecError::invalid(format!("{path}.type"), "missing", remedy));
             }
             _ => {}
         }
         if kind == Some("array") && !fields.contains_key("items") {
-            return Err(Error::invalid(format!("{path}.items"), "missing", "say what the elements are"));
+            return Err(SpecError::invalid(
+                format!("{path}.items"),
+                "missing",
+                "set items, the schema of the elements",
+            ));
         }
         if fields.contains_key("properties") && fields.contains_key("additionalProperties") {
             let path = format!("{path}.additionalProperties");
             let remedy = "it excludes properties: remove one of them";
-            return Err(Error::invalid(path, shown(fields.get("additionalProperties")), remedy));
+            return Err(SpecError::invalid(path, shown(fields.get("additionalProperties")), remedy));
         }
         if holds("uniqueItems") {
             let path = format!("{path}.uniqueItems");
-            return Err(Error::invalid(path, "true", "set x-kubernetes-list-type to set instead"));
+            return Err(SpecError::invalid(path, "true", "set x-kubernetes-list-type to set instead"));
         }
         for (keyword, value) in fields {
             let path = format!("{path}{}", step(keyword));
@@ -294,14 +300,14 @@ impl Walk {
         schema: &Value,
         depth: usize,
         may_be_typed: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SpecError> {
         let fields = self.keywords(path, schema, depth)?;
         for (keyword, value) in fields {
             let path = format!("{path}{}", step(keyword));
             let is_structure = STRUCTURE.contains(&keyword.as_str()) || keyword.starts_with("x-kubernetes-");
             if is_structure && !(may_be_typed && keyword == "type") {
-                let remedy = "says what a field is: write it outside of allOf, anyOf, oneOf and not";
-                return Err(Error::invalid(path, shown(Some(value)), remedy));
+                let remedy = "is structural: write it outside of allOf, anyOf, oneOf and not";
+                return Err(SpecError::invalid(path, shown(Some(value)), remedy));
             }
             match (form(keyword), value) {
                 (Some(Form::Schema), value) => self.restriction(&path, value, depth + 1, false)?,
@@ -327,32 +333,36 @@ impl Walk {
         path: &str,
         schema: &'a Value,
         depth: usize,
-    ) -> Result<&'a Map<String, Value>, Error> {
+    ) -> Result<&'a Map<String, Value>, SpecError> {
         self.nodes += 1;
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
             let remedy = format!("nest {MAX_DEPTH} levels and describe {MAX_NODES} fields at most");
-            return Err(Error::invalid(path, "too large", remedy));
+            return Err(SpecError::invalid(path, "too large", remedy));
         }
         let Value::Object(fields) = schema else {
-            return Err(Error::invalid(
+            return Err(SpecError::invalid(
                 path,
                 shown(Some(schema)),
-                "a schema is an object, such as {type: string}",
+                "a schema must be an object, such as {type: string}",
             ));
         };
         for (keyword, value) in fields {
             let path = format!("{path}{}", step(keyword));
             if let Some(remedy) = refused(keyword) {
-                return Err(Error::invalid(path, shown(Some(value)), remedy));
+                return Err(SpecError::invalid(path, shown(Some(value)), remedy));
             }
             let Some(form) = form(keyword) else {
-                return Err(Error::invalid(path, keyword, "is no keyword of a schema: correct or remove it"));
+                return Err(SpecError::invalid(
+                    path,
+                    keyword,
+                    "is no keyword of a schema: correct or remove it",
+                ));
             };
             if let Some(wanted) = form.misses(value) {
-                return Err(Error::invalid(path, shown(Some(value)), format!("give {wanted}")));
+                return Err(SpecError::invalid(path, shown(Some(value)), format!("give {wanted}")));
             }
             if keyword == "enum" && value.as_array().is_some_and(Vec::is_empty) {
-                return Err(Error::invalid(path, "[]", "name at least one value"));
+                return Err(SpecError::invalid(path, "[]", "name at least one value"));
             }
         }
         Ok(fields)

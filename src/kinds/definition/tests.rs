@@ -84,7 +84,7 @@ fn the_status_of_a_composed_kind_has_types() {
     assert_eq!(status_of(&described)["ready"], json!({ "type": "number" }), "what its author says holds");
 }
 
-/// What instances are carried out by is what the CRD remembers, not what the definition says by now.
+/// Instances follow the handler in the CRD, not the current definition.
 #[test]
 fn a_crd_remembers_by_what_instances_are_carried_out() {
     let wanted = definition(&with_field(&json!({ "type": "integer" })), &handler());
@@ -102,8 +102,8 @@ fn a_crd_remembers_by_what_instances_are_carried_out() {
 fn errors_point_at_the_field_of_the_schema() {
     let x = "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.x";
     for (field, at, remedy) in [
-        (json!({}), ".type: missing", "say what the field is"),
-        (json!("string"), ": \"string\"", "a schema is an object"),
+        (json!({}), ".type: missing", "set the type of the field"),
+        (json!("string"), ": \"string\"", "a schema must be an object"),
         (json!({ "type": "text" }), ".type: text", "use one of object"),
         (json!({ "type": "string", "maxlength": 3 }), ".maxlength", "is no keyword"),
         (json!({ "type": "string", "maxLength": -3 }), ".maxLength: -3", "whole number"),
@@ -115,7 +115,7 @@ fn errors_point_at_the_field_of_the_schema() {
             ".uniqueItems",
             "list-type",
         ),
-        (json!({ "$ref": "#/definitions/a" }), "['$ref']", "write it out"),
+        (json!({ "$ref": "#/definitions/a" }), "['$ref']", "write the schema inline"),
         (json!({ "type": "string", "const": "a" }), ".const", "enum with one value"),
         (json!({ "type": "string", "enum": [] }), ".enum", "at least one"),
         (json!({ "type": "integer", "exclusiveMinimum": 3 }), ".exclusiveMinimum: 3", "true or false"),
@@ -208,7 +208,7 @@ fn what_executors_put_out_becomes_fields() {
     assert!(problems[0].to_string().starts_with("spec.handler.status.replicas"), "{problems:?}");
 }
 
-/// Whoever may write a definition must not be able to stop the controller of all of them.
+/// A definition must not be able to stop the controller of all definitions.
 #[test]
 fn huge_schemas_are_refused_and_not_walked() {
     let mut deep = json!({ "type": "string" });
@@ -266,8 +266,8 @@ proptest! {
     // PROPTEST_CASES asks for more.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whoever may write a definition writes any JSON into its schema and any text into its expressions. It ends in a CRD or
-    /// in a message that names a field, never in a panic.
+    /// A definition may contain any JSON in its schema and any text in its expressions. It ends in a CRD or in a
+    /// message that names a field, never in a panic.
     #[test]
     fn any_definition_ends_in_a_crd_or_in_a_message(schema in anything(), expression in "\\PC{0,24}") {
         let mut handler = handler();

@@ -18,20 +18,20 @@ pub(super) struct Translated {
     /// The schema of their specs.
     pub schema: Value,
     /// Rules that it cannot have, in the order of the schema.
-    pub left_out: Vec<LeftOut>,
+    pub dropped_rules: Vec<DroppedRule>,
 }
 
 /// A rule that the schemas of a colony cannot have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LeftOut {
+pub(super) struct DroppedRule {
     /// Its path.
     pub field: String,
-    /// What it says, cut to fit a message.
+    /// Its text, truncated for a message.
     pub value: String,
 }
 
-/// Keywords that say nothing about which objects are allowed.
-const TELLING: [&str; 7] = [
+/// Keywords that do not restrict objects.
+const ANNOTATION_KEYWORDS: [&str; 7] = [
     "description",
     "example",
     "externalDocs",
@@ -45,12 +45,12 @@ const TELLING: [&str; 7] = [
 pub(super) fn translate(path: &str, schema: &Value) -> Translated {
     let mut translator = Translator::default();
     let spec = translator.whole(path, schema);
-    Translated { schema: spec, left_out: translator.left_out }
+    Translated { schema: spec, dropped_rules: translator.dropped_rules }
 }
 
 #[derive(Default)]
 struct Translator {
-    left_out: Vec<LeftOut>,
+    dropped_rules: Vec<DroppedRule>,
 }
 
 impl Translator {
@@ -68,18 +68,18 @@ impl Translator {
                             "spec" => spec = self.value(&path, field, true),
                             "apiVersion" | "kind" | "status" => {}
                             "metadata" if field.get("properties").is_none() => {}
-                            _ => self.leave_out(&path, field),
+                            _ => self.drop_rule(&path, field),
                         }
                     }
                 }
                 ("required", Value::Array(names)) => {
                     let every = ["apiVersion", "kind", "metadata", "spec", "status"];
                     if names.iter().any(|name| !every.iter().any(|every| name == every)) {
-                        self.leave_out(&path, value);
+                        self.drop_rule(&path, value);
                     }
                 }
                 _ if is_without_effect(keyword, value) => {}
-                _ => self.leave_out(&path, value),
+                _ => self.drop_rule(&path, value),
             }
         }
         spec
@@ -116,14 +116,14 @@ impl Translator {
                     translated.insert(keyword.clone(), value.clone());
                 }
                 _ if is_without_effect(keyword, value) => {}
-                _ => self.leave_out(&path, value),
+                _ => self.drop_rule(&path, value),
             }
         }
         Value::Object(translated)
     }
 
-    fn leave_out(&mut self, path: &str, value: &Value) {
-        self.left_out.push(LeftOut { field: path.to_owned(), value: shown(Some(value)) });
+    fn drop_rule(&mut self, path: &str, value: &Value) {
+        self.dropped_rules.push(DroppedRule { field: path.to_owned(), value: shown(Some(value)) });
     }
 }
 
@@ -139,7 +139,7 @@ fn is_without_effect(keyword: &str, value: &Value) -> bool {
         ("additionalProperties", value) => *value == Value::Bool(true),
         ("minItems" | "minLength" | "minProperties", value) => value.as_u64() == Some(0),
         (_, Value::Array(values)) if values.is_empty() => true,
-        (keyword, _) if TELLING.contains(&keyword) => true,
+        (keyword, _) if ANNOTATION_KEYWORDS.contains(&keyword) => true,
         (keyword, value) => form(keyword) == Some(Form::Bool) && *value == Value::Bool(false),
     }
 }
@@ -152,8 +152,8 @@ mod tests {
         json!({ "type": "object", "properties": { "spec": spec } })
     }
 
-    fn left_out(schema: &Value) -> Vec<String> {
-        translate("s", schema).left_out.into_iter().map(|left| left.field).collect()
+    fn dropped_rules(schema: &Value) -> Vec<String> {
+        translate("s", schema).dropped_rules.into_iter().map(|left| left.field).collect()
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
             },
         });
         let translated = translate("s", &whole(&spec));
-        assert_eq!(translated.left_out, []);
+        assert_eq!(translated.dropped_rules, []);
         assert_eq!(
             translated.schema,
             json!({
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(translate("s", &json!({ "type": "object" })).schema, json!({ "type": "object" }));
     }
 
-    /// What is dropped in silence is what somebody relied upon.
+    /// A rule that is dropped silently may be one that users rely on.
     #[test]
     fn every_rule_that_a_colony_cannot_have_is_named() {
         for rule in [
@@ -208,7 +208,7 @@ mod tests {
             let keyword = rule.as_object().unwrap().keys().next().unwrap().clone();
             let schema = whole(&json!({ "type": "object", "properties": { "field": rule } }));
             let path = format!("s.properties.spec.properties.field{}", step(&keyword));
-            assert_eq!(left_out(&schema), [path], "{rule}");
+            assert_eq!(dropped_rules(&schema), [path], "{rule}");
         }
         for harmless in [
             json!({ "minLength": 0 }),
@@ -218,7 +218,7 @@ mod tests {
             json!({ "additionalProperties": true }),
         ] {
             let schema = whole(&json!({ "type": "object", "properties": { "field": harmless } }));
-            assert_eq!(left_out(&schema), [] as [&str; 0], "{harmless}");
+            assert_eq!(dropped_rules(&schema), [] as [&str; 0], "{harmless}");
         }
     }
 
@@ -233,7 +233,7 @@ mod tests {
                 "status": { "type": "object", "properties": { "count": { "minimum": 0 } } },
             },
         });
-        let mut found = left_out(&schema);
+        let mut found = dropped_rules(&schema);
         found.sort();
         assert_eq!(
             found,

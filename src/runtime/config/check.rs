@@ -1,4 +1,4 @@
-//! Checks of configured values that say field, value and remedy; pure.
+//! Checks of configured values that report field, value and remedy; pure.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::model::plain_components;
 
-/// Directories that hand over the node to whoever mounts them: no prefix may be one of them or lie above one.
+/// Directories that give full access to the node when mounted: no prefix may be one of them or lie above one.
 const NODE_DIRECTORIES: [&str; 8] =
     ["/boot", "/dev", "/etc", "/proc", "/root", "/sys", "/var/lib/kubelet", "/var/run"];
 
@@ -106,7 +106,7 @@ impl Problems {
     }
 
     pub(super) fn both(&mut self, field: &str, other: &str) {
-        self.add(field, "set", format!("remove it, or {other}: one of them says where it is"));
+        self.add(field, "set", format!("remove it, or {other}: only one of them may be set"));
     }
 
     pub(super) fn host_path_prefix(&mut self, field: &str, prefix: &str) {

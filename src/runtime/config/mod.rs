@@ -23,7 +23,7 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file is no YAML of this shape.
@@ -39,7 +39,6 @@ pub enum ConfigError {
     Values {
         /// The file.
         path: PathBuf,
-        /// All of them.
         problems: Vec<Problem>,
     },
 }
@@ -114,7 +113,7 @@ mod tests {
         assert_eq!(parse_text(&text).unwrap(), configuration);
     }
 
-    /// A misspelt field must not pass as a default that nobody wanted.
+    /// A misspelt field must not silently become a default.
     #[test]
     fn an_unknown_field_is_named() {
         for (text, field) in [

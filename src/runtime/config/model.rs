@@ -15,9 +15,9 @@ use super::check::{Problem, Problems};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OperatorConfiguration {
-    /// Namespaces whose objects are looked after; empty means all of them.
+    /// Namespaces whose objects are reconciled; empty means all of them.
     pub watch_namespaces: Vec<String>,
-    /// Labels that `Colonies` and `ResourceDefinitions` must have to be looked after; empty means all of them. For
+    /// Labels that `Colonies` and `ResourceDefinitions` must have to be reconciled; empty means all of them. For
     /// several operators in one cluster, each with `watchNamespaces` of its own.
     pub cluster_selector: BTreeMap<String, String>,
     /// How many objects of one kind are reconciled at the same time, from 1 to 256. More than 32 only adds latency:
@@ -35,17 +35,17 @@ pub struct OperatorConfiguration {
     /// Seconds between two looks at a colony's state, from 1 to 3600.
     #[schemars(range(min = 1, max = 3600))]
     pub colony_poll_seconds: u32,
-    /// Seconds between two looks at all the processes that carry objects, from 1 to 3600: after so long at the latest a
-    /// change in a colony stands in status. With 0 nobody looks, and what no websocket tells of is found when an object is
-    /// looked at for another reason.
+    /// Seconds between two reads of all mirrored processes, from 1 to 3600: after so long at the latest a change in a
+    /// colony stands in status. With 0 there is no polling, and a change without a websocket message is found when an
+    /// object is reconciled for another reason.
     #[schemars(range(min = 0, max = 3600))]
     pub process_poll_seconds: u32,
-    /// How many processes a colony is asked to tell of by websocket, the newest first, up to 4096; 0 for none. Each takes a
+    /// The number of processes to subscribe to by websocket, the newest first, up to 4096; 0 for none. Each takes a
     /// connection. They only make changes known sooner.
     #[schemars(range(min = 0, max = 4096))]
     pub process_subscriptions: u16,
-    /// What the operator is for requests that do not say it themselves by annotation `colonies.io/roles`: `Director` asks for
-    /// the next job, `Worker` has jobs done in a colony.
+    /// The role of the operator for requests without annotation `colonies.io/roles`: `Director` asks for the next
+    /// job, `Worker` has jobs done in a colony.
     pub request_roles: Vec<RequestRole>,
     /// Where API servers have objects of users' kinds converted from one version to another.
     pub conversion: Conversion,
@@ -82,7 +82,6 @@ impl Default for OperatorConfiguration {
 pub struct LeaderElection {
     /// Whether to take a lease before writing. Switch it off only where a single replica is certain.
     pub enabled: bool,
-    /// Name of the Lease.
     pub lease_name: String,
     /// Seconds that other replicas wait after the last renewal they saw before they take over.
     #[schemars(range(min = 2, max = 3600))]
@@ -225,8 +224,8 @@ impl Default for Http {
     }
 }
 
-/// Where API servers have objects of users' kinds converted from one version to another. With neither `serviceName` nor `url`
-/// nobody converts, and definitions that declare conversions wait.
+/// Where API servers have objects of users' kinds converted from one version to another. With neither `serviceName`
+/// nor `url`, there is no endpoint, and definitions that declare conversions wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Conversion {
@@ -399,7 +398,7 @@ mod tests {
         }
     }
 
-    /// Nothing of a node can be mounted until somebody says so.
+    /// No directory of a node can be mounted by default.
     #[test]
     fn no_host_path_is_allowed_by_default() {
         assert_eq!(HostPathPolicy::default().entry_for("/data/models"), None);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The parts of a Lease that the decision needs, as read from the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Whoever holds the lease; empty when it was released.
+    /// The holder of the lease; empty when it was released.
     pub holder: String,
     /// How long the holder asked others to wait after a renewal; `None` when the record does not say.
     pub duration: Option<Duration>,
@@ -21,7 +21,6 @@ pub struct Record {
 /// A record and the moment at which this process first saw it in this state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// The record.
     pub record: Record,
     /// When it was first seen, by the monotonic clock.
     pub since: Instant,
@@ -43,11 +42,10 @@ impl Observation {
 pub enum Decision {
     /// There is no lease: create it in the own name.
     Create,
-    /// The lease is the own: renew it.
     Renew,
     /// The lease was released or its holder fell silent: take it.
     Take,
-    /// Somebody else holds it, at least until this moment.
+    /// Another replica holds it, at least until this moment.
     Wait {
         /// When the lease runs out unless it is seen to change before.
         until: Instant,

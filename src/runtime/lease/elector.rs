@@ -31,7 +31,7 @@ use crate::{
 /// A follower waits up to this share of the retry period longer, so that replicas do not ask in step.
 const FOLLOWER_JITTER: f64 = 0.2;
 
-/// A released lease asks nobody to wait; the API server wants at least one second.
+/// A released lease can be taken at once; the API server wants at least one second.
 const RELEASED_DURATION_SECONDS: i32 = 1;
 
 /// Why an attempt on the lease failed.
@@ -42,7 +42,6 @@ pub enum LeaseError {
     Call {
         /// `read`, `create`, `renew`, `take` or `release`.
         verb: &'static str,
-        /// Name of the lease.
         name: String,
         /// What happened.
         source: Box<kube::Error>,
@@ -50,7 +49,6 @@ pub enum LeaseError {
     /// The API server did not answer in time.
     #[error("failed to reach a result on lease {name} within {limit:?}")]
     TimedOut {
-        /// Name of the lease.
         name: String,
         /// The time it was given.
         limit: Duration,
@@ -76,8 +74,8 @@ pub fn identity(host: &str) -> String {
 }
 
 impl Elector {
-    /// A candidate called `identity` for the lease of `settings` in `namespace`, and the handle that tells others
-    /// how it fares. `client` must not retry by itself and should have a read timeout.
+    /// A candidate called `identity` for the lease of `settings` in `namespace`, and the handle that reports its
+    /// leadership. `client` must not retry by itself and should have a read timeout.
     #[must_use]
     pub fn new(
         client: Client,
@@ -104,8 +102,8 @@ impl Elector {
     /// Request `stop` only after whatever writes has ended: the next leader starts at once.
     pub async fn run(mut self, stop: &Shutdown) {
         loop {
-            // An attempt under way is bounded and is let finish: broken off, nobody would know which version of the
-            // lease to release.
+            // An attempt under way is bounded and is let finish: if interrupted, the version of the lease to release
+            // would be unknown.
             let wait = self.attempt().await;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -182,7 +180,7 @@ impl Elector {
             Decision::Take => self.write("take").await?,
         };
         if !written {
-            // Somebody else wrote since: whatever we believed of the lease is void, and whether we still hold it is
+            // Another replica wrote since: whatever we believed of the lease is void, and whether we still hold it is
             // seen now rather than a retry period later.
             self.observed = None;
             self.observe().await?;
@@ -201,7 +199,7 @@ impl Elector {
         Ok(())
     }
 
-    /// Writes the lease in the own name; `false` when somebody else was faster.
+    /// Writes the lease in the own name; `false` when another replica was faster.
     async fn write(&mut self, verb: &'static str) -> Result<bool, LeaseError> {
         let (asked, asked_at) = (self.clock.instant(), self.clock.now());
         let before = self.observed.as_ref().map(|seen| seen.record.clone());
@@ -349,7 +347,7 @@ mod tests {
         assert_ne!(first, second);
     }
 
-    /// A lease written by hand or by another program may lack anything; it must read as held by nobody or as alive.
+    /// A lease written by hand or by another program may lack anything; it must read as released or as alive.
     #[test]
     fn a_record_reads_from_an_incomplete_lease() {
         let record = record_of(&Lease::default());

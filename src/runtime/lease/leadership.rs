@@ -1,7 +1,7 @@
 //! The handle that gates every write.
 //!
 //! Whether this process leads is computed from the deadline of its last renewal each time it is asked. A process that
-//! was stopped, or whose election loop hangs, therefore stops leading by itself: nobody has to tell it.
+//! was stopped, or whose election loop hangs, therefore stops leading by itself: it needs no notification.
 
 use std::{
     future::pending,
@@ -31,7 +31,7 @@ impl Term {
     }
 }
 
-/// Tells whether this process may write; cheap to clone and to ask.
+/// Whether this process may write; cheap to clone and to ask.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     clock: Clock,
@@ -82,8 +82,8 @@ impl Leadership {
         })
     }
 
-    /// When the present term began, by the monotonic clock; `None` when this process does not lead. A new value
-    /// means that somebody else may have written in between.
+    /// When the present term began, by the monotonic clock; `None` when this process does not lead. A new value means
+    /// that another replica may have written in between.
     #[must_use]
     pub fn term_started(&self) -> Option<Instant> {
         self.running_term().map(|term| term.started)
@@ -95,15 +95,15 @@ impl Leadership {
         self.running_term().map(|term| term.started_at)
     }
 
-    /// Waits until [`Leadership::is_leader`] or the term is another than at the time of the call, and returns what
-    /// [`Leadership::is_leader`] says then. Never returns without an election.
+    /// Waits until [`Leadership::is_leader`] or the term is another than at the time of the call, and returns the
+    /// value of [`Leadership::is_leader`] then. Never returns without an election.
     pub async fn changed(&self) -> bool {
         let before = self.term_started();
         self.wait_until(|handle| handle.term_started() != before).await;
         self.is_leader()
     }
 
-    /// Says each time a term begins or ends, and at once if one is running. Unlike repeated calls of
+    /// Yields each time a term begins or ends, and at once if one is running. Unlike repeated calls of
     /// [`Leadership::changed`] it misses no new term between two questions.
     pub fn changes(&self) -> impl Stream<Item = bool> + Send + 'static {
         stream::unfold((self.clone(), None), |(handle, seen)| async move {
@@ -139,7 +139,7 @@ impl Leadership {
             };
             tokio::select! {
                 change = handle.term.changed() => if change.is_err() {
-                    // Nobody can announce another term; the present one may still run out.
+                    // No other term can be announced; the present one may still run out.
                     if let Some(remaining) = handle.remaining().filter(|left| *left != Duration::MAX) {
                         tokio::time::sleep(remaining).await;
                     } else if !reached(&handle) {
@@ -207,7 +207,7 @@ mod tests {
         assert!(!leadership.is_leader());
     }
 
-    /// A renewal is no change; taking the lease, losing it and taking it anew are.
+    /// A renewal is no change; taking the lease, losing it and taking it again are.
     #[tokio::test]
     async fn waiting_ends_at_changes_only() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
@@ -237,7 +237,7 @@ mod tests {
         leadership.lost().await;
     }
 
-    /// Objects are looked at anew when a term begins; a term that is missed would leave them as they are.
+    /// Objects are reconciled again when a term begins; a term that is missed would leave them as they are.
     #[tokio::test]
     async fn a_term_that_begins_between_two_questions_is_not_missed() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);

@@ -1,7 +1,7 @@
 //! Leader election: one replica writes, all watch.
 //!
-//! [`decide`] judges what was observed (pure), [`elector`] carries the decision out by compare-and-swap on a Lease,
-//! [`leadership`] is the handle that every writer asks before every step.
+//! [`decide`] judges what was observed (pure), [`elector`] executes the decision by compare-and-swap on a Lease,
+//! [`leadership`] is the handle that every writer checks before every step.
 
 pub mod decide;
 pub mod elector;

@@ -44,7 +44,6 @@ pub enum WriteVerb {
     Patch,
     /// PUT.
     Replace,
-    /// DELETE.
     Delete,
 }
 
@@ -56,7 +55,6 @@ pub enum WriteKind {
     /// Spec and metadata of an object of a kind of the operator.
     #[strum(transparent)]
     Object(Kind),
-    /// Its status.
     Status(Kind),
     /// Metadata of an object of a kind that users define.
     Instance,
@@ -75,7 +73,7 @@ pub enum WriteKind {
     Job,
     /// Identity of the executors.
     Secret,
-    /// What is told to people.
+    /// Events.
     Event,
 }
 
@@ -110,7 +108,7 @@ impl Label for ConversionResult {}
 pub enum Outcome {
     /// Done.
     Ok,
-    /// Somebody else wrote in between, or the name is taken (409).
+    /// Another client wrote in between, or the name exists (409).
     Conflict,
     /// The operator lacks the permission (401, 403).
     Forbidden,

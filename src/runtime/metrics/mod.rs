@@ -36,13 +36,13 @@ pub enum MetricsError {
     /// A metric is described wrongly or twice; a mistake in this program.
     #[error("failed to register a metric")]
     Register {
-        /// What the registry said.
+        /// The error of the registry.
         source: prometheus::Error,
     },
     /// The values cannot be written out.
     #[error("failed to write the metrics out")]
     Encode {
-        /// What the encoder said.
+        /// The error of the encoder.
         source: prometheus::Error,
     },
 }
@@ -143,7 +143,7 @@ impl Metrics {
             registry,
         };
         metrics.describe_build()?;
-        metrics.show_all_kinds();
+        metrics.initialize_series();
         Ok(metrics)
     }
 
@@ -157,7 +157,7 @@ impl Metrics {
     }
 
     /// Shows the series of every kind, and of every result of conversions, from the start, so that "no errors yet" differs from "not measured".
-    fn show_all_kinds(&self) {
+    fn initialize_series(&self) {
         for kind in Kind::ALL {
             for result in ReconcileResult::VARIANTS {
                 self.reconciles.with_label_values(&[kind.label(), result.label()]).inc_by(0);
@@ -206,8 +206,8 @@ impl Metrics {
         self.stale_skips.with_label_values(&[kind.label()]).inc();
     }
 
-    /// Counts one call to a ColonyOS server, and its error if it failed. Payload type and kind of error are constants of
-    /// the client, never what a server said.
+    /// Counts one call to a ColonyOS server, and its error if it failed. Payload type and kind of error are constants
+    /// of the client, never text of a server.
     pub fn count_colony_call(&self, payload_type: &'static str, took: Duration, error: Option<&'static str>) {
         self.colony_calls.with_label_values(&[payload_type]).inc();
         self.colony_call_seconds.with_label_values(&[payload_type]).observe(took.as_secs_f64());

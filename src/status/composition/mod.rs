@@ -32,7 +32,7 @@ pub struct Pass<'a> {
     pub outcome: &'a Outcome,
 }
 
-/// What status says after a pass. `kinds` are those that the definition makes now.
+/// The status after a pass. `kinds` are those that the definition makes now.
 #[must_use]
 pub fn compute(
     snapshot: &CompositionSnapshot,
@@ -41,7 +41,7 @@ pub fn compute(
 ) -> InstanceStatus {
     let mut status = snapshot.object.status.clone().unwrap_or_default();
     let generation = snapshot.object.metadata.generation;
-    status.composed_of = composed_of(snapshot, kinds, &status.composed_of);
+    status.composed_of = composed_kinds(snapshot, kinds, &status.composed_of);
     let before = std::mem::take(&mut status.conditions);
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         status.observed_generation = generation;
@@ -65,12 +65,12 @@ pub fn compute(
         }
     }
     let has_end = snapshot.kind.handler().finished_when.is_some();
-    status.conditions = merge(&before, living(snapshot, pass, has_end), generation, snapshot.now);
+    status.conditions = merge(&before, active_findings(snapshot, pass, has_end), generation, snapshot.now);
     status
 }
 
 /// The kinds that are made, and those of which something may be left.
-fn composed_of(
+fn composed_kinds(
     snapshot: &CompositionSnapshot,
     kinds: &BTreeSet<ObjectKind>,
     before: &[ObjectKind],
@@ -86,14 +86,18 @@ fn composed_of(
 }
 
 /// The conditions of an instance that is to exist.
-fn living(snapshot: &CompositionSnapshot, pass: Result<Pass<'_>, &Problem>, has_end: bool) -> Vec<Finding> {
+fn active_findings(
+    snapshot: &CompositionSnapshot,
+    pass: Result<Pass<'_>, &Problem>,
+    has_end: bool,
+) -> Vec<Finding> {
     let desired = pass.ok().and_then(|pass| pass.desired);
     let failed = desired.and_then(failed);
-    let hindrance = hindrance(pass);
+    let blocker = blocker(pass);
     let is_settled = pass.is_ok_and(|pass| pass.outcome.plan.steps.is_empty());
     let is_finished = is_settled && desired.is_some_and(|desired| desired.is_finished);
-    let is_ready = is_settled && hindrance.is_none() && desired.is_some_and(Desired::is_ready);
-    let trouble = hindrance.or(failed);
+    let is_ready = is_settled && blocker.is_none() && desired.is_some_and(Desired::is_ready);
+    let trouble = blocker.or(failed);
     let (reason, message) = match (&trouble, desired) {
         (Some(trouble), _) => trouble.clone(),
         (None, Some(desired)) if is_ready => {
@@ -119,7 +123,7 @@ fn living(snapshot: &CompositionSnapshot, pass: Result<Pass<'_>, &Problem>, has_
         finding(ConditionType::Degraded, is_degraded),
         finding(ConditionType::Ready, is_ready),
     ];
-    findings.extend(left_as_it_is(pass, desired));
+    findings.extend(drift_findings(pass, desired));
     if has_end {
         let written = snapshot.kind.handler().finished_when.clone().unwrap_or_default();
         findings.push(if is_finished {
@@ -132,7 +136,7 @@ fn living(snapshot: &CompositionSnapshot, pass: Result<Pass<'_>, &Problem>, has_
 }
 
 /// What differs and is left so, and what policies keep from being done.
-fn left_as_it_is(pass: Result<Pass<'_>, &Problem>, desired: Option<&Desired>) -> Vec<Finding> {
+fn drift_findings(pass: Result<Pass<'_>, &Problem>, desired: Option<&Desired>) -> Vec<Finding> {
     let (Ok(Pass { report, .. }), Some(desired)) = (pass, desired) else { return Vec::new() };
     let may_be_left = desired.resources.iter().any(|resource| resource.policies.may_leave_drift());
     let mut findings: Vec<Finding> = Finding::drift(&report.drifted, may_be_left).into_iter().collect();
@@ -143,7 +147,7 @@ fn left_as_it_is(pass: Result<Pass<'_>, &Problem>, desired: Option<&Desired>) ->
 }
 
 /// What keeps the instance from getting on without help.
-fn hindrance(pass: Result<Pass<'_>, &Problem>) -> Option<(Reason, String)> {
+fn blocker(pass: Result<Pass<'_>, &Problem>) -> Option<(Reason, String)> {
     match pass {
         Err(problem) => Some((problem.reason, problem.message.clone())),
         Ok(pass) => {
@@ -151,7 +155,7 @@ fn hindrance(pass: Result<Pass<'_>, &Problem>) -> Option<(Reason, String)> {
             if !foreign.is_empty() {
                 return Some((Reason::ForeignObject, foreign.join("; ")));
             }
-            // A conflict says that something is other than it was seen: the next pass sees it.
+            // A conflict means that an object has changed since it was read: the next pass sees it.
             let failure = pass.outcome.kubernetes_failure()?;
             let is_other = failure.kind == FailureKind::Conflict;
             (!is_other).then(|| (Reason::ApplyFailed, failure.message.clone()))
@@ -184,7 +188,7 @@ fn lacking(desired: &Desired) -> Vec<String> {
 fn deleting(pass: Result<Pass<'_>, &Problem>) -> Vec<Finding> {
     let way_out = "annotate the object with colonies.io/abandon-remote: \"true\" to leave its objects to the garbage collector";
     let awaiting = pass.map(|pass| pass.outcome.plan.awaiting.join("; ")).unwrap_or_default();
-    let (reason, message) = match hindrance(pass) {
+    let (reason, message) = match blocker(pass) {
         Some((reason, why)) => (reason, format!("it is being deleted: {why}; {way_out}")),
         None if awaiting.is_empty() => (Reason::Deleting, "it is being deleted".to_owned()),
         None => (Reason::Deleting, format!("awaiting {awaiting}")),

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     act::outcome::{Effect, StepFailure, StepResult},
-    diff::{Error, KubernetesStep, Plan, Step},
+    diff::{KubernetesStep, OwnershipError, Plan, Step},
     kinds::composition::{DesiredResource, Policies, Unreported, Wanted},
     snapshot::{Children, fixtures},
 };
@@ -25,7 +25,7 @@ fn snapshot(status: &Value, is_deleted: bool) -> CompositionSnapshot {
         kind: fixtures::kind(accepted, None),
         children: Children::new(),
         unserved: BTreeSet::new(),
-        telling: BTreeSet::new(),
+        kinds_with_readiness: BTreeSet::new(),
         now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }
 }
@@ -131,8 +131,11 @@ fn an_end_holds_once_nothing_is_left_to_write_and_then_for_good() {
 fn what_needs_somebody_is_degraded_and_what_passes_is_not() {
     let (snapshot, kinds) = (snapshot(&Value::Null, false), BTreeSet::new());
     let ready = desired(vec![resource("a", Readiness::Ready)]);
-    let foreign =
-        Error::Foreign { kind: "ConfigMap".to_owned(), name: "a".to_owned(), owner: "Thing b".to_owned() };
+    let foreign = OwnershipError::Foreign {
+        kind: "ConfigMap".to_owned(),
+        name: "a".to_owned(),
+        owner: "Thing b".to_owned(),
+    };
     let report = Report { foreign: vec![foreign], ..Report::default() };
     let idle = Outcome::default();
     let status = compute(&snapshot, &kinds, Ok(pass(Some(&ready), &report, &idle)));
@@ -171,7 +174,7 @@ fn what_needs_somebody_is_degraded_and_what_passes_is_not() {
     );
 }
 
-/// Unknown is not empty: what was said stays said while it cannot be looked at.
+/// Unknown is not empty: the previous status stays while it cannot be read.
 #[test]
 fn a_field_without_a_value_goes_unless_it_could_not_be_looked_at() {
     let (before, report) = (snapshot(&json!({ "one": 1, "two": 1, "three": 1 }), false), Report::default());
@@ -221,7 +224,7 @@ fn what_is_left_as_it_is_stands_beside_being_ready() {
         told(&status, &["Drifted", "Warnings", "Ready"]),
         ["Drifted=True/DriftDetected", "Warnings=True/LeftAlone", "Ready=True/ResourcesReady"]
     );
-    assert_eq!(message(&status, "Drifted"), "left as it is: ConfigMap a: data.x");
+    assert_eq!(message(&status, "Drifted"), "not corrected: ConfigMap a: data.x");
 }
 
 /// It never hangs without saying on what, and how to get out.

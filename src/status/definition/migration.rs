@@ -1,4 +1,4 @@
-//! What status says of the migration of a kind's objects to another stored version. Pure.
+//! The status of the migration of a kind's objects to another storage version. Pure.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
@@ -13,7 +13,7 @@ use crate::{
     },
     diff::{
         KubernetesStep, Step,
-        definition::{Migration, Rewrite, by_hand},
+        definition::{Migration, Rewrite, manual_migration},
     },
     snapshot::{DefinitionSnapshot, Observed},
 };
@@ -99,7 +99,7 @@ pub(super) fn progress(
     }
 }
 
-/// One that has come to its end, be it by somebody else's hand.
+/// A completed migration, even by another client.
 fn completed(before: StorageMigration, version: &str, snapshot: &DefinitionSnapshot) -> StorageMigration {
     if before.completed_at.is_some() || before.version != version {
         return before;
@@ -144,7 +144,7 @@ fn advanced(mut now: StorageMigration, rewrite: &Rewrite, outcome: &MigrationOut
     now
 }
 
-/// Whether all objects are stored in one version. Of a kind that never had another there is nothing to say.
+/// Whether all objects are stored in one version. A kind that never had another version has no such status.
 pub(super) fn migrated(
     snapshot: &DefinitionSnapshot,
     crd: Option<&CustomResourceDefinition>,
@@ -164,9 +164,11 @@ pub(super) fn migrated(
     }
     let in_others = format!("objects may be stored in {}", left.join(", "));
     Some(match plan {
-        Migration::OutOfReach(_) => {
-            Finding::no(kind, Reason::RightsMissing, format!("{in_others}: {}", by_hand(snapshot, crd)))
-        }
+        Migration::OutOfReach(_) => Finding::no(
+            kind,
+            Reason::RightsMissing,
+            format!("{in_others}: {}", manual_migration(snapshot, crd)),
+        ),
         Migration::Unread(why) => {
             Finding::no(kind, Reason::ReadFailed, with_cause(snapshot, Reason::ReadFailed, &in_others, why))
         }
@@ -187,7 +189,7 @@ fn under_way(
         progress.map_or((0, 0, 0), |progress| (progress.migrated, progress.failed, progress.remaining));
     if let (Some(first), true) = (progress.and_then(|progress| progress.failures.first()), failed > 0) {
         let message = format!(
-            "{failed} of {} objects could not be written in {version}, such as {} ({}): change them; they are tried again when they change, and once a minute",
+            "{failed} of {} objects could not be written in {version}, such as {} ({}): change them; they are retried when they change, and once a minute",
             migrated.saturating_add(failed).saturating_add(remaining),
             first.shown(),
             first.why
@@ -203,15 +205,15 @@ fn under_way(
     Finding::no(kind, Reason::StorageMigrating, message)
 }
 
-/// What is said, with its cause. As long as the same is said the first cause stays: servers name ports and times, and what
-/// changes with every try would be a write with every try.
+/// The message, with its cause. While the message stays the same, the first cause stays: servers name ports and
+/// times, and what changes with every try would be a write with every try.
 fn with_cause(snapshot: &DefinitionSnapshot, reason: Reason, said: &str, cause: &str) -> String {
     let before = said_before(snapshot).filter(|before| before.reason == reason).map(|before| before.message);
     let said = format!("{said}: ");
     before.filter(|before| before.starts_with(&said)).unwrap_or_else(|| format!("{said}{cause}"))
 }
 
-/// What was said before, which holds until the API server can be asked.
+/// The previous status, which holds until the API server can be read.
 fn said_before(snapshot: &DefinitionSnapshot) -> Option<Finding> {
     let kind = ConditionType::StorageMigrated;
     let conditions = &snapshot.object.status.as_ref()?.conditions;
@@ -273,7 +275,7 @@ mod tests {
         crd(world).status.get_or_insert_default().stored_versions = Some(versions);
     }
 
-    /// A pass: what is on record after it, and what the condition says.
+    /// A pass: what is recorded after it, and the condition.
     fn pass(
         world: &mut DefinitionSnapshot,
         plan: &Migration,
@@ -335,7 +337,7 @@ mod tests {
         assert_eq!(pass(&mut world, &Migration::Nothing, &calm), (now, finding), "zero writes at rest");
     }
 
-    /// A crash after the API server was told, and before status was written.
+    /// A crash after the CRD was updated, and before status was written.
     #[test]
     fn what_the_api_server_knows_is_known_after_a_crash() {
         let mut world = world();
@@ -385,7 +387,7 @@ mod tests {
         assert!(finding.reason == Reason::ReadFailed && finding.message.ends_with("away"), "{finding:?}");
     }
 
-    /// A kind that has always had one version has nothing to say; one that is not known says what it said.
+    /// A kind that has always had one version has no such condition; an unknown one keeps its condition.
     #[test]
     fn only_kinds_with_versions_speak_of_it() {
         let calm = (&Migration::Nothing, &MigrationOutcome::default());

@@ -1,4 +1,5 @@
-//! The status of a `ResourceDefinition`: whether its kind is served, by whose leave, and who carries instances out. Pure.
+//! The status of a `ResourceDefinition`: whether its kind is served, with which permissions, and the handler of
+//! instances. Pure.
 
 mod migration;
 
@@ -15,7 +16,8 @@ use crate::{
     api::{
         condition::{ConditionType, Reason},
         resource_definition::{
-            HandlerMode, KEPT_REVISIONS, MOST_COMPOSED, ResourceDefinitionStatus, ResourceName, Revision,
+            HandlerMode, MOST_COMPOSED, REVISION_HISTORY_LIMIT, ResourceDefinitionStatus, ResourceName,
+            Revision,
         },
     },
     diff::{
@@ -34,7 +36,7 @@ const NAMED_RIGHTS: usize = 3;
 /// What a pass came to.
 type Pass<'a> = Result<(&'a DefinitionPlan, &'a Outcome), &'a Problem>;
 
-/// What status says after a pass, which may have written objects in another version as well.
+/// The status after a pass, which may have rewritten objects in another version as well.
 #[must_use]
 pub fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionStatus {
     let migrated = pass.map(|(plan, outcome)| (&plan.migration, MigrationOutcome::of(outcome)));
@@ -70,7 +72,7 @@ fn computed(
     } else {
         trouble(snapshot, pass, held.as_ref(), &authorized, &established, &handled)
     };
-    let is_degraded = trouble.as_ref().is_some_and(|(reason, _)| needs_somebody(*reason));
+    let is_degraded = trouble.as_ref().is_some_and(|(reason, _)| needs_intervention(*reason));
     let (degraded, ready) = if let Some((reason, message)) = trouble {
         let message = format!("{message}{stays}");
         let ready = Finding::no(ConditionType::Ready, reason, message.clone());
@@ -120,7 +122,8 @@ fn written(pass: Pass<'_>) -> Option<&CustomResourceDefinition> {
     written.last()
 }
 
-/// Why the CRD stays as it is. What was said of this generation holds until instances are known again: a restart is no news.
+/// Why the CRD stays as it is. The previous status of this generation holds until instances are known again: a
+/// restart is no news.
 fn held(snapshot: &DefinitionSnapshot, pass: Pass<'_>, stays: &str) -> Option<HeldBack> {
     let held = pass.ok()?.0.held.clone()?;
     let object = &snapshot.object;
@@ -142,7 +145,7 @@ fn held(snapshot: &DefinitionSnapshot, pass: Pass<'_>, stays: &str) -> Option<He
     }
 }
 
-/// The generations that were carried out, with that of the CRD that there is now.
+/// The accepted generations, including that of the current CRD.
 fn revisions(
     mut revisions: Vec<Revision>,
     crd: Option<&CustomResourceDefinition>,
@@ -153,13 +156,13 @@ fn revisions(
         && latest != Some(generation)
     {
         revisions.push(Revision { generation, hash: revision_hash(crd), carried_out_at: Time(now) });
-        let surplus = revisions.len().saturating_sub(KEPT_REVISIONS);
+        let surplus = revisions.len().saturating_sub(REVISION_HISTORY_LIMIT);
         revisions.drain(..surplus);
     }
     revisions
 }
 
-/// That instances are carried out by an earlier generation, if they are.
+/// A note if instances follow an earlier generation.
 fn stays(accepted: Option<i64>, generation: Option<i64>) -> String {
     match accepted {
         Some(accepted) if Some(accepted) != generation => {
@@ -170,7 +173,7 @@ fn stays(accepted: Option<i64>, generation: Option<i64>) -> String {
 }
 
 /// Whether nothing gets better by waiting.
-const fn needs_somebody(reason: Reason) -> bool {
+const fn needs_intervention(reason: Reason) -> bool {
     !matches!(
         reason,
         Reason::Establishing
@@ -200,7 +203,7 @@ fn authorized(snapshot: &DefinitionSnapshot) -> Finding {
             groups.sort_unstable();
             let quoted: Vec<String> = groups.iter().map(|group| format!("\"{group}\"")).collect();
             let message = format!(
-                "the operator may not {}{further}: whoever installed it can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.groups=[{}]' (with every group that is already there)",
+                "the operator may not {}{further}: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.groups=[{}]' (keep every group that is already listed)",
                 named.join(", "),
                 snapshot.namespace,
                 quoted.join(",")
@@ -224,7 +227,7 @@ fn parts_unauthorized(snapshot: &DefinitionSnapshot) -> Finding {
     });
     let entries: Vec<String> = entries.collect();
     let message = format!(
-        "the operator may not write {}, of which instances are made: whoever installed it can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.composes=[{}]' (with every entry that is already there)",
+        "the operator may not write {}, which instances are composed of: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.composes=[{}]' (keep every entry that is already listed)",
         named.join(", "),
         snapshot.namespace,
         entries.join(",")
@@ -299,7 +302,7 @@ fn handled(snapshot: &DefinitionSnapshot) -> Finding {
         ),
         Handlers::Executors { colony, .. } => {
             let how = if handler.mode == HandlerMode::Blueprint { ", as blueprints" } else { "" };
-            let says = format!("executors of type {wanted} in Colony {colony} carry instances out{how}");
+            let says = format!("executors of type {wanted} in Colony {colony} handle instances{how}");
             Finding::yes(kind, Reason::HandlerFound, says)
         }
         Handlers::Unread(colony) => said_before(snapshot, kind).unwrap_or_else(|| {
@@ -310,7 +313,7 @@ fn handled(snapshot: &DefinitionSnapshot) -> Finding {
     }
 }
 
-/// Whether the colony has the definition by which blueprints of the kind are carried out, with mode `blueprint`.
+/// Whether the colony has the definition for blueprints of the kind, with mode `blueprint`.
 fn in_colony(snapshot: &DefinitionSnapshot, pass: Pass<'_>, handled: Finding) -> Finding {
     let Ok((plan, _)) = pass else { return handled };
     let kind = ConditionType::Handled;
@@ -325,15 +328,15 @@ fn in_colony(snapshot: &DefinitionSnapshot, pass: Pass<'_>, handled: Finding) ->
         InColony::Unknown(why) if handled.holds == Some(true) => Finding::unknown(
             kind,
             Reason::ColonyNotReady,
-            format!("the colony does not say which definitions it has: {why}"),
+            format!("the definitions of the colony cannot be read: {why}"),
         ),
         InColony::Used(name) => {
-            let whose = format!("by BlueprintDefinition {name} of somebody else, which is left as it is");
+            let whose = format!("by BlueprintDefinition {name} of another owner, which is left unchanged");
             with(&checked_here.map_or(whose.clone(), |checked| format!("{whose}; {checked}")))
         }
         InColony::Lags(what) => {
             let lags = format!(
-                "the definition in the colony takes all that instances say, and changes once it has no blueprints ({what})"
+                "the definition in the colony accepts all instances, and changes once it has no blueprints ({what})"
             );
             with(&checked_here.map_or(lags.clone(), |checked| format!("{lags}; {checked}")))
         }
@@ -342,7 +345,7 @@ fn in_colony(snapshot: &DefinitionSnapshot, pass: Pass<'_>, handled: Finding) ->
     }
 }
 
-/// What was said of this generation, which holds until somebody can be asked: a restart is no news.
+/// The previous status of this generation, which holds until it can be read again: a restart is no news.
 fn said_before(snapshot: &DefinitionSnapshot, kind: ConditionType) -> Option<Finding> {
     let conditions = &snapshot.object.status.as_ref()?.conditions;
     let said = conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
@@ -357,7 +360,7 @@ fn said_before(snapshot: &DefinitionSnapshot, kind: ConditionType) -> Option<Fin
     Some(Finding { kind, holds, reason, message: said.message.clone() })
 }
 
-/// What keeps the kind from being as the definition says. That executors are missing does not: work waits for them.
+/// What keeps the kind from matching the definition. That executors are missing does not: work waits for them.
 fn trouble(
     snapshot: &DefinitionSnapshot,
     pass: Pass<'_>,

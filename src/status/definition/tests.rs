@@ -43,7 +43,7 @@ fn said(status: &ResourceDefinitionStatus, kind: &str) -> (String, String, Strin
     (found.status.clone(), found.reason.clone(), found.message.clone())
 }
 
-/// What status says after a pass in which no object was written.
+/// The status after a pass that wrote no object.
 fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionStatus {
     super::compute(snapshot, pass)
 }
@@ -160,7 +160,7 @@ fn what_a_change_would_break_is_told_until_it_is_carried_out() {
     );
 }
 
-/// Which generations were carried out, and when first; nothing is written again for them.
+/// The accepted generations, and when; nothing is written again for them.
 #[test]
 fn revisions_are_remembered() {
     let mut world = snapshot();
@@ -185,7 +185,7 @@ fn revisions_are_remembered() {
     assert_ne!(revisions[0].hash, revisions[1].hash);
 }
 
-/// Whoever waits for it must not be told of the version that was.
+/// A waiting client must not see the condition of the previous version.
 #[test]
 fn objects_are_not_called_stored_anew_when_the_version_has_just_changed() {
     let mut world = snapshot();

@@ -1,9 +1,9 @@
 //! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
 
-mod left;
+mod withheld;
 
 use kube::ResourceExt as _;
-use left::{drift, uncarried, unmade, warnings};
+use withheld::{drift, missing_workload_findings, warnings, withheld_reason};
 
 use super::{
     blueprint,
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// Says what happened.
+/// Reports the outcome.
 #[must_use]
 pub fn compute(
     snapshot: &ExecutorDeploymentSnapshot,
@@ -62,7 +62,7 @@ pub fn compute(
         .and_then(mirror::colony_problem)
         .or_else(|| colony_problem(snapshot))
         .or_else(|| quiet_period(snapshot))
-        .or_else(|| pass.ok().and_then(|outcome| uncarried(object, outcome, mirror.as_ref())));
+        .or_else(|| pass.ok().and_then(|outcome| withheld_reason(object, outcome, mirror.as_ref())));
     findings.push(if is_carried_by_colony(object) {
         blueprint::carried(object, blueprint.as_ref(), pass.ok().map(|outcome| &outcome.plan.sync), problem)
     } else {
@@ -94,8 +94,8 @@ pub fn compute(
     }
 }
 
-/// How many executors there should be: what the user says; for a `DaemonSet`, and for a workload that is only looked at, what
-/// the cluster says.
+/// How many executors there should be: the user's value; for a `DaemonSet`, and for a workload that is only observed,
+/// the value of the cluster.
 fn desired_replicas(object: &ExecutorDeployment, progress: Option<&Progress>) -> Option<i32> {
     match object.spec.workload {
         _ if object.spec.management_policies.only_observe() => progress.map(|progress| progress.desired),
@@ -158,7 +158,7 @@ fn quiet_period(snapshot: &ExecutorDeploymentSnapshot) -> Option<(Reason, String
     ))
 }
 
-/// Why nothing can be asked of the colony, if so.
+/// Why the colony cannot be used, if so.
 fn colony_problem(snapshot: &ExecutorDeploymentSnapshot) -> Option<(Reason, String)> {
     match &snapshot.colony {
         ColonyReference::NotFound { name } => Some((Reason::ColonyNotFound, not_found(name.as_deref()))),
@@ -207,7 +207,7 @@ fn blocked(problem: &Problem) -> Vec<Finding> {
     ]
 }
 
-/// What the reconciler elsewhere says in the status of the object's own blueprint, if it has said anything.
+/// The report of the other reconciler in the status of the object's own blueprint, if any.
 fn elsewhere_progress(snapshot: &ExecutorDeploymentSnapshot) -> Option<Progress> {
     snapshot.object.status.as_ref()?.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
     let blueprint = snapshot.blueprint.known().and_then(Option::as_ref)?;
@@ -222,7 +222,7 @@ fn elsewhere_progress(snapshot: &ExecutorDeploymentSnapshot) -> Option<Progress>
 
 fn elsewhere(snapshot: &ExecutorDeploymentSnapshot) -> Vec<Finding> {
     let runtime = snapshot.object.spec.runtime.as_str();
-    let who = format!("runtime {runtime} is carried out by a reconciler elsewhere in the colony");
+    let who = format!("runtime {runtime} is handled by another reconciler of the colony");
     match elsewhere_progress(snapshot) {
         None => vec![Finding::unknown(
             ConditionType::Ready,
@@ -259,7 +259,7 @@ fn running(
         return blocked(&Problem { reason: Reason::ApplyFailed, message: failure.message.clone() });
     }
     if let (None, Some(left)) = (progress, outcome.plan.left.first()) {
-        return unmade(snapshot.object.spec.workload, left);
+        return missing_workload_findings(snapshot.object.spec.workload, left);
     }
     // What was written in this pass has not been seen to work yet.
     let written = outcome

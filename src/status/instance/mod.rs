@@ -8,7 +8,7 @@ use super::{
     condition::{Finding, clean, merge},
     mirror,
     output::{bounded, bounded_attributes},
-    work::hindrance,
+    work::blocker,
 };
 use crate::{
     act::outcome::Outcome,
@@ -20,7 +20,7 @@ use crate::{
         resource_definition::HandlerMode,
     },
     colony::Process,
-    desired::instance::as_seen,
+    desired::instance::as_expression_input,
     diff::Problem,
     kinds::definition::{CompiledHandler, of_process},
     snapshot::InstanceSnapshot,
@@ -31,7 +31,7 @@ const LONGEST_LINE: usize = 240;
 /// What stands before it.
 const LINE_BEGINS: &str = "; its executor wrote: ";
 
-/// What status says after a pass.
+/// The status after a pass.
 #[must_use]
 pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> InstanceStatus {
     if snapshot.kind.handler().mode == HandlerMode::Blueprint {
@@ -48,31 +48,31 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
     if let Some(bound) = carried.filter(|mirror| mirror.process_id.is_some()) {
         status.submitted_generation = status.submitted_generation.max(Some(bound.generation));
     }
-    let mut warning = kept_warning(&before, generation);
+    let mut warning = previous_warning(&before, generation);
     if let Some(process) = carried.and_then(|mirror| bound(snapshot, mirror))
-        && says_something(process)
+        && has_output(process)
     {
         let (fields, problem) = fields(snapshot, process);
         status.fields.extend(fields);
         warning =
             problem.map(|message| Finding::yes(ConditionType::Warnings, Reason::InvalidExpression, message));
     }
-    let hindrance = hindrance(&snapshot.header.processes, status.mirror.is_some(), outcome);
+    let blocker = blocker(&snapshot.header.processes, status.mirror.is_some(), outcome);
     let mut findings = if snapshot.object.metadata.deletion_timestamp.is_some() {
-        deleting(&status, outcome, hindrance)
+        deleting(&status, outcome, blocker)
     } else {
         let line = line(snapshot, &before);
         let left = outcome.ok().and_then(|outcome| outcome.plan.left.first());
-        let hindrance = hindrance.or_else(|| Some((Reason::LeftAlone, left?.clone())));
-        living(&status, generation.unwrap_or_default(), hindrance, line.as_deref())
+        let blocker = blocker.or_else(|| Some((Reason::LeftAlone, left?.clone())));
+        active_findings(&status, generation.unwrap_or_default(), blocker, line.as_deref())
     };
-    findings.extend(with_left(warning, outcome));
+    findings.extend(merged_warning(warning, outcome));
     status.conditions = merge(&before.conditions, findings, generation, snapshot.header.now);
     status
 }
 
 /// The one condition for what bites later and for what policies keep from being done.
-fn with_left(warning: Option<Finding>, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
+fn merged_warning(warning: Option<Finding>, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
     let left = outcome.map(|outcome| outcome.plan.left.join("; ")).unwrap_or_default();
     match warning {
         _ if left.is_empty() => warning,
@@ -95,7 +95,7 @@ pub fn without_fields(
         return None;
     }
     let message =
-        format!("handler.status: what the executor said does not fit the schema of the kind: {why}");
+        format!("handler.status: the output of the executor does not match the schema of the kind: {why}");
     let now = refused.conditions.iter().map(|condition| condition.last_transition_time.0).max()?;
     let previous = before.map_or(&[][..], |before| &before.conditions);
     let warning = Finding::yes(ConditionType::Warnings, Reason::ApplyFailed, message);
@@ -111,7 +111,7 @@ pub fn without_fields(
 }
 
 /// Whether expressions have something to speak of.
-fn says_something(process: &Process) -> bool {
+fn has_output(process: &Process) -> bool {
     let is_silent = process.output.is_empty() && process.errors.is_empty() && process.reported().is_empty();
     !is_silent || process.state.is_final()
 }
@@ -125,7 +125,7 @@ fn bound<'a>(snapshot: &'a InstanceSnapshot, mirror: &MirrorStatus) -> Option<&'
 /// The fields that the process gives a value, and why some have none although it has ended well.
 fn fields(snapshot: &InstanceSnapshot, process: &Process) -> (Map<String, Value>, Option<String>) {
     let compiled = CompiledHandler::compile(snapshot.kind.handler());
-    let (compiled, seen) = match (compiled, as_seen(snapshot)) {
+    let (compiled, seen) = match (compiled, as_expression_input(snapshot)) {
         (Ok(compiled), Ok(seen)) => (compiled, seen),
         (Err(error), _) | (_, Err(error)) => return (Map::new(), Some(error.to_string())),
     };
@@ -136,14 +136,14 @@ fn fields(snapshot: &InstanceSnapshot, process: &Process) -> (Map<String, Value>
     let (fields, problems) = compiled.fields(&of_process(&seen, &output, &attributes, &errors));
     let is_expected = process.state == crate::colony::ProcessState::Successful;
     let problem = problems.first().filter(|_| is_expected).map(|problem| {
-        let cut = if is_whole { "" } else { " (the executor said more than what is looked at)" };
+        let cut = if is_whole { "" } else { " (only a part of the executor's output is read)" };
         format!("{problem}{cut}")
     });
     (fields, problem)
 }
 
 /// The process is not read any more once it is over: what was said of its output stays said.
-fn kept_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<Finding> {
+fn previous_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<Finding> {
     let kept = before.conditions.iter().find(|condition| {
         condition.type_ == ConditionType::Warnings.as_str()
             && condition.observed_generation == generation
@@ -157,8 +157,8 @@ fn kept_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<Find
     Some(Finding::yes(ConditionType::Warnings, reason, &kept.message))
 }
 
-/// What was last written about the process: for people, so the end of it in one line, cut to fit. While that is not known, as
-/// after a start, what was said before.
+/// What was last written about the process: for people, so the end of it in one line, cut to fit. While that is
+/// unknown, as after a start, the previous value.
 fn line(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<String> {
     let text = if let Some(text) = &snapshot.last_line {
         let written = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
@@ -180,24 +180,24 @@ fn line(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<String> 
 }
 
 /// The conditions of an object that is to exist. `line` was last written about the process, if it runs.
-fn living(
+fn active_findings(
     status: &InstanceStatus,
     generation: i64,
-    hindrance: Option<(Reason, String)>,
+    blocker: Option<(Reason, String)>,
     line: Option<&str>,
 ) -> Vec<Finding> {
     use MirrorState::{Cancelled, Failed, Lost, Running, Successful};
 
     let mirror = status.mirror.as_ref();
-    let mirrored = mirror::finding(mirror, generation, hindrance.clone());
+    let mirrored = mirror::finding(mirror, generation, blocker.clone());
     let current = mirror.filter(|mirror| mirror.generation == generation);
     let (reason, message) = (mirrored.reason, mirrored.message.clone());
     let is = |states: &[MirrorState]| current.is_some_and(|mirror| states.contains(&mirror.state));
     let ended_badly = is(&[Failed, Cancelled, Lost]);
-    // An unfit spec or a missing Colony stays so until somebody does something; a server that is away comes back, and what
-    // policies keep from being done is as somebody wants it.
+    // An invalid spec or a missing Colony needs intervention; an unavailable server comes back, and actions that
+    // policies withhold are intended.
     let is_stuck =
-        hindrance.is_some_and(|(reason, _)| !matches!(reason, Reason::ColonyUnavailable | Reason::LeftAlone));
+        blocker.is_some_and(|(reason, _)| !matches!(reason, Reason::ColonyUnavailable | Reason::LeftAlone));
     let finding = |kind: ConditionType, holds: bool| Finding {
         kind,
         holds: Some(holds),
@@ -221,12 +221,12 @@ fn living(
 fn deleting(
     status: &InstanceStatus,
     outcome: Result<&Outcome, &Problem>,
-    hindrance: Option<(Reason, String)>,
+    blocker: Option<(Reason, String)>,
 ) -> Vec<Finding> {
     let awaited = outcome.map(|outcome| outcome.plan.awaiting.join("; ")).unwrap_or_default();
     let cleanup = status.mirror.as_ref().filter(|mirror| cleanup_attempt(mirror.generation).is_some());
     let way_out = "annotate the object with colonies.io/abandon-remote: \"true\" to let it go as it is";
-    let (reason, message) = match (cleanup, hindrance) {
+    let (reason, message) = match (cleanup, blocker) {
         (_, Some((reason, why))) => (reason, format!("it is being deleted: {why}; {way_out}")),
         (Some(mirror), None) => {
             let id = mirror.process_id.as_deref().unwrap_or("to come");

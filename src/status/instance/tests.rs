@@ -16,7 +16,7 @@ fn status(endpoint: &Value) -> InstanceStatus {
     .unwrap()
 }
 
-/// What an executor says must not keep the operator from saying what it knows itself: it would submit again.
+/// The output of an executor must not keep the operator from reporting its own status: it would submit again.
 #[test]
 fn a_refused_status_is_said_without_what_executors_put_into_it() {
     let before = status(&json!("http://old"));
@@ -64,7 +64,7 @@ fn the_end_of_a_log_stands_in_one_short_line() {
     assert_eq!(message, "generation 1 is process p1");
 }
 
-/// A restart is no news: until the log is read again, what was said stays said; but not of another process.
+/// A restart is no news: until the log is read again, the previous status stays; but not of another process.
 #[test]
 fn a_line_stays_said_while_nothing_is_known() {
     let (_, before) = said(&snapshot(Some("step 3"), &running()));

@@ -48,9 +48,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// An instance some object of which has changed.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// Its namespace.
     pub namespace: String,
-    /// Who it is.
     pub reference: OwnerReference,
 }
 
@@ -92,7 +90,7 @@ struct Watch {
     _task: Arc<Task>,
 }
 
-/// A task that ends when nobody has a use for it any more.
+/// A task that ends with its last user.
 struct Task(JoinHandle<()>);
 
 impl Drop for Task {
@@ -119,7 +117,7 @@ struct Objects {
 type Place = (String, String);
 
 impl ChildWatches {
-    /// No watch yet. Instances whose objects change are told to `changed`.
+    /// No watch yet. `changed` receives instances whose objects change.
     #[must_use]
     pub fn new(
         (watches, calls): (Client, Client),
@@ -156,7 +154,7 @@ impl ChildWatches {
         Found::Served(Observed::Known(own.map(|object| Value::clone(object)).collect()))
     }
 
-    /// An object by its name, whoever it belongs to.
+    /// An object by its name, whatever its owner.
     pub async fn by_name(&self, kind: &ObjectKind, namespace: &str, name: &str) -> Observed<Option<Value>> {
         let Some(resource) = self.served.resource(kind) else { return Observed::Known(None) };
         let api = Api::<DynamicObject>::namespaced_with(self.calls.clone(), namespace, &resource);
@@ -171,8 +169,8 @@ impl ChildWatches {
         self.kinds.lock().await.keys().cloned().collect()
     }
 
-    /// Ends the watches of these kinds. Whoever asks for one of them again begins it anew, and knows nothing until it has
-    /// shown all there is.
+    /// Ends the watches of these kinds. Requesting one of them again restarts it, with no data until its initial list
+    /// is complete.
     pub async fn stop(&self, kinds: &BTreeSet<ObjectKind>) {
         let mut watched = self.kinds.lock().await;
         for kind in kinds {
@@ -237,7 +235,7 @@ impl ChildWatches {
                     touched
                 };
                 for owner in touched {
-                    // Nobody hears it once the operator stops.
+                    // The receiver is gone once the operator stops.
                     let _ = changed.unbounded_send(owner);
                 }
             }
@@ -250,7 +248,7 @@ impl ChildWatches {
 ///
 /// # Errors
 ///
-/// Why it cannot be told, or cannot be used.
+/// Why it is unknown or unusable.
 pub async fn find(client: &Client, kind: &ObjectKind) -> Result<Option<ApiResource>, String> {
     let named = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
     match call(CALL_TIME_LIMIT, pinned_kind(client, &named)).await {
@@ -282,7 +280,7 @@ fn is_unserved(error: &CallError) -> bool {
     }
 }
 
-/// An object as JSON that says its kind, which objects in lists do not.
+/// An object as JSON with its kind, which objects in lists lack.
 fn whole(mut object: DynamicObject, resource: &ApiResource) -> Value {
     object.metadata.managed_fields = None;
     let mut whole = serde_json::to_value(&object).unwrap_or_default();

@@ -21,12 +21,12 @@ fn object(name: &str, owner: Option<&str>, version: &str) -> DynamicObject {
 
 /// The objects of one kind, and the owners that each event concerned.
 #[derive(Default)]
-struct World {
+struct ChildrenFixture {
     objects: Objects,
     writes: Writes,
 }
 
-impl World {
+impl ChildrenFixture {
     fn apply(&mut self, event: watcher::Event<DynamicObject>) -> Vec<String> {
         let touched = self.objects.apply(event, &resource(), "ConfigMap (v1)", &self.writes);
         let mut owners: Vec<String> = touched.into_iter().map(|owner| owner.reference.uid).collect();
@@ -52,7 +52,7 @@ impl World {
 /// Unknown is not empty: half a list is none.
 #[test]
 fn objects_are_known_once_a_list_is_whole() {
-    let mut world = World::default();
+    let mut world = ChildrenFixture::default();
     assert_eq!(world.apply(watcher::Event::Init), [""; 0]);
     assert_eq!(world.apply(watcher::Event::InitApply(object("a", Some("one"), "1"))), [""; 0]);
     assert!(!world.objects.is_filled && world.names("one").is_empty());
@@ -61,10 +61,10 @@ fn objects_are_known_once_a_list_is_whole() {
     assert_eq!(world.names("one"), ["a"]);
 }
 
-/// What went while nobody looked shows by not being in the next list: its owner has to hear of it.
+/// Deletions during an interruption show in the next list: its owner has to hear of it.
 #[test]
 fn a_further_list_tells_owners_of_what_has_gone() {
-    let mut world = World::default();
+    let mut world = ChildrenFixture::default();
     world.list(vec![object("a", Some("one"), "1"), object("b", Some("two"), "1"), object("c", None, "1")]);
     let touched = world.list(vec![object("b", Some("two"), "1")]);
     assert!(touched.contains(&"one".to_owned()), "{touched:?}");
@@ -74,7 +74,7 @@ fn a_further_list_tells_owners_of_what_has_gone() {
 
 #[test]
 fn an_object_that_changes_hands_concerns_both() {
-    let mut world = World::default();
+    let mut world = ChildrenFixture::default();
     world.list(vec![object("a", Some("one"), "1")]);
     assert_eq!(world.apply(watcher::Event::Apply(object("a", Some("one"), "2"))), ["one"]);
     assert_eq!(world.apply(watcher::Event::Apply(object("a", Some("two"), "3"))), ["one", "two"]);
@@ -86,10 +86,10 @@ fn an_object_that_changes_hands_concerns_both() {
     assert!(world.objects.by_owner.is_empty() && world.objects.owners.is_empty());
 }
 
-/// Objects in lists do not say of what kind they are, and templates do not speak of who wrote what.
+/// Objects in lists lack their kind, and templates have no managed fields.
 #[test]
 fn objects_are_kept_with_their_kind_and_without_notes() {
-    let mut world = World::default();
+    let mut world = ChildrenFixture::default();
     world.list(vec![object("a", Some("one"), "1")]);
     let kept = world.objects.by_owner["one"].values().next().unwrap();
     assert_eq!((&kept["apiVersion"], &kept["kind"]), (&json!("v1"), &json!("ConfigMap")));
@@ -100,7 +100,7 @@ fn objects_are_kept_with_their_kind_and_without_notes() {
 /// Definitions come and go for as long as the operator runs; what they were made of must not be watched for ever.
 #[tokio::test]
 async fn a_watch_ends_when_it_is_stopped() {
-    // Nobody listens there: the watch tries again and again.
+    // Nothing listens there: the watch tries again and again.
     let client = Client::try_from(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap();
     let (changed, _told) = futures::channel::mpsc::unbounded();
     let watches = ChildWatches::new(

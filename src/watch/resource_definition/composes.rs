@@ -10,19 +10,19 @@ use crate::{
         names::{COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND},
         resource_definition::{HandlerMode, ObjectKind, ResourceDefinition, ResourceName},
     },
-    snapshot::Composes,
+    snapshot::ComposedKinds,
     watch::children::find,
 };
 
 /// What the operator does with parts of instances.
 const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
-/// Workloads by which the operator carries executors out.
+/// Workloads that run executors.
 const WORKLOADS: [(&str, &str); 3] = [("apps", "deployments"), ("apps", "daemonsets"), ("batch", "jobs")];
 
 impl DefinitionReader {
     /// What instances are made of, and which rights the operator lacks for that.
-    pub(super) async fn composes(&self, object: &ResourceDefinition) -> Composes {
-        let mut composes = Composes::default();
+    pub(super) async fn composes(&self, object: &ResourceDefinition) -> ComposedKinds {
+        let mut composes = ComposedKinds::default();
         if object.spec.handler.mode != HandlerMode::Compose {
             return composes;
         }
@@ -55,7 +55,7 @@ impl DefinitionReader {
                 }
                 left.extend(other.spec.handler.makes().into_iter().map(|made| (made, way.clone())));
             }
-            self.look_for(&kind, is_direct, &mut composes).await;
+            self.discover_kind(&kind, is_direct, &mut composes).await;
         }
         if composes.trouble.is_none() {
             self.rights_for(object, &mut composes).await;
@@ -64,7 +64,7 @@ impl DefinitionReader {
     }
 
     /// Looks for a kind where the API server has it.
-    async fn look_for(&self, kind: &ObjectKind, is_direct: bool, composes: &mut Composes) {
+    async fn discover_kind(&self, kind: &ObjectKind, is_direct: bool, composes: &mut ComposedKinds) {
         if kind.group() == COMPUTE_GROUP && kind.kind == EXECUTOR_DEPLOYMENT_KIND {
             let name = |(group, resource): (&str, &str)| ResourceName {
                 group: group.to_owned(),
@@ -83,7 +83,7 @@ impl DefinitionReader {
     }
 
     /// Which rights the operator lacks for the parts. Those of parts of parts are another definition's matter.
-    async fn rights_for(&self, object: &ResourceDefinition, composes: &mut Composes) {
+    async fn rights_for(&self, object: &ResourceDefinition, composes: &mut ComposedKinds) {
         let everywhere = [String::new()];
         let namespaces =
             if self.watched.is_empty() { everywhere.as_slice() } else { self.watched.as_slice() };

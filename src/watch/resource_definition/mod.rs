@@ -36,12 +36,13 @@ use crate::{
         kubernetes::{CALL_TIME_LIMIT, call},
     },
     snapshot::{
-        ColonyReference, DefinitionSnapshot, Handlers, KeptKind, LeftInstances, LiveInstance, Observed,
+        ColonyKindState, ColonyReference, DefinitionSnapshot, Handlers, LiveInstance, Observed,
+        RemainingInstances,
     },
 };
 
 /// Most instances of a deleted definition that are looked at one by one.
-const LOOKED_AT: u32 = 500;
+const MAX_INSPECTED_INSTANCES: u32 = 500;
 
 /// Most lists of so many that are asked for, of instances that nothing watches.
 const MOST_PAGES: u32 = 20;
@@ -51,18 +52,15 @@ const MOST_PAGES: u32 = 20;
 pub struct WatchedInstances {
     /// How many there are.
     pub counts: InstanceCounts,
-    /// The instances.
     pub live: Vec<LiveInstance>,
 }
 
-/// Reads the world for one pass over a `ResourceDefinition`.
+/// Builds the snapshot for one pass over a `ResourceDefinition`.
 #[derive(Clone)]
 pub struct DefinitionReader {
     /// For what is not cached.
     pub client: Client,
-    /// Definitions.
     pub definitions: Store<DeserializeGuard<ResourceDefinition>>,
-    /// Which colony there is.
     pub colonies: Colonies,
     /// Rights that were found.
     pub rights: Rights,
@@ -92,7 +90,7 @@ struct Right<'a> {
 }
 
 impl DefinitionReader {
-    /// Puts a snapshot together. `watched` is what the watch of the instances shows.
+    /// Builds a snapshot. `watched` is what the watch of the instances shows.
     ///
     /// # Errors
     ///
@@ -119,7 +117,7 @@ impl DefinitionReader {
             Observed::Known(Some(crd)) if object.metadata.deletion_timestamp.is_some() => {
                 self.left(crd).await
             }
-            Observed::Known(None) => Observed::Known(LeftInstances::default()),
+            Observed::Known(None) => Observed::Known(RemainingInstances::default()),
             _ => Observed::Unknown("they were not looked for".to_owned()),
         };
         let (instances, live) = watched.map_or((None, None), |seen| (Some(seen.counts), Some(seen.live)));
@@ -141,7 +139,7 @@ impl DefinitionReader {
             left,
             composes: self.composes(object).await,
             handlers: self.handlers(object),
-            kept: self.kept(object).await,
+            in_colony: self.read_colony_state(object).await,
             endpoint: self.endpoint.known(),
             now,
         })
@@ -217,7 +215,7 @@ impl DefinitionReader {
         let api = Api::<SelfSubjectAccessReview>::all(self.client.clone());
         match call(CALL_TIME_LIMIT, api.create(&PostParams::default(), &review)).await {
             Ok(answer) => Ok(answer.status.is_some_and(|status| status.allowed)),
-            Err(error) => Err(error.explain("ask for the operator's own rights")),
+            Err(error) => Err(error.explain("check the operator's own permissions")),
         }
     }
 
@@ -255,7 +253,7 @@ impl DefinitionReader {
         };
         let api = Api::<DeserializeGuard<Instance>>::all_with(self.client.clone(), &kind);
         let mut live = Vec::new();
-        let mut parameters = ListParams::default().limit(LOOKED_AT);
+        let mut parameters = ListParams::default().limit(MAX_INSPECTED_INSTANCES);
         for _ in 0..MOST_PAGES {
             match call(CALL_TIME_LIMIT, api.list(&parameters)).await {
                 Ok(list) => {
@@ -272,12 +270,12 @@ impl DefinitionReader {
     }
 
     /// Instances of a definition that is being deleted, as the API server has them.
-    async fn left(&self, crd: &CustomResourceDefinition) -> Observed<LeftInstances> {
+    async fn left(&self, crd: &CustomResourceDefinition) -> Observed<RemainingInstances> {
         let Some(kind) = InstanceKind::of(crd, AcceptedHandler::default(), false) else {
             return Observed::Unknown("the CRD has no storage version".to_owned());
         };
         let api = Api::<PartialObjectMeta<Instance>>::all_with(self.client.clone(), &kind);
-        let parameters = ListParams::default().limit(LOOKED_AT);
+        let parameters = ListParams::default().limit(MAX_INSPECTED_INSTANCES);
         match call(CALL_TIME_LIMIT, api.list_metadata(&parameters)).await {
             Ok(list) => {
                 let held = list.items.iter().filter(|object| {
@@ -285,16 +283,16 @@ impl DefinitionReader {
                 });
                 let further = list.metadata.remaining_item_count.unwrap_or_default();
                 let further = usize::try_from(further).unwrap_or_default();
-                Observed::Known(LeftInstances { held: held.count(), total: list.items.len() + further })
+                Observed::Known(RemainingInstances { held: held.count(), total: list.items.len() + further })
             }
             // The API server has the definition and does not serve it yet, or not any more.
-            Err(error) if error.status_code() == Some(404) => Observed::Known(LeftInstances::default()),
+            Err(error) if error.status_code() == Some(404) => Observed::Known(RemainingInstances::default()),
             Err(error) => Observed::Unknown(error.explain(&format!("list {}", kind.name()))),
         }
     }
 
     /// What the colony has of a kind whose instances are blueprints.
-    async fn kept(&self, object: &ResourceDefinition) -> Option<KeptKind> {
+    async fn read_colony_state(&self, object: &ResourceDefinition) -> Option<ColonyKindState> {
         let handler = &object.spec.handler;
         if handler.mode != HandlerMode::Blueprint {
             return None;
@@ -317,7 +315,7 @@ impl DefinitionReader {
                 (Observed::Unknown(why.to_owned()), Observed::Unknown(why.to_owned()))
             }
         };
-        Some(KeptKind {
+        Some(ColonyKindState {
             colony: colony.name.clone(),
             colony_name: colony.spec.colony_name.clone(),
             cluster: self.cluster.clone(),
@@ -349,7 +347,7 @@ impl DefinitionReader {
                 Handlers::Executors { count: approved.get(wanted).copied().unwrap_or_default(), colony }
             }
             None if !self.colonies.connections.was_tried(&colony) => Handlers::Unread(colony),
-            None => Handlers::Unknown(format!("Colony {colony} is not connected; its own status says why")),
+            None => Handlers::Unknown(format!("Colony {colony} is not connected; see its status")),
         }
     }
 }

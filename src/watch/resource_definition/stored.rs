@@ -1,5 +1,5 @@
-//! Lists the objects of a kind that may be stored in another version than that of now: page by page, as their migration
-//! goes on. Only which objects there are is asked for, not what is in them.
+//! Lists the objects of a kind that may be stored in another version than that of now: page by page, as their
+//! migration proceeds. Only which objects there are is asked for, not what is in them.
 
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -101,8 +101,8 @@ impl DefinitionReader {
             call(CALL_TIME_LIMIT, api.list_metadata(&parameters)).await
         };
         let (listed, is_first) = match list(token).await {
-            // Between two pages the API server has forgotten what there was. It goes on with what there is; what came
-            // meanwhile is stored in the version of now.
+            // Between two pages the API server has forgotten what there was. It continues with what is available;
+            // what came meanwhile is stored in the version of now.
             Err(error) if error.status_code() == Some(410) && token.is_some() => {
                 let token = error.continue_token();
                 (list(token.as_deref()).await?, token.is_none())

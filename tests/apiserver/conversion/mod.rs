@@ -214,7 +214,7 @@ async fn what_cannot_be_converted_is_refused_with_its_field() {
         two.kind.whole = whole;
         let refusal = two.kind.definitions.create(&PostParams::default(), &two.kind.definition()).await;
         let refusal = refusal.unwrap_err().to_string();
-        assert!(refusal.contains("conversion is for versions in which objects are not stored"), "{refusal}");
+        assert!(refusal.contains("conversion is not allowed in the version with storage"), "{refusal}");
         two.kind.whole["spec"]["versions"][0].as_object_mut().unwrap().remove("conversion");
         // Takes what cannot be converted, unlike the shipped one.
         let memory = "/spec/versions/1/schema/openAPIV3Schema/properties/spec/properties/memory";
@@ -276,7 +276,7 @@ async fn a_kind_is_not_converted_before_the_endpoint_serves() {
             .until("says whose the Secret is", |status| status.message("Ready").contains(SECRET))
             .await;
         assert_eq!(status.reason("Ready"), "ConversionUnavailable");
-        assert_eq!(secrets.get(SECRET).await.unwrap().data, stranger.data, "it is left alone");
+        assert_eq!(secrets.get(SECRET).await.unwrap().data, stranger.data, "it is left unchanged");
         let (code, text) = stage.operator.get("/readyz").await.unwrap();
         assert!(code == 503 && text.contains(SECRET), "{code} {text}");
 

@@ -13,7 +13,7 @@ use kube::client::Body;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{Answer, Call, Cut, Way, point, serve_connection};
+use super::{Answer, Cut, ProxiedCall, Way, point, serve_connection};
 
 /// Serves all connections until it is dropped, and they with it.
 pub(super) async fn serve(listener: TcpListener, way: Arc<Way>) {
@@ -71,7 +71,7 @@ impl ClusterCall {
     }
 }
 
-impl Call for ClusterCall {
+impl ProxiedCall for ClusterCall {
     async fn ask(&self, way: &Way) -> Result<Answer, Cut> {
         let (head, body) = self.send(way).await?.into_parts();
         let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    Answer, Call, Cut, Way,
+    Answer, Cut, ProxiedCall, Way,
     point::{self, About},
     serve_connection,
 };
@@ -94,7 +94,7 @@ struct ColonyCall {
     object: Option<String>,
 }
 
-impl Call for ColonyCall {
+impl ProxiedCall for ColonyCall {
     async fn ask(&self, way: &Way) -> Result<Answer, Cut> {
         let url = format!("http://{}:{}{}", way.colony.host, way.colony.port, self.path);
         let response = way.http.post(url).body(self.body.clone()).send().await.map_err(|_| Cut)?;

@@ -136,14 +136,14 @@ struct Answer {
 }
 
 /// A call as it came, which can be made as often as one likes.
-trait Call: Send + Sync {
+trait ProxiedCall: Send + Sync {
     /// Makes it.
     fn ask(&self, way: &Way) -> impl Future<Output = Result<Answer, Cut>> + Send;
 }
 
 impl Way {
     /// Carries one request to its server and back, unless a rule says otherwise.
-    async fn pass(&self, request: &Request, call: &impl Call) -> Result<Answer, Cut> {
+    async fn pass(&self, request: &Request, call: &impl ProxiedCall) -> Result<Answer, Cut> {
         let subject = request.about.as_ref().and_then(|about| self.journal.subject(about));
         let subject = subject.as_deref();
         match self.rules.on_request(&request.point, subject, self.clock.instant()) {

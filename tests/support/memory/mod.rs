@@ -11,7 +11,7 @@ use colonyos_operator::{
         names::{CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE},
     },
     colony::{PrivateKey, Session},
-    controllers::Machinery,
+    controllers::Services,
     memory::connections::{Connection, OperatorIdentity},
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -35,7 +35,7 @@ pub const OPERATOR_NAMESPACE: &str = "colonyos-system";
 /// The operator's executors: their type and the number of their key.
 const EXECUTORS: [(&str, u8); 2] = [(CONTROLLER_EXECUTOR_TYPE, 4), (RECONCILER_EXECUTOR_TYPE, 5)];
 
-/// A cluster and a colony, and nothing else: an operator comes with [`Servers::machinery`].
+/// A cluster and a colony, and nothing else: an operator comes with [`Servers::services`].
 pub struct Servers {
     /// What time it is, for everyone. Move it with [`Servers::pass`].
     pub clock: Clock,
@@ -106,7 +106,7 @@ impl Servers {
 
     /// The machinery of an operator that leads from now on and knows nothing but what is on record. Its calls go through the
     /// network, its watches do not.
-    pub fn machinery(&self, configuration: OperatorConfiguration) -> Machinery {
+    pub fn services(&self, configuration: OperatorConfiguration) -> Services {
         let kubernetes = Kubernetes {
             watches: self.cluster.client(),
             calls: self.cluster.client_over(&self.network),
@@ -115,7 +115,7 @@ impl Servers {
         };
         let leadership = Leadership::always(&self.clock);
         let metrics = Metrics::new().unwrap();
-        let machinery = Machinery::new(
+        let services = Services::new(
             kubernetes,
             configuration,
             leadership,
@@ -124,8 +124,8 @@ impl Servers {
             "simulated".to_owned(),
             None,
         );
-        machinery.connections.put(COLONY, self.connection(), self.clock.instant());
-        machinery
+        services.connections.put(COLONY, self.connection(), self.clock.instant());
+        services
     }
 
     /// What an operator works in the colony with; the executors are those that the colony has now.

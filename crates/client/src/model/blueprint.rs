@@ -25,7 +25,7 @@ pub struct Blueprint {
     /// What is wished for. The server checks it against the definition's schema.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub spec: Map<String, Value>,
-    /// What is, as the reconciler said.
+    /// The observed state, as reported by the reconciler.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Map::is_empty")]
     pub status: Map<String, Value>,
     /// Fields that this client does not know.
@@ -50,8 +50,8 @@ pub struct BlueprintMetadata {
     /// Annotations, of no meaning to the server.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Counts the changes of the spec. Taken as it is sent when the blueprint is added; afterwards the server
-    /// counts, whatever an update says.
+    /// Counts the changes of the spec. Taken as it is sent when the blueprint is added; afterwards the server counts,
+    /// and ignores the value in an update.
     #[serde(default)]
     pub generation: i64,
     /// Fields that this client does not know, the times of creation and of the last reconciliation among them.

@@ -289,7 +289,7 @@ impl FunctionSpec {
         self
     }
 
-    /// Says how many seconds it is expected to take.
+    /// The expected duration, in seconds.
     #[must_use]
     pub fn wall_time(mut self, seconds: u32) -> Self {
         self.conditions.wall_time = Some(seconds);

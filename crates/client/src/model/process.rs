@@ -142,7 +142,7 @@ impl Process {
         reported.map(|attribute| (attribute.key.as_str(), attribute.value.as_str())).collect()
     }
 
-    /// What tells the older of two processes: the time of submission, then the id.
+    /// Orders processes by age: the time of submission, then the id.
     #[must_use]
     pub fn age_key(&self) -> (Timestamp, &ProcessId) {
         (self.submitted_at, &self.id)

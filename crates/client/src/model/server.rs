@@ -1,13 +1,13 @@
-//! What a server says of itself and of a colony.
+//! Information about a server and a colony.
 
 use serde::Deserialize;
 
 use super::null_is_empty;
 
-/// What a server says to anybody who asks: enough to know that something answers, and which version.
+/// Public information about a server: enough to know that something answers, and which version.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ServerInfo {
-    /// Its version; servers that were built without one say `dev` or nothing.
+    /// Its version; servers that were built without one report `dev` or nothing.
     #[serde(rename = "buildversion", default)]
     pub version: String,
     /// When it was built.
@@ -18,7 +18,7 @@ pub struct ServerInfo {
     pub backends: Vec<Backend>,
 }
 
-/// A port that a server says it listens on.
+/// A port that a server reports to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Backend {
     /// The kind of port, for example `http`.

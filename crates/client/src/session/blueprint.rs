@@ -1,4 +1,4 @@
-//! Calls about blueprints and their definitions. For members and, unless said otherwise, the colony's owner.
+//! Calls about blueprints and their definitions. For members and, unless noted otherwise, the colony's owner.
 
 use std::num::NonZeroU32;
 
@@ -58,12 +58,12 @@ impl Session {
     /// Adds a blueprint, with its status, too, if it has one. When its kind has a handler, the server also
     /// submits a process for it, and adds a cron that does so for the whole kind each minute.
     ///
-    /// Its [id](Blueprint::id) may be chosen, and then tells one's own from another's of the same name.
+    /// Its [id](Blueprint::id) may be chosen by the client; it then distinguishes blueprints of the same name.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] when the colony has a blueprint of that name, **of whatever kind**, or the
-    /// server has one of that id; [`Error::Invalid`] when the colony has no definition of its kind, or the spec
-    /// is not as the definition's schema says; else as any call.
+    /// [`Error::AlreadyExists`] when the colony has a blueprint of that name, **of whatever kind**, or the server has
+    /// one of that id; [`Error::Invalid`] when the colony has no definition of its kind, or the spec does not match
+    /// the definition's schema; else as any call.
     pub async fn add_blueprint(&self, blueprint: &Blueprint) -> Result<Blueprint, Error> {
         self.call(&AddBlueprint { blueprint }).await
     }
@@ -97,9 +97,9 @@ impl Session {
         Ok(blueprints)
     }
 
-    /// Stores a blueprint in place of the one of that name: **all of it**. Status, labels, annotations and
-    /// times that are not sent are gone, and what others wrote since it was read is lost. Only the id stays,
-    /// and the generation, which grows by one when the spec differs or `force_generation` says so.
+    /// Stores a blueprint in place of the one of that name: **all of it**. Status, labels, annotations and times that
+    /// are not sent are gone, and what others wrote since it was read is lost. Only the id stays, and the generation,
+    /// which grows by one when the spec differs or with `force_generation`.
     ///
     /// When the generation grows and its kind has a handler, the server also submits a process for it, unless
     /// the key is the colony's owner's.
@@ -139,7 +139,7 @@ impl Session {
         self.call(&call).await.map(|_| ())
     }
 
-    /// Has the server submit a process for the blueprint of that name; with `force`, one that is told so, after
+    /// Has the server submit a process for the blueprint of that name; with `force`, one with that flag set, after
     /// the generation has grown by one. For members alone.
     ///
     /// # Errors

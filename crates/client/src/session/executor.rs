@@ -16,7 +16,7 @@ use super::{
     Session,
 };
 
-/// What the server says, with 404, when there was nothing to do in time.
+/// The server's reply, with 404, when no process was assigned in time.
 const NOTHING_TO_DO: &str = "No process available";
 
 impl Session {
@@ -101,8 +101,8 @@ impl Session {
         self.call(&GetAttribute { attributeid: id }).await
     }
 
-    /// Gives this executor another identity; this session is then nobody's. **A process that it is running
-    /// stays with the old identity, so that nobody can close it**; and each such call costs the server a
+    /// Gives this executor another identity; this session is then no longer valid. **A process that it is running
+    /// stays with the old identity, so that it can no longer be closed**; and each such call costs the server a
     /// database connection until it is restarted. A new executor beside the old one does neither.
     ///
     /// # Errors

@@ -33,8 +33,8 @@ const LOOK_UP: [ProcessState; 7] = [
 impl Session {
     /// Submits a process.
     ///
-    /// **Not idempotent**: the server makes up the id, and two calls are two processes. When the error
-    /// [may have happened](Error::may_have_happened), look the label up before trying again.
+    /// **Not idempotent**: the server generates the id, so two calls create two processes. When the error [may have
+    /// happened](Error::may_have_happened), look the label up before trying again.
     ///
     /// # Errors
     /// [`Error::Forbidden`] when the key is no member's (the colony's owner is none); else as any call.
@@ -117,7 +117,7 @@ impl Session {
         Ok(found)
     }
 
-    /// Cancels a waiting or running process. Its executor is not told: it learns when it closes.
+    /// Cancels a waiting or running process. Its executor is not notified: it learns when it closes.
     ///
     /// # Errors
     /// [`Error::Conflict`] when it is final already (also when it was cancelled before); [`Error::NotFound`]

@@ -50,9 +50,9 @@ impl Session {
         self.call(&RejectExecutor { colonyname: &self.colony, executorname: name }).await.map(|_| ())
     }
 
-    /// Stops the assignment of processes in the **whole colony** until somebody resumes it; also over a restart
-    /// of the server, and **over the removal of the colony**. Takes effect at the next turn of each long-poll:
-    /// read what runs once more afterwards. Pausing again is no error. For the colony's owner.
+    /// Stops the assignment of processes in the **whole colony** until it is resumed; also over a restart of the
+    /// server, and **over the removal of the colony**. Takes effect at the next turn of each long-poll: read what
+    /// runs once more afterwards. Pausing again is no error. For the colony's owner.
     ///
     /// # Errors
     /// As any call.
@@ -60,7 +60,7 @@ impl Session {
         self.call(&PauseAssignments { colonyname: &self.colony }).await.map(|_| ())
     }
 
-    /// Lets processes be assigned again, whoever paused it. Resuming what is not paused is no error. For the
+    /// Resumes the assignment of processes, whoever paused it. Resuming what is not paused is no error. For the
     /// colony's owner.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ impl Session {
         Ok(self.call(&GetProcessGraphs { colonyname: &self.colony, count, state }).await?.0)
     }
 
-    /// Cancels a workflow: its waiting and running processes, whose executors and followers are **not told**.
+    /// Cancels a workflow: its waiting and running processes, whose executors and subscribers are **not notified**.
     /// Cancelling again is no error, and one that had ended is then cancelled too.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ pub(super) struct PauseStatus {
     pub(super) is_paused: bool,
 }
 
-/// The reply of a call that has nothing to say.
+/// The reply of a call without a result.
 #[derive(Debug)]
 pub(super) struct Nothing;
 

@@ -18,7 +18,7 @@ fn bindings() -> Bindings {
     Bindings::from([("request".to_owned(), request), ("jobs".to_owned(), jobs)])
 }
 
-fn render(template: &Value) -> Result<Value, Error> {
+fn render(template: &Value) -> Result<Value, ExpressionError> {
     Template::parse("spec.x", template, &VARIABLES)?.render(&bindings())
 }
 
@@ -26,7 +26,7 @@ fn value(expression: &str) -> Value {
     render(&json!(format!("${{{expression}}}"))).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn failure(template: &Value) -> Error {
+fn failure(template: &Value) -> ExpressionError {
     match render(template) {
         Ok(value) => panic!("{template} gives {value}"),
         Err(error) => error,
@@ -212,8 +212,8 @@ fn a_range_counts_from_zero_and_is_paid_for() {
     }
 }
 
-/// A condition about what is not there yet does not hold, whatever it says; anything else about it says that it is absent.
-/// What cannot come any more is a mistake.
+/// A condition about an absent value does not hold; any other expression about it fails as absent. What cannot come
+/// any more is a mistake.
 #[test]
 fn what_is_observed_may_not_be_there_yet() {
     let (own, seen) = (json!({"spec": {"count": 1}}), json!([{"status": {"done": 1}}, {}, {"status": null}]));

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-/// One write.
 pub(super) struct Writing<'a> {
     pub(super) manager: &'a str,
     pub(super) subresource: &'a str,

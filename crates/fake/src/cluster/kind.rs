@@ -19,7 +19,6 @@ pub(super) struct Kind {
     pub(super) is_custom: bool,
 }
 
-/// A version of a kind.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
     pub(super) name: String,

@@ -43,7 +43,7 @@ use self::{
     request::{Request, ResourceRequest, Verb},
     store::{In, Key, Store},
 };
-use super::network::{Broken, Call, Network};
+use super::network::{Broken, Network, Payload};
 
 type Boxed = Box<dyn std::error::Error + Send + Sync>;
 type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
@@ -65,9 +65,7 @@ pub struct ApiServer {
 pub struct Place<'a> {
     /// Such as `deployments.apps`, or `secrets`.
     pub resource: &'a str,
-    /// Its namespace.
     pub namespace: &'a str,
-    /// Its name.
     pub name: &'a str,
 }
 
@@ -356,7 +354,7 @@ impl ApiServer {
         };
         let server = self.clone();
         let Some(network) = network else { return server.respond(&request) };
-        let call = Call::Cluster(request.call());
+        let call = Payload::Cluster(request.call());
         let carried = network.carry(call, move || {
             let response = server.respond(&request);
             (response.as_ref().map_or(500, |response| response.status().as_u16()), response)

@@ -73,7 +73,6 @@ impl Verb {
 }
 
 impl Request {
-    /// Reads a request.
     pub(super) fn read(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Self> {
         let path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
         let (group, version, rest) = match path.as_slice() {

@@ -252,7 +252,6 @@ pub(super) fn set(object: &mut Value, field: &str, value: Value) {
     }
 }
 
-/// The finalizers of an object.
 pub(super) fn finalizers(object: &Value) -> Vec<String> {
     let listed = object.pointer("/metadata/finalizers").and_then(Value::as_array);
     listed.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()

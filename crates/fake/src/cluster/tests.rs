@@ -14,7 +14,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{ApiServer, Place};
-use crate::network::{Call, Fate, Network};
+use crate::network::{Fate, Network, Payload};
 
 const NOW: &str = "2026-03-01T12:00:00.75Z";
 
@@ -318,7 +318,7 @@ async fn a_call_that_is_late_arrives_when_its_time_has_come() {
     let noted = seen.clone();
     network.observe_by(move |call, status| noted.lock().push(format!("{call}: {status}")));
     network.decide_by(|call| match call {
-        Call::Cluster(call) if call.name == "a" => Fate::Late(jiff::SignedDuration::from_secs(5)),
+        Payload::Cluster(call) if call.name == "a" => Fate::Late(jiff::SignedDuration::from_secs(5)),
         _ => Fate::Done,
     });
     created(&server, &network).await.unwrap_err();

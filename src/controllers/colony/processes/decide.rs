@@ -27,12 +27,12 @@ pub(in crate::controllers) struct View {
     /// What is in it.
     pub processes: Vec<Process>,
     /// What it means that a process is not among them.
-    pub absence: Absence,
+    pub absence: AbsenceMeaning,
 }
 
 /// What it means that a process is not in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::controllers) enum Absence {
+pub(in crate::controllers) enum AbsenceMeaning {
     /// It is not in that state: the list is complete.
     Tells,
     /// Nothing; but if it were over, that would show in another list.
@@ -45,13 +45,13 @@ pub(in crate::controllers) enum Absence {
 #[derive(Debug, Default)]
 pub(in crate::controllers) struct Verdict<'a> {
     /// To be asked for again.
-    pub doubted: Vec<&'a ProcessId>,
+    pub invalidated: Vec<&'a ProcessId>,
     /// As good as read: listed just as it was known.
     pub confirmed: Vec<&'a Process>,
 }
 
-/// Compares what is known with what is listed. `one_by_one` is how many may be asked for because no list can tell. A list
-/// that could not be read is not among the views and says nothing.
+/// Compares what is known with what is listed. `one_by_one` is how many may be read singly because no list contains
+/// them. A list that could not be read is not among the views and has no effect.
 pub(in crate::controllers) fn judge<'a>(
     tracked: &'a [Tracked],
     views: &'a [View],
@@ -66,23 +66,23 @@ pub(in crate::controllers) fn judge<'a>(
     for process in tracked {
         let shown = by_id.get(&process.seen.id).map_or(&[][..], Vec::as_slice);
         let is_same =
-            |shown: &&Process| shown.state == process.recorded && says_the_same(shown, &process.seen);
+            |shown: &&Process| shown.state == process.recorded && is_same_state(shown, &process.seen);
         let absence = views.iter().find(|view| view.state == process.recorded).map(|view| view.absence);
         match (shown.first(), absence) {
             (Some(same), _) if shown.iter().all(is_same) => verdict.confirmed.push(same),
             (None, _) if !process.is_listed => hidden.push(process),
-            (Some(_), _) | (None, Some(Absence::Tells)) => verdict.doubted.push(&process.seen.id),
-            (None, Some(Absence::Hides)) => hidden.push(process),
-            (None, Some(Absence::TellsNothing) | None) => {}
+            (Some(_), _) | (None, Some(AbsenceMeaning::Tells)) => verdict.invalidated.push(&process.seen.id),
+            (None, Some(AbsenceMeaning::Hides)) => hidden.push(process),
+            (None, Some(AbsenceMeaning::TellsNothing) | None) => {}
         }
     }
     hidden.sort_by_key(|process| std::cmp::Reverse(process.read_ago));
-    verdict.doubted.extend(hidden.into_iter().take(one_by_one).map(|process| &process.seen.id));
+    verdict.invalidated.extend(hidden.into_iter().take(one_by_one).map(|process| &process.seen.id));
     verdict
 }
 
-/// Whether nothing that an executor does to a process without ending it tells two looks at it apart: lists have all of it.
-fn says_the_same(one: &Process, other: &Process) -> bool {
+/// Whether two reads of a process cannot show what its executor did in between: lists have all of it.
+fn is_same_state(one: &Process, other: &Process) -> bool {
     one.assigned_executor == other.assigned_executor
         && one.output == other.output
         && one.reported() == other.reported()
@@ -90,7 +90,11 @@ fn says_the_same(one: &Process, other: &Process) -> bool {
 
 /// Whether a list of processes that are over, the latest first and `limit` at most, may lack some that ended after
 /// `horizon`, the latest end that an earlier list has shown.
-pub(in crate::controllers) fn hides_ends(listed: &[Process], limit: u8, horizon: Option<Timestamp>) -> bool {
+pub(in crate::controllers) fn may_hide_finished(
+    listed: &[Process],
+    limit: u8,
+    horizon: Option<Timestamp>,
+) -> bool {
     listed.len() >= usize::from(limit)
         && listed.last().and_then(|oldest| oldest.ended_at).is_none_or(|oldest| Some(oldest) > horizon)
 }
@@ -121,12 +125,12 @@ mod tests {
         }
     }
 
-    fn view(state: ProcessState, absence: Absence, ids: &[&str]) -> View {
+    fn view(state: ProcessState, absence: AbsenceMeaning, ids: &[&str]) -> View {
         View { state, absence, processes: ids.iter().map(|id| process(id, state, "")).collect() }
     }
 
-    fn doubted(tracked: &[Tracked], views: &[View]) -> Vec<String> {
-        judge(tracked, views, 1).doubted.into_iter().map(ToString::to_string).collect()
+    fn invalidated(tracked: &[Tracked], views: &[View]) -> Vec<String> {
+        judge(tracked, views, 1).invalidated.into_iter().map(ToString::to_string).collect()
     }
 
     use ProcessState::{Cancelled, Running, Waiting};
@@ -135,21 +139,23 @@ mod tests {
     #[test]
     fn a_complete_list_tells_by_what_it_lacks() {
         let known = [tracked("stays", Running), tracked("gone", Running), tracked("waits", Waiting)];
-        let views = [view(Running, Absence::Tells, &["stays", "foreign"])];
-        assert_eq!(doubted(&known, &views), ["gone"], "nothing was listed of those that wait");
+        let views = [view(Running, AbsenceMeaning::Tells, &["stays", "foreign"])];
+        assert_eq!(invalidated(&known, &views), ["gone"], "nothing was listed of those that wait");
         let confirmed = judge(&known, &views, 1).confirmed;
         assert_eq!(confirmed.iter().map(|process| process.id.as_str()).collect::<Vec<_>>(), ["stays"]);
-        let views =
-            [view(Running, Absence::Tells, &["stays", "gone", "waits"]), view(Waiting, Absence::Tells, &[])];
-        assert_eq!(doubted(&known, &views), ["waits"], "it has been assigned");
+        let views = [
+            view(Running, AbsenceMeaning::Tells, &["stays", "gone", "waits"]),
+            view(Waiting, AbsenceMeaning::Tells, &[]),
+        ];
+        assert_eq!(invalidated(&known, &views), ["waits"], "it has been assigned");
     }
 
     /// Unknown is not empty.
     #[test]
     fn a_list_that_failed_says_nothing() {
-        assert_eq!(doubted(&[tracked("p", Running)], &[]), [""; 0]);
+        assert_eq!(invalidated(&[tracked("p", Running)], &[]), [""; 0]);
         assert_eq!(
-            doubted(&[tracked("p", Running)], &[view(Cancelled, Absence::TellsNothing, &[])]),
+            invalidated(&[tracked("p", Running)], &[view(Cancelled, AbsenceMeaning::TellsNothing, &[])]),
             [""; 0]
         );
     }
@@ -158,15 +164,19 @@ mod tests {
     #[test]
     fn a_full_list_is_made_up_for_by_the_lists_of_ends() {
         let known = [tracked("beyond", Running), tracked("cancelled", Running)];
-        let ends = || view(Cancelled, Absence::TellsNothing, &["cancelled"]);
-        let views = [view(Running, Absence::TellsNothing, &["other"]), ends()];
-        assert_eq!(doubted(&known, &views), ["cancelled"]);
+        let ends = || view(Cancelled, AbsenceMeaning::TellsNothing, &["cancelled"]);
+        let views = [view(Running, AbsenceMeaning::TellsNothing, &["other"]), ends()];
+        assert_eq!(invalidated(&known, &views), ["cancelled"]);
 
         let mut known =
             [tracked("beyond", Running), tracked("older", Running), tracked("cancelled", Running)];
         known[1].read_ago = Duration::from_mins(1);
-        let views = [view(Running, Absence::Hides, &["other"]), ends()];
-        assert_eq!(doubted(&known, &views), ["cancelled", "older"], "one by one, the longest unread first");
+        let views = [view(Running, AbsenceMeaning::Hides, &["other"]), ends()];
+        assert_eq!(
+            invalidated(&known, &views),
+            ["cancelled", "older"],
+            "one by one, the longest unread first"
+        );
     }
 
     #[test]
@@ -174,9 +184,9 @@ mod tests {
         let mut known = [tracked("moved", Running), tracked("strange", Running)];
         known[0].seen = Arc::new(process("moved", Running, &"a".repeat(64)));
         known[1].is_listed = false;
-        let mut running = view(Running, Absence::Tells, &[]);
+        let mut running = view(Running, AbsenceMeaning::Tells, &[]);
         running.processes.push(process("moved", Running, &"b".repeat(64)));
-        assert_eq!(doubted(&known, &[running]), ["moved", "strange"]);
+        assert_eq!(invalidated(&known, &[running]), ["moved", "strange"]);
     }
 
     /// Progress is found at no cost: lists have what executors attach, in whatever order.
@@ -199,8 +209,8 @@ mod tests {
             with("attribute", &[1], &[attribute("one", 1), attribute("two", 1), attribute("three", 1)]),
             with("order", &[1], &[attribute("two", 1), attribute("one", 1), attribute("A", 3)]),
         ];
-        let views = [View { state: Running, absence: Absence::Tells, processes }];
-        assert_eq!(doubted(&known, &views), ["output", "attribute"]);
+        let views = [View { state: Running, absence: AbsenceMeaning::Tells, processes }];
+        assert_eq!(invalidated(&known, &views), ["output", "attribute"]);
     }
 
     #[test]
@@ -208,9 +218,9 @@ mod tests {
         let ended: Timestamp = "2026-11-21T09:59:00Z".parse().unwrap();
         let earlier: Timestamp = "2026-11-21T09:58:00Z".parse().unwrap();
         let list = [process("a", Cancelled, ""), process("b", Cancelled, "")];
-        assert!(!hides_ends(&list, 3, None), "all there are");
-        assert!(hides_ends(&list, 2, None));
-        assert!(hides_ends(&list, 2, Some(earlier)));
-        assert!(!hides_ends(&list, 2, Some(ended)));
+        assert!(!may_hide_finished(&list, 3, None), "all there are");
+        assert!(may_hide_finished(&list, 2, None));
+        assert!(may_hide_finished(&list, 2, Some(earlier)));
+        assert!(!may_hide_finished(&list, 2, Some(ended)));
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Candidate<'a> {
     /// Its state as status has it.
     pub recorded: ProcessState,
     /// Whether others carry it out.
-    pub is_others: bool,
+    pub run_by_others: bool,
     /// For how long it has been as it is.
     pub quiet_for: Duration,
 }
@@ -33,12 +33,12 @@ pub(super) fn expected(candidates: &[Candidate<'_>], executors: &BTreeMap<String
     let positions = || candidates.iter().enumerate();
     let mut running: Vec<(usize, &Candidate<'_>)> = positions()
         .filter(|(_, candidate)| candidate.recorded == ProcessState::Running)
-        .filter(|(_, candidate)| candidate.is_others || candidate.quiet_for >= SETTLED)
+        .filter(|(_, candidate)| candidate.run_by_others || candidate.quiet_for >= SETTLED)
         .collect();
     running.sort_by_key(|(_, candidate)| Reverse(candidate.process.submitted_at));
     // The operator hears of being assigned by being assigned.
     let mut waiting: Vec<(usize, &Candidate<'_>)> = positions()
-        .filter(|(_, candidate)| candidate.recorded != ProcessState::Running && candidate.is_others)
+        .filter(|(_, candidate)| candidate.recorded != ProcessState::Running && candidate.run_by_others)
         .collect();
     waiting.sort_by_cached_key(|(_, candidate)| queued_at(candidate.process));
     let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     fn others(process: &Process, recorded: ProcessState) -> Candidate<'_> {
-        Candidate { process, recorded, is_others: true, quiet_for: Duration::ZERO }
+        Candidate { process, recorded, run_by_others: true, quiet_for: Duration::ZERO }
     }
 
     use ProcessState::{Running, Waiting};
@@ -100,7 +100,8 @@ mod tests {
     fn what_runs_is_listened_to_and_what_the_operator_closes_itself_when_that_takes_time() {
         let (old, new) = (process(1, "t", 0), process(2, "t", 0));
         assert_eq!(expected(&[others(&old, Running), others(&new, Running)], &BTreeMap::new()), [1, 0]);
-        let own = |recorded, quiet_for| Candidate { is_others: false, quiet_for, ..others(&old, recorded) };
+        let own =
+            |recorded, quiet_for| Candidate { run_by_others: false, quiet_for, ..others(&old, recorded) };
         let executors = BTreeMap::from([("t".to_owned(), 1)]);
         let candidates = [own(Running, Duration::ZERO), own(Running, SETTLED), own(Waiting, SETTLED)];
         assert_eq!(expected(&candidates, &executors), [1]);

@@ -1,40 +1,40 @@
-//! Tells which object has a process, among the objects of all kinds that processes carry.
+//! Finds the object of a process, among the objects of all mirrored kinds.
 
 use futures::FutureExt as _;
 
-use super::Carriers;
+use super::MirroredKinds;
 use crate::{
-    api::resource_definition::ObjectKind, controllers::engine::context::Machinery,
-    memory::departed::Departed, snapshot::Observed, watch::holders::Living,
+    api::resource_definition::ObjectKind, controllers::engine::context::Services,
+    memory::released::ReleasedObjects, snapshot::Observed, watch::holders::HolderLookup,
 };
 
 /// The objects that may have a process.
-pub struct Holders {
-    carriers: Carriers,
-    departed: Departed,
-    /// Whether objects of some namespaces are not looked after.
+pub struct ProcessHolders {
+    mirrored_kinds: MirroredKinds,
+    released: ReleasedObjects,
+    /// Whether some namespaces are not watched.
     is_partial: bool,
 }
 
-impl Holders {
-    /// Those among `carriers`, as far as the configuration has them looked after.
-    pub fn new(carriers: &Carriers, machinery: &Machinery) -> Self {
+impl ProcessHolders {
+    /// Those among `mirrored_kinds`, as far as the configuration enables them.
+    pub fn new(mirrored_kinds: &MirroredKinds, services: &Services) -> Self {
         Self {
-            carriers: carriers.clone(),
-            departed: machinery.departed.clone(),
-            is_partial: !machinery.configuration.watch_namespaces.is_empty(),
+            mirrored_kinds: mirrored_kinds.clone(),
+            released: services.released.clone(),
+            is_partial: !services.configuration.watch_namespaces.is_empty(),
         }
     }
 }
 
-impl Living for Holders {
+impl HolderLookup for ProcessHolders {
     fn with_uid(&self, uid: &str) -> Observed<Option<String>> {
-        let all = self.carriers.all();
+        let all = self.mirrored_kinds.all();
         if let Some(found) = all.iter().find_map(|objects| objects.with_uid(uid)) {
             return Observed::Known(Some(found));
         }
-        if self.is_partial && !self.departed.contains(uid) {
-            let why = "it was submitted for an object of this cluster, which may be in a namespace that this operator does not look after (watchNamespaces)";
+        if self.is_partial && !self.released.contains(uid) {
+            let why = "it was submitted for an object of this cluster, which may be in a namespace that this operator does not watch (watchNamespaces)";
             return Observed::Unknown(why.to_owned());
         }
         let is_filled = all.iter().all(|objects| objects.filled().reached().now_or_never().is_some());
@@ -46,10 +46,10 @@ impl Living for Holders {
     }
 
     fn bound_to(&self, id: &str, but: &str) -> Option<String> {
-        self.carriers.all().iter().find_map(|objects| objects.bound_to(id, but))
+        self.mirrored_kinds.all().iter().find_map(|objects| objects.bound_to(id, but))
     }
 
     fn knows(&self, kind: &ObjectKind) -> bool {
-        self.carriers.all().iter().any(|objects| objects.is_of(kind))
+        self.mirrored_kinds.all().iter().any(|objects| objects.is_of(kind))
     }
 }

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    Bound, Followed,
-    decide::{Absence, Tracked, View, hides_ends, judge},
+    BoundProcess, FollowedProcesses,
+    decide::{AbsenceMeaning, Tracked, View, judge, may_hide_finished},
 };
 use crate::{
     colony::{Error, LogQuery, Process, ProcessId, ProcessQuery, ProcessState, Session},
@@ -34,23 +34,23 @@ const MARGIN: Duration = Duration::from_mins(10);
 const ENDS: [ProcessState; 3] = [ProcessState::Successful, ProcessState::Failed, ProcessState::Cancelled];
 
 /// Rounds of lists in one colony.
-pub(in crate::controllers) struct Polls {
-    followed: Followed,
+pub(in crate::controllers) struct ProcessPoller {
+    followed: FollowedProcesses,
     /// The latest end that was listed, by state.
     horizons: HashMap<ProcessState, Timestamp>,
     /// When all that run were last listed.
     whole_at: Option<Instant>,
 }
 
-impl Polls {
+impl ProcessPoller {
     /// Rounds over what is followed.
-    pub fn new(followed: Followed) -> Self {
+    pub fn new(followed: FollowedProcesses) -> Self {
         Self { followed, horizons: HashMap::new(), whole_at: None }
     }
 
     /// A round each period, while this process leads. For ever.
     pub async fn run(mut self) {
-        let seconds = self.followed.machinery.configuration.process_poll_seconds;
+        let seconds = self.followed.services.configuration.process_poll_seconds;
         if seconds == 0 {
             return std::future::pending().await;
         }
@@ -58,8 +58,8 @@ impl Polls {
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             rounds.tick().await;
-            self.followed.machinery.leadership.acquired().await;
-            let connection = self.followed.machinery.connections.get(&self.followed.colony);
+            self.followed.services.leadership.acquired().await;
+            let connection = self.followed.services.connections.get(&self.followed.colony);
             if let Some(connection) = connection.filter(|connection| connection.problem.is_none()) {
                 self.round(&connection, seconds).await;
             }
@@ -74,13 +74,13 @@ impl Polls {
             // Whatever ends from here on is of no concern until something is followed again.
             self.horizons.clear();
             self.whole_at = None;
-            self.followed.machinery.lines.keep_only(&self.followed.colony, &HashSet::new());
+            self.followed.services.lines.retain(&self.followed.colony, &HashSet::new());
             return;
         }
-        let machinery = self.followed.machinery.clone();
-        let asked_at = machinery.clock.instant();
-        // The name under which the operator is a member is the server's to say.
-        let is_ours = |bound: &&Bound| bound.seen.process.initiator_id == member.id().as_str();
+        let services = self.followed.services.clone();
+        let asked_at = services.clock.instant();
+        // The server decides the name of the operator's member.
+        let is_ours = |bound: &&BoundProcess| bound.seen.process.initiator_id == member.id().as_str();
         let initiator = bound.iter().find(is_ours).map(|bound| bound.seen.process.initiator_name.clone());
         let views = match &initiator {
             Some(initiator) => self.look(member, initiator, &bound).await,
@@ -98,32 +98,32 @@ impl Polls {
         // One a second.
         let verdict = judge(&tracked, &views, usize::try_from(seconds).unwrap_or(usize::MAX));
         for process in verdict.confirmed {
-            machinery.processes.read(member.id(), process, asked_at);
+            services.processes.read(member.id(), process, asked_at);
         }
         let objects: HashMap<_, _> =
             bound.iter().map(|bound| (&bound.seen.process.id, &bound.object)).collect();
-        for id in verdict.doubted {
+        for id in verdict.invalidated {
             if let Some(object) = objects.get(id) {
                 tracing::debug!(process = %id, %object, "is not listed as it is known");
-                self.followed.doubt(object, id);
+                self.followed.invalidate(object, id);
             }
         }
-        self.read_a_line(member, &bound).await;
+        self.poll_one_log(member, &bound).await;
     }
 
-    /// Reads the last line that was written about one of the processes that run, the one that was not asked for longest: the
-    /// server tells nobody of lines.
-    async fn read_a_line(&self, member: &Session, bound: &[Bound]) {
-        let machinery = &self.followed.machinery;
-        let (lines, colony) = (&machinery.lines, self.followed.colony.as_str());
-        let shown: Vec<&Bound> =
+    /// Reads the last line that was written about one of the processes that run, the one that was not asked for
+    /// longest: there are no notifications for log lines.
+    async fn poll_one_log(&self, member: &Session, bound: &[BoundProcess]) {
+        let services = &self.followed.services;
+        let (lines, colony) = (&services.lines, self.followed.colony.as_str());
+        let shown: Vec<&BoundProcess> =
             bound.iter().filter(|bound| bound.shows_log && bound.recorded == ProcessState::Running).collect();
         let ids: HashSet<ProcessId> = shown.iter().map(|bound| bound.seen.process.id.clone()).collect();
-        lines.keep_only(colony, &ids);
+        lines.retain(colony, &ids);
         let Some(next) = shown.into_iter().min_by_key(|bound| lines.asked_at(&bound.seen.process.id)) else {
             return;
         };
-        let (id, asked_at) = (&next.seen.process.id, machinery.clock.instant());
+        let (id, asked_at) = (&next.seen.process.id, services.clock.instant());
         match member.logs(&LogQuery::new(id.clone()).latest()).await {
             Ok(read) => {
                 let text = read.last().map(|line| line.message.clone()).unwrap_or_default();
@@ -131,7 +131,7 @@ impl Polls {
                     next.object.kind.wake(&next.object.namespace, &next.object.name);
                 }
             }
-            // It may be over, or the server away: the lists tell.
+            // It may be over, or the server away: the lists show it.
             Err(error) => {
                 tracing::debug!(process = %id, %error, "its log cannot be read");
                 lines.tried(colony, id, asked_at);
@@ -140,7 +140,7 @@ impl Polls {
     }
 
     /// Lists the states that processes are recorded in; when that is too much for a list, also what is over.
-    async fn look(&mut self, member: &Session, initiator: &str, bound: &[Bound]) -> Vec<View> {
+    async fn look(&mut self, member: &Session, initiator: &str, bound: &[BoundProcess]) -> Vec<View> {
         let mut views = Vec::new();
         for state in [ProcessState::Waiting, ProcessState::Running] {
             // Those that wait are seldom any: the operator takes them at once.
@@ -149,21 +149,21 @@ impl Polls {
             }
             if let Some(processes) = said(state, list(member, initiator, state, FULL).await) {
                 let is_full = processes.len() >= usize::from(FULL);
-                let absence = if is_full { Absence::TellsNothing } else { Absence::Tells };
+                let absence = if is_full { AbsenceMeaning::TellsNothing } else { AbsenceMeaning::Tells };
                 views.push(View { state, processes, absence });
             }
         }
-        if views.iter().any(|view| view.absence != Absence::Tells) {
-            self.look_further(member, initiator, bound, &mut views).await;
+        if views.iter().any(|view| view.absence != AbsenceMeaning::Tells) {
+            self.list_finished(member, initiator, bound, &mut views).await;
         }
         views
     }
 
-    async fn look_further(
+    async fn list_finished(
         &mut self,
         member: &Session,
         initiator: &str,
-        bound: &[Bound],
+        bound: &[BoundProcess],
         views: &mut Vec<View>,
     ) {
         let mut is_hidden = false;
@@ -173,22 +173,24 @@ impl Polls {
                 continue;
             };
             is_hidden |= hides;
-            views.push(View { state, processes, absence: Absence::TellsNothing });
+            views.push(View { state, processes, absence: AbsenceMeaning::TellsNothing });
         }
-        let now = self.followed.machinery.clock.instant();
+        let now = self.followed.services.clock.instant();
         let is_due = self.whole_at.is_none_or(|at| now.saturating_duration_since(at) >= WHOLE);
         if !is_hidden && !is_due {
             return;
         }
         let seconds = self.window(bound);
         let mut is_whole = true;
-        for view in views.iter_mut().filter(|view| !view.state.is_final() && view.absence != Absence::Tells) {
+        for view in
+            views.iter_mut().filter(|view| !view.state.is_final() && view.absence != AbsenceMeaning::Tells)
+        {
             let read = member.process_history(None, seconds, view.state).await;
             if let Some(processes) = said(view.state, read) {
-                *view = View { state: view.state, processes, absence: Absence::Tells };
+                *view = View { state: view.state, processes, absence: AbsenceMeaning::Tells };
             } else {
                 is_whole = false;
-                view.absence = if is_hidden { Absence::Hides } else { Absence::TellsNothing };
+                view.absence = if is_hidden { AbsenceMeaning::Hides } else { AbsenceMeaning::TellsNothing };
             }
         }
         if is_whole {
@@ -205,10 +207,10 @@ impl Polls {
     ) -> Option<(Vec<Process>, bool)> {
         let horizon = self.horizons.get(&state).copied();
         let mut processes = said(state, list(member, initiator, state, LATEST).await)?;
-        let mut hides = hides_ends(&processes, LATEST, horizon);
+        let mut hides = may_hide_finished(&processes, LATEST, horizon);
         if hides && horizon.is_some() {
             processes = said(state, list(member, initiator, state, FULL).await)?;
-            hides = hides_ends(&processes, FULL, horizon);
+            hides = may_hide_finished(&processes, FULL, horizon);
         }
         // None so far is a horizon too: of whatever comes, a list that is not full shows all.
         let latest = processes.iter().filter_map(|process| process.ended_at).max();
@@ -217,8 +219,8 @@ impl Polls {
     }
 
     /// How many seconds back the oldest process was submitted.
-    fn window(&self, bound: &[Bound]) -> u32 {
-        let now = self.followed.machinery.clock.now();
+    fn window(&self, bound: &[BoundProcess]) -> u32 {
+        let now = self.followed.services.clock.now();
         let oldest = bound.iter().map(|bound| bound.seen.process.submitted_at).min().unwrap_or(now);
         let age = Duration::try_from(now.duration_since(oldest)).unwrap_or_default() + MARGIN;
         u32::try_from(age.as_secs()).unwrap_or(u32::MAX)
@@ -235,7 +237,7 @@ async fn list(
     member.processes(&query.limit(limit)).await
 }
 
-/// What was listed; none if it could not be, which says nothing of any process.
+/// What was listed; none if it could not be, which has no effect on any process.
 fn said(state: ProcessState, read: Result<Vec<Process>, Error>) -> Option<Vec<Process>> {
     read.inspect_err(|error| tracing::warn!(state = state.as_str(), %error, "cannot list processes")).ok()
 }

@@ -1,5 +1,6 @@
-//! Has the server tell, over a websocket for each process of which that is expected, when it comes into a state that matters. What it tells is a
-//! hint: the object's pass asks again, and what is never told is found by the lists.
+//! Has the server tell, over a websocket for each process of which that is expected, when it comes into a state that
+//! matters. A notification is only a hint: the object's pass reads again, and the lists find changes without
+//! notifications.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -9,9 +10,9 @@ use std::{
 use tokio::{task::AbortHandle, task::JoinSet, time::MissedTickBehavior};
 
 use super::{
-    Followed,
-    carriers::Reference,
+    FollowedProcesses,
     expected::{Candidate, expected},
+    mirrored_kinds::Reference,
 };
 use crate::{
     colony::{ProcessId, ProcessState, Session},
@@ -31,32 +32,33 @@ const LIMIT: Duration = Duration::from_mins(20);
 const EARLY: Duration = Duration::from_mins(1);
 
 /// A process and a state.
-type Wish = (ProcessId, ProcessState);
+type ProcessSubscription = (ProcessId, ProcessState);
 
 /// Subscribes to the processes of which an event is expected, as many as the configuration says, while this process leads. For
 /// ever.
-pub(in crate::controllers) async fn run(followed: &Followed) {
-    let most = usize::from(followed.machinery.configuration.process_subscriptions);
+pub(in crate::controllers) async fn run(followed: &FollowedProcesses) {
+    let most = usize::from(followed.services.configuration.process_subscriptions);
     if most == 0 {
         return std::future::pending().await;
     }
     let mut listeners = JoinSet::new();
-    let mut running: HashMap<Wish, AbortHandle> = HashMap::new();
+    let mut running: HashMap<ProcessSubscription, AbortHandle> = HashMap::new();
     let mut rounds = tokio::time::interval(PERIOD);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut changes = followed.machinery.object_changes.subscribe();
-    let (clock, mut pause) = (&followed.machinery.clock, PAUSE);
+    let mut changes = followed.services.object_changes.subscribe();
+    let (clock, mut pause) = (&followed.services.clock, PAUSE);
     loop {
         tokio::select! {
             _ = rounds.tick() => {}
-            // An error says that the process ends.
+            // An error means that the process ends.
             Ok(()) = changes.changed() => tokio::time::sleep(pause).await,
         }
         changes.mark_unchanged();
         let started = clock.instant();
         while listeners.try_join_next().is_some() {}
-        let wishes = wishes(followed, most);
-        let wanted: HashSet<&Wish> = wishes.iter().map(|(listener, _)| &listener.wish).collect();
+        let wanted_subscriptions = wanted_subscriptions(followed, most);
+        let wanted: HashSet<&ProcessSubscription> =
+            wanted_subscriptions.iter().map(|(listener, _)| &listener.wish).collect();
         running.retain(|wish, task| {
             let is_kept = wanted.contains(wish) && !task.is_finished();
             if !is_kept {
@@ -64,7 +66,7 @@ pub(in crate::controllers) async fn run(followed: &Followed) {
             }
             is_kept
         });
-        for (listener, session) in &wishes {
+        for (listener, session) in &wanted_subscriptions {
             if !running.contains_key(&listener.wish) {
                 let task = listeners.spawn(listener.clone().listen(session.clone()));
                 running.insert(listener.wish.clone(), task);
@@ -75,21 +77,21 @@ pub(in crate::controllers) async fn run(followed: &Followed) {
 }
 
 /// What should be subscribed to now.
-fn wishes(followed: &Followed, most: usize) -> Vec<(Listener, Session)> {
-    if !followed.machinery.leadership.is_leader() {
+fn wanted_subscriptions(followed: &FollowedProcesses, most: usize) -> Vec<(Listener, Session)> {
+    if !followed.services.leadership.is_leader() {
         return Vec::new();
     }
-    let connection = followed.machinery.connections.get(&followed.colony);
+    let connection = followed.services.connections.get(&followed.colony);
     let Some(connection) = connection.filter(|connection| connection.problem.is_none()) else {
         return Vec::new();
     };
-    let (bound, now) = (followed.bound(connection.member.id()), followed.machinery.clock.instant());
+    let (bound, now) = (followed.bound(connection.member.id()), followed.services.clock.instant());
     let candidates: Vec<Candidate<'_>> = bound
         .iter()
         .map(|bound| Candidate {
             process: &bound.seen.process,
             recorded: bound.recorded,
-            is_others: bound.is_others,
+            run_by_others: bound.run_by_others,
             quiet_for: now.saturating_duration_since(bound.seen.since),
         })
         .collect();
@@ -98,13 +100,14 @@ fn wishes(followed: &Followed, most: usize) -> Vec<(Listener, Session)> {
         .into_iter()
         .filter_map(|position| bound.get(position))
         .flat_map(|bound| {
-            let wishes = bound.told_of.iter().enumerate().map(|(index, state)| Listener {
-                followed: followed.clone(),
-                object: bound.object.clone(),
-                wish: (bound.seen.process.id.clone(), *state),
-                looks_first: bound.is_others && index == 0,
-            });
-            wishes.collect::<Vec<_>>()
+            let wanted_subscriptions =
+                bound.watched_states.iter().enumerate().map(|(index, state)| Listener {
+                    followed: followed.clone(),
+                    object: bound.object.clone(),
+                    wish: (bound.seen.process.id.clone(), *state),
+                    looks_first: bound.run_by_others && index == 0,
+                });
+            wanted_subscriptions.collect::<Vec<_>>()
         })
         .take(most)
         .map(|listener| (listener, connection.member.clone()))
@@ -114,29 +117,29 @@ fn wishes(followed: &Followed, most: usize) -> Vec<(Listener, Session)> {
 /// Listens to one process.
 #[derive(Clone)]
 struct Listener {
-    followed: Followed,
+    followed: FollowedProcesses,
     object: Reference,
-    wish: Wish,
+    wish: ProcessSubscription,
     /// Whether the process is looked at once it is listened to: others may have moved it before.
     looks_first: bool,
 }
 
 impl Listener {
-    /// Subscribes again and again, until the server says that there is no such process.
+    /// Subscribes again and again, until the server reports that the process does not exist.
     async fn listen(self, session: Session) {
         let (id, state) = &self.wish;
-        let clock = &self.followed.machinery.clock;
+        let clock = &self.followed.services.clock;
         let retries = Retries::default();
         loop {
             let started = clock.instant();
             let ended = match session.subscribe(id, *state, jitter(LIMIT)).await {
                 Ok(mut subscription) => {
                     if self.looks_first {
-                        self.followed.doubt(&self.object, id);
+                        self.followed.invalidate(&self.object, id);
                     }
                     loop {
                         match subscription.next().await {
-                            Ok(Some(_)) => self.followed.doubt(&self.object, id),
+                            Ok(Some(_)) => self.followed.invalidate(&self.object, id),
                             Ok(None) => break Ok(()),
                             Err(error) => break Err(error),
                         }
@@ -145,7 +148,7 @@ impl Listener {
                 Err(error) => Err(error),
             };
             match &ended {
-                Err(error) if error.is_not_found() => return self.followed.doubt(&self.object, id),
+                Err(error) if error.is_not_found() => return self.followed.invalidate(&self.object, id),
                 Err(error) => tracing::debug!(process = %id, %error, "cannot subscribe"),
                 Ok(()) => {}
             }

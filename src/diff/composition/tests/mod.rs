@@ -33,12 +33,12 @@ fn instance(spec: &Value) -> Instance {
     .unwrap()
 }
 
-/// A cluster that does what steps say.
+/// A cluster that executes steps.
 #[derive(Default)]
 struct Cluster(Children);
 
 impl Cluster {
-    fn carry_out(&mut self, steps: &[KubernetesStep]) {
+    fn execute(&mut self, steps: &[KubernetesStep]) {
         for step in steps {
             match step {
                 KubernetesStep::CreateChild(child) => {
@@ -83,14 +83,14 @@ impl Cluster {
         plan(&desired, &self.0, &instance)
     }
 
-    /// Plans and carries out until nothing is left to do.
+    /// Plans and executes until nothing is left to do.
     fn settle(&mut self, composition: &Composition, spec: &Value) {
         for _ in 0..10 {
             let plan = self.plan(composition, spec);
             if plan.steps.is_empty() {
                 return;
             }
-            self.carry_out(&plan.steps);
+            self.execute(&plan.steps);
         }
         panic!("it never settles: {:?}", self.plan(composition, spec));
     }
@@ -173,7 +173,7 @@ fn what_differs_is_put_right_and_nothing_else() {
     );
 }
 
-/// A field that is gone from the wish is only absent: comparing alone would leave it.
+/// A field that is no longer desired is only absent: comparing alone would leave it.
 #[test]
 fn what_is_no_longer_wished_for_is_taken_away() {
     let composition = composition(WEB);
@@ -272,7 +272,7 @@ fn a_job_that_cannot_change_is_made_anew() {
     assert_eq!((lines(&plan), plan.awaiting[0].as_str()), (vec![], "the old Job one-0 to be gone"));
 }
 
-/// What schedules and runs a pod adds volumes and tolerations to its lists. That is no reason to make it anew.
+/// What schedules and runs a pod adds volumes and tolerations to its lists. That is no reason to create it again.
 #[test]
 fn a_pod_is_made_anew_only_for_another_wish() {
     let composition = composition(
@@ -346,7 +346,7 @@ fn an_instance_ends_with_what_others_need_last() {
         let plan = plan_deletion(Some(&composition), &cluster.0, &owner, &BTreeSet::new());
         assert!(!plan.steps.is_empty());
         order.push(lines(&plan).join(", "));
-        cluster.carry_out(&plan.steps);
+        cluster.execute(&plan.steps);
     }
     assert_eq!(
         order,

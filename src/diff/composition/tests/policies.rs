@@ -12,7 +12,7 @@ fn web_with(policy: &str) -> Composition {
     ))
 }
 
-/// A Deployment of the name that somebody made.
+/// A Deployment of that name that a user created.
 fn stranger(owners: &Value) -> Cluster {
     let mut cluster = Cluster::default();
     cluster.put(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "one-web", "uid": "s",
@@ -38,7 +38,7 @@ fn an_object_of_nobody_is_adopted_where_that_is_allowed() {
         let plan = cluster.plan(composition, &spec);
         assert_eq!(lines(&plan), ["adopt Deployment one-web"]);
         let KubernetesStep::AdoptChild { patch, .. } = &plan.steps[0] else { panic!("{plan:?}") };
-        // Whoever was quicker has changed the version, and keeps it.
+        // An earlier write has changed the version, and wins.
         assert_eq!(
             (&patch["metadata"]["uid"], &patch["metadata"]["resourceVersion"]),
             (&json!("s"), &json!("7"))
@@ -58,7 +58,7 @@ fn an_object_of_nobody_is_adopted_where_that_is_allowed() {
     }
 }
 
-/// Whoever may create an instance need not be one who may take over what others have made: that is for the definition.
+/// Permission to create an instance does not imply permission to adopt objects of others: that is for the definition.
 #[test]
 fn an_instance_may_choose_how_its_objects_are_adopted_where_any_are() {
     let planned = |composition: &Composition, said: &str| {
@@ -109,7 +109,7 @@ fn drift_that_is_only_detected_is_told_and_left() {
         (lines(&plan), plan.report.drifted),
         (vec![], vec!["Deployment one-web: spec.replicas".to_owned()])
     );
-    // Another wish is no drift.
+    // A new desired state is no drift.
     cluster.settle(&composition, &json!({"replicas": 3}));
     assert_eq!(cluster.object(&web(), "one-web")["spec"]["replicas"], 3);
 
@@ -123,10 +123,10 @@ fn drift_that_is_only_detected_is_told_and_left() {
 #[test]
 fn what_is_not_listed_is_not_done_and_told() {
     let spec = json!({"replicas": 2});
-    let uncreated =
+    let plan_without_workload =
         Cluster::default().plan(&web_with("managementPolicies: [Observe, Update, Delete]"), &spec);
-    assert_eq!((lines(&uncreated), uncreated.report.left.len()), (vec![], 1));
-    assert!(uncreated.report.left[0].contains("do not list Create"), "{uncreated:?}");
+    assert_eq!((lines(&plan_without_workload), plan_without_workload.report.left.len()), (vec![], 1));
+    assert!(plan_without_workload.report.left[0].contains("do not list Create"), "{plan_without_workload:?}");
 
     let composition = web_with("managementPolicies: [Observe, Create]");
     let mut cluster = Cluster::default();
@@ -146,7 +146,7 @@ fn what_is_not_listed_is_not_done_and_told() {
     let (owner, staying) = (instance(&spec), BTreeSet::from(["web"]));
     let end = plan_deletion(None, &cluster.0, &owner, &staying);
     assert_eq!(lines(&end), ["update Deployment one-web (metadata.ownerReferences)"]);
-    cluster.carry_out(&end.steps);
+    cluster.execute(&end.steps);
     assert!(!any_left(&cluster.0, &owner));
     assert_eq!(cluster.objects(&web()).len(), 1);
 }

@@ -11,7 +11,7 @@ fn object(executor_type: &str) -> ResourceDefinition {
 
 fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> DefinitionSnapshot {
     DefinitionSnapshot {
-        kept: Some(KeptKind {
+        in_colony: Some(ColonyKindState {
             colony: "dev".to_owned(),
             colony_name: "dev".to_owned(),
             cluster: "c".to_owned(),
@@ -41,7 +41,7 @@ fn the_definition_is_added_once_and_left_in_peace() {
     assert_eq!(steps(&snapshot(Vec::new(), 0)), (InColony::Kept, vec![add.to_owned()]));
     assert_eq!(steps(&snapshot(vec![ours("box-reconciler")], 5)), (InColony::Kept, Vec::new()));
     let mut away = snapshot(Vec::new(), 0);
-    away.kept.as_mut().unwrap().definitions = Observed::Unknown("away".to_owned());
+    away.in_colony.as_mut().unwrap().definitions = Observed::Unknown("away".to_owned());
     assert_eq!(steps(&away), (InColony::Unknown("away".to_owned()), Vec::new()));
 }
 
@@ -55,7 +55,7 @@ fn a_change_needs_a_kind_without_blueprints() {
     let InColony::InUse(message) = stands else { panic!("{stands:?}") };
     assert!(message.contains("3 blueprints") && message.contains("handler.executorType"), "{message}");
     assert_eq!(steps_, [] as [&str; 0]);
-    // What means nothing to the server waits until it can be put right.
+    // Fields that the server ignores wait until they can be corrected.
     let mut older = ours("box-reconciler");
     "v1alpha1".clone_into(&mut older.spec.version);
     let (stands, steps_) = steps(&snapshot(vec![older.clone()], 3));
@@ -77,11 +77,11 @@ fn a_definition_of_a_stranger_is_never_written() {
             assert_eq!(steps_, [] as [&str; 0]);
             match stands {
                 InColony::Used(name) => assert!(is_used && name == "own"),
-                InColony::Foreign(message) => assert!(!is_used && message.contains("it is left alone")),
+                InColony::Foreign(message) => assert!(!is_used && message.contains("it is left unchanged")),
                 other => panic!("{other:?}"),
             }
-            let standing = standing(&world, &world.object.spec.handler);
-            assert_eq!(standing == Some(Standing::Handled), is_used, "{standing:?}");
+            let handler_state = handler_state(&world, &world.object.spec.handler);
+            assert_eq!(handler_state == Some(HandlerState::Handled), is_used, "{handler_state:?}");
         }
     }
     // One of the name and of another kind.
@@ -91,7 +91,7 @@ fn a_definition_of_a_stranger_is_never_written() {
     // The first by name holds, ours or not.
     let world = snapshot(vec![strangers("a", "another"), ours("box-reconciler")], 0);
     assert!(matches!(steps(&world), (InColony::Foreign(_), steps) if steps.is_empty()));
-    assert!(matches!(standing(&world, &world.object.spec.handler), Some(Standing::Foreign(_))));
+    assert!(matches!(handler_state(&world, &world.object.spec.handler), Some(HandlerState::Foreign(_))));
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn the_definition_goes_with_the_kind_unless_somebody_needs_it() {
     assert_eq!(ended(&change(json!({}), "Orphan")), Ok(None));
     assert_eq!(ended(&change(json!({ ABANDON_ANNOTATION: "true" }), "Delete")), Ok(None));
     let mut away = snapshot(Vec::new(), 0);
-    away.kept.as_mut().unwrap().blueprints = Observed::Unknown("away".to_owned());
+    away.in_colony.as_mut().unwrap().blueprints = Observed::Unknown("away".to_owned());
     assert!(ended(&away).unwrap_err().contains("abandon-remote"));
-    away.kept = None;
+    away.in_colony = None;
     assert_eq!(ended(&away), Ok(None), "there is no Colony");
 }

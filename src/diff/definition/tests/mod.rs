@@ -7,7 +7,7 @@ use crate::desired::resource_definition::build_definition;
 use crate::{
     api::resource_definition::ResourceDefinition,
     kinds::definition::{build, converted_at},
-    snapshot::{ConversionAddress, ConversionEndpoint, LeftInstances, StoredObjects, fixtures},
+    snapshot::{ConversionAddress, ConversionEndpoint, RemainingInstances, StoredObjects, fixtures},
 };
 
 fn definition(policy: &str) -> ResourceDefinition {
@@ -28,7 +28,7 @@ pub(super) fn snapshot(
 ) -> DefinitionSnapshot {
     DefinitionSnapshot {
         crd: Observed::Known(crd),
-        left: Observed::Known(LeftInstances { total: left.0, held: left.1 }),
+        left: Observed::Known(RemainingInstances { total: left.0, held: left.1 }),
         ..fixtures::defined(definition(policy))
     }
 }
@@ -85,7 +85,7 @@ fn a_crd_is_made_and_put_right() {
         "what others put there stays"
     );
 
-    // A field that is no longer wished for is only absent from what is: the hash tells.
+    // A field that is no longer desired is only absent: the hash tells.
     let mut shorter = definition("Delete");
     shorter.spec.versions[0].schema.open_api_v3_schema = json!({ "type": "object" });
     let steps = plan(&snapshot(Some(served()), "Delete", (0, 0)), &build(&shorter).unwrap()).plan.steps;

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 
-/// As long as objects may be stored in it, a version stays, and says whether somebody has to do something.
+/// As long as objects may be stored in it, a version stays, and reports whether intervention is needed.
 #[test]
 fn a_version_leaves_once_no_object_is_stored_in_it() {
     let mut world = snapshot(None, "Delete", (0, 0));
@@ -22,10 +22,10 @@ fn a_version_leaves_once_no_object_is_stored_in_it() {
     let held = |world: &DefinitionSnapshot| wanted(world).held.unwrap();
     assert_eq!(held(&world).reason, Reason::StorageMigrating, "{}", held(&world).message);
     world.stored = StoredObjects::OutOfReach(vec!["list things in group g.example.com".to_owned()]);
-    let by_hand = held(&world);
-    assert_eq!(by_hand.reason, Reason::VersionInUse);
+    let manual_migration = held(&world);
+    assert_eq!(manual_migration.reason, Reason::VersionInUse);
     for expected in ["may not list things", r#"{"status":{"storedVersions":["v2"]}}"#] {
-        assert!(by_hand.message.contains(expected), "{}", by_hand.message);
+        assert!(manual_migration.message.contains(expected), "{}", manual_migration.message);
     }
     world.stored = StoredObjects::NotAsked;
     let began_at = Time(world.now);
@@ -65,7 +65,7 @@ fn instances_are_held_against_a_version_as_they_would_be_in_it() {
     assert_eq!(impact.instances[0].why, "v2: spec.size: would be lost: the schema does not describe it");
 }
 
-/// API servers could neither read such an object nor have it changed: whoever accepts that could never put it right.
+/// API servers could neither read such an object nor have it changed: accepting that could not be undone.
 #[test]
 fn what_cannot_be_converted_cannot_be_accepted() {
     let mut world = snapshot(Some(served()), "Delete", (0, 0));

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use super::{
     super::{
         ColonyStep, KubernetesStep, Mirror, Plan, Step, Sync,
-        agreement::{Sides, Written, describe},
+        agreement::{SyncSides, WrittenSide, describe},
         attempt::Attempts as _,
         mirror::{MirrorPlan, state_of},
         work::of_mirror,
@@ -24,10 +24,10 @@ use crate::{
     },
     colony::{Process, model::Blueprint},
     desired::SharedSpec,
-    snapshot::{InstanceSnapshot, Observed, Standing},
+    snapshot::{HandlerState, InstanceSnapshot, Observed},
 };
 
-/// How long the clean-up after a blueprint is waited for; what is not done by then is told and left to the colony.
+/// How long the clean-up after a blueprint is waited for; what remains by then is reported and left to the colony.
 const CLEANUP_LIMIT: Duration = Duration::from_mins(5);
 
 /// Plans an instance that is to exist.
@@ -35,7 +35,7 @@ const CLEANUP_LIMIT: Duration = Duration::from_mins(5);
 pub fn plan(snapshot: &InstanceSnapshot, desired: &Blueprint) -> Plan {
     if recorded(snapshot).is_none()
         && let Some(left) =
-            unlisted(snapshot, ManagementPolicy::Create, &snapshot.object.wanted_blueprint_name())
+            forbidden_write(snapshot, ManagementPolicy::Create, &snapshot.object.wanted_blueprint_name())
     {
         return Plan { left: vec![left], sync: Sync::Unchanged, ..Plan::default() };
     }
@@ -44,16 +44,14 @@ pub fn plan(snapshot: &InstanceSnapshot, desired: &Blueprint) -> Plan {
         steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
     }
     let Some(recorded) = recorded(snapshot) else {
-        // On record before anything is sent: whoever deletes the instance must know what to look for.
+        // On record before anything is sent: the deletion of the instance must know what to look for.
         return Plan { steps, sync: intent(&snapshot.object.wanted_blueprint_name()), ..Plan::default() };
     };
     if !steps.is_empty() {
         return Plan { steps, sync: Sync::Unchanged, ..Plan::default() };
     }
-    match &snapshot.kept.blueprint {
-        Observed::Unknown(why) => {
-            waiting(format!("the colony to say how blueprint {} is: {why}", recorded.name))
-        }
+    match &snapshot.in_colony.blueprint {
+        Observed::Unknown(why) => waiting(format!("the colony to report blueprint {}: {why}", recorded.name)),
         Observed::Known(None) => absent(snapshot, recorded, desired),
         Observed::Known(Some(found)) if found.id != desired.id => {
             taken(snapshot, recorded, &desired.metadata.colony)
@@ -62,13 +60,13 @@ pub fn plan(snapshot: &InstanceSnapshot, desired: &Blueprint) -> Plan {
     }
 }
 
-/// Plans an instance that is being deleted, or let go. It needs no valid spec.
+/// Plans an instance that is being deleted or released. It needs no valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &InstanceSnapshot) -> Plan {
     if snapshot.kind.terms().is_released {
         return release(snapshot);
     }
-    let mut plan = terms(snapshot).let_go(|| match recorded(snapshot) {
+    let mut plan = terms(snapshot).finalize(|| match recorded(snapshot) {
         None => Plan::default(),
         Some(recorded) => end(snapshot, recorded),
     });
@@ -76,17 +74,17 @@ pub fn plan_deletion(snapshot: &InstanceSnapshot) -> Plan {
     plan
 }
 
-/// What is left of an instance that is let go, for a person; none if nothing is.
+/// What remains of an instance that is released, as a message; none if nothing is.
 #[must_use]
-pub fn left_behind(snapshot: &InstanceSnapshot) -> Option<String> {
+pub fn remaining_in_colony(snapshot: &InstanceSnapshot) -> Option<String> {
     let recorded = recorded(snapshot)?;
     if terms(snapshot).is_abandoned() {
-        return Some(format!("left in the colony: blueprint {}", recorded.name));
+        return Some(format!("remains in the colony: blueprint {}", recorded.name));
     }
     let cleanup = snapshot.object.mirror()?;
     let id = cleanup.process_id.as_deref().unwrap_or_default();
     if cleanup.may_live() {
-        return Some(format!("left in the colony: clean-up process {id}, which was waited for in vain"));
+        return Some(format!("remains in the colony: cleanup process {id}, which did not end in time"));
     }
     let errors = cleanup.errors.as_deref()?;
     Some(format!("clean-up process {id} of blueprint {} failed: {errors}", recorded.name))
@@ -115,12 +113,12 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: &Blu
     let name = &recorded.name;
     if was_there && terms.sync_policy != SyncPolicy::KubernetesWins {
         let message = format!(
-            "blueprint {name} was removed in the colony, and with syncPolicy {} it is not made anew: delete this object, or set handler.blueprint.syncPolicy of the ResourceDefinition to KubernetesWins",
+            "blueprint {name} was removed in the colony, and with syncPolicy {} it is not created again: delete this object, or set handler.blueprint.syncPolicy of the ResourceDefinition to KubernetesWins",
             terms.sync_policy.as_str()
         );
         return Plan { sync: Sync::Lost(message), ..Plan::default() };
     }
-    if let Some(left) = unlisted(snapshot, ManagementPolicy::Create, name) {
+    if let Some(left) = forbidden_write(snapshot, ManagementPolicy::Create, name) {
         return Plan { left: vec![left], sync: Sync::Unchanged, ..Plan::default() };
     }
     if let Some(awaited) = not_handled(snapshot) {
@@ -128,7 +126,7 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: &Blu
     }
     let sync = if was_there {
         let overruled = format!(
-            "blueprint {name} was removed in the colony, and made anew; this object owns it: delete this object instead"
+            "blueprint {name} was removed in the colony, and created again; this object owns it: delete this object instead"
         );
         let agreed = SharedSpec::of_instance(&desired.spec).hash();
         let generation = desired.metadata.generation;
@@ -141,19 +139,19 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: &Blu
 }
 
 /// Why a blueprint is not written, where it takes what may not be done.
-fn unlisted(snapshot: &InstanceSnapshot, what: ManagementPolicy, name: &str) -> Option<String> {
+fn forbidden_write(snapshot: &InstanceSnapshot, what: ManagementPolicy, name: &str) -> Option<String> {
     let may_be_done = snapshot.kind.handler().management_policies.allow(what);
     let remedy = what.remedy();
     (!may_be_done)
         .then(|| format!("blueprint {name} is not written: handler.{remedy} in the ResourceDefinition"))
 }
 
-/// Why nothing may be written to the colony: somebody else would carry it out, or nobody.
+/// Why nothing may be written to the colony: another handler would handle it, or none.
 fn not_handled(snapshot: &InstanceSnapshot) -> Option<String> {
-    match &snapshot.kept.standing {
-        Some(Standing::Handled) => None,
-        Some(Standing::Foreign(why)) => Some(why.clone()),
-        Some(Standing::Missing) => Some("the colony to be given the definition of the kind".to_owned()),
+    match &snapshot.in_colony.handler_state {
+        Some(HandlerState::Handled) => None,
+        Some(HandlerState::Foreign(why)) => Some(why.clone()),
+        Some(HandlerState::Missing) => Some("the colony to be given the definition of the kind".to_owned()),
         None => Some("the definition of the kind in the colony to be looked at".to_owned()),
     }
 }
@@ -173,7 +171,7 @@ fn taken(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, colony: &str) 
         format!("remove it (colonies blueprint remove --name {name})")
     };
     let message = format!(
-        "colony {colony} has a blueprint {name} that was not made for this object: {remedy}; it is left alone"
+        "colony {colony} has a blueprint {name} that was not made for this object: {remedy}; it is left unchanged"
     );
     Plan { sync: Sync::NameTaken(message), ..Plan::default() }
 }
@@ -188,12 +186,12 @@ fn alike(
     let policy = snapshot.kind.handler().blueprint_terms().sync_policy;
     let ours = SharedSpec::of_instance(&desired.spec);
     let as_written = || SharedSpec::of_instance(&found.spec);
-    let as_kept = || SharedSpec::of_instance_blueprint(&found.spec, snapshot.kind.terms().schema.as_ref());
+    let as_stored = || SharedSpec::of_instance_blueprint(&found.spec, snapshot.kind.terms().schema.as_ref());
     let theirs = match policy {
         // It becomes the instance's, hence has to be one.
-        SyncPolicy::ColonyWins => as_kept(),
-        // A default that nobody wrote there is no difference.
-        SyncPolicy::Observe => Ok(as_kept().unwrap_or_else(|_| as_written())),
+        SyncPolicy::ColonyWins => as_stored(),
+        // A missing default is no difference.
+        SyncPolicy::Observe => Ok(as_stored().unwrap_or_else(|_| as_written())),
         SyncPolicy::KubernetesWins => Ok(as_written()),
     };
     let theirs = match theirs {
@@ -203,7 +201,7 @@ fn alike(
             return Plan { sync: Sync::Invalid(message), ..Plan::default() };
         }
     };
-    let sides = Sides {
+    let sides = SyncSides {
         policy,
         hand_over: "set handler.blueprint.syncPolicy of the ResourceDefinition to ColonyWins",
         recorded: Some(recorded),
@@ -212,25 +210,25 @@ fn alike(
         theirs: &theirs,
     };
     let (sync, written) = sides.agree();
-    if written == Some(Written::Blueprint)
-        && let Some(left) = unlisted(snapshot, ManagementPolicy::Update, &found.metadata.name)
+    if written == Some(WrittenSide::Blueprint)
+        && let Some(left) = forbidden_write(snapshot, ManagementPolicy::Update, &found.metadata.name)
     {
         let differences = describe(&ours, &theirs, &found.metadata.name, found.metadata.generation);
         let message = format!("{differences}; {left}");
         return Plan { sync: Sync::Differs { agreed: Some(recorded.clone()), message }, ..Plan::default() };
     }
-    if written == Some(Written::Blueprint)
+    if written == Some(WrittenSide::Blueprint)
         && let Some(awaited) = not_handled(snapshot)
     {
         return waiting(awaited);
     }
     let (name, generation) = (&found.metadata.name, found.metadata.generation);
     let step = written.map(|written| match written {
-        Written::Object => Step::Kubernetes(KubernetesStep::UpdateSpec {
+        WrittenSide::Object => Step::Kubernetes(KubernetesStep::UpdateSpec {
             spec: theirs.blueprint_spec(),
-            why: format!("blueprint {name} generation {generation} says so"),
+            why: format!("blueprint {name} generation {generation} requests it"),
         }),
-        Written::Blueprint => Step::Colony(ColonyStep::UpdateBlueprint {
+        WrittenSide::Blueprint => Step::Colony(ColonyStep::UpdateBlueprint {
             name: name.clone(),
             spec: ours.blueprint_spec(),
             seen_generation: generation,
@@ -243,7 +241,7 @@ fn alike(
 fn end(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus) -> Plan {
     let name = &recorded.name;
     let uid = snapshot.object.uid().unwrap_or_default();
-    match &snapshot.kept.blueprint {
+    match &snapshot.in_colony.blueprint {
         Observed::Unknown(why) => waiting(format!("the colony to remove blueprint {name}: {why}")),
         Observed::Known(Some(found)) if found.id == blueprint_id(&snapshot.header.cluster, &uid) => Plan {
             steps: vec![Step::Colony(ColonyStep::RemoveBlueprint { name: name.clone() })],
@@ -259,11 +257,11 @@ fn end(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus) -> Plan {
 
 fn look_for_cleanup(snapshot: &InstanceSnapshot, name: &str, uid: &str) -> Plan {
     let deleted_at = snapshot.object.metadata.deletion_timestamp.as_ref().map(|deleted| deleted.0);
-    match &snapshot.kept.cleanups {
+    match &snapshot.in_colony.cleanups {
         Observed::Known(found) => match found.iter().max_by_key(|process| process.age_key()) {
             None => Plan::default(),
             Some(process) => {
-                of_mirror(MirrorPlan { mirror: found_cleanup(snapshot, process, uid), ..awaited(process) })
+                of_mirror(MirrorPlan { mirror: cleanup_mirror(snapshot, process, uid), ..awaited(process) })
             }
         },
         Observed::Unknown(why) => {
@@ -271,7 +269,7 @@ fn look_for_cleanup(snapshot: &InstanceSnapshot, name: &str, uid: &str) -> Plan 
             if due.is_none_or(|due| due <= snapshot.header.now) {
                 return Plan::default();
             }
-            let awaited = format!("the colony to say whether it cleans up after blueprint {name}: {why}");
+            let awaited = format!("the colony to report whether it cleans up after blueprint {name}: {why}");
             Plan { due, ..waiting(awaited) }
         }
     }
@@ -281,7 +279,7 @@ fn awaited(process: &Process) -> MirrorPlan {
     MirrorPlan { awaiting: vec![format!("clean-up process {}", process.id)], ..MirrorPlan::default() }
 }
 
-fn found_cleanup(snapshot: &InstanceSnapshot, process: &Process, uid: &str) -> Mirror {
+fn cleanup_mirror(snapshot: &InstanceSnapshot, process: &Process, uid: &str) -> Mirror {
     let generation = cleanup_generation(0);
     Mirror::Found {
         label: process_label(&snapshot.header.cluster, uid, generation),
@@ -292,7 +290,7 @@ fn found_cleanup(snapshot: &InstanceSnapshot, process: &Process, uid: &str) -> M
     }
 }
 
-/// The clean-up is the server's own: it is not repeated, and whoever deletes is not held for ever.
+/// The clean-up is the server's own: it is not retried, and deletion does not wait forever.
 fn follow(snapshot: &InstanceSnapshot, cleanup: &MirrorStatus) -> Plan {
     let due = limit(cleanup.intended_at.0);
     if !cleanup.may_live() || due.is_none_or(|due| due <= snapshot.header.now) {

@@ -8,7 +8,7 @@ use crate::{
     },
     colony::{ProcessState, model::FunctionSpec},
     desired,
-    snapshot::{KeptInstance, fixtures},
+    snapshot::{ColonyInstanceState, fixtures},
 };
 
 fn kind(policy: &str, deletion: &str) -> InstanceKind {
@@ -25,7 +25,7 @@ fn hash(spec: &Value) -> String {
     SharedSpec::of_instance(spec.as_object().unwrap()).hash()
 }
 
-/// An instance of size 2 whose status says `recorded` of a blueprint, if anything, which the colony has as `found`.
+/// An instance of size 2 whose status has `recorded` for a blueprint, if any, which the colony has as `found`.
 fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> InstanceSnapshot {
     let mut object = json!({
         "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2,
@@ -37,8 +37,8 @@ fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> Instance
     }
     InstanceSnapshot {
         header: fixtures::header(fixtures::colony(), Observed::Known(Vec::new())),
-        kept: KeptInstance {
-            standing: Some(Standing::Handled),
+        in_colony: ColonyInstanceState {
+            handler_state: Some(HandlerState::Handled),
             blueprint: Observed::Known(found),
             cleanups: Observed::Known(Vec::new()),
         },
@@ -90,7 +90,7 @@ fn the_intent_is_on_record_before_anything_is_sent() {
     assert_eq!(colony_steps(&planned(&unheld)), ["kubernetes  add the finalizer"]);
 }
 
-/// The reply to an add may be lost: what was made for this very instance is bound, whoever added it.
+/// The reply to an add may be lost: a blueprint for this very instance is bound, whoever added it.
 #[test]
 fn what_was_added_and_not_answered_is_taken_up() {
     let plan = planned(&snapshot("KubernetesWins", intended(), Some(ours(1, &json!({ "size": 2 })))));
@@ -158,7 +158,7 @@ fn what_says_the_same_is_left_in_peace() {
     }
 }
 
-/// Who leaves a field out where the colony is heard means its default; where Kubernetes is, the colony is told.
+/// Who leaves a field out where the colony is heard means its default; where Kubernetes is, the colony is updated.
 #[test]
 fn a_default_that_nobody_wrote_is_no_edit_of_the_colony() {
     let one = json!({ "size": 1 });
@@ -193,18 +193,18 @@ fn a_blueprint_that_was_removed_comes_back_where_kubernetes_owns_it() {
     }
 }
 
-/// Unknown is not empty, and nobody else's handler may carry it out.
+/// Unknown is not empty, and no other handler may handle it.
 #[test]
 fn nothing_is_written_on_the_strength_of_what_is_not_known() {
     let mut world = snapshot("KubernetesWins", agreed(&json!({ "size": 1 })), None);
-    world.kept.blueprint = Observed::Unknown("away".to_owned());
+    world.in_colony.blueprint = Observed::Unknown("away".to_owned());
     assert_eq!((planned(&world).steps, planned(&world).sync), (Vec::new(), Sync::Unchanged));
-    for standing in [None, Some(Standing::Missing), Some(Standing::Foreign("why".to_owned()))] {
+    for handler_state in [None, Some(HandlerState::Missing), Some(HandlerState::Foreign("why".to_owned()))] {
         for found in [None, Some(ours(1, &json!({ "size": 1 })))] {
             let mut world = snapshot("KubernetesWins", agreed(&json!({ "size": 1 })), found);
-            world.kept.standing.clone_from(&standing);
+            world.in_colony.handler_state.clone_from(&handler_state);
             let plan = planned(&world);
-            assert_eq!((plan.steps.len(), plan.awaiting.len()), (0, 1), "{standing:?}");
+            assert_eq!((plan.steps.len(), plan.awaiting.len()), (0, 1), "{handler_state:?}");
         }
     }
 }
@@ -233,7 +233,7 @@ fn deletion_removes_the_blueprint_and_waits_for_the_clean_up() {
     assert_eq!(colony_steps(&plan_deletion(&deleted(None))), ["kubernetes  remove the finalizer"]);
 
     let mut world = deleted(None);
-    world.kept.cleanups = Observed::Known(vec![cleanup(ProcessState::Waiting)]);
+    world.in_colony.cleanups = Observed::Known(vec![cleanup(ProcessState::Waiting)]);
     let found = plan_deletion(&world);
     assert_eq!(found.steps, []);
     assert!(matches!(&found.mirror, Mirror::Found { process_id, generation: 0, .. } if process_id == "p1"));
@@ -250,10 +250,10 @@ fn deletion_removes_the_blueprint_and_waits_for_the_clean_up() {
     let followed = plan_deletion(&world);
     assert!(followed.steps.is_empty() && followed.due.is_some(), "{followed}");
     assert!(matches!(followed.mirror, Mirror::Observed { .. }));
-    // Nobody is held for ever.
+    // No deletion waits forever.
     world.header.now = "2026-11-26T10:06:00Z".parse().unwrap();
     assert_eq!(colony_steps(&plan_deletion(&world)), ["kubernetes  remove the finalizer"]);
-    assert!(left_behind(&world).unwrap().contains("p1"));
+    assert!(remaining_in_colony(&world).unwrap().contains("p1"));
 }
 
 #[test]
@@ -274,11 +274,14 @@ fn deletion_leaves_what_is_to_be_left() {
         }),
         let_go
     );
-    assert_eq!(with(|world| world.kept.blueprint = Observed::Unknown("away".to_owned())), [] as [&str; 0]);
+    assert_eq!(
+        with(|world| world.in_colony.blueprint = Observed::Unknown("away".to_owned())),
+        [] as [&str; 0]
+    );
     assert_eq!(with(|world| world.object.status = None), let_go, "nothing was ever sent");
 }
 
-/// What is not listed is not done in the colony, and told.
+/// Actions that are not listed are withheld in the colony and reported.
 #[test]
 fn the_colony_is_written_to_only_as_far_as_that_is_listed() {
     let managed = |mut snapshot: InstanceSnapshot, policies: &[&str]| {

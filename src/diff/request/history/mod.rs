@@ -1,4 +1,4 @@
-//! Completes the history of a request: one entry for each state that it has entered, in order, whoever moved it.
+//! Completes the history of a request: one entry for each state that it has entered, in order, by any client.
 //!
 //! What is known comes in pieces: entries that others of ours wrote, entries of programs that record a state only as
 //! they leave it (and so never the last one), what this process has seen, and where the request is now. The pieces are
@@ -8,17 +8,17 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Flow, Moment};
-use crate::api::request_state::{HistoryEntry, Position, Sighting, State};
+use crate::api::request_state::{HistoryEntry, Position, PositionRecord, State};
 
 /// Most entries that a history has; of more, the newest are kept.
 pub const LONGEST: usize = 64;
 
 /// How late a state may be seen, or how far two clocks may be apart, before a sighting counts as one of a later try.
-const LATE: SignedDuration = SignedDuration::from_secs(5);
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// What is known besides the object's position and its entries.
 #[derive(Clone, Copy, Debug)]
-pub struct Evidence<'a> {
+pub struct HistoryEvidence<'a> {
     /// Which job comes after which.
     pub flow: &'a Flow,
     /// When the object was created.
@@ -30,7 +30,7 @@ pub struct Evidence<'a> {
     /// Since when exactly it is where it is, if that is known better than by sight.
     pub since: Option<Timestamp>,
     /// What was seen of its way.
-    pub sightings: &'a [Sighting],
+    pub position_log: &'a [PositionRecord],
     /// What is about to be entered, written down before it is: the turn may be over afterwards. The state must be one
     /// that may follow.
     pub entering: Option<&'a HistoryEntry>,
@@ -41,7 +41,7 @@ pub struct Evidence<'a> {
 pub struct History {
     /// The newest entries, at most [`LONGEST`].
     pub entries: Vec<HistoryEntry>,
-    /// Older ones that are left out from now on, for whoever keeps them elsewhere.
+    /// Older ones that are dropped from now on, to be archived.
     pub dropped: Vec<HistoryEntry>,
 }
 
@@ -55,7 +55,7 @@ struct Visit {
     entered: Option<Timestamp>,
     seen: Option<Timestamp>,
     left: Option<Timestamp>,
-    /// Its time is somebody else's word, and stays.
+    /// Its time was written by another client, and stays.
     is_verbatim: bool,
 }
 
@@ -101,7 +101,7 @@ impl Visit {
 
 /// The complete history of a request that is at `current` and whose object has `entries`.
 #[must_use]
-pub fn complete(current: &Position, entries: &[HistoryEntry], evidence: &Evidence<'_>) -> History {
+pub fn complete(current: &Position, entries: &[HistoryEntry], evidence: &HistoryEvidence<'_>) -> History {
     let mut visits = found(entries);
     withdraw(&mut visits, current, evidence);
     append(&mut visits, seen(current, evidence), current, evidence);
@@ -127,14 +127,14 @@ fn found(entries: &[HistoryEntry]) -> Vec<Visit> {
 }
 
 /// Takes back an end that was written down before the request was to enter it, and that it did not enter.
-fn withdraw(visits: &mut Vec<Visit>, current: &Position, evidence: &Evidence<'_>) {
+fn withdraw(visits: &mut Vec<Visit>, current: &Position, evidence: &HistoryEvidence<'_>) {
     let Some(last) = visits.last() else { return };
     let Some(position) = &last.position else { return };
     if position == current || position.job != current.job || !position.state.has_ended() {
         return;
     }
     // A job that failed may have been requested again since; then the state it is in is the younger one.
-    let since = evidence.since.or_else(|| evidence.sightings.last().map(|seen| seen.at));
+    let since = evidence.since.or_else(|| evidence.position_log.last().map(|seen| seen.at));
     let is_ahead = current.state == State::Started
         && last.entered.zip(since).is_none_or(|(written, since)| {
             // Entries have milliseconds, clocks have more.
@@ -146,10 +146,10 @@ fn withdraw(visits: &mut Vec<Visit>, current: &Position, evidence: &Evidence<'_>
 }
 
 /// What was seen, ending with where the request is.
-fn seen(current: &Position, evidence: &Evidence<'_>) -> Vec<Visit> {
-    let mut all: Vec<Visit> = Vec::with_capacity(evidence.sightings.len() + 1);
-    let sightings = evidence.sightings.iter().map(|seen| (&seen.position, Some(seen.at)));
-    for (position, at) in sightings.chain([(current, evidence.since)]) {
+fn seen(current: &Position, evidence: &HistoryEvidence<'_>) -> Vec<Visit> {
+    let mut all: Vec<Visit> = Vec::with_capacity(evidence.position_log.len() + 1);
+    let position_log = evidence.position_log.iter().map(|seen| (&seen.position, Some(seen.at)));
+    for (position, at) in position_log.chain([(current, evidence.since)]) {
         if all.last().is_none_or(|last| last.position.as_ref() != Some(position)) {
             all.push(Visit { seen: at, ..Visit::inferred(position.clone()) });
         }
@@ -161,7 +161,7 @@ fn seen(current: &Position, evidence: &Evidence<'_>) -> Vec<Visit> {
 }
 
 /// Appends what was seen to what is written, without what both speak of.
-fn append(visits: &mut Vec<Visit>, mut seen: Vec<Visit>, current: &Position, evidence: &Evidence<'_>) {
+fn append(visits: &mut Vec<Visit>, mut seen: Vec<Visit>, current: &Position, evidence: &HistoryEvidence<'_>) {
     if visits.is_empty() {
         if !evidence.is_unchanged {
             visits.extend(beginning(&seen, current, evidence.flow));
@@ -182,7 +182,8 @@ fn append(visits: &mut Vec<Visit>, mut seen: Vec<Visit>, current: &Position, evi
         }
         visits.extend(seen.split_off(count));
     } else {
-        // What is written ends before what was seen begins, or they tell different stories; what is written stays.
+        // The written history ends before the observed one begins, or they contradict each other; what is written
+        // stays.
         let last = visits.last().and_then(Visit::known);
         let is_news = |sighting: &Visit| {
             let is_later = last.zip(sighting.seen).is_some_and(|(last, seen)| seen > last);
@@ -202,7 +203,7 @@ fn counterparts(
     visits: &[Visit],
     seen: &[Visit],
     is_all: bool,
-    evidence: &Evidence<'_>,
+    evidence: &HistoryEvidence<'_>,
 ) -> Option<Vec<(usize, Option<Timestamp>)>> {
     let mut found = Vec::with_capacity(seen.len());
     let mut end = visits.len();
@@ -220,11 +221,12 @@ fn counterparts(
     Some(found)
 }
 
-/// Whether a sighting can be of a stay: of the same state, and not of a later try of the job. Whoever sees may see late
-/// and by another clock, but not by so much.
+/// Whether a sighting can be of a stay: of the same state, and not of a later try of the job. Observations may be
+/// late and by another clock, but not by so much.
 fn is_of(visits: &[Visit], index: usize, sighting: &Visit) -> bool {
     let next = visits.get(index + 1).and_then(|next| next.entered);
-    let is_later = sighting.seen.zip(next).is_some_and(|(seen, next)| seen.duration_since(next) >= LATE);
+    let is_later =
+        sighting.seen.zip(next).is_some_and(|(seen, next)| seen.duration_since(next) >= CLOCK_TOLERANCE);
     let is_same = visits.get(index).is_some_and(|visit| visit.position == sighting.position);
     is_same && !is_later
 }
@@ -255,9 +257,9 @@ fn fill(visits: Vec<Visit>, flow: &Flow) -> Vec<Visit> {
     filled
 }
 
-/// Entries with their times: never one before its predecessor's, unless somebody else has written it so.
-fn dated(visits: Vec<Visit>, evidence: &Evidence<'_>) -> Vec<HistoryEntry> {
-    // For a stay of which nobody knows the time: it began no later than what came after it.
+/// Entries with their times: never one before its predecessor's, unless another client has written it so.
+fn dated(visits: Vec<Visit>, evidence: &HistoryEvidence<'_>) -> Vec<HistoryEntry> {
+    // For a state whose time is unknown: it began no later than what came after it.
     let mut later: Vec<Option<Timestamp>> = vec![None; visits.len()];
     let mut bound = None;
     for (slot, visit) in later.iter_mut().zip(&visits).rev() {

@@ -28,14 +28,14 @@ fn flow(text: &str) -> Flow {
     text.parse().unwrap()
 }
 
-fn evidence<'a>(flow: &'a Flow, sightings: &'a [Sighting]) -> Evidence<'a> {
-    Evidence {
+fn evidence<'a>(flow: &'a Flow, position_log: &'a [PositionRecord]) -> HistoryEvidence<'a> {
+    HistoryEvidence {
         flow,
         created: Some(at(0)),
         is_unchanged: false,
         is_truncated: false,
         since: None,
-        sightings,
+        position_log,
         entering: None,
     }
 }
@@ -77,9 +77,9 @@ fn entries_of_states_left_become_entries_of_states_entered() {
 #[test]
 fn what_nobody_wrote_follows_from_sight_and_flow() {
     let flow = flow("A,B");
-    let seen = |text: &str, time| Sighting { position: position(text), at: at(time) };
-    let sightings = [seen("A REQUESTED", 10), seen("A COMPLETED", 4010)];
-    let history = complete(&position("A COMPLETED"), &[], &evidence(&flow, &sightings));
+    let seen = |text: &str, time| PositionRecord { position: position(text), at: at(time) };
+    let position_log = [seen("A REQUESTED", 10), seen("A COMPLETED", 4010)];
+    let history = complete(&position("A COMPLETED"), &[], &evidence(&flow, &position_log));
     assert_eq!(
         shown(&history),
         [
@@ -88,11 +88,11 @@ fn what_nobody_wrote_follows_from_sight_and_flow() {
             "A COMPLETED 2027-01-15T08:00:04.010Z"
         ]
     );
-    // Somebody who comes last of all.
+    // A client that writes last.
     let history = complete(&position("B COMPLETED"), &[], &evidence(&flow, &[]));
     assert_eq!(history.entries.len(), 6);
     // An object that was created at its end has no other way behind it.
-    let unchanged = Evidence { is_unchanged: true, ..evidence(&flow, &[]) };
+    let unchanged = HistoryEvidence { is_unchanged: true, ..evidence(&flow, &[]) };
     assert_eq!(places(&complete(&position("B COMPLETED"), &[], &unchanged)), ["B COMPLETED"]);
 }
 
@@ -118,18 +118,19 @@ fn words_of_others_stay_as_they_are() {
     );
 }
 
-/// A worker writes the end down before it writes the state; when somebody cancels in between, the end never was.
+/// A worker writes the end down before it writes the state; when the request is cancelled in between, there is no
+/// end.
 #[test]
 fn an_end_that_was_announced_and_did_not_come_is_taken_back() {
     let flow = flow("A,B");
     let entries = [("A REQUESTED", 0), ("A STARTED", 5), ("A COMPLETED", 9)]
         .map(|(place, time)| entry(&position(place), Moment::text(at(time))));
-    let since = |time| Evidence { since: Some(at(time)), ..evidence(&flow, &[]) };
+    let since = |time| HistoryEvidence { since: Some(at(time)), ..evidence(&flow, &[]) };
     let cancelled = complete(&position("A CANCELLED"), &entries, &since(12));
     assert_eq!(places(&cancelled), ["A REQUESTED", "A STARTED", "A CANCELLED"]);
     let again = complete(&position("A STARTED"), &entries, &since(5));
     assert_eq!(places(&again), ["A REQUESTED", "A STARTED"]);
-    // Announced as failed, or failed and then tried anew: the time tells.
+    // Announced as failed, or failed and then retried: the time decides.
     let mut failed = entries;
     failed[2].state = "FAILED".to_owned();
     assert_eq!(complete(&position("A STARTED"), &failed, &since(5)).entries.len(), 2);
@@ -151,7 +152,7 @@ fn a_long_history_keeps_its_newest_and_hands_over_the_rest() {
     let current = Position::new(last.job.clone(), last.state.parse().unwrap());
     let announced = entry(&next, Moment::text(at(999)));
     let history =
-        complete(&current, &entries, &Evidence { entering: Some(&announced), ..evidence(&flow, &[]) });
+        complete(&current, &entries, &HistoryEvidence { entering: Some(&announced), ..evidence(&flow, &[]) });
     assert_eq!(history.entries.len(), LONGEST);
     assert_eq!(history.dropped, entries[..1]);
     assert_eq!(history.entries.last(), Some(&announced));
@@ -160,19 +161,19 @@ fn a_long_history_keeps_its_newest_and_hands_over_the_rest() {
 /// One of ours that watches a request.
 #[derive(Default)]
 struct Watcher {
-    sightings: Vec<Sighting>,
+    position_log: Vec<PositionRecord>,
 }
 
 impl Watcher {
-    fn see(&mut self, world: &World) {
-        if self.sightings.last().is_none_or(|last| last.position != world.current) {
-            self.sightings.push(Sighting { position: world.current.clone(), at: world.now() });
+    fn see(&mut self, world: &HistorySimulation) {
+        if self.position_log.last().is_none_or(|last| last.position != world.current) {
+            self.position_log.push(PositionRecord { position: world.current.clone(), at: world.now() });
         }
     }
 }
 
 /// A request, the server that keeps it, and all that really happened.
-struct World {
+struct HistorySimulation {
     flow: Flow,
     /// Whether the server keeps what the programs of others record.
     keeps: bool,
@@ -185,7 +186,7 @@ struct World {
     is_announced: bool,
 }
 
-impl World {
+impl HistorySimulation {
     fn now(&self) -> Timestamp {
         at(self.time)
     }
@@ -212,12 +213,12 @@ impl World {
         self.time += 1;
         self.is_announced = entering.is_some();
         let entering = entering.map(|position| entry(position, Moment::text(self.now())));
-        let evidence = Evidence {
+        let evidence = HistoryEvidence {
             is_unchanged: self.way.len() == 1,
             is_truncated: self.dropped > 0,
             since: (self.current.state == State::Started).then_some(self.since),
             entering: entering.as_ref(),
-            ..evidence(&self.flow, &watcher.sightings)
+            ..evidence(&self.flow, &watcher.position_log)
         };
         let history = complete(&self.current, &self.entries, &evidence);
         self.dropped += history.dropped.len();
@@ -226,11 +227,11 @@ impl World {
 }
 
 /// Drives one request to its end by chance; who of director and worker is ours is chosen too.
-fn play(ours: (bool, bool), keeps: bool, jobs: usize, chances: &[u8]) -> (World, Watcher) {
+fn play(ours: (bool, bool), keeps: bool, jobs: usize, chances: &[u8]) -> (HistorySimulation, Watcher) {
     let names = ["A", "B", "C", "D"];
     let flow = flow(&format!("{},", names[..jobs].join(",")));
     let current = Position::new(flow.first(), State::Requested);
-    let mut world = World {
+    let mut world = HistorySimulation {
         flow,
         keeps,
         way: vec![current.clone()],
@@ -251,7 +252,7 @@ fn play(ours: (bool, bool), keeps: bool, jobs: usize, chances: &[u8]) -> (World,
                 watcher.see(&world);
             }
             if chance(1) {
-                watcher.sightings.clear();
+                watcher.position_log.clear();
             }
         }
         let job = world.current.job.clone();
@@ -286,7 +287,7 @@ fn play(ours: (bool, bool), keeps: bool, jobs: usize, chances: &[u8]) -> (World,
                 world.record(&worker, Some(&end));
                 if chance(4) {
                     // The write of the state is lost, and the process with it.
-                    worker.sightings.clear();
+                    worker.position_log.clear();
                     worker.see(&world);
                     world.record(&worker, Some(&end));
                 }
@@ -318,7 +319,7 @@ fn play(ours: (bool, bool), keeps: bool, jobs: usize, chances: &[u8]) -> (World,
 }
 
 proptest! {
-    /// Whoever moved it, whoever watched, whatever was missed: once each, in order.
+    /// Whatever client moved it, whatever was missed: once each, in order.
     #[test]
     fn a_history_is_the_way_that_the_request_has_come(
         ours in vec(any::<bool>(), 2).prop_filter("one is ours", |ours| ours.contains(&true)),

@@ -134,7 +134,7 @@ fn ids_are_names_of_their_own() {
     let many: Vec<String> = (0..65).map(|number| resource(&format!("r{number}"))).collect();
     assert_refused(
         &format!("resources: [{}]", many.join(", ")),
-        &["spec.handler.resources: 65 resources: keep it to 64"],
+        &["spec.handler.resources: 65 resources: use at most 64"],
     );
 }
 

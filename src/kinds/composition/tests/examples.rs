@@ -46,14 +46,14 @@ fn instance(path: &str, defaults: &Value) -> Instance {
     Instance::of(&object).unwrap()
 }
 
-fn desired(composition: &Composition, instance: &Instance, world: &World) -> Desired {
+fn desired(composition: &Composition, instance: &Instance, world: &TestCluster) -> Desired {
     composition.desired(instance, &world.0, &BTreeSet::new()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
 fn a_workflow_is_one_graph_for_each_generation() {
     let composition = compiled("workflow");
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     // As an API server would have it.
     let mut object = read("workflow/instance.yaml");
     object["metadata"]["uid"] = json!("u-1");
@@ -98,7 +98,7 @@ fn a_workflow_is_one_graph_for_each_generation() {
 #[test]
 fn an_app_is_pods_with_an_address() {
     let composition = compiled("app");
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let app = instance("app/instance.yaml", &json!({}));
     let first = desired(&composition, &app, &world);
     assert_eq!(outline(&first), ["deployment: my-app", "service: my-app"]);
@@ -114,7 +114,7 @@ fn an_app_is_pods_with_an_address() {
 #[test]
 fn a_goop_is_jobs_or_a_pod_on_every_node() {
     let composition = compiled("goop");
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let jobs = instance("goop/instance.yaml", &json!({"spread": false}));
     let first = desired(&composition, &jobs, &world);
     assert_eq!(outline(&first), ["worker: greeter-0 greeter-1 greeter-2", "everywhere: "]);
@@ -124,7 +124,7 @@ fn a_goop_is_jobs_or_a_pod_on_every_node() {
     assert_eq!(Value::Object(done.status.clone()), json!({"completed": 3, "state": "Completed"}));
     assert!(done.is_finished && done.is_ready());
 
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let spread = instance("goop/instance.yaml", &json!({"spread": true}));
     let first = desired(&composition, &spread, &world);
     assert_eq!(outline(&first), ["worker: ", "everywhere: greeter"]);
@@ -147,7 +147,7 @@ fn a_goop_is_jobs_or_a_pod_on_every_node() {
 #[test]
 fn a_foo_is_a_deployment() {
     let composition = compiled("foo");
-    let first = desired(&composition, &instance("foo/instance.yaml", &json!({})), &World::default());
+    let first = desired(&composition, &instance("foo/instance.yaml", &json!({})), &TestCluster::default());
     assert_eq!(outline(&first), ["deployment: example-foo"]);
     assert_eq!(Value::Object(first.status), json!({"availableReplicas": 0}));
 }
@@ -156,7 +156,7 @@ fn a_foo_is_a_deployment() {
 fn a_database_has_what_it_needs_before_it_starts() {
     let composition = compiled("database");
     let orders = instance("database/instance.yaml", &json!({}));
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let first = desired(&composition, &orders, &world);
     assert_eq!(
         outline(&first),
@@ -174,7 +174,7 @@ fn a_database_has_what_it_needs_before_it_starts() {
 #[test]
 fn an_application_is_its_components_databases_first() {
     let composition = compiled("application");
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let app = instance("application/instance.json", &json!({}));
     let first = desired(&composition, &app, &world);
     assert_eq!(outline(&first), ["database: my-app-database", "web: ?", "workers: ?"]);
@@ -216,7 +216,7 @@ fn the_others_are_taken_as_they_stand() {
         [("web-service", vec!["servers: shop", "service: ?"]), ("worker-pool", vec!["executors: encoders"])]
     {
         let instance = instance(&format!("{kind}/instance.yaml"), &json!({"port": 8080}));
-        assert_eq!(outline(&desired(&compiled(kind), &instance, &World::default())), expected);
+        assert_eq!(outline(&desired(&compiled(kind), &instance, &TestCluster::default())), expected);
     }
 }
 
@@ -224,7 +224,7 @@ fn the_others_are_taken_as_they_stand() {
 #[test]
 fn the_application_of_another_guide_is_what_it_says_there() {
     let composition = compiled("web-application");
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let app = instance("web-application/instance.yaml", &json!({"image": "nginx"}));
     let first = desired(&composition, &app, &world);
     assert_eq!(outline(&first), ["deployment: my-awesome-app", "service: ?", "ingress: ?"]);

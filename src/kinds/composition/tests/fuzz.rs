@@ -182,7 +182,7 @@ proptest! {
             }
             Ok(composition) => {
                 let instance = instance(&spec);
-                let mut world = World::default();
+                let mut world = TestCluster::default();
                 for _ in 0..4 {
                     let desired = composition.desired(&instance, &world.0, &BTreeSet::new());
                     prop_assert_eq!(&desired, &composition.desired(&instance, &world.0, &BTreeSet::new()));

@@ -43,7 +43,7 @@ impl Definition {
         }
     }
 
-    pub(super) fn compile(&self) -> Result<Composition, Errors> {
+    pub(super) fn compile(&self) -> Result<Composition, CompositionErrors> {
         let source = Source {
             kind: &self.kind,
             schema: &self.schema,
@@ -77,9 +77,9 @@ fn instance(spec: &Value) -> Instance {
 
 /// What a cluster would have of an instance.
 #[derive(Default)]
-struct World(Children);
+struct TestCluster(Children);
 
-impl World {
+impl TestCluster {
     /// Has every object that should be there, unless it is held back, each with a status.
     fn obey(&mut self, desired: &Desired, status: impl Fn(&DesiredChild) -> Value) {
         self.0.clear();

@@ -56,7 +56,7 @@ status:
 fn a_number_of_objects_is_counted_from_the_beginning() {
     let composition = goop().compiled();
     let instance = instance(&json!({"jobCount": 3, "cmd": "true"}));
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let first = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&first), ["worker: one-0 one-1 one-2"]);
     assert_eq!(Value::Object(first.status.clone()), json!({"completed": 0, "state": "Running"}));
@@ -78,7 +78,7 @@ fn a_number_of_objects_is_counted_from_the_beginning() {
     assert!(third.is_ready() && third.is_finished);
 }
 
-/// Nobody is taken for finished because nothing of it is there.
+/// An instance without objects is not finished.
 #[test]
 fn an_instance_whose_objects_cannot_be_read_is_not_finished() {
     let composition = goop().compiled();
@@ -132,7 +132,7 @@ fn an_object_has_what_says_whose_it_is() {
 fn what_refers_to_an_object_waits_for_it() {
     let composition = application().compiled();
     let instance = instance(&json!({"monitoring": true, "size": "1Gi"}));
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     let first = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
     assert_eq!(outline(&first), ["database: one-db", "web: ?", "monitor: ?", "alert: ?"]);
     let Wanted::Unknown(why) = &first.resources[1].wanted else { panic!("{first:?}") };
@@ -176,12 +176,12 @@ fn what_is_not_wanted_takes_along_what_refers_to_it() {
     assert_eq!(desired.unreported.len(), 1, "{:?}", desired.unreported);
 }
 
-/// Neither a stranger's object nor one that goes is what others can rely on.
+/// Others cannot rely on an object of another owner, or on one that is being deleted.
 #[test]
 fn only_the_instance_s_own_objects_count() {
     let composition = application().compiled();
     let instance = instance(&json!({"monitoring": false, "size": "1Gi"}));
-    let mut world = World::default();
+    let mut world = TestCluster::default();
     world.put(json!({"apiVersion": "db.example.com/v1", "kind": "Database", "metadata": {"name": "one-db"},
                      "status": {"address": "evil", "phase": "Running"}}));
     let desired = composition.desired(&instance, &world.0, &BTreeSet::new()).unwrap();
@@ -292,7 +292,7 @@ fn nobody_can_ask_for_too_much() {
         (1_001, "a".to_owned(), "1001 objects"),
         (i64::MAX, "a".to_owned(), "it costs more than an expression may"),
         (1, "a".repeat(MAX_OBJECT_BYTES), "one-0 has "),
-        (100, "a".repeat(MAX_OBJECT_BYTES / 2), " bytes and more: ask for less: all objects"),
+        (100, "a".repeat(MAX_OBJECT_BYTES / 2), " bytes and more: reduce them: all objects"),
     ] {
         let error = desired(count, &cmd).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

@@ -82,7 +82,7 @@ fn places_are_checked_against_the_kind() {
     ] {
         assert_refused(&deployment(spec), &[&expected]);
     }
-    // Of a kind that nobody knows nothing is refused; of the operator's own, everything that it would drop.
+    // Templates of unknown kinds are not checked; of the operator's own, everything that it would drop.
     assert_refused(
         "resources: [{id: a, template: {apiVersion: x/v1, kind: X, metadata: {name: a}, spec: {any: 1}}}]",
         &[],

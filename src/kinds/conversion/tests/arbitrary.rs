@@ -72,7 +72,7 @@ fn new() -> BoxedStrategy<Value> {
     fields(vec![("spec", spec), ("status", status)])
 }
 
-/// What somebody does to an entry in the old version.
+/// What a client does to an entry in the old version.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Edit {
     Leave,
@@ -80,7 +80,7 @@ enum Edit {
     Remove,
 }
 
-/// Entries by their names, each with what somebody does to it.
+/// Entries by their names, each with what a client does to it.
 fn edited() -> impl Strategy<Value = Vec<(Value, Edit)>> {
     let hidden = fields(vec![("mode", text().boxed()), ("path", text().boxed())]);
     let limits = prop::option::of(fields(vec![("size", number()), ("files", number())]));
@@ -148,7 +148,7 @@ proptest! {
         prop_assert_eq!(again, old);
     }
 
-    /// Whatever somebody does to entries with keys in the old version: each that stays has what is hidden of it.
+    /// Whatever a client does to entries with keys in the old version: each that stays has what is hidden of it.
     #[test]
     fn entries_keep_what_is_hidden_whatever_is_done_to_them(entries in edited(), turned in any::<bool>(), added in any::<bool>()) {
         let before: Vec<Value> = entries.iter().map(|(entry, _)| entry.clone()).collect();

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use super::{notes::MAX_KEPT, *};
+use super::{annotation::MAX_PRESERVED_BYTES, *};
 use crate::{
-    api::{names::KEPT_ANNOTATION, resource_definition::ResourceDefinition},
+    api::{names::PRESERVED_FIELDS_ANNOTATION, resource_definition::ResourceDefinition},
     kinds::definition::build,
 };
 
@@ -132,7 +132,7 @@ fn status_is_converted_too() {
     assert_eq!(to(&new, "v1alpha1"), old);
 }
 
-/// Whoever writes through the old version changes what it shows, and loses nothing of what it does not show.
+/// A write through the old version changes the fields that it has, and preserves all others.
 #[test]
 fn a_write_through_the_old_version_keeps_what_is_new() {
     let new = object(
@@ -223,7 +223,7 @@ fn what_cannot_be_converted_says_field_value_and_remedy() {
     let error = converter().convert(&bad, "run.example.com/v7").unwrap_err().to_string();
     assert!(error.contains("v7") && error.contains("v1alpha1"), "{error}");
 
-    let large = "x".repeat(MAX_KEPT);
+    let large = "x".repeat(MAX_PRESERVED_BYTES);
     let error = converter()
         .convert(
             &object("v1", &json!({"container": {"ports": [{"name": large}]}})),
@@ -231,13 +231,13 @@ fn what_cannot_be_converted_says_field_value_and_remedy() {
         )
         .unwrap_err()
         .to_string();
-    assert!(error.contains("v1alpha1 cannot say"), "{error}");
+    assert!(error.contains("cannot be expressed in v1alpha1"), "{error}");
 
-    // What somebody has made of the annotation is refused when it is written, and does not keep anybody from reading.
+    // An invalid annotation is refused when it is written, and does not prevent reads.
     let mut broken = object("v1alpha1", &json!({"image": "i"}));
-    broken["metadata"]["annotations"] = json!({KEPT_ANNOTATION: "{"});
+    broken["metadata"]["annotations"] = json!({PRESERVED_FIELDS_ANNOTATION: "{"});
     let error = converter().convert(&broken, &format!("{GROUP}/v1")).unwrap_err().to_string();
-    assert!(error.contains(KEPT_ANNOTATION), "{error}");
+    assert!(error.contains(PRESERVED_FIELDS_ANNOTATION), "{error}");
     broken["apiVersion"] = json!(format!("{GROUP}/v1"));
     assert!(converter().convert(&broken, &format!("{GROUP}/v1alpha1")).is_ok());
 }
@@ -266,7 +266,7 @@ fn a_conversion_that_cannot_be_followed_is_refused_with_its_field() {
             "spec.versions[1].conversion.moves[0].from: spec..image: write names",
         ),
         (moved("spec.image", "metadata.name"), "moves[0].to: metadata.name: apiVersion, kind and metadata"),
-        (moved("spec.image", "status.conditions"), "moves[0].to: status.conditions: the operator keeps"),
+        (moved("spec.image", "status.conditions"), "moves[0].to: status.conditions: the operator manages"),
         (moved("spec.image", "spec.container.memoryMi"), "one is string and the other int"),
         (moved("spec.image", "spec.container.ports"), "one is string and the other list"),
         (moved("spec.image", "spec.container"), "one is string and the other map"),
@@ -297,7 +297,7 @@ fn a_conversion_that_cannot_be_followed_is_refused_with_its_field() {
         ),
         (
             refused(&format!("{SPEC}/properties/size"), json!({"type": "string"})),
-            "spec.versions[1].conversion: spec.size: one is string and the other int (v1alpha1 and v1): say in toStorage and fromStorage",
+            "spec.versions[1].conversion: spec.size: one is string and the other int (v1alpha1 and v1): convert it in toStorage and fromStorage",
         ),
         (
             refused(

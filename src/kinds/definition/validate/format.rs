@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Formats that API servers judge and that are not judged here.
-const UNJUDGED: [&str; 18] = [
+const UNCHECKED_FORMATS: [&str; 18] = [
     "bsonobjectid",
     "byte",
     "cidr",
@@ -33,7 +33,7 @@ pub(super) fn fits(format: &str, text: &str) -> Option<bool> {
         "ipv4" => Some(text.parse::<Ipv4Addr>().is_ok()),
         "ipv6" => Some(text.parse::<Ipv6Addr>().is_ok()),
         "uuid" => Some(is_uuid(text)),
-        other if UNJUDGED.contains(&other) => None,
+        other if UNCHECKED_FORMATS.contains(&other) => None,
         _ => Some(true),
     }
 }

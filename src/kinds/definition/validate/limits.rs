@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{Breach, breach, holds};
+use super::{Violation, holds, violation};
 
 /// A number within its limits.
-pub(super) fn number(path: &str, schema: &Value, value: &Value) -> Result<(), Breach> {
+pub(super) fn number(path: &str, schema: &Value, value: &Value) -> Result<(), Violation> {
     let limit = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
     let Some(number) = value.as_f64() else { return Ok(()) };
-    let fails = |problem: String| Err(breach(path, format!("{value}: {problem}")));
+    let fails = |problem: String| Err(violation(path, format!("{value}: {problem}")));
     if let Some(minimum) = limit("minimum") {
         let is_open = holds(schema, "exclusiveMinimum");
         if number < minimum || (is_open && number <= minimum) {
@@ -44,23 +44,23 @@ pub(super) fn count(
     keywords: (&str, &str),
     count: usize,
     what: &str,
-) -> Result<(), Breach> {
+) -> Result<(), Violation> {
     let limit = |keyword: &str| {
         schema.get(keyword).and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok())
     };
     match (limit(keywords.0), limit(keywords.1)) {
         (Some(least), _) if count < least => {
-            Err(breach(path, format!("has {count} {what}, and must have at least {least}")))
+            Err(violation(path, format!("has {count} {what}, and must have at least {least}")))
         }
         (_, Some(most)) if count > most => {
-            Err(breach(path, format!("has {count} {what}, and may have at most {most}")))
+            Err(violation(path, format!("has {count} {what}, and may have at most {most}")))
         }
         _ => Ok(()),
     }
 }
 
 /// That elements of a list are what its type wants: each once, or each with keys of its own.
-pub(super) fn distinct(path: &str, schema: &Value, elements: &[Value]) -> Result<(), Breach> {
+pub(super) fn distinct(path: &str, schema: &Value, elements: &[Value]) -> Result<(), Violation> {
     let text = |keyword: &str| schema.get(keyword).and_then(Value::as_str);
     let keys: Vec<Value> = match text("x-kubernetes-list-type") {
         Some("set") => elements.to_vec(),
@@ -74,7 +74,7 @@ pub(super) fn distinct(path: &str, schema: &Value, elements: &[Value]) -> Result
     };
     let mut seen = HashSet::new();
     match keys.iter().position(|key| !seen.insert(key.to_string())) {
-        Some(index) => Err(breach(&format!("{path}[{index}]"), "is there twice")),
+        Some(index) => Err(violation(&format!("{path}[{index}]"), "is there twice")),
         None => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Whether an object fits the schema of its kind, as the API server would judge it after it has filled defaults in. Pure.
 //!
-//! Only what the schema says differently from an earlier one is looked at: what an object breaks already, it does not
-//! break by a change. A field that is not described any more counts, since API servers drop it.
+//! Only differences from an earlier schema are checked: what an object breaks already, it does not break by a change.
+//! A field that is not described any more counts, since API servers drop it.
 
 mod format;
 mod limits;
@@ -23,21 +23,20 @@ use limits::{count, distinct, number};
 /// What all rules together may cost over all objects, in the unit of [`BUDGET`]: some tenths of a second. What is not
 /// reached by then cannot be checked.
 const RULES_BUDGET: u64 = 20 * BUDGET;
-/// The variables of rules.
 const RULE_VARIABLES: [&str; 2] = ["self", "oldSelf"];
 /// What every object has, whatever its schema describes.
 const EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// Why an object does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Breach {
+pub struct Violation {
     /// Path of the field, such as `spec.replicas`; empty for the whole object.
     pub field: String,
     /// What is wrong with it.
     pub problem: String,
 }
 
-impl fmt::Display for Breach {
+impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.field.as_str() {
             "" => write!(formatter, "{}", self.problem),
@@ -84,8 +83,8 @@ impl Validator {
     ///
     /// # Errors
     ///
-    /// The first field that does not fit, or about which that cannot be told.
-    pub fn check(&mut self, schema: &Value, before: Option<&Value>, object: &Value) -> Result<(), Breach> {
+    /// The first field that does not match, or that cannot be checked.
+    pub fn check(&mut self, schema: &Value, before: Option<&Value>, object: &Value) -> Result<(), Violation> {
         if before == Some(schema) {
             return Ok(());
         }
@@ -105,14 +104,14 @@ impl Validator {
         self.described("", Change::new(&schema, before), &object, true)
     }
 
-    /// A value by the schema that says what it is. `has_metadata`: it is an object of an API by itself.
+    /// A value and its structural schema. `has_metadata`: it is an object of an API by itself.
     fn described(
         &mut self,
         path: &str,
         change: Change<'_>,
         value: &Value,
         has_metadata: bool,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), Violation> {
         let schema = change.now;
         if change.before == Some(schema) {
             return Ok(());
@@ -122,11 +121,11 @@ impl Validator {
             return if may_be || holds(schema, "nullable") {
                 Ok(())
             } else {
-                Err(breach(path, "null: give a value"))
+                Err(violation(path, "null: give a value"))
             };
         }
         if holds(schema, INT_OR_STRING) && !value.is_string() && !is_integer(value) {
-            return Err(breach(path, format!("{}: give a whole number or a text", shown(Some(value)))));
+            return Err(violation(path, format!("{}: give a whole number or a text", shown(Some(value)))));
         }
         self.restricted(path, schema, value)?;
         match value {
@@ -151,7 +150,7 @@ impl Validator {
         change: Change<'_>,
         fields: &Map<String, Value>,
         has_metadata: bool,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), Violation> {
         let schema = change.now;
         let others = schema.get("additionalProperties");
         for (name, value) in fields {
@@ -165,23 +164,23 @@ impl Validator {
                     self.described(&path, change, value, is_embedded(others))?;
                 }
             } else if !(holds(schema, PRESERVE) || (has_metadata && EVERY_OBJECT.contains(&name.as_str()))) {
-                return Err(breach(&path, "would be lost: the schema does not describe it"));
+                return Err(violation(&path, "would be lost: the schema does not describe it"));
             }
         }
         Ok(())
     }
 
     /// What restricts a value, within `allOf` and the like too.
-    fn restricted(&mut self, path: &str, schema: &Value, value: &Value) -> Result<(), Breach> {
+    fn restricted(&mut self, path: &str, schema: &Value, value: &Value) -> Result<(), Violation> {
         if let Some(kind) = schema.get("type").and_then(Value::as_str).filter(|kind| !is_of_type(value, kind))
         {
-            return Err(breach(path, format!("{}: is not of type {kind}", shown(Some(value)))));
+            return Err(violation(path, format!("{}: is not of type {kind}", shown(Some(value)))));
         }
         if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
             && !allowed.iter().any(|one| is_same(one, value))
         {
             let allowed = shown(Some(&Value::from(allowed.clone())));
-            return Err(breach(path, format!("{}: is none of {allowed}", shown(Some(value)))));
+            return Err(violation(path, format!("{}: is none of {allowed}", shown(Some(value)))));
         }
         match value {
             Value::String(text) => self.text(path, schema, text)?,
@@ -195,7 +194,7 @@ impl Validator {
                 let mut missing =
                     required.filter_map(Value::as_str).filter(|name| !fields.contains_key(*name));
                 if let Some(name) = missing.next() {
-                    return Err(breach(&within(path, name), "missing, and required"));
+                    return Err(violation(&within(path, name), "missing, and required"));
                 }
             }
             _ => {}
@@ -203,27 +202,27 @@ impl Validator {
         self.combined(path, schema, value)
     }
 
-    fn text(&mut self, path: &str, schema: &Value, text: &str) -> Result<(), Breach> {
+    fn text(&mut self, path: &str, schema: &Value, text: &str) -> Result<(), Violation> {
         count(path, schema, ("minLength", "maxLength"), text.chars().count(), "characters")?;
         let value = || shown(Some(&Value::from(text)));
         if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
             let compile = || Regex::new(pattern).map_err(|error| error.to_string());
             match self.patterns.entry(pattern.to_owned()).or_insert_with(compile) {
                 Ok(compiled) if compiled.is_match(text) => {}
-                Ok(_) => return Err(breach(path, format!("{}: does not match {pattern}", value()))),
-                Err(_) => return Err(breach(path, format!("pattern {pattern} cannot be checked"))),
+                Ok(_) => return Err(violation(path, format!("{}: does not match {pattern}", value()))),
+                Err(_) => return Err(violation(path, format!("pattern {pattern} cannot be checked"))),
             }
         }
         match schema.get("format").and_then(Value::as_str).map(|format| (format, format::fits(format, text)))
         {
-            Some((format, Some(false))) => Err(breach(path, format!("{}: is no {format}", value()))),
-            Some((format, None)) => Err(breach(path, format!("format {format} cannot be checked"))),
+            Some((format, Some(false))) => Err(violation(path, format!("{}: is no {format}", value()))),
+            Some((format, None)) => Err(violation(path, format!("format {format} cannot be checked"))),
             _ => Ok(()),
         }
     }
 
     /// `allOf`, `anyOf`, `oneOf` and `not`.
-    fn combined(&mut self, path: &str, schema: &Value, value: &Value) -> Result<(), Breach> {
+    fn combined(&mut self, path: &str, schema: &Value, value: &Value) -> Result<(), Violation> {
         let list = |keyword: &str| schema.get(keyword).and_then(Value::as_array);
         for one in list("allOf").into_iter().flatten() {
             self.restriction(path, one, value)?;
@@ -233,19 +232,19 @@ impl Validator {
             let fitting = all.iter().filter(|one| self.restriction(path, one, value).is_ok()).count();
             if fitting == 0 || (keyword == "oneOf" && fitting > 1) {
                 let problem = format!("{}: fits {fitting} of the schemas in {keyword}", shown(Some(value)));
-                return Err(breach(path, problem));
+                return Err(violation(path, problem));
             }
         }
         match schema.get("not") {
             Some(not) if self.restriction(path, not, value).is_ok() => {
-                Err(breach(path, format!("{}: fits the schema in not", shown(Some(value)))))
+                Err(violation(path, format!("{}: fits the schema in not", shown(Some(value)))))
             }
             _ => Ok(()),
         }
     }
 
     /// A schema within `allOf` and the like.
-    fn restriction(&mut self, path: &str, schema: &Value, value: &Value) -> Result<(), Breach> {
+    fn restriction(&mut self, path: &str, schema: &Value, value: &Value) -> Result<(), Violation> {
         self.restricted(path, schema, value)?;
         for (name, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             if let Some(value) = value.get(name) {
@@ -261,7 +260,7 @@ impl Validator {
     }
 
     /// `x-kubernetes-validations`. One that speaks of what the object was before is for changes of it alone.
-    fn rules(&mut self, path: &str, change: Change<'_>, value: &Value) -> Result<(), Breach> {
+    fn rules(&mut self, path: &str, change: Change<'_>, value: &Value) -> Result<(), Violation> {
         let list =
             |schema: &'_ Value| schema.get(RULES).and_then(Value::as_array).cloned().unwrap_or_default();
         let before = change.before.map(list).unwrap_or_default();
@@ -274,11 +273,11 @@ impl Validator {
                     || format!("{}: does not fit the rule {text}", shown(Some(value))),
                     str::to_owned,
                 ),
-                // Whatever it says, it said so before.
+                // It has not changed.
                 Err(_) if before.contains(&rule) => continue,
                 Err(why) => format!("the rule {text} cannot be checked: {why}"),
             };
-            return Err(breach(path, problem));
+            return Err(violation(path, problem));
         }
         Ok(())
     }
@@ -301,8 +300,8 @@ const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
 const RULES: &str = "x-kubernetes-validations";
 
-fn breach(field: &str, problem: impl Into<String>) -> Breach {
-    Breach { field: field.to_owned(), problem: problem.into() }
+fn violation(field: &str, problem: impl Into<String>) -> Violation {
+    Violation { field: field.to_owned(), problem: problem.into() }
 }
 
 fn holds(schema: &Value, keyword: &str) -> bool {

@@ -12,7 +12,7 @@ fn changed(schema: &Value, before: Option<&Value>, spec: &Value) -> String {
     let (now, before) = (whole(schema), before.map(whole));
     match Validator::default().check(&now, before.as_ref(), &object) {
         Ok(()) => String::new(),
-        Err(breach) => breach.to_string(),
+        Err(violation) => violation.to_string(),
     }
 }
 

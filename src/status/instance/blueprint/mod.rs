@@ -1,4 +1,4 @@
-//! The status of an instance that is kept as a blueprint: what its reconciler says, and how both sides stand to each other.
+//! The status of an instance that is kept as a blueprint: the report of its reconciler, and how both sides differ.
 //! Pure.
 
 use serde_json::{Map, Value};
@@ -20,22 +20,21 @@ use crate::{
         names::blueprint_id,
     },
     colony::model::Blueprint,
-    desired::{SharedSpec, instance::as_seen},
+    desired::{SharedSpec, instance::as_expression_input},
     diff::{Problem, Sync},
-    kinds::definition::{CompiledHandler, fitted, of_blueprint},
-    snapshot::{InstanceSnapshot, Standing},
+    kinds::definition::{CompiledHandler, of_blueprint, prune_to_schema},
+    snapshot::{HandlerState, InstanceSnapshot},
 };
 
-/// Fields of the status that are the operator's, whatever a reconciler says.
+/// Fields of the status that the operator owns, which a reconciler cannot set.
 const OURS: [&str; 6] =
     ["blueprint", "composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
 
-/// What a reconciler says.
+/// The report of a reconciler.
 #[derive(Default)]
 struct Report {
     /// The fields of the kind.
     fields: Map<String, Value>,
-    /// Whether they are all of them.
     is_whole: bool,
     /// Why fields that were asked for have no value.
     problem: Option<String>,
@@ -43,7 +42,7 @@ struct Report {
     unready: Option<String>,
 }
 
-/// What status says after a pass.
+/// The status after a pass.
 pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> InstanceStatus {
     let before = snapshot.object.status.clone().unwrap_or_default();
     let generation = snapshot.object.metadata.generation;
@@ -57,9 +56,9 @@ pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Pr
     if status.blueprint.as_ref().is_some_and(|recorded| recorded.agreed == said) {
         status.submitted_generation = status.submitted_generation.max(generation);
     }
-    let hindrance = hindrance(snapshot, outcome);
+    let blocker = blocker(snapshot, outcome);
     let mut findings = if snapshot.object.metadata.deletion_timestamp.is_some() {
-        deleting(&status, outcome, hindrance)
+        deleting(&status, outcome, blocker)
     } else {
         let report = own(snapshot, &status).map(|found| report(snapshot, found));
         if let Some(report) = &report {
@@ -69,7 +68,7 @@ pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Pr
                 status.fields.extend(report.fields.clone());
             }
         }
-        living(snapshot, &before, &status, outcome, hindrance, report)
+        active_findings(snapshot, &before, &status, outcome, blocker, report)
     };
     if snapshot.object.metadata.deletion_timestamp.is_none() {
         let policy = snapshot.kind.handler().blueprint_terms().sync_policy;
@@ -86,34 +85,34 @@ fn own<'a>(snapshot: &'a InstanceSnapshot, status: &InstanceStatus) -> Option<&'
     let uid = snapshot.object.metadata.uid.as_deref().unwrap_or_default();
     let id = blueprint_id(&snapshot.header.cluster, uid);
     status.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
-    snapshot.kept.blueprint.known()?.as_ref().filter(|found| found.id == id)
+    snapshot.in_colony.blueprint.known()?.as_ref().filter(|found| found.id == id)
 }
 
-/// What keeps the instance from being carried out, if anything does.
-fn hindrance(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
+/// What blocks the instance, if anything.
+fn blocker(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
     let outcome = match outcome {
         Err(problem) => return Some((problem.reason, problem.message.clone())),
         Ok(outcome) => outcome,
     };
-    // A conflict says that something is other than it was seen: the next pass sees it.
+    // A conflict means that an object has changed since it was read: the next pass sees it.
     let colony = outcome.colony_failure().filter(|failure| failure.kind != FailureKind::Conflict);
     let colony = colony.and_then(|_| mirror::colony_problem(outcome));
     let cluster = outcome.kubernetes_failure().filter(|failure| failure.kind != FailureKind::Conflict);
-    let foreign = match &snapshot.kept.standing {
-        Some(Standing::Foreign(why)) => Some((Reason::ForeignObject, why.clone())),
+    let foreign = match &snapshot.in_colony.handler_state {
+        Some(HandlerState::Foreign(why)) => Some((Reason::ForeignObject, why.clone())),
         _ => None,
     };
-    let unknown = snapshot.kept.blueprint.unknown();
+    let unknown = snapshot.in_colony.blueprint.unknown();
     colony
         .or_else(|| cluster.map(|failure| (Reason::ApplyFailed, failure.message.clone())))
         .or(foreign)
         .or_else(|| unknown.map(|why| (Reason::ColonyUnavailable, why.to_owned())))
 }
 
-/// What the reconciler says by the blueprint's status.
+/// The report of the reconciler in the blueprint's status.
 fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
     let handler = snapshot.kind.handler();
-    let (compiled, seen) = match (CompiledHandler::compile(handler), as_seen(snapshot)) {
+    let (compiled, seen) = match (CompiledHandler::compile(handler), as_expression_input(snapshot)) {
         (Ok(compiled), Ok(seen)) => (compiled, seen),
         (Err(error), _) | (_, Err(error)) => {
             let problem = Some(error.to_string());
@@ -131,8 +130,8 @@ fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
         found.status.is_empty().then(|| silent.to_owned())
     };
     if handler.status.is_empty() {
-        let mut fields = as_kept(snapshot, found.status.clone());
-        // Said by others, or filled in as a default: they stand in the status already.
+        let mut fields = as_stored(snapshot, found.status.clone());
+        // Set by others, or by default: they stand in the status already.
         fields.retain(|name, _| !OURS.contains(&name.as_str()));
         return Report { fields, is_whole: true, problem: None, unready };
     }
@@ -142,10 +141,10 @@ fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
 }
 
 /// A status as the API server keeps it.
-fn as_kept(snapshot: &InstanceSnapshot, said: Map<String, Value>) -> Map<String, Value> {
+fn as_stored(snapshot: &InstanceSnapshot, said: Map<String, Value>) -> Map<String, Value> {
     let schema = snapshot.kind.terms().schema.as_ref();
     match schema.and_then(|schema| schema.pointer("/properties/status")) {
-        Some(schema) => match fitted("status", schema, &Value::Object(said)).0 {
+        Some(schema) => match prune_to_schema("status", schema, &Value::Object(said)).0 {
             Value::Object(fields) => fields,
             _ => Map::new(),
         },
@@ -154,44 +153,44 @@ fn as_kept(snapshot: &InstanceSnapshot, said: Map<String, Value>) -> Map<String,
 }
 
 /// The conditions of an instance that is to exist.
-fn living(
+fn active_findings(
     snapshot: &InstanceSnapshot,
     before: &InstanceStatus,
     status: &InstanceStatus,
     outcome: Result<&Outcome, &Problem>,
-    hindrance: Option<(Reason, String)>,
+    blocker: Option<(Reason, String)>,
     report: Option<Report>,
 ) -> Vec<Finding> {
     let name = status
         .blueprint
         .as_ref()
         .map_or_else(|| snapshot.object.wanted_blueprint_name(), |recorded| recorded.name.clone());
-    // Nothing hinders it: it is as somebody wants it.
+    // Nothing hinders it: it is intended.
     let left = outcome.ok().and_then(|outcome| outcome.plan.left.first());
     let left = left.map(|left| (Reason::LeftAlone, left.clone()));
-    let mirrored = blueprint::carried_by(&name, status.blueprint.as_ref(), hindrance.clone().or(left));
+    let mirrored = blueprint::carried_by(&name, status.blueprint.as_ref(), blocker.clone().or(left));
     let problem = report.as_ref().and_then(|report| report.problem.clone());
     let warning = problem.map(|why| Finding::yes(ConditionType::Warnings, Reason::InvalidExpression, why));
-    let is_away = matches!(hindrance, Some((Reason::ColonyUnavailable, _)));
-    let stuck = stuck(outcome).or_else(|| hindrance.clone().filter(|_| !is_away));
+    let is_away = matches!(blocker, Some((Reason::ColonyUnavailable, _)));
+    let stuck = stuck(outcome).or_else(|| blocker.clone().filter(|_| !is_away));
     let mut findings = if let Some((reason, message)) = stuck {
-        three(Some(false), true, Some(false), reason, &message)
+        ready_conditions(Some(false), true, Some(false), reason, &message)
     } else if is_away {
-        // What was said of this generation holds until the colony can be asked: its silence is no news.
+        // The previous status of this generation holds until the colony can be read: its silence is no news.
         said_before(snapshot, before).unwrap_or_else(|| {
-            let (reason, why) = hindrance.unwrap_or((Reason::ColonyUnavailable, String::new()));
-            three(None, false, None, reason, &why)
+            let (reason, why) = blocker.unwrap_or((Reason::ColonyUnavailable, String::new()));
+            ready_conditions(None, false, None, reason, &why)
         })
     } else {
-        let (reason, message, is_ready) = standing(outcome, &mirrored, report);
-        three(Some(!is_ready), false, Some(is_ready), reason, &message)
+        let (reason, message, is_ready) = reported_state(outcome, &mirrored, report);
+        ready_conditions(Some(!is_ready), false, Some(is_ready), reason, &message)
     };
     findings.push(mirrored);
     findings.extend(warning);
     findings
 }
 
-/// Why the instance cannot get better without somebody's help.
+/// Why the instance cannot recover without intervention.
 fn stuck(outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
     match &outcome.ok()?.plan.sync {
         Sync::Invalid(message) => Some((Reason::BlueprintInvalid, message.clone())),
@@ -202,7 +201,7 @@ fn stuck(outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
 }
 
 /// Where an instance stands that nothing hinders.
-fn standing(
+fn reported_state(
     outcome: Result<&Outcome, &Problem>,
     mirrored: &Finding,
     report: Option<Report>,
@@ -221,13 +220,15 @@ fn standing(
         }
         None => (mirrored.reason, mirrored.message.clone(), false),
         Some(Report { unready: Some(why), .. }) => (Reason::BlueprintNotReady, why, false),
-        Some(Report { unready: None, .. }) => {
-            (Reason::BlueprintReady, "its reconciler says so by the blueprint's status".to_owned(), true)
-        }
+        Some(Report { unready: None, .. }) => (
+            Reason::BlueprintReady,
+            "its reconciler reports it in the status of the blueprint".to_owned(),
+            true,
+        ),
     }
 }
 
-fn three(
+fn ready_conditions(
     progressing: Option<bool>,
     is_degraded: bool,
     ready: Option<bool>,
@@ -247,7 +248,7 @@ fn three(
     ]
 }
 
-/// What was said of readiness for this generation.
+/// The previous readiness of this generation.
 fn said_before(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<Vec<Finding>> {
     let said = |kind: ConditionType| {
         let found = before.conditions.iter().find(|condition| condition.type_ == kind.as_str())?;

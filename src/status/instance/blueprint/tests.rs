@@ -5,7 +5,7 @@ use crate::{
     act::outcome::StepResult,
     api::instance::InstanceKind,
     diff::Plan,
-    snapshot::{KeptInstance, Observed, fixtures},
+    snapshot::{ColonyInstanceState, Observed, fixtures},
 };
 
 fn kind(handler: &Value) -> InstanceKind {
@@ -20,7 +20,7 @@ fn hash() -> String {
     SharedSpec::of_instance(json!({ "size": 2 }).as_object().unwrap()).hash()
 }
 
-/// An instance that agrees with its blueprint, of which a reconciler says `said`.
+/// An instance that agrees with its blueprint, for which a reconciler reports `said`.
 fn snapshot(handler: &Value, said: &Value) -> InstanceSnapshot {
     let object = json!({
         "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2 }, "spec": { "size": 2 },
@@ -31,8 +31,8 @@ fn snapshot(handler: &Value, said: &Value) -> InstanceSnapshot {
     blueprint.metadata.generation = 3;
     blueprint.status = said.as_object().unwrap().clone();
     InstanceSnapshot {
-        kept: KeptInstance {
-            standing: Some(Standing::Handled),
+        in_colony: ColonyInstanceState {
+            handler_state: Some(HandlerState::Handled),
             blueprint: Observed::Known(Some(blueprint)),
             cleanups: Observed::Known(Vec::new()),
         },
@@ -69,8 +69,8 @@ fn the_status_of_the_blueprint_is_taken_as_the_api_server_keeps_it() {
     assert_eq!(status.submitted_generation, Some(2));
     world.object.status = Some(status.clone());
     assert_eq!(calm(&world), status, "nothing new to say");
-    // What is no longer said goes.
-    let Observed::Known(Some(blueprint)) = &mut world.kept.blueprint else { panic!() };
+    // Fields that are no longer reported are removed.
+    let Observed::Known(Some(blueprint)) = &mut world.in_colony.blueprint else { panic!() };
     blueprint.status = json!({ "count": 4 }).as_object().unwrap().clone();
     assert_eq!(Value::Object(calm(&world).fields), json!({ "count": 4 }));
 }
@@ -92,7 +92,7 @@ fn expressions_say_what_becomes_of_it_and_when_it_is_ready() {
     assert_eq!(said(&calm(&snapshot(&handler, &json!({}))), "Ready").0, "False");
 }
 
-/// Without a word of the reconciler nobody knows how it is.
+/// Without a report of the reconciler, its state is unknown.
 #[test]
 fn silence_is_not_readiness() {
     let status = calm(&snapshot(&json!({}), &json!({})));
@@ -122,7 +122,7 @@ fn what_needs_somebody_is_degraded_and_says_why() {
         ("False".to_owned(), "Differs".to_owned())
     );
     let mut foreign = world;
-    foreign.kept.standing = Some(Standing::Foreign("why".to_owned()));
+    foreign.in_colony.handler_state = Some(HandlerState::Foreign("why".to_owned()));
     assert_eq!(said(&calm(&foreign), "Degraded").1, "ForeignObject");
 }
 
@@ -132,7 +132,7 @@ fn a_colony_that_is_away_takes_nothing_back() {
     let mut world = snapshot(&json!({}), &json!({ "phase": "Running" }));
     let before = calm(&world);
     world.object.status = Some(before.clone());
-    world.kept.blueprint = Observed::Unknown("away".to_owned());
+    world.in_colony.blueprint = Observed::Unknown("away".to_owned());
     let status = with(&world, Sync::Unchanged);
     assert_eq!(said(&status, "Ready"), said(&before, "Ready"));
     assert_eq!(status.fields, before.fields);

@@ -13,7 +13,7 @@ use crate::{
         resource_definition::ObjectKind,
     },
     colony::{ProcessId, ProcessState},
-    controllers::engine::context::Hints,
+    controllers::engine::context::Requeuer,
     watch::{
         index::{Index, IndexKey},
         stores::Filled,
@@ -22,9 +22,9 @@ use crate::{
 
 /// The objects of all kinds and scopes. Kinds come and go: users make them up.
 #[derive(Clone, Default)]
-pub struct Carriers(Arc<RwLock<Vec<Arc<dyn Kind>>>>);
+pub struct MirroredKinds(Arc<RwLock<Vec<Arc<dyn Kind>>>>);
 
-impl Carriers {
+impl MirroredKinds {
     /// Adds the objects of a kind in a scope.
     pub fn add(&self, kind: Arc<dyn Kind>) {
         self.0.write().push(kind);
@@ -41,8 +41,8 @@ impl Carriers {
     }
 }
 
-/// A kind whose objects are carried by processes.
-pub trait Carrier:
+/// A kind whose objects have processes.
+pub trait MirroredKind:
     Mirrored
     + Resource<DynamicType: Clone + fmt::Debug + Eq + Hash + Send + Sync + Unpin + 'static>
     + Clone
@@ -53,7 +53,7 @@ pub trait Carrier:
 {
     /// The states of its process that the operator does not bring about itself, given the one on record.
     /// Of what others carry out, that is every state that may follow.
-    fn told_of(recorded: ProcessState) -> &'static [ProcessState] {
+    fn watched_states(recorded: ProcessState) -> &'static [ProcessState] {
         use ProcessState::{Cancelled, Failed, Running, Successful};
         match recorded {
             ProcessState::Waiting => &[Running, Failed, Cancelled],
@@ -67,22 +67,22 @@ pub trait Carrier:
         false
     }
     /// Whether others carry it out, who may have moved it on before anybody listens.
-    const IS_OTHERS: bool = true;
+    const RUN_BY_OTHERS: bool = true;
     /// Whether status shows the last line of the log while it runs.
     const SHOWS_LOG: bool = false;
 }
 
-impl Carrier for ExecutorDeployment {
+impl MirroredKind for ExecutorDeployment {
     fn colony<'a>(&'a self, (): &'a ()) -> Option<&'a str> {
         self.spec.colony.as_deref()
     }
 
     /// All other ends are the operator's own doing, and it hears of an assignment by being assigned.
-    fn told_of(_: ProcessState) -> &'static [ProcessState] {
+    fn watched_states(_: ProcessState) -> &'static [ProcessState] {
         &[ProcessState::Cancelled]
     }
 
-    const IS_OTHERS: bool = false;
+    const RUN_BY_OTHERS: bool = false;
 }
 
 /// Objects of one kind in one scope.
@@ -90,7 +90,7 @@ pub trait Kind: Send + Sync {
     /// When they are all known.
     fn filled(&self) -> &Filled;
     /// Their processes that are not over, as far as status knows.
-    fn carried(self: Arc<Self>) -> Vec<Carried>;
+    fn carried(self: Arc<Self>) -> Vec<LiveProcessRef>;
     /// Has an object looked at.
     fn wake(&self, namespace: &str, name: &str);
     /// Whether one of them has this UID.
@@ -125,23 +125,23 @@ impl fmt::Display for Reference {
 }
 
 /// A process of an object that is not over, as far as status knows.
-pub struct Carried {
+pub struct LiveProcessRef {
     /// The object.
     pub object: Reference,
     /// The process.
     pub process_id: ProcessId,
     /// The state of the process as status has it.
     pub recorded: ProcessState,
-    /// The states that are worth being told of.
-    pub told_of: &'static [ProcessState],
+    /// The states to subscribe to.
+    pub watched_states: &'static [ProcessState],
     /// Whether others carry it out.
-    pub is_others: bool,
+    pub run_by_others: bool,
     /// Whether status shows the last line of the log.
     pub shows_log: bool,
 }
 
 /// Objects of kind `K` in one scope.
-pub struct Objects<K: Carrier> {
+pub struct Objects<K: MirroredKind> {
     /// Their kind.
     pub kind: K::DynamicType,
     /// The cache.
@@ -149,17 +149,17 @@ pub struct Objects<K: Carrier> {
     /// When it is filled.
     pub filled: Filled,
     /// Wakes them.
-    pub hints: Hints<DeserializeGuard<K>>,
+    pub requeuer: Requeuer<DeserializeGuard<K>>,
 }
 
 /// An object by kind, namespace and name, for a person.
-fn named<K: Carrier>(object: &DeserializeGuard<K>, kind: &K::DynamicType) -> String {
+fn named<K: MirroredKind>(object: &DeserializeGuard<K>, kind: &K::DynamicType) -> String {
     let namespace = object.namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
     format!("{} {namespace}{}", K::kind(kind), object.name_any())
 }
 
 /// The processes of an object that are not over.
-fn carried<K: Carrier>(object: &K, kind: &Arc<dyn Kind>) -> Vec<Carried> {
+fn carried<K: MirroredKind>(object: &K, kind: &Arc<dyn Kind>) -> Vec<LiveProcessRef> {
     let followed = |process: LiveProcess<'_>| {
         let recorded = match process.state {
             MirrorState::Waiting => ProcessState::Waiting,
@@ -171,31 +171,32 @@ fn carried<K: Carrier>(object: &K, kind: &Arc<dyn Kind>) -> Vec<Carried> {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
         };
-        let told_of: &[ProcessState] = if process.is_blocked { &[] } else { K::told_of(recorded) };
-        Some(Carried {
+        let watched_states: &[ProcessState] =
+            if process.is_blocked { &[] } else { K::watched_states(recorded) };
+        Some(LiveProcessRef {
             object,
             process_id: ProcessId::new(process.id),
             recorded,
-            told_of,
-            is_others: K::IS_OTHERS,
+            watched_states,
+            run_by_others: K::RUN_BY_OTHERS,
             shows_log: K::SHOWS_LOG,
         })
     };
     object.live_processes().into_iter().filter_map(followed).collect()
 }
 
-impl<K: Carrier> Objects<K> {
+impl<K: MirroredKind> Objects<K> {
     fn of_uid(&self, uid: &str) -> Option<Arc<DeserializeGuard<K>>> {
         self.index.get(&IndexKey::Uid(uid.to_owned())).into_iter().next()
     }
 }
 
-impl<K: Carrier> Kind for Objects<K> {
+impl<K: MirroredKind> Kind for Objects<K> {
     fn filled(&self) -> &Filled {
         &self.filled
     }
 
-    fn carried(self: Arc<Self>) -> Vec<Carried> {
+    fn carried(self: Arc<Self>) -> Vec<LiveProcessRef> {
         let objects = self.index.store().state();
         let kind: Arc<dyn Kind> = self;
         let readable = objects.iter().filter_map(|guarded| guarded.0.as_ref().ok());
@@ -204,7 +205,7 @@ impl<K: Carrier> Kind for Objects<K> {
 
     fn wake(&self, namespace: &str, name: &str) {
         let reference = ObjectRef::new_with(name, self.kind.clone());
-        self.hints.wake(&if namespace.is_empty() { reference } else { reference.within(namespace) });
+        self.requeuer.wake(&if namespace.is_empty() { reference } else { reference.within(namespace) });
     }
 
     fn has_uid(&self, uid: &str) -> bool {
@@ -227,7 +228,7 @@ impl<K: Carrier> Kind for Objects<K> {
 
     fn wake_uid(&self, uid: &str) {
         if let Some(found) = self.of_uid(uid) {
-            self.hints.wake(&ObjectRef::from_obj_with(found.as_ref(), self.kind.clone()));
+            self.requeuer.wake(&ObjectRef::from_obj_with(found.as_ref(), self.kind.clone()));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Which objects somebody has asked to be looked at anew, so that each asking counts once.
+//! The reconcile requests of objects, so that each request counts once.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,9 +6,9 @@ use parking_lot::{Mutex, MutexGuard};
 
 /// What was last asked for each object, by its UID.
 #[derive(Clone, Default)]
-pub struct Attention(Arc<Mutex<HashMap<String, String>>>);
+pub struct ReconcileRequests(Arc<Mutex<HashMap<String, String>>>);
 
-impl Attention {
+impl ReconcileRequests {
     /// Whether an object asks for something that it did not ask for when it was last looked at. What this process has
     /// never seen counts as new: it remembers nothing then that could be wrong.
     #[must_use]
@@ -41,16 +41,19 @@ impl Attention {
 mod tests {
     use super::*;
 
-    /// An annotation stays where it is: asked anew on every pass, it would cost a request each time.
+    /// An annotation stays where it is: read again on every pass, it would cost a request each time.
     #[test]
     fn each_asking_counts_once() {
-        let attention = Attention::default();
-        assert!(!attention.is_new("u1", None));
-        assert!(attention.is_new("u1", Some("a")) && !attention.is_new("u1", Some("a")));
-        assert!(attention.is_new("u2", Some("a")), "another object");
-        assert!(attention.is_new("u1", Some("b")));
-        assert!(!attention.is_new("u1", None) && attention.is_new("u1", Some("b")), "it was taken away");
-        attention.forget("u1");
-        assert!(attention.is_new("u1", Some("b")));
+        let reconcile_requests = ReconcileRequests::default();
+        assert!(!reconcile_requests.is_new("u1", None));
+        assert!(reconcile_requests.is_new("u1", Some("a")) && !reconcile_requests.is_new("u1", Some("a")));
+        assert!(reconcile_requests.is_new("u2", Some("a")), "another object");
+        assert!(reconcile_requests.is_new("u1", Some("b")));
+        assert!(
+            !reconcile_requests.is_new("u1", None) && reconcile_requests.is_new("u1", Some("b")),
+            "it was taken away"
+        );
+        reconcile_requests.forget("u1");
+        assert!(reconcile_requests.is_new("u1", Some("b")));
     }
 }

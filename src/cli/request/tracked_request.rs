@@ -6,15 +6,15 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use super::{flow::Course, say};
+use super::{flow::JobSequence, say};
 use crate::{
     act::request::{Layout, Requests},
     api::{
         names::{FLOW_ANNOTATION, OPERATOR},
         request_state::{HistoryEntry, RequestState, RequestStateStatus, State},
     },
-    diff::request::{Evidence, Flow, History, Moment, Position, Turn, complete, lists_jobs, turn},
-    memory::sightings::Sightings,
+    diff::request::{Flow, History, HistoryEvidence, Moment, Position, Turn, complete, lists_jobs, turn},
+    memory::position_log::PositionLog,
     runtime::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
@@ -26,22 +26,22 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Setting {
     pub requests: Requests,
-    /// For requests that do not say which flow they follow, or say this one.
-    pub course: Course,
+    /// For requests that name no flow, or this one.
+    pub course: JobSequence,
     pub clock: Clock,
     client: Client,
 }
 
 impl Setting {
-    pub(super) fn new(client: Client, requests: Requests, course: Course, clock: Clock) -> Self {
+    pub(super) fn new(client: Client, requests: Requests, course: JobSequence, clock: Clock) -> Self {
         Self { requests, course, clock, client }
     }
 
     /// What a request goes through; none if it follows a flow that only its director knows.
-    pub(super) fn course_of(&self, object: &RequestState) -> Option<Course> {
+    pub(super) fn course_of(&self, object: &RequestState) -> Option<JobSequence> {
         match object.annotations().get(FLOW_ANNOTATION) {
             Some(text) if lists_jobs(text) => {
-                Some(text.parse().map_or_else(|_| self.course.clone(), Course::Jobs))
+                Some(text.parse().map_or_else(|_| self.course.clone(), JobSequence::Jobs))
             }
             Some(name) if *name != self.course.annotation() => None,
             _ => Some(self.course.clone()),
@@ -57,8 +57,8 @@ impl Setting {
     pub(super) fn turn_of(&self, object: &RequestState) -> Turn {
         match self.course_of(object) {
             None => turn(object.spec.state, true),
-            // Of a job that is not in it nobody but its own director knows whether another follows.
-            Some(Course::Jobs(flow)) => flow.turn(&Position::of(object)),
+            // For a job outside of it, only its own director knows whether another follows.
+            Some(JobSequence::Jobs(flow)) => flow.turn(&Position::of(object)),
             Some(course) => {
                 let goes_on = course.next(object, self.clock.now()).job.is_some();
                 turn(object.spec.state, goes_on || !course.jobs().contains(&object.spec.job))
@@ -68,7 +68,7 @@ impl Setting {
 
     /// Reports what is left out of a history from now on; before it is, so that nothing is lost. It may fail: the request
     /// goes its way without.
-    pub(super) async fn keep_elsewhere(&self, object: &RequestState, dropped: &[HistoryEntry]) {
+    pub(super) async fn archive_history(&self, object: &RequestState, dropped: &[HistoryEntry]) {
         for note in dropped_notes(dropped) {
             let event = Event {
                 type_: EventType::Normal,
@@ -77,7 +77,7 @@ impl Setting {
                 action: "Record".to_owned(),
                 secondary: None,
             };
-            // One that remembers would count Events of the same reason instead of keeping what each says.
+            // A recorder with a cache would aggregate Events of the same reason and lose their messages.
             let recorder = Recorder::new(
                 self.client.clone(),
                 Reporter { controller: OPERATOR.to_owned(), instance: None },
@@ -92,10 +92,10 @@ impl Setting {
 }
 
 /// A request, and what was seen of it.
-pub(super) struct Known {
+pub(super) struct TrackedRequest {
     pub object: RequestState,
-    sightings: Sightings,
-    /// The version at which status says all that the server keeps of it.
+    position_log: PositionLog,
+    /// The version at which status is complete.
     settled: Option<String>,
 }
 
@@ -110,9 +110,9 @@ pub(super) struct Wanted<'a> {
     pub is_ahead: bool,
 }
 
-impl Known {
+impl TrackedRequest {
     pub(super) fn new(object: RequestState, setting: &Setting) -> Self {
-        let mut known = Self { object, sightings: Sightings::default(), settled: None };
+        let mut known = Self { object, position_log: PositionLog::default(), settled: None };
         known.look(setting);
         known
     }
@@ -132,23 +132,23 @@ impl Known {
     }
 
     fn look(&mut self, setting: &Setting) {
-        if self.sightings.see(&self.object, setting.clock.now()) {
+        if self.position_log.see(&self.object, setting.clock.now()) {
             say(&setting.clock, format_args!("{} {}", self.name(), Position::of(&self.object)));
         }
     }
 
-    /// What status is to say, and the history in it.
+    /// The status to write, and the history in it.
     pub(super) fn status(&self, setting: &Setting, wanted: Wanted<'_>) -> (RequestStateStatus, History) {
         let object = &self.object;
         let flow = setting.jobs_of(object);
         let before = object.status.as_ref();
-        let evidence = Evidence {
+        let evidence = HistoryEvidence {
             flow: &flow,
             created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
             is_unchanged: object.metadata.generation == Some(1),
             is_truncated: before.is_some_and(|status| status.history_dropped.is_some()),
             since: wanted.since,
-            sightings: self.sightings.all(),
+            position_log: self.position_log.all(),
             entering: wanted.entering,
         };
         let entries = before.map(|status| status.history.as_slice()).unwrap_or_default();
@@ -173,7 +173,7 @@ impl Known {
         (request(&facts), history)
     }
 
-    /// What status is to say, if it does not say so yet.
+    /// The status to write, if it differs.
     pub(super) fn news(
         &self,
         setting: &Setting,
@@ -185,7 +185,7 @@ impl Known {
         is_news.then_some((status, history))
     }
 
-    /// Takes note that the server has been told everything; it may not keep all of it.
+    /// Records that the server has everything; it may not keep all of it.
     pub(super) fn settle(&mut self) {
         self.settled = self.object.resource_version();
     }

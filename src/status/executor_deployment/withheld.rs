@@ -1,4 +1,5 @@
-//! What status says of what is left as it is: because policies want it so, or because it is legal and only bites later. Pure.
+//! The status of what is not corrected: because policies want it so, or because it is legal and only bites later.
+//! Pure.
 
 use super::Finding;
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// There is no workload, and none is made.
-pub(super) fn unmade(workload: Workload, left: &str) -> Vec<Finding> {
+pub(super) fn missing_workload_findings(workload: Workload, left: &str) -> Vec<Finding> {
     let mut findings = vec![
         Finding::no(ConditionType::Progressing, Reason::LeftAlone, left),
         Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
@@ -34,8 +35,8 @@ pub(super) fn drift(object: &ExecutorDeployment, outcome: &Outcome) -> Option<Fi
     Finding::drift(&outcome.plan.drifted, is_detected || is_left)
 }
 
-/// Why the current generation has no process, where policies keep it from being carried out.
-pub(super) fn uncarried(
+/// Why the current generation has no process, where policies withhold it.
+pub(super) fn withheld_reason(
     object: &ExecutorDeployment,
     outcome: &Outcome,
     mirror: Option<&MirrorStatus>,

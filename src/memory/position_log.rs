@@ -1,5 +1,5 @@
-//! What a process has seen of a request's way, with times. What nobody wrote down while it happened is completed from
-//! here, once it is our turn to write.
+//! What a process has seen of a request's way, with times. Transitions that were not recorded in time are completed
+//! from here, once it is our turn to write.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,18 +7,18 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
-use crate::api::request_state::{Position, RequestState, Sighting};
+use crate::api::request_state::{Position, PositionRecord, RequestState};
 
 /// How fine the times are that an API server keeps of writes.
 const SERVER_UNIT: SignedDuration = SignedDuration::from_secs(1);
 
 /// Sightings of one request in their order. A position that was passed between two looks is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sightings {
-    seen: Vec<Sighting>,
+pub struct PositionLog {
+    seen: Vec<PositionRecord>,
 }
 
-impl Sightings {
+impl PositionLog {
     /// Most that are kept: what lies further back stands in the history.
     const MOST: usize = 128;
 
@@ -33,7 +33,7 @@ impl Sightings {
             Some(written) if now.duration_since(written) >= SERVER_UNIT => written,
             _ => now,
         };
-        self.seen.push(Sighting { position, at });
+        self.seen.push(PositionRecord { position, at });
         let surplus = self.seen.len().saturating_sub(Self::MOST);
         self.seen.drain(..surplus);
         true
@@ -41,25 +41,25 @@ impl Sightings {
 
     /// All of them, the newest last.
     #[must_use]
-    pub fn all(&self) -> &[Sighting] {
+    pub fn all(&self) -> &[PositionRecord] {
         &self.seen
     }
 }
 
 /// What this process has seen of all requests, by UID.
 #[derive(Clone, Default)]
-pub struct AllSightings {
-    by_uid: Arc<Mutex<HashMap<String, Sightings>>>,
+pub struct PositionLogs {
+    by_uid: Arc<Mutex<HashMap<String, PositionLog>>>,
 }
 
-impl AllSightings {
+impl PositionLogs {
     /// Takes note of an object as it is at `now`; all that was seen of it.
     #[must_use]
-    pub fn see(&self, object: &RequestState, now: Timestamp) -> Vec<Sighting> {
+    pub fn see(&self, object: &RequestState, now: Timestamp) -> Vec<PositionRecord> {
         let mut by_uid = self.by_uid.lock();
-        let sightings = by_uid.entry(object.uid().unwrap_or_default()).or_default();
-        sightings.see(object, now);
-        sightings.all().to_vec()
+        let position_log = by_uid.entry(object.uid().unwrap_or_default()).or_default();
+        position_log.see(object, now);
+        position_log.all().to_vec()
     }
 
     /// Forgets a request that has ended or is gone.
@@ -99,15 +99,15 @@ mod tests {
         .unwrap()
     }
 
-    /// A worker that starts an hour later must not say that the request was made only now.
+    /// A worker that starts an hour later must not record that the request was created only now.
     #[test]
     fn the_server_knows_better_when_we_have_come_late() {
         let now: Timestamp = "2026-11-24T10:00:01.700Z".parse().unwrap();
-        let mut sightings = Sightings::default();
-        assert!(sightings.see(&object("REQUESTED", "2026-11-24T09:30:00Z"), now));
-        assert!(!sightings.see(&object("REQUESTED", "2026-11-24T09:30:00Z"), now));
-        assert!(sightings.see(&object("STARTED", "2026-11-24T10:00:01Z"), now));
-        let times: Vec<String> = sightings.all().iter().map(|seen| seen.at.to_string()).collect();
+        let mut position_log = PositionLog::default();
+        assert!(position_log.see(&object("REQUESTED", "2026-11-24T09:30:00Z"), now));
+        assert!(!position_log.see(&object("REQUESTED", "2026-11-24T09:30:00Z"), now));
+        assert!(position_log.see(&object("STARTED", "2026-11-24T10:00:01Z"), now));
+        let times: Vec<String> = position_log.all().iter().map(|seen| seen.at.to_string()).collect();
         assert_eq!(times, ["2026-11-24T09:30:00Z", "2026-11-24T10:00:01.7Z"]);
     }
 }

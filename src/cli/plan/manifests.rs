@@ -1,4 +1,4 @@
-//! What a file says of the world: objects as they would be applied, and what there is already.
+//! The objects in the manifests: objects as they would be applied, and what there is already.
 
 use k8s_openapi::{
     api::{
@@ -38,16 +38,16 @@ pub(super) const CLUSTER: &str = "offline";
 /// Groups whose kinds are known here by their names.
 const KNOWN_GROUPS: [&str; 5] = [COLONIES_GROUP, COMPUTE_GROUP, "apps", "batch", "apiextensions.k8s.io"];
 
-/// What a file says of the world.
+/// The objects in the manifests.
 #[derive(Default)]
-pub struct World {
+pub struct Manifests {
     /// The `ExecutorDeployments` to plan for.
     pub objects: Vec<ExecutorDeployment>,
     /// Definitions of kinds as they are written, right or wrong.
     pub(super) definitions: Vec<Value>,
     /// CRDs as API servers have them.
     pub(super) crds: Vec<CustomResourceDefinition>,
-    /// Everything else that says of what kind it is, as it would be stored.
+    /// All other objects with a kind, as they would be stored.
     pub(super) others: Vec<Value>,
     colonies: Vec<Colony>,
     deployments: Vec<Deployment>,
@@ -60,7 +60,7 @@ pub struct World {
     blueprints: Vec<Blueprint>,
 }
 
-impl World {
+impl Manifests {
     /// Reads a stream of YAML documents.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ impl World {
         self.blueprints.iter().find(|blueprint| blueprint.metadata.name == name).cloned()
     }
 
-    /// The colony that an object names, or the default one; when the file says nothing of any, one that stands for it.
+    /// The colony that an object names, or the default one; when the manifests have none, a placeholder.
     pub(super) fn colony(&self, wanted: Option<&str>) -> ColonyReference {
         let is_default = |colony: &Colony| {
             colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true")

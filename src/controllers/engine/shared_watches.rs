@@ -5,19 +5,19 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 
-use super::context::Machinery;
+use super::context::Services;
 use crate::{
     api::colony::Colony,
     watch::{
         colonies::Colonies,
         flows::Requests,
-        holders::Living,
+        holders::HolderLookup,
         stores::{self, Changes, Filled},
     },
 };
 
 /// What passes over objects look at besides them, and the changes of it that concern all of them.
-pub(in crate::controllers) struct Surroundings {
+pub(in crate::controllers) struct SharedWatches {
     /// Which colony an object may use.
     pub colonies: Colonies,
     /// When its caches are filled.
@@ -25,28 +25,28 @@ pub(in crate::controllers) struct Surroundings {
     /// What is known of requests alone.
     pub requests: Requests,
     /// Who has a process.
-    pub living: Arc<dyn Living>,
+    pub holder_lookup: Arc<dyn HolderLookup>,
     /// `Colonies` that have changed.
     pub colony_changes: Changes<Colony>,
     /// Namespaces that have changed.
     pub namespace_changes: Changes<PartialObjectMeta<Namespace>>,
 }
 
-impl Surroundings {
+impl SharedWatches {
     /// Looked at by watches of their own.
-    pub fn watched(machinery: &Machinery, requests: Requests, living: Arc<dyn Living>) -> Self {
-        let client = &machinery.kubernetes.watches;
+    pub fn watched(services: &Services, requests: Requests, holder_lookup: Arc<dyn HolderLookup>) -> Self {
+        let client = &services.kubernetes.watches;
         let (colonies, namespaces) =
-            (stores::colonies(client, &machinery.configuration.cluster_selector), stores::namespaces(client));
+            (stores::colonies(client, &services.configuration.cluster_selector), stores::namespaces(client));
         Self {
             colonies: Colonies {
                 colonies: colonies.store,
                 namespaces: namespaces.store,
-                connections: machinery.connections.clone(),
+                connections: services.connections.clone(),
             },
             filled: vec![colonies.filled, namespaces.filled],
             requests,
-            living,
+            holder_lookup,
             colony_changes: colonies.changes,
             namespace_changes: namespaces.changes,
         }

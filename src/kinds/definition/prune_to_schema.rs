@@ -9,7 +9,7 @@ const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 
 /// A value as the API server keeps it, and the paths of the fields that it drops, each after `path`.
 #[must_use]
-pub fn fitted(path: &str, schema: &Value, value: &Value) -> (Value, Vec<String>) {
+pub fn prune_to_schema(path: &str, schema: &Value, value: &Value) -> (Value, Vec<String>) {
     let mut dropped = Vec::new();
     let kept = pruned(path, schema, value, &mut dropped);
     (with_defaults(schema, &kept), dropped)
@@ -82,7 +82,7 @@ mod tests {
             "phase": "Running", "extra": 1, "hosts": [{ "name": "a", "age": 3 }], "labels": { "x": "y" },
             "open": { "any": { "thing": 1 }, "closed": { "lost": 1 } },
         });
-        let (kept, dropped) = fitted("status", &schema, &value);
+        let (kept, dropped) = prune_to_schema("status", &schema, &value);
         assert_eq!(
             kept,
             json!({
@@ -91,6 +91,6 @@ mod tests {
             })
         );
         assert_eq!(dropped, ["status.extra", "status.hosts[0].age", "status.open.closed.lost"]);
-        assert_eq!(fitted("status", &schema, &kept), (kept, Vec::new()));
+        assert_eq!(prune_to_schema("status", &schema, &kept), (kept, Vec::new()));
     }
 }

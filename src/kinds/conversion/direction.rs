@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{
-    super::{Error, schema::with_defaults},
+    super::{SpecError, schema::with_defaults},
     Form,
-    path::{Described, Path, described},
+    path::{Path, SchemaLookup, described},
     prune::prune,
 };
 use crate::expression::{self, Budget, Template, Variables};
@@ -15,34 +15,37 @@ const MOST_NAMED: usize = 3;
 
 /// One way between a version and the stored one.
 #[derive(Clone, Copy)]
-pub(super) struct Way<'c> {
+pub(super) struct Direction<'c> {
     /// What an object is.
     pub(super) from: &'c Form,
     /// What is made of it.
     pub(super) to: &'c Form,
 }
 
-impl<'c> Way<'c> {
+impl<'c> Direction<'c> {
     /// The way back.
     pub(super) const fn back(self) -> Self {
         Self { from: self.to, to: self.from }
     }
 
-    /// The version that says how, which is the one that is not stored.
-    const fn spoken(self) -> &'c Form {
+    /// The version that declares the conversion: the one that is not stored.
+    const fn declaring_version(self) -> &'c Form {
         if self.to.is_stored { self.from } else { self.to }
     }
 
     /// Where each moved field stands, and where it is to stand.
     pub(super) fn moves(self) -> impl Iterator<Item = (&'c Path, &'c Path)> {
         let to_storage = self.to.is_stored;
-        self.spoken().moves.iter().map(move |(from, to)| if to_storage { (from, to) } else { (to, from) })
+        self.declaring_version()
+            .moves
+            .iter()
+            .map(move |(from, to)| if to_storage { (from, to) } else { (to, from) })
     }
 
     /// The fields that have expressions.
     pub(super) fn computed(self) -> &'c [(Path, Template)] {
-        let spoken = self.spoken();
-        if self.to.is_stored { &spoken.to_storage } else { &spoken.from_storage }
+        let declaring_version = self.declaring_version();
+        if self.to.is_stored { &declaring_version.to_storage } else { &declaring_version.from_storage }
     }
 
     /// The fields that are made of others.
@@ -52,7 +55,7 @@ impl<'c> Way<'c> {
 
     /// Whether a field, with all that is in it, follows from the version that is converted.
     pub(super) fn shows(self, names: &[String]) -> bool {
-        let is_carried = !matches!(described(&self.from.schema, names), Described::Nothing)
+        let is_carried = !matches!(described(&self.from.schema, names), SchemaLookup::Nothing)
             && !self.moves().any(|(from, _)| from.holds(names));
         is_carried || self.made().any(|made| made.holds(names))
     }
@@ -64,7 +67,7 @@ impl<'c> Way<'c> {
         metadata: &Value,
         group: &str,
         budget: &mut Budget,
-    ) -> Result<Map<String, Value>, Error> {
+    ) -> Result<Map<String, Value>, SpecError> {
         let mut made = fields.clone();
         let moved: Vec<(&Path, Value)> =
             self.moves().filter_map(|(from, to)| from.take(&mut made).map(|value| (to, value))).collect();
@@ -97,12 +100,12 @@ impl<'c> Way<'c> {
     }
 }
 
-fn put(fields: &mut Map<String, Value>, path: &Path, value: Value) -> Result<(), Error> {
+fn put(fields: &mut Map<String, Value>, path: &Path, value: Value) -> Result<(), SpecError> {
     let shown = shown(&value);
     if path.put(fields, value) {
         return Ok(());
     }
-    Err(Error::invalid(path.to_string(), shown, "a field around it is no object: change that one first"))
+    Err(SpecError::invalid(path.to_string(), shown, "a field around it is no object: change that one first"))
 }
 
 /// An object of these fields.
@@ -119,7 +122,12 @@ pub(super) fn whole(
 }
 
 /// An expression that has no value for an object, with what it speaks of.
-fn of_failure(path: &Path, template: &Template, object: &Value, error: &expression::Error) -> Error {
+fn of_failure(
+    path: &Path,
+    template: &Template,
+    object: &Value,
+    error: &expression::ExpressionError,
+) -> SpecError {
     let read = template.references().paths("self").map(|names| {
         let found = names.iter().try_fold(object, |value, name| value.get(name));
         format!("{} is {}", names.join("."), found.map_or_else(|| "absent".to_owned(), shown))
@@ -131,7 +139,7 @@ fn of_failure(path: &Path, template: &Template, object: &Value, error: &expressi
         error.problem,
         error.field
     );
-    Error::invalid(path.to_string(), &error.expression, remedy)
+    SpecError::invalid(path.to_string(), &error.expression, remedy)
 }
 
 /// A value for a message.

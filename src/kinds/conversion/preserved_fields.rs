@@ -1,5 +1,5 @@
-//! What one version of an object says and another cannot: kept beside it in an annotation, and put back on the way back
-//! unless what is there was changed meanwhile. Pure.
+//! Fields that one version of an object has and another cannot express: kept beside it in an annotation, and put back
+//! on the way back unless what is there was changed meanwhile. Pure.
 //!
 //! ```text
 //! old ──convert──▶ new          kept = where old differs from back
@@ -7,8 +7,8 @@
 //!  └── back ◀──convert
 //! ```
 //!
-//! What is kept is found by converting back at once, so that there is nothing that could be forgotten: whatever a conversion
-//! leaves out, makes up or cannot invert is a difference.
+//! What is kept is found by converting back at once, so that there is nothing that could be forgotten: anything that
+//! a conversion drops, adds or cannot invert is a difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,11 +18,11 @@ use serde_json::{Map, Value};
 use crate::api::metadata::content_hash;
 
 /// What is kept for each version that an object came from.
-pub(super) type Notes = BTreeMap<String, Vec<Kept>>;
+pub(super) type PreservedFields = BTreeMap<String, Vec<PreservedField>>;
 
 /// A field that comes back different from what it was.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub(super) struct Kept {
+pub(super) struct PreservedField {
     /// Where it stands, as a JSON pointer.
     field: String,
     /// What it was; absent if it was absent.
@@ -33,28 +33,27 @@ pub(super) struct Kept {
     was: Option<String>,
     /// Elements that come back different, of a list that comes back with as many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    elements: Vec<KeptElement>,
-    /// Entries that come back different, of a list whose entries are told apart by keys and come back in their order.
+    elements: Vec<PreservedElement>,
+    /// Entries that come back different, of a list whose entries have keys and come back in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    entries: Vec<KeptEntry>,
+    entries: Vec<PreservedEntry>,
 }
 
-/// An entry that comes back different from what it was, of a list whose entries are told apart by keys: what of it was
-/// hidden stays with the entry, wherever it goes and whatever else of it changes.
+/// An entry that comes back different from what it was, of a list whose entries have keys: what of it was hidden
+/// stays with the entry, wherever it goes and whatever else of it changes.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-struct KeptEntry {
-    /// The fields that tell it from the others.
+struct PreservedEntry {
+    /// Its key fields.
     key: Map<String, Value>,
     /// Fields of it that come back different.
-    kept: Vec<Kept>,
+    kept: Vec<PreservedField>,
 }
 
 /// An element of a list that comes back different from what it was.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-struct KeptElement {
+struct PreservedElement {
     /// Its place.
     at: usize,
-    /// What it was.
     value: Value,
     /// Hash of what comes back instead.
     was: String,
@@ -65,8 +64,12 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error
     Value::deserialize(from).map(Some)
 }
 
-/// Where an object differs from what comes back. `schema` describes the object, and says which lists have keys.
-pub(super) fn differences(was: &Map<String, Value>, back: &Map<String, Value>, schema: &Value) -> Vec<Kept> {
+/// Where an object differs from what comes back. `schema` describes the object, and which lists have keys.
+pub(super) fn differences(
+    was: &Map<String, Value>,
+    back: &Map<String, Value>,
+    schema: &Value,
+) -> Vec<PreservedField> {
     let mut kept = Vec::new();
     compare_fields("", Some(schema), was, back, &mut kept);
     kept
@@ -77,47 +80,49 @@ fn compare_fields(
     schema: Option<&Value>,
     was: &Map<String, Value>,
     back: &Map<String, Value>,
-    kept: &mut Vec<Kept>,
+    kept: &mut Vec<PreservedField>,
 ) {
     for (name, value) in was {
         let field = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
         match back.get(name) {
             Some(back) => compare(field, of_field(schema, name), value, back, kept),
-            None => kept.push(Kept { field, value: Some(value.clone()), ..Kept::default() }),
+            None => {
+                kept.push(PreservedField { field, value: Some(value.clone()), ..PreservedField::default() })
+            }
         }
     }
     for (name, back) in back.iter().filter(|(name, _)| !was.contains_key(*name)) {
         let field = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
-        kept.push(Kept { field, was: Some(content_hash(back)), ..Kept::default() });
+        kept.push(PreservedField { field, was: Some(content_hash(back)), ..PreservedField::default() });
     }
 }
 
-fn compare(field: String, schema: Option<&Value>, was: &Value, back: &Value, kept: &mut Vec<Kept>) {
+fn compare(field: String, schema: Option<&Value>, was: &Value, back: &Value, kept: &mut Vec<PreservedField>) {
     match (was, back) {
         (was, back) if was == back => {}
         (Value::Object(was), Value::Object(back)) => compare_fields(&field, schema, was, back, kept),
         (Value::Array(was), Value::Array(back)) if was.len() == back.len() => {
             if let Some(entries) = compare_entries(schema, was, back) {
-                kept.push(Kept { field, entries, ..Kept::default() });
+                kept.push(PreservedField { field, entries, ..PreservedField::default() });
                 return;
             }
             let pairs = was.iter().zip(back).enumerate().filter(|(_, (was, back))| was != back);
-            let elements = pairs.map(|(at, (was, back))| KeptElement {
+            let elements = pairs.map(|(at, (was, back))| PreservedElement {
                 at,
                 value: was.clone(),
                 was: content_hash(back),
             });
-            kept.push(Kept { field, elements: elements.collect(), ..Kept::default() });
+            kept.push(PreservedField { field, elements: elements.collect(), ..PreservedField::default() });
         }
         (was, back) => {
             let (value, was) = (Some(was.clone()), Some(content_hash(back)));
-            kept.push(Kept { field, value, was, ..Kept::default() });
+            kept.push(PreservedField { field, value, was, ..PreservedField::default() });
         }
     }
 }
 
 /// The entries that come back different, if the list has keys and each entry comes back with its own in its place.
-fn compare_entries(schema: Option<&Value>, was: &[Value], back: &[Value]) -> Option<Vec<KeptEntry>> {
+fn compare_entries(schema: Option<&Value>, was: &[Value], back: &[Value]) -> Option<Vec<PreservedEntry>> {
     let schema = schema.filter(|schema| schema.get("x-kubernetes-list-type") == Some(&Value::from("map")))?;
     let names = schema.get("x-kubernetes-list-map-keys")?.as_array()?;
     let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
@@ -132,30 +137,30 @@ fn compare_entries(schema: Option<&Value>, was: &[Value], back: &[Value]) -> Opt
         let mut kept = Vec::new();
         compare_fields("", schema.get("items"), was, back, &mut kept);
         if !kept.is_empty() {
-            entries.push(KeptEntry { key, kept });
+            entries.push(PreservedEntry { key, kept });
         }
     }
     Some(entries)
 }
 
-/// The fields that tell an entry from the others; none if it lacks one.
+/// The key fields of an entry; none if it lacks one.
 fn key_of(entry: &Value, names: &[&str]) -> Option<Map<String, Value>> {
     let fields = names.iter().map(|name| Some(((*name).to_owned(), entry.get(name)?.clone())));
     fields.collect::<Option<Map<_, _>>>().filter(|key| !key.is_empty())
 }
 
-/// What a schema says of a field of an object.
+/// The schema of a field of an object.
 fn of_field<'s>(schema: Option<&'s Value>, name: &str) -> Option<&'s Value> {
     let schema = schema?;
     let described = schema.get("properties").and_then(|properties| properties.get(name));
     described.or_else(|| schema.get("additionalProperties"))
 }
 
-/// Puts back what was kept, where nothing was changed meanwhile. An object around a field that is not there any more is made
-/// again if `may_make` says so: nobody can have taken it away.
+/// Puts back what was kept, where nothing was changed meanwhile. With `may_make`, a missing object around a field is
+/// created again: no client can have removed it.
 pub(super) fn restore(
     fields: &mut Map<String, Value>,
-    kept: Vec<Kept>,
+    kept: Vec<PreservedField>,
     may_make: impl Fn(&[String]) -> bool,
 ) {
     for kept in kept {
@@ -163,7 +168,7 @@ pub(super) fn restore(
             kept.field.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
         let Some(last) = names.pop() else { continue };
         if let Some(around) = around(fields, &names, kept.value.is_some(), &may_make) {
-            put_back(around, last, kept);
+            restore_field(around, last, kept);
         }
     }
 }
@@ -188,7 +193,7 @@ fn around<'f>(
     Some(place)
 }
 
-fn put_back(around: &mut Map<String, Value>, name: String, kept: Kept) {
+fn restore_field(around: &mut Map<String, Value>, name: String, kept: PreservedField) {
     if !kept.entries.is_empty() {
         if let Some(Value::Array(elements)) = around.get_mut(&name) {
             put_entries_back(elements, kept.entries);
@@ -205,10 +210,10 @@ fn put_back(around: &mut Map<String, Value>, name: String, kept: Kept) {
     }
 }
 
-/// Each entry is found by its key. An object in it that is not there any more was in sight, or it would be kept as a whole:
-/// somebody has taken it away.
-fn put_entries_back(elements: &mut [Value], kept: Vec<KeptEntry>) {
-    for KeptEntry { key, kept } in kept {
+/// Each entry is found by its key. An object in it that is not there any more was in sight, or it would be kept as a
+/// whole: a client has removed it.
+fn put_entries_back(elements: &mut [Value], kept: Vec<PreservedEntry>) {
+    for PreservedEntry { key, kept } in kept {
         let mut entries = elements.iter_mut().filter_map(Value::as_object_mut);
         let found = entries.find(|entry| key.iter().all(|(name, value)| entry.get(name) == Some(value)));
         if let Some(entry) = found {
@@ -218,10 +223,10 @@ fn put_entries_back(elements: &mut [Value], kept: Vec<KeptEntry>) {
 }
 
 /// Elements that are where they were come first; then those that have been moved, each found by what it is.
-fn put_elements_back(elements: &mut [Value], kept: Vec<KeptElement>) {
+fn put_elements_back(elements: &mut [Value], kept: Vec<PreservedElement>) {
     let mut places: Vec<(Option<String>, &mut Value)> =
         elements.iter_mut().map(|element| (Some(content_hash(element)), element)).collect();
-    let put = |place: &mut (Option<String>, &mut Value), kept: KeptElement| {
+    let put = |place: &mut (Option<String>, &mut Value), kept: PreservedElement| {
         place.0 = None;
         *place.1 = kept.value;
     };
