@@ -16,7 +16,7 @@ use crate::{
         mirror::{MirrorStatus, Mirrored},
         work::WorkState,
     },
-    desired,
+    desired::{self, DesiredProcess},
     diff::{self, Plan, Problem, problem, resolved},
     kinds::SpecError,
     runtime::metrics::Kind,
@@ -44,7 +44,8 @@ pub struct ProcessStages {
 impl Stages for ProcessStages {
     type Object = ColonyProcess;
     type Snapshot = ColonyProcessSnapshot;
-    type Desired = ();
+    /// An error counts only where the process is to be submitted.
+    type Desired = Result<Option<DesiredProcess>, SpecError>;
     type Findings = ();
 
     const KIND: Kind = Kind::ColonyProcess;
@@ -63,19 +64,19 @@ impl Stages for ProcessStages {
     }
 
     fn now(snapshot: &ColonyProcessSnapshot) -> Timestamp {
-        snapshot.now
+        snapshot.header.now
     }
 
     fn colony(snapshot: &ColonyProcessSnapshot) -> Option<&str> {
-        snapshot.colony.resolved().map(|colony| colony.name.as_str())
+        snapshot.header.colony.resolved().map(|colony| colony.name.as_str())
     }
 
-    fn desired(&self, _: &ColonyProcessSnapshot) -> Result<(), Problem> {
-        Ok(())
+    fn desired(&self, snapshot: &ColonyProcessSnapshot) -> Result<Self::Desired, Problem> {
+        desired(snapshot)
     }
 
-    fn plan(&self, snapshot: &ColonyProcessSnapshot, (): &()) -> Result<(Plan, ()), Problem> {
-        decide(snapshot).map(|plan| (plan, ()))
+    fn plan(&self, snapshot: &ColonyProcessSnapshot, desired: &Self::Desired) -> Result<(Plan, ()), Problem> {
+        plan(snapshot, desired).map(|plan| (plan, ()))
     }
 
     fn remaining_in_colony(snapshot: &ColonyProcessSnapshot) -> Option<String> {
@@ -106,21 +107,37 @@ impl Stages for ProcessStages {
     ) -> Look {
         let mirror = status.and_then(Self::recorded);
         pass.map_or(Look::Backoff, |carried| {
-            next(snapshot.now, snapshot.submit_not_before, mirror, &carried.outcome)
+            next(snapshot.header.now, snapshot.header.submit_not_before, mirror, &carried.outcome)
         })
     }
 }
 
-/// Stages 2 and 3.
-fn decide(snapshot: &ColonyProcessSnapshot) -> Result<Plan, Problem> {
+/// Stage 2.
+///
+/// # Errors
+///
+/// When there is no colony to submit to.
+pub fn desired(
+    snapshot: &ColonyProcessSnapshot,
+) -> Result<Result<Option<DesiredProcess>, SpecError>, Problem> {
+    // A deleted or finished object needs none.
+    if snapshot.object.metadata.deletion_timestamp.is_some() || snapshot.object.is_finished() {
+        return Ok(Ok(None));
+    }
+    Ok(desired::colony_process::desired(snapshot, resolved(&snapshot.header.colony)?))
+}
+
+/// Stage 3.
+///
+/// # Errors
+///
+/// When something is to be submitted and cannot be.
+pub fn plan(
+    snapshot: &ColonyProcessSnapshot,
+    desired: &Result<Option<DesiredProcess>, SpecError>,
+) -> Result<Plan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(diff::colony_process::plan_deletion(snapshot));
     }
-    // One that is finished needs none.
-    let colony = if snapshot.object.is_finished() { None } else { Some(resolved(&snapshot.colony)?) };
-    let desired = |attempt| match colony {
-        Some(colony) => desired::colony_process::build(snapshot, colony, attempt),
-        None => Err(SpecError::Incomplete("colony")),
-    };
     diff::colony_process::plan(snapshot, desired).map_err(|error| problem(&error))
 }

@@ -16,7 +16,7 @@ use crate::{
         mirror::{MirrorStatus, Mirrored},
         work::WorkState,
     },
-    desired,
+    desired::{self, DesiredWorkflow},
     diff::{self, Plan, Problem, problem, resolved},
     kinds::SpecError,
     runtime::metrics::Kind,
@@ -44,7 +44,8 @@ pub struct WorkflowStages {
 impl Stages for WorkflowStages {
     type Object = ColonyWorkflow;
     type Snapshot = ColonyWorkflowSnapshot;
-    type Desired = ();
+    /// An error counts only where the workflow is to be submitted.
+    type Desired = Result<Option<DesiredWorkflow>, SpecError>;
     type Findings = ();
 
     const KIND: Kind = Kind::ColonyWorkflow;
@@ -63,19 +64,23 @@ impl Stages for WorkflowStages {
     }
 
     fn now(snapshot: &ColonyWorkflowSnapshot) -> Timestamp {
-        snapshot.now
+        snapshot.header.now
     }
 
     fn colony(snapshot: &ColonyWorkflowSnapshot) -> Option<&str> {
-        snapshot.colony.resolved().map(|colony| colony.name.as_str())
+        snapshot.header.colony.resolved().map(|colony| colony.name.as_str())
     }
 
-    fn desired(&self, _: &ColonyWorkflowSnapshot) -> Result<(), Problem> {
-        Ok(())
+    fn desired(&self, snapshot: &ColonyWorkflowSnapshot) -> Result<Self::Desired, Problem> {
+        desired(snapshot)
     }
 
-    fn plan(&self, snapshot: &ColonyWorkflowSnapshot, (): &()) -> Result<(Plan, ()), Problem> {
-        decide(snapshot).map(|plan| (plan, ()))
+    fn plan(
+        &self,
+        snapshot: &ColonyWorkflowSnapshot,
+        desired: &Self::Desired,
+    ) -> Result<(Plan, ()), Problem> {
+        plan(snapshot, desired).map(|plan| (plan, ()))
     }
 
     fn remaining_in_colony(snapshot: &ColonyWorkflowSnapshot) -> Option<String> {
@@ -106,21 +111,37 @@ impl Stages for WorkflowStages {
     ) -> Look {
         let mirror = status.and_then(Self::recorded);
         pass.map_or(Look::Backoff, |carried| {
-            next(snapshot.now, snapshot.submit_not_before, mirror, &carried.outcome)
+            next(snapshot.header.now, snapshot.header.submit_not_before, mirror, &carried.outcome)
         })
     }
 }
 
-/// Stages 2 and 3.
-fn decide(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, Problem> {
+/// Stage 2.
+///
+/// # Errors
+///
+/// When there is no colony to submit to.
+pub fn desired(
+    snapshot: &ColonyWorkflowSnapshot,
+) -> Result<Result<Option<DesiredWorkflow>, SpecError>, Problem> {
+    // A deleted or finished object needs none.
+    if snapshot.object.metadata.deletion_timestamp.is_some() || snapshot.object.is_finished() {
+        return Ok(Ok(None));
+    }
+    Ok(desired::colony_workflow::desired(snapshot, resolved(&snapshot.header.colony)?))
+}
+
+/// Stage 3.
+///
+/// # Errors
+///
+/// When something is to be submitted and cannot be.
+pub fn plan(
+    snapshot: &ColonyWorkflowSnapshot,
+    desired: &Result<Option<DesiredWorkflow>, SpecError>,
+) -> Result<Plan, Problem> {
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(diff::colony_workflow::plan_deletion(snapshot));
     }
-    // One that is finished needs none.
-    let colony = if snapshot.object.is_finished() { None } else { Some(resolved(&snapshot.colony)?) };
-    let desired = |attempt| match colony {
-        Some(colony) => desired::colony_workflow::build(snapshot, colony, attempt),
-        None => Err(SpecError::Incomplete("colony")),
-    };
     diff::colony_workflow::plan(snapshot, desired).map_err(|error| problem(&error))
 }

@@ -16,7 +16,7 @@ use crate::{
         mirror::{MirrorStatus, Mirrored},
         resource_definition::HandlerMode,
     },
-    desired,
+    desired::{self, DesiredInstance},
     diff::{self, Plan, Problem, problem, resolved},
     kinds::SpecError,
     runtime::metrics::Kind,
@@ -50,7 +50,7 @@ pub struct InstanceStages {
 impl Stages for InstanceStages {
     type Object = Instance;
     type Snapshot = InstanceSnapshot;
-    type Desired = ();
+    type Desired = DesiredInstance;
     type Findings = ();
 
     const KIND: Kind = Kind::Instance;
@@ -69,19 +69,19 @@ impl Stages for InstanceStages {
     }
 
     fn now(snapshot: &InstanceSnapshot) -> Timestamp {
-        snapshot.now
+        snapshot.header.now
     }
 
     fn colony(snapshot: &InstanceSnapshot) -> Option<&str> {
-        snapshot.colony.resolved().map(|colony| colony.name.as_str())
+        snapshot.header.colony.resolved().map(|colony| colony.name.as_str())
     }
 
-    fn desired(&self, _: &InstanceSnapshot) -> Result<(), Problem> {
-        Ok(())
+    fn desired(&self, snapshot: &InstanceSnapshot) -> Result<DesiredInstance, Problem> {
+        desired(snapshot)
     }
 
-    fn plan(&self, snapshot: &InstanceSnapshot, (): &()) -> Result<(Plan, ()), Problem> {
-        decide(snapshot).map(|plan| (plan, ()))
+    fn plan(&self, snapshot: &InstanceSnapshot, desired: &DesiredInstance) -> Result<(Plan, ()), Problem> {
+        plan(snapshot, desired).map(|plan| (plan, ()))
     }
 
     fn remaining_in_colony(snapshot: &InstanceSnapshot) -> Option<String> {
@@ -123,46 +123,67 @@ impl Stages for InstanceStages {
     ) -> Look {
         let mirror = status.and_then(Self::recorded);
         pass.map_or(Look::Backoff, |carried| {
-            next(snapshot.now, snapshot.submit_not_before, mirror, &carried.outcome)
+            next(snapshot.header.now, snapshot.header.submit_not_before, mirror, &carried.outcome)
         })
     }
 }
 
-/// Stages 2 and 3 of an instance that is kept as a blueprint.
-fn decide_blueprint(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
-    if snapshot.object.metadata.deletion_timestamp.is_some() || snapshot.kind.terms().is_released {
-        return Ok(diff::instance::plan_blueprint_deletion(snapshot));
-    }
-    let colony = resolved(&snapshot.colony)?;
-    diff::instance::plan_blueprint(snapshot, colony).map_err(|error| problem(&error))
-}
-
-/// Stages 2 and 3.
+/// Stage 2.
 ///
 /// # Errors
 ///
-/// When there can be no plan.
-pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
+/// When there is no colony to carry the instance out, or its blueprint cannot be made.
+pub fn desired(snapshot: &InstanceSnapshot) -> Result<DesiredInstance, Problem> {
+    let is_deleted = snapshot.object.metadata.deletion_timestamp.is_some();
+    let is_released = snapshot.kind.terms().is_released;
+    let colony = || resolved(&snapshot.header.colony);
     if snapshot.kind.handler().mode == HandlerMode::Blueprint {
-        return decide_blueprint(snapshot);
+        let made = (!is_deleted && !is_released).then(|| {
+            desired::instance::blueprint(snapshot, colony()?).map(Box::new).map_err(|error| problem(&error))
+        });
+        return Ok(DesiredInstance::Blueprint(made.transpose()?));
     }
-    if snapshot.object.metadata.deletion_timestamp.is_some() {
-        let desired = |generation| match resolved(&snapshot.colony) {
-            Ok(colony) => desired::instance::build(snapshot, colony, generation),
+    if is_deleted {
+        let cleanup = match colony() {
+            Ok(colony) => desired::instance::cleanup(snapshot, colony),
             Err(problem) => Err(SpecError::Missing {
                 field: "handler.colony".to_owned(),
                 what: problem.reason.as_str().to_owned(),
                 why: problem.message,
             }),
         };
-        return Ok(diff::instance::plan_deletion(snapshot, desired));
+        return Ok(DesiredInstance::Cleanup(cleanup));
     }
     // One that has ended, or is released, needs none.
-    let needs_colony = !snapshot.object.is_finished() && !snapshot.kind.terms().is_released;
-    let colony = if needs_colony { Some(resolved(&snapshot.colony)?) } else { None };
-    let desired = |generation| match colony {
-        Some(colony) => desired::instance::build(snapshot, colony, generation),
-        None => Err(SpecError::Incomplete("colony")),
-    };
-    diff::instance::plan(snapshot, desired).map_err(|error| problem(&error))
+    if snapshot.object.is_finished() || is_released {
+        return Ok(DesiredInstance::Process(Ok(None)));
+    }
+    Ok(DesiredInstance::Process(desired::instance::process(snapshot, colony()?)))
+}
+
+/// Stage 3.
+///
+/// # Errors
+///
+/// When something is to be submitted and cannot be.
+pub fn plan(snapshot: &InstanceSnapshot, desired: &DesiredInstance) -> Result<Plan, Problem> {
+    match desired {
+        DesiredInstance::Process(process) => {
+            diff::instance::plan(snapshot, process).map_err(|error| problem(&error))
+        }
+        DesiredInstance::Cleanup(cleanup) => Ok(diff::instance::plan_deletion(snapshot, cleanup)),
+        DesiredInstance::Blueprint(Some(blueprint)) => {
+            Ok(diff::instance::plan_blueprint(snapshot, blueprint))
+        }
+        DesiredInstance::Blueprint(None) => Ok(diff::instance::plan_blueprint_deletion(snapshot)),
+    }
+}
+
+/// Stages 2 and 3, for a rehearsal.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
+    plan(snapshot, &desired(snapshot)?)
 }

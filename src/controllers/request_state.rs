@@ -17,8 +17,16 @@ use crate::{
         names::COLONY_ANNOTATION,
         request_state::{RequestState, RequestStateStatus, State},
     },
-    desired::request::{self, Obstacle},
-    diff::{Plan, Problem, request::plan, resolved},
+    desired::{
+        DesiredProcess,
+        request::{self, Obstacle},
+        request_flow::CompiledFlow,
+    },
+    diff::{
+        self, Plan, Problem,
+        request::plan::{plan_cancelled, plan_deletion, terms},
+        resolved,
+    },
     kinds::SpecError,
     runtime::metrics::Kind,
     snapshot::RequestSnapshot,
@@ -45,7 +53,7 @@ pub struct RequestStages {
 impl Stages for RequestStages {
     type Object = RequestState;
     type Snapshot = RequestSnapshot;
-    type Desired = ();
+    type Desired = Option<DesiredRequest>;
     type Findings = ();
 
     const KIND: Kind = Kind::RequestState;
@@ -64,23 +72,23 @@ impl Stages for RequestStages {
     }
 
     fn now(snapshot: &RequestSnapshot) -> Timestamp {
-        snapshot.now
+        snapshot.header.now
     }
 
     fn colony(snapshot: &RequestSnapshot) -> Option<&str> {
-        snapshot.colony.resolved().map(|colony| colony.name.as_str())
+        snapshot.header.colony.resolved().map(|colony| colony.name.as_str())
     }
 
-    fn desired(&self, _: &RequestSnapshot) -> Result<(), Problem> {
-        Ok(())
+    fn desired(&self, snapshot: &RequestSnapshot) -> Result<Self::Desired, Problem> {
+        desired(snapshot)
     }
 
-    fn plan(&self, snapshot: &RequestSnapshot, (): &()) -> Result<(Plan, ()), Problem> {
-        decide(snapshot).map(|plan| (plan, ()))
+    fn plan(&self, snapshot: &RequestSnapshot, desired: &Self::Desired) -> Result<(Plan, ()), Problem> {
+        plan(snapshot, desired.as_ref()).map(|plan| (plan, ()))
     }
 
     fn remaining_in_colony(snapshot: &RequestSnapshot) -> Option<String> {
-        plan::terms(snapshot).remaining_in_colony("process")
+        terms(snapshot).remaining_in_colony("process")
     }
 
     fn status(&self, snapshot: &RequestSnapshot, pass: Passed<'_, Self>) -> Option<RequestStateStatus> {
@@ -116,24 +124,48 @@ impl Stages for RequestStages {
     ) -> Look {
         let mirror = status.and_then(Self::recorded);
         pass.map_or(Look::Backoff, |carried| {
-            next(snapshot.now, snapshot.submit_not_before, mirror, &carried.outcome)
+            next(snapshot.header.now, snapshot.header.submit_not_before, mirror, &carried.outcome)
         })
     }
 }
 
-/// Stages 2 and 3.
-fn decide(snapshot: &RequestSnapshot) -> Result<Plan, Problem> {
-    if snapshot.object.metadata.deletion_timestamp.is_some() {
-        return Ok(plan::plan_deletion(snapshot));
-    }
-    if snapshot.object.spec.state == State::Cancelled {
-        return Ok(plan::plan_cancelled(snapshot));
+/// What should be of a request that continues.
+pub struct DesiredRequest {
+    flow: CompiledFlow,
+    /// The process of its job, if one may be submitted now. An error counts only where it is to be.
+    process: Result<Option<DesiredProcess>, Problem>,
+}
+
+/// Stage 2. None for a request that is cancelled or deleted.
+///
+/// # Errors
+///
+/// When its flow is not there, or cannot be followed.
+pub fn desired(snapshot: &RequestSnapshot) -> Result<Option<DesiredRequest>, Problem> {
+    let object = &snapshot.object;
+    if object.metadata.deletion_timestamp.is_some() || object.spec.state == State::Cancelled {
+        return Ok(None);
     }
     let flow = request::flow(snapshot).map_err(|obstacle| problem(&obstacle))?;
-    plan::plan(snapshot, &flow, |generation| {
-        let colony = resolved(&snapshot.colony)?;
+    let made = request::submittable(object).map(|generation| {
+        let colony = resolved(&snapshot.header.colony)?;
         request::process(snapshot, &flow, colony, generation).map_err(|obstacle| problem(&obstacle))
-    })
+    });
+    let process = made.transpose();
+    Ok(Some(DesiredRequest { flow, process }))
+}
+
+/// Stage 3.
+///
+/// # Errors
+///
+/// When something is to be submitted and cannot be.
+pub fn plan(snapshot: &RequestSnapshot, desired: Option<&DesiredRequest>) -> Result<Plan, Problem> {
+    match desired {
+        _ if snapshot.object.metadata.deletion_timestamp.is_some() => Ok(plan_deletion(snapshot)),
+        None => Ok(plan_cancelled(snapshot)),
+        Some(desired) => diff::request::plan::plan(snapshot, &desired.flow, &desired.process),
+    }
 }
 
 fn problem(obstacle: &Obstacle) -> Problem {

@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 
 use super::{
     function::{self, Place},
-    process::refused,
+    process::{refused, submittable},
 };
 use crate::{
     api::names,
@@ -24,20 +24,35 @@ pub struct DesiredWorkflow {
     pub spec: WorkflowSpec,
 }
 
-/// Makes the workflow of an attempt.
+/// Makes the workflow of the attempt that may be submitted now, if one may: that whose intent is on record, or the one after
+/// the last.
 ///
 /// # Errors
 ///
 /// When the nodes wait for each other in a circle, a field holds what no colony can keep, or a value that it refers to is
 /// not there.
-pub fn build(
+pub fn desired(
+    snapshot: &ColonyWorkflowSnapshot,
+    colony: &ResolvedColony,
+) -> Result<Option<DesiredWorkflow>, SpecError> {
+    if !snapshot.object.spec.may_submit() {
+        return Ok(None);
+    }
+    let status = snapshot.object.status.as_ref();
+    let last = status.map_or(0, |status| status.attempts);
+    let attempt = submittable(status.and_then(|status| status.mirror.as_ref()), last + 1);
+    attempt.map(|attempt| build(snapshot, colony, attempt)).transpose()
+}
+
+/// Makes the workflow of an attempt.
+fn build(
     snapshot: &ColonyWorkflowSnapshot,
     colony: &ResolvedColony,
     attempt: i64,
 ) -> Result<DesiredWorkflow, SpecError> {
     let object = &snapshot.object;
     let uid = object.uid().ok_or(SpecError::Incomplete("metadata.uid"))?;
-    let label = names::process_label(&snapshot.cluster, &uid, attempt);
+    let label = names::process_label(&snapshot.header.cluster, &uid, attempt);
     let colony = &colony.spec.colony_name;
     let mut nodes = Vec::new();
     for (index, node) in object.spec.nodes.iter().enumerate() {

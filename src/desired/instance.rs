@@ -7,31 +7,77 @@ use serde_json::{Map, Value, json};
 use super::{
     DesiredProcess, SharedSpec,
     function::{self, Place},
+    process::submittable,
 };
 use crate::{
     api::{
         function::{ExecutorConditions, FunctionCall},
         instance::Instance,
-        names::{self, BLUEPRINT_ANNOTATION, BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION},
+        mirror::Mirrored as _,
+        names::{
+            self, BLUEPRINT_ANNOTATION, BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION,
+            cleanup_attempt, cleanup_generation,
+        },
     },
     colony::model::Blueprint,
     kinds::SpecError,
     snapshot::{InstanceSnapshot, ResolvedColony, Values},
 };
 
-/// Makes the process of a generation; of the clean-up, for the number of one ([`names::cleanup_generation`]).
+/// What carries out an instance in this pass.
+#[derive(Debug)]
+pub enum DesiredInstance {
+    /// The process of the current generation, if it may be submitted now.
+    Process(Result<Option<DesiredProcess>, SpecError>),
+    /// The process of the clean-up that may be submitted next.
+    Cleanup(Result<DesiredProcess, SpecError>),
+    /// The blueprint with the same spec; none for an instance that is deleted or released.
+    Blueprint(Option<Box<Blueprint>>),
+}
+
+/// Makes the process of the current generation, unless it is submitted already. An intent of an older generation has none: it
+/// is not submitted any more.
 ///
 /// # Errors
 ///
 /// When the handler names no function, or a field of it holds what no colony can keep.
-pub fn build(
+pub fn process(
+    snapshot: &InstanceSnapshot,
+    colony: &ResolvedColony,
+) -> Result<Option<DesiredProcess>, SpecError> {
+    let generation =
+        snapshot.object.metadata.generation.ok_or(SpecError::Incomplete("metadata.generation"))?;
+    let recorded = snapshot.object.mirror();
+    let is_submitted = recorded.is_some_and(|mirror| !mirror.is_unbound() && mirror.generation >= generation);
+    let next = submittable(recorded, generation).filter(|_| !is_submitted);
+    next.map(|_| build(snapshot, colony, generation)).transpose()
+}
+
+/// Makes the process of the clean-up that may be submitted next: that whose intent is on record, or the one after the last.
+///
+/// # Errors
+///
+/// As for [`process`].
+pub fn cleanup(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<DesiredProcess, SpecError> {
+    let last =
+        snapshot.object.mirror().and_then(|mirror| Some((mirror, cleanup_attempt(mirror.generation)?)));
+    let generation = match last {
+        None => cleanup_generation(0),
+        Some((mirror, _)) if mirror.is_unbound() => mirror.generation,
+        Some((_, attempt)) => cleanup_generation(attempt + 1),
+    };
+    build(snapshot, colony, generation)
+}
+
+/// Makes the process of a generation; of the clean-up, for the number of one ([`cleanup_generation`]).
+fn build(
     snapshot: &InstanceSnapshot,
     colony: &ResolvedColony,
     generation: i64,
 ) -> Result<DesiredProcess, SpecError> {
     let uid = snapshot.object.uid().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let handler = snapshot.kind.handler();
-    let (field, function) = match names::cleanup_attempt(generation) {
+    let (field, function) = match cleanup_attempt(generation) {
         None => ("functionName", &handler.function_name),
         Some(_) => ("cleanupFunction", &handler.cleanup_function),
     };
@@ -58,7 +104,7 @@ pub fn build(
         fs: None,
         channels: Vec::new(),
     };
-    let label = names::process_label(&snapshot.cluster, &uid, generation);
+    let label = names::process_label(&snapshot.header.cluster, &uid, generation);
     let place = Place { call: "handler".to_owned(), conditions: "handler".to_owned() };
     let spec = function::build(&place, &call, &colony.spec.colony_name, &label, &Values::default())?;
     Ok(DesiredProcess { label, generation, spec, is_gated: false })
@@ -93,12 +139,12 @@ pub fn blueprint(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result
         let field = format!("metadata.annotations['{BLUEPRINT_ANNOTATION}']");
         SpecError::invalid(field, name, format!("is no name of a blueprint: {error}"))
     })?;
-    blueprint.id = names::blueprint_id(&snapshot.cluster, &uid);
+    blueprint.id = names::blueprint_id(&snapshot.header.cluster, &uid);
     blueprint.spec = SharedSpec::of_instance(&object.spec_fields()).blueprint_spec();
     let metadata = &mut blueprint.metadata;
     metadata.location = snapshot.kind.handler().location.clone().unwrap_or_default();
     let annotations = [
-        (BLUEPRINT_ORIGIN_ANNOTATION, Some(names::blueprint_origin(&snapshot.cluster, &uid))),
+        (BLUEPRINT_ORIGIN_ANNOTATION, Some(names::blueprint_origin(&snapshot.header.cluster, &uid))),
         (BLUEPRINT_NAMESPACE_ANNOTATION, object.namespace()),
     ];
     let given = annotations.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

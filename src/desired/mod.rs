@@ -19,5 +19,6 @@ pub use colony_workflow::DesiredWorkflow;
 pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, WorkloadPolicies,
 };
+pub use instance::DesiredInstance;
 pub use process::DesiredProcess;
 pub use shared_spec::{Difference, SharedSpec};

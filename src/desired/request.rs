@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     api::{
+        mirror::Mirrored as _,
         names::{self, EXECUTOR_TYPE_ANNOTATION, REQUEST_EXECUTOR_TYPE},
-        request_state::RequestState,
+        request_state::{RequestState, State},
     },
     expression::Bindings,
     kinds::SpecError,
@@ -84,6 +85,19 @@ fn executor_type(object: &RequestState) -> &str {
     object.annotations().get(EXECUTOR_TYPE_ANNOTATION).map_or(REQUEST_EXECUTOR_TYPE, String::as_str)
 }
 
+/// The generation at which the job was requested whose process may be submitted now, if one may.
+#[must_use]
+pub fn submittable(object: &RequestState) -> Option<i64> {
+    let generation = object.metadata.generation;
+    match object.mirror() {
+        Some(mirror) if mirror.is_unbound() => Some(mirror.generation),
+        Some(mirror) if Some(mirror.generation) == generation => None,
+        None | Some(_) if object.spec.state == State::Requested => Some(generation.unwrap_or_default()),
+        // What was started without a process of ours is another worker's.
+        None | Some(_) => None,
+    }
+}
+
 /// Makes the process of the job that was requested at `generation` of the object.
 ///
 /// # Errors
@@ -108,7 +122,7 @@ pub fn process(
         job.render(&bindings(object)).map_err(|error| Obstacle::Expression(named(error.to_string())))?;
     let refused = |error: SpecError| Obstacle::Field { message: named(error.to_string()), error };
     let uid = object.uid().ok_or_else(|| refused(SpecError::Incomplete("metadata.uid")))?;
-    let label = names::process_label(&snapshot.cluster, &uid, generation);
+    let label = names::process_label(&snapshot.header.cluster, &uid, generation);
     let spec = function::build(&job.place(), &call, &colony.spec.colony_name, &label, &snapshot.values);
     Ok(DesiredProcess { label, generation, spec: spec.map_err(refused)?, is_gated: job.is_gated() })
 }
@@ -135,4 +149,34 @@ fn bindings(object: &RequestState) -> Bindings {
         .map(|job| (job.name.clone(), json!({ "output": job.output })))
         .collect();
     Bindings::from([(REQUEST.to_owned(), request), (JOBS.to_owned(), Value::Object(jobs))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_of_a_job_is_made_while_none_is_on_record_for_it() {
+        let at = |state: &str, generation: i64, mirror: Value| {
+            let object = json!({
+                "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
+                "metadata": { "name": "r", "namespace": "n", "uid": "u", "generation": generation },
+                "spec": { "request-uid": "r-1", "job": "JOB1", "state": state },
+                "status": { "history": [], "mirror": mirror },
+            });
+            submittable(&serde_json::from_value(object).unwrap())
+        };
+        let mirror = |generation: i64, state: &str, id: Option<&str>| {
+            json!({ "label": "l", "generation": generation, "state": state, "processId": id,
+                    "intendedAt": "2026-11-26T10:00:00Z" })
+        };
+        assert_eq!(at("REQUESTED", 3, Value::Null), Some(3));
+        assert_eq!(at("REQUESTED", 3, mirror(1, "Successful", Some("p"))), Some(3), "that of an earlier job");
+        assert_eq!(at("REQUESTED", 3, mirror(3, "Intended", None)), Some(3));
+        assert_eq!(at("REQUESTED", 3, mirror(3, "Running", Some("p"))), None);
+        assert_eq!(at("STARTED", 4, mirror(3, "Running", Some("p"))), None);
+        assert_eq!(at("STARTED", 4, mirror(3, "Intended", None)), Some(3), "the intent keeps its generation");
+        assert_eq!(at("STARTED", 4, Value::Null), None, "another worker has started it");
+        assert_eq!(at("COMPLETED", 5, mirror(3, "Successful", Some("p"))), None);
+    }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{
-        colony_workflow::{ColonyWorkflowStatus, NodeStatus},
+        colony_workflow::NodeStatus,
         mirror::{MirrorState, MirrorStatus},
         work::WorkState,
     },
@@ -143,7 +143,7 @@ impl MirrorPlan {
     pub(super) fn intended_graph(
         &mut self,
         known: &ProcessFacts<'_>,
-        status: &ColonyWorkflowStatus,
+        recorded: &[NodeStatus],
         mirror: &MirrorStatus,
         desired: Option<&DesiredWorkflow>,
     ) {
@@ -154,7 +154,7 @@ impl MirrorPlan {
             }
             Observed::Known(processes) => processes,
         };
-        let names: Vec<&str> = status.nodes.iter().map(|node| node.name.as_str()).collect();
+        let names: Vec<&str> = recorded.iter().map(|node| node.name.as_str()).collect();
         let graphs = graphs(processes);
         let is_partial = graphs.iter().any(|graph| !graph.lacks(&names).is_empty());
         // The server writes the nodes one after the other: one that is not there may be on its way.
@@ -176,7 +176,7 @@ impl MirrorPlan {
             return;
         }
         match (whole.and_then(|whole| graphs.get(whole)), graphs.first()) {
-            (Some(adopted), _) => self.adopt(known, status, mirror, adopted),
+            (Some(adopted), _) => self.adopt(known, recorded, mirror, adopted),
             (None, Some(part)) => {
                 let errors = format!(
                     "workflow {}: the server has kept only a part of it and lacks {}",
@@ -195,11 +195,11 @@ impl MirrorPlan {
     fn adopt(
         &mut self,
         known: &ProcessFacts<'_>,
-        status: &ColonyWorkflowStatus,
+        recorded: &[NodeStatus],
         mirror: &MirrorStatus,
         adopted: &Graph<'_>,
     ) {
-        match nodes(&status.nodes, adopted.id, known.processes, known.now) {
+        match nodes(recorded, adopted.id, known.processes, known.now) {
             Some(nodes) => {
                 let node_states: Vec<WorkState> = nodes.iter().map(|node| node.state).collect();
                 self.mirror = observed(mirror, adopted, aggregate(&node_states), None);
@@ -237,7 +237,7 @@ impl MirrorPlan {
     pub(super) fn follow_graph(
         &mut self,
         known: &ProcessFacts<'_>,
-        status: &ColonyWorkflowStatus,
+        recorded: &[NodeStatus],
         mirror: &MirrorStatus,
     ) -> Option<Timestamp> {
         let id = mirror.process_id.as_deref()?;
@@ -245,7 +245,7 @@ impl MirrorPlan {
             self.awaiting.push(format!("the colony to report the workflow: {why}"));
             return None;
         }
-        let Some(nodes) = nodes(&status.nodes, id, known.processes, known.now) else {
+        let Some(nodes) = nodes(recorded, id, known.processes, known.now) else {
             self.awaiting.push("the server to report why a node failed".to_owned());
             let processes: Vec<&Process> = known.processes.known().into_iter().flatten().collect();
             return reasons_due(&processes, known.now);
@@ -265,7 +265,7 @@ impl MirrorPlan {
     }
 
     /// Ends what runs of an object. It has ended when the server reports it.
-    pub(super) fn end_graph(&mut self, known: &ProcessFacts<'_>, status: &ColonyWorkflowStatus, why: &str) {
+    pub(super) fn end_graph(&mut self, known: &ProcessFacts<'_>, recorded: &[NodeStatus], why: &str) {
         let Some(mirror) = known.recorded.filter(|mirror| mirror.may_live()) else { return };
         let processes = match known.processes {
             Observed::Unknown(why) => {
@@ -278,7 +278,7 @@ impl MirrorPlan {
             if processes.iter().any(is_live) {
                 self.cancel_graph(id, why);
             } else {
-                self.follow_graph(known, status, mirror);
+                self.follow_graph(known, recorded, mirror);
             }
             return;
         }
@@ -321,6 +321,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::colony_workflow::ColonyWorkflowStatus;
 
     const NAMES: [&str; 2] = ["a", "b"];
 
@@ -368,7 +369,7 @@ mod tests {
             now: at(0),
         };
         let mut plan = MirrorPlan::default();
-        plan.intended_graph(&known, &status(&mirror), &mirror, None);
+        plan.intended_graph(&known, &status(&mirror).nodes, &mirror, None);
         plan
     }
 
@@ -494,7 +495,7 @@ mod tests {
             for node in &mut status.nodes {
                 node.process_id = id.map(|id| format!("{id}-{}", node.name));
             }
-            plan.end_graph(&known, &status, "spec.cancel is true");
+            plan.end_graph(&known, &status.nodes, "spec.cancel is true");
             plan
         };
         let plan = end(Some("g"), pair("g", [2, 0]), true);

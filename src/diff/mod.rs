@@ -1,6 +1,7 @@
 //! Stage 3, what to do: from what should be and what is to a plan. Pure.
 
 mod agreement;
+mod attempt;
 mod blueprint;
 mod colony;
 pub mod colony_cron;

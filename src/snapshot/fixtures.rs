@@ -4,11 +4,14 @@ use serde_json::{Value, json};
 
 use super::{
     ColonyInstanceState, ColonyReference, ComposedKinds, DefinitionSnapshot, Handlers, InstanceSnapshot,
-    Observed, RemainingInstances, ResolvedColony, StoredObjects,
+    Observed, RemainingInstances, ResolvedColony, StoredObjects, WorkHeader,
 };
-use crate::api::{
-    instance::{InstanceKind, KindTerms},
-    resource_definition::{DefinitionScope, ResourceDefinition},
+use crate::{
+    api::{
+        instance::{InstanceKind, KindTerms},
+        resource_definition::{DefinitionScope, ResourceDefinition},
+    },
+    colony::model::Process,
 };
 
 /// A colony that answers.
@@ -24,6 +27,17 @@ pub(crate) fn resolved() -> ResolvedColony {
 /// The same, as objects refer to it.
 pub(crate) fn colony() -> ColonyReference {
     ColonyReference::Resolved(Box::new(resolved()))
+}
+
+/// What the snapshots of work share. at a moment.
+pub(crate) fn header(colony: ColonyReference, processes: Observed<Vec<Process>>) -> WorkHeader {
+    WorkHeader {
+        cluster: "c".to_owned(),
+        colony,
+        processes,
+        submit_not_before: None,
+        now: "2026-11-26T10:00:05Z".parse().unwrap(),
+    }
 }
 
 /// The kind `Thing` with a handler, what happens on deletion, and the rest that is accepted.
@@ -49,13 +63,9 @@ pub(crate) fn instance(kind: InstanceKind, object: Value) -> InstanceSnapshot {
     InstanceSnapshot {
         object: serde_json::from_value(object).unwrap(),
         kind,
-        cluster: "c".to_owned(),
-        colony: ColonyReference::NotFound { name: None },
-        processes: Observed::Known(Vec::new()),
+        header: header(ColonyReference::NotFound { name: None }, Observed::Known(Vec::new())),
         in_colony: ColonyInstanceState::default(),
         last_line: None,
-        submit_not_before: None,
-        now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }
 }
 

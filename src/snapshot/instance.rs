@@ -1,8 +1,6 @@
 //! What one pass knows of an instance of a defined kind and of all that it depends on.
 
-use jiff::Timestamp;
-
-use super::{ColonyReference, Observed};
+use super::{Observed, WorkHeader};
 use crate::{
     api::instance::{Instance, InstanceKind},
     colony::model::{Blueprint, Process},
@@ -15,20 +13,12 @@ pub struct InstanceSnapshot {
     pub object: Instance,
     /// Its kind, and the handler of its instances.
     pub kind: InstanceKind,
-    /// UID of this cluster's `kube-system` namespace: part of every process label.
-    pub cluster: String,
-    /// Its colony.
-    pub colony: ColonyReference,
-    /// Its process: by its id when bound, else everything that has its label, oldest first.
-    pub processes: Observed<Vec<Process>>,
+    /// What the snapshots of work share.
+    pub header: WorkHeader,
     /// What there is of it in the colony as a blueprint, with handler mode `blueprint`.
     pub in_colony: ColonyInstanceState,
     /// The last line of the log of the process that is on record; empty if there is none. None while it is not known.
     pub last_line: Option<String>,
-    /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
-    pub submit_not_before: Option<Timestamp>,
-    /// When the snapshot was taken.
-    pub now: Timestamp,
 }
 
 /// What a colony has of an instance that is kept as a blueprint.

@@ -17,6 +17,7 @@ mod observed;
 pub mod progress;
 mod request;
 mod values;
+mod work;
 
 pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
@@ -35,3 +36,4 @@ pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
+pub use work::WorkHeader;

@@ -37,10 +37,10 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
     let mut status = before.clone();
     status.observed_generation = snapshot.object.metadata.generation;
     if let Ok(outcome) = outcome {
-        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.now);
+        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.header.now);
         status.stopping = outcome.plan.stop.or(before.stopping);
         if matches!(outcome.plan.mirror, Mirror::Intend { .. } | Mirror::Found { .. }) {
-            begin(&mut status, snapshot.now);
+            begin(&mut status, snapshot.header.now);
         }
     }
     let is_new_failure = is_failed(status.mirror.as_ref()) && !is_failed(before.mirror.as_ref());
@@ -59,7 +59,7 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
     }
     if end.state.is_final() || is_new_failure {
         let ended_at = process.and_then(|process| process.ended_at);
-        status.completion_time = Some(whole_seconds(ended_at.unwrap_or(snapshot.now)));
+        status.completion_time = Some(whole_seconds(ended_at.unwrap_or(snapshot.header.now)));
     }
     status.state = Some(end.state);
     let id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.as_deref());
@@ -71,11 +71,12 @@ pub fn compute(snapshot: &ColonyProcessSnapshot, outcome: Result<&Outcome, &Prob
             format!("attempt {} is process {id}", status.attempts)
         }
     });
-    let blocker = blocker(&snapshot.processes, status.mirror.is_some() || adopted_id.is_some(), outcome);
+    let blocker =
+        blocker(&snapshot.header.processes, status.mirror.is_some() || adopted_id.is_some(), outcome);
     let mut findings = findings(&end, submitted, blocker.as_ref());
     let what = id.map(|id| format!("process {id}"));
     findings.extend(stop_withheld(&terms_with(snapshot, Some(&status)), what.as_deref()));
-    status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.now);
+    status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.header.now);
     status
 }
 
@@ -101,7 +102,7 @@ fn is_failed(mirror: Option<&MirrorStatus>) -> bool {
 /// The process that is on record, if it was read.
 fn bound<'a>(snapshot: &'a ColonyProcessSnapshot, mirror: Option<&MirrorStatus>) -> Option<&'a Process> {
     let id = mirror?.process_id.as_deref()?;
-    snapshot.processes.known()?.iter().find(|process| process.id.as_str() == id)
+    snapshot.header.processes.known()?.iter().find(|process| process.id.as_str() == id)
 }
 
 fn describe(status: &mut ColonyProcessStatus, snapshot: &ColonyProcessSnapshot, process: &Process) {
@@ -205,7 +206,7 @@ mod tests {
         act::outcome::{Effect, StepResult},
         api::colony_process::ColonyProcess,
         diff::{Plan, Step},
-        snapshot::{Observed, Values},
+        snapshot::{Observed, Values, fixtures::header},
     };
 
     /// Otherwise the pass after a submit would write status for that alone.
@@ -222,14 +223,10 @@ mod tests {
         .unwrap();
         let mut snapshot = ColonyProcessSnapshot {
             object,
-            cluster: "c".to_owned(),
-            colony: ColonyReference::NotFound { name: None },
-            processes: Observed::Known(Vec::new()),
+            header: header(ColonyReference::NotFound { name: None }, Observed::Known(Vec::new())),
             holder: Observed::Known(None),
             executor: None,
             values: Values::default(),
-            submit_not_before: None,
-            now: "2026-11-26T10:00:05Z".parse().unwrap(),
         };
         let spec = crate::colony::model::FunctionSpec::new("dev", "encoder", "encode").unwrap();
         let desired =
@@ -249,7 +246,7 @@ mod tests {
             "starttime": "0001-01-01T00:00:00Z", "endtime": "0001-01-01T00:00:00Z",
             "spec": { "funcname": "encode", "label": "l", "conditions": {} },
         });
-        snapshot.processes = Observed::Known(vec![serde_json::from_value(process).unwrap()]);
+        snapshot.header.processes = Observed::Known(vec![serde_json::from_value(process).unwrap()]);
         snapshot.object.status = Some(submitted.clone());
         assert_eq!(compute(&snapshot, Ok(&Outcome::default())), submitted);
     }

@@ -44,7 +44,7 @@ pub fn compute(
     let mut status = before.clone();
     status.observed_generation = snapshot.object.metadata.generation;
     if let Ok(outcome) = outcome {
-        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.now);
+        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.header.now);
         status.stopping = outcome.plan.stop.or(before.stopping);
         if matches!(outcome.plan.mirror, Mirror::Intend { .. } | Mirror::Found { .. }) {
             begin(&mut status, snapshot);
@@ -65,7 +65,8 @@ pub fn compute(
     }
     if end.state.is_final() {
         let ended_at = status.nodes.iter().filter_map(|node| node.completion_time.as_ref()).max();
-        status.completion_time = Some(ended_at.cloned().unwrap_or_else(|| whole_seconds(snapshot.now)));
+        status.completion_time =
+            Some(ended_at.cloned().unwrap_or_else(|| whole_seconds(snapshot.header.now)));
     }
     status.state = Some(end.state);
     let adopted_id = snapshot.object.spec.graph_id.as_ref();
@@ -76,18 +77,19 @@ pub fn compute(
             format!("attempt {} is workflow {id}", status.attempts)
         }
     });
-    let blocker = blocker(&snapshot.processes, status.mirror.is_some() || adopted_id.is_some(), outcome);
+    let blocker =
+        blocker(&snapshot.header.processes, status.mirror.is_some() || adopted_id.is_some(), outcome);
     let mut findings = findings(&end, submitted, blocker.as_ref());
     let what = status.graph_id.as_ref().map(|id| format!("workflow {id}"));
     findings.extend(stop_withheld(&terms_with(snapshot, Some(&status)), what.as_deref()));
-    status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.now);
+    status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.header.now);
     status
 }
 
 /// A new attempt: what the last one left is no longer so.
 fn begin(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSnapshot) {
     status.attempts = status.mirror.as_ref().map_or(status.attempts, |mirror| mirror.generation);
-    status.active_since.get_or_insert_with(|| whole_seconds(snapshot.now));
+    status.active_since.get_or_insert_with(|| whole_seconds(snapshot.header.now));
     status.stopping = None;
     status.start_time = None;
     status.completion_time = None;
@@ -98,7 +100,9 @@ fn begin(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSnapshot) {
 
 /// Brings the nodes of graph `id` up to date.
 fn describe(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSnapshot, id: &str) {
-    let Some(nodes) = graph::nodes(&status.nodes, id, &snapshot.processes, snapshot.now) else { return };
+    let Some(nodes) = graph::nodes(&status.nodes, id, &snapshot.header.processes, snapshot.header.now) else {
+        return;
+    };
     let needed: BTreeSet<&String> =
         snapshot.object.spec.nodes.iter().flat_map(|node| &node.dependencies).collect();
     let size = |node: &NodeStatus| node.output.iter().map(|value| value.to_string().len()).sum::<usize>();

@@ -44,14 +44,14 @@ pub fn compute_paused(snapshot: &RequestSnapshot) -> Option<RequestStateStatus> 
     let object = &snapshot.object;
     let flow = desired::request::flow(snapshot).ok();
     turn(snapshot, flow.as_ref())?;
-    Some(paused::compute(object.status.as_ref(), &object.metadata, snapshot.now))
+    Some(paused::compute(object.status.as_ref(), &object.metadata, snapshot.header.now))
 }
 
 /// Whose turn it is; none while the operator may not write.
 fn turn(snapshot: &RequestSnapshot, flow: Option<&CompiledFlow>) -> Option<Turn> {
     let object = &snapshot.object;
     let none = Next { job: None, not_before: None };
-    let following = flow.map_or(none, |flow| next(object, flow, snapshot.now));
+    let following = flow.map_or(none, |flow| next(object, flow, snapshot.header.now));
     let turn = plan::turn_of(object, &following);
     // Without a flow, it is unknown whether an ended job was the last.
     let is_known = flow.is_some() || !object.spec.state.has_ended() || object.spec.state == State::Cancelled;
@@ -100,22 +100,22 @@ fn said(
     }
     let mut status = before.clone();
     if let Ok(outcome) = outcome {
-        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.now);
+        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.header.now);
         note(&mut status, snapshot, matches!(outcome.plan.mirror, Mirror::Intend { .. }));
     }
     let ending =
         flow.as_ref().and_then(|flow| ending(snapshot, flow, spoken_of.spec.state, status.mirror.as_ref()));
     if let Some(ending) = &ending {
-        close(&mut status, &object.spec.job, ending, snapshot.now);
+        close(&mut status, &object.spec.job, ending, snapshot.header.now);
     }
-    let entering = ending.map(|ending| entry(&object.spec.job, ending, snapshot.now));
+    let entering = ending.map(|ending| entry(&object.spec.job, ending, snapshot.header.now));
     let names = names(flow.as_ref(), &object.spec.job);
     let evidence = HistoryEvidence {
         flow: &names,
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
         is_unchanged: object.metadata.generation == Some(1) && !has_gone,
         is_truncated: before.history_dropped.is_some(),
-        since: has_gone.then_some(snapshot.now),
+        since: has_gone.then_some(snapshot.header.now),
         position_log: &snapshot.position_log,
         entering: entering.as_ref(),
     };
@@ -128,12 +128,12 @@ fn said(
         turn,
         history: &history,
         generation,
-        now: snapshot.now,
+        now: snapshot.header.now,
     });
     let degraded = degraded(snapshot, outcome);
     said.conditions.retain(|condition| condition.type_ != ConditionType::Degraded.as_str());
     paused::dropped(&mut said.conditions);
-    let merged = merge(&before.conditions, degraded.into_iter().collect(), generation, snapshot.now);
+    let merged = merge(&before.conditions, degraded.into_iter().collect(), generation, snapshot.header.now);
     said.conditions.splice(0..0, merged);
     Some((said, history))
 }
@@ -152,7 +152,7 @@ fn note(status: &mut RequestStateStatus, snapshot: &RequestSnapshot, is_new: boo
     if plan::current(&snapshot.object).is_none_or(|current| current.label != mirror.label) {
         return;
     }
-    let processes = snapshot.processes.known();
+    let processes = snapshot.header.processes.known();
     let process = processes.and_then(|found| found.iter().find(|one| one.id.as_str() == id));
     let job = record(status, name);
     job.process_id = Some(id.clone());
@@ -190,13 +190,13 @@ fn ending(
         return None;
     }
     let current = plan::current(&snapshot.object);
-    let is_late = plan::deadline(snapshot, flow).is_some_and(|deadline| deadline <= snapshot.now);
+    let is_late = plan::deadline(snapshot, flow).is_some_and(|deadline| deadline <= snapshot.header.now);
     let Some(mirror) = mirror.filter(|mirror| current.is_some_and(|current| current.label == mirror.label))
     else {
         return (current.is_none() && is_late && state == State::Requested).then(|| plan::late(flow));
     };
     let ending = plan::ending(snapshot, flow, mirror)?;
-    let was_assigned = snapshot.processes.known().is_some_and(|found| {
+    let was_assigned = snapshot.header.processes.known().is_some_and(|found| {
         found.iter().any(|process| {
             Some(process.id.as_str()) == mirror.process_id.as_deref() && process.started_at.is_some()
         })
@@ -236,7 +236,7 @@ fn names(flow: Option<&CompiledFlow>, job: &str) -> Flow {
 fn degraded(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
     let mirror = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
     let is_live = mirror.is_some_and(MirrorStatus::may_live);
-    let found = blocker(&snapshot.processes, is_live, outcome);
+    let found = blocker(&snapshot.header.processes, is_live, outcome);
     found.map(|(reason, message)| Finding::yes(ConditionType::Degraded, reason, message))
 }
 
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::{
         runtime::config::model::RequestRole,
-        snapshot::{ColonyReference, FlowSource, Observed, Values},
+        snapshot::{ColonyReference, FlowSource, Observed, Values, fixtures::header},
     };
 
     /// A request at its first job, paused.
@@ -260,16 +260,12 @@ mod tests {
         });
         RequestSnapshot {
             object: serde_json::from_value(object).unwrap(),
-            cluster: "c".to_owned(),
+            header: header(ColonyReference::NotFound { name: None }, Observed::Known(Vec::new())),
             roles: roles.to_vec(),
             flow: FlowSource::Default,
-            colony: ColonyReference::NotFound { name: None },
-            processes: Observed::Known(Vec::new()),
             executor: None,
             values: Values::default(),
-            submit_not_before: None,
             position_log: Vec::new(),
-            now: Timestamp::from_second(1).unwrap(),
         }
     }
 

@@ -40,23 +40,19 @@ impl WorkReader {
         let may_submit = !is_over && !is_terminating && mirror.is_none_or(|mirror| !mirror.state.is_live());
         Ok(ColonyProcessSnapshot {
             object: object.clone(),
-            cluster: self.cluster.clone(),
-            colony,
             executor: executor(
                 &processes,
                 mirror.and_then(|mirror| mirror.process_id.as_deref()),
                 connection.as_ref(),
             )
             .await,
-            processes,
             holder,
             values: if may_submit {
                 self.values(&namespace, &object.spec.call.env).await
             } else {
                 Values::default()
             },
-            submit_not_before: self.processes.submit_not_before(mirror),
-            now,
+            header: self.header(colony, processes, mirror, now),
         })
     }
 }

@@ -52,18 +52,14 @@ impl WorkReader {
         let may_submit = !is_over && !is_terminating && mirror.is_none_or(|mirror| !mirror.state.is_live());
         Ok(ColonyWorkflowSnapshot {
             object: object.clone(),
-            cluster: self.cluster.clone(),
-            colony,
             executors: executors(&processes, connection.as_deref()).await,
-            processes,
             holder,
             values: if may_submit {
                 self.values(&namespace, object.spec.nodes.iter().flat_map(|node| &node.call.env)).await
             } else {
                 Values::default()
             },
-            submit_not_before: self.processes.submit_not_before(mirror),
-            now,
+            header: self.header(colony, processes, mirror, now),
         })
     }
 }

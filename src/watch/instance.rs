@@ -43,16 +43,13 @@ impl WorkReader {
             HandlerMode::Process | HandlerMode::Compose => ColonyInstanceState::default(),
         };
         let process = mirror.and_then(|mirror| mirror.process_id.as_ref());
+        let processes = self.processes.of(mirror, connection.as_deref()).await;
         Ok(InstanceSnapshot {
             object: object.clone(),
             kind: kind.clone(),
-            cluster: self.cluster.clone(),
-            colony,
-            processes: self.processes.of(mirror, connection.as_deref()).await,
             in_colony,
             last_line: process.and_then(|id| self.lines.latest(&ProcessId::new(id))),
-            submit_not_before: self.processes.submit_not_before(mirror),
-            now,
+            header: self.header(colony, processes, mirror, now),
         })
     }
 

@@ -62,21 +62,17 @@ impl WorkReader {
             if is_over { Values::default() } else { self.values(&namespace, env(object, &flow)).await };
         Ok(RequestSnapshot {
             object: object.clone(),
-            cluster: self.cluster.clone(),
             roles: self.requests.roles.clone(),
             flow,
-            colony,
             executor: executor(
                 &processes,
                 mirror.and_then(|mirror| mirror.process_id.as_deref()),
                 connection.as_ref(),
             )
             .await,
-            processes,
             values,
-            submit_not_before: self.processes.submit_not_before(mirror),
             position_log,
-            now,
+            header: self.header(colony, processes, mirror, now),
         })
     }
 

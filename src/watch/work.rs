@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Resource};
 
@@ -10,7 +11,7 @@ use super::{
     mirror::ProcessReader, stores::Filled,
 };
 use crate::{
-    api::function::Variable,
+    api::{function::Variable, mirror::MirrorStatus},
     colony::{Id, Process},
     memory::{
         blueprints::Blueprints,
@@ -22,7 +23,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{ColonyReference, Observed, ValueSource, Values},
+    snapshot::{ColonyReference, Observed, ValueSource, Values, WorkHeader},
 };
 
 /// Builds the snapshot of one pass over an object with processes.
@@ -76,6 +77,23 @@ impl WorkReader {
     pub(super) fn ensure_colony_read(&self, colony: &ColonyReference) -> Result<(), CacheBehind> {
         let is_early = self.processes.awaits_first_read(colony, &self.colonies.connections);
         if is_early { Err(CacheBehind) } else { Ok(()) }
+    }
+
+    /// What the snapshots of work share.
+    pub(super) fn header(
+        &self,
+        colony: ColonyReference,
+        processes: Observed<Vec<Process>>,
+        mirror: Option<&MirrorStatus>,
+        now: Timestamp,
+    ) -> WorkHeader {
+        WorkHeader {
+            cluster: self.cluster.clone(),
+            colony,
+            processes,
+            submit_not_before: self.processes.submit_not_before(mirror),
+            now,
+        }
     }
 
     /// What variables refer to.

@@ -21,7 +21,7 @@ use crate::{
     controllers::decide_instance,
     desired::DesiredProcess,
     diff::{ColonyStep, KubernetesStep, Plan, Step},
-    snapshot::{ColonyInstanceState, HandlerState, InstanceSnapshot, Observed},
+    snapshot::{ColonyInstanceState, HandlerState, InstanceSnapshot, Observed, WorkHeader},
     status::instance::compute,
 };
 
@@ -46,17 +46,19 @@ pub(super) fn plan(
     let object: Instance = serde_json::from_value(object.clone())?;
     let recorded = object.status.as_ref().and_then(|status| status.mirror.as_ref());
     let mut snapshot = InstanceSnapshot {
-        processes: Observed::Known(world.processes(recorded)),
+        header: WorkHeader {
+            cluster: CLUSTER.to_owned(),
+            colony: world.colony(kind.handler().colony.as_deref()),
+            processes: Observed::Known(world.processes(recorded)),
+            submit_not_before: None,
+            now,
+        },
         kind: kind.clone(),
-        cluster: CLUSTER.to_owned(),
-        colony: world.colony(kind.handler().colony.as_deref()),
         in_colony: ColonyInstanceState {
             handler_state: Some(HandlerState::Handled),
             ..ColonyInstanceState::default()
         },
         last_line: None,
-        submit_not_before: None,
-        now,
         object,
     };
     let first = decide_instance(&snapshot);
@@ -131,7 +133,7 @@ fn assume(snapshot: &mut InstanceSnapshot, plan: Plan) {
 fn delete(text: &mut String, mut snapshot: InstanceSnapshot) -> Result<(), Failure> {
     let generation = snapshot.object.metadata.generation.unwrap_or(1);
     let uid = snapshot.object.metadata.uid.clone().unwrap_or_default();
-    let now = snapshot.now;
+    let now = snapshot.header.now;
     let over = move |generation: i64| MirrorStatus {
         label: process_label(CLUSTER, &uid, generation),
         generation,

@@ -7,8 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
-    mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons, is_live, state_of},
-    work::{Terms, check_adoptable, of_mirror, stop_message},
+    attempt::{Attempts, Submittable},
+    mirror::{awaits_failure_reasons, is_live, state_of},
+    work::{Terms, check_adoptable},
 };
 use crate::{
     api::{
@@ -20,7 +21,7 @@ use crate::{
     colony::{Process, ProcessState},
     desired::DesiredProcess,
     kinds::SpecError,
-    snapshot::{ColonyProcessSnapshot, Observed},
+    snapshot::{ColonyProcessSnapshot, Observed, WorkHeader},
 };
 
 /// How long after the first failure it is submitted again; twice as long after each further one. As Jobs do it.
@@ -28,47 +29,52 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 /// The longest such time.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
 
-/// Plans an object that is to exist. `desired` makes the process of an attempt.
+impl Attempts for ColonyProcessSnapshot {
+    type Submission = DesiredProcess;
+
+    fn header(&self) -> &WorkHeader {
+        &self.header
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        terms(self)
+    }
+}
+
+/// Plans an object that is to exist. `desired` is the process of the attempt that may be submitted now.
 ///
 /// # Errors
 ///
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &ColonyProcessSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredProcess, SpecError>,
+    desired: &Result<Option<DesiredProcess>, SpecError>,
 ) -> Result<Plan, SpecError> {
     let none = ColonyProcessStatus::default();
     let status = snapshot.object.status.as_ref().unwrap_or(&none);
+    if let Some(plan) = snapshot.stop(status.stopping) {
+        return Ok(plan);
+    }
     let terms = terms(snapshot);
-    if terms.is_finished() {
-        return Ok(terms.expire());
-    }
-    let mirror = status.mirror.as_ref();
-    let live = mirror.filter(|mirror| mirror.may_live());
-    if let (Some(reason), Some(_), true) = (status.stopping, live, terms.may_update) {
-        return Ok(end(snapshot, stop_message(reason)));
-    }
-    let stop = terms.wanted_stop();
-    if let Some(reason) = stop.filter(|_| live.is_none() || terms.may_update) {
-        // On record before anything is cancelled: whoever observes the end can attribute it.
-        return Ok(Plan { stop: live.map(|_| reason), ..Plan::default() });
-    }
-    let spec = &snapshot.object.spec;
-    let may_submit = stop.is_none() && spec.may_submit();
-    let desired = |attempt| may_submit.then(|| desired(attempt)).transpose();
-    let mut plan = match mirror {
-        Some(mirror) if mirror.is_unbound() => submit(snapshot, mirror, desired(mirror.generation))?,
+    let desired = if terms.wanted_stop().is_none() { desired.as_ref().map(Option::as_ref) } else { Ok(None) };
+    let mut plan = match status.mirror.as_ref() {
+        Some(mirror) if mirror.is_unbound() => match snapshot.hold() {
+            Some(hold) => hold,
+            None => snapshot.submit(mirror, desired)?,
+        },
         Some(mirror) if mirror.state.is_live() => follow(snapshot, mirror),
-        None if spec.process_id.is_some() => adopt(snapshot, || desired(status.attempts + 1))?,
-        _ if !may_submit => Plan::default(),
-        Some(mirror) if mirror.state == MirrorState::Failed && again_at(status) > Some(snapshot.now) => {
+        None if snapshot.object.spec.process_id.is_some() => adopt(snapshot, desired)?,
+        _ if matches!(desired, Ok(None)) => Plan::default(),
+        Some(mirror)
+            if mirror.state == MirrorState::Failed && again_at(status) > Some(snapshot.header.now) =>
+        {
             Plan {
                 due: again_at(status),
                 awaiting: vec![format!("the time to submit attempt {}", mirror.generation + 1)],
                 ..Plan::default()
             }
         }
-        _ => desired(status.attempts + 1)?.map_or_else(Plan::default, |desired| intend(snapshot, &desired)),
+        _ => snapshot.begin(desired)?,
     };
     plan.due = plan.due.into_iter().chain(terms.deadline()).min();
     Ok(plan)
@@ -77,7 +83,7 @@ pub fn plan(
 /// Plans an object that is being deleted. It never needs a valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &ColonyProcessSnapshot) -> Plan {
-    terms(snapshot).finalize(|| end(snapshot, "the object is deleted"))
+    terms(snapshot).finalize(|| snapshot.end("the object is deleted"))
 }
 
 /// The policies of an object of work.
@@ -107,46 +113,8 @@ pub fn terms_with<'a>(
         active_since: moment(status.and_then(|status| status.active_since.as_ref())),
         completed_at: moment(status.and_then(|status| status.completion_time.as_ref())),
         mirror: status.and_then(|status| status.mirror.as_ref()),
-        colony: &snapshot.colony,
-        now: snapshot.now,
-    }
-}
-
-fn known(snapshot: &ColonyProcessSnapshot) -> ProcessFacts<'_> {
-    ProcessFacts {
-        recorded: snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref()),
-        processes: &snapshot.processes,
-        submit_not_before: snapshot.submit_not_before,
-        now: snapshot.now,
-    }
-}
-
-/// Holds the object and records what is about to be submitted. Nothing is until both have been seen.
-fn intend(snapshot: &ColonyProcessSnapshot, desired: &DesiredProcess) -> Plan {
-    let mut mirror = MirrorPlan::default();
-    mirror.intend(&snapshot.colony, &desired.label, desired.generation);
-    let mut plan = of_mirror(mirror);
-    if !terms(snapshot).has_finalizer() {
-        plan.steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
-    }
-    plan
-}
-
-/// An intent is on record. Where nothing may be submitted any more, what was sent for it is looked for all the same.
-fn submit(
-    snapshot: &ColonyProcessSnapshot,
-    mirror: &MirrorStatus,
-    desired: Result<Option<DesiredProcess>, SpecError>,
-) -> Result<Plan, SpecError> {
-    if !terms(snapshot).has_finalizer() {
-        return Ok(Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() });
-    }
-    let mut plan = MirrorPlan::default();
-    plan.intended(&known(snapshot), mirror, desired.as_ref().ok().and_then(Option::as_ref));
-    match desired {
-        // An attempt stays the same attempt: what hinders its submit is waited for, and its intent stays on record.
-        Err(error) if plan.mirror == Mirror::Forget => Err(error),
-        _ => Ok(of_mirror(plan)),
+        colony: &snapshot.header.colony,
+        now: snapshot.header.now,
     }
 }
 
@@ -154,19 +122,19 @@ fn submit(
 /// report that there is none; then one is submitted, if that may be.
 fn adopt(
     snapshot: &ColonyProcessSnapshot,
-    desired: impl FnOnce() -> Result<Option<DesiredProcess>, SpecError>,
+    desired: Submittable<'_, DesiredProcess, SpecError>,
 ) -> Result<Plan, SpecError> {
     let waiting = |awaited: String| Plan { awaiting: vec![awaited], ..Plan::default() };
     let id = snapshot.object.spec.process_id.as_deref().unwrap_or_default();
-    let processes = match &snapshot.processes {
+    let processes = match &snapshot.header.processes {
         Observed::Unknown(why) => {
             return Ok(waiting(format!("the colony to report whether process {id} exists: {why}")));
         }
         Observed::Known(processes) => processes,
     };
     let Some(process) = processes.iter().find(|process| process.id.as_str() == id) else {
-        return Ok(match desired()? {
-            Some(desired) => intend(snapshot, &desired),
+        return Ok(match desired.map_err(Clone::clone)? {
+            Some(desired) => snapshot.intend(desired),
             None => waiting(format!("process {id} to be there: it is only adopted, and none is submitted")),
         });
     };
@@ -174,13 +142,13 @@ fn adopt(
     if let Some(waiting) = check_adoptable(&snapshot.holder, "spec.processId", "process", id)? {
         return Ok(waiting);
     }
-    if let Some((due, awaited)) = awaits_failure_reasons(process, snapshot.now) {
+    if let Some((due, awaited)) = awaits_failure_reasons(process, snapshot.header.now) {
         return Ok(Plan { due: Some(due), ..waiting(awaited) });
     }
     let uid = snapshot.object.metadata.uid.as_deref().ok_or(SpecError::Incomplete("metadata.uid"))?;
     let attempt = snapshot.object.status.as_ref().map_or(0, |status| status.attempts) + 1;
     let mirror = Mirror::Found {
-        label: process_label(&snapshot.cluster, uid, attempt),
+        label: process_label(&snapshot.header.cluster, uid, attempt),
         generation: attempt,
         process_id: id.to_owned(),
         state: state_of(process),
@@ -205,7 +173,8 @@ fn verify_adoptable(snapshot: &ColonyProcessSnapshot, process: &Process) -> Resu
     }
     // One that was kept behind a gate by an object of this cluster stands alone all the same.
     let was_gated = process.spec.node_name == RUN_NODE
-        && parse_process_label(&process.spec.label).is_some_and(|(cluster, ..)| cluster == snapshot.cluster);
+        && parse_process_label(&process.spec.label)
+            .is_some_and(|(cluster, ..)| cluster == snapshot.header.cluster);
     if process.graph_id.is_empty() || was_gated {
         return Ok(());
     }
@@ -226,20 +195,15 @@ fn hold_adopted(snapshot: &ColonyProcessSnapshot) -> Vec<Step> {
 }
 
 fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
-    let mut plan = MirrorPlan::default();
-    let process = plan.look(&known(snapshot), mirror);
-    if let Some((due, awaited)) = process.and_then(|process| awaits_failure_reasons(process, snapshot.now)) {
-        return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
-    }
-    if let Some(process) = process.filter(|process| is_live(process)) {
+    let header = &snapshot.header;
+    let mut plan = snapshot.follow(mirror, |plan, process| {
+        if !is_live(process) {
+            return;
+        }
         let policies = &snapshot.object.spec.management_policies;
         let may_open = policies.allow(ManagementPolicy::Create) || policies.allow(ManagementPolicy::Update);
         if process.waits_for_parents && may_open {
-            plan.open_gate(
-                &snapshot.colony,
-                process,
-                snapshot.processes.known().map_or(&[][..], Vec::as_slice),
-            );
+            plan.open_gate(&header.colony, process, header.processes.known().map_or(&[][..], Vec::as_slice));
         } else {
             let whom = if process.waits_for_parents {
                 "the gate before it to open:"
@@ -250,16 +214,12 @@ fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
             };
             plan.awaiting.push(format!("{whom} process {}", process.id));
         }
+    });
+    // Not while the server is still to say why it failed.
+    if plan.due.is_none() {
+        plan.steps.splice(0..0, hold_adopted(snapshot));
     }
-    let mut plan = of_mirror(plan);
-    plan.steps.splice(0..0, hold_adopted(snapshot));
     plan
-}
-
-fn end(snapshot: &ColonyProcessSnapshot, why: &str) -> Plan {
-    let mut plan = MirrorPlan::default();
-    plan.end(&known(snapshot), why);
-    of_mirror(plan)
 }
 
 /// When a failed attempt is followed by the next.

@@ -3,9 +3,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::colony_process::ColonyProcess,
-    colony::model::FunctionSpec,
+    desired,
     diff::ColonyStep,
-    snapshot::{Values, fixtures::colony},
+    snapshot::{
+        Values,
+        fixtures::{colony, header, resolved},
+    },
 };
 
 const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -24,14 +27,10 @@ fn snapshot(more: &Value, status: &Value, processes: Observed<Vec<Process>>) -> 
     .unwrap();
     ColonyProcessSnapshot {
         object,
-        cluster: "c".to_owned(),
-        colony: colony(),
-        processes,
+        header: header(colony(), processes),
         holder: Observed::Known(None),
         executor: None,
         values: Values::default(),
-        submit_not_before: None,
-        now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }
 }
 
@@ -64,15 +63,12 @@ fn intended() -> Value {
     } })
 }
 
-fn desired(attempt: i64) -> Result<DesiredProcess, SpecError> {
-    let label = process_label("c", "u", attempt);
-    let spec = FunctionSpec::new("dev", "encoder", "encode").and_then(|spec| spec.label(&label));
-    let spec = spec.map_err(|error| SpecError::invalid(error.field, "", ""))?;
-    Ok(DesiredProcess { label, generation: attempt, spec, is_gated: false })
+fn decided(snapshot: &ColonyProcessSnapshot) -> Result<Plan, SpecError> {
+    plan(snapshot, &desired::colony_process::desired(snapshot, &resolved()))
 }
 
 fn planned(snapshot: &ColonyProcessSnapshot) -> Plan {
-    plan(snapshot, desired).unwrap()
+    decided(snapshot).unwrap()
 }
 
 fn steps(plan: &Plan) -> Vec<String> {
@@ -80,7 +76,7 @@ fn steps(plan: &Plan) -> Vec<String> {
 }
 
 fn refused(snapshot: &ColonyProcessSnapshot) -> String {
-    plan(snapshot, desired).unwrap_err().to_string()
+    decided(snapshot).unwrap_err().to_string()
 }
 
 fn policies(listed: &[&str]) -> Value {
@@ -174,9 +170,9 @@ fn one_is_submitted_only_when_the_colony_has_said_that_there_is_none() {
     let plan = planned(&snapshot(&spec, &json!({}), absent()));
     assert!(matches!(plan.mirror, Mirror::Intend { generation: 1, .. }));
     let mut quiet = snapshot(&spec, &intended(), absent());
-    quiet.submit_not_before = "2026-11-26T10:00:10Z".parse().ok();
+    quiet.header.submit_not_before = "2026-11-26T10:00:10Z".parse().ok();
     assert_eq!(steps(&planned(&quiet)), [""; 0], "the quiet period holds");
-    quiet.submit_not_before = None;
+    quiet.header.submit_not_before = None;
     let submitted = planned(&quiet);
     assert!(matches!(&submitted.steps[..], [Step::Colony(ColonyStep::Submit(_))]), "{:?}", submitted.steps);
     let plan_without_workload = adopting("adopt-or-create", &policies(&["Observe", "Update"]));

@@ -4,12 +4,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
-    mirror::{MirrorPlan, ProcessFacts},
-    work::{Terms, check_adoptable, of_mirror, stop_message},
+    attempt::{Attempts, Submittable},
+    mirror::MirrorPlan,
+    work::{Terms, check_adoptable, of_mirror},
 };
 use crate::{
     api::{
-        colony_workflow::ColonyWorkflowStatus,
+        colony_workflow::{ColonyWorkflowStatus, NodeStatus},
         mirror::MirrorStatus,
         names::{COLONY_WORKFLOW_FINALIZER, process_label},
         policy::ManagementPolicy,
@@ -17,41 +18,48 @@ use crate::{
     colony::Process,
     desired::DesiredWorkflow,
     kinds::SpecError,
-    snapshot::{ColonyWorkflowSnapshot, Observed},
+    snapshot::{ColonyWorkflowSnapshot, Observed, WorkHeader},
 };
 
-/// Plans an object that is to exist. `desired` makes the workflow of an attempt.
+impl Attempts for ColonyWorkflowSnapshot {
+    type Submission = DesiredWorkflow;
+
+    fn header(&self) -> &WorkHeader {
+        &self.header
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        terms(self)
+    }
+
+    fn nodes(&self) -> &[NodeStatus] {
+        self.object.status.as_ref().map_or(&[], |status| &status.nodes)
+    }
+}
+
+/// Plans an object that is to exist. `desired` is the workflow of the attempt that may be submitted now.
 ///
 /// # Errors
 ///
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &ColonyWorkflowSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredWorkflow, SpecError>,
+    desired: &Result<Option<DesiredWorkflow>, SpecError>,
 ) -> Result<Plan, SpecError> {
-    let none = ColonyWorkflowStatus::default();
-    let status = snapshot.object.status.as_ref().unwrap_or(&none);
+    let status = snapshot.object.status.as_ref();
+    if let Some(plan) = snapshot.stop(status.and_then(|status| status.stopping)) {
+        return Ok(plan);
+    }
     let terms = terms(snapshot);
-    if terms.is_finished() {
-        return Ok(terms.expire());
-    }
-    let mirror = status.mirror.as_ref();
-    let live = mirror.filter(|mirror| mirror.may_live());
-    if let (Some(reason), Some(_), true) = (status.stopping, live, terms.may_update) {
-        return Ok(end(snapshot, stop_message(reason)));
-    }
-    let stop = terms.wanted_stop();
-    if let Some(reason) = stop.filter(|_| live.is_none() || terms.may_update) {
-        // On record before anything is cancelled: whoever observes the end can attribute it.
-        return Ok(Plan { stop: live.map(|_| reason), ..Plan::default() });
-    }
-    let may_submit = stop.is_none() && snapshot.object.spec.may_submit();
-    let desired = |attempt| may_submit.then(|| desired(attempt)).transpose();
-    let mut plan = match mirror {
-        Some(mirror) if mirror.is_unbound() => submit(snapshot, status, mirror, desired(mirror.generation))?,
-        Some(mirror) if mirror.state.is_live() => follow(snapshot, status, mirror),
-        None if snapshot.object.spec.graph_id.is_some() => adopt(snapshot, || desired(status.attempts + 1))?,
-        _ => desired(status.attempts + 1)?.map_or_else(Plan::default, |desired| intend(snapshot, &desired)),
+    let desired = if terms.wanted_stop().is_none() { desired.as_ref().map(Option::as_ref) } else { Ok(None) };
+    let mut plan = match terms.mirror {
+        Some(mirror) if mirror.is_unbound() => match snapshot.hold() {
+            Some(hold) => hold,
+            None => snapshot.submit(mirror, desired)?,
+        },
+        Some(mirror) if mirror.state.is_live() => follow(snapshot, mirror),
+        None if snapshot.object.spec.graph_id.is_some() => adopt(snapshot, desired)?,
+        _ => snapshot.begin(desired)?,
     };
     plan.due = plan.due.into_iter().chain(terms.deadline()).min();
     Ok(plan)
@@ -60,7 +68,7 @@ pub fn plan(
 /// Plans an object that is being deleted. It never needs a valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &ColonyWorkflowSnapshot) -> Plan {
-    terms(snapshot).finalize(|| end(snapshot, "the object is deleted"))
+    terms(snapshot).finalize(|| snapshot.end("the object is deleted"))
 }
 
 /// The policies of an object of work.
@@ -90,48 +98,8 @@ pub fn terms_with<'a>(
         active_since: moment(status.and_then(|status| status.active_since.as_ref())),
         completed_at: moment(status.and_then(|status| status.completion_time.as_ref())),
         mirror: status.and_then(|status| status.mirror.as_ref()),
-        colony: &snapshot.colony,
-        now: snapshot.now,
-    }
-}
-
-fn known(snapshot: &ColonyWorkflowSnapshot) -> ProcessFacts<'_> {
-    ProcessFacts {
-        recorded: snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref()),
-        processes: &snapshot.processes,
-        submit_not_before: snapshot.submit_not_before,
-        now: snapshot.now,
-    }
-}
-
-/// Holds the object and records what is about to be submitted. Nothing is until both have been seen.
-fn intend(snapshot: &ColonyWorkflowSnapshot, desired: &DesiredWorkflow) -> Plan {
-    let mut mirror = MirrorPlan::default();
-    mirror.intend(&snapshot.colony, &desired.label, desired.generation);
-    let mut plan = of_mirror(mirror);
-    if !terms(snapshot).has_finalizer() {
-        plan.steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
-    }
-    plan
-}
-
-/// An intent is on record. Where nothing may be submitted any more, what was sent for it is looked for all the same.
-fn submit(
-    snapshot: &ColonyWorkflowSnapshot,
-    status: &ColonyWorkflowStatus,
-    mirror: &MirrorStatus,
-    desired: Result<Option<DesiredWorkflow>, SpecError>,
-) -> Result<Plan, SpecError> {
-    if !terms(snapshot).has_finalizer() {
-        return Ok(Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() });
-    }
-    let mut plan = MirrorPlan::default();
-    let wanted = desired.as_ref().ok().and_then(Option::as_ref);
-    plan.intended_graph(&known(snapshot), status, mirror, wanted);
-    match desired {
-        // An attempt stays the same attempt: what hinders its submit is waited for, and its intent stays on record.
-        Err(error) if plan.mirror == Mirror::Forget => Err(error),
-        _ => Ok(of_mirror(plan)),
+        colony: &snapshot.header.colony,
+        now: snapshot.header.now,
     }
 }
 
@@ -139,19 +107,19 @@ fn submit(
 /// report that there is none; then one is submitted, if that may be.
 fn adopt(
     snapshot: &ColonyWorkflowSnapshot,
-    desired: impl FnOnce() -> Result<Option<DesiredWorkflow>, SpecError>,
+    desired: Submittable<'_, DesiredWorkflow, SpecError>,
 ) -> Result<Plan, SpecError> {
     let waiting = |awaited: String| Plan { awaiting: vec![awaited], ..Plan::default() };
     let id = snapshot.object.spec.graph_id.as_deref().unwrap_or_default();
-    let processes = match &snapshot.processes {
+    let processes = match &snapshot.header.processes {
         Observed::Unknown(why) => {
             return Ok(waiting(format!("the colony to report whether workflow {id} exists: {why}")));
         }
         Observed::Known(processes) => processes,
     };
     if processes.is_empty() {
-        return Ok(match desired()? {
-            Some(desired) => intend(snapshot, &desired),
+        return Ok(match desired.map_err(Clone::clone)? {
+            Some(desired) => snapshot.intend(desired),
             None => waiting(format!("workflow {id} to be there: it is only adopted, and none is submitted")),
         });
     }
@@ -164,10 +132,10 @@ fn adopt(
     let names: Vec<&str> = snapshot.object.spec.nodes.iter().map(|node| node.name.as_str()).collect();
     let mut plan = MirrorPlan::default();
     let due = plan.adopt_graph(
-        &known(snapshot),
+        &snapshot.known(),
         id,
         &names,
-        (process_label(&snapshot.cluster, uid, attempt), attempt),
+        (process_label(&snapshot.header.cluster, uid, attempt), attempt),
     );
     let mut plan = Plan { due, ..of_mirror(plan) };
     if plan.mirror != Mirror::Unchanged {
@@ -219,20 +187,12 @@ fn hold_adopted(snapshot: &ColonyWorkflowSnapshot) -> Option<Step> {
     is_to_be_held.then_some(Step::Kubernetes(KubernetesStep::AddFinalizer))
 }
 
-fn follow(snapshot: &ColonyWorkflowSnapshot, status: &ColonyWorkflowStatus, mirror: &MirrorStatus) -> Plan {
+fn follow(snapshot: &ColonyWorkflowSnapshot, mirror: &MirrorStatus) -> Plan {
     let mut plan = MirrorPlan::default();
-    let due = plan.follow_graph(&known(snapshot), status, mirror);
+    let due = plan.follow_graph(&snapshot.known(), snapshot.nodes(), mirror);
     let mut plan = Plan { due, ..of_mirror(plan) };
     plan.steps.extend(hold_adopted(snapshot));
     plan
-}
-
-fn end(snapshot: &ColonyWorkflowSnapshot, why: &str) -> Plan {
-    let none = ColonyWorkflowStatus::default();
-    let status = snapshot.object.status.as_ref().unwrap_or(&none);
-    let mut plan = MirrorPlan::default();
-    plan.end_graph(&known(snapshot), status, why);
-    of_mirror(plan)
 }
 
 #[cfg(test)]

@@ -3,7 +3,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{colony_workflow::ColonyWorkflow, mirror::MirrorState},
-    snapshot::{Values, fixtures::colony},
+    desired,
+    snapshot::{
+        Values,
+        fixtures::{colony, header, resolved},
+    },
 };
 
 const ID: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -23,14 +27,10 @@ fn snapshot(more: &Value, status: &Value, processes: Observed<Vec<Process>>) -> 
     .unwrap();
     ColonyWorkflowSnapshot {
         object,
-        cluster: "c".to_owned(),
-        colony: colony(),
-        processes,
+        header: header(colony(), processes),
         holder: Observed::Known(None),
         executors: std::collections::BTreeMap::new(),
         values: Values::default(),
-        submit_not_before: None,
-        now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }
 }
 
@@ -47,9 +47,8 @@ fn nodes(names: &[&str]) -> Observed<Vec<Process>> {
     Observed::Known(names.iter().map(|name| node(name, "f")).collect())
 }
 
-/// Nothing that these tests are about is ever submitted.
 fn planned(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, SpecError> {
-    plan(snapshot, |_| Err(SpecError::Incomplete("anything to submit")))
+    plan(snapshot, &desired::colony_workflow::desired(snapshot, &resolved()))
 }
 
 fn adopting(policies: &[&str]) -> Value {

@@ -8,19 +8,20 @@ use jiff::Timestamp;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
-    mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons, is_live},
+    attempt::Attempts,
+    mirror::{MirrorPlan, is_live},
     work::{Terms, of_mirror},
 };
 use crate::{
     api::{
         mirror::{MirrorState, MirrorStatus, Mirrored as _},
-        names::{INSTANCE_FINALIZER, cleanup_attempt, cleanup_generation},
+        names::{INSTANCE_FINALIZER, cleanup_attempt},
         policy::{ManagementPolicy, UpdatePolicy},
     },
     colony::ProcessState,
     desired::DesiredProcess,
     kinds::SpecError,
-    snapshot::InstanceSnapshot,
+    snapshot::{InstanceSnapshot, WorkHeader},
 };
 
 pub use blueprint::{
@@ -33,14 +34,26 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 /// The longest such time.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
 
-/// Plans an object that is to exist. `desired` makes the process of a generation.
+impl Attempts for InstanceSnapshot {
+    type Submission = DesiredProcess;
+
+    fn header(&self) -> &WorkHeader {
+        &self.header
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        terms(self)
+    }
+}
+
+/// Plans an object that is to exist. `desired` is the process of the current generation, if it may be submitted now.
 ///
 /// # Errors
 ///
 /// When something is to be submitted and cannot be.
 pub fn plan(
     snapshot: &InstanceSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredProcess, SpecError>,
+    desired: &Result<Option<DesiredProcess>, SpecError>,
 ) -> Result<Plan, SpecError> {
     if snapshot.kind.terms().is_released {
         return Ok(release(snapshot));
@@ -48,21 +61,18 @@ pub fn plan(
     let generation =
         snapshot.object.metadata.generation.ok_or(SpecError::Incomplete("metadata.generation"))?;
     let withheld = withheld(snapshot);
-    let desired = |generation| withheld.is_none().then(|| desired(generation)).transpose();
-    let begin = || -> Result<Plan, SpecError> {
-        Ok(desired(generation)?.map_or_else(Plan::default, |desired| intend(snapshot, &desired)))
+    let desired = if withheld.is_none() { desired.as_ref().map(Option::as_ref) } else { Ok(None) };
+    let recorded = snapshot.object.mirror();
+    // A user removed it, or a definition that orphaned its instances; another has taken them up again since.
+    let unheld = snapshot.hold().filter(|_| recorded.is_some());
+    let mut plan = match (unheld, recorded) {
+        (Some(hold), _) => hold,
+        (None, Some(mirror)) if mirror.is_unbound() => snapshot.submit(mirror, desired)?,
+        (None, Some(mirror)) if mirror.state.is_live() => follow(snapshot, mirror, generation),
+        (None, Some(mirror)) if mirror.generation >= generation => return Ok(Plan::default()),
+        (None, None | Some(_)) => snapshot.begin(desired)?,
     };
-    let mut plan = match snapshot.object.mirror() {
-        // A user removed it, or a definition that orphaned its instances; another has taken them up again since.
-        Some(_) if !terms(snapshot).has_finalizer() => {
-            Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() }
-        }
-        Some(mirror) if mirror.is_unbound() => submit(snapshot, mirror, desired(generation))?,
-        Some(mirror) if mirror.state.is_live() => follow(snapshot, mirror, generation),
-        Some(mirror) if mirror.generation >= generation => return Ok(Plan::default()),
-        None | Some(_) => begin()?,
-    };
-    if snapshot.object.mirror().is_none_or(|mirror| mirror.generation < generation) {
+    if recorded.is_none_or(|mirror| mirror.generation < generation) {
         plan.left.extend(withheld.map(|what| {
             let remedy = what.remedy();
             format!("generation {generation} is not submitted: handler.{remedy} in the ResourceDefinition")
@@ -79,32 +89,24 @@ fn withheld(snapshot: &InstanceSnapshot) -> Option<ManagementPolicy> {
     Some(what).filter(|what| !snapshot.kind.handler().management_policies.allow(*what))
 }
 
-/// Plans an object that is being deleted. It needs no valid spec.
+/// Plans an object that is being deleted. It needs no valid spec. `cleanup` is the process of the clean-up that may be
+/// submitted next.
 #[must_use]
-pub fn plan_deletion(
-    snapshot: &InstanceSnapshot,
-    desired: impl Fn(i64) -> Result<DesiredProcess, SpecError>,
-) -> Plan {
+pub fn plan_deletion(snapshot: &InstanceSnapshot, cleanup: &Result<DesiredProcess, SpecError>) -> Plan {
     if snapshot.kind.terms().is_released {
         return release(snapshot);
     }
-    terms(snapshot).finalize(|| {
-        let recorded = snapshot.object.mirror();
-        match recorded {
-            Some(mirror) if cleanup_attempt(mirror.generation).is_some() => {
-                clean_up(snapshot, mirror, &desired)
+    terms(snapshot).finalize(|| match snapshot.object.mirror() {
+        Some(mirror) if cleanup_attempt(mirror.generation).is_some() => clean_up(snapshot, mirror, cleanup),
+        Some(mirror) if mirror.may_live() => {
+            let mut plan = snapshot.end("the object is deleted");
+            if plan.awaiting.is_empty() && snapshot.kind.handler().cleanup_function.is_some() {
+                plan.awaiting.push("the end of the process to be on record, before the clean-up".to_owned());
             }
-            Some(mirror) if mirror.may_live() => {
-                let mut plan = end(snapshot);
-                if plan.awaiting.is_empty() && snapshot.kind.handler().cleanup_function.is_some() {
-                    plan.awaiting
-                        .push("the end of the process to be on record, before the clean-up".to_owned());
-                }
-                plan
-            }
-            _ if wants_cleanup(snapshot) => begin_cleanup(snapshot, 0, &desired),
-            _ => Plan::default(),
+            plan
         }
+        _ if wants_cleanup(snapshot) => begin_cleanup(snapshot, cleanup),
+        _ => Plan::default(),
     })
 }
 
@@ -128,8 +130,8 @@ pub fn terms(snapshot: &InstanceSnapshot) -> Terms<'_> {
         active_since: None,
         completed_at: None,
         mirror: snapshot.object.mirror(),
-        colony: &snapshot.colony,
-        now: snapshot.now,
+        colony: &snapshot.header.colony,
+        now: snapshot.header.now,
     }
 }
 
@@ -139,15 +141,6 @@ fn wants_cleanup(snapshot: &InstanceSnapshot) -> bool {
     submitted.is_some() && snapshot.kind.handler().cleanup_function.is_some()
 }
 
-fn known(snapshot: &InstanceSnapshot) -> ProcessFacts<'_> {
-    ProcessFacts {
-        recorded: snapshot.object.mirror(),
-        processes: &snapshot.processes,
-        submit_not_before: snapshot.submit_not_before,
-        now: snapshot.now,
-    }
-}
-
 /// The definition goes and leaves its instances: the finalizer would never be removed later.
 fn release(snapshot: &InstanceSnapshot) -> Plan {
     let is_held = terms(snapshot).has_finalizer();
@@ -155,39 +148,11 @@ fn release(snapshot: &InstanceSnapshot) -> Plan {
     Plan { steps: steps.into_iter().collect(), ..Plan::default() }
 }
 
-/// Holds the object and records what is about to be submitted. Nothing is until both have been seen.
-fn intend(snapshot: &InstanceSnapshot, desired: &DesiredProcess) -> Plan {
-    let mut mirror = MirrorPlan::default();
-    mirror.intend(&snapshot.colony, &desired.label, desired.generation);
-    let mut plan = of_mirror(mirror);
-    if !terms(snapshot).has_finalizer() {
-        plan.steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
-    }
-    plan
-}
-
-/// An intent is on record. Of an older generation, what was sent is looked for and nothing is sent any more.
-fn submit(
-    snapshot: &InstanceSnapshot,
-    mirror: &MirrorStatus,
-    desired: Result<Option<DesiredProcess>, SpecError>,
-) -> Result<Plan, SpecError> {
-    let mut plan = MirrorPlan::default();
-    plan.intended(&known(snapshot), mirror, desired.as_ref().ok().and_then(Option::as_ref));
-    match desired {
-        // What hinders the submit is waited for, and the intent stays on record.
-        Err(error) if plan.mirror == Mirror::Forget => Err(error),
-        _ => Ok(of_mirror(plan)),
-    }
-}
-
 fn follow(snapshot: &InstanceSnapshot, mirror: &MirrorStatus, generation: i64) -> Plan {
-    let mut plan = MirrorPlan::default();
-    let process = plan.look(&known(snapshot), mirror);
-    if let Some((due, awaited)) = process.and_then(|process| awaits_failure_reasons(process, snapshot.now)) {
-        return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
-    }
-    if let Some(process) = process.filter(|process| is_live(process)) {
+    snapshot.follow(mirror, |plan, process| {
+        if !is_live(process) {
+            return;
+        }
         let is_superseded = mirror.generation < generation;
         let handler = snapshot.kind.handler();
         let may_end = handler.update_policy == UpdatePolicy::CancelRunning
@@ -197,8 +162,7 @@ fn follow(snapshot: &InstanceSnapshot, mirror: &MirrorStatus, generation: i64) -
         } else {
             plan.awaiting.push(awaited(process.state, process.id.as_str()));
         }
-    }
-    of_mirror(plan)
+    })
 }
 
 fn awaited(state: ProcessState, id: &str) -> String {
@@ -208,57 +172,38 @@ fn awaited(state: ProcessState, id: &str) -> String {
     }
 }
 
-fn end(snapshot: &InstanceSnapshot) -> Plan {
-    let mut plan = MirrorPlan::default();
-    plan.end(&known(snapshot), "the object is deleted");
-    of_mirror(plan)
-}
-
 /// Follows a clean-up to its end. As long as something is awaited, the object is held.
 fn clean_up(
     snapshot: &InstanceSnapshot,
     mirror: &MirrorStatus,
-    desired: &impl Fn(i64) -> Result<DesiredProcess, SpecError>,
+    desired: &Result<DesiredProcess, SpecError>,
 ) -> Plan {
-    let attempt = cleanup_attempt(mirror.generation).unwrap_or_default();
-    let known = known(snapshot);
     match mirror.state {
         MirrorState::Intended => {
-            let process = desired(mirror.generation);
             let mut plan = MirrorPlan::default();
-            plan.intended(&known, mirror, process.as_ref().ok());
+            plan.intended(&snapshot.known(), mirror, desired.as_ref().ok());
             if plan.mirror == Mirror::Forget {
                 // It was not submitted, and still is to be.
                 plan.mirror = Mirror::Unchanged;
             }
-            let why = process.err().map(|error| format!(": {error}")).unwrap_or_default();
+            let why = desired.as_ref().err().map(|error| format!(": {error}")).unwrap_or_default();
             plan.awaiting.push(format!("the clean-up to be submitted{why}"));
             of_mirror(plan)
         }
-        MirrorState::Waiting | MirrorState::Running => {
-            let mut plan = MirrorPlan::default();
-            let process = plan.look(&known, mirror);
-            if let Some((due, awaited)) =
-                process.and_then(|process| awaits_failure_reasons(process, snapshot.now))
-            {
-                return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
-            }
-            match process {
-                Some(process) if is_live(process) => {
-                    plan.awaiting.push(awaited(process.state, process.id.as_str()));
-                }
-                Some(_) => plan.awaiting.push("the end of the clean-up to be on record".to_owned()),
-                None => {}
-            }
-            of_mirror(plan)
-        }
+        MirrorState::Waiting | MirrorState::Running => snapshot.follow(mirror, |plan, process| {
+            plan.awaiting.push(if is_live(process) {
+                awaited(process.state, process.id.as_str())
+            } else {
+                "the end of the clean-up to be on record".to_owned()
+            });
+        }),
         MirrorState::Failed | MirrorState::Cancelled => {
-            let due = again_at(mirror, attempt);
-            if due.is_some_and(|due| snapshot.now < due) {
+            let due = again_at(mirror, cleanup_attempt(mirror.generation).unwrap_or_default());
+            if due.is_some_and(|due| snapshot.header.now < due) {
                 let awaiting = vec!["the time to submit the clean-up again".to_owned()];
                 return Plan { awaiting, due, ..Plan::default() };
             }
-            begin_cleanup(snapshot, attempt + 1, desired)
+            begin_cleanup(snapshot, desired)
         }
         // What the server no longer has is not submitted again: it may well have been done.
         MirrorState::Successful | MirrorState::Lost => Plan::default(),
@@ -266,15 +211,11 @@ fn clean_up(
 }
 
 /// Records that a clean-up is about to be submitted.
-fn begin_cleanup(
-    snapshot: &InstanceSnapshot,
-    attempt: i64,
-    desired: &impl Fn(i64) -> Result<DesiredProcess, SpecError>,
-) -> Plan {
+fn begin_cleanup(snapshot: &InstanceSnapshot, desired: &Result<DesiredProcess, SpecError>) -> Plan {
     let mut plan = MirrorPlan::default();
-    match desired(cleanup_generation(attempt)) {
+    match desired {
         Ok(process) => {
-            plan.intend(&snapshot.colony, &process.label, process.generation);
+            plan.intend(&snapshot.header.colony, &process.label, process.generation);
             plan.awaiting.push("the clean-up".to_owned());
         }
         Err(error) => plan.awaiting.push(format!("the cleanup, which cannot be submitted: {error}")),

@@ -6,7 +6,8 @@ use crate::{
         instance::InstanceKind,
         names::{self, ABANDON_ANNOTATION},
     },
-    colony::{Process, model::FunctionSpec},
+    colony::Process,
+    desired,
     diff::ColonyStep,
     snapshot::{Observed, fixtures},
 };
@@ -29,8 +30,7 @@ fn snapshot(status: &Value, processes: Vec<Process>, is_deleted: bool) -> Instan
         object["metadata"]["deletionTimestamp"] = json!("2026-11-26T10:00:00Z");
     }
     InstanceSnapshot {
-        colony: fixtures::colony(),
-        processes: Observed::Known(processes),
+        header: fixtures::header(fixtures::colony(), Observed::Known(processes)),
         ..fixtures::instance(kind("Delete"), object)
     }
 }
@@ -56,11 +56,12 @@ fn process(id: &str, state: ProcessState) -> Process {
     .unwrap()
 }
 
-fn desired(generation: i64) -> Result<DesiredProcess, SpecError> {
-    let label = names::process_label("c", "u", generation);
-    let spec = FunctionSpec::new("dev", "t", "f").and_then(|spec| spec.label(&label));
-    let spec = spec.map_err(|error| SpecError::invalid(error.field, "", ""))?;
-    Ok(DesiredProcess { label, generation, spec, is_gated: false })
+fn decided(snapshot: &InstanceSnapshot) -> Result<Plan, SpecError> {
+    plan(snapshot, &desired::instance::process(snapshot, &fixtures::resolved()))
+}
+
+fn ended(snapshot: &InstanceSnapshot) -> Plan {
+    plan_deletion(snapshot, &desired::instance::cleanup(snapshot, &fixtures::resolved()))
 }
 
 fn intended(plan: &Plan) -> Option<i64> {
@@ -78,7 +79,7 @@ const LET_GO: Step = Step::Kubernetes(KubernetesStep::RemoveFinalizer);
 
 #[test]
 fn each_generation_is_intended_then_submitted_then_followed() {
-    let plan = |status, processes| plan(&snapshot(&status, processes, false), desired).unwrap();
+    let plan = |status, processes| decided(&snapshot(&status, processes, false)).unwrap();
     assert_eq!(intended(&plan(Value::Null, vec![])), Some(2));
     assert_eq!(submits(&plan(mirror(2, "Intended", None), vec![])), 1);
     let adopted = plan(mirror(2, "Intended", None), vec![process("p", ProcessState::Running)]);
@@ -99,13 +100,13 @@ fn each_generation_is_intended_then_submitted_then_followed() {
 fn a_finalizer_that_was_taken_away_is_put_back() {
     let mut world = snapshot(&mirror(2, "Successful", Some("p")), vec![], false);
     world.object.metadata.finalizers = None;
-    let plan = plan(&world, desired).unwrap();
+    let plan = decided(&world).unwrap();
     assert_eq!(plan.steps, [Step::Kubernetes(KubernetesStep::AddFinalizer)]);
 }
 
 #[test]
 fn deletion_ends_what_runs_then_cleans_up_then_lets_go() {
-    let plan = |status, processes| plan_deletion(&snapshot(&status, processes, true), desired);
+    let plan = |status, processes| ended(&snapshot(&status, processes, true));
     let ending = plan(mirror(1, "Running", Some("p")), vec![process("p", ProcessState::Running)]);
     assert!(matches!(ending.steps.as_slice(), [Step::Colony(ColonyStep::Cancel { .. })]), "{ending}");
     let ended = plan(mirror(1, "Running", Some("p")), vec![process("p", ProcessState::Cancelled)]);
@@ -124,30 +125,31 @@ fn deletion_ends_what_runs_then_cleans_up_then_lets_go() {
 #[test]
 fn a_clean_up_that_failed_is_repeated_after_a_growing_time() {
     let failed = snapshot(&mirror(0, "Failed", Some("q")), vec![], true);
-    let waiting = plan_deletion(&failed, desired);
+    let waiting = ended(&failed);
     assert_eq!(waiting.due, Some("2026-11-26T10:00:10Z".parse().unwrap()));
     assert!(waiting.steps.is_empty() && intended(&waiting).is_none(), "{waiting}");
-    let later = InstanceSnapshot { now: "2026-11-26T10:00:10Z".parse().unwrap(), ..failed.clone() };
-    assert_eq!(intended(&plan_deletion(&later, desired)), Some(-1));
+    let mut later = failed.clone();
+    later.header.now = "2026-11-26T10:00:10Z".parse().unwrap();
+    assert_eq!(intended(&ended(&later)), Some(-1));
     let mut abandoned = failed;
     let annotations = abandoned.object.metadata.annotations.get_or_insert_default();
     annotations.insert(ABANDON_ANNOTATION.to_owned(), "true".to_owned());
-    assert_eq!(plan_deletion(&abandoned, desired).steps, [LET_GO]);
+    assert_eq!(ended(&abandoned).steps, [LET_GO]);
 }
 
 #[test]
 fn what_never_reached_the_colony_goes_freely() {
-    assert_eq!(plan_deletion(&snapshot(&json!({}), vec![], true), desired).steps, [LET_GO]);
+    assert_eq!(ended(&snapshot(&json!({}), vec![], true)).steps, [LET_GO]);
     let mut never = mirror(1, "Intended", None);
     never["submittedGeneration"] = Value::Null;
-    let forgotten = plan_deletion(&snapshot(&never, vec![], true), desired);
+    let forgotten = ended(&snapshot(&never, vec![], true));
     assert_eq!(forgotten.mirror, Mirror::Forget);
     let mut unknown = snapshot(&mirror(1, "Running", Some("p")), vec![], true);
-    unknown.processes = Observed::Unknown("away".to_owned());
-    let held = plan_deletion(&unknown, desired);
+    unknown.header.processes = Observed::Unknown("away".to_owned());
+    let held = ended(&unknown);
     assert!(held.steps.is_empty() && !held.awaiting.is_empty(), "unknown is not empty: {held}");
     unknown.kind = kind("Orphan");
-    assert_eq!(plan_deletion(&unknown, desired).steps, [LET_GO]);
+    assert_eq!(ended(&unknown).steps, [LET_GO]);
 }
 
 /// As [`snapshot`], with what the definition lets be done.
@@ -161,7 +163,7 @@ fn managed(policies: &[&str], status: &Value, processes: Vec<Process>, is_delete
 
 #[test]
 fn an_instance_goes_to_the_colony_only_as_far_as_that_is_listed() {
-    let first = |policies: &[&str]| plan(&managed(policies, &json!({}), vec![], false), desired).unwrap();
+    let first = |policies: &[&str]| decided(&managed(policies, &json!({}), vec![], false)).unwrap();
     assert_eq!(intended(&first(&["Observe", "Create"])), Some(2));
     let withheld = first(&["Observe", "Update"]);
     assert_eq!((intended(&withheld), withheld.steps.len()), (None, 0));
@@ -169,7 +171,7 @@ fn an_instance_goes_to_the_colony_only_as_far_as_that_is_listed() {
 
     let later = |policies: &[&str], state: &str, now: ProcessState| {
         let snapshot = managed(policies, &mirror(1, state, Some("p1")), vec![process("p1", now)], false);
-        plan(&snapshot, desired).unwrap()
+        decided(&snapshot).unwrap()
     };
     assert_eq!(intended(&later(&["Observe", "Update"], "Successful", ProcessState::Successful)), Some(2));
     let withheld = later(&["Observe", "Create"], "Successful", ProcessState::Successful);
@@ -185,7 +187,7 @@ fn without_delete_neither_cancel_nor_cleanup() {
     for (state, now) in [("Running", ProcessState::Running), ("Successful", ProcessState::Successful)] {
         let going = |policies: &[&str]| {
             let snapshot = managed(policies, &mirror(2, state, Some("p1")), vec![process("p1", now)], true);
-            plan_deletion(&snapshot, desired)
+            ended(&snapshot)
         };
         assert_ne!(going(&["*"]).steps, [LET_GO], "{state}");
         let left = going(&["Observe", "Create", "Update"]);

@@ -23,11 +23,10 @@ use crate::{
     desired::{DesiredProcess, request_flow::CompiledFlow},
     diff::{
         KubernetesStep, Plan, Step, Terms,
-        mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons},
-        work::of_mirror,
+        attempt::{Attempts, Submittable},
     },
     runtime::config::model::RequestRole,
-    snapshot::RequestSnapshot,
+    snapshot::{RequestSnapshot, WorkHeader},
 };
 
 /// Which roles are ours for a request. Words that are no role are left out: admission reports them.
@@ -82,9 +81,10 @@ pub fn deadline(snapshot: &RequestSnapshot, flow: &CompiledFlow) -> Option<Times
 /// How the job ends, given what became of its process; none while it continues.
 #[must_use]
 pub fn ending(snapshot: &RequestSnapshot, flow: &CompiledFlow, mirror: &MirrorStatus) -> Option<Ending> {
-    let is_late = deadline(snapshot, flow).is_some_and(|deadline| deadline <= snapshot.now);
+    let is_late = deadline(snapshot, flow).is_some_and(|deadline| deadline <= snapshot.header.now);
     let id = mirror.process_id.as_deref().unwrap_or_default();
-    let process = snapshot.processes.known().and_then(|found| found.iter().find(|one| one.id.as_str() == id));
+    let process =
+        snapshot.header.processes.known().and_then(|found| found.iter().find(|one| one.id.as_str() == id));
     match mirror.state {
         MirrorState::Intended | MirrorState::Waiting | MirrorState::Running => None,
         MirrorState::Successful => Some(Ending::completed()),
@@ -119,23 +119,35 @@ pub fn late(flow: &CompiledFlow) -> Ending {
     )
 }
 
-/// Plans a request that is to exist. `desired` makes the process of the job that was requested at a generation.
+impl Attempts for RequestSnapshot {
+    type Submission = DesiredProcess;
+
+    fn header(&self) -> &WorkHeader {
+        &self.header
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        terms(self)
+    }
+}
+
+/// Plans a request that is to exist. `desired` is the process of its job, if one may be submitted now.
 ///
 /// # Errors
 ///
 /// When something is to be submitted and cannot be.
-pub fn plan<E>(
+pub fn plan<E: Clone>(
     snapshot: &RequestSnapshot,
     flow: &CompiledFlow,
-    desired: impl Fn(i64) -> Result<DesiredProcess, E>,
+    desired: &Result<Option<DesiredProcess>, E>,
 ) -> Result<Plan, E> {
     let object = &snapshot.object;
-    let next = next(object, flow, snapshot.now);
+    let next = next(object, flow, snapshot.header.now);
     let turn = turn_of(object, &next);
     let current = current(object);
     // A live process that is not of the request's present job is obsolete.
     if object.mirror().is_some_and(|mirror| mirror.may_live() && Some(mirror) != current) {
-        return Ok(end(snapshot, "the request has gone on without it"));
+        return Ok(snapshot.end("the request has gone on without it"));
     }
     if !is_ours(snapshot, turn) {
         return Ok(Plan::default());
@@ -143,20 +155,20 @@ pub fn plan<E>(
     match turn {
         Turn::Finished => Ok(Plan::default()),
         Turn::Director => Ok(direct(snapshot, &next)),
-        Turn::Worker => work(snapshot, flow, current, desired),
+        Turn::Worker => work(snapshot, flow, current, desired.as_ref().map(Option::as_ref)),
     }
 }
 
 /// Plans a request that was cancelled, independent of its flow: nothing of it is to live on.
 #[must_use]
 pub fn plan_cancelled(snapshot: &RequestSnapshot) -> Plan {
-    end(snapshot, "the request is cancelled")
+    snapshot.end("the request is cancelled")
 }
 
 /// Plans a request that is being deleted. It never needs a valid flow.
 #[must_use]
 pub fn plan_deletion(snapshot: &RequestSnapshot) -> Plan {
-    terms(snapshot).finalize(|| end(snapshot, "the request is deleted"))
+    terms(snapshot).finalize(|| snapshot.end("the request is deleted"))
 }
 
 /// What the request's deletion goes by.
@@ -175,8 +187,8 @@ pub fn terms(snapshot: &RequestSnapshot) -> Terms<'_> {
         active_since: None,
         completed_at: None,
         mirror: snapshot.object.mirror(),
-        colony: &snapshot.colony,
-        now: snapshot.now,
+        colony: &snapshot.header.colony,
+        now: snapshot.header.now,
     }
 }
 
@@ -186,7 +198,7 @@ fn direct(snapshot: &RequestSnapshot, next: &Next) -> Plan {
     if !is_recorded_in_history(snapshot) {
         return Plan::default();
     }
-    if let Some(not_before) = next.not_before.filter(|not_before| snapshot.now < *not_before) {
+    if let Some(not_before) = next.not_before.filter(|not_before| snapshot.header.now < *not_before) {
         let awaited = format!("the time to request {job} again");
         return Plan { due: Some(not_before), awaiting: vec![awaited], ..Plan::default() };
     }
@@ -200,23 +212,26 @@ fn is_recorded_in_history(snapshot: &RequestSnapshot) -> bool {
     last.is_some_and(|last| last.job == spec.job && last.state == spec.state.as_str())
 }
 
-fn work<E>(
+fn work<E: Clone>(
     snapshot: &RequestSnapshot,
     flow: &CompiledFlow,
     current: Option<&MirrorStatus>,
-    desired: impl Fn(i64) -> Result<DesiredProcess, E>,
+    desired: Submittable<'_, DesiredProcess, E>,
 ) -> Result<Plan, E> {
     let object = &snapshot.object;
     let state = object.spec.state;
     let deadline = deadline(snapshot, flow);
-    let is_late = deadline.is_some_and(|deadline| deadline <= snapshot.now);
+    let is_late = deadline.is_some_and(|deadline| deadline <= snapshot.header.now);
     let mut plan = match current {
         None if is_late => return Ok(finish(snapshot, &late(flow))),
-        None => intend(snapshot, &desired(object.metadata.generation.unwrap_or_default())?),
+        None => match (desired, snapshot.hold()) {
+            (Ok(Some(_)), Some(hold)) => hold,
+            _ => snapshot.begin(desired)?,
+        },
         Some(mirror) if is_late && mirror.may_live() => {
-            end(snapshot, "the flow's activeDeadlineSeconds has passed")
+            snapshot.end("the flow's activeDeadlineSeconds has passed")
         }
-        Some(mirror) if mirror.is_unbound() => submit(snapshot, mirror, desired(mirror.generation))?,
+        Some(mirror) if mirror.is_unbound() => snapshot.submit(mirror, desired)?,
         Some(mirror) => match ending(snapshot, flow, mirror) {
             // It was assigned between two reads.
             Some(ending)
@@ -269,56 +284,17 @@ pub fn goal(plan: &Plan) -> Option<State> {
     })
 }
 
-fn known(snapshot: &RequestSnapshot) -> ProcessFacts<'_> {
-    ProcessFacts {
-        recorded: snapshot.object.mirror(),
-        processes: &snapshot.processes,
-        submit_not_before: snapshot.submit_not_before,
-        now: snapshot.now,
-    }
-}
-
-fn intend(snapshot: &RequestSnapshot, desired: &DesiredProcess) -> Plan {
-    if !terms(snapshot).has_finalizer() {
-        return Plan { steps: vec![Step::Kubernetes(KubernetesStep::AddFinalizer)], ..Plan::default() };
-    }
-    let mut plan = MirrorPlan::default();
-    plan.intend(&snapshot.colony, &desired.label, desired.generation);
-    of_mirror(plan)
-}
-
-fn submit<E>(
-    snapshot: &RequestSnapshot,
-    mirror: &MirrorStatus,
-    desired: Result<DesiredProcess, E>,
-) -> Result<Plan, E> {
-    let mut plan = MirrorPlan::default();
-    plan.intended(&known(snapshot), mirror, desired.as_ref().ok());
-    match desired {
-        Err(error) if plan.mirror == crate::diff::Mirror::Forget => Err(error),
-        _ => Ok(of_mirror(plan)),
-    }
-}
-
 fn follow(snapshot: &RequestSnapshot, mirror: &MirrorStatus) -> Plan {
-    let mut plan = MirrorPlan::default();
-    let process = plan.look(&known(snapshot), mirror);
-    if let Some((due, awaited)) = process.and_then(|process| awaits_failure_reasons(process, snapshot.now)) {
-        return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
-    }
-    if let Some(process) = process.filter(|process| !process.state.is_final()) {
-        if process.waits_for_parents {
-            let all = snapshot.processes.known().map_or(&[][..], Vec::as_slice);
-            plan.open_gate(&snapshot.colony, process, all);
-            return of_mirror(plan);
+    let header = &snapshot.header;
+    snapshot.follow(mirror, |plan, process| {
+        if process.state.is_final() {
+            return;
         }
-        plan.awaiting.push(format!("an executor to end process {}", process.id));
-    }
-    of_mirror(plan)
-}
-
-fn end(snapshot: &RequestSnapshot, why: &str) -> Plan {
-    let mut plan = MirrorPlan::default();
-    plan.end(&known(snapshot), why);
-    of_mirror(plan)
+        if process.waits_for_parents {
+            let all = header.processes.known().map_or(&[][..], Vec::as_slice);
+            plan.open_gate(&header.colony, process, all);
+        } else {
+            plan.awaiting.push(format!("an executor to end process {}", process.id));
+        }
+    })
 }

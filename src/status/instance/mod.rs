@@ -42,7 +42,7 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
     let mut status = before.clone();
     status.observed_generation = generation;
     if let Ok(outcome) = outcome {
-        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.now);
+        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.header.now);
     }
     let carried = status.mirror.as_ref().filter(|mirror| cleanup_attempt(mirror.generation).is_none());
     if let Some(bound) = carried.filter(|mirror| mirror.process_id.is_some()) {
@@ -57,7 +57,7 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
         warning =
             problem.map(|message| Finding::yes(ConditionType::Warnings, Reason::InvalidExpression, message));
     }
-    let blocker = blocker(&snapshot.processes, status.mirror.is_some(), outcome);
+    let blocker = blocker(&snapshot.header.processes, status.mirror.is_some(), outcome);
     let mut findings = if snapshot.object.metadata.deletion_timestamp.is_some() {
         deleting(&status, outcome, blocker)
     } else {
@@ -67,7 +67,7 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
         active_findings(&status, generation.unwrap_or_default(), blocker, line.as_deref())
     };
     findings.extend(merged_warning(warning, outcome));
-    status.conditions = merge(&before.conditions, findings, generation, snapshot.now);
+    status.conditions = merge(&before.conditions, findings, generation, snapshot.header.now);
     status
 }
 
@@ -119,7 +119,7 @@ fn has_output(process: &Process) -> bool {
 /// The process on record, if it was read.
 fn bound<'a>(snapshot: &'a InstanceSnapshot, mirror: &MirrorStatus) -> Option<&'a Process> {
     let id = mirror.process_id.as_deref()?;
-    snapshot.processes.known()?.iter().find(|process| process.id.as_str() == id)
+    snapshot.header.processes.known()?.iter().find(|process| process.id.as_str() == id)
 }
 
 /// The fields that the process gives a value, and why some have none although it has ended well.

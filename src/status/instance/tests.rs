@@ -72,7 +72,7 @@ fn a_line_stays_said_while_nothing_is_known() {
     assert_eq!(message, "generation 1 is process p1; its executor wrote: step 3");
     assert_eq!(after, before);
     let mut away = snapshot(None, &before);
-    away.processes = Observed::Unknown("no connection".to_owned());
+    away.header.processes = Observed::Unknown("no connection".to_owned());
     let (message, hindered) = said(&away);
     assert!(
         message.contains("no connection") && message.ends_with("its executor wrote: step 3"),
@@ -94,7 +94,7 @@ fn attributes_become_fields_while_the_process_runs() {
         "endtime": "0001-01-01T00:00:00Z", "spec": { "funcname": "f", "label": "k8s:c/u/1" },
         "attributes": [attribute("epoch-1", 1), attribute("epoch-2", 1), attribute("epoch-of-the-environment", 3)],
     });
-    snapshot.processes = Observed::Known(vec![serde_json::from_value(process).unwrap()]);
+    snapshot.header.processes = Observed::Known(vec![serde_json::from_value(process).unwrap()]);
     let (_, status) = said(&snapshot);
     assert_eq!((&status["epochs"], &status["loss"]), (&json!(2), &Value::Null));
     assert!(!status.to_string().contains("Warnings"), "what is not there yet is no mistake: {status}");

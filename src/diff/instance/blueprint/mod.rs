@@ -9,10 +9,11 @@ use super::{
     super::{
         ColonyStep, KubernetesStep, Mirror, Plan, Step, Sync,
         agreement::{SyncSides, WrittenSide, describe},
+        attempt::Attempts as _,
         mirror::{MirrorPlan, state_of},
         work::of_mirror,
     },
-    known, release, terms,
+    release, terms,
 };
 use crate::{
     api::{
@@ -22,26 +23,21 @@ use crate::{
         policy::{ManagementPolicy, SyncPolicy},
     },
     colony::{Process, model::Blueprint},
-    desired::{SharedSpec, instance},
-    kinds::SpecError,
-    snapshot::{HandlerState, InstanceSnapshot, Observed, ResolvedColony},
+    desired::SharedSpec,
+    snapshot::{HandlerState, InstanceSnapshot, Observed},
 };
 
 /// How long the clean-up after a blueprint is waited for; what remains by then is reported and left to the colony.
 const CLEANUP_LIMIT: Duration = Duration::from_mins(5);
 
 /// Plans an instance that is to exist.
-///
-/// # Errors
-///
-/// When it is to have a blueprint and cannot.
-pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan, SpecError> {
-    let desired = instance::blueprint(snapshot, colony)?;
+#[must_use]
+pub fn plan(snapshot: &InstanceSnapshot, desired: &Blueprint) -> Plan {
     if recorded(snapshot).is_none()
         && let Some(left) =
             forbidden_write(snapshot, ManagementPolicy::Create, &snapshot.object.wanted_blueprint_name())
     {
-        return Ok(Plan { left: vec![left], sync: Sync::Unchanged, ..Plan::default() });
+        return Plan { left: vec![left], sync: Sync::Unchanged, ..Plan::default() };
     }
     let mut steps = Vec::new();
     if !terms(snapshot).has_finalizer() {
@@ -49,20 +45,18 @@ pub fn plan(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result<Plan
     }
     let Some(recorded) = recorded(snapshot) else {
         // On record before anything is sent: the deletion of the instance must know what to look for.
-        return Ok(Plan { steps, sync: intent(&snapshot.object.wanted_blueprint_name()), ..Plan::default() });
+        return Plan { steps, sync: intent(&snapshot.object.wanted_blueprint_name()), ..Plan::default() };
     };
     if !steps.is_empty() {
-        return Ok(Plan { steps, sync: Sync::Unchanged, ..Plan::default() });
+        return Plan { steps, sync: Sync::Unchanged, ..Plan::default() };
     }
     match &snapshot.in_colony.blueprint {
-        Observed::Unknown(why) => {
-            Ok(waiting(format!("the colony to report blueprint {}: {why}", recorded.name)))
-        }
-        Observed::Known(None) => Ok(absent(snapshot, recorded, desired)),
+        Observed::Unknown(why) => waiting(format!("the colony to report blueprint {}: {why}", recorded.name)),
+        Observed::Known(None) => absent(snapshot, recorded, desired),
         Observed::Known(Some(found)) if found.id != desired.id => {
-            Ok(taken(snapshot, recorded, &colony.spec.colony_name))
+            taken(snapshot, recorded, &desired.metadata.colony)
         }
-        Observed::Known(Some(found)) => Ok(alike(snapshot, recorded, found, &desired)),
+        Observed::Known(Some(found)) => alike(snapshot, recorded, found, desired),
     }
 }
 
@@ -109,7 +103,7 @@ fn waiting(awaited: String) -> Plan {
 }
 
 /// There is no blueprint of the name.
-fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: Blueprint) -> Plan {
+fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: &Blueprint) -> Plan {
     let was_there = !recorded.agreed.is_empty();
     let wanted = snapshot.object.wanted_blueprint_name();
     let terms = snapshot.kind.handler().blueprint_terms();
@@ -140,7 +134,7 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: Blue
     } else {
         Sync::Unchanged
     };
-    let steps = vec![Step::Colony(ColonyStep::AddBlueprint(Box::new(desired)))];
+    let steps = vec![Step::Colony(ColonyStep::AddBlueprint(Box::new(desired.clone())))];
     Plan { steps, sync, ..Plan::default() }
 }
 
@@ -249,7 +243,7 @@ fn end(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus) -> Plan {
     let uid = snapshot.object.uid().unwrap_or_default();
     match &snapshot.in_colony.blueprint {
         Observed::Unknown(why) => waiting(format!("the colony to remove blueprint {name}: {why}")),
-        Observed::Known(Some(found)) if found.id == blueprint_id(&snapshot.cluster, &uid) => Plan {
+        Observed::Known(Some(found)) if found.id == blueprint_id(&snapshot.header.cluster, &uid) => Plan {
             steps: vec![Step::Colony(ColonyStep::RemoveBlueprint { name: name.clone() })],
             awaiting: vec![format!("blueprint {name} to be removed")],
             ..Plan::default()
@@ -272,7 +266,7 @@ fn look_for_cleanup(snapshot: &InstanceSnapshot, name: &str, uid: &str) -> Plan 
         },
         Observed::Unknown(why) => {
             let due = deleted_at.and_then(limit);
-            if due.is_none_or(|due| due <= snapshot.now) {
+            if due.is_none_or(|due| due <= snapshot.header.now) {
                 return Plan::default();
             }
             let awaited = format!("the colony to report whether it cleans up after blueprint {name}: {why}");
@@ -288,7 +282,7 @@ fn awaited(process: &Process) -> MirrorPlan {
 fn cleanup_mirror(snapshot: &InstanceSnapshot, process: &Process, uid: &str) -> Mirror {
     let generation = cleanup_generation(0);
     Mirror::Found {
-        label: process_label(&snapshot.cluster, uid, generation),
+        label: process_label(&snapshot.header.cluster, uid, generation),
         generation,
         process_id: process.id.to_string(),
         state: state_of(process),
@@ -299,11 +293,11 @@ fn cleanup_mirror(snapshot: &InstanceSnapshot, process: &Process, uid: &str) -> 
 /// The clean-up is the server's own: it is not retried, and deletion does not wait forever.
 fn follow(snapshot: &InstanceSnapshot, cleanup: &MirrorStatus) -> Plan {
     let due = limit(cleanup.intended_at.0);
-    if !cleanup.may_live() || due.is_none_or(|due| due <= snapshot.now) {
+    if !cleanup.may_live() || due.is_none_or(|due| due <= snapshot.header.now) {
         return Plan::default();
     }
     let mut plan = MirrorPlan::default();
-    plan.look(&known(snapshot), cleanup);
+    plan.look(&snapshot.known(), cleanup);
     plan.awaiting.push(format!("clean-up process {}", cleanup.process_id.as_deref().unwrap_or_default()));
     Plan { due, ..of_mirror(plan) }
 }

@@ -7,6 +7,7 @@ use crate::{
         names::{ABANDON_ANNOTATION, INSTANCE_FINALIZER},
     },
     colony::{ProcessState, model::FunctionSpec},
+    desired,
     snapshot::{ColonyInstanceState, fixtures},
 };
 
@@ -35,7 +36,7 @@ fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> Instance
         object["status"]["blueprint"] = recorded;
     }
     InstanceSnapshot {
-        colony: fixtures::colony(),
+        header: fixtures::header(fixtures::colony(), Observed::Known(Vec::new())),
         in_colony: ColonyInstanceState {
             handler_state: Some(HandlerState::Handled),
             blueprint: Observed::Known(found),
@@ -66,7 +67,7 @@ fn intended() -> Value {
 }
 
 fn planned(snapshot: &InstanceSnapshot) -> Plan {
-    plan(snapshot, &fixtures::resolved()).unwrap()
+    plan(snapshot, &desired::instance::blueprint(snapshot, &fixtures::resolved()).unwrap())
 }
 
 fn colony_steps(plan: &Plan) -> Vec<String> {
@@ -245,12 +246,12 @@ fn deletion_removes_the_blueprint_and_waits_for_the_clean_up() {
         }))
         .unwrap(),
     );
-    world.processes = Observed::Known(vec![cleanup(ProcessState::Running)]);
+    world.header.processes = Observed::Known(vec![cleanup(ProcessState::Running)]);
     let followed = plan_deletion(&world);
     assert!(followed.steps.is_empty() && followed.due.is_some(), "{followed}");
     assert!(matches!(followed.mirror, Mirror::Observed { .. }));
     // No deletion waits forever.
-    world.now = "2026-11-26T10:06:00Z".parse().unwrap();
+    world.header.now = "2026-11-26T10:06:00Z".parse().unwrap();
     assert_eq!(colony_steps(&plan_deletion(&world)), ["kubernetes  remove the finalizer"]);
     assert!(remaining_in_colony(&world).unwrap().contains("p1"));
 }

@@ -49,7 +49,7 @@ pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Pr
     let mut status = before.clone();
     status.observed_generation = generation;
     if let Ok(outcome) = outcome {
-        status.mirror = mirror::record(snapshot.object.mirror(), outcome, snapshot.now);
+        status.mirror = mirror::record(snapshot.object.mirror(), outcome, snapshot.header.now);
         status.blueprint = blueprint::record(before.blueprint.clone(), outcome);
     }
     let said = SharedSpec::of_instance(&snapshot.object.spec_fields()).hash();
@@ -76,14 +76,14 @@ pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Pr
             outcome.ok().and_then(|outcome| blueprint::conflict(policy, status.blueprint.as_ref(), outcome));
         findings.extend(conflict);
     }
-    status.conditions = merge(&before.conditions, findings, generation, snapshot.now);
+    status.conditions = merge(&before.conditions, findings, generation, snapshot.header.now);
     status
 }
 
 /// The instance's own blueprint, if it was read.
 fn own<'a>(snapshot: &'a InstanceSnapshot, status: &InstanceStatus) -> Option<&'a Blueprint> {
     let uid = snapshot.object.metadata.uid.as_deref().unwrap_or_default();
-    let id = blueprint_id(&snapshot.cluster, uid);
+    let id = blueprint_id(&snapshot.header.cluster, uid);
     status.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
     snapshot.in_colony.blueprint.known()?.as_ref().filter(|found| found.id == id)
 }

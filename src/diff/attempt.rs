@@ -1,0 +1,195 @@
+//! The protocol that makes each attempt of an object exactly one process or workflow, for every kind: record the intent, look
+//! up what was sent for it, submit, bind, follow, end. Pure.
+//!
+//! [`super::mirror`] and [`super::graph`] decide what an answer of the colony means for status. This module adds what all kinds
+//! share: finalizers, errors of stage 2, and stopping.
+
+use super::{
+    KubernetesStep, Mirror, Plan, Step, Terms,
+    mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons},
+    work::{of_mirror, stop_message},
+};
+use crate::{
+    api::{colony_workflow::NodeStatus, mirror::MirrorStatus, work::StopReason},
+    colony::Process,
+    desired::{DesiredProcess, DesiredWorkflow},
+    snapshot::WorkHeader,
+};
+
+/// What stage 2 has made of an attempt. An error counts only where something is to be submitted.
+pub(super) type Submittable<'a, S, E> = Result<Option<&'a S>, &'a E>;
+
+/// What an attempt is submitted as.
+pub(super) trait Submission: Sized {
+    /// What ties it to the object.
+    fn label(&self) -> &str;
+    /// The attempt.
+    fn generation(&self) -> i64;
+    /// Looks for what was sent for an intent, and submits `desired` if nothing was.
+    fn resolve(
+        plan: &mut MirrorPlan,
+        known: &ProcessFacts<'_>,
+        nodes: &[NodeStatus],
+        mirror: &MirrorStatus,
+        desired: Option<&Self>,
+    );
+    /// Ends what runs.
+    fn end(plan: &mut MirrorPlan, known: &ProcessFacts<'_>, nodes: &[NodeStatus], why: &str);
+}
+
+impl Submission for DesiredProcess {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    fn resolve(
+        plan: &mut MirrorPlan,
+        known: &ProcessFacts<'_>,
+        _: &[NodeStatus],
+        mirror: &MirrorStatus,
+        desired: Option<&Self>,
+    ) {
+        plan.intended(known, mirror, desired);
+    }
+
+    fn end(plan: &mut MirrorPlan, known: &ProcessFacts<'_>, _: &[NodeStatus], why: &str) {
+        plan.end(known, why);
+    }
+}
+
+impl Submission for DesiredWorkflow {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    fn resolve(
+        plan: &mut MirrorPlan,
+        known: &ProcessFacts<'_>,
+        nodes: &[NodeStatus],
+        mirror: &MirrorStatus,
+        desired: Option<&Self>,
+    ) {
+        plan.intended_graph(known, nodes, mirror, desired);
+    }
+
+    fn end(plan: &mut MirrorPlan, known: &ProcessFacts<'_>, nodes: &[NodeStatus], why: &str) {
+        plan.end_graph(known, nodes, why);
+    }
+}
+
+/// An object that one attempt at a time carries out.
+pub(super) trait Attempts {
+    /// What its attempts are submitted as.
+    type Submission: Submission;
+
+    /// What is known of it.
+    fn header(&self) -> &WorkHeader;
+    /// What it says of how it is to be worked on.
+    fn terms(&self) -> Terms<'_>;
+    /// What status says of the nodes of its workflow; none of a process.
+    fn nodes(&self) -> &[NodeStatus] {
+        &[]
+    }
+
+    /// What is known of its attempt.
+    fn known(&self) -> ProcessFacts<'_> {
+        let header = self.header();
+        ProcessFacts {
+            recorded: self.terms().mirror,
+            processes: &header.processes,
+            submit_not_before: header.submit_not_before,
+            now: header.now,
+        }
+    }
+
+    /// The plan that adds the finalizer, if it is missing.
+    fn hold(&self) -> Option<Plan> {
+        let step = Step::Kubernetes(KubernetesStep::AddFinalizer);
+        (!self.terms().has_finalizer()).then(|| Plan { steps: vec![step], ..Plan::default() })
+    }
+
+    /// Holds the object and records what is about to be submitted. Nothing is until both have been seen.
+    fn intend(&self, desired: &Self::Submission) -> Plan {
+        let mut mirror = MirrorPlan::default();
+        mirror.intend(&self.header().colony, desired.label(), desired.generation());
+        let mut plan = of_mirror(mirror);
+        plan.steps.extend(self.hold().into_iter().flat_map(|hold| hold.steps));
+        plan
+    }
+
+    /// Begins the next attempt, if one may be submitted.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be.
+    fn begin<E: Clone>(&self, desired: Submittable<'_, Self::Submission, E>) -> Result<Plan, E> {
+        let desired = desired.map_err(Clone::clone)?;
+        Ok(desired.map_or_else(Plan::default, |desired| self.intend(desired)))
+    }
+
+    /// An intent is on record. Where nothing may be submitted any more, what was sent for it is looked for all the same.
+    ///
+    /// # Errors
+    ///
+    /// When it was not submitted and cannot be.
+    fn submit<E: Clone>(
+        &self,
+        mirror: &MirrorStatus,
+        desired: Submittable<'_, Self::Submission, E>,
+    ) -> Result<Plan, E> {
+        let mut plan = MirrorPlan::default();
+        let submission = desired.ok().flatten();
+        Self::Submission::resolve(&mut plan, &self.known(), self.nodes(), mirror, submission);
+        match desired {
+            // An attempt stays the same attempt: what hinders its submit is waited for, and its intent stays on record.
+            Err(error) if plan.mirror == Mirror::Forget => Err(error.clone()),
+            _ => Ok(of_mirror(plan)),
+        }
+    }
+
+    /// Follows a bound process. `next` adds to the plan once the reasons of a failure are known.
+    fn follow(&self, mirror: &MirrorStatus, next: impl FnOnce(&mut MirrorPlan, &Process)) -> Plan {
+        let mut plan = MirrorPlan::default();
+        let process = plan.look(&self.known(), mirror);
+        if let Some((due, awaited)) =
+            process.and_then(|process| awaits_failure_reasons(process, self.header().now))
+        {
+            return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
+        }
+        if let Some(process) = process {
+            next(&mut plan, process);
+        }
+        of_mirror(plan)
+    }
+
+    /// Ends what runs of it.
+    fn end(&self, why: &str) -> Plan {
+        let mut plan = MirrorPlan::default();
+        Self::Submission::end(&mut plan, &self.known(), self.nodes(), why);
+        of_mirror(plan)
+    }
+
+    /// The plan for an object that is finished or to be stopped, if it is either. `stopping` is the reason that status has for
+    /// an end under way.
+    fn stop(&self, stopping: Option<StopReason>) -> Option<Plan> {
+        let terms = self.terms();
+        if terms.is_finished() {
+            return Some(terms.expire());
+        }
+        let live = terms.mirror.filter(|mirror| mirror.may_live());
+        if let (Some(reason), Some(_), true) = (stopping, live, terms.may_update) {
+            return Some(self.end(stop_message(reason)));
+        }
+        let reason = terms.wanted_stop().filter(|_| live.is_none() || terms.may_update)?;
+        // On record before anything is cancelled: whoever observes the end can attribute it.
+        Some(Plan { stop: live.map(|_| reason), ..Plan::default() })
+    }
+}

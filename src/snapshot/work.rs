@@ -1,0 +1,23 @@
+//! What one pass knows of every object that processes of a colony carry out, whatever its kind.
+
+use jiff::Timestamp;
+
+use super::{ColonyReference, Observed};
+use crate::colony::model::Process;
+
+/// What the snapshots of work share besides their objects.
+#[derive(Clone, Debug)]
+pub struct WorkHeader {
+    /// UID of this cluster's `kube-system` namespace: part of every process label.
+    pub cluster: String,
+    /// The colony in which the object is carried out.
+    pub colony: ColonyReference,
+    /// The process, or the nodes of the workflow, that is on record: by its id when bound, else everything that has its
+    /// label, oldest first. Of a workflow that is bound, the nodes that are not over as far as status knows. While nothing is
+    /// on record and the spec names a process or a workflow, that one, if it is there.
+    pub processes: Observed<Vec<Process>>,
+    /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
+    pub submit_not_before: Option<Timestamp>,
+    /// When the snapshot was taken.
+    pub now: Timestamp,
+}
