@@ -40,8 +40,8 @@ impl AdoptionPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// `Correct`: they are corrected. `DetectOnly`: they are reported in condition `Drifted` and left, until what is
-    /// wanted changes, which writes the whole object again.
+    /// `Correct`: they are corrected. `DetectOnly`: they are only reported in condition `Drifted`, until the desired
+    /// state changes, which writes the whole object again.
     #[serde(default)]
     pub policy: DriftPolicy,
 

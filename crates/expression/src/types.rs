@@ -125,6 +125,7 @@ impl Type {
     }
 
     /// What it is called in messages; values are called the same.
+    #[must_use]
     pub fn name(&self) -> &'static str {
         self.into()
     }
@@ -138,6 +139,7 @@ impl Type {
     }
 
     /// Whether a value of one type can stand where one of another is needed.
+    #[must_use]
     pub fn fits(&self, needed: &Self) -> bool {
         match (self, needed) {
             (Self::Any | Self::Null, _)

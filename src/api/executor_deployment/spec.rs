@@ -129,9 +129,10 @@ pub struct ExecutorDeploymentSpec {
     #[serde(default)]
     pub update_policy: UpdatePolicy,
 
-    /// How duplicates of the process of a generation are prevented. `Standard`: after a submit whose answer was lost,
-    /// it is looked up, and of several the oldest is kept; for moments two may run. `Strict`: it waits behind a gate,
-    /// which the operator opens only once it is on record which of several it is; costs one more process.
+    /// How duplicates of the process of a generation are prevented. `Standard`: when the reply to a submit is lost,
+    /// the process is looked up, and the oldest of several is kept; two may run briefly. `Strict`: the process waits
+    /// behind a gate process, which the operator opens once status records which of several it is; this costs one
+    /// more process.
     #[serde(default)]
     pub execution_guarantee: ExecutionGuarantee,
 
@@ -142,8 +143,8 @@ pub struct ExecutorDeploymentSpec {
     pub sync_policy: Option<SyncPolicy>,
 
     /// What happens to a Deployment, `DaemonSet` or Job that has this object's name and no controller, such as one
-    /// left by `kubectl delete --cascade=orphan`, and to its Secret: `fail` reports it and leaves it alone; `adopt`
-    /// takes it over and creates none; `adopt-or-create` takes it over, or creates one if there is none.
+    /// left by `kubectl delete --cascade=orphan`, and to its Secret: `fail` reports it and leaves it unchanged;
+    /// `adopt` adopts it and creates none; `adopt-or-create` adopts it, or creates one if there is none.
     #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
     pub adoption_policy: AdoptionPolicy,
 
@@ -152,11 +153,11 @@ pub struct ExecutorDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
 
-    /// What may be done for this object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when
-    /// absent. Without `Create` no workload is made, nor key, registration or process for one that is not there;
-    /// without `Update`, a workload that differs from the spec is reported in condition Drifted and not changed;
-    /// without `Delete` everything stays when this object is deleted, whatever `deletionPolicy` says. With `Observe`
-    /// alone the workload may be anybody's: it is only read, and status shows its counts.
+    /// The actions that the operator may take for this object: `Observe`, `Create`, `Update`, `Delete`, or `*` for
+    /// all, the default. Without `Create`, no workload is created, nor key, registration or process for a missing
+    /// one; without `Update`, a workload that differs from the spec is reported in condition Drifted and not changed;
+    /// without `Delete` everything stays when this object is deleted, whatever `deletionPolicy` is. With `Observe`
+    /// alone, the workload may have any owner: it is only read, and status shows its counts.
     #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 }

@@ -1,6 +1,7 @@
 //! The status of a `ResourceDefinition`: whether its kind is served, with which permissions, and the handler of
 //! instances. Pure.
 
+mod authorized;
 mod migration;
 
 use jiff::Timestamp;
@@ -9,7 +10,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use self::migration::{Migrated, MigrationOutcome};
+use self::{
+    authorized::authorized,
+    migration::{Migrated, MigrationOutcome},
+};
 use super::condition::{Finding, merge};
 use crate::{
     act::outcome::Outcome,
@@ -29,9 +33,6 @@ use crate::{
     kinds::definition::{accepted_generation, revision_hash},
     snapshot::{DefinitionSnapshot, Handlers, Observed},
 };
-
-/// Most missing rights that are named.
-const NAMED_RIGHTS: usize = 3;
 
 /// What a pass came to.
 type Pass<'a> = Result<(&'a DefinitionPlan, &'a Outcome), &'a Problem>;
@@ -182,57 +183,6 @@ const fn needs_intervention(reason: Reason) -> bool {
             | Reason::InstancesLeft
             | Reason::StorageMigrating
     )
-}
-
-fn authorized(snapshot: &DefinitionSnapshot) -> Finding {
-    let kind = ConditionType::Authorized;
-    let group = &snapshot.object.spec.group;
-    match &snapshot.missing_rights {
-        Observed::Unknown(why) => Finding::unknown(kind, Reason::ReadFailed, why),
-        Observed::Known(missing) if missing.is_empty() && snapshot.composes.missing.is_empty() => {
-            Finding::yes(kind, Reason::RightsGranted, format!("the operator has its rights in group {group}"))
-        }
-        Observed::Known(missing) => {
-            let named: Vec<&str> = missing.iter().take(NAMED_RIGHTS).map(String::as_str).collect();
-            if missing.is_empty() {
-                return parts_unauthorized(snapshot);
-            }
-            let further = if missing.len() > NAMED_RIGHTS { " and more" } else { "" };
-            let mut groups: Vec<&str> = snapshot.granted_groups.iter().map(String::as_str).collect();
-            groups.push(group);
-            groups.sort_unstable();
-            let quoted: Vec<String> = groups.iter().map(|group| format!("\"{group}\"")).collect();
-            let message = format!(
-                "the operator may not {}{further}: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.groups=[{}]' (keep every group that is already listed)",
-                named.join(", "),
-                snapshot.namespace,
-                quoted.join(",")
-            );
-            Finding::no(kind, Reason::RightsMissing, message)
-        }
-    }
-}
-
-/// That the operator may not write what instances are made of.
-fn parts_unauthorized(snapshot: &DefinitionSnapshot) -> Finding {
-    let missing = &snapshot.composes.missing;
-    let named = missing.iter().map(|name| match name.group.as_str() {
-        "" => name.resource.clone(),
-        group => format!("{}.{group}", name.resource),
-    });
-    let named: Vec<String> = named.collect();
-    let entries = missing.iter().map(|name| {
-        let (group, resource) = (&name.group, &name.resource);
-        format!("{{\"apiGroups\":[\"{group}\"],\"resources\":[\"{resource}\"]}}")
-    });
-    let entries: Vec<String> = entries.collect();
-    let message = format!(
-        "the operator may not write {}, which instances are composed of: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.composes=[{}]' (keep every entry that is already listed)",
-        named.join(", "),
-        snapshot.namespace,
-        entries.join(",")
-    );
-    Finding::no(ConditionType::Authorized, Reason::RightsMissing, message)
 }
 
 fn established(

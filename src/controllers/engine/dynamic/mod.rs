@@ -1,10 +1,11 @@
 //! The controllers of instances: one for each user-defined kind, started when the kind is served, restarted when its
 //! handler changes, and stopped when it is removed; without a restart.
 
+mod count;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
 };
 
 use futures::{
@@ -23,16 +24,14 @@ use tokio::task::JoinHandle;
 use super::{
     context::{Requeuer, Services},
     queue::Waiting,
-    retry::jitter,
     shared_watches::SharedWatches,
     work,
 };
 use crate::{
     api::{
         colony::Colony,
-        condition::ConditionType,
         instance::{Instance, InstanceKind},
-        resource_definition::{DefinitionScope, HandlerMode, InstanceCounts, ObjectKind, ResourceDefinition},
+        resource_definition::{DefinitionScope, HandlerMode, ObjectKind, ResourceDefinition},
     },
     controllers::{
         colony::{
@@ -44,20 +43,15 @@ use crate::{
     },
     kinds::composition::builtin_kinds_with_readiness,
     runtime::shutdown::Shutdown,
-    snapshot::LiveInstance,
     watch::{
         children::{ChildWatches, Owner},
         colonies::Colonies,
         composition::CompositionReader,
         flows::Requests,
-        resource_definition::WatchedInstances,
         stores::{self, Changes, Filled, Scope},
         triggers,
     },
 };
-
-/// How long changes of instances gather before they are counted: a definition's status is not written for each of them.
-const DEBOUNCE: Duration = Duration::from_secs(5);
 
 /// The controllers of instances.
 #[derive(Clone)]
@@ -277,31 +271,6 @@ impl Instances {
         }
     }
 
-    /// The instances of a definition; none while not all of them are known.
-    pub fn watched(&self, definition: &str) -> Option<WatchedInstances> {
-        let known = self.known.lock();
-        let members = known.get(definition)?;
-        if members.iter().any(|member| member.filled.reached().now_or_never().is_none()) {
-            return None;
-        }
-        let mut counts = InstanceCounts::default();
-        let live: Vec<LiveInstance> = members.iter().flat_map(|member| member.store.state()).collect();
-        for guarded in &live {
-            counts.total += 1;
-            let Ok(instance) = &guarded.0 else {
-                counts.degraded += 1;
-                continue;
-            };
-            let holds = |kind: ConditionType| {
-                let mut conditions = instance.status.iter().flat_map(|status| &status.conditions);
-                conditions.any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
-            };
-            counts.ready += i32::from(holds(ConditionType::Ready));
-            counts.degraded += i32::from(holds(ConditionType::Degraded));
-        }
-        Some(WatchedInstances { counts, live })
-    }
-
     fn start(
         &self,
         definition: &str,
@@ -362,7 +331,7 @@ impl Instances {
             controllers.push(followed.follow(stop.clone()).boxed());
         }
         self.known.lock().insert(definition.to_owned(), members);
-        let counting = count(changed, ObjectRef::new(definition), definitions);
+        let counting = count::count(changed, ObjectRef::new(definition), definitions);
         let task = tokio::spawn(async move {
             tokio::select! {
                 _ = join_all(controllers) => {}
@@ -395,19 +364,5 @@ impl Running {
         if let Err(error) = self.task.await {
             tracing::error!(kind = self.kind.name(), %error, "a controller ended by itself");
         }
-    }
-}
-
-/// Has a definition looked at some time after its instances have changed, for as long as they do.
-async fn count(
-    changed: tokio::sync::watch::Sender<()>,
-    definition: ObjectRef<DeserializeGuard<ResourceDefinition>>,
-    definitions: Requeuer<DeserializeGuard<ResourceDefinition>>,
-) {
-    let mut heard = changed.subscribe();
-    while heard.changed().await.is_ok() {
-        tokio::time::sleep(jitter(DEBOUNCE)).await;
-        heard.mark_unchanged();
-        definitions.wake(&definition);
     }
 }
