@@ -1,7 +1,7 @@
 //! The operator's own reader, actor and publisher on servers in memory: what the simulation stands on does what real
 //! servers do.
 
-use colonyos_fake::{Call, Fate, cluster::Place};
+use colonyos_fake::{ServerCall, Fate, cluster::Place};
 use colonyos_operator::{
     act::{
         Target,
@@ -167,7 +167,7 @@ async fn a_submit_whose_answer_is_lost_may_have_happened() {
     servers.cluster.create(&fleet("encoder")).unwrap();
     let mut operator = Operator::start(&servers).await;
     servers.network.decide_by(|call| match call {
-        Call::Colony(call) if call.payload_type == "submitfuncspecmsg" => Fate::Lost,
+        ServerCall::Colony(call) if call.payload_type == "submitfuncspecmsg" => Fate::Lost,
         _ => Fate::Done,
     });
     let mut submitted = None;
