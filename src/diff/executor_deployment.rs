@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::{
-    ColonyStep, KubernetesStep, OwnershipError, Plan, Step, Sync,
+    ColonyStep, KubernetesStep, Order, OwnershipError, Plan, Step, Sync,
     blueprint::{self, BlueprintPlan},
     identity, mirror, workload,
 };
@@ -53,6 +53,7 @@ pub fn plan(
         };
         if !has_finalizer(snapshot) {
             plan.steps.insert(0, Step::Kubernetes(KubernetesStep::AddFinalizer));
+            plan.order = Order::Strict;
         }
         plan.steps.extend(blueprint.steps.into_iter().map(Step::Colony));
         plan.awaiting.extend(blueprint.awaiting);
@@ -86,9 +87,11 @@ pub fn plan(
         mirror::plan(snapshot, &here.process, settled.as_ref(), &output(snapshot, settled.as_ref()))
     };
 
-    let mut steps = Vec::new();
+    let (mut steps, mut order) = (Vec::new(), Order::BySide);
     if !has_finalizer(snapshot) {
         steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
+        // What reaches the colony for an object that nothing holds is left there when the object is deleted.
+        order = Order::Strict;
     }
     steps.extend(identity.kubernetes.into_iter().map(Step::Kubernetes));
     steps.extend(identity.colony.into_iter().map(Step::Colony));
@@ -103,7 +106,7 @@ pub fn plan(
         left.insert(0, format!("the current spec is not applied: spec.{remedy}"));
     }
     let (mirror, sync) = (mirror.mirror, blueprint.sync);
-    Ok(Plan { steps, awaiting, drifted, left, mirror, sync, ..Plan::default() })
+    Ok(Plan { steps, order, awaiting, drifted, left, mirror, sync, ..Plan::default() })
 }
 
 /// Whether a workload of the object's name and kind exists, whatever its owner; none if that is not known.

@@ -2,15 +2,23 @@
 
 use proptest::{collection::vec, option, prelude::*};
 
-/// What becomes of one thing that the operator asks of a server.
+/// What becomes of one call of the operator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is done, and the answer comes.
     Done,
-    /// Nothing is done, and the operator knows.
+    /// It is done, and the answer, as of when it was asked, takes that many seconds.
+    Slow(u8),
+    /// There is no connection.
+    Unreachable,
+    /// The server refuses, for reasons of its own.
     Refused,
     /// It is done, and the answer is lost.
     Lost,
+    /// It never arrives, and the operator cannot know.
+    Dropped,
+    /// Something between repeats it: a submit is done twice, and no answer comes.
+    Twice,
     /// The answer is lost, and it is done that many seconds later: less than the operator waits before it tries again.
     Late(u8),
     /// The operator ends before it asks.
@@ -19,17 +27,21 @@ pub enum Fate {
     CrashAfter,
 }
 
-/// What others do.
+/// What happens.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The operator looks at an object. Its calls meet these fates in turn, and then none but good ones.
+    /// The operator's pass over an object. Its calls meet these fates in turn, and then none but good ones.
     Look {
-        /// Which one.
+        /// Which one of those that there are.
         object: usize,
         /// What becomes of its calls.
         fates: Vec<Fate>,
-        /// What happens after it has looked and before it acts.
-        meanwhile: Option<Box<Event>>,
+        /// What happens before which of its calls.
+        meanwhile: Option<(usize, Box<Event>)>,
+        /// Whether the caches show what there is.
+        is_fresh: bool,
+        /// Whether a process for the operator itself is assigned to it as soon as it is submitted.
+        is_assigned: bool,
     },
     /// A user changes the spec.
     Edit {
@@ -41,13 +53,15 @@ pub enum Event {
         /// Which one.
         object: usize,
     },
-    /// The pods of an object become ready.
-    Ready {
-        /// Of which one.
-        object: usize,
-    },
-    /// The operator's executor is given a process.
+    /// The pods of all objects become ready.
+    Ready,
+    /// An executor is given a process.
     Assign,
+    /// An executor closes its process.
+    Close {
+        /// How.
+        successful: bool,
+    },
     /// The operator is told that something has moved in the colony.
     Told,
     /// Somebody cancels one of the live processes.
@@ -74,9 +88,13 @@ pub enum Event {
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
-        6 => Just(Fate::Done),
+        14 => Just(Fate::Done),
+        1 => (1_u8..15).prop_map(Fate::Slow),
+        1 => Just(Fate::Unreachable),
         1 => Just(Fate::Refused),
         2 => Just(Fate::Lost),
+        1 => Just(Fate::Dropped),
+        1 => Just(Fate::Twice),
         2 => (1_u8..15).prop_map(Fate::Late),
         1 => Just(Fate::CrashBefore),
         1 => Just(Fate::CrashAfter),
@@ -88,8 +106,9 @@ fn others() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => (0_usize..2).prop_map(|object| Event::Edit { object }),
         1 => (0_usize..2).prop_map(|object| Event::Delete { object }),
-        3 => (0_usize..2).prop_map(|object| Event::Ready { object }),
+        3 => Just(Event::Ready),
         4 => Just(Event::Assign),
+        2 => any::<bool>().prop_map(|successful| Event::Close { successful }),
         2 => Just(Event::Told),
         1 => (0_usize..4).prop_map(|process| Event::Cancel { process }),
         1 => (0_usize..4).prop_map(|process| Event::Remove { process }),
@@ -97,13 +116,24 @@ fn others() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn look() -> impl Strategy<Value = Event> {
+    let meanwhile = option::weighted(0.2, (0_usize..8, others().prop_map(Box::new)));
+    let whether = (prop::bool::weighted(0.85), any::<bool>());
+    (0_usize..4, vec(fate(), 0..10), meanwhile, whether).prop_map(
+        |(object, fates, meanwhile, (is_fresh, is_assigned))| Event::Look {
+            object,
+            fates,
+            meanwhile,
+            is_fresh,
+            is_assigned,
+        },
+    )
+}
+
 /// Anything.
-pub fn any() -> impl Strategy<Value = Event> {
-    let look = (0_usize..2, vec(fate(), 0..7), option::weighted(0.2, others()));
+pub fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        12 => look.prop_map(|(object, fates, meanwhile)| {
-            Event::Look { object, fates, meanwhile: meanwhile.map(Box::new) }
-        }),
+        14 => look(),
         8 => others(),
         1 => (0_u8..20).prop_map(|after| Event::Crash { after }),
     ]

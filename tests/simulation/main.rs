@@ -1,22 +1,27 @@
-//! One generation, one process: the decisions about mirrored processes, by the thousand, against a colony and an API
-//! server in memory, and everything that can go wrong between them. Nothing here waits, and nothing is a server.
+//! One generation, one process: the real engine of each kind, by the thousand sequences, against a colony and an API server
+//! in memory, and everything that can go wrong between them. Nothing here waits, and nothing is a server.
 //!
-//! What is under test is the operator's own: `decide`, the status that is computed from what came of it, and what
-//! `Submissions` remembers. What surrounds it is told in [`operator`]: it reads and writes in the same order, and each
-//! read and write may be done, refused, done without an answer, late, or the last thing that the operator did. Meanwhile
-//! users change and delete objects, and somebody cancels and removes processes.
+//! What is under test is the operator's own, from `Engine::pass` down to the bytes of its calls. Each of these calls may be
+//! done, slow, refused, done without an answer, dropped, repeated, late, or the last thing that the operator did. Meanwhile
+//! users change and delete objects, executors take and close processes, somebody cancels and removes processes, caches lag
+//! behind, and another operator takes over.
+//!
+//! [`kind`] says what the simulation is told of a kind, [`engines`] puts its controller together, [`world`] plays with what is [`outside`], and
+//! [`promises`] are what has to hold when everything has come to rest.
 //!
 //! A sequence that breaks a promise is kept in `regressions.txt` and tried first from then on.
 
 #![cfg(test)]
 
-mod cluster;
-mod colony;
+mod crons;
+mod engines;
 mod events;
 mod fleet;
+mod instances;
+mod kind;
 #[path = "../support/memory/mod.rs"]
 mod memory;
-mod operator;
+mod outside;
 mod promises;
 mod world;
 
@@ -27,79 +32,186 @@ use proptest::{
 
 use self::{
     events::{Event, Fate},
+    kind::Kind,
     world::World,
 };
 
-/// Sequences per test; the tests run side by side.
-const SEQUENCES: u32 = 1_700;
+/// Sequences for each kind and its policies, unless `PROPTEST_CASES` says how many; the tests run side by side.
+const SEQUENCES: u32 = 100;
 
 /// The most that happens in one sequence, before everything comes to rest.
 const EVENTS: usize = 20;
 
-/// Plays sequences for objects of one kind of policy, which share the colony and the operator.
-fn play(policies: &'static str, objects: usize) {
+/// What passes run in. No sequence needs more than one thread, and none waits.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Plays sequences for objects of a kind, which share the colony and the operator.
+fn play(kind: &Kind) {
+    let drawn = Config::default();
+    let is_said = |name: &str| std::env::var_os(name).is_some();
     let config = Config {
-        cases: SEQUENCES,
+        cases: if is_said("PROPTEST_CASES") { drawn.cases } else { SEQUENCES },
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
             "tests/simulation/regressions.txt",
         ))),
-        max_shrink_iters: 4_000,
-        ..Config::default()
+        max_shrink_iters: if is_said("PROPTEST_MAX_SHRINK_ITERS") { drawn.max_shrink_iters } else { 1_000 },
+        ..drawn
     };
-    let outcome = TestRunner::new(config).run(&vec(events::any(), 1..EVENTS), |events| {
-        let mut world = World::new(policies, objects);
-        world.play(&events);
-        promises::kept(world)
+    let runtime = runtime();
+    let outcome = TestRunner::new(config).run(&vec(events::any_event(), 1..EVENTS), |events| {
+        runtime.block_on(async {
+            let mut world = World::new(kind).await;
+            world.play(&events).await;
+            promises::kept(world).await
+        })
     });
-    outcome.unwrap_or_else(|error| panic!("{policies}: {error}"));
+    outcome.unwrap_or_else(|error| panic!("{}: {error}", kind.name));
 }
 
-/// The sequence of a plain day, so that a mistake in the simulation itself is seen as such.
+fn look(fates: &[Fate]) -> Event {
+    let fates = fates.to_vec();
+    Event::Look { object: 0, fates, meanwhile: None, is_fresh: true, is_assigned: false }
+}
+
+/// The sequence of a plain day of each kind, so that a mistake in the simulation itself is seen as such.
 #[test]
-fn a_day_without_trouble_ends_with_one_process_for_each_generation() {
-    let mut world = World::new("CancelRunning, Delete, Standard", 2);
-    let events = [Event::Look { object: 0, fates: vec![], meanwhile: None }, Event::Edit { object: 0 }];
-    world.play(&events);
-    promises::kept(world).unwrap();
+fn a_day_without_trouble_keeps_every_promise() {
+    for kind in kinds() {
+        runtime().block_on(async {
+            let mut world = World::new(&kind).await;
+            world.play(&[look(&[]), Event::Edit { object: 0 }]).await;
+            promises::kept(world).await.unwrap_or_else(|error| panic!("{}: {error}", kind.name));
+        });
+    }
 }
 
 /// A submit whose answer was lost arrives while its label is looked up, and the rest of the quiet period passes before that
 /// is answered: what was asked before its end says nothing of its end.
 #[test]
 fn a_look_up_that_outlasts_the_quiet_period_is_not_believed() {
-    let look = |fates: &[Fate]| Event::Look { object: 0, fates: fates.to_vec(), meanwhile: None };
-    let events = [look(&[]), look(&[Fate::Late(3)]), Event::Pass { seconds: 2 }, look(&[Fate::Late(13)])];
-    let mut world = World::new("CancelRunning, Delete, Standard", 1);
-    world.play(&events);
-    promises::kept(world).unwrap();
+    runtime().block_on(async {
+        let mut world = World::new(&kind::process("Delete, Standard", 1)).await;
+        world.meet("submitfuncspecmsg", Fate::Late(3));
+        world.play_only(&[look(&[]), look(&[]), Event::Pass { seconds: 2 }]).await;
+        world.meet("getprocessesmsg", Fate::Slow(13));
+        world.play(&[look(&[])]).await;
+        promises::kept(world).await.unwrap();
+    });
+}
+
+/// The finalizer cannot be written, and meanwhile the object goes: what had reached the colony by then would be left there.
+#[test]
+fn nothing_reaches_the_colony_for_a_fleet_that_nothing_holds() {
+    runtime().block_on(async {
+        let mut world = World::new(&kind::fleet("CancelRunning, Delete, Standard", 1)).await;
+        world.play_only(&[look(&[Fate::Unreachable]), look(&[Fate::Done, Fate::Unreachable])]).await;
+        let object = world.object("one").unwrap();
+        assert_eq!(object["metadata"].get("finalizers"), None);
+        assert_eq!(object["status"]["mirror"]["state"], "Intended");
+        world.play(&[Event::Delete { object: 0 }]).await;
+        promises::kept(world).await.unwrap();
+    });
+}
+
+/// Every kind, once.
+fn kinds() -> Vec<Kind> {
+    vec![
+        kind::fleet("CancelRunning, Delete, Standard", 2),
+        kind::fleet("WaitForRunning, Delete, Strict", 1),
+        kind::process("Delete, Standard", 2),
+        kind::workflow("Delete"),
+        kind::request(),
+        instances::process("CancelRunning", None),
+        instances::process("WaitForRunning", Some("clean")),
+        instances::blueprint(),
+        instances::composition(),
+        crons::cron("Allow"),
+    ]
 }
 
 #[test]
-fn one_process_for_each_generation_when_a_new_one_cancels_the_old() {
-    play("CancelRunning, Delete, Standard", 1);
+fn fleets_whose_new_process_cancels_the_old() {
+    play(&kind::fleet("CancelRunning, Delete, Standard", 1));
 }
 
 #[test]
-fn one_process_for_each_generation_when_a_new_one_waits_for_the_old() {
-    play("WaitForRunning, Delete, Standard", 1);
+fn fleets_whose_new_process_waits_for_the_old() {
+    play(&kind::fleet("WaitForRunning, Delete, Standard", 1));
 }
 
 #[test]
-fn one_process_for_each_generation_when_the_last_one_outlives_its_object() {
-    play("CancelRunning, Orphan, Standard", 1);
+fn fleets_whose_last_process_outlives_them() {
+    play(&kind::fleet("CancelRunning, Orphan, Standard", 1));
 }
 
 #[test]
-fn one_process_for_each_generation_of_objects_side_by_side() {
-    play("CancelRunning, Delete, Standard", 2);
+fn fleets_side_by_side() {
+    play(&kind::fleet("CancelRunning, Delete, Standard", 2));
 }
 
 #[test]
-fn one_process_for_each_generation_behind_a_gate() {
-    play("CancelRunning, Delete, Strict", 1);
+fn fleets_behind_a_gate() {
+    play(&kind::fleet("CancelRunning, Delete, Strict", 1));
 }
 
 #[test]
-fn one_process_for_each_generation_behind_a_gate_when_the_old_and_the_last_are_let_be() {
-    play("WaitForRunning, Orphan, Strict", 1);
+fn fleets_behind_a_gate_whose_old_and_last_processes_are_let_be() {
+    play(&kind::fleet("WaitForRunning, Orphan, Strict", 1));
+}
+
+#[test]
+fn processes() {
+    play(&kind::process("Delete, Standard", 2));
+}
+
+#[test]
+fn processes_behind_a_gate() {
+    play(&kind::process("Delete, Strict", 1));
+}
+
+#[test]
+fn processes_that_outlive_their_objects() {
+    play(&kind::process("Orphan, Standard", 1));
+}
+
+#[test]
+fn workflows() {
+    play(&kind::workflow("Delete"));
+}
+
+#[test]
+fn requests() {
+    play(&kind::request());
+}
+
+#[test]
+fn instances_whose_new_process_cancels_the_old() {
+    play(&instances::process("CancelRunning", None));
+}
+
+#[test]
+fn instances_that_are_cleaned_up_after() {
+    play(&instances::process("WaitForRunning", Some("clean")));
+}
+
+#[test]
+fn instances_that_are_blueprints() {
+    play(&instances::blueprint());
+}
+
+#[test]
+fn instances_that_are_made_of_others() {
+    play(&instances::composition());
+}
+
+#[test]
+fn crons_whose_runs_go_side_by_side() {
+    play(&crons::cron("Allow"));
+}
+
+#[test]
+fn crons_whose_runs_replace_each_other() {
+    play(&crons::cron("Replace"));
 }

@@ -1,155 +1,245 @@
 //! What holds when everything has come to rest.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+};
 
 use colonyos_operator::{
-    api::{
-        mirror::MirrorState,
-        names::{GATE_NODE, parse_process_label, process_label},
-        policy::DeletionPolicy,
-    },
+    api::names::{GATE_NODE, parse_process_label},
     colony::{Process, ProcessState},
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
+use serde_json::{Value, json};
 
-use crate::{operator, world::World};
+use crate::{
+    crons,
+    kind::Engines,
+    memory::{COLONY, NAMESPACE, key},
+    world::World,
+};
 
 /// Passes after which nothing more may be left to do. Each step of the protocol takes a pass of its own.
 const ENOUGH: usize = 40;
+/// Rounds in a row without a write after which nothing more comes: between two there is no time to wait for.
+const SILENT: usize = 2;
+/// Seconds between two rounds.
+const PAUSE: u32 = 16;
+
+/// What is made for objects and goes with them.
+const CHILDREN: [&str; 4] = ["deployments.apps", "secrets", "configmaps", "colonyprocesses.colonies.io"];
 
 type Kept = Result<(), TestCaseError>;
 
 /// Lets the world come to rest, and looks whether every promise was kept.
-pub fn kept(mut world: World) -> Kept {
+pub async fn kept(mut world: World) -> Kept {
     // First nobody takes processes and no pod becomes ready: what lives, stays.
-    rest(&mut world, false)?;
-    at_most_one_lives(&mut world)?;
-    rest(&mut world, true)?;
-    at_most_one_lives(&mut world)?;
+    rest(&mut world, false).await?;
+    at_most_one_lives(&world)?;
+    rest(&mut world, true).await?;
+    at_most_one_lives(&world)?;
     made_once(&world)?;
-    at_most_one_was_run(&mut world)?;
-    each_generation_has_its_process(&mut world)?;
-    nothing_is_left_of_the_deleted(&mut world)
+    at_most_one_was_run(&world)?;
+    each_object_is_settled(&world)?;
+    status_is_true(&world)?;
+    each_time_has_one_run(&world)?;
+    nothing_is_left_of_the_deleted(&world)
 }
 
-/// Looks again and again, with nothing bad happening, until the operator has nothing to do.
-fn rest(world: &mut World, is_served: bool) -> Kept {
+/// Looks again and again, with nothing bad happening, until the operator has nothing to do: then it writes nothing.
+async fn rest(world: &mut World, is_served: bool) -> Kept {
+    let mut silent = 0;
+    let mut last = Vec::new();
     for _ in 0..ENOUGH {
-        world.pass(16);
-        // As if everything had been told of; the telling itself is among the events.
-        world.operator.ask_anew();
+        world.outside.servers.pass(PAUSE);
         if is_served {
-            while world.colony.assign(world.now) {}
-            (0..world.cluster.held.len()).for_each(|index| world.cluster.become_ready(index));
+            while world.outside.assign() || world.outside.close(true) {}
+            world.outside.become_ready();
         }
-        let looks: Vec<_> =
-            (0..world.cluster.held.len()).map(|index| operator::quiet_look(world, index)).collect();
-        if looks.iter().flatten().all(|(plan, wrote)| plan.is_idle() && !wrote) {
+        // As if everything had been told of; the telling itself is among the events.
+        world.tell();
+        world.catch_up().await;
+        last.clear();
+        for (controller, name) in world.known() {
+            last.extend(world.quiet_look(controller, &name).await);
+        }
+        silent = if last.is_empty() { silent + 1 } else { 0 };
+        if silent == SILENT {
             return Ok(());
         }
     }
-    Err(TestCaseError::fail(format!("never at rest: {:?}", world.cluster.held)))
+    let objects: Vec<_> = world.outside.names().iter().map(|name| world.object(name)).collect();
+    Err(TestCaseError::fail(format!("never at rest: {last:?} {objects:?}")))
 }
 
-/// Whether it lives and does the work: not a gate.
+/// What ties a process to what it does: its label, and its node in a workflow of a user's.
+fn task(process: &Process) -> (String, String) {
+    (process.spec.label.clone(), process.spec.node_name.clone())
+}
+
+/// Whether it does the work of an object: not a gate, and not what a server submits by itself for a blueprint.
+fn is_run(process: &Process) -> bool {
+    let is_servers_own = process.spec.label.is_empty();
+    process.spec.node_name != GATE_NODE && !is_servers_own
+}
+
 fn is_live(process: &Process) -> bool {
     is_run(process) && matches!(process.state, ProcessState::Waiting | ProcessState::Running)
 }
 
-fn is_run(process: &Process) -> bool {
-    process.spec.node_name != GATE_NODE
+fn uid(label: &str) -> &str {
+    parse_process_label(label).map_or("", |(_, uid, _)| uid)
 }
 
-/// At most one process lives for a label, and for an object.
-fn at_most_one_lives(world: &mut World) -> Kept {
-    let processes = world.colony.processes(world.now, "");
-    let mut by_label: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut by_object: BTreeMap<&str, usize> = BTreeMap::new();
-    for process in processes.iter().filter(|process| is_live(process)) {
-        let label = process.spec.label.as_str();
-        *by_label.entry(label).or_default() += 1;
-        let uid = parse_process_label(label).map_or("", |(_, uid, _)| uid);
-        *by_object.entry(uid).or_default() += 1;
+fn count<K: Ord>(items: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
+    let mut counts = BTreeMap::new();
+    for item in items {
+        *counts.entry(item).or_default() += 1;
     }
+    counts
+}
+
+/// At most one process lives for a label, and for an object; of a workflow, for each of its nodes. What is to outlive its
+/// object is left as it is when that goes, even if its submit was repeated and nobody has looked for it yet.
+fn at_most_one_lives(world: &World) -> Kept {
+    let processes = world.outside.processes();
+    let there: BTreeSet<String> = world.uids();
+    let repeated = world.outside.repeated.lock();
+    let is_left = |process: &Process| {
+        let label = &process.spec.label;
+        world.outside.kind.may_outlive && repeated.contains_key(label) && !there.contains(uid(label))
+    };
+    let is_counted = |process: &&Process| is_live(process) && !is_left(process);
+    let live: Vec<&Process> = processes.iter().filter(is_counted).collect();
+    let by_label = count(live.iter().map(|process| task(process)));
+    let by_object =
+        count(live.iter().map(|process| (uid(&process.spec.label), process.spec.node_name.clone())));
     prop_assert!(by_label.values().all(|count| *count <= 1), "live by label: {by_label:?}");
     prop_assert!(by_object.values().all(|count| *count <= 1), "live by object: {by_object:?}");
     Ok(())
 }
 
-/// A label is submitted once; again only when somebody has removed what there was.
+/// A label is submitted once; again only when somebody has removed what there was, or when its submit was repeated on its
+/// way.
 fn made_once(world: &World) -> Kept {
-    for (label, made) in &world.made {
-        let removed = world.removed.get(label).copied().unwrap_or_default();
-        prop_assert!(*made <= 1 + removed, "{label} was made {made} times, {removed} were removed");
+    let processes = world.outside.processes();
+    let repeated = world.outside.repeated.lock();
+    for ((label, node), there) in count(processes.iter().filter(|process| is_run(process)).map(task)) {
+        prop_assert!(parse_process_label(&label).is_some(), "not a label of ours: {label}");
+        let repeated = repeated.get(&label).copied().unwrap_or_default();
+        prop_assert!(there <= 1 + repeated, "{label} {node}: there are {there}, {repeated} were repeated");
     }
     Ok(())
 }
 
 /// Of the processes of a label one was run at most; behind a gate that holds whatever was made.
-fn at_most_one_was_run(world: &mut World) -> Kept {
-    let mut by_label: BTreeMap<String, usize> = BTreeMap::new();
-    for process in world.colony.processes(world.now, "") {
-        if is_run(&process) && process.started_at.is_some() {
-            *by_label.entry(process.spec.label).or_default() += 1;
-        }
-    }
-    for (label, count) in by_label {
-        let removed = world.removed.get(&label).copied().unwrap_or_default();
-        prop_assert!(count <= 1 + removed, "{label} was run {count} times");
+fn at_most_one_was_run(world: &World) -> Kept {
+    let processes = world.outside.processes();
+    let run = processes.iter().filter(|process| is_run(process) && process.started_at.is_some());
+    let (removed, repeated) = (world.outside.removed.lock(), world.outside.repeated.lock());
+    for ((label, node), run) in count(run.map(task)) {
+        let removed = removed.get(&label).copied().unwrap_or_default();
+        let repeated = repeated.get(&label).copied().unwrap_or_default();
+        let more = removed + if world.outside.kind.is_strict { 0 } else { repeated };
+        prop_assert!(run <= 1 + more, "{label} {node} was run {run} times");
     }
     Ok(())
 }
 
-/// The current generation has its process and its end; lost only when somebody removed it.
-fn each_generation_has_its_process(world: &mut World) -> Kept {
-    for index in 0..world.cluster.held.len() {
-        let held = &world.cluster.held[index];
-        let (uid, generation) = (held.uid.clone(), held.generation);
-        let Some(object) = world.cluster.get(index) else { continue };
-        prop_assert!(object.metadata.deletion_timestamp.is_none(), "{uid} is still being deleted");
-        let mirror = object.status.as_ref().and_then(|status| status.mirror.clone());
-        let Some(mirror) = mirror else {
-            return Err(TestCaseError::fail(format!("{uid} has no process on record")));
+/// What is there is as its kind wants it, and nothing is still going.
+fn each_object_is_settled(world: &World) -> Kept {
+    for name in world.outside.names() {
+        let Some(object) = world.object(name) else { continue };
+        let is_going = object["metadata"].get("deletionTimestamp").is_some();
+        prop_assert!(!is_going, "{name} is still being deleted: {object}");
+        let settled = (world.outside.kind.settled)(&world.outside, &object);
+        prop_assert!(settled.is_ok(), "{name}: {settled:?}: {object}");
+    }
+    Ok(())
+}
+
+/// What status says of a process is so; one is lost only when somebody removed it.
+fn status_is_true(world: &World) -> Kept {
+    let processes = world.outside.processes();
+    for name in world.outside.names() {
+        let Some(object) = world.object(name) else { continue };
+        let mirror = &object["status"]["mirror"];
+        let (Some(label), Some(state)) = (mirror["label"].as_str(), mirror["state"].as_str()) else {
+            continue;
         };
-        prop_assert_eq!(mirror.generation, generation, "{} is mirrored", uid);
-        let label = process_label("simulated", &uid, generation);
-        let was_removed = world.removed.contains_key(&label);
-        let mut processes = world.colony.processes(world.now, &label);
-        processes.retain(is_run);
-        if mirror.state == MirrorState::Lost {
+        let was_removed = world.outside.removed.lock().contains_key(label);
+        if state == "Lost" {
             prop_assert!(was_removed, "{label} is lost, and nobody removed it");
             continue;
         }
-        prop_assert!(
-            matches!(mirror.state, MirrorState::Successful | MirrorState::Cancelled),
-            "{} is {}",
-            label,
-            mirror.state.as_str()
-        );
-        prop_assert!(processes.len() == 1 || was_removed, "{label} has {} processes", processes.len());
-        if let Some(process) = processes.first() {
-            prop_assert_eq!(Some(process.id.to_string()), mirror.process_id.clone(), "{} is bound", label);
-            prop_assert_eq!(process.state.as_str(), mirror.state.as_str(), "{} is told as it is", label);
+        let Some(id) = mirror["processId"].as_str() else { continue };
+        let of_it = |process: &&Process| process.id.as_str() == id || process.graph_id == id;
+        let Some(process) = processes.iter().find(of_it) else {
+            prop_assert!(was_removed, "{label} is bound to {id}, which is not there");
+            continue;
+        };
+        prop_assert!(process.spec.label == label || !is_run(process), "{name} is bound to another's");
+        if process.id.as_str() == id {
+            prop_assert_eq!(process.state.as_str(), state, "{} is told as it is", label);
         }
     }
     Ok(())
 }
 
-/// Of a deleted object nothing lives on, unless it was to.
-fn nothing_is_left_of_the_deleted(world: &mut World) -> Kept {
-    for index in 0..world.cluster.held.len() {
-        if world.cluster.held[index].object.is_some() {
-            continue;
-        }
-        let uid = world.cluster.held[index].uid.clone();
-        let processes = world.colony.processes(world.now, "");
-        let of_it =
-            |process: &&Process| parse_process_label(&process.spec.label).is_some_and(|(_, of, _)| of == uid);
-        let live: Vec<_> =
-            processes.iter().filter(of_it).filter(|process| is_live(process)).map(|one| &one.id).collect();
-        let may_live = world.cluster.held[index].deletion_policy == DeletionPolicy::Orphan;
-        prop_assert!(may_live || live.is_empty(), "{uid} is gone, {live:?} live on");
-        prop_assert!(world.cluster.held[index].deployment.is_none(), "{uid} is gone, its pods are not");
+/// What a cron creates for a time, it creates once, and it creates something for the last time that there was.
+fn each_time_has_one_run(world: &World) -> Kept {
+    for (name, uids) in &world.seen {
+        prop_assert!(uids.len() == 1, "{name} was created as {uids:?}");
+    }
+    if !matches!(world.outside.kind.engines, Engines::Crons) {
+        return Ok(());
+    }
+    // What has become due since the last look but one need not be there yet.
+    let until = world.outside.servers.clock.now().as_second() - 2 * i64::from(PAUSE);
+    let last = until.div_euclid(crons::PERIOD) * crons::PERIOD;
+    for name in world.outside.names().iter().filter(|name| world.object(name).is_some()) {
+        let run = format!("{name}-{}", last / 60);
+        prop_assert!(world.seen.contains_key(&run), "{run} was not created: {:?}", world.seen);
     }
     Ok(())
+}
+
+/// Of a deleted object nothing lives on, unless it was to; nor is anything else left that was made for it.
+fn nothing_is_left_of_the_deleted(world: &World) -> Kept {
+    let servers = &world.outside.servers;
+    let mut there = world.uids();
+    let mut children = Vec::new();
+    for child in CHILDREN.iter().flat_map(|resource| servers.cluster.all(resource)) {
+        there.insert(text(&child["metadata"]["uid"]));
+        children.push(child);
+    }
+    for process in world.outside.processes().iter().filter(|process| is_live(process)) {
+        let is_owned = there.contains(uid(&process.spec.label));
+        prop_assert!(world.outside.kind.may_outlive || is_owned, "{:?} lives on", process.spec.label);
+    }
+    for child in children.iter().filter(|child| child["metadata"]["namespace"] == NAMESPACE) {
+        let owner = text(&child["metadata"]["ownerReferences"][0]["uid"]);
+        prop_assert!(owner.is_empty() || there.contains(&owner), "its owner is gone: {child}");
+    }
+    let inner = json!({"colonyname": COLONY});
+    let kept = servers.colony.call(key(3).id(), "getblueprintsmsg", inner).unwrap_or_default();
+    for blueprint in kept.as_array().into_iter().flatten() {
+        let name = text(&blueprint["metadata"]["name"]);
+        prop_assert!(world.object(&name).is_some(), "blueprint {name} is left");
+    }
+    let listed = servers.colony.call(key(3).id(), "getexecutorsmsg", json!({"colonyname": COLONY})).unwrap();
+    let executors = listed.as_array().cloned().unwrap_or_default();
+    for name in world.outside.names() {
+        let its_type = format!("type-of-{name}");
+        let registered =
+            executors.iter().filter(|one| one["executortype"] == *its_type && one["state"] != 3).count();
+        let is_late = world.outside.is_registered_late.load(Ordering::Relaxed);
+        let most = usize::from(is_late || world.object(name).is_some());
+        prop_assert!(registered <= most, "{registered} executors of type {its_type}: {executors:?}");
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }

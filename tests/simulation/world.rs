@@ -1,171 +1,315 @@
-//! Everything that there is, and time.
+//! Everything that there is: the servers, the network between, and the operator.
 
 use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, atomic::Ordering},
 };
 
-use colonyos_operator::api::{
-    executor_deployment::ExecutorDeploymentStatus,
-    names::{CONTROLLER_EXECUTOR_TYPE, parse_process_label},
+use colonyos_fake::{self as fake, ColonyCall};
+use colonyos_operator::{
+    colony::{Process, ProcessState},
+    controllers::Services,
+    memory::processes::Processes,
 };
-use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use jiff::SignedDuration;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
 
 use crate::{
-    cluster::Cluster,
-    colony::{Caller, Colony, ColonyCall},
-    events::Event,
-    operator::Operator,
+    engines::Controller,
+    events::{Event, Fate},
+    kind::{Kind, OPERATOR_TYPE},
+    memory::{COLONY, Servers, key},
+    outside::Outside,
 };
 
-/// Something that is on its way to a server.
-#[derive(Clone, Debug)]
-pub enum Message {
-    Colony(ColonyCall),
-    Status { object: usize, version: Option<String>, status: Box<ExecutorDeploymentStatus> },
+/// How often tasks of the operator's own are given a turn before they count as idle.
+const TURNS: usize = 16;
+
+/// What one pass meets with.
+#[derive(Default)]
+struct JobSequence {
+    fates: VecDeque<Fate>,
+    /// Fates of calls by their names; each is met once.
+    awaited: Vec<(&'static str, Fate)>,
+    meanwhile: Option<(usize, Event)>,
+    is_assigned: bool,
+    calls: usize,
+    writes: Vec<String>,
+    /// Of the call that is being carried out.
+    fate: Option<Fate>,
+    /// What the operator remembers of processes.
+    processes: Option<Processes>,
+    /// Processes of the operator's own that were submitted, as they are.
+    submitted: Vec<(Process, bool)>,
 }
 
 /// Everything.
-#[derive(Debug)]
 pub struct World {
-    pub now: Timestamp,
-    /// The moment on the other clock, on which nothing but differences counts, at which it all began.
-    began: (Instant, Timestamp),
-    pub cluster: Cluster,
-    pub colony: Colony,
-    pub operator: Operator,
-    /// What arrives when.
-    pub under_way: Vec<(Timestamp, Message)>,
-    /// How many processes of a label somebody has removed, and how many were ever made.
-    pub removed: BTreeMap<String, usize>,
-    pub made: BTreeMap<String, usize>,
+    pub outside: Arc<Outside>,
+    course: Arc<Mutex<JobSequence>>,
+    pub services: Arc<Services>,
+    pub controllers: Vec<Box<dyn Controller>>,
+    /// UIDs that objects of a name have had.
+    pub seen: BTreeMap<String, Vec<String>>,
+}
+
+impl Drop for World {
+    /// The network holds what looks at it, which holds the network.
+    fn drop(&mut self) {
+        let network = &self.outside.servers.network;
+        network.decide_nothing();
+        network.observe_by(|_, _| {});
+    }
 }
 
 impl World {
-    pub fn new(policies: &str, objects: usize) -> Self {
-        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-        Self {
-            now,
-            began: (any_instant(), now),
-            cluster: Cluster::new(policies, objects),
-            colony: Colony::new(now, CONTROLLER_EXECUTOR_TYPE),
-            operator: Operator::new(now),
-            under_way: Vec::new(),
-            removed: BTreeMap::new(),
-            made: BTreeMap::new(),
-        }
-    }
-
-    /// Now, on the clock that measures.
-    pub fn instant(&self) -> Instant {
-        let (instant, at) = self.began;
-        instant + Duration::try_from(self.now.duration_since(at)).unwrap_or_default()
-    }
-
-    /// The operator is told of everything that has moved, as lists and pushes tell it: it asks again.
-    pub fn tell(&mut self) {
-        let now = self.instant();
-        for process in self.colony.processes(self.now, "") {
-            self.operator.processes.invalidate(&process.id, now);
-        }
+    pub async fn new(kind: &Kind) -> Self {
+        let outside = Arc::new(Outside::new(kind));
+        let course = Arc::new(Mutex::new(JobSequence::default()));
+        let (judge, by) = (outside.clone(), course.clone());
+        outside.servers.network.decide_by(move |call| judged(&judge, &by, call));
+        let (witness, by) = (outside.clone(), course.clone());
+        outside.servers.network.observe_by(move |call, status| witnessed(&witness, &by, call, status));
+        let services = Arc::new(services(&outside.servers));
+        course.lock().processes = Some(services.processes.clone());
+        let controllers = kind.engines.start(&outside.servers, &services).await;
+        let mut world = Self { outside, course, services, controllers, seen: BTreeMap::new() };
+        world.catch_up().await;
+        world
     }
 
     /// Plays a sequence, and what comes after it until nothing more is on its way.
-    pub fn play(&mut self, events: &[Event]) {
-        for event in events {
-            self.happen(event);
-        }
-        self.pass(20);
+    pub async fn play(&mut self, events: &[Event]) {
+        self.play_only(events).await;
+        self.outside.servers.pass(20);
     }
 
-    pub fn happen(&mut self, event: &Event) {
-        // Sequences are drawn for as many objects as there ever are.
-        let there = self.cluster.held.len();
+    /// Plays a sequence that goes on.
+    pub async fn play_only(&mut self, events: &[Event]) {
+        for event in events {
+            self.happen(event).await;
+        }
+    }
+
+    async fn happen(&mut self, event: &Event) {
         match event {
-            Event::Look { object, fates, meanwhile } => {
-                let ended = crate::operator::look(self, *object % there, fates, meanwhile.as_deref());
-                if ended {
-                    self.take_over(0);
+            Event::Look { object, fates, meanwhile, is_fresh, is_assigned } => {
+                if *is_fresh {
+                    self.catch_up().await;
+                }
+                let known = self.known();
+                if known.is_empty() {
+                    return;
+                }
+                let (controller, name) = known[*object % known.len()].clone();
+                {
+                    let mut course = self.course.lock();
+                    course.fates = fates.iter().copied().collect();
+                    course.meanwhile = meanwhile.clone().map(|(at, event)| (at, *event));
+                    course.is_assigned = *is_assigned;
+                }
+                if self.look(controller, &name).await {
+                    self.take_over(0).await;
                 }
             }
-            Event::Edit { object } => self.cluster.edit(*object % there),
-            Event::Delete { object } => self.cluster.delete(*object % there, self.now),
-            Event::Ready { object } => self.cluster.become_ready(*object % there),
             Event::Told => self.tell(),
-            Event::Assign => {
-                self.colony.assign(self.now);
+            Event::Crash { after } => self.take_over(u32::from(*after)).await,
+            event => self.outside.happen(event),
+        }
+    }
+
+    /// Has the next call whose name begins so meet a fate.
+    pub fn meet(&self, call: &'static str, fate: Fate) {
+        self.course.lock().awaited.push((call, fate));
+    }
+
+    /// The objects that the operator knows, with their controllers.
+    pub fn known(&self) -> Vec<(usize, String)> {
+        let of = |(index, controller): (usize, &Box<dyn Controller>)| {
+            controller.names().into_iter().map(move |name| (index, name))
+        };
+        self.controllers.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// A pass over an object; whether the operator ended in it.
+    async fn look(&mut self, controller: usize, name: &str) -> bool {
+        let network = self.outside.servers.network.clone();
+        let has_ended = {
+            let pass = self.controllers[controller].pass(name);
+            tokio::select! {
+                biased;
+                _ = pass => false,
+                () = network.crashed() => true,
             }
-            Event::Cancel { process } => self.somebody(*process, "cancelprocessmsg"),
-            Event::Remove { process } => self.somebody(*process, "removeprocessmsg"),
-            Event::Pass { seconds } => self.pass(i64::from(*seconds)),
-            Event::Crash { after } => self.take_over(i64::from(*after)),
+        };
+        let _ = network.take_crash();
+        let (member, now) = (key(3), self.services.clock.instant());
+        let mut course = self.course.lock();
+        course.fates.clear();
+        course.meanwhile = None;
+        course.calls = 0;
+        for (process, is_answered) in std::mem::take(&mut course.submitted) {
+            self.services.processes.forget(&process.id);
+            if is_answered {
+                self.services.processes.submitted(member.id(), &process, now);
+            }
+        }
+        drop(course);
+        self.outside.servers.cluster.run_controllers();
+        has_ended
+    }
+
+    /// A pass that meets with nothing bad; the writes in it.
+    pub async fn quiet_look(&mut self, controller: usize, name: &str) -> Vec<String> {
+        self.course.lock().writes.clear();
+        assert!(!self.look(controller, name).await, "nothing ends it");
+        std::mem::take(&mut self.course.lock().writes)
+    }
+
+    /// The caches show what there is, and so does what is known of the colony.
+    pub async fn catch_up(&mut self) {
+        for controller in &mut self.controllers {
+            for (name, uid) in controller.catch_up() {
+                let seen = self.seen.entry(name).or_default();
+                if !seen.contains(&uid) {
+                    seen.push(uid);
+                }
+            }
+        }
+        take_turns().await;
+        let (connection, now) = (self.outside.servers.connection(), self.services.clock.instant());
+        self.services.connections.put(COLONY, connection, now);
+    }
+
+    /// The operator is told of everything that has moved, as lists and pushes tell it: it asks again.
+    pub fn tell(&self) {
+        let now = self.services.clock.instant();
+        for process in self.outside.processes() {
+            self.services.processes.invalidate(&process.id, now);
         }
     }
 
     /// Another operator leads, and knows nothing but what is on record.
-    fn take_over(&mut self, after: i64) {
-        self.pass(after);
-        self.operator = Operator::new(self.now);
+    async fn take_over(&mut self, after: u32) {
+        self.outside.servers.pass(after);
+        self.controllers.clear();
+        take_turns().await;
+        self.services = Arc::new(services(&self.outside.servers));
+        self.course.lock().processes = Some(self.services.processes.clone());
+        self.controllers = self.outside.kind.engines.start(&self.outside.servers, &self.services).await;
+        self.catch_up().await;
     }
 
-    fn somebody(&mut self, number: usize, payload_type: &'static str) {
-        let processes = self.colony.processes(self.now, "");
-        let Some(process) = processes.get(number) else { return };
-        let call = ColonyCall {
-            caller: Caller::Member,
-            payload_type,
-            inner: json!({"processid": process.id.as_str()}),
-        };
-        if self.colony.answer(self.now, &call).is_ok() && payload_type == "removeprocessmsg" {
-            *self.removed.entry(process.spec.label.clone()).or_default() += 1;
-        }
+    /// UIDs of the objects that are there.
+    pub fn uids(&self) -> BTreeSet<String> {
+        let objects = self.outside.names().iter().filter_map(|name| self.object(name));
+        objects.filter_map(|object| Some(object["metadata"]["uid"].as_str()?.to_owned())).collect()
     }
 
-    /// Lets time pass, second by second, and what is on its way arrive.
-    pub fn pass(&mut self, seconds: i64) {
-        for _ in 0..seconds {
-            self.now += SignedDuration::from_secs(1);
-            let (due, later) =
-                std::mem::take(&mut self.under_way).into_iter().partition(|(at, _)| *at <= self.now);
-            self.under_way = later;
-            for (_, message) in due {
-                self.arrive(message);
-            }
-            self.colony.tick(self.now);
-        }
-    }
-
-    /// Something arrives. What a server refuses then, nobody hears.
-    fn arrive(&mut self, message: Message) {
-        match message {
-            Message::Colony(call) => {
-                let _ = self.ask(&call);
-            }
-            Message::Status { object, version, status } => {
-                let _ = self.cluster.write_status(object, version.as_deref(), *status);
-            }
-        }
-    }
-
-    /// Makes a call of the operator's to the colony.
-    pub fn ask(&mut self, call: &ColonyCall) -> Result<serde_json::Value, crate::colony::Refusal> {
-        let answer = self.colony.answer(self.now, call);
-        let spec = match call.payload_type {
-            "submitfuncspecmsg" => &call.inner["spec"],
-            "submitworkflowspecmsg" => &call.inner["spec"]["functionspecs"][0],
-            _ => return answer,
-        };
-        if answer.is_ok() {
-            let label = spec["label"].as_str().unwrap_or_default().to_owned();
-            assert!(parse_process_label(&label).is_some(), "a label of ours: {label}");
-            *self.made.entry(label).or_default() += 1;
-        }
-        answer
+    /// An object as it is.
+    pub fn object(&self, name: &str) -> Option<Value> {
+        self.outside.servers.cluster.get(self.outside.place(name))
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "any moment will do: only differences count")]
-fn any_instant() -> Instant {
-    Instant::now()
+/// Lets tasks of the operator's own go on, by which some caches are filled, or end.
+async fn take_turns() {
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn services(servers: &Servers) -> Services {
+    servers.services(serde_json::from_value(json!({})).unwrap())
+}
+
+/// What becomes of a call.
+fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ColonyCall) -> fake::Fate {
+    let (fate, meanwhile) = {
+        let mut course = course.lock();
+        if call.is_write() {
+            course.writes.push(call.to_string());
+        }
+        let number = course.calls;
+        course.calls += 1;
+        let meanwhile = course.meanwhile.take_if(|(at, _)| *at == number);
+        let drawn = course.fates.pop_front().unwrap_or(Fate::Done);
+        let name = call.to_string();
+        let awaited = course.awaited.iter().position(|(awaited, _)| name.starts_with(awaited));
+        (awaited.map_or(drawn, |at| course.awaited.remove(at).1), meanwhile)
+    };
+    if let Some((_, event)) = meanwhile {
+        outside.happen(&event);
+    }
+    let is_carried_out =
+        matches!(fate, Fate::Done | Fate::Slow(_) | Fate::Lost | Fate::Twice | Fate::CrashAfter);
+    course.lock().fate = is_carried_out.then_some(fate);
+    let is_registration = matches!(call.to_string().as_str(), "addexecutormsg" | "approveexecutormsg");
+    if is_registration && matches!(fate, Fate::Late(_)) {
+        outside.is_registered_late.store(true, Ordering::Relaxed);
+    }
+    match fate {
+        Fate::Done | Fate::Slow(_) => fake::Fate::Done,
+        Fate::Unreachable => fake::Fate::Unreachable,
+        Fate::Refused => fake::Fate::Refused { status: 503, message: "not now".to_owned() },
+        Fate::Lost => fake::Fate::Lost,
+        Fate::Dropped => fake::Fate::Dropped,
+        Fate::Late(seconds) => fake::Fate::Late(SignedDuration::from_secs(seconds.into())),
+        Fate::CrashBefore => fake::Fate::CrashBefore,
+        Fate::CrashAfter => fake::Fate::CrashAfter,
+        Fate::Twice => {
+            repeat(outside, call);
+            fake::Fate::Lost
+        }
+    }
+}
+
+/// Label of what a call submits, if it does.
+fn submitted_label(call: &ColonyCall) -> Option<&str> {
+    let ColonyCall::Colony(call) = call else { return None };
+    let spec = match call.payload_type {
+        "submitfuncspecmsg" => &call.inner["spec"],
+        "submitworkflowspecmsg" => &call.inner["spec"]["functionspecs"][0],
+        _ => return None,
+    };
+    spec["label"].as_str()
+}
+
+/// Carries a submit out that is about to be carried out once more.
+fn repeat(outside: &Outside, call: &ColonyCall) {
+    let (Some(label), ColonyCall::Colony(call)) = (submitted_label(call), call) else { return };
+    let Some(caller) = &call.caller else { return };
+    if outside.servers.colony.call(caller, call.payload_type, call.inner.clone()).is_ok() {
+        *outside.repeated.lock().entry(label.to_owned()).or_default() += 1;
+    }
+}
+
+/// What follows a call before its answer arrives.
+fn witnessed(outside: &Outside, course: &Mutex<JobSequence>, call: &ColonyCall, status: u16) {
+    // None for a call that is late: the operator has given it up.
+    let Some(fate) = course.lock().fate.take() else { return };
+    if let Fate::Slow(seconds) = fate {
+        outside.servers.pass(seconds.into());
+    }
+    let Some(label) = submitted_label(call).filter(|_| status == 200) else { return };
+    let mut course = course.lock();
+    if course.is_assigned {
+        outside.assign_to(key(4).id());
+    }
+    let processes = outside.processes();
+    let of_label = |process: &&Process| {
+        process.spec.label == label && process.spec.conditions.executor_type == OPERATOR_TYPE
+    };
+    let Some(process) = processes.iter().rev().find(of_label) else { return };
+    let Some(known) = course.processes.clone() else { return };
+    // The operator waits a moment for its own process to be assigned. It need not: what is told here ends that, and is taken
+    // back after the pass.
+    let mut told = process.clone();
+    if told.state == ProcessState::Waiting {
+        told.state = ProcessState::Cancelled;
+        course.submitted.push((process.clone(), matches!(fate, Fate::Done | Fate::Slow(_))));
+    }
+    let member = key(3);
+    known.read(member.id(), &told, outside.servers.clock.instant());
 }
