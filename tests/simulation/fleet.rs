@@ -1,7 +1,7 @@
 //! The operator's own reader, actor and publisher on servers in memory: what the simulation stands on does what real
 //! servers do.
 
-use colonyos_fake::{ServerCall, Fate, cluster::Place};
+use colonyos_fake::{Fate, ServerCall, cluster::Place};
 use colonyos_operator::{
     act::{
         Target,
