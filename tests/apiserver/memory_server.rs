@@ -175,7 +175,7 @@ impl Side {
                     match (key.as_str(), &mut *value) {
                         ("uid", Value::String(uid)) => *uid = self.name("uid", uid),
                         ("resourceVersion", Value::String(version)) => {
-                            *version = self.name("version", version)
+                            *version = self.name("version", version);
                         }
                         ("creationTimestamp" | "deletionTimestamp" | "lastTransitionTime", time) => {
                             let text = time.as_str().unwrap_or_default();
@@ -479,9 +479,9 @@ async fn garbage_is_collected_alike() {
         side.define().await;
         let (maps, models) = (side.maps(), side.models());
         for policy in ["Background", "Foreground", "Orphan"] {
-            let owner = side.post(&models, &side.model("owner", &json!({}))).await;
+            let parent = side.post(&models, &side.model("owner", &json!({}))).await;
             let reference = json!([{
-                "apiVersion": owner["apiVersion"], "kind": "Model", "name": "owner", "uid": owner["metadata"]["uid"],
+                "apiVersion": parent["apiVersion"], "kind": "Model", "name": "owner", "uid": parent["metadata"]["uid"],
                 "controller": true, "blockOwnerDeletion": true,
             }]);
             let mut map = side.map("owned", &json!({}));
@@ -530,15 +530,15 @@ async fn garbage_is_collected_alike() {
 async fn lines(client: &kube::Client, path: &str, count: usize) -> Vec<Value> {
     let request = Request::get(path).body(Body::empty()).unwrap();
     let mut body = client.send(request).await.unwrap().into_body();
-    let mut text = Vec::new();
+    let mut text = String::new();
     let reading = async {
-        while text.iter().filter(|byte| **byte == b'\n').count() < count {
+        while text.matches('\n').count() < count {
             let frame = body.frame().await.unwrap().unwrap();
-            text.extend_from_slice(&frame.into_data().unwrap_or_default());
+            text.push_str(std::str::from_utf8(&frame.into_data().unwrap_or_default()).unwrap());
         }
     };
     tokio::time::timeout(SOON, reading).await.unwrap();
-    String::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use colonyos_fake::{self as fake, ColonyCall};
+use colonyos_fake::{self as fake, ServerCall};
 use colonyos_operator::{
     colony::{Process, ProcessState},
     controllers::Services,
@@ -225,7 +225,7 @@ fn services(servers: &Servers) -> Services {
 }
 
 /// What becomes of a call.
-fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ColonyCall) -> fake::Fate {
+fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ServerCall) -> fake::Fate {
     let (fate, meanwhile) = {
         let mut course = course.lock();
         if call.is_write() {
@@ -266,8 +266,8 @@ fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ColonyCall) -> 
 }
 
 /// Label of what a call submits, if it does.
-fn submitted_label(call: &ColonyCall) -> Option<&str> {
-    let ColonyCall::Colony(call) = call else { return None };
+fn submitted_label(call: &ServerCall) -> Option<&str> {
+    let ServerCall::Colony(call) = call else { return None };
     let spec = match call.payload_type {
         "submitfuncspecmsg" => &call.inner["spec"],
         "submitworkflowspecmsg" => &call.inner["spec"]["functionspecs"][0],
@@ -277,8 +277,8 @@ fn submitted_label(call: &ColonyCall) -> Option<&str> {
 }
 
 /// Carries a submit out that is about to be carried out once more.
-fn repeat(outside: &Outside, call: &ColonyCall) {
-    let (Some(label), ColonyCall::Colony(call)) = (submitted_label(call), call) else { return };
+fn repeat(outside: &Outside, call: &ServerCall) {
+    let (Some(label), ServerCall::Colony(call)) = (submitted_label(call), call) else { return };
     let Some(caller) = &call.caller else { return };
     if outside.servers.colony.call(caller, call.payload_type, call.inner.clone()).is_ok() {
         *outside.repeated.lock().entry(label.to_owned()).or_default() += 1;
@@ -286,7 +286,7 @@ fn repeat(outside: &Outside, call: &ColonyCall) {
 }
 
 /// What follows a call before its answer arrives.
-fn witnessed(outside: &Outside, course: &Mutex<JobSequence>, call: &ColonyCall, status: u16) {
+fn witnessed(outside: &Outside, course: &Mutex<JobSequence>, call: &ServerCall, status: u16) {
     // None for a call that is late: the operator has given it up.
     let Some(fate) = course.lock().fate.take() else { return };
     if let Fate::Slow(seconds) = fate {
