@@ -110,7 +110,7 @@ impl<'a> Caches<'a> {
             clock: services.clock.clone(),
             cluster: services.cluster.clone(),
             filled,
-            living: Arc::new(NoOneElse),
+            holder_lookup: Arc::new(NoOneElse),
             requests: Requests {
                 flows,
                 filled: flows_filled,

@@ -10,7 +10,7 @@ use colonyos_operator::{
     },
     colony::model::BlueprintDefinition,
     controllers::{CompositionStages, InstanceStages},
-    snapshot::Standing,
+    snapshot::HandlerState,
     watch::{
         children::ChildWatches,
         composition::CompositionReader,
@@ -131,7 +131,7 @@ pub async fn start(mut caches: Caches<'_>, kind: &InstanceKind) -> Box<dyn Contr
     let (client, writes) = (&services.kubernetes.watches, &services.writes);
     let objects = caches.objects(stores::instances(client, &Scope::Cluster, kind, writes)).await;
     if kind.handler().mode != HandlerMode::Compose {
-        services.blueprints.stand(&kind.name(), &Standing::Handled);
+        services.blueprints.record_handler_state(&kind.name(), &HandlerState::Handled);
         let reader = caches.work_reader(&objects.filled).await;
         return caches.controller(objects, InstanceStages { kind: kind.clone(), reader });
     }
