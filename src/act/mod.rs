@@ -24,8 +24,8 @@ mod rewrite;
 mod secret;
 mod servers;
 
-pub use executor::{Actor, Target};
+pub use executor::Actor;
 pub use failure::{counted, of_call, of_colony};
-pub use port::Port;
+pub use port::{Port, Target};
 pub use recorder::Recorder;
 pub use servers::Servers;

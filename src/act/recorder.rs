@@ -3,10 +3,9 @@
 use parking_lot::Mutex;
 
 use super::{
-    executor::Target,
     kinds::StatusKind,
     outcome::{Done, Effect, StepFailure},
-    port::Port,
+    port::{Port, Target},
 };
 use crate::diff::{ColonyStep, Step};
 

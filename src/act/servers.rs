@@ -2,12 +2,11 @@
 
 use super::{
     colony::Colony,
-    executor::Target,
     failure::not_connected,
     kinds::StatusKind,
     kubernetes::Cluster,
     outcome::{Done, StepFailure},
-    port::Port,
+    port::{Port, Target},
 };
 use crate::{
     diff::Step,

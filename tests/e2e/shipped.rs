@@ -32,7 +32,7 @@ pub async fn the_examples_apply_unchanged_and_work(stage: Stage) {
     kubectl(&["wait", ready, &format!("colony/{}", stage.colony), "--timeout=10s"]).await;
 
     let namespace = stage.namespace.name.as_str();
-    kubectl(&["-n", namespace, "apply", "-f", &example("executordeployment.yaml")]).await;
+    kubectl(&["-n", namespace, "apply", "-f", &example("fleet.yaml")]).await;
     kubectl(&["-n", namespace, "wait", ready, "executordeployment/workers", "--timeout=90s"]).await;
     let fleet = Fleet::existing(&stage, "workers").await;
     let object = fleet.until_ready(2).await;

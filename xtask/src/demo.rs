@@ -131,10 +131,10 @@ fn write_files(
             "credentialsSecretName": format!("colony-{name}"),
         },
     });
-    let file = repository::root().join("examples/executordeployment.yaml");
+    let file = repository::root().join("examples/fleet.yaml");
     let example = fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
     write(stack, "colony.yaml", &serde_norway::to_string(&colony).context("failed to write the colony")?)?;
-    write(stack, "executordeployment.yaml", &example.replace("localhost/executor:dev", &images.executor))?;
+    write(stack, "fleet.yaml", &example.replace("localhost/executor:dev", &images.executor))?;
     Ok(name)
 }
 
@@ -185,8 +185,8 @@ fn executors(shell: &Shell, stack: &Stack) -> Result<()> {
     let file = if stack.has_real_node() { "the example" } else { "the example, with your image" };
     shell.step(
         &format!("A fleet of executors: {file}"),
-        "cat $COLONIES_STACK_STATE/demo/executordeployment.yaml && \
-         kubectl apply --filename $COLONIES_STACK_STATE/demo/executordeployment.yaml",
+        "cat $COLONIES_STACK_STATE/demo/fleet.yaml && \
+         kubectl apply --filename $COLONIES_STACK_STATE/demo/fleet.yaml",
     )?;
     shell.step(
         "Its pods run",

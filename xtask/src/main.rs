@@ -6,6 +6,8 @@ mod bench;
 mod cargo;
 mod check;
 mod cluster;
+#[cfg(test)]
+mod contributing;
 mod demo;
 mod folders;
 mod generate;

@@ -1,38 +1,16 @@
 //! Carries the steps of a plan out in their order, and asks before each whether this process still leads.
 
-use std::sync::Arc;
-
-use kube::Resource;
-
 use super::{
     kinds::StatusKind,
     outcome::{Outcome, StepResult},
-    port::Port,
-    servers::Servers,
+    port::{Port, Target},
 };
-use crate::{
-    diff::{Order, Plan, Step},
-    memory::connections::Connection,
-};
+use crate::diff::{Order, Plan, Step};
 
 /// Carries plans out.
 #[derive(Clone)]
-pub struct Actor<P = Servers> {
+pub struct Actor<P> {
     port: P,
-}
-
-/// What a plan is for.
-pub struct Target<'a, K: Resource> {
-    /// The object.
-    pub object: &'a K,
-    /// Its kind.
-    pub kind: &'a K::DynamicType,
-    /// What holds it until its remote side is gone; none if nothing does.
-    pub finalizer: Option<&'static str>,
-    /// The connection to its colony, if there is one.
-    pub connection: Option<Arc<Connection>>,
-    /// Name of the `Colony`, if there is one.
-    pub colony: Option<String>,
 }
 
 impl<P: Port> Actor<P> {

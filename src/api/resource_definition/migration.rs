@@ -14,7 +14,8 @@ use k8s_openapi::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::NAMED_INSTANCES;
+/// Most instances that are named of those that a change would break.
+pub const NAMED_INSTANCES: usize = 10;
 
 /// How long after the CRD changed every API server is taken to store objects in the new version, requests that were under
 /// way included. They learn of it by a watch, within a second as a rule; one that learned later could store an object in a

@@ -15,14 +15,14 @@ pub use compose::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind};
 pub use conversion::{FieldMove, MAX_CONVERTED, MAX_MOVES, VersionConversion};
 pub use handler::{Handler, HandlerMode};
 pub use migration::{
-    BrokenInstance, NextOfMigration, SeenObject, StorageMigration, StoredObject, next_of_migration,
-    stored_version, versions_left,
+    BrokenInstance, NAMED_INSTANCES, NextOfMigration, SeenObject, StorageMigration, StoredObject,
+    next_of_migration, stored_version, versions_left,
 };
 pub use spec::{
     DefinitionNames, DefinitionScope, DefinitionVersion, PrinterColumn, ResourceDefinition,
     ResourceDefinitionSpec, Scale, VersionSchema,
 };
 pub use status::{
-    Impact, InstanceCounts, MOST_COMPOSED, NAMED_INSTANCES, REVISION_HISTORY_LIMIT, ResourceDefinitionStatus,
-    ResourceName, Revision,
+    Impact, InstanceCounts, MOST_COMPOSED, REVISION_HISTORY_LIMIT, ResourceDefinitionStatus, ResourceName,
+    Revision,
 };

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::migration::{BrokenInstance, StorageMigration};
+use super::migration::{BrokenInstance, NAMED_INSTANCES, StorageMigration};
 
 /// Most resources of which the operator creates objects for an instance: the creator of an instance needs permission
 /// for each, and an admission policy can check at most 28.
@@ -13,9 +13,6 @@ pub const MOST_COMPOSED: usize = 24;
 
 /// Most generations that are remembered.
 pub const REVISION_HISTORY_LIMIT: usize = 10;
-/// Most instances that are named of those that a change would break.
-pub const NAMED_INSTANCES: usize = 10;
-
 /// The observed state of a kind.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

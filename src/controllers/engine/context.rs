@@ -40,7 +40,7 @@ pub struct Services {
     /// Writes to the cluster.
     pub to_cluster: Cluster,
     /// Carries plans out.
-    pub actor: Actor,
+    pub actor: Actor<Servers>,
     /// Writes status and Events.
     pub publisher: Publisher,
     /// Connections to colonies.
