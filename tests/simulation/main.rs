@@ -101,6 +101,27 @@ fn a_look_up_that_outlasts_the_quiet_period_is_not_believed() {
     });
 }
 
+/// What could not be taken away is there still, whatever the operator has tried.
+#[test]
+fn a_removal_or_a_cancel_that_fails_is_tried_again() {
+    runtime().block_on(async {
+        for call in ["removeexecutormsg", "cancelprocessmsg"] {
+            let mut world = World::new(&kind::fleet("CancelRunning, Delete, Standard", 1)).await;
+            let seconds = 16;
+            for _ in 0..6 {
+                world.play_only(&[look(&[]), Event::Pass { seconds }]).await;
+            }
+            world.meet(call, Fate::Refused);
+            world.play_only(&[Event::Delete { object: 0 }]).await;
+            for _ in 0..12 {
+                world.play_only(&[look(&[]), Event::Pass { seconds }]).await;
+            }
+            assert!(world.object("one").is_none() && world.has_met_all(), "{call}");
+            promises::kept(world).await.unwrap_or_else(|error| panic!("{call}: {error}"));
+        }
+    });
+}
+
 /// The finalizer cannot be written, and meanwhile the object goes: what had reached the colony by then would be left there.
 #[test]
 fn nothing_reaches_the_colony_for_a_fleet_that_nothing_holds() {

@@ -124,6 +124,11 @@ impl World {
         self.course.lock().awaited.push((call, fate));
     }
 
+    /// Whether all such calls were made.
+    pub fn has_met_all(&self) -> bool {
+        self.course.lock().awaited.is_empty()
+    }
+
     /// The objects that the operator knows, with their controllers.
     pub fn known(&self) -> Vec<(usize, String)> {
         let of = |(index, controller): (usize, &Box<dyn Controller>)| {
@@ -167,7 +172,7 @@ impl World {
         std::mem::take(&mut self.course.lock().writes)
     }
 
-    /// The caches show what there is, and so does what is known of the colony.
+    /// The caches show what there is.
     pub async fn catch_up(&mut self) {
         for controller in &mut self.controllers {
             for (name, uid) in controller.catch_up() {
@@ -178,8 +183,6 @@ impl World {
             }
         }
         take_turns().await;
-        let (connection, now) = (self.outside.servers.connection(), self.services.clock.instant());
-        self.services.connections.put(COLONY, connection, now);
     }
 
     /// The operator is told of everything that has moved, as lists and pushes tell it: it asks again.
@@ -188,6 +191,7 @@ impl World {
         for process in self.outside.processes() {
             self.services.processes.invalidate(&process.id, now);
         }
+        self.services.connections.put(COLONY, self.outside.servers.connection(), now);
     }
 
     /// Another operator leads, and knows nothing but what is on record.
