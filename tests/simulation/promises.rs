@@ -52,6 +52,8 @@ async fn rest(world: &mut World, is_served: bool) -> Kept {
     let mut last = Vec::new();
     for _ in 0..ENOUGH {
         world.outside.servers.pass(PAUSE);
+        // What has arrived late for an object that is gone is the garbage collector's.
+        world.outside.servers.cluster.run_controllers();
         if is_served {
             while world.outside.assign() || world.outside.close(true) {}
             world.outside.become_ready();
