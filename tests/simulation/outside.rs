@@ -29,8 +29,9 @@ pub struct Outside {
     /// How many processes of a label somebody has removed, and how many submits were repeated on their way.
     pub removed: Mutex<BTreeMap<String, usize>>,
     pub repeated: Mutex<BTreeMap<String, usize>>,
-    /// Whether a registration was late: one that arrives after its fleet has gone is taken back by nobody.
-    pub is_registered_late: AtomicBool,
+    /// Whether an executor or a blueprint was added late. There is no quiet period for these: what arrives after its object has
+    /// gone stays in the colony.
+    pub is_added_late: AtomicBool,
 }
 
 impl Outside {
@@ -53,7 +54,7 @@ impl Outside {
             edits: Mutex::default(),
             removed: Mutex::default(),
             repeated: Mutex::default(),
-            is_registered_late: AtomicBool::default(),
+            is_added_late: AtomicBool::default(),
         };
         kind.engines.prepare(&outside.servers);
         for name in outside.names() {

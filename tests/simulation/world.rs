@@ -249,9 +249,9 @@ fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ServerCall) -> 
     let is_carried_out =
         matches!(fate, Fate::Done | Fate::Slow(_) | Fate::Lost | Fate::Twice | Fate::CrashAfter);
     course.lock().fate = is_carried_out.then_some(fate);
-    let is_registration = matches!(call.to_string().as_str(), "addexecutormsg" | "approveexecutormsg");
-    if is_registration && matches!(fate, Fate::Late(_)) {
-        outside.is_registered_late.store(true, Ordering::Relaxed);
+    let added = ["addexecutormsg", "approveexecutormsg", "addblueprintmsg"];
+    if added.contains(&call.to_string().as_str()) && matches!(fate, Fate::Late(_)) {
+        outside.is_added_late.store(true, Ordering::Relaxed);
     }
     match fate {
         Fate::Done | Fate::Slow(_) => fake::Fate::Done,
