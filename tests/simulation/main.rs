@@ -37,7 +37,7 @@ use self::{
 };
 
 /// Sequences for each kind and its policies, unless `PROPTEST_CASES` says how many; the tests run side by side.
-const SEQUENCES: u32 = 100;
+const SEQUENCES: u32 = 80;
 
 /// The most that happens in one sequence, before everything comes to rest.
 const EVENTS: usize = 20;
