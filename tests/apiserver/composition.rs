@@ -171,7 +171,7 @@ async fn a_foo_keeps_its_deployment_and_no_stranger_s() {
         foos.create("two", json!({ "deploymentName": "theirs" })).await;
         let told = foos.until_settled("two", "it says so", |status| status.is_true("Degraded")).await;
         let why = told.line("Degraded");
-        assert!(why.starts_with("True/ForeignObject: Deployment theirs exists and belongs to nobody"), "{why}");
+        assert!(why.starts_with("True/ForeignObject: Deployment theirs exists and belongs to an unknown owner"), "{why}");
         let now = deployments.get("theirs").await.unwrap();
         assert_eq!((now.metadata.generation, now.owner_references().len()), (made.metadata.generation, 0));
         // Once it is out of the way, the instance gets on by itself.

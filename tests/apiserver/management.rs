@@ -46,7 +46,7 @@ async fn a_fleet_is_made_and_changed_only_as_far_as_that_is_listed() {
             })
             .await;
         let said = left.status.as_ref().unwrap().message("Ready");
-        assert!(said.contains("Deployment encoders is not made") && said.contains("add Create"), "{said}");
+        assert!(said.contains("Deployment encoders, its key") && said.contains("add Create"), "{said}");
         let (deployments, secrets): (Api<Deployment>, Api<Secret>) = (stage.api(), stage.api());
         let fleets: Api<ExecutorDeployment> = stage.api();
         throughout("nothing is made", QUIET, async || {
@@ -154,7 +154,7 @@ async fn the_workload_of_somebody_else_is_only_looked_at() {
         stage.apply("encoders", &json!({ "replicas": 7, "managementPolicies": ["Observe"] })).await;
         stage
             .wait_for_status("encoders", "there is nothing to look at", |status| {
-                status.message("Ready").contains("there is no Deployment encoders")
+                status.message("Ready").contains("Deployment encoders does not exist")
             })
             .await;
         let deployments: Api<Deployment> = stage.api();
