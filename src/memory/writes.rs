@@ -109,10 +109,13 @@ impl Writes {
     pub fn wrote_in_pass(&self, key: Key, resource_version: Option<&str>, at: Instant) {
         if let Some(version) = parse(resource_version) {
             let mut inner = self.lock();
-            let own = inner.own.entry(key.kind.clone()).or_default();
-            own.insert(version);
-            if own.len() > VERSIONS {
-                own.pop_first();
+            // The watch may have shown it before the write was answered, and shows a version once.
+            if inner.seen.get(&key.kind).is_none_or(|seen| *seen < version) {
+                let own = inner.own.entry(key.kind.clone()).or_default();
+                own.insert(version);
+                if own.len() > VERSIONS {
+                    own.pop_first();
+                }
             }
         }
         self.wrote(key, resource_version, at);
@@ -285,6 +288,15 @@ mod tests {
         assert!(!writes.is_own("Deployment", Some("10")), "another controller made it");
         assert!(!writes.is_own("Deployment", Some("11")) && !writes.is_own("Job", Some("12")));
         assert!(writes.is_own("Deployment", Some("12")) && !writes.is_own("Deployment", Some("12")));
+    }
+
+    /// It would hide the object from the first list of the next watch.
+    #[test]
+    fn a_version_that_the_watch_has_shown_already_is_not_waited_for() {
+        let writes = Writes::default();
+        writes.saw("Deployment", Some("12"));
+        writes.wrote_in_pass(Key::new("Deployment", "blue", "encoders"), Some("12"), start());
+        assert!(!writes.is_own("Deployment", Some("12")));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use kube::{
 
 use super::{
     index::Index,
-    stores::{Changes, GuardedExecutorDeployment},
+    stores::{Changes, Filled, GuardedExecutorDeployment},
 };
 use crate::{
     api::names::{EXECUTOR_DEPLOYMENT_LABEL, EXECUTOR_NAME_ANNOTATION},
@@ -61,13 +61,22 @@ where
     filtered(changes, counts)
 }
 
-/// Those of `changes` that are not the work of this process: its pass has seen to what follows.
-pub fn of_others<K>(changes: Changes<K>, kind: impl Into<String>, writes: Writes) -> Changes<K>
+/// Those of `changes` that are not the work of this process: its pass has seen to what follows. Until the cache is
+/// `filled` all count: another controller of this process may have made the version, and has ended.
+pub fn of_others<K>(
+    changes: Changes<K>,
+    filled: Filled,
+    kind: impl Into<String>,
+    writes: Writes,
+) -> Changes<K>
 where
     K: Resource + Send + Sync + 'static,
 {
     let kind = kind.into();
-    filtered(changes, move |object| !writes.is_own(&kind, object.meta().resource_version.as_deref()))
+    filtered(changes, move |object| {
+        let is_own = writes.is_own(&kind, object.meta().resource_version.as_deref());
+        !is_own || !filled.is_reached()
+    })
 }
 
 fn filtered<K>(changes: Changes<K>, mut counts: impl FnMut(&K) -> bool + Send + 'static) -> Changes<K>
@@ -201,6 +210,27 @@ mod tests {
             Event::Apply(deployment(3, &json!({}), 1)),
         ];
         assert_eq!(left(&writes, events).await, ["3"]);
+    }
+
+    /// A kind whose definition has changed gets a new watch: what the pass of the last one wrote is all that its first list
+    /// shows.
+    #[tokio::test]
+    async fn the_first_list_counts_whoever_wrote_what_it_shows() {
+        let writes = Writes::default();
+        for version in ["1", "2"] {
+            #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+            writes.wrote_in_pass(Key::new("Deployment", "blue", "encoders"), Some(version), Instant::now());
+        }
+        let (fill, filled) = Filled::pair();
+        let changes = futures::stream::iter([1, 2, 3]).map(move |version| {
+            // The list shows the first, and no more.
+            fill.send_replace(version > 1);
+            Ok(deployment(version, &json!({}), 0))
+        });
+        let left = of_others(changes.boxed(), filled, "Deployment", writes);
+        let left: Vec<_> =
+            left.map_ok(|object| object.resource_version().unwrap()).try_collect().await.unwrap();
+        assert_eq!(left, ["1", "3"]);
     }
 
     #[test]

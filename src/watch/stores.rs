@@ -92,6 +92,19 @@ impl Filled {
         // An error means that the watch has ended, which happens only with the process.
         let _ = self.0.clone().wait_for(|filled| *filled).await;
     }
+
+    /// Whether the cache is filled.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// One that is reached once the sender says so.
+    #[must_use]
+    pub fn pair() -> (tokio::sync::watch::Sender<bool>, Self) {
+        let (sender, receiver) = tokio::sync::watch::channel(false);
+        (sender, Self(receiver))
+    }
 }
 
 /// A cache and the changes to it.
@@ -350,7 +363,7 @@ where
     let index = Index::new(store.clone(), dynamic, keys);
     let indexed = index.clone();
     let watched = kind.clone();
-    let (notify, filled) = tokio::sync::watch::channel(false);
+    let (notify, filled) = Filled::pair();
     let changes = events
         .reflect(reflection)
         // Only what the cache holds by now counts as seen.
@@ -366,7 +379,7 @@ where
         .inspect_err(move |error| tracing::warn!(%kind, %error, "watch interrupted"))
         .touched_objects()
         .boxed();
-    Watched { store, filled: Filled(filled), changes, index }
+    Watched { store, filled, changes, index }
 }
 
 fn version<K: Resource>(event: &watcher::Event<K>) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use futures::{
-    FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
+    Stream, StreamExt as _, TryStreamExt as _,
     channel::mpsc::UnboundedReceiver,
     stream::{BoxStream, SelectAll, select_all},
 };
@@ -108,14 +108,14 @@ pub async fn run<S: Stages>(engine: Engine<S>, wiring: Wiring<S>, shutdown: Shut
     let Wiring { objects, waiting, woken, all, concurrency } = wiring;
     let metrics = services.metrics.clone();
     let queue = Queue::among(waiting, objects.store.clone(), kind.clone(), S::KIND, metrics);
-    let caches = [engine.stages.caches(), vec![objects.filled]].concat();
+    let caches = [engine.stages.caches(), vec![objects.filled.clone()]].concat();
     let changed = services.object_changes.clone();
     let changes = objects.changes.inspect_ok(move |_| {
         changed.send_replace(());
     });
     // Its own pass has seen to what follows from a write of this process.
     let name = S::Object::name_of(&kind).into_owned();
-    let changes = relevance::of_others(changes.boxed(), name, services.writes.clone());
+    let changes = relevance::of_others(changes.boxed(), objects.filled, name, services.writes.clone());
     let changes = {
         let queue = queue.clone();
         changes.inspect_ok(move |object| queue.changed(object))
@@ -169,7 +169,7 @@ async fn reconcile<S: Stages>(
 async fn run_until_shutdown(controller: impl Future<Output = ()>, caches: Vec<Filled>, shutdown: Shutdown) {
     let stuck = async {
         shutdown.requested().await;
-        if caches.iter().all(|filled| filled.reached().now_or_never().is_some()) {
+        if caches.iter().all(Filled::is_reached) {
             std::future::pending::<()>().await;
         }
     };

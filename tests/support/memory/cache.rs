@@ -38,7 +38,7 @@ where
         let open = server.open_watches();
         for _ in 0..TURNS {
             cache.catch_up();
-            if cache.filled.reached().now_or_never().is_some() && server.open_watches() > open {
+            if cache.filled.is_reached() && server.open_watches() > open {
                 return cache;
             }
             tokio::task::yield_now().await;

@@ -1,7 +1,5 @@
 //! Finds the object of a process, among the objects of all mirrored kinds.
 
-use futures::FutureExt as _;
-
 use super::MirroredKinds;
 use crate::{
     api::resource_definition::ObjectKind, controllers::engine::context::Services,
@@ -37,7 +35,7 @@ impl HolderLookup for ProcessHolders {
             let why = "it was submitted for an object of this cluster, which may be in a namespace that this operator does not watch (watchNamespaces)";
             return Observed::Unknown(why.to_owned());
         }
-        let is_filled = all.iter().all(|objects| objects.filled().reached().now_or_never().is_some());
+        let is_filled = all.iter().all(|objects| objects.filled().is_reached());
         if is_filled {
             Observed::Known(None)
         } else {

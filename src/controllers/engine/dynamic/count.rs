@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use kube::{core::DeserializeGuard, runtime::reflector::ObjectRef};
 
 use super::Instances;
@@ -24,7 +23,7 @@ impl Instances {
     pub fn watched(&self, definition: &str) -> Option<WatchedInstances> {
         let known = self.known.lock();
         let members = known.get(definition)?;
-        if members.iter().any(|member| member.filled.reached().now_or_never().is_none()) {
+        if members.iter().any(|member| !member.filled.is_reached()) {
             return None;
         }
         let mut counts = InstanceCounts::default();
