@@ -80,21 +80,7 @@ impl Colony<'_> {
                 }
                 Ok(Effect::Nothing)
             }
-            ColonyStep::CancelGraph { graph_id, .. } => {
-                match self.connection.member.cancel_process_graph(graph_id).await {
-                    Ok(()) => {}
-                    Err(error) if error.is_not_found() => {}
-                    // One that is over can be cancelled again; a conflict means that the server has lost a part of
-                    // it.
-                    Err(error) if error.is_conflict() => {
-                        return Err(StepFailure { kind: FailureKind::Refused, ..failed(error) });
-                    }
-                    Err(error) => return Err(failed(error)),
-                }
-                // No event names the nodes of a cancelled workflow, and they are not known here.
-                self.processes.invalidate_workflow(graph_id, self.clock.instant());
-                Ok(Effect::Nothing)
-            }
+            ColonyStep::CancelGraph { graph_id, .. } => self.cancel_graph(graph_id, &what).await,
             ColonyStep::OpenGate { process_id } => {
                 let (operator, id) = (self.operator(&what)?, self.invalidated(process_id));
                 operator.session.close_successful(&id, &[]).await.map_err(failed)?;
@@ -146,22 +132,7 @@ impl Colony<'_> {
                 }
             }
             ColonyStep::Answer { process_id, executor_type, answer } => {
-                let operator = self.operator_of(executor_type, &what)?;
-                let id = ProcessId::new(process_id);
-                let closed = match answer {
-                    Answer::Successful(output) => {
-                        operator.session.close_successful(&id, std::slice::from_ref(output)).await
-                    }
-                    Answer::Failed(why) => {
-                        operator.session.close_failed(&id, std::slice::from_ref(why)).await
-                    }
-                };
-                match closed {
-                    Ok(()) => Ok(Effect::Nothing),
-                    // Cancelled, gone, or given to another meanwhile.
-                    Err(error) if is_already_closed(&error) => Ok(Effect::Gone),
-                    Err(error) => Err(failed(error)),
-                }
+                self.answer(process_id, executor_type, answer, &what).await
             }
             ColonyStep::AddBlueprint(_)
             | ColonyStep::UpdateBlueprint { .. }
@@ -171,6 +142,44 @@ impl Colony<'_> {
                 BlueprintWriter { member, colony: self.name, known }.execute(step, &what).await?;
                 Ok(Effect::Nothing)
             }
+        }
+    }
+
+    async fn cancel_graph(&self, graph_id: &str, what: &str) -> Result<Effect, StepFailure> {
+        match self.connection.member.cancel_process_graph(graph_id).await {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => {}
+            // One that is over can be cancelled again; a conflict means that the server has lost a part of it.
+            Err(error) if error.is_conflict() => {
+                return Err(StepFailure { kind: FailureKind::Refused, ..of_colony(what, &error) });
+            }
+            Err(error) => return Err(of_colony(what, &error)),
+        }
+        // No event names the nodes of a cancelled workflow, and they are not known here.
+        self.processes.invalidate_workflow(graph_id, self.clock.instant());
+        Ok(Effect::Nothing)
+    }
+
+    async fn answer(
+        &self,
+        process_id: &str,
+        executor_type: &str,
+        answer: &Answer,
+        what: &str,
+    ) -> Result<Effect, StepFailure> {
+        let operator = self.operator_of(executor_type, what)?;
+        let id = ProcessId::new(process_id);
+        let closed = match answer {
+            Answer::Successful(output) => {
+                operator.session.close_successful(&id, std::slice::from_ref(output)).await
+            }
+            Answer::Failed(why) => operator.session.close_failed(&id, std::slice::from_ref(why)).await,
+        };
+        match closed {
+            Ok(()) => Ok(Effect::Nothing),
+            // Cancelled, gone, or given to another meanwhile.
+            Err(error) if is_already_closed(&error) => Ok(Effect::Gone),
+            Err(error) => Err(of_colony(what, &error)),
         }
     }
 

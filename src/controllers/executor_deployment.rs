@@ -60,7 +60,7 @@ impl Stages for FleetStages {
     }
 
     async fn snapshot(&self, object: &ExecutorDeployment) -> Result<ExecutorDeploymentSnapshot, CacheBehind> {
-        self.reader.snapshot(object).await
+        Box::pin(self.reader.snapshot(object)).await
     }
 
     fn now(snapshot: &ExecutorDeploymentSnapshot) -> Timestamp {

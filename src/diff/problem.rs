@@ -52,6 +52,7 @@ pub fn resolved(colony: &ColonyReference) -> Result<&ResolvedColony, Problem> {
 }
 
 /// Why a spec is invalid.
+#[must_use]
 pub fn problem(error: &SpecError) -> Problem {
     Problem { reason: error.reason(), message: error.to_string() }
 }

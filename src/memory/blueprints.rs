@@ -89,6 +89,7 @@ impl Blueprints {
     }
 
     /// Records whether blueprints of a definition are handled as it declares; whether that is news.
+    #[must_use]
     pub fn record_handler_state(&self, definition: &str, handler_state: &HandlerState) -> bool {
         let mut handler_states = self.handler_states.lock();
         handler_states.insert(definition.to_owned(), handler_state.clone()).as_ref() != Some(handler_state)

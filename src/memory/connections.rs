@@ -154,6 +154,7 @@ impl Connections {
     }
 
     /// Notes that a `Colony` has no connection; whether that is news.
+    #[must_use]
     pub fn remove(&self, colony: &str) -> bool {
         let mut by_colony = self.by_colony.write();
         by_colony.insert(colony.to_owned(), None).is_none_or(|before| before.is_some())

@@ -206,7 +206,7 @@ impl Writes {
 
 impl Inner {
     /// Those that wait for nothing any more now that the watch of a kind has come to a version.
-    fn ensure_cache_fresh(&mut self, kind: &Cow<'static, str>, version: u64) -> Vec<Wake> {
+    fn ensure_cache_fresh(&mut self, kind: &str, version: u64) -> Vec<Wake> {
         let Some(awaited) = self.awaited.get_mut(kind) else { return Vec::new() };
         let later = awaited.split_off(&version.saturating_add(1));
         let reached = std::mem::replace(awaited, later);

@@ -104,7 +104,7 @@ impl InboundReader {
                 states.insert(namespace.to_owned(), self.namespace(spec, namespace).await);
             }
         }
-        let objects = self.objects(about, states.keys());
+        let objects = self.objects(about, &states);
         let (colony, spec) = (colony.to_owned(), spec.clone());
         InboundSnapshot { colony, spec, blueprints, objects, namespaces: states }
     }
@@ -161,14 +161,10 @@ impl InboundReader {
     }
 
     /// The objects that may be asked about and can be read.
-    fn objects<'a>(
-        &self,
-        about: About<'_>,
-        namespaces: impl Iterator<Item = &'a String> + Clone,
-    ) -> InboundObjects {
+    fn objects<T>(&self, about: About<'_>, namespaces: &BTreeMap<String, T>) -> InboundObjects {
         let found = self.objects.iter().flat_map(|(index, _)| {
             let named = |name: &str| {
-                let references = namespaces.clone().map(|namespace| ObjectRef::new(name).within(namespace));
+                let references = namespaces.keys().map(|namespace| ObjectRef::new(name).within(namespace));
                 references.filter_map(|object| index.store().get(&object)).collect::<Vec<_>>()
             };
             match about {

@@ -173,10 +173,10 @@ mod tests {
 
     /// The objects that are left of what happens.
     async fn left(writes: &Writes, events: Vec<Event<Deployment>>) -> Vec<String> {
-        let mut writer = Writer::new(());
-        let store = writer.as_reader();
+        let mut cache = Writer::new(());
+        let store = cache.as_reader();
         let changes = futures::stream::iter(events).map(move |event| {
-            writer.apply_watcher_event(&event);
+            cache.apply_watcher_event(&event);
             let (Event::Apply(object) | Event::Delete(object)) = event else { panic!("{event:?}") };
             Ok(object)
         });

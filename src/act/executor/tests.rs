@@ -10,7 +10,7 @@ use crate::{
 
 /// A port at which some steps fail, by their place, and that stops leading after some.
 struct Failing {
-    failing: Vec<(usize, FailureKind)>,
+    failures: Vec<(usize, FailureKind)>,
     leads_for: usize,
     tried: Mutex<usize>,
 }
@@ -26,7 +26,7 @@ impl Port for Failing {
             *tried += 1;
             *tried - 1
         };
-        match self.failing.iter().find(|(failing, _)| *failing == place) {
+        match self.failures.iter().find(|(failing, _)| *failing == place) {
             Some((_, kind)) => Err(StepFailure { kind: *kind, message: "because".to_owned() }),
             None => Ok(Effect::Nothing.into()),
         }
@@ -48,7 +48,7 @@ async fn came_of(
     failing: &[(usize, FailureKind)],
     leads_for: usize,
 ) -> String {
-    let port = Failing { failing: failing.to_vec(), leads_for, tried: Mutex::new(0) };
+    let port = Failing { failures: failing.to_vec(), leads_for, tried: Mutex::new(0) };
     let object = RequestFlow {
         metadata: ObjectMeta::default(),
         spec: serde_json::from_value::<RequestFlowSpec>(serde_json::json!({ "jobs": [] })).unwrap(),

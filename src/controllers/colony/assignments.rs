@@ -69,7 +69,7 @@ impl Assignments {
                 }
             }
         }
-        self.services.connections.remove(&self.colony);
+        let _ = self.services.connections.remove(&self.colony);
         self.services.blueprints.forget(&self.colony);
     }
 

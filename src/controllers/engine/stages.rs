@@ -127,6 +127,7 @@ pub trait Stages: Send + Sync + Sized + 'static {
     }
 
     /// Kinds of children that have the name of their object: a pass waits until the caches show what was written to them.
+    #[must_use]
     fn also_written() -> &'static [&'static str] {
         &[]
     }

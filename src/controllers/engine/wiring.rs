@@ -63,6 +63,7 @@ impl<S: Stages> Wiring<S> {
     }
 
     /// Has changes wake objects as well.
+    #[must_use]
     pub fn on<K: Send + 'static, I>(
         mut self,
         changes: Changes<K>,
@@ -80,6 +81,7 @@ impl<S: Stages> Wiring<S> {
     }
 
     /// Has changes of children wake their owners.
+    #[must_use]
     pub fn on_children<K>(self, changes: Changes<K>, kind: DynamicType<S>) -> Self
     where
         K: Resource<DynamicType = ()> + Send + 'static,
@@ -94,6 +96,7 @@ impl<S: Stages> Wiring<S> {
     }
 
     /// Has something wake all objects. The end of the stream is none.
+    #[must_use]
     pub fn on_all(mut self, changes: impl Stream<Item = ()> + Send + 'static) -> Self {
         self.all.push(changes.chain(futures::stream::pending()).boxed());
         self
@@ -109,9 +112,9 @@ pub async fn run<S: Stages>(engine: Engine<S>, wiring: Wiring<S>, shutdown: Shut
     let metrics = services.metrics.clone();
     let queue = Queue::among(waiting, objects.store.clone(), kind.clone(), S::KIND, metrics);
     let caches = [engine.stages.caches(), vec![objects.filled.clone()]].concat();
-    let changed = services.object_changes.clone();
+    let all_changes = services.object_changes.clone();
     let changes = objects.changes.inspect_ok(move |_| {
-        changed.send_replace(());
+        all_changes.send_replace(());
     });
     // Its own pass has seen to what follows from a write of this process.
     let name = S::Object::name_of(&kind).into_owned();

@@ -180,7 +180,7 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
     let Some(found) = found else {
         match colony::end(snapshot) {
             Ok(step) => {
-                plan.plan.steps.extend(step.into_iter().chain([kubernetes(KubernetesStep::RemoveFinalizer)]))
+                plan.plan.steps.extend(step.into_iter().chain([kubernetes(KubernetesStep::RemoveFinalizer)]));
             }
             Err(awaited) => plan.plan.awaiting.push(awaited),
         }

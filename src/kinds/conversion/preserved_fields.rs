@@ -87,7 +87,7 @@ fn compare_fields(
         match back.get(name) {
             Some(back) => compare(field, of_field(schema, name), value, back, kept),
             None => {
-                kept.push(PreservedField { field, value: Some(value.clone()), ..PreservedField::default() })
+                kept.push(PreservedField { field, value: Some(value.clone()), ..PreservedField::default() });
             }
         }
     }
