@@ -46,6 +46,7 @@ fn definition() -> Value {
 }
 
 /// A kind of instances with this handler, and what is there before them.
+#[expect(clippy::needless_pass_by_value, reason = "callers write them in place")]
 fn instances(name: &str, handler: Value, spec: Value) -> Kind {
     let accepted: AcceptedHandler = serde_json::from_value(json!({ "handler": handler })).unwrap();
     let instance_kind =
@@ -131,7 +132,7 @@ pub async fn start(mut caches: Caches<'_>, kind: &InstanceKind) -> Box<dyn Contr
     let (client, writes) = (&services.kubernetes.watches, &services.writes);
     let objects = caches.objects(stores::instances(client, &Scope::Cluster, kind, writes)).await;
     if kind.handler().mode != HandlerMode::Compose {
-        services.blueprints.record_handler_state(&kind.name(), &HandlerState::Handled);
+        let _ = services.blueprints.record_handler_state(&kind.name(), &HandlerState::Handled);
         let reader = caches.work_reader(&objects.filled).await;
         return caches.controller(objects, InstanceStages { kind: kind.clone(), reader });
     }

@@ -50,6 +50,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Plays sequences for objects of a kind, which share the colony and the operator.
 fn play(kind: &Kind) {
     let drawn = Config::default();
+    #[expect(clippy::disallowed_methods, reason = "what the library reads is told by the environment")]
     let is_said = |name: &str| std::env::var_os(name).is_some();
     let config = Config {
         cases: if is_said("PROPTEST_CASES") { drawn.cases } else { SEQUENCES },

@@ -131,10 +131,8 @@ impl World {
 
     /// The objects that the operator knows, with their controllers.
     pub fn known(&self) -> Vec<(usize, String)> {
-        let of = |(index, controller): (usize, &Box<dyn Controller>)| {
-            controller.names().into_iter().map(move |name| (index, name))
-        };
-        self.controllers.iter().enumerate().flat_map(of).collect()
+        let names = self.controllers.iter().map(|controller| controller.names()).enumerate();
+        names.flat_map(|(index, names)| names.into_iter().map(move |name| (index, name))).collect()
     }
 
     /// A pass over an object; whether the operator ended in it.
