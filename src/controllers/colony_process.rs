@@ -141,3 +141,12 @@ pub fn plan(
     }
     diff::colony_process::plan(snapshot, desired).map_err(|error| problem(&error))
 }
+
+/// Stages 2 and 3, for a rehearsal.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(snapshot: &ColonyProcessSnapshot) -> Result<Plan, Problem> {
+    plan(snapshot, &desired(snapshot)?)
+}

@@ -145,3 +145,12 @@ pub fn plan(
     }
     diff::colony_workflow::plan(snapshot, desired).map_err(|error| problem(&error))
 }
+
+/// Stages 2 and 3, for a rehearsal.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, Problem> {
+    plan(snapshot, &desired(snapshot)?)
+}

@@ -14,15 +14,15 @@ mod request_state;
 mod resource_definition;
 
 use colony::processes::{self, MirroredKind, MirroredKinds, Objects};
-pub use colony_cron::CronStages;
-pub use colony_process::ProcessStages;
-pub use colony_workflow::WorkflowStages;
+pub use colony_cron::{CronStages, desired as desired_cron, plan as plan_cron};
+pub use colony_process::{ProcessStages, decide as decide_process};
+pub use colony_workflow::{WorkflowStages, decide as decide_workflow};
 pub use composition::{CompositionStages, Decision, decide as decide_composition};
 pub use engine::context::Services;
 use engine::{context, dynamic as instances, queue, shared_watches, work};
 pub use executor_deployment::{FleetStages, decide};
 pub use instance::{InstanceStages, decide as decide_instance};
-pub use request_state::RequestStages;
+pub use request_state::{RequestStages, decide as decide_request};
 
 use std::sync::Arc;
 

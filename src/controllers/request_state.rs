@@ -168,6 +168,15 @@ pub fn plan(snapshot: &RequestSnapshot, desired: Option<&DesiredRequest>) -> Res
     }
 }
 
+/// Stages 2 and 3, for a rehearsal.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(snapshot: &RequestSnapshot) -> Result<Plan, Problem> {
+    plan(snapshot, desired(snapshot)?.as_ref())
+}
+
 fn problem(obstacle: &Obstacle) -> Problem {
     let reason = match obstacle {
         Obstacle::NoFlow(_) | Obstacle::BadFlow { .. } => Reason::FlowUnusable,

@@ -65,7 +65,7 @@ impl<'w> Rehearsal<'w> {
         };
         match (kind.composition(), kind.instances.handler().mode) {
             (Some(composition), _) => Ok(self.plan(text, &object, kind, composition)?.0),
-            (None, HandlerMode::Process) => {
+            (None, HandlerMode::Process | HandlerMode::Blueprint) => {
                 Ok(vec![instance::plan(text, &object, &kind.instances, self.world, self.now)?])
             }
             (None, mode) => {

@@ -3,15 +3,26 @@
 use std::collections::{BTreeSet, HashSet};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::ResourceExt as _;
+use kube::{
+    CustomResourceExt, ResourceExt as _,
+    core::cel::{ValidationErrors, validate_cel},
+};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::definition::without_rules;
 use crate::{
     api::{
-        custom_resource_definitions,
+        colony::Colony,
+        colony_cron::ColonyCron,
+        colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
+        executor_deployment::ExecutorDeployment,
         instance::InstanceKind,
-        resource_definition::{DefinitionScope, HandlerMode, ObjectKind},
+        kind::Kind as OwnKind,
+        request_flow::RequestFlow,
+        request_state::RequestState,
+        resource_definition::{DefinitionScope, HandlerMode, ObjectKind, ResourceDefinition},
     },
     kinds::{
         composition::{Composition, builtin_kinds_with_readiness},
@@ -116,16 +127,38 @@ impl Kinds {
             }
             return Ok(object);
         }
-        let named = ObjectKind::of(object);
-        let is_of = |crd: &CustomResourceDefinition| {
-            let named = named.as_ref();
-            named.is_some_and(|named| named.group() == crd.spec.group && named.kind == crd.spec.names.kind)
+        let own = ObjectKind::of(object).and_then(|named| OwnKind::find(named.group(), &named.kind));
+        let Some((kind, own)) = own.and_then(|kind| Some((kind, kind.info().own.as_ref()?))) else {
+            return Ok(object.clone());
         };
-        match custom_resource_definitions().iter().find(|crd| is_of(crd)) {
-            Some(crd) => judge(crd, object, false),
-            None => Ok(object.clone()),
-        }
+        let object = judge(&(own.definition)(), object, false)?;
+        rules(kind, &object)?;
+        Ok(object)
     }
+}
+
+/// Whether an object of an own kind fits its type, and the rules of its schema.
+fn rules(kind: OwnKind, object: &Value) -> Result<(), String> {
+    match kind {
+        OwnKind::Colony => typed::<Colony>(object),
+        OwnKind::ExecutorDeployment => typed::<ExecutorDeployment>(object),
+        OwnKind::ColonyProcess => typed::<ColonyProcess>(object),
+        OwnKind::ColonyWorkflow => typed::<ColonyWorkflow>(object),
+        OwnKind::ColonyCron => typed::<ColonyCron>(object),
+        OwnKind::RequestFlow => typed::<RequestFlow>(object),
+        OwnKind::RequestState => typed::<RequestState>(object),
+        OwnKind::ResourceDefinition => typed::<ResourceDefinition>(object),
+        OwnKind::Instance => Ok(()),
+    }
+}
+
+fn typed<K: CustomResourceExt + DeserializeOwned + Serialize>(object: &Value) -> Result<(), String> {
+    let object: K = serde_json::from_value(object.clone()).map_err(|error| error.to_string())?;
+    let joined = |errors: ValidationErrors| {
+        let messages: Vec<String> = errors.into_vec().iter().map(ToString::to_string).collect();
+        messages.join("; ")
+    };
+    validate_cel(&object).map_err(joined)
 }
 
 fn judge(crd: &CustomResourceDefinition, object: &Value, has_simple_rules: bool) -> Result<Value, String> {

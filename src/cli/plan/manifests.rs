@@ -12,11 +12,16 @@ use kube::{ResourceExt as _, core::cel::validate_cel};
 use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::super::Failure;
+use super::{
+    super::Failure,
+    object::{self, namespace_of},
+};
 use crate::{
     api::{
         colony::{AllowedNamespaces, Colony, ColonyServer, ColonySpec, Inbound},
         executor_deployment::ExecutorDeployment,
+        function::Variable,
+        kind::Kind,
         mirror::MirrorStatus,
         names::{
             self, COLONIES_GROUP, COMPUTE_GROUP, DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_KIND,
@@ -29,7 +34,7 @@ use crate::{
     runtime::config::OperatorConfiguration,
     snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
-        Workloads,
+        ValueSource, Values, Workloads,
     },
 };
 
@@ -122,7 +127,9 @@ impl Manifests {
 
     /// Keeps an object for those that are made of others.
     fn keep(&mut self, value: &Value) {
-        if ObjectKind::of(value).is_some() && value.get("metadata").is_some_and(Value::is_object) {
+        let Some(kind) = ObjectKind::of(value) else { return };
+        let has_metadata = value.get("metadata").is_some_and(Value::is_object);
+        if has_metadata || Kind::find(kind.group(), &kind.kind).is_some() {
             self.others.push(value.clone());
         }
     }
@@ -188,7 +195,7 @@ impl Manifests {
     pub(super) fn processes(&self, mirror: Option<&MirrorStatus>) -> Vec<Process> {
         let process_id = mirror.and_then(|mirror| mirror.process_id.as_deref());
         let concerned = |process: &&Process| match process_id {
-            Some(id) => process.id.as_str() == id,
+            Some(id) => process.id.as_str() == id || process.graph_id == id,
             None => mirror.is_some_and(|mirror| process.spec.label == mirror.label),
         };
         let mut processes: Vec<Process> = self.processes.iter().filter(concerned).cloned().collect();
@@ -196,10 +203,45 @@ impl Manifests {
         processes
     }
 
+    /// The process, or the processes of the workflow, with an id.
+    pub(super) fn with_id(&self, id: &str) -> Vec<Process> {
+        let is_meant = |process: &&Process| process.id.as_str() == id || process.graph_id == id;
+        self.processes.iter().filter(is_meant).cloned().collect()
+    }
+
+    /// What variables refer to. An object that the manifests lack counts as one with the key: it may exist.
+    pub(super) fn values<'a>(
+        &self,
+        namespace: &str,
+        variables: impl IntoIterator<Item = &'a Variable>,
+    ) -> Values {
+        let mut values = Values::default();
+        let sources =
+            variables.into_iter().filter_map(|variable| ValueSource::of(variable.value_from.as_ref()?));
+        for (source, _) in sources {
+            let (kind, name, key) = match &source {
+                ValueSource::Secret { name, key } => ("Secret", name, key),
+                ValueSource::ConfigMap { name, key } => ("ConfigMap", name, key),
+            };
+            let object = self.others.iter().find(|object| {
+                object["kind"] == kind && object::key(object) == name && namespace_of(object) == namespace
+            });
+            let has_key =
+                |object: &Value| ["data", "stringData"].iter().any(|field| object[field].get(key).is_some());
+            let value = object.is_none_or(has_key).then(|| format!("<{key}>"));
+            values.insert(source, Observed::Known(value));
+        }
+        values
+    }
+
+    /// The blueprint with a name.
+    pub(super) fn blueprint_named(&self, name: &str) -> Option<Blueprint> {
+        self.blueprints.iter().find(|blueprint| blueprint.metadata.name == name).cloned()
+    }
+
     /// The blueprint of an object, where there is to be one.
     fn blueprint(&self, object: &ExecutorDeployment) -> Option<Blueprint> {
-        let name = object.blueprint_name()?;
-        self.blueprints.iter().find(|blueprint| blueprint.metadata.name == name).cloned()
+        self.blueprint_named(&object.blueprint_name()?)
     }
 
     /// The colony that an object names, or the default one; when the manifests have none, a placeholder.

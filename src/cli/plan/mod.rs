@@ -1,16 +1,19 @@
 //! `colonyos-operator plan -f FILE`: what would be done for the objects in files, pass by pass, without a server.
 //!
-//! Planned are `ExecutorDeployments`, `ResourceDefinitions`, and instances of the kinds that these define. The files may hold,
-//! besides them and `Colonies`, what there is already: workloads, pods, the Secret of an executor, the CRD of a definition, objects
+//! Planned are objects of the operator's own kinds, and instances of the kinds that `ResourceDefinitions` define. The files may
+//! hold, besides them, what there is already: workloads, pods, the Secret of an executor, the CRD of a definition, objects
 //! that an instance is made of, and processes and executors as the colony describes them (with a `kind` of `Process` or
 //! `Executor`).
 
+mod colony;
 mod composition;
 mod definition;
 mod instance;
 mod kind;
 mod manifests;
 mod object;
+mod own;
+mod passes;
 mod readiness;
 mod rehearsal;
 
@@ -118,8 +121,8 @@ pub struct Rendered {
     pub is_refused: bool,
 }
 
-/// Plans every definition in `text`, a stream of YAML documents, then every `ExecutorDeployment`, then every instance of a kind
-/// that is defined there.
+/// Plans every definition in `text`, a stream of YAML documents, then every object of another of the operator's kinds, then every
+/// instance of a kind that is defined there.
 ///
 /// # Errors
 ///
@@ -132,12 +135,13 @@ pub fn render(
 ) -> Result<Vec<Rendered>, Failure> {
     let world = Manifests::read(text)?;
     let (mut plans, kinds) = definition::plans(&world, now)?;
-    for object in &world.objects {
+    for object in world.objects.iter().filter(|object| !own::is_refused(&world, &kinds, object)) {
         plans.push(describe(world.snapshot(object, configuration, now))?);
     }
+    plans.extend(own::plans(&world, &kinds, configuration, now)?);
     plans.extend(instances(&world, &kinds, now)?);
     if plans.is_empty() {
-        return Err("there is no ExecutorDeployment, no ResourceDefinition and no object of a kind that one of the files defines: nothing to plan".into());
+        return Err("there is no object of a kind of the operator, or of a kind that one of the files defines: nothing to plan".into());
     }
     Ok(plans)
 }

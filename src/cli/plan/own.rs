@@ -1,0 +1,247 @@
+//! Objects of the operator's own kinds besides fleets and definitions: whether an API server would refuse one, or what each pass
+//! would do for it.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use super::{
+    super::Failure,
+    Rendered, colony,
+    kind::Kinds,
+    manifests::{CLUSTER, Manifests},
+    object::{complete, key, named, namespace_of},
+    passes,
+};
+use crate::{
+    act::outcome::Outcome,
+    api::{
+        colony_cron::ColonyCron,
+        colony_process::ColonyProcess,
+        colony_workflow::ColonyWorkflow,
+        executor_deployment::ExecutorDeployment,
+        function::Variable,
+        kind::Kind,
+        mirror::{MirrorStatus, Mirrored as _},
+        names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
+        request_flow::RequestFlow,
+        request_state::RequestState,
+        resource_definition::ObjectKind,
+    },
+    controllers::{desired_cron, plan_cron},
+    runtime::config::OperatorConfiguration,
+    snapshot::{
+        ColonyCronSnapshot, ColonyProcessSnapshot, ColonyWorkflowSnapshot, FlowSource, Observed,
+        RequestSnapshot, WorkHeader,
+    },
+    status,
+};
+
+/// Plans every such object, in the order of the files.
+pub(super) fn plans(
+    world: &Manifests,
+    kinds: &Kinds,
+    configuration: &OperatorConfiguration,
+    now: Timestamp,
+) -> Result<Vec<Rendered>, Failure> {
+    let mut plans = Vec::new();
+    for (number, written) in world.others.iter().enumerate() {
+        let Some(kind) = ObjectKind::of(written).and_then(|of| Kind::find(of.group(), &of.kind)) else {
+            continue;
+        };
+        if kind == Kind::ResourceDefinition {
+            continue;
+        }
+        let mut object = written.clone();
+        if kind != Kind::Colony
+            && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        {
+            metadata.entry("namespace").or_insert_with(|| json!("default"));
+            if let Some(prefix) = metadata.get("generateName").and_then(Value::as_str) {
+                let name = format!("{prefix}<random>");
+                metadata.entry("name").or_insert_with(|| json!(name));
+            }
+        }
+        complete(&mut object, number + 1);
+        let mut text = format!("{}\n", named(&object));
+        let object = match kinds.stored(&object) {
+            Ok(object) => object,
+            Err(why) => {
+                writeln!(text, "would be refused: {why}")?;
+                plans.push(Rendered { steps: text, status: String::new(), is_refused: true });
+                continue;
+            }
+        };
+        let rehearsal = Rehearsal { world, configuration, now };
+        plans.extend(rehearsal.plan(kind, text, object)?);
+    }
+    Ok(plans)
+}
+
+/// Whether an API server would refuse a fleet as it is written: its type has only the fields that the schema describes.
+pub(super) fn is_refused(world: &Manifests, kinds: &Kinds, object: &ExecutorDeployment) -> bool {
+    let is_meant = |other: &&Value| {
+        let kind = ObjectKind::of(other).and_then(|of| Kind::find(of.group(), &of.kind));
+        kind == Some(Kind::ExecutorDeployment)
+            && key(other) == object.name_any()
+            && Some(namespace_of(other)) == object.metadata.namespace.as_deref()
+    };
+    world.others.iter().find(is_meant).is_some_and(|written| kinds.stored(written).is_err())
+}
+
+struct Rehearsal<'w> {
+    world: &'w Manifests,
+    configuration: &'w OperatorConfiguration,
+    now: Timestamp,
+}
+
+impl Rehearsal<'_> {
+    fn plan(&self, kind: Kind, text: String, object: Value) -> Result<Option<Rendered>, Failure> {
+        let plan = match kind {
+            Kind::Colony => colony::plan(text, serde_json::from_value(object)?, self.now)?,
+            Kind::ColonyProcess => passes::plan(text, self.process(serde_json::from_value(object)?))?,
+            Kind::ColonyWorkflow => passes::plan(text, self.workflow(serde_json::from_value(object)?))?,
+            Kind::RequestState => passes::plan(text, self.request(serde_json::from_value(object)?))?,
+            Kind::ColonyCron => self.cron(text, serde_json::from_value(object)?)?,
+            Kind::RequestFlow => self.flow(text, &serde_json::from_value(object)?)?,
+            // They have files of their own.
+            Kind::ExecutorDeployment | Kind::ResourceDefinition | Kind::Instance => return Ok(None),
+        };
+        Ok(Some(plan))
+    }
+
+    /// What is known of work: of what is to be adopted, everything with its id.
+    fn header(
+        &self,
+        colony: Option<&str>,
+        mirror: Option<&MirrorStatus>,
+        adopted: Option<&str>,
+    ) -> WorkHeader {
+        let processes = match (mirror, adopted) {
+            (None, Some(id)) => self.world.with_id(id),
+            _ => self.world.processes(mirror),
+        };
+        WorkHeader {
+            cluster: CLUSTER.to_owned(),
+            colony: self.world.colony(colony),
+            processes: Observed::Known(processes),
+            submit_not_before: None,
+            now: self.now,
+        }
+    }
+
+    fn process(&self, object: ColonyProcess) -> ColonyProcessSnapshot {
+        let spec = &object.spec;
+        let namespace = object.namespace().unwrap_or_default();
+        ColonyProcessSnapshot {
+            header: self.header(spec.colony.as_deref(), object.mirror(), spec.process_id.as_deref()),
+            holder: Observed::Known(None),
+            executor: None,
+            values: self.world.values(&namespace, &spec.call.env),
+            object,
+        }
+    }
+
+    fn workflow(&self, object: ColonyWorkflow) -> ColonyWorkflowSnapshot {
+        let spec = &object.spec;
+        let namespace = object.namespace().unwrap_or_default();
+        ColonyWorkflowSnapshot {
+            header: self.header(spec.colony.as_deref(), object.mirror(), spec.graph_id.as_deref()),
+            holder: Observed::Known(None),
+            executors: BTreeMap::new(),
+            values: self.world.values(&namespace, spec.nodes.iter().flat_map(|node| &node.call.env)),
+            object,
+        }
+    }
+
+    fn request(&self, object: RequestState) -> RequestSnapshot {
+        let namespace = object.namespace().unwrap_or_default();
+        let flow = self.flow_of(&object, &namespace);
+        let (colony, env) = match &flow {
+            FlowSource::Named(flow) => {
+                let job = flow.spec.jobs.iter().find(|job| job.name == object.spec.job);
+                (flow.spec.colony.as_ref(), job.map_or(&[] as &[Variable], |job| &job.function.env))
+            }
+            FlowSource::Default | FlowSource::Listed(_) | FlowSource::NotFound(_) => {
+                (object.annotations().get(COLONY_ANNOTATION), &[] as &[Variable])
+            }
+        };
+        RequestSnapshot {
+            header: self.header(colony.map(String::as_str), object.mirror(), None),
+            roles: self.configuration.request_roles.clone(),
+            executor: None,
+            values: self.world.values(&namespace, env),
+            position_log: Vec::new(),
+            flow,
+            object,
+        }
+    }
+
+    fn flow_of(&self, object: &RequestState, namespace: &str) -> FlowSource {
+        let Some(name) = object.annotations().get(FLOW_ANNOTATION) else { return FlowSource::Default };
+        if name.contains(',') {
+            return FlowSource::Listed(name.clone());
+        }
+        let is_meant = |other: &&Value| {
+            let kind = ObjectKind::of(other).and_then(|of| Kind::find(of.group(), &of.kind));
+            kind == Some(Kind::RequestFlow) && key(other) == name && namespace_of(other) == namespace
+        };
+        match self.world.others.iter().find(is_meant).map(|flow| serde_json::from_value(flow.clone())) {
+            Some(Ok(flow)) => FlowSource::Named(Box::new(flow)),
+            Some(Err(error)) => FlowSource::NotFound(format!("RequestFlow {name} cannot be read: {error}")),
+            None => FlowSource::NotFound(format!(
+                "there is no RequestFlow {name} in namespace {namespace} of the files: add it, or name another"
+            )),
+        }
+    }
+
+    /// Plans a cron: what is done now, and its next run.
+    fn cron(&self, mut text: String, mut object: ColonyCron) -> Result<Rendered, Failure> {
+        object.metadata.creation_timestamp.get_or_insert(Time(self.now));
+        let mut snapshot =
+            ColonyCronSnapshot { object, runs: Vec::new(), strangers: Vec::new(), now: self.now };
+        let desired = desired_cron(&snapshot);
+        let found = plan_cron(&snapshot, &desired);
+        let outcome = Outcome { plan: found.plan.clone(), ..Outcome::default() };
+        let status = status::colony_cron::compute(&snapshot, &found, &outcome);
+        let status = serde_norway::to_string(&status)?;
+        if let Some(problem) = &found.problem {
+            writeln!(text, "{}: {}", problem.reason.as_str(), problem.message)?;
+            return Ok(Rendered { steps: text, status, is_refused: true });
+        }
+        if !found.plan.is_idle() {
+            write!(text, "pass 1\n{}", found.plan)?;
+        }
+        let mut is_refused = false;
+        match found.next {
+            None => writeln!(text, "no run is due")?,
+            Some(next) => {
+                writeln!(text, "at {next}")?;
+                snapshot.now = next;
+                let run = plan_cron(&snapshot, &desired);
+                write!(text, "{}", run.plan)?;
+                if let Some(problem) = &run.problem {
+                    is_refused = true;
+                    writeln!(text, "{}: {}", problem.reason.as_str(), problem.message)?;
+                }
+            }
+        }
+        Ok(Rendered { steps: text, status, is_refused })
+    }
+
+    /// A flow has no effects of its own: whether requests can follow it.
+    fn flow(&self, mut text: String, flow: &RequestFlow) -> Result<Rendered, Failure> {
+        let status = status::request_flow::compute(flow, self.now);
+        let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        let is_refused = ready.is_none_or(|ready| ready.status != "True");
+        match ready {
+            Some(ready) if is_refused => writeln!(text, "{}: {}", ready.reason, ready.message)?,
+            Some(ready) => writeln!(text, "then ready: {}", ready.message)?,
+            None => {}
+        }
+        Ok(Rendered { steps: text, status: serde_norway::to_string(&status)?, is_refused })
+    }
+}
