@@ -1,6 +1,8 @@
 //! What all kinds have in common whose objects are work: what ends it before its time, when a finished object is
 //! deleted, and how a deleted one is finalized. Pure.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -9,12 +11,17 @@ use crate::{
     api::{
         mirror::MirrorStatus,
         names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER},
-        policy::DeletionPolicy,
+        policy::{DeletionPolicy, ManagementPolicies, ManagementPolicy},
         work::{StopReason, WorkState},
     },
     kinds::SpecError,
     snapshot::{ColonyReference, Observed},
 };
+
+/// How long after the first failure something is submitted again; twice as long after each further one. As Jobs do it.
+const FIRST_BACKOFF: Duration = Duration::from_secs(10);
+/// The longest such time.
+const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
 
 /// The policies of an object of work, and its state.
 #[derive(Clone, Copy)]
@@ -171,6 +178,23 @@ pub(super) fn check_adoptable(
         }
         Observed::Known(None) => Ok(None),
     }
+}
+
+/// When what failed at `failed` is submitted again, after the delay has doubled so often.
+pub(super) fn retried_at(failed: Timestamp, doublings: i64) -> Option<Timestamp> {
+    let doublings = u32::try_from(doublings.clamp(0, 16)).unwrap_or_default();
+    let delay = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
+    failed.checked_add(delay).ok()
+}
+
+/// Holds an object that has adopted its work, where its deletion ends that. Which it does can change at any time.
+pub(super) fn hold_adopted(
+    terms: &Terms<'_>,
+    is_adopted: bool,
+    policies: &ManagementPolicies,
+) -> Option<Step> {
+    let is_to_be_held = is_adopted && policies.allow(ManagementPolicy::Delete) && !terms.has_finalizer();
+    is_to_be_held.then_some(Step::Kubernetes(KubernetesStep::AddFinalizer))
 }
 
 /// The plan for the colony's side alone.

@@ -271,22 +271,14 @@ pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
 }
 
 /// Watches the `Colonies` that have the labels of the configuration. Their status, which counts what goes on in a colony,
-/// is no change: each would wake every object of the colony, and the `Colony` itself to count again.
+/// is no change: each would wake every object of the colony, and the `Colony` itself to count again. `K` is a [`Colony`], or one
+/// behind a `DeserializeGuard`, so that one that cannot be read does not stop the others.
 #[must_use]
-pub fn colonies(client: &Client, selector: &BTreeMap<String, String>) -> Watched<Colony> {
-    let all = watched(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None);
-    let changes =
-        relevant(all.changes, all.store.clone(), Colony::KIND.name(), Writes::default(), of_metadata);
-    Watched { changes, ..all }
-}
-
-/// As [`colonies`]; one that cannot be read does not stop the others.
-#[must_use]
-pub fn guarded_colonies(
-    client: &Client,
-    selector: &BTreeMap<String, String>,
-) -> Watched<DeserializeGuard<Colony>> {
-    let all = watched(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None);
+pub fn colonies<K>(client: &Client, selector: &BTreeMap<String, String>) -> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let all = watched::<K>(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None);
     let changes =
         relevant(all.changes, all.store.clone(), Colony::KIND.name(), Writes::default(), of_metadata);
     Watched { changes, ..all }

@@ -145,7 +145,7 @@ pub async fn run(
     shutdown: Shutdown,
 ) {
     let selector = &services.configuration.cluster_selector;
-    let colonies = stores::guarded_colonies(&services.kubernetes.watches, selector);
+    let colonies = stores::colonies(&services.kubernetes.watches, selector);
     let served = Arc::<Mutex<HashMap<Served, (String, AbortHandle)>>>::default();
     let stages = ColonyStages {
         services: services.clone(),

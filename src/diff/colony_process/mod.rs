@@ -1,15 +1,13 @@
 //! What to do for a `ColonyProcess`: submit it, follow it, end it, retry it, finalize it. Pure.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    KubernetesStep, Mirror, Plan, Step,
+    Mirror, Plan, Step,
     attempt::{Attempts, Submittable},
     mirror::{awaits_failure_reasons, is_live, state_of},
-    work::{Terms, check_adoptable},
+    work::{Terms, check_adoptable, hold_adopted, retried_at},
 };
 use crate::{
     api::{
@@ -23,11 +21,6 @@ use crate::{
     kinds::SpecError,
     snapshot::{ColonyProcessSnapshot, Observed, WorkHeader},
 };
-
-/// How long after the first failure it is submitted again; twice as long after each further one. As Jobs do it.
-const FIRST_BACKOFF: Duration = Duration::from_secs(10);
-/// The longest such time.
-const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
 
 impl Attempts for ColonyProcessSnapshot {
     type Submission = DesiredProcess;
@@ -154,7 +147,7 @@ fn adopt(
         state: state_of(process),
         submitted_at: process.submitted_at,
     };
-    Ok(Plan { steps: hold_adopted(snapshot), mirror, ..Plan::default() })
+    Ok(Plan { steps: hold(snapshot).into_iter().collect(), mirror, ..Plan::default() })
 }
 
 /// An adopted process must match the spec of the object: a wrong id would show, or cancel, work of others.
@@ -185,13 +178,9 @@ fn verify_adoptable(snapshot: &ColonyProcessSnapshot, process: &Process) -> Resu
     Err(SpecError::invalid("spec.processId", id.as_str(), remedy))
 }
 
-/// Holds an object that has adopted its process, where its deletion ends that. Which it does can change at any time.
-fn hold_adopted(snapshot: &ColonyProcessSnapshot) -> Vec<Step> {
+fn hold(snapshot: &ColonyProcessSnapshot) -> Option<Step> {
     let spec = &snapshot.object.spec;
-    let is_to_be_held = spec.process_id.is_some()
-        && spec.management_policies.allow(ManagementPolicy::Delete)
-        && !terms(snapshot).has_finalizer();
-    is_to_be_held.then_some(Step::Kubernetes(KubernetesStep::AddFinalizer)).into_iter().collect()
+    hold_adopted(&terms(snapshot), spec.process_id.is_some(), &spec.management_policies)
 }
 
 fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
@@ -217,16 +206,14 @@ fn follow(snapshot: &ColonyProcessSnapshot, mirror: &MirrorStatus) -> Plan {
     });
     // Not while the server is still to say why it failed.
     if plan.due.is_none() {
-        plan.steps.splice(0..0, hold_adopted(snapshot));
+        plan.steps.splice(0..0, hold(snapshot));
     }
     plan
 }
 
 /// When a failed attempt is followed by the next.
 fn again_at(status: &ColonyProcessStatus) -> Option<Timestamp> {
-    let doublings = status.failed_attempts.saturating_sub(1).clamp(0, 16);
-    let delay = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
-    status.completion_time.as_ref()?.0.checked_add(delay).ok()
+    retried_at(status.completion_time.as_ref()?.0, i64::from(status.failed_attempts.saturating_sub(1)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::colony_process::ColonyProcess,
     desired,
-    diff::ColonyStep,
+    diff::{ColonyStep, KubernetesStep},
     snapshot::{
         Values,
         fixtures::{colony, header, resolved},

@@ -3,10 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    KubernetesStep, Mirror, Plan, Step,
+    Mirror, Plan, Step,
     attempt::{Attempts, Submittable},
     mirror::MirrorPlan,
-    work::{Terms, check_adoptable, of_mirror},
+    work::{Terms, check_adoptable, hold_adopted, of_mirror},
 };
 use crate::{
     api::{
@@ -139,7 +139,7 @@ fn adopt(
     );
     let mut plan = Plan { due, ..of_mirror(plan) };
     if plan.mirror != Mirror::Unchanged {
-        plan.steps.extend(hold_adopted(snapshot));
+        plan.steps.extend(hold(snapshot));
     }
     Ok(plan)
 }
@@ -178,20 +178,16 @@ fn verify_adoptable(
     Ok(())
 }
 
-/// Holds an object that has adopted its workflow, where its deletion ends that. Which it does can change at any time.
-fn hold_adopted(snapshot: &ColonyWorkflowSnapshot) -> Option<Step> {
+fn hold(snapshot: &ColonyWorkflowSnapshot) -> Option<Step> {
     let spec = &snapshot.object.spec;
-    let is_to_be_held = spec.graph_id.is_some()
-        && spec.management_policies.allow(ManagementPolicy::Delete)
-        && !terms(snapshot).has_finalizer();
-    is_to_be_held.then_some(Step::Kubernetes(KubernetesStep::AddFinalizer))
+    hold_adopted(&terms(snapshot), spec.graph_id.is_some(), &spec.management_policies)
 }
 
 fn follow(snapshot: &ColonyWorkflowSnapshot, mirror: &MirrorStatus) -> Plan {
     let mut plan = MirrorPlan::default();
     let due = plan.follow_graph(&snapshot.known(), snapshot.nodes(), mirror);
     let mut plan = Plan { due, ..of_mirror(plan) };
-    plan.steps.extend(hold_adopted(snapshot));
+    plan.steps.extend(hold(snapshot));
     plan
 }
 

@@ -2,15 +2,13 @@
 
 mod blueprint;
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::{
     KubernetesStep, Mirror, Plan, Step,
     attempt::Attempts,
     mirror::{MirrorPlan, is_live},
-    work::{Terms, of_mirror},
+    work::{Terms, of_mirror, retried_at},
 };
 use crate::{
     api::{
@@ -28,11 +26,6 @@ pub use blueprint::{
     plan as plan_blueprint, plan_deletion as plan_blueprint_deletion,
     remaining_in_colony as left_behind_of_blueprint,
 };
-
-/// How long after the first clean-up that failed another is submitted; twice as long after each further one. As Jobs do it.
-const FIRST_BACKOFF: Duration = Duration::from_secs(10);
-/// The longest such time.
-const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
 
 impl Attempts for InstanceSnapshot {
     type Submission = DesiredProcess;
@@ -225,9 +218,7 @@ fn begin_cleanup(snapshot: &InstanceSnapshot, desired: &Result<DesiredProcess, S
 
 /// When a clean-up that failed is followed by the next.
 fn again_at(mirror: &MirrorStatus, attempt: i64) -> Option<Timestamp> {
-    let doublings = u32::try_from(attempt.clamp(0, 16)).unwrap_or_default();
-    let delay = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
-    mirror.intended_at.0.checked_add(delay).ok()
+    retried_at(mirror.intended_at.0, attempt)
 }
 
 #[cfg(test)]
