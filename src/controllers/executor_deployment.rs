@@ -17,6 +17,7 @@ use crate::{
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         kind::HasFinalizer as _,
         mirror::{MirrorState, MirrorStatus, Mirrored},
+        names::CONTENT_HASH_ANNOTATION,
         policy::AdoptionPolicy,
     },
     desired::{self, DesiredExecutorDeployment},
@@ -73,6 +74,14 @@ impl Stages for FleetStages {
 
     fn desired(&self, snapshot: &ExecutorDeploymentSnapshot) -> Result<Self::Desired, Problem> {
         desired(snapshot)
+    }
+
+    async fn look_up(&self, snapshot: &mut ExecutorDeploymentSnapshot, desired: &Self::Desired) -> bool {
+        let here = desired.as_ref().and_then(|desired| desired.here.as_ref());
+        let Some(here) = here else { return false };
+        let annotations = here.identity.metadata.annotations.as_ref();
+        let hash = annotations.and_then(|annotations| annotations.get(CONTENT_HASH_ANNOTATION));
+        self.reader.verify_identity(snapshot, hash).await
     }
 
     fn plan(

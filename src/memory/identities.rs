@@ -2,7 +2,7 @@
 //! watched: that would take the right to list every Secret.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +20,16 @@ const VALIDITY: Duration = Duration::from_mins(10);
 /// Identities that were read, by namespace and name of the Secret.
 #[derive(Clone, Default)]
 pub struct Identities {
-    read: Arc<Mutex<HashMap<SecretKey, (Identity, Instant)>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    read: HashMap<SecretKey, (Identity, Instant)>,
+    /// When this process first took what is on record for what there is.
+    begun: Option<Instant>,
+    /// Of which this process has known more since. Nothing is assumed of any when this has grown for [`VALIDITY`].
+    met: HashSet<SecretKey>,
 }
 
 /// Namespace and name of a Secret.
@@ -30,7 +39,8 @@ impl Identities {
     /// The content of a Secret at its last read, unless that is too long ago.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str, now: Instant) -> Option<Identity> {
-        let read = self.read.lock();
+        let state = self.state.lock();
+        let read = &state.read;
         read.get(&(namespace.to_owned(), name.to_owned()))
             .filter(|(_, at)| now.saturating_duration_since(*at) < VALIDITY)
             .map(|(identity, _)| identity.clone())
@@ -38,14 +48,36 @@ impl Identities {
 
     /// Records the content of a Secret.
     pub fn put(&self, namespace: &str, name: &str, identity: Identity, now: Instant) {
-        let mut read = self.read.lock();
-        read.insert((namespace.to_owned(), name.to_owned()), (identity, now));
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut state = self.state.lock();
+        state.met.insert(key.clone());
+        state.read.insert(key, (identity, now));
+    }
+
+    /// Believes what is on record of a Secret, once, and in the first minutes alone: a process that has just begun would read
+    /// as many Secrets as there are fleets, to find that nothing is to be done. None where this process knows better.
+    #[must_use]
+    pub fn assume(&self, namespace: &str, name: &str, recorded: Identity, now: Instant) -> Option<Identity> {
+        let mut state = self.state.lock();
+        let begun = *state.begun.get_or_insert(now);
+        if now.saturating_duration_since(begun) >= VALIDITY {
+            state.met.clear();
+            return None;
+        }
+        let key = (namespace.to_owned(), name.to_owned());
+        if !state.met.insert(key.clone()) {
+            return None;
+        }
+        state.read.insert(key, (recorded.clone(), now));
+        Some(recorded)
     }
 
     /// Forgets a Secret that is written to or gone.
     pub fn forget(&self, namespace: &str, name: &str) {
-        let mut read = self.read.lock();
-        read.remove(&(namespace.to_owned(), name.to_owned()));
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut state = self.state.lock();
+        state.read.remove(&key);
+        state.met.insert(key);
     }
 }
 
@@ -71,5 +103,36 @@ pub fn read_identity(secret: &Secret) -> Identity {
         executor_type: said("COLONIES_EXECUTOR_TYPE"),
         location: said("COLONIES_NODE_LOCATION"),
         content_hash: secret.annotations().get(CONTENT_HASH_ANNOTATION).cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(name: &str) -> Identity {
+        Identity {
+            owner_uid: Some("u".to_owned()),
+            resource_version: None,
+            executor_name: name.to_owned(),
+            executor_id: "i".to_owned(),
+            executor_type: None,
+            location: None,
+            content_hash: None,
+        }
+    }
+
+    #[test]
+    fn what_is_on_record_is_believed_once_by_a_process_that_has_just_begun() {
+        let (identities, now) = (Identities::default(), Instant::now());
+        assert_eq!(identities.assume("n", "a", identity("a"), now), Some(identity("a")));
+        assert_eq!(identities.get("n", "a", now), Some(identity("a")));
+        identities.forget("n", "a");
+        assert_eq!(identities.assume("n", "a", identity("a"), now), None, "it was written to since");
+        identities.put("n", "b", identity("other"), now);
+        assert_eq!(identities.assume("n", "b", identity("b"), now), None, "it was read");
+        let later = now + VALIDITY;
+        assert_eq!(identities.assume("n", "c", identity("c"), later), None, "it did not just begin");
+        assert_eq!(identities.state.lock().met.len(), 0);
     }
 }

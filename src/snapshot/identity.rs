@@ -7,7 +7,7 @@ use crate::colony::model::ExecutorState;
 pub struct Identity {
     /// UID of the object that controls the Secret, or with which it goes.
     pub owner_uid: Option<String>,
-    /// Version of the Secret: precondition of its replacement.
+    /// Version of the Secret: precondition of its replacement. None of one that was not read.
     pub resource_version: Option<String>,
     /// Name of the executor in the colony.
     pub executor_name: String,
@@ -19,6 +19,14 @@ pub struct Identity {
     pub location: Option<String>,
     /// Hash of the rest of the environment.
     pub content_hash: Option<String>,
+}
+
+impl Identity {
+    /// Whether it was not read: status says so.
+    #[must_use]
+    pub const fn is_on_record_only(&self) -> bool {
+        self.resource_version.is_none()
+    }
 }
 
 /// What a colony knows of an executor.

@@ -8,7 +8,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
-        core::v1::{Pod, Secret},
+        core::v1::Pod,
     },
 };
 use kube::{
@@ -27,28 +27,23 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::ExecutorDeployment, kind::HasKind as _, mirror::MirrorStatus, names,
+        executor_deployment::ExecutorDeployment, kind::HasKind as _, mirror::MirrorStatus,
         policy::AdoptionPolicy,
     },
     memory::{
-        adds::Added,
         blueprints::Blueprints,
-        connections::Connection,
-        identities::{Identities, read_identity},
+        identities::Identities,
         writes::{Key, Writes},
     },
     runtime::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{
-        AddsInFlight, ColonyReference, ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration,
-        Workloads, progress,
-    },
+    snapshot::{ExecutorDeploymentSnapshot, Observed, Policy, Workloads, progress},
 };
 
 /// Kinds that are looked up by name.
-trait Named:
+pub(super) trait Named:
     kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + k8s_openapi::Resource
     + Clone
@@ -149,7 +144,7 @@ impl Reader {
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let in_flight = self.in_flight(object, &identity, &colony);
-        let registration = registration(object, &identity, connection.as_deref());
+        let registration = Self::registration(object, &identity, connection.as_deref());
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads: Workloads {
@@ -170,27 +165,6 @@ impl Reader {
             policy: self.policy.clone(),
             now,
         })
-    }
-
-    /// What may still arrive in the colony.
-    fn in_flight(
-        &self,
-        object: &ExecutorDeployment,
-        identity: &Observed<Option<Identity>>,
-        colony: &ColonyReference,
-    ) -> AddsInFlight {
-        let executor_until =
-            |name: String| self.processes.in_flight_until(colony, |colony| Added::Executor(colony, name));
-        let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
-        let recorded = recorded.map(|executor| executor.name.clone());
-        let named = identity.known().and_then(Option::as_ref).map(|identity| identity.executor_name.clone());
-        AddsInFlight {
-            blueprint: object.blueprint_name().and_then(|name| {
-                self.processes.in_flight_until(colony, |colony| Added::Blueprint(colony, name))
-            }),
-            executor: named.or_else(|| recorded.clone()).and_then(executor_until),
-            recorded_executor: recorded.and_then(executor_until),
-        }
     }
 
     /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache
@@ -223,7 +197,7 @@ impl Reader {
         found
     }
 
-    async fn get_opt<K>(&self, namespace: &str, name: &str) -> Observed<Option<K>>
+    pub(super) async fn get_opt<K>(&self, namespace: &str, name: &str) -> Observed<Option<K>>
     where
         K: Named,
     {
@@ -231,42 +205,6 @@ impl Reader {
         match call(CALL_TIME_LIMIT, api.get_opt(name)).await {
             Ok(found) => Observed::Known(found),
             Err(error) => Observed::Unknown(error.explain(&format!("get {} {name}", K::KIND))),
-        }
-    }
-
-    /// The content of the Secret of the executor. `doubtful` when a pod waits for something that is not there.
-    async fn identity(
-        &self,
-        object: &ExecutorDeployment,
-        namespace: &str,
-        doubtful: bool,
-    ) -> Observed<Option<Identity>> {
-        let secret_name = names::identity_secret(&object.name_any());
-        let now = self.clock.instant();
-        // A Secret of another owner, or of a deleted object of the same name, may disappear at any moment.
-        let is_its = |identity: &Identity| identity.owner_uid.is_some() && identity.owner_uid == object.uid();
-        let known = self.identities.get(namespace, &secret_name, now).filter(is_its);
-        if let Some(known) = known.filter(|_| !doubtful) {
-            return Observed::Known(Some(known));
-        }
-        // Should there be one all the same, its creation is refused, and it is looked at.
-        let key = Key::new(Secret::KIND, namespace, &secret_name);
-        if is_untouched(object) && !self.writes.is_invalidated(&key) {
-            return Observed::Known(None);
-        }
-        match self.get_opt::<Secret>(namespace, &secret_name).await {
-            Observed::Unknown(why) => Observed::Unknown(why),
-            Observed::Known(None) => {
-                self.writes.revalidate(&key);
-                self.identities.forget(namespace, &secret_name);
-                Observed::Known(None)
-            }
-            Observed::Known(Some(secret)) => {
-                self.writes.revalidate(&key);
-                let identity = read_identity(&secret);
-                self.identities.put(namespace, &secret_name, identity.clone(), now);
-                Observed::Known(Some(identity))
-            }
         }
     }
 
@@ -288,71 +226,5 @@ impl Reader {
                 .collect();
         similar.sort();
         similar
-    }
-}
-
-/// Whether nothing was ever made for an object, nor is to be taken over.
-fn is_untouched(object: &ExecutorDeployment) -> bool {
-    object.status.is_none()
-        && object.finalizers().iter().all(|name| name != names::EXECUTOR_DEPLOYMENT_FINALIZER)
-        && object.metadata.deletion_timestamp.is_none()
-        && object.spec.adoption_policy == AdoptionPolicy::Fail
-        && !object.spec.management_policies.only_observe()
-}
-
-/// The executor in the colony that the Secret names, or status, when the Secret is gone.
-fn registration(
-    object: &ExecutorDeployment,
-    identity: &Observed<Option<Identity>>,
-    connection: Option<&Connection>,
-) -> Observed<Registration> {
-    let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
-    let name = match identity.known() {
-        Some(Some(identity)) => Some(&identity.executor_name),
-        _ => recorded.map(|recorded| &recorded.name),
-    };
-    let Some(name) = name else { return Observed::Known(Registration::Absent) };
-    let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
-    if let Some(problem) = &connection.problem {
-        return Observed::Unknown(problem.clone());
-    }
-    match connection.executor(name) {
-        None => Observed::Unknown("the colony has not listed its executors yet".to_owned()),
-        Some(None) => Observed::Known(Registration::Absent),
-        Some(Some(state)) => Observed::Known(Registration::Present(state)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn object(metadata: &Value, spec: &Value) -> ExecutorDeployment {
-        let mut object =
-            json!({ "metadata": { "name": "f" }, "spec": { "executorType": "t", "image": "i" } });
-        for (part, more) in [("metadata", metadata), ("spec", spec)] {
-            let more = more.as_object().unwrap().clone();
-            object[part].as_object_mut().unwrap().extend(more);
-        }
-        serde_json::from_value(object).unwrap()
-    }
-
-    /// A Secret that is not there need not be asked for, but one that is must not be taken for absent.
-    #[test]
-    fn only_for_a_new_object_that_takes_nothing_over_there_is_no_secret() {
-        assert!(is_untouched(&object(&json!({}), &json!({}))));
-        for (metadata, spec) in [
-            (json!({ "finalizers": [names::EXECUTOR_DEPLOYMENT_FINALIZER] }), json!({})),
-            (json!({ "deletionTimestamp": "2026-11-21T09:59:59Z" }), json!({})),
-            (json!({}), json!({ "adoptionPolicy": "adopt-or-create" })),
-            (json!({}), json!({ "managementPolicies": ["Observe"] })),
-        ] {
-            assert!(!is_untouched(&object(&metadata, &spec)), "{metadata} {spec}");
-        }
-        let mut known = object(&json!({}), &json!({}));
-        known.status = Some(serde_json::from_value(json!({})).unwrap());
-        assert!(!is_untouched(&known));
     }
 }

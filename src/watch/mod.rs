@@ -17,6 +17,7 @@ pub mod executor_deployment;
 pub mod flows;
 pub mod freshness;
 pub mod holders;
+mod identity;
 pub mod inbound;
 pub mod index;
 mod instance;

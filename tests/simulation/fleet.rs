@@ -39,6 +39,44 @@ fn a_fleet_is_made_on_servers_in_memory() {
     });
 }
 
+/// With a thousand fleets, a restart would else read a thousand Secrets, to find that nothing is to be done.
+#[test]
+fn an_operator_that_begins_reads_nothing_of_a_fleet_that_is_as_it_should_be() {
+    runtime().block_on(async {
+        let mut world = world().await;
+        for _ in 0..12 {
+            world.play_only(&[look(&[]), Event::Ready, Event::Assign, Event::Pass { seconds: 11 }]).await;
+        }
+        assert_eq!(mirror(&world)["state"], "Successful");
+        world.play_only(&[Event::Crash { after: 1 }]).await;
+        assert_eq!(world.reads_of_a_look(0, "one").await, [""; 0]);
+
+        // What is on record is not believed where something is to be done.
+        world.play_only(&[Event::Edit { object: 0 }, Event::Crash { after: 1 }]).await;
+        let reads = world.reads_of_a_look(0, "one").await;
+        assert!(reads.iter().any(|read| read.starts_with("get secrets")), "{reads:?}");
+
+        // Nor of what this operator has read, or written, itself.
+        for _ in 0..12 {
+            world.play_only(&[look(&[]), Event::Ready, Event::Assign, Event::Pass { seconds: 11 }]).await;
+        }
+        world.play_only(&[Event::Crash { after: 1 }, look(&[])]).await;
+        let secret = Place { resource: "secrets", namespace: NAMESPACE, name: "one-executor" };
+        let cluster = &world.outside.servers.cluster;
+        let name = cluster.all("secrets")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+        cluster.delete(Place { name: &name, ..secret }).unwrap();
+        world
+            .play_only(&[
+                Event::Pass { seconds: 255 },
+                Event::Pass { seconds: 255 },
+                Event::Pass { seconds: 255 },
+            ])
+            .await;
+        world.play_only(&[look(&[]), look(&[])]).await;
+        assert_eq!(world.outside.servers.cluster.all("secrets").len(), 1, "made anew");
+    });
+}
+
 #[test]
 fn a_submit_whose_answer_is_lost_is_looked_for() {
     runtime().block_on(async {

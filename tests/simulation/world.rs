@@ -36,6 +36,7 @@ struct JobSequence {
     is_assigned: bool,
     calls: usize,
     writes: Vec<String>,
+    reads: Vec<String>,
     /// Of the call that is being carried out.
     fate: Option<Fate>,
     /// What the operator remembers of processes.
@@ -170,6 +171,13 @@ impl World {
         std::mem::take(&mut self.course.lock().writes)
     }
 
+    /// As [`World::quiet_look`]; the reads in it.
+    pub async fn reads_of_a_look(&mut self, controller: usize, name: &str) -> Vec<String> {
+        self.course.lock().reads.clear();
+        assert!(!self.look(controller, name).await, "nothing ends it");
+        std::mem::take(&mut self.course.lock().reads)
+    }
+
     /// The caches show what there is.
     pub async fn catch_up(&mut self) {
         for controller in &mut self.controllers {
@@ -230,9 +238,8 @@ fn services(servers: &Servers) -> Services {
 fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ServerCall) -> fake::Fate {
     let (fate, meanwhile) = {
         let mut course = course.lock();
-        if call.is_write() {
-            course.writes.push(call.to_string());
-        }
+        let calls = if call.is_write() { &mut course.writes } else { &mut course.reads };
+        calls.push(call.to_string());
         let number = course.calls;
         course.calls += 1;
         let meanwhile = course.meanwhile.take_if(|(at, _)| *at == number);

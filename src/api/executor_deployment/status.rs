@@ -71,6 +71,9 @@ pub struct ExecutorStatus {
     pub id: String,
     /// Whether the colony knows and has approved it.
     pub registered: bool,
+    /// Hash of the environment in its Secret, without the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_hash: Option<String>,
 }
 
 /// A blueprint in the colony that mirrors an object.

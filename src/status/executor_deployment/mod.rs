@@ -143,6 +143,7 @@ fn executor(
         name: identity.executor_name.clone(),
         id: identity.executor_id.clone(),
         registered,
+        environment_hash: identity.content_hash.clone(),
     })
 }
 
