@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{
     blueprint::BlueprintWriter,
     failure::{of_colony, refused},
@@ -37,6 +39,8 @@ pub(super) struct Colony<'a> {
     pub blueprints: &'a Blueprints,
     pub submissions: &'a Submissions,
     pub adds: &'a Adds,
+    /// When the term of leadership began.
+    pub term: Option<Timestamp>,
     pub processes: &'a Processes,
     pub clock: &'a Clock,
 }
@@ -202,6 +206,7 @@ impl Colony<'_> {
     }
 
     async fn submit(&self, process: &DesiredProcess, what: &str) -> Result<Effect, StepFailure> {
+        let is_first = self.term.is_some_and(|term| self.submissions.was_never_sent(&process.label, term));
         // Before the first byte leaves: from here on the label counts as tried.
         self.submissions.sent(&process.label, self.clock.now());
         let (member, asked_at) = (&self.connection.member, self.clock.instant());
@@ -213,6 +218,10 @@ impl Colony<'_> {
         }
         let submitted = member.submit(&process.spec).await.map_err(|error| of_colony(what, &error))?;
         self.processes.submitted(member.id(), &submitted, asked_at);
+        if !is_first {
+            // An earlier one may be there by now. Which process it is is looked up by label: the oldest.
+            return Ok(Effect::Nothing);
+        }
         let is_running = self.is_assigned(&submitted).await;
         Ok(Effect::Submitted {
             process_id: submitted.id.to_string(),

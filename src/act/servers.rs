@@ -49,6 +49,7 @@ impl Port for Servers {
                     blueprints: &self.blueprints,
                     submissions: &self.submissions,
                     adds: &self.adds,
+                    term: self.leadership.term_started_at(),
                     processes: &self.processes,
                     clock: &self.clock,
                 };

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::submissions::QUIET_PERIOD;
+use super::submissions::quiet_period;
 
 /// How many are remembered before the first look for those that no longer matter.
 const PRUNED_FROM: usize = 256;
@@ -68,7 +68,7 @@ impl Adds {
             // Another process may have sent one up to the moment at which this one took over.
             Some(Add::Settled { .. }) | None => term,
         };
-        from.checked_add(QUIET_PERIOD).ok()
+        from.checked_add(quiet_period()).ok()
     }
 
     fn put(&self, added: Added, add: Add) {
@@ -76,7 +76,7 @@ impl Adds {
         state.by_name.insert(added, add);
         if state.by_name.len() >= state.prune_at.max(PRUNED_FROM) {
             // What is older than the quiet period says no more than that nothing is known.
-            state.by_name.retain(|_, other| add.at().duration_since(other.at()) <= QUIET_PERIOD);
+            state.by_name.retain(|_, other| add.at().duration_since(other.at()) <= quiet_period());
             state.prune_at = state.by_name.len().saturating_mul(2);
         }
     }

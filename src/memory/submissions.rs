@@ -6,9 +6,17 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-/// How long a submit whose answer never came may still arrive: the time limit of a request and a margin for what the
-/// server had already read.
-pub(super) const QUIET_PERIOD: SignedDuration = SignedDuration::from_secs(15);
+use crate::colony::Timeouts;
+
+/// What is added to the latest arrival of a request: timers are not exact.
+const MARGIN: SignedDuration = SignedDuration::from_secs(1);
+
+/// How long a submit whose answer never came may still arrive. What takes longer all the same, such as a server that waits for
+/// its database, is found by its label later.
+pub(super) fn quiet_period() -> SignedDuration {
+    let latest = SignedDuration::try_from(Timeouts::DEFAULT.latest_arrival()).unwrap_or(SignedDuration::MAX);
+    latest.saturating_add(MARGIN)
+}
 
 /// Intents and submits of this process, by label.
 #[derive(Clone, Default)]
@@ -50,7 +58,7 @@ impl Submissions {
             // Another process may have sent something up to the moment at which this one took over.
             Some(Submission::Intended { .. }) | None => term,
         };
-        from.checked_add(QUIET_PERIOD).ok()
+        from.checked_add(quiet_period()).ok()
     }
 
     /// Whether it is certain that nothing of this label was ever sent.

@@ -41,19 +41,36 @@ pub struct Server {
 pub struct Timeouts {
     /// Until there is a connection. Default 3 s.
     pub connect: Duration,
-    /// From the start to the last byte of the answer. Default 10 s.
+    /// From the start, the connection included, to the last byte of the answer. Default 10 s.
     pub request: Duration,
+    /// For how long what was sent may stay unacknowledged before the connection is given up. Without a limit of its own, the
+    /// system goes on sending what a call has left behind when the call is given up. Linux, Android and Fuchsia alone have
+    /// such a limit (`TCP_USER_TIMEOUT`). Default 4 s.
+    pub unacknowledged: Duration,
     /// What a long-poll gets on top of the time for which it asks the server to wait. Default 5 s.
     pub long_poll_margin: Duration,
 }
 
+impl Timeouts {
+    /// Those that are used unless others are given.
+    pub const DEFAULT: Self = Self {
+        connect: Duration::from_secs(3),
+        request: Duration::from_secs(10),
+        unacknowledged: Duration::from_secs(4),
+        long_poll_margin: Duration::from_secs(5),
+    };
+
+    /// How long after its start the request of a call that was given up may still reach the server. What holds it on its way,
+    /// and a server that has read it and is slow to do it, can take longer.
+    #[must_use]
+    pub const fn latest_arrival(&self) -> Duration {
+        self.request.saturating_add(self.unacknowledged)
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(3),
-            request: Duration::from_secs(10),
-            long_poll_margin: Duration::from_secs(5),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -99,7 +116,10 @@ impl Client {
     pub fn new(server: &Server, timeouts: Timeouts) -> Result<Self, Error> {
         let api = api_url(server)?;
         let tls = server.tls.configuration()?;
-        let http = reqwest::Client::builder()
+        let http = reqwest::Client::builder();
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
+        let http = http.tcp_user_timeout(timeouts.unacknowledged);
+        let http = http
             .tls_backend_preconfigured(tls.clone())
             .connect_timeout(timeouts.connect)
             .pool_idle_timeout(IDLE)
