@@ -111,6 +111,8 @@ pub enum Reason {
     SubmitIntended,
     /// Nothing may be submitted until an earlier submit can no longer arrive.
     QuietPeriod,
+    /// The colony had another process of the object, and it is cancelled. Of Events alone.
+    DuplicateProcess,
     /// The process waits to be assigned.
     ProcessWaiting,
     /// The process is assigned.

@@ -10,6 +10,7 @@ pub mod colony_workflow;
 pub mod composition;
 pub mod definition;
 mod difference;
+pub mod duplicates;
 mod executor_deployment;
 pub mod graph;
 mod identity;

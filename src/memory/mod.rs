@@ -7,6 +7,7 @@
 pub mod adds;
 pub mod blueprints;
 pub mod connections;
+pub mod duplicates;
 pub mod endpoint;
 pub mod identities;
 pub mod kinds;

@@ -30,7 +30,12 @@ impl WorkReader {
         let adopted_id =
             object.spec.process_id.as_deref().filter(|_| mirror.is_none() && !is_over && !is_terminating);
         let (processes, holder) = match adopted_id {
-            None => (self.processes.of(mirror, connection.as_deref()).await, Observed::Known(None)),
+            None => (
+                self.processes
+                    .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
+                    .await,
+                Observed::Known(None),
+            ),
             Some(id) => {
                 let found = self.processes.find_process(id, connection.as_deref()).await;
                 let holder = self.holder(&object.uid().unwrap_or_default(), id, &found);

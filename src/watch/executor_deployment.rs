@@ -152,7 +152,10 @@ impl Reader {
                 daemon_set: self.workload(&self.stores.daemon_sets, object).await,
                 job: self.workload(&self.stores.jobs, object).await,
             },
-            processes: self.processes.of(mirror, connection.as_deref()).await,
+            processes: self
+                .processes
+                .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
+                .await,
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
             submit_not_before: self.processes.submit_not_before(mirror),
             in_flight,

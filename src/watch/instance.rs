@@ -43,7 +43,10 @@ impl WorkReader {
             HandlerMode::Process | HandlerMode::Compose => ColonyInstanceState::default(),
         };
         let process = mirror.and_then(|mirror| mirror.process_id.as_ref());
-        let processes = self.processes.of(mirror, connection.as_deref()).await;
+        let processes = self
+            .processes
+            .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
+            .await;
         Ok(InstanceSnapshot {
             object: object.clone(),
             kind: kind.clone(),

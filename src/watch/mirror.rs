@@ -49,10 +49,12 @@ impl ProcessReader {
         was_never_sent && begun.is_some_and(|begun| now.saturating_duration_since(begun) < FIRST_ANSWER)
     }
 
-    /// The processes that matter to what is on record, read only while there is something to learn.
+    /// The processes that matter to what is on record, read only while there is something to learn. Of an object that ends,
+    /// also what else has its label: a submit that arrived after another was bound.
     pub async fn of(
         &self,
         mirror: Option<&MirrorStatus>,
+        is_ending: bool,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
         let (mirror, member) = match self.question(mirror, connection) {
@@ -60,10 +62,28 @@ impl ProcessReader {
             Err(answer) => return answer,
         };
         let read = match &mirror.process_id {
+            Some(id) if is_ending => {
+                self.bound_and_labelled(member, &ProcessId::new(id), &mirror.label).await
+            }
             Some(id) => self.process_and_gate(member, &ProcessId::new(id)).await,
             None => member.processes_labelled(&mirror.label).await,
         };
         observed(read)
+    }
+
+    /// The bound process first, then what else has its label.
+    async fn bound_and_labelled(
+        &self,
+        member: &Session,
+        id: &ProcessId,
+        label: &str,
+    ) -> Result<Vec<Process>, Error> {
+        let mut found = self.process_and_gate(member, id).await?;
+        let labelled = member.processes_labelled(label).await?;
+        let more: Vec<Process> =
+            labelled.into_iter().filter(|other| found.iter().all(|known| known.id != other.id)).collect();
+        found.extend(more);
+        Ok(found)
     }
 
     /// As [`ProcessReader::of`], for an object with a workflow: while that is not known, everything that has its

@@ -57,7 +57,10 @@ impl WorkReader {
         } else {
             self.requests.position_log.see(object, now)
         };
-        let processes = self.processes.of(mirror, connection.as_deref()).await;
+        let processes = self
+            .processes
+            .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
+            .await;
         let values =
             if is_over { Values::default() } else { self.values(&namespace, env(object, &flow)).await };
         Ok(RequestSnapshot {

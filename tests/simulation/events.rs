@@ -19,7 +19,7 @@ pub enum Fate {
     Dropped,
     /// Something between repeats it: a submit is done twice, and no answer comes.
     Twice,
-    /// The answer is lost, and it is done that many seconds later: less than the operator waits before it tries again.
+    /// The answer is lost, and it is done that many seconds later: which may be later than the operator waits before it tries again.
     Late(u8),
     /// The operator ends before it asks.
     CrashBefore,
@@ -95,7 +95,8 @@ fn fate() -> impl Strategy<Value = Fate> {
         2 => Just(Fate::Lost),
         1 => Just(Fate::Dropped),
         1 => Just(Fate::Twice),
-        2 => (1_u8..15).prop_map(Fate::Late),
+        // Beyond the quiet period as well.
+        2 => (1_u8..40).prop_map(Fate::Late),
         1 => Just(Fate::CrashBefore),
         1 => Just(Fate::CrashAfter),
     ]

@@ -68,6 +68,36 @@ fn what_an_operator_that_has_ended_added_late_goes_with_its_object() {
     });
 }
 
+/// No wait is long enough for a server that waits for its database.
+#[test]
+fn a_submit_that_arrives_after_another_was_bound_is_cancelled() {
+    runtime().block_on(async {
+        let kinds = [
+            kind::fleet("WaitForRunning, Delete, Standard", 1),
+            kind::process("Delete, Standard", 1),
+            kind::workflow("Delete"),
+            instances::process("CancelRunning", None),
+            kind::request(),
+        ];
+        for kind in kinds {
+            let mut world = World::new(&kind).await;
+            let call =
+                if kind.name.contains("Workflow") { "submitworkflowspecmsg" } else { "submitfuncspecmsg" };
+            world.meet(call, Fate::Late(39));
+            while !world.has_met_all() {
+                world.play_only(&[look(&[])]).await;
+            }
+            work(&mut world, 4, 8).await;
+            let first = world.outside.processes();
+            assert!(!first.is_empty(), "{}: it is submitted again", kind.name);
+            world.play_only(&[Event::Pass { seconds: 20 }]).await;
+            assert!(world.outside.processes().len() > first.len(), "{}: the first has arrived", kind.name);
+            world.play_only(&[Event::Told, look(&[]), look(&[])]).await;
+            promises::kept(world).await.unwrap_or_else(|error| panic!("{}: {error}", kind.name));
+        }
+    });
+}
+
 /// What is to outlive its object is one process, although its submit arrived twice.
 #[test]
 fn of_a_submit_that_was_repeated_one_process_outlives_its_object() {

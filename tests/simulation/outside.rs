@@ -1,6 +1,6 @@
 //! The servers, and what others than the operator do to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use colonyos_fake::cluster::Place;
 use colonyos_operator::colony::{Id, Process, ProcessState};
@@ -29,6 +29,8 @@ pub struct Outside {
     /// How many processes of a label somebody has removed, and how many submits were repeated on their way.
     pub removed: Mutex<BTreeMap<String, usize>>,
     pub repeated: Mutex<BTreeMap<String, usize>>,
+    /// Labels of which a submit arrives later than the operator waits.
+    pub late: Mutex<BTreeSet<String>>,
 }
 
 impl Outside {
@@ -51,6 +53,7 @@ impl Outside {
             edits: Mutex::default(),
             removed: Mutex::default(),
             repeated: Mutex::default(),
+            late: Mutex::default(),
         };
         kind.engines.prepare(&outside.servers);
         for name in outside.names() {

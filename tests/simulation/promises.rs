@@ -98,10 +98,17 @@ fn count<K: Ord>(items: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
     counts
 }
 
+/// Whether a process is of a submit that arrived later than the operator waits, after its object had gone.
+fn is_left_by_lateness(world: &World, process: &Process) -> bool {
+    let label = &process.spec.label;
+    world.outside.late.lock().contains(label) && !world.uids().contains(uid(label))
+}
+
 /// At most one process lives for a label, and for an object; of a workflow, for each of its nodes.
 fn at_most_one_lives(world: &World) -> Kept {
     let processes = world.outside.processes();
-    let live: Vec<&Process> = processes.iter().filter(|process| is_live(process)).collect();
+    let is_counted = |process: &&Process| is_live(process) && !is_left_by_lateness(world, process);
+    let live: Vec<&Process> = processes.iter().filter(is_counted).collect();
     let by_label = count(live.iter().map(|process| task(process)));
     let by_object =
         count(live.iter().map(|process| (uid(&process.spec.label), process.spec.node_name.clone())));
@@ -218,7 +225,7 @@ fn nothing_is_left_of_the_deleted(world: &World) -> Kept {
         children.push(child);
     }
     for process in world.outside.processes().iter().filter(|process| is_live(process)) {
-        let is_owned = there.contains(uid(&process.spec.label));
+        let is_owned = there.contains(uid(&process.spec.label)) || is_left_by_lateness(world, process);
         prop_assert!(world.outside.kind.may_outlive || is_owned, "{:?} lives on", process.spec.label);
     }
     for child in children.iter().filter(|child| child["metadata"]["namespace"] == NAMESPACE) {

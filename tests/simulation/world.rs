@@ -9,6 +9,7 @@ use colonyos_fake::{self as fake, ServerCall};
 use colonyos_operator::{
     colony::{Process, ProcessState},
     controllers::Services,
+    diff::duplicates,
     memory::processes::Processes,
 };
 use jiff::SignedDuration;
@@ -25,6 +26,9 @@ use crate::{
 
 /// How often tasks of the operator's own are given a turn before they count as idle.
 const TURNS: usize = 16;
+
+/// Seconds after which the operator tries again.
+const QUIET: u8 = 15;
 
 /// What one pass meets with.
 #[derive(Default)]
@@ -83,7 +87,7 @@ impl World {
     /// Plays a sequence, and what comes after it until nothing more is on its way.
     pub async fn play(&mut self, events: &[Event]) {
         self.play_only(events).await;
-        self.outside.servers.pass(20);
+        self.outside.servers.pass(45);
     }
 
     /// Plays a sequence that goes on.
@@ -198,6 +202,20 @@ impl World {
             self.services.processes.invalidate(&process.id, now);
         }
         self.services.connections.put(COLONY, self.outside.servers.connection(), now);
+        let recorded = |uid: &str| {
+            let objects = [self.outside.kind.resource, "colonyprocesses.colonies.io"];
+            let mut objects = objects.iter().flat_map(|resource| self.outside.servers.cluster.all(resource));
+            let object = objects.find(|object| object["metadata"]["uid"] == uid)?;
+            serde_json::from_value(object["status"]["mirror"].clone()).ok()
+        };
+        let member = key(3);
+        let found = duplicates::find(
+            &self.outside.processes(),
+            &self.services.cluster,
+            member.id().as_str(),
+            recorded,
+        );
+        self.services.duplicates.listed(COLONY, found);
     }
 
     /// Another operator leads, and knows nothing but what is on record.
@@ -260,7 +278,17 @@ fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ServerCall) -> 
         Fate::Refused => fake::Fate::Refused { status: 503, message: "not now".to_owned() },
         Fate::Lost => fake::Fate::Lost,
         Fate::Dropped => fake::Fate::Dropped,
-        Fate::Late(seconds) => fake::Fate::Late(SignedDuration::from_secs(seconds.into())),
+        Fate::Late(seconds) => {
+            let label = submitted_label(call);
+            if let Some(label) = label.filter(|_| seconds >= QUIET) {
+                // It is submitted again before that.
+                *outside.repeated.lock().entry(label.to_owned()).or_default() += 1;
+                outside.late.lock().insert(label.to_owned());
+            }
+            // The network keeps nothing for longer; a server may take its time over a submit.
+            let seconds = if label.is_some() { seconds } else { seconds.min(QUIET - 1) };
+            fake::Fate::Late(SignedDuration::from_secs(seconds.into()))
+        }
         Fate::CrashBefore => fake::Fate::CrashBefore,
         Fate::CrashAfter => fake::Fate::CrashAfter,
         Fate::Twice => {

@@ -10,8 +10,8 @@ use crate::{
     api::mirror::Mirrored,
     colony::ProcessId,
     memory::{
-        adds::Adds, blueprints::Blueprints, connections::Connections, endpoint::Endpoint,
-        identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
+        adds::Adds, blueprints::Blueprints, connections::Connections, duplicates::Duplicates,
+        endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
         reconcile_requests::ReconcileRequests, released::ReleasedObjects, submissions::Submissions,
         writes::Writes,
     },
@@ -60,6 +60,8 @@ pub struct Services {
     pub submissions: Submissions,
     /// Executors and blueprints that this process has tried to add.
     pub adds: Adds,
+    /// Processes that colonies have besides those that objects are bound to.
+    pub duplicates: Duplicates,
     /// Blueprints as colonies last described them.
     pub blueprints: Blueprints,
     /// Last writes of this process.
@@ -136,6 +138,7 @@ impl Services {
             released: ReleasedObjects::default(),
             submissions,
             adds,
+            duplicates: Duplicates::default(),
             blueprints,
             writes,
             served,

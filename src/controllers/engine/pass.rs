@@ -24,7 +24,7 @@ use crate::{
         mirror::MirrorState,
         policy::{is_paused, reconcile_at},
     },
-    diff::{KubernetesStep, Problem},
+    diff::{KubernetesStep, Plan, Problem, duplicates},
     memory::writes::{Key, PATIENCE},
     runtime::metrics::ReconcileResult,
     status::{self, event::Note, paused::Conditioned as _},
@@ -123,7 +123,8 @@ impl<S: Stages> Engine<S> {
             return self.reconcile_paused(object, published);
         }
         let pass = match self.decide(&mut snapshot).await {
-            Ok((desired, findings, plan)) => {
+            Ok((desired, findings, mut plan)) => {
+                let cancelled = self.cancel_duplicates(object, &snapshot, &mut plan);
                 let target = Target {
                     object,
                     kind: stages.kind(),
@@ -132,6 +133,7 @@ impl<S: Stages> Engine<S> {
                     colony: S::colony(&snapshot).map(str::to_owned),
                 };
                 let outcome = services.actor.execute(plan, &target).await;
+                services.publisher.each_event(&object.object_ref(stages.kind()), cancelled).await;
                 Ok(LiveProcessRef { desired, findings, outcome })
             }
             Err(problem) => Err(problem),
@@ -163,16 +165,25 @@ impl<S: Stages> Engine<S> {
     }
 
     /// Stages 2 and 3.
-    async fn decide(
-        &self,
-        snapshot: &mut S::Snapshot,
-    ) -> Result<(S::Desired, S::Findings, crate::diff::Plan), Problem> {
+    async fn decide(&self, snapshot: &mut S::Snapshot) -> Result<(S::Desired, S::Findings, Plan), Problem> {
         let mut desired = self.stages.desired(snapshot)?;
         if self.stages.look_up(snapshot, &desired).await {
             desired = self.stages.desired(snapshot)?;
         }
         let (plan, findings) = self.stages.plan(snapshot, &desired)?;
         Ok((desired, findings, plan))
+    }
+
+    /// Has processes end that the colony has besides the one that the object is bound to; what people are told of it.
+    fn cancel_duplicates(&self, object: &S::Object, snapshot: &S::Snapshot, plan: &mut Plan) -> Vec<Note> {
+        let (Some(mirrored), Some(colony)) = (S::mirrored(object), S::colony(snapshot)) else {
+            return Vec::new();
+        };
+        let found = self.services.duplicates.take(colony, &object.uid().unwrap_or_default());
+        let messages = duplicates::cancel(plan, &found, mirrored.mirror());
+        let reason = Reason::DuplicateProcess.as_str();
+        let note = |message| Note { warning: true, reason: reason.to_owned(), message };
+        messages.into_iter().map(note).collect()
     }
 
     /// The end of an object that nothing holds any more: there is nothing left to write a status to.

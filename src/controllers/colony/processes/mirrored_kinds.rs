@@ -35,6 +35,11 @@ impl MirroredKinds {
         self.0.write().retain(|other| !Arc::ptr_eq(other, kind));
     }
 
+    /// What status says of the object with a UID.
+    pub fn recorded(&self, uid: &str) -> Option<MirrorStatus> {
+        self.all().iter().find_map(|objects| objects.recorded(uid))
+    }
+
     /// All there are at the moment.
     pub fn all(&self) -> Vec<Arc<dyn Kind>> {
         self.0.read().clone()
@@ -95,6 +100,8 @@ pub trait Kind: Send + Sync {
     fn wake(&self, namespace: &str, name: &str);
     /// Whether one of them has this UID.
     fn has_uid(&self, uid: &str) -> bool;
+    /// What status says of the process of the one with this UID.
+    fn recorded(&self, uid: &str) -> Option<MirrorStatus>;
     /// The kind, the namespace and the name of the one with this UID.
     fn with_uid(&self, uid: &str) -> Option<String>;
     /// The same of one that is bound to a process, or workflow, but for that with UID `but`.
@@ -210,6 +217,10 @@ impl<K: MirroredKind> Kind for Objects<K> {
 
     fn has_uid(&self, uid: &str) -> bool {
         self.of_uid(uid).is_some()
+    }
+
+    fn recorded(&self, uid: &str) -> Option<MirrorStatus> {
+        self.of_uid(uid)?.0.as_ref().ok()?.mirror().cloned()
     }
 
     fn with_uid(&self, uid: &str) -> Option<String> {

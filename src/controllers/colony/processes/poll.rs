@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     colony::{Error, LogQuery, Process, ProcessId, ProcessQuery, ProcessState, Session},
+    diff::duplicates,
     memory::connections::Connection,
 };
 
@@ -28,6 +29,9 @@ const LATEST: u8 = 20;
 /// How often all that run are listed although the lists of ends have no gap: a process that was put back into the queue
 /// or removed shows in none of them.
 const WHOLE: Duration = Duration::from_mins(1);
+/// How often what waits and what runs is listed although no object is bound to anything in that state: a submit that arrives
+/// late can be there all the same.
+const STANDING: Duration = Duration::from_mins(1);
 /// How much further back than the oldest process is asked, since the clocks of the server and its database may differ.
 const MARGIN: Duration = Duration::from_mins(10);
 /// States in which processes are over.
@@ -40,12 +44,16 @@ pub(in crate::controllers) struct ProcessPoller {
     horizons: HashMap<ProcessState, Timestamp>,
     /// When all that run were last listed.
     whole_at: Option<Instant>,
+    /// When what waits and what runs was last listed whatever objects are bound to.
+    standing_at: Option<Instant>,
+    /// The server's name of the operator's member, once it is known.
+    initiator: Option<String>,
 }
 
 impl ProcessPoller {
     /// Rounds over what is followed.
     pub fn new(followed: FollowedProcesses) -> Self {
-        Self { followed, horizons: HashMap::new(), whole_at: None }
+        Self { followed, horizons: HashMap::new(), whole_at: None, standing_at: None, initiator: None }
     }
 
     /// A round each period, while this process leads. For ever.
@@ -75,6 +83,7 @@ impl ProcessPoller {
             self.horizons.clear();
             self.whole_at = None;
             self.followed.services.lines.retain(&self.followed.colony, &HashSet::new());
+            self.look_for_duplicates(member, &[]).await;
             return;
         }
         let services = self.followed.services.clone();
@@ -86,6 +95,8 @@ impl ProcessPoller {
             Some(initiator) => self.look(member, initiator, &bound).await,
             None => Vec::new(),
         };
+        self.initiator = initiator.clone().or(self.initiator.take());
+        self.look_for_duplicates(member, &views).await;
         let tracked: Vec<Tracked> = bound
             .iter()
             .map(|bound| Tracked {
@@ -109,6 +120,39 @@ impl ProcessPoller {
             }
         }
         self.poll_one_log(member, &bound).await;
+    }
+
+    /// Has objects looked at of which the colony has more processes than the one that they are bound to.
+    async fn look_for_duplicates(&mut self, member: &Session, views: &[View]) {
+        let services = self.followed.services.clone();
+        let now = services.clock.instant();
+        let is_due = self.standing_at.is_none_or(|at| now.saturating_duration_since(at) >= STANDING);
+        let mut listed: Vec<Process> = Vec::new();
+        for state in [ProcessState::Waiting, ProcessState::Running] {
+            match views.iter().find(|view| view.state == state) {
+                Some(view) => listed.extend(view.processes.iter().cloned()),
+                None if is_due => {
+                    let initiator = self.initiator.as_deref();
+                    listed.extend(
+                        said(state, list(member, initiator, state, FULL).await).into_iter().flatten(),
+                    );
+                }
+                None => {}
+            }
+        }
+        if is_due {
+            self.standing_at = Some(now);
+        }
+        let recorded = |uid: &str| self.followed.mirrored_kinds.recorded(uid);
+        let found = duplicates::find(&listed, &services.cluster, member.id().as_str(), recorded);
+        let uids: Vec<String> = found.keys().cloned().collect();
+        services.duplicates.listed(&self.followed.colony, found);
+        for uid in uids {
+            tracing::warn!(%uid, "has more than one process, of which all but the bound one are cancelled");
+            for objects in self.followed.mirrored_kinds.all() {
+                objects.wake_uid(&uid);
+            }
+        }
     }
 
     /// Reads the last line that was written about one of the processes that run, the one that was not asked for
@@ -147,7 +191,7 @@ impl ProcessPoller {
             if bound.iter().all(|bound| bound.recorded != state) {
                 continue;
             }
-            if let Some(processes) = said(state, list(member, initiator, state, FULL).await) {
+            if let Some(processes) = said(state, list(member, Some(initiator), state, FULL).await) {
                 let is_full = processes.len() >= usize::from(FULL);
                 let absence = if is_full { AbsenceMeaning::TellsNothing } else { AbsenceMeaning::Tells };
                 views.push(View { state, processes, absence });
@@ -206,10 +250,10 @@ impl ProcessPoller {
         state: ProcessState,
     ) -> Option<(Vec<Process>, bool)> {
         let horizon = self.horizons.get(&state).copied();
-        let mut processes = said(state, list(member, initiator, state, LATEST).await)?;
+        let mut processes = said(state, list(member, Some(initiator), state, LATEST).await)?;
         let mut hides = may_hide_finished(&processes, LATEST, horizon);
         if hides && horizon.is_some() {
-            processes = said(state, list(member, initiator, state, FULL).await)?;
+            processes = said(state, list(member, Some(initiator), state, FULL).await)?;
             hides = may_hide_finished(&processes, FULL, horizon);
         }
         // None so far is a horizon too: of whatever comes, a list that is not full shows all.
@@ -229,11 +273,15 @@ impl ProcessPoller {
 
 async fn list(
     member: &Session,
-    initiator: &str,
+    initiator: Option<&str>,
     state: ProcessState,
     limit: u8,
 ) -> Result<Vec<Process>, Error> {
-    let query = ProcessQuery::new(state).initiator(initiator).map_err(Error::Field)?;
+    let query = ProcessQuery::new(state);
+    let query = match initiator {
+        Some(initiator) => query.initiator(initiator).map_err(Error::Field)?,
+        None => query,
+    };
     member.processes(&query.limit(limit)).await
 }
 
