@@ -4,14 +4,16 @@
 //! words of each file (not its comments, strings or test items), finds every path that begins with `crate`, `self` or
 //! `super`, and compares it with the table below. `docs/architecture.md` gives the reasons.
 
-use std::{collections::BTreeMap, path::Path};
+mod circles;
+mod page;
+mod paths;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::{
-    repository,
-    source::{self, Token},
-};
+use crate::repository;
+use paths::{File, Homes};
 
 /// What a layer may import besides itself and [`EVERYBODY`]; the first row whose prefix fits the module counts. A stage
 /// knows those before it, never one after it: what it says is handed over, not fetched.
@@ -118,42 +120,40 @@ const FORBIDDEN: &[&str] = &[
     "Zoned::now",
 ];
 
-/// A path that a file names, with the line it stands on.
-#[derive(Debug, PartialEq, Eq)]
-struct Mention {
-    path: Vec<String>,
-    line: usize,
-}
-
-/// Where what is re-exported lives: `colony::Id` in `colony::model::Id`.
-type Homes = BTreeMap<Vec<String>, Vec<String>>;
-
 /// Checks every module of the operator.
 ///
 /// # Errors
 /// When a rule is broken (all breaches are listed), or when a file cannot be read.
 pub fn run() -> Result<()> {
-    let mut sources = Vec::new();
-    let mut homes = Homes::new();
+    let files = files()?;
+    let homes = paths::homes(files.iter().map(|(_, file)| file));
+    let mut breaches = Vec::new();
+    for (path, file) in &files {
+        for (line, reason) in breaches_in(file, &homes) {
+            breaches.push(format!("{}:{line}: {reason}", path.display()));
+        }
+    }
+    breaches.extend(circles::of(&files, &homes));
+    breaches.extend(page::missing_modules(&files));
+    breaches.extend(page::differences(&repository::read(Path::new(page::PATH))?));
+    if !breaches.is_empty() {
+        bail!("{}\nThe rules are in {}, \"Who may import whom\".", breaches.join("\n"), page::PATH);
+    }
+    println!("layers: {} modules, no forbidden import, no circle", files.len());
+    Ok(())
+}
+
+/// Every file with a module, by its path.
+fn files() -> Result<Vec<(PathBuf, File)>> {
+    let mut files = Vec::new();
     for (folder, root) in ROOTS {
         for path in repository::files(folder, "rs")? {
             let Some(module) = module_of(&path, folder, root) else { continue };
             let text = repository::read(&path)?;
-            homes.extend(re_exports(&module, root.len(), &text));
-            sources.push((path, root.len(), module, text));
+            files.push((path, File::new(module, root.len(), &text)));
         }
     }
-    let mut breaches = Vec::new();
-    for (path, root, module, text) in &sources {
-        for (line, reason) in breaches_in(module, *root, text, &homes) {
-            breaches.push(format!("{}:{line}: {reason}", path.display()));
-        }
-    }
-    if !breaches.is_empty() {
-        bail!("{}\nThe rules stand in docs/architecture.md, \"Who may import whom\".", breaches.join("\n"));
-    }
-    println!("layers: {} modules, no forbidden import", sources.len());
-    Ok(())
+    Ok(files)
 }
 
 /// The module a file holds, or nothing for the crate roots and for files that only tests see.
@@ -170,64 +170,35 @@ fn module_of(path: &Path, folder: &str, root: &[&str]) -> Option<Vec<String>> {
 }
 
 /// Every breach in one module, as line and reason.
-fn breaches_in(module: &[String], root: usize, text: &str, homes: &Homes) -> Vec<(usize, String)> {
-    let (tokens, _) = source::without_tests(&source::tokens(text));
-    let mentions = mentions(&tokens);
+fn breaches_in(file: &File, homes: &Homes) -> Vec<(usize, String)> {
+    let module = &file.module;
     let name = module.join("::");
     let Some((layer, allowed)) = MAY_IMPORT.iter().find(|(prefix, _)| starts_with(module, prefix)) else {
-        return vec![(1, format!("module {name} belongs to no layer: add it to xtask/src/layers.rs"))];
+        return vec![(1, format!("module {name} belongs to no layer: add it to xtask/src/layers/mod.rs"))];
     };
+    let mentions = file.mentions();
+    let imported = file.uses.iter().map(|import| (import.line, &import.path));
+    let named: Vec<_> =
+        imported.chain(mentions.iter().map(|mention| (mention.line, &mention.path))).collect();
     let mut found = Vec::new();
-    for mention in &mentions {
-        let Some(target) = resolve(module, root, &mention.path) else { continue };
-        let target = home(target, homes);
+    for (line, path) in &named {
+        let Some(target) = file.resolve(path) else { continue };
+        let target = paths::home(target, homes);
         let is_allowed =
             EVERYBODY.iter().chain(*allowed).chain([layer]).any(|prefix| starts_with(&target, prefix))
                 || is_one_module(module, &target);
         if !is_allowed {
-            found.push((mention.line, format!("{layer} may not import {}", target.join("::"))));
+            found.push((*line, format!("{layer} may not import {}", target.join("::"))));
         }
     }
     if PURE.iter().find(|(prefix, _)| starts_with(module, prefix)).is_some_and(|(_, pure)| *pure) {
-        for mention in &mentions {
-            if let Some(word) = FORBIDDEN.iter().find(|word| starts_with(&mention.path, word)) {
-                found.push((mention.line, format!("{name} decides, and has no use for {word}")));
+        for (line, path) in &named {
+            if let Some(word) = FORBIDDEN.iter().find(|word| starts_with(path, word)) {
+                found.push((*line, format!("{name} decides, and has no use for {word}")));
             }
         }
     }
     found
-}
-
-/// What a module re-exports from below itself (`pub use model::Id`), and where it lives.
-fn re_exports(module: &[String], root: usize, text: &str) -> Homes {
-    let (tokens, _) = source::without_tests(&source::tokens(text));
-    let mut homes = Homes::new();
-    for index in 0..tokens.len() {
-        if !(is(&tokens, index, "pub") && is(&tokens, index + 1, "use") && index + 2 < tokens.len()) {
-            continue;
-        }
-        let mut found = Vec::new();
-        read_path(&tokens, index + 2, &[], &mut found);
-        for Mention { path, .. } in found {
-            let Some(name) = path.last().cloned() else { continue };
-            let absolute = resolve(module, root, &path).unwrap_or_else(|| [module, &path].concat());
-            homes.insert([module, &[name]].concat(), absolute);
-        }
-    }
-    homes
-}
-
-/// Where the named item lives, through every re-export.
-fn home(mut target: Vec<String>, homes: &Homes) -> Vec<String> {
-    // A chain of re-exports is as long as the tree is deep; a circle does not compile, but must not hang this lint.
-    for _ in 0..8 {
-        let found = (1..=target.len()).find_map(|end| Some((end, homes.get(&target[..end])?)));
-        match found {
-            Some((end, home)) if *home != target[..end] => target = [home, &target[end..]].concat(),
-            _ => break,
-        }
-    }
-    target
 }
 
 /// Whether `target` is the module itself or one above or below it: `act` may re-export `act::outcome`, and a file may
@@ -241,95 +212,16 @@ fn starts_with(path: &[String], prefix: &str) -> bool {
     prefix.split("::").all(|wanted| parts.next().is_some_and(|part| part == wanted))
 }
 
-/// The path from the root of the table, or nothing when it leads out of the crate, whose own root has `root` parts.
-fn resolve(module: &[String], root: usize, path: &[String]) -> Option<Vec<String>> {
-    // `pub(super)` says who may look, and imports nothing.
-    if matches!(path.last()?.as_str(), "crate" | "super") {
-        return None;
-    }
-    let mut absolute = match path.first()?.as_str() {
-        "crate" => module[..root].to_vec(),
-        "self" | "super" => module.to_vec(),
-        _ => return None,
-    };
-    for part in path {
-        match part.as_str() {
-            "crate" | "self" => {}
-            "super" => {
-                absolute.pop();
-            }
-            other => absolute.push(other.to_owned()),
-        }
-    }
-    // A bare `crate` or `self` names no layer.
-    (!absolute.is_empty()).then_some(absolute)
-}
-
-/// Every path in the source: `a::b::c`, and each leaf of `a::{b, c::d}`. A single word is a path too.
-fn mentions(tokens: &[Token]) -> Vec<Mention> {
-    let mut found = Vec::new();
-    let mut index = 0;
-    while index < tokens.len() {
-        if is(tokens, index, "(") && is(tokens, index + 1, "in") {
-            // `pub(in crate::colony)` says who may look, and imports nothing.
-            index += tokens[index..].iter().take_while(|token| token.text != ")").count();
-        } else if is_word(&tokens[index]) {
-            index = read_path(tokens, index, &[], &mut found);
-        } else {
-            index += 1;
-        }
-    }
-    found
-}
-
-/// Reads the path that begins at `index`, adds its leaves to `found`, and returns the index behind it.
-fn read_path(tokens: &[Token], mut index: usize, prefix: &[String], found: &mut Vec<Mention>) -> usize {
-    let line = tokens[index].line;
-    let mut path = prefix.to_vec();
-    loop {
-        match tokens.get(index) {
-            Some(token) if is_word(token) => path.push(token.text.clone()),
-            Some(token) if token.text == "{" => return read_group(tokens, index + 1, &path, found),
-            _ => break,
-        }
-        index += 1;
-        if !(is(tokens, index, ":") && is(tokens, index + 1, ":")) {
-            break;
-        }
-        index += 2;
-    }
-    found.push(Mention { path, line });
-    index
-}
-
-/// Reads the leaves of `{a, b::c}`, from behind its opening brace.
-fn read_group(tokens: &[Token], mut index: usize, prefix: &[String], found: &mut Vec<Mention>) -> usize {
-    while let Some(token) = tokens.get(index) {
-        match token.text.as_str() {
-            "}" => return index + 1,
-            "as" => index += 2,
-            _ if is_word(token) => index = read_path(tokens, index, prefix, found),
-            _ => index += 1,
-        }
-    }
-    index
-}
-
-fn is(tokens: &[Token], index: usize, text: &str) -> bool {
-    tokens.get(index).is_some_and(|token| token.text == text)
-}
-
-fn is_word(token: &Token) -> bool {
-    token.text.starts_with(|first: char| first.is_alphabetic() || first == '_')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn file(module: &str, root: usize, text: &str) -> File {
+        File::new(module.split("::").map(str::to_owned).collect(), root, text)
+    }
+
     fn breaches(module: &str, text: &str) -> Vec<String> {
-        let module: Vec<String> = module.split("::").map(str::to_owned).collect();
-        breaches_in(&module, 0, text, &Homes::new())
+        breaches_in(&file(module, 0, text), &Homes::new())
             .into_iter()
             .map(|(line, reason)| format!("{line}: {reason}"))
             .collect()
@@ -376,18 +268,20 @@ mod tests {
 
     #[test]
     fn a_re_export_is_judged_by_where_it_lives() {
-        let module = |name: &str| vec![name.to_owned()];
-        let homes =
-            re_exports(&module("colony"), 1, "pub use model::{Id, State as S};\npub use client::Client;");
-        let text = "use crate::colony::{Id, Client};";
-        let found = breaches_in(&module("desired"), 0, text, &homes);
+        let colony = file(
+            "colony",
+            1,
+            "mod model;\nmod client;\npub use model::{Id, State as S};\npub use client::Client;",
+        );
+        let found =
+            breaches_in(&file("desired", 0, "use crate::colony::{Id, Client};"), &paths::homes([&colony]));
         assert_eq!(found, [(1, "desired may not import colony::client::Client".to_owned())]);
     }
 
     #[test]
     fn the_root_of_a_crate_is_its_place_in_the_table() {
-        let module: Vec<String> = ["colony", "session"].map(str::to_owned).into();
-        assert!(breaches_in(&module, 1, "use crate::client::Client;", &Homes::new()).is_empty());
+        let session = file("colony::session", 1, "use crate::client::Client;");
+        assert!(breaches_in(&session, &Homes::new()).is_empty());
     }
 
     #[test]
