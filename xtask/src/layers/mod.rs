@@ -20,7 +20,7 @@ use paths::{File, Homes};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("colony::model", &[]),
-    ("runtime::config::model", &["runtime::config::check"]),
+    ("runtime::config::model", &[]),
     // Below the flow: templates, users' kinds, and what one pass knows.
     ("expression", &[]),
     ("kinds", &["expression", "snapshot"]),
