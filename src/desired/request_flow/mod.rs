@@ -218,7 +218,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::api::{function::FunctionCall, request_flow::RequestFlow};
+    use crate::api::{condition::Reason, function::FunctionCall, request_flow::RequestFlow};
     use crate::expression::Bindings;
 
     fn example() -> RequestFlowSpec {

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::PathBuf,
+    slice,
 };
 
 use super::paths::{self, File, Homes};
@@ -33,7 +34,9 @@ fn imports(files: &[(PathBuf, File)], homes: &Homes) -> Imports {
     let all: BTreeSet<_> = files.iter().map(|(_, file)| file.module.clone()).collect();
     let declared: BTreeSet<_> = files
         .iter()
-        .flat_map(|(_, file)| file.declared.iter().map(|name| [&file.module[..], &[name.clone()]].concat()))
+        .flat_map(|(_, file)| {
+            file.declared.iter().map(|name| [&file.module[..], slice::from_ref(name)].concat())
+        })
         .collect();
     // What only tests declare is a part of the tests.
     let is_shipped =

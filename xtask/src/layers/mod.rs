@@ -2,7 +2,8 @@
 //!
 //! The flow is only as pure as its imports, and a compiler does not check them inside one crate. This lint reads the
 //! words of each file (not its comments, strings or test items), finds every path that begins with `crate`, `self` or
-//! `super`, and compares it with the table below. `docs/architecture.md` gives the reasons.
+//! `super`, and compares it with the table below. `docs/architecture.md` gives the reasons. The same paths show which
+//! files import each other in a circle.
 
 mod circles;
 mod page;
