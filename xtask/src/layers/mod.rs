@@ -2,12 +2,13 @@
 //!
 //! The flow is only as pure as its imports, and a compiler does not check them inside one crate. This lint reads the
 //! words of each file (not its comments, strings or test items), finds every path that begins with `crate`, `self` or
-//! `super`, and compares it with the table below. `docs/architecture.md` gives the reasons. The same paths show which
+//! `super`, and compares it with the table. `docs/architecture.md` gives the reasons. The same paths show which
 //! files import each other in a circle.
 
 mod circles;
 mod page;
 mod paths;
+mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -15,111 +16,7 @@ use anyhow::{Result, bail};
 
 use crate::repository;
 use paths::{File, Homes};
-
-/// What a layer may import besides itself and [`EVERYBODY`]; the first row whose prefix fits the module counts. A stage
-/// knows those before it, never one after it: what it says is handed over, not fetched.
-const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("api", &[]),
-    ("colony::model", &[]),
-    ("runtime::config::model", &[]),
-    // Below the flow: templates, users' kinds, and what one pass knows.
-    ("expression", &[]),
-    ("kinds", &["expression", "snapshot"]),
-    ("snapshot", &[]),
-    ("watch", &["snapshot", "kinds", "colony", "memory", "runtime"]),
-    ("desired", &["snapshot", "kinds", "expression"]),
-    ("diff", &["snapshot", "kinds", "desired"]),
-    ("act::outcome", &["diff"]),
-    // Steps hold parts of what is desired, hence `act` writes them without looking at who asked for them.
-    ("act", &["kinds", "desired", "diff", "colony", "memory", "runtime"]),
-    // The one writer of status fails like `act` does.
-    ("status::publish", &["act", "status", "memory", "runtime"]),
-    ("status", &["snapshot", "kinds", "desired", "diff", "act::outcome"]),
-    (
-        "controllers",
-        &["watch", "snapshot", "kinds", "desired", "diff", "act", "status", "colony", "memory", "runtime"],
-    ),
-    ("colony", &[]),
-    ("fake", &["colony"]),
-    // What was seen and written last, kept from one pass to the next.
-    ("memory", &["snapshot", "colony", "runtime"]),
-    // The endpoint that every replica serves: it reads, converts as `kinds` says, and keeps its certificates in a Secret.
-    ("webhook", &["snapshot", "kinds", "act", "memory", "runtime"]),
-    ("runtime", &[]),
-    (
-        "cli",
-        &[
-            "watch",
-            "snapshot",
-            "kinds",
-            "expression",
-            "desired",
-            "diff",
-            "act",
-            "status",
-            "controllers",
-            "webhook",
-            "colony",
-            "memory",
-            "runtime",
-        ],
-    ),
-];
-
-/// Folders with modules, and what the crate in each is called in the table. That no crate imports the operator is for the
-/// compiler; what decides in them is held to the same words.
-const ROOTS: &[(&str, &[&str])] = &[
-    ("src", &[]),
-    ("crates/client/src", &["colony"]),
-    ("crates/expression/src", &["expression"]),
-    ("crates/fake/src", &["fake"]),
-];
-
-/// What every layer may import: the words of both worlds, and what the administrator has set.
-const EVERYBODY: &[&str] = &["api", "colony::model", "runtime::config::model"];
-
-/// Modules that decide. They get no client, no clock, no chance and no environment; the first prefix that fits counts.
-const PURE: &[(&str, bool)] = &[
-    ("status::publish", false),
-    ("api", true),
-    ("expression", true),
-    ("kinds", true),
-    ("snapshot", true),
-    ("desired", true),
-    ("diff", true),
-    ("status", true),
-    ("act::outcome", true),
-    ("colony::model", true),
-    ("fake::front", false),
-    ("fake::memory", false),
-    ("fake::network", false),
-    ("fake::cluster::front", false),
-    ("fake::cluster::watch", false),
-    ("fake", true),
-    ("runtime::config::model", true),
-];
-
-/// Words that a pure module may not contain, as paths. A span of time is a value, a clock is not: hence
-/// `std::time::Duration` is not in this list.
-const FORBIDDEN: &[&str] = &[
-    "async",
-    "await",
-    "tokio",
-    "reqwest",
-    "sqlx",
-    "rand",
-    "kube::Client",
-    "kube::client",
-    "kube::Api",
-    "kube::api::Api",
-    "std::env",
-    "std::time::SystemTime",
-    "std::time::Instant",
-    "SystemTime",
-    "Instant",
-    "Timestamp::now",
-    "Zoned::now",
-];
+use table::{EVERYBODY, FORBIDDEN, MAY_IMPORT, PURE, ROOTS};
 
 /// Checks every module of the operator.
 ///
@@ -175,7 +72,7 @@ fn breaches_in(file: &File, homes: &Homes) -> Vec<(usize, String)> {
     let module = &file.module;
     let name = module.join("::");
     let Some((layer, allowed)) = MAY_IMPORT.iter().find(|(prefix, _)| starts_with(module, prefix)) else {
-        return vec![(1, format!("module {name} belongs to no layer: add it to xtask/src/layers/mod.rs"))];
+        return vec![(1, format!("module {name} belongs to no layer: add it to xtask/src/layers/table.rs"))];
     };
     let mentions = file.mentions();
     let imported = file.uses.iter().map(|import| (import.line, &import.path));
