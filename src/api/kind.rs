@@ -13,7 +13,7 @@ use strum::{IntoStaticStr, VariantArray};
 
 use super::{
     colony::Colony,
-    colony_cron::ColonyCron,
+    colony_cron::{ColonyCron, RunKind},
     colony_process::ColonyProcess,
     colony_workflow::ColonyWorkflow,
     condition::ConditionType,
@@ -296,6 +296,15 @@ impl Kind {
     #[must_use]
     pub fn is_own_group(group: &str) -> bool {
         Self::own().any(|(_, own)| (own.resource)().group == group)
+    }
+}
+
+impl From<RunKind> for Kind {
+    fn from(kind: RunKind) -> Self {
+        match kind {
+            RunKind::Process => Self::ColonyProcess,
+            RunKind::Workflow => Self::ColonyWorkflow,
+        }
     }
 }
 

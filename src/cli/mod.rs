@@ -4,6 +4,7 @@ mod crds;
 mod defined;
 mod definitions;
 mod doctor;
+mod failure;
 mod graph;
 mod logs;
 pub mod plan;
@@ -12,9 +13,11 @@ mod request;
 mod run;
 mod subject;
 
-use std::{env, error::Error, process::ExitCode};
+use std::{env, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+use failure::Failure;
 
 /// Makes a Kubernetes cluster and a `ColonyOS` colony one system.
 #[derive(Parser)]
@@ -82,6 +85,3 @@ pub fn main() -> ExitCode {
         }
     }
 }
-
-/// The error of a command.
-type Failure = Box<dyn Error>;

@@ -12,6 +12,7 @@ use crate::{
     api::{
         colony_cron::{ColonyCronStatus, ConcurrencyPolicy, RunKind},
         condition::{ConditionType, Reason},
+        kind::Kind,
         work::WorkState,
     },
     desired::schedule::COUNTED,
@@ -72,7 +73,7 @@ fn ready(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome) -> F
         Some(CronObstacle::Stranger { kind, name }) => {
             let message = format!(
                 "{} {name} exists and does not belong to this object, so the run of that name is not created: delete it, or rename this object; it is left unchanged",
-                kind.as_str()
+                Kind::from(*kind).name()
             );
             return Finding::no(ready, Reason::ForeignObject, message);
         }
@@ -124,7 +125,7 @@ fn news(
         notes.push(note(false, Reason::RunActive, waiting(*time, names)));
     }
     if let Some((time, kind, name)) = created {
-        let message = format!("created {} {name} for {time}", kind.as_str());
+        let message = format!("created {} {name} for {time}", Kind::from(*kind).name());
         notes.push(note(false, Reason::RunCreated, message));
     }
     notes

@@ -13,7 +13,7 @@ use crate::{
         colony_cron::{ColonyCron, RunKind},
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
-        kind::HasKind as _,
+        kind::{HasKind as _, Kind},
         names::{cron_run, parse_cron_run},
         work::WorkState,
     },
@@ -77,7 +77,7 @@ impl CronReader {
             // Without the run that was created last, another could be created beside it.
             let run = cron_run(&name, last.0.as_second().div_euclid(60));
             for kind in [RunKind::Process, RunKind::Workflow] {
-                self.ensure_cache_fresh(kind.as_str(), &namespace, &run)?;
+                self.ensure_cache_fresh(Kind::from(kind).name(), &namespace, &run)?;
             }
         }
         let mut snapshot =
@@ -104,7 +104,7 @@ impl CronReader {
             }
             let Some(minute) = parse_cron_run(&cron, &name) else { continue };
             self.writes.revalidate(&Key::new(
-                K::KIND.as_str(),
+                Kind::from(K::KIND).name(),
                 namespace.as_deref().unwrap_or_default(),
                 &name,
             ));

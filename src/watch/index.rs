@@ -17,7 +17,7 @@ use kube::{
 };
 use parking_lot::RwLock;
 
-use super::stores::GuardedExecutorDeployment;
+use super::cache::GuardedExecutorDeployment;
 use crate::api::{
     mirror::Mirrored,
     names::{EXECUTOR_DEPLOYMENT_LABEL, PROCESS_ANNOTATION},

@@ -4,6 +4,7 @@
 //! the nouns that this stage hands over, which are plain data.
 
 mod blueprint;
+pub mod cache;
 mod calls;
 pub mod children;
 pub mod colonies;

@@ -21,8 +21,8 @@ use kube::{
 };
 
 use super::{
+    cache::{Changes, Filled, GuardedExecutorDeployment},
     index::Index,
-    stores::{Changes, Filled, GuardedExecutorDeployment},
 };
 use crate::{
     api::names::{EXECUTOR_DEPLOYMENT_LABEL, EXECUTOR_NAME_ANNOTATION},

@@ -22,6 +22,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+pub use super::cache::{Changes, Filled, GuardedExecutorDeployment};
 use super::{
     index::{self, Index, Keys},
     relevance::{of_metadata, relevant},
@@ -32,7 +33,6 @@ use crate::{
         colony_cron::ColonyCron,
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
-        executor_deployment::ExecutorDeployment,
         instance::{Instance, InstanceKind},
         kind::HasKind,
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
@@ -43,9 +43,6 @@ use crate::{
     memory::writes::Writes,
     runtime::kubernetes::WATCH_SECONDS,
 };
-
-/// An `ExecutorDeployment` that may turn out not to be readable: one broken object must not stop the watch of all.
-pub type GuardedExecutorDeployment = DeserializeGuard<ExecutorDeployment>;
 
 /// Which namespaces a set of stores covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,37 +70,6 @@ impl Scope {
             Self::Cluster => Api::all(client.clone()),
             Self::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
         }
-    }
-}
-
-/// Objects that have changed.
-pub type Changes<K> = futures::stream::BoxStream<'static, Result<K, watcher::Error>>;
-
-/// Resolves when a cache has completed its initial list. Before that, what it does not show may well exist.
-///
-/// `Store::wait_until_ready` is not used: of several tasks that wait for it, only the last is woken, and the controller
-/// itself is one of them.
-#[derive(Clone)]
-pub struct Filled(tokio::sync::watch::Receiver<bool>);
-
-impl Filled {
-    /// Waits until the cache is filled; at once if it is.
-    pub async fn reached(&self) {
-        // An error means that the watch has ended, which happens only with the process.
-        let _ = self.0.clone().wait_for(|filled| *filled).await;
-    }
-
-    /// Whether the cache is filled.
-    #[must_use]
-    pub fn is_reached(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// One that is reached once the sender says so.
-    #[must_use]
-    pub fn pair() -> (tokio::sync::watch::Sender<bool>, Self) {
-        let (sender, receiver) = tokio::sync::watch::channel(false);
-        (sender, Self(receiver))
     }
 }
 

@@ -12,10 +12,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _, api::ObjectMeta};
 
 use super::{
-    EndpointSetup,
     certificates::{CertificateRequest, Certificates},
     probe::{self, host},
     server::ServedCertificate,
+    setup::EndpointSetup,
 };
 use crate::{
     act::{kubernetes::Cluster, outcome::FailureKind},

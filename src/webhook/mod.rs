@@ -13,21 +13,19 @@ mod keeper;
 pub mod probe;
 mod review;
 mod server;
+mod setup;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Client;
 use tokio::{net::TcpListener, task::JoinHandle};
 
+pub use setup::EndpointSetup;
+
 use crate::{
-    act::kubernetes::Cluster,
     memory::endpoint::Endpoint,
-    runtime::{
-        clock::Clock, config::Conversion, http::Check, lease::Leadership, metrics::Metrics,
-        shutdown::Shutdown,
-    },
+    runtime::{config::Conversion, shutdown::Shutdown},
     snapshot::ConversionAddress,
 };
 use certificates::Certificates;
@@ -40,28 +38,6 @@ use server::ServedCertificate;
 const ENDPOINT_GRACE_PERIOD: Duration = Duration::from_secs(5);
 /// Pause before an address that is taken is tried again.
 const RETRY: Duration = Duration::from_secs(2);
-
-/// What the endpoint stands on.
-pub struct EndpointSetup {
-    /// The configuration.
-    pub settings: Conversion,
-    /// The operator's own namespace.
-    pub namespace: String,
-    /// For reads.
-    pub client: Client,
-    /// For writes of the Secret.
-    pub cluster: Cluster,
-    /// The time.
-    pub clock: Clock,
-    /// Where requests are counted.
-    pub metrics: Metrics,
-    /// Where the availability of the endpoint is recorded.
-    pub endpoint: Endpoint,
-    /// Who makes the certificates.
-    pub leadership: Leadership,
-    /// Missing until it does.
-    pub check: Option<Check>,
-}
 
 /// A running endpoint.
 pub struct Serving {

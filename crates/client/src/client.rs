@@ -14,7 +14,6 @@ use rustls::ClientConfig;
 use super::{
     error::{Error, ErrorKind},
     model::ServerInfo,
-    session::Session,
     sign::PrivateKey,
     tls::Tls,
     transport::{Envelope, Http, Transport, TransportError},
@@ -137,7 +136,7 @@ impl Client {
     /// A client whose calls are carried by `transport`, for example to a server in the same process.
     ///
     /// Time limits and the classes of errors are the same as over HTTP. Subscriptions need HTTP: with such a client
-    /// [`Session::subscribe`] always fails.
+    /// [`Session::subscribe`](crate::Session::subscribe) always fails.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -180,12 +179,6 @@ impl Client {
     /// As any call; see [`Error`].
     pub async fn server_info(&self) -> Result<ServerInfo, Error> {
         self.call(&GetServerInfo {}, None, self.timeouts.request).await
-    }
-
-    /// The calls that the holder of `key` can make in `colony`.
-    #[must_use]
-    pub fn session(&self, colony: &str, key: PrivateKey) -> Session {
-        Session::new(self.clone(), colony, key)
     }
 
     pub(super) fn timeouts(&self) -> Timeouts {

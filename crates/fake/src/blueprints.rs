@@ -1,99 +1,16 @@
 //! Blueprints: what is kept of them, and the processes that come with them.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use colonyos_client::model::{BlueprintDefinition, null_is_empty};
 
 use super::{
-    crons::CronRecord,
-    record::{Conditions, ProcessRecord, Spec},
-    server::{Answer, ColonyServer, Refusal, done, list, read, refuse, time},
+    answer::{Answer, Refusal, done, list, read, refuse},
+    record::{Conditions, CronRecord, Document, Metadata, ProcessRecord, Spec},
+    server::ColonyServer,
 };
-
-/// Both, and what blueprints have been, in the order in which they were added. They outlive their colony.
-#[derive(Clone, Debug, Default)]
-pub(super) struct BlueprintStore {
-    pub(super) definitions: Vec<BlueprintDefinition>,
-    pub(super) blueprints: Vec<Document>,
-    /// Entries as they are shown.
-    history: Vec<Value>,
-}
-
-/// A blueprint with the fields that the real server knows; others are lost when it is stored.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Document {
-    blueprintid: String,
-    pub(super) kind: String,
-    pub(super) metadata: Metadata,
-    #[serde(deserialize_with = "null_is_empty")]
-    pub(super) spec: Map<String, Value>,
-    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Map::is_empty")]
-    status: Map<String, Value>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Metadata {
-    name: String,
-    pub(super) colonyname: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    locationname: String,
-    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Map::is_empty")]
-    labels: Map<String, Value>,
-    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Map::is_empty")]
-    annotations: Map<String, Value>,
-    generation: i64,
-    #[serde(rename = "createdAt")]
-    created_at: Value,
-    #[serde(rename = "updatedAt")]
-    updated_at: Value,
-    #[serde(rename = "lastReconciliationProcess", skip_serializing_if = "String::is_empty")]
-    last_process: String,
-    #[serde(rename = "lastReconciliationTime")]
-    last_time: Value,
-}
-
-impl Default for Metadata {
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            colonyname: String::new(),
-            locationname: String::new(),
-            labels: Map::new(),
-            annotations: Map::new(),
-            generation: 0,
-            created_at: time(None),
-            updated_at: time(None),
-            last_process: String::new(),
-            last_time: time(None),
-        }
-    }
-}
-
-impl Document {
-    fn to_json(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn revision(&self, now: Timestamp, id: &str, caller: &str, change: &str) -> Value {
-        json!({
-            "historyid": id, "blueprintid": self.blueprintid, "kind": self.kind,
-            "namespace": self.metadata.colonyname, "name": self.metadata.name,
-            "generation": self.metadata.generation, "spec": self.spec, "status": self.status,
-            "timestamp": time(Some(now)), "changedby": caller, "changetype": change,
-        })
-    }
-
-    /// One cron for a kind at a location.
-    fn cron_name(&self) -> String {
-        let location = &self.metadata.locationname;
-        let location = if location.is_empty() { String::new() } else { format!("-{location}") };
-        format!("reconcile-{}{location}", self.kind)
-    }
-}
 
 #[derive(Deserialize)]
 struct Named {

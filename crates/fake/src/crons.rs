@@ -3,56 +3,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    record::{FAILED, SUCCESSFUL},
-    server::{Answer, ColonyServer, done, read, refuse, time},
-    workflows::Workflow,
+    answer::{Answer, done, read, refuse},
+    record::{CronRecord, FAILED, SUCCESSFUL, Workflow},
+    server::ColonyServer,
 };
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct CronRecord {
-    #[serde(skip)]
-    pub(super) id: String,
-    #[serde(rename = "colonyname")]
-    pub(super) colony: String,
-    pub(super) name: String,
-    #[serde(rename = "cronexpression")]
-    pub(super) expression: String,
-    pub(super) interval: i64,
-    pub(super) random: bool,
-    #[serde(rename = "workflowspec")]
-    pub(super) workflow: String,
-    #[serde(rename = "waitforprevprocessgraph")]
-    pub(super) waits_for_previous: bool,
-    #[serde(skip)]
-    pub(super) initiator: (String, String),
-    #[serde(skip)]
-    pub(super) next_run_at: Option<Timestamp>,
-    #[serde(skip)]
-    pub(super) last_run_at: Option<Timestamp>,
-    #[serde(skip)]
-    pub(super) previous: String,
-}
-
-impl CronRecord {
-    fn to_json(&self) -> Value {
-        json!({
-            "cronid": self.id, "initiatorid": self.initiator.0, "initiatorname": self.initiator.1,
-            "colonyname": self.colony, "name": self.name, "cronexpression": self.expression,
-            "interval": self.interval, "random": self.random, "nextrun": time(self.next_run_at),
-            "lastrun": time(self.last_run_at), "workflowspec": self.workflow,
-            "prevprocessgraphid": self.previous, "waitforprevprocessgraph": self.waits_for_previous,
-            "checkerperiod": 1000,
-        })
-    }
-
-    fn next_run(&self, now: Timestamp) -> Option<Timestamp> {
-        super::record::deadline(now, self.interval)
-    }
-}
 
 #[derive(Deserialize)]
 struct Payload {

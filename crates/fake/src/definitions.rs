@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use colonyos_client::model::BlueprintDefinition;
 
 use super::{
-    blueprints::Document,
+    answer::{Answer, Refusal, done, read, refuse, time},
+    record::Document,
     schema,
-    server::{Answer, ColonyServer, Refusal, done, read, refuse, time},
+    server::ColonyServer,
 };
 
 #[derive(Deserialize)]

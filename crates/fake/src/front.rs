@@ -27,7 +27,10 @@ use colonyos_client::{
     sign::{self, PrivateKey},
 };
 
-use super::server::{Answer, ColonyServer, Event};
+use super::{
+    answer::Answer,
+    server::{ColonyServer, Event},
+};
 
 /// How often the loop of the server turns.
 const TURN: Duration = Duration::from_secs(1);

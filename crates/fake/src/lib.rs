@@ -17,6 +17,7 @@
 //! | `front` | HTTP and websocket |
 //! | `memory` | calls without either |
 
+mod answer;
 mod blueprints;
 pub mod cluster;
 mod crons;

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    members::ExecutorRecord,
-    record::{CANCELLED, FAILED, ProcessRecord, RUNNING, SUCCESSFUL, WAITING},
-    server::{Answer, ColonyServer, done, list, read, refuse},
+    answer::{Answer, done, list, read, refuse},
+    record::{CANCELLED, ExecutorRecord, FAILED, ProcessRecord, RUNNING, SUCCESSFUL, WAITING},
+    server::ColonyServer,
 };
 
 /// An answer without a body.

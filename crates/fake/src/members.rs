@@ -5,69 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    record::RUNNING,
-    server::{Answer, ColonyServer, done, list, read, refuse, time},
+    answer::{Answer, done, list, read, refuse},
+    record::{ExecutorRecord, RUNNING, UserRecord},
+    server::ColonyServer,
 };
-
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct UserRecord {
-    #[serde(rename = "colonyname")]
-    pub(super) colony: String,
-    #[serde(rename = "userid")]
-    pub(super) id: String,
-    pub(super) name: String,
-    #[serde(default)]
-    email: String,
-    #[serde(default)]
-    phone: String,
-}
-
-impl UserRecord {
-    fn to_json(&self) -> Value {
-        let Self { colony, id, name, email, phone } = self;
-        json!({"colonyname": colony, "userid": id, "name": name, "email": email, "phone": phone})
-    }
-}
-
-/// An executor. It stays when it is removed.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct ExecutorRecord {
-    #[serde(rename = "executorid")]
-    pub(super) id: String,
-    #[serde(rename = "executorname")]
-    pub(super) name: String,
-    #[serde(rename = "executortype")]
-    pub(super) executor_type: String,
-    #[serde(rename = "colonyname")]
-    pub(super) colony: String,
-    #[serde(rename = "locationname", default)]
-    pub(super) location: String,
-    #[serde(rename = "blueprintid", default)]
-    blueprint_id: String,
-    #[serde(rename = "blueprintgen", default)]
-    blueprint_generation: i64,
-    #[serde(skip)]
-    pub(super) state: u8,
-    #[serde(skip)]
-    added_at: Option<Timestamp>,
-    #[serde(skip)]
-    pub(super) heard_at: Option<Timestamp>,
-}
-
-impl ExecutorRecord {
-    pub(super) const APPROVED: u8 = 1;
-    const REJECTED: u8 = 2;
-    pub(super) const UNREGISTERED: u8 = 3;
-
-    fn to_json(&self) -> Value {
-        json!({
-            "executorid": self.id, "executorname": self.name, "executortype": self.executor_type,
-            "colonyname": self.colony, "state": self.state, "locationname": self.location,
-            "commissiontime": time(self.added_at), "lastheardfromtime": time(self.heard_at),
-            "blueprintid": self.blueprint_id, "blueprintgen": self.blueprint_generation,
-        })
-    }
-}
 
 #[derive(Deserialize)]
 struct Named {

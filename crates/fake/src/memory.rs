@@ -14,9 +14,10 @@ use colonyos_client::{
 };
 
 use super::{
+    answer::refuse,
     front,
     network::{Broken, ColonyCall, Network, ServerCall},
-    server::{ColonyServer, refuse},
+    server::ColonyServer,
 };
 
 /// A ColonyOS server in this process; clones are the same server.

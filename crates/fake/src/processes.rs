@@ -5,10 +5,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    answer::{Answer, Refusal, done, list, read, refuse},
     record::{
         AttributeRecord, CANCELLED, FAILED, LogRecord, ProcessRecord, RUNNING, SUCCESSFUL, Spec, WAITING,
     },
-    server::{Answer, ColonyServer, Refusal, done, list, read, refuse},
+    server::ColonyServer,
 };
 
 #[derive(Deserialize)]

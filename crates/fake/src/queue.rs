@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    members::ExecutorRecord,
-    record::{ProcessRecord, RUNNING, WAITING, deadline},
-    server::{Answer, ColonyServer, Refusal, done, read, refuse},
+    answer::{Answer, Refusal, done, read, refuse},
+    record::{ExecutorRecord, ProcessRecord, RUNNING, WAITING, deadline},
+    server::ColonyServer,
 };
 
 /// The most nodes and processes that a process may ask for: the real server compares with a signed byte.

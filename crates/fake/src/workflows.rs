@@ -4,55 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
-
-use colonyos_client::model::null_is_empty;
+use serde_json::Value;
 
 use super::{
-    record::{CANCELLED, FAILED, ProcessRecord, RUNNING, SUCCESSFUL, Spec, WAITING},
-    server::{Answer, ColonyServer, Refusal, done, list, read, refuse, time},
+    answer::{Answer, Refusal, done, list, read, refuse, time},
+    record::{CANCELLED, FAILED, GraphRecord, ProcessRecord, RUNNING, SUCCESSFUL, WAITING, Workflow},
+    server::ColonyServer,
 };
-
-#[derive(Clone, Debug)]
-pub(super) struct GraphRecord {
-    pub(super) id: String,
-    pub(super) colony: String,
-    pub(super) state: u8,
-    roots: Vec<String>,
-    initiator: (String, String),
-    submitted_at: Timestamp,
-    started_at: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
-}
-
-impl GraphRecord {
-    fn to_json(&self, processes: &[String]) -> Value {
-        json!({
-            "processgraphid": self.id, "initiatorid": self.initiator.0, "initiatorname": self.initiator.1,
-            "colonyname": self.colony, "rootprocessids": self.roots, "state": self.state,
-            "submissiontime": time(Some(self.submitted_at)), "starttime": time(self.started_at),
-            "endtime": time(self.ended_at), "processids": processes, "nodes": [], "edges": [],
-        })
-    }
-
-    fn set_state(&mut self, now: Timestamp, state: u8) {
-        if self.state == WAITING && state == RUNNING {
-            self.started_at = Some(now);
-        } else if state > RUNNING {
-            self.ended_at = Some(now);
-        }
-        self.state = state;
-    }
-}
-
-/// A workflow that is to be submitted.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Workflow {
-    #[serde(rename = "colonyname", default)]
-    pub(super) colony: String,
-    #[serde(rename = "functionspecs", default, deserialize_with = "null_is_empty")]
-    pub(super) nodes: Vec<Spec>,
-}
 
 #[derive(Deserialize)]
 struct Payload {

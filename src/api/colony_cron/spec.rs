@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ColonyCronStatus;
-use crate::api::{colony_process::ColonyProcessSpec, colony_workflow::ColonyWorkflowSpec, kind::Kind};
+use crate::api::{colony_process::ColonyProcessSpec, colony_workflow::ColonyWorkflowSpec};
 
 /// Processes or workflows that are created again and again. Field by field it is a `CronJob` of Kubernetes, with work in a
 /// colony in place of a Job.
@@ -93,17 +93,6 @@ pub enum RunKind {
     Process,
     /// `ColonyWorkflow`.
     Workflow,
-}
-
-impl RunKind {
-    /// The name of the kind.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Process => Kind::ColonyProcess.name(),
-            Self::Workflow => Kind::ColonyWorkflow.name(),
-        }
-    }
 }
 
 /// A `ColonyProcess` to be.

@@ -7,6 +7,7 @@ use super::ColonyProcessStatus;
 use crate::api::{
     executor_deployment::ExecutionGuarantee,
     function::FunctionCall,
+    mirror::{MirrorStatus, Mirrored},
     policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
 };
 
@@ -113,5 +114,11 @@ impl ColonyProcessSpec {
     pub fn may_submit(&self) -> bool {
         self.adoption_policy != AdoptionPolicy::Adopt
             && self.management_policies.allow(ManagementPolicy::Create)
+    }
+}
+
+impl Mirrored for ColonyProcess {
+    fn mirror(&self) -> Option<&MirrorStatus> {
+        self.status.as_ref()?.mirror.as_ref()
     }
 }

@@ -5,10 +5,9 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ColonyProcess;
 use crate::api::{
     function::any_list,
-    mirror::{MirrorStatus, Mirrored},
+    mirror::MirrorStatus,
     work::{StopReason, WorkState},
 };
 
@@ -66,10 +65,4 @@ pub struct ColonyProcessStatus {
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-}
-
-impl Mirrored for ColonyProcess {
-    fn mirror(&self) -> Option<&MirrorStatus> {
-        self.status.as_ref()?.mirror.as_ref()
-    }
 }

@@ -1,12 +1,16 @@
 //! The desired workflow.
 
+use std::collections::BTreeSet;
+
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::ColonyWorkflowStatus;
+use super::{ColonyWorkflowStatus, NodeStatus};
 use crate::api::{
     function::FunctionCall,
+    mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
     policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
+    work::WorkState,
 };
 
 /// A workflow in a colony: function calls, each of which waits for the calls that it depends on.
@@ -121,4 +125,30 @@ pub struct WorkflowNode {
     /// The function to call, and the executors that may run it.
     #[serde(flatten)]
     pub call: FunctionCall,
+}
+
+impl Mirrored for ColonyWorkflow {
+    fn mirror(&self) -> Option<&MirrorStatus> {
+        self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn live_processes(&self) -> Vec<LiveProcess<'_>> {
+        let Some(status) = &self.status else { return Vec::new() };
+        if self.mirror().is_none_or(|mirror| !mirror.state.is_live()) {
+            return Vec::new();
+        }
+        let done = |node: &&NodeStatus| node.state == WorkState::Succeeded;
+        let done: BTreeSet<&str> = status.nodes.iter().filter(done).map(|node| node.name.as_str()).collect();
+        let waits_for_others = |name: &str| {
+            let node = self.spec.nodes.iter().find(|node| node.name == name);
+            node.is_some_and(|node| !node.dependencies.iter().all(|needed| done.contains(needed.as_str())))
+        };
+        let live = |node: &NodeStatus| match node.state {
+            WorkState::Waiting => Some((MirrorState::Waiting, waits_for_others(&node.name))),
+            WorkState::Running => Some((MirrorState::Running, false)),
+            _ => None,
+        };
+        let live = status.nodes.iter().filter_map(|node| Some((node.process_id.as_deref()?, live(node)?)));
+        live.map(|(id, (state, is_blocked))| LiveProcess { id, state, is_blocked }).collect()
+    }
 }

@@ -1,16 +1,13 @@
 //! The observed state of a workflow.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ColonyWorkflow;
 use crate::api::{
     function::any_list,
-    mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
+    mirror::MirrorStatus,
     work::{StopReason, WorkState},
 };
 
@@ -106,31 +103,5 @@ impl NodeStatus {
             errors: Vec::new(),
             output: Vec::new(),
         }
-    }
-}
-
-impl Mirrored for ColonyWorkflow {
-    fn mirror(&self) -> Option<&MirrorStatus> {
-        self.status.as_ref()?.mirror.as_ref()
-    }
-
-    fn live_processes(&self) -> Vec<LiveProcess<'_>> {
-        let Some(status) = &self.status else { return Vec::new() };
-        if self.mirror().is_none_or(|mirror| !mirror.state.is_live()) {
-            return Vec::new();
-        }
-        let done = |node: &&NodeStatus| node.state == WorkState::Succeeded;
-        let done: BTreeSet<&str> = status.nodes.iter().filter(done).map(|node| node.name.as_str()).collect();
-        let waits_for_others = |name: &str| {
-            let node = self.spec.nodes.iter().find(|node| node.name == name);
-            node.is_some_and(|node| !node.dependencies.iter().all(|needed| done.contains(needed.as_str())))
-        };
-        let live = |node: &NodeStatus| match node.state {
-            WorkState::Waiting => Some((MirrorState::Waiting, waits_for_others(&node.name))),
-            WorkState::Running => Some((MirrorState::Running, false)),
-            _ => None,
-        };
-        let live = status.nodes.iter().filter_map(|node| Some((node.process_id.as_deref()?, live(node)?)));
-        live.map(|(id, (state, is_blocked))| LiveProcess { id, state, is_blocked }).collect()
     }
 }

@@ -5,8 +5,10 @@ mod resources;
 mod spec;
 mod status;
 mod sync;
+mod workload;
 
 pub use config::{Config, EmptyDirVolume, Volume};
 pub use resources::Resources;
-pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, Runtime, Workload};
+pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, Runtime};
 pub use status::{BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, WorkloadReference};
+pub use workload::Workload;

@@ -7,9 +7,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ExecutorDeploymentStatus, Resources};
-use crate::api::policy::{
-    AdoptionPolicy, DeletionPolicy, Drift, ManagementPolicies, SyncPolicy, UpdatePolicy,
+use super::{Config, ExecutorDeploymentStatus, Resources, Workload};
+use crate::api::{
+    mirror::{MirrorStatus, Mirrored},
+    policy::{AdoptionPolicy, DeletionPolicy, Drift, ManagementPolicies, SyncPolicy, UpdatePolicy},
 };
 
 /// A fleet of ColonyOS executors of one type.
@@ -196,40 +197,6 @@ impl Runtime {
     }
 }
 
-/// The Kubernetes kind that runs the executors.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Deserialize,
-    Serialize,
-    JsonSchema,
-    strum::IntoStaticStr,
-)]
-pub enum Workload {
-    /// A number of interchangeable executors that run continuously.
-    #[default]
-    Deployment,
-    /// One executor on each node.
-    DaemonSet,
-    /// A number of executors that each run to their end.
-    Job,
-}
-
-impl Workload {
-    /// The kind's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// How certain it is that a process is not assigned twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum ExecutionGuarantee {
@@ -238,4 +205,14 @@ pub enum ExecutionGuarantee {
     Standard,
     /// A duplicate is never assigned.
     Strict,
+}
+
+impl Mirrored for ExecutorDeployment {
+    fn mirror(&self) -> Option<&MirrorStatus> {
+        self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn blueprint(&self) -> Option<&str> {
+        Some(&self.status.as_ref()?.blueprint.as_ref()?.name)
+    }
 }

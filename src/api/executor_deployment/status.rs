@@ -5,8 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ExecutorDeployment, Workload};
-use crate::api::mirror::{MirrorStatus, Mirrored};
+use super::Workload;
+use crate::api::mirror::MirrorStatus;
 
 /// The observed state of a fleet of executors.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -90,14 +90,4 @@ pub struct BlueprintStatus {
     /// The last edit that was replaced by the owner's, until the owner edits again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overruled: Option<String>,
-}
-
-impl Mirrored for ExecutorDeployment {
-    fn mirror(&self) -> Option<&MirrorStatus> {
-        self.status.as_ref()?.mirror.as_ref()
-    }
-
-    fn blueprint(&self) -> Option<&str> {
-        Some(&self.status.as_ref()?.blueprint.as_ref()?.name)
-    }
 }

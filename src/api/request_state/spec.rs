@@ -5,6 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RequestStateStatus;
+use crate::api::{
+    condition::ConditionType,
+    mirror::{MirrorStatus, Mirrored},
+};
 
 /// A request: the job that it is at, and how far that job is. The schema holds the rules for its transitions, so that
 /// the API server refuses an illegal one from any client.
@@ -43,6 +47,22 @@ pub struct RequestStateSpec {
     /// How far the job is: `REQUESTED`, then `STARTED`, then `COMPLETED`, `FAILED` or `CANCELLED`. After `COMPLETED` the
     /// next job may be `REQUESTED`; after `FAILED` the same job too.
     pub state: State,
+}
+
+impl RequestState {
+    /// Whether it has ended and its status is final: nothing is left to do.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let conditions = self.status.iter().flat_map(|status| &status.conditions);
+        let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
+        finished.any(|condition| condition.status == "True") && self.spec.state.has_ended()
+    }
+}
+
+impl Mirrored for RequestState {
+    fn mirror(&self) -> Option<&MirrorStatus> {
+        self.status.as_ref()?.mirror.as_ref()
+    }
 }
 
 /// How far a job is.

@@ -6,12 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::RequestState;
-use crate::api::{
-    condition::ConditionType,
-    function::any_list,
-    mirror::{MirrorStatus, Mirrored},
-};
+use crate::api::{function::any_list, mirror::MirrorStatus};
 
 /// The way that a request has come, and whether it is at its end.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -44,22 +39,6 @@ pub struct RequestStateStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-}
-
-impl RequestState {
-    /// Whether it has ended and its status is final: nothing is left to do.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        let conditions = self.status.iter().flat_map(|status| &status.conditions);
-        let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
-        finished.any(|condition| condition.status == "True") && self.spec.state.has_ended()
-    }
-}
-
-impl Mirrored for RequestState {
-    fn mirror(&self) -> Option<&MirrorStatus> {
-        self.status.as_ref()?.mirror.as_ref()
-    }
 }
 
 /// What came of a job.

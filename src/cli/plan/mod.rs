@@ -16,6 +16,7 @@ mod own;
 mod passes;
 mod readiness;
 mod rehearsal;
+mod rendered;
 
 use std::{
     fmt::Write as _,
@@ -39,13 +40,12 @@ use crate::{
 };
 
 pub use manifests::Manifests;
+pub use rendered::Rendered;
 
 use composition::Rehearsal;
 use kind::{Kinds, ManifestKind};
 use object::named;
-
-/// The maximum number of passes; a plan that needs more is a bug.
-const MOST_PASSES: usize = 8;
+use passes::MOST_PASSES;
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]
@@ -109,17 +109,6 @@ fn read(file: &Path) -> Result<String, Failure> {
 
 /// Endings of the files that are read of a folder, as kubectl has it.
 const FORMS: [&str; 3] = ["json", "yaml", "yml"];
-
-/// The plan of one object, as a person reads it.
-#[derive(Debug)]
-pub struct Rendered {
-    /// The steps of each pass, or why there are none.
-    pub steps: String,
-    /// The status that the first pass would write, as YAML, if none of its steps had an answer. Empty for a definition.
-    pub status: String,
-    /// Whether an API server would refuse the object, or it is invalid for the operator.
-    pub is_refused: bool,
-}
 
 /// Plans every definition in `text`, a stream of YAML documents, then every object of another of the operator's kinds, then every
 /// instance of a kind that is defined there.

@@ -8,7 +8,7 @@ use kube::{Resource, core::object::HasStatus};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{super::Failure, MOST_PASSES, Rendered};
+use super::{super::Failure, Rendered};
 use crate::{
     act::{Actor, Recorder, Target, kinds::StatusKind, outcome::Outcome},
     api::kind::HasFinalizer,
@@ -18,6 +18,9 @@ use crate::{
     snapshot::{ColonyProcessSnapshot, ColonyWorkflowSnapshot, InstanceSnapshot, Observed, RequestSnapshot},
     status,
 };
+
+/// The maximum number of passes; a plan that needs more is a bug.
+pub(super) const MOST_PASSES: usize = 8;
 
 /// A snapshot whose passes can be rehearsed.
 pub(super) trait Rehearsed {

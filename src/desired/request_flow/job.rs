@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{super::function::Place, JOBS, REQUEST, RequestFlowError};
+use super::{super::function::Place, error::RequestFlowError};
 use crate::{
     api::{
         self,
@@ -15,6 +15,11 @@ use crate::{
     },
     expression::{self, Bindings, Template},
 };
+
+/// Variable with the object of the request.
+pub const REQUEST: &str = "request";
+/// Variable with what earlier jobs gave, by the jobs' names.
+pub const JOBS: &str = "jobs";
 
 /// How often a job is run by Retry, the first time included, if its flow does not set it.
 const DEFAULT_RETRIES: u32 = 3;

@@ -1,6 +1,7 @@
 //! From the spec of a `RequestFlow` to a flow that can be followed: expressions compiled, references checked, and for
 //! each job what comes after it. Pure; the caller keeps the state of a flow and the time.
 
+mod error;
 mod job;
 
 use std::{
@@ -8,50 +9,14 @@ use std::{
     time::Duration,
 };
 
+pub use error::RequestFlowError;
 use job::AfterFailure;
-pub use job::CompiledJob;
+pub use job::{CompiledJob, JOBS, REQUEST};
 
-use crate::{
-    api::{
-        condition::Reason,
-        request_flow::{FlowFunction, FlowJob, RequestFlowSpec},
-    },
-    expression,
-};
-
-/// Variable with the object of the request.
-pub const REQUEST: &str = "request";
-/// Variable with what earlier jobs gave, by the jobs' names.
-pub const JOBS: &str = "jobs";
+use crate::api::request_flow::{FlowFunction, FlowJob, RequestFlowSpec};
 
 /// How long a retry waits at most.
 const LONGEST_BACKOFF: Duration = Duration::from_hours(1);
-
-/// Why a flow cannot be followed. The message names field, value and remedy and goes into the condition.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestFlowError {
-    /// An expression is not one, or speaks of what it cannot know.
-    #[error("{0}")]
-    Expression(expression::ExpressionError),
-    /// Another field is invalid. The API server refuses it, unless it is older than the rule.
-    #[error("{0}")]
-    Invalid(crate::kinds::SpecError),
-}
-
-impl RequestFlowError {
-    /// Its reason in condition Ready.
-    #[must_use]
-    pub const fn reason(&self) -> Reason {
-        match self {
-            Self::Expression(_) => Reason::InvalidExpression,
-            Self::Invalid(_) => Reason::InvalidSpec,
-        }
-    }
-
-    fn invalid(field: String, value: &str, remedy: &str) -> Self {
-        Self::Invalid(crate::kinds::SpecError::invalid(field, value, remedy))
-    }
-}
 
 /// A flow that can be followed.
 #[derive(Debug, Clone, PartialEq)]
@@ -253,7 +218,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::api::{function::FunctionCall, request_flow::RequestFlow};
+    use crate::api::{condition::Reason, function::FunctionCall, request_flow::RequestFlow};
     use crate::expression::Bindings;
 
     fn example() -> RequestFlowSpec {

@@ -7,7 +7,9 @@ use kube::ResourceExt as _;
 
 use super::{
     super::{KubernetesStep, Plan, Step},
-    CompositionPlan, Report, is_terminating, own,
+    CompositionPlan, Report,
+    object::is_terminating,
+    own,
     ownership::orphan_child,
     plan, plan_deletion,
 };

@@ -5,12 +5,14 @@
 //! can neither be written again nor be left out.
 
 mod instance;
+mod object;
 mod ownership;
 mod prune;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use instance::{has_ended, plan_end, plan_instance};
+use object::{annotation, is_terminating, name_of, owner_of, resource_of, uid_of};
 use ownership::{adopt, orphan_child};
 use prune::prune;
 
@@ -22,7 +24,7 @@ use super::{
 };
 use crate::{
     api::{
-        names::{CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION, RESOURCE_LABEL},
+        names::{CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION},
         policy::{AdoptionPolicy, DriftPolicy},
         resource_definition::ObjectKind,
     },
@@ -313,38 +315,6 @@ fn delete(kind: &ObjectKind, object: &Value, why: &str) -> KubernetesStep {
         uid: uid_of(object).to_owned(),
         why: why.to_owned(),
     }
-}
-
-fn text<'o>(object: &'o Value, pointer: &str) -> &'o str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn name_of(object: &Value) -> &str {
-    text(object, "/metadata/name")
-}
-
-fn uid_of(object: &Value) -> &str {
-    text(object, "/metadata/uid")
-}
-
-fn is_terminating(object: &Value) -> bool {
-    object.pointer("/metadata/deletionTimestamp").is_some()
-}
-
-fn annotation<'o>(object: &'o Value, name: &str) -> Option<&'o str> {
-    object.pointer("/metadata/annotations")?.get(name)?.as_str()
-}
-
-/// The id of the resource from which an object was made.
-fn resource_of(object: &Value) -> Option<&str> {
-    object.pointer("/metadata/labels")?.get(RESOURCE_LABEL)?.as_str()
-}
-
-fn owner_of(object: &Value) -> String {
-    controller(object).map_or_else(
-        || "an unknown owner".to_owned(),
-        |reference| format!("{} {}", text(reference, "/kind"), text(reference, "/name")),
-    )
 }
 
 #[cfg(test)]

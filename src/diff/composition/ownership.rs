@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{annotation, name_of, text, uid_of};
+use super::object::{annotation, name_of, text, uid_of};
 use crate::{
     api::{
         names::{APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION, INSTANCE_LABEL, RESOURCE_LABEL},

@@ -6,7 +6,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::{HeldBack, is_established};
 use crate::{
     api::{
         condition::Reason,
@@ -16,10 +15,21 @@ use crate::{
     },
     kinds::{
         conversion::Converter,
-        definition::{Validator, Violation},
+        definition::{Validator, Violation, is_established},
     },
     snapshot::{DefinitionSnapshot, LiveInstance, Observed, StoredObjects},
 };
+
+/// Why a change of a definition is not applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldBack {
+    /// Why, in a word.
+    pub reason: Reason,
+    /// Why, and what to do.
+    pub message: String,
+    /// What it would break, if that is why.
+    pub impact: Option<Impact>,
+}
 
 /// A version with a schema that objects were not checked against before.
 struct Changed {

@@ -3,15 +3,13 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::{
-    super::{KubernetesStep, Step},
-    is_established, is_foreign, lacks_rights,
-};
+use super::super::{KubernetesStep, Step};
 use crate::{
     api::{
         instance::{AcceptedHandler, InstanceKind},
         resource_definition::{NextOfMigration, StoredObject, next_of_migration, stored_version},
     },
+    kinds::definition::{is_established, is_foreign, lacks_rights},
     snapshot::{DefinitionSnapshot, StoredObjects, StoredPage},
 };
 

@@ -9,10 +9,10 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 pub use colony::{InColony, checked_here, handler_state};
-pub use impact::manual_migration;
+pub use impact::{HeldBack, manual_migration};
 pub use migration::{ListPart, Migration, Rewrite, plan_migration};
 
-pub use crate::kinds::definition::{is_foreign, lacks_rights};
+pub use crate::kinds::definition::{is_established, is_foreign, lacks_rights};
 
 use super::{KubernetesStep, Plan, Problem, Step, difference::differences, plan::Order};
 use crate::{
@@ -23,7 +23,6 @@ use crate::{
             HANDLER_ANNOTATION, RESOURCE_DEFINITION_FINALIZER,
         },
         policy::DeletionPolicy,
-        resource_definition::Impact,
     },
     desired::resource_definition::DesiredDefinition,
     snapshot::{DefinitionSnapshot, Observed},
@@ -41,17 +40,6 @@ pub struct DefinitionPlan {
     pub migration: Migration,
     /// Why the spec cannot be carried out, if it cannot.
     pub problem: Option<Problem>,
-}
-
-/// Why a change of a definition is not applied.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HeldBack {
-    /// Why, in a word.
-    pub reason: Reason,
-    /// Why, and what to do.
-    pub message: String,
-    /// What it would break, if that is why.
-    pub impact: Option<Impact>,
 }
 
 #[must_use]
@@ -212,14 +200,6 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
 }
 
 const ORPHAN_HINT: &str = "spec.deletionPolicy: Orphan leaves the CRD and the instances as they are";
-
-/// Whether the API server serves the kind of a CRD.
-#[must_use]
-pub fn is_established(crd: &CustomResourceDefinition) -> bool {
-    let conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let mut established = conditions.filter(|condition| condition.type_ == "Established");
-    established.any(|condition| condition.status == "True")
-}
 
 fn is_held(snapshot: &DefinitionSnapshot) -> bool {
     snapshot.object.finalizers().iter().any(|finalizer| finalizer == RESOURCE_DEFINITION_FINALIZER)

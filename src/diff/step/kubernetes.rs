@@ -12,6 +12,7 @@ use crate::{
         colony_cron::RunKind,
         executor_deployment::{ExecutorDeployment, Workload},
         instance::InstanceKind,
+        kind::Kind,
         resource_definition::{ObjectKind, StoredObject, stored_version},
     },
     desired::{DesiredIdentity, DesiredWorkload, colony_cron::DesiredRun},
@@ -210,14 +211,14 @@ impl fmt::Display for KubernetesStep {
             Self::UpdateSpec { why, .. } => write!(f, "write the object's own spec ({why})"),
             Self::DeleteObject { why } => write!(f, "delete the object itself ({why})"),
             Self::CreateRun { time, run } => {
-                write!(f, "create {} {} for {time}", run.kind().as_str(), run.name())
+                write!(f, "create {} {} for {time}", Kind::from(run.kind()).name(), run.name())
             }
             Self::DeleteRun { kind, name, why, .. } => {
                 let why = match why {
                     Removal::Replaced => "replaced by a later run",
                     Removal::History => "older than the history that is kept",
                 };
-                write!(f, "delete {} {name}: {why}", kind.as_str())
+                write!(f, "delete {} {name}: {why}", Kind::from(*kind).name())
             }
             Self::CreateCrd(crd) => write!(f, "create CustomResourceDefinition {}", crd.name_any()),
             Self::UpdateCrd { crd, differences } => {

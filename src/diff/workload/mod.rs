@@ -1,5 +1,6 @@
 //! What to do about the object that runs the pods. Pure.
 
+mod metadata;
 mod ownership;
 
 use k8s_openapi::{
@@ -12,7 +13,8 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt as _};
 use serde::{Serialize, de::DeserializeOwned};
 
-use ownership::{adopt, foreign, is_owned, may_adopt, selects_the_same};
+use metadata::{found, merge};
+use ownership::{adopt, foreign, is_owned, may_adopt};
 pub(super) use ownership::{orphaned, releases};
 
 use super::{KubernetesStep, OwnershipError, difference::differences};
@@ -159,20 +161,17 @@ fn owned<'a>(actual: &'a Workloads, owner_uid: &'a str) -> impl Iterator<Item = 
     found(actual).filter(move |(_, metadata)| is_owned(metadata, owner_uid))
 }
 
-/// The objects with the workload's name, whatever their owner.
-fn found(actual: &Workloads) -> impl Iterator<Item = (Workload, &ObjectMeta)> {
-    let found = [
-        (
-            Workload::Deployment,
-            actual.deployment.known().and_then(Option::as_ref).map(|found| &found.metadata),
-        ),
-        (
-            Workload::DaemonSet,
-            actual.daemon_set.known().and_then(Option::as_ref).map(|found| &found.metadata),
-        ),
-        (Workload::Job, actual.job.known().and_then(Option::as_ref).map(|found| &found.metadata)),
-    ];
-    found.into_iter().filter_map(|(kind, metadata)| Some((kind, metadata?)))
+/// What a workload selects cannot change: one that selects other pods cannot be taken over.
+fn selects_the_same<K: Planned>(wanted: &K, found: &K) -> Result<(), OwnershipError> {
+    if wanted.selector() == found.selector() {
+        return Ok(());
+    }
+    let selector = serde_json::to_string(&found.selector()).unwrap_or_default();
+    Err(OwnershipError::Unadoptable {
+        kind: K::WORKLOAD.as_str().to_owned(),
+        name: found.name_any(),
+        selector,
+    })
 }
 
 /// Whether a workload that could not be read stands in the way of saying that none is left.
@@ -337,16 +336,4 @@ fn delete(kind: Workload, metadata: &ObjectMeta, why: &str) -> KubernetesStep {
         uid: metadata.uid.clone().unwrap_or_default(),
         why: why.to_owned(),
     }
-}
-
-/// Our metadata over what others put there. The UID stays as precondition, so that another object of the name is not
-/// meant; the version goes, for controllers write status of their own all the time, and the operator owns the spec:
-/// with it, drift would stay for as long as they are quicker.
-fn merge(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
-    let mut merged = found.clone();
-    merged.managed_fields = None;
-    merged.resource_version = None;
-    merged.labels.get_or_insert_default().extend(wanted.labels.clone().unwrap_or_default());
-    merged.annotations.get_or_insert_default().extend(wanted.annotations.clone().unwrap_or_default());
-    merged
 }

@@ -1,9 +1,9 @@
 //! The owner of a workload, and how an object adopts and orphans it. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt as _;
+use kube::Resource;
 
-use super::{Planned, found, merge};
+use super::metadata::{found, merge};
 use crate::{
     api::{
         executor_deployment::Workload,
@@ -29,7 +29,10 @@ pub fn releases(actual: &Workloads, owner_uid: &str) -> Vec<KubernetesStep> {
 }
 
 /// A workload as it is, but without its owner, and only if it has not changed since it was seen.
-fn released<K: Planned>(found: &K, owner_uid: &str) -> Option<DesiredWorkload> {
+fn released<K>(found: &K, owner_uid: &str) -> Option<DesiredWorkload>
+where
+    K: Resource<DynamicType = ()> + Clone + Into<DesiredWorkload>,
+{
     if !is_owned(found.meta(), owner_uid) || found.meta().deletion_timestamp.is_some() {
         return None;
     }
@@ -87,19 +90,6 @@ pub(super) fn adopt(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
         .get_or_insert_default()
         .extend(wanted.owner_references.clone().unwrap_or_default());
     adopted
-}
-
-/// What a workload selects cannot change: one that selects other pods cannot be taken over.
-pub(super) fn selects_the_same<K: Planned>(wanted: &K, found: &K) -> Result<(), OwnershipError> {
-    if wanted.selector() == found.selector() {
-        return Ok(());
-    }
-    let selector = serde_json::to_string(&found.selector()).unwrap_or_default();
-    Err(OwnershipError::Unadoptable {
-        kind: K::WORKLOAD.as_str().to_owned(),
-        name: found.name_any(),
-        selector,
-    })
 }
 
 /// A workload that is in the way must be the object's.

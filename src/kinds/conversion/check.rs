@@ -5,9 +5,8 @@ use serde_json::Value;
 
 use super::{
     super::{SpecError, composition::object_type},
-    Form,
     direction::Direction,
-    of_expression,
+    form::{Form, of_expression},
     path::{Path, SchemaLookup},
 };
 use crate::{

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     super::{SpecError, schema::with_defaults},
-    Form,
+    form::Form,
     path::{Path, SchemaLookup, described},
     prune::prune,
 };

@@ -13,6 +13,7 @@
 mod annotation;
 mod check;
 mod direction;
+mod form;
 mod path;
 mod preserved_fields;
 mod prune;
@@ -34,15 +35,12 @@ use crate::{
         names::CONVERSIONS_ANNOTATION,
         resource_definition::{ResourceDefinitionSpec, VersionConversion},
     },
-    expression::{self, BUDGET, Budget, Template},
+    expression::{BUDGET, Budget},
 };
 use annotation::{store_preserved_fields, take_preserved_fields};
 use direction::{Direction, whole};
-use path::Path;
+use form::{Form, schema_of};
 use preserved_fields::{PreservedFields, differences, restore};
-
-/// What expressions of conversions may speak of.
-const VARIABLES: [&str; 1] = ["self"];
 
 /// How each version becomes the stored one, by the name of the version.
 pub type Conversions = BTreeMap<String, VersionConversion>;
@@ -52,17 +50,6 @@ pub type Conversions = BTreeMap<String, VersionConversion>;
 pub struct Converter {
     group: String,
     forms: Vec<Form>,
-}
-
-/// What objects look like in a version, and how they become what is stored.
-#[derive(Clone, Debug)]
-struct Form {
-    version: String,
-    is_stored: bool,
-    schema: Value,
-    moves: Vec<(Path, Path)>,
-    to_storage: Vec<(Path, Template)>,
-    from_storage: Vec<(Path, Template)>,
 }
 
 impl Converter {
@@ -208,38 +195,6 @@ impl Converter {
     }
 }
 
-impl Form {
-    fn compile(
-        field: &str,
-        version: &CustomResourceDefinitionVersion,
-        given: &VersionConversion,
-    ) -> Result<Self, SpecError> {
-        let path = |field: String, text: &str| {
-            Path::parse(text).map_err(|remedy| SpecError::invalid(field, text, remedy))
-        };
-        let moves = given.moves.iter().enumerate().map(|(index, given)| {
-            let from = path(format!("{field}.moves[{index}].from"), &given.from)?;
-            Ok((from, path(format!("{field}.moves[{index}].to"), &given.to)?))
-        });
-        let templates = |list: &str, given: &BTreeMap<String, String>| {
-            let each = given.iter().map(|(place, text)| {
-                let field = format!("{field}.{list}['{place}']");
-                let template = Template::parse(&field, &Value::from(text.as_str()), &VARIABLES);
-                Ok((path(field, place)?, template.map_err(|error| of_expression(&error))?))
-            });
-            each.collect::<Result<Vec<_>, SpecError>>()
-        };
-        Ok(Self {
-            version: version.name.clone(),
-            is_stored: version.storage,
-            schema: schema_of(version),
-            moves: moves.collect::<Result<_, SpecError>>()?,
-            to_storage: templates("toStorage", &given.to_storage)?,
-            from_storage: templates("fromStorage", &given.from_storage)?,
-        })
-    }
-}
-
 /// What of an object is converted.
 fn content(object: &Value) -> Map<String, Value> {
     let mut fields = object.as_object().cloned().unwrap_or_default();
@@ -247,14 +202,4 @@ fn content(object: &Value) -> Map<String, Value> {
         fields.remove(name);
     }
     fields
-}
-
-fn schema_of(version: &CustomResourceDefinitionVersion) -> Value {
-    let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
-    serde_json::to_value(schema).unwrap_or_default()
-}
-
-/// An expression that is none, as an error of this stage.
-fn of_expression(error: &expression::ExpressionError) -> SpecError {
-    SpecError::invalid(&error.field, &error.expression, format!("{}: {}", error.problem, error.remedy))
 }

@@ -249,6 +249,14 @@ pub fn is_foreign(snapshot: &DefinitionSnapshot, crd: &CustomResourceDefinition)
     !is_made_for(crd, &snapshot.object.name_any())
 }
 
+/// Whether the API server serves the kind of a CRD.
+#[must_use]
+pub fn is_established(crd: &CustomResourceDefinition) -> bool {
+    let conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut established = conditions.filter(|condition| condition.type_ == "Established");
+    established.any(|condition| condition.status == "True")
+}
+
 /// Whether rights are known to be missing.
 #[must_use]
 pub fn lacks_rights(snapshot: &DefinitionSnapshot) -> bool {

@@ -1,10 +1,10 @@
-//! Checks of configured values that report field, value and remedy; pure.
+//! Checks of a configuration that report field, value and remedy; pure.
 
 use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::model::plain_components;
+use super::model::{Conversion, LeaderElection, OperatorConfiguration, plain_components};
 
 /// Directories that give full access to the node when mounted: no prefix may be one of them or lie above one.
 const NODE_DIRECTORIES: [&str; 8] =
@@ -31,14 +31,76 @@ impl fmt::Display for Problem {
     }
 }
 
+impl OperatorConfiguration {
+    /// Every problem with the values, in the order of the fields; empty when the configuration can be used.
+    ///
+    /// The log filter is left to the place that parses it.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::default();
+        problems.namespaces("watchNamespaces", &self.watch_namespaces);
+        problems.labels("clusterSelector", &self.cluster_selector);
+        problems.range("concurrency", self.concurrency.into(), 1, 256);
+        self.leader_election.check(&mut problems);
+        for (index, entry) in self.host_paths.allowed.iter().enumerate() {
+            problems.host_path_prefix(&format!("hostPaths.allowed[{index}].prefix"), &entry.prefix);
+        }
+        for (index, name) in self.service_accounts.allowed.iter().enumerate() {
+            problems.object_name(&format!("serviceAccounts.allowed[{index}]"), name);
+        }
+        problems.quantities("executorResources.requests", &self.executor_resources.requests);
+        problems.quantities("executorResources.limits", &self.executor_resources.limits);
+        problems.range("colonyPollSeconds", self.colony_poll_seconds, 1, 3600);
+        problems.range("processPollSeconds", self.process_poll_seconds, 0, 3600);
+        problems.range("processSubscriptions", self.process_subscriptions.into(), 0, 4096);
+        self.conversion.check(&mut problems);
+        problems.into_list()
+    }
+}
+
+impl LeaderElection {
+    fn check(&self, problems: &mut Problems) {
+        problems.object_name("leaderElection.leaseName", &self.lease_name);
+        problems.range("leaderElection.leaseDurationSeconds", self.lease_duration_seconds, 2, 3600);
+        problems.range("leaderElection.renewDeadlineSeconds", self.renew_deadline_seconds, 1, 3600);
+        problems.range("leaderElection.retryPeriodSeconds", self.retry_period_seconds, 1, 3600);
+        problems.less(
+            ("leaderElection.renewDeadlineSeconds", self.renew_deadline_seconds),
+            ("leaderElection.leaseDurationSeconds", self.lease_duration_seconds),
+            "or two replicas may write at the same time",
+        );
+        problems.less(
+            ("leaderElection.retryPeriodSeconds", self.retry_period_seconds),
+            ("leaderElection.renewDeadlineSeconds", self.renew_deadline_seconds),
+            "or the lease is lost before it is renewed",
+        );
+    }
+}
+
+impl Conversion {
+    fn check(&self, problems: &mut Problems) {
+        if let Some(name) = &self.service_name {
+            problems.object_name("conversion.serviceName", name);
+        }
+        if let Some(url) = &self.url {
+            problems.https_base("conversion.url", url);
+        }
+        if self.service_name.is_some() && self.url.is_some() {
+            problems.both("conversion.url", "conversion.serviceName");
+        }
+        problems.object_name("conversion.secretName", &self.secret_name);
+        problems.range("conversion.certificateSeconds", self.certificate_seconds, 10, 31_536_000);
+    }
+}
+
 /// Collects problems while a configuration is walked through.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+struct Problems {
     list: Vec<Problem>,
 }
 
 impl Problems {
-    pub(super) fn into_list(self) -> Vec<Problem> {
+    fn into_list(self) -> Vec<Problem> {
         self.list
     }
 
@@ -46,19 +108,19 @@ impl Problems {
         self.list.push(Problem { field: field.to_owned(), value: value.to_string(), remedy: remedy.into() });
     }
 
-    pub(super) fn range(&mut self, field: &str, value: u32, least: u32, most: u32) {
+    fn range(&mut self, field: &str, value: u32, least: u32, most: u32) {
         if !(least..=most).contains(&value) {
             self.add(field, value, format!("set a number from {least} to {most}"));
         }
     }
 
-    pub(super) fn less(&mut self, small: (&str, u32), large: (&str, u32), why: &str) {
+    fn less(&mut self, small: (&str, u32), large: (&str, u32), why: &str) {
         if small.1 >= large.1 {
             self.add(small.0, small.1, format!("set less than {} ({}), {why}", large.0, large.1));
         }
     }
 
-    pub(super) fn namespaces(&mut self, field: &str, names: &[String]) {
+    fn namespaces(&mut self, field: &str, names: &[String]) {
         for (index, name) in names.iter().enumerate() {
             if !is_label(name) {
                 self.add(
@@ -72,7 +134,7 @@ impl Problems {
         }
     }
 
-    pub(super) fn labels(&mut self, field: &str, labels: &BTreeMap<String, String>) {
+    fn labels(&mut self, field: &str, labels: &BTreeMap<String, String>) {
         for (key, value) in labels {
             let name = key.split_once('/').map_or(key.as_str(), |(_, name)| name);
             if key.len() > 253 || name.is_empty() || !is_label_value(name) || key.contains([',', '=']) {
@@ -85,7 +147,7 @@ impl Problems {
         }
     }
 
-    pub(super) fn object_name(&mut self, field: &str, name: &str) {
+    fn object_name(&mut self, field: &str, name: &str) {
         if name.len() > 253 || !name.split('.').all(is_label) {
             self.add(
                 field,
@@ -96,7 +158,7 @@ impl Problems {
     }
 
     /// An URL with nothing but a host and perhaps a port.
-    pub(super) fn https_base(&mut self, field: &str, url: &str) {
+    fn https_base(&mut self, field: &str, url: &str) {
         let authority = url.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
         let is_plain = authority.and_then(|authority| authority.parse::<http::uri::Authority>().ok());
         if is_plain.is_none_or(|authority| authority.as_str().contains('@')) {
@@ -105,11 +167,11 @@ impl Problems {
         }
     }
 
-    pub(super) fn both(&mut self, field: &str, other: &str) {
+    fn both(&mut self, field: &str, other: &str) {
         self.add(field, "set", format!("remove it, or {other}: only one of them may be set"));
     }
 
-    pub(super) fn host_path_prefix(&mut self, field: &str, prefix: &str) {
+    fn host_path_prefix(&mut self, field: &str, prefix: &str) {
         let shown = format!("{prefix:?}");
         let Some(components) = plain_components(prefix) else {
             return self.add(field, shown, "set an absolute directory without '..', '.' or '//'");
@@ -134,7 +196,7 @@ impl Problems {
         }
     }
 
-    pub(super) fn quantities(&mut self, field: &str, quantities: &BTreeMap<String, Quantity>) {
+    fn quantities(&mut self, field: &str, quantities: &BTreeMap<String, Quantity>) {
         for (name, quantity) in quantities {
             if !is_quantity(&quantity.0) {
                 self.add(
@@ -186,6 +248,11 @@ fn is_quantity(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_configuration_has_no_problem() {
+        assert_eq!(OperatorConfiguration::default().problems(), []);
+    }
 
     #[test]
     fn quantities_are_read_as_the_api_server_reads_them() {

@@ -1,4 +1,4 @@
-//! The operator's configuration as data: types, defaults and checks, without reading anything.
+//! The operator's configuration as data: types and defaults, without reading anything.
 //!
 //! Pure, so that the deciding stages may take parts of it ([`HostPathPolicy`], [`ServiceAccountPolicy`],
 //! [`ExecutorResources`]); the chart's values schema is made from the same types.
@@ -8,8 +8,6 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::check::{Problem, Problems};
 
 /// Configuration of the operator, read from the file that `--config` names. Every field has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -257,22 +255,6 @@ impl Default for Conversion {
     }
 }
 
-impl Conversion {
-    fn check(&self, problems: &mut Problems) {
-        if let Some(name) = &self.service_name {
-            problems.object_name("conversion.serviceName", name);
-        }
-        if let Some(url) = &self.url {
-            problems.https_base("conversion.url", url);
-        }
-        if self.service_name.is_some() && self.url.is_some() {
-            problems.both("conversion.url", "conversion.serviceName");
-        }
-        problems.object_name("conversion.secretName", &self.secret_name);
-        problems.range("conversion.certificateSeconds", self.certificate_seconds, 10, 31_536_000);
-    }
-}
-
 /// How the operator logs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -300,33 +282,6 @@ pub enum LogFormat {
     Text,
 }
 
-impl OperatorConfiguration {
-    /// Every problem with the values, in the order of the fields; empty when the configuration can be used.
-    ///
-    /// The log filter is left to the place that parses it.
-    #[must_use]
-    pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = Problems::default();
-        problems.namespaces("watchNamespaces", &self.watch_namespaces);
-        problems.labels("clusterSelector", &self.cluster_selector);
-        problems.range("concurrency", self.concurrency.into(), 1, 256);
-        self.leader_election.check(&mut problems);
-        for (index, entry) in self.host_paths.allowed.iter().enumerate() {
-            problems.host_path_prefix(&format!("hostPaths.allowed[{index}].prefix"), &entry.prefix);
-        }
-        for (index, name) in self.service_accounts.allowed.iter().enumerate() {
-            problems.object_name(&format!("serviceAccounts.allowed[{index}]"), name);
-        }
-        problems.quantities("executorResources.requests", &self.executor_resources.requests);
-        problems.quantities("executorResources.limits", &self.executor_resources.limits);
-        problems.range("colonyPollSeconds", self.colony_poll_seconds, 1, 3600);
-        problems.range("processPollSeconds", self.process_poll_seconds, 0, 3600);
-        problems.range("processSubscriptions", self.process_subscriptions.into(), 0, 4096);
-        self.conversion.check(&mut problems);
-        problems.into_list()
-    }
-}
-
 /// What the operator is for requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::EnumString)]
 #[strum(parse_err_ty = String, parse_err_fn = unknown_role)]
@@ -339,25 +294,6 @@ pub enum RequestRole {
 
 fn unknown_role(text: &str) -> String {
     format!("{text:?} is no role: give Director, Worker, or both separated by a comma")
-}
-
-impl LeaderElection {
-    fn check(&self, problems: &mut Problems) {
-        problems.object_name("leaderElection.leaseName", &self.lease_name);
-        problems.range("leaderElection.leaseDurationSeconds", self.lease_duration_seconds, 2, 3600);
-        problems.range("leaderElection.renewDeadlineSeconds", self.renew_deadline_seconds, 1, 3600);
-        problems.range("leaderElection.retryPeriodSeconds", self.retry_period_seconds, 1, 3600);
-        problems.less(
-            ("leaderElection.renewDeadlineSeconds", self.renew_deadline_seconds),
-            ("leaderElection.leaseDurationSeconds", self.lease_duration_seconds),
-            "or two replicas may write at the same time",
-        );
-        problems.less(
-            ("leaderElection.retryPeriodSeconds", self.retry_period_seconds),
-            ("leaderElection.renewDeadlineSeconds", self.renew_deadline_seconds),
-            "or the lease is lost before it is renewed",
-        );
-    }
 }
 
 #[cfg(test)]
@@ -402,10 +338,5 @@ mod tests {
     #[test]
     fn no_host_path_is_allowed_by_default() {
         assert_eq!(HostPathPolicy::default().entry_for("/data/models"), None);
-    }
-
-    #[test]
-    fn the_default_configuration_has_no_problem() {
-        assert_eq!(OperatorConfiguration::default().problems(), []);
     }
 }

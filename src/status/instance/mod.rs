@@ -1,8 +1,11 @@
 //! The status of an instance of a defined kind. Pure.
 
 mod blueprint;
+mod deleting;
 
 use serde_json::{Map, Value};
+
+use deleting::deleting;
 
 use super::{
     condition::{Finding, clean, merge},
@@ -214,38 +217,6 @@ fn active_findings(
         finding(ConditionType::Finished, ended_badly || is(&[Successful])),
         finding(ConditionType::Ready, is(&[Successful])),
         mirrored,
-    ]
-}
-
-/// The conditions of an object that goes.
-fn deleting(
-    status: &InstanceStatus,
-    outcome: Result<&Outcome, &Problem>,
-    blocker: Option<(Reason, String)>,
-) -> Vec<Finding> {
-    let awaited = outcome.map(|outcome| outcome.plan.awaiting.join("; ")).unwrap_or_default();
-    let cleanup = status.mirror.as_ref().filter(|mirror| cleanup_attempt(mirror.generation).is_some());
-    let way_out = "annotate the object with colonies.io/abandon-remote: \"true\" to let it go as it is";
-    let (reason, message) = match (cleanup, blocker) {
-        (_, Some((reason, why))) => (reason, format!("it is being deleted: {why}; {way_out}")),
-        (Some(mirror), None) => {
-            let id = mirror.process_id.as_deref().unwrap_or("to come");
-            match mirror.state {
-                MirrorState::Failed | MirrorState::Cancelled => {
-                    let why = mirror.errors.as_deref().unwrap_or(mirror.state.as_str());
-                    let message = format!("clean-up process {id}: {why}; it is repeated, or {way_out}");
-                    (Reason::CleanupFailed, message)
-                }
-                _ => (Reason::CleanupRunning, format!("clean-up process {id} is {}", mirror.state.as_str())),
-            }
-        }
-        (None, None) if awaited.is_empty() => (Reason::Deleting, "it is being deleted".to_owned()),
-        (None, None) => (Reason::Deleting, format!("awaiting {awaited}")),
-    };
-    let is_stuck = reason == Reason::CleanupFailed;
-    vec![
-        Finding { kind: ConditionType::Degraded, holds: Some(is_stuck), reason, message: message.clone() },
-        Finding::no(ConditionType::Ready, reason, message),
     ]
 }
 

@@ -22,11 +22,15 @@ pub struct Session {
     pub(super) key: Arc<PrivateKey>,
 }
 
-impl Session {
-    pub(super) fn new(client: Client, colony: &str, key: PrivateKey) -> Self {
-        Self { client, colony: colony.into(), key: Arc::new(key) }
+impl Client {
+    /// The calls that the holder of `key` can make in `colony`.
+    #[must_use]
+    pub fn session(&self, colony: &str, key: PrivateKey) -> Session {
+        Session { client: self.clone(), colony: colony.into(), key: Arc::new(key) }
     }
+}
 
+impl Session {
     /// The identity.
     #[must_use]
     pub fn id(&self) -> &Id {

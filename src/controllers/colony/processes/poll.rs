@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    BoundProcess, FollowedProcesses,
     decide::{AbsenceMeaning, Tracked, View, judge, may_hide_finished},
+    followed::{BoundProcess, FollowedProcesses},
 };
 use crate::{
     colony::{Error, LogQuery, Process, ProcessId, ProcessQuery, ProcessState, Session},

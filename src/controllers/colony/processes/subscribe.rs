@@ -10,8 +10,8 @@ use std::{
 use tokio::{task::AbortHandle, task::JoinSet, time::MissedTickBehavior};
 
 use super::{
-    FollowedProcesses,
     expected::{Candidate, expected},
+    followed::FollowedProcesses,
     mirrored_kinds::Reference,
 };
 use crate::{

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kube::{core::DeserializeGuard, runtime::reflector::ObjectRef};
 
-use super::Instances;
 use crate::{
     api::{
         condition::ConditionType,
@@ -12,37 +11,28 @@ use crate::{
     },
     controllers::engine::{context::Requeuer, retry::jitter},
     snapshot::LiveInstance,
-    watch::resource_definition::WatchedInstances,
 };
 
 /// How long changes of instances gather before they are counted: a definition's status is not written for each of them.
 const DEBOUNCE: Duration = Duration::from_secs(5);
 
-impl Instances {
-    /// The instances of a definition; none while not all of them are known.
-    pub fn watched(&self, definition: &str) -> Option<WatchedInstances> {
-        let known = self.known.lock();
-        let members = known.get(definition)?;
-        if members.iter().any(|member| !member.filled.is_reached()) {
-            return None;
-        }
-        let mut counts = InstanceCounts::default();
-        let live: Vec<LiveInstance> = members.iter().flat_map(|member| member.store.state()).collect();
-        for guarded in &live {
-            counts.total += 1;
-            let Ok(instance) = &guarded.0 else {
-                counts.degraded += 1;
-                continue;
-            };
-            let holds = |kind: ConditionType| {
-                let mut conditions = instance.status.iter().flat_map(|status| &status.conditions);
-                conditions.any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
-            };
-            counts.ready += i32::from(holds(ConditionType::Ready));
-            counts.degraded += i32::from(holds(ConditionType::Degraded));
-        }
-        Some(WatchedInstances { counts, live })
+/// How many instances there are, and how they fare.
+pub(super) fn counts(live: &[LiveInstance]) -> InstanceCounts {
+    let mut counts = InstanceCounts::default();
+    for guarded in live {
+        counts.total += 1;
+        let Ok(instance) = &guarded.0 else {
+            counts.degraded += 1;
+            continue;
+        };
+        let holds = |kind: ConditionType| {
+            let mut conditions = instance.status.iter().flat_map(|status| &status.conditions);
+            conditions.any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
+        };
+        counts.ready += i32::from(holds(ConditionType::Ready));
+        counts.degraded += i32::from(holds(ConditionType::Degraded));
     }
+    counts
 }
 
 /// Has a definition looked at some time after its instances have changed, for as long as they do.

@@ -48,6 +48,7 @@ use crate::{
         colonies::Colonies,
         composition::CompositionReader,
         flows::Requests,
+        resource_definition::WatchedInstances,
         stores::{self, Changes, Filled, Scope},
         triggers,
     },
@@ -132,6 +133,17 @@ impl Instances {
             known: Arc::default(),
         };
         (instances, changing)
+    }
+
+    /// The instances of a definition; none while not all of them are known.
+    pub fn watched(&self, definition: &str) -> Option<WatchedInstances> {
+        let known = self.known.lock();
+        let members = known.get(definition)?;
+        if members.iter().any(|member| !member.filled.is_reached()) {
+            return None;
+        }
+        let live: Vec<_> = members.iter().flat_map(|member| member.store.state()).collect();
+        Some(WatchedInstances { counts: count::counts(&live), live })
     }
 
     /// Which colonies there are.

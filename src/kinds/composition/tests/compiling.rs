@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::api::condition::Reason;
 
 pub(super) fn spec() -> Value {
     json!({

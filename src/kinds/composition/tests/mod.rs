@@ -6,12 +6,12 @@ mod fuzz;
 mod rendering;
 mod typing;
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::snapshot::Observed;
+use crate::{api::resource_definition::ComposedResource, snapshot::Observed};
 
 static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::ours);
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{Violation, holds, violation};
+use super::violation::{Violation, holds, violation};
 
 /// A number within its limits.
 pub(super) fn number(path: &str, schema: &Value, value: &Value) -> Result<(), Violation> {

@@ -5,8 +5,9 @@
 
 mod format;
 mod limits;
+mod violation;
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
@@ -19,6 +20,8 @@ use crate::{
 
 pub(super) use format::is_judged as is_judged_format;
 use limits::{count, distinct, number};
+pub use violation::Violation;
+use violation::{holds, violation};
 
 /// What all rules together may cost over all objects, in the unit of [`BUDGET`]: some tenths of a second. What is not
 /// reached by then cannot be checked.
@@ -26,24 +29,6 @@ const RULES_BUDGET: u64 = 20 * BUDGET;
 const RULE_VARIABLES: [&str; 2] = ["self", "oldSelf"];
 /// What every object has, whatever its schema describes.
 const EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
-
-/// Why an object does not fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Path of the field, such as `spec.replicas`; empty for the whole object.
-    pub field: String,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.field.as_str() {
-            "" => write!(formatter, "{}", self.problem),
-            field => write!(formatter, "{field}: {}", self.problem),
-        }
-    }
-}
 
 /// A schema, and the one that objects fitted before.
 #[derive(Clone, Copy)]
@@ -299,14 +284,6 @@ impl Validator {
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
 const RULES: &str = "x-kubernetes-validations";
-
-fn violation(field: &str, problem: impl Into<String>) -> Violation {
-    Violation { field: field.to_owned(), problem: problem.into() }
-}
-
-fn holds(schema: &Value, keyword: &str) -> bool {
-    schema.get(keyword) == Some(&Value::Bool(true))
-}
 
 fn is_embedded(schema: &Value) -> bool {
     holds(schema, "x-kubernetes-embedded-resource")

@@ -9,7 +9,7 @@ use super::{
         condition::{Finding, merge},
         mirror,
     },
-    deleting,
+    deleting::deleting,
 };
 use crate::{
     act::outcome::{FailureKind, Outcome},

@@ -8,51 +8,51 @@ use serde_json::{Map, Value, json};
 
 use colonyos_client::model::null_is_empty;
 
-use super::server::{Refusal, digest, refuse, time};
+use crate::answer::{Refusal, digest, refuse, time};
 
 /// The numbers of the states.
-pub(super) const WAITING: u8 = 0;
-pub(super) const RUNNING: u8 = 1;
-pub(super) const SUCCESSFUL: u8 = 2;
-pub(super) const FAILED: u8 = 3;
-pub(super) const CANCELLED: u8 = 4;
+pub(crate) const WAITING: u8 = 0;
+pub(crate) const RUNNING: u8 = 1;
+pub(crate) const SUCCESSFUL: u8 = 2;
+pub(crate) const FAILED: u8 = 3;
+pub(crate) const CANCELLED: u8 = 4;
 
 /// What is asked for, as far as it is looked at.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Spec {
-    pub(super) nodename: String,
-    pub(super) funcname: String,
-    pub(super) args: Value,
-    pub(super) kwargs: Value,
-    pub(super) priority: i64,
-    pub(super) maxwaittime: i64,
-    pub(super) maxexectime: i64,
-    pub(super) maxretries: i64,
-    pub(super) conditions: Conditions,
-    pub(super) label: String,
+pub(crate) struct Spec {
+    pub(crate) nodename: String,
+    pub(crate) funcname: String,
+    pub(crate) args: Value,
+    pub(crate) kwargs: Value,
+    pub(crate) priority: i64,
+    pub(crate) maxwaittime: i64,
+    pub(crate) maxexectime: i64,
+    pub(crate) maxretries: i64,
+    pub(crate) conditions: Conditions,
+    pub(crate) label: String,
     /// Kept as attributes.
     #[serde(deserialize_with = "null_is_empty", skip_serializing)]
-    pub(super) env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
 }
 
 /// Who may do it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Conditions {
-    pub(super) colonyname: String,
+pub(crate) struct Conditions {
+    pub(crate) colonyname: String,
     #[serde(deserialize_with = "null_is_empty")]
-    pub(super) executornames: Vec<String>,
-    pub(super) executortype: String,
+    pub(crate) executornames: Vec<String>,
+    pub(crate) executortype: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) locationname: String,
+    pub(crate) locationname: String,
     #[serde(deserialize_with = "null_is_empty")]
-    pub(super) dependencies: Vec<String>,
-    pub(super) nodes: i64,
-    pub(super) processes: i64,
-    pub(super) processespernode: i64,
-    pub(super) cpu: String,
-    pub(super) mem: String,
+    pub(crate) dependencies: Vec<String>,
+    pub(crate) nodes: i64,
+    pub(crate) processes: i64,
+    pub(crate) processespernode: i64,
+    pub(crate) cpu: String,
+    pub(crate) mem: String,
 }
 
 impl Conditions {
@@ -76,15 +76,15 @@ impl Conditions {
 
 /// A key and a value.
 #[derive(Clone, Debug)]
-pub(super) struct AttributeRecord {
-    pub(super) id: String,
-    pub(super) kind: i64,
-    pub(super) key: String,
-    pub(super) value: String,
+pub(crate) struct AttributeRecord {
+    pub(crate) id: String,
+    pub(crate) kind: i64,
+    pub(crate) key: String,
+    pub(crate) value: String,
 }
 
 impl AttributeRecord {
-    pub(super) fn new(process: &str, kind: i64, key: &str, value: &str) -> Self {
+    pub(crate) fn new(process: &str, kind: i64, key: &str, value: &str) -> Self {
         let id = digest(&format!("{process}{key}{kind}"));
         Self { id, kind, key: key.to_owned(), value: value.to_owned() }
     }
@@ -92,44 +92,44 @@ impl AttributeRecord {
 
 /// One line of a log.
 #[derive(Clone, Debug)]
-pub(super) struct LogRecord {
-    pub(super) process: String,
-    pub(super) colony: String,
-    pub(super) executor: String,
-    pub(super) message: String,
+pub(crate) struct LogRecord {
+    pub(crate) process: String,
+    pub(crate) colony: String,
+    pub(crate) executor: String,
+    pub(crate) message: String,
     /// Nanoseconds since 1970, each line later than the one before.
-    pub(super) at: i64,
+    pub(crate) at: i64,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct ProcessRecord {
-    pub(super) id: String,
-    pub(super) spec: Spec,
-    pub(super) initiator_id: String,
-    pub(super) initiator_name: String,
-    pub(super) assigned: String,
-    pub(super) is_assigned: bool,
-    pub(super) state: u8,
-    pub(super) priority_time: i128,
-    pub(super) submitted_at: Timestamp,
-    pub(super) started_at: Option<Timestamp>,
-    pub(super) ended_at: Option<Timestamp>,
-    pub(super) wait_deadline: Option<Timestamp>,
-    pub(super) exec_deadline: Option<Timestamp>,
-    pub(super) retries: i64,
-    pub(super) attributes: Vec<AttributeRecord>,
-    pub(super) waits_for_parents: bool,
-    pub(super) parents: Vec<String>,
-    pub(super) children: Vec<String>,
-    pub(super) graph: String,
-    pub(super) input: Vec<Value>,
-    pub(super) output: Vec<Value>,
-    pub(super) errors: Vec<String>,
+pub(crate) struct ProcessRecord {
+    pub(crate) id: String,
+    pub(crate) spec: Spec,
+    pub(crate) initiator_id: String,
+    pub(crate) initiator_name: String,
+    pub(crate) assigned: String,
+    pub(crate) is_assigned: bool,
+    pub(crate) state: u8,
+    pub(crate) priority_time: i128,
+    pub(crate) submitted_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) wait_deadline: Option<Timestamp>,
+    pub(crate) exec_deadline: Option<Timestamp>,
+    pub(crate) retries: i64,
+    pub(crate) attributes: Vec<AttributeRecord>,
+    pub(crate) waits_for_parents: bool,
+    pub(crate) parents: Vec<String>,
+    pub(crate) children: Vec<String>,
+    pub(crate) graph: String,
+    pub(crate) input: Vec<Value>,
+    pub(crate) output: Vec<Value>,
+    pub(crate) errors: Vec<String>,
 }
 
 impl ProcessRecord {
     /// A process that was submitted just now.
-    pub(super) fn new(
+    pub(crate) fn new(
         id: String,
         mut spec: Spec,
         initiator: (&str, &str),
@@ -167,19 +167,19 @@ impl ProcessRecord {
         })
     }
 
-    pub(super) fn colony(&self) -> &str {
+    pub(crate) fn colony(&self) -> &str {
         &self.spec.conditions.colonyname
     }
 
     /// Back into the queue, as when it had never run.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.is_assigned = false;
         self.assigned.clear();
         (self.started_at, self.ended_at) = (None, None);
         self.state = WAITING;
     }
 
-    pub(super) fn attribute_to_json(&self, attribute: &AttributeRecord) -> Value {
+    pub(crate) fn attribute_to_json(&self, attribute: &AttributeRecord) -> Value {
         json!({
             "attributeid": attribute.id, "targetid": self.id, "targetcolonyname": self.colony(),
             "targetprocessgraphid": self.graph, "state": self.state, "attributetype": attribute.kind,
@@ -188,7 +188,7 @@ impl ProcessRecord {
     }
 
     /// The process as it is shown.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let mut spec = serde_json::to_value(&self.spec).unwrap_or_default();
         let environment: Map<String, Value> = self
             .attributes
@@ -216,7 +216,7 @@ impl ProcessRecord {
 }
 
 /// The time after `seconds`; none when they are no limit.
-pub(super) fn deadline(now: Timestamp, seconds: i64) -> Option<Timestamp> {
+pub(crate) fn deadline(now: Timestamp, seconds: i64) -> Option<Timestamp> {
     if seconds <= 0 {
         return None;
     }

@@ -1,0 +1,31 @@
+//! What the endpoint stands on.
+
+use kube::Client;
+
+use crate::{
+    act::kubernetes::Cluster,
+    memory::endpoint::Endpoint,
+    runtime::{clock::Clock, config::Conversion, http::Check, lease::Leadership, metrics::Metrics},
+};
+
+/// What the endpoint stands on.
+pub struct EndpointSetup {
+    /// The configuration.
+    pub settings: Conversion,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// For reads.
+    pub client: Client,
+    /// For writes of the Secret.
+    pub cluster: Cluster,
+    /// The time.
+    pub clock: Clock,
+    /// Where requests are counted.
+    pub metrics: Metrics,
+    /// Where the availability of the endpoint is recorded.
+    pub endpoint: Endpoint,
+    /// Who makes the certificates.
+    pub leadership: Leadership,
+    /// Missing until it does.
+    pub check: Option<Check>,
+}

@@ -1,0 +1,106 @@
+//! The rules: what each layer may import, and which words have no place in it.
+
+/// What a layer may import besides itself and [`EVERYBODY`]; the first row whose prefix fits the module counts. A stage
+/// knows those before it, never one after it: what it says is handed over, not fetched.
+pub const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("api", &[]),
+    ("colony::model", &[]),
+    ("runtime::config::model", &[]),
+    // Below the flow: templates, users' kinds, and what one pass knows.
+    ("expression", &[]),
+    ("kinds", &["expression", "snapshot"]),
+    ("snapshot", &[]),
+    ("watch", &["snapshot", "kinds", "colony", "memory", "runtime"]),
+    ("desired", &["snapshot", "kinds", "expression"]),
+    ("diff", &["snapshot", "kinds", "desired"]),
+    ("act::outcome", &["diff"]),
+    // Steps hold parts of what is desired, hence `act` writes them without looking at who asked for them.
+    ("act", &["kinds", "desired", "diff", "colony", "memory", "runtime"]),
+    // The one writer of status fails like `act` does.
+    ("status::publish", &["act", "status", "memory", "runtime"]),
+    ("status", &["snapshot", "kinds", "desired", "diff", "act::outcome"]),
+    (
+        "controllers",
+        &["watch", "snapshot", "kinds", "desired", "diff", "act", "status", "colony", "memory", "runtime"],
+    ),
+    ("colony", &[]),
+    ("fake", &["colony"]),
+    // What was seen and written last, kept from one pass to the next.
+    ("memory", &["snapshot", "colony", "runtime"]),
+    // The endpoint that every replica serves: it reads, converts as `kinds` says, and keeps its certificates in a Secret.
+    ("webhook", &["snapshot", "kinds", "act", "memory", "runtime"]),
+    ("runtime", &[]),
+    (
+        "cli",
+        &[
+            "watch",
+            "snapshot",
+            "kinds",
+            "expression",
+            "desired",
+            "diff",
+            "act",
+            "status",
+            "controllers",
+            "webhook",
+            "colony",
+            "memory",
+            "runtime",
+        ],
+    ),
+];
+
+/// Folders with modules, and what the crate in each is called in the table. That no crate imports the operator is for the
+/// compiler; what decides in them is held to the same words.
+pub const ROOTS: &[(&str, &[&str])] = &[
+    ("src", &[]),
+    ("crates/client/src", &["colony"]),
+    ("crates/expression/src", &["expression"]),
+    ("crates/fake/src", &["fake"]),
+];
+
+/// What every layer may import: the words of both worlds, and what the administrator has set.
+pub const EVERYBODY: &[&str] = &["api", "colony::model", "runtime::config::model"];
+
+/// Modules that decide. They get no client, no clock, no chance and no environment; the first prefix that fits counts.
+pub const PURE: &[(&str, bool)] = &[
+    ("status::publish", false),
+    ("api", true),
+    ("expression", true),
+    ("kinds", true),
+    ("snapshot", true),
+    ("desired", true),
+    ("diff", true),
+    ("status", true),
+    ("act::outcome", true),
+    ("colony::model", true),
+    ("fake::front", false),
+    ("fake::memory", false),
+    ("fake::network", false),
+    ("fake::cluster::front", false),
+    ("fake::cluster::watch", false),
+    ("fake", true),
+    ("runtime::config::model", true),
+];
+
+/// Words that a pure module may not contain, as paths. A span of time is a value, a clock is not: hence
+/// `std::time::Duration` is not in this list.
+pub const FORBIDDEN: &[&str] = &[
+    "async",
+    "await",
+    "tokio",
+    "reqwest",
+    "sqlx",
+    "rand",
+    "kube::Client",
+    "kube::client",
+    "kube::Api",
+    "kube::api::Api",
+    "std::env",
+    "std::time::SystemTime",
+    "std::time::Instant",
+    "SystemTime",
+    "Instant",
+    "Timestamp::now",
+    "Zoned::now",
+];
