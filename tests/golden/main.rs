@@ -46,7 +46,7 @@ fn check(case: &str) {
         .iter()
         .position(|document| document["kind"] == "AsDesired")
         .map(|at| documents.remove(at)["with"].clone());
-    let world = Manifests::read(&stream(&documents)).unwrap();
+    let world = Manifests::read(&stream(&documents));
     let snapshot = world.snapshot(&world.objects[0], &configuration, now);
     let colony = snapshot.colony.resolved();
     let desired = colony.and_then(|colony| desired::executor_deployment::build(&snapshot, colony).ok());

@@ -16,6 +16,7 @@ mod own;
 mod passes;
 mod readiness;
 mod rehearsal;
+mod unreadable;
 
 use std::{
     fmt::Write as _,
@@ -122,24 +123,27 @@ pub struct Rendered {
 }
 
 /// Plans every definition in `text`, a stream of YAML documents, then every object of another of the operator's kinds, then every
-/// instance of a kind that is defined there.
+/// instance of a kind that is defined there. What cannot be read, or an API server would refuse, is reported with field, value and
+/// remedy, and stops none of the others.
 ///
 /// # Errors
 ///
-/// When the text is no YAML, or an object in it that is neither a definition nor an instance is one that an API server would
-/// refuse; names object, field, value and remedy.
+/// When there is nothing to plan.
 pub fn render(
     text: &str,
     configuration: &OperatorConfiguration,
     now: jiff::Timestamp,
 ) -> Result<Vec<Rendered>, Failure> {
-    let world = Manifests::read(text)?;
+    let world = Manifests::read(text);
     let (mut plans, kinds) = definition::plans(&world, now)?;
     for object in world.objects.iter().filter(|object| !own::is_refused(&world, &kinds, object)) {
         plans.push(describe(world.snapshot(object, configuration, now))?);
     }
     plans.extend(own::plans(&world, &kinds, configuration, now)?);
     plans.extend(instances(&world, &kinds, now)?);
+    for unreadable in &world.unreadable {
+        plans.push(unreadable.report(&kinds)?);
+    }
     if plans.is_empty() {
         return Err("there is no object of a kind of the operator, or of a kind that one of the files defines: nothing to plan".into());
     }

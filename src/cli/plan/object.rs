@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-/// Kind, namespace and name, for a person.
+/// Kind, namespace and name, for a person; of a process or an executor of a colony, what the colony calls it.
 pub(super) fn named(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let namespace = text("/metadata/namespace");
     let slash = if namespace.is_empty() { "" } else { "/" };
-    format!("{} {namespace}{slash}{}", text("/kind"), text("/metadata/name"))
+    let names = ["/metadata/name", "/processid", "/executorname"];
+    let name = names.into_iter().map(text).find(|name| !name.is_empty()).unwrap_or_default();
+    format!("{} {namespace}{slash}{name}", text("/kind"))
 }
 
 /// The name.

@@ -49,23 +49,8 @@ pub(super) fn plans(
 ) -> Result<Vec<Rendered>, Failure> {
     let mut plans = Vec::new();
     for (number, written) in world.others.iter().enumerate() {
-        let Some(kind) = ObjectKind::of(written).and_then(|of| Kind::find(of.group(), &of.kind)) else {
-            continue;
-        };
-        if kind == Kind::ResourceDefinition {
-            continue;
-        }
-        let mut object = written.clone();
-        if kind != Kind::Colony
-            && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
-        {
-            metadata.entry("namespace").or_insert_with(|| json!("default"));
-            if let Some(prefix) = metadata.get("generateName").and_then(Value::as_str) {
-                let name = format!("{prefix}<random>");
-                metadata.entry("name").or_insert_with(|| json!(name));
-            }
-        }
-        complete(&mut object, number + 1);
+        let Some(kind) = kind_of(written).filter(|kind| *kind != Kind::ResourceDefinition) else { continue };
+        let object = completed(written, number + 1);
         let mut text = format!("{}\n", named(&object));
         let object = match kinds.stored(&object) {
             Ok(object) => object,
@@ -81,11 +66,32 @@ pub(super) fn plans(
     Ok(plans)
 }
 
+/// The operator's own kind that an object is of.
+pub(super) fn kind_of(object: &Value) -> Option<Kind> {
+    ObjectKind::of(object).and_then(|of| Kind::find(of.group(), &of.kind))
+}
+
+/// An object of an own kind with what an API server adds. `number` makes its UID unique.
+pub(super) fn completed(written: &Value, number: usize) -> Value {
+    let mut object = written.clone();
+    let is_of_the_cluster = matches!(kind_of(written), Some(Kind::Colony | Kind::ResourceDefinition));
+    if let (false, Some(metadata)) =
+        (is_of_the_cluster, object.get_mut("metadata").and_then(Value::as_object_mut))
+    {
+        metadata.entry("namespace").or_insert_with(|| json!("default"));
+        if let Some(prefix) = metadata.get("generateName").and_then(Value::as_str) {
+            let name = format!("{prefix}<random>");
+            metadata.entry("name").or_insert_with(|| json!(name));
+        }
+    }
+    complete(&mut object, number);
+    object
+}
+
 /// Whether an API server would refuse a fleet as it is written: its type has only the fields that the schema describes.
 pub(super) fn is_refused(world: &Manifests, kinds: &Kinds, object: &ExecutorDeployment) -> bool {
     let is_meant = |other: &&Value| {
-        let kind = ObjectKind::of(other).and_then(|of| Kind::find(of.group(), &of.kind));
-        kind == Some(Kind::ExecutorDeployment)
+        kind_of(other) == Some(Kind::ExecutorDeployment)
             && key(other) == object.name_any()
             && Some(namespace_of(other)) == object.metadata.namespace.as_deref()
     };
@@ -186,8 +192,9 @@ impl Rehearsal<'_> {
             return FlowSource::Listed(name.clone());
         }
         let is_meant = |other: &&Value| {
-            let kind = ObjectKind::of(other).and_then(|of| Kind::find(of.group(), &of.kind));
-            kind == Some(Kind::RequestFlow) && key(other) == name && namespace_of(other) == namespace
+            kind_of(other) == Some(Kind::RequestFlow)
+                && key(other) == name
+                && namespace_of(other) == namespace
         };
         match self.world.others.iter().find(is_meant).map(|flow| serde_json::from_value(flow.clone())) {
             Some(Ok(flow)) => FlowSource::Named(Box::new(flow)),
