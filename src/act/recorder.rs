@@ -1,22 +1,32 @@
-//! The port that records: every step counts as done, and nothing is written.
+//! The port that records: every step counts as done, unless it is one that a server would refuse, and nothing is written.
 
 use parking_lot::Mutex;
 
 use super::{
     kinds::StatusKind,
-    outcome::{Done, Effect, StepFailure},
+    outcome::{Done, Effect, FailureKind, StepFailure},
     port::{Port, Target},
 };
 use crate::diff::{ColonyStep, Step};
+
+/// What stands for the id that a server would give to a process. A plan submits one at most.
+pub const PLACEHOLDER: &str = "<id>";
 
 /// Records steps instead of carrying them out.
 #[derive(Debug, Default)]
 pub struct Recorder {
     steps: Mutex<Vec<Step>>,
+    refusals: Vec<(Step, String)>,
 }
 
 impl Recorder {
-    /// The steps so far, in their order.
+    /// A port that refuses some steps, each for a reason.
+    #[must_use]
+    pub fn refusing(refusals: Vec<(Step, String)>) -> Self {
+        Self { refusals, ..Self::default() }
+    }
+
+    /// The steps that were done so far, in their order.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
         self.steps.lock().clone()
@@ -29,15 +39,18 @@ impl Port for &Recorder {
     }
 
     async fn execute<K: StatusKind>(&self, step: &Step, _: &Target<'_, K>) -> Result<Done, StepFailure> {
-        let number = {
-            let mut steps = self.steps.lock();
-            steps.push(step.clone());
-            steps.len()
-        };
+        if let Some((_, why)) = self.refusals.iter().find(|(refused, _)| refused == step) {
+            let what = match step {
+                Step::Kubernetes(step) => step.to_string(),
+                Step::Colony(step) => step.to_string(),
+            };
+            let message = format!("failed to {what}: {why}");
+            return Err(StepFailure { kind: FailureKind::Refused, message });
+        }
+        self.steps.lock().push(step.clone());
         Ok(match step {
-            // A server would give it an id.
             Step::Colony(ColonyStep::Submit(process)) if !process.is_gated => Effect::Submitted {
-                process_id: format!("recorded-{number}"),
+                process_id: PLACEHOLDER.to_owned(),
                 submitted_at: None,
                 is_running: false,
             }

@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 
-use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{super::Failure, MOST_PASSES, Rendered};
+use super::{
+    super::Failure,
+    Rendered,
+    passes::{self, Rehearsed, Status},
+};
 use crate::{
-    act::{Actor, Recorder, Target},
+    act::outcome::Outcome,
     api::{
         colony::Colony,
         names::{CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE},
@@ -17,8 +20,9 @@ use crate::{
         Executor, ExecutorState, Id,
         model::{ServerInfo, Statistics},
     },
-    diff::{ColonyStep, KubernetesStep, Step, plan_colony},
+    diff::{ColonyStep, KubernetesStep, Plan, Problem, Step, plan_colony},
     snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
+    status,
 };
 
 /// Plans a connection that is to be made. `text` has its name already.
@@ -44,22 +48,40 @@ pub(super) fn plan(mut text: String, object: Colony, now: Timestamp) -> Result<R
         object,
         now,
     };
-    for pass in 1..=MOST_PASSES {
-        let plan = plan_colony(&snapshot);
-        if plan.is_idle() {
-            break;
-        }
-        writeln!(text, "pass {pass}")?;
-        write!(text, "{plan}")?;
-        let recorder = Recorder::default();
-        let object = snapshot.object.clone();
-        let target = Target { object: &object, kind: &(), finalizer: None, connection: None, colony: None };
-        // Nothing is awaited where nothing is written.
-        let _ = Actor::new(&recorder).execute(plan, &target).now_or_never();
-        recorder.steps().into_iter().for_each(|step| assume(&mut snapshot, step));
-    }
+    let end = passes::rehearse(&mut text, &mut snapshot)?;
+    passes::tell(&mut text, &end)?;
     writeln!(text, "then ready, once the server answers")?;
     Ok(Rendered { steps: text, status: String::new(), is_refused: false })
+}
+
+impl Rehearsed for ColonySnapshot {
+    type Findings = ();
+    type Object = Colony;
+
+    const FINALIZER: Option<&'static str> = None;
+
+    fn decide(&self) -> Result<(Plan, ()), Problem> {
+        Ok((plan_colony(self), ()))
+    }
+
+    fn status(&self, pass: Result<(&Outcome, &()), &Problem>) -> Option<Status<Self>> {
+        Some(status::colony::compute(self, pass.ok().and_then(|(outcome, ())| outcome.failure())))
+    }
+
+    fn object(&mut self) -> &mut Colony {
+        &mut self.object
+    }
+
+    fn kind(&self) {}
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn apply(&mut self, step: Step) -> bool {
+        assume(self, step);
+        true
+    }
 }
 
 /// Changes the snapshot as a step would change the world.

@@ -5,9 +5,12 @@
 //! that an instance is made of, and processes and executors as the colony describes them (with a `kind` of `Process` or
 //! `Executor`).
 
+mod call;
 mod colony;
 mod composition;
 mod definition;
+mod effects;
+mod fleet;
 mod instance;
 mod kind;
 mod manifests;
@@ -15,11 +18,10 @@ mod object;
 mod own;
 mod passes;
 mod readiness;
-mod rehearsal;
+mod rehearsed;
 mod unreadable;
 
 use std::{
-    fmt::Write as _,
     fs, io,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
@@ -28,15 +30,9 @@ use std::{
 use kube::ResourceExt as _;
 
 use super::Failure;
-use crate::{
-    act::outcome::Outcome,
-    controllers::decide,
-    runtime::{
-        clock::Clock,
-        config::{self, OperatorConfiguration},
-    },
-    snapshot::ExecutorDeploymentSnapshot,
-    status::executor_deployment::compute,
+use crate::runtime::{
+    clock::Clock,
+    config::{self, OperatorConfiguration},
 };
 
 pub use manifests::Manifests;
@@ -44,9 +40,6 @@ pub use manifests::Manifests;
 use composition::Rehearsal;
 use kind::{Kinds, ManifestKind};
 use object::named;
-
-/// The maximum number of passes; a plan that needs more is a bug.
-const MOST_PASSES: usize = 8;
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]
@@ -137,7 +130,9 @@ pub fn render(
     let world = Manifests::read(text);
     let (mut plans, kinds) = definition::plans(&world, now)?;
     for object in world.objects.iter().filter(|object| !own::is_refused(&world, &kinds, object)) {
-        plans.push(describe(world.snapshot(object, configuration, now))?);
+        let text =
+            format!("ExecutorDeployment {}/{}\n", object.namespace().unwrap_or_default(), object.name_any());
+        plans.push(passes::plan(text, world.snapshot(object, configuration, now))?);
     }
     plans.extend(own::plans(&world, &kinds, configuration, now)?);
     plans.extend(instances(&world, &kinds, now)?);
@@ -168,41 +163,4 @@ fn instances(world: &Manifests, kinds: &Kinds, now: jiff::Timestamp) -> Result<V
         plans.extend(rehearsal.instance(object, kind)?);
     }
     Ok(plans)
-}
-
-/// Plans pass after pass, each on the assumption that the one before it has done all that it set out to do, until it
-/// only waits for others.
-fn describe(mut snapshot: ExecutorDeploymentSnapshot) -> Result<Rendered, Failure> {
-    let object = &snapshot.object;
-    let mut steps =
-        format!("ExecutorDeployment {}/{}\n", object.namespace().unwrap_or_default(), object.name_any());
-    let decided = decide(&snapshot);
-    let outcome = decided.clone().map(|plan| Outcome { plan, ..Outcome::default() });
-    let status = compute(&snapshot, outcome.as_ref());
-    let mut next = decided;
-    for pass in 1..=MOST_PASSES {
-        let plan = match next {
-            Ok(plan) => plan,
-            Err(problem) => {
-                writeln!(steps, "{}: {}", problem.reason.as_str(), problem.message)?;
-                break;
-            }
-        };
-        if pass > 1 && plan.is_idle() {
-            plan.awaiting.iter().try_for_each(|awaited| writeln!(steps, "then awaiting {awaited}"))?;
-            break;
-        }
-        writeln!(steps, "pass {pass}")?;
-        write!(steps, "{plan}")?;
-        if plan.is_idle() {
-            let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
-            ready.into_iter().try_for_each(|ready| writeln!(steps, "    since       {}", ready.message))?;
-            break;
-        }
-        if !rehearsal::assume(&mut snapshot, plan) {
-            break;
-        }
-        next = decide(&snapshot);
-    }
-    Ok(Rendered { steps, status: serde_norway::to_string(&status)?, is_refused: false })
 }
