@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource, core::object::HasStatus};
 use serde::Serialize;
 use serde_json::Value;
@@ -83,7 +84,32 @@ pub(super) fn plan(mut text: String, mut snapshot: impl Rehearsed) -> Result<Ren
     let status = first(&snapshot)?;
     let end = rehearse(&mut text, &mut snapshot)?;
     tell(&mut text, &end)?;
+    delete(&mut text, &mut snapshot, &end)?;
     Ok(Rendered { steps: text, status, is_refused: matches!(end, End::Refused) })
+}
+
+/// Goes through the deletion of an object whose rehearsal has come to `end`.
+fn delete<R: Rehearsed>(text: &mut String, snapshot: &mut R, end: &End) -> Result<(), Failure> {
+    let now = snapshot.now();
+    let metadata = snapshot.object().meta_mut();
+    if metadata.deletion_timestamp.is_some() || matches!(end, End::Refused | End::Gone) {
+        return Ok(());
+    }
+    let mut finalizers = metadata.finalizers.iter().flatten();
+    if !finalizers.any(|finalizer| Some(finalizer.as_str()) == R::FINALIZER) {
+        writeln!(text, "when it is deleted, nothing is done")?;
+        return Ok(());
+    }
+    metadata.deletion_timestamp = Some(Time(now));
+    match end {
+        End::Submits(ColonyStep::SubmitWorkflow(_)) => {
+            writeln!(text, "when it is deleted before its workflow is over")?;
+        }
+        End::Submits(_) => writeln!(text, "when it is deleted before its process is over")?,
+        _ => writeln!(text, "when it is deleted")?,
+    }
+    let end = rehearse(text, snapshot)?;
+    tell(text, &end)
 }
 
 /// What a rehearsal came to.
