@@ -89,16 +89,16 @@ pub(super) fn plan(mut text: String, mut snapshot: impl Rehearsed) -> Result<Ren
 }
 
 /// Goes through the deletion of an object whose rehearsal has come to `end`.
-fn delete<R: Rehearsed>(text: &mut String, snapshot: &mut R, end: &End) -> Result<(), Failure> {
+pub(super) fn delete<R: Rehearsed>(text: &mut String, snapshot: &mut R, end: &End) -> Result<End, Failure> {
     let now = snapshot.now();
     let metadata = snapshot.object().meta_mut();
     if metadata.deletion_timestamp.is_some() || matches!(end, End::Refused | End::Gone) {
-        return Ok(());
+        return Ok(End::Unknown);
     }
     let mut finalizers = metadata.finalizers.iter().flatten();
     if !finalizers.any(|finalizer| Some(finalizer.as_str()) == R::FINALIZER) {
         writeln!(text, "when it is deleted, nothing is done")?;
-        return Ok(());
+        return Ok(End::Gone);
     }
     metadata.deletion_timestamp = Some(Time(now));
     match end {
@@ -109,7 +109,8 @@ fn delete<R: Rehearsed>(text: &mut String, snapshot: &mut R, end: &End) -> Resul
         _ => writeln!(text, "when it is deleted")?,
     }
     let end = rehearse(text, snapshot)?;
-    tell(text, &end)
+    tell(text, &end)?;
+    Ok(end)
 }
 
 /// What a rehearsal came to.
@@ -177,14 +178,14 @@ pub(super) fn rehearse<R: Rehearsed>(text: &mut String, snapshot: &mut R) -> Res
 }
 
 /// Why an object for which nothing is done is as it is.
-fn since(text: &mut String, snapshot: &mut impl Rehearsed) -> Result<(), Failure> {
+pub(super) fn since(text: &mut String, snapshot: &mut impl Rehearsed) -> Result<(), Failure> {
     let conditions = snapshot.object().status().map(HasConditions::conditions).unwrap_or_default();
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
     Ok(ready.into_iter().try_for_each(|ready| writeln!(text, "    since       {}", ready.message))?)
 }
 
 /// What came of a pass.
-struct Passed {
+pub(super) struct Passed {
     outcome: Outcome,
     /// What an API server refuses, and why.
     refused: Vec<String>,
@@ -193,7 +194,11 @@ struct Passed {
 }
 
 /// Carries a plan out at the port that records, and changes the snapshot as the recorded steps change the world.
-fn act<R: Rehearsed>(snapshot: &mut R, plan: Plan, findings: &R::Findings) -> Result<Passed, Failure> {
+pub(super) fn act<R: Rehearsed>(
+    snapshot: &mut R,
+    plan: Plan,
+    findings: &R::Findings,
+) -> Result<Passed, Failure> {
     let refusals = snapshot.refusals(&plan)?;
     let refused = refusals.iter().map(|(_, why)| why.clone()).collect();
     let recorder = Recorder::refusing(refusals);
