@@ -58,6 +58,10 @@ cases! {
     broken "broken"
     /// A process that exists is bound, not submitted.
     adopted "adopted"
+    /// Runs that there are already: waited for, replaced, counted, and left alone where they belong to another.
+    runs "runs"
+    /// Colonies that are connected already, or say why not.
+    connected "connected"
     /// An instance with handler mode `blueprint`, and its deletion.
     blueprint "blueprint"
 }

@@ -257,6 +257,16 @@ impl Manifests {
         values
     }
 
+    /// The Secret with a name, whatever the operator's own namespace is.
+    pub(super) fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.iter().find(|secret| secret.name_any() == name)
+    }
+
+    /// The executors of a colony.
+    pub(super) fn executors_of(&self, colony: &str) -> Vec<Executor> {
+        self.executors.iter().filter(|executor| executor.colony == colony).cloned().collect()
+    }
+
     /// The blueprint with a name.
     pub(super) fn blueprint_named(&self, name: &str) -> Option<Blueprint> {
         self.blueprints.iter().find(|blueprint| blueprint.metadata.name == name).cloned()

@@ -8,6 +8,7 @@
 mod call;
 mod colony;
 mod composition;
+mod cron;
 mod definition;
 mod effects;
 mod fleet;

@@ -4,22 +4,19 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::{
     super::Failure,
-    Rendered, colony,
+    Rendered, colony, cron,
     kind::Kinds,
     manifests::{CLUSTER, Manifests},
     object::{complete, key, named, namespace_of},
     passes,
 };
 use crate::{
-    act::outcome::Outcome,
     api::{
-        colony_cron::ColonyCron,
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
@@ -31,11 +28,9 @@ use crate::{
         request_state::RequestState,
         resource_definition::ObjectKind,
     },
-    controllers::{desired_cron, plan_cron},
     runtime::config::OperatorConfiguration,
     snapshot::{
-        ColonyCronSnapshot, ColonyProcessSnapshot, ColonyWorkflowSnapshot, FlowSource, Observed,
-        RequestSnapshot, WorkHeader,
+        ColonyProcessSnapshot, ColonyWorkflowSnapshot, FlowSource, Observed, RequestSnapshot, WorkHeader,
     },
     status,
 };
@@ -50,7 +45,14 @@ pub(super) fn plans(
     let mut plans = Vec::new();
     for (number, written) in world.others.iter().enumerate() {
         let Some(kind) = kind_of(written).filter(|kind| *kind != Kind::ResourceDefinition) else { continue };
-        let object = completed(written, number + 1);
+        let mut written = written.clone();
+        if kind == Kind::ColonyCron
+            && written.pointer("/metadata/uid").is_none()
+            && let Some(uid) = cron::uid_in_cluster(&written, world)
+        {
+            written["metadata"]["uid"] = json!(uid);
+        }
+        let object = completed(&written, number + 1);
         let mut text = format!("{}\n", named(&object));
         let object = match kinds.stored(&object) {
             Ok(object) => object,
@@ -107,11 +109,11 @@ struct Rehearsal<'w> {
 impl Rehearsal<'_> {
     fn plan(&self, kind: Kind, text: String, object: Value) -> Result<Option<Rendered>, Failure> {
         let plan = match kind {
-            Kind::Colony => colony::plan(text, serde_json::from_value(object)?, self.now)?,
+            Kind::Colony => colony::plan(text, serde_json::from_value(object)?, self.world, self.now)?,
             Kind::ColonyProcess => passes::plan(text, self.process(serde_json::from_value(object)?))?,
             Kind::ColonyWorkflow => passes::plan(text, self.workflow(serde_json::from_value(object)?))?,
             Kind::RequestState => passes::plan(text, self.request(serde_json::from_value(object)?))?,
-            Kind::ColonyCron => self.cron(text, serde_json::from_value(object)?)?,
+            Kind::ColonyCron => cron::plan(text, serde_json::from_value(object)?, self.world, self.now)?,
             Kind::RequestFlow => self.flow(text, &serde_json::from_value(object)?)?,
             // They have files of their own.
             Kind::ExecutorDeployment | Kind::ResourceDefinition | Kind::Instance => return Ok(None),
@@ -205,40 +207,6 @@ impl Rehearsal<'_> {
         }
     }
 
-    /// Plans a cron: what is done now, and its next run.
-    fn cron(&self, mut text: String, mut object: ColonyCron) -> Result<Rendered, Failure> {
-        object.metadata.creation_timestamp.get_or_insert(Time(self.now));
-        let mut snapshot =
-            ColonyCronSnapshot { object, runs: Vec::new(), strangers: Vec::new(), now: self.now };
-        let desired = desired_cron(&snapshot);
-        let found = plan_cron(&snapshot, &desired);
-        let outcome = Outcome { plan: found.plan.clone(), ..Outcome::default() };
-        let status = status::colony_cron::compute(&snapshot, &found, &outcome);
-        let status = serde_norway::to_string(&status)?;
-        if let Some(problem) = &found.problem {
-            writeln!(text, "{}: {}", problem.reason.as_str(), problem.message)?;
-            return Ok(Rendered { steps: text, status, is_refused: true });
-        }
-        if !found.plan.is_idle() {
-            write!(text, "pass 1\n{}", found.plan)?;
-        }
-        let mut is_refused = false;
-        match found.next {
-            None => writeln!(text, "no run is due")?,
-            Some(next) => {
-                writeln!(text, "at {next}")?;
-                snapshot.now = next;
-                let run = plan_cron(&snapshot, &desired);
-                write!(text, "{}", run.plan)?;
-                if let Some(problem) = &run.problem {
-                    is_refused = true;
-                    writeln!(text, "{}: {}", problem.reason.as_str(), problem.message)?;
-                }
-            }
-        }
-        Ok(Rendered { steps: text, status, is_refused })
-    }
-
     /// A flow has no effects of its own: whether requests can follow it.
     fn flow(&self, mut text: String, flow: &RequestFlow) -> Result<Rendered, Failure> {
         let status = status::request_flow::compute(flow, self.now);
@@ -248,6 +216,9 @@ impl Rehearsal<'_> {
             Some(ready) if is_refused => writeln!(text, "{}: {}", ready.reason, ready.message)?,
             Some(ready) => writeln!(text, "then ready: {}", ready.message)?,
             None => {}
+        }
+        if flow.metadata.deletion_timestamp.is_none() && !is_refused {
+            writeln!(text, "when it is deleted, nothing is done; requests that name it go no further")?;
         }
         Ok(Rendered { steps: text, status: serde_norway::to_string(&status)?, is_refused })
     }
