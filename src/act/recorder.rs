@@ -59,3 +59,36 @@ impl Port for &Recorder {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        act::Actor,
+        api::colony_process::ColonyProcess,
+        diff::{KubernetesStep, Plan},
+    };
+
+    /// What a server would refuse holds up what the plan's order says, and counts as not done.
+    #[tokio::test]
+    async fn a_step_that_is_refused_is_not_recorded() {
+        let delete = |name: &str| Step::Kubernetes(KubernetesStep::DeleteIdentity { name: name.to_owned() });
+        let cancel =
+            Step::Colony(ColonyStep::Cancel { process_id: "p".to_owned(), why: "because".to_owned() });
+        let object: ColonyProcess = serde_json::from_value(json!({
+            "metadata": { "name": "a" }, "spec": { "function": "f", "conditions": { "executorType": "t" } },
+        }))
+        .unwrap();
+        let recorder = Recorder::refusing(vec![(delete("b"), "it is b".to_owned())]);
+        let target = Target { object: &object, kind: &(), finalizer: None, connection: None, colony: None };
+        let steps = vec![delete("a"), delete("b"), delete("c"), cancel.clone()];
+        let outcome = Actor::new(&recorder).execute(Plan { steps, ..Plan::default() }, &target).await;
+        assert_eq!(recorder.steps(), [delete("a"), cancel]);
+        assert_eq!(
+            outcome.failure().map(|failure| failure.message.as_str()),
+            Some("failed to delete Secret b: it is b")
+        );
+    }
+}

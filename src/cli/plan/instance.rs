@@ -14,6 +14,7 @@ use super::{
     passes::{self, End, rehearse},
 };
 use crate::{
+    act::PLACEHOLDER,
     api::{
         instance::{Instance, InstanceKind},
         mirror::{MirrorState, MirrorStatus},
@@ -54,18 +55,12 @@ pub(super) fn plan(
     let end = rehearse(&mut text, &mut snapshot)?;
     passes::tell(&mut text, &end)?;
     let is_refused = matches!(end, End::Refused);
-    if snapshot.object.metadata.deletion_timestamp.is_some() || is_refused {
-        return Ok(Rendered { steps: text, status, is_refused });
-    }
-    let has_blueprint = snapshot.in_colony.blueprint.known().is_some_and(Option::is_some);
-    if matches!(end, End::Submits(_)) {
+    let is_deleted = snapshot.object.metadata.deletion_timestamp.is_some();
+    if !is_deleted && matches!(end, End::Submits(_)) {
         writeln!(text, "when it is deleted, its process being over")?;
         delete(&mut text, snapshot)?;
-    } else if has_blueprint {
-        writeln!(text, "when it is deleted")?;
-        snapshot.object.metadata.deletion_timestamp = Some(Time(now));
-        let end = rehearse(&mut text, &mut snapshot)?;
-        passes::tell(&mut text, &end)?;
+    } else {
+        passes::delete(&mut text, &mut snapshot, &end)?;
     }
     Ok(Rendered { steps: text, status, is_refused })
 }
@@ -78,7 +73,7 @@ fn delete(text: &mut String, mut snapshot: InstanceSnapshot) -> Result<(), Failu
     let over = move |generation: i64| MirrorStatus {
         label: process_label(CLUSTER, &uid, generation),
         generation,
-        process_id: Some("<id>".to_owned()),
+        process_id: Some(PLACEHOLDER.to_owned()),
         state: MirrorState::Successful,
         intended_at: Time(now),
         submitted_at: Some(Time(now)),

@@ -92,7 +92,9 @@ impl Manifests {
     fn add(&mut self, mut value: Value) {
         let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         if let (true, Some(Value::Array(items))) = (kind.ends_with("List"), value.get_mut("items")) {
-            std::mem::take(items).into_iter().for_each(|item| self.add(item));
+            for item in std::mem::take(items) {
+                self.add(item);
+            }
             return;
         }
         match self.sort(&kind, &value) {

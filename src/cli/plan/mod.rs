@@ -1,9 +1,10 @@
 //! `colonyos-operator plan -f FILE`: what would be done for the objects in files, pass by pass, without a server.
 //!
-//! Planned are objects of the operator's own kinds, and instances of the kinds that `ResourceDefinitions` define. The files may
-//! hold, besides them, what there is already: workloads, pods, the Secret of an executor, the CRD of a definition, objects
-//! that an instance is made of, and processes and executors as the colony describes them (with a `kind` of `Process` or
-//! `Executor`).
+//! Planned are objects of the operator's own kinds, and instances of the kinds that `ResourceDefinitions` define. The stages of the
+//! controllers decide, and their actor carries each plan out at the port that records; what a step leaves in the world is
+//! said here (`effects`, and `apply` of each kind), so that the next pass can be shown. The files may hold, besides the objects,
+//! what there is already: workloads, pods, the Secret of an executor, the CRD of a definition, objects that an instance is made
+//! of, runs of a cron, and processes and executors as the colony describes them (with a `kind` of `Process` or `Executor`).
 
 mod call;
 mod colony;

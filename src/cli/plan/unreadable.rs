@@ -103,13 +103,11 @@ fn culprit<T: DeserializeOwned>(whole: &Value, error: &str) -> String {
         };
         let below = |key: &str| format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
         let Some(key) = keys.into_iter().find(|key| is_cause(&below(key), key)) else { break };
-        path.push_str(&if here.is_array() {
-            format!("[{key}]")
-        } else if path.is_empty() {
-            key.clone()
-        } else {
-            format!(".{key}")
-        });
+        path = match path.as_str() {
+            _ if here.is_array() => format!("{path}[{key}]"),
+            "" => key.clone(),
+            _ => format!("{path}.{key}"),
+        };
         pointer = below(&key);
     }
     path
