@@ -8,7 +8,11 @@ use super::{
 use crate::{
     colony::{Blueprint, Error, Session},
     diff::ColonyStep,
-    memory::blueprints::Blueprints,
+    memory::{
+        adds::{Added, Adds},
+        blueprints::Blueprints,
+    },
+    runtime::clock::Clock,
 };
 
 /// Writes blueprints of one colony.
@@ -17,6 +21,8 @@ pub(super) struct BlueprintWriter<'a> {
     /// Name of the `Colony`.
     pub colony: &'a str,
     pub known: &'a Blueprints,
+    pub adds: &'a Adds,
+    pub clock: &'a Clock,
 }
 
 impl BlueprintWriter<'_> {
@@ -53,6 +59,7 @@ impl BlueprintWriter<'_> {
                     Err(error) => return Err(failed(error)),
                 }
                 self.known.remove(self.colony, name);
+                self.settled(name);
                 Ok(())
             }
             _ => Ok(()),
@@ -62,9 +69,12 @@ impl BlueprintWriter<'_> {
     /// A name that is taken is looked at in the next pass: an earlier try may have been carried out and not answered.
     async fn add(&self, blueprint: &Blueprint, what: &str) -> Result<(), StepFailure> {
         let name = &blueprint.metadata.name;
+        let _turn = self.known.turn_to_add_first(self.colony, &blueprint.kind).await;
+        self.adds.sent(self.blueprint(name), self.clock.now());
         match self.member.add_blueprint(blueprint).await {
             Ok(added) => {
                 self.known.put(self.colony, &added);
+                self.settled(name);
                 Ok(())
             }
             Err(error) if error.is_already_exists() => {
@@ -76,6 +86,14 @@ impl BlueprintWriter<'_> {
             }
             Err(error) => Err(of_colony(what, &error)),
         }
+    }
+
+    fn blueprint(&self, name: &str) -> Added {
+        Added::Blueprint(self.colony.to_owned(), name.to_owned())
+    }
+
+    fn settled(&self, name: &str) {
+        self.adds.settled(self.blueprint(name), self.clock.now());
     }
 
     async fn read(&self, name: &str, what: &str) -> Result<Blueprint, StepFailure> {

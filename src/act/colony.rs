@@ -17,6 +17,7 @@ use crate::{
     desired::DesiredProcess,
     diff::{Answer, ColonyStep},
     memory::{
+        adds::{Added, Adds},
         blueprints::Blueprints,
         connections::{Connection, OperatorIdentity},
         processes::Processes,
@@ -35,6 +36,7 @@ pub(super) struct Colony<'a> {
     pub name: &'a str,
     pub blueprints: &'a Blueprints,
     pub submissions: &'a Submissions,
+    pub adds: &'a Adds,
     pub processes: &'a Processes,
     pub clock: &'a Clock,
 }
@@ -49,7 +51,9 @@ impl Colony<'_> {
                 let colony = self.connection.owner.colony();
                 let executor = new_executor(colony, name, executor_type, id, location.as_deref())
                     .map_err(|error| refused(&what, &error))?;
+                self.adds.sent(self.executor(name), self.clock.now());
                 register(&self.connection.owner, &self.connection.member, &executor).await.map_err(failed)?;
+                self.adds.settled(self.executor(name), self.clock.now());
                 self.connection.note_executor(name, ExecutorState::Approved, self.clock.instant());
                 Ok(Effect::Nothing)
             }
@@ -59,6 +63,7 @@ impl Colony<'_> {
                     Err(error) if error.is_not_found() => {}
                     Err(error) => return Err(failed(error)),
                 }
+                self.adds.settled(self.executor(name), self.clock.now());
                 self.connection.note_executor(name, ExecutorState::Unregistered, self.clock.instant());
                 Ok(Effect::Nothing)
             }
@@ -139,10 +144,16 @@ impl Colony<'_> {
             | ColonyStep::UpdateBlueprintStatus { .. }
             | ColonyStep::RemoveBlueprint { .. } => {
                 let (member, known) = (&self.connection.member, self.blueprints);
-                BlueprintWriter { member, colony: self.name, known }.execute(step, &what).await?;
+                let (adds, clock) = (self.adds, self.clock);
+                let writer = BlueprintWriter { member, colony: self.name, known, adds, clock };
+                writer.execute(step, &what).await?;
                 Ok(Effect::Nothing)
             }
         }
+    }
+
+    fn executor(&self, name: &str) -> Added {
+        Added::Executor(self.name.to_owned(), name.to_owned())
     }
 
     async fn cancel_graph(&self, graph_id: &str, what: &str) -> Result<Effect, StepFailure> {

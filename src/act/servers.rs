@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     diff::Step,
-    memory::{blueprints::Blueprints, processes::Processes, submissions::Submissions},
+    memory::{adds::Adds, blueprints::Blueprints, processes::Processes, submissions::Submissions},
     runtime::{clock::Clock, lease::Leadership},
 };
 
@@ -21,6 +21,8 @@ pub struct Servers {
     pub cluster: Cluster,
     /// Submits of this process.
     pub submissions: Submissions,
+    /// Executors and blueprints that this process has tried to add.
+    pub adds: Adds,
     /// Blueprints as colonies last described them.
     pub blueprints: Blueprints,
     /// Processes as they were last read.
@@ -46,6 +48,7 @@ impl Port for Servers {
                     name: target.colony.as_deref().unwrap_or_default(),
                     blueprints: &self.blueprints,
                     submissions: &self.submissions,
+                    adds: &self.adds,
                     processes: &self.processes,
                     clock: &self.clock,
                 };

@@ -13,7 +13,7 @@ use crate::{
     api::{colony_workflow::NodeStatus, mirror::MirrorStatus, work::StopReason},
     colony::Process,
     desired::{DesiredProcess, DesiredWorkflow},
-    snapshot::WorkHeader,
+    snapshot::{Observed, WorkHeader},
 };
 
 /// What stage 2 has made of an attempt. An error counts only where something is to be submitted.
@@ -125,13 +125,25 @@ pub(super) trait Attempts {
         plan
     }
 
-    /// Begins the next attempt, if one may be submitted.
+    /// Begins the next attempt, if one may be submitted. What was created for an owner that is gone goes with it.
     ///
     /// # Errors
     ///
     /// When it cannot be.
     fn begin<E: Clone>(&self, desired: Submittable<'_, Self::Submission, E>) -> Result<Plan, E> {
         let desired = desired.map_err(Clone::clone)?;
+        let awaited = match &self.header().is_owner_gone {
+            Observed::Known(false) => None,
+            Observed::Known(true) => {
+                Some("the garbage collector: the owner of the object is deleted".to_owned())
+            }
+            Observed::Unknown(why) => {
+                Some(format!("the API server to report the owner of the object: {why}"))
+            }
+        };
+        if let Some(awaited) = awaited {
+            return Ok(Plan { awaiting: vec![awaited], ..Plan::default() });
+        }
         Ok(desired.map_or_else(Plan::default, |desired| self.intend(desired)))
     }
 
@@ -168,6 +180,20 @@ pub(super) trait Attempts {
             next(&mut plan, process);
         }
         of_mirror(plan)
+    }
+
+    /// Removes the finalizer of a deleted object once nothing is left to do; `end` ends what runs of it. What outlives the object
+    /// is one process, too: what was sent for an intent is looked up, and all but the oldest are cancelled.
+    fn finalize(&self, end: impl FnOnce() -> Plan) -> Plan {
+        let unbound = || self.terms().mirror.filter(|mirror| mirror.is_unbound());
+        let orphan = || {
+            let mut plan = MirrorPlan::default();
+            if let Some(mirror) = unbound() {
+                Self::Submission::resolve(&mut plan, &self.known(), self.nodes(), mirror, None);
+            }
+            of_mirror(plan)
+        };
+        self.terms().finalize(orphan, end)
     }
 
     /// Ends what runs of it.

@@ -124,6 +124,11 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
             plan.awaiting.push(format!("blueprint {name} to be removed"));
             plan.steps.push(ColonyStep::RemoveBlueprint { name });
         }
+        Observed::Known(None)
+            if was_there && snapshot.in_flight.blueprint.is_some_and(|until| snapshot.now < until) =>
+        {
+            plan.awaiting.push(format!("an earlier add of blueprint {name} that may still arrive"));
+        }
         Observed::Unknown(_) | Observed::Known(_) => {}
     }
     plan

@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::{
-    ColonyStep, KubernetesStep, Order, OwnershipError, Plan, Step, Sync,
+    KubernetesStep, Order, OwnershipError, Plan, Step, Sync,
     blueprint::{self, BlueprintPlan},
     identity, mirror, workload,
 };
@@ -17,10 +17,9 @@ use crate::{
         },
         policy::{DeletionPolicy, ManagementPolicy},
     },
-    colony::model::ExecutorState,
     desired::{DesiredExecutorDeployment, SharedSpec},
     snapshot::{
-        ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
+        ColonyReference, ExecutorDeploymentSnapshot, Observed,
         progress::{self, Progress},
     },
 };
@@ -272,7 +271,10 @@ fn withdraw(snapshot: &ExecutorDeploymentSnapshot, why: &str) -> Plan {
     } else if workload::any_left(&snapshot.workloads, &uid) || !snapshot.pods.is_empty() {
         plan.awaiting.push(format!("{} pods to be gone", snapshot.pods.len()));
     } else {
-        withdraw_identity(snapshot, &uid, &mut plan);
+        let identity = identity::plan_end(snapshot, &uid);
+        plan.steps.extend(identity.colony.into_iter().map(Step::Colony));
+        plan.steps.extend(identity.kubernetes.into_iter().map(Step::Kubernetes));
+        plan.awaiting.extend(identity.awaiting);
     }
     plan
 }
@@ -305,45 +307,6 @@ fn release(snapshot: &ExecutorDeploymentSnapshot, plan: &mut Plan) {
             }));
         }
         Observed::Known(_) => {}
-    }
-}
-
-/// Removes the executor from the colony, and then its Secret: without the Secret, the operator would not know what to
-/// remove.
-fn withdraw_identity(snapshot: &ExecutorDeploymentSnapshot, uid: &str, plan: &mut Plan) {
-    let identity = match &snapshot.identity {
-        Observed::Unknown(why) => {
-            plan.awaiting.push(format!("the Secret with the executor's name: {why}"));
-            return;
-        }
-        Observed::Known(identity) => {
-            identity.as_ref().filter(|identity| identity.owner_uid.as_deref() == Some(uid))
-        }
-    };
-    let recorded = snapshot.object.status.as_ref().and_then(|status| status.executor.as_ref());
-    let name = identity.map(|identity| &identity.executor_name).or(recorded.map(|recorded| &recorded.name));
-    let Some(name) = name else { return };
-    if let Some(name) = identity.and_then(|identity| identity::predecessor(snapshot, identity)) {
-        plan.steps.push(Step::Colony(ColonyStep::RemoveExecutor { name: name.clone() }));
-        plan.awaiting.push(format!("executor {name} to be removed"));
-    }
-    let was_registered = recorded.is_some_and(|recorded| recorded.registered);
-    match &snapshot.registration {
-        Observed::Unknown(why) if was_registered => {
-            plan.awaiting.push(format!("the colony to remove executor {name}: {why}"));
-        }
-        // What was never registered has nothing to leave, whether or not the colony answers.
-        Observed::Unknown(_)
-        | Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Unregistered)) => {
-            if identity.is_some() {
-                let name = names::identity_secret(&snapshot.object.name_any());
-                plan.steps.push(Step::Kubernetes(KubernetesStep::DeleteIdentity { name }));
-            }
-        }
-        Observed::Known(Registration::Present(_)) => {
-            plan.steps.push(Step::Colony(ColonyStep::RemoveExecutor { name: name.clone() }));
-            plan.awaiting.push(format!("executor {name} to be removed"));
-        }
     }
 }
 
@@ -399,7 +362,7 @@ mod tests {
             colony::ColonySpec,
             names::{APP_MANAGED_BY_LABEL, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
         },
-        snapshot::{Identity, Policy, ResolvedColony, Workloads},
+        snapshot::{AddsInFlight, Identity, Policy, ResolvedColony, Workloads},
     };
 
     /// An object that is being deleted while its colony does not answer.
@@ -447,6 +410,7 @@ mod tests {
             registration: Observed::Unknown(away()),
             processes: Observed::Known(Vec::new()),
             submit_not_before: None,
+            in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
             policy: Policy::default(),
             now: jiff::Timestamp::UNIX_EPOCH,

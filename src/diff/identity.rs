@@ -1,6 +1,7 @@
 //! What to do about the executor's identity: a Secret in the cluster and a registration in the colony, which are one
 //! thing. Pure.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
@@ -8,7 +9,7 @@ use super::{ColonyStep, KubernetesStep, OwnershipError};
 use crate::{
     api::{
         metadata::Owner,
-        names::{CONTENT_HASH_ANNOTATION, EXECUTOR_NAME_ANNOTATION},
+        names::{self, CONTENT_HASH_ANNOTATION, EXECUTOR_NAME_ANNOTATION},
         policy::{AdoptionPolicy, ManagementPolicy},
     },
     colony::model::ExecutorState,
@@ -134,6 +135,11 @@ impl IdentityPlan {
         }
     }
 
+    fn remove(&mut self, name: &str) {
+        self.colony.push(ColonyStep::RemoveExecutor { name: name.to_owned() });
+        self.awaiting.push(format!("executor {name} to be removed"));
+    }
+
     /// The executor that status names and the Secret no longer does leaves the colony, when the last pod that serves
     /// as it is gone: the server would assign its processes to another executor.
     fn predecessor(&mut self, snapshot: &ExecutorDeploymentSnapshot, identity: &Identity) {
@@ -142,17 +148,74 @@ impl IdentityPlan {
         let count = snapshot.pods.iter().filter(|pod| serves_as_it(pod)).count();
         if count > 0 {
             self.awaiting.push(format!("{count} pods of executor {name} to be gone"));
+        } else if is_in_flight(snapshot, snapshot.in_flight.recorded_executor) {
+            self.awaiting.push(late_registration(name));
         } else {
             self.colony.push(ColonyStep::RemoveExecutor { name: name.clone() });
         }
     }
 }
 
+/// Removes the executor from the colony, and then its Secret: without the Secret, the operator would not know what to
+/// remove.
+pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str) -> IdentityPlan {
+    let mut plan = IdentityPlan::default();
+    let identity = match &snapshot.identity {
+        Observed::Unknown(why) => {
+            plan.awaiting.push(format!("the Secret with the executor's name: {why}"));
+            return plan;
+        }
+        Observed::Known(identity) => {
+            identity.as_ref().filter(|identity| identity.owner_uid.as_deref() == Some(uid))
+        }
+    };
+    let recorded = snapshot.object.status.as_ref().and_then(|status| status.executor.as_ref());
+    let name = identity.map(|identity| &identity.executor_name).or(recorded.map(|recorded| &recorded.name));
+    let Some(name) = name else { return plan };
+    if let Some(predecessor) = identity.and_then(|identity| predecessor(snapshot, identity)) {
+        if is_in_flight(snapshot, snapshot.in_flight.recorded_executor) {
+            plan.awaiting.push(late_registration(predecessor));
+            return plan;
+        }
+        plan.remove(predecessor);
+    }
+    let was_registered = recorded.is_some_and(|recorded| recorded.registered);
+    match &snapshot.registration {
+        Observed::Unknown(why) if was_registered => {
+            plan.awaiting.push(format!("the colony to remove executor {name}: {why}"));
+        }
+        // What was never registered has nothing to leave, unless the answer to its registration never came.
+        Observed::Unknown(_) | Observed::Known(Registration::Absent)
+            if is_in_flight(snapshot, snapshot.in_flight.executor) =>
+        {
+            plan.awaiting.push(late_registration(name));
+        }
+        // Which executors there are is read from time to time: what has arrived since the last time is removed unseen.
+        Observed::Known(Registration::Absent) if snapshot.in_flight.executor.is_some() => plan.remove(name),
+        // Whether or not the colony answers.
+        Observed::Unknown(_)
+        | Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Unregistered)) => {
+            if identity.is_some() {
+                let name = names::identity_secret(&snapshot.object.name_any());
+                plan.kubernetes.push(KubernetesStep::DeleteIdentity { name });
+            }
+        }
+        Observed::Known(Registration::Present(_)) => plan.remove(name),
+    }
+    plan
+}
+
+fn is_in_flight(snapshot: &ExecutorDeploymentSnapshot, until: Option<Timestamp>) -> bool {
+    until.is_some_and(|until| snapshot.now < until)
+}
+
+/// What is waited for before an executor whose registration was not answered is taken away.
+fn late_registration(name: &str) -> String {
+    format!("an earlier registration of executor {name} that may still arrive")
+}
+
 /// The executor that status names, if the Secret names another.
-pub(super) fn predecessor<'a>(
-    snapshot: &'a ExecutorDeploymentSnapshot,
-    identity: &Identity,
-) -> Option<&'a String> {
+fn predecessor<'a>(snapshot: &'a ExecutorDeploymentSnapshot, identity: &Identity) -> Option<&'a String> {
     let recorded = snapshot.object.status.as_ref()?.executor.as_ref()?;
     (recorded.name != identity.executor_name).then_some(&recorded.name)
 }

@@ -155,12 +155,18 @@ pub(super) fn plan_held(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     plan
 }
 
-/// Ends the process of an object that is going away, unless it is to outlive it.
+/// Ends the process of an object that is going away, unless it is to outlive it. Then it is one process all the same: what was
+/// sent for an intent is looked up, and all but the oldest are cancelled.
 pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
-    let spec = &snapshot.object.spec;
-    if spec.management_policies.deletion(spec.deletion_policy) != DeletionPolicy::Orphan {
-        plan.end(&ProcessFacts::of(snapshot), "the object is deleted");
+    let (spec, known) = (&snapshot.object.spec, ProcessFacts::of(snapshot));
+    match spec.management_policies.deletion(spec.deletion_policy) {
+        DeletionPolicy::Delete => plan.end(&known, "the object is deleted"),
+        DeletionPolicy::Orphan => {
+            if let Some(mirror) = known.recorded.filter(|mirror| mirror.is_unbound()) {
+                plan.intended(&known, mirror, None);
+            }
+        }
     }
     plan
 }

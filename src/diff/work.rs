@@ -108,8 +108,9 @@ impl Terms<'_> {
         self.finalizers().any(|finalizer| finalizer == self.finalizer)
     }
 
-    /// Removes the finalizer of a deleted object once nothing of it runs; `end` ends what is.
-    pub(super) fn finalize(&self, end: impl FnOnce() -> Plan) -> Plan {
+    /// Removes the finalizer of a deleted object once nothing is left to do: `orphan` settles what outlives it, `end` ends what
+    /// does not.
+    pub(super) fn finalize(&self, orphan: impl FnOnce() -> Plan, end: impl FnOnce() -> Plan) -> Plan {
         if !self.has_finalizer() {
             return Plan::default();
         }
@@ -119,8 +120,11 @@ impl Terms<'_> {
             let awaited = format!("finalizers of other controllers to be removed: {}", others.join(", "));
             return Plan { awaiting: vec![awaited], ..Plan::default() };
         }
-        let is_left = self.deletion_policy == DeletionPolicy::Orphan || self.is_abandoned();
-        let mut plan = if is_left { Plan::default() } else { end() };
+        let mut plan = match self.deletion_policy {
+            _ if self.is_abandoned() => Plan::default(),
+            DeletionPolicy::Orphan => orphan(),
+            DeletionPolicy::Delete => end(),
+        };
         if plan.steps.is_empty() && plan.awaiting.is_empty() {
             plan.steps.push(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
         }

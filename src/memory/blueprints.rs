@@ -7,6 +7,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::{colony::Blueprint, snapshot::HandlerState};
 
@@ -20,7 +21,11 @@ pub struct Blueprints {
     listed: Arc<Mutex<HashMap<Listed, BTreeMap<String, Blueprint>>>>,
     /// By name of the definition.
     handler_states: Arc<Mutex<HashMap<String, HandlerState>>>,
+    first_adds: Arc<Mutex<HashMap<Listed, Turn>>>,
 }
+
+/// Held while the first blueprint of a kind is added to a colony.
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 impl Blueprints {
     /// The last read of a blueprint: `None` if it was never asked about the kind, `Some(None)` if it has none of that
@@ -64,6 +69,19 @@ impl Blueprints {
         }
     }
 
+    /// Waits for the turn to add a blueprint of a kind of which none is known; None where one is. With the first blueprint of
+    /// a kind the server adds a cron, whose name is unique: of two first ones that arrive at once it removes one again, after
+    /// it had added it (`HandleAddBlueprint`, "failed to create reconciliation cron").
+    pub async fn turn_to_add_first(&self, colony: &str, kind: &str) -> Option<OwnedMutexGuard<()>> {
+        let is_first = || self.lock().get(&key(colony, kind)).is_none_or(BTreeMap::is_empty);
+        if !is_first() {
+            return None;
+        }
+        let turn = Arc::clone(self.first_adds.lock().entry(key(colony, kind)).or_default());
+        let held = turn.lock_owned().await;
+        is_first().then_some(held)
+    }
+
     /// Notes that there is no blueprint of a name, of whatever kind.
     pub fn remove(&self, colony: &str, name: &str) {
         for (_, known) in self.lock().iter_mut().filter(|((listed, _), _)| listed == colony) {
@@ -80,6 +98,7 @@ impl Blueprints {
 
     pub fn forget(&self, colony: &str) {
         self.lock().retain(|(listed, _), _| listed != colony);
+        self.first_adds.lock().retain(|(listed, _), _| listed != colony);
     }
 
     /// Whether blueprints of a definition are handled as it declares; none if that was not read.
@@ -149,6 +168,24 @@ mod tests {
         assert_eq!(blueprints.get("dev", "Other", "b"), Some(None));
         blueprints.forget("dev");
         assert_eq!(blueprints.get("dev", "K", "a"), None);
+    }
+
+    /// Of two first ones at once the server takes one away again.
+    #[tokio::test]
+    async fn the_first_blueprints_of_a_kind_are_added_one_after_the_other() {
+        let blueprints = Blueprints::default();
+        let first = blueprints.turn_to_add_first("dev", "K").await;
+        assert!(first.is_some());
+        assert!(
+            blueprints.turn_to_add_first("dev", "Other").await.is_some(),
+            "another kind has a cron of its own"
+        );
+        let mut second = Box::pin(blueprints.turn_to_add_first("dev", "K"));
+        assert!(futures::poll!(&mut second).is_pending());
+        assert_eq!(blueprints.put_all("dev", "K", vec![blueprint("a", 1)]), ["a"]);
+        drop(first);
+        assert!(second.await.is_none(), "the cron is there by now");
+        assert!(blueprints.turn_to_add_first("dev", "K").await.is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 /// How long a submit whose answer never came may still arrive: the time limit of a request and a margin for what the
 /// server had already read.
-const QUIET_PERIOD: SignedDuration = SignedDuration::from_secs(15);
+pub(super) const QUIET_PERIOD: SignedDuration = SignedDuration::from_secs(15);
 
 /// Intents and submits of this process, by label.
 #[derive(Clone, Default)]
@@ -46,7 +46,7 @@ impl Submissions {
     pub fn not_before(&self, label: &str, term: Timestamp) -> Option<Timestamp> {
         let from = match self.lock().get(label) {
             Some(Submission::Intended { term: recorded }) if *recorded == term => return None,
-            Some(Submission::Sent { at }) => *at,
+            Some(Submission::Sent { at }) => (*at).max(term),
             // Another process may have sent something up to the moment at which this one took over.
             Some(Submission::Intended { .. }) | None => term,
         };
@@ -90,6 +90,7 @@ mod tests {
         assert_eq!(submissions.not_before("l", at(200)), Some(at(215)), "our own, but of an earlier term");
         submissions.sent("l", at(130));
         assert_eq!(submissions.not_before("l", at(100)), Some(at(145)), "sent");
+        assert_eq!(submissions.not_before("l", at(200)), Some(at(215)), "by another leader since");
         submissions.settled("l");
         assert!(!submissions.was_never_sent("l", at(100)));
     }

@@ -37,12 +37,25 @@ pub struct ExecutorDeploymentSnapshot {
     pub blueprint: Observed<Option<Blueprint>>,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
+    /// Until when what this operator has added to the colony may still arrive there.
+    pub in_flight: AddsInFlight,
     /// Executor types, used by others in the same colony, that differ from this one only by digits at the end.
     pub similar_executor_types: Vec<String>,
     /// What this operator allows.
     pub policy: Policy,
     /// When the snapshot was taken.
     pub now: Timestamp,
+}
+
+/// Until when adds whose answers never came may still arrive; none where nothing is on its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AddsInFlight {
+    /// The blueprint that mirrors the object.
+    pub blueprint: Option<Timestamp>,
+    /// The executor that the identity names, or status, when there is no identity.
+    pub executor: Option<Timestamp>,
+    /// The executor that status names.
+    pub recorded_executor: Option<Timestamp>,
 }
 
 /// Objects of the name that the workload would have, by kind.

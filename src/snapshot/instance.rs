@@ -1,5 +1,7 @@
 //! What one pass knows of an instance of a defined kind and of all that it depends on.
 
+use jiff::Timestamp;
+
 use super::{Observed, WorkHeader};
 use crate::{
     api::instance::{Instance, InstanceKind},
@@ -28,13 +30,20 @@ pub struct ColonyInstanceState {
     pub handler_state: Option<HandlerState>,
     /// The blueprint of its name, whatever its owner.
     pub blueprint: Observed<Option<Blueprint>>,
+    /// Until when an add of the blueprint may still arrive, if one may.
+    pub blueprint_in_flight_until: Option<Timestamp>,
     /// Processes under way that clean up after the blueprint, looked for once it is gone from a deleted instance.
     pub cleanups: Observed<Vec<Process>>,
 }
 
 impl Default for ColonyInstanceState {
     fn default() -> Self {
-        Self { handler_state: None, blueprint: Observed::Known(None), cleanups: Observed::Known(Vec::new()) }
+        Self {
+            handler_state: None,
+            blueprint: Observed::Known(None),
+            blueprint_in_flight_until: None,
+            cleanups: Observed::Known(Vec::new()),
+        }
     }
 }
 

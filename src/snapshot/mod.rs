@@ -29,7 +29,7 @@ pub use definition::{
     ColonyKindState, ComposedKinds, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers,
     LiveInstance, RemainingInstances, StoredObjects, StoredPage,
 };
-pub use executor_deployment::{ExecutorDeploymentSnapshot, Policy, Workloads};
+pub use executor_deployment::{AddsInFlight, ExecutorDeploymentSnapshot, Policy, Workloads};
 pub use identity::{Identity, Registration};
 pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceState};
 pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};

@@ -18,6 +18,9 @@ pub struct WorkHeader {
     pub processes: Observed<Vec<Process>>,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
+    /// Whether the object was created for a `ColonyCron` that is deleted. Looked at while nothing is on record: a create that
+    /// arrives late, or one by a cache that lags, makes a run again that the garbage collector has taken away, and will again.
+    pub is_owner_gone: Observed<bool>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }

@@ -37,11 +37,15 @@ impl WorkReader {
                 (found, holder)
             }
         };
+        let mut header = self.header(colony, processes, mirror, now);
+        if mirror.is_none() && !is_over && !is_terminating {
+            header.is_owner_gone = self.is_cron_gone(&object.metadata).await;
+        }
         let may_submit = !is_over && !is_terminating && mirror.is_none_or(|mirror| !mirror.state.is_live());
         Ok(ColonyProcessSnapshot {
             object: object.clone(),
             executor: executor(
-                &processes,
+                &header.processes,
                 mirror.and_then(|mirror| mirror.process_id.as_deref()),
                 connection.as_ref(),
             )
@@ -52,7 +56,7 @@ impl WorkReader {
             } else {
                 Values::default()
             },
-            header: self.header(colony, processes, mirror, now),
+            header,
         })
     }
 }

@@ -49,17 +49,21 @@ impl WorkReader {
                 (found, holder)
             }
         };
+        let mut header = self.header(colony, processes, mirror, now);
+        if mirror.is_none() && !is_over && !is_terminating {
+            header.is_owner_gone = self.is_cron_gone(&object.metadata).await;
+        }
         let may_submit = !is_over && !is_terminating && mirror.is_none_or(|mirror| !mirror.state.is_live());
         Ok(ColonyWorkflowSnapshot {
             object: object.clone(),
-            executors: executors(&processes, connection.as_deref()).await,
+            executors: executors(&header.processes, connection.as_deref()).await,
             holder,
             values: if may_submit {
                 self.values(&namespace, object.spec.nodes.iter().flat_map(|node| &node.call.env)).await
             } else {
                 Values::default()
             },
-            header: self.header(colony, processes, mirror, now),
+            header,
         })
     }
 }

@@ -31,6 +31,7 @@ use crate::{
         policy::AdoptionPolicy,
     },
     memory::{
+        adds::Added,
         blueprints::Blueprints,
         connections::Connection,
         identities::{Identities, read_identity},
@@ -40,7 +41,10 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration, Workloads, progress},
+    snapshot::{
+        AddsInFlight, ColonyReference, ExecutorDeploymentSnapshot, Identity, Observed, Policy, Registration,
+        Workloads, progress,
+    },
 };
 
 /// Kinds that are looked up by name.
@@ -144,6 +148,7 @@ impl Reader {
         let pods = self.stores.pods.get(&IndexKey::Fleet(namespace.clone(), name.clone()));
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
+        let in_flight = self.in_flight(object, &identity, &colony);
         let registration = registration(object, &identity, connection.as_deref());
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
@@ -155,6 +160,7 @@ impl Reader {
             processes: self.processes.of(mirror, connection.as_deref()).await,
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
             submit_not_before: self.processes.submit_not_before(mirror),
+            in_flight,
             similar_executor_types: self.similar_executor_types(object),
             object: object.clone(),
             colony,
@@ -164,6 +170,27 @@ impl Reader {
             policy: self.policy.clone(),
             now,
         })
+    }
+
+    /// What may still arrive in the colony.
+    fn in_flight(
+        &self,
+        object: &ExecutorDeployment,
+        identity: &Observed<Option<Identity>>,
+        colony: &ColonyReference,
+    ) -> AddsInFlight {
+        let executor_until =
+            |name: String| self.processes.in_flight_until(colony, |colony| Added::Executor(colony, name));
+        let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
+        let recorded = recorded.map(|executor| executor.name.clone());
+        let named = identity.known().and_then(Option::as_ref).map(|identity| identity.executor_name.clone());
+        AddsInFlight {
+            blueprint: object.blueprint_name().and_then(|name| {
+                self.processes.in_flight_until(colony, |colony| Added::Blueprint(colony, name))
+            }),
+            executor: named.or_else(|| recorded.clone()).and_then(executor_until),
+            recorded_executor: recorded.and_then(executor_until),
+        }
     }
 
     /// A workload of the object's name: from the cache, or from the API server when a write has shown that the cache

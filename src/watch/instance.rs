@@ -11,7 +11,7 @@ use crate::{
         resource_definition::HandlerMode,
     },
     colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
-    memory::connections::Connection,
+    memory::{adds::Added, connections::Connection},
     snapshot::{ColonyInstanceState, ColonyReference, InstanceSnapshot, Observed},
 };
 
@@ -84,7 +84,9 @@ impl WorkReader {
             }
             _ => Observed::Known(Vec::new()),
         };
-        ColonyInstanceState { handler_state, blueprint, cleanups }
+        let added = |colony| Added::Blueprint(colony, name.to_owned());
+        let blueprint_in_flight_until = self.processes.in_flight_until(colony, added);
+        ColonyInstanceState { handler_state, blueprint, blueprint_in_flight_until, cleanups }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     api::mirror::{MirrorState, MirrorStatus},
     colony::{Error, Process, ProcessId, ProcessState, Session},
     memory::{
+        adds::{Added, Adds},
         connections::{Connection, Connections},
         processes::Processes,
         submissions::Submissions,
@@ -29,6 +30,8 @@ pub struct ProcessReader {
     pub processes: Processes,
     /// Submits of this process.
     pub submissions: Submissions,
+    /// Executors and blueprints that this process has tried to add.
+    pub adds: Adds,
     /// Since when this process leads.
     pub leadership: Leadership,
     /// The time.
@@ -199,6 +202,17 @@ impl ProcessReader {
         let mirror = mirror.filter(|mirror| mirror.state == MirrorState::Intended)?;
         self.submissions.not_before(&mirror.label, self.leadership.term_started_at()?)
     }
+
+    /// Until when an add of an executor or a blueprint may still arrive in the colony of an object.
+    #[must_use]
+    pub fn in_flight_until(
+        &self,
+        colony: &ColonyReference,
+        added: impl FnOnce(String) -> Added,
+    ) -> Option<Timestamp> {
+        let colony = colony.resolved()?.name.clone();
+        self.adds.in_flight_until(&added(colony), self.leadership.term_started_at()?)
+    }
 }
 
 /// As whom a colony is asked; else why it cannot be.
@@ -230,7 +244,8 @@ mod tests {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         let leadership = Leadership::always(&clock);
         let (processes, submissions) = (Processes::new(FIRST_ANSWER), Submissions::default());
-        let reader = ProcessReader { processes, submissions, leadership, clock: clock.clone() };
+        let adds = Adds::default();
+        let reader = ProcessReader { processes, submissions, adds, leadership, clock: clock.clone() };
         let spec = json!({ "server": { "host": "h" }, "colonyName": "c", "credentialsSecretName": "s" });
         let colony = ColonyReference::Resolved(Box::new(ResolvedColony {
             name: "dev".to_owned(),

@@ -3,7 +3,10 @@
 use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, Secret},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
 use kube::{Api, Client, Resource};
 
 use super::{
@@ -11,7 +14,7 @@ use super::{
     mirror::ProcessReader, stores::Filled,
 };
 use crate::{
-    api::{function::Variable, mirror::MirrorStatus},
+    api::{colony_cron::ColonyCron, function::Variable, kind::HasKind as _, mirror::MirrorStatus},
     colony::{Id, Process},
     memory::{
         blueprints::Blueprints,
@@ -92,7 +95,27 @@ impl WorkReader {
             colony,
             processes,
             submit_not_before: self.processes.submit_not_before(mirror),
+            is_owner_gone: Observed::Known(false),
             now,
+        }
+    }
+
+    /// Whether an object was created for a `ColonyCron` that is deleted, or about to be.
+    pub(super) async fn is_cron_gone(&self, run: &ObjectMeta) -> Observed<bool> {
+        let owners = run.owner_references.iter().flatten();
+        let is_cron = |owner: &&OwnerReference| {
+            owner.kind == ColonyCron::KIND.name() && owner.api_version == ColonyCron::api_version(&())
+        };
+        let Some(owner) = owners.filter(|owner| owner.controller == Some(true)).find(is_cron) else {
+            return Observed::Known(false);
+        };
+        let namespace = run.namespace.as_deref().unwrap_or_default();
+        let api = Api::<ColonyCron>::namespaced(self.client.clone(), namespace);
+        match call(CALL_TIME_LIMIT, api.get_metadata_opt(&owner.name)).await {
+            Ok(found) => Observed::Known(found.is_none_or(|cron| {
+                cron.metadata.uid.as_ref() != Some(&owner.uid) || cron.metadata.deletion_timestamp.is_some()
+            })),
+            Err(error) => Observed::Unknown(error.explain(&format!("get ColonyCron {}", owner.name))),
         }
     }
 

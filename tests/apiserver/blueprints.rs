@@ -220,6 +220,26 @@ async fn impact(kind: &OwnKind) {
     assert!(said.contains("gateway") && said.contains("spec.replicas"), "{said}");
 }
 
+/// Of the first blueprints of a kind that arrive at once, the server takes all but one away again.
+#[tokio::test]
+async fn the_first_instances_of_a_kind_are_each_added_once() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "blueprint-first", async |stage| {
+        let kind = kind_of(stage, "KubernetesWins");
+        kind.define().await;
+        kind.until_ready().await;
+        let names: Vec<String> = (0..12).map(|number| format!("gateway-{number}")).collect();
+        let created = futures::future::join_all(names.iter().map(|name| kind.create(name, gateway(1)))).await;
+        for (name, object) in names.iter().zip(created) {
+            until_in_sync(&kind, name).await;
+            let id = blueprint_id(&stage.cluster().await, &object.uid().unwrap());
+            let history = stage.colony.member.blueprint_history(&id, None).await.unwrap();
+            assert_eq!(history.len(), 1, "{name} was added once: {history:?}");
+        }
+    })
+    .await;
+}
+
 /// Whenever the operator dies, an instance is one blueprint.
 #[tokio::test]
 async fn a_crash_makes_no_second_blueprint() {

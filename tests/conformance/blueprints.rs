@@ -3,6 +3,7 @@
 use colonyos_operator::colony::{
     Blueprint, BlueprintDefinition, Error, ErrorKind, Process, ProcessQuery, ProcessState,
 };
+use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -29,6 +30,7 @@ checks! {
     a_removed_blueprint_leaves_a_clean_up_and_takes_the_last_cron,
     blueprints_are_listed_by_kind_and_place,
     a_history_holds_every_generation_and_outlives_the_blueprint,
+    of_the_first_ones_at_once_those_that_are_refused_are_not_left,
     a_missing_blueprint_is_not_found,
     strangers_see_and_change_nothing,
 }
@@ -381,6 +383,27 @@ async fn a_history_holds_every_generation_and_outlives_the_blueprint(stage: Stag
     stage.user.add_blueprint(&new).await.unwrap();
     let history = stage.user.blueprint_history(&new.id, None).await.unwrap();
     assert_eq!(history.len(), 3, "what the one before was is there again");
+}
+
+/// With the first one comes a cron; of several at once, those that fail to add it are removed again.
+async fn of_the_first_ones_at_once_those_that_are_refused_are_not_left(stage: Stage) {
+    for round in 0..8 {
+        let kind = Kind::added(&stage).await;
+        let names: Vec<String> = (0..16).map(|number| format!("workers-{round}-{number}")).collect();
+        let new: Vec<_> = names.iter().map(|name| kind.blueprint(&stage, name)).collect();
+        let added = join_all(new.iter().map(|new| stage.user.add_blueprint(new))).await;
+        for (name, added) in names.iter().zip(&added) {
+            let found = stage.user.blueprint(name).await;
+            match added {
+                Ok(added) => assert_eq!(found.unwrap().id, added.id),
+                Err(error) => {
+                    assert_eq!(error.status(), Some(500), "{error}");
+                    refused(found, 404, ErrorKind::NotFound);
+                }
+            }
+        }
+        assert!(added.iter().any(Result::is_ok), "{added:?}");
+    }
 }
 
 async fn a_missing_blueprint_is_not_found(stage: Stage) {

@@ -19,6 +19,7 @@ mod events;
 mod fleet;
 mod instances;
 mod kind;
+mod late;
 #[path = "../support/memory/mod.rs"]
 mod memory;
 mod outside;

@@ -1,6 +1,6 @@
 //! The servers, and what others than the operator do to them.
 
-use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+use std::collections::BTreeMap;
 
 use colonyos_fake::cluster::Place;
 use colonyos_operator::colony::{Id, Process, ProcessState};
@@ -29,9 +29,6 @@ pub struct Outside {
     /// How many processes of a label somebody has removed, and how many submits were repeated on their way.
     pub removed: Mutex<BTreeMap<String, usize>>,
     pub repeated: Mutex<BTreeMap<String, usize>>,
-    /// Whether an executor or a blueprint was added late. There is no quiet period for these: what arrives after its object has
-    /// gone stays in the colony.
-    pub is_added_late: AtomicBool,
 }
 
 impl Outside {
@@ -54,7 +51,6 @@ impl Outside {
             edits: Mutex::default(),
             removed: Mutex::default(),
             repeated: Mutex::default(),
-            is_added_late: AtomicBool::default(),
         };
         kind.engines.prepare(&outside.servers);
         for name in outside.names() {

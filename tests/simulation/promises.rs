@@ -1,9 +1,6 @@
 //! What holds when everything has come to rest.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::atomic::Ordering,
-};
+use std::collections::BTreeMap;
 
 use colonyos_operator::{
     api::names::{GATE_NODE, parse_process_label},
@@ -101,18 +98,10 @@ fn count<K: Ord>(items: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
     counts
 }
 
-/// At most one process lives for a label, and for an object; of a workflow, for each of its nodes. What is to outlive its
-/// object is left as it is when that goes, even if its submit was repeated and nobody has looked for it yet.
+/// At most one process lives for a label, and for an object; of a workflow, for each of its nodes.
 fn at_most_one_lives(world: &World) -> Kept {
     let processes = world.outside.processes();
-    let there: BTreeSet<String> = world.uids();
-    let repeated = world.outside.repeated.lock();
-    let is_left = |process: &Process| {
-        let label = &process.spec.label;
-        world.outside.kind.may_outlive && repeated.contains_key(label) && !there.contains(uid(label))
-    };
-    let is_counted = |process: &&Process| is_live(process) && !is_left(process);
-    let live: Vec<&Process> = processes.iter().filter(is_counted).collect();
+    let live: Vec<&Process> = processes.iter().filter(|process| is_live(process)).collect();
     let by_label = count(live.iter().map(|process| task(process)));
     let by_object =
         count(live.iter().map(|process| (uid(&process.spec.label), process.spec.node_name.clone())));
@@ -190,7 +179,15 @@ fn status_is_true(world: &World) -> Kept {
 
 /// What a cron creates for a time, it creates once, and it creates something for the last time that there was.
 fn each_time_has_one_run(world: &World) -> Kept {
-    // What a cache that lags behind has made for one that is gone, the garbage collector takes away, and may be made again.
+    // What a cache that lags behind, or a late create, makes for a cron that is gone, the garbage collector takes away once more.
+    // Nothing is run for it.
+    let processes = world.outside.processes();
+    for (name, uids) in &world.seen {
+        let has_process =
+            |of: &&String| processes.iter().any(|process| uid(&process.spec.label) == of.as_str());
+        let run: Vec<&String> = uids.iter().filter(has_process).collect();
+        prop_assert!(run.len() <= 1, "{name} was run as {run:?}");
+    }
     let is_there = |run: &str| {
         let names = world.outside.names().iter();
         names.filter(|name| run.starts_with(*name)).any(|name| world.object(name).is_some())
@@ -228,12 +225,11 @@ fn nothing_is_left_of_the_deleted(world: &World) -> Kept {
         let owner = text(&child["metadata"]["ownerReferences"][0]["uid"]);
         prop_assert!(owner.is_empty() || there.contains(&owner), "its owner is gone: {child}");
     }
-    let is_late = world.outside.is_added_late.load(Ordering::Relaxed);
     let inner = json!({"colonyname": COLONY});
     let kept = servers.colony.call(key(3).id(), "getblueprintsmsg", inner).unwrap_or_default();
     for blueprint in kept.as_array().into_iter().flatten() {
         let name = text(&blueprint["metadata"]["name"]);
-        prop_assert!(is_late || world.object(&name).is_some(), "blueprint {name} is left");
+        prop_assert!(world.object(&name).is_some(), "blueprint {name} is left");
     }
     let listed = servers.colony.call(key(3).id(), "getexecutorsmsg", json!({"colonyname": COLONY})).unwrap();
     let executors = listed.as_array().cloned().unwrap_or_default();
@@ -241,7 +237,7 @@ fn nothing_is_left_of_the_deleted(world: &World) -> Kept {
         let its_type = format!("type-of-{name}");
         let registered =
             executors.iter().filter(|one| one["executortype"] == *its_type && one["state"] != 3).count();
-        let most = usize::from(is_late || world.object(name).is_some());
+        let most = usize::from(world.object(name).is_some());
         prop_assert!(registered <= most, "{registered} executors of type {its_type}: {executors:?}");
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use colonyos_fake::{self as fake, ServerCall};
@@ -247,10 +247,6 @@ fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ServerCall) -> 
     let is_carried_out =
         matches!(fate, Fate::Done | Fate::Slow(_) | Fate::Lost | Fate::Twice | Fate::CrashAfter);
     course.lock().fate = is_carried_out.then_some(fate);
-    let added = ["addexecutormsg", "approveexecutormsg", "addblueprintmsg"];
-    if added.contains(&call.to_string().as_str()) && matches!(fate, Fate::Late(_)) {
-        outside.is_added_late.store(true, Ordering::Relaxed);
-    }
     match fate {
         Fate::Done | Fate::Slow(_) => fake::Fate::Done,
         Fate::Unreachable => fake::Fate::Unreachable,

@@ -40,6 +40,7 @@ pub(super) fn plan(
             colony: world.colony(kind.handler().colony.as_deref()),
             processes: Observed::Known(world.processes(recorded)),
             submit_not_before: None,
+            is_owner_gone: Observed::Known(false),
             now,
         },
         kind: kind.clone(),

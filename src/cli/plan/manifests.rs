@@ -33,8 +33,8 @@ use crate::{
     memory::identities::read_identity,
     runtime::config::OperatorConfiguration,
     snapshot::{
-        ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration, ResolvedColony,
-        ValueSource, Values, Workloads,
+        AddsInFlight, ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration,
+        ResolvedColony, ValueSource, Values, Workloads,
     },
 };
 
@@ -205,6 +205,7 @@ impl Manifests {
             processes: Observed::Known(self.processes(mirror)),
             blueprint: Observed::Known(self.blueprint(object)),
             submit_not_before: None,
+            in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
             policy: Policy {
                 host_paths: configuration.host_paths.clone(),

@@ -137,6 +137,7 @@ impl Rehearsal<'_> {
             colony: self.world.colony(colony),
             processes: Observed::Known(processes),
             submit_not_before: None,
+            is_owner_gone: Observed::Known(false),
             now: self.now,
         }
     }

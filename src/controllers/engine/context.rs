@@ -10,9 +10,10 @@ use crate::{
     api::mirror::Mirrored,
     colony::ProcessId,
     memory::{
-        blueprints::Blueprints, connections::Connections, endpoint::Endpoint, identities::Identities,
-        kinds::ServedKinds, lines::Lines, processes::Processes, reconcile_requests::ReconcileRequests,
-        released::ReleasedObjects, submissions::Submissions, writes::Writes,
+        adds::Adds, blueprints::Blueprints, connections::Connections, endpoint::Endpoint,
+        identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
+        reconcile_requests::ReconcileRequests, released::ReleasedObjects, submissions::Submissions,
+        writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -57,6 +58,8 @@ pub struct Services {
     pub released: ReleasedObjects,
     /// Submits of this process.
     pub submissions: Submissions,
+    /// Executors and blueprints that this process has tried to add.
+    pub adds: Adds,
     /// Blueprints as colonies last described them.
     pub blueprints: Blueprints,
     /// Last writes of this process.
@@ -84,7 +87,8 @@ impl Services {
         instance: Option<String>,
     ) -> Self {
         let (writes, identities) = (Writes::default(), Identities::default());
-        let (submissions, blueprints) = (Submissions::default(), Blueprints::default());
+        let (submissions, adds) = (Submissions::default(), Adds::default());
+        let blueprints = Blueprints::default();
         let calls = kubernetes.calls.clone();
         let served = ServedKinds::default();
         let to_cluster = Cluster::new(
@@ -100,6 +104,7 @@ impl Services {
         let actor = Actor::new(Servers {
             cluster: to_cluster.clone(),
             submissions: submissions.clone(),
+            adds: adds.clone(),
             blueprints: blueprints.clone(),
             processes: processes.clone(),
             leadership: leadership.clone(),
@@ -130,6 +135,7 @@ impl Services {
             reconcile_requests: ReconcileRequests::default(),
             released: ReleasedObjects::default(),
             submissions,
+            adds,
             blueprints,
             writes,
             served,
@@ -162,6 +168,7 @@ impl Services {
         ProcessReader {
             processes: self.processes.clone(),
             submissions: self.submissions.clone(),
+            adds: self.adds.clone(),
             leadership: self.leadership.clone(),
             clock: self.clock.clone(),
         }

@@ -68,7 +68,7 @@ pub fn plan(
 /// Plans an object that is being deleted. It never needs a valid spec.
 #[must_use]
 pub fn plan_deletion(snapshot: &ColonyWorkflowSnapshot) -> Plan {
-    terms(snapshot).finalize(|| snapshot.end("the object is deleted"))
+    snapshot.finalize(|| snapshot.end("the object is deleted"))
 }
 
 /// The policies of an object of work.

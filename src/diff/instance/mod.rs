@@ -89,7 +89,7 @@ pub fn plan_deletion(snapshot: &InstanceSnapshot, cleanup: &Result<DesiredProces
     if snapshot.kind.terms().is_released {
         return release(snapshot);
     }
-    terms(snapshot).finalize(|| match snapshot.object.mirror() {
+    snapshot.finalize(|| match snapshot.object.mirror() {
         Some(mirror) if cleanup_attempt(mirror.generation).is_some() => clean_up(snapshot, mirror, cleanup),
         Some(mirror) if mirror.may_live() => {
             let mut plan = snapshot.end("the object is deleted");

@@ -168,7 +168,7 @@ pub fn plan_cancelled(snapshot: &RequestSnapshot) -> Plan {
 /// Plans a request that is being deleted. It never needs a valid flow.
 #[must_use]
 pub fn plan_deletion(snapshot: &RequestSnapshot) -> Plan {
-    terms(snapshot).finalize(|| snapshot.end("the request is deleted"))
+    snapshot.finalize(|| snapshot.end("the request is deleted"))
 }
 
 /// What the request's deletion goes by.

@@ -66,7 +66,7 @@ pub fn plan_deletion(snapshot: &InstanceSnapshot) -> Plan {
     if snapshot.kind.terms().is_released {
         return release(snapshot);
     }
-    let mut plan = terms(snapshot).finalize(|| match recorded(snapshot) {
+    let mut plan = snapshot.finalize(|| match recorded(snapshot) {
         None => Plan::default(),
         Some(recorded) => end(snapshot, recorded),
     });
@@ -248,6 +248,15 @@ fn end(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus) -> Plan {
             awaiting: vec![format!("blueprint {name} to be removed")],
             ..Plan::default()
         },
+        Observed::Known(None)
+            if snapshot
+                .in_colony
+                .blueprint_in_flight_until
+                .is_some_and(|until| snapshot.header.now < until) =>
+        {
+            let due = snapshot.in_colony.blueprint_in_flight_until;
+            Plan { due, ..waiting(format!("an earlier add of blueprint {name} that may still arrive")) }
+        }
         Observed::Known(_) => match snapshot.object.mirror() {
             Some(cleanup) => follow(snapshot, cleanup),
             None => look_for_cleanup(snapshot, name, &uid),

@@ -40,7 +40,7 @@ fn snapshot(policy: &str, recorded: Value, found: Option<Blueprint>) -> Instance
         in_colony: ColonyInstanceState {
             handler_state: Some(HandlerState::Handled),
             blueprint: Observed::Known(found),
-            cleanups: Observed::Known(Vec::new()),
+            ..ColonyInstanceState::default()
         },
         ..fixtures::instance(kind(policy, "Delete"), object)
     }

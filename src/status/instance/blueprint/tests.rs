@@ -34,7 +34,7 @@ fn snapshot(handler: &Value, said: &Value) -> InstanceSnapshot {
         in_colony: ColonyInstanceState {
             handler_state: Some(HandlerState::Handled),
             blueprint: Observed::Known(Some(blueprint)),
-            cleanups: Observed::Known(Vec::new()),
+            ..ColonyInstanceState::default()
         },
         ..fixtures::instance(kind(handler), object)
     }

@@ -1,0 +1,134 @@
+//! What arrives after the operator has given it up, and after the end of its object.
+
+use colonyos_fake::cluster::Place;
+use serde_json::json;
+
+use crate::{
+    crons,
+    events::{Event, Fate},
+    instances, kind, look,
+    memory::NAMESPACE,
+    promises, runtime,
+    world::World,
+};
+
+/// Looks at everything, again and again.
+async fn work(world: &mut World, rounds: usize, seconds: u8) {
+    for _ in 0..rounds {
+        world.play_only(&[look(&[]), Event::Pass { seconds }]).await;
+    }
+}
+
+/// Ends an object whose call of that name is on its way for `late` seconds, as soon as the operator has given it up.
+async fn delete_behind(world: &mut World, call: &'static str, late: u8) {
+    world.meet(call, Fate::Late(late));
+    while !world.has_met_all() {
+        world.play_only(&[look(&[])]).await;
+    }
+    world.play_only(&[Event::Delete { object: 0 }]).await;
+    work(world, 30, 1).await;
+}
+
+#[test]
+fn an_executor_that_is_registered_late_goes_with_its_fleet() {
+    runtime().block_on(async {
+        let mut world = World::new(&kind::fleet("CancelRunning, Delete, Standard", 1)).await;
+        delete_behind(&mut world, "addexecutormsg", 14).await;
+        promises::kept(world).await.unwrap();
+    });
+}
+
+#[test]
+fn a_blueprint_that_is_added_late_goes_with_its_instance() {
+    runtime().block_on(async {
+        let mut world = World::new(&instances::blueprint()).await;
+        delete_behind(&mut world, "addblueprintmsg", 14).await;
+        promises::kept(world).await.unwrap();
+    });
+}
+
+/// Another operator knows only what is on record.
+#[test]
+fn what_an_operator_that_has_ended_added_late_goes_with_its_object() {
+    runtime().block_on(async {
+        let kinds = [
+            (kind::fleet("CancelRunning, Delete, Standard", 1), "addexecutormsg"),
+            (instances::blueprint(), "addblueprintmsg"),
+        ];
+        for (kind, call) in kinds {
+            let mut world = World::new(&kind).await;
+            world.meet(call, Fate::Late(12));
+            while !world.has_met_all() {
+                world.play_only(&[look(&[])]).await;
+            }
+            world.play_only(&[Event::Crash { after: 1 }, Event::Delete { object: 0 }]).await;
+            work(&mut world, 30, 1).await;
+            promises::kept(world).await.unwrap_or_else(|error| panic!("{call}: {error}"));
+        }
+    });
+}
+
+/// What is to outlive its object is one process, although its submit arrived twice.
+#[test]
+fn of_a_submit_that_was_repeated_one_process_outlives_its_object() {
+    runtime().block_on(async {
+        let orphaned =
+            [kind::process("Orphan, Standard", 1), kind::fleet("CancelRunning, Orphan, Standard", 1)];
+        for kind in orphaned {
+            let mut world = World::new(&kind).await;
+            world.meet("submitfuncspecmsg", Fate::Twice);
+            while !world.has_met_all() {
+                world.play_only(&[look(&[])]).await;
+            }
+            assert_eq!(world.outside.processes().len(), 2, "{}", kind.name);
+            world.play_only(&[Event::Delete { object: 0 }]).await;
+            work(&mut world, 12, 16).await;
+            assert!(world.object("one").is_none(), "{}", kind.name);
+            promises::kept(world).await.unwrap_or_else(|error| panic!("{}: {error}", kind.name));
+        }
+    });
+}
+
+/// A create that arrives after the garbage collector has taken away the run that it was for.
+#[test]
+fn a_run_of_a_cron_that_is_gone_is_not_run_again() {
+    runtime().block_on(async {
+        let mut world = World::new(&crons::cron("Allow")).await;
+        while world.outside.processes().is_empty() {
+            for (controller, name) in world.known() {
+                world.quiet_look(controller, &name).await;
+            }
+            world.outside.servers.pass(16);
+            world.catch_up().await;
+        }
+        let run =
+            world.known().into_iter().map(|(_, name)| name).find(|name| name.starts_with("one-")).unwrap();
+        let place = Place { resource: "colonyprocesses.colonies.io", namespace: NAMESPACE, name: &run };
+        let made = world.outside.servers.cluster.get(place).unwrap();
+        world.play_only(&[Event::Delete { object: 0 }]).await;
+        for _ in 0..12 {
+            world.outside.servers.cluster.run_controllers();
+            world.catch_up().await;
+            for (controller, name) in world.known() {
+                world.quiet_look(controller, &name).await;
+            }
+            world.outside.servers.pass(16);
+        }
+        assert!(world.outside.servers.cluster.get(place).is_none(), "it went with its cron");
+        let mut late =
+            json!({ "apiVersion": made["apiVersion"], "kind": made["kind"], "spec": made["spec"] });
+        for field in ["name", "namespace", "labels", "annotations", "ownerReferences"] {
+            late["metadata"][field] = made["metadata"][field].clone();
+        }
+        world.outside.servers.cluster.create(&late).unwrap();
+        // The garbage collector has much else to do.
+        for _ in 0..6 {
+            world.catch_up().await;
+            for (controller, name) in world.known() {
+                let _ = world.controllers[controller].pass(&name).await;
+            }
+        }
+        assert_eq!(world.outside.processes().len(), 1, "it is run once");
+        promises::kept(world).await.unwrap();
+    });
+}
