@@ -12,7 +12,7 @@ use super::{
     super::Failure,
     Rendered,
     manifests::Manifests,
-    own,
+    object::{completed, kind_of, namespace_of},
     passes::{self, Rehearsed, Status},
 };
 use crate::{
@@ -94,8 +94,8 @@ fn collect<K: ScheduledKind + DeserializeOwned>(
     world: &Manifests,
     kind: Kind,
 ) {
-    for written in world.others.iter().filter(|object| own::kind_of(object) == Some(kind)) {
-        let read = serde_json::from_value::<DeserializeGuard<K>>(own::completed(written, 0));
+    for written in world.others.iter().filter(|object| kind_of(object) == Some(kind)) {
+        let read = serde_json::from_value::<DeserializeGuard<K>>(completed(written, 0));
         if let Ok(run) = read {
             add_run(snapshot, &run);
         }
@@ -105,8 +105,8 @@ fn collect<K: ScheduledKind + DeserializeOwned>(
 /// The UID that a cron has in the cluster, if objects in the files belong to it.
 pub(super) fn uid_in_cluster(written: &Value, world: &Manifests) -> Option<String> {
     let name = written.pointer("/metadata/name")?.as_str()?;
-    let namespace = super::object::namespace_of(written);
-    let runs = world.others.iter().filter(|other| super::object::namespace_of(other) == namespace);
+    let namespace = namespace_of(written);
+    let runs = world.others.iter().filter(|other| namespace_of(other) == namespace);
     let owners = runs.filter_map(|run| run.pointer("/metadata/ownerReferences")?.as_array()).flatten();
     let mut owners = owners.filter(|owner| {
         owner["kind"] == Kind::ColonyCron.name() && owner["name"] == name && owner["controller"] == true

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{
     super::Failure,
     Rendered,
-    kind::{Kind, Kinds},
+    kind::{Kind, Kinds, without_rules},
     manifests::{CLUSTER, Manifests},
     passes::{self, End, Rehearsed, Status},
 };
@@ -90,17 +90,6 @@ fn read(written: &Value) -> Result<ResourceDefinition, Vec<String>> {
     validate_cel(&definition)
         .map_err(|errors| errors.into_vec().into_iter().map(|error| error.message).collect::<Vec<_>>())?;
     Ok(definition)
-}
-
-pub(super) fn without_rules(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            fields.remove("x-kubernetes-validations");
-            fields.values_mut().for_each(without_rules);
-        }
-        Value::Array(elements) => elements.iter_mut().for_each(without_rules),
-        _ => {}
-    }
 }
 
 /// Reports on a definition; its kind and whether its change is held back, or what is wrong with it.

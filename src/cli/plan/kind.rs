@@ -10,7 +10,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{definition::without_rules, unreadable::parse};
+use super::unreadable::parse;
 use crate::{
     api::{
         colony::Colony,
@@ -181,4 +181,15 @@ fn judge(crd: &CustomResourceDefinition, object: &Value, has_simple_rules: bool)
     }
     Validator::default().check(&schema, None, object).map_err(|violation| violation.to_string())?;
     Ok(with_defaults(&schema, object))
+}
+
+pub(super) fn without_rules(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove("x-kubernetes-validations");
+            fields.values_mut().for_each(without_rules);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(without_rules),
+        _ => {}
+    }
 }

@@ -21,6 +21,7 @@ mod own;
 mod passes;
 mod readiness;
 mod rehearsed;
+mod rendered;
 mod unreadable;
 
 use std::{
@@ -38,6 +39,7 @@ use crate::runtime::{
 };
 
 pub use manifests::Manifests;
+pub use rendered::Rendered;
 
 use composition::Rehearsal;
 use kind::{Kinds, ManifestKind};
@@ -106,17 +108,6 @@ fn read(file: &Path) -> Result<String, Failure> {
 /// Endings of the files that are read of a folder, as kubectl has it.
 const FORMS: [&str; 3] = ["json", "yaml", "yml"];
 
-/// The plan of one object, as a person reads it.
-#[derive(Debug)]
-pub struct Rendered {
-    /// The steps of each pass, or why there are none.
-    pub steps: String,
-    /// The status that the first pass would write, as YAML, if none of its steps had an answer. Empty for a definition.
-    pub status: String,
-    /// Whether an API server would refuse the object, or it is invalid for the operator.
-    pub is_refused: bool,
-}
-
 /// Plans every definition in `text`, a stream of YAML documents, then every object of another of the operator's kinds, then every
 /// instance of a kind that is defined there. What cannot be read, or an API server would refuse, is reported with field, value and
 /// remedy, and stops none of the others.
@@ -139,7 +130,7 @@ pub fn render(
     plans.extend(own::plans(&world, &kinds, configuration, now)?);
     plans.extend(instances(&world, &kinds, now)?);
     for unreadable in &world.unreadable {
-        plans.push(unreadable.report(&kinds)?);
+        plans.push(own::unreadable(unreadable, &kinds)?);
     }
     if plans.is_empty() {
         return Err("there is no object of a kind of the operator, or of a kind that one of the files defines: nothing to plan".into());

@@ -12,8 +12,9 @@ use super::{
     Rendered, colony, cron,
     kind::Kinds,
     manifests::{CLUSTER, Manifests},
-    object::{complete, key, named, namespace_of},
+    object::{completed, key, kind_of, named, namespace_of},
     passes,
+    unreadable::Unreadable,
 };
 use crate::{
     api::{
@@ -26,7 +27,6 @@ use crate::{
         names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
         request_flow::RequestFlow,
         request_state::RequestState,
-        resource_definition::ObjectKind,
     },
     runtime::config::OperatorConfiguration,
     snapshot::{
@@ -68,28 +68,6 @@ pub(super) fn plans(
     Ok(plans)
 }
 
-/// The operator's own kind that an object is of.
-pub(super) fn kind_of(object: &Value) -> Option<Kind> {
-    ObjectKind::of(object).and_then(|of| Kind::find(of.group(), &of.kind))
-}
-
-/// An object of an own kind with what an API server adds. `number` makes its UID unique.
-pub(super) fn completed(written: &Value, number: usize) -> Value {
-    let mut object = written.clone();
-    let is_of_the_cluster = matches!(kind_of(written), Some(Kind::Colony | Kind::ResourceDefinition));
-    if let (false, Some(metadata)) =
-        (is_of_the_cluster, object.get_mut("metadata").and_then(Value::as_object_mut))
-    {
-        metadata.entry("namespace").or_insert_with(|| json!("default"));
-        if let Some(prefix) = metadata.get("generateName").and_then(Value::as_str) {
-            let name = format!("{prefix}<random>");
-            metadata.entry("name").or_insert_with(|| json!(name));
-        }
-    }
-    complete(&mut object, number);
-    object
-}
-
 /// Whether an API server would refuse a fleet as it is written: its type has only the fields that the schema describes.
 pub(super) fn is_refused(world: &Manifests, kinds: &Kinds, object: &ExecutorDeployment) -> bool {
     let is_meant = |other: &&Value| {
@@ -98,6 +76,19 @@ pub(super) fn is_refused(world: &Manifests, kinds: &Kinds, object: &ExecutorDepl
             && Some(namespace_of(other)) == object.metadata.namespace.as_deref()
     };
     world.others.iter().find(is_meant).is_some_and(|written| kinds.stored(written).is_err())
+}
+
+/// Reports what cannot be read: which field, its value and the remedy.
+pub(super) fn unreadable(unreadable: &Unreadable, kinds: &Kinds) -> Result<Rendered, Failure> {
+    let own = unreadable.object.as_ref().filter(|object| kind_of(object).is_some());
+    let own = own.map(|object| completed(object, 0));
+    let mut steps = format!("{}\n", own.as_ref().map_or_else(|| unreadable.name.clone(), named));
+    match own.map(|object| kinds.stored(&object)) {
+        // What an API server says of its schema names field, value and remedy.
+        Some(Err(why)) => writeln!(steps, "would be refused: {why}")?,
+        Some(Ok(_)) | None => writeln!(steps, "cannot be read: {}", unreadable.why)?,
+    }
+    Ok(Rendered { steps, status: String::new(), is_refused: true })
 }
 
 struct Rehearsal<'w> {

@@ -1,11 +1,9 @@
 //! What in the files cannot be read: which field of which object, its value and the remedy. It stops no other object.
 
-use std::fmt::Write as _;
-
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{super::Failure, Rendered, kind::Kinds, object::named, own};
+use super::object::named;
 
 /// The objects whose values must not be printed.
 const CONFIDENTIAL: &str = "Secret";
@@ -15,11 +13,11 @@ const MISSING: &str = "missing field";
 /// A document, or an object in it, that cannot be read.
 pub(super) struct Unreadable {
     /// The object, if the document is YAML.
-    object: Option<Value>,
+    pub object: Option<Value>,
     /// What it is called.
-    name: String,
-    /// Why.
-    why: String,
+    pub name: String,
+    /// Why: field, value and remedy.
+    pub why: String,
 }
 
 impl Unreadable {
@@ -33,19 +31,6 @@ impl Unreadable {
     pub fn object(object: Value, why: String) -> Self {
         let name = named(&object);
         Self { object: Some(object), name, why }
-    }
-
-    /// What a person has to change.
-    pub fn report(&self, kinds: &Kinds) -> Result<Rendered, Failure> {
-        let own = self.object.as_ref().map(|object| own::completed(object, 0));
-        let own = own.filter(|object| own::kind_of(object).is_some());
-        let mut steps = format!("{}\n", own.as_ref().map_or_else(|| self.name.clone(), named));
-        match own.map(|object| kinds.stored(&object)) {
-            // What an API server says of its schema names field, value and remedy.
-            Some(Err(why)) => writeln!(steps, "would be refused: {why}")?,
-            Some(Ok(_)) | None => writeln!(steps, "cannot be read: {}", self.why)?,
-        }
-        Ok(Rendered { steps, status: String::new(), is_refused: true })
     }
 }
 
