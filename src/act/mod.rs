@@ -27,5 +27,5 @@ mod servers;
 pub use executor::Actor;
 pub use failure::{counted, of_call, of_colony};
 pub use port::{Port, Target};
-pub use recorder::Recorder;
+pub use recorder::{PLACEHOLDER, Recorder};
 pub use servers::Servers;

@@ -94,35 +94,11 @@ impl CronReader {
         store: &Store<DeserializeGuard<K>>,
         snapshot: &mut ColonyCronSnapshot,
     ) {
-        let cron = snapshot.object.name_any();
-        let (uid, namespace) = (snapshot.object.uid(), snapshot.object.namespace());
+        let namespace = snapshot.object.namespace().unwrap_or_default();
         for guarded in store.state() {
-            let metadata = guarded.meta();
-            let name = metadata.name.clone().unwrap_or_default();
-            if metadata.namespace != namespace {
-                continue;
+            if let Some(name) = add_run(snapshot, &guarded) {
+                self.writes.revalidate(&Key::new(Kind::from(K::KIND).name(), &namespace, &name));
             }
-            let Some(minute) = parse_cron_run(&cron, &name) else { continue };
-            self.writes.revalidate(&Key::new(
-                Kind::from(K::KIND).name(),
-                namespace.as_deref().unwrap_or_default(),
-                &name,
-            ));
-            if uid.is_none() || controller(guarded.as_ref()) != uid.as_deref() {
-                snapshot.strangers.push((K::KIND, name));
-                continue;
-            }
-            // Whether an unreadable one has finished is unknown.
-            let (state, ended_at) = guarded.0.as_ref().map_or((None, None), K::progress);
-            snapshot.runs.push(CronRun {
-                kind: K::KIND,
-                name,
-                uid: metadata.uid.clone().unwrap_or_default(),
-                minute,
-                state,
-                ended_at,
-                is_deleted: metadata.deletion_timestamp.is_some(),
-            });
         }
     }
 
@@ -130,6 +106,36 @@ impl CronReader {
         let key = Key::new(kind, namespace, name);
         if self.writes.is_cache_behind(&key, self.clock.instant()) { Err(CacheBehind) } else { Ok(()) }
     }
+}
+
+/// Adds a run to the snapshot, or an object that only has the name of one; that name, if the object is either.
+pub fn add_run<K: ScheduledKind>(
+    snapshot: &mut ColonyCronSnapshot,
+    guarded: &DeserializeGuard<K>,
+) -> Option<String> {
+    let metadata = guarded.meta();
+    let name = metadata.name.clone().unwrap_or_default();
+    if metadata.namespace != snapshot.object.namespace() {
+        return None;
+    }
+    let minute = parse_cron_run(&snapshot.object.name_any(), &name)?;
+    let uid = snapshot.object.uid();
+    if uid.is_none() || controller(guarded) != uid.as_deref() {
+        snapshot.strangers.push((K::KIND, name.clone()));
+        return Some(name);
+    }
+    // Whether an unreadable one has finished is unknown.
+    let (state, ended_at) = guarded.0.as_ref().map_or((None, None), K::progress);
+    snapshot.runs.push(CronRun {
+        kind: K::KIND,
+        name: name.clone(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        minute,
+        state,
+        ended_at,
+        is_deleted: metadata.deletion_timestamp.is_some(),
+    });
+    Some(name)
 }
 
 /// UID of the object that controls another.

@@ -46,7 +46,7 @@ fn check(case: &str) {
         .iter()
         .position(|document| document["kind"] == "AsDesired")
         .map(|at| documents.remove(at)["with"].clone());
-    let world = Manifests::read(&stream(&documents)).unwrap();
+    let world = Manifests::read(&stream(&documents));
     let snapshot = world.snapshot(&world.objects[0], &configuration, now);
     let colony = snapshot.colony.resolved();
     let desired = colony.and_then(|colony| desired::executor_deployment::build(&snapshot, colony).ok());
@@ -69,6 +69,12 @@ fn check(case: &str) {
     // That of its colony is a case of its own.
     rendered.retain(|plan| plan.steps.starts_with("ExecutorDeployment "));
     let steps: String = rendered.iter().map(|plan| plan.steps.as_str()).collect();
+    // A problem takes the place of a pass.
+    let has_problem = steps.lines().any(|line| {
+        line.split_once(": ").is_some_and(|(reason, _)| reason.chars().all(char::is_alphanumeric))
+    });
+    let is_refused = rendered.iter().any(|plan| plan.is_refused);
+    assert_eq!(is_refused, has_problem, "what scripts go by");
     let status: Vec<&str> = rendered.iter().map(|plan| plan.status.as_str()).collect();
     expect_test::expect_file![folder.join("plan.txt")].assert_eq(&steps);
     expect_test::expect_file![folder.join("status.yaml")].assert_eq(&status.join("---\n"));

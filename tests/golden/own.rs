@@ -23,7 +23,7 @@ fn check(case: &str) {
     let steps: String = plans.iter().map(|plan| plan.steps.as_str()).collect();
     expect_test::expect_file![folder.join("plan.txt")].assert_eq(&steps);
     let is_refused = plans.iter().any(|plan| plan.is_refused);
-    assert_eq!(is_refused, case == "refused", "what scripts go by");
+    assert_eq!(is_refused, ["refused", "broken"].contains(&case), "what scripts go by");
 }
 
 macro_rules! cases {
@@ -54,8 +54,14 @@ cases! {
     work "work"
     /// What is refused names field, value and remedy, whatever else stands in the files.
     refused "refused"
+    /// An object that cannot be read is reported with field, value and remedy, and stops none of the others.
+    broken "broken"
     /// A process that exists is bound, not submitted.
     adopted "adopted"
+    /// Runs that there are already: waited for, replaced, counted, and left alone where they belong to another.
+    runs "runs"
+    /// Colonies that are connected already, or say why not.
+    connected "connected"
     /// An instance with handler mode `blueprint`, and its deletion.
     blueprint "blueprint"
 }

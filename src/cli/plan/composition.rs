@@ -13,24 +13,22 @@ use super::{
     kind::{Kind, Kinds, ManifestKind},
     manifests::Manifests,
     object::{complete, key, merge, named, namespace_of},
+    passes::{self, End, Rehearsed, Status, rehearse},
     readiness,
 };
 use crate::{
-    act::outcome::{Effect, Outcome, StepResult},
+    act::outcome::Outcome,
     api::{
-        instance::{Instance, InstanceStatus},
+        instance::{Instance, InstanceKind, InstanceStatus},
         names::INSTANCE_FINALIZER,
         resource_definition::{DefinitionScope, HandlerMode, ObjectKind},
     },
     controllers::{Decision, decide_composition},
-    diff::{KubernetesStep, Plan, Problem, Step},
-    kinds::composition::Composition,
+    diff::{KubernetesStep, Plan, Problem, Step, composition::Report},
+    kinds::composition::{Composition, Desired},
     snapshot::{Children, CompositionSnapshot, Observed},
     status::composition::{Pass, compute},
 };
-
-/// After so many passes every plan has come to wait for something: a definition has 64 resources at most.
-const MOST_PASSES: usize = 80;
 
 /// Rehearses instances; each object that it makes has a UID of its own.
 pub(super) struct Rehearsal<'w> {
@@ -84,46 +82,19 @@ impl<'w> Rehearsal<'w> {
         kind: &Kind,
         composition: &Composition,
     ) -> Result<(Vec<Rendered>, Value), Failure> {
-        let mut snapshot = self.snapshot(object, kind, composition)?;
-        let made: BTreeSet<ObjectKind> = composition.kinds().cloned().collect();
-        let mut parts = Vec::new();
-        let (mut first, mut last) = (None, InstanceStatus::default());
-        let mut is_refused = false;
-        for pass in 1..=MOST_PASSES {
-            let decided = decide_composition(&snapshot, Ok(composition));
-            last = said(&snapshot, &made, decided.as_ref());
-            first.get_or_insert_with(|| last.clone());
-            let plan = match decided {
-                Ok(Decision { plan, .. }) => plan,
-                Err(Problem { reason, message }) => {
-                    writeln!(text, "{}: {message}", reason.as_str())?;
-                    is_refused = true;
-                    break;
-                }
-            };
-            if pass > 1 && plan.is_idle() {
-                break;
-            }
-            writeln!(text, "pass {pass}")?;
-            write!(text, "{plan}")?;
-            if plan.is_idle() {
-                break;
-            }
-            let refused = self.assume(&mut snapshot, &plan, &named(object), &mut parts)?;
-            refused.iter().try_for_each(|line| writeln!(text, "    refused     {line}"))?;
-            if !refused.is_empty() {
-                is_refused = true;
-                last.conditions.clear();
-                break;
-            }
-        }
+        let snapshot = self.snapshot(object, kind, composition)?;
+        let made = composition.kinds().cloned().collect();
+        let (whole, prepared, parts) = (named(object), Vec::new(), Vec::new());
+        let mut composed = Composed { snapshot, composition, made, rehearsal: self, whole, prepared, parts };
+        let status = passes::first(&composed)?;
+        let is_refused = matches!(rehearse(&mut text, &mut composed)?, End::Refused);
+        let last = composed.snapshot.object.status.clone().unwrap_or_default();
         if !is_refused {
             ends(&mut text, &last)?;
-            self.end(&mut text, snapshot, composition)?;
+            composed.end(&mut text)?;
         }
-        let status = serde_norway::to_string(&first.unwrap_or_default())?;
         let mut plans = vec![Rendered { steps: text, status, is_refused }];
-        plans.append(&mut parts);
+        plans.append(&mut composed.parts);
         Ok((plans, serde_json::to_value(&last)?))
     }
 
@@ -151,44 +122,6 @@ impl<'w> Rehearsal<'w> {
             kinds_with_readiness: self.kinds.kinds_with_readiness(),
             now: self.now,
         })
-    }
-
-    /// Changes the snapshot as the plan would change the cluster, and reports what would be refused.
-    fn assume(
-        &mut self,
-        snapshot: &mut CompositionSnapshot,
-        plan: &Plan,
-        whole: &str,
-        parts: &mut Vec<Rendered>,
-    ) -> Result<Vec<String>, Failure> {
-        let mut refused = Vec::new();
-        for step in &plan.steps {
-            let Step::Kubernetes(step) = step else { continue };
-            match step {
-                KubernetesStep::AddFinalizer => {
-                    let finalizers = snapshot.object.metadata.finalizers.get_or_insert_default();
-                    finalizers.push(INSTANCE_FINALIZER.to_owned());
-                }
-                KubernetesStep::CreateChild(child) => match self.made(&child.object, whole, parts)? {
-                    Ok(object) => put(&mut snapshot.children, &child.kind, object),
-                    Err(why) => refused.push(format!("{} {}: {why}", child.kind.kind, child.name)),
-                },
-                KubernetesStep::AdoptChild { kind, name, patch }
-                | KubernetesStep::PatchChild { kind, name, patch, .. } => {
-                    let Some(mut object) = take(&mut snapshot.children, kind, name) else { continue };
-                    merge(&mut object, patch);
-                    match self.made(&object, whole, parts)? {
-                        Ok(object) => put(&mut snapshot.children, kind, object),
-                        Err(why) => refused.push(format!("{} {name}: {why}", kind.kind)),
-                    }
-                }
-                KubernetesStep::DeleteChild { kind, name, .. } => {
-                    drop(take(&mut snapshot.children, kind, name));
-                }
-                _ => {}
-            }
-        }
-        Ok(refused)
     }
 
     /// An object once it is there and, where it can be known what that means, ready. Those of defined kinds are rehearsed.
@@ -223,61 +156,127 @@ impl<'w> Rehearsal<'w> {
         }
         Ok(Ok(object))
     }
+}
+
+/// An instance, and what is made of its parts.
+struct Composed<'r, 'w> {
+    snapshot: CompositionSnapshot,
+    composition: &'r Composition,
+    /// The kinds that it is made of.
+    made: BTreeSet<ObjectKind>,
+    rehearsal: &'r mut Rehearsal<'w>,
+    /// What it is called.
+    whole: String,
+    /// The objects that the steps of a plan make, as an API server would store them.
+    prepared: Vec<(Step, Value)>,
+    /// The plans of its parts.
+    parts: Vec<Rendered>,
+}
+
+impl Composed<'_, '_> {
+    /// The object that a step writes, and its kind.
+    fn written(&self, step: &Step) -> Option<(ObjectKind, Value)> {
+        let Step::Kubernetes(step) = step else { return None };
+        match step {
+            KubernetesStep::CreateChild(child) => Some((child.kind.clone(), child.object.clone())),
+            KubernetesStep::AdoptChild { kind, name, patch }
+            | KubernetesStep::PatchChild { kind, name, patch, .. } => {
+                let found = self.snapshot.children.get(kind)?.known()?.iter();
+                let mut object = found.clone().find(|object| key(object) == name)?.clone();
+                merge(&mut object, patch);
+                Some((kind.clone(), object))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.snapshot.object.metadata.deletion_timestamp.is_some()
+    }
 
     /// Goes through the deletion.
-    fn end(
-        &mut self,
-        text: &mut String,
-        mut snapshot: CompositionSnapshot,
-        composition: &Composition,
-    ) -> Result<(), Failure> {
-        let is_held =
-            snapshot.object.metadata.finalizers.iter().flatten().any(|one| one == INSTANCE_FINALIZER);
-        if !is_held || snapshot.object.metadata.deletion_timestamp.is_some() {
+    fn end(&mut self, text: &mut String) -> Result<(), Failure> {
+        let finalizers = self.snapshot.object.metadata.finalizers.iter().flatten();
+        let is_held = finalizers.into_iter().any(|one| one == INSTANCE_FINALIZER);
+        if !is_held || self.is_leaving() {
             writeln!(text, "when it is deleted, the garbage collector takes its objects")?;
             return Ok(());
         }
         writeln!(text, "when it is deleted")?;
-        snapshot.object.metadata.deletion_timestamp = Some(Time(self.now));
-        for pass in 1..=MOST_PASSES {
-            let Ok(Decision { plan, .. }) = decide_composition(&snapshot, Ok(composition)) else { break };
-            writeln!(text, "pass {pass}")?;
-            write!(text, "{plan}")?;
-            if plan.is_idle() || plan.steps.contains(&Step::Kubernetes(KubernetesStep::RemoveFinalizer)) {
-                break;
-            }
-            for step in &plan.steps {
-                match step {
-                    Step::Kubernetes(KubernetesStep::DeleteChild { kind, name, .. }) => {
-                        drop(take(&mut snapshot.children, kind, name));
-                    }
-                    Step::Kubernetes(KubernetesStep::PatchChild { kind, name, patch, .. }) => {
-                        if let Some(mut object) = take(&mut snapshot.children, kind, name) {
-                            merge(&mut object, patch);
-                            put(&mut snapshot.children, kind, object);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
+        self.snapshot.object.metadata.deletion_timestamp = Some(Time(self.snapshot.now));
+        let end = rehearse(text, self)?;
+        passes::tell(text, &end)
     }
 }
 
-/// The status after a pass whose steps all succeed.
-fn said(
-    snapshot: &CompositionSnapshot,
-    made: &BTreeSet<ObjectKind>,
-    decided: Result<&Decision, &Problem>,
-) -> InstanceStatus {
-    match decided {
-        Ok(Decision { desired, report, plan }) => {
-            let results = plan.steps.iter().map(|_| StepResult::Done(Effect::Nothing)).collect();
-            let outcome = Outcome { plan: plan.clone(), results, resource_version: None };
-            compute(snapshot, made, Ok(Pass { desired: desired.as_ref(), report, outcome: &outcome }))
+impl Rehearsed for Composed<'_, '_> {
+    type Findings = (Option<Desired>, Report);
+    type Object = Instance;
+
+    const FINALIZER: Option<&'static str> = Some(INSTANCE_FINALIZER);
+    // A definition has 64 resources at most.
+    const MOST_PASSES: usize = 80;
+
+    fn decide(&self) -> Result<(Plan, Self::Findings), Problem> {
+        let Decision { desired, report, plan } = decide_composition(&self.snapshot, Ok(self.composition))?;
+        Ok((plan, (desired, report)))
+    }
+
+    fn status(&self, pass: Result<(&Outcome, &Self::Findings), &Problem>) -> Option<Status<Self>> {
+        let pass =
+            pass.map(|(outcome, (desired, report))| Pass { desired: desired.as_ref(), report, outcome });
+        Some(compute(&self.snapshot, &self.made, pass))
+    }
+
+    fn object(&mut self) -> &mut Instance {
+        &mut self.snapshot.object
+    }
+
+    fn kind(&self) -> InstanceKind {
+        self.snapshot.kind.clone()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.snapshot.now
+    }
+
+    fn refusals(&mut self, plan: &Plan) -> Result<Vec<(Step, String)>, Failure> {
+        self.prepared.clear();
+        let mut refusals = Vec::new();
+        for step in &plan.steps {
+            let Some((kind, object)) = self.written(step) else { continue };
+            let made = if self.is_leaving() {
+                Ok(object.clone())
+            } else {
+                self.rehearsal.made(&object, &self.whole, &mut self.parts)?
+            };
+            match made {
+                Ok(object) => self.prepared.push((step.clone(), object)),
+                Err(why) => refusals.push((step.clone(), format!("{} {}: {why}", kind.kind, key(&object)))),
+            }
         }
-        Err(problem) => compute(snapshot, made, Err(problem)),
+        Ok(refusals)
+    }
+
+    fn apply(&mut self, step: Step) -> bool {
+        let children = &mut self.snapshot.children;
+        let made = self.prepared.iter().position(|(prepared, _)| *prepared == step);
+        match (step, made.map(|place| self.prepared.swap_remove(place).1)) {
+            (Step::Kubernetes(KubernetesStep::CreateChild(child)), Some(object)) => {
+                put(children, &child.kind, object);
+            }
+            (
+                Step::Kubernetes(
+                    KubernetesStep::AdoptChild { kind, .. } | KubernetesStep::PatchChild { kind, .. },
+                ),
+                Some(object),
+            ) => put(children, &kind, object),
+            (Step::Kubernetes(KubernetesStep::DeleteChild { kind, name, .. }), _) => {
+                drop(take(children, &kind, &name));
+            }
+            _ => {}
+        }
+        true
     }
 }
 

@@ -1,7 +1,7 @@
 //! The definitions in the files: what is wrong with each, or what would be made for it; and the kinds that they make, for
 //! their instances.
 
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -15,24 +15,32 @@ use super::{
     super::Failure,
     Rendered,
     kind::{Kind, Kinds, without_rules},
-    manifests::Manifests,
+    manifests::{CLUSTER, Manifests},
+    passes::{self, End, Rehearsed, Status},
 };
 use crate::{
+    act::outcome::Outcome,
     api::{
+        kind::HasFinalizer as _,
         names::OPERATOR,
+        policy::DeletionPolicy,
         resource_definition::{
             HandlerMode, ObjectKind, ResourceDefinition, ResourceDefinitionSpec, ResourceName,
         },
     },
-    diff::definition::{is_foreign, plan},
+    desired::resource_definition::build_definition,
+    diff::{
+        ColonyStep, KubernetesStep, Plan, Problem, Step,
+        definition::{DefinitionPlan, is_foreign, plan, plan_definition},
+    },
     kinds::{
         composition::Composition,
         definition::{Validator, build, kind_of, mistakes},
         schema::with_defaults,
     },
     snapshot::{
-        ComposedKinds, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers, LiveInstance,
-        Observed, RemainingInstances, StoredObjects,
+        ColonyKindState, ComposedKinds, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers,
+        LiveInstance, Observed, RemainingInstances, StoredObjects,
     },
 };
 
@@ -126,6 +134,7 @@ fn describe(
     }
     // By what stays, if it is held back.
     let stays = plan.held.as_ref().and_then(|_| snapshot.crd.known().cloned().flatten());
+    let is_held = plan.held.is_some();
     let crd = stays.unwrap_or(wanted);
     let kind = Kind::new(kind_of(&crd, false).map_err(one)?, crd);
     lines.extend(summary(&definition.spec, &kind));
@@ -133,7 +142,27 @@ fn describe(
         // Writing to a string does not fail.
         let _ = writeln!(text, "{line}");
     }
-    Ok((kind, plan.held.is_some()))
+    if !is_held {
+        end(text, snapshot, plan.plan).map_err(|error| vec![error.to_string()])?;
+    }
+    Ok((kind, is_held))
+}
+
+/// Goes through the deletion that comes after a plan.
+fn end(text: &mut String, mut snapshot: DefinitionSnapshot, plan: Plan) -> Result<(), Failure> {
+    passes::act(&mut snapshot, plan, &())?;
+    let end = passes::delete(text, &mut snapshot, &End::Unknown)?;
+    let has_instances = snapshot.left.known().is_some_and(|left| left.total > 0);
+    if let (true, End::Waits(_)) = (has_instances, end) {
+        let what = match snapshot.object.spec.deletion_policy {
+            DeletionPolicy::Orphan => "released",
+            DeletionPolicy::Delete => "gone",
+        };
+        writeln!(text, "then, once they are {what}")?;
+        snapshot.left = Observed::Known(RemainingInstances::default());
+        passes::rehearse(text, &mut snapshot)?;
+    }
+    Ok(())
 }
 
 fn snapshot(
@@ -150,6 +179,7 @@ fn snapshot(
     let live = world.others.iter().filter(is_of_kind).filter_map(|object| {
         serde_json::from_value::<DeserializeGuard<_>>(object.clone()).ok().map(LiveInstance::from)
     });
+    let live: Vec<LiveInstance> = live.collect();
     DefinitionSnapshot {
         object: definition.clone(),
         crd: Observed::Known(crd),
@@ -157,19 +187,81 @@ fn snapshot(
         granted_groups: Vec::new(),
         namespace: String::new(),
         instances: None,
-        live: Observed::Known(live.collect::<Vec<Arc<_>>>()),
+        left: Observed::Known(RemainingInstances { total: live.len(), held: live.len() }),
+        live: Observed::Known(live),
         stored: StoredObjects::NotAsked,
         may_retry_stored: false,
-        left: Observed::Known(RemainingInstances::default()),
         composes,
         handlers: Handlers::None,
-        in_colony: None,
+        in_colony: in_colony(definition, world),
         // As it is where the operator is installed with its chart.
         endpoint: Observed::Known(ConversionEndpoint {
             address: ConversionAddress::Service { name: OPERATOR.to_owned(), namespace: String::new() },
             authorities: Vec::new(),
         }),
         now,
+    }
+}
+
+/// What the colony has of the kind, if its instances are blueprints: nothing yet.
+fn in_colony(definition: &ResourceDefinition, world: &Manifests) -> Option<ColonyKindState> {
+    let handler = &definition.spec.handler;
+    if handler.mode != HandlerMode::Blueprint {
+        return None;
+    }
+    let colony = world.colony(handler.colony.as_deref());
+    let colony = colony.resolved()?;
+    Some(ColonyKindState {
+        colony: colony.name.clone(),
+        colony_name: colony.spec.colony_name.clone(),
+        cluster: CLUSTER.to_owned(),
+        definitions: Observed::Known(Vec::new()),
+        blueprints: Observed::Known(0),
+    })
+}
+
+impl Rehearsed for DefinitionSnapshot {
+    type Findings = ();
+    type Object = ResourceDefinition;
+
+    const FINALIZER: Option<&'static str> = Some(ResourceDefinition::FINALIZER);
+
+    fn decide(&self) -> Result<(Plan, ()), Problem> {
+        let DefinitionPlan { plan, problem, .. } = plan_definition(self, &build_definition(self));
+        problem.map_or(Ok((plan, ())), Err)
+    }
+
+    fn status(&self, _: Result<(&Outcome, &()), &Problem>) -> Option<Status<Self>> {
+        None
+    }
+
+    fn object(&mut self) -> &mut ResourceDefinition {
+        &mut self.object
+    }
+
+    fn kind(&self) {}
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn apply(&mut self, step: Step) -> bool {
+        let definitions = match self.in_colony.as_mut().map(|in_colony| &mut in_colony.definitions) {
+            Some(Observed::Known(definitions)) => Some(definitions),
+            _ => None,
+        };
+        match (step, definitions) {
+            (Step::Kubernetes(KubernetesStep::CreateCrd(crd) | KubernetesStep::UpdateCrd { crd, .. }), _) => {
+                self.crd = Observed::Known(Some(*crd));
+            }
+            (Step::Kubernetes(KubernetesStep::DeleteCrd { .. }), _) => self.crd = Observed::Known(None),
+            (Step::Colony(ColonyStep::AddDefinition(added)), Some(definitions)) => definitions.push(*added),
+            (Step::Colony(ColonyStep::RemoveDefinition { name }), Some(definitions)) => {
+                definitions.retain(|definition| definition.metadata.name != name);
+            }
+            _ => return false,
+        }
+        true
     }
 }
 

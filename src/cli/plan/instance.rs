@@ -14,6 +14,7 @@ use super::{
     passes::{self, End, rehearse},
 };
 use crate::{
+    act::PLACEHOLDER,
     api::{
         instance::{Instance, InstanceKind},
         mirror::{MirrorState, MirrorStatus},
@@ -51,26 +52,16 @@ pub(super) fn plan(
         last_line: None,
         object,
     };
-    let (status, is_refused) = passes::first(&snapshot)?;
-    let mut submitted = false;
-    rehearse(&mut text, &mut snapshot, |text, end| {
-        if let End::Submits(step) = end {
-            submitted = true;
-            passes::describe(text, step)?;
-        }
-        Ok(())
-    })?;
-    if snapshot.object.metadata.deletion_timestamp.is_some() {
-        return Ok(Rendered { steps: text, status, is_refused });
-    }
-    let has_blueprint = snapshot.in_colony.blueprint.known().is_some_and(Option::is_some);
-    if submitted {
+    let status = passes::first(&snapshot)?;
+    let end = rehearse(&mut text, &mut snapshot)?;
+    passes::tell(&mut text, &end)?;
+    let is_refused = matches!(end, End::Refused);
+    let is_deleted = snapshot.object.metadata.deletion_timestamp.is_some();
+    if !is_deleted && matches!(end, End::Submits(_)) {
         writeln!(text, "when it is deleted, its process being over")?;
         delete(&mut text, snapshot)?;
-    } else if has_blueprint {
-        writeln!(text, "when it is deleted")?;
-        snapshot.object.metadata.deletion_timestamp = Some(Time(now));
-        rehearse(&mut text, &mut snapshot, |_, _| Ok(()))?;
+    } else {
+        passes::delete(&mut text, &mut snapshot, &end)?;
     }
     Ok(Rendered { steps: text, status, is_refused })
 }
@@ -83,7 +74,7 @@ fn delete(text: &mut String, mut snapshot: InstanceSnapshot) -> Result<(), Failu
     let over = move |generation: i64| MirrorStatus {
         label: process_label(CLUSTER, &uid, generation),
         generation,
-        process_id: Some("<id>".to_owned()),
+        process_id: Some(PLACEHOLDER.to_owned()),
         state: MirrorState::Successful,
         intended_at: Time(now),
         submitted_at: Some(Time(now)),
@@ -93,17 +84,11 @@ fn delete(text: &mut String, mut snapshot: InstanceSnapshot) -> Result<(), Failu
     status.submitted_generation = Some(generation);
     status.mirror = Some(over(generation));
     snapshot.object.metadata.deletion_timestamp = Some(Time(now));
-    let mut cleanup = None;
-    rehearse(text, &mut snapshot, |_, end| {
-        if let End::Submits(ColonyStep::Submit(process)) = end {
-            cleanup = Some(process.generation);
-        }
-        Ok(())
-    })?;
-    if let Some(cleanup) = cleanup {
+    let end = rehearse(text, &mut snapshot)?;
+    if let End::Submits(ColonyStep::Submit(process)) = end {
         writeln!(text, "then, once it is closed as successful")?;
-        snapshot.object.status.get_or_insert_default().mirror = Some(over(cleanup));
-        rehearse(text, &mut snapshot, |_, _| Ok(()))?;
+        snapshot.object.status.get_or_insert_default().mirror = Some(over(process.generation));
+        rehearse(text, &mut snapshot)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use super::unreadable::parse;
 use crate::{
     api::{
         colony::Colony,
@@ -17,7 +18,7 @@ use crate::{
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
-        instance::InstanceKind,
+        instance::{Instance, InstanceKind},
         kind::Kind as OwnKind,
         request_flow::RequestFlow,
         request_state::RequestState,
@@ -124,6 +125,7 @@ impl Kinds {
             {
                 metadata.remove("namespace");
             }
+            parse::<Instance>(&object)?;
             return Ok(object);
         }
         let own = ObjectKind::of(object).and_then(|named| OwnKind::find(named.group(), &named.kind));
@@ -152,7 +154,7 @@ fn rules(kind: OwnKind, object: &Value) -> Result<(), String> {
 }
 
 fn typed<K: CustomResourceExt + DeserializeOwned + Serialize>(object: &Value) -> Result<(), String> {
-    let object: K = serde_json::from_value(object.clone()).map_err(|error| error.to_string())?;
+    let object: K = parse(object)?;
     let joined = |errors: ValidationErrors| {
         let messages: Vec<String> = errors.into_vec().iter().map(ToString::to_string).collect();
         messages.join("; ")

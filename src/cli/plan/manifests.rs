@@ -9,12 +9,12 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{ResourceExt as _, core::cel::validate_cel};
-use serde::{Deserialize as _, de::DeserializeOwned};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::{
-    super::Failure,
     object::{self, namespace_of},
+    unreadable::{Unreadable, documents, parse},
 };
 use crate::{
     api::{
@@ -63,66 +63,91 @@ pub struct Manifests {
     processes: Vec<Process>,
     executors: Vec<Executor>,
     blueprints: Vec<Blueprint>,
+    /// What cannot be read.
+    pub(super) unreadable: Vec<Unreadable>,
+    /// `Colonies` among that, by name, and whether each is the default one.
+    refused_colonies: Vec<(String, bool)>,
 }
 
 impl Manifests {
-    /// Reads a stream of YAML documents.
-    ///
-    /// # Errors
-    ///
-    /// When the text is no YAML, or an object in it is one that an API server would refuse.
-    pub fn read(text: &str) -> Result<Self, Failure> {
+    /// Reads a stream of YAML documents. What cannot be read is kept, to be reported.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         let mut world = Self::default();
-        for document in serde_norway::Deserializer::from_str(text) {
-            let value =
-                Value::deserialize(document).map_err(|error| format!("failed to read YAML: {error}"))?;
-            if !value.is_null() {
-                world.add(value)?;
+        for (number, document) in documents(text).iter().enumerate() {
+            for read in serde_norway::Deserializer::from_str(document) {
+                match Value::deserialize(read) {
+                    Ok(Value::Null) => {}
+                    Ok(value) => world.add(value),
+                    Err(error) => {
+                        world.unreadable.push(Unreadable::document(number + 1, &error));
+                        break;
+                    }
+                }
             }
         }
-        Ok(world)
+        world
     }
 
-    fn add(&mut self, mut value: Value) -> Result<(), Failure> {
+    fn add(&mut self, mut value: Value) {
         let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         if let (true, Some(Value::Array(items))) = (kind.ends_with("List"), value.get_mut("items")) {
-            return std::mem::take(items).into_iter().try_for_each(|item| self.add(item));
+            for item in std::mem::take(items) {
+                self.add(item);
+            }
+            return;
         }
-        self.keep(&value);
+        match self.sort(&kind, &value) {
+            Ok(()) => self.keep(&value),
+            Err(why) => self.unreadable.push(Unreadable::object(value, why)),
+        }
+    }
+
+    /// Puts an object among those of its kind.
+    fn sort(&mut self, kind: &str, value: &Value) -> Result<(), String> {
         let group =
             value.get("apiVersion").and_then(Value::as_str).and_then(|version| version.split_once('/'));
         // A user's kind may have the name of one of these.
         if group.is_some_and(|(group, _)| !KNOWN_GROUPS.contains(&group)) {
             return Ok(());
         }
-        let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        match kind.as_str() {
+        match kind {
             "ExecutorDeployment" => {
-                let mut object: ExecutorDeployment = parse(value, &kind, &name)?;
+                let mut object: ExecutorDeployment = parse(value)?;
                 complete(&mut object);
-                validate_cel(&object).map_err(|error| refused(&kind, &name, &error))?;
+                validate_cel(&object).map_err(|error| error.to_string())?;
                 self.objects.push(object);
             }
             "Colony" => {
-                let object: Colony = parse(value, &kind, &name)?;
-                validate_cel(&object).map_err(|error| refused(&kind, &name, &error))?;
+                let object: Colony = parse(value).inspect_err(|_| self.refuse_colony(value))?;
+                validate_cel(&object).map_err(|error| {
+                    self.refuse_colony(value);
+                    error.to_string()
+                })?;
                 self.colonies.push(object);
             }
-            "ResourceDefinition" => self.definitions.push(value),
-            "CustomResourceDefinition" => self.crds.push(parse(value, &kind, &name)?),
-            "Deployment" => self.deployments.push(parse(value, &kind, &name)?),
-            "DaemonSet" => self.daemon_sets.push(parse(value, &kind, &name)?),
-            "Job" => self.jobs.push(parse(value, &kind, &name)?),
-            "Pod" => self.pods.push(parse(value, &kind, &name)?),
-            "Secret" => self.secrets.push(parse(value, &kind, &name)?),
-            "Process" => self.processes.push(parse(value, &kind, &name)?),
-            "Executor" => self.executors.push(parse(value, &kind, &name)?),
-            // The colony's own tools write a blueprint with the kind that it is of, which is ours.
-            "Blueprint" => self.blueprints.push(blueprint(value, &name)?),
+            "ResourceDefinition" => self.definitions.push(value.clone()),
+            "CustomResourceDefinition" => self.crds.push(parse(value)?),
+            "Deployment" => self.deployments.push(parse(value)?),
+            "DaemonSet" => self.daemon_sets.push(parse(value)?),
+            "Job" => self.jobs.push(parse(value)?),
+            "Pod" => self.pods.push(parse(value)?),
+            "Secret" => self.secrets.push(parse(value)?),
+            "Process" => self.processes.push(parse(value)?),
+            "Executor" => self.executors.push(parse(value)?),
+            "Blueprint" => self.blueprints.push(blueprint(value)?),
             // Whatever else stands in a user's manifest has no bearing on the plan.
             _ => {}
         }
         Ok(())
+    }
+
+    /// Objects that name a `Colony` which cannot be read are planned as if it could.
+    fn refuse_colony(&mut self, value: &Value) {
+        let default =
+            value.pointer("/metadata/annotations").and_then(|all| all.get(DEFAULT_COLONY_ANNOTATION));
+        let is_default = default.and_then(Value::as_str) == Some("true");
+        self.refused_colonies.push((object::key(value).to_owned(), is_default));
     }
 
     /// Keeps an object for those that are made of others.
@@ -235,6 +260,16 @@ impl Manifests {
         values
     }
 
+    /// The Secret with a name, whatever the operator's own namespace is.
+    pub(super) fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.iter().find(|secret| secret.name_any() == name)
+    }
+
+    /// The executors of a colony.
+    pub(super) fn executors_of(&self, colony: &str) -> Vec<Executor> {
+        self.executors.iter().filter(|executor| executor.colony == colony).cloned().collect()
+    }
+
     /// The blueprint with a name.
     pub(super) fn blueprint_named(&self, name: &str) -> Option<Blueprint> {
         self.blueprints.iter().find(|blueprint| blueprint.metadata.name == name).cloned()
@@ -254,12 +289,17 @@ impl Manifests {
             Some(name) => colony.name_any() == name,
             None => is_default(colony),
         });
-        let (name, spec) = match found {
-            Some(colony) => (colony.name_any(), colony.spec.clone()),
-            None if self.colonies.is_empty() => {
+        let refused = self.refused_colonies.iter().find(|(name, is_default)| match wanted {
+            Some(wanted) => name == wanted,
+            None => *is_default,
+        });
+        let (name, spec) = match (found, refused) {
+            (Some(colony), _) => (colony.name_any(), colony.spec.clone()),
+            (None, Some((name, _))) => (name.clone(), stand_in(name)),
+            (None, None) if self.colonies.is_empty() => {
                 (wanted.unwrap_or("default").to_owned(), stand_in(wanted.unwrap_or("default")))
             }
-            None => return ColonyReference::NotFound { name: wanted.map(str::to_owned) },
+            (None, None) => return ColonyReference::NotFound { name: wanted.map(str::to_owned) },
         };
         let operator_executor_id = Observed::Known("0".repeat(64));
         ColonyReference::Resolved(Box::new(ResolvedColony { name, spec, operator_executor_id }))
@@ -291,16 +331,9 @@ fn stand_in(name: &str) -> ColonySpec {
     }
 }
 
-/// A blueprint as the colony describes it.
-fn blueprint(mut value: Value, name: &str) -> Result<Blueprint, Failure> {
+/// A blueprint as the colony describes it, whose own tools write it with the kind that it is of, which is ours.
+fn blueprint(value: &Value) -> Result<Blueprint, String> {
+    let mut value = value.clone();
     value["kind"] = Value::from(EXECUTOR_DEPLOYMENT_KIND);
-    parse(value, "Blueprint", name)
-}
-
-fn parse<T: DeserializeOwned>(value: Value, kind: &str, name: &str) -> Result<T, Failure> {
-    serde_json::from_value(value).map_err(|error| format!("{kind} {name}: {error}").into())
-}
-
-fn refused(kind: &str, name: &str, error: &impl std::fmt::Display) -> Failure {
-    format!("{kind} {name} would be refused: {error}").into()
+    parse(&value)
 }

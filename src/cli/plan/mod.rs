@@ -1,13 +1,18 @@
 //! `colonyos-operator plan -f FILE`: what would be done for the objects in files, pass by pass, without a server.
 //!
-//! Planned are objects of the operator's own kinds, and instances of the kinds that `ResourceDefinitions` define. The files may
-//! hold, besides them, what there is already: workloads, pods, the Secret of an executor, the CRD of a definition, objects
-//! that an instance is made of, and processes and executors as the colony describes them (with a `kind` of `Process` or
-//! `Executor`).
+//! Planned are objects of the operator's own kinds, and instances of the kinds that `ResourceDefinitions` define. The stages of the
+//! controllers decide, and their actor carries each plan out at the port that records; what a step leaves in the world is
+//! said here (`effects`, and `apply` of each kind), so that the next pass can be shown. The files may hold, besides the objects,
+//! what there is already: workloads, pods, the Secret of an executor, the CRD of a definition, objects that an instance is made
+//! of, runs of a cron, and processes and executors as the colony describes them (with a `kind` of `Process` or `Executor`).
 
+mod call;
 mod colony;
 mod composition;
+mod cron;
 mod definition;
+mod effects;
+mod fleet;
 mod instance;
 mod kind;
 mod manifests;
@@ -15,11 +20,11 @@ mod object;
 mod own;
 mod passes;
 mod readiness;
-mod rehearsal;
+mod rehearsed;
 mod rendered;
+mod unreadable;
 
 use std::{
-    fmt::Write as _,
     fs, io,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
@@ -28,15 +33,9 @@ use std::{
 use kube::ResourceExt as _;
 
 use super::Failure;
-use crate::{
-    act::outcome::Outcome,
-    controllers::decide,
-    runtime::{
-        clock::Clock,
-        config::{self, OperatorConfiguration},
-    },
-    snapshot::ExecutorDeploymentSnapshot,
-    status::executor_deployment::compute,
+use crate::runtime::{
+    clock::Clock,
+    config::{self, OperatorConfiguration},
 };
 
 pub use manifests::Manifests;
@@ -45,7 +44,6 @@ pub use rendered::Rendered;
 use composition::Rehearsal;
 use kind::{Kinds, ManifestKind};
 use object::named;
-use passes::MOST_PASSES;
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]
@@ -111,24 +109,29 @@ fn read(file: &Path) -> Result<String, Failure> {
 const FORMS: [&str; 3] = ["json", "yaml", "yml"];
 
 /// Plans every definition in `text`, a stream of YAML documents, then every object of another of the operator's kinds, then every
-/// instance of a kind that is defined there.
+/// instance of a kind that is defined there. What cannot be read, or an API server would refuse, is reported with field, value and
+/// remedy, and stops none of the others.
 ///
 /// # Errors
 ///
-/// When the text is no YAML, or an object in it that is neither a definition nor an instance is one that an API server would
-/// refuse; names object, field, value and remedy.
+/// When there is nothing to plan.
 pub fn render(
     text: &str,
     configuration: &OperatorConfiguration,
     now: jiff::Timestamp,
 ) -> Result<Vec<Rendered>, Failure> {
-    let world = Manifests::read(text)?;
+    let world = Manifests::read(text);
     let (mut plans, kinds) = definition::plans(&world, now)?;
     for object in world.objects.iter().filter(|object| !own::is_refused(&world, &kinds, object)) {
-        plans.push(describe(world.snapshot(object, configuration, now))?);
+        let text =
+            format!("ExecutorDeployment {}/{}\n", object.namespace().unwrap_or_default(), object.name_any());
+        plans.push(passes::plan(text, world.snapshot(object, configuration, now))?);
     }
     plans.extend(own::plans(&world, &kinds, configuration, now)?);
     plans.extend(instances(&world, &kinds, now)?);
+    for unreadable in &world.unreadable {
+        plans.push(own::unreadable(unreadable, &kinds)?);
+    }
     if plans.is_empty() {
         return Err("there is no object of a kind of the operator, or of a kind that one of the files defines: nothing to plan".into());
     }
@@ -153,41 +156,4 @@ fn instances(world: &Manifests, kinds: &Kinds, now: jiff::Timestamp) -> Result<V
         plans.extend(rehearsal.instance(object, kind)?);
     }
     Ok(plans)
-}
-
-/// Plans pass after pass, each on the assumption that the one before it has done all that it set out to do, until it
-/// only waits for others.
-fn describe(mut snapshot: ExecutorDeploymentSnapshot) -> Result<Rendered, Failure> {
-    let object = &snapshot.object;
-    let mut steps =
-        format!("ExecutorDeployment {}/{}\n", object.namespace().unwrap_or_default(), object.name_any());
-    let decided = decide(&snapshot);
-    let outcome = decided.clone().map(|plan| Outcome { plan, ..Outcome::default() });
-    let status = compute(&snapshot, outcome.as_ref());
-    let mut next = decided;
-    for pass in 1..=MOST_PASSES {
-        let plan = match next {
-            Ok(plan) => plan,
-            Err(problem) => {
-                writeln!(steps, "{}: {}", problem.reason.as_str(), problem.message)?;
-                break;
-            }
-        };
-        if pass > 1 && plan.is_idle() {
-            plan.awaiting.iter().try_for_each(|awaited| writeln!(steps, "then awaiting {awaited}"))?;
-            break;
-        }
-        writeln!(steps, "pass {pass}")?;
-        write!(steps, "{plan}")?;
-        if plan.is_idle() {
-            let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
-            ready.into_iter().try_for_each(|ready| writeln!(steps, "    since       {}", ready.message))?;
-            break;
-        }
-        if !rehearsal::assume(&mut snapshot, plan) {
-            break;
-        }
-        next = decide(&snapshot);
-    }
-    Ok(Rendered { steps, status: serde_norway::to_string(&status)?, is_refused: false })
 }

@@ -2,12 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-/// Kind, namespace and name, for a person.
+use crate::api::{kind::Kind, resource_definition::ObjectKind};
+
+/// Kind, namespace and name, for a person; of a process or an executor of a colony, what the colony calls it.
 pub(super) fn named(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let namespace = text("/metadata/namespace");
     let slash = if namespace.is_empty() { "" } else { "/" };
-    format!("{} {namespace}{slash}{}", text("/kind"), text("/metadata/name"))
+    let names = ["/metadata/name", "/processid", "/executorname"];
+    let name = names.into_iter().map(text).find(|name| !name.is_empty()).unwrap_or_default();
+    format!("{} {namespace}{slash}{name}", text("/kind"))
 }
 
 /// The name.
@@ -26,6 +30,28 @@ pub(super) fn complete(object: &mut Value, number: usize) {
     metadata.entry("uid").or_insert_with(|| json!(format!("00000000-0000-0000-0000-{number:012}")));
     metadata.entry("generation").or_insert_with(|| json!(1));
     metadata.entry("resourceVersion").or_insert_with(|| json!("1"));
+}
+
+/// The operator's own kind that an object is of.
+pub(super) fn kind_of(object: &Value) -> Option<Kind> {
+    ObjectKind::of(object).and_then(|of| Kind::find(of.group(), &of.kind))
+}
+
+/// An object of an own kind with what an API server adds. `number` makes its UID unique.
+pub(super) fn completed(written: &Value, number: usize) -> Value {
+    let mut object = written.clone();
+    let is_of_the_cluster = matches!(kind_of(written), Some(Kind::Colony | Kind::ResourceDefinition));
+    if let (false, Some(metadata)) =
+        (is_of_the_cluster, object.get_mut("metadata").and_then(Value::as_object_mut))
+    {
+        metadata.entry("namespace").or_insert_with(|| json!("default"));
+        if let Some(prefix) = metadata.get("generateName").and_then(Value::as_str) {
+            let name = format!("{prefix}<random>");
+            metadata.entry("name").or_insert_with(|| json!(name));
+        }
+    }
+    complete(&mut object, number);
+    object
 }
 
 /// RFC 7386.

@@ -4,22 +4,20 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::{
     super::Failure,
-    Rendered, colony,
+    Rendered, colony, cron,
     kind::Kinds,
     manifests::{CLUSTER, Manifests},
-    object::{complete, key, named, namespace_of},
+    object::{completed, key, kind_of, named, namespace_of},
     passes,
+    unreadable::Unreadable,
 };
 use crate::{
-    act::outcome::Outcome,
     api::{
-        colony_cron::ColonyCron,
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
         executor_deployment::ExecutorDeployment,
@@ -29,13 +27,10 @@ use crate::{
         names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
         request_flow::RequestFlow,
         request_state::RequestState,
-        resource_definition::ObjectKind,
     },
-    controllers::{desired_cron, plan_cron},
     runtime::config::OperatorConfiguration,
     snapshot::{
-        ColonyCronSnapshot, ColonyProcessSnapshot, ColonyWorkflowSnapshot, FlowSource, Observed,
-        RequestSnapshot, WorkHeader,
+        ColonyProcessSnapshot, ColonyWorkflowSnapshot, FlowSource, Observed, RequestSnapshot, WorkHeader,
     },
     status,
 };
@@ -49,23 +44,15 @@ pub(super) fn plans(
 ) -> Result<Vec<Rendered>, Failure> {
     let mut plans = Vec::new();
     for (number, written) in world.others.iter().enumerate() {
-        let Some(kind) = ObjectKind::of(written).and_then(|of| Kind::find(of.group(), &of.kind)) else {
-            continue;
-        };
-        if kind == Kind::ResourceDefinition {
-            continue;
-        }
-        let mut object = written.clone();
-        if kind != Kind::Colony
-            && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        let Some(kind) = kind_of(written).filter(|kind| *kind != Kind::ResourceDefinition) else { continue };
+        let mut written = written.clone();
+        if kind == Kind::ColonyCron
+            && written.pointer("/metadata/uid").is_none()
+            && let Some(uid) = cron::uid_in_cluster(&written, world)
         {
-            metadata.entry("namespace").or_insert_with(|| json!("default"));
-            if let Some(prefix) = metadata.get("generateName").and_then(Value::as_str) {
-                let name = format!("{prefix}<random>");
-                metadata.entry("name").or_insert_with(|| json!(name));
-            }
+            written["metadata"]["uid"] = json!(uid);
         }
-        complete(&mut object, number + 1);
+        let object = completed(&written, number + 1);
         let mut text = format!("{}\n", named(&object));
         let object = match kinds.stored(&object) {
             Ok(object) => object,
@@ -84,12 +71,24 @@ pub(super) fn plans(
 /// Whether an API server would refuse a fleet as it is written: its type has only the fields that the schema describes.
 pub(super) fn is_refused(world: &Manifests, kinds: &Kinds, object: &ExecutorDeployment) -> bool {
     let is_meant = |other: &&Value| {
-        let kind = ObjectKind::of(other).and_then(|of| Kind::find(of.group(), &of.kind));
-        kind == Some(Kind::ExecutorDeployment)
+        kind_of(other) == Some(Kind::ExecutorDeployment)
             && key(other) == object.name_any()
             && Some(namespace_of(other)) == object.metadata.namespace.as_deref()
     };
     world.others.iter().find(is_meant).is_some_and(|written| kinds.stored(written).is_err())
+}
+
+/// Reports what cannot be read: which field, its value and the remedy.
+pub(super) fn unreadable(unreadable: &Unreadable, kinds: &Kinds) -> Result<Rendered, Failure> {
+    let own = unreadable.object.as_ref().filter(|object| kind_of(object).is_some());
+    let own = own.map(|object| completed(object, 0));
+    let mut steps = format!("{}\n", own.as_ref().map_or_else(|| unreadable.name.clone(), named));
+    match own.map(|object| kinds.stored(&object)) {
+        // What an API server says of its schema names field, value and remedy.
+        Some(Err(why)) => writeln!(steps, "would be refused: {why}")?,
+        Some(Ok(_)) | None => writeln!(steps, "cannot be read: {}", unreadable.why)?,
+    }
+    Ok(Rendered { steps, status: String::new(), is_refused: true })
 }
 
 struct Rehearsal<'w> {
@@ -101,11 +100,11 @@ struct Rehearsal<'w> {
 impl Rehearsal<'_> {
     fn plan(&self, kind: Kind, text: String, object: Value) -> Result<Option<Rendered>, Failure> {
         let plan = match kind {
-            Kind::Colony => colony::plan(text, serde_json::from_value(object)?, self.now)?,
+            Kind::Colony => colony::plan(text, serde_json::from_value(object)?, self.world, self.now)?,
             Kind::ColonyProcess => passes::plan(text, self.process(serde_json::from_value(object)?))?,
             Kind::ColonyWorkflow => passes::plan(text, self.workflow(serde_json::from_value(object)?))?,
             Kind::RequestState => passes::plan(text, self.request(serde_json::from_value(object)?))?,
-            Kind::ColonyCron => self.cron(text, serde_json::from_value(object)?)?,
+            Kind::ColonyCron => cron::plan(text, serde_json::from_value(object)?, self.world, self.now)?,
             Kind::RequestFlow => self.flow(text, &serde_json::from_value(object)?)?,
             // They have files of their own.
             Kind::ExecutorDeployment | Kind::ResourceDefinition | Kind::Instance => return Ok(None),
@@ -187,8 +186,9 @@ impl Rehearsal<'_> {
             return FlowSource::Listed(name.clone());
         }
         let is_meant = |other: &&Value| {
-            let kind = ObjectKind::of(other).and_then(|of| Kind::find(of.group(), &of.kind));
-            kind == Some(Kind::RequestFlow) && key(other) == name && namespace_of(other) == namespace
+            kind_of(other) == Some(Kind::RequestFlow)
+                && key(other) == name
+                && namespace_of(other) == namespace
         };
         match self.world.others.iter().find(is_meant).map(|flow| serde_json::from_value(flow.clone())) {
             Some(Ok(flow)) => FlowSource::Named(Box::new(flow)),
@@ -197,40 +197,6 @@ impl Rehearsal<'_> {
                 "there is no RequestFlow {name} in namespace {namespace} of the files: add it, or name another"
             )),
         }
-    }
-
-    /// Plans a cron: what is done now, and its next run.
-    fn cron(&self, mut text: String, mut object: ColonyCron) -> Result<Rendered, Failure> {
-        object.metadata.creation_timestamp.get_or_insert(Time(self.now));
-        let mut snapshot =
-            ColonyCronSnapshot { object, runs: Vec::new(), strangers: Vec::new(), now: self.now };
-        let desired = desired_cron(&snapshot);
-        let found = plan_cron(&snapshot, &desired);
-        let outcome = Outcome { plan: found.plan.clone(), ..Outcome::default() };
-        let status = status::colony_cron::compute(&snapshot, &found, &outcome);
-        let status = serde_norway::to_string(&status)?;
-        if let Some(problem) = &found.problem {
-            writeln!(text, "{}: {}", problem.reason.as_str(), problem.message)?;
-            return Ok(Rendered { steps: text, status, is_refused: true });
-        }
-        if !found.plan.is_idle() {
-            write!(text, "pass 1\n{}", found.plan)?;
-        }
-        let mut is_refused = false;
-        match found.next {
-            None => writeln!(text, "no run is due")?,
-            Some(next) => {
-                writeln!(text, "at {next}")?;
-                snapshot.now = next;
-                let run = plan_cron(&snapshot, &desired);
-                write!(text, "{}", run.plan)?;
-                if let Some(problem) = &run.problem {
-                    is_refused = true;
-                    writeln!(text, "{}: {}", problem.reason.as_str(), problem.message)?;
-                }
-            }
-        }
-        Ok(Rendered { steps: text, status, is_refused })
     }
 
     /// A flow has no effects of its own: whether requests can follow it.
@@ -242,6 +208,9 @@ impl Rehearsal<'_> {
             Some(ready) if is_refused => writeln!(text, "{}: {}", ready.reason, ready.message)?,
             Some(ready) => writeln!(text, "then ready: {}", ready.message)?,
             None => {}
+        }
+        if flow.metadata.deletion_timestamp.is_none() && !is_refused {
+            writeln!(text, "when it is deleted, nothing is done; requests that name it go no further")?;
         }
         Ok(Rendered { steps: text, status: serde_norway::to_string(&status)?, is_refused })
     }

@@ -1,320 +1,265 @@
-//! Passes over an object that processes or blueprints of a colony carry out, by the stages of its kind and through the port
-//! that records: what each pass would do, until the colony or another party must act.
+//! Passes over an object by the stages of its kind and through the port that records: what each pass would do, until the
+//! colony or another party must act.
 
 use std::fmt::Write as _;
 
 use futures::FutureExt as _;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource, core::object::HasStatus};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{super::Failure, Rendered};
+use super::{super::Failure, Rendered, call, effects};
 use crate::{
     act::{Actor, Recorder, Target, kinds::StatusKind, outcome::Outcome},
-    api::kind::HasFinalizer,
-    colony::{FunctionSpec, model::Blueprint},
-    controllers::{decide_instance, decide_process, decide_request, decide_workflow},
+    api::{kind::HasConditions, mirror::MirrorStatus},
+    colony::{Process, model::Blueprint},
     diff::{ColonyStep, KubernetesStep, Plan, Problem, Step},
-    snapshot::{ColonyProcessSnapshot, ColonyWorkflowSnapshot, InstanceSnapshot, Observed, RequestSnapshot},
-    status,
+    snapshot::Observed,
 };
 
-/// The maximum number of passes; a plan that needs more is a bug.
-pub(super) const MOST_PASSES: usize = 8;
+/// The status of the objects of a snapshot.
+pub(super) type Status<R> = <<R as Rehearsed>::Object as HasStatus>::Status;
 
 /// A snapshot whose passes can be rehearsed.
 pub(super) trait Rehearsed {
     /// The kind of its object.
-    type Object: StatusKind + HasFinalizer + HasStatus<Status: Serialize>;
+    type Object: StatusKind + HasStatus<Status: Serialize + HasConditions>;
+    /// What the plan found besides what is to be done.
+    type Findings;
+    /// What holds the object until its remote side is gone.
+    const FINALIZER: Option<&'static str>;
+    /// After so many passes every plan has come to wait for something; one that needs more is a bug.
+    const MOST_PASSES: usize = 8;
 
     /// Stages 2 and 3.
-    fn decide(&self) -> Result<Plan, Problem>;
+    fn decide(&self) -> Result<(Plan, Self::Findings), Problem>;
     /// Stage 5; none while it is another party's turn.
-    fn status(&self, pass: Result<&Outcome, &Problem>) -> Option<<Self::Object as HasStatus>::Status>;
+    fn status(&self, pass: Result<(&Outcome, &Self::Findings), &Problem>) -> Option<Status<Self>>;
     /// The object.
     fn object(&mut self) -> &mut Self::Object;
     /// The kind of the object.
     fn kind(&self) -> <Self::Object as Resource>::DynamicType;
-    /// The blueprint of the object in the colony, if a blueprint can carry it out.
+    /// When the snapshot was taken.
+    fn now(&self) -> Timestamp;
+    /// The process on record.
+    fn mirror(&self) -> Option<&MirrorStatus> {
+        None
+    }
+    /// The processes in the colony, if processes carry the object out.
+    fn processes(&mut self) -> Option<&mut Observed<Vec<Process>>> {
+        None
+    }
+    /// The blueprint in the colony, if a blueprint can carry the object out.
     fn blueprint(&mut self) -> Option<&mut Observed<Option<Blueprint>>> {
         None
     }
-}
-
-macro_rules! rehearsed {
-    ($snapshot:ty, $object:path, $decide:path, $status:expr) => {
-        impl Rehearsed for $snapshot {
-            type Object = $object;
-
-            fn decide(&self) -> Result<Plan, Problem> {
-                $decide(self)
-            }
-
-            fn status(
-                &self,
-                pass: Result<&Outcome, &Problem>,
-            ) -> Option<<Self::Object as HasStatus>::Status> {
-                $status(self, pass)
-            }
-
-            fn object(&mut self) -> &mut Self::Object {
-                &mut self.object
-            }
-
-            fn kind(&self) {}
-        }
-    };
-}
-
-rehearsed!(
-    ColonyProcessSnapshot,
-    crate::api::colony_process::ColonyProcess,
-    decide_process,
-    |snapshot, pass| Some(status::colony_process::compute(snapshot, pass))
-);
-rehearsed!(
-    ColonyWorkflowSnapshot,
-    crate::api::colony_workflow::ColonyWorkflow,
-    decide_workflow,
-    |snapshot, pass| Some(status::colony_workflow::compute(snapshot, pass))
-);
-rehearsed!(
-    RequestSnapshot,
-    crate::api::request_state::RequestState,
-    decide_request,
-    status::request_operator::compute
-);
-
-impl Rehearsed for InstanceSnapshot {
-    type Object = crate::api::instance::Instance;
-
-    fn decide(&self) -> Result<Plan, Problem> {
-        decide_instance(self)
+    /// The steps that an API server would refuse, and why.
+    fn refusals(&mut self, _plan: &Plan) -> Result<Vec<(Step, String)>, Failure> {
+        Ok(Vec::new())
     }
-
-    fn status(&self, pass: Result<&Outcome, &Problem>) -> Option<<Self::Object as HasStatus>::Status> {
-        Some(status::instance::compute(self, pass))
-    }
-
-    fn object(&mut self) -> &mut Self::Object {
-        &mut self.object
-    }
-
-    fn kind(&self) -> <Self::Object as Resource>::DynamicType {
-        self.kind.clone()
-    }
-
-    fn blueprint(&mut self) -> Option<&mut Observed<Option<Blueprint>>> {
-        Some(&mut self.in_colony.blueprint)
+    /// Changes the snapshot as a step of this kind alone changes the world; whether the next pass is known.
+    fn apply(&mut self, _step: Step) -> bool {
+        false
     }
 }
 
-/// The result of a rehearsal.
-pub(super) enum End<'s> {
-    /// This would be submitted.
-    Submits(&'s ColonyStep),
-    /// The object would be gone.
+/// How a rehearsal ends.
+pub(super) enum End {
+    /// This is submitted.
+    Submits(ColonyStep),
+    /// The object is gone.
     Gone,
-    /// Another party's turn, nothing to do, or an error.
-    Waits,
+    /// There is nothing to do but to wait for this.
+    Waits(Vec<String>),
+    /// There is no plan, or an API server refuses a step.
+    Refused,
+    /// What the next pass would do is unknown.
+    Unknown,
 }
 
 /// Plans an object, as the API server would have it. `text` has its name already.
 pub(super) fn plan(mut text: String, mut snapshot: impl Rehearsed) -> Result<Rendered, Failure> {
-    let (status, is_refused) = first(&snapshot)?;
-    rehearse(&mut text, &mut snapshot, |text, end| match end {
-        End::Submits(step) => describe(text, step),
-        End::Gone | End::Waits => Ok(()),
-    })?;
-    Ok(Rendered { steps: text, status, is_refused })
+    let status = first(&snapshot)?;
+    let end = rehearse(&mut text, &mut snapshot)?;
+    tell(&mut text, &end)?;
+    delete(&mut text, &mut snapshot, &end)?;
+    Ok(Rendered { steps: text, status, is_refused: matches!(end, End::Refused) })
 }
 
-/// The status that the first pass would write, as YAML, and whether it has no plan.
-pub(super) fn first<R: Rehearsed>(snapshot: &R) -> Result<(String, bool), Failure> {
-    let first = snapshot.decide();
-    let is_refused = first.is_err();
-    let outcome = first.map(|plan| Outcome { plan, ..Outcome::default() });
-    let status = snapshot.status(outcome.as_ref());
-    let status = status.map(|status| serde_norway::to_string(&status)).transpose()?;
-    Ok((status.unwrap_or_default(), is_refused))
+/// Goes through the deletion of an object whose rehearsal has come to `end`.
+pub(super) fn delete<R: Rehearsed>(text: &mut String, snapshot: &mut R, end: &End) -> Result<End, Failure> {
+    let now = snapshot.now();
+    let metadata = snapshot.object().meta_mut();
+    if metadata.deletion_timestamp.is_some() || matches!(end, End::Refused | End::Gone) {
+        return Ok(End::Unknown);
+    }
+    let mut finalizers = metadata.finalizers.iter().flatten();
+    if !finalizers.any(|finalizer| Some(finalizer.as_str()) == R::FINALIZER) {
+        writeln!(text, "when it is deleted, nothing is done")?;
+        return Ok(End::Gone);
+    }
+    metadata.deletion_timestamp = Some(Time(now));
+    match end {
+        End::Submits(ColonyStep::SubmitWorkflow(_)) => {
+            writeln!(text, "when it is deleted before its workflow is over")?;
+        }
+        End::Submits(_) => writeln!(text, "when it is deleted before its process is over")?,
+        _ => writeln!(text, "when it is deleted")?,
+    }
+    let end = rehearse(text, snapshot)?;
+    tell(text, &end)?;
+    Ok(end)
+}
+
+/// What a rehearsal came to.
+pub(super) fn tell(text: &mut String, end: &End) -> Result<(), Failure> {
+    match end {
+        End::Submits(step) => call::describe(text, step),
+        End::Waits(awaiting) => {
+            Ok(awaiting.iter().try_for_each(|awaited| writeln!(text, "then awaiting {awaited}"))?)
+        }
+        End::Gone | End::Refused | End::Unknown => Ok(()),
+    }
+}
+
+/// The status that the first pass would write, as YAML, if none of its steps had an answer.
+pub(super) fn first<R: Rehearsed>(snapshot: &R) -> Result<String, Failure> {
+    let status = match snapshot.decide() {
+        Ok((plan, findings)) => snapshot.status(Ok((&Outcome { plan, ..Outcome::default() }, &findings))),
+        Err(problem) => snapshot.status(Err(&problem)),
+    };
+    Ok(status.map(|status| serde_norway::to_string(&status)).transpose()?.unwrap_or_default())
 }
 
 /// Runs passes until the colony or another party must act.
-pub(super) fn rehearse<R: Rehearsed>(
-    text: &mut String,
-    snapshot: &mut R,
-    told: impl FnOnce(&mut String, End<'_>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    for pass in 1..=MOST_PASSES {
-        let plan = match snapshot.decide() {
-            Ok(plan) => plan,
+pub(super) fn rehearse<R: Rehearsed>(text: &mut String, snapshot: &mut R) -> Result<End, Failure> {
+    for pass in 1..=R::MOST_PASSES {
+        let (plan, findings) = match snapshot.decide() {
+            Ok(decided) => decided,
             Err(problem) => {
                 writeln!(text, "{}: {}", problem.reason.as_str(), problem.message)?;
-                return told(text, End::Waits);
+                let status = snapshot.status(Err(&problem));
+                record(snapshot, status);
+                return Ok(End::Refused);
             }
         };
-        if pass > 1 && plan.is_idle() {
-            plan.awaiting.iter().try_for_each(|awaited| writeln!(text, "then awaiting {awaited}"))?;
-            return told(text, End::Waits);
+        let is_idle = plan.is_idle();
+        if pass == 1 || !is_idle {
+            write!(text, "pass {pass}\n{plan}")?;
         }
-        writeln!(text, "pass {pass}")?;
-        write!(text, "{plan}")?;
-        let submit = plan.steps.iter().find_map(|step| match step {
-            Step::Colony(step @ (ColonyStep::Submit(_) | ColonyStep::SubmitWorkflow(_))) => Some(step),
-            _ => None,
-        });
-        if let Some(step) = submit {
-            return told(text, End::Submits(step));
+        let Passed { outcome, refused, is_known } = act(snapshot, plan, &findings)?;
+        if is_idle {
+            if pass == 1 {
+                since(text, snapshot)?;
+                return Ok(End::Waits(Vec::new()));
+            }
+            return Ok(End::Waits(outcome.plan.awaiting));
         }
-        if plan.steps.contains(&Step::Kubernetes(KubernetesStep::RemoveFinalizer)) {
-            return told(text, End::Gone);
+        if !refused.is_empty() {
+            refused.iter().try_for_each(|why| writeln!(text, "    refused     {why}"))?;
+            return Ok(End::Refused);
         }
-        if plan.is_idle() || !assume(snapshot, plan)? {
-            return told(text, End::Waits);
+        for step in outcome.plan.steps {
+            match step {
+                Step::Colony(step @ (ColonyStep::Submit(_) | ColonyStep::SubmitWorkflow(_))) => {
+                    return Ok(End::Submits(step));
+                }
+                Step::Kubernetes(KubernetesStep::RemoveFinalizer) => return Ok(End::Gone),
+                _ => {}
+            }
+        }
+        if !is_known {
+            return Ok(End::Unknown);
         }
     }
-    told(text, End::Waits)
+    Ok(End::Unknown)
 }
 
-/// Changes the snapshot as the plan would change the world; whether the next pass is known.
-fn assume<R: Rehearsed>(snapshot: &mut R, plan: Plan) -> Result<bool, Failure> {
-    let recorder = Recorder::default();
+/// Why an object for which nothing is done is as it is.
+pub(super) fn since(text: &mut String, snapshot: &mut impl Rehearsed) -> Result<(), Failure> {
+    let conditions = snapshot.object().status().map(HasConditions::conditions).unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    Ok(ready.into_iter().try_for_each(|ready| writeln!(text, "    since       {}", ready.message))?)
+}
+
+/// What came of a pass.
+pub(super) struct Passed {
+    outcome: Outcome,
+    /// What an API server refuses, and why.
+    refused: Vec<String>,
+    /// Whether the next pass is known.
+    is_known: bool,
+}
+
+/// Carries a plan out at the port that records, and changes the snapshot as the recorded steps change the world.
+pub(super) fn act<R: Rehearsed>(
+    snapshot: &mut R,
+    plan: Plan,
+    findings: &R::Findings,
+) -> Result<Passed, Failure> {
+    let refusals = snapshot.refusals(&plan)?;
+    let refused = refusals.iter().map(|(_, why)| why.clone()).collect();
+    let recorder = Recorder::refusing(refusals);
     let (object, kind) = (snapshot.object().clone(), snapshot.kind());
-    let target = Target {
-        object: &object,
-        kind: &kind,
-        finalizer: Some(<R::Object as HasFinalizer>::FINALIZER),
-        connection: None,
-        colony: None,
-    };
+    let target =
+        Target { object: &object, kind: &kind, finalizer: R::FINALIZER, connection: None, colony: None };
     // Nothing is awaited where nothing is written.
     let outcome = Actor::new(&recorder).execute(plan, &target).now_or_never().unwrap_or_default();
-    let status = snapshot.status(Ok(&outcome));
+    let status = snapshot.status(Ok((&outcome, findings)));
     let mut is_known = true;
     for step in recorder.steps() {
-        match step {
-            Step::Kubernetes(KubernetesStep::AddFinalizer) => {
-                let finalizers = &mut snapshot.object().meta_mut().finalizers;
-                finalizers.get_or_insert_default().push(<R::Object as HasFinalizer>::FINALIZER.to_owned());
-            }
-            Step::Kubernetes(KubernetesStep::UpdateSpec { spec, .. }) => {
-                let mut changed = serde_json::to_value(&*snapshot.object())?;
-                changed["spec"] = Value::Object(spec);
-                *snapshot.object() = serde_json::from_value(changed)?;
-                let generation = snapshot.object().meta_mut().generation.get_or_insert(1);
-                *generation = generation.saturating_add(1);
-            }
-            Step::Kubernetes(_) => {}
-            Step::Colony(step) => is_known &= in_colony(snapshot, step),
-        }
+        is_known &= apply(snapshot, step)?;
     }
+    record(snapshot, status);
+    Ok(Passed { outcome, refused, is_known })
+}
+
+/// Puts a status on record, and keeps of the processes those that a reader looks up for it.
+fn record<R: Rehearsed>(snapshot: &mut R, status: Option<Status<R>>) {
     if let Some(status) = status {
         *snapshot.object().status_mut() = Some(status);
     }
-    Ok(is_known)
-}
-
-/// The same for a write to the colony. What the colony answers to others is unknown.
-fn in_colony(snapshot: &mut impl Rehearsed, step: ColonyStep) -> bool {
-    let Some(blueprint) = snapshot.blueprint() else { return false };
-    match (step, &mut *blueprint) {
-        (ColonyStep::AddBlueprint(added), _) => *blueprint = Observed::Known(Some(*added)),
-        (ColonyStep::RemoveBlueprint { .. }, _) => *blueprint = Observed::Known(None),
-        (ColonyStep::UpdateBlueprint { spec, .. }, Observed::Known(Some(blueprint))) => {
-            blueprint.spec = spec;
-            blueprint.metadata.generation = blueprint.metadata.generation.saturating_add(1);
-        }
-        _ => return false,
+    let Some(mirror) = snapshot.mirror().cloned() else { return };
+    if let Some(Observed::Known(processes)) = snapshot.processes() {
+        processes.retain(|process| effects::is_of(process, &mirror));
     }
-    true
 }
 
-/// What the colony would be given.
-pub(super) fn describe(text: &mut String, step: &ColonyStep) -> Result<(), Failure> {
+/// Changes the snapshot as a step changes the world; whether the next pass is known.
+fn apply<R: Rehearsed>(snapshot: &mut R, step: Step) -> Result<bool, Failure> {
     match step {
-        ColonyStep::Submit(process) => call(text, &process.spec),
-        ColonyStep::SubmitWorkflow(workflow) => workflow.spec.nodes().iter().try_for_each(|node| {
-            let after = node.dependencies();
-            let after =
-                if after.is_empty() { String::new() } else { format!(", after {}", after.join(", ")) };
-            writeln!(text, "    node        {}{after}", node.node_name_str())?;
-            call(text, node)
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn call(text: &mut String, spec: &FunctionSpec) -> Result<(), Failure> {
-    let sent = serde_json::to_value(spec)?;
-    let seconds = |name: &str| match sent.get(name).and_then(Value::as_i64) {
-        Some(seconds) if seconds >= 0 => format!("{seconds} s at most"),
-        _ => "for ever".to_owned(),
-    };
-    let number = |name: &str| sent.get(name).and_then(Value::as_i64).unwrap_or_default();
-    let conditions = sent.get("conditions").cloned().unwrap_or_default();
-    let wanted = conditions.get("executornames").and_then(Value::as_array).into_iter().flatten();
-    let wanted: Vec<&str> = wanted.filter_map(Value::as_str).collect();
-    let by_name = if wanted.is_empty() { String::new() } else { format!(", named {}", wanted.join(" or ")) };
-    let location = spec.location_str().map(|name| format!(", at {name}")).unwrap_or_default();
-    writeln!(text, "    function    {}", spec.function())?;
-    writeln!(
-        text,
-        "    executors   of type {}{by_name}{location}, in colony {}",
-        spec.executor_type(),
-        spec.colony()
-    )?;
-    writeln!(
-        text,
-        "    limits      waits {}, runs {}, {} retries, priority {}",
-        seconds("maxwaittime"),
-        seconds("maxexectime"),
-        number("maxretries"),
-        number("priority")
-    )?;
-    if let Some(args) = sent.get("args").and_then(Value::as_array).filter(|args| !args.is_empty()) {
-        writeln!(text, "    args        {}", shape(&Value::Array(args.clone())))?;
-    }
-    for (name, value) in spec.kwargs() {
-        writeln!(text, "    kwargs      {name}: {}", shape(value))?;
-    }
-    Ok(())
-}
-
-/// What a value looks like, without what it holds.
-fn shape(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) => "boolean".to_owned(),
-        Value::Number(number) if number.is_f64() => "number".to_owned(),
-        Value::Number(_) => "integer".to_owned(),
-        Value::String(_) => "string".to_owned(),
-        Value::Array(elements) => {
-            let mut shapes: Vec<String> = elements.iter().map(shape).collect();
-            shapes.dedup();
-            format!("[{}]", shapes.join(", "))
+        Step::Kubernetes(KubernetesStep::AddFinalizer) => {
+            let finalizers = snapshot.object().meta_mut().finalizers.get_or_insert_default();
+            finalizers.extend(R::FINALIZER.map(str::to_owned));
         }
-        Value::Object(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name}: {}", shape(value))).collect();
-            format!("{{{}}}", fields.join(", "))
+        Step::Kubernetes(KubernetesStep::UpdateSpec { spec, .. }) => {
+            let mut changed = serde_json::to_value(&*snapshot.object())?;
+            changed["spec"] = Value::Object(spec);
+            let Ok(changed) = serde_json::from_value(changed) else { return Ok(false) };
+            *snapshot.object() = changed;
+            let generation = snapshot.object().meta_mut().generation.get_or_insert(1);
+            *generation = generation.saturating_add(1);
         }
+        Step::Kubernetes(KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. }) => {
+            return Ok(false);
+        }
+        Step::Colony(step) => {
+            let now = snapshot.now();
+            if let Some(blueprint) = snapshot.blueprint()
+                && let Some(is_known) = effects::on_blueprint(blueprint, &step)
+            {
+                return Ok(is_known);
+            }
+            if let Some(Observed::Known(processes)) = snapshot.processes()
+                && let Some(is_known) = effects::on_processes(processes, &step, now)
+            {
+                return Ok(is_known);
+            }
+            return Ok(snapshot.apply(Step::Colony(step)));
+        }
+        step @ Step::Kubernetes(_) => return Ok(snapshot.apply(step)),
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// Arguments may be confidential: their shape is printed, their values are not.
-    #[test]
-    fn a_value_is_told_by_its_shape() {
-        let value =
-            json!({"image": "secret", "sizes": [1, 2, 2.5], "on": true, "none": null, "nested": {"a": {}}});
-        assert_eq!(
-            shape(&value),
-            "{image: string, nested: {a: {}}, none: null, on: boolean, sizes: [integer, number]}"
-        );
-    }
+    Ok(true)
 }

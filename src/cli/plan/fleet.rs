@@ -1,0 +1,138 @@
+//! `ExecutorDeployments`: the stages of fleets, and what their steps leave in the cluster and the colony.
+
+use jiff::Timestamp;
+
+use super::passes::{Rehearsed, Status};
+use crate::{
+    act::{PLACEHOLDER, outcome::Outcome},
+    api::{
+        executor_deployment::{ExecutorDeployment, Workload},
+        kind::HasFinalizer as _,
+        mirror::{MirrorStatus, Mirrored as _},
+        names::CONTENT_HASH_ANNOTATION,
+    },
+    colony::{ExecutorState, Process, model::Blueprint},
+    controllers::decide,
+    desired::{DesiredIdentity, DesiredWorkload},
+    diff::{ColonyStep, KubernetesStep, Plan, Problem, Step},
+    snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
+    status::executor_deployment::compute,
+};
+
+impl Rehearsed for ExecutorDeploymentSnapshot {
+    type Findings = ();
+    type Object = ExecutorDeployment;
+
+    const FINALIZER: Option<&'static str> = Some(ExecutorDeployment::FINALIZER);
+
+    fn decide(&self) -> Result<(Plan, ()), Problem> {
+        decide(self).map(|plan| (plan, ()))
+    }
+
+    fn status(&self, pass: Result<(&Outcome, &()), &Problem>) -> Option<Status<Self>> {
+        Some(compute(self, pass.map(|(outcome, ())| outcome)))
+    }
+
+    fn object(&mut self) -> &mut ExecutorDeployment {
+        &mut self.object
+    }
+
+    fn kind(&self) {}
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn mirror(&self) -> Option<&MirrorStatus> {
+        self.object.mirror()
+    }
+
+    fn processes(&mut self) -> Option<&mut Observed<Vec<Process>>> {
+        Some(&mut self.processes)
+    }
+
+    fn blueprint(&mut self) -> Option<&mut Observed<Option<Blueprint>>> {
+        Some(&mut self.blueprint)
+    }
+
+    fn apply(&mut self, step: Step) -> bool {
+        match step {
+            Step::Kubernetes(step) => in_cluster(self, step),
+            Step::Colony(step) => in_colony(self, &step),
+        }
+    }
+}
+
+fn in_cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: KubernetesStep) -> bool {
+    match step {
+        KubernetesStep::CreateIdentity(identity) => {
+            snapshot.identity = Observed::Known(Some(made(&identity)));
+            snapshot.registration = Observed::Known(Registration::Absent);
+        }
+        KubernetesStep::UpdateIdentity { identity, .. } => {
+            if let Observed::Known(Some(known)) = &mut snapshot.identity {
+                let made = made(&identity);
+                (known.content_hash, known.owner_uid) = (made.content_hash, made.owner_uid);
+            }
+        }
+        KubernetesStep::ReleaseIdentity { .. } => {
+            if let Observed::Known(Some(known)) = &mut snapshot.identity {
+                known.owner_uid = None;
+            }
+        }
+        KubernetesStep::DeleteIdentity { .. } => snapshot.identity = Observed::Known(None),
+        KubernetesStep::CreateWorkload(workload) | KubernetesStep::UpdateWorkload { workload, .. } => {
+            let workloads = &mut snapshot.workloads;
+            match workload {
+                DesiredWorkload::Deployment(deployment) => {
+                    workloads.deployment = Observed::Known(Some(*deployment));
+                }
+                DesiredWorkload::DaemonSet(daemon_set) => {
+                    workloads.daemon_set = Observed::Known(Some(*daemon_set));
+                }
+                DesiredWorkload::Job(job) => workloads.job = Observed::Known(Some(*job)),
+            }
+        }
+        KubernetesStep::DeleteWorkload { kind, .. } => {
+            snapshot.pods.clear();
+            match kind {
+                Workload::Deployment => snapshot.workloads.deployment = Observed::Known(None),
+                Workload::DaemonSet => snapshot.workloads.daemon_set = Observed::Known(None),
+                Workload::Job => snapshot.workloads.job = Observed::Known(None),
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn in_colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool {
+    match step {
+        ColonyStep::RegisterExecutor { .. } => {
+            snapshot.registration = Observed::Known(Registration::Present(ExecutorState::Approved));
+        }
+        ColonyStep::RemoveExecutor { name } => {
+            let current = snapshot.identity.known().and_then(Option::as_ref);
+            // A predecessor that leaves makes no difference to the one in use.
+            if current.is_none_or(|current| current.executor_name == *name) {
+                snapshot.registration = Observed::Known(Registration::Present(ExecutorState::Unregistered));
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// The identity as it would be made; name and id are not known before.
+fn made(identity: &DesiredIdentity) -> Identity {
+    let metadata = &identity.metadata;
+    Identity {
+        owner_uid: metadata.owner_references.iter().flatten().next().map(|owner| owner.uid.clone()),
+        resource_version: None,
+        executor_name: format!("{}-<random>", identity.name_prefix),
+        executor_id: PLACEHOLDER.to_owned(),
+        executor_type: Some(identity.executor_type.clone()),
+        location: Some(identity.location.clone().unwrap_or_default()),
+        content_hash: metadata.annotations.as_ref().and_then(|all| all.get(CONTENT_HASH_ANNOTATION).cloned()),
+    }
+}
