@@ -51,25 +51,8 @@ impl Colony<'_> {
         let what = step.to_string();
         let failed = |error: Error| of_colony(&what, &error);
         match step {
-            ColonyStep::RegisterExecutor { name, id, executor_type, location } => {
-                let colony = self.connection.owner.colony();
-                let executor = new_executor(colony, name, executor_type, id, location.as_deref())
-                    .map_err(|error| refused(&what, &error))?;
-                self.adds.sent(self.executor(name), self.clock.now());
-                register(&self.connection.owner, &self.connection.member, &executor).await.map_err(failed)?;
-                self.adds.settled(self.executor(name), self.clock.now());
-                self.connection.note_executor(name, ExecutorState::Approved, self.clock.instant());
-                Ok(Effect::Nothing)
-            }
-            ColonyStep::RemoveExecutor { name } => {
-                match self.connection.owner.remove_executor(name).await {
-                    Ok(()) => {}
-                    Err(error) if error.is_not_found() => {}
-                    Err(error) => return Err(failed(error)),
-                }
-                self.adds.settled(self.executor(name), self.clock.now());
-                self.connection.note_executor(name, ExecutorState::Unregistered, self.clock.instant());
-                Ok(Effect::Nothing)
+            ColonyStep::RegisterExecutor { .. } | ColonyStep::RemoveExecutor { .. } => {
+                self.executor_step(step, &what).await
             }
             ColonyStep::Submit(process) => self.submit(process, &what).await,
             ColonyStep::SubmitWorkflow(workflow) => {
@@ -154,6 +137,31 @@ impl Colony<'_> {
                 Ok(Effect::Nothing)
             }
         }
+    }
+
+    async fn executor_step(&self, step: &ColonyStep, what: &str) -> Result<Effect, StepFailure> {
+        let (owner, member) = (&self.connection.owner, &self.connection.member);
+        let (name, state) = match step {
+            ColonyStep::RegisterExecutor { name, id, executor_type, location } => {
+                let executor = new_executor(owner.colony(), name, executor_type, id, location.as_deref())
+                    .map_err(|error| refused(what, &error))?;
+                self.adds.sent(self.executor(name), self.clock.now());
+                register(owner, member, &executor).await.map_err(|error| of_colony(what, &error))?;
+                (name, ExecutorState::Approved)
+            }
+            ColonyStep::RemoveExecutor { name } => {
+                match owner.remove_executor(name).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(of_colony(what, &error)),
+                }
+                (name, ExecutorState::Unregistered)
+            }
+            _ => return Ok(Effect::Nothing),
+        };
+        self.adds.settled(self.executor(name), self.clock.now());
+        self.connection.note_executor(name, state, self.clock.instant());
+        Ok(Effect::Nothing)
     }
 
     fn executor(&self, name: &str) -> Added {

@@ -9,13 +9,16 @@ use parking_lot::Mutex;
 
 use crate::colony::Process;
 
-/// By name of the `Colony`, and by UID of the object.
+/// By UID of the object.
+type Found = BTreeMap<String, Vec<Process>>;
+
+/// By name of the `Colony`.
 #[derive(Clone, Default)]
-pub struct Duplicates(Arc<Mutex<HashMap<String, BTreeMap<String, Vec<Process>>>>>);
+pub struct Duplicates(Arc<Mutex<HashMap<String, Found>>>);
 
 impl Duplicates {
     /// Notes what the lists of a colony have shown; what they showed before is forgotten.
-    pub fn listed(&self, colony: &str, found: BTreeMap<String, Vec<Process>>) {
+    pub fn listed(&self, colony: &str, found: Found) {
         let mut all = self.0.lock();
         if found.is_empty() {
             all.remove(colony);

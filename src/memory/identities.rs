@@ -123,6 +123,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
     fn what_is_on_record_is_believed_once_by_a_process_that_has_just_begun() {
         let (identities, now) = (Identities::default(), Instant::now());
         assert_eq!(identities.assume("n", "a", identity("a"), now), Some(identity("a")));
