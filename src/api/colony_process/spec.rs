@@ -7,7 +7,7 @@ use super::ColonyProcessStatus;
 use crate::api::{
     executor_deployment::ExecutionGuarantee,
     function::FunctionCall,
-    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
+    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies},
 };
 
 /// A process in a colony: one call of a function by an executor, anywhere.
@@ -105,13 +105,4 @@ pub struct ColonyProcessSpec {
     /// `Observe` alone, with `processId`, shows the process of another owner in status. Can be changed at any time.
     #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
-}
-
-impl ColonyProcessSpec {
-    /// Whether a process may be submitted.
-    #[must_use]
-    pub fn may_submit(&self) -> bool {
-        self.adoption_policy != AdoptionPolicy::Adopt
-            && self.management_policies.allow(ManagementPolicy::Create)
-    }
 }

@@ -9,7 +9,7 @@ use super::ColonyProcess;
 use crate::api::{
     function::any_list,
     mirror::{MirrorStatus, Mirrored},
-    work::{StopReason, WorkState},
+    work::{StopReason, WorkState, work_object},
 };
 
 /// The observed state of a process.
@@ -67,6 +67,8 @@ pub struct ColonyProcessStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
+
+work_object!(ColonyProcess, ColonyProcessStatus, "process", process_id, "spec.processId");
 
 impl Mirrored for ColonyProcess {
     fn mirror(&self) -> Option<&MirrorStatus> {

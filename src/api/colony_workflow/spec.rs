@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ColonyWorkflowStatus;
 use crate::api::{
     function::FunctionCall,
-    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
+    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies},
 };
 
 /// A workflow in a colony: function calls, each of which waits for the calls that it depends on.
@@ -92,15 +92,6 @@ pub struct ColonyWorkflowSpec {
     /// `Observe` alone, with `graphId`, shows the workflow of another owner in status. Can be changed at any time.
     #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
-}
-
-impl ColonyWorkflowSpec {
-    /// Whether a workflow may be submitted.
-    #[must_use]
-    pub fn may_submit(&self) -> bool {
-        self.adoption_policy != AdoptionPolicy::Adopt
-            && self.management_policies.allow(ManagementPolicy::Create)
-    }
 }
 
 /// A call in a workflow.

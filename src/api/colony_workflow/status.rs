@@ -11,7 +11,7 @@ use super::ColonyWorkflow;
 use crate::api::{
     function::any_list,
     mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
-    work::{StopReason, WorkState},
+    work::{StopReason, WorkState, work_object},
 };
 
 /// The observed state of a workflow.
@@ -108,6 +108,8 @@ impl NodeStatus {
         }
     }
 }
+
+work_object!(ColonyWorkflow, ColonyWorkflowStatus, "workflow", graph_id, "spec.graphId");
 
 impl Mirrored for ColonyWorkflow {
     fn mirror(&self) -> Option<&MirrorStatus> {
