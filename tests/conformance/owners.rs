@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     backend::{Stage, checks, refused},
-    wait::eventually,
+    support::wait::eventually,
 };
 
 checks! {

@@ -126,7 +126,11 @@ async fn describe_kind(namespace: &TestNamespace, kind: &ApiResource) -> String 
     let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace.name, kind);
     let kind = &kind.kind;
     match api.list(&ListParams::default()).await {
-        Ok(list) => list.iter().map(|object| format!("--- {kind}\n{}", as_yaml(object))).collect(),
+        Ok(list) => {
+            let shown: Vec<String> =
+                list.iter().map(|object| format!("--- {kind}\n{}", as_yaml(object))).collect();
+            shown.concat()
+        }
         Err(error) => format!("--- {kind}: failed to list: {error}\n"),
     }
 }
