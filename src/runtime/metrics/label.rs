@@ -32,6 +32,8 @@ pub enum ReconcileResult {
     NotLeader,
     /// A step failed.
     Failed,
+    /// It was dropped half-way: its controller was stopped.
+    Dropped,
 }
 
 impl Label for ReconcileResult {}
