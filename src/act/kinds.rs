@@ -107,7 +107,7 @@ impl Child for Secret {
 }
 
 impl WritableKind for Instance {
-    const METRIC: WriteKind = WriteKind::Instance;
+    const METRIC: WriteKind = WriteKind::Object(Self::KIND);
 
     fn name_of(kind: &InstanceKind) -> Cow<'static, str> {
         Cow::Owned(kind.name())

@@ -48,7 +48,7 @@ impl Cluster {
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(nothing(object));
         let result = call(CALL_TIME_LIMIT, api.patch_metadata(&object.name, &parameters, &patch)).await;
-        self.count(WriteVerb::Patch, WriteKind::Instance, &result);
+        self.count(WriteVerb::Patch, Instance::METRIC, &result);
         tokio::time::sleep(PAUSE).await;
         match result {
             Ok(_) => Ok(Effect::Nothing),

@@ -1,8 +1,8 @@
 //! Stage 2, what should be: from a snapshot to the objects and processes that should exist. Pure.
 
 pub mod colony_cron;
-pub mod colony_process;
-pub mod colony_workflow;
+mod colony_process;
+mod colony_workflow;
 pub mod executor_deployment;
 pub mod function;
 pub mod inbound;
@@ -14,6 +14,7 @@ pub mod request_flow;
 pub mod resource_definition;
 pub mod schedule;
 mod shared_spec;
+pub mod work;
 
 pub use colony_workflow::DesiredWorkflow;
 pub use executor_deployment::{

@@ -177,10 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
+    use crate::snapshot::fixtures::at;
 
     fn schedule(text: &str, zone: &str) -> Schedule {
         Schedule::parse(text, Some(zone)).unwrap()

@@ -7,83 +7,17 @@
 use super::{
     KubernetesStep, Mirror, Plan, Step, Terms,
     mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons},
+    submission::Submission,
     work::{of_mirror, stop_message},
 };
 use crate::{
     api::{colony_workflow::NodeStatus, mirror::MirrorStatus, work::StopReason},
     colony::Process,
-    desired::{DesiredProcess, DesiredWorkflow},
     snapshot::{Observed, WorkHeader},
 };
 
 /// What stage 2 has made of an attempt. An error counts only where something is to be submitted.
 pub(super) type Submittable<'a, S, E> = Result<Option<&'a S>, &'a E>;
-
-/// What an attempt is submitted as.
-pub(super) trait Submission: Sized {
-    /// What ties it to the object.
-    fn label(&self) -> &str;
-    /// The attempt.
-    fn generation(&self) -> i64;
-    /// Looks for what was sent for an intent, and submits `desired` if nothing was.
-    fn resolve(
-        plan: &mut MirrorPlan,
-        known: &ProcessFacts<'_>,
-        nodes: &[NodeStatus],
-        mirror: &MirrorStatus,
-        desired: Option<&Self>,
-    );
-    /// Ends what runs.
-    fn end(plan: &mut MirrorPlan, known: &ProcessFacts<'_>, nodes: &[NodeStatus], why: &str);
-}
-
-impl Submission for DesiredProcess {
-    fn label(&self) -> &str {
-        &self.label
-    }
-
-    fn generation(&self) -> i64 {
-        self.generation
-    }
-
-    fn resolve(
-        plan: &mut MirrorPlan,
-        known: &ProcessFacts<'_>,
-        _: &[NodeStatus],
-        mirror: &MirrorStatus,
-        desired: Option<&Self>,
-    ) {
-        plan.intended(known, mirror, desired);
-    }
-
-    fn end(plan: &mut MirrorPlan, known: &ProcessFacts<'_>, _: &[NodeStatus], why: &str) {
-        plan.end(known, why);
-    }
-}
-
-impl Submission for DesiredWorkflow {
-    fn label(&self) -> &str {
-        &self.label
-    }
-
-    fn generation(&self) -> i64 {
-        self.generation
-    }
-
-    fn resolve(
-        plan: &mut MirrorPlan,
-        known: &ProcessFacts<'_>,
-        nodes: &[NodeStatus],
-        mirror: &MirrorStatus,
-        desired: Option<&Self>,
-    ) {
-        plan.intended_graph(known, nodes, mirror, desired);
-    }
-
-    fn end(plan: &mut MirrorPlan, known: &ProcessFacts<'_>, nodes: &[NodeStatus], why: &str) {
-        plan.end_graph(known, nodes, why);
-    }
-}
 
 /// An object that one attempt at a time carries out.
 pub(super) trait Attempts {
@@ -94,9 +28,9 @@ pub(super) trait Attempts {
     fn header(&self) -> &WorkHeader;
     /// What it says of how it is to be worked on.
     fn terms(&self) -> Terms<'_>;
-    /// What status says of the nodes of its workflow; none of a process.
-    fn nodes(&self) -> &[NodeStatus] {
-        &[]
+    /// What status says of the nodes of its workflow; none if it is a process.
+    fn nodes(&self) -> Option<&[NodeStatus]> {
+        None
     }
 
     /// What is known of its attempt.
@@ -159,7 +93,10 @@ pub(super) trait Attempts {
     ) -> Result<Plan, E> {
         let mut plan = MirrorPlan::default();
         let submission = desired.ok().flatten();
-        Self::Submission::resolve(&mut plan, &self.known(), self.nodes(), mirror, submission);
+        match self.nodes() {
+            None => plan.intended(&self.known(), mirror, submission),
+            Some(nodes) => plan.intended_graph(&self.known(), nodes, mirror, submission),
+        }
         match desired {
             // An attempt stays the same attempt: what hinders its submit is waited for, and its intent stays on record.
             Err(error) if plan.mirror == Mirror::Forget => Err(error.clone()),
@@ -189,7 +126,12 @@ pub(super) trait Attempts {
         let orphan = || {
             let mut plan = MirrorPlan::default();
             if let Some(mirror) = unbound() {
-                Self::Submission::resolve(&mut plan, &self.known(), self.nodes(), mirror, None);
+                match self.nodes() {
+                    None => plan.intended(&self.known(), mirror, None::<&Self::Submission>),
+                    Some(nodes) => {
+                        plan.intended_graph(&self.known(), nodes, mirror, None::<&Self::Submission>)
+                    }
+                }
             }
             of_mirror(plan)
         };
@@ -199,7 +141,10 @@ pub(super) trait Attempts {
     /// Ends what runs of it.
     fn end(&self, why: &str) -> Plan {
         let mut plan = MirrorPlan::default();
-        Self::Submission::end(&mut plan, &self.known(), self.nodes(), why);
+        match self.nodes() {
+            None => plan.end(&self.known(), why),
+            Some(nodes) => plan.end_graph(&self.known(), nodes, why),
+        }
         of_mirror(plan)
     }
 

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     ColonyStep, Mirror,
     mirror::{MirrorPlan, ProcessFacts, is_live},
+    submission::Submission,
 };
 use crate::{
     api::{
@@ -16,7 +17,6 @@ use crate::{
         work::WorkState,
     },
     colony::{Process, ProcessState},
-    desired::DesiredWorkflow,
     snapshot::Observed,
 };
 
@@ -145,7 +145,7 @@ impl MirrorPlan {
         known: &ProcessFacts<'_>,
         recorded: &[NodeStatus],
         mirror: &MirrorStatus,
-        desired: Option<&DesiredWorkflow>,
+        desired: Option<&impl Submission>,
     ) {
         let processes = match known.processes {
             Observed::Unknown(why) => {
@@ -185,8 +185,8 @@ impl MirrorPlan {
                 );
                 self.mirror = observed(mirror, part, MirrorState::Failed, Some(errors));
             }
-            (None, None) => match desired.filter(|desired| desired.label == mirror.label) {
-                Some(desired) => self.steps.push(ColonyStep::SubmitWorkflow(Box::new(desired.clone()))),
+            (None, None) => match desired.filter(|desired| desired.label() == mirror.label) {
+                Some(desired) => self.steps.push(desired.step()),
                 None => self.mirror = Mirror::Forget,
             },
         }
@@ -369,7 +369,12 @@ mod tests {
             now: at(0),
         };
         let mut plan = MirrorPlan::default();
-        plan.intended_graph(&known, &status(&mirror).nodes, &mirror, None);
+        plan.intended_graph(
+            &known,
+            &status(&mirror).nodes,
+            &mirror,
+            None::<&crate::desired::DesiredWorkflow>,
+        );
         plan
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::ColonyStep;
+use super::{ColonyStep, submission::Submission};
 use crate::{
     api::{
         executor_deployment::Workload,
@@ -146,7 +146,7 @@ pub(super) fn plan_held(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let mut plan = MirrorPlan::default();
     let known = ProcessFacts::of(snapshot);
     match known.recorded {
-        Some(mirror) if mirror.is_unbound() => plan.intended(&known, mirror, None),
+        Some(mirror) if mirror.is_unbound() => plan.intended(&known, mirror, None::<&DesiredProcess>),
         Some(mirror) if mirror.state.is_live() => {
             plan.look(&known, mirror);
         }
@@ -164,7 +164,7 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
         DeletionPolicy::Delete => plan.end(&known, "the object is deleted"),
         DeletionPolicy::Orphan => {
             if let Some(mirror) = known.recorded.filter(|mirror| mirror.is_unbound()) {
-                plan.intended(&known, mirror, None);
+                plan.intended(&known, mirror, None::<&DesiredProcess>);
             }
         }
     }
@@ -190,7 +190,7 @@ impl MirrorPlan {
         &mut self,
         known: &ProcessFacts<'_>,
         mirror: &MirrorStatus,
-        desired: Option<&DesiredProcess>,
+        desired: Option<&impl Submission>,
     ) {
         let processes = match known.processes {
             Observed::Unknown(why) => {
@@ -213,8 +213,8 @@ impl MirrorPlan {
         if !self.quiet_period_over(known) {
             return;
         }
-        match desired.filter(|desired| desired.label == mirror.label) {
-            Some(desired) => self.steps.push(ColonyStep::Submit(Box::new(desired.clone()))),
+        match desired.filter(|desired| desired.label() == mirror.label) {
+            Some(desired) => self.steps.push(desired.step()),
             None => self.mirror = Mirror::Forget,
         }
     }

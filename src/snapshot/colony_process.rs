@@ -1,6 +1,6 @@
 //! What one pass knows of a `ColonyProcess` and of all that it depends on.
 
-use super::{Observed, Values, WorkHeader};
+use super::{Observed, Values, WorkHeader, WorkSnapshot};
 use crate::api::colony_process::ColonyProcess;
 
 /// What one pass knows of a `ColonyProcess`.
@@ -16,4 +16,20 @@ pub struct ColonyProcessSnapshot {
     pub executor: Option<String>,
     /// What the environment refers to; read only while something may be submitted.
     pub values: Values,
+}
+
+impl WorkSnapshot for ColonyProcessSnapshot {
+    type Object = ColonyProcess;
+
+    fn object(&self) -> &ColonyProcess {
+        &self.object
+    }
+
+    fn header(&self) -> &WorkHeader {
+        &self.header
+    }
+
+    fn holder(&self) -> &Observed<Option<String>> {
+        &self.holder
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Observed, Values, WorkHeader};
+use super::{Observed, Values, WorkHeader, WorkSnapshot};
 use crate::{api::colony_workflow::ColonyWorkflow, colony::model::Id};
 
 /// What one pass knows of a `ColonyWorkflow`.
@@ -18,4 +18,20 @@ pub struct ColonyWorkflowSnapshot {
     pub executors: BTreeMap<Id, String>,
     /// What the environments refer to; read only while something may be submitted.
     pub values: Values,
+}
+
+impl WorkSnapshot for ColonyWorkflowSnapshot {
+    type Object = ColonyWorkflow;
+
+    fn object(&self) -> &ColonyWorkflow {
+        &self.object
+    }
+
+    fn header(&self) -> &WorkHeader {
+        &self.header
+    }
+
+    fn holder(&self) -> &Observed<Option<String>> {
+        &self.holder
+    }
 }

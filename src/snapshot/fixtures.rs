@@ -1,5 +1,6 @@
 //! What unit tests of every stage begin with: a colony, a kind of users, and what a pass knows of them.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
@@ -39,6 +40,16 @@ pub(crate) fn header(colony: ColonyReference, processes: Observed<Vec<Process>>)
         is_owner_gone: Observed::Known(false),
         now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }
+}
+
+/// A moment, by its text.
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A moment, by the seconds since 1970.
+pub(crate) fn at_second(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
 }
 
 /// The kind `Thing` with a handler, what happens on deletion, and the rest that is accepted.

@@ -36,4 +36,4 @@ pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
-pub use work::WorkHeader;
+pub use work::{StatusOf, WorkHeader, WorkSnapshot};

@@ -1,9 +1,13 @@
 //! What one pass knows of every object that processes of a colony carry out, whatever its kind.
 
 use jiff::Timestamp;
+use kube::core::object::HasStatus;
 
 use super::{ColonyReference, Observed};
-use crate::colony::model::Process;
+use crate::{
+    api::work::{WorkObject, WorkRecord},
+    colony::model::Process,
+};
 
 /// What the snapshots of work share besides their objects.
 #[derive(Clone, Debug)]
@@ -24,3 +28,24 @@ pub struct WorkHeader {
     /// When the snapshot was taken.
     pub now: Timestamp,
 }
+
+/// What one pass knows of an object whose spec is work.
+pub trait WorkSnapshot: Send + Sync {
+    /// Its kind.
+    type Object: WorkObject;
+
+    /// The object as applied, with the status that was last written.
+    fn object(&self) -> &Self::Object;
+    /// What the snapshots of work share.
+    fn header(&self) -> &WorkHeader;
+    /// The object that has what is to be adopted: kind, namespace and name.
+    fn holder(&self) -> &Observed<Option<String>>;
+
+    /// What status records.
+    fn record(&self) -> WorkRecord<'_> {
+        self.object().status().map(Self::Object::record).unwrap_or_default()
+    }
+}
+
+/// The status of the object of a snapshot.
+pub type StatusOf<W> = <<W as WorkSnapshot>::Object as HasStatus>::Status;

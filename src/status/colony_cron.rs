@@ -136,6 +136,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::snapshot::fixtures::at;
     use crate::{
         act::outcome::{Effect, StepResult},
         api::{colony_cron::ColonyCron, names::cron_run},
@@ -144,10 +145,6 @@ mod tests {
         snapshot::CronRun,
         status::event::transitions,
     };
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
 
     fn cron(policy: &str) -> ColonyCron {
         serde_json::from_value(json!({

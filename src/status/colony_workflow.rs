@@ -1,28 +1,28 @@
-//! The status of a `ColonyWorkflow`. Pure.
+//! The status of a `ColonyWorkflow`, beside what is reported of all work. Pure.
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::{
-    condition::{clean, merge, whole_seconds},
-    mirror,
+    condition::{clean, whole_seconds},
     output::{LARGEST_OUTPUT, bounded_by},
-    work::{
-        StateSummary, blocker, findings, not_resubmitted, not_submitted, state_summary, stop_withheld,
-        stopped,
-    },
+    work::{StateSummary, state_summary},
+    work_status::{Submitted, WorkStatus},
 };
 use crate::{
-    act::outcome::Outcome,
     api::{
         colony_workflow::{ColonyWorkflowStatus, NodeStatus},
         condition::Reason,
-        mirror::{MirrorState, MirrorStatus},
+        mirror::MirrorStatus,
         work::{StopReason, WorkState},
     },
     colony::Process,
-    diff::{Mirror, Problem, colony_workflow::terms_with, graph},
+    diff::graph,
     snapshot::ColonyWorkflowSnapshot,
 };
+
+pub use super::work_status::compute;
 
 /// Most errors of a node that stand in status.
 const MOST_ERRORS: usize = 4;
@@ -31,75 +31,62 @@ const LARGEST_ERRORS: usize = 16 * 1024;
 /// Most nodes that a message names.
 const MOST_NAMED: usize = 5;
 
-/// The status after a pass.
-#[must_use]
-pub fn compute(
-    snapshot: &ColonyWorkflowSnapshot,
-    outcome: Result<&Outcome, &Problem>,
-) -> ColonyWorkflowStatus {
-    let before = snapshot.object.status.clone().unwrap_or_default();
-    if before.state.is_some_and(WorkState::is_final) {
-        return before;
+impl WorkStatus for ColonyWorkflowSnapshot {
+    fn begin(&self, status: &mut ColonyWorkflowStatus) {
+        let names = self.object.spec.nodes.iter().map(|node| node.name.clone());
+        status.nodes = names.map(NodeStatus::pending).collect();
     }
-    let mut status = before.clone();
-    status.observed_generation = snapshot.object.metadata.generation;
-    if let Ok(outcome) = outcome {
-        status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.header.now);
-        status.stopping = outcome.plan.stop.or(before.stopping);
-        if matches!(outcome.plan.mirror, Mirror::Intend { .. } | Mirror::Found { .. }) {
-            begin(&mut status, snapshot);
-        }
-    }
-    status.graph_id = status.mirror.as_ref().and_then(|mirror| mirror.process_id.clone());
-    // Of one that was bound and is over already, nothing was asked.
-    let is_adopted = before.mirror.is_none();
-    let was_asked = is_adopted || before.mirror.as_ref().is_some_and(MirrorStatus::may_live);
-    if let Some(id) = status.graph_id.clone().filter(|_| was_asked) {
-        describe(&mut status, snapshot, &id);
-    }
-    let done = status.nodes.iter().filter(|node| node.state == WorkState::Succeeded).count();
-    status.progress = Some(format!("{done}/{}", snapshot.object.spec.nodes.len()));
-    let end = judge(snapshot, &status, outcome);
-    if end.state == WorkState::Suspended {
-        status.active_since = None;
-    }
-    if end.state.is_final() {
-        let ended_at = status.nodes.iter().filter_map(|node| node.completion_time.as_ref()).max();
-        status.completion_time =
-            Some(ended_at.cloned().unwrap_or_else(|| whole_seconds(snapshot.header.now)));
-    }
-    status.state = Some(end.state);
-    let adopted_id = snapshot.object.spec.graph_id.as_ref();
-    let submitted = status.graph_id.as_ref().map(|id| {
-        if adopted_id == Some(id) {
-            format!("workflow {id} was adopted")
-        } else {
-            format!("attempt {} is workflow {id}", status.attempts)
-        }
-    });
-    let blocker =
-        blocker(&snapshot.header.processes, status.mirror.is_some() || adopted_id.is_some(), outcome);
-    let mut findings = findings(&end, submitted, blocker.as_ref());
-    let what = status.graph_id.as_ref().map(|id| format!("workflow {id}"));
-    findings.extend(stop_withheld(&terms_with(snapshot, Some(&status)), what.as_deref()));
-    status.conditions = merge(&before.conditions, findings, status.observed_generation, snapshot.header.now);
-    status
-}
 
-/// A new attempt: what the last one left is no longer so.
-fn begin(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSnapshot) {
-    status.attempts = status.mirror.as_ref().map_or(status.attempts, |mirror| mirror.generation);
-    status.active_since.get_or_insert_with(|| whole_seconds(snapshot.header.now));
-    status.stopping = None;
-    status.start_time = None;
-    status.completion_time = None;
-    status.output_truncated = false;
-    let names = snapshot.object.spec.nodes.iter().map(|node| node.name.clone());
-    status.nodes = names.map(NodeStatus::pending).collect();
+    fn describe(&self, status: &mut ColonyWorkflowStatus, before: &ColonyWorkflowStatus) {
+        // Of one that was bound and is over already, nothing was asked.
+        let was_asked = before.mirror.as_ref().is_none_or(MirrorStatus::may_live);
+        if let Some(id) = status.graph_id.clone().filter(|_| was_asked) {
+            describe_nodes(status, self, &id);
+        }
+        let done = status.nodes.iter().filter(|node| node.state == WorkState::Succeeded).count();
+        status.progress = Some(format!("{done}/{}", self.object.spec.nodes.len()));
+    }
+
+    fn ended_at(&self, status: &ColonyWorkflowStatus) -> Option<Time> {
+        status.nodes.iter().filter_map(|node| node.completion_time.as_ref()).max().cloned()
+    }
+
+    fn awaited_executors(&self) -> String {
+        "executors".to_owned()
+    }
+
+    fn running(&self, status: &ColonyWorkflowStatus, id: &str) -> String {
+        match named(status, WorkState::Running) {
+            running if running.is_empty() => format!("workflow {id} waits for executors"),
+            running => format!("executors run {running} of workflow {id}"),
+        }
+    }
+
+    fn closed(&self, _: &ColonyWorkflowStatus, id: &str) -> String {
+        format!("executors closed all nodes of workflow {id}")
+    }
+
+    fn lost(&self, status: &ColonyWorkflowStatus, id: &str) -> String {
+        format!("{} of workflow {id}", named(status, WorkState::Lost))
+    }
+
+    fn failed(&self, status: &ColonyWorkflowStatus, submitted: &Submitted<'_>) -> StateSummary {
+        // What is bound as a whole has a process for each node.
+        if status.nodes.iter().any(|node| node.process_id.is_none()) {
+            let errors = submitted.mirror.errors.as_deref();
+            let errors = errors.unwrap_or("the server has kept only a part of it");
+            let message = format!("{errors}; it is not submitted again, since that part may have run");
+            return state_summary(WorkState::Failed, Reason::WorkflowIncomplete, message);
+        }
+        if let Some(StopReason::Cancelled | StopReason::DeadlineExceeded) = submitted.stop {
+            return submitted.stopped(submitted.stop);
+        }
+        state_summary(WorkState::Failed, Reason::ProcessFailed, failure(status, submitted.id))
+    }
 }
 
 /// Brings the nodes of graph `id` up to date.
-fn describe(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSnapshot, id: &str) {
+fn describe_nodes(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSnapshot, id: &str) {
     let Some(nodes) = graph::nodes(&status.nodes, id, &snapshot.header.processes, snapshot.header.now) else {
         return;
     };
@@ -139,73 +126,6 @@ fn describe(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSnapshot
 fn executor(snapshot: &ColonyWorkflowSnapshot, process: &Process) -> Option<String> {
     let id = process.assigned_executor.as_ref()?;
     Some(snapshot.executors.get(id).cloned().unwrap_or_else(|| id.to_string()))
-}
-
-fn judge(
-    snapshot: &ColonyWorkflowSnapshot,
-    status: &ColonyWorkflowStatus,
-    outcome: Result<&Outcome, &Problem>,
-) -> StateSummary {
-    use WorkState::{Failed, Lost, Pending, Running, Succeeded, Waiting};
-    let (spec, terms) = (&snapshot.object.spec, terms_with(snapshot, Some(status)));
-    let wanted = status.stopping.or_else(|| terms.wanted_stop());
-    let deadline = spec.active_deadline_seconds;
-    let Some(mirror) = &status.mirror else {
-        let adopted_id = spec.graph_id.as_ref().map(|id| format!("workflow {id}"));
-        let kept =
-            not_submitted(adopted_id.as_deref(), spec.may_submit(), outcome).filter(|_| wanted.is_none());
-        return kept.unwrap_or_else(|| stopped(wanted, None, deadline));
-    };
-    // What may not be ended was not ended for that.
-    let stop = wanted.filter(|_| status.stopping.is_some() || terms.may_update);
-    let id = mirror.process_id.as_deref().unwrap_or_default();
-    let what = mirror.process_id.as_ref().map(|id| format!("workflow {id}"));
-    match mirror.state {
-        MirrorState::Intended => state_summary(
-            Pending,
-            Reason::SubmitIntended,
-            format!("attempt {} is about to be submitted", mirror.generation),
-        ),
-        MirrorState::Waiting => {
-            state_summary(Waiting, Reason::ProcessWaiting, format!("workflow {id} waits for executors"))
-        }
-        MirrorState::Running => {
-            let message = match named(status, Running) {
-                running if running.is_empty() => format!("workflow {id} waits for executors"),
-                running => format!("executors run {running} of workflow {id}"),
-            };
-            state_summary(Running, Reason::ProcessRunning, message)
-        }
-        MirrorState::Successful => {
-            let message = format!("executors closed all nodes of workflow {id}");
-            state_summary(Succeeded, Reason::ClosedSuccessfully, message)
-        }
-        // What is bound as a whole has a process for each node.
-        MirrorState::Failed if status.nodes.iter().any(|node| node.process_id.is_none()) => {
-            let errors = mirror.errors.as_deref().unwrap_or("the server has kept only a part of it");
-            let message = format!("{errors}; it is not submitted again, since that part may have run");
-            state_summary(Failed, Reason::WorkflowIncomplete, message)
-        }
-        MirrorState::Failed => match stop {
-            Some(StopReason::Cancelled | StopReason::DeadlineExceeded) => {
-                stopped(stop, what.as_deref(), deadline)
-            }
-            _ => state_summary(Failed, Reason::ProcessFailed, failure(status, id)),
-        },
-        MirrorState::Cancelled | MirrorState::Lost
-            if stop == Some(StopReason::Suspended) && !spec.suspend && !spec.may_submit() =>
-        {
-            not_resubmitted(&format!("workflow {id}"), spec.adoption_policy)
-        }
-        MirrorState::Cancelled => stopped(stop, what.as_deref(), deadline),
-        MirrorState::Lost if stop.is_some() => stopped(stop, what.as_deref(), deadline),
-        MirrorState::Lost => {
-            let nodes = named(status, Lost);
-            let message =
-                format!("the server no longer has {nodes} of workflow {id}; it is not submitted again");
-            state_summary(Lost, Reason::ProcessLost, message)
-        }
-    }
 }
 
 /// The nodes that are in a state, by name.

@@ -101,10 +101,7 @@ pub fn clean(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
+    use crate::snapshot::fixtures::at_second;
 
     /// A time that moved with every pass would be a write with every pass.
     #[test]
@@ -115,11 +112,11 @@ mod tests {
             reason: Reason::Connected,
             message: "m".to_owned(),
         };
-        let first = merge(&[], vec![finding(Some(true))], Some(1), at(10));
-        let second = merge(&first, vec![finding(Some(true))], Some(1), at(20));
+        let first = merge(&[], vec![finding(Some(true))], Some(1), at_second(10));
+        let second = merge(&first, vec![finding(Some(true))], Some(1), at_second(20));
         assert_eq!(first, second);
-        let third = merge(&second, vec![finding(None)], Some(1), at(30));
-        assert_eq!(third.first().map(|condition| condition.last_transition_time.0), Some(at(30)));
+        let third = merge(&second, vec![finding(None)], Some(1), at_second(30));
+        assert_eq!(third.first().map(|condition| condition.last_transition_time.0), Some(at_second(30)));
     }
 
     /// `kubectl describe` shows them as they stand: Ready belongs where the eye ends.
@@ -130,7 +127,7 @@ mod tests {
             Finding::yes(ConditionType::Mirrored, Reason::ProcessRunning, ""),
         ];
         let types: Vec<String> =
-            merge(&[], findings, None, at(0)).into_iter().map(|condition| condition.type_).collect();
+            merge(&[], findings, None, at_second(0)).into_iter().map(|condition| condition.type_).collect();
         assert_eq!(types, ["Mirrored", "Ready"]);
     }
 

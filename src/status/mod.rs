@@ -20,3 +20,4 @@ pub mod request;
 pub mod request_flow;
 pub mod request_operator;
 mod work;
+pub mod work_status;

@@ -48,24 +48,21 @@ mod tests {
 
     use super::*;
     use crate::api::{colony_cron::ColonyCronStatus, instance::InstanceStatus};
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
+    use crate::snapshot::fixtures::at_second;
 
     /// The status must not be written repeatedly, and no previous value may get lost.
     #[test]
     fn a_paused_object_says_so_once_beside_what_it_said() {
         let ready = Finding::yes(ConditionType::Ready, Reason::Reconciled, "all is well");
-        let conditions = merge(&[], vec![ready], Some(1), at(1));
+        let conditions = merge(&[], vec![ready], Some(1), at_second(1));
         let before = ColonyCronStatus { conditions, ..ColonyCronStatus::default() };
         let metadata = ObjectMeta { generation: Some(2), ..ObjectMeta::default() };
-        let first = compute(Some(&before), &metadata, at(10));
+        let first = compute(Some(&before), &metadata, at_second(10));
         let types: Vec<&str> = first.conditions.iter().map(|condition| condition.type_.as_str()).collect();
         assert_eq!(types, ["Paused", "Ready"]);
         assert_eq!(first.conditions[1], before.conditions[0]);
         assert_eq!(first.conditions[0].reason, "ReconcilePaused");
-        assert_eq!(compute(Some(&first), &metadata, at(20)), first);
+        assert_eq!(compute(Some(&first), &metadata, at_second(20)), first);
 
         let mut resumed = first.conditions;
         dropped(&mut resumed);
@@ -75,8 +72,8 @@ mod tests {
     /// An object whose deletion waits must report why.
     #[test]
     fn a_deletion_that_waits_is_told() {
-        let deleted = ObjectMeta { deletion_timestamp: Some(Time(at(5))), ..ObjectMeta::default() };
-        let status = compute::<InstanceStatus>(None, &deleted, at(10));
+        let deleted = ObjectMeta { deletion_timestamp: Some(Time(at_second(5))), ..ObjectMeta::default() };
+        let status = compute::<InstanceStatus>(None, &deleted, at_second(10));
         assert!(status.conditions[0].message.starts_with("its deletion waits"), "{status:?}");
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Where a piece of work stands, and why.
-pub(super) struct StateSummary {
+pub struct StateSummary {
     pub state: WorkState,
     pub reason: Reason,
     pub message: String,

@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt::Debug, hash::Hash};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::{
+    NamespaceResourceScope,
     api::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
@@ -33,6 +34,7 @@ use crate::{
         colony_cron::ColonyCron,
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
+        executor_deployment::ExecutorDeployment,
         instance::{Instance, InstanceKind},
         kind::HasKind,
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
@@ -64,7 +66,7 @@ impl Scope {
 
     fn api<K>(&self, client: &Client) -> Api<K>
     where
-        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         match self {
             Self::Cluster => Api::all(client.clone()),
@@ -88,82 +90,51 @@ where
     pub index: Index<K>,
 }
 
-/// Watches the objects of a kind that are in namespaces. Some may turn out not to be readable.
-#[must_use]
-pub fn objects<K>(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<K>>
-where
-    K: HasKind
-        + Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
+/// Kinds known here whose objects caches hold.
+pub trait CachedKind:
+    Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
 {
-    objects_by(index::none, client, scope, writes)
 }
 
-/// As [`objects`], found by `keys` too.
-fn objects_by<K>(
+impl<K> CachedKind for K where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
+{
+}
+
+/// Watches the objects of a kind of the operator that are in namespaces, found by `keys`. Some may turn out not to be readable.
+fn objects<K>(
     keys: Keys<DeserializeGuard<K>>,
     client: &Client,
     scope: &Scope,
     writes: &Writes,
 ) -> Watched<DeserializeGuard<K>>
 where
-    K: HasKind
-        + Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
+    K: HasKind + CachedKind + Resource<Scope = NamespaceResourceScope>,
 {
-    let config = watcher::Config::default();
-    if K::KIND.info().keeps_managed_fields {
-        watched_whole(keys, scope.api(client), config, K::KIND.name(), Some(writes.clone()))
-    } else {
-        watched_by(keys, scope.api(client), config, K::KIND.name(), Some(writes.clone()))
-    }
+    let events = events(scope.api(client), watcher::Config::default(), K::KIND.info().keeps_managed_fields);
+    cached(events, (), K::kind(&()), Some(writes.clone()), keys)
 }
 
-#[must_use]
-pub fn executor_deployments(
-    client: &Client,
-    scope: &Scope,
-    writes: &Writes,
-) -> Watched<GuardedExecutorDeployment> {
-    objects_by(index::executor_deployment, client, scope, writes)
+macro_rules! objects {
+    ($($name:ident: $kind:ty, $keys:path;)+) => {$(
+        #[must_use]
+        pub fn $name(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<$kind>> {
+            objects($keys, client, scope, writes)
+        }
+    )+};
 }
 
-#[must_use]
-pub fn colony_processes(
-    client: &Client,
-    scope: &Scope,
-    writes: &Writes,
-) -> Watched<DeserializeGuard<ColonyProcess>> {
-    objects_by(index::carried, client, scope, writes)
-}
-
-#[must_use]
-pub fn colony_crons(
-    client: &Client,
-    scope: &Scope,
-    writes: &Writes,
-) -> Watched<DeserializeGuard<ColonyCron>> {
-    objects(client, scope, writes)
-}
-
-#[must_use]
-pub fn requests(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DeserializeGuard<RequestState>> {
-    objects_by(index::carried, client, scope, writes)
+objects! {
+    executor_deployments: ExecutorDeployment, index::executor_deployment;
+    colony_processes: ColonyProcess, index::carried;
+    colony_workflows: ColonyWorkflow, index::carried;
+    requests: RequestState, index::carried;
+    colony_crons: ColonyCron, index::none;
 }
 
 #[must_use]
 pub fn request_flows(client: &Client, scope: &Scope) -> Watched<DeserializeGuard<RequestFlow>> {
-    objects(client, scope, &Writes::default())
+    objects(index::none, client, scope, &Writes::default())
 }
 
 /// Watches the `ResourceDefinitions` that have the labels of the configuration.
@@ -174,13 +145,13 @@ pub fn resource_definitions(
     writes: &Writes,
 ) -> Watched<DeserializeGuard<ResourceDefinition>> {
     let api = Api::all(client.clone());
-    watched(api, labelled(selector), ResourceDefinition::KIND.name(), Some(writes.clone()))
+    watched(index::none, api, labelled(selector), Some(writes.clone()))
 }
 
 /// Watches the metadata of the CRDs that the operator made.
 #[must_use]
 pub fn custom_resource_definitions(client: &Client) -> Watched<PartialObjectMeta<CustomResourceDefinition>> {
-    watched(Api::all(client.clone()), ours(), "CustomResourceDefinition", None)
+    watched(index::none, Api::all(client.clone()), ours(), None)
 }
 
 /// Watches instances of a user-defined kind.
@@ -197,54 +168,38 @@ pub fn instances(
         }
         _ => Api::all_with(client.clone(), kind),
     };
-    let changes = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
-        .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear());
-    cached(changes, kind.clone(), kind.name().into(), Some(writes.clone()), index::carried)
+    let events = events(api, watcher::Config::default(), Instance::KIND.info().keeps_managed_fields);
+    cached(events, kind.clone(), kind.name().into(), Some(writes.clone()), index::carried)
 }
 
-#[must_use]
-pub fn colony_workflows(
-    client: &Client,
-    scope: &Scope,
-    writes: &Writes,
-) -> Watched<DeserializeGuard<ColonyWorkflow>> {
-    objects_by(index::carried, client, scope, writes)
+macro_rules! workloads {
+    ($($name:ident: $kind:ty;)+) => {$(
+        /// Watches those that the operator made.
+        #[must_use]
+        pub fn $name(client: &Client, scope: &Scope, writes: &Writes) -> Watched<$kind> {
+            watched(index::none, scope.api(client), ours(), Some(writes.clone()))
+        }
+    )+};
 }
 
-/// Watches Deployments that the operator made.
-#[must_use]
-pub fn deployments(client: &Client, scope: &Scope, writes: &Writes) -> Watched<Deployment> {
-    watched(scope.api(client), ours(), "Deployment", Some(writes.clone()))
-}
-
-/// Watches `DaemonSets` that the operator made.
-#[must_use]
-pub fn daemon_sets(client: &Client, scope: &Scope, writes: &Writes) -> Watched<DaemonSet> {
-    watched(scope.api(client), ours(), "DaemonSet", Some(writes.clone()))
-}
-
-/// Watches Jobs that the operator made.
-#[must_use]
-pub fn jobs(client: &Client, scope: &Scope, writes: &Writes) -> Watched<Job> {
-    watched(scope.api(client), ours(), "Job", Some(writes.clone()))
+workloads! {
+    deployments: Deployment;
+    daemon_sets: DaemonSet;
+    jobs: Job;
 }
 
 /// Watches pods of what the operator made.
 #[must_use]
 pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
-    watched_by(index::pod, scope.api(client), ours(), "Pod", None)
+    watched(index::pod, scope.api(client), ours(), None)
 }
 
 /// Watches the `Colonies` that have the labels of the configuration. Their status, which counts what goes on in a colony,
 /// is no change: each would wake every object of the colony, and the `Colony` itself to count again. `K` is a [`Colony`], or one
 /// behind a `DeserializeGuard`, so that one that cannot be read does not stop the others.
 #[must_use]
-pub fn colonies<K>(client: &Client, selector: &BTreeMap<String, String>) -> Watched<K>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    let all = watched::<K>(Api::all(client.clone()), labelled(selector), Colony::KIND.name(), None);
+pub fn colonies<K: CachedKind>(client: &Client, selector: &BTreeMap<String, String>) -> Watched<K> {
+    let all: Watched<K> = watched(index::none, Api::all(client.clone()), labelled(selector), None);
     let changes =
         relevant(all.changes, all.store.clone(), Colony::KIND.name(), Writes::default(), of_metadata);
     Watched { changes, ..all }
@@ -259,7 +214,7 @@ fn labelled(selector: &BTreeMap<String, String>) -> watcher::Config {
 /// Watches the metadata of namespaces: their labels decide which colony they may use.
 #[must_use]
 pub fn namespaces(client: &Client) -> Watched<PartialObjectMeta<Namespace>> {
-    watched(Api::all(client.clone()), watcher::Config::default(), "Namespace", None)
+    watched(index::none, Api::all(client.clone()), watcher::Config::default(), None)
 }
 
 /// Children have the operator's label; others' objects are neither cached nor looked at.
@@ -267,43 +222,29 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{APP_MANAGED_BY_LABEL}={OPERATOR}"))
 }
 
-fn watched<K>(api: Api<K>, config: watcher::Config, kind: &'static str, writes: Option<Writes>) -> Watched<K>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    watched_by(index::none, api, config, kind, writes)
-}
-
-/// With the notes of who wrote what.
-fn watched_whole<K>(
+fn watched<K: CachedKind>(
     keys: Keys<K>,
     api: Api<K>,
     config: watcher::Config,
-    kind: &'static str,
     writes: Option<Writes>,
-) -> Watched<K>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    let events = watcher(api, config.timeout(WATCH_SECONDS)).default_backoff();
-    cached(events, (), kind.into(), writes, keys)
+) -> Watched<K> {
+    cached(events(api, config, false), (), K::kind(&()), writes, keys)
 }
 
-/// Without the notes of who wrote what, which would be half of every cache.
-fn watched_by<K>(
-    keys: Keys<K>,
+/// What a watch reports. The record of who wrote which field would be half of every cache.
+fn events<K>(
     api: Api<K>,
     config: watcher::Config,
-    kind: &'static str,
-    writes: Option<Writes>,
-) -> Watched<K>
+    keeps_managed_fields: bool,
+) -> impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let changes = watcher(api, config.timeout(WATCH_SECONDS))
-        .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear());
-    cached(changes, (), kind.into(), writes, keys)
+    watcher(api, config.timeout(WATCH_SECONDS)).default_backoff().modify(move |object| {
+        if !keeps_managed_fields {
+            object.managed_fields_mut().clear();
+        }
+    })
 }
 
 fn cached<K>(

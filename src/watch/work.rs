@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::core::v1::{ConfigMap, Secret},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::Value;
 
 use super::{
@@ -16,8 +16,13 @@ use super::{
 };
 use crate::{
     api::{
-        colony_cron::ColonyCron, function::Variable, kind::HasKind as _, mirror::MirrorStatus,
-        names::parse_process_label, resource_definition::ObjectKind,
+        colony_cron::ColonyCron,
+        function::Variable,
+        kind::HasKind,
+        mirror::{MirrorStatus, Mirrored as _},
+        names::parse_process_label,
+        resource_definition::ObjectKind,
+        work::WorkObject as _,
     },
     colony::{Id, Process},
     memory::{
@@ -30,7 +35,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{ColonyReference, Observed, ValueSource, Values, WorkHeader},
+    snapshot::{ColonyReference, Observed, ValueSource, Values, WorkHeader, WorkSnapshot},
 };
 
 /// Builds the snapshot of one pass over an object with processes.
@@ -220,6 +225,76 @@ fn kind_of(process: &Process, owner: &str) -> Option<ObjectKind> {
     let text = |name: &str| arguments.get(name).and_then(Value::as_str);
     is_given.then_some(())?;
     Some(ObjectKind::new(text("apiVersion")?, text("kind")?))
+}
+
+/// A snapshot of work that is read from caches and the colony.
+pub trait ReadWork: WorkSnapshot + Sized {
+    /// The processes that matter to what is on record.
+    fn recorded(
+        object: &Self::Object,
+        reader: &ProcessReader,
+        connection: Option<&Connection>,
+    ) -> impl Future<Output = Observed<Vec<Process>>> + Send;
+
+    /// The processes of what the spec names by `id`; none if the colony reports that there is none.
+    fn named(
+        id: &str,
+        reader: &ProcessReader,
+        connection: Option<&Connection>,
+    ) -> impl Future<Output = Observed<Vec<Process>>> + Send;
+
+    /// The variables of its calls.
+    fn variables(object: &Self::Object) -> Vec<&Variable>;
+
+    /// Puts the snapshot together, with what only this kind looks at.
+    fn complete(read: WorkRead<'_, Self::Object>) -> impl Future<Output = Self> + Send;
+}
+
+/// What was read of an object of any kind of work.
+pub struct WorkRead<'a, K> {
+    pub(super) object: &'a K,
+    pub(super) header: WorkHeader,
+    pub(super) holder: Observed<Option<String>>,
+    pub(super) values: Values,
+    pub(super) connection: Option<Arc<Connection>>,
+}
+
+impl WorkReader {
+    /// Builds a snapshot of work.
+    ///
+    /// # Errors
+    ///
+    /// When the cache does not show what this process last wrote.
+    pub async fn work<W: ReadWork<Object: HasKind>>(&self, object: &W::Object) -> Result<W, CacheBehind> {
+        let namespace = object.namespace().unwrap_or_default();
+        self.ensure_cache_fresh(W::Object::KIND.name(), &namespace, &object.name_any())?;
+        // Before anything is asked: what was not there is known to have been absent then.
+        let now = self.clock.now();
+        let policies = object.policies();
+        let (colony, connection) = self.colonies.find(policies.colony, &namespace);
+        self.ensure_colony_read(&colony)?;
+        let mirror = object.mirror();
+        let is_ending = object.is_over() || object.is_terminating();
+        let (processes, holder) = match policies.adopted_id.filter(|_| mirror.is_none() && !is_ending) {
+            None => {
+                let found = W::recorded(object, &self.processes, connection.as_deref()).await;
+                (found, Observed::Known(None))
+            }
+            Some(id) => {
+                let found = W::named(id, &self.processes, connection.as_deref()).await;
+                let holder = self.holder(&object.uid().unwrap_or_default(), id, &found);
+                (found, holder)
+            }
+        };
+        let may_submit = !is_ending && mirror.is_none_or(|mirror| !mirror.state.is_live());
+        let values =
+            if may_submit { self.values(&namespace, W::variables(object)).await } else { Values::default() };
+        let mut header = self.header(colony, processes, mirror, now);
+        if mirror.is_none() && !is_ending {
+            header.is_owner_gone = self.is_cron_gone(object.meta()).await;
+        }
+        Ok(W::complete(WorkRead { object, header, holder, values, connection }).await)
+    }
 }
 
 /// Name of the executor of the recorded process, if the colony reports it.

@@ -15,12 +15,13 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
-    colony::{assigned, letters},
+    colony::{self, assigned},
     commands::kubectl,
     conditions::Conditions as _,
     database::Database,
     operator::{Operator, Signal, configuration},
     own_kind::{OwnKind, is_ready, shipped_file},
+    server::letters,
     stage::{SOON, Stage, with_operator},
     wait::{eventually, throughout},
 };
@@ -52,11 +53,7 @@ async fn until_blueprint(
     what: &str,
     is_so: impl Fn(&Blueprint) -> bool,
 ) -> Blueprint {
-    eventually(&format!("blueprint {name} {what}"), SOON, async || {
-        let found = stage.colony.member.blueprint(name).await.map_err(|error| error.to_string())?;
-        if is_so(&found) { Ok(found) } else { Err(format!("{found:?}")) }
-    })
-    .await
+    colony::until_blueprint(&stage.colony.member, name, what, SOON, is_so).await
 }
 
 async fn until_reason(kind: &OwnKind, name: &str, of: &str, reason: &str) -> (DynamicObject, String) {

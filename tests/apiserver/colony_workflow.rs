@@ -3,14 +3,12 @@
 
 use colonyos_operator::{
     api::{
-        colony::Colony,
         colony_workflow::{ColonyWorkflow, ColonyWorkflowStatus, NodeStatus},
         names::process_label,
         work::WorkState,
     },
     colony::{FunctionSpec, Process, ProcessState, WorkflowSpec},
 };
-use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams},
@@ -276,18 +274,6 @@ async fn as_many_nodes_as_a_list_of_the_server_holds_are_bound_and_followed() {
     .await;
 }
 
-/// Lets the stage's namespace use the colony, or no longer.
-async fn admit(stage: &Stage, wanted: bool) {
-    let calls = stage.namespace.kubernetes.calls.clone();
-    let selector = json!({"spec": {"allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"work": "yes"}}}}});
-    let colonies: Api<Colony> = Api::all(calls.clone());
-    colonies.patch(&stage.colony.name, &PatchParams::default(), &Patch::Merge(selector)).await.unwrap();
-    let label = if wanted { json!("yes") } else { Value::Null };
-    let labels = json!({"metadata": {"labels": {"work": label}}});
-    let namespaces: Api<Namespace> = Api::all(calls);
-    namespaces.patch(&stage.namespace.name, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
-}
-
 async fn submit(stage: &Stage, label: &str, nodes: &[(&str, &[&str])]) -> String {
     let colony = &stage.colony.name;
     let function = |(name, needs): &(&str, &[&str])| {
@@ -306,7 +292,7 @@ async fn of_several_workflows_of_a_label_the_oldest_whole_one_is_kept() {
     with_operator(&connection, "workflow-twice", async |stage| {
         let whole: [(&str, &[&str]); 4] =
             [("start", &[]), ("left", &["start"]), ("right", &["start"]), ("join", &["left", "right"])];
-        admit(stage, false).await;
+        stage.admit(false).await;
         for name in ["doubled", "partial"] {
             apply(stage, name, diamond("nobody"), json!({})).await.unwrap();
         }
@@ -326,7 +312,7 @@ async fn of_several_workflows_of_a_label_the_oldest_whole_one_is_kept() {
             let status = nodes(&label(stage, name, 1).await);
             objects.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
         }
-        admit(stage, true).await;
+        stage.admit(true).await;
 
         let status = stage.until_status::<ColonyWorkflow>("doubled", "is bound", |status| status.state == Some(WorkState::Waiting)).await;
         assert_eq!(status.graph_id.as_ref(), Some(&submitted[1]), "the oldest that is whole");

@@ -5,18 +5,13 @@ use std::time::Duration;
 
 use colonyos_operator::{
     api::{
-        colony::Colony,
         executor_deployment::ExecutorDeployment,
         names::{CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION, process_label},
     },
     colony::{FunctionSpec, Process, ProcessState, WorkflowSpec},
 };
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, ResourceExt as _,
-    api::{Patch, PatchParams},
-};
-use serde_json::{Value, json};
+use kube::{Api, ResourceExt as _};
+use serde_json::json;
 
 use crate::support::{
     cluster::connect_with_crds,
@@ -30,23 +25,6 @@ async fn node(stage: &Stage, label: &str, name: &str) -> Vec<Process> {
     found
 }
 
-/// Lets the stage's namespace use the colony, or no longer.
-async fn admit(stage: &Stage, wanted: bool) {
-    let calls = stage.namespace.kubernetes.calls.clone();
-    let selector = json!({"spec": {"allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"strict": "yes"}}}}});
-    let colonies: Api<Colony> = Api::all(calls.clone());
-    colonies.patch(&stage.colony.name, &PatchParams::default(), &Patch::Merge(selector)).await.unwrap();
-    let label = if wanted { json!("yes") } else { Value::Null };
-    let labels = json!({"metadata": {"labels": {"strict": label}}});
-    let namespaces: Api<Namespace> = Api::all(calls);
-    namespaces.patch(&stage.namespace.name, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
-}
-
-async fn cluster(stage: &Stage) -> String {
-    let namespaces: Api<Namespace> = Api::all(stage.namespace.kubernetes.calls.clone());
-    namespaces.get("kube-system").await.unwrap().uid().unwrap()
-}
-
 #[tokio::test]
 async fn a_process_behind_a_gate_is_assigned_once() {
     let connection = connect_with_crds().await;
@@ -54,7 +32,7 @@ async fn a_process_behind_a_gate_is_assigned_once() {
         let fleets: Api<ExecutorDeployment> = stage.api();
         stage.apply("guarded", &json!({"executionGuarantee": "Strict", "replicas": 1})).await;
         let object = stage.wait_until_ready("guarded", 1).await;
-        let label = process_label(&cluster(stage).await, &object.uid().unwrap(), 1);
+        let label = process_label(&stage.cluster().await, &object.uid().unwrap(), 1);
         let (gates, runs) = (node(stage, &label, "gate").await, node(stage, &label, "run").await);
         let states = |found: &[Process]| found.iter().map(|process| process.state).collect::<Vec<_>>();
         assert_eq!((states(&gates), states(&runs)), (vec![ProcessState::Successful], vec![ProcessState::Successful]));
@@ -62,11 +40,11 @@ async fn a_process_behind_a_gate_is_assigned_once() {
         assert_eq!(recorded.process_id.as_deref(), Some(runs[0].id.as_str()));
 
         // A workflow of the same label that nobody knows of, as a lost answer leaves one behind.
-        admit(stage, false).await;
+        stage.admit(false).await;
         let wanted = json!({"executionGuarantee": "Strict", "replicas": 1});
         stage.apply("doubled", &wanted).await;
         let uid = fleets.get("doubled").await.unwrap().uid().unwrap();
-        let label = process_label(&cluster(stage).await, &uid, 1);
+        let label = process_label(&stage.cluster().await, &uid, 1);
         let colony = &stage.colony.name;
         let function = |function: &str, name: &str| {
             FunctionSpec::new(colony, CONTROLLER_EXECUTOR_TYPE, function).unwrap().label(&label).unwrap().node_name(name).unwrap()
@@ -76,7 +54,7 @@ async fn a_process_behind_a_gate_is_assigned_once() {
         for _ in 0..2 {
             stage.colony.member.submit_workflow(&workflow).await.unwrap();
         }
-        admit(stage, true).await;
+        stage.admit(true).await;
         let object = stage.wait_until_ready("doubled", 1).await;
         let recorded = object.status.unwrap().mirror.unwrap().process_id.unwrap();
         let runs = node(stage, &label, "run").await;
@@ -93,7 +71,7 @@ async fn a_process_behind_a_gate_is_assigned_once() {
         let nowhere = json!({"executionGuarantee": "Strict", "replicas": 1, "nodeSelector": {"colonies.io/node": "none"}});
         stage.apply("leaving", &nowhere).await;
         let uid = fleets.get("leaving").await.unwrap().uid().unwrap();
-        let label = process_label(&cluster(stage).await, &uid, 1);
+        let label = process_label(&stage.cluster().await, &uid, 1);
         eventually("its process runs", SOON, async || {
             let runs = node(stage, &label, "run").await;
             let states: Vec<_> = runs.iter().map(|run| run.state).collect();

@@ -27,7 +27,7 @@ use crate::support::{
     cluster::connect,
     environment,
     namespace::{TestNamespace, in_namespace},
-    operator::{Signal, send},
+    program::{Signal, send},
     wait::{eventually, throughout},
 };
 
@@ -267,6 +267,7 @@ async fn role_of_a_holder() {
             journal.patch(JOURNAL, &PatchParams::default(), &patch).await.unwrap();
             say("wrote");
         }
+        // The pace of its writes, not a wait: others count what it writes.
         tokio::time::sleep(Duration::from_millis(100)).await;
         match (before, candidate.leadership.is_leader()) {
             (false, true) => say("leads"),

@@ -9,7 +9,11 @@ use tokio::process::{Child, Command};
 
 use crate::{
     relay::{Relay, Replies},
-    stage::{DEADLINE, Stage, letters, optional_setting, until},
+    stage::{DEADLINE, Stage, until},
+    support::{
+        environment::variable,
+        server::{letters, setting},
+    },
 };
 
 /// A running executor. What it said is shown when the test fails; killed when dropped.
@@ -32,7 +36,7 @@ impl Worker {
         command
             .env("COLONIES_SERVER_HOST", &server.host)
             .env("COLONIES_SERVER_PORT", server.port.to_string());
-        command.env("COLONIES_TLS", optional_setting("COLONIES_TLS").unwrap());
+        command.env("COLONIES_TLS", setting("COLONIES_TLS"));
         command.env("COLONIES_COLONY_NAME", &stage.colony).env("COLONIES_PRVKEY", &secret);
         command.env("COLONIES_EXECUTOR_NAME", &name).env("EXECUTOR_POLL_SECONDS", "2");
         command.env("EXECUTOR_READY_FILE", folder.path().join("ready"));
@@ -101,7 +105,7 @@ fn executor_binary() -> PathBuf {
         let test = std::env::current_exe().unwrap();
         test.ancestors().nth(2).unwrap().join("examples/executor")
     };
-    let binary = optional_setting("EXECUTOR_BIN").map_or_else(built, PathBuf::from);
+    let binary = variable("EXECUTOR_BIN").map_or_else(built, PathBuf::from);
     assert!(binary.is_file(), "{} is missing: `cargo build --example executor` makes it", binary.display());
     binary
 }

@@ -14,4 +14,12 @@ mod relay;
 #[allow(dead_code, reason = "each of the binaries that share it uses a part")]
 mod stage;
 #[cfg(test)]
+#[path = "../support"]
+#[allow(dead_code, reason = "each of the binaries that share it uses a part")]
+mod support {
+    pub mod environment;
+    pub mod server;
+    pub mod wait;
+}
+#[cfg(test)]
 mod way;

@@ -4,9 +4,13 @@ use std::{future::Future, time::Duration};
 
 use colonyos_operator::colony::{
     Client, FunctionSpec, NewColony, NewExecutor, NewUser, PrivateKey, Process, ProcessId, ProcessState,
-    Server, Session, Timeouts, Tls,
+    Server, Session, Timeouts,
 };
-use rand::Rng as _;
+
+use crate::support::{
+    server::{letters, server, setting},
+    wait::eventually,
+};
 
 /// How long a condition may take to come true. Nothing here takes more than a few seconds.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -94,42 +98,5 @@ impl Stage {
 
 /// Waits until `look` gives something.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
-    let poll = async {
-        loop {
-            if let Some(seen) = look().await {
-                return seen;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, poll).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
-}
-
-/// Eight letters by chance.
-pub fn letters() -> String {
-    let mut chance = rand::rng();
-    (0..8).map(|_| char::from(chance.random_range(b'a'..=b'z'))).collect()
-}
-
-fn server() -> Server {
-    let tls = match setting("COLONIES_TLS").as_str() {
-        "true" => Tls::Webpki,
-        _ => Tls::Insecure,
-    };
-    Server {
-        host: setting("COLONIES_SERVER_HOST"),
-        port: setting("COLONIES_SERVER_PORT").parse().unwrap(),
-        tls,
-    }
-}
-
-fn setting(name: &str) -> String {
-    optional_setting(name).unwrap_or_else(|| {
-        panic!("{name} is not set: these tests need a ColonyOS server; run `cargo xtask test --rung colony`")
-    })
-}
-
-#[expect(clippy::disallowed_methods, reason = "the server that tests run against is told by the environment")]
-pub fn optional_setting(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    eventually(what, DEADLINE, async || look().await.ok_or_else(|| "not yet".to_owned())).await
 }

@@ -49,7 +49,7 @@ impl Authority {
 /// The stage's user, by way of a relay.
 async fn user_by(stage: &Stage, host: &str, relay: &Relay, tls: Tls, timeouts: Timeouts) -> Session {
     let key = PrivateKey::generate().unwrap();
-    let name = format!("by-{}", crate::stage::letters());
+    let name = format!("by-{}", crate::support::server::letters());
     let new = colonyos_operator::colony::NewUser::new(&stage.colony, &name, key.id().clone()).unwrap();
     stage.owner.add_user(&new).await.unwrap();
     let server = Server { host: host.to_owned(), port: relay.port, tls };

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     backend::{Stage, checks, refused},
-    stage::letters,
+    support::server::letters,
 };
 
 checks! {

@@ -29,8 +29,12 @@ mod stage;
 #[cfg(test)]
 mod subscriptions;
 #[cfg(test)]
-#[path = "../support/wait.rs"]
+#[path = "../support"]
 #[allow(dead_code, reason = "each of the binaries that share it uses a part")]
-mod wait;
+mod support {
+    pub mod environment;
+    pub mod server;
+    pub mod wait;
+}
 #[cfg(test)]
 mod workflows;

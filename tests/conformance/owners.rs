@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::{
     backend::{Stage, checks, refused},
-    wait::eventually,
+    stage::until,
+    support::wait::eventually,
 };
 
 checks! {
@@ -129,11 +130,16 @@ async fn a_pause_stops_every_executor_and_its_end_wakes_them(stage: Stage) {
     }
     refused(stage.owner.assignments_are_paused().await, 403, ErrorKind::Forbidden);
 
+    let last_heard_at = async || stage.user.executor_by_id(executor.id()).await.unwrap().last_heard_at;
+    let before = last_heard_at().await;
     let assigned = tokio::spawn({
         let executor = executor.clone();
         async move { executor.assign(Duration::from_secs(10)).await }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until("the server has heard the executor ask", || async {
+        Some(last_heard_at().await).filter(|heard_at| *heard_at != before)
+    })
+    .await;
     stage.owner.resume_assignments().await.unwrap();
     assert_eq!(assigned.await.unwrap().unwrap().map(|process| process.id), Some(waiting.id));
     stage.owner.resume_assignments().await.expect("resuming again is no error");

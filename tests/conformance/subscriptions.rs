@@ -25,7 +25,7 @@ const QUIET: Duration = Duration::from_millis(700);
 
 async fn follow(stage: &Stage, id: &ProcessId, wanted: ProcessState) -> Subscription {
     let subscription = stage.user.subscribe(id, wanted, LIMIT).await.unwrap();
-    // Nothing says from when on it holds.
+    // The server does not acknowledge a subscription: there is no condition to wait for.
     tokio::time::sleep(Duration::from_millis(300)).await;
     subscription
 }

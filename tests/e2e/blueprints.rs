@@ -21,7 +21,7 @@ use crate::{
     fleet::{Fleet, RUN_LIMIT, START_LIMIT},
     installation::executor_image,
     stage::Stage,
-    support::{conditions::Conditions as _, namespace::wait_until_gone, wait::eventually},
+    support::{colony, conditions::Conditions as _, namespace::wait_until_gone, wait::eventually},
 };
 
 /// A file in a folder that goes with the test.
@@ -74,11 +74,7 @@ async fn until_blueprint(
     what: &str,
     is_so: impl Fn(&Blueprint) -> bool,
 ) -> Blueprint {
-    eventually(&format!("blueprint {name} {what}"), START_LIMIT, async || {
-        let found = stage.user.blueprint(name).await.map_err(|error| error.to_string())?;
-        if is_so(&found) { Ok(found) } else { Err(format!("{found:?}")) }
-    })
-    .await
+    colony::until_blueprint(&stage.user, name, what, START_LIMIT, is_so).await
 }
 
 fn running(blueprint: &Blueprint) -> Option<i64> {

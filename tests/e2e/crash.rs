@@ -96,6 +96,7 @@ async fn kill_again_and_again(kubeconfig: &Path) -> usize {
 
 /// Creates, scales and deletes while the operator comes and goes. The first half is deleted.
 async fn live(stage: &Stage) -> Vec<Fleet<'_>> {
+    // Changes come at any moment of the operator's lives; nothing is waited for.
     let pause = async || {
         let time = rand::rng().random_range(100..900);
         tokio::time::sleep(Duration::from_millis(time)).await;

@@ -12,7 +12,7 @@ use crate::{
     installation::{self, NAMESPACE, RELEASE},
     stage::Stage,
     support::{
-        operator::{Signal, send},
+        program::{Signal, send},
         wait::eventually,
     },
 };

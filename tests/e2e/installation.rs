@@ -13,7 +13,11 @@ use serde_json::{Value, json};
 
 use crate::{
     commands::{helm, kubectl, output},
-    support::{cluster::connect, environment::variable, wait::eventually},
+    support::{
+        cluster::connect,
+        environment::variable,
+        wait::{eventually, within},
+    },
 };
 
 /// Namespace of the operator.
@@ -175,18 +179,16 @@ async fn clean_up(client: &Client) {
 
 /// Waits for the operator to let go of what is being deleted; whether it has.
 async fn is_empty_soon(client: &Client, namespaces: &[String]) -> bool {
-    let waiting = async {
-        while !fleets_in(client, namespaces).await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let is_empty = tokio::time::timeout(CLEANUP_LIMIT, waiting).await.is_ok();
-    if !is_empty {
+    let emptied = within(CLEANUP_LIMIT, async || {
         let left = fleets_in(client, namespaces).await;
         let names: Vec<_> = left.iter().map(|fleet| (fleet.namespace(), fleet.name_any())).collect();
-        eprintln!("the operator has not let go of {names:?}; their finalizers are removed");
+        if names.is_empty() { Ok(()) } else { Err(format!("{names:?}")) }
+    })
+    .await;
+    if let Err(left) = &emptied {
+        eprintln!("the operator has not released {left}; their finalizers are removed");
     }
-    is_empty
+    emptied.is_ok()
 }
 
 /// Removes finalizers in place of an operator that is not there, or has failed at it.

@@ -24,7 +24,7 @@ use serde_json::json;
 use crate::{
     fleet::{RUN_LIMIT, START_LIMIT},
     installation::{NAMESPACE, TEST_LABEL},
-    support::{colony, conditions::Conditions as _, namespace::TestNamespace, wait::eventually},
+    support::{conditions::Conditions as _, namespace::TestNamespace, server, wait::eventually},
 };
 
 /// A namespace and a colony of its own.
@@ -59,7 +59,7 @@ pub struct Way {
 impl Stage {
     /// Makes the namespace and the colony; there is no `Colony` object yet.
     pub async fn new(kubernetes: &Kubernetes, test: &str) -> Self {
-        let suffix = colony::letters();
+        let suffix = server::letters();
         let name = format!("test-{test}-{suffix}");
         let labels = [("pod-security.kubernetes.io/enforce", "restricted"), (TEST_LABEL, "e2e")];
         let metadata = ObjectMeta {
@@ -71,10 +71,10 @@ impl Stage {
         let namespace = Namespace { metadata, ..Namespace::default() };
         namespaces.create(&PostParams::default(), &namespace).await.unwrap();
 
-        let server = colony::server();
+        let server = server::server();
         let client = Client::new(&server, Timeouts::default()).unwrap();
         let key = || PrivateKey::generate().unwrap();
-        let server_key = colony::setting("COLONIES_SERVER_PRVKEY");
+        let server_key = server::setting("COLONIES_SERVER_PRVKEY");
         let (owner, user) = (key(), key());
         let keys = BTreeMap::from([
             ("the server's owner", server_key.clone()),

@@ -6,13 +6,14 @@ use colonyos_operator::{
     api::names::{CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE, parse_process_label, process_label},
     colony::{ExecutorState, ProcessState},
 };
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _, api::ListParams};
 
 use crate::{
     fleet::Asked,
     stack::{ExecutorRow, Row, Stack},
     stage::Stage,
+    support::cluster,
 };
 
 const WAITING: u8 = 0;
@@ -87,8 +88,7 @@ pub async fn processes(stage: &Stage, stack: Option<&Stack>, asked: &BTreeMap<St
     if let Some(stack) = stack {
         return stack.processes(&stage.colony.name).await;
     }
-    let namespaces: Api<Namespace> = Api::all(stage.namespace.kubernetes.calls.clone());
-    let cluster = namespaces.get("kube-system").await.unwrap().uid().unwrap();
+    let cluster = cluster::uid(&stage.namespace.kubernetes).await;
     let mut rows = Vec::new();
     for asked in asked.values() {
         for generation in 1..=asked.generations {

@@ -9,9 +9,10 @@ use tempfile::TempDir;
 use crate::{
     proxy::Proxy,
     support::{
-        colony::{OwnColony, server},
+        colony::OwnColony,
         namespace::TestNamespace,
         operator::{Operator, configuration},
+        server::server,
     },
 };
 

@@ -1,14 +1,12 @@
 //! Programs that move requests: ours and that of others, as child processes with their output kept.
 
 use std::{
-    fs::{self, File},
-    process::{Child, Command, ExitStatus, Stdio},
+    ops::{Deref, DerefMut},
+    process::{Command, ExitStatus},
     time::Duration,
 };
 
-use tempfile::TempDir;
-
-use crate::support::{environment, operator::Signal, operator::send, wait::eventually};
+use crate::support::{environment, program};
 
 /// How long a program may take; three times what the slowest pair takes.
 const LIMIT: Duration = Duration::from_secs(45);
@@ -23,10 +21,20 @@ pub enum Maker {
 }
 
 /// A running program; killed when dropped. Its output is printed when the test fails.
-pub struct Program {
-    name: String,
-    child: Child,
-    folder: TempDir,
+pub struct Program(program::Program);
+
+impl Deref for Program {
+    type Target = program::Program;
+
+    fn deref(&self) -> &program::Program {
+        &self.0
+    }
+}
+
+impl DerefMut for Program {
+    fn deref_mut(&mut self) -> &mut program::Program {
+        &mut self.0
+    }
 }
 
 impl Program {
@@ -46,73 +54,28 @@ impl Program {
         let flags =
             [format!("-mode={mode}"), format!("-namespace={namespace}"), format!("-kubeconfig={kubeconfig}")];
         let program = Self::start(name, &binary, &flags.each_ref().map(String::as_str));
-        eventually(&format!("{name} watches"), LIMIT, async || {
-            program.output().contains("watching").then_some(()).ok_or_else(|| program.output())
-        })
-        .await;
+        program.wait_for("watching").await;
         program
     }
 
     fn start(name: &str, binary: &str, arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let output = File::create(folder.path().join("output")).unwrap();
-        let child = Command::new(binary)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{binary} does not start: {error}"));
-        Self { name: name.to_owned(), child, folder }
-    }
-
-    /// All that it has said.
-    pub fn output(&self) -> String {
-        fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
+        let mut command = Command::new(binary);
+        command.args(arguments);
+        Self(program::Program::start(name, command, tempfile::tempdir().unwrap()))
     }
 
     /// Waits until it says something.
     pub async fn wait_for(&self, text: &str) {
-        eventually(&format!("{} says {text:?}", self.name), LIMIT, async || {
-            self.output().contains(text).then_some(()).ok_or_else(|| self.output())
-        })
-        .await;
+        self.0.wait_for(text, LIMIT).await;
     }
 
     /// Waits until it has ended.
     pub async fn wait_for_end(&mut self) -> ExitStatus {
-        self.wait_for_end_within(LIMIT).await
+        self.0.wait_for_end(LIMIT).await
     }
 
     /// As [`Program::wait_for_end`], with a limit of its own.
     pub async fn wait_for_end_within(&mut self, limit: Duration) -> ExitStatus {
-        let child = &mut self.child;
-        eventually(&format!("{} has ended", self.name), limit, async || {
-            child.try_wait().map_err(|error| error.to_string())?.ok_or_else(|| "it runs".to_owned())
-        })
-        .await
-    }
-
-    /// The test stops unless it runs.
-    pub fn assert_running(&mut self) {
-        if let Some(status) = self.child.try_wait().unwrap() {
-            panic!("{} ended with {status}", self.name);
-        }
-    }
-
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
-        send(self.child.id(), signal);
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("──── {} ────\n{}", self.name, self.output());
-        }
-        // Ended or not: both are fine here.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.wait_for_end(limit).await
     }
 }

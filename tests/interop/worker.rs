@@ -18,7 +18,9 @@ use crate::{
     record::history,
     stage::together,
     support::{
+        conditions::Conditions as _,
         namespace::TestNamespace,
+        object,
         operator::Signal,
         wait::{eventually, throughout},
     },
@@ -43,22 +45,16 @@ async fn create(api: &Api<RequestState>, name: &str) {
 }
 
 async fn until(api: &Api<RequestState>, name: &str, state: State) -> RequestState {
-    eventually(&format!("{name} is {state}"), LIMIT, async || {
-        let object = api.get(name).await.map_err(|error| error.to_string())?;
-        (object.spec.state == state).then_some(object.clone()).ok_or_else(|| format!("{:?}", object.spec))
-    })
-    .await
+    object::until(api, name, &format!("is {state}"), |object: &RequestState| object.spec.state == state).await
 }
 
 /// The condition `Finished`, once it is true.
 async fn finished(api: &Api<RequestState>, name: &str) -> (RequestState, Condition) {
-    eventually(&format!("{name} is finished"), LIMIT, async || {
-        let object = api.get(name).await.map_err(|error| error.to_string())?;
-        let conditions = object.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-        let found = conditions.iter().find(|one| one.type_ == "Finished" && one.status == "True").cloned();
-        found.map(|found| (object, found)).ok_or_else(|| format!("{conditions:?}"))
-    })
-    .await
+    let condition = |object: &RequestState| object.status.as_ref()?.condition("Finished");
+    let is_finished = |object: &RequestState| condition(object).is_some_and(|one| one.status == "True");
+    let object = object::until(api, name, "is finished", is_finished).await;
+    let condition = condition(&object).unwrap();
+    (object, condition)
 }
 
 async fn until_written(file: &Path) -> String {

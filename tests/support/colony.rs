@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use colonyos_operator::{
     api::colony::Colony,
-    colony::{Client, NewColony, NewExecutor, NewUser, PrivateKey, Process, Server, Session, Timeouts, Tls},
+    colony::{
+        Blueprint, Client, NewColony, NewExecutor, NewUser, PrivateKey, Process, Server, Session, Timeouts,
+        Tls,
+    },
     runtime::kubernetes::Kubernetes,
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -16,7 +19,12 @@ use rand::Rng as _;
 use serde_json::json;
 
 use super::{
-    conditions::Conditions as _, environment, namespace::TestNamespace, object::until, operator::TEST_LABEL,
+    conditions::Conditions as _,
+    namespace::TestNamespace,
+    object::until,
+    operator::TEST_LABEL,
+    server::{letters, server, setting},
+    wait::eventually,
 };
 
 /// A colony of its own, known to the cluster under the same name.
@@ -139,31 +147,19 @@ async fn apply(
     api
 }
 
-/// Eight letters by chance. Letters alone: the server mixes up types and names that differ by digits at their end.
-pub fn letters() -> String {
-    let mut chance = rand::rng();
-    (0..8).map(|_| char::from(chance.random_range(b'a'..=b'z'))).collect()
-}
-
-/// The server that the environment names.
-pub fn server() -> Server {
-    let is_plain = setting("COLONIES_TLS") != "true";
-    let tls = if is_plain { Tls::Insecure } else { Tls::Webpki };
-    Server {
-        host: setting("COLONIES_SERVER_HOST"),
-        port: setting("COLONIES_SERVER_PORT").parse().unwrap(),
-        tls,
-    }
-}
-
-/// A setting that `cargo xtask test` gives.
-pub fn setting(name: &str) -> String {
-    environment::variable(name).unwrap_or_else(|| {
-        panic!(
-            "{name} is not set, and these tests need a ColonyOS server.\n\
-             Run `cargo xtask test`, which starts one, or `eval \"$(cargo xtask cluster env)\"` first."
-        )
+/// Waits until a blueprint is as it should be, as `member` sees it.
+pub async fn until_blueprint(
+    member: &Session,
+    name: &str,
+    what: &str,
+    limit: Duration,
+    is_so: impl Fn(&Blueprint) -> bool,
+) -> Blueprint {
+    eventually(&format!("blueprint {name} {what}"), limit, async || {
+        let found = member.blueprint(name).await.map_err(|error| error.to_string())?;
+        if is_so(&found) { Ok(found) } else { Err(format!("{found:?}")) }
     })
+    .await
 }
 
 /// Work for an executor of a test's own, which is there or on its way. The server tells of new work one executor of the type,

@@ -13,6 +13,8 @@ pub mod namespace;
 pub mod object;
 pub mod operator;
 pub mod own_kind;
+pub mod program;
+pub mod server;
 pub mod stage;
 pub mod times;
 pub mod wait;

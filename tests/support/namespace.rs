@@ -5,13 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, resume_unwind},
 };
 
-use colonyos_operator::{
-    api::{
-        colony_process::ColonyProcess, colony_workflow::ColonyWorkflow,
-        executor_deployment::ExecutorDeployment, request_state::RequestState,
-    },
-    runtime::kubernetes::Kubernetes,
-};
+use colonyos_operator::{api::kind::Kind, runtime::kubernetes::Kubernetes};
 use futures::FutureExt as _;
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -24,8 +18,9 @@ use k8s_openapi::{
     },
 };
 use kube::{
-    Api, Resource,
+    Api, Resource, ResourceExt as _,
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    core::{ApiResource, DynamicObject},
 };
 use rand::Rng as _;
 use serde::{Serialize, de::DeserializeOwned};
@@ -86,55 +81,51 @@ where
     until_gone(&namespace.api::<K>(), name).await;
 }
 
-/// The operator of the test is gone by now, so nobody else would let these objects, and their namespace, go.
-async fn release_finalizers(namespace: &TestNamespace) {
-    release::<ExecutorDeployment>(namespace).await;
-    release::<ColonyProcess>(namespace).await;
-    release::<ColonyWorkflow>(namespace).await;
-    release::<RequestState>(namespace).await;
+/// The kinds of the operator that are in namespaces.
+fn own_kinds() -> impl Iterator<Item = ApiResource> {
+    let namespaced = Kind::own().filter(|(_, own)| (own.definition)().spec.scope == "Namespaced");
+    namespaced.map(|(_, own)| (own.resource)())
 }
 
-async fn release<K>(namespace: &TestNamespace)
-where
-    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-    K::DynamicType: Default,
-{
-    let api: Api<K> = namespace.api();
-    // Without the CRD there is nothing to release.
-    let Ok(list) = api.list(&ListParams::default()).await else { return };
+/// The operator of the test is gone by now, so that nothing else would remove the finalizers that hold the namespace.
+async fn release_finalizers(namespace: &TestNamespace) {
     let patch = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
-    for object in list.into_iter().filter(|object| object.meta().finalizers.is_some()) {
-        let name = object.meta().name.clone().unwrap_or_default();
-        if let Err(error) = api.patch(&name, &PatchParams::default(), &patch).await {
-            eprintln!("failed to release {name}: {error}");
+    for kind in own_kinds() {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(namespace.kubernetes.calls.clone(), &namespace.name, &kind);
+        // Without the CRD there is nothing to release.
+        let Ok(list) = api.list(&ListParams::default()).await else { continue };
+        for object in list.into_iter().filter(|object| object.metadata.finalizers.is_some()) {
+            let name = object.name_any();
+            if let Err(error) = api.patch(&name, &PatchParams::default(), &patch).await {
+                eprintln!("failed to release {name}: {error}");
+            }
         }
     }
 }
 
 /// What is in the namespace, as YAML, for whoever looks into a failed test.
 pub async fn describe(namespace: &TestNamespace) -> String {
-    let kinds = [
-        describe_kind::<ExecutorDeployment>(namespace).await,
-        describe_kind::<ColonyProcess>(namespace).await,
-        describe_kind::<ColonyWorkflow>(namespace).await,
-        describe_kind::<RequestState>(namespace).await,
-        describe_kind::<Deployment>(namespace).await,
-        describe_kind::<DaemonSet>(namespace).await,
-        describe_kind::<Job>(namespace).await,
-        describe_kind::<Pod>(namespace).await,
-        describe_kind::<Lease>(namespace).await,
-        describe_kind::<Event>(namespace).await,
+    let others = [
+        ApiResource::erase::<Deployment>(&()),
+        ApiResource::erase::<DaemonSet>(&()),
+        ApiResource::erase::<Job>(&()),
+        ApiResource::erase::<Pod>(&()),
+        ApiResource::erase::<Lease>(&()),
+        ApiResource::erase::<Event>(&()),
     ];
-    format!("──── namespace {} when the test failed ────\n{}", namespace.name, kinds.concat())
+    let mut described = format!("──── namespace {} when the test failed ────\n", namespace.name);
+    for kind in own_kinds().chain(others) {
+        described.push_str(&describe_kind(namespace, &kind).await);
+    }
+    described
 }
 
-async fn describe_kind<K>(namespace: &TestNamespace) -> String
-where
-    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
-    K::DynamicType: Default,
-{
-    let kind = K::kind(&K::DynamicType::default()).into_owned();
-    match namespace.api::<K>().list(&ListParams::default()).await {
+async fn describe_kind(namespace: &TestNamespace, kind: &ApiResource) -> String {
+    let client = namespace.kubernetes.calls.clone();
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace.name, kind);
+    let kind = &kind.kind;
+    match api.list(&ListParams::default()).await {
         Ok(list) => {
             let shown: Vec<String> =
                 list.iter().map(|object| format!("--- {kind}\n{}", as_yaml(object))).collect();

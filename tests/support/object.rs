@@ -2,9 +2,6 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use colonyos_operator::api::{
-    colony_process::ColonyProcessStatus, colony_workflow::ColonyWorkflowStatus, work::WorkState,
-};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams, PostParams},
@@ -61,22 +58,4 @@ where
         }
     })
     .await;
-}
-
-/// The status of work.
-pub trait OfWork {
-    /// Where it stands.
-    fn state(&self) -> Option<WorkState>;
-}
-
-impl OfWork for ColonyProcessStatus {
-    fn state(&self) -> Option<WorkState> {
-        self.state
-    }
-}
-
-impl OfWork for ColonyWorkflowStatus {
-    fn state(&self) -> Option<WorkState> {
-        self.state
-    }
 }

@@ -2,45 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs,
     num::NonZero,
-    path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     sync::LazyLock,
     thread,
     time::Duration,
 };
 
 use colonyos_operator::runtime::config::{LeaderElection, OperatorConfiguration};
-use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{environment, times::uncounted, wait::eventually};
-
-/// Signals that tests send.
-#[derive(Clone, Copy, Debug)]
-pub enum Signal {
-    /// Ask to end.
-    Terminate,
-    /// End at once.
-    Kill,
-    /// Stop, as a machine that hangs does.
-    Stop,
-    /// Go on after a stop.
-    Continue,
-}
-
-/// Sends a signal to one process.
-pub fn send(process: u32, signal: Signal) {
-    let name = match signal {
-        Signal::Terminate => "-TERM",
-        Signal::Kill => "-KILL",
-        Signal::Stop => "-STOP",
-        Signal::Continue => "-CONT",
-    };
-    let status = Command::new("kill").args([name, &process.to_string()]).status().expect("kill is installed");
-    assert!(status.success(), "failed to send {signal:?} to process {process}");
-}
+pub use super::program::Signal;
+use super::{environment, program::Program, times::uncounted, wait::eventually};
 
 /// Tests that run operators at the same time, for each processor: each mostly waits, but more than processors can serve make
 /// none faster.
@@ -96,8 +70,7 @@ pub fn elected(namespace: &str) -> OperatorConfiguration {
 
 /// A running operator; killed when dropped. Its log is printed when the test fails.
 pub struct Operator {
-    child: Child,
-    folder: TempDir,
+    program: Program,
     /// Base address of probes and metrics, such as `http://127.0.0.1:41234`.
     pub http: String,
 }
@@ -119,21 +92,14 @@ impl Operator {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("operator.yaml");
         fs::write(&file, serde_norway::to_string(&configuration).unwrap()).unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
         let built = env!("CARGO_BIN_EXE_colonyos-operator");
-        let child = Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built))
-            .args(["run", "--namespace", namespace, "--config"])
-            .arg(&file)
-            .env_remove("RUST_LOG")
-            .envs(surroundings.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("the operator starts");
-        let mut operator = Self { child, folder, http: String::new() };
+        let mut command = Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built));
+        command.args(["run", "--namespace", namespace, "--config"]).arg(&file);
+        command.env_remove("RUST_LOG").envs(surroundings.iter().copied());
+        let program = Program::start("the operator", command, folder);
+        let mut operator = Self { program, http: String::new() };
         operator.http = eventually("the operator serves probes", Duration::from_secs(20), async || {
-            operator.check_alive()?;
+            operator.program.assert_running();
             let log = operator.log();
             let line = log.lines().find(|line| line.contains("serving probes and metrics"));
             let line = line.ok_or_else(|| format!("its log is\n{log}"))?;
@@ -146,26 +112,22 @@ impl Operator {
 
     /// Its process id.
     pub fn process(&self) -> u32 {
-        self.child.id()
+        self.program.id()
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        send(self.process(), signal);
+        self.program.signal(signal);
     }
 
     /// Everything that it has logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.log_file()).unwrap_or_default()
+        self.program.output()
     }
 
     /// Waits until it has ended.
     pub async fn wait_for_end(&mut self, limit: Duration) -> ExitStatus {
-        let child = &mut self.child;
-        eventually("the operator has ended", limit, async || {
-            child.try_wait().map_err(|error| error.to_string())?.ok_or_else(|| "it runs".to_owned())
-        })
-        .await
+        self.program.wait_for_end(limit).await
     }
 
     /// One of its pages: status code and text.
@@ -179,35 +141,12 @@ impl Operator {
     /// Waits until `/readyz` says so.
     pub async fn wait_until_ready(&mut self) {
         eventually("the operator is ready", Duration::from_secs(30), async || {
-            self.check_alive()?;
+            self.program.assert_running();
             match self.get("/readyz").await? {
                 (200, _) => Ok(()),
                 (status, text) => Err(format!("{status} {text}")),
             }
         })
         .await;
-    }
-
-    fn log_file(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
-
-    fn check_alive(&mut self) -> Result<(), String> {
-        match self.child.try_wait() {
-            Ok(Some(status)) => panic!("the operator ended with {status}; its log is\n{}", self.log()),
-            Ok(None) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("──── log of the operator ────\n{}", self.log());
-        }
-        // Ended or not: both are fine here.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -4,14 +4,19 @@ use std::{fmt::Debug, time::Duration};
 
 use colonyos_operator::{
     api::{
+        colony::Colony,
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         mirror::MirrorState,
-        work::WorkState,
+        work::{WorkObject, WorkState},
     },
     runtime::config::OperatorConfiguration,
 };
-use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Resource, api::PostParams, core::object::HasStatus};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams, PostParams},
+    core::object::HasStatus,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -22,7 +27,7 @@ use super::{
     conditions::Conditions as _,
     environment,
     namespace::{TestNamespace, in_namespace},
-    object::{self, OfWork},
+    object,
     operator::{Operator, Signal, Turn, configuration},
 };
 
@@ -148,10 +153,9 @@ impl Stage {
     /// Waits until work stands somewhere.
     pub async fn until_state<K>(&self, name: &str, wanted: WorkState) -> K::Status
     where
-        K: Ours + HasStatus,
-        K::Status: OfWork + Clone,
+        K: Ours + WorkObject,
     {
-        self.until_status::<K>(name, wanted.as_str(), |status| status.state() == Some(wanted)).await
+        self.until_status::<K>(name, wanted.as_str(), |status| K::record(status).state == Some(wanted)).await
     }
 
     /// Waits until an object is gone.
@@ -162,6 +166,19 @@ impl Stage {
     /// What the cluster is called in labels of processes.
     pub async fn cluster(&self) -> String {
         cluster::uid(&self.namespace.kubernetes).await
+    }
+
+    /// Whether the Colony admits the namespace, from now on.
+    pub async fn admit(&self, is_admitted: bool) {
+        let calls = self.namespace.kubernetes.calls.clone();
+        let selector = json!({ "from": "Selector", "selector": { "matchLabels": { "admitted": "yes" } } });
+        let colonies: Api<Colony> = Api::all(calls.clone());
+        let change = json!({ "allowedNamespaces": selector });
+        object::change(&colonies, &self.colony.name, change).await.unwrap();
+        let label = is_admitted.then_some("yes");
+        let labels = Patch::Merge(json!({ "metadata": { "labels": { "admitted": label } } }));
+        let namespaces: Api<Namespace> = Api::all(calls);
+        namespaces.patch(&self.namespace.name, &PatchParams::default(), &labels).await.unwrap();
     }
 
     /// Kills the operator, if it runs still, and starts another in its place.

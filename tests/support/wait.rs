@@ -14,22 +14,34 @@ fn pause(look: Duration, waited: Duration) -> Duration {
 }
 
 /// Looks until `probe` gives a value; the test stops with the last reason when it has not within `limit`.
-pub async fn eventually<T>(
-    what: &str,
+pub async fn eventually<T>(what: &str, limit: Duration, probe: impl AsyncFnMut() -> Result<T, String>) -> T {
+    within(limit, probe)
+        .await
+        .unwrap_or_else(|reason| panic!("within {limit:?} it is not true that {what}: {reason}"))
+}
+
+/// Looks until `probe` gives a value, but not for longer than `limit`.
+///
+/// # Errors
+///
+/// The last reason why it did not.
+pub async fn within<T>(
     limit: Duration,
     mut probe: impl AsyncFnMut() -> Result<T, String>,
-) -> T {
+) -> Result<T, String> {
     let clock = Clock::system();
     let start = clock.instant();
     loop {
         let begun = clock.instant();
         let reason = match tokio::time::timeout(limit, probe()).await {
-            Ok(Ok(value)) => return value,
+            Ok(Ok(value)) => return Ok(value),
             Ok(Err(reason)) => reason,
             Err(_) => "the look itself did not come to an end".to_owned(),
         };
         let now = clock.instant();
-        assert!(now - start < limit, "within {limit:?} it is not true that {what}: {reason}");
+        if now - start >= limit {
+            return Err(reason);
+        }
         tokio::time::sleep(pause(now - begun, now - start)).await;
     }
 }

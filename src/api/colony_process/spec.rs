@@ -8,7 +8,8 @@ use crate::api::{
     executor_deployment::ExecutionGuarantee,
     function::FunctionCall,
     mirror::{MirrorStatus, Mirrored},
-    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
+    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies},
+    work::work_object,
 };
 
 /// A process in a colony: one call of a function by an executor, anywhere.
@@ -108,14 +109,7 @@ pub struct ColonyProcessSpec {
     pub management_policies: ManagementPolicies,
 }
 
-impl ColonyProcessSpec {
-    /// Whether a process may be submitted.
-    #[must_use]
-    pub fn may_submit(&self) -> bool {
-        self.adoption_policy != AdoptionPolicy::Adopt
-            && self.management_policies.allow(ManagementPolicy::Create)
-    }
-}
+work_object!(ColonyProcess, ColonyProcessStatus, "process", process_id, "spec.processId");
 
 impl Mirrored for ColonyProcess {
     fn mirror(&self) -> Option<&MirrorStatus> {

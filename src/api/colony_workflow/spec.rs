@@ -9,8 +9,8 @@ use super::{ColonyWorkflowStatus, NodeStatus};
 use crate::api::{
     function::FunctionCall,
     mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
-    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
-    work::WorkState,
+    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies},
+    work::{WorkState, work_object},
 };
 
 /// A workflow in a colony: function calls, each of which waits for the calls that it depends on.
@@ -98,15 +98,6 @@ pub struct ColonyWorkflowSpec {
     pub management_policies: ManagementPolicies,
 }
 
-impl ColonyWorkflowSpec {
-    /// Whether a workflow may be submitted.
-    #[must_use]
-    pub fn may_submit(&self) -> bool {
-        self.adoption_policy != AdoptionPolicy::Adopt
-            && self.management_policies.allow(ManagementPolicy::Create)
-    }
-}
-
 /// A call in a workflow.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +117,8 @@ pub struct WorkflowNode {
     #[serde(flatten)]
     pub call: FunctionCall,
 }
+
+work_object!(ColonyWorkflow, ColonyWorkflowStatus, "workflow", graph_id, "spec.graphId");
 
 impl Mirrored for ColonyWorkflow {
     fn mirror(&self) -> Option<&MirrorStatus> {

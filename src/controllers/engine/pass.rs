@@ -336,3 +336,97 @@ fn is_released(outcome: &Outcome) -> bool {
         .done_kubernetes()
         .any(|step| matches!(step, KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. }))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::request_flow::{RequestFlow, RequestFlowStatus},
+        diff::Plan,
+        runtime::{
+            clock::Clock,
+            config::OperatorConfiguration,
+            kubernetes::Kubernetes,
+            lease::Leadership,
+            metrics::{Kind, Metrics},
+        },
+        watch::{freshness::CacheBehind, stores::Filled},
+    };
+
+    /// Stages of which the first never ends.
+    struct Endless;
+
+    impl Stages for Endless {
+        type Object = RequestFlow;
+        type Snapshot = ();
+        type Desired = ();
+        type Findings = ();
+
+        const KIND: Kind = Kind::RequestFlow;
+
+        fn kind(&self) -> &() {
+            &()
+        }
+
+        fn caches(&self) -> Vec<Filled> {
+            Vec::new()
+        }
+
+        async fn snapshot(&self, _: &RequestFlow) -> Result<(), CacheBehind> {
+            std::future::pending().await
+        }
+
+        fn now((): &()) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        fn desired(&self, (): &()) -> Result<(), Problem> {
+            Ok(())
+        }
+
+        fn plan(&self, (): &(), (): &()) -> Result<(Plan, ()), Problem> {
+            Ok((Plan::default(), ()))
+        }
+
+        fn status(&self, (): &(), _: Passed<'_, Self>) -> Option<RequestFlowStatus> {
+            None
+        }
+
+        fn next(&self, (): &(), _: Option<&RequestFlowStatus>, _: Passed<'_, Self>) -> Look {
+            Look::Never
+        }
+    }
+
+    fn services() -> Services {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let client = colonyos_fake::ApiServer::new(|| Timestamp::UNIX_EPOCH).client();
+        let kubernetes = Kubernetes {
+            watches: client.clone(),
+            calls: client,
+            namespace: "operators".to_owned(),
+            server: "memory".to_owned(),
+        };
+        let leadership = Leadership::always(&clock);
+        let (configuration, metrics) = (OperatorConfiguration::default(), Metrics::new().unwrap());
+        Services::new(kubernetes, configuration, leadership, clock, metrics, "c".to_owned(), None)
+    }
+
+    /// The controllers of user-defined kinds are stopped in the middle of passes.
+    #[tokio::test]
+    async fn a_pass_that_is_dropped_half_way_is_counted_as_dropped() {
+        let engine = Engine::new(Arc::new(services()), Endless);
+        let object = json!({ "metadata": { "name": "n", "namespace": "ns" }, "spec": { "jobs": [] } });
+        let object: RequestFlow = serde_json::from_value(object).unwrap();
+        let shows = |series: &str| engine.services.metrics.encode().unwrap().contains(series);
+        let mut pass = Box::pin(engine.pass(&object));
+        assert_eq!(pass.as_mut().now_or_never(), None);
+        assert!(shows("colonyos_operator_reconciles_in_flight{kind=\"RequestFlow\"} 1"));
+        drop(pass);
+        assert!(shows("colonyos_operator_reconciles_in_flight{kind=\"RequestFlow\"} 0"));
+        assert!(shows("colonyos_operator_reconciles_total{kind=\"RequestFlow\",result=\"dropped\"} 1"));
+    }
+}

@@ -2,11 +2,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::colony_process::ColonyProcess,
+    api::{colony_process::ColonyProcess, mirror::MirrorState, names::COLONY_PROCESS_FINALIZER},
     desired,
-    diff::{ColonyStep, KubernetesStep},
+    diff::{
+        ColonyStep, KubernetesStep, Step,
+        work_plan::{plan, plan_deletion},
+    },
     snapshot::{
-        Values,
+        Observed, Values,
         fixtures::{colony, header, resolved},
     },
 };
@@ -64,7 +67,7 @@ fn intended() -> Value {
 }
 
 fn decided(snapshot: &ColonyProcessSnapshot) -> Result<Plan, SpecError> {
-    plan(snapshot, &desired::colony_process::desired(snapshot, &resolved()))
+    plan(snapshot, &desired::work::desired(snapshot, &resolved()))
 }
 
 fn planned(snapshot: &ColonyProcessSnapshot) -> Plan {

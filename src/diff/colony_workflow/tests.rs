@@ -2,10 +2,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{colony_workflow::ColonyWorkflow, mirror::MirrorState},
+    api::{colony_workflow::ColonyWorkflow, mirror::MirrorState, names::COLONY_WORKFLOW_FINALIZER},
     desired,
+    diff::work_plan::plan,
     snapshot::{
-        Values,
+        Observed, Values,
         fixtures::{colony, header, resolved},
     },
 };
@@ -48,7 +49,7 @@ fn nodes(names: &[&str]) -> Observed<Vec<Process>> {
 }
 
 fn planned(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, SpecError> {
-    plan(snapshot, &desired::colony_workflow::desired(snapshot, &resolved()))
+    plan(snapshot, &desired::work::desired(snapshot, &resolved()))
 }
 
 fn adopting(policies: &[&str]) -> Value {

@@ -44,10 +44,7 @@ fn go(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
+    use crate::snapshot::fixtures::at;
 
     #[test]
     fn times_of_go_are_told_from_ours_and_from_words() {

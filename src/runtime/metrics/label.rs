@@ -12,7 +12,11 @@ pub trait Label: Copy + Into<&'static str> {
     }
 }
 
-impl Label for Kind {}
+impl Label for Kind {
+    fn label(self) -> &'static str {
+        self.info().name
+    }
+}
 
 /// How a reconcile ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
@@ -28,6 +32,8 @@ pub enum ReconcileResult {
     NotLeader,
     /// A step failed.
     Failed,
+    /// It was dropped half-way: its controller was stopped.
+    Dropped,
 }
 
 impl Label for ReconcileResult {}
@@ -53,11 +59,8 @@ impl Label for WriteVerb {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 pub enum WriteKind {
     /// Spec and metadata of an object of a kind of the operator.
-    #[strum(transparent)]
     Object(Kind),
     Status(Kind),
-    /// Metadata of an object of a kind that users define.
-    Instance,
     /// The CRD of a `ResourceDefinition`.
     CustomResourceDefinition,
     /// Status of such a CRD.
@@ -80,6 +83,7 @@ pub enum WriteKind {
 impl Label for WriteKind {
     fn label(self) -> &'static str {
         match self {
+            Self::Object(kind) => kind.info().name,
             Self::Status(kind) => kind.info().status,
             named => named.into(),
         }
@@ -153,6 +157,7 @@ mod tests {
     #[test]
     fn a_status_is_told_from_its_object() {
         assert_eq!(WriteKind::Object(Kind::ColonyCron).label(), "ColonyCron");
+        assert_eq!(WriteKind::Object(Kind::Instance).label(), "Instance");
         assert_eq!(WriteKind::Status(Kind::ColonyCron).label(), "ColonyCron/status");
         assert_eq!(WriteKind::CustomResourceDefinitionStatus.label(), "CustomResourceDefinition/status");
         assert_eq!(ReconcileResult::NotLeader.label(), "not_leader");

@@ -183,12 +183,12 @@ impl Metrics {
         self.registry.register(Box::new(collector)).map_err(|source| MetricsError::Register { source })
     }
 
-    /// Counts a reconcile as under way until the guard is given its result; a guard dropped without one (the task was
-    /// cancelled) only ends the "under way".
+    /// Counts a reconcile as under way until the guard is given its result. A guard that is dropped without one counts it as
+    /// dropped: its task was cancelled.
     #[must_use]
     pub fn reconcile_started(&self, kind: Kind) -> InFlight {
         self.in_flight.with_label_values(&[kind.label()]).inc();
-        InFlight { metrics: self.clone(), kind }
+        InFlight { metrics: self.clone(), kind, result: ReconcileResult::Dropped }
     }
 
     /// Sets how many objects wait to be reconciled.
@@ -244,19 +244,20 @@ impl Metrics {
 pub struct InFlight {
     metrics: Metrics,
     kind: Kind,
+    result: ReconcileResult,
 }
 
 impl InFlight {
     /// Counts the reconcile with its result and how long it took.
-    pub fn finish(self, result: ReconcileResult, took: Duration) {
-        let metrics = &self.metrics;
-        metrics.reconciles.with_label_values(&[self.kind.label(), result.label()]).inc();
-        metrics.reconcile_seconds.with_label_values(&[self.kind.label()]).observe(took.as_secs_f64());
+    pub fn finish(mut self, result: ReconcileResult, took: Duration) {
+        self.result = result;
+        self.metrics.reconcile_seconds.with_label_values(&[self.kind.label()]).observe(took.as_secs_f64());
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        self.metrics.reconciles.with_label_values(&[self.kind.label(), self.result.label()]).inc();
         self.metrics.in_flight.with_label_values(&[self.kind.label()]).dec();
     }
 }
@@ -345,8 +346,14 @@ mod tests {
         assert_eq!(value(&metrics, in_flight), Some(0.0));
         let results = "colonyos_operator_reconciles_total{kind=\"ExecutorDeployment\",result=\"failed\"}";
         assert_eq!(value(&metrics, results), Some(1.0));
+        let dropped = "colonyos_operator_reconciles_total{kind=\"ExecutorDeployment\",result=\"dropped\"}";
+        assert_eq!(value(&metrics, dropped), Some(1.0));
         let count = "colonyos_operator_reconcile_duration_seconds_count{kind=\"ExecutorDeployment\"}";
-        assert_eq!(value(&metrics, count), Some(1.0));
+        assert_eq!(
+            value(&metrics, count),
+            Some(1.0),
+            "nothing is known of how long the other would have taken"
+        );
     }
 
     #[test]

@@ -41,7 +41,7 @@ use self::{
     point::Request,
     rule::{Fault, Rules},
 };
-use crate::support::operator::{Signal, send};
+use crate::support::program::{Signal, send};
 
 /// Longer than the operator waits for any answer.
 const HANG: Duration = Duration::from_secs(11);
