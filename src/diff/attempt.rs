@@ -129,7 +129,7 @@ pub(super) trait Attempts {
                 match self.nodes() {
                     None => plan.intended(&self.known(), mirror, None::<&Self::Submission>),
                     Some(nodes) => {
-                        plan.intended_graph(&self.known(), nodes, mirror, None::<&Self::Submission>)
+                        plan.intended_graph(&self.known(), nodes, mirror, None::<&Self::Submission>);
                     }
                 }
             }
