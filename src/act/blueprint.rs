@@ -9,6 +9,7 @@ use crate::{
     colony::{Blueprint, Error, Session},
     diff::ColonyStep,
     memory::{
+        absences::{Absences, Absent},
         adds::{Added, Adds},
         blueprints::Blueprints,
     },
@@ -22,6 +23,7 @@ pub(super) struct BlueprintWriter<'a> {
     pub colony: &'a str,
     pub known: &'a Blueprints,
     pub adds: &'a Adds,
+    pub absences: &'a Absences,
     pub clock: &'a Clock,
 }
 
@@ -60,6 +62,8 @@ impl BlueprintWriter<'_> {
                 }
                 self.known.remove(self.colony, name);
                 self.settled(name);
+                let absent = Absent::Blueprint(self.colony.to_owned(), name.clone());
+                self.absences.expected(absent, self.clock.now());
                 Ok(())
             }
             _ => Ok(()),

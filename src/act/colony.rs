@@ -19,6 +19,7 @@ use crate::{
     desired::DesiredProcess,
     diff::{Answer, ColonyStep},
     memory::{
+        absences::Absences,
         adds::{Added, Adds},
         blueprints::Blueprints,
         connections::{Connection, OperatorIdentity},
@@ -39,6 +40,7 @@ pub(super) struct Colony<'a> {
     pub blueprints: &'a Blueprints,
     pub submissions: &'a Submissions,
     pub adds: &'a Adds,
+    pub absences: &'a Absences,
     /// When the term of leadership began.
     pub term: Option<Timestamp>,
     pub processes: &'a Processes,
@@ -131,8 +133,8 @@ impl Colony<'_> {
             | ColonyStep::UpdateBlueprintStatus { .. }
             | ColonyStep::RemoveBlueprint { .. } => {
                 let (member, known) = (&self.connection.member, self.blueprints);
-                let (adds, clock) = (self.adds, self.clock);
-                let writer = BlueprintWriter { member, colony: self.name, known, adds, clock };
+                let (adds, absences, clock) = (self.adds, self.absences, self.clock);
+                let writer = BlueprintWriter { member, colony: self.name, known, adds, absences, clock };
                 writer.execute(step, &what).await?;
                 Ok(Effect::Nothing)
             }

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     diff::Step,
-    memory::{adds::Adds, blueprints::Blueprints, processes::Processes, submissions::Submissions},
+    memory::{
+        absences::Absences, adds::Adds, blueprints::Blueprints, processes::Processes,
+        submissions::Submissions,
+    },
     runtime::{clock::Clock, lease::Leadership},
 };
 
@@ -23,6 +26,8 @@ pub struct Servers {
     pub submissions: Submissions,
     /// Executors and blueprints that this process has tried to add.
     pub adds: Adds,
+    /// What colonies have reported to be gone.
+    pub absences: Absences,
     /// Blueprints as colonies last described them.
     pub blueprints: Blueprints,
     /// Processes as they were last read.
@@ -49,6 +54,7 @@ impl Port for Servers {
                     blueprints: &self.blueprints,
                     submissions: &self.submissions,
                     adds: &self.adds,
+                    absences: &self.absences,
                     term: self.leadership.term_started_at(),
                     processes: &self.processes,
                     clock: &self.clock,

@@ -107,6 +107,8 @@ pub enum Reason {
     ColonyUnavailable,
     /// The `Colony` is not usable; see its status.
     ColonyNotReady,
+    /// The colony has forgotten the operator: it was emptied, or is another.
+    ColonyReset,
     /// The intent to submit is recorded, nothing is submitted yet.
     SubmitIntended,
     /// Nothing may be submitted until an earlier submit can no longer arrive.

@@ -35,6 +35,10 @@ pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
 /// an Event.
 pub const ABANDON_ANNOTATION: &str = "colonies.io/abandon-remote";
 
+/// On a `Colony` whose colony has forgotten the operator: what condition `Ready` says, to register the operator anew and have
+/// what is missing there count as gone.
+pub const ACCEPT_RESET_ANNOTATION: &str = "colonies.io/accept-reset";
+
 /// On an object of any reconciled kind: with `true`, nothing is written for it but its status.
 pub const PAUSED_ANNOTATION: &str = "colonies.io/paused";
 /// On an object of any reconciled kind: whatever is new in it brings a pass at once, in which the colony is asked.

@@ -122,9 +122,7 @@ impl Stages for InstanceStages {
         pass: Passed<'_, Self>,
     ) -> Look {
         let mirror = status.and_then(Self::recorded);
-        pass.map_or(Look::Backoff, |carried| {
-            next(snapshot.header.now, snapshot.header.submit_not_before, mirror, &carried.outcome)
-        })
+        pass.map_or(Look::Backoff, |carried| next(&snapshot.header, mirror, &carried.outcome))
     }
 }
 

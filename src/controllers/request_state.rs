@@ -123,9 +123,7 @@ impl Stages for RequestStages {
         pass: Passed<'_, Self>,
     ) -> Look {
         let mirror = status.and_then(Self::recorded);
-        pass.map_or(Look::Backoff, |carried| {
-            next(snapshot.header.now, snapshot.header.submit_not_before, mirror, &carried.outcome)
-        })
+        pass.map_or(Look::Backoff, |carried| next(&snapshot.header, mirror, &carried.outcome))
     }
 }
 

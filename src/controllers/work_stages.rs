@@ -118,9 +118,7 @@ impl<S: WorkStages> Stages for S {
 
     fn next(&self, snapshot: &S::Snapshot, status: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
         let (header, mirror) = (snapshot.header(), status.and_then(Self::recorded));
-        pass.map_or(Look::Backoff, |carried| {
-            next(header.now, header.submit_not_before, mirror, &carried.outcome)
-        })
+        pass.map_or(Look::Backoff, |carried| next(header, mirror, &carried.outcome))
     }
 }
 

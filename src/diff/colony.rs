@@ -39,6 +39,8 @@ fn steps(snapshot: &ColonySnapshot) -> Vec<Step> {
         return Vec::new();
     }
     match snapshot.membership {
+        // A colony that has forgotten the operator has forgotten more: a user says that this is meant.
+        Membership::Stranger if snapshot.is_reset() && !snapshot.is_reset_accepted() => return Vec::new(),
         Membership::Stranger => return vec![Step::Colony(ColonyStep::RegisterMember)],
         Membership::Unknown(_) => return Vec::new(),
         Membership::Member(_) => {}

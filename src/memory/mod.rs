@@ -4,6 +4,7 @@
 //! Beside the flow: `watch` reads it into snapshots, `act` keeps it up to date. Everything here may be lost at any
 //! moment without harm; what must survive a crash stands in status.
 
+pub mod absences;
 pub mod adds;
 pub mod blueprints;
 pub mod connections;

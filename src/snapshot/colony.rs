@@ -1,10 +1,11 @@
 //! What one pass knows of a `Colony`.
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 
 use super::Observed;
 use crate::{
-    api::colony::Colony,
+    api::{colony::Colony, condition::ConditionType, names::ACCEPT_RESET_ANNOTATION},
     colony::model::{Blueprint, BlueprintDefinition, Executor, ServerInfo, Statistics},
 };
 
@@ -19,6 +20,8 @@ pub struct ColonySnapshot {
     pub server: Observed<ServerInfo>,
     /// Whether the member key is known to the colony.
     pub membership: Membership,
+    /// Id of the operator's member; none while there is no key.
+    pub member_id: Option<String>,
     pub executors: Observed<Vec<Executor>>,
     /// How many executors run a process; none if that is unknown.
     pub busy_executors: Option<i64>,
@@ -30,6 +33,33 @@ pub struct ColonySnapshot {
     pub blueprints: Observed<Vec<Blueprint>>,
     /// When the snapshot was taken.
     pub now: Timestamp,
+}
+
+impl ColonySnapshot {
+    /// Whether the colony has forgotten the member as which the operator was connected. Whatever else it does not have
+    /// may be there no more than the member is, or have been there never: nothing follows from it.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        let recorded = self.object.status.as_ref().and_then(|status| status.member.as_ref());
+        self.membership == Membership::Stranger && recorded.is_some() && recorded == self.member_id.as_ref()
+    }
+
+    /// What the annotation that accepts a reset has to say: since when the `Colony` is not ready. It is for this reset alone.
+    #[must_use]
+    pub fn reset_token(&self) -> String {
+        let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        let ready = conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
+        let since = ready.filter(|ready| ready.status == "False");
+        let since = since.map_or(self.now, |ready| ready.last_transition_time.0);
+        since.strftime("%Y%m%dT%H%M%SZ").to_string()
+    }
+
+    /// Whether a user has accepted the reset.
+    #[must_use]
+    pub fn is_reset_accepted(&self) -> bool {
+        let accepted = self.object.annotations().get(ACCEPT_RESET_ANNOTATION);
+        accepted.is_some_and(|accepted| *accepted == self.reset_token())
+    }
 }
 
 /// Whether there are keys to work with.

@@ -1,11 +1,14 @@
 //! Status of a `Colony`. Pure.
 
+use kube::ResourceExt as _;
+
 use super::condition::{Finding, merge};
 use crate::{
     act::outcome::{FailureKind, StepFailure},
     api::{
         colony::{ColonyStatus, ExecutorCounts, ProcessCounts, ServerStatus},
         condition::{ConditionType, Reason},
+        names::ACCEPT_RESET_ANNOTATION,
     },
     colony::model::{Executor, ExecutorState},
     snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
@@ -38,6 +41,10 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
                 Some(ExecutorCounts { registered: approved(executors), busy: snapshot.busy_executors })
             }
             Observed::Unknown(_) => previous.executors,
+        },
+        member: match &snapshot.membership {
+            Membership::Member(_) => snapshot.member_id.clone(),
+            Membership::Stranger | Membership::Unknown(_) => previous.member,
         },
         operator_executor: snapshot.operator_executors.first().map(|executor| executor.name.clone()),
         conditions: merge(&previous.conditions, vec![finding], generation, snapshot.now),
@@ -93,6 +100,15 @@ fn ready(snapshot: &ColonySnapshot) -> Finding {
         );
     }
     match &snapshot.membership {
+        Membership::Stranger if snapshot.is_reset() => no(
+            Reason::ColonyReset,
+            format!(
+                "colony {} does not know the operator any more, as which it was connected: it was emptied or restored, or {address} is another server. Nothing that is missing there is believed to be gone, and nothing is submitted. If this is meant: kubectl annotate colony {} {ACCEPT_RESET_ANNOTATION}={}",
+                spec.colony_name,
+                snapshot.object.name_any(),
+                snapshot.reset_token(),
+            ),
+        ),
         Membership::Stranger => no(
             Reason::ColonyNotReady,
             format!("the member key is not known to colony {} yet", spec.colony_name),

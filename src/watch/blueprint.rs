@@ -1,10 +1,13 @@
 //! Reads the blueprint that mirrors an object.
 
-use super::executor_deployment::Reader;
+use super::{executor_deployment::Reader, mirror::ProcessReader};
 use crate::{
-    api::{executor_deployment::ExecutorDeployment, names::EXECUTOR_DEPLOYMENT_KIND},
+    api::{
+        executor_deployment::{BlueprintStatus, ExecutorDeployment},
+        names::EXECUTOR_DEPLOYMENT_KIND,
+    },
     colony::Blueprint,
-    memory::connections::Connection,
+    memory::{absences::Absent, connections::Connection},
     snapshot::{ColonyReference, Observed},
 };
 
@@ -19,26 +22,43 @@ impl Reader {
         let Some(name) = object.blueprint_name() else { return Observed::Known(None) };
         let Some(colony) = colony.resolved() else { return Observed::Unknown("no Colony".to_owned()) };
         let known = self.blueprints.get(&colony.name, EXECUTOR_DEPLOYMENT_KIND, &name).flatten();
-        cached_or_read(known, &name, connection).await
+        let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
+        self.processes.blueprint(known, (&colony.name, &name), recorded, connection).await
     }
 }
 
-/// A blueprint: as it is known, else asked for. Too much hangs on its absence to believe a list that may be old.
-pub(super) async fn cached_or_read(
-    known: Option<Blueprint>,
-    name: &str,
-    connection: Option<&Connection>,
-) -> Observed<Option<Blueprint>> {
-    let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
-    if let Some(problem) = &connection.problem {
-        return Observed::Unknown(problem.clone());
-    }
-    if known.is_some() {
-        return Observed::Known(known);
-    }
-    match connection.member.blueprint(name).await {
-        Ok(blueprint) => Observed::Known(Some(blueprint)),
-        Err(error) if error.is_not_found() => Observed::Known(None),
-        Err(error) => Observed::Unknown(error.to_string()),
+impl ProcessReader {
+    /// A blueprint of that name in a `Colony`: as it is known, else asked for. Too much hangs on its absence to believe a list
+    /// that may be old, or a single answer about one that was there.
+    pub(super) async fn blueprint(
+        &self,
+        known: Option<Blueprint>,
+        (colony, name): (&str, &str),
+        recorded: Option<&BlueprintStatus>,
+        connection: Option<&Connection>,
+    ) -> Observed<Option<Blueprint>> {
+        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
+        if let Some(problem) = &connection.problem {
+            return Observed::Unknown(problem.clone());
+        }
+        if known.is_some() {
+            return Observed::Known(known);
+        }
+        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.now());
+        match connection.member.blueprint(name).await {
+            Ok(blueprint) => {
+                self.absences.present(&absent);
+                Observed::Known(Some(blueprint))
+            }
+            Err(error) if error.is_not_found() => {
+                let was_there = recorded.is_some_and(|recorded| !recorded.agreed.is_empty());
+                if !was_there || self.absences.seen(absent, now) {
+                    return Observed::Known(None);
+                }
+                let why = "the server reports none, and is asked once more before that is believed";
+                Observed::Unknown(why.to_owned())
+            }
+            Err(error) => Observed::Unknown(error.to_string()),
+        }
     }
 }

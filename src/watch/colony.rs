@@ -66,6 +66,7 @@ pub async fn read(
         credentials: Credentials::Complete,
         server: Observed::Unknown("not asked".to_owned()),
         membership: Membership::Unknown("not asked".to_owned()),
+        member_id: None,
         executors: Observed::Unknown("not asked".to_owned()),
         busy_executors: None,
         operator_executors: Vec::new(),
@@ -93,6 +94,7 @@ pub async fn read(
     };
     snapshot.operator_executors = keys.operator.iter().map(OperatorKey::executor).collect();
     let sessions = sessions(&client, &object.spec.colony_name, keys);
+    snapshot.member_id = Some(sessions.member.id().to_string());
     if snapshot.server.known().is_some() {
         ask(&mut snapshot, &sessions).await;
     }

@@ -2,7 +2,7 @@
 
 use kube::{Resource as _, ResourceExt as _};
 
-use super::{blueprint::cached_or_read, freshness::CacheBehind, work::WorkReader};
+use super::{freshness::CacheBehind, work::WorkReader};
 use crate::{
     api::{
         instance::{Instance, InstanceKind},
@@ -72,7 +72,8 @@ impl WorkReader {
         let blueprint = match colony.resolved() {
             Some(colony) => {
                 let known = self.blueprints.get(&colony.name, &blueprint_kind, name).flatten();
-                cached_or_read(known, name, connection).await
+                let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
+                self.processes.blueprint(known, (&colony.name, name), recorded, connection).await
             }
             None => Observed::Unknown("no Colony".to_owned()),
         };

@@ -8,6 +8,7 @@ use crate::{
     api::mirror::{MirrorState, MirrorStatus},
     colony::{Error, Process, ProcessId, ProcessState, Session},
     memory::{
+        absences::{Absences, Absent},
         adds::{Added, Adds},
         connections::{Connection, Connections},
         processes::Processes,
@@ -32,6 +33,8 @@ pub struct ProcessReader {
     pub submissions: Submissions,
     /// Executors and blueprints that this process has tried to add.
     pub adds: Adds,
+    /// What colonies have reported to be gone.
+    pub absences: Absences,
     /// Since when this process leads.
     pub leadership: Leadership,
     /// The time.
@@ -66,7 +69,7 @@ impl ProcessReader {
                 self.bound_and_labelled(member, &ProcessId::new(id), &mirror.label).await
             }
             Some(id) => self.process_and_gate(member, &ProcessId::new(id)).await,
-            None => member.processes_labelled(&mirror.label).await,
+            None => member.processes_labelled(&mirror.label).await.map_err(ReadError::from),
         };
         observed(read)
     }
@@ -77,7 +80,7 @@ impl ProcessReader {
         member: &Session,
         id: &ProcessId,
         label: &str,
-    ) -> Result<Vec<Process>, Error> {
+    ) -> Result<Vec<Process>, ReadError> {
         let mut found = self.process_and_gate(member, id).await?;
         let labelled = member.processes_labelled(label).await?;
         let more: Vec<Process> =
@@ -120,11 +123,20 @@ impl ProcessReader {
             Ok(member) => member,
             Err(why) => return Observed::Unknown(why),
         };
+        let (absent, now) = (Absent::Work(id.to_owned()), self.clock.now());
         let graph = match member.process_graph(id).await {
             Ok(graph) => graph,
-            Err(error) if error.is_not_found() => return Observed::Known(Vec::new()),
+            Err(error) if error.is_not_found() => {
+                let is_believed = self.absences.seen(absent, now);
+                return if is_believed {
+                    Observed::Known(Vec::new())
+                } else {
+                    Observed::Unknown(unconfirmed(id))
+                };
+            }
             Err(error) => return Observed::Unknown(error.to_string()),
         };
+        self.absences.present(&absent);
         match self.each(member, &graph.processes).await {
             // A workflow that is there is not none, whatever is left of it.
             Ok(found) if found.len() < graph.processes.len() || found.is_empty() => {
@@ -154,7 +166,7 @@ impl ProcessReader {
     }
 
     /// All processes of the label of a workflow that is not bound yet. They are remembered: the next pass needs them.
-    async fn labelled(&self, member: &Session, mirror: &MirrorStatus) -> Result<Vec<Process>, Error> {
+    async fn labelled(&self, member: &Session, mirror: &MirrorStatus) -> Result<Vec<Process>, ReadError> {
         let asked_at = self.clock.instant();
         let age = self.clock.now().duration_since(mirror.intended_at.0).saturating_add(MARGIN);
         let seconds = u32::try_from(age.as_secs()).unwrap_or_default();
@@ -166,7 +178,7 @@ impl ProcessReader {
     }
 
     /// Processes of one workflow. A failure or cancel of one ends others too, without notifications.
-    async fn nodes(&self, member: &Session, live: &[ProcessId]) -> Result<Vec<Process>, Error> {
+    async fn nodes(&self, member: &Session, live: &[ProcessId]) -> Result<Vec<Process>, ReadError> {
         let found = self.each(member, live).await?;
         let takes_others =
             |process: &Process| matches!(process.state, ProcessState::Failed | ProcessState::Cancelled);
@@ -179,7 +191,7 @@ impl ProcessReader {
         self.each(member, live).await
     }
 
-    async fn each(&self, member: &Session, ids: &[ProcessId]) -> Result<Vec<Process>, Error> {
+    async fn each(&self, member: &Session, ids: &[ProcessId]) -> Result<Vec<Process>, ReadError> {
         let mut found = Vec::new();
         for id in ids {
             found.extend(self.process(member, id).await?);
@@ -188,7 +200,7 @@ impl ProcessReader {
     }
 
     /// A process by its id and, while it waits behind one, its gate.
-    async fn process_and_gate(&self, member: &Session, id: &ProcessId) -> Result<Vec<Process>, Error> {
+    async fn process_and_gate(&self, member: &Session, id: &ProcessId) -> Result<Vec<Process>, ReadError> {
         let mut found = self.process(member, id).await?;
         let gate = found.first().filter(|process| process.waits_for_parents);
         if let Some(gate) = gate.and_then(|process| process.parents.first().cloned()) {
@@ -198,21 +210,27 @@ impl ProcessReader {
     }
 
     /// A process by its id: as it was last read, unless there is reason to ask again. None when there is no such process.
-    async fn process(&self, member: &Session, id: &ProcessId) -> Result<Vec<Process>, Error> {
+    async fn process(&self, member: &Session, id: &ProcessId) -> Result<Vec<Process>, ReadError> {
         let asked_at = self.clock.instant();
         if let Some(process) = self.processes.fresh(member.id(), id, asked_at) {
             return Ok(vec![process]);
         }
+        let (absent, now) = (Absent::Work(id.to_string()), self.clock.now());
         match member.process(id).await {
             Ok(process) => {
+                self.absences.present(&absent);
                 self.processes.read(member.id(), &process, asked_at);
                 Ok(vec![process])
             }
             Err(error) if error.is_not_found() => {
                 self.processes.forget(id);
-                Ok(Vec::new())
+                if self.absences.seen(absent, now) {
+                    Ok(Vec::new())
+                } else {
+                    Err(ReadError::Unconfirmed(id.clone()))
+                }
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -244,7 +262,20 @@ fn member(connection: Option<&Connection>) -> Result<&Session, String> {
     }
 }
 
-fn observed(read: Result<Vec<Process>, Error>) -> Observed<Vec<Process>> {
+/// Why it is not known what there is.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Colony(#[from] Error),
+    #[error("{}", unconfirmed(.0.as_str()))]
+    Unconfirmed(ProcessId),
+}
+
+fn unconfirmed(id: &str) -> String {
+    format!("the server reports no {id}, and is asked once more before that is believed")
+}
+
+fn observed(read: Result<Vec<Process>, ReadError>) -> Observed<Vec<Process>> {
     match read {
         Ok(processes) => Observed::Known(processes),
         Err(error) => Observed::Unknown(error.to_string()),
@@ -265,7 +296,9 @@ mod tests {
         let leadership = Leadership::always(&clock);
         let (processes, submissions) = (Processes::new(FIRST_ANSWER), Submissions::default());
         let adds = Adds::default();
-        let reader = ProcessReader { processes, submissions, adds, leadership, clock: clock.clone() };
+        let absences = Absences::default();
+        let reader =
+            ProcessReader { processes, submissions, adds, absences, leadership, clock: clock.clone() };
         let spec = json!({ "server": { "host": "h" }, "colonyName": "c", "credentialsSecretName": "s" });
         let colony = ColonyReference::Resolved(Box::new(ResolvedColony {
             name: "dev".to_owned(),

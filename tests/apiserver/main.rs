@@ -8,6 +8,8 @@
 mod support;
 
 #[cfg(test)]
+mod absence;
+#[cfg(test)]
 mod admission;
 #[cfg(test)]
 mod adoption;

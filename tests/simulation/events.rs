@@ -21,6 +21,8 @@ pub enum Fate {
     Twice,
     /// The answer is lost, and it is done that many seconds later: which may be later than the operator waits before it tries again.
     Late(u8),
+    /// The server does not find what it has, for a moment: once in a sequence.
+    Hidden,
     /// The operator ends before it asks.
     CrashBefore,
     /// It is done, and the operator ends before it hears of it.
@@ -97,6 +99,7 @@ fn fate() -> impl Strategy<Value = Fate> {
         1 => Just(Fate::Twice),
         // Beyond the quiet period as well.
         2 => (1_u8..40).prop_map(Fate::Late),
+        1 => Just(Fate::Hidden),
         1 => Just(Fate::CrashBefore),
         1 => Just(Fate::CrashAfter),
     ]

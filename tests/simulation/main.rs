@@ -103,6 +103,28 @@ fn a_look_up_that_outlasts_the_quiet_period_is_not_believed() {
     });
 }
 
+/// One answer does not give up what runs.
+#[test]
+fn a_process_that_is_hidden_for_a_moment_is_not_lost() {
+    runtime().block_on(async {
+        let kinds = [kind::process("Delete, Standard", 1), kind::fleet("CancelRunning, Delete, Standard", 1)];
+        for kind in kinds {
+            let mut world = World::new(&kind).await;
+            for _ in 0..6 {
+                world.play_only(&[look(&[]), Event::Pass { seconds: 1 }]).await;
+            }
+            let before = world.object("one").unwrap()["status"]["mirror"].clone();
+            assert!(before["processId"].is_string(), "{before}");
+            world.meet("getprocessmsg", Fate::Hidden);
+            world.play_only(&[Event::Told, look(&[])]).await;
+            assert!(world.has_met_all());
+            let after = world.object("one").unwrap()["status"]["mirror"].clone();
+            assert_eq!(after["state"], before["state"], "{}", kind.name);
+            promises::kept(world).await.unwrap_or_else(|error| panic!("{}: {error}", kind.name));
+        }
+    });
+}
+
 /// What could not be taken away is there still, whatever the operator has tried.
 #[test]
 fn a_removal_or_a_cancel_that_fails_is_tried_again() {

@@ -1,8 +1,11 @@
 //! The servers, and what others than the operator do to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use colonyos_fake::cluster::Place;
+use colonyos_fake::{ServerCall, cluster::Place};
 use colonyos_operator::colony::{Id, Process, ProcessState};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -29,6 +32,8 @@ pub struct Outside {
     /// How many processes of a label somebody has removed, and how many submits were repeated on their way.
     pub removed: Mutex<BTreeMap<String, usize>>,
     pub repeated: Mutex<BTreeMap<String, usize>>,
+    /// Whether something was hidden once.
+    has_hidden: AtomicBool,
     /// Labels of which a submit arrives later than the operator waits.
     pub late: Mutex<BTreeSet<String>>,
 }
@@ -53,6 +58,7 @@ impl Outside {
             edits: Mutex::default(),
             removed: Mutex::default(),
             repeated: Mutex::default(),
+            has_hidden: AtomicBool::default(),
             late: Mutex::default(),
         };
         kind.engines.prepare(&outside.servers);
@@ -61,6 +67,12 @@ impl Outside {
             outside.servers.cluster.create(&serde_json::from_str(&object).unwrap()).unwrap();
         }
         outside
+    }
+
+    /// Whether a call asks for a row that can be hidden, and none was yet.
+    pub fn hides(&self, call: &ServerCall) -> bool {
+        let asks = ["getprocessmsg", "getprocessgraphmsg", "getblueprintmsg"];
+        asks.contains(&call.to_string().as_str()) && !self.has_hidden.swap(true, Ordering::Relaxed)
     }
 
     pub fn names(&self) -> &'static [&'static str] {

@@ -269,6 +269,7 @@ fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ServerCall) -> 
     if let Some((_, event)) = meanwhile {
         outside.happen(&event);
     }
+    let fate = if fate == Fate::Hidden && !outside.hides(call) { Fate::Done } else { fate };
     let is_carried_out =
         matches!(fate, Fate::Done | Fate::Slow(_) | Fate::Lost | Fate::Twice | Fate::CrashAfter);
     course.lock().fate = is_carried_out.then_some(fate);
@@ -276,6 +277,7 @@ fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ServerCall) -> 
         Fate::Done | Fate::Slow(_) => fake::Fate::Done,
         Fate::Unreachable => fake::Fate::Unreachable,
         Fate::Refused => fake::Fate::Refused { status: 503, message: "not now".to_owned() },
+        Fate::Hidden => fake::Fate::Refused { status: 404, message: "not found".to_owned() },
         Fate::Lost => fake::Fate::Lost,
         Fate::Dropped => fake::Fate::Dropped,
         Fate::Late(seconds) => {

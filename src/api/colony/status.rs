@@ -24,6 +24,9 @@ pub struct ColonyStatus {
     /// Name of the executor as which the operator serves the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator_executor: Option<String>,
+    /// Id of the member as which the operator was last connected: a colony that does not know it any more was emptied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
     /// Whether the connection works, and what to do if not.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -96,6 +96,7 @@ impl Connection {
             } else {
                 Membership::Stranger
             },
+            member_id: known.member.clone(),
             executors: Observed::Known(world.executors_of(&object.spec.colony_name)),
             busy_executors: known.executors.and_then(|executors| executors.busy),
             operator_executors: Vec::new(),

@@ -10,10 +10,10 @@ use crate::{
     api::mirror::Mirrored,
     colony::ProcessId,
     memory::{
-        adds::Adds, blueprints::Blueprints, connections::Connections, duplicates::Duplicates,
-        endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines, processes::Processes,
-        reconcile_requests::ReconcileRequests, released::ReleasedObjects, submissions::Submissions,
-        writes::Writes,
+        absences::Absences, adds::Adds, blueprints::Blueprints, connections::Connections,
+        duplicates::Duplicates, endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines,
+        processes::Processes, reconcile_requests::ReconcileRequests, released::ReleasedObjects,
+        submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -60,6 +60,8 @@ pub struct Services {
     pub submissions: Submissions,
     /// Executors and blueprints that this process has tried to add.
     pub adds: Adds,
+    /// What colonies have reported to be gone.
+    pub absences: Absences,
     /// Processes that colonies have besides those that objects are bound to.
     pub duplicates: Duplicates,
     /// Blueprints as colonies last described them.
@@ -90,6 +92,7 @@ impl Services {
     ) -> Self {
         let (writes, identities) = (Writes::default(), Identities::default());
         let (submissions, adds) = (Submissions::default(), Adds::default());
+        let absences = Absences::default();
         let blueprints = Blueprints::default();
         let calls = kubernetes.calls.clone();
         let served = ServedKinds::default();
@@ -107,6 +110,7 @@ impl Services {
             cluster: to_cluster.clone(),
             submissions: submissions.clone(),
             adds: adds.clone(),
+            absences: absences.clone(),
             blueprints: blueprints.clone(),
             processes: processes.clone(),
             leadership: leadership.clone(),
@@ -139,6 +143,7 @@ impl Services {
             submissions,
             adds,
             duplicates: Duplicates::default(),
+            absences,
             blueprints,
             writes,
             served,
@@ -172,6 +177,7 @@ impl Services {
             processes: self.processes.clone(),
             submissions: self.submissions.clone(),
             adds: self.adds.clone(),
+            absences: self.absences.clone(),
             leadership: self.leadership.clone(),
             clock: self.clock.clone(),
         }

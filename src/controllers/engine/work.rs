@@ -20,6 +20,7 @@ use crate::{
     api::mirror::MirrorStatus,
     controllers::colony::processes::MirroredKind,
     runtime::shutdown::Shutdown,
+    snapshot::WorkHeader,
     watch::{stores::Watched, triggers, work::WorkReader},
 };
 
@@ -81,16 +82,13 @@ pub async fn run<S>(
     wiring::run(Engine::new(services, stages(kind, reader)), wiring, shutdown).await;
 }
 
-/// When to look again at an object that a process carries, or will. `not_before` is when something may be submitted at the
-/// earliest.
-pub fn next(
-    now: Timestamp,
-    not_before: Option<Timestamp>,
-    mirror: Option<&MirrorStatus>,
-    outcome: &Outcome,
-) -> Look {
+/// When to look again at an object that a process carries, or will.
+pub fn next(header: &WorkHeader, mirror: Option<&MirrorStatus>, outcome: &Outcome) -> Look {
+    let (now, not_before) = (header.now, header.submit_not_before);
     let until = |moment: Timestamp| Duration::try_from(moment.duration_since(now)).ok();
-    let is_followed = mirror.is_some_and(|mirror| mirror.state.is_live());
+    // What could not be read is in no list that is compared.
+    let is_followed =
+        header.processes.known().is_some() && mirror.is_some_and(|mirror| mirror.state.is_live());
     let usual = if outcome.plan.awaiting.is_empty() || is_followed { RESYNC } else { LOOK_UP };
     let due = [outcome.plan.due, not_before].into_iter().flatten().filter_map(until).min();
     match due {
