@@ -91,12 +91,7 @@ pub(super) trait Attempts {
         mirror: &MirrorStatus,
         desired: Submittable<'_, Self::Submission, E>,
     ) -> Result<Plan, E> {
-        let mut plan = MirrorPlan::default();
-        let submission = desired.ok().flatten();
-        match self.nodes() {
-            None => plan.intended(&self.known(), mirror, submission),
-            Some(nodes) => plan.intended_graph(&self.known(), nodes, mirror, submission),
-        }
+        let plan = self.look_up(mirror, desired.ok().flatten());
         match desired {
             // An attempt stays the same attempt: what hinders its submit is waited for, and its intent stays on record.
             Err(error) if plan.mirror == Mirror::Forget => Err(error.clone()),
@@ -119,22 +114,21 @@ pub(super) trait Attempts {
         of_mirror(plan)
     }
 
+    /// Looks for what was sent for an intent, and submits `desired` if nothing was.
+    fn look_up(&self, mirror: &MirrorStatus, desired: Option<&Self::Submission>) -> MirrorPlan {
+        let mut plan = MirrorPlan::default();
+        match self.nodes() {
+            None => plan.intended(&self.known(), mirror, desired),
+            Some(nodes) => plan.intended_graph(&self.known(), nodes, mirror, desired),
+        }
+        plan
+    }
+
     /// Removes the finalizer of a deleted object once nothing is left to do; `end` ends what runs of it. What outlives the object
     /// is one process, too: what was sent for an intent is looked up, and all but the oldest are cancelled.
     fn finalize(&self, end: impl FnOnce() -> Plan) -> Plan {
         let unbound = || self.terms().mirror.filter(|mirror| mirror.is_unbound());
-        let orphan = || {
-            let mut plan = MirrorPlan::default();
-            if let Some(mirror) = unbound() {
-                match self.nodes() {
-                    None => plan.intended(&self.known(), mirror, None::<&Self::Submission>),
-                    Some(nodes) => {
-                        plan.intended_graph(&self.known(), nodes, mirror, None::<&Self::Submission>);
-                    }
-                }
-            }
-            of_mirror(plan)
-        };
+        let orphan = || unbound().map_or_else(Plan::default, |mirror| of_mirror(self.look_up(mirror, None)));
         self.terms().finalize(orphan, end)
     }
 
