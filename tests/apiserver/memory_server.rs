@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{cluster, namespace::in_namespace, wait::eventually};
 
-const SOON: Duration = Duration::from_secs(30);
+/// The garbage collector looks for new kinds every 30 s.
+const SOON: Duration = Duration::from_secs(90);
 
 /// An answer as both servers have to give it: what differs by nature has names in place of values.
 #[derive(Clone, Debug)]

@@ -7,7 +7,9 @@ use colonyos_operator::{
     api::{executor_deployment::ExecutorDeployment, resource_definition::ResourceDefinition},
     runtime::{clock::Clock, config::OperatorConfiguration},
 };
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::{
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams},
@@ -47,8 +49,16 @@ async fn writes_at_rest(connection: &Connection, span: Duration) -> Writes {
     writes::between(&before, &writes::read(connection).await, is_housekeeping)
 }
 
-/// Waits until nothing has been written for a while: controllers other than ours come to rest too.
+/// Waits until nothing has been written for a while: controllers other than ours come to rest too. What other tests have left is
+/// deleted in the background, kind by kind.
 async fn wait_until_quiet(connection: &Connection) {
+    let namespaces: Api<Namespace> = Api::all(connection.calls.clone());
+    eventually("namespaces of other tests are gone", Duration::from_mins(3), async || {
+        let all = namespaces.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+        let ending = all.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_some()).count();
+        (ending == 0).then_some(()).ok_or_else(|| format!("{ending} are being deleted"))
+    })
+    .await;
     eventually("nothing is written for three seconds", Duration::from_mins(2), async || {
         let written = writes_at_rest(connection, Duration::from_secs(3)).await;
         if written.is_empty() { Ok(()) } else { Err(format!("{written:?}")) }
