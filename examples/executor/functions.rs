@@ -1,4 +1,4 @@
-//! The functions that this executor knows. A process's arguments come from anybody in the colony: each is
+//! The functions that this executor knows. A process's arguments come from any member of the colony: each is
 //! checked.
 
 use std::time::Duration;

@@ -133,13 +133,13 @@ impl Executor {
             };
             match closed {
                 Ok(()) => return,
-                // Closing twice does no harm, and nobody else closes it.
+                // Closing twice does no harm, and no other executor closes it.
                 Err(error) if error.is_transient() => {
                     let wait = pause.next();
                     warn!(process = %id, "{}; trying again in {} ms", explain(&error), wait.as_millis());
                     tokio::time::sleep(wait).await;
                 }
-                // Cancelled, past its time limit, or another's by now: the result is of no use to anybody.
+                // Cancelled, past its time limit, or another's by now: the result is of no use.
                 Err(error) => return warn!(process = %id, "result not accepted: {}", explain(&error)),
             }
         }
@@ -153,7 +153,7 @@ impl Executor {
     }
 }
 
-/// Tells whoever looks (a readiness probe) that the colony has accepted this executor.
+/// Tells a readiness probe that the colony has accepted this executor.
 fn announce(file: &Path) {
     info!(file = %file.display(), "accepted by the colony");
     if let Err(error) = std::fs::write(file, "accepted\n") {

@@ -1,4 +1,4 @@
-//! What the executor is told by its environment. Never by arguments: those can be read by everybody on the
+//! What the executor is told by its environment. Never by arguments: those can be read by every user of the
 //! machine.
 
 use std::{path::PathBuf, time::Duration};

@@ -73,12 +73,18 @@ impl BlueprintWriter<'_> {
     /// A name that is taken is looked at in the next pass: an earlier try may have been carried out and not answered.
     async fn add(&self, blueprint: &Blueprint, what: &str) -> Result<(), StepFailure> {
         let name = &blueprint.metadata.name;
-        let _turn = self.known.turn_to_add_first(self.colony, &blueprint.kind).await;
+        let Some(_turn) = self.known.turn_to_add(self.colony, &blueprint.kind) else {
+            return Err(StepFailure {
+                kind: FailureKind::Conflict,
+                message: format!("failed to {what}: the first of its kind is being added"),
+            });
+        };
         self.adds.sent(self.blueprint(name), self.clock.now());
         match self.member.add_blueprint(blueprint).await {
             Ok(added) => {
-                self.known.put(self.colony, &added);
+                self.known.added(self.colony, &added);
                 self.settled(name);
+                self.absences.present(&Absent::Blueprint(self.colony.to_owned(), name.clone()));
                 Ok(())
             }
             Err(error) if error.is_already_exists() => {

@@ -99,7 +99,7 @@ impl Stages for CompositionStages {
         desired(snapshot, self.composition.as_ref())
     }
 
-    /// Objects that matter to an instance although they may be anybody's, and that no watch shows.
+    /// Objects that matter to an instance although they may belong to others, and that no watch shows.
     async fn look_up(&self, snapshot: &mut CompositionSnapshot, desired: &Wanted) -> bool {
         let references_foreign_objects =
             self.composition.as_ref().is_ok_and(Composition::references_foreign_objects);

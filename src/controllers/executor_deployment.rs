@@ -129,7 +129,7 @@ impl Stages for FleetStages {
         }
         let spec = &snapshot.object.spec;
         let is_untold = match status.and_then(|status| status.mirror.as_ref()) {
-            // Nobody tells of a workload that is another's.
+            // No watch shows a workload of another owner.
             _ if spec.management_policies.only_observe() => true,
             // What is bound is followed by lists and websockets, unless it could not be read even once.
             Some(mirror) if mirror.state.is_live() => snapshot.processes.unknown().is_some(),
@@ -139,8 +139,13 @@ impl Stages for FleetStages {
         // Nor of an object that is not the operator's yet.
         let adopts =
             spec.adoption_policy == AdoptionPolicy::Adopt && !carried.outcome.plan.awaiting.is_empty();
+        let in_flight = snapshot.in_flight;
+        let in_flight = [in_flight.blueprint, in_flight.executor, in_flight.recorded_executor];
+        let awaits = in_flight.into_iter().flatten().any(|until| snapshot.now < until)
+            || snapshot.blueprint.unknown().is_some();
+        let awaits = awaits && !carried.outcome.plan.awaiting.is_empty();
         let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
-        Look::About(if is_untold || adopts || is_leaving { LOOK_UP } else { RESYNC })
+        Look::About(if is_untold || adopts || awaits || is_leaving { LOOK_UP } else { RESYNC })
     }
 }
 

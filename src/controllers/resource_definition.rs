@@ -104,7 +104,7 @@ impl Stages for DefinitionStages {
     }
 
     /// Has the instances looked after before status says by what they are carried out.
-    async fn drive_request(&self, snapshot: &DefinitionSnapshot, pass: Passed<'_, Self>) {
+    async fn after_act(&self, snapshot: &DefinitionSnapshot, pass: Passed<'_, Self>) {
         let name = snapshot.object.name_any();
         if snapshot.missing_rights.known().is_some_and(Vec::is_empty) {
             self.watches.send_if_modified(|may| !std::mem::replace(may, true));
@@ -267,7 +267,7 @@ pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown:
         watches,
     };
     let wiring = Wiring::new(definitions, woken, CONCURRENCY)
-        // A colony's executors are there before anybody may have been served by them.
+        // A colony's executors are there before they can have served anything.
         .on_all(executors)
         .on_all(endpoint);
     tokio::select! {

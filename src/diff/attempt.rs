@@ -6,9 +6,9 @@
 
 use super::{
     KubernetesStep, Mirror, Plan, Step, Terms,
-    mirror::{MirrorPlan, ProcessFacts, awaits_failure_reasons},
+    mirror::{MirrorPlan, ProcessFacts},
     submission::Submission,
-    work::{of_mirror, stop_message},
+    work::{awaits_failure_reasons, of_mirror, stop_message},
 };
 use crate::{
     api::{colony_workflow::NodeStatus, mirror::MirrorStatus, work::StopReason},
@@ -154,7 +154,7 @@ pub(super) trait Attempts {
             return Some(self.end(stop_message(reason)));
         }
         let reason = terms.wanted_stop().filter(|_| live.is_none() || terms.may_update)?;
-        // On record before anything is cancelled: whoever observes the end can attribute it.
+        // On record before anything is cancelled: an observer of the end can attribute it.
         Some(Plan { stop: live.map(|_| reason), ..Plan::default() })
     }
 }

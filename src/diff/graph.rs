@@ -266,7 +266,15 @@ impl MirrorPlan {
 
     /// Ends what runs of an object. It has ended when the server reports it.
     pub(super) fn end_graph(&mut self, known: &ProcessFacts<'_>, recorded: &[NodeStatus], why: &str) {
-        let Some(mirror) = known.recorded.filter(|mirror| mirror.may_live()) else { return };
+        let Some(mirror) = known.recorded else { return };
+        if !mirror.may_live() {
+            // Its attempt is over, as far as status knows: what lives under its label all the same is ended.
+            let left = graphs(known.processes.known().map_or(&[][..], Vec::as_slice));
+            for graph in left.iter().filter(|graph| graph.nodes.iter().any(|node| is_live(node))) {
+                self.cancel_graph(graph.id, why);
+            }
+            return;
+        }
         let processes = match known.processes {
             Observed::Unknown(why) => {
                 self.awaiting.push(format!("the colony to list what runs: {why}"));

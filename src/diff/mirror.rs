@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{ColonyStep, submission::Submission};
@@ -24,9 +24,6 @@ use crate::{
         progress::{Phase, Progress},
     },
 };
-
-/// How long the server may take to write the reasons of a failure, which it does after the state.
-const REASONS: SignedDuration = SignedDuration::from_secs(2);
 
 /// The status of the mirrored process to record, besides the results of the steps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -222,7 +219,14 @@ impl MirrorPlan {
     /// Ends what runs of an object. It has ended when the server reports it, not when the server has accepted the
     /// cancel: an executor that closes at the same moment, or a process that goes back into the queue, can undo that.
     pub fn end(&mut self, known: &ProcessFacts<'_>, why: &str) {
-        let Some(mirror) = known.recorded.filter(|mirror| mirror.may_live()) else { return };
+        let Some(mirror) = known.recorded else { return };
+        if !mirror.may_live() {
+            // Its attempt is over, as far as status knows: what lives under its label all the same is ended.
+            for process in known.processes.known().into_iter().flatten().filter(|process| is_live(process)) {
+                self.cancel(process, why);
+            }
+            return;
+        }
         let processes = match known.processes {
             Observed::Unknown(why) => {
                 self.awaiting.push(format!("the colony to list what runs: {why}"));
@@ -374,15 +378,6 @@ pub(super) const fn state_of(process: &Process) -> MirrorState {
 
 pub(super) const fn is_live(process: &Process) -> bool {
     matches!(process.state, ProcessState::Waiting | ProcessState::Running)
-}
-
-/// A failure that the server has just noted and whose reasons it may still add: until when to wait for them, and what is
-/// waited for.
-pub(super) fn awaits_failure_reasons(process: &Process, now: Timestamp) -> Option<(Timestamp, String)> {
-    let ended_at =
-        process.ended_at.filter(|_| process.state == ProcessState::Failed && process.errors.is_empty())?;
-    let due = ended_at.checked_add(REASONS).ok().filter(|due| ended_at <= now && now < *due)?;
-    Some((due, format!("the server to report why process {} failed", process.id)))
 }
 
 /// Whether a process is assigned to the operator itself.

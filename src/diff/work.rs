@@ -14,6 +14,7 @@ use crate::{
         policy::{DeletionPolicy, ManagementPolicies, ManagementPolicy},
         work::{StopReason, WorkState},
     },
+    colony::{Process, ProcessState},
     kinds::SpecError,
     snapshot::{ColonyReference, Observed},
 };
@@ -22,6 +23,9 @@ use crate::{
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 /// The longest such time.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(6);
+
+/// How long the server may take to write the reasons of a failure, which it does after the state.
+const REASONS: SignedDuration = SignedDuration::from_secs(2);
 
 /// The policies of an object of work, and its state.
 #[derive(Clone, Copy)]
@@ -148,6 +152,15 @@ impl Terms<'_> {
     fn finalizers(&self) -> impl Iterator<Item = &str> {
         self.metadata.finalizers.iter().flatten().map(String::as_str)
     }
+}
+
+/// A failure that the server has just noted and whose reasons it may still add: until when to wait for them, and what is
+/// waited for.
+pub(super) fn awaits_failure_reasons(process: &Process, now: Timestamp) -> Option<(Timestamp, String)> {
+    let ended_at =
+        process.ended_at.filter(|_| process.state == ProcessState::Failed && process.errors.is_empty())?;
+    let due = ended_at.checked_add(REASONS).ok().filter(|due| ended_at <= now && now < *due)?;
+    Some((due, format!("the server to report why process {} failed", process.id)))
 }
 
 /// Why something is ended, for a person.

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 /// How much later an absence has to be seen again.
 const CONFIRMED_AFTER: SignedDuration = SignedDuration::from_secs(5);
-/// For how long an absence is remembered that was not asked about again.
-const KEPT: SignedDuration = SignedDuration::from_mins(10);
+/// For how long an absence is remembered that was not seen again: it was there in between, as far as is known.
+const KEPT: SignedDuration = SignedDuration::from_mins(1);
 /// How many are remembered before the first look for those that no longer matter.
 const PRUNED_FROM: usize = 256;
 
@@ -22,7 +22,7 @@ pub enum Absent {
     Blueprint(String, String),
 }
 
-/// Absences, and when each was first seen.
+/// Absences, and when each was first and last seen.
 #[derive(Clone, Default)]
 pub struct Absences {
     state: Arc<Mutex<State>>,
@@ -30,8 +30,14 @@ pub struct Absences {
 
 #[derive(Default)]
 struct State {
-    first_seen: HashMap<Absent, Timestamp>,
+    seen: HashMap<Absent, Seen>,
     prune_at: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    first: Timestamp,
+    last: Timestamp,
 }
 
 impl Absences {
@@ -39,29 +45,28 @@ impl Absences {
     #[must_use]
     pub fn seen(&self, absent: Absent, now: Timestamp) -> bool {
         let mut state = self.state.lock();
-        let first = *state.first_seen.entry(absent).or_insert(now);
-        if state.first_seen.len() >= state.prune_at.max(PRUNED_FROM) {
-            state.first_seen.retain(|_, at| now.duration_since(*at) <= KEPT);
-            state.prune_at = state.first_seen.len().saturating_mul(2);
+        let seen = state.seen.entry(absent).or_insert(Seen { first: now, last: now });
+        if now.duration_since(seen.last) > KEPT {
+            seen.first = now;
+        }
+        seen.last = now;
+        let first = seen.first;
+        if state.seen.len() >= state.prune_at.max(PRUNED_FROM) {
+            state.seen.retain(|_, seen| now.duration_since(seen.last) <= KEPT);
+            state.prune_at = state.seen.len().saturating_mul(2);
         }
         now.duration_since(first) >= CONFIRMED_AFTER
     }
 
     /// Notes that something is there.
     pub fn present(&self, absent: &Absent) {
-        self.state.lock().first_seen.remove(absent);
+        self.state.lock().seen.remove(absent);
     }
 
     /// Notes that this process has taken something away itself: its absence is no surprise.
     pub fn expected(&self, absent: Absent, now: Timestamp) {
-        let long_ago = now.checked_sub(CONFIRMED_AFTER).unwrap_or(Timestamp::MIN);
-        self.state.lock().first_seen.insert(absent, long_ago);
-    }
-
-    /// From when on an absence that was seen is believed, if it is seen again.
-    #[must_use]
-    pub fn believed_at(&self, absent: &Absent) -> Option<Timestamp> {
-        self.state.lock().first_seen.get(absent)?.checked_add(CONFIRMED_AFTER).ok()
+        let first = now.checked_sub(CONFIRMED_AFTER).unwrap_or(Timestamp::MIN);
+        self.state.lock().seen.insert(absent, Seen { first, last: now });
     }
 }
 
@@ -81,13 +86,14 @@ mod tests {
     fn what_is_missing_twice_is_gone() {
         let absences = Absences::default();
         assert!(!absences.seen(work("a"), at(100)));
-        assert_eq!(absences.believed_at(&work("a")), Some(at(105)));
         assert!(!absences.seen(work("a"), at(104)), "the same moment, asked twice");
         assert!(absences.seen(work("a"), at(105)));
         absences.present(&work("a"));
         assert!(!absences.seen(work("a"), at(200)), "it was there in between");
         absences.expected(work("b"), at(200));
         assert!(absences.seen(work("b"), at(200)), "this process removed it");
+        assert!(!absences.seen(work("a"), at(400)), "it was not asked about in between");
+        assert!(!absences.seen(work("b"), at(400)));
     }
 
     #[test]
@@ -96,7 +102,6 @@ mod tests {
         for number in 0..10_000 {
             let _ = absences.seen(work(&number.to_string()), at(number * 10));
         }
-        assert!(absences.state.lock().first_seen.len() <= PRUNED_FROM);
-        assert_eq!(absences.believed_at(&work("0")), None);
+        assert!(absences.state.lock().seen.len() <= PRUNED_FROM);
     }
 }

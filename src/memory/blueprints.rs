@@ -2,12 +2,11 @@
 //! whether user-defined kinds have handlers there.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::OwnedMutexGuard;
 
 use crate::{colony::Blueprint, snapshot::HandlerState};
 
@@ -21,11 +20,31 @@ pub struct Blueprints {
     listed: Arc<Mutex<HashMap<Listed, BTreeMap<String, Blueprint>>>>,
     /// By name of the definition.
     handler_states: Arc<Mutex<HashMap<String, HandlerState>>>,
-    first_adds: Arc<Mutex<HashMap<Listed, Turn>>>,
+    first_adds: Arc<Mutex<FirstAdds>>,
 }
 
-/// Held while the first blueprint of a kind is added to a colony.
-type Turn = Arc<tokio::sync::Mutex<()>>;
+#[derive(Default)]
+struct FirstAdds {
+    /// Kinds of which this process is adding the first blueprint.
+    under_way: HashSet<Listed>,
+    /// Kinds of which it has added one, and has removed none in that colony since.
+    done: HashSet<Listed>,
+}
+
+/// Held while a blueprint is added.
+pub struct Turn {
+    /// The kind, if it is the first of it.
+    of: Option<Listed>,
+    first_adds: Arc<Mutex<FirstAdds>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(key) = &self.of {
+            self.first_adds.lock().under_way.remove(key);
+        }
+    }
+}
 
 impl Blueprints {
     /// The last read of a blueprint: `None` if it was never asked about the kind, `Some(None)` if it has none of that
@@ -69,21 +88,30 @@ impl Blueprints {
         }
     }
 
-    /// Waits for the turn to add a blueprint of a kind of which none is known; None where one is. With the first blueprint of
-    /// a kind the server adds a cron, whose name is unique: of two first ones that arrive at once it removes one again, after
-    /// it had added it (`HandleAddBlueprint`, "failed to create reconciliation cron").
-    pub async fn turn_to_add_first(&self, colony: &str, kind: &str) -> Option<OwnedMutexGuard<()>> {
-        let is_first = || self.lock().get(&key(colony, kind)).is_none_or(BTreeMap::is_empty);
-        if !is_first() {
-            return None;
+    /// The turn to add a blueprint; None while the first of its kind is being added. With the first blueprint of a kind the
+    /// server adds a cron, whose name is unique: of two first ones that arrive at once it removes one again, after it had
+    /// added it (`HandleAddBlueprint`, "failed to create reconciliation cron").
+    #[must_use]
+    pub fn turn_to_add(&self, colony: &str, kind: &str) -> Option<Turn> {
+        let key = key(colony, kind);
+        let is_first = self.lock().get(&key).is_none_or(BTreeMap::is_empty);
+        let mut first = self.first_adds.lock();
+        if !is_first || first.done.contains(&key) {
+            return Some(Turn { of: None, first_adds: self.first_adds.clone() });
         }
-        let turn = Arc::clone(self.first_adds.lock().entry(key(colony, kind)).or_default());
-        let held = turn.lock_owned().await;
-        is_first().then_some(held)
+        let is_free = first.under_way.insert(key.clone());
+        is_free.then(|| Turn { of: Some(key), first_adds: self.first_adds.clone() })
+    }
+
+    /// Notes one blueprint that was just added.
+    pub fn added(&self, colony: &str, blueprint: &Blueprint) {
+        self.put(colony, blueprint);
+        self.first_adds.lock().done.insert(key(colony, &blueprint.kind));
     }
 
     /// Notes that there is no blueprint of a name, of whatever kind.
     pub fn remove(&self, colony: &str, name: &str) {
+        self.first_adds.lock().done.retain(|(listed, _)| listed != colony);
         for (_, known) in self.lock().iter_mut().filter(|((listed, _), _)| listed == colony) {
             known.remove(name);
         }
@@ -98,7 +126,7 @@ impl Blueprints {
 
     pub fn forget(&self, colony: &str) {
         self.lock().retain(|(listed, _), _| listed != colony);
-        self.first_adds.lock().retain(|(listed, _), _| listed != colony);
+        self.first_adds.lock().done.retain(|(listed, _)| listed != colony);
     }
 
     /// Whether blueprints of a definition are handled as it declares; none if that was not read.
@@ -171,21 +199,23 @@ mod tests {
     }
 
     /// Of two first ones at once the server takes one away again.
-    #[tokio::test]
-    async fn the_first_blueprints_of_a_kind_are_added_one_after_the_other() {
+    #[test]
+    fn the_first_blueprints_of_a_kind_are_added_one_after_the_other() {
         let blueprints = Blueprints::default();
-        let first = blueprints.turn_to_add_first("dev", "K").await;
-        assert!(first.is_some());
-        assert!(
-            blueprints.turn_to_add_first("dev", "Other").await.is_some(),
-            "another kind has a cron of its own"
-        );
-        let mut second = Box::pin(blueprints.turn_to_add_first("dev", "K"));
-        assert!(futures::poll!(&mut second).is_pending());
-        assert_eq!(blueprints.put_all("dev", "K", vec![blueprint("a", 1)]), ["a"]);
+        let turn = |kind: &str| blueprints.turn_to_add("dev", kind);
+        let first = turn("K");
+        assert!(first.is_some() && turn("K").is_none());
+        assert!(turn("Other").is_some(), "another kind has a cron of its own");
         drop(first);
-        assert!(second.await.is_none(), "the cron is there by now");
-        assert!(blueprints.turn_to_add_first("dev", "K").await.is_none());
+        let second = turn("K");
+        assert!(second.is_some() && turn("K").is_none(), "the first one was not added");
+        drop(second);
+        blueprints.added("dev", &blueprint("a", 1));
+        let (one, other) = (turn("K"), turn("K"));
+        assert!(one.is_some() && other.is_some(), "the cron is there by now");
+        blueprints.remove("dev", "a");
+        let (one, other) = (turn("K"), turn("K"));
+        assert!(one.is_some() && other.is_none(), "and goes with the last one");
     }
 
     #[test]

@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(
             submissions.not_before("l", at(100)),
             Some(at(115)),
-            "an intent that somebody else recorded"
+            "an intent that another process recorded"
         );
         submissions.intended("l", at(100));
         assert_eq!(submissions.not_before("l", at(100)), None, "our own, untried");

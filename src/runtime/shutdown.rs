@@ -1,4 +1,4 @@
-//! Orderly shutdown: one request that everybody hears, and a bound on how long the rest may take.
+//! Orderly shutdown: one request that all tasks hear, and a bound on how long the rest may take.
 
 use std::{io, process, time::Duration};
 
@@ -65,7 +65,7 @@ impl Shutdown {
 
     /// Waits for the request; at once if it has been made.
     pub async fn requested(&self) {
-        // This very handle holds a sender, so the channel is open for as long as anybody waits.
+        // This very handle holds a sender, so the channel is open for as long as a task waits.
         let _ = self.requested.subscribe().wait_for(|requested| *requested).await;
     }
 

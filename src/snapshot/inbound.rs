@@ -33,7 +33,7 @@ pub struct InboundSnapshot {
     pub spec: ColonySpec,
     /// The blueprints that it is about: one, or all of the kind.
     pub blueprints: Observed<Vec<Blueprint>>,
-    /// The objects that it may be about, whoever made them.
+    /// The objects that it may be about, made by the operator or not.
     pub objects: InboundObjects,
     /// Whether the namespaces of what may have to be made can be used.
     pub namespaces: BTreeMap<String, Observed<NamespaceState>>,

@@ -7,7 +7,8 @@ mod colony_reference;
 pub mod colony_workflow;
 mod composition;
 mod definition;
-pub mod executor_deployment;
+pub mod duplicate;
+mod executor_deployment;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod identity;
@@ -29,6 +30,7 @@ pub use definition::{
     ColonyKindState, ComposedKinds, ConversionAddress, ConversionEndpoint, DefinitionSnapshot, Handlers,
     LiveInstance, RemainingInstances, StoredObjects, StoredPage,
 };
+pub use duplicate::Duplicate;
 pub use executor_deployment::{AddsInFlight, ExecutorDeploymentSnapshot, Policy, Workloads};
 pub use identity::{Identity, Registration};
 pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceState};

@@ -15,6 +15,20 @@ pub struct Note {
     pub message: String,
 }
 
+/// The longest note of an Event, in bytes: the API server refuses a longer one (`NoteLengthLimit` of `events.k8s.io`).
+const LONGEST_NOTE: usize = 1024;
+
+/// A message that fits into an Event. Conditions and logs have all of it.
+#[must_use]
+pub fn shortened(mut message: String) -> String {
+    const MORE: &str = " …";
+    if message.len() > LONGEST_NOTE {
+        message.truncate(message.floor_char_boundary(LONGEST_NOTE - MORE.len()));
+        message.push_str(MORE);
+    }
+    message
+}
+
 /// The transitions between two lists of conditions that a person reading `kubectl describe` wants to know of.
 #[must_use]
 pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Note> {
@@ -66,6 +80,15 @@ mod tests {
     }
 
     /// Scaling up was requested; a warning about it would teach people to overlook warnings.
+    #[test]
+    fn a_note_is_no_longer_than_the_api_server_accepts() {
+        assert_eq!(shortened("short".to_owned()), "short");
+        let fits = "x".repeat(LONGEST_NOTE);
+        assert_eq!(shortened(fits.clone()), fits);
+        let long = shortened("ü".repeat(LONGEST_NOTE));
+        assert!(long.len() <= LONGEST_NOTE && long.len() > LONGEST_NOTE - 8 && long.ends_with('…'), "{long}");
+    }
+
     #[test]
     fn a_fleet_that_starts_anew_for_a_new_spec_warns_of_nothing() {
         let before = [ready("True", Reason::AllReplicasReady, 1)];

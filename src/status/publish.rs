@@ -11,7 +11,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::event::Note;
+use super::event::{Note, shortened};
 use crate::{
     act::{
         counted,
@@ -121,7 +121,7 @@ impl Publisher {
             let event = Event {
                 type_: if note.warning { EventType::Warning } else { EventType::Normal },
                 reason: note.reason,
-                note: (!note.message.is_empty()).then_some(note.message),
+                note: (!note.message.is_empty()).then(|| shortened(note.message)),
                 action: ACTION.to_owned(),
                 secondary: None,
             };

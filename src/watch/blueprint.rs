@@ -41,10 +41,11 @@ impl ProcessReader {
         if let Some(problem) = &connection.problem {
             return Observed::Unknown(problem.clone());
         }
+        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.now());
         if known.is_some() {
+            self.absences.present(&absent);
             return Observed::Known(known);
         }
-        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.now());
         match connection.member.blueprint(name).await {
             Ok(blueprint) => {
                 self.absences.present(&absent);

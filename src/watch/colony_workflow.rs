@@ -21,7 +21,9 @@ impl ReadWork for ColonyWorkflowSnapshot {
     ) -> Observed<Vec<Process>> {
         let live: Vec<ProcessId> =
             object.live_processes().iter().map(|process| ProcessId::new(process.id)).collect();
-        reader.of_workflow(object.mirror(), &live, connection).await
+        reader
+            .of_workflow(object.mirror(), &live, object.metadata.deletion_timestamp.is_some(), connection)
+            .await
     }
 
     async fn named(

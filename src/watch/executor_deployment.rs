@@ -186,8 +186,8 @@ impl Reader {
         let spec = &object.spec;
         let may_be_others =
             spec.adoption_policy == AdoptionPolicy::Adopt || spec.management_policies.only_observe();
-        let is_sought = cached.is_none() && may_be_others;
-        if !is_about_to_go && !is_sought && !self.writes.is_invalidated(&key) {
+        let needs_look_up = cached.is_none() && may_be_others;
+        if !is_about_to_go && !needs_look_up && !self.writes.is_invalidated(&key) {
             return Observed::Known(cached.map(|found| found.as_ref().clone()));
         }
         let found = self.get_opt::<K>(&namespace, &name).await;

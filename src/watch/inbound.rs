@@ -23,6 +23,7 @@ use crate::{
     },
     colony::{Blueprint, Session},
     memory::{
+        absences::{Absences, Absent},
         blueprints::Blueprints,
         writes::{Key, Writes},
     },
@@ -59,6 +60,8 @@ pub struct InboundReader {
     pub watched: Vec<String>,
     /// Blueprints as colonies last described them.
     pub blueprints: Blueprints,
+    /// What colonies have reported to be gone.
+    pub absences: Absences,
     /// Last writes of this process.
     pub writes: Writes,
     /// The time.
@@ -133,11 +136,19 @@ impl InboundReader {
             }
             About::Blueprint(name) => name,
         };
+        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.now());
         let found = match member.blueprint(name).await {
             Ok(blueprint) => Some(blueprint),
             Err(error) if error.is_not_found() => None,
             Err(error) => return Observed::Unknown(error.to_string()),
         };
+        // Any member can submit a clean-up, and a fleet is deleted for it.
+        if found.is_some() {
+            self.absences.present(&absent);
+        } else if !self.absences.seen(absent, now) {
+            let why = "the server reports no such blueprint, and is asked once more before that is believed";
+            return Observed::Unknown(why.to_owned());
+        }
         match &found {
             Some(found) => self.blueprints.put(colony, found),
             None => self.blueprints.remove(colony, name),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::mirror::{MirrorState, MirrorStatus},
-    colony::{Error, Process, ProcessId, ProcessState, Session},
+    colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
     memory::{
         absences::{Absences, Absent},
         adds::{Added, Adds},
@@ -74,7 +74,15 @@ impl ProcessReader {
         observed(read)
     }
 
-    /// The bound process first, then what else has its label.
+    /// What lives under the label of an object that ends and whose attempt is over, as far as status knows: a submit that arrived
+    /// late, or a process that was taken for lost. A colony that does not answer holds up no end.
+    async fn left_of(&self, over: &MirrorStatus, connection: Option<&Connection>) -> Observed<Vec<Process>> {
+        let Ok(member) = member(connection) else { return Observed::Known(Vec::new()) };
+        let live = live_labelled(member, &over.label).await;
+        Observed::Known(live.unwrap_or_default())
+    }
+
+    /// The bound process first, then what else lives under its label.
     async fn bound_and_labelled(
         &self,
         member: &Session,
@@ -82,9 +90,9 @@ impl ProcessReader {
         label: &str,
     ) -> Result<Vec<Process>, ReadError> {
         let mut found = self.process_and_gate(member, id).await?;
-        let labelled = member.processes_labelled(label).await?;
+        let live = live_labelled(member, label).await?;
         let more: Vec<Process> =
-            labelled.into_iter().filter(|other| found.iter().all(|known| known.id != other.id)).collect();
+            live.into_iter().filter(|other| found.iter().all(|known| known.id != other.id)).collect();
         found.extend(more);
         Ok(found)
     }
@@ -95,8 +103,13 @@ impl ProcessReader {
         &self,
         mirror: Option<&MirrorStatus>,
         live: &[ProcessId],
+        is_ending: bool,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
+        let over = mirror.filter(|mirror| is_ending && !mirror.may_live());
+        if let Some(over) = over {
+            return self.left_of(over, connection).await;
+        }
         let (mirror, member) = match self.question(mirror, connection) {
             Ok(question) => question,
             Err(answer) => return answer,
@@ -192,11 +205,16 @@ impl ProcessReader {
     }
 
     async fn each(&self, member: &Session, ids: &[ProcessId]) -> Result<Vec<Process>, ReadError> {
-        let mut found = Vec::new();
+        let (mut found, mut unconfirmed) = (Vec::new(), None);
         for id in ids {
-            found.extend(self.process(member, id).await?);
+            match self.process(member, id).await {
+                Ok(process) => found.extend(process),
+                // The others are asked for all the same: each absence is confirmed at its own time.
+                Err(error @ ReadError::Unconfirmed(_)) => unconfirmed = Some(error),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(found)
+        unconfirmed.map_or(Ok(found), Err)
     }
 
     /// A process by its id and, while it waits behind one, its gate.
@@ -224,10 +242,14 @@ impl ProcessReader {
             }
             Err(error) if error.is_not_found() => {
                 self.processes.forget(id);
-                if self.absences.seen(absent, now) {
-                    Ok(Vec::new())
-                } else {
-                    Err(ReadError::Unconfirmed(id.clone()))
+                if !self.absences.seen(absent, now) {
+                    return Err(ReadError::Unconfirmed(id.clone()));
+                }
+                // A server that has lost its memory answers this before it looks who asks.
+                match member.executors().await {
+                    Ok(_) => Ok(Vec::new()),
+                    Err(error) if error.is_forbidden() => Err(ReadError::Unconfirmed(id.clone())),
+                    Err(error) => Err(error.into()),
                 }
             }
             Err(error) => Err(error.into()),
@@ -260,6 +282,19 @@ fn member(connection: Option<&Connection>) -> Result<&Session, String> {
         Some(problem) => Err(problem.clone()),
         None => Ok(&connection.member),
     }
+}
+
+/// What waits or runs under a label. One may step back from running to waiting between two lists.
+async fn live_labelled(member: &Session, label: &str) -> Result<Vec<Process>, Error> {
+    let mut found: Vec<Process> = Vec::new();
+    for state in [ProcessState::Waiting, ProcessState::Running, ProcessState::Waiting] {
+        let query = ProcessQuery::new(state).labelled(label).map_err(Error::Field)?;
+        let listed = member.processes(&query).await?;
+        let more: Vec<Process> =
+            listed.into_iter().filter(|other| found.iter().all(|known| known.id != other.id)).collect();
+        found.extend(more);
+    }
+    Ok(found)
 }
 
 /// Why it is not known what there is.

@@ -191,7 +191,7 @@ mod tests {
         DeserializeGuard(Ok(serde_json::from_value(object).unwrap()))
     }
 
-    /// Status changes often, and nobody is warned of it.
+    /// Status changes often, and no condition depends on it.
     #[test]
     fn only_a_change_of_type_wakes_siblings() {
         let mut writer = kube::runtime::reflector::store::Writer::new(());

@@ -42,7 +42,7 @@ const ROUNDS: usize = 5;
 /// Objects that are followed at rest: more than a list of the server holds.
 const AT_REST: usize = 110;
 /// Waiting processes that are followed at rest.
-const THOUSAND: usize = 1000;
+const MANY: usize = 300;
 /// For how long their cost is counted.
 const REST: Duration = Duration::from_secs(20);
 /// What it may be.
@@ -221,20 +221,20 @@ async fn assert_rest_is_cheap(stage: &Stage, count: usize) {
     println!("{count} processes at rest cost {rate:.2} requests a second: {made:?}");
 }
 
-/// Work that waits for an executor, ten times as much as a list of the server holds.
+/// Work that waits for an executor, three times as much as a list of the server holds.
 #[tokio::test]
-async fn a_thousand_processes_that_wait_cost_few_requests() {
+async fn hundreds_of_processes_that_wait_cost_few_requests() {
     let connection = connect_with_crds().await;
-    with_configured_operator(&connection, "thousand", as_shipped, async |stage| {
+    with_configured_operator(&connection, "hundreds", as_shipped, async |stage| {
         let objects: Api<ColonyProcess> = stage.api();
         let create = async |index: usize| {
             let object = json!({
                 "apiVersion": "colonies.io/v1", "kind": "ColonyProcess", "metadata": { "name": name(index) },
-                "spec": { "colony": stage.colony.name, "function": "f", "conditions": { "executorType": "nobody" } },
+                "spec": { "colony": stage.colony.name, "function": "f", "conditions": { "executorType": "unserved" } },
             });
             objects.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
         };
-        for batch in (0..THOUSAND).collect::<Vec<_>>().chunks(50) {
+        for batch in (0..MANY).collect::<Vec<_>>().chunks(50) {
             join_all(batch.iter().map(|index| create(*index))).await;
         }
         let waiting = async || {
@@ -244,13 +244,13 @@ async fn a_thousand_processes_that_wait_cost_few_requests() {
                 mirror.is_some_and(|mirror| mirror.state == MirrorState::Waiting)
             };
             let count = list.iter().filter(waits).count();
-            (count == THOUSAND).then_some(()).ok_or_else(|| format!("{count} of {THOUSAND}"))
+            (count == MANY).then_some(()).ok_or_else(|| format!("{count} of {MANY}"))
         };
         eventually("all are submitted", Duration::from_mins(5), waiting).await;
-        assert_rest_is_cheap(stage, THOUSAND).await;
+        assert_rest_is_cheap(stage, MANY).await;
 
         // The newest has no websocket once others are newer, and is in none of the first lists: it is found all the same.
-        let chosen = [0, THOUSAND / 2, THOUSAND - 1];
+        let chosen = [0, MANY / 2, MANY - 1];
         for index in chosen {
             let object = objects.get(&name(index)).await.unwrap();
             let id = ProcessId::new(object.mirror().unwrap().process_id.as_ref().unwrap());

@@ -125,6 +125,31 @@ fn a_process_that_is_hidden_for_a_moment_is_not_lost() {
     });
 }
 
+/// A backup was restored, or a user removed the status: what runs is looked up, and goes on.
+#[test]
+fn an_object_whose_status_was_lost_has_one_process_still() {
+    runtime().block_on(async {
+        let kinds = [kind::process("Delete, Standard", 1), kind::fleet("CancelRunning, Delete, Standard", 1)];
+        for kind in kinds {
+            let mut world = World::new(&kind).await;
+            for _ in 0..6 {
+                world.play_only(&[look(&[]), Event::Pass { seconds: 1 }]).await;
+            }
+            let bound = world.object("one").unwrap()["status"]["mirror"]["processId"].clone();
+            assert!(bound.is_string(), "{}", kind.name);
+            for _ in 0..3 {
+                world.play_only(&[Event::Pass { seconds: 255 }]).await;
+            }
+            world.lose_status("one");
+            for _ in 0..8 {
+                world.play_only(&[look(&[]), Event::Pass { seconds: 16 }]).await;
+            }
+            assert_eq!(world.object("one").unwrap()["status"]["mirror"]["processId"], bound, "{}", kind.name);
+            assert_eq!(world.outside.processes().len(), 1, "{}", kind.name);
+        }
+    });
+}
+
 /// What could not be taken away is there still, whatever the operator has tried.
 #[test]
 fn a_removal_or_a_cancel_that_fails_is_tried_again() {

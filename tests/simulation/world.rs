@@ -124,6 +124,12 @@ impl World {
         }
     }
 
+    /// A user removes the status of an object.
+    pub fn lose_status(&self, name: &str) {
+        let status = serde_json::json!({ "status": null });
+        self.outside.servers.cluster.patch_status(self.outside.place(name), &status).unwrap();
+    }
+
     /// Has the next call whose name begins so meet a fate.
     pub fn meet(&self, call: &'static str, fate: Fate) {
         self.course.lock().awaited.push((call, fate));

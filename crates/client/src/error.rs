@@ -279,7 +279,7 @@ impl Error {
         matches!(self, Self::Ambiguous { .. } | Self::Decode { .. })
     }
 
-    /// Whether the same call may well succeed later without anybody doing anything.
+    /// Whether the same call may well succeed later without a change.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Ambiguous { .. } | Self::Paused(_))
@@ -464,7 +464,7 @@ mod tests {
         (400, "pq: value too long for type character varying(64)", ErrorKind::Invalid),
         (500, "Failed to submit process spec, addedProcess is nil", ErrorKind::Ambiguous),
         (500, "Failed to add executor, addedExecutor is nil", ErrorKind::Ambiguous),
-        (500, "anything that nobody knows", ErrorKind::Ambiguous),
+        (500, "a message that is not known", ErrorKind::Ambiguous),
         (502, "Bad Gateway", ErrorKind::Ambiguous),
     ];
 

@@ -288,6 +288,6 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         silent.await.unwrap();
         let error = session(port).subscribe(&id, ProcessState::Failed, LIMIT).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "nobody listens there any more");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "there is no listener any more");
     }
 }

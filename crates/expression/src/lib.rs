@@ -73,7 +73,7 @@ pub struct ExpressionError {
     pub is_absent: bool,
 }
 
-/// What went wrong within an expression, before anybody knows in which field it stands.
+/// What went wrong within an expression, before it is known in which field it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fault {
     problem: String,

@@ -302,7 +302,7 @@ impl<'a> Cel<'a> {
         })
     }
 
-    /// As text between other text; nothing if it has no form that everybody would expect.
+    /// As text between other text; nothing if it has no form that is generally expected.
     pub(super) fn to_text(&self) -> Option<Rc<str>> {
         Some(match self {
             Self::Text(text) => Rc::clone(text),

@@ -109,7 +109,7 @@ impl ColonyServer {
         Ok(Value::Array(of_colony.take(count).map(CronRecord::to_json).collect()))
     }
 
-    /// It runs before anybody asks who wants it to, and is shown as it was before.
+    /// It runs before it is asked who wants it to, and is shown as it was before.
     fn run_cron(&mut self, now: Timestamp, caller: &str, inner: &Value) -> Answer {
         let Payload { id, .. } = read(inner)?;
         let Some(cron) = self.find_cron(&id).cloned() else { return refuse(400, "cron not found") };

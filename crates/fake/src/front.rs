@@ -111,7 +111,7 @@ impl FakeServer {
         Server { host: "127.0.0.1".to_owned(), port: self.port, tls: Tls::Insecure }
     }
 
-    /// Looks into it, or changes it behind everybody's back.
+    /// Looks into it, or changes it without a call.
     pub fn with<T>(&self, look: impl FnOnce(&mut ColonyServer) -> T) -> T {
         let result = look(&mut self.shared.lock());
         self.shared.publish();

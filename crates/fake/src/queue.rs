@@ -1,4 +1,4 @@
-//! Who gets which process, until when, and whether anybody gets one at all.
+//! Who gets which process, until when, and whether one is given at all.
 
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -59,7 +59,7 @@ pub struct ComposedResource {
 
     /// What may be done about the object: `Observe`, `Create`, `Update`, `Delete`, or `*` for all of it, as when
     /// absent. Actions that are not listed are skipped and reported. With `Observe` alone the object may be
-    /// anybody's, and is only read.
+    /// of any owner, and is only read.
     #[serde(default, skip_serializing_if = "ManagementPolicies::is_unset")]
     pub management_policies: ManagementPolicies,
 }

@@ -72,7 +72,7 @@ pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
         findings.push(match call(CALL_TIME_LIMIT, api.get_opt(&name)).await {
             Ok(Some(installed)) => judge_definition(check, &wanted, &installed),
             Ok(None) => Finding::failure(check, "not installed", INSTALL_DEFINITIONS),
-            // The operator itself need not read CRDs: whether the kind is served, everybody may ask.
+            // The operator itself need not read CRDs: whether the kind is served, every user may ask.
             Err(error) if error.status_code() == Some(403) => served(kubernetes, check, &wanted).await,
             Err(error) => Finding::failure(check, reason(&error), "ask the API server again"),
         });

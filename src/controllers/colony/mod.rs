@@ -116,7 +116,7 @@ impl Stages for ColonyStages {
         Ok((plan_colony(&reading.snapshot), ()))
     }
 
-    async fn drive_request(&self, reading: &ColonyReading, _: Passed<'_, Self>) {
+    async fn after_act(&self, reading: &ColonyReading, _: Passed<'_, Self>) {
         let name = reading.snapshot.object.name_any();
         remember(&name, reading, self);
         sync_blueprints(&name, reading, self).await;
@@ -249,6 +249,7 @@ fn inbound(name: &str, context: &ColonyStages) -> Inbound {
             colonies: context.colonies.clone(),
             watched: services.configuration.watch_namespaces.clone(),
             blueprints: services.blueprints.clone(),
+            absences: services.absences.clone(),
             writes: services.writes.clone(),
             clock: services.clock.clone(),
         };

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use kube::{
     Resource as _, ResourceExt as _,
     core::{DeserializeGuard, object::HasStatus as _},
@@ -11,7 +12,7 @@ use kube::{
 use super::{
     context::{Requeuer, Services},
     retry::{Retries, jitter},
-    stages::{LiveProcessRef, Look, Passed, Stages, Status},
+    stages::{Acted, Look, Passed, Stages, Status},
 };
 use crate::{
     act::{
@@ -34,6 +35,9 @@ use crate::{
 const NEXT_STEP: Duration = Duration::from_millis(20);
 /// How long a pass waits for the cache unless the watch wakes it before.
 const CACHE_WAIT: Duration = Duration::from_secs(1);
+/// For how long an object counts as new, of which nothing can have been lost yet. A thousand that are created at once take
+/// more than a minute.
+const NEW: SignedDuration = SignedDuration::from_mins(10);
 /// How often something is looked for of which no server would tell.
 pub const LOOK_UP: Duration = Duration::from_secs(10);
 /// How often an object is looked at for which nothing is expected to happen.
@@ -89,7 +93,7 @@ impl<S: Stages> Engine<S> {
             cache.reached().await;
         }
         if !services.leadership.is_leader() {
-            return Ended::until_changed(ReconcileResult::Unchanged);
+            return Ended::until_changed(ReconcileResult::NotLeader);
         }
         let started = services.clock.instant();
         let counted = services.metrics.reconcile_started(S::KIND);
@@ -134,7 +138,7 @@ impl<S: Stages> Engine<S> {
                 };
                 let outcome = services.actor.execute(plan, &target).await;
                 services.publisher.each_event(&object.object_ref(stages.kind()), cancelled).await;
-                Ok(LiveProcessRef { desired, findings, outcome })
+                Ok(Acted { desired, findings, outcome })
             }
             Err(problem) => Err(problem),
         };
@@ -142,7 +146,7 @@ impl<S: Stages> Engine<S> {
         if passed.is_ok_and(|carried| is_released(&carried.outcome)) {
             return self.release(object, &snapshot).await;
         }
-        stages.drive_request(&snapshot, passed).await;
+        stages.after_act(&snapshot, passed).await;
         let status = stages.status(&snapshot, passed);
         if let Some(status) = &status {
             let notes = stages.dropped_history(&snapshot, passed, status);
@@ -179,7 +183,8 @@ impl<S: Stages> Engine<S> {
         let (Some(mirrored), Some(colony)) = (S::mirrored(object), S::colony(snapshot)) else {
             return Vec::new();
         };
-        let found = self.services.duplicates.take(colony, &object.uid().unwrap_or_default());
+        let now = self.services.clock.instant();
+        let found = self.services.duplicates.of(colony, &object.uid().unwrap_or_default(), now);
         let messages = duplicates::cancel(plan, &found, mirrored.mirror());
         let reason = Reason::DuplicateProcess.as_str();
         let note = |message| Note { warning: true, reason: reason.to_owned(), message };
@@ -229,9 +234,12 @@ impl<S: Stages> Engine<S> {
         if !written {
             return Ok(false);
         }
-        // From here on the intent is on record, and this process knows that it has sent nothing yet.
+        // From here on the intent is on record, and this process knows that it has sent nothing yet. Of an object that is not new,
+        // a status without a process may have been lost: what was sent for it before is looked up.
         let intended = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
         let intended = intended.filter(|mirror| before.and_then(S::recorded) != Some(*mirror));
+        let is_new = before.and_then(S::recorded).is_some() || self.is_new(object);
+        let intended = intended.filter(|_| is_new);
         if let (Some(mirror), Some(term)) = (intended, services.leadership.term_started_at()) {
             services.submissions.intended(&mirror.label, term);
         }
@@ -240,6 +248,12 @@ impl<S: Stages> Engine<S> {
         all.extend(notes);
         services.publisher.events(&object.object_ref(kind), all).await;
         Ok(true)
+    }
+
+    /// Whether an object was created a short time ago.
+    fn is_new(&self, object: &S::Object) -> bool {
+        let created = object.meta().creation_timestamp.as_ref();
+        created.is_some_and(|created| self.services.clock.now().duration_since(created.0) < NEW)
     }
 
     /// When to look again at an object that is paused: only a change of the object itself matters.
@@ -259,7 +273,7 @@ impl<S: Stages> Engine<S> {
     fn failed(&self, uid: &str, failure: &StepFailure) -> Ended {
         tracing::debug!(kind = ?failure.kind, "{}", failure.message);
         match failure.kind {
-            FailureKind::NotLeading => Ended::until_changed(ReconcileResult::Unchanged),
+            FailureKind::NotLeading => Ended::until_changed(ReconcileResult::NotLeader),
             FailureKind::Conflict => Ended::new(self.retries.after_conflict(uid), ReconcileResult::Failed),
             _ => Ended::new(self.retries.after_failure(uid), ReconcileResult::Failed),
         }

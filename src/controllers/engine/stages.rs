@@ -86,7 +86,7 @@ pub trait Stages: Send + Sync + Sized + 'static {
     ) -> Result<(Plan, Self::Findings), Problem>;
 
     /// What goes on beside the steps once they were carried out, and before status says so.
-    fn drive_request(
+    fn after_act(
         &self,
         _snapshot: &Self::Snapshot,
         _pass: Passed<'_, Self>,
@@ -146,7 +146,7 @@ pub trait Stages: Send + Sync + Sized + 'static {
 }
 
 /// What came of a pass that got as far as acting.
-pub struct LiveProcessRef<S: Stages> {
+pub struct Acted<S: Stages> {
     /// What should be.
     pub desired: S::Desired,
     /// What the plan found.
@@ -156,7 +156,7 @@ pub struct LiveProcessRef<S: Stages> {
 }
 
 /// What came of the first four stages.
-pub type Passed<'a, S> = Result<&'a LiveProcessRef<S>, &'a Problem>;
+pub type Passed<'a, S> = Result<&'a Acted<S>, &'a Problem>;
 
 /// When to look at an object again that nothing happens to meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

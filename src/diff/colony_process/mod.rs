@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::{
     Mirror, Plan,
     attempt::Attempts as _,
-    mirror::{awaits_failure_reasons, is_live, state_of},
-    work::retried_at,
+    mirror::{is_live, state_of},
+    work::{awaits_failure_reasons, retried_at},
     work_plan::{WorkPlan, hold},
 };
 use crate::{

@@ -298,7 +298,7 @@ mod tests {
         let ours = ColonyDefinition::of(&definition(&more, "Refuse")).unwrap();
         let mut other = ours.in_colony("dev", "c1");
         "act".clone_into(&mut other.spec.handler.function);
-        assert!(!ours.may_lag(&other), "somebody else would carry it out");
+        assert!(!ours.may_lag(&other), "another handler would carry it out");
     }
 
     #[test]

@@ -98,7 +98,7 @@ mod tests {
             ("no lease", None, 0, Decision::Create),
             ("own, fresh", seen("me", Some(15)), 1, Decision::Renew),
             (
-                "own, long silent: nobody took it, the swap will tell",
+                "own, long silent: it was not taken, the swap will tell",
                 seen("me", Some(15)),
                 99,
                 Decision::Renew,
@@ -122,7 +122,7 @@ mod tests {
                 Decision::Wait { until: at(15) },
             ),
             ("other says nothing, run out", seen("other", None), 15, Decision::Take),
-            ("a longer name is somebody else", seen("me-2", Some(15)), 1, Decision::Wait { until: at(15) }),
+            ("a longer name is another holder", seen("me-2", Some(15)), 1, Decision::Wait { until: at(15) }),
         ];
         for (name, observed, seconds, expected) in cases {
             assert_eq!(decide("me", observed.as_ref(), at(seconds), OWN), expected, "{name}");

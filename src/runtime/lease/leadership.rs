@@ -248,7 +248,11 @@ mod tests {
         sender.send_replace(None);
         clock.advance(Duration::from_secs(1));
         sender.send_replace(Some(term(&clock, 10)));
-        assert_eq!(changes.next().await, Some(true), "another term, though nobody asked in between");
+        assert_eq!(
+            changes.next().await,
+            Some(true),
+            "another term, though it was not asked about in between"
+        );
         sender.send_replace(None);
         assert_eq!(changes.next().await, Some(false));
     }

@@ -60,9 +60,29 @@ pub(super) fn warnings(snapshot: &ExecutorDeploymentSnapshot, outcome: Option<&O
         format!(
             "spec.executorType: {:?} differs only by digits at its end from {}: such executors miss wake-ups and take work late; rename one",
             snapshot.object.spec.executor_type,
-            similar.join(", ")
+            listed(similar)
         )
     });
     let messages: Vec<String> = similar.into_iter().chain(left).collect();
     (!messages.is_empty()).then(|| Finding::yes(ConditionType::Warnings, reason, messages.join("; ")))
+}
+
+/// A few of those that there are. How many more is not said: each that comes or goes would have every other write its status.
+fn listed(similar: &[String]) -> String {
+    const MOST: usize = 3;
+    let named = similar.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    if similar.len() > MOST { format!("{named} and others") } else { named }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_of_many_are_named() {
+        let types = |count: usize| (1..=count).map(|number| format!("\"t{number}\"")).collect::<Vec<_>>();
+        assert_eq!(listed(&types(2)), r#""t1", "t2""#);
+        assert_eq!(listed(&types(3)), r#""t1", "t2", "t3""#);
+        assert_eq!(listed(&types(1000)), r#""t1", "t2", "t3" and others"#);
+    }
 }

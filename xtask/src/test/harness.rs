@@ -20,7 +20,7 @@ use crate::{cargo::Executable, packages, repository};
 
 /// How long one binary may take; one that takes longer hangs, and is ended so that the run ends too. Three times what
 /// the slowest rung takes on two cores.
-const LIMIT: Duration = Duration::from_mins(20);
+const LIMIT: Duration = Duration::from_mins(30);
 
 /// Most characters of a failed test's reason in the summary; all of it stands above.
 const LONGEST_REASON: usize = 600;

@@ -87,7 +87,7 @@ pub struct Cron {
     /// The member for whom it submits.
     #[serde(rename = "initiatorname", default)]
     pub initiator_name: String,
-    /// What it submits: a workflow's JSON as text, which anybody may have written.
+    /// What it submits: a workflow's JSON as text, which any member may have written.
     #[serde(rename = "workflowspec", default)]
     pub workflow: String,
     /// When it will run next. `None` in its first second.

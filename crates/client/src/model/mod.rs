@@ -1,7 +1,7 @@
 //! The words of ColonyOS: what is sent and what comes back. Pure data.
 //!
 //! Two directions, two kinds of type. What we send (`FunctionSpec`, `New…`, `…Query`) can only be built
-//! right. What comes back (`Process`, `Executor`, …) may have been made by anybody, so it is read as it
+//! right. What comes back (`Process`, `Executor`, …) may have been made by any member, so it is read as it
 //! stands: a value that the protocol does not know is a decode error, a value that is merely unwise is kept.
 
 mod attribute;

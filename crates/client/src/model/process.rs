@@ -129,7 +129,7 @@ pub struct Process {
     #[serde(rename = "out", default, deserialize_with = "null_is_empty")]
     pub output: Vec<Value>,
     /// Why it failed. The server writes the state first and this a moment later: a failed process without
-    /// reasons may still get some, so read it again before telling anybody.
+    /// reasons may still get some, so read it again before you report them.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub errors: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! A function spec as it comes back inside a process. Anybody may have written it, so nothing is checked
+//! A function spec as it comes back inside a process. Any member may have written it, so nothing is checked
 //! here; what we submit ourselves is a [`FunctionSpec`](super::FunctionSpec).
 
 use std::{collections::BTreeMap, fmt};

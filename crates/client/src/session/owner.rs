@@ -60,7 +60,7 @@ impl Session {
         self.call(&PauseAssignments { colonyname: &self.colony }).await.map(|_| ())
     }
 
-    /// Resumes the assignment of processes, whoever paused it. Resuming what is not paused is no error. For the
+    /// Resumes the assignment of processes, paused by any caller. Resuming what is not paused is no error. For the
     /// colony's owner.
     ///
     /// # Errors

@@ -83,12 +83,12 @@ mod tests {
 
     use ProcessState::{Running, Waiting};
 
-    /// A thousand that nobody serves would be three thousand websockets that never tell anything.
+    /// A thousand that no executor serves would be three thousand websockets that never tell anything.
     #[test]
     fn what_waits_is_listened_to_when_an_executor_takes_it_next() {
         let queue: Vec<Process> =
             (0..20).map(|second| process(second, "served", i64::from(second == 15))).collect();
-        let unserved = process(30, "nobody", 0);
+        let unserved = process(30, "unserved", 0);
         let candidates: Vec<_> =
             queue.iter().chain([&unserved]).map(|process| others(process, Waiting)).collect();
         let executors = BTreeMap::from([("served".to_owned(), 1)]);

@@ -71,7 +71,7 @@ pub trait MirroredKind:
     fn is_finished(&self) -> bool {
         false
     }
-    /// Whether others carry it out, who may have moved it on before anybody listens.
+    /// Whether others carry it out, who may have moved it on before the operator listens.
     const RUN_BY_OTHERS: bool = true;
     /// Whether status shows the last line of the log while it runs.
     const SHOWS_LOG: bool = false;

@@ -17,6 +17,7 @@ use super::{
     followed::{BoundProcess, FollowedProcesses},
 };
 use crate::{
+    api::names::OPERATOR,
     colony::{Error, LogQuery, Process, ProcessId, ProcessQuery, ProcessState, Session},
     diff::duplicates,
     memory::connections::Connection,
@@ -31,7 +32,7 @@ const LATEST: u8 = 20;
 const WHOLE: Duration = Duration::from_mins(1);
 /// How often what waits and what runs is listed although no object is bound to anything in that state: a submit that arrives
 /// late can be there all the same.
-const STANDING: Duration = Duration::from_mins(1);
+const LISTED_EVERY: Duration = Duration::from_mins(1);
 /// How much further back than the oldest process is asked, since the clocks of the server and its database may differ.
 const MARGIN: Duration = Duration::from_mins(10);
 /// States in which processes are over.
@@ -45,7 +46,7 @@ pub(in crate::controllers) struct ProcessPoller {
     /// When all that run were last listed.
     whole_at: Option<Instant>,
     /// When what waits and what runs was last listed whatever objects are bound to.
-    standing_at: Option<Instant>,
+    listed_at: Option<Instant>,
     /// The server's name of the operator's member, once it is known.
     initiator: Option<String>,
 }
@@ -53,7 +54,7 @@ pub(in crate::controllers) struct ProcessPoller {
 impl ProcessPoller {
     /// Rounds over what is followed.
     pub fn new(followed: FollowedProcesses) -> Self {
-        Self { followed, horizons: HashMap::new(), whole_at: None, standing_at: None, initiator: None }
+        Self { followed, horizons: HashMap::new(), whole_at: None, listed_at: None, initiator: None }
     }
 
     /// A round each period, while this process leads. For ever.
@@ -126,13 +127,16 @@ impl ProcessPoller {
     async fn look_for_duplicates(&mut self, member: &Session, views: &[View]) {
         let services = self.followed.services.clone();
         let now = services.clock.instant();
-        let is_due = self.standing_at.is_none_or(|at| now.saturating_duration_since(at) >= STANDING);
+        let is_due = self.listed_at.is_none_or(|at| now.saturating_duration_since(at) >= LISTED_EVERY);
         let mut listed: Vec<Process> = Vec::new();
         for state in [ProcessState::Waiting, ProcessState::Running] {
             match views.iter().find(|view| view.state == state) {
                 Some(view) => listed.extend(view.processes.iter().cloned()),
                 None if is_due => {
-                    let initiator = self.initiator.as_deref();
+                    // As the operator registers itself, until the server's own word is known.
+                    let short: String = member.id().as_str().chars().take(12).collect();
+                    let own = format!("{OPERATOR}-{short}");
+                    let initiator = Some(self.initiator.as_deref().unwrap_or(&own));
                     listed.extend(
                         said(state, list(member, initiator, state, FULL).await).into_iter().flatten(),
                     );
@@ -141,7 +145,7 @@ impl ProcessPoller {
             }
         }
         if is_due {
-            self.standing_at = Some(now);
+            self.listed_at = Some(now);
         }
         let recorded = |uid: &str| self.followed.mirrored_kinds.recorded(uid);
         let found = duplicates::find(&listed, &services.cluster, member.id().as_str(), recorded);
