@@ -117,10 +117,12 @@ pub fn plan_deletion(
     let kept = kept.into_iter().filter(|(_, object)| !is_terminating(object));
     plan.steps.extend(kept.map(|(kind, object)| orphan_child(kind, object, instance)));
     let ids: BTreeSet<&str> = left.iter().filter_map(|(_, object)| resource_of(object)).collect();
+    let is_whole = children.values().all(|found| found.known().is_some());
     for (kind, object) in &left {
         let id = resource_of(object).unwrap_or_default();
         let mut dependents = composition.into_iter().flat_map(|composition| composition.dependents(id));
-        match dependents.find(|dependent| ids.contains(dependent)) {
+        // What cannot be read may be there.
+        match dependents.find(|dependent| ids.contains(dependent) || !is_whole) {
             Some(dependent) => {
                 plan.awaiting.push(format!("{} {} goes after {dependent}", kind.kind, name_of(object)));
             }

@@ -358,6 +358,24 @@ fn an_instance_ends_with_what_others_need_last() {
     );
 }
 
+/// Right after a start, the cache of a kind is still being filled: what is needed by others would go before them.
+#[test]
+fn what_others_need_is_not_deleted_while_a_kind_cannot_be_read() {
+    let composition = composition(CHAIN);
+    let mut cluster = Cluster::default();
+    let spec = json!({"extra": false});
+    cluster.settle(&composition, &spec);
+    let (owner, services) = (instance(&spec), ObjectKind::new("v1", "Service"));
+    cluster.objects(&ObjectKind::new("v1", "ConfigMap")).retain(|object| name_of(object) != "app");
+    cluster.0.insert(services.clone(), Observed::Unknown("not listed yet".to_owned()));
+    let plan = plan_deletion(Some(&composition), &cluster.0, &owner, &BTreeSet::new());
+    assert_eq!(lines(&plan), [""; 0]);
+    assert!(plan.awaiting.contains(&"ConfigMap db goes after app".to_owned()), "{:?}", plan.awaiting);
+    cluster.0.insert(services, Observed::Known(Vec::new()));
+    let plan = plan_deletion(Some(&composition), &cluster.0, &owner, &BTreeSet::new());
+    assert_eq!(lines(&plan), ["delete ConfigMap db (the instance is deleted)"]);
+}
+
 #[test]
 fn the_end_of_an_instance_needs_no_definition() {
     let composition = composition(CHAIN);
