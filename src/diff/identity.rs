@@ -184,10 +184,8 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str) -> Iden
         Observed::Unknown(why) if was_registered => {
             plan.awaiting.push(format!("the colony to remove executor {name}: {why}"));
         }
-        // What was never registered has nothing to leave, unless the answer to its registration never came.
-        Observed::Unknown(_) | Observed::Known(Registration::Absent)
-            if is_in_flight(snapshot, snapshot.in_flight.executor) =>
-        {
+        // An approval that arrives after the removal would bring the executor back, and an add would make it.
+        _ if is_in_flight(snapshot, snapshot.in_flight.executor) => {
             plan.awaiting.push(late_registration(name));
         }
         // Which executors there are is read from time to time: what has arrived since the last time is removed unseen.

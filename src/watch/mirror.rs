@@ -60,6 +60,9 @@ impl ProcessReader {
         is_ending: bool,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
+        if let Some(over) = mirror.filter(|mirror| is_ending && !mirror.may_live()) {
+            return self.left_of(over, connection).await;
+        }
         let (mirror, member) = match self.question(mirror, connection) {
             Ok(question) => question,
             Err(answer) => return answer,
@@ -106,8 +109,7 @@ impl ProcessReader {
         is_ending: bool,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
-        let over = mirror.filter(|mirror| is_ending && !mirror.may_live());
-        if let Some(over) = over {
+        if let Some(over) = mirror.filter(|mirror| is_ending && !mirror.may_live()) {
             return self.left_of(over, connection).await;
         }
         let (mirror, member) = match self.question(mirror, connection) {

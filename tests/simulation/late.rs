@@ -98,6 +98,28 @@ fn a_submit_that_arrives_after_another_was_bound_is_cancelled() {
     });
 }
 
+/// Status says that all is over, and no list has shown the other one yet.
+#[test]
+fn a_submit_that_arrives_after_the_end_of_another_goes_with_the_object() {
+    runtime().block_on(async {
+        let mut world = World::new(&kind::process("Delete, Standard", 1)).await;
+        world.meet("submitfuncspecmsg", Fate::Late(39));
+        while !world.has_met_all() {
+            world.play_only(&[look(&[])]).await;
+        }
+        work(&mut world, 4, 8).await;
+        world.play_only(&[Event::Assign, Event::Close { successful: true }, Event::Told]).await;
+        work(&mut world, 2, 1).await;
+        assert_eq!(world.object("one").unwrap()["status"]["mirror"]["state"], "Successful");
+        world.play_only(&[Event::Pass { seconds: 20 }]).await;
+        assert_eq!(world.outside.processes().len(), 2, "the first has arrived");
+        world.play_only(&[Event::Delete { object: 0 }]).await;
+        work(&mut world, 4, 1).await;
+        assert!(world.object("one").is_none());
+        assert!(world.outside.processes().iter().all(|process| process.state.is_final()));
+    });
+}
+
 /// What is to outlive its object is one process, although its submit arrived twice.
 #[test]
 fn of_a_submit_that_was_repeated_one_process_outlives_its_object() {

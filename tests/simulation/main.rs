@@ -103,16 +103,22 @@ fn a_look_up_that_outlasts_the_quiet_period_is_not_believed() {
     });
 }
 
+/// An object that has come as far as its process.
+async fn bound(kind: &Kind) -> World {
+    let mut world = World::new(kind).await;
+    for _ in 0..6 {
+        world.play_only(&[look(&[]), Event::Pass { seconds: 1 }]).await;
+    }
+    world
+}
+
 /// One answer does not give up what runs.
 #[test]
 fn a_process_that_is_hidden_for_a_moment_is_not_lost() {
     runtime().block_on(async {
         let kinds = [kind::process("Delete, Standard", 1), kind::fleet("CancelRunning, Delete, Standard", 1)];
         for kind in kinds {
-            let mut world = World::new(&kind).await;
-            for _ in 0..6 {
-                world.play_only(&[look(&[]), Event::Pass { seconds: 1 }]).await;
-            }
+            let mut world = bound(&kind).await;
             let before = world.object("one").unwrap()["status"]["mirror"].clone();
             assert!(before["processId"].is_string(), "{before}");
             world.meet("getprocessmsg", Fate::Hidden);
@@ -131,10 +137,7 @@ fn an_object_whose_status_was_lost_has_one_process_still() {
     runtime().block_on(async {
         let kinds = [kind::process("Delete, Standard", 1), kind::fleet("CancelRunning, Delete, Standard", 1)];
         for kind in kinds {
-            let mut world = World::new(&kind).await;
-            for _ in 0..6 {
-                world.play_only(&[look(&[]), Event::Pass { seconds: 1 }]).await;
-            }
+            let mut world = bound(&kind).await;
             let bound = world.object("one").unwrap()["status"]["mirror"]["processId"].clone();
             assert!(bound.is_string(), "{}", kind.name);
             for _ in 0..3 {
