@@ -126,6 +126,7 @@ pub struct KeyReference {
 #[serde(rename_all = "camelCase")]
 pub struct ExecutorConditions {
     /// Type of the executors that may run it.
+    #[x_kube(validation = Rule::new("!(self in ['executor-deployment-controller', 'kubernetes-reconciler'])").message(Message::Expression("'executorType: ' + self + ' is reserved for the operator: name executors of your own'".into())))]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[^:\s]+$"))]
     pub executor_type: String,
 

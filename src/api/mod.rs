@@ -18,6 +18,7 @@ pub mod kind;
 pub mod metadata;
 pub mod mirror;
 pub mod names;
+pub mod namespace;
 pub mod policy;
 pub mod request_flow;
 pub mod request_state;

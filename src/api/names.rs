@@ -29,6 +29,10 @@ pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 /// Set by the garbage collector on an object whose children are orphaned, until their owner references are removed.
 pub const ORPHAN_FINALIZER: &str = "orphan";
 
+/// On a namespace: what it accepts from the members of a colony. Absent, or any other value: what needs nothing of it.
+pub const INBOUND_LABEL: &str = "colonies.io/inbound";
+/// Value of the label: whatever a user of the namespace could request.
+pub const INBOUND_PRIVILEGED: &str = "privileged";
 /// Marks the `Colony` that is used where an object names none.
 pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
 /// The remedy when a colony is permanently gone: with `true`, deletion leaves the remote side unchanged and records

@@ -227,6 +227,7 @@ pub(super) async fn run(
         colonies: colonies.store,
         namespaces: namespaces.store,
         connections: services.connections.clone(),
+        operator_namespace: services.kubernetes.namespace.clone(),
     };
     let siblings = triggers::Siblings::new(objects.index.clone());
     let changes = objects.changes.inspect_ok(move |object| {

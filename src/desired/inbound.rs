@@ -8,6 +8,7 @@ use crate::{
         blueprint::namespace_of,
         colony::ColonySpec,
         names::{CLEANUP_FUNCTION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, VERSION},
+        namespace::NamespaceName,
     },
     colony::model::{Blueprint, Process},
     kinds::SpecError,
@@ -37,7 +38,7 @@ pub enum Request {
 /// An object as the colony wants it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesiredObject {
-    pub namespace: String,
+    pub namespace: NamespaceName,
     pub name: String,
     /// What it says.
     pub spec: SharedSpec,
@@ -84,9 +85,9 @@ pub fn read(process: &Process, colony: &ColonySpec) -> Result<Request, SpecError
 /// When the blueprint is not a valid fleet.
 pub fn object_of(blueprint: &Blueprint, colony: &ColonySpec) -> Result<DesiredObject, SpecError> {
     let metadata = &blueprint.metadata;
-    let namespace = namespace_of(metadata).unwrap_or(&colony.inbound.default_namespace);
+    let namespace = namespace_of(metadata).or(colony.inbound.default_namespace()).unwrap_or_default();
     Ok(DesiredObject {
-        namespace: namespace.to_owned(),
+        namespace: namespace_name("metadata.labels[colonies.io/namespace]", namespace)?,
         name: object_name("metadata.name", &metadata.name)?,
         spec: SharedSpec::of_blueprint(&blueprint.spec)?,
     })
@@ -108,9 +109,20 @@ fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredO
     let mut spec = spec.clone();
     spec.retain(|name, _| !OURS_ALONE.contains(&name.as_str()));
     Ok(DesiredObject {
-        namespace: said("namespace").unwrap_or(&colony.inbound.default_namespace).to_owned(),
+        namespace: namespace_name(
+            "kwargs.metadata.namespace",
+            said("namespace").or(colony.inbound.default_namespace()).unwrap_or_default(),
+        )?,
         name: object_name("kwargs.metadata.name", said("name").unwrap_or_default())?,
         spec: SharedSpec::of_blueprint(&spec)?,
+    })
+}
+
+fn namespace_name(field: &str, name: &str) -> Result<NamespaceName, SpecError> {
+    let shown: String = name.chars().take(80).collect();
+    NamespaceName::parse(name).ok_or_else(|| {
+        let remedy = "name a namespace: at most 63 lower-case letters, digits and \"-\"";
+        SpecError::invalid(field, format!("{shown:?}"), remedy)
     })
 }
 
@@ -123,9 +135,10 @@ fn object_name(field: &str, name: &str) -> Result<String, SpecError> {
     if is_name {
         return Ok(name.to_owned());
     }
+    let shown: String = name.chars().take(80).collect();
     Err(SpecError::invalid(
         field,
-        format!("{name:?}"),
+        format!("{shown:?}"),
         "use at most 52 lower-case letters, digits, \"-\" and \".\", beginning and ending with a letter or digit",
     ))
 }
@@ -142,7 +155,8 @@ mod tests {
 
     fn colony() -> ColonySpec {
         serde_json::from_value(json!({
-            "server": {"host": "h"}, "colonyName": "dev", "credentialsSecretName": "s", "inbound": {"defaultNamespace": "team"},
+            "server": {"host": "h"}, "colonyName": "dev", "credentialsSecretName": "s",
+            "inbound": {"policy": "Accept", "namespaces": ["default", "team"], "defaultNamespace": "team"},
         }))
         .unwrap()
     }
@@ -184,7 +198,7 @@ mod tests {
         let mut blueprint = blueprint;
         blueprint["metadata"]["colonyname"] = json!("dev");
         let blueprint: Blueprint = serde_json::from_value(blueprint).unwrap();
-        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace, "default");
+        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace.as_str(), "default");
     }
 
     #[test]
@@ -210,6 +224,12 @@ mod tests {
                 "kwargs.metadata.name: \"Bad_Name\": ",
             ),
             (
+                json!({"apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
+                    "metadata": {"name": "a", "namespace": "colonyos-system/secrets/colony-dev"},
+                    "spec": {"image": "i", "executorType": "t"}}),
+                "kwargs.metadata.namespace: \"colonyos-system/secrets/colony-dev\": ",
+            ),
+            (
                 object("ok", json!({"image": "i", "executorType": "t", "privileged": true})),
                 "spec.privileged: true: ",
             ),
@@ -223,8 +243,8 @@ mod tests {
     fn a_blueprint_may_name_its_namespace() {
         let mut blueprint = Blueprint::new("dev", "ExecutorDeployment", "workers").unwrap();
         blueprint.spec = json!({"image": "i:1", "executorType": "cli"}).as_object().unwrap().clone();
-        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace, "team");
+        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace.as_str(), "team");
         blueprint.metadata.labels.insert("colonies.io/namespace".to_owned(), "media".to_owned());
-        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace, "media");
+        assert_eq!(object_of(&blueprint, &colony()).unwrap().namespace.as_str(), "media");
     }
 }

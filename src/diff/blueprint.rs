@@ -12,6 +12,8 @@ use super::{
 };
 use crate::{
     api::{
+        blueprint::namespace_of,
+        colony::Inbound,
         executor_deployment::{BlueprintStatus, Runtime},
         names::{
             self, BLUEPRINT_ANNOTATION, BLUEPRINT_DEFINITION, BLUEPRINT_NAMESPACE_ANNOTATION,
@@ -21,8 +23,8 @@ use crate::{
         policy::{DeletionPolicy, ManagementPolicy, SyncPolicy},
     },
     colony::model::{Blueprint, BlueprintDefinition, BlueprintMetadata, InvalidField},
-    desired::SharedSpec,
-    snapshot::{ExecutorDeploymentSnapshot, Observed},
+    desired::{SharedSpec, executor_deployment::check_from_colony},
+    snapshot::{ColonyAccess, ExecutorDeploymentSnapshot, Observed, ResolvedColony},
 };
 
 /// What is to be done about the blueprint.
@@ -61,6 +63,10 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
         let was_there = recorded.is_some_and(|recorded| !recorded.agreed.is_empty());
         let policy = object.sync_policy();
         if policy != SyncPolicy::KubernetesWins && object.originates_from_blueprint() {
+            if let ColonyAccess::Refused(why) = &colony.access {
+                plan.sync = Sync::Invalid(format!("blueprint {name} is gone, and the object stays: {why}"));
+                return plan;
+            }
             plan.object = Some(KubernetesStep::DeleteObject { why: format!("blueprint {name} is gone") });
         } else if policy != SyncPolicy::KubernetesWins && was_there {
             // This object was created in the cluster: what happens in the colony does not take it away.
@@ -84,7 +90,7 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
         }
         return plan;
     };
-    if !object.annotations().contains_key(BLUEPRINT_ANNOTATION) && !is_made_for(blueprint, snapshot) {
+    if !is_ours(blueprint, snapshot, &colony.spec.inbound) {
         plan.sync = Sync::NameTaken(format!(
             "colony {} has a blueprint {name} that was not made for this object: rename this object, or remove the blueprint (colonies blueprint remove --name {name})",
             colony.spec.colony_name
@@ -93,7 +99,7 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
     }
     match SharedSpec::of_blueprint(&blueprint.spec) {
         Err(error) => plan.sync = Sync::Invalid(format!("blueprint {name}: {error}")),
-        Ok(theirs) => plan.sync_specs(snapshot, &colony.name, blueprint, &ours, &theirs),
+        Ok(theirs) => plan.sync_specs(snapshot, colony, blueprint, &ours, &theirs),
     }
     if object.spec.runtime == Runtime::Kubernetes
         && let Some(status) = changed_status(&blueprint.status, &snapshot.pods, snapshot.now)
@@ -118,8 +124,10 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
             plan.awaiting.push(format!("the colony to remove blueprint {name}: {why}"));
         }
         Observed::Known(Some(blueprint))
-            if is_made_for(blueprint, snapshot)
-                || object.annotations().contains_key(BLUEPRINT_ANNOTATION) =>
+            if snapshot
+                .colony
+                .resolved()
+                .is_some_and(|colony| is_ours(blueprint, snapshot, &colony.spec.inbound)) =>
         {
             plan.awaiting.push(format!("blueprint {name} to be removed"));
             plan.steps.push(ColonyStep::RemoveBlueprint { name });
@@ -138,7 +146,7 @@ impl BlueprintPlan {
     fn sync_specs(
         &mut self,
         snapshot: &ExecutorDeploymentSnapshot,
-        colony: &str,
+        colony: &ResolvedColony,
         blueprint: &Blueprint,
         ours: &SharedSpec,
         theirs: &SharedSpec,
@@ -158,10 +166,14 @@ impl BlueprintPlan {
         match written {
             None => {}
             Some(WrittenSide::Object) => {
-                self.object = Some(KubernetesStep::UpdateSpec {
-                    spec: theirs.object_spec(colony, Some(&object.spec)),
-                    why: format!("blueprint {name} generation {generation} requests it"),
-                });
+                let spec = theirs.object_spec(&colony.name, Some(&object.spec));
+                match granted(&spec, colony) {
+                    Ok(()) => {
+                        let why = format!("blueprint {name} generation {generation} requests it");
+                        self.object = Some(KubernetesStep::UpdateSpec { spec, why });
+                    }
+                    Err(why) => self.sync = Sync::Invalid(format!("blueprint {name}: {why}")),
+                }
             }
             Some(WrittenSide::Blueprint)
                 if !object.spec.management_policies.allow(ManagementPolicy::Update) =>
@@ -180,11 +192,27 @@ impl BlueprintPlan {
     }
 }
 
-/// Whether a blueprint was made for this very object.
-fn is_made_for(blueprint: &Blueprint, snapshot: &ExecutorDeploymentSnapshot) -> bool {
-    let uid = snapshot.object.uid().unwrap_or_default();
-    blueprint.metadata.annotations.get(BLUEPRINT_ORIGIN_ANNOTATION)
-        == Some(&names::blueprint_origin(&snapshot.cluster, &uid))
+/// Whether a blueprint was made for this very object, or, when it originates in the colony, belongs to the object's
+/// namespace. The annotation of the object alone would be the word of whoever may edit some object.
+fn is_ours(blueprint: &Blueprint, snapshot: &ExecutorDeploymentSnapshot, inbound: &Inbound) -> bool {
+    let object = &snapshot.object;
+    if let Some(origin) = blueprint.metadata.annotations.get(BLUEPRINT_ORIGIN_ANNOTATION) {
+        return *origin == names::blueprint_origin(&snapshot.cluster, &object.uid().unwrap_or_default());
+    }
+    let namespace = namespace_of(&blueprint.metadata).or(inbound.default_namespace());
+    object.annotations().contains_key(BLUEPRINT_ANNOTATION)
+        && namespace == object.metadata.namespace.as_deref()
+}
+
+/// Whether the object may have a spec that the colony wrote.
+fn granted(spec: &Map<String, Value>, colony: &ResolvedColony) -> Result<(), String> {
+    let trust = match &colony.access {
+        ColonyAccess::Refused(why) => return Err(why.clone()),
+        ColonyAccess::Granted(trust) => *trust,
+    };
+    let spec =
+        serde_json::from_value(Value::Object(spec.clone())).map_err(|error| format!("spec: {error}"))?;
+    check_from_colony(&spec, trust, &colony.spec.inbound).map_err(|error| error.to_string())
 }
 
 fn new_blueprint(

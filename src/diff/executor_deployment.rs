@@ -358,11 +358,12 @@ fn output(snapshot: &ExecutorDeploymentSnapshot, settled: Option<&Progress>) -> 
 mod tests {
     use super::*;
     use crate::{
+        api::namespace::ColonyTrust,
         api::{
             colony::ColonySpec,
             names::{APP_MANAGED_BY_LABEL, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
         },
-        snapshot::{AddsInFlight, Identity, Policy, ResolvedColony, Workloads},
+        snapshot::{AddsInFlight, ColonyAccess, Identity, Policy, ResolvedColony, Workloads},
     };
 
     /// An object that is being deleted while its colony does not answer.
@@ -390,6 +391,7 @@ mod tests {
             colony: ColonyReference::Resolved(Box::new(ResolvedColony {
                 name: "c".to_owned(),
                 spec: colony,
+                access: ColonyAccess::Granted(ColonyTrust::Restricted),
                 operator_executor_id: Observed::Unknown(away()),
             })),
             workloads: Workloads {

@@ -16,14 +16,18 @@ use crate::{
         condition::ConditionType,
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, Workload},
         names::{
-            APP_MANAGED_BY_LABEL, BLUEPRINT_ANNOTATION, OPERATOR, ORIGIN_BLUEPRINT, ORIGIN_LABEL,
-            ORIGIN_PROCESS, PROCESS_ANNOTATION, PROCESS_SPEC_ANNOTATION, PROCESS_TIME_ANNOTATION,
-            RESTART_ANNOTATION,
+            APP_MANAGED_BY_LABEL, BLUEPRINT_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION, OPERATOR,
+            ORIGIN_BLUEPRINT, ORIGIN_LABEL, ORIGIN_PROCESS, PROCESS_ANNOTATION, PROCESS_SPEC_ANNOTATION,
+            PROCESS_TIME_ANNOTATION, RESTART_ANNOTATION,
         },
+        namespace::ColonyTrust,
         policy::{SyncPolicy, is_paused},
     },
     colony::model::{Blueprint, Process},
-    desired::inbound::{DesiredObject, Request, object_of},
+    desired::{
+        executor_deployment::check_from_colony,
+        inbound::{DesiredObject, Request, object_of},
+    },
     snapshot::{InboundProcess, InboundSnapshot, NamespaceState, Observed},
 };
 
@@ -73,12 +77,17 @@ pub fn plan(snapshot: &InboundSnapshot, inbound: &InboundProcess, request: &Requ
     }
 }
 
-/// The creation of a blueprint's object, if it is still to be made and it is known that it may be.
+/// The creation of a blueprint's object, if it is still to be made and it is known that it may be. `made` objects were
+/// created since the snapshot was taken.
 ///
 /// # Errors
 ///
 /// When it cannot be made; why, for a person.
-pub fn missing_object(blueprint: &Blueprint, snapshot: &InboundSnapshot) -> Result<Option<Step>, String> {
+pub fn missing_object(
+    blueprint: &Blueprint,
+    snapshot: &InboundSnapshot,
+    made: usize,
+) -> Result<Option<Step>, String> {
     let name = &blueprint.metadata.name;
     if of_blueprint(snapshot, name).is_some() {
         return Ok(None);
@@ -90,7 +99,12 @@ pub fn missing_object(blueprint: &Blueprint, snapshot: &InboundSnapshot) -> Resu
     }
     let labels = [(ORIGIN_LABEL, ORIGIN_BLUEPRINT)];
     let annotations = [(BLUEPRINT_ANNOTATION, name.as_str())];
-    create(snapshot, &wanted, &labels, &annotations)
+    if let Some(origin) = blueprint.metadata.annotations.get(BLUEPRINT_ORIGIN_ANNOTATION) {
+        return Err(format!(
+            "blueprint {name} was made for an object of a cluster ({origin}): create that object with kubectl, or remove the blueprint (colonies blueprint remove --name {name})"
+        ));
+    }
+    create(snapshot, &wanted, made, &labels, &annotations)
 }
 
 fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredObject) -> InboundPlan {
@@ -109,7 +123,7 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
                 wanted.namespace, wanted.name
             ));
         }
-        return match create(snapshot, wanted, &[(ORIGIN_LABEL, ORIGIN_PROCESS)], &annotations) {
+        return match create(snapshot, wanted, 0, &[(ORIGIN_LABEL, ORIGIN_PROCESS)], &annotations) {
             Ok(Some(step)) => do_first(step),
             Ok(None) => wait(),
             Err(why) => failed(why),
@@ -136,8 +150,13 @@ fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredO
     if is_paused(&object.metadata) {
         return wait();
     }
+    let trust = match trust(snapshot, wanted.namespace.as_str()) {
+        Ok(Some(trust)) => trust,
+        Ok(None) => return wait(),
+        Err(why) => return failed(why),
+    };
     let mut changed = object.clone();
-    match object_spec(wanted, &snapshot.colony, Some(&object.spec)) {
+    match object_spec(snapshot, wanted, trust, Some(&object.spec)) {
         Ok(spec) => changed.spec = spec,
         Err(why) => return failed(why),
     }
@@ -151,7 +170,7 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
         return failed(format!("there is no blueprint {name} (any more)"));
     };
     let Some(object) = of_blueprint(snapshot, name) else {
-        return match missing_object(blueprint, snapshot) {
+        return match missing_object(blueprint, snapshot, 0) {
             Ok(Some(step)) => do_first(step),
             Ok(None) => wait(),
             Err(why) => failed(why),
@@ -159,6 +178,11 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
     };
     if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) {
         return wait();
+    }
+    match trust(snapshot, &object.namespace().unwrap_or_default()) {
+        Ok(Some(_)) => {}
+        Ok(None) => return wait(),
+        Err(why) => return failed(why),
     }
     let process = inbound.process.id.as_str();
     if force && object.annotations().get(RESTART_ANNOTATION).is_none_or(|done| done != process) {
@@ -193,7 +217,7 @@ fn reconcile_all(snapshot: &InboundSnapshot) -> InboundPlan {
     let (mut steps, mut problems, mut count) = (Vec::new(), Vec::new(), 0);
     for blueprint in blueprints.iter().filter(concerned) {
         count += 1;
-        match missing_object(blueprint, snapshot) {
+        match missing_object(blueprint, snapshot, steps.len()) {
             Ok(step) => steps.extend(step),
             Err(why) => problems.push(why),
         }
@@ -220,6 +244,11 @@ fn clean_up(snapshot: &InboundSnapshot, name: &str) -> InboundPlan {
         None => deleted(true),
         Some(object) if object.metadata.deletion_timestamp.is_some() || is_paused(&object.metadata) => wait(),
         Some(object) if object.originates_from_blueprint() => {
+            match trust(snapshot, &object.namespace().unwrap_or_default()) {
+                Ok(Some(_)) => {}
+                Ok(None) => return wait(),
+                Err(why) => return failed(why),
+            }
             do_first(Step::Kubernetes(KubernetesStep::DeleteFleet {
                 namespace: object.namespace().unwrap_or_default(),
                 name: object.name_any(),
@@ -273,7 +302,7 @@ fn of_blueprint<'a>(snapshot: &'a InboundSnapshot, name: &str) -> Option<&'a Exe
 }
 
 fn named<'a>(snapshot: &'a InboundSnapshot, wanted: &DesiredObject) -> Option<&'a ExecutorDeployment> {
-    snapshot.objects.named(&wanted.namespace, &wanted.name)
+    snapshot.objects.named(wanted.namespace.as_str(), &wanted.name)
 }
 
 /// Whether an object was last changed for a process that was submitted after this one.
@@ -295,34 +324,27 @@ fn taken(object: &ExecutorDeployment) -> String {
 fn create(
     snapshot: &InboundSnapshot,
     wanted: &DesiredObject,
+    made: usize,
     labels: &[(&str, &str)],
     annotations: &[(&str, &str)],
 ) -> Result<Option<Step>, String> {
     let DesiredObject { namespace, name, .. } = wanted;
-    match snapshot.namespaces.get(namespace) {
-        Some(Observed::Known(NamespaceState::Admitted)) => {}
-        None | Some(Observed::Unknown(_)) => return Ok(None),
-        Some(Observed::Known(NamespaceState::NotAllowed)) => {
-            return Err(format!(
-                "Colony {} does not admit namespace {namespace}: name another, or have spec.allowedNamespaces changed",
-                snapshot.colony
-            ));
-        }
-        Some(Observed::Known(NamespaceState::NotFound)) => {
-            return Err(format!("there is no namespace {namespace}: create it, or name another"));
-        }
-        Some(Observed::Known(NamespaceState::NotWatched)) => {
-            return Err(format!("the operator does not watch namespace {namespace}: name another"));
-        }
+    let Some(trust) = trust(snapshot, namespace.as_str())? else { return Ok(None) };
+    let most = usize::try_from(snapshot.spec.inbound.max_objects).unwrap_or_default();
+    if snapshot.originated + made >= most {
+        return Err(format!(
+            "{most} objects of this cluster originate in the colony, the most that Colony {} grants: remove one, or have spec.inbound.maxObjects raised",
+            snapshot.colony
+        ));
     }
     let metadata = ObjectMeta {
         name: Some(name.clone()),
-        namespace: Some(namespace.clone()),
+        namespace: Some(namespace.to_string()),
         labels: Some(owned(labels).into_iter().chain(owned(&[(APP_MANAGED_BY_LABEL, OPERATOR)])).collect()),
         annotations: Some(owned(annotations)),
         ..ObjectMeta::default()
     };
-    let spec = object_spec(wanted, &snapshot.colony, None)?;
+    let spec = object_spec(snapshot, wanted, trust, None)?;
     Ok(Some(Step::Kubernetes(KubernetesStep::CreateFleet(Box::new(ExecutorDeployment {
         metadata,
         spec,
@@ -330,13 +352,35 @@ fn create(
     })))))
 }
 
+/// What a namespace accepts from the colony; none while that is not known.
+fn trust(snapshot: &InboundSnapshot, namespace: &str) -> Result<Option<ColonyTrust>, String> {
+    match snapshot.namespaces.get(namespace) {
+        Some(Observed::Known(NamespaceState::Admitted(trust))) => Ok(Some(*trust)),
+        None | Some(Observed::Unknown(_)) => Ok(None),
+        Some(Observed::Known(NamespaceState::NotReached(why))) => Err(why.clone()),
+        Some(Observed::Known(NamespaceState::NotAllowed)) => Err(format!(
+            "Colony {} does not admit namespace {namespace}: name another, or have spec.allowedNamespaces changed",
+            snapshot.colony
+        )),
+        Some(Observed::Known(NamespaceState::NotFound)) => {
+            Err(format!("there is no namespace {namespace}: create it, or name another"))
+        }
+        Some(Observed::Known(NamespaceState::NotWatched)) => {
+            Err(format!("the operator does not watch namespace {namespace}: name another"))
+        }
+    }
+}
+
 fn object_spec(
+    snapshot: &InboundSnapshot,
     wanted: &DesiredObject,
-    colony: &str,
+    trust: ColonyTrust,
     before: Option<&ExecutorDeploymentSpec>,
 ) -> Result<ExecutorDeploymentSpec, String> {
-    serde_json::from_value(Value::Object(wanted.spec.object_spec(colony, before)))
-        .map_err(|error| format!("spec: {error}"))
+    let spec = serde_json::from_value(Value::Object(wanted.spec.object_spec(&snapshot.colony, before)))
+        .map_err(|error| format!("spec: {error}"))?;
+    check_from_colony(&spec, trust, &snapshot.spec.inbound).map_err(|error| error.to_string())?;
+    Ok(spec)
 }
 
 fn owned(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -348,19 +392,25 @@ mod tests {
     use kube::core::DeserializeGuard;
 
     use super::*;
-    use crate::snapshot::InboundObjects;
     use crate::{api::names::PAUSED_ANNOTATION, colony::model::Blueprint};
+    use crate::{api::namespace::NamespaceName, snapshot::InboundObjects};
 
     fn snapshot(objects: Vec<ExecutorDeployment>, blueprints: Vec<Blueprint>) -> InboundSnapshot {
         let spec = json!({
             "server": {"host": "h"}, "colonyName": "hive", "credentialsSecretName": "s", "location": "edge-7",
-            "inbound": {"defaultNamespace": "team"},
+            "inbound": {"policy": "Accept", "namespaces": ["team"]},
         });
-        let namespaces = [("team", NamespaceState::Admitted), ("closed", NamespaceState::NotAllowed)];
+        let admitted = NamespaceState::Admitted(ColonyTrust::Restricted);
+        let namespaces = [
+            ("team", admitted),
+            ("closed", NamespaceState::NotAllowed),
+            ("beyond", NamespaceState::NotReached("namespace beyond accepts nothing".to_owned())),
+        ];
         InboundSnapshot {
             colony: "dev".to_owned(),
             spec: serde_json::from_value(spec).unwrap(),
             blueprints: Observed::Known(blueprints),
+            originated: objects.len(),
             objects: InboundObjects::new(
                 objects.into_iter().map(|object| DeserializeGuard(Ok(object)).into()),
             ),
@@ -380,7 +430,11 @@ mod tests {
     fn wanted(namespace: &str, replicas: i32) -> DesiredObject {
         let spec = json!({"image": "i:1", "executorType": "cli", "replicas": replicas});
         let spec = crate::desired::SharedSpec::of_blueprint(spec.as_object().unwrap()).unwrap();
-        DesiredObject { namespace: namespace.to_owned(), name: "workers".to_owned(), spec }
+        DesiredObject {
+            namespace: NamespaceName::parse(namespace).unwrap(),
+            name: "workers".to_owned(),
+            spec,
+        }
     }
 
     fn blueprint(generation: i64) -> Blueprint {
@@ -498,6 +552,56 @@ mod tests {
         // Unknown is not refused: it is looked at again.
         let unknown = plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("other", 1)));
         assert_eq!(unknown, wait());
+    }
+
+    /// Whoever holds the key of an executor can submit such a process.
+    #[test]
+    fn a_colony_gets_neither_secrets_nor_other_namespaces_nor_more_than_its_share() {
+        let beyond = plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("beyond", 1)));
+        assert!(failure(&beyond).contains("namespace beyond accepts nothing"), "{beyond:?}");
+        let secrets = |namespace: &str| {
+            let spec = json!({"image": "i:1", "executorType": "cli", "config": {"envFrom": [{"secretRef": {"name": "k"}}]}});
+            let spec = crate::desired::SharedSpec::of_blueprint(spec.as_object().unwrap()).unwrap();
+            Request::Apply(DesiredObject { spec, ..wanted(namespace, 1) })
+        };
+        let new = plan(&snapshot(vec![], vec![]), &process("p1", 1), &secrets("team"));
+        assert!(failure(&new).contains("spec.config.envFrom"), "{new:?}");
+        let object =
+            created(&plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("team", 1))));
+        let changed = plan(&snapshot(vec![object.clone()], vec![]), &process("p2", 2), &secrets("team"));
+        assert!(failure(&changed).contains("spec.config.envFrom"), "{changed:?}");
+        let mut full = snapshot(vec![], vec![]);
+        full.originated = 20;
+        let more = plan(&full, &process("p1", 1), &Request::Apply(wanted("team", 1)));
+        assert!(failure(&more).contains("maxObjects"), "{more:?}");
+    }
+
+    /// What the `Colony` no longer reaches is neither restarted nor deleted for it.
+    #[test]
+    fn an_object_beyond_reach_is_left_as_it_is() {
+        let reconcile = Request::Reconcile { blueprint: "workers".to_owned(), force: true };
+        let object = created(&plan(&snapshot(vec![], vec![blueprint(1)]), &process("p1", 1), &reconcile));
+        let beyond = |blueprints| {
+            let mut world = snapshot(vec![object.clone()], blueprints);
+            let state = NamespaceState::NotReached("not reached".to_owned());
+            world.namespaces.insert("team".to_owned(), Observed::Known(state));
+            world
+        };
+        let forced = plan(&beyond(vec![blueprint(1)]), &process("p2", 2), &reconcile);
+        assert_eq!((failure(&forced), forced.steps.len()), ("not reached", 0));
+        let clean_up = Request::CleanUp { blueprint: "workers".to_owned() };
+        let cleaned = plan(&beyond(vec![]), &process("p2", 2), &clean_up);
+        assert_eq!((failure(&cleaned), cleaned.steps.len()), ("not reached", 0));
+    }
+
+    #[test]
+    fn a_blueprint_that_mirrors_an_object_of_some_cluster_becomes_no_other_object() {
+        let mut mirror = blueprint(1);
+        let origin = "k8s:other/uid".to_owned();
+        mirror.metadata.annotations.insert(BLUEPRINT_ORIGIN_ANNOTATION.to_owned(), origin);
+        let request = Request::Reconcile { blueprint: "workers".to_owned(), force: false };
+        let answered = plan(&snapshot(vec![], vec![mirror]), &process("p1", 1), &request);
+        assert!(failure(&answered).contains("was made for an object of a cluster"), "{answered:?}");
     }
 
     #[test]

@@ -4,7 +4,12 @@ use std::io;
 
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{
-    EnvFilter, filter::ParseError, fmt, layer::SubscriberExt as _, registry, util::TryInitError,
+    EnvFilter,
+    filter::{ParseError, filter_fn},
+    fmt,
+    layer::SubscriberExt as _,
+    registry,
+    util::TryInitError,
 };
 
 use super::config::{LogFormat, Logging};
@@ -38,16 +43,24 @@ pub enum TelemetryError {
 /// When the filter cannot be understood, or logging was started before.
 pub fn start(logging: &Logging, override_filter: Option<&str>) -> Result<(), TelemetryError> {
     let filter = filter(logging, override_filter)?;
+    let bodies = filter_fn(|event| !logs_bodies(event.target()));
     // Spans carry the object and its generation; on every line they are what makes one object's story readable.
     let lines = fmt::layer().with_writer(io::stderr);
     let started = match logging.format {
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(true);
-            registry().with(filter).with(lines).try_init()
+            registry().with(filter).with(bodies).with(lines).try_init()
         }
-        LogFormat::Text => registry().with(filter).with(lines.with_target(false)).try_init(),
+        LogFormat::Text => registry().with(filter).with(bodies).with(lines.with_target(false)).try_init(),
     };
     started.map_err(|source| TelemetryError::Start { source })
+}
+
+/// Whether a module of a library logs what it received: kube's client logs a body that it cannot decode, and tungstenite
+/// each message and frame. Bodies hold Secrets, and none is logged at any level.
+fn logs_bodies(target: &str) -> bool {
+    target == "kube_client::client"
+        || target.split("::").next().is_some_and(|name| matches!(name, "tungstenite" | "tokio_tungstenite"))
 }
 
 fn filter(logging: &Logging, override_filter: Option<&str>) -> Result<EnvFilter, TelemetryError> {
@@ -58,6 +71,19 @@ fn filter(logging: &Logging, override_filter: Option<&str>) -> Result<EnvFilter,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The body of a Secret went into the log when a path named one where a namespace was expected.
+    #[test]
+    fn bodies_of_answers_are_not_logged_at_any_level() {
+        for target in
+            ["kube_client::client", "tungstenite", "tungstenite::protocol", "tokio_tungstenite::compat"]
+        {
+            assert!(logs_bodies(target), "{target}");
+        }
+        for target in ["kube_client::client::builder", "kube_runtime::watcher", "colonyos_operator::act"] {
+            assert!(!logs_bodies(target), "{target}");
+        }
+    }
 
     #[test]
     fn the_environment_wins_over_the_file_and_mistakes_name_both() {

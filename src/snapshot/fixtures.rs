@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    ColonyInstanceState, ColonyReference, ComposedKinds, DefinitionSnapshot, Handlers, InstanceSnapshot,
-    Observed, RemainingInstances, ResolvedColony, StoredObjects, WorkHeader,
+    ColonyAccess, ColonyInstanceState, ColonyReference, ComposedKinds, DefinitionSnapshot, Handlers,
+    InstanceSnapshot, Observed, RemainingInstances, ResolvedColony, StoredObjects, WorkHeader,
 };
 use crate::{
+    api::namespace::ColonyTrust,
     api::{
         instance::{InstanceKind, KindTerms},
         resource_definition::{DefinitionScope, ResourceDefinition},
@@ -21,6 +22,7 @@ pub(crate) fn resolved() -> ResolvedColony {
     ResolvedColony {
         name: "dev".to_owned(),
         spec: serde_json::from_value(spec).unwrap(),
+        access: ColonyAccess::Granted(ColonyTrust::Restricted),
         operator_executor_id: Observed::Known("id".to_owned()),
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         colony::ColonySpec,
         executor_deployment::ExecutorDeployment,
         names::{BLUEPRINT_ANNOTATION, PROCESS_ANNOTATION},
+        namespace::ColonyTrust,
     },
     colony::model::{Blueprint, Process},
 };
@@ -35,7 +36,9 @@ pub struct InboundSnapshot {
     pub blueprints: Observed<Vec<Blueprint>>,
     /// The objects that it may be about, made by the operator or not.
     pub objects: InboundObjects,
-    /// Whether the namespaces of what may have to be made can be used.
+    /// How many objects of this cluster originate in the colony.
+    pub originated: usize,
+    /// Whether the namespaces of these objects, and of what may have to be made, can be used.
     pub namespaces: BTreeMap<String, Observed<NamespaceState>>,
 }
 
@@ -82,6 +85,11 @@ impl InboundObjects {
         objects.find(|object| object.spec.colony.as_deref() == Some(colony))
     }
 
+    /// The namespaces that they are in.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(|(namespace, _)| namespace.as_str())
+    }
+
     /// Whether one of them was made for a process.
     #[must_use]
     pub fn has_born_of(&self, process: &str) -> bool {
@@ -92,8 +100,10 @@ impl InboundObjects {
 /// Whether a namespace may be used for objects that originate in a colony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamespaceState {
-    /// It may.
-    Admitted,
+    /// It may, within these bounds.
+    Admitted(ColonyTrust),
+    /// The `Colony` does not list it; why, for a person.
+    NotReached(String),
     /// The `Colony` does not admit it.
     NotAllowed,
     /// There is none of that name.

@@ -23,7 +23,7 @@ mod work;
 pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
-pub use colony_reference::{ColonyReference, ResolvedColony};
+pub use colony_reference::{ColonyAccess, ColonyReference, ResolvedColony};
 pub use colony_workflow::ColonyWorkflowSnapshot;
 pub use composition::{Children, CompositionSnapshot};
 pub use definition::{

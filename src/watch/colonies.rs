@@ -15,7 +15,7 @@ use crate::{
         names::{CONTROLLER_EXECUTOR_TYPE, DEFAULT_COLONY_ANNOTATION},
     },
     memory::connections::{Connection, Connections},
-    snapshot::{ColonyReference, Observed, ResolvedColony},
+    snapshot::{ColonyAccess, ColonyReference, Observed, ResolvedColony},
 };
 
 /// Finds the colony of an object.
@@ -25,6 +25,8 @@ pub struct Colonies {
     /// Metadata of namespaces.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     pub connections: Connections,
+    /// The namespace of the operator itself.
+    pub operator_namespace: String,
 }
 
 impl Colonies {
@@ -34,7 +36,18 @@ impl Colonies {
         if let Some(colony) = self.named(name).filter(|colony| !self.admits(colony, namespace)) {
             return (ColonyReference::NotAllowed { name: colony.name_any() }, None);
         }
-        self.find_any(name)
+        let (mut reference, connection) = self.find_any(name);
+        if let ColonyReference::Resolved(resolved) = &mut reference {
+            resolved.access = self.access(resolved, namespace);
+        }
+        (reference, connection)
+    }
+
+    fn access(&self, colony: &ResolvedColony, namespace: &str) -> ColonyAccess {
+        let inbound = (colony.name.as_str(), &colony.spec.inbound);
+        let found = self.namespaces.get(&ObjectRef::new(namespace));
+        let labels = found.as_ref().map(|found| found.labels().clone()).unwrap_or_default();
+        ColonyAccess::of(inbound, namespace, &labels, &self.operator_namespace)
     }
 
     /// As [`Colonies::find`], for what is in no namespace and asks for nothing there.
@@ -53,7 +66,8 @@ impl Colonies {
                 (None, Some(operator)) => Observed::Known(operator.id.clone()),
             },
         };
-        let resolved = ResolvedColony { name, spec: colony.spec.clone(), operator_executor_id };
+        let access = ColonyAccess::Refused("it is in no namespace".to_owned());
+        let resolved = ResolvedColony { name, spec: colony.spec.clone(), access, operator_executor_id };
         (ColonyReference::Resolved(Box::new(resolved)), connection)
     }
 

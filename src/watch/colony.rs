@@ -9,10 +9,7 @@ use super::{
     credentials::{self, Keys, OperatorKey},
 };
 use crate::{
-    api::{
-        colony::{Colony, InboundPolicy},
-        names::EXECUTOR_DEPLOYMENT_KIND,
-    },
+    api::{colony::Colony, names::EXECUTOR_DEPLOYMENT_KIND},
     colony::{Client, Error, Id, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
     memory::connections::OperatorIdentity,
     runtime::{clock::Clock, metrics::Metrics},
@@ -120,9 +117,7 @@ async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
             }
             Err(error) => Membership::Unknown(error.to_string()),
         };
-        if snapshot.object.spec.inbound.policy == InboundPolicy::Accept {
-            ask_for_blueprints(snapshot, &sessions.member).await;
-        }
+        ask_for_blueprints(snapshot, &sessions.member).await;
     }
 }
 

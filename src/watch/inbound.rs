@@ -20,6 +20,7 @@ use crate::{
         executor_deployment::ExecutorDeployment,
         kind::HasKind as _,
         names::EXECUTOR_DEPLOYMENT_KIND,
+        namespace::NamespaceName,
     },
     colony::{Blueprint, Session},
     memory::{
@@ -31,7 +32,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{InboundObjects, InboundSnapshot, NamespaceState, Observed},
+    snapshot::{ColonyAccess, InboundObjects, InboundSnapshot, NamespaceState, Observed},
 };
 
 /// Which blueprints a process is about.
@@ -56,6 +57,8 @@ pub struct InboundReader {
     pub client: Client,
     pub objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
     pub colonies: Store<DeserializeGuard<Colony>>,
+    /// The namespace of the operator itself.
+    pub operator_namespace: String,
     /// Namespaces that this operator looks after; empty for all.
     pub watched: Vec<String>,
     /// Blueprints as colonies last described them.
@@ -97,19 +100,19 @@ impl InboundReader {
             .into_iter()
             .flatten()
             .filter_map(|blueprint| namespace_of(&blueprint.metadata));
-        let wanted = namespaces
-            .iter()
-            .map(String::as_str)
-            .chain(named)
-            .chain([spec.inbound.default_namespace.as_str()]);
-        for namespace in wanted {
+        let wanted =
+            namespaces.iter().map(String::as_str).chain(named).chain(spec.inbound.default_namespace());
+        let objects = self.objects(about, wanted.clone());
+        for namespace in wanted.chain(objects.namespaces()).filter_map(NamespaceName::parse) {
+            let namespace = namespace.as_str();
             if !states.contains_key(namespace) {
-                states.insert(namespace.to_owned(), self.namespace(spec, namespace).await);
+                states.insert(namespace.to_owned(), self.namespace((colony, spec), namespace).await);
             }
         }
-        let objects = self.objects(about, &states);
+        let key = IndexKey::OriginatedIn(colony.to_owned());
+        let originated = self.objects.iter().map(|(index, _)| index.get(&key).len()).sum();
         let (colony, spec) = (colony.to_owned(), spec.clone());
-        InboundSnapshot { colony, spec, blueprints, objects, namespaces: states }
+        InboundSnapshot { colony, spec, blueprints, objects, originated, namespaces: states }
     }
 
     /// Whether the cache does not show yet what this process last wrote to an object.
@@ -156,7 +159,7 @@ impl InboundReader {
         Observed::Known(found.into_iter().collect())
     }
 
-    async fn namespace(&self, spec: &ColonySpec, name: &str) -> Observed<NamespaceState> {
+    async fn namespace(&self, (colony, spec): (&str, &ColonySpec), name: &str) -> Observed<NamespaceState> {
         if !self.watched.is_empty() && !self.watched.iter().any(|watched| watched == name) {
             return Observed::Known(NamespaceState::NotWatched);
         }
@@ -165,17 +168,26 @@ impl InboundReader {
             Err(error) => Observed::Unknown(error.explain(&format!("get Namespace {name}"))),
             Ok(None) => Observed::Known(NamespaceState::NotFound),
             Ok(Some(found)) if spec.allowed_namespaces.admit(found.labels()) => {
-                Observed::Known(NamespaceState::Admitted)
+                let inbound = (colony, &spec.inbound);
+                let access = ColonyAccess::of(inbound, name, found.labels(), &self.operator_namespace);
+                Observed::Known(match access {
+                    ColonyAccess::Granted(trust) => NamespaceState::Admitted(trust),
+                    ColonyAccess::Refused(why) => NamespaceState::NotReached(why),
+                })
             }
             Ok(Some(_)) => Observed::Known(NamespaceState::NotAllowed),
         }
     }
 
     /// The objects that may be asked about and can be read.
-    fn objects<T>(&self, about: About<'_>, namespaces: &BTreeMap<String, T>) -> InboundObjects {
+    fn objects<'a>(
+        &self,
+        about: About<'_>,
+        namespaces: impl Iterator<Item = &'a str> + Clone,
+    ) -> InboundObjects {
         let found = self.objects.iter().flat_map(|(index, _)| {
             let named = |name: &str| {
-                let references = namespaces.keys().map(|namespace| ObjectRef::new(name).within(namespace));
+                let references = namespaces.clone().map(|namespace| ObjectRef::new(name).within(namespace));
                 references.filter_map(|object| index.store().get(&object)).collect::<Vec<_>>()
             };
             match about {

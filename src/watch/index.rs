@@ -20,7 +20,7 @@ use parking_lot::RwLock;
 use super::cache::GuardedExecutorDeployment;
 use crate::api::{
     mirror::Mirrored,
-    names::{EXECUTOR_DEPLOYMENT_LABEL, PROCESS_ANNOTATION},
+    names::{EXECUTOR_DEPLOYMENT_LABEL, ORIGIN_LABEL, PROCESS_ANNOTATION},
 };
 
 /// What objects are found by.
@@ -31,6 +31,8 @@ pub enum IndexKey {
     Process(String),
     /// The process of which they were born in a colony.
     BornOf(String),
+    /// The `Colony` in whose colony they originate.
+    OriginatedIn(String),
     /// The blueprint that says the same.
     Blueprint(String),
     /// The executor type without the digits at its end.
@@ -186,6 +188,9 @@ pub fn executor_deployment(guarded: &GuardedExecutorDeployment) -> Vec<IndexKey>
     let Ok(object) = &guarded.0 else { return keys };
     keys.extend(object.blueprint_name().map(IndexKey::Blueprint));
     keys.extend(object.annotations().get(PROCESS_ANNOTATION).cloned().map(IndexKey::BornOf));
+    if object.labels().contains_key(ORIGIN_LABEL) {
+        keys.extend(object.spec.colony.clone().map(IndexKey::OriginatedIn));
+    }
     keys.push(IndexKey::TypeStem(type_stem(&object.spec.executor_type).to_owned()));
     keys
 }

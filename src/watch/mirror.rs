@@ -324,7 +324,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::snapshot::ResolvedColony;
+    use crate::{
+        api::namespace::ColonyTrust,
+        snapshot::{ColonyAccess, ResolvedColony},
+    };
 
     /// A pass that reports a missing connection right before it exists would write status twice for each object.
     #[test]
@@ -340,6 +343,7 @@ mod tests {
         let colony = ColonyReference::Resolved(Box::new(ResolvedColony {
             name: "dev".to_owned(),
             spec: serde_json::from_value(spec).unwrap(),
+            access: ColonyAccess::Granted(ColonyTrust::Restricted),
             operator_executor_id: Observed::Unknown("not connected yet".to_owned()),
         }));
         let untried = Connections::default();

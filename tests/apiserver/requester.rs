@@ -156,6 +156,90 @@ async fn whoever_asks_for_a_workload_must_be_allowed_to_create_it() {
     .await;
 }
 
+/// The colony may change the runtime and the workload later, and then no user is asked.
+#[tokio::test]
+async fn whoever_hands_a_spec_to_the_colony_must_be_allowed_to_create_all_workloads() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "requester-colony", async |namespace| {
+        let user = format!("ann-of-{}", namespace.name);
+        let fleets: Api<ExecutorDeployment> = Api::namespaced(impersonate(&user).await, &namespace.name);
+        let rule = json!([{"apiGroups": ["compute.colonies.io"], "resources": ["executordeployments"], "verbs": ["create"]},
+            {"apiGroups": ["apps"], "resources": ["deployments", "daemonsets"], "verbs": ["create"]}]);
+        grant(&namespace, &user, "fleets", rule).await;
+        install(&kubernetes, &namespace).await;
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let handed_over = |name: &str| {
+            let mut object = fleet("Deployment", "docker");
+            object.metadata.name = Some(name.to_owned());
+            object.spec.sync_policy = Some(SyncPolicy::ColonyWins);
+            object
+        };
+        eventually("a Job that the colony could request is refused", LIMIT, async || {
+            match fleets.create(&dry, &handed_over("handed")).await {
+                Err(error) if error.to_string().contains("workload Job") => Ok(()),
+                other => Err(format!("the answer is {other:?}")),
+            }
+        })
+        .await;
+        let rule = json!([{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}]);
+        grant(&namespace, &user, "jobs", rule).await;
+        eventually("with all three rights it is accepted", LIMIT, async || {
+            fleets.create(&dry, &handed_over("handed")).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    })
+    .await;
+}
+
+/// These notes say for whom the operator made an object; believed from a tenant, they would take another's fleet over.
+#[tokio::test]
+async fn notes_of_origin_are_written_by_the_operator_alone() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "requester-origin", async |namespace| {
+        let user = format!("ann-of-{}", namespace.name);
+        let fleets: Api<ExecutorDeployment> = Api::namespaced(impersonate(&user).await, &namespace.name);
+        let rule = json!([{"apiGroups": ["compute.colonies.io"], "resources": ["executordeployments"], "verbs": ["create", "patch"]},
+            {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]}]);
+        grant(&namespace, &user, "fleets", rule).await;
+        install(&kubernetes, &namespace).await;
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let noted = |note: &str| {
+            let mut object = fleet("Deployment", "kubernetes");
+            if note == "colonies.io/origin" {
+                object.labels_mut().insert(note.to_owned(), "blueprint".to_owned());
+            } else {
+                object.annotations_mut().insert(note.to_owned(), "p".to_owned());
+            }
+            object
+        };
+        let notes = ["colonies.io/process", "colonies.io/process-submitted", "colonies.io/restarted-for", "colonies.io/origin"];
+        for note in notes {
+            eventually(&format!("{note} is refused"), LIMIT, async || {
+                match fleets.create(&dry, &noted(note)).await {
+                    Err(error) if error.to_string().contains(&format!("[{note}] is written by the operator")) => Ok(()),
+                    other => Err(format!("the answer is {other:?}")),
+                }
+            })
+            .await;
+        }
+        // An object that has them keeps them when its owner changes something else.
+        let admin = namespace.api::<ExecutorDeployment>();
+        admin.create(&PostParams::default(), &noted("colonies.io/process")).await.unwrap();
+        let change = Patch::Merge(json!({"metadata": {"annotations": {"note": "a"}}}));
+        fleets.patch("encoders", &PatchParams::default(), &change).await.unwrap();
+        // Who may write the status, such as a restore from a backup, may write them.
+        let rule = json!([{"apiGroups": ["compute.colonies.io"], "resources": ["executordeployments/status"], "verbs": ["update"]}]);
+        grant(&namespace, &user, "status", rule).await;
+        eventually("a restore may write them", LIMIT, async || {
+            let mut object = noted("colonies.io/origin");
+            object.metadata.name = Some("restored".to_owned());
+            fleets.create(&dry, &object).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    })
+    .await;
+}
+
 /// Else nobody could label an object, and no finalizer could be removed, once a right is gone.
 #[tokio::test]
 async fn what_starts_no_workload_is_not_asked_about() {

@@ -122,7 +122,7 @@ impl Stage {
             "colonyName": self.colony,
             "location": self.location,
             "credentialsSecretName": self.colony,
-            "inbound": {"defaultNamespace": self.namespace.name},
+            "inbound": {"policy": "Accept", "namespaces": [self.namespace.name]},
         }))
         .unwrap();
         let mut colony = Colony::new(&self.colony, spec);

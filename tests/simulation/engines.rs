@@ -88,7 +88,12 @@ impl<'a> Caches<'a> {
         let (colonies, _): (Store<Colony>, _) = self.store(stores::colonies(client, &[].into())).await;
         let (namespaces, _): (Store<PartialObjectMeta<Namespace>>, _) =
             self.store(stores::namespaces(client)).await;
-        Colonies { colonies, namespaces, connections: services.connections.clone() }
+        Colonies {
+            colonies,
+            namespaces,
+            connections: services.connections.clone(),
+            operator_namespace: services.kubernetes.namespace.clone(),
+        }
     }
 
     /// The reader of kinds whose objects processes carry, as `controllers::engine::work` puts it together.

@@ -67,16 +67,37 @@ pub struct ColonySpec {
 /// What happens to blueprints and processes that originate in a colony and are meant for this cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.policy != 'Accept' || self.namespaces.size() > 0").message("inbound: policy Accept needs namespaces: list those that may receive objects from the colony").field_path(".namespaces"))]
+#[x_kube(validation = Rule::new("self.policy != 'Accept' || !has(self.defaultNamespace) || self.defaultNamespace in self.namespaces").message(Message::Expression("'inbound.defaultNamespace: ' + self.defaultNamespace + ' is not among inbound.namespaces: add it there, or choose one of them'".into())).field_path(".defaultNamespace"))]
 pub struct Inbound {
-    /// `Accept`: they become objects in the allowed namespaces. `Refuse`: their processes are closed as failed with that
-    /// reason.
+    /// `Accept`: they become objects in `namespaces`. `Refuse`: their processes are closed as failed with that reason, and
+    /// no object takes its spec from a blueprint.
     #[serde(default)]
     pub policy: InboundPolicy,
 
-    /// The namespace of objects that name none. It must exist and be allowed.
-    #[serde(default = "default_namespace")]
+    /// The namespaces that they may reach. Each must exist and be allowed by `allowedNamespaces`. The operator's own
+    /// namespace and those whose name begins with `kube-` are never reached.
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && !name.startsWith('kube-'))").message(Message::Expression("'inbound.namespaces: ' + self.filter(name, !name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') || name.startsWith('kube-'))[0] + ' cannot receive objects from a colony: give names of namespaces that do not begin with kube-'".into())))]
+    pub namespaces: Vec<String>,
+
+    /// The namespace of objects that name none; the first of `namespaces` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
-    pub default_namespace: String,
+    pub default_namespace: Option<String>,
+
+    /// How many objects in this cluster may originate in the colony at a time.
+    #[serde(default = "default_max_objects")]
+    #[x_kube(validation = Rule::new("self >= 0").message("inbound.maxObjects is negative: give 0 or more"))]
+    #[schemars(range(max = 10_000))]
+    pub max_objects: i32,
+
+    /// How many replicas the colony may request for one object.
+    #[serde(default = "default_max_replicas")]
+    #[x_kube(validation = Rule::new("self >= 0").message("inbound.maxReplicas is negative: give 0 or more"))]
+    #[schemars(range(max = 100_000))]
+    pub max_replicas: i32,
 
     /// `Keep`: the colony always has a `BlueprintDefinition` for `ExecutorDeployment` whose handler is this operator, so that
     /// `colonies blueprint add` just works. `Ignore`: definitions are the colony's own business.
@@ -88,24 +109,48 @@ impl Default for Inbound {
     fn default() -> Self {
         Self {
             policy: InboundPolicy::default(),
-            default_namespace: default_namespace(),
+            namespaces: Vec::new(),
+            default_namespace: None,
+            max_objects: default_max_objects(),
+            max_replicas: default_max_replicas(),
             definition: DefinitionPolicy::default(),
         }
     }
 }
 
-/// The namespace that every cluster has.
-fn default_namespace() -> String {
-    "default".to_owned()
+impl Inbound {
+    /// Whether what originates in the colony may become an object of this namespace, as far as the `Colony` says.
+    #[must_use]
+    pub fn reaches(&self, namespace: &str) -> bool {
+        self.policy == InboundPolicy::Accept
+            && !namespace.starts_with("kube-")
+            && self.namespaces.iter().any(|listed| listed == namespace)
+    }
+
+    /// The namespace of objects that name none.
+    #[must_use]
+    pub fn default_namespace(&self) -> Option<&str> {
+        self.default_namespace.as_deref().or_else(|| self.namespaces.first().map(String::as_str))
+    }
+}
+
+/// A colony that asks for more is either busy beyond what most clusters have room for, or hostile.
+const fn default_max_objects() -> i32 {
+    20
+}
+
+/// As [`default_max_objects`], for the pods of one object.
+const fn default_max_replicas() -> i32 {
+    20
 }
 
 /// Whether blueprints and processes of a colony may become objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum InboundPolicy {
-    /// It may, in the allowed namespaces.
-    #[default]
+    /// It may, in the namespaces that the `Colony` lists.
     Accept,
     /// It may not.
+    #[default]
     Refuse,
 }
 

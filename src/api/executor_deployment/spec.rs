@@ -72,6 +72,7 @@ pub struct ExecutorDeploymentSpec {
     /// Type as which the executors register; processes name it in their conditions. Keep it unique on the server, and
     /// never a variant of another type that only adds digits: such executors miss wake-ups.
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')").message(Message::Expression("'executorType: \"' + self + '\" is not a type: use letters, digits, \"-\", \"_\" and \".\", beginning and ending with a letter or digit (a \":\" breaks the colony)'".into())))]
+    #[x_kube(validation = Rule::new("!(self in ['executor-deployment-controller', 'kubernetes-reconciler'])").message(Message::Expression("'executorType: ' + self + ' is reserved for the operator: name another type'".into())))]
     #[schemars(length(max = 63))]
     pub executor_type: String,
 

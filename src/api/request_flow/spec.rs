@@ -84,6 +84,7 @@ pub struct FlowFunction {
 
     /// Type of the executors that may run it.
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')").message(Message::Expression("'executorType: \"' + self + '\" is not a type: use letters, digits, \"-\", \"_\" and \".\", beginning and ending with a letter or digit'".into())))]
+    #[x_kube(validation = Rule::new("!(self in ['executor-deployment-controller', 'kubernetes-reconciler'])").message(Message::Expression("'executorType: ' + self + ' is reserved for the operator: name executors of your own'".into())))]
     #[schemars(length(max = 63))]
     pub executor_type: String,
 

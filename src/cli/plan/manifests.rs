@@ -33,8 +33,8 @@ use crate::{
     memory::identities::read_identity,
     runtime::config::OperatorConfiguration,
     snapshot::{
-        AddsInFlight, ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy, Registration,
-        ResolvedColony, ValueSource, Values, Workloads,
+        AddsInFlight, ColonyAccess, ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy,
+        Registration, ResolvedColony, ValueSource, Values, Workloads,
     },
 };
 
@@ -302,7 +302,9 @@ impl Manifests {
             (None, None) => return ColonyReference::NotFound { name: wanted.map(str::to_owned) },
         };
         let operator_executor_id = Observed::Known("0".repeat(64));
-        ColonyReference::Resolved(Box::new(ResolvedColony { name, spec, operator_executor_id }))
+        // Nothing is read from the colony.
+        let access = ColonyAccess::Refused("the colony is not asked".to_owned());
+        ColonyReference::Resolved(Box::new(ResolvedColony { name, spec, access, operator_executor_id }))
     }
 }
 

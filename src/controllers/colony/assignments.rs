@@ -99,7 +99,7 @@ impl Assignments {
         let label = &process.spec.label;
         let Some((cluster, uid, _)) = parse_process_label(label) else {
             if self.services.leadership.is_leader() {
-                self.inbound.accept(process, &self.operator);
+                return self.inbound.accept(process, &self.operator).await;
             }
             return Ok(());
         };

@@ -11,7 +11,7 @@ use crate::{
         outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
     api::colony::{ColonySpec, InboundPolicy},
-    colony::{Process, ProcessState, Session},
+    colony::{Error, Process, ProcessState, Session},
     controllers::engine::{context::Services, retry::Retries},
     desired::inbound::{Request, read},
     diff::{
@@ -28,6 +28,12 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(5);
 /// How soon a pass follows one that wrote something or whose cache is behind.
 const NEXT_STEP: Duration = Duration::from_millis(50);
+
+/// How many processes of a colony are answered at once. Each may wait for its object for as long as that takes, and any
+/// member may submit any number of them.
+const MOST_AT_ONCE: usize = 256;
+/// After this many failures in a row, about ten minutes, the failure is the answer.
+const MOST_FAILURES: u32 = 15;
 
 /// Answers processes of one colony.
 #[derive(Clone)]
@@ -59,16 +65,48 @@ impl Inbound {
     }
 
     /// Answers a process concurrently, once.
-    pub fn accept(&self, process: Process, operator: &OperatorIdentity) {
+    ///
+    /// # Errors
+    ///
+    /// When there are too many, and it cannot be told so.
+    pub async fn accept(&self, process: Process, operator: &OperatorIdentity) -> Result<(), Error> {
         let id = process.id.to_string();
-        if !self.lock().insert(id.clone()) {
-            return;
+        let is_full = {
+            let mut under_way = self.lock();
+            if under_way.contains(&id) {
+                return Ok(());
+            }
+            let is_full = under_way.len() >= MOST_AT_ONCE;
+            if !is_full {
+                under_way.insert(id.clone());
+            }
+            is_full
+        };
+        if is_full {
+            let why = format!(
+                "the operator already answers {MOST_AT_ONCE} processes of this colony: submit it again later"
+            );
+            return self.close_failed(&process, operator, why).await;
         }
         let (inbound, operator) = (self.clone(), operator.clone());
         tokio::spawn(async move {
             inbound.answer(process, &operator).await;
             inbound.lock().remove(&id);
         });
+        Ok(())
+    }
+
+    async fn close_failed(
+        &self,
+        process: &Process,
+        operator: &OperatorIdentity,
+        why: String,
+    ) -> Result<(), Error> {
+        match operator.session.close_failed(&process.id, &[why]).await {
+            // Cancelled, gone, or closed by an earlier try; or another executor's by now.
+            Err(error) if error.is_not_found() || error.is_conflict() || error.is_forbidden() => Ok(()),
+            result => result,
+        }
     }
 
     /// Until the process is answered, or this process no longer leads: the next leader finds it among what runs.
@@ -77,11 +115,15 @@ impl Inbound {
         let id = process.id.clone();
         let mut inbound = InboundProcess { process, was_seen: false };
         let mut changes = self.services.object_changes.subscribe();
+        let mut failures = 0;
         while self.services.leadership.is_leader() {
             changes.mark_unchanged();
             let delay = match self.pass(&mut inbound, operator).await {
                 Ok(Turn::Answered) => return,
-                Ok(Turn::Changed) => NEXT_STEP,
+                Ok(Turn::Changed) => {
+                    failures = 0;
+                    NEXT_STEP
+                }
                 Ok(Turn::Waiting) => {
                     // Nothing is lost by a change that comes between the pass and this wait: it is marked already.
                     if tokio::time::timeout(LOOK, changes.changed()).await.is_err()
@@ -94,6 +136,12 @@ impl Inbound {
                 }
                 Err(failure) => {
                     tracing::warn!(process = %id, kind = ?failure.kind, "{}", failure.message);
+                    failures += 1;
+                    if failures >= MOST_FAILURES
+                        && self.close_failed(&inbound.process, operator, failure.message).await.is_ok()
+                    {
+                        return;
+                    }
                     retries.after_failure(id.as_str())
                 }
             };
@@ -166,10 +214,14 @@ impl Inbound {
         };
         let snapshot = self.reader.snapshot((&self.colony, &spec), member, About::All, &[]).await;
         let blueprints = snapshot.blueprints.known().into_iter().flatten();
+        let mut made = 0;
         for blueprint in blueprints.filter(|blueprint| blueprint.metadata.location == here) {
-            match missing_object(blueprint, &snapshot) {
+            match missing_object(blueprint, &snapshot, made) {
                 // What fails is logged, and tried again with the next sweep.
-                Ok(Some(step)) if !self.is_behind(&step) => drop(self.execute(vec![step]).await),
+                Ok(Some(step)) if !self.is_behind(&step) => {
+                    made += 1;
+                    drop(self.execute(vec![step]).await);
+                }
                 Ok(_) => {}
                 // A requesting process gets an answer; here there is none.
                 Err(why) => tracing::debug!(blueprint = blueprint.metadata.name, "not made: {why}"),
@@ -200,7 +252,7 @@ impl Inbound {
 /// What a process asks for, if the `Colony` lets the colony ask for anything.
 fn request(process: &Process, spec: &ColonySpec) -> Result<Request, String> {
     if spec.inbound.policy == InboundPolicy::Refuse {
-        return Err("this cluster takes nothing that is born in the colony: apply it with kubectl, or have spec.inbound.policy of the Colony changed".to_owned());
+        return Err("this cluster accepts nothing that originates in the colony: apply it with kubectl, or have spec.inbound.policy of the Colony set to Accept and spec.inbound.namespaces name a namespace".to_owned());
     }
     read(process, spec).map_err(|error| error.to_string())
 }
@@ -210,7 +262,7 @@ fn needs<'a>(request: &'a Request, process: &'a Process) -> (About<'a>, Vec<Stri
     match request {
         Request::Apply(object) => {
             let about = About::Object { name: &object.name, process: process.id.as_str() };
-            (about, vec![object.namespace.clone()])
+            (about, vec![object.namespace.to_string()])
         }
         Request::Reconcile { blueprint, .. } | Request::CleanUp { blueprint } => {
             (About::Blueprint(blueprint), Vec::new())

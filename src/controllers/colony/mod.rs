@@ -247,6 +247,7 @@ fn inbound(name: &str, context: &ColonyStages) -> Inbound {
             client: services.kubernetes.calls.clone(),
             objects: context.objects.clone(),
             colonies: context.colonies.clone(),
+            operator_namespace: services.kubernetes.namespace.clone(),
             watched: services.configuration.watch_namespaces.clone(),
             blueprints: services.blueprints.clone(),
             absences: services.absences.clone(),

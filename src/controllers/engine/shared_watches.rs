@@ -43,6 +43,7 @@ impl SharedWatches {
                 colonies: colonies.store,
                 namespaces: namespaces.store,
                 connections: services.connections.clone(),
+                operator_namespace: services.kubernetes.namespace.clone(),
             },
             filled: vec![colonies.filled, namespaces.filled],
             requests,

@@ -2,6 +2,7 @@
 
 mod blueprint;
 mod environment;
+mod from_colony;
 mod pod_template;
 mod policies;
 mod process;
@@ -11,6 +12,7 @@ mod workload;
 
 pub use blueprint::OURS_ALONE;
 pub use environment::DesiredIdentity;
+pub use from_colony::check_from_colony;
 pub use policies::WorkloadPolicies;
 pub use workload::DesiredWorkload;
 

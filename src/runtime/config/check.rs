@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::api::namespace::NamespaceName;
+
 use super::model::{Conversion, LeaderElection, OperatorConfiguration, plain_components};
 
 /// Directories that give full access to the node when mounted: no prefix may be one of them or lie above one.
@@ -122,7 +124,7 @@ impl Problems {
 
     fn namespaces(&mut self, field: &str, names: &[String]) {
         for (index, name) in names.iter().enumerate() {
-            if !is_label(name) {
+            if NamespaceName::parse(name).is_none() {
                 self.add(
                     &format!("{field}[{index}]"),
                     format!("{name:?}"),
@@ -148,7 +150,7 @@ impl Problems {
     }
 
     fn object_name(&mut self, field: &str, name: &str) {
-        if name.len() > 253 || !name.split('.').all(is_label) {
+        if name.len() > 253 || !name.split('.').all(|label| NamespaceName::parse(label).is_some()) {
             self.add(
                 field,
                 format!("{name:?}"),
@@ -207,15 +209,6 @@ impl Problems {
             }
         }
     }
-}
-
-/// RFC 1123 label, the form of a namespace's name.
-fn is_label(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&name.len())
-        && name.bytes().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
 }
 
 /// The value of a label, which may be empty.
