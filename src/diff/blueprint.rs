@@ -193,15 +193,19 @@ impl BlueprintPlan {
 }
 
 /// Whether a blueprint was made for this very object, or, when it originates in the colony, belongs to the object's
-/// namespace. The annotation of the object alone would be the word of whoever may edit some object.
+/// namespace, or did so when both sides last agreed. The annotation of the object alone is not enough: whoever may edit
+/// the object can write it.
 fn is_ours(blueprint: &Blueprint, snapshot: &ExecutorDeploymentSnapshot, inbound: &Inbound) -> bool {
     let object = &snapshot.object;
     if let Some(origin) = blueprint.metadata.annotations.get(BLUEPRINT_ORIGIN_ANNOTATION) {
         return *origin == names::blueprint_origin(&snapshot.cluster, &object.uid().unwrap_or_default());
     }
     let namespace = namespace_of(&blueprint.metadata).or(inbound.default_namespace());
+    let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
+    let has_agreed = recorded
+        .is_some_and(|recorded| recorded.name == blueprint.metadata.name && !recorded.agreed.is_empty());
     object.annotations().contains_key(BLUEPRINT_ANNOTATION)
-        && namespace == object.metadata.namespace.as_deref()
+        && (has_agreed || namespace == object.metadata.namespace.as_deref())
 }
 
 /// Whether the object may have a spec that the colony wrote.

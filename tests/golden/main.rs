@@ -223,6 +223,12 @@ cases! {
     blueprint_changed_in_colony
     /// An edit of the object is replaced, and shown with both values; the workload does not follow it for a moment.
     blueprint_edit_here_is_overruled
+    /// A member of the colony has the blueprint ask for a Secret of the namespace.
+    blueprint_uses_secrets
+    /// The Colony no longer lists the namespace.
+    blueprint_beyond_reach
+    /// The annotation names the blueprint of another object.
+    blueprint_of_another
     /// The object owns the spec: its edit becomes the blueprint's.
     blueprint_kubernetes_wins
     /// An edit of the blueprint is replaced, and shown with both values.

@@ -1,5 +1,7 @@
 //! The objects in the manifests: objects as they would be applied, and what there is already.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
@@ -182,7 +184,7 @@ impl Manifests {
         let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
         ExecutorDeploymentSnapshot {
             cluster: CLUSTER.to_owned(),
-            colony: self.colony(object.spec.colony.as_deref()),
+            colony: self.colony_of_fleet(object),
             workloads: Workloads {
                 deployment: Observed::Known(
                     self.deployments.iter().find(|found| named(&found.name_any())).cloned(),
@@ -280,6 +282,17 @@ impl Manifests {
         self.blueprint_named(&object.blueprint_name()?)
     }
 
+    /// The colony of a fleet. Manifests have neither labels of namespaces nor the operator's own namespace.
+    fn colony_of_fleet(&self, object: &ExecutorDeployment) -> ColonyReference {
+        let mut found = self.colony(object.spec.colony.as_deref());
+        if let ColonyReference::Resolved(colony) = &mut found {
+            let namespace = object.namespace().unwrap_or_default();
+            colony.access =
+                ColonyAccess::of((&colony.name, &colony.spec.inbound), &namespace, &BTreeMap::new(), "");
+        }
+        found
+    }
+
     /// The colony that an object names, or the default one; when the manifests have none, a placeholder.
     pub(super) fn colony(&self, wanted: Option<&str>) -> ColonyReference {
         let is_default = |colony: &Colony| {
@@ -302,8 +315,7 @@ impl Manifests {
             (None, None) => return ColonyReference::NotFound { name: wanted.map(str::to_owned) },
         };
         let operator_executor_id = Observed::Known("0".repeat(64));
-        // Nothing is read from the colony.
-        let access = ColonyAccess::Refused("the colony is not asked".to_owned());
+        let access = ColonyAccess::Refused("only the spec of a fleet is taken from a colony".to_owned());
         ColonyReference::Resolved(Box::new(ResolvedColony { name, spec, access, operator_executor_id }))
     }
 }
