@@ -6,7 +6,7 @@ use std::{path::Path, process::Command, time::Duration};
 use colonyos_operator::{
     api::{
         colony_cron::ColonyCron, colony_process::ColonyProcess, executor_deployment::ExecutorDeployment,
-        request_state::RequestState,
+        policy::SyncPolicy, request_state::RequestState,
     },
     runtime::kubernetes::{Kubernetes, connect_with},
 };
@@ -17,7 +17,7 @@ use k8s_openapi::api::{
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
-    Api, Client, Config, Resource,
+    Api, Client, Config, Resource, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
