@@ -104,3 +104,18 @@ pub const FORBIDDEN: &[&str] = &[
     "Timestamp::now",
     "Zoned::now",
 ];
+
+/// Methods and fields that tell what a server's answer means, and the modules that may ask for it. What it means for a write
+/// is decided in `act::failure` alone; the others read.
+pub const JUDGED_IN: &[(&str, &[&str])] = &[
+    ("status_code", &["act::failure", "runtime::kubernetes"]),
+    // Also the exit code of a process.
+    ("code", &["runtime::kubernetes", "cli::request::job"]),
+    ("is_not_found", &["act::failure", "watch", "controllers::colony", "cli"]),
+    ("is_conflict", &["act::failure"]),
+    ("is_already_exists", &["act::failure"]),
+    ("is_forbidden", &["act::failure", "watch", "cli"]),
+];
+
+/// Modules whose own words these are.
+pub const JUDGES: &[&str] = &["colony", "fake", "expression"];
