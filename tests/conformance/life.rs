@@ -8,7 +8,10 @@ use colonyos_operator::colony::{
 };
 use serde_json::json;
 
-use crate::backend::{Stage, checks};
+use crate::{
+    backend::{Stage, checks},
+    example,
+};
 
 checks! {
     a_server_says_what_it_is_to_anybody,
@@ -17,6 +20,7 @@ checks! {
     a_process_that_asks_for_resources_is_assigned,
     a_process_lives_from_submit_to_success,
     a_process_without_output_is_closed_all_the_same,
+    the_example_of_the_client_waits_for_the_result,
     a_failed_process_keeps_its_reasons_and_is_not_run_again,
     no_text_of_an_executor_is_lost_to_a_nul,
     a_cancelled_process_is_taken_by_nobody,
@@ -126,6 +130,20 @@ async fn a_process_without_output_is_closed_all_the_same(stage: Stage) {
     executor.close_successful(&running.id, &[]).await.unwrap();
     let closed = stage.user.process(&running.id).await.unwrap();
     assert_eq!((closed.state, closed.output), (ProcessState::Successful, vec![]));
+}
+
+async fn the_example_of_the_client_waits_for_the_result(stage: Stage) {
+    let executor = stage.executor().await;
+    let work = async {
+        let process = executor.assign(Duration::from_secs(5)).await.unwrap().expect("it submits a process");
+        executor.close_successful(&process.id, &process.spec.args).await.unwrap();
+        process.id
+    };
+    let spec = stage.spec("echo").arg("hello");
+    let (id, finished) = tokio::join!(work, example::finished(&stage.user, spec));
+    let finished = finished.unwrap();
+    assert_eq!((finished.id, finished.state), (id, ProcessState::Successful));
+    assert_eq!(finished.output, [json!("hello")]);
 }
 
 async fn a_failed_process_keeps_its_reasons_and_is_not_run_again(stage: Stage) {
