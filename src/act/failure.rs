@@ -77,7 +77,9 @@ pub fn counted<T>(result: &Result<T, CallError>) -> WriteOutcome {
 fn outcome_of(error: &CallError) -> WriteOutcome {
     match error {
         CallError::TimedOut { .. } => WriteOutcome::TimedOut,
-        error => error.status_code().map_or(WriteOutcome::Transport, WriteOutcome::of_status),
+        CallError::Failed { .. } => {
+            error.status_code().map_or(WriteOutcome::Transport, WriteOutcome::of_status)
+        }
     }
 }
 

@@ -146,6 +146,7 @@ fn the_list_of_examples_is_complete() {
     let entries =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut found: Vec<_> = entries.filter(|name| name != "README.md").collect();
-    (listed.sort(), found.sort());
+    listed.sort();
+    found.sort();
     assert_eq!(listed, found);
 }

@@ -105,8 +105,8 @@ fn judge_definition(
     let is_established =
         conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True");
     if !is_established {
-        let amiss = conditions.iter().find(|condition| condition.status == "False");
-        let why = amiss.and_then(|condition| condition.message.clone()).unwrap_or_default();
+        let problem = conditions.iter().find(|condition| condition.status == "False");
+        let why = problem.and_then(|condition| condition.message.clone()).unwrap_or_default();
         return Finding::failure(
             check,
             format!("installed, but not served: {why}"),

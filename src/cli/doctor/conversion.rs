@@ -159,8 +159,8 @@ async fn of_kind(
         }
     };
     Converter::remembered(&crd)?;
-    if let Some(amiss) = endpoint.and_then(|endpoint| differs(&crd, endpoint)) {
-        return Some(Finding::failure(check, amiss, SEE_OPERATOR));
+    if let Some(difference) = endpoint.and_then(|endpoint| differs(&crd, endpoint)) {
+        return Some(Finding::failure(check, difference, SEE_OPERATOR));
     }
     let kind = InstanceKind::of(&crd, AcceptedHandler::default(), false)?;
     Some(match read(kubernetes, &crd, &kind).await {

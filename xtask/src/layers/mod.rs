@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 
 use crate::repository;
 use paths::{File, Homes};
-use table::{EVERYBODY, FORBIDDEN, JUDGED_IN, JUDGES, MAY_IMPORT, PURE, ROOTS};
+use table::{FOR_ALL, FORBIDDEN, JUDGED_IN, JUDGES, MAY_IMPORT, PURE, ROOTS};
 
 /// Checks every module of the operator.
 ///
@@ -83,7 +83,7 @@ fn breaches_in(file: &File, homes: &Homes) -> Vec<(usize, String)> {
         let Some(target) = file.resolve(path) else { continue };
         let target = paths::home(target, homes);
         let is_allowed =
-            EVERYBODY.iter().chain(*allowed).chain([layer]).any(|prefix| starts_with(&target, prefix))
+            FOR_ALL.iter().chain(*allowed).chain([layer]).any(|prefix| starts_with(&target, prefix))
                 || is_one_module(module, &target);
         if !is_allowed {
             found.push((*line, format!("{layer} may not import {}", target.join("::"))));
@@ -97,8 +97,8 @@ fn breaches_in(file: &File, homes: &Homes) -> Vec<(usize, String)> {
         }
     }
     for mention in mentions.iter().filter(|mention| mention.is_member) {
-        let judged = JUDGED_IN.iter().find(|(word, _)| mention.path == [*word]);
-        let Some((word, judges)) = judged else { continue };
+        let rule = JUDGED_IN.iter().find(|(word, _)| mention.path == [*word]);
+        let Some((word, judges)) = rule else { continue };
         if !judges.iter().chain(JUDGES).any(|prefix| starts_with(module, prefix)) {
             found.push((
                 mention.line,
