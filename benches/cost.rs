@@ -99,12 +99,12 @@ const FLEETS: Subject = Subject {
     },
 };
 
-/// Work that nobody carries out.
+/// Work that no executor carries out.
 const PROCESSES: Subject = Subject {
     group: "colonies.io",
     kind: "ColonyProcess",
     plural: "colonyprocesses",
-    spec: |colony| json!({"colony": colony, "function": "f", "conditions": {"executorType": "nobody"}}),
+    spec: |colony| json!({"colony": colony, "function": "f", "conditions": {"executorType": "unserved"}}),
     is_settled: |status| status["mirror"]["state"] == "Waiting",
 };
 

@@ -176,7 +176,7 @@ impl Bench {
         Ok(())
     }
 
-    /// A kind that nobody looks after.
+    /// A kind without a controller.
     async fn register(&self, prefix: &str, kind: usize) -> Result<(), Failure> {
         let (singular, plural) = names(prefix, kind);
         let crd: CustomResourceDefinition = serde_json::from_value(json!({

@@ -42,8 +42,8 @@ use stage::{Failure, LIMIT, Operator, show, variable};
 
 /// The executors that are measured.
 const BUSY: &str = "bench-busy";
-/// A type that nobody serves: such requests stay open.
-const IDLE: &str = "bench-nobody";
+/// A type that no executor serves: such requests stay open.
+const IDLE: &str = "bench-unserved";
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -207,7 +207,7 @@ async fn until_submitted(requests: &Api<RequestState>, wanted: usize) -> Result<
     }
 }
 
-/// The operator is gone, so that nobody else lets the requests go.
+/// The operator is gone, so that the finalizers of the requests have no other owner.
 async fn release(kubernetes: &Kubernetes, namespace: &str) -> Result<(), Failure> {
     let requests = Api::<RequestState>::namespaced(kubernetes.calls.clone(), namespace);
     let patch = Patch::Merge(json!({ "metadata": { "finalizers": null } }));

@@ -36,7 +36,7 @@ pub struct Counts {
     pub writes: BTreeMap<String, f64>,
     /// Calls of colonies, by payload type.
     pub calls: BTreeMap<String, f64>,
-    /// Reads of Secrets, whoever made them.
+    /// Reads of Secrets by any client.
     pub reads: f64,
     /// Processor time, in seconds.
     pub processor: f64,

@@ -2,7 +2,7 @@
 //! read right before it is written, and one that has changed since the plan was made is left for the next plan.
 
 use super::{
-    failure::of_colony,
+    failure::{ColonyWrite, is_gone_from_colony, is_name_taken_in_colony, of_colony, of_colony_write},
     outcome::{FailureKind, StepFailure},
 };
 use crate::{
@@ -55,11 +55,8 @@ impl BlueprintWriter<'_> {
                 Ok(())
             }
             ColonyStep::RemoveBlueprint { name } => {
-                match self.member.remove_blueprint(name).await {
-                    Ok(()) => {}
-                    Err(error) if error.is_not_found() => {}
-                    Err(error) => return Err(failed(error)),
-                }
+                let removed = self.member.remove_blueprint(name).await;
+                of_colony_write(ColonyWrite::Remove, what, removed)?;
                 self.known.remove(self.colony, name);
                 self.settled(name);
                 let absent = Absent::Blueprint(self.colony.to_owned(), name.clone());
@@ -87,7 +84,7 @@ impl BlueprintWriter<'_> {
                 self.absences.present(&Absent::Blueprint(self.colony.to_owned(), name.clone()));
                 Ok(())
             }
-            Err(error) if error.is_already_exists() => {
+            Err(error) if is_name_taken_in_colony(&error) => {
                 self.read(name, what).await?;
                 Err(StepFailure {
                     kind: FailureKind::Conflict,
@@ -113,7 +110,7 @@ impl BlueprintWriter<'_> {
                 Ok(blueprint)
             }
             Err(error) => {
-                if error.is_not_found() {
+                if is_gone_from_colony(&error) {
                     self.known.remove(self.colony, name);
                 }
                 Err(of_colony(what, &error))

@@ -10,7 +10,7 @@ use rand::{Rng as _, distr::Alphanumeric};
 use serde_json::{Map, Value};
 
 use super::{
-    failure::of_call,
+    failure::{of_call, removed},
     kubernetes::Cluster,
     outcome::{FailureKind, StepFailure},
     owner::Owner,
@@ -81,11 +81,7 @@ impl Cluster {
         };
         let result = call(CALL_TIME_LIMIT, api.delete(name, &parameters)).await;
         self.count(WriteVerb::Delete, WriteKind::Child, &result);
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) if error.status_code() == Some(404) => Ok(()),
-            Err(error) => Err(of_call(&what, &error)),
-        }
+        removed(&what, result).map(drop)
     }
 
     fn child_api(

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     blueprint::BlueprintWriter,
-    failure::{of_colony, refused},
+    failure::{ColonyWrite, is_name_taken_in_colony, of_colony, of_colony_write, refused},
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
@@ -66,13 +66,8 @@ impl Colony<'_> {
             }
             ColonyStep::Cancel { process_id, .. } => {
                 let id = self.invalidated(process_id);
-                match self.connection.member.cancel(&id).await {
-                    Ok(()) => {}
-                    // Over or gone already. Either way the next snapshot asks what became of it.
-                    Err(error) if error.is_conflict() || error.is_not_found() => {}
-                    Err(error) => return Err(failed(error)),
-                }
-                Ok(Effect::Nothing)
+                // If it is over or gone, the next snapshot asks what became of it.
+                of_colony_write(ColonyWrite::Cancel, &what, self.connection.member.cancel(&id).await)
             }
             ColonyStep::CancelGraph { graph_id, .. } => self.cancel_graph(graph_id, &what).await,
             ColonyStep::OpenGate { process_id } => {
@@ -108,22 +103,13 @@ impl Colony<'_> {
                 register(owner, member, &executor).await.map_err(failed)?;
                 Ok(Effect::Nothing)
             }
-            // A name that is taken is looked at in the next pass: an earlier try may have been carried out and not answered.
             ColonyStep::AddDefinition(definition) => {
-                match self.connection.owner.add_blueprint_definition(definition).await {
-                    Ok(_) => Ok(Effect::Nothing),
-                    Err(error) if error.is_already_exists() => {
-                        Err(StepFailure { kind: FailureKind::Conflict, ..failed(error) })
-                    }
-                    Err(error) => Err(failed(error)),
-                }
+                let added = self.connection.owner.add_blueprint_definition(definition).await;
+                of_colony_write(ColonyWrite::Add, &what, added)
             }
             ColonyStep::RemoveDefinition { name } => {
-                match self.connection.owner.remove_blueprint_definition(name).await {
-                    Ok(()) => Ok(Effect::Nothing),
-                    Err(error) if error.is_not_found() => Ok(Effect::Gone),
-                    Err(error) => Err(failed(error)),
-                }
+                let removed = self.connection.owner.remove_blueprint_definition(name).await;
+                of_colony_write(ColonyWrite::Remove, &what, removed)
             }
             ColonyStep::Answer { process_id, executor_type, answer } => {
                 self.answer(process_id, executor_type, answer, &what).await
@@ -152,11 +138,7 @@ impl Colony<'_> {
                 (name, ExecutorState::Approved)
             }
             ColonyStep::RemoveExecutor { name } => {
-                match owner.remove_executor(name).await {
-                    Ok(()) => {}
-                    Err(error) if error.is_not_found() => {}
-                    Err(error) => return Err(of_colony(what, &error)),
-                }
+                of_colony_write(ColonyWrite::Remove, what, owner.remove_executor(name).await)?;
                 (name, ExecutorState::Unregistered)
             }
             _ => return Ok(Effect::Nothing),
@@ -171,18 +153,11 @@ impl Colony<'_> {
     }
 
     async fn cancel_graph(&self, graph_id: &str, what: &str) -> Result<Effect, StepFailure> {
-        match self.connection.member.cancel_process_graph(graph_id).await {
-            Ok(()) => {}
-            Err(error) if error.is_not_found() => {}
-            // One that is over can be cancelled again; a conflict means that the server has lost a part of it.
-            Err(error) if error.is_conflict() => {
-                return Err(StepFailure { kind: FailureKind::Refused, ..of_colony(what, &error) });
-            }
-            Err(error) => return Err(of_colony(what, &error)),
-        }
+        let cancelled = self.connection.member.cancel_process_graph(graph_id).await;
+        let effect = of_colony_write(ColonyWrite::CancelWorkflow, what, cancelled)?;
         // No event names the nodes of a cancelled workflow, and they are not known here.
         self.processes.invalidate_workflow(graph_id, self.clock.instant());
-        Ok(Effect::Nothing)
+        Ok(effect)
     }
 
     async fn answer(
@@ -200,12 +175,7 @@ impl Colony<'_> {
             }
             Answer::Failed(why) => operator.session.close_failed(&id, std::slice::from_ref(why)).await,
         };
-        match closed {
-            Ok(()) => Ok(Effect::Nothing),
-            // Cancelled, gone, or given to another meanwhile.
-            Err(error) if is_already_closed(&error) => Ok(Effect::Gone),
-            Err(error) => Err(of_colony(what, &error)),
-        }
+        of_colony_write(ColonyWrite::Answer, what, closed)
     }
 
     /// A process that is about to be written to: what was read of it holds no longer, whatever the answer.
@@ -281,7 +251,7 @@ fn new_executor(
 async fn register(owner: &Session, member: &Session, executor: &NewExecutor) -> Result<(), Error> {
     match owner.add_executor(executor).await {
         Ok(_) => {}
-        Err(error) if error.is_already_exists() => {
+        Err(error) if is_name_taken_in_colony(&error) => {
             let found = member.executor(executor.name()).await?;
             if &found.id != executor.id() {
                 return Err(error);
@@ -290,10 +260,4 @@ async fn register(owner: &Session, member: &Session, executor: &NewExecutor) -> 
         Err(error) => return Err(error),
     }
     owner.approve_executor(executor.name()).await
-}
-
-/// Whether a close was refused because the process is over: cancelled, gone, closed by an earlier try, or another
-/// executor's by now.
-fn is_already_closed(error: &Error) -> bool {
-    error.is_not_found() || error.is_conflict() || error.is_forbidden()
 }

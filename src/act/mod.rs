@@ -25,7 +25,7 @@ mod secret;
 mod servers;
 
 pub use executor::Actor;
-pub use failure::{counted, of_call, of_colony};
+pub use failure::{ColonyWrite, counted, is_over, of_call, of_colony};
 pub use port::{Port, Target};
 pub use recorder::{PLACEHOLDER, Recorder};
 pub use servers::Servers;

@@ -8,6 +8,10 @@ use kube::{
 };
 use serde_json::{Map, Value, json};
 
+use super::{
+    failure::{is_gone, is_name_taken, of_call},
+    outcome::FailureKind,
+};
 use crate::{
     api::{
         names::{REQUEST_GROUP, VERSION},
@@ -81,7 +85,7 @@ impl Requests {
         let listed = call(CALL_TIME_LIMIT, client.list_api_group_resources(&group_version)).await;
         let resources = match listed {
             Ok(list) => list.resources,
-            Err(error) if error.status_code() == Some(404) => Vec::new(),
+            Err(error) if is_gone(&error) => Vec::new(),
             Err(error) => return Err(error.explain("look for RequestStates")),
         };
         let plural = RequestState::plural(&());
@@ -128,11 +132,9 @@ impl Requests {
             PostParams { field_manager: self.parameters.field_manager.clone(), ..PostParams::default() };
         let api = self.api::<RequestState>(namespace);
         match (call(CALL_TIME_LIMIT, api.create(&parameters, &object)).await, fixed) {
-            (Err(error), Some(name)) if error.status_code() == Some(409) => {
-                call(CALL_TIME_LIMIT, api.get(&name))
-                    .await
-                    .map_err(|error| error.explain(&format!("get RequestState {namespace}/{name}")))
-            }
+            (Err(error), Some(name)) if is_name_taken(&error) => call(CALL_TIME_LIMIT, api.get(&name))
+                .await
+                .map_err(|error| error.explain(&format!("get RequestState {namespace}/{name}"))),
             (Err(error), _) => Err(error.explain(&format!("create a RequestState in namespace {namespace}"))),
             (Ok(created), _) => Ok(created),
         }
@@ -227,10 +229,11 @@ impl Requests {
 }
 
 fn refused(error: &CallError, namespace: &str, name: &str) -> WriteError {
-    match error.status_code() {
-        Some(409) => WriteError::Conflict,
-        Some(404) => WriteError::Gone,
-        _ => WriteError::Failed(error.explain(&format!("write RequestState {namespace}/{name}"))),
+    let failure = of_call(&format!("write RequestState {namespace}/{name}"), error);
+    match failure.kind {
+        FailureKind::Conflict => WriteError::Conflict,
+        _ if is_gone(error) => WriteError::Gone,
+        _ => WriteError::Failed(failure.message),
     }
 }
 

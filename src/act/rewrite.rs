@@ -11,10 +11,10 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    failure::of_call,
+    failure::{of_call, stored_again},
     kinds::WritableKind as _,
     kubernetes::Cluster,
-    outcome::{Effect, FailureKind, StepFailure},
+    outcome::{Effect, StepFailure},
 };
 use crate::{
     api::{
@@ -23,7 +23,7 @@ use crate::{
         resource_definition::StoredObject,
     },
     runtime::{
-        kubernetes::{CALL_TIME_LIMIT, CallError, call},
+        kubernetes::{CALL_TIME_LIMIT, call},
         metrics::{WriteKind, WriteVerb},
     },
 };
@@ -50,10 +50,7 @@ impl Cluster {
         let result = call(CALL_TIME_LIMIT, api.patch_metadata(&object.name, &parameters, &patch)).await;
         self.count(WriteVerb::Patch, Instance::METRIC, &result);
         tokio::time::sleep(PAUSE).await;
-        match result {
-            Ok(_) => Ok(Effect::Nothing),
-            Err(error) => judge(&object.name, &error),
-        }
+        stored_again(&format!("write {} again", object.name), result)
     }
 
     /// Writes the status of a CRD, if it is still the one that was seen.
@@ -79,56 +76,10 @@ fn nothing(object: &StoredObject) -> Value {
     }
 }
 
-/// What an error means for an object. What is refused is held against it alone.
-fn judge(name: &str, error: &CallError) -> Result<Effect, StepFailure> {
-    let what = format!("write {name} again");
-    let failure = of_call(&what, error);
-    match error.status_code() {
-        // The write that came first has had it stored in the version of now.
-        Some(409) => Ok(Effect::Nothing),
-        Some(404) => Ok(Effect::Gone),
-        // The API server does not distinguish a conversion failure from an error of its own.
-        Some(500) => Err(StepFailure { kind: FailureKind::Refused, ..failure }),
-        _ => Err(failure),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use kube::core::Status;
-
     use super::*;
     use crate::api::resource_definition::SeenObject;
-
-    fn error(code: u16) -> CallError {
-        let status = Status::failure("because", "").with_code(code);
-        CallError::Failed { source: Box::new(kube::Error::Api(Box::new(status))) }
-    }
-
-    #[test]
-    fn only_what_concerns_an_object_alone_is_held_against_it() {
-        let judged = |code| match judge("a", &error(code)) {
-            Ok(Effect::Gone) => "gone",
-            Ok(_) => "stored",
-            Err(failure) if failure.kind == FailureKind::Refused => "failed",
-            Err(_) => "unknown",
-        };
-        let expected = [
-            (409, "stored"),
-            (404, "gone"),
-            (422, "failed"),
-            (403, "failed"),
-            (500, "failed"),
-            (429, "unknown"),
-            (503, "unknown"),
-            (504, "unknown"),
-        ];
-        for (code, expected) in expected {
-            assert_eq!(judged(code), expected, "{code}");
-        }
-        let late = CallError::TimedOut { limit: CALL_TIME_LIMIT };
-        assert!(judge("a", &late).is_err_and(|failure| failure.kind == FailureKind::TimedOut));
-    }
 
     #[test]
     fn the_patch_is_for_the_object_that_was_seen() {

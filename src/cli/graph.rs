@@ -3,15 +3,15 @@
 //! Reads only, with the permissions of its user: the object alone. What stands there is bounded; `colonyos-operator
 //! process ID` shows all of a node's process.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::collections::BTreeMap;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::{Failure, process::shown};
+use super::{Failure, output::Output, process::shown};
 use crate::{
     api::{
         colony_workflow::{ColonyWorkflow, NodeStatus, WorkflowNode},
@@ -37,16 +37,6 @@ pub(super) struct Arguments {
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// Aligned lines for people
-    Text,
-    /// One JSON object
-    Json,
-    /// One YAML document
-    Yaml,
-}
-
 /// Prints a workflow.
 ///
 /// # Errors
@@ -54,13 +44,7 @@ enum Output {
 /// When the object cannot be read.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     let object = Runtime::new()?.block_on(find(arguments))?;
-    let mut stdout = std::io::stdout().lock();
-    match arguments.output {
-        Output::Text => write!(stdout, "{}", text_of(&object, Clock::system().now()))?,
-        Output::Json => writeln!(stdout, "{:#}", json_of(&object))?,
-        Output::Yaml => write!(stdout, "{}", serde_norway::to_string(&json_of(&object))?)?,
-    }
-    Ok(())
+    arguments.output.print(|| text_of(&object, Clock::system().now()), || json_of(&object))
 }
 
 async fn find(arguments: &Arguments) -> Result<ColonyWorkflow, Failure> {

@@ -7,6 +7,7 @@ mod doctor;
 mod failure;
 mod graph;
 mod logs;
+mod output;
 pub mod plan;
 mod process;
 mod request;

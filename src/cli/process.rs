@@ -1,13 +1,11 @@
 //! `colonyos-operator process`: the complete processes of an object. Status shows outputs and errors bounded and
 //! cleaned; here they are complete, with the log. Reads only.
 
-use std::io::Write as _;
-
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::{Failure, subject::Subject};
+use super::{Failure, output::Output, subject::Subject};
 use crate::colony::{Log, LogQuery, Process};
 
 /// Arguments of `process`.
@@ -20,16 +18,6 @@ pub(super) struct Arguments {
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// Aligned lines for people
-    Text,
-    /// One JSON object
-    Json,
-    /// One YAML document
-    Yaml,
-}
-
 /// Prints a process.
 ///
 /// # Errors
@@ -37,20 +25,19 @@ enum Output {
 /// When the object, its process or its colony cannot be read; what to do about it.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     let found = Runtime::new()?.block_on(find(arguments))?;
+    let text = || {
+        let texts: Vec<String> = found.iter().map(|(process, log)| text_of(process, log)).collect();
+        texts.join("\n")
+    };
+    arguments.output.print(text, || whole(&found))
+}
+
+/// The processes as one value.
+fn whole(found: &[(Process, Vec<Log>)]) -> Value {
     let mut all: Vec<Value> = found.iter().map(|(process, log)| json_of(process, log)).collect();
     // A workflow is a list, also when only one of its nodes is there yet.
     let is_workflow = found.iter().any(|(process, _)| !process.spec.node_name.is_empty());
-    let whole = if is_workflow { Value::Array(all) } else { all.pop().unwrap_or_default() };
-    let mut stdout = std::io::stdout().lock();
-    match arguments.output {
-        Output::Text => {
-            let texts: Vec<String> = found.iter().map(|(process, log)| text_of(process, log)).collect();
-            write!(stdout, "{}", texts.join("\n"))?;
-        }
-        Output::Json => writeln!(stdout, "{whole:#}")?,
-        Output::Yaml => write!(stdout, "{}", serde_norway::to_string(&whole)?)?,
-    }
-    Ok(())
+    if is_workflow { Value::Array(all) } else { all.pop().unwrap_or_default() }
 }
 
 async fn find(arguments: &Arguments) -> Result<Vec<(Process, Vec<Log>)>, Failure> {

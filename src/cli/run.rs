@@ -152,7 +152,7 @@ async fn is_served(connection: &Kubernetes, definition: &CustomResourceDefinitio
     match listed {
         Ok(list) if list.resources.iter().any(|resource| resource.name == names.plural) => Ok(()),
         Ok(_) => Err(format!("{what} is not installed")),
-        Err(error) if error.status_code() == Some(404) => Err(format!("{what} is not installed")),
+        Err(error) if error.is_not_found() => Err(format!("{what} is not installed")),
         Err(error) => Err(error.explain(&format!("look for {what}"))),
     }
 }

@@ -1,17 +1,17 @@
 //! What colonies have reported to be gone. Much follows from an absence: work is given up, objects are deleted. Hence it is
 //! believed only when it was seen twice, some time apart: a row may be hidden for a moment.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
+
+use super::pruned::Pruned;
 
 /// How much later an absence has to be seen again.
 const CONFIRMED_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// For how long an absence is remembered that was not seen again: it was there in between, as far as is known.
 const KEPT: SignedDuration = SignedDuration::from_mins(1);
-/// How many are remembered before the first look for those that no longer matter.
-const PRUNED_FROM: usize = 256;
 
 /// Something that a colony had.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,13 +25,7 @@ pub enum Absent {
 /// Absences, and when each was first and last seen.
 #[derive(Clone, Default)]
 pub struct Absences {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    seen: HashMap<Absent, Seen>,
-    prune_at: usize,
+    seen: Arc<Mutex<Pruned<Absent, Seen>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -44,29 +38,23 @@ impl Absences {
     /// Notes that something is reported to be gone, in an answer to a question that was asked at `now`; whether that is believed.
     #[must_use]
     pub fn seen(&self, absent: Absent, now: Timestamp) -> bool {
-        let mut state = self.state.lock();
-        let seen = state.seen.entry(absent).or_insert(Seen { first: now, last: now });
-        if now.duration_since(seen.last) > KEPT {
-            seen.first = now;
-        }
-        seen.last = now;
-        let first = seen.first;
-        if state.seen.len() >= state.prune_at.max(PRUNED_FROM) {
-            state.seen.retain(|_, seen| now.duration_since(seen.last) <= KEPT);
-            state.prune_at = state.seen.len().saturating_mul(2);
-        }
+        let is_kept = |seen: &Seen| now.duration_since(seen.last) <= KEPT;
+        let mut all = self.seen.lock();
+        let first = all.get(&absent).filter(|seen| is_kept(seen)).map_or(now, |seen| seen.first);
+        all.insert(absent, Seen { first, last: now }, is_kept);
         now.duration_since(first) >= CONFIRMED_AFTER
     }
 
     /// Notes that something is there.
     pub fn present(&self, absent: &Absent) {
-        self.state.lock().seen.remove(absent);
+        self.seen.lock().remove(absent);
     }
 
     /// Notes that this process has taken something away itself: its absence is no surprise.
     pub fn expected(&self, absent: Absent, now: Timestamp) {
         let first = now.checked_sub(CONFIRMED_AFTER).unwrap_or(Timestamp::MIN);
-        self.state.lock().seen.insert(absent, Seen { first, last: now });
+        let is_kept = |seen: &Seen| now.duration_since(seen.last) <= KEPT;
+        self.seen.lock().insert(absent, Seen { first, last: now }, is_kept);
     }
 }
 
@@ -94,14 +82,5 @@ mod tests {
         assert!(absences.seen(work("b"), at(200)), "this process removed it");
         assert!(!absences.seen(work("a"), at(400)), "it was not asked about in between");
         assert!(!absences.seen(work("b"), at(400)));
-    }
-
-    #[test]
-    fn old_ones_are_forgotten() {
-        let absences = Absences::default();
-        for number in 0..10_000 {
-            let _ = absences.seen(work(&number.to_string()), at(number * 10));
-        }
-        assert!(absences.state.lock().seen.len() <= PRUNED_FROM);
     }
 }

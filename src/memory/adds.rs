@@ -1,15 +1,12 @@
 //! Which executors and blueprints this process has tried to add to a colony, so that it knows when an add whose answer never
 //! came can no longer arrive. A second add of the same is refused; one that arrives after the end of its object stays.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::submissions::quiet_period;
-
-/// How many are remembered before the first look for those that no longer matter.
-const PRUNED_FROM: usize = 256;
+use super::{pruned::Pruned, submissions::quiet_period};
 
 /// What may have an add on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,13 +20,7 @@ pub enum Added {
 /// Adds of this process.
 #[derive(Clone, Default)]
 pub struct Adds {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    by_name: HashMap<Added, Add>,
-    prune_at: usize,
+    last: Arc<Mutex<Pruned<Added, Add>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -62,7 +53,7 @@ impl Adds {
     /// Until when an add may still arrive, in the term of leadership that began at `term`.
     #[must_use]
     pub fn in_flight_until(&self, added: &Added, term: Timestamp) -> Option<Timestamp> {
-        let from = match self.state.lock().by_name.get(added) {
+        let from = match self.last.lock().get(added) {
             Some(Add::Settled { at }) if *at >= term => return None,
             Some(Add::Sent { at }) => (*at).max(term),
             // Another process may have sent one up to the moment at which this one took over.
@@ -72,13 +63,9 @@ impl Adds {
     }
 
     fn put(&self, added: Added, add: Add) {
-        let mut state = self.state.lock();
-        state.by_name.insert(added, add);
-        if state.by_name.len() >= state.prune_at.max(PRUNED_FROM) {
-            // What is older than the quiet period says no more than that nothing is known.
-            state.by_name.retain(|_, other| add.at().duration_since(other.at()) <= quiet_period());
-            state.prune_at = state.by_name.len().saturating_mul(2);
-        }
+        // What is older than the quiet period says no more than that nothing is known.
+        let matters = |other: &Add| add.at().duration_since(other.at()) <= quiet_period();
+        self.last.lock().insert(added, add, matters);
     }
 }
 
@@ -114,8 +101,8 @@ mod tests {
         for number in 0..10_000 {
             adds.sent(executor(&number.to_string()), at(number));
         }
-        assert!(adds.state.lock().by_name.len() <= PRUNED_FROM);
         assert_eq!(adds.in_flight_until(&executor("9999"), at(0)), Some(at(10_014)));
         assert!(adds.in_flight_until(&executor("1"), at(0)) <= Some(at(16)), "which is long over");
+        assert!(adds.last.lock().get(&executor("1")).is_none());
     }
 }

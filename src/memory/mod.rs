@@ -15,6 +15,7 @@ pub mod kinds;
 pub mod lines;
 pub mod position_log;
 pub mod processes;
+mod pruned;
 pub mod reconcile_requests;
 pub mod released;
 pub mod rights;

@@ -55,7 +55,7 @@ pub enum ConnectError {
     },
 }
 
-/// Why a call to the API server gave no result.
+/// Why a call to the API server gave no result. What that means for a write is for `act::failure`.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The server refused, or could not be reached.
@@ -70,6 +70,12 @@ pub enum CallError {
         /// The time it was given.
         limit: Duration,
     },
+}
+
+impl From<kube::Error> for CallError {
+    fn from(source: kube::Error) -> Self {
+        Self::Failed { source: Box::new(source) }
+    }
 }
 
 impl CallError {
@@ -93,6 +99,36 @@ impl CallError {
         status.metadata.as_ref()?.continue_.clone().filter(|token| !token.is_empty())
     }
 
+    /// Whether the server has no such object, or does not serve its kind.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status_code() == Some(404)
+    }
+
+    /// Whether the credentials lack the permission.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.status_code() == Some(403)
+    }
+
+    /// Whether the object has changed, or its name is taken.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.status_code() == Some(409)
+    }
+
+    /// Whether the beginning of a list has expired.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.status_code() == Some(410)
+    }
+
+    /// Whether the server failed, or asked to be called later.
+    #[must_use]
+    pub fn is_server_failure(&self) -> bool {
+        matches!(self.status_code(), Some(429 | 500..=599))
+    }
+
     /// The HTTP status code of the server's answer, if it answered.
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {
@@ -104,6 +140,12 @@ impl CallError {
             Self::TimedOut { .. } => None,
         }
     }
+}
+
+/// Whether a write with a precondition came too late: the object has changed or is gone, or its name is taken.
+#[must_use]
+pub fn is_overtaken(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409))
 }
 
 /// The connection to one API server.
@@ -190,7 +232,7 @@ pub async fn call<T>(
 ) -> Result<T, CallError> {
     match tokio::time::timeout(limit, call).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(source)) => Err(CallError::Failed { source: Box::new(source) }),
+        Ok(Err(source)) => Err(source.into()),
         Err(_) => Err(CallError::TimedOut { limit }),
     }
 }

@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use super::condition::{Finding, merge};
-pub use crate::api::kind::HasConditions as Conditioned;
 use crate::api::{
     condition::{ConditionType, Reason},
+    kind::HasConditions,
     names::PAUSED_ANNOTATION,
 };
 
 /// The status of a paused object.
 #[must_use]
-pub fn compute<S: Conditioned + Clone + Default>(
+pub fn compute<S: HasConditions + Clone + Default>(
     before: Option<&S>,
     metadata: &ObjectMeta,
     now: Timestamp,

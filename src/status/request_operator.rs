@@ -271,7 +271,7 @@ mod tests {
 
     /// Programs of others write whole objects: a write of the operator during their turn makes theirs conflict.
     #[test]
-    fn a_paused_request_is_told_of_in_the_operators_turn_alone() {
+    fn a_pause_of_a_request_is_reported_only_in_the_operators_turn() {
         let said = compute_paused(&paused("REQUESTED", &[RequestRole::Worker])).unwrap();
         assert_eq!(said.conditions[0].reason, "ReconcilePaused");
         assert_eq!(compute_paused(&paused("REQUESTED", &[RequestRole::Director])), None);

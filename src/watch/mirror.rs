@@ -60,10 +60,7 @@ impl ProcessReader {
         is_ending: bool,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
-        if let Some(over) = mirror.filter(|mirror| is_ending && !mirror.may_live()) {
-            return self.left_of(over, connection).await;
-        }
-        let (mirror, member) = match self.question(mirror, connection) {
+        let (mirror, member) = match self.question(mirror, is_ending, connection).await {
             Ok(question) => question,
             Err(answer) => return answer,
         };
@@ -77,14 +74,6 @@ impl ProcessReader {
         observed(read)
     }
 
-    /// What lives under the label of an object that ends and whose attempt is over, as far as status knows: a submit that arrived
-    /// late, or a process that was taken for lost. A colony that does not answer holds up no end.
-    async fn left_of(&self, over: &MirrorStatus, connection: Option<&Connection>) -> Observed<Vec<Process>> {
-        let Ok(member) = member(connection) else { return Observed::Known(Vec::new()) };
-        let live = live_labelled(member, &over.label).await;
-        Observed::Known(live.unwrap_or_default())
-    }
-
     /// The bound process first, then what else lives under its label.
     async fn bound_and_labelled(
         &self,
@@ -93,10 +82,7 @@ impl ProcessReader {
         label: &str,
     ) -> Result<Vec<Process>, ReadError> {
         let mut found = self.process_and_gate(member, id).await?;
-        let live = live_labelled(member, label).await?;
-        let more: Vec<Process> =
-            live.into_iter().filter(|other| found.iter().all(|known| known.id != other.id)).collect();
-        found.extend(more);
+        add_new(&mut found, live_labelled(member, label).await?);
         Ok(found)
     }
 
@@ -109,10 +95,7 @@ impl ProcessReader {
         is_ending: bool,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
-        if let Some(over) = mirror.filter(|mirror| is_ending && !mirror.may_live()) {
-            return self.left_of(over, connection).await;
-        }
-        let (mirror, member) = match self.question(mirror, connection) {
+        let (mirror, member) = match self.question(mirror, is_ending, connection).await {
             Ok(question) => question,
             Err(answer) => return answer,
         };
@@ -162,12 +145,16 @@ impl ProcessReader {
     }
 
     /// What there is to ask, and as whom; else the answer.
-    fn question<'a>(
+    async fn question<'a>(
         &self,
         mirror: Option<&'a MirrorStatus>,
+        is_ending: bool,
         connection: Option<&'a Connection>,
     ) -> Result<(&'a MirrorStatus, &'a Session), Observed<Vec<Process>>> {
         let Some(mirror) = mirror else { return Err(Observed::Known(Vec::new())) };
+        if is_ending && !mirror.may_live() {
+            return Err(left_of(mirror, connection).await);
+        }
         let untried = self
             .leadership
             .term_started_at()
@@ -286,17 +273,31 @@ fn member(connection: Option<&Connection>) -> Result<&Session, String> {
     }
 }
 
+/// What lives under the label of an object that ends and whose attempt is over, as far as status knows: a submit that arrived
+/// late, or a process that was taken for lost. A colony that does not answer holds up no end.
+async fn left_of(over: &MirrorStatus, connection: Option<&Connection>) -> Observed<Vec<Process>> {
+    let Ok(member) = member(connection) else { return Observed::Known(Vec::new()) };
+    let live = live_labelled(member, &over.label).await;
+    Observed::Known(live.unwrap_or_default())
+}
+
 /// What waits or runs under a label. One may step back from running to waiting between two lists.
 async fn live_labelled(member: &Session, label: &str) -> Result<Vec<Process>, Error> {
     let mut found: Vec<Process> = Vec::new();
     for state in [ProcessState::Waiting, ProcessState::Running, ProcessState::Waiting] {
         let query = ProcessQuery::new(state).labelled(label).map_err(Error::Field)?;
-        let listed = member.processes(&query).await?;
-        let more: Vec<Process> =
-            listed.into_iter().filter(|other| found.iter().all(|known| known.id != other.id)).collect();
-        found.extend(more);
+        add_new(&mut found, member.processes(&query).await?);
     }
     Ok(found)
+}
+
+/// Adds those that are not in the list yet.
+fn add_new(found: &mut Vec<Process>, more: Vec<Process>) {
+    for process in more {
+        if found.iter().all(|known| known.id != process.id) {
+            found.push(process);
+        }
+    }
 }
 
 /// Why it is not known what there is.

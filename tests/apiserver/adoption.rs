@@ -57,7 +57,7 @@ async fn until_told(stage: &Stage, name: &str, kind: &str, reason: &str) -> Stri
     stage.until_status::<ColonyProcess>(name, reason, is_told).await.message(kind)
 }
 
-/// A process of somebody else's.
+/// A process of another client.
 async fn theirs(stage: &Stage, function: &str) -> Process {
     let spec = FunctionSpec::new(&stage.colony.name, "encoder", function).unwrap();
     stage.colony.member.submit(&spec).await.unwrap()
@@ -106,7 +106,7 @@ async fn a_process_of_others_is_shown_and_left_alone() {
     .await;
 }
 
-/// What is no object's any more goes on under another; what is one's is nobody else's.
+/// What is no object's any more goes on under another; what belongs to one belongs to no other.
 #[tokio::test]
 async fn a_process_is_taken_over_from_an_object_that_is_gone_and_from_no_other() {
     let connection = connect_with_crds().await;

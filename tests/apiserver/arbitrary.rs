@@ -59,7 +59,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What nobody would write, and somebody does.
+/// What users should not write, and some do.
 fn anything(chance: &mut StdRng) -> Value {
     let all = [
         json!(null),

@@ -28,8 +28,8 @@ use crate::support::{
 
 const RECONCILER: &str = "docker-reconciler";
 
-/// The shipped kind, under a policy. The kind has a name of its own: the server asks for the clean-up of a blueprint whoever
-/// defines its kind first, in whatever colony.
+/// The shipped kind, under a policy. The kind has a name of its own: the server asks for the clean-up of a blueprint the handler of the
+/// definition of its kind that was added first, in whatever colony.
 fn kind_of(stage: &Stage, policy: &str) -> OwnKind {
     let shipped = fs::read_to_string(shipped_file("docker-deployment", "definition.yaml")).unwrap();
     let own = format!("DockerDeployment{}", letters());
@@ -329,7 +329,7 @@ async fn kubernetes_owns_the_spec() {
 }
 
 #[tokio::test]
-async fn the_colony_owns_the_spec_or_nobody_does() {
+async fn the_colony_or_no_side_owns_the_spec() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "blueprint-theirs", async |stage| {
         let kind = kind_of(stage, "ColonyWins");
@@ -371,7 +371,7 @@ async fn the_colony_owns_the_spec_or_nobody_does() {
         .await;
         until_in_sync(&kind, "gateway").await;
 
-        // With nobody as owner, the difference is shown and both sides stay.
+        // Without an owner, the difference is shown and both sides stay.
         kind.change(json!({ "spec": { "handler": { "blueprint": { "syncPolicy": "Observe" } } } })).await;
         kind.until("is accepted", |status| status.accepted_generation == Some(2)).await;
         edit(stage, "gateway", "replicas", json!(6)).await;
@@ -395,7 +395,7 @@ async fn what_strangers_have_in_the_colony_is_left_alone() {
     with_operator(&connection, "blueprint-strangers", async |stage| {
         let kind = kind_of(stage, "KubernetesWins");
         let member = &stage.colony.member;
-        // A definition of the kind that has somebody else carry blueprints out.
+        // A definition of the kind that names another handler for blueprints.
         let theirs = BlueprintDefinition::new(
             &stage.colony.name,
             "theirs",
@@ -572,7 +572,7 @@ async fn what_the_colony_cannot_say_is_refused_and_a_definition_in_use_stays() {
             .unwrap();
         assert!(
             waiting.iter().any(|process| process.spec.function == "cleanup"),
-            "nobody cleaned up: {waiting:?}"
+            "nothing was cleaned up: {waiting:?}"
         );
     })
     .await;

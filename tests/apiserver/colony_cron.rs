@@ -1,4 +1,4 @@
-//! `ColonyCron`: runs that are created when they are due, on the real servers. Nobody waits for the next minute: the
+//! `ColonyCron`: runs that are created when they are due, on the real servers. No test waits for the next minute: the
 //! schedules name one day of the year, months away from today, and a run is due as soon as status says that the last one
 //! was years ago.
 
@@ -189,7 +189,7 @@ async fn a_run_is_created_when_it_is_due_and_once() {
         assert_eq!(seen.resource_version(), object.resource_version(), "it was written to");
         assert_eq!(runs(stage, "nightly").await.unwrap(), BTreeSet::new());
 
-        // The history, and a name that somebody else has.
+        // The history, and a name that is taken.
         stage.patch::<ColonyCron>("another", json!({ "successfulHistoryLimit": 1 })).await.unwrap();
         for next in 1..=2 {
             stage.patch::<ColonyCron>("another", json!({ "schedule": hour(next) })).await.unwrap();
@@ -260,10 +260,10 @@ async fn workflows_are_repeated_as_processes_are() {
 async fn a_run_before_it_is_waited_for_or_replaced() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "cron-policy", async |stage| {
-        // Nobody serves this type: they wait.
+        // No executor serves this type: they wait.
         let processes: Api<ColonyProcess> = stage.api();
         for (name, policy) in [("allow", "Allow"), ("forbid", "Forbid"), ("replace", "Replace")] {
-            start(stage, name, "nobody", json!({ "concurrencyPolicy": policy })).await;
+            start(stage, name, "unserved", json!({ "concurrencyPolicy": policy })).await;
             until_created(stage, name, 0).await;
         }
         let replaced = until_state(stage, &run("replace", 0), WorkState::Waiting).await.unwrap();
@@ -299,7 +299,7 @@ async fn a_run_before_it_is_waited_for_or_replaced() {
         until_runs(stage, "replace", &[]).await;
         assert_eq!(stage.colony.member.process(&last).await.unwrap().state, ProcessState::Cancelled);
 
-        start(stage, "suspended", "nobody", json!({ "suspend": true })).await;
+        start(stage, "suspended", "unserved", json!({ "suspend": true })).await;
         let object = until(stage, "suspended", "it says so", |status| {
             status.last_schedule_time.is_some() && !status.conditions.is_empty()
         })
@@ -310,7 +310,7 @@ async fn a_run_before_it_is_waited_for_or_replaced() {
         until_created(stage, "suspended", 0).await;
 
         // Late is late.
-        start(stage, "late", "nobody", json!({ "startingDeadlineSeconds": 3600 })).await;
+        start(stage, "late", "unserved", json!({ "startingDeadlineSeconds": 3600 })).await;
         stage.patch::<ColonyCron>("late", json!({ "schedule": hour(1) })).await.unwrap();
         assert!(until_told(stage, "late", "RunMissed").await.contains(&time(1).to_string()));
         stage.patch::<ColonyCron>("late", json!({ "startingDeadlineSeconds": null })).await.unwrap();
@@ -388,7 +388,7 @@ async fn what_cannot_be_followed_is_told() {
             ),
             (json!({ "schedule": "0 0 31 2 *" }), "spec.schedule: \"0 0 31 2 *\": no year has such a day"),
         ] {
-            start(stage, "odd", "nobody", spec).await;
+            start(stage, "odd", "unserved", spec).await;
             let object = until(stage, "odd", "it is told", |status| !status.conditions.is_empty()).await;
             let (holds, reason, message) = ready(&object);
             assert_eq!((holds.as_str(), reason.as_str()), ("False", "InvalidSchedule"));

@@ -1,5 +1,5 @@
 //! `ColonyProcess`: one call of a function, from `kubectl apply` to its output, on the real servers. The executors are the
-//! tests' own: for the operator they are somebody else's.
+//! tests' own: for the operator they belong to others.
 
 use std::process::Stdio;
 
@@ -163,8 +163,8 @@ async fn failures_are_repeated_as_often_as_allowed_and_then_told() {
 async fn what_is_suspended_cancelled_or_late_does_not_run() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "process-ends", async |stage| {
-        // Nobody serves this type: they wait.
-        let kind = "nobody";
+        // No executor serves this type: they wait.
+        let kind = "unserved";
         apply(stage, "paused", kind, json!({ "suspend": true })).await;
         let status = stage.until_state::<ColonyProcess>("paused", WorkState::Suspended).await;
         assert_eq!(status.mirror, None);
@@ -194,7 +194,7 @@ async fn what_is_suspended_cancelled_or_late_does_not_run() {
         assert_eq!(status.reason("Failed"), "DeadlineExceeded");
         assert_eq!(submitted(stage, "late").await[0].state, ProcessState::Cancelled);
 
-        // Somebody in the colony may end it too, and may take it away altogether.
+        // A member of the colony may end it too, and may remove it.
         for (name, end) in [("taken", WorkState::Cancelled), ("lost", WorkState::Lost)] {
             apply(stage, name, kind, json!({})).await;
             let status = stage.until_state::<ColonyProcess>(name, WorkState::Waiting).await;

@@ -1,5 +1,5 @@
 //! `ColonyWorkflow`: calls that wait for each other, from `kubectl apply` to the output of the last, on the real servers.
-//! The executors are the tests' own: for the operator they are somebody else's.
+//! The executors are the tests' own: for the operator they belong to others.
 
 use colonyos_operator::{
     api::{
@@ -112,7 +112,7 @@ async fn nodes_run_in_their_order_and_hand_on_what_they_put_out() {
 
         let status = stage.until_state::<ColonyWorkflow>("diamond", WorkState::Succeeded).await;
         assert_eq!(named(&status, "join").output, [json!({ "picture": "bell  " })]);
-        assert!(named(&status, "start").output.is_empty(), "somebody depends on it");
+        assert!(named(&status, "start").output.is_empty(), "another node depends on it");
         assert_eq!(status.progress.as_deref(), Some("4/4"));
         let (holds, reason, _) = status.told("Finished");
         assert_eq!((holds.as_str(), reason.as_str()), ("True", "ClosedSuccessfully"));
@@ -168,7 +168,7 @@ async fn a_failing_node_fails_the_rest_and_is_named() {
 async fn what_cannot_end_is_refused() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "workflow-bad", async |stage| {
-        let kind = "nobody";
+        let kind = "unserved";
         let circle = json!([
             node("a", kind, &["c"]),
             node("b", kind, &["a"]),
@@ -206,7 +206,7 @@ async fn what_cannot_end_is_refused() {
 async fn what_is_suspended_cancelled_late_or_deleted_is_ended_as_a_whole() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "workflow-ends", async |stage| {
-        let kind = "nobody";
+        let kind = "unserved";
         apply(stage, "paused", diamond(kind), json!({ "suspend": true })).await.unwrap();
         let status = stage.until_state::<ColonyWorkflow>("paused", WorkState::Suspended).await;
         assert_eq!(status.mirror, None);
@@ -232,7 +232,7 @@ async fn what_is_suspended_cancelled_late_or_deleted_is_ended_as_a_whole() {
         let status = stage.until_state::<ColonyWorkflow>("late", WorkState::Failed).await;
         assert_eq!(status.reason("Failed"), "DeadlineExceeded");
 
-        // Somebody in the colony may end it too, and nobody tells of that.
+        // A member of the colony may end it too, without an event.
         apply(stage, "taken", diamond(kind), json!({})).await.unwrap();
         let status = stage.until_state::<ColonyWorkflow>("taken", WorkState::Waiting).await;
         stage.colony.member.cancel_process_graph(&status.graph_id.unwrap()).await.unwrap();
@@ -259,9 +259,9 @@ async fn what_is_suspended_cancelled_late_or_deleted_is_ended_as_a_whole() {
 async fn as_many_nodes_as_a_list_of_the_server_holds_are_bound_and_followed() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "workflow-large", async |stage| {
-        let nodes: Vec<Value> = (0..99).map(|index| node(&format!("n{index}"), "nobody", &[])).collect();
+        let nodes: Vec<Value> = (0..99).map(|index| node(&format!("n{index}"), "unserved", &[])).collect();
         let names: Vec<Value> = nodes.iter().map(|node| node["name"].clone()).collect();
-        let last = json!({ "name": "last", "dependencies": names, "function": "f", "conditions": { "executorType": "nobody" } });
+        let last = json!({ "name": "last", "dependencies": names, "function": "f", "conditions": { "executorType": "unserved" } });
         apply(stage, "large", Value::from([nodes, vec![last]].concat()), json!({})).await.unwrap();
         let status = stage.until_state::<ColonyWorkflow>("large", WorkState::Waiting).await;
         assert_eq!(status.nodes.iter().filter(|node| node.process_id.is_some()).count(), 100);
@@ -277,7 +277,7 @@ async fn as_many_nodes_as_a_list_of_the_server_holds_are_bound_and_followed() {
 async fn submit(stage: &Stage, label: &str, nodes: &[(&str, &[&str])]) -> String {
     let colony = &stage.colony.name;
     let function = |(name, needs): &(&str, &[&str])| {
-        let spec = FunctionSpec::new(colony, "nobody", name).unwrap().label(label).unwrap();
+        let spec = FunctionSpec::new(colony, "unserved", name).unwrap().label(label).unwrap();
         let spec = spec.node_name(name).unwrap();
         needs.iter().fold(spec, |spec, needed| spec.depends_on(needed).unwrap())
     };
@@ -285,7 +285,7 @@ async fn submit(stage: &Stage, label: &str, nodes: &[(&str, &[&str])]) -> String
     stage.colony.member.submit_workflow(&workflow).await.unwrap().id
 }
 
-/// What a lost answer leaves behind: workflows of the label that nobody knows of, whole or in part.
+/// What a lost answer leaves behind: unknown workflows of the label, whole or in part.
 #[tokio::test]
 async fn of_several_workflows_of_a_label_the_oldest_whole_one_is_kept() {
     let connection = connect_with_crds().await;
@@ -294,7 +294,7 @@ async fn of_several_workflows_of_a_label_the_oldest_whole_one_is_kept() {
             [("start", &[]), ("left", &["start"]), ("right", &["start"]), ("join", &["left", "right"])];
         stage.admit(false).await;
         for name in ["doubled", "partial"] {
-            apply(stage, name, diamond("nobody"), json!({})).await.unwrap();
+            apply(stage, name, diamond("unserved"), json!({})).await.unwrap();
         }
         let doubled = label(stage, "doubled", 1).await;
         let mut submitted = Vec::new();

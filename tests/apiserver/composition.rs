@@ -386,9 +386,9 @@ async fn an_instance_that_cannot_be_made_keeps_what_it_has() {
     .await;
 }
 
-/// The operator writes with its own rights: whoever asks it to must have them.
+/// The operator writes with its own rights: the requester must have them.
 #[tokio::test]
-async fn whoever_creates_an_instance_must_be_allowed_to_create_what_it_is_made_of() {
+async fn the_creator_of_an_instance_must_be_allowed_to_create_what_it_is_made_of() {
     with_operator("composer", async |namespace, _, _| {
         let [databases, applications] =
             ["database", "application"].map(|folder| OwnKind::example(namespace, folder));

@@ -153,7 +153,7 @@ async fn a_process_that_waits_costs_less() {
         join_all((0..OBJECTS).map(|index| {
             let object = json!({
                 "apiVersion": "colonies.io/v1", "kind": "ColonyProcess", "metadata": { "name": name(index) },
-                "spec": { "colony": stage.colony.name, "function": "f", "conditions": { "executorType": "nobody" } },
+                "spec": { "colony": stage.colony.name, "function": "f", "conditions": { "executorType": "unserved" } },
             });
             let objects = objects.clone();
             async move {

@@ -67,7 +67,7 @@ async fn deletion_cancels_what_runs() {
         assert_eq!(process(stage, &running).await.state, ProcessState::Cancelled);
         assert_eq!(executor_state(stage, &executor).await, ExecutorState::Unregistered);
 
-        // Cancelled by somebody else just before: nothing is left to cancel, and that is no failure.
+        // Cancelled by another client just before: nothing is left to cancel, and that is no failure.
         let (_, running) = apply_running(stage, "decoders", json!({})).await;
         stage.colony.member.cancel(&running).await.unwrap();
         delete(stage, "decoders", PropagationPolicy::Background).await;
@@ -137,7 +137,7 @@ async fn orphaned_children_keep_their_executor() {
     .await;
 }
 
-/// Whoever holds the object may need the executors until they are done.
+/// The owner of a finalizer may need the executors until it is done.
 #[tokio::test]
 async fn others_are_done_first() {
     let connection = connect_with_crds().await;

@@ -45,7 +45,7 @@ pub fn finding<'a>(found: &'a Value, check: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn each_thing_that_is_amiss_is_found_with_a_remedy() {
+async fn each_problem_is_found_with_a_remedy() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "doctor", async |stage| {
         let namespace = stage.namespace.name.clone();
@@ -67,7 +67,7 @@ async fn each_thing_that_is_amiss_is_found_with_a_remedy() {
         }
         assert!(!found.to_string().contains(&stage.colony.owner_key), "the owner's key is shown");
 
-        // A key, but of nobody in this colony.
+        // A key, but of no member of this colony.
         let secrets = stage.api::<Secret>();
         let stranger = "ab".repeat(32);
         let patch = Patch::Merge(json!({ "stringData": { "colonyPrvKey": stranger } }));
@@ -93,7 +93,7 @@ async fn each_thing_that_is_amiss_is_found_with_a_remedy() {
     .await;
 }
 
-/// A kind that cannot be made up is found where somebody looks for what is amiss, with what to write instead.
+/// `doctor` reports a kind that cannot be defined, with what to write instead.
 #[tokio::test]
 async fn definitions_that_cannot_be_carried_out_are_found() {
     let connection = connect_with_crds().await;
@@ -110,7 +110,7 @@ async fn definitions_that_cannot_be_carried_out_are_found() {
                 "spec": {
                     "group": group, "names": { "kind": "Thing", "plural": plural },
                     "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": schema } }],
-                    "handler": { "mode": "process", "executorType": "nobody", "functionName": "f", "colony": stage.colony.name },
+                    "handler": { "mode": "process", "executorType": "unserved", "functionName": "f", "colony": stage.colony.name },
                 },
             });
             let definition = serde_json::from_value(definition).unwrap();

@@ -80,7 +80,7 @@ async fn an_executor_deployment_becomes_executors() {
     .await;
 }
 
-/// Whoever can read a Secret beside the pods must find nothing that could act for the whole colony.
+/// A user who can read the Secrets beside the pods must find nothing that could act for the whole colony.
 async fn no_pod_gets_the_owners_key(stage: &Stage) {
     let secrets = stage.api::<Secret>().list(&ListParams::default()).await.unwrap();
     let identity = secrets.iter().find(|secret| secret.name_any() == "encoders-executor-identity").unwrap();

@@ -14,7 +14,7 @@ use crate::support::{
     wait::eventually,
 };
 
-/// What is another of each process, whoever submits it.
+/// What differs between any two processes, whichever client submits them.
 const OWN: [&str; 9] = [
     "process_id",
     "submission_time",
@@ -87,7 +87,7 @@ async fn compare(stage: &Stage, database: &Database, command: &str, spec: &Value
 
 async fn process(test: &str, ours: Value, theirs: Value) {
     let Some(database) = Database::find() else {
-        eprintln!("not compared: the server's database is somebody else's");
+        eprintln!("not compared: the server's database is not accessible");
         return;
     };
     let connection = connect_with_crds().await;
@@ -107,8 +107,8 @@ async fn process(test: &str, ours: Value, theirs: Value) {
 
 #[tokio::test]
 async fn a_process_that_says_little_is_what_the_colonys_own_tool_submits() {
-    let ours = json!({ "function": "f", "conditions": { "executorType": "nobody" } });
-    let theirs = json!({ "funcname": "f", "conditions": { "executortype": "nobody" } });
+    let ours = json!({ "function": "f", "conditions": { "executorType": "unserved" } });
+    let theirs = json!({ "funcname": "f", "conditions": { "executortype": "unserved" } });
     process("spec-little", ours, theirs).await;
 }
 
@@ -120,7 +120,7 @@ async fn a_process_that_says_everything_is_what_the_colonys_own_tool_submits() {
         "function": "f", "args": args, "kwargs": kwargs,
         "env": [{ "name": "A", "value": "1" }, { "name": "B", "value": "two" }],
         "conditions": {
-            "executorType": "nobody", "executorNames": ["one", "two"], "location": "edge",
+            "executorType": "unserved", "executorNames": ["one", "two"], "location": "edge",
             "resources": { "cpu": "1500m", "memory": "1Gi", "storage": "20Gi" },
             "nodes": 2, "processesPerNode": 3, "wallTime": "1h",
             "gpu": { "name": "nvidia_a100", "count": 2, "memory": "4Gi" },
@@ -137,7 +137,7 @@ async fn a_process_that_says_everything_is_what_the_colonys_own_tool_submits() {
     let theirs = json!({
         "funcname": "f", "args": args, "kwargs": kwargs, "env": { "A": "1", "B": "two" },
         "conditions": {
-            "executortype": "nobody", "executornames": ["one", "two"], "locationname": "edge",
+            "executortype": "unserved", "executornames": ["one", "two"], "locationname": "edge",
             "cpu": "1500m", "mem": "1024Mi", "storage": "20480Mi",
             "nodes": 2, "processes": 6, "processespernode": 3, "walltime": 3600,
             "gpu": { "name": "nvidia_a100", "count": 2, "mem": "4096Mi" },
@@ -157,17 +157,17 @@ async fn a_process_that_says_everything_is_what_the_colonys_own_tool_submits() {
 #[tokio::test]
 async fn a_workflow_is_what_the_colonys_own_tool_submits() {
     let Some(database) = Database::find() else {
-        eprintln!("not compared: the server's database is somebody else's");
+        eprintln!("not compared: the server's database is not accessible");
         return;
     };
     let connection = connect_with_crds().await;
     with_operator(&connection, "spec-workflow", async |stage| {
         let ours = |name: &str, needs: &[&str]| {
             json!({ "name": name, "dependencies": needs, "function": "f", "args": [name], "maxExecTime": "1m",
-                "env": [{ "name": "NODE", "value": name }], "conditions": { "executorType": "nobody" } })
+                "env": [{ "name": "NODE", "value": name }], "conditions": { "executorType": "unserved" } })
         };
         let theirs = |name: &str, needs: &[&str]| {
-            let mut conditions = json!({ "colonyname": stage.colony.name, "executortype": "nobody" });
+            let mut conditions = json!({ "colonyname": stage.colony.name, "executortype": "unserved" });
             if !needs.is_empty() {
                 conditions["dependencies"] = json!(needs);
             }

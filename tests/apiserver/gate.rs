@@ -1,5 +1,5 @@
 //! `executionGuarantee: Strict`: the process that carries an object waits behind a gate until it is on record which of
-//! several it is, so that a duplicate is never assigned to anybody.
+//! several it is, so that a duplicate is never assigned.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn a_process_behind_a_gate_is_assigned_once() {
         let recorded = object.status.unwrap().mirror.unwrap();
         assert_eq!(recorded.process_id.as_deref(), Some(runs[0].id.as_str()));
 
-        // A workflow of the same label that nobody knows of, as a lost answer leaves one behind.
+        // An unknown workflow of the same label, as a lost answer leaves one behind.
         stage.admit(false).await;
         let wanted = json!({"executionGuarantee": "Strict", "replicas": 1});
         stage.apply("doubled", &wanted).await;

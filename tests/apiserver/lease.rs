@@ -83,8 +83,8 @@ async fn one_of_many_leads_and_hands_over_when_it_ends() {
         let leaders = |candidates: &[Candidate]| {
             candidates.iter().filter(|candidate| candidate.leadership.is_leader()).count()
         };
-        eventually("somebody leads", Duration::from_secs(5), async || {
-            (leaders(&candidates) == 1).then_some(()).ok_or_else(|| "nobody".to_owned())
+        eventually("a candidate leads", Duration::from_secs(5), async || {
+            (leaders(&candidates) == 1).then_some(()).ok_or_else(|| "none, or several".to_owned())
         })
         .await;
         throughout("exactly one leads", Duration::from_secs(3), async || {
@@ -100,7 +100,7 @@ async fn one_of_many_leads_and_hands_over_when_it_ends() {
         assert!(!leader.leadership.is_leader());
         // Well below the lease's duration: the others were told, they did not wait for it to run out.
         eventually("another one leads", Duration::from_millis(2_500), async || {
-            (leaders(&candidates) == 1).then_some(()).ok_or_else(|| "nobody".to_owned())
+            (leaders(&candidates) == 1).then_some(()).ok_or_else(|| "none, or several".to_owned())
         })
         .await;
         let transitions = holder(&namespace).await.unwrap().spec.unwrap().lease_transitions;
@@ -148,7 +148,7 @@ async fn a_strangers_lease_is_respected_until_it_runs_out() {
     .await;
 }
 
-/// Whoever finds another name in the lease must stop at once, not when its own deadline passes, and must not take the
+/// A leader that finds another name in the lease must stop at once, not when its own deadline passes, and must not take the
 /// lease back.
 #[tokio::test]
 async fn a_leader_that_is_overruled_stops_and_stays_back() {
@@ -178,7 +178,7 @@ async fn a_leader_that_is_overruled_stops_and_stays_back() {
     .await;
 }
 
-/// A lease that somebody deletes is made anew.
+/// A deleted lease is created anew.
 #[tokio::test]
 async fn a_deleted_lease_is_created_again() {
     let kubernetes = connect().await;
@@ -322,7 +322,7 @@ async fn a_holder_stopped_past_its_deadline_writes_nothing_when_it_goes_on() {
     .await;
 }
 
-/// Nobody releases the lease of a process that was killed, and nobody may take it before it has run out.
+/// The lease of a killed process is not released, and no other may take it before it has run out.
 #[tokio::test]
 async fn a_killed_holder_is_replaced_when_its_lease_has_run_out() {
     let kubernetes = connect().await;

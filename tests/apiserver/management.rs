@@ -134,7 +134,7 @@ async fn a_fleet_that_may_not_be_deleted_stays_when_its_object_goes() {
 
 /// Nothing tells of a stranger's Deployment, and nothing but status may be written.
 #[tokio::test]
-async fn the_workload_of_somebody_else_is_only_looked_at() {
+async fn the_workload_of_another_owner_is_only_observed() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "observed", async |stage| {
         let theirs: Deployment = serde_json::from_value(json!({

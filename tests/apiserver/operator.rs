@@ -90,7 +90,7 @@ async fn a_terminated_operator_releases_its_lease() {
         };
         eventually("it holds the lease", Duration::from_secs(10), async || {
             let holder = holder().await?;
-            (!holder.is_empty()).then_some(()).ok_or_else(|| "nobody does".to_owned())
+            (!holder.is_empty()).then_some(()).ok_or_else(|| "no replica does".to_owned())
         })
         .await;
         operator.signal(Signal::Terminate);

@@ -117,7 +117,7 @@ async fn a_fleet_that_is_paused_is_left_as_it_is() {
 
 /// An autoscaler owns the number of pods, and the operator everything else.
 #[tokio::test]
-async fn fields_that_are_somebody_elses_are_left_to_them() {
+async fn fields_of_other_owners_are_left_to_them() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "ignored", async |stage| {
         let drift = json!({ "ignoreFields": ["spec.replicas"] });
@@ -132,7 +132,7 @@ async fn fields_that_are_somebody_elses_are_left_to_them() {
             let seen = deployments.get("encoders").await.map_err(|error| error.to_string())?;
             let spec = seen.spec.unwrap_or_default();
             let pods = spec.template.spec.unwrap_or_default();
-            assert_eq!(spec.replicas, Some(2), "the number of pods is somebody else's");
+            assert_eq!(spec.replicas, Some(2), "the number of pods belongs to another owner");
             (pods.containers[0].image.as_deref() == Some(image))
                 .then_some(())
                 .ok_or_else(|| format!("{pods:?}"))
@@ -142,7 +142,7 @@ async fn fields_that_are_somebody_elses_are_left_to_them() {
 
         stage.change("encoders", &json!({ "drift": { "ignoreFields": ["status.replicas"] } })).await;
         let refused = stage
-            .wait_for_status("encoders", "a field of nobody's is refused", |status| {
+            .wait_for_status("encoders", "a field that does not exist is refused", |status| {
                 status.reason("Ready") == "InvalidSpec"
             })
             .await;
@@ -249,9 +249,9 @@ async fn a_fleet_that_was_left_is_taken_over_where_that_is_asked_for() {
     .await;
 }
 
-/// With lists an hour apart and no subscriptions nobody tells the operator of a process that ends.
+/// With lists an hour apart and no subscriptions, the operator does not learn of a process that ends.
 #[tokio::test]
-async fn whoever_asks_for_a_pass_gets_what_the_colony_says_now() {
+async fn a_requested_pass_reads_the_colony() {
     let connection = connect_with_crds().await;
     let rarely = |configuration: &mut colonyos_operator::runtime::config::OperatorConfiguration| {
         configuration.process_poll_seconds = 3600;

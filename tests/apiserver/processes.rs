@@ -157,9 +157,9 @@ async fn a_cancelled_process_is_found_by_the_lists_alone() {
     check("by-lists", |configuration| configuration.process_subscriptions = 0).await;
 }
 
-/// And the websocket by itself is enough to be told, although nobody may count on it.
+/// The websocket by itself is sufficient, although no client may rely on it.
 #[tokio::test]
-async fn a_cancelled_process_is_told_of_by_websocket_alone() {
+async fn the_websocket_alone_reports_a_cancelled_process() {
     check("by-websocket", |configuration| configuration.process_poll_seconds = 0).await;
 }
 

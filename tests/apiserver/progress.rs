@@ -121,7 +121,7 @@ async fn what_an_executor_says_while_it_works_reaches_the_instance() {
     .await;
 }
 
-/// What no process carries says what it is made of; what nobody knows says what there is.
+/// What no process carries says what it is made of; an unknown one says what there is.
 #[tokio::test]
 async fn commands_know_the_kinds_that_are_defined() {
     let connection = connect_with_crds().await;

@@ -1,4 +1,4 @@
-//! What the API server lets requests do, whoever moves them.
+//! What the API server allows for requests, whichever client moves them.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The chart's admission policy: whoever asks for a workload must be allowed to create it. That a policy's CEL compiles
+//! The chart's admission policy: the requester of a workload must be allowed to create it. That a policy's CEL compiles
 //! and what it answers shows only on a real API server.
 
 use std::{path::Path, process::Command, time::Duration};
@@ -35,7 +35,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// What only the policy says.
 pub(crate) const REFUSAL: &str = "which the operator would do on their behalf";
 
-/// Talks to the API server as somebody else.
+/// Talks to the API server as another user.
 pub(crate) async fn impersonate(user: &str) -> Client {
     let mut config = Config::infer().await.unwrap();
     config.headers.push((HeaderName::from_static("impersonate-user"), HeaderValue::from_str(user).unwrap()));
@@ -128,7 +128,7 @@ async fn wait_for_refusal(fleets: &Api<ExecutorDeployment>, workload: &str) {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_a_workload_must_be_allowed_to_create_it() {
+async fn the_requester_of_a_workload_must_be_allowed_to_create_it() {
     let kubernetes = connect_with_crds().await;
     in_namespace(&kubernetes, "requester", async |namespace| {
         let user = format!("ann-of-{}", namespace.name);
@@ -240,7 +240,7 @@ async fn notes_of_origin_are_written_by_the_operator_alone() {
     .await;
 }
 
-/// Else nobody could label an object, and no finalizer could be removed, once a right is gone.
+/// Otherwise no user could label an object, and no finalizer could be removed, once a right is gone.
 #[tokio::test]
 async fn what_starts_no_workload_is_not_asked_about() {
     let kubernetes = connect_with_crds().await;
@@ -319,7 +319,7 @@ async fn what_was_submitted_cannot_change() {
 
 /// The operator creates what a schedule says, so the schedule is no way around the right to create it.
 #[tokio::test]
-async fn whoever_writes_a_schedule_must_be_allowed_to_create_its_runs() {
+async fn the_author_of_a_schedule_must_be_allowed_to_create_its_runs() {
     let kubernetes = connect_with_crds().await;
     in_namespace(&kubernetes, "requester-cron", async |namespace| {
         let user = format!("ann-of-{}", namespace.name);
@@ -365,7 +365,7 @@ async fn whoever_writes_a_schedule_must_be_allowed_to_create_its_runs() {
     .await;
 }
 
-/// No schema sees annotations; a typing error in one would be a request that nobody works on.
+/// No schema sees annotations; a typing error in one would be a request without effect.
 #[tokio::test]
 async fn what_a_request_says_in_annotations_is_read_when_it_is_admitted() {
     let kubernetes = connect_with_crds().await;

@@ -176,7 +176,7 @@ async fn a_flow_says_what_is_called_and_what_follows_a_failure() {
     .await;
 }
 
-/// Whoever ends a request ends its process, and a process that ends ends its request.
+/// The end of a request ends its process, and a process that ends ends its request.
 #[tokio::test]
 async fn cancelling_and_deleting_a_request_cancel_its_process() {
     let connection = connect_with_crds().await;
@@ -228,7 +228,7 @@ async fn cancelling_and_deleting_a_request_cancel_its_process() {
     .await;
 }
 
-/// An object is not ours to write while somebody else owns its next transition.
+/// The operator does not write an object while another party owns its next transition.
 #[tokio::test]
 async fn a_role_that_is_not_ours_is_left_to_its_owner() {
     let connection = connect_with_crds().await;
@@ -268,7 +268,7 @@ async fn a_role_that_is_not_ours_is_left_to_its_owner() {
                 })
                 .await;
                 assert_eq!(history(&object), ["JOB1 REQUESTED", "JOB1 STARTED", "JOB1 COMPLETED"]);
-                set(stage, "directed", "JOB2", "REQUESTED").await.expect("nobody has written since");
+                set(stage, "directed", "JOB2", "REQUESTED").await.expect("nothing was written since");
             }
         }
         assert_eq!(history(&finished(stage, "directed").await), WHOLE_WAY);

@@ -260,7 +260,7 @@ async fn deletion_ends_what_runs_and_cleans_up_once() {
 
 /// A clean-up that fails is told, repeated, and can be given up.
 #[tokio::test]
-async fn a_failed_clean_up_holds_the_instance_until_somebody_decides() {
+async fn a_failed_clean_up_holds_the_instance_until_a_user_decides() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "kind-cleanup", async |stage| {
         let kind = OwnKind::of(stage);
@@ -336,7 +336,7 @@ async fn a_definition_that_cannot_be_says_why_and_breaks_nothing() {
     .await;
 }
 
-/// What a new schema would break is told by name, touches nothing, and is carried out once somebody accepts it.
+/// What a new schema would break is told by name, touches nothing, and is carried out once a user accepts it.
 #[tokio::test]
 async fn a_schema_that_breaks_instances_is_carried_out_when_accepted() {
     let connection = connect_with_crds().await;
@@ -518,7 +518,7 @@ async fn a_deleted_definition_loses_no_instance() {
         kind.change(json!({ "spec": { "deletionPolicy": "Orphan" } })).await;
         object::until_gone(&kind.definitions, &kind.name).await;
         let left = kind.instances.get("llama").await.unwrap();
-        assert_eq!(left.finalizers(), [""; 0], "nobody would take it away later");
+        assert_eq!(left.finalizers(), [""; 0], "nothing would remove it later");
         assert_eq!(submitted(stage, &left, 1).await[0].state, ProcessState::Waiting);
         assert!(stage.operator.log().contains("looking after instances no more"));
 
@@ -638,7 +638,7 @@ async fn a_group_without_rights_says_which_line_grants_them() {
         executor.close_successful(&process.id, &[json!({ "endpoint": "e", "replicas": 1 })]).await.unwrap();
         kind.until_instance("llama", "is ready", is_ready).await;
 
-        // Somebody edits the CRD: it is put right.
+        // The CRD is edited: it is corrected.
         let columns = Patch::Json::<()>(serde_json::from_value(json!([
             { "op": "replace", "path": "/spec/versions/0/additionalPrinterColumns/0/name", "value": "Edited" },
         ]))
@@ -658,7 +658,7 @@ async fn a_group_without_rights_says_which_line_grants_them() {
     .await;
 }
 
-/// Whoever takes the finalizer away has the definition go at once; nobody may go on writing for it.
+/// Without the finalizer, the definition is gone at once; nothing may be written for it any more.
 #[tokio::test]
 async fn a_definition_that_goes_although_it_is_held_takes_its_watch_along() {
     let connection = connect_with_crds().await;

@@ -69,7 +69,7 @@ async fn conditions_are_a_map_by_type() {
     .await;
 }
 
-/// Whoever may write the object must not thereby write its status, nor the other way round.
+/// The right to write the object must not include its status, nor the other way round.
 #[tokio::test]
 async fn status_is_written_apart_from_the_object() {
     let kubernetes = connect_with_crds().await;

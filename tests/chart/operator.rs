@@ -240,7 +240,7 @@ fn values_that_make_no_sense_are_refused() {
     }
 }
 
-/// Uninstalling must not take everybody's objects away, and upgrading must reach the kinds.
+/// Uninstalling must not delete the objects of all users, and upgrading must reach the kinds.
 #[test]
 fn kinds_are_templates_that_are_kept() {
     let rendered = render(DEFINITIONS, &json!({})).unwrap();

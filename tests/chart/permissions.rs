@@ -33,9 +33,9 @@ fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> Vec<&'a Value> {
     of_kind(objects, kind).into_iter().filter(|object| object["metadata"]["name"] == name).collect()
 }
 
-/// A watch on Secrets shows every Secret there is, also to whoever reads the operator's memory.
+/// A watch on Secrets shows every Secret there is, also to a reader of the operator's memory.
 #[test]
-fn nobody_lists_or_watches_secrets_or_gets_everything() {
+fn no_role_lists_or_watches_secrets_or_gets_everything() {
     for values in [json!({}), json!({"watchNamespaces": ["red"]})] {
         let objects = render(OPERATOR, &values).unwrap();
         for role in roles(&objects) {
@@ -51,7 +51,7 @@ fn nobody_lists_or_watches_secrets_or_gets_everything() {
     }
 }
 
-/// What nobody can explain, nobody dares to take away.
+/// A permission without a reason cannot be removed safely.
 #[test]
 fn every_rule_has_a_reason() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(OPERATOR).join("templates");
@@ -157,7 +157,7 @@ fn the_roles_of_people_cover_the_operators_kinds() {
     }
 }
 
-/// Users' kinds are nobody's business until the installer names their groups, and then these groups' alone.
+/// There are no permissions for users' kinds until the installer names their groups, and then for these groups only.
 #[test]
 fn rights_on_kinds_of_users_are_given_for_the_named_groups_alone() {
     let account = json!([{"kind": "ServiceAccount", "name": format!("{RELEASE}-colonyos-operator"), "namespace": NAMESPACE}]);

@@ -185,7 +185,7 @@ async fn on_sigterm_it_finishes_its_process_and_takes_no_other() {
 }
 
 /// The server does not know that the executor is stopping: its waiting long-poll is still served. What it
-/// gets then is nobody else's, so it must be run.
+/// gets then belongs to no other executor, so it must be run.
 #[tokio::test]
 async fn a_process_won_after_sigterm_is_run_all_the_same() {
     let stage = Stage::new().await;
@@ -222,7 +222,7 @@ async fn it_waits_for_its_approval() {
     worker.until_ready().await;
 }
 
-/// Nobody but the executor can close its process: it holds on to the result until the server is back.
+/// Only the executor can close its process: it keeps the result until the server is back.
 #[tokio::test]
 async fn it_outlives_an_absence_of_the_server() {
     let stage = Stage::new().await;

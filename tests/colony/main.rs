@@ -18,6 +18,7 @@ mod stage;
 #[allow(dead_code, reason = "each of the binaries that share it uses a part")]
 mod support {
     pub mod environment;
+    pub mod process;
     pub mod server;
     pub mod wait;
 }

@@ -8,6 +8,7 @@ use colonyos_operator::colony::{
 };
 
 use crate::support::{
+    process,
     server::{letters, server, setting},
     wait::eventually,
 };
@@ -76,23 +77,14 @@ impl Stage {
         assigned
     }
 
-    /// Waits until a process is in a state; a failed one, until its reasons are there too.
+    /// Waits until a process is in a state.
     pub async fn until_state(&self, id: &ProcessId, state: ProcessState) -> Process {
-        self.until(id, &format!("{state}"), |process| process.state == state).await
+        process::until_state(&self.user, id, state, DEADLINE).await
     }
 
-    /// Waits until a process has ended; a failed one, until its reasons are there too.
+    /// Waits until a process has ended.
     pub async fn until_ended(&self, id: &ProcessId) -> Process {
-        self.until(id, "ended", |process| process.state.is_final()).await
-    }
-
-    async fn until(&self, id: &ProcessId, what: &str, is_so: impl Fn(&Process) -> bool) -> Process {
-        // The server writes the reasons after the state.
-        let is_whole =
-            |process: &Process| process.state != ProcessState::Failed || !process.errors.is_empty();
-        let is_so = |process: &Process| is_so(process) && is_whole(process);
-        let look = || async { Some(self.user.process(id).await.unwrap()).filter(is_so) };
-        until(&format!("process {id} is {what}"), look).await
+        process::until_ended(&self.user, id, DEADLINE).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! The way to the server: TLS that ends at a proxy in front of it, certificates that nobody vouches for, lost
+//! The way to the server: TLS that ends at a proxy in front of it, certificates of unknown authorities, lost
 //! replies.
 
 use std::time::Duration;
@@ -69,7 +69,7 @@ async fn a_server_behind_tls_is_reached_with_its_own_authority() {
 
 /// Nothing has been sent: a signed call in the wrong hands could be made again by them.
 #[tokio::test]
-async fn a_server_that_nobody_vouches_for_is_told_nothing() {
+async fn a_server_with_a_certificate_of_an_unknown_authority_receives_nothing() {
     let stage = Stage::new().await;
     let (authority, other) = (Authority::new(), Authority::new());
     let relay = Relay::tls(&stage.server, authority.server_configuration("localhost")).await;
@@ -85,7 +85,7 @@ async fn a_server_that_nobody_vouches_for_is_told_nothing() {
     }
 }
 
-/// The process is there, and the client says that it may be: whoever submits again without looking has two.
+/// The process is there, and the client says that it may be: a client that submits again without looking has two.
 #[tokio::test]
 async fn a_lost_reply_is_ambiguous_and_the_call_is_not_repeated() {
     let stage = Stage::new().await;

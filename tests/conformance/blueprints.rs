@@ -258,7 +258,7 @@ async fn the_owner_adds_with_a_process_but_updates_without(stage: Stage) {
     assert_eq!(queued.iter().map(|process| process.initiator_name.as_str()).collect::<Vec<_>>(), [""]);
     blueprint.spec.clear();
     assert_eq!(stage.owner.update_blueprint(&blueprint, false).await.unwrap().metadata.generation, 2);
-    assert_eq!(queue(&stage).await.len(), 1, "nobody is asked to bring it about");
+    assert_eq!(queue(&stage).await.len(), 1, "no executor is asked to reconcile it");
     refused(stage.owner.reconcile_blueprint("workers", false).await, 403, ErrorKind::Forbidden);
     refused(stage.owner.update_blueprint_status("workers", &Map::new()).await, 403, ErrorKind::Forbidden);
 }
@@ -299,7 +299,7 @@ async fn a_status_is_set_by_members_and_nothing_else_with_it(stage: Stage) {
     let after = stage.user.blueprint("workers").await.unwrap();
     assert_eq!(json!(after.status), json!({"b": 2}), "replaced, not merged");
     assert_eq!((after.spec, after.metadata.generation), (before.spec, 1));
-    assert_eq!(queue(&stage).await.len(), 1, "a status is reconciled by nobody");
+    assert_eq!(queue(&stage).await.len(), 1, "a status is not reconciled");
 }
 
 async fn a_reconcile_is_a_process_and_by_force_a_generation(stage: Stage) {

@@ -90,7 +90,7 @@ async fn a_cron_that_waits_is_frozen_by_a_cancelled_workflow(stage: Stage) {
     .await;
     stage.user.run_cron(&added.id).await.unwrap();
     let first = stage.user.cron(&added.id).await.unwrap().previous_graph_id;
-    stage.user.run_cron(&added.id).await.expect("it is not run, and nobody is told");
+    stage.user.run_cron(&added.id).await.expect("it is not run, and no error says so");
     assert_eq!(stage.user.cron(&added.id).await.unwrap().previous_graph_id, first);
     stage.user.cancel_process_graph(&first).await.unwrap();
     stage.user.run_cron(&added.id).await.unwrap();

@@ -8,18 +8,22 @@ use colonyos_operator::colony::{
 };
 use serde_json::json;
 
-use crate::backend::{Stage, checks};
+use crate::{
+    backend::{Stage, checks},
+    example,
+};
 
 checks! {
-    a_server_says_what_it_is_to_anybody,
+    a_server_reports_what_it_is_without_a_key,
     a_new_colony_is_empty_and_that_is_no_error,
     what_is_submitted_comes_back_as_it_was_sent,
     a_process_that_asks_for_resources_is_assigned,
     a_process_lives_from_submit_to_success,
     a_process_without_output_is_closed_all_the_same,
+    the_example_of_the_client_waits_for_the_result,
     a_failed_process_keeps_its_reasons_and_is_not_run_again,
     no_text_of_an_executor_is_lost_to_a_nul,
-    a_cancelled_process_is_taken_by_nobody,
+    a_cancelled_process_is_not_assigned,
     an_assign_waits_for_work_and_says_so_when_there_is_none,
     time_limits_fail_or_requeue_and_their_absence_does_neither,
     the_server_accepts_the_signatures_of_many_keys,
@@ -28,7 +32,7 @@ checks! {
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
-async fn a_server_says_what_it_is_to_anybody(stage: Stage) {
+async fn a_server_reports_what_it_is_without_a_key(stage: Stage) {
     let info = Client::new(&stage.server, Timeouts::default()).unwrap().server_info().await.unwrap();
     assert!(!info.backends.is_empty(), "{info:?}");
 }
@@ -39,7 +43,7 @@ async fn a_new_colony_is_empty_and_that_is_no_error(stage: Stage) {
     for state in ProcessState::ALL {
         assert_eq!(stage.user.processes(&ProcessQuery::new(state)).await.unwrap(), []);
     }
-    assert_eq!(stage.user.processes_labelled("nobody").await.unwrap(), []);
+    assert_eq!(stage.user.processes_labelled("missing").await.unwrap(), []);
     let process = stage.user.submit(&stage.spec("f")).await.unwrap();
     assert_eq!(stage.user.logs(&LogQuery::new(process.id)).await.unwrap(), []);
     assert_eq!(stage.user.statistics().await.unwrap().waiting, 1);
@@ -128,6 +132,20 @@ async fn a_process_without_output_is_closed_all_the_same(stage: Stage) {
     assert_eq!((closed.state, closed.output), (ProcessState::Successful, vec![]));
 }
 
+async fn the_example_of_the_client_waits_for_the_result(stage: Stage) {
+    let executor = stage.executor().await;
+    let work = async {
+        let process = executor.assign(Duration::from_secs(5)).await.unwrap().expect("it submits a process");
+        executor.close_successful(&process.id, &process.spec.args).await.unwrap();
+        process.id
+    };
+    let spec = stage.spec("echo").arg("hello");
+    let (id, finished) = tokio::join!(work, example::finished(&stage.user, spec));
+    let finished = finished.unwrap();
+    assert_eq!((finished.id, finished.state), (id, ProcessState::Successful));
+    assert_eq!(finished.output, [json!("hello")]);
+}
+
 async fn a_failed_process_keeps_its_reasons_and_is_not_run_again(stage: Stage) {
     let executor = stage.executor().await;
     let running = stage.running(&executor, &stage.spec("f")).await;
@@ -154,7 +172,7 @@ async fn no_text_of_an_executor_is_lost_to_a_nul(stage: Stage) {
     assert_eq!(stage.user.logs(&LogQuery::new(running.id)).await.unwrap()[0].message, "l\u{fffd}g");
 }
 
-async fn a_cancelled_process_is_taken_by_nobody(stage: Stage) {
+async fn a_cancelled_process_is_not_assigned(stage: Stage) {
     let executor = stage.executor().await;
     let waiting = stage.user.submit(&stage.spec("f")).await.unwrap();
     stage.user.cancel(&waiting.id).await.unwrap();
@@ -199,7 +217,7 @@ async fn time_limits_fail_or_requeue_and_their_absence_does_neither(stage: Stage
     assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
 
     // The server looks at the first thousand waiting processes alone, over all colonies: this one is among them.
-    let first = stage.spec("f").max_wait(limit).executor_name("nobody").unwrap().priority(50_000).unwrap();
+    let first = stage.spec("f").max_wait(limit).executor_name("missing").unwrap().priority(50_000).unwrap();
     let unassigned = stage.user.submit(&first).await.unwrap();
     let failed = stage.until_state(&unassigned.id, ProcessState::Failed).await;
     assert_eq!(failed.errors, ["Maximum waiting time limit exceeded"]);

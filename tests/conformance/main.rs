@@ -3,7 +3,7 @@
 //!
 //! `cargo xtask test --rung conformance` starts the real server and sets the variables that this needs:
 //! `COLONIES_SERVER_HOST`, `COLONIES_SERVER_PORT`, `COLONIES_TLS` and `COLONIES_SERVER_PRVKEY`. Without one,
-//! `cargo test --features fake --test conformance fake::` checks the one in memory. Each check has a colony and keys of
+//! `cargo test --test conformance fake::` checks the one in memory. Each check has a colony and keys of
 //! its own.
 
 #[cfg(test)]
@@ -12,6 +12,10 @@ mod backend;
 mod blueprints;
 #[cfg(test)]
 mod crons;
+#[cfg(test)]
+#[path = "../../crates/client/examples/submit.rs"]
+#[allow(dead_code, reason = "its main function takes everything from the environment")]
+mod example;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
@@ -33,6 +37,7 @@ mod subscriptions;
 #[allow(dead_code, reason = "each of the binaries that share it uses a part")]
 mod support {
     pub mod environment;
+    pub mod process;
     pub mod server;
     pub mod wait;
 }

@@ -68,7 +68,7 @@ async fn colonies_are_listed_for_the_servers_owner_alone(stage: Stage) {
     refused(stage.server_owner.remove_colony("no-such-colony").await, 400, ErrorKind::NotFound);
 }
 
-/// Whoever has the name next finds them there.
+/// The next owner of the name finds them there.
 async fn a_removed_colony_leaves_blueprints_and_a_pause_to_the_next_of_its_name(stage: Stage) {
     let definition =
         BlueprintDefinition::new(&stage.colony, "fleet", "Fleet", &stage.executor_type, "reconcile").unwrap();
@@ -112,7 +112,7 @@ async fn a_rejected_executor_may_do_nothing_until_it_is_approved(stage: Stage) {
     assert_eq!((kept.state, kept.assigned_executor.as_ref()), (ProcessState::Running, Some(executor.id())));
     stage.owner.approve_executor("worker").await.unwrap();
     executor.close_successful(&running.id, &[]).await.unwrap();
-    refused(stage.owner.reject_executor("nobody").await, 500, ErrorKind::NotFound);
+    refused(stage.owner.reject_executor("missing").await, 500, ErrorKind::NotFound);
     refused(stage.user.reject_executor("worker").await, 403, ErrorKind::Forbidden);
 }
 

@@ -31,12 +31,12 @@ async fn what_is_missing_is_not_found_whatever_the_status(stage: Stage) {
     refused(executor.close_failed(&process, &[]).await, 500, ErrorKind::NotFound);
     refused(executor.set_output(&process, &[json!(1)]).await, 500, ErrorKind::NotFound);
     refused(executor.add_log(&process, "x").await, 500, ErrorKind::NotFound);
-    refused(user.executor("nobody").await, 500, ErrorKind::NotFound);
+    refused(user.executor("missing").await, 500, ErrorKind::NotFound);
     refused(user.executor_by_id(PrivateKey::generate().unwrap().id()).await, 404, ErrorKind::NotFound);
-    refused(owner.approve_executor("nobody").await, 500, ErrorKind::NotFound);
-    refused(owner.remove_executor("nobody").await, 500, ErrorKind::NotFound);
-    let by_nobody = ProcessQuery::new(ProcessState::Waiting).initiator("nobody").unwrap();
-    refused(user.processes(&by_nobody).await, 400, ErrorKind::NotFound);
+    refused(owner.approve_executor("missing").await, 500, ErrorKind::NotFound);
+    refused(owner.remove_executor("missing").await, 500, ErrorKind::NotFound);
+    let by_unknown = ProcessQuery::new(ProcessState::Waiting).initiator("missing").unwrap();
+    refused(user.processes(&by_unknown).await, 400, ErrorKind::NotFound);
 }
 
 async fn who_may_not_is_forbidden(stage: Stage) {
@@ -53,7 +53,7 @@ async fn who_may_not_is_forbidden(stage: Stage) {
     refused(user.assign(ONE_SECOND).await, 500, ErrorKind::Forbidden);
     let new = NewExecutor::new(&stage.colony, "e", "t", id()).unwrap();
     refused(user.add_executor(&new).await, 403, ErrorKind::Forbidden);
-    refused(user.remove_executor("nobody").await, 500, ErrorKind::NotFound);
+    refused(user.remove_executor("missing").await, 500, ErrorKind::NotFound);
     refused(user.add_user(&NewUser::new(&stage.colony, "u", id()).unwrap()).await, 403, ErrorKind::Forbidden);
     refused(owner.add_colony(&NewColony::new("c", id()).unwrap()).await, 403, ErrorKind::Forbidden);
     let nowhere = stage.client.session("no-such-colony", PrivateKey::generate().unwrap());

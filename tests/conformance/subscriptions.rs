@@ -14,8 +14,8 @@ checks! {
     a_follower_is_told_nothing_of_other_states_and_processes,
     a_subscription_ends_without_a_word_when_its_time_is_over,
     a_follower_of_nothing_is_told_so,
-    anybody_may_follow,
-    a_follower_is_not_told_of_a_cancelled_workflow,
+    a_client_that_is_no_member_may_follow,
+    no_event_reports_a_cancelled_workflow,
 }
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -99,8 +99,8 @@ async fn a_follower_of_nothing_is_told_so(stage: Stage) {
     assert_eq!(refused.kind(), ErrorKind::Field);
 }
 
-/// Whoever knows the id of a process of whatever colony sees all of it.
-async fn anybody_may_follow(stage: Stage) {
+/// A client that knows the id of a process of any colony sees all of it.
+async fn a_client_that_is_no_member_may_follow(stage: Stage) {
     let executor = stage.executor().await;
     let running = stage.running(&executor, &stage.spec("f").arg("confidential")).await;
     let stranger = stage.client.session(&stage.colony, PrivateKey::generate().unwrap());
@@ -109,7 +109,7 @@ async fn anybody_may_follow(stage: Stage) {
     assert_eq!(told.spec.args, [json!("confidential")]);
 }
 
-async fn a_follower_is_not_told_of_a_cancelled_workflow(stage: Stage) {
+async fn no_event_reports_a_cancelled_workflow(stage: Stage) {
     let node = stage.spec("f").node_name("only").unwrap();
     let spec = WorkflowSpec::new(&stage.colony, vec![node]).unwrap();
     let graph = stage.user.submit_workflow(&spec).await.unwrap();

@@ -13,7 +13,7 @@ checks! {
     a_workflow_goes_from_node_to_node_and_hands_on_what_they_put_out,
     a_failed_parent_fails_the_whole_workflow_what_had_succeeded_too,
     a_failed_node_without_children_leaves_the_others_alone,
-    a_cancelled_workflow_is_taken_by_nobody,
+    a_cancelled_workflow_is_not_assigned,
     a_cancel_overwrites_what_a_workflow_had_come_to,
     a_node_is_cancelled_and_removed_with_its_workflow_alone,
     a_workflow_is_removed_unless_it_runs,
@@ -134,7 +134,7 @@ async fn a_failed_node_without_children_leaves_the_others_alone(stage: Stage) {
     assert_eq!(state_of(&stage, &graph).await, ProcessState::Failed);
 }
 
-async fn a_cancelled_workflow_is_taken_by_nobody(stage: Stage) {
+async fn a_cancelled_workflow_is_not_assigned(stage: Stage) {
     let executor = stage.executor().await;
     let graph = diamond(&stage).await;
     let start = take(&executor).await;

@@ -10,15 +10,15 @@ use crate::{
     commands::kubectl,
     fleet::{Fleet, RUN_LIMIT, START_LIMIT},
     relay::Relay,
-    stage::{Stage, Way},
+    stage::{ColonyAddress, Stage},
     support::{conditions::Conditions as _, namespace::wait_until_gone, wait::eventually},
 };
 
 pub async fn work_goes_on_without_the_colony(stage: Stage) {
     let relay = Relay::start(&stage.server, 0).await;
     let port = relay.port;
-    let way = Way { host: stage.server.host.clone(), port, is_default: false };
-    stage.connect_by(&way).await;
+    let address = ColonyAddress { host: stage.server.host.clone(), port, is_default: false };
+    stage.connect_by(&address).await;
     let fleet = Fleet::create(&stage, "old", json!({})).await;
     fleet.until_ready(1).await;
     let first = fleet.until_mirrored().await;
@@ -42,7 +42,7 @@ pub async fn work_goes_on_without_the_colony(stage: Stage) {
     late.until_ready(1).await;
     late.until_condition("Mirrored", "False", "ColonyUnavailable").await;
 
-    nobody_is_held_up_for_ever(&stage, &short).await;
+    nothing_is_held_up_for_ever(&stage, &short).await;
 
     let relay = Relay::start(&stage.server, port).await;
     stage.until_connected(true).await;
@@ -70,7 +70,7 @@ pub async fn work_goes_on_without_the_colony(stage: Stage) {
 }
 
 /// Deletion waits for the colony, and says how not to; but not where there is nothing in the colony.
-async fn nobody_is_held_up_for_ever(stage: &Stage, fleet: &Fleet<'_>) {
+async fn nothing_is_held_up_for_ever(stage: &Stage, fleet: &Fleet<'_>) {
     let unborn = Fleet::create(stage, "unborn", json!({})).await;
     unborn.until_ready(1).await;
     unborn.delete().await;
@@ -93,7 +93,7 @@ async fn nobody_is_held_up_for_ever(stage: &Stage, fleet: &Fleet<'_>) {
     wait_until_gone::<ExecutorDeployment>(&stage.namespace, "short").await;
 }
 
-/// The process is on the server, and nobody has said so: it is found by its label, not submitted again.
+/// The process is on the server, and its reply was lost: it is found by its label, not submitted again.
 async fn answers_are_lost(stage: &Stage, relay: &Relay, fleet: &Fleet<'_>) {
     relay.lose_answers_to_submits(true);
     kubectl(&["-n", &stage.namespace.name, "scale", &fleet.reference(), "--replicas=1"]).await;

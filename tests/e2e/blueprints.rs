@@ -112,14 +112,14 @@ pub async fn the_colonys_own_tools_drive_a_fleet(stage: Stage) {
 
     // What others write to the status of a blueprint is theirs.
     let mut status = told.status.clone();
-    status.insert("note".to_owned(), json!("of somebody else"));
+    status.insert("note".to_owned(), json!("of another client"));
     stage.user.update_blueprint_status("workers", &status).await.unwrap();
     colonies(&stage, &["blueprint", "set", "--name", "workers", "--key", "spec.replicas", "--value", "3"])
         .await;
     fleet.until_ready(3).await;
     let told =
         until_blueprint(&stage, "workers", "shows three pods", |found| running(found) == Some(3)).await;
-    assert_eq!(told.status["note"], "of somebody else");
+    assert_eq!(told.status["note"], "of another client");
 
     let pods = pod_names(&fleet).await;
     let said = colonies(&stage, &["blueprint", "reconcile", "--name", "workers", "--force"]).await;
@@ -212,7 +212,7 @@ pub async fn one_side_owns_the_spec(stage: Stage) {
     fleet.until_ready(2).await;
     fleet.until_condition("Conflict", "False", "InSync").await;
 
-    // Nobody owns it: the difference is shown, and both sides stay as they are.
+    // No side owns it: the difference is shown, and both sides stay as they are.
     fleet.change(json!({"syncPolicy": "Observe"})).await;
     colonies(&stage, &["blueprint", "set", "--name", "workers", "--key", "spec.replicas", "--value", "1"])
         .await;
@@ -253,8 +253,8 @@ pub async fn one_side_owns_the_spec(stage: Stage) {
     answered(&stage).await;
 }
 
-/// A fleet for another runtime is carried by a blueprint to whoever runs it, and shows what that one reports. Alone: the server
-/// asks the handler of the first definition of a kind to reconcile, in whatever colony, and here that is somebody else.
+/// A fleet for another runtime is carried by a blueprint to the runtime's reconciler, and shows what that one reports. Alone: the server
+/// asks the handler of the first definition of a kind to reconcile, in whatever colony, and here that is another handler.
 pub async fn a_fleet_elsewhere_is_a_blueprint(stage: Stage) {
     stage.connect().await;
     let fleet = Fleet::create(&stage, "elsewhere", json!({"runtime": "docker", "replicas": 2})).await;

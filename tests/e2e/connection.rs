@@ -14,15 +14,16 @@ use serde_json::json;
 use crate::{
     fleet::{Fleet, START_LIMIT},
     installation::{NAMESPACE, TEST_LABEL},
-    stage::{Stage, Way},
+    stage::{ColonyAddress, Stage},
     support::{conditions::Conditions as _, namespace::wait_until_gone, wait::eventually},
 };
 
 pub async fn it_says_what_is_missing_and_recovers(stage: Stage) {
     let fleet = Fleet::create(&stage, "early", json!({})).await;
     fleet.until_condition("Ready", "False", "ColonyNotFound").await;
-    let way = Way { host: stage.server.host.clone(), port: stage.server.port, is_default: false };
-    stage.create_colony(&way).await;
+    let address =
+        ColonyAddress { host: stage.server.host.clone(), port: stage.server.port, is_default: false };
+    stage.create_colony(&address).await;
     until_reason(&stage, "CredentialsNotFound").await;
     write_key(&stage, "no key").await;
     until_reason(&stage, "CredentialsInvalid").await;

@@ -35,7 +35,7 @@ use crate::{
 const OBJECTS: usize = 10;
 /// How often the operator is killed at least.
 const KILLS: usize = 15;
-/// How long the objects may take to settle. A submit of which nobody knows whether it was sent is tried again after a
+/// How long the objects may take to settle. A submit that may or may not have been sent is tried again after a
 /// quiet period of 15 s.
 const SETTLE_LIMIT: Duration = Duration::from_mins(2);
 
@@ -129,7 +129,7 @@ fn is_mirrored(object: &ExecutorDeployment, status: &ExecutorDeploymentStatus) -
     mirrored.map(|_| ()).ok_or_else(|| format!("{:?}", status.mirror))
 }
 
-/// No label twice. A generation that was superseded or deleted before anybody looked was never submitted.
+/// No label twice. A generation that was superseded or deleted before a pass was never submitted.
 async fn every_generation_is_one_process(stage: &Stage, fleets: &[Fleet<'_>]) {
     let mut by_label: BTreeMap<String, Vec<Process>> = BTreeMap::new();
     for state in ProcessState::ALL {

@@ -56,7 +56,7 @@ pub async fn what_others_change_is_put_right(stage: Stage) {
     assert_ne!(deployments.get("steady").await.unwrap().uid(), before.uid());
 
     let object = fleet.until_ready(1).await;
-    assert_eq!(object.metadata.generation, Some(1), "nobody has asked for anything else");
+    assert_eq!(object.metadata.generation, Some(1), "nothing else was requested");
     assert_eq!(fleet.processes(1).await.unwrap().len(), 1);
     a_secret_that_was_deleted_is_made_again(&fleet).await;
 }
@@ -80,7 +80,7 @@ async fn until_right(api: &Api<Deployment>, meant: &Value, what: &str, clock: &C
     clock.instant() - start
 }
 
-/// Nobody watches Secrets; a pod that cannot start tells that one is missing.
+/// Secrets are not watched; a pod that cannot start shows that one is missing.
 async fn a_secret_that_was_deleted_is_made_again(fleet: &Fleet<'_>) {
     let secrets = fleet.stage.namespace.api::<Secret>();
     let name = "steady-executor-identity";

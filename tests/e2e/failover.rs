@@ -38,13 +38,13 @@ pub async fn when_the_leader_dies_another_takes_over(stage: Stage) {
     }
 
     send(process_in(pod), Signal::Kill);
-    // The other one, or the one that the kubelet starts in its place: whoever sees first that the lease has run out.
+    // The other one, or the one that the kubelet starts in its place: the one that first sees that the lease has run out.
     let next = until_led(&stage, Some(&leader)).await;
     fleet.change(json!({"replicas": 2})).await;
     fleet.until_ready(2).await;
     fleet.until_mirrored().await;
     installation::scale(2).await;
-    assert_eq!(until_led(&stage, None).await, next, "whoever comes back does not take the lease away");
+    assert_eq!(until_led(&stage, None).await, next, "a replica that comes back does not take the lease away");
     let now = idle.api().get("idle").await.unwrap().resource_version();
     assert_eq!(now, at_rest, "a new leader has nothing to say about what is as it should be");
 }

@@ -27,7 +27,7 @@ pub async fn an_executor_follows_its_type_and_its_location(stage: Stage) {
     fleet.until_mirrored().await;
     let second = fleet.executor_name().await;
 
-    // Nobody would look after what stays behind in the old colony.
+    // Nothing would handle what stays behind in the old colony.
     let elsewhere = Patch::Merge(json!({"spec": {"colony": "elsewhere"}}));
     let refusal = fleet.api().patch("moving", &PatchParams::default(), &elsewhere).await.unwrap_err();
     assert!(refusal.to_string().contains("colony cannot change"), "{refusal}");

@@ -97,7 +97,7 @@ fn composes() -> Value {
     ])
 }
 
-/// Takes away what tests left, then the operator. The CRDs stay, as they do for everybody.
+/// Takes away what tests left, then the operator. The CRDs stay, as Helm leaves them.
 pub async fn uninstall() {
     let kubernetes = connect().await;
     scale(REPLICAS).await;

@@ -28,7 +28,7 @@ const KINDS: &[&str] = &["goop", "foo", "database", "web-service", "worker-pool"
 /// How long kubectl waits.
 const LIMIT: &str = "--timeout=120s";
 
-/// A namespace that lets ordinary pods in, and the disks that nobody else would provide.
+/// A namespace that lets ordinary pods in, and the disks that it needs.
 struct Ground {
     namespace: String,
     namespaces: Api<Namespace>,

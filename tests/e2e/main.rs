@@ -106,8 +106,8 @@ fn main() -> std::process::ExitCode {
             connection::it_says_what_is_missing_and_recovers,
         ),
         together(
-            "rights::the_operator_lends_nobody_its_rights",
-            rights::the_operator_lends_nobody_its_rights,
+            "rights::the_operator_lends_no_user_its_rights",
+            rights::the_operator_lends_no_user_its_rights,
         ),
         alone("blueprints::a_fleet_elsewhere_is_a_blueprint", blueprints::a_fleet_elsewhere_is_a_blueprint),
         alone(

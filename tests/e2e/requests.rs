@@ -7,14 +7,14 @@ use colonyos_operator::{
         executor_deployment::ExecutorDeployment,
         names::{CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION},
     },
-    colony::{FunctionSpec, Process, ProcessId, ProcessState},
+    colony::{FunctionSpec, ProcessId, ProcessState},
 };
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::{
     commands::colonies,
-    fleet::{Fleet, RUN_LIMIT, START_LIMIT},
+    fleet::{Fleet, START_LIMIT},
     installation::executor_image,
     stage::Stage,
     support::{namespace::wait_until_gone, wait::eventually},
@@ -35,15 +35,6 @@ fn spec(stage: &Stage, replicas: i32) -> Value {
         "image": executor_image(), "executorType": stage.executor_type, "replicas": replicas,
         "nodeSelector": {"colonies.io/node": "real"},
     })
-}
-
-async fn until_over(stage: &Stage, id: &ProcessId) -> Process {
-    eventually(&format!("process {id} is over"), RUN_LIMIT, async || {
-        let process = stage.user.process(id).await.map_err(|error| error.to_string())?;
-        let is_whole = process.state != ProcessState::Failed || !process.errors.is_empty();
-        if process.state.is_final() && is_whole { Ok(process) } else { Err(process.state.to_string()) }
-    })
-    .await
 }
 
 pub async fn a_process_becomes_a_fleet(stage: Stage) {
@@ -96,7 +87,7 @@ pub async fn a_process_becomes_a_fleet(stage: Stage) {
     fleet.until_gone(&executor).await;
 }
 
-/// Whoever asked has nothing but the process to read what is wrong.
+/// The requester has only the process to learn what is wrong.
 pub async fn what_cannot_be_done_is_answered(stage: Stage) {
     stage.connect().await;
     let own = stage.namespace.name.as_str();
@@ -128,12 +119,12 @@ pub async fn what_cannot_be_done_is_answered(stage: Stage) {
     ];
     for (asked, expected) in cases {
         let id = stage.submit(&asked).await;
-        let process = until_over(&stage, &id).await;
+        let process = stage.until_ended(&id).await;
         assert_eq!(process.state, ProcessState::Failed, "{expected}: {process:#?}");
         assert!(process.errors.join(" ").contains(expected), "{expected}: {:?}", process.errors);
     }
     let api = stage.namespace.api::<ExecutorDeployment>();
-    // Admitted, and found wanting by the operator: it stays for somebody to look at.
+    // Admitted, and refused by the operator: it stays, with its status.
     assert!(api.get_opt("privileged").await.unwrap().is_some());
     for name in ["ok", "negative", "unknown"] {
         assert!(api.get_opt(name).await.unwrap().is_none(), "{name}");
@@ -147,7 +138,7 @@ pub async fn what_cannot_be_done_is_answered(stage: Stage) {
     })
     .await;
     stage.user.cancel(&waiting).await.unwrap();
-    assert_eq!(until_over(&stage, &waiting).await.state, ProcessState::Cancelled);
+    assert_eq!(stage.until_ended(&waiting).await.state, ProcessState::Cancelled);
     for name in ["never", "privileged"] {
         Fleet::existing(&stage, name).await.delete().await;
         wait_until_gone::<ExecutorDeployment>(&stage.namespace, name).await;

@@ -1,4 +1,4 @@
-//! Whoever may create fleets may not thereby run pods: the chart's admission policy asks for the requester's own right.
+//! The right to create fleets does not include the right to run pods: the chart's admission policy asks for the requester's own right.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::{
     stage::Stage,
 };
 
-pub async fn the_operator_lends_nobody_its_rights(stage: Stage) {
+pub async fn the_operator_lends_no_user_its_rights(stage: Stage) {
     let namespace = stage.namespace.name.as_str();
     kubectl(&["-n", namespace, "create", "serviceaccount", "requester"]).await;
     let requester = format!("--as=system:serviceaccount:{namespace}:requester");

@@ -1,5 +1,5 @@
 //! Runs the tests: side by side in threads of their own, but for those that stop the operator,
-//! which everybody shares, or disturb others by the server that they share.
+//! which all tests share, or disturb others by the server that they share.
 
 use std::{
     cell::RefCell,
@@ -63,7 +63,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     Trial::test(name, move || {
-        let _nobody_else = OPERATOR.write();
+        let _no_other = OPERATOR.write();
         block_on(on_a_stage(name, test))
     })
 }

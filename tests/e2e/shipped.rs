@@ -16,7 +16,7 @@ use crate::{
     fleet::Fleet,
     installation::TEST_LABEL,
     kinds::the_example_kinds_run,
-    stage::{Stage, Way},
+    stage::{ColonyAddress, Stage},
 };
 
 /// Of `order-4711`, by sha256.
@@ -26,8 +26,9 @@ const DIGEST_OF_DIGEST: &str = "7e2cfea6944291a3dee5242a980e2346151efcfd73d66c07
 
 /// Two manifests as they are in the repository: one that this cluster carries out, one that is for another runtime.
 pub async fn the_examples_apply_unchanged_and_work(stage: Stage) {
-    let way = Way { host: stage.server.host.clone(), port: stage.server.port, is_default: true };
-    stage.connect_by(&way).await;
+    let address =
+        ColonyAddress { host: stage.server.host.clone(), port: stage.server.port, is_default: true };
+    stage.connect_by(&address).await;
     let ready = "--for=condition=Ready";
     kubectl(&["wait", ready, &format!("colony/{}", stage.colony), "--timeout=10s"]).await;
 
@@ -104,10 +105,10 @@ async fn work_is_done(namespace: &str) {
     let of = async |object: &str, path: &str| kubectl(&["-n", namespace, "get", object, "-o", path]).await;
     let hash = of(objects[0], "jsonpath={.status.state} {.status.output[0]}").await;
     assert_eq!(hash, "Succeeded 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
-    let way = of(objects[1], "jsonpath={range .status.history[*]}{.job} {.state},{end}").await;
+    let history = of(objects[1], "jsonpath={range .status.history[*]}{.job} {.state},{end}").await;
     let expected =
         "FIRST REQUESTED,FIRST STARTED,FIRST COMPLETED,SECOND REQUESTED,SECOND STARTED,SECOND COMPLETED,";
-    assert_eq!(way, expected);
+    assert_eq!(history, expected);
     // sha256 of "order-4711", and of that.
     let outputs = of(objects[1], "jsonpath={.status.jobs[*].output[0]}").await;
     let outputs: Vec<&str> = outputs.split_whitespace().collect();

@@ -24,7 +24,7 @@ use serde_json::json;
 use crate::{
     fleet::{RUN_LIMIT, START_LIMIT},
     installation::{NAMESPACE, TEST_LABEL},
-    support::{conditions::Conditions as _, namespace::TestNamespace, server, wait::eventually},
+    support::{conditions::Conditions as _, namespace::TestNamespace, process, server, wait::eventually},
 };
 
 /// A namespace and a colony of its own.
@@ -38,7 +38,7 @@ pub struct Stage {
     pub colony: String,
     /// How the cluster is called in the colony.
     pub location: String,
-    /// A type that nobody else on the server has, ending in a letter: types that add digits miss wake-ups.
+    /// A type that no other test on the server has, ending in a letter: types that add digits miss wake-ups.
     pub executor_type: String,
     /// Calls as a user.
     pub user: Session,
@@ -47,7 +47,7 @@ pub struct Stage {
 }
 
 /// How a `Colony` object leads to the server.
-pub struct Way {
+pub struct ColonyAddress {
     /// Host, as pods reach it.
     pub host: String,
     /// Port.
@@ -98,12 +98,13 @@ impl Stage {
 
     /// Connects the cluster with the colony, and waits until the operator says that it is.
     pub async fn connect(&self) {
-        let way = Way { host: self.server.host.clone(), port: self.server.port, is_default: false };
-        self.connect_by(&way).await;
+        let address =
+            ColonyAddress { host: self.server.host.clone(), port: self.server.port, is_default: false };
+        self.connect_by(&address).await;
     }
 
-    /// Connects by another way than the server's own address.
-    pub async fn connect_by(&self, way: &Way) {
+    /// Connects by an address other than the server's own.
+    pub async fn connect_by(&self, address: &ColonyAddress) {
         let secret = Secret {
             metadata: self.metadata(),
             string_data: Some([(OWNER_KEY.to_owned(), self.keys["the colony's owner"].clone())].into()),
@@ -111,14 +112,14 @@ impl Stage {
         };
         let client = self.namespace.kubernetes.calls.clone();
         Api::namespaced(client, NAMESPACE).create(&PostParams::default(), &secret).await.unwrap();
-        self.create_colony(way).await;
+        self.create_colony(address).await;
         self.until_connected(true).await;
     }
 
     /// Creates the `Colony` object, without its Secret.
-    pub async fn create_colony(&self, way: &Way) {
+    pub async fn create_colony(&self, address: &ColonyAddress) {
         let spec: ColonySpec = serde_json::from_value(json!({
-            "server": {"host": way.host, "port": way.port, "insecure": self.server.tls == Tls::Insecure},
+            "server": {"host": address.host, "port": address.port, "insecure": self.server.tls == Tls::Insecure},
             "colonyName": self.colony,
             "location": self.location,
             "credentialsSecretName": self.colony,
@@ -127,7 +128,7 @@ impl Stage {
         .unwrap();
         let mut colony = Colony::new(&self.colony, spec);
         colony.metadata = self.metadata();
-        if way.is_default {
+        if address.is_default {
             let annotation = (DEFAULT_COLONY_ANNOTATION.to_owned(), "true".to_owned());
             colony.metadata.annotations = Some([annotation].into());
         }
@@ -173,20 +174,15 @@ impl Stage {
 
     /// Waits until a process is in a state.
     pub async fn until_state(&self, id: &ProcessId, state: ProcessState) -> Process {
-        eventually(&format!("process {id} is {state}"), RUN_LIMIT, async || {
-            let process = self.user.process(id).await.map_err(|error| error.to_string())?;
-            assert!(
-                process.state == state || !process.state.is_final(),
-                "process {id} is {}: {:?}",
-                process.state,
-                process.errors
-            );
-            if process.state == state { Ok(process) } else { Err(format!("it is {}", process.state)) }
-        })
-        .await
+        process::until_state(&self.user, id, state, RUN_LIMIT).await
     }
 
-    /// Has everything deleted; nobody waits for it here.
+    /// Waits until a process has ended.
+    pub async fn until_ended(&self, id: &ProcessId) -> Process {
+        process::until_ended(&self.user, id, RUN_LIMIT).await
+    }
+
+    /// Has everything deleted, without waiting for it.
     pub async fn leave(&self) {
         // A namespace that goes takes its pods first and the rest much later.
         let fleets = self.namespace.api::<ExecutorDeployment>();

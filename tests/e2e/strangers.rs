@@ -1,4 +1,4 @@
-//! Objects of the name that a fleet needs, and that belong to somebody else.
+//! Objects of the name that a fleet needs, and that belong to another owner.
 
 use std::collections::BTreeMap;
 

@@ -126,7 +126,7 @@ impl Fleet {
         }
     }
 
-    /// Writes something that matters to nobody, so that the operator looks at the object.
+    /// Writes something without effect, so that the operator looks at the object.
     pub async fn touch(&self, name: &str) {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {"tests/touched": "true"}}}));
         self.api.patch(name, &PatchParams::default(), &patch).await.unwrap();

@@ -53,7 +53,7 @@ pub fn tally(asked: &BTreeMap<String, Asked>, rows: &[Row], counts: impl Fn(&str
             .and_then(|(_, uid, generation)| Some((by_uid.get(uid)?, generation)))
             .filter(|((_, asked), generation)| (1..=asked.generations).contains(generation));
         let Some(((name, asked), generation)) = known else {
-            tally.orphans.push(format!("{label} is nobody's: {states:?}"));
+            tally.orphans.push(format!("{label} belongs to no object: {states:?}"));
             continue;
         };
         if !counts(name) {
@@ -82,7 +82,7 @@ pub fn tally(asked: &BTreeMap<String, Asked>, rows: &[Row], counts: impl Fn(&str
     tally
 }
 
-/// All processes of the colony: from the database, or, of a server that is somebody's own, those of the labels that
+/// All processes of the colony: from the database, or, of an existing server, those of the labels that
 /// can be asked for.
 pub async fn processes(stage: &Stage, stack: Option<&Stack>, asked: &BTreeMap<String, Asked>) -> Vec<Row> {
     if let Some(stack) = stack {

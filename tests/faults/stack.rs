@@ -36,7 +36,7 @@ pub struct ExecutorRow {
 }
 
 impl Stack {
-    /// The stack that the environment names; none when the servers are somebody's own.
+    /// The stack that the environment names; none when the servers are existing ones.
     pub fn find() -> Option<Self> {
         Some(Self { database: Database::find()?, xtask: variable("XTASK_BIN") })
     }

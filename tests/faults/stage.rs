@@ -41,8 +41,8 @@ impl Stage {
         let content = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "faults",
             "clusters": [{"name": "faults", "cluster": {"server": format!("http://{}", proxy.cluster)}}],
-            "contexts": [{"name": "faults", "context": {"cluster": "faults", "user": "nobody"}}],
-            "users": [{"name": "nobody", "user": {}}],
+            "contexts": [{"name": "faults", "context": {"cluster": "faults", "user": "anonymous"}}],
+            "users": [{"name": "anonymous", "user": {}}],
         });
         fs::write(&kubeconfig, content.to_string()).unwrap();
         let operator = start(&namespace, &kubeconfig).await;

@@ -28,8 +28,8 @@ use crate::{
 
 /// Objects of each manner to which nothing is done: what befalls the others must not touch them.
 const BYSTANDERS: usize = 4;
-/// How long the objects may take to settle. A submit of which nobody knows whether it was sent is tried again after a
-/// quiet period of 15 s, and a process that was assigned to nobody who hears of it is looked at after 10 s; the rest is
+/// How long the objects may take to settle. A submit that may or may not have been sent is tried again after a
+/// quiet period of 15 s, and a process whose assignment was lost is looked at after 10 s; the rest is
 /// for a machine that others share.
 pub const SETTLE: Duration = Duration::from_mins(2);
 /// How long one attempt to bring the operator to a point may take.
@@ -50,14 +50,14 @@ pub enum Phase {
 
 /// How the operator is brought to a point.
 #[derive(Clone, Copy, Debug)]
-pub struct Way {
+pub struct Situation {
     pub phase: Phase,
     /// The manner of the objects with which it comes there.
     pub manner: Manner,
 }
 
 /// The points of the operator's writes.
-pub type Points = BTreeMap<Point, Way>;
+pub type Points = BTreeMap<Point, Situation>;
 
 /// The test under way.
 pub struct Sweep {
@@ -131,7 +131,7 @@ impl Sweep {
                 let is_stuck =
                     !journal.has_come(before, &point, "steady") && journal.has_come(before, &point, "stuck");
                 let manner = if is_stuck { Manner::Stuck } else { Manner::Steady };
-                points.entry(point).or_insert(Way { phase, manner });
+                points.entry(point).or_insert(Situation { phase, manner });
             }
             before = journal.count();
         }
@@ -146,7 +146,9 @@ impl Sweep {
     async fn lay_in_stock(&mut self, points: &Points) {
         // Each point is met by two crashes, and all together by what does not kill.
         let count = |manner| {
-            let fits = |way: &&Way| way.manner == manner && matches!(way.phase, Phase::Scale | Phase::Delete);
+            let fits = |situation: &&Situation| {
+                situation.manner == manner && matches!(situation.phase, Phase::Scale | Phase::Delete)
+            };
             2 * points.values().filter(fits).count() + 2 * LOSSES + BYSTANDERS
         };
         let (steady, stuck) = (count(Manner::Steady), count(Manner::Stuck));
@@ -159,20 +161,20 @@ impl Sweep {
     }
 
     /// Brings the operator to the points of a phase; with the same object as `before` when that is scaled.
-    pub async fn provoke(&mut self, way: Way, before: Option<String>) -> Option<String> {
-        match way.phase {
+    pub async fn provoke(&mut self, situation: Situation, before: Option<String>) -> Option<String> {
+        match situation.phase {
             Phase::Connect => self.colonies.push(self.stage.another_colony().await),
             Phase::Create => drop(self.fleet.create_batch(2, 1).await),
             Phase::Scale => {
                 let name = match before {
                     Some(name) => name,
-                    None => self.take(way.manner).await,
+                    None => self.take(situation.manner).await,
                 };
                 self.fleet.scale(&name).await;
                 return Some(name);
             }
             Phase::Delete => {
-                let name = self.take(way.manner).await;
+                let name = self.take(situation.manner).await;
                 self.fleet.delete(&name).await;
             }
         }
@@ -194,7 +196,7 @@ impl Sweep {
     }
 
     /// Brings the operator to a point again and again until a rule is met; whether it was.
-    pub async fn until_met(&mut self, way: Way, mut met: oneshot::Receiver<()>) -> bool {
+    pub async fn until_met(&mut self, situation: Situation, mut met: oneshot::Receiver<()>) -> bool {
         let mut name: Option<String> = None;
         for _ in 0..ATTEMPTS {
             // The same object again: an Event that repeats itself is another write than a new one.
@@ -204,7 +206,7 @@ impl Sweep {
                     () = self.fleet.until_settled(name, SETTLE) => {}
                 }
             }
-            name = self.provoke(way, name).await;
+            name = self.provoke(situation, name).await;
             if tokio::time::timeout(ATTEMPT, &mut met).await.is_ok() {
                 return true;
             }

@@ -11,7 +11,7 @@ use crate::{
     },
     report,
     support::wait::eventually,
-    sweep::{ATTEMPT, LOSSES, Phase, Points, SETTLE, Sweep, Way},
+    sweep::{ATTEMPT, LOSSES, Phase, Points, SETTLE, Situation, Sweep},
 };
 
 /// For how long nothing may be written when all is as it should be.
@@ -23,22 +23,22 @@ impl Sweep {
     /// Faults that leave the operator alive, at all points at the same time.
     pub async fn refuse_and_lose(&mut self, points: &Points) {
         let mut lost = Vec::new();
-        for (point, way) in points {
+        for (point, situation) in points {
             for fault in REFUSALS {
                 drop(self.stage.proxy.rules().arm(Rule::next(point, fault)));
             }
-            lost.push((point, *way, self.stage.proxy.rules().arm(Rule::next(point, Fault::LoseReply))));
+            lost.push((point, *situation, self.stage.proxy.rules().arm(Rule::next(point, Fault::LoseReply))));
         }
         for phase in [Phase::Connect, Phase::Create, Phase::Scale, Phase::Delete] {
             for _ in 0..LOSSES {
                 for manner in [Manner::Steady, Manner::Stuck] {
-                    self.provoke(Way { phase, manner }, None).await;
+                    self.provoke(Situation { phase, manner }, None).await;
                 }
             }
         }
-        for (point, way, mut met) in lost {
+        for (point, situation, mut met) in lost {
             let is_met =
-                tokio::time::timeout(ATTEMPT, &mut met).await.is_ok() || self.until_met(way, met).await;
+                tokio::time::timeout(ATTEMPT, &mut met).await.is_ok() || self.until_met(situation, met).await;
             assert!(is_met, "no reply was lost at {point}");
         }
         let unmet = self.stage.proxy.rules().disarm();
@@ -49,14 +49,14 @@ impl Sweep {
     /// Killed before and after every write.
     pub async fn crash(&mut self, points: &Points) {
         let mut in_order: Vec<_> = points.iter().collect();
-        in_order.sort_by_key(|(_, way)| way.phase);
-        for (point, way) in in_order {
-            if way.phase != Phase::Connect {
+        in_order.sort_by_key(|(_, situation)| situation.phase);
+        for (point, situation) in in_order {
+            if situation.phase != Phase::Connect {
                 self.leave_other_colonies().await;
             }
             for fault in [Fault::CrashBefore, Fault::CrashAfter] {
                 let met = self.stage.proxy.rules().arm(Rule::next(point, fault));
-                assert!(self.until_met(*way, met).await, "the operator was not killed at {point}");
+                assert!(self.until_met(*situation, met).await, "the operator was not killed at {point}");
                 self.stage.restart().await;
             }
             self.say(&format!("killed {:2} times, now at {point}", self.stage.starts - 1));
@@ -76,7 +76,7 @@ impl Sweep {
             Point { purpose: "by label".to_owned(), call: "getprocessesmsg".to_owned(), ..submit.clone() };
 
         let late = self.stage.proxy.rules().arm(Rule::next(&submit, Fault::DeliverLate));
-        assert!(self.until_met(Way { phase: Phase::Create, manner: Manner::Steady }, late).await);
+        assert!(self.until_met(Situation { phase: Phase::Create, manner: Manner::Steady }, late).await);
         self.stage.restart().await;
 
         let rules = |sweep: &Self, list: Vec<Rule>| -> Vec<_> {
@@ -101,7 +101,7 @@ impl Sweep {
         assert_eq!(self.fleet.create_batch(5, 0).await.last(), Some(&hung));
         for met in &mut met {
             if tokio::time::timeout(SETTLE, met).await.is_err() {
-                self.settle("a fault that nobody came to is not needed", &BTreeSet::from([unread.clone()]))
+                self.settle("a fault that was not reached is not needed", &BTreeSet::from([unread.clone()]))
                     .await;
                 panic!("the operator does not cancel a duplicate, or does not look for what it lost");
             }
@@ -128,7 +128,7 @@ impl Sweep {
     }
 
     /// All colonies but the first are connected, whatever happened, and go: the server gives the wake-up for work in one
-    /// colony to whoever serves the same type in another.
+    /// colony to an executor of the same type in another.
     async fn leave_other_colonies(&mut self) {
         for colony in std::mem::take(&mut self.colonies) {
             colony.wait_until_ready().await;
@@ -159,7 +159,7 @@ impl Sweep {
             self.say(&if is_done {
                 format!("{component} was restarted")
             } else {
-                format!("SKIPPED: {component} is not restarted, for the servers are somebody's own")
+                format!("SKIPPED: {component} is not restarted, since the servers are existing ones")
             });
         }
         self.settle("all have settled after the restarts", &BTreeSet::new()).await;

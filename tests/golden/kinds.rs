@@ -85,9 +85,9 @@ cases! {
     workflow "workflow"
     /// All that is wrong with definitions is told at once, whatever else stands in the files; instances say what they wait for.
     mistakes "mistakes"
-    /// An instance that the schema does not take: the field, by type, limit, rule, or because nobody described it.
+    /// An instance that the schema does not take: the field, by type, limit, rule, or because it is not described.
     instances_refused "instances_refused"
-    /// Nobody can know what a field will hold that `readyWhen` asks for: it is awaited, and so is what refers to it.
+    /// The value of a field that `readyWhen` asks for is not known in advance: it is awaited, and so is what refers to it.
     awaited "awaited"
     /// The CRD that there is already, with its instances: what a change of the schema would break.
     change "change"

@@ -4,7 +4,7 @@
 //! status that the first pass would write. `UPDATE_EXPECT=1` writes the last two anew; read the diff before committing it.
 //!
 //! In `given.yaml` a document of kind `AsDesired` stands for the workload exactly as the operator would make it for the
-//! first object of the file, with `with` merged over it: what an API server made of it, or what somebody did to it. The
+//! first object of the file, with `with` merged over it: what an API server made of it, or what a user did to it. The
 //! Secret of the identity says what the operator would write to it.
 
 #![cfg(test)]
@@ -140,7 +140,7 @@ cases! {
     ready_closes_process
     /// Nothing to write: the most common pass of all.
     converged
-    /// Somebody edited the child: it is written back, and only what differs is named.
+    /// The child was edited: it is written back, and only what differs is named.
     child_edited
     /// A new generation: the child follows at once, the mirror after the intent.
     scaled
@@ -159,13 +159,13 @@ cases! {
     job_failed
     /// A Job cannot change its template: it is made anew.
     job_image_changed
-    /// What belongs to somebody else is reported and left alone.
+    /// What belongs to another owner is reported and left unchanged.
     foreign_deployment
     foreign_secret
     /// Folders of nodes are not for the asking.
     host_path_refused
     host_path_allowed
-    /// Whoever may create the kind must not gain a node by it.
+    /// The right to create the kind must not give access to a node.
     privileged_template_refused
     template_merged
     service_account_refused
@@ -175,9 +175,9 @@ cases! {
     deleting_without_pods
     /// Then the object is let go.
     deleting_at_last
-    /// The colony is gone for good: somebody said so.
+    /// The colony is gone for good, as an annotation says.
     deleting_abandoned
-    /// Whoever has a finalizer of their own may need the executors: they go first.
+    /// Another controller with a finalizer may need the executors: its finalizer goes first.
     deleting_waits_for_others
     /// The garbage collector takes the children by itself; the Secret is gone, and status knows the executor's name.
     deleting_in_foreground
@@ -188,9 +188,9 @@ cases! {
     deleting_orphaned_with_process
     /// The process is left to others, the executors are not.
     deleting_keeps_process
-    /// It was over before anybody cancelled it, and status had not heard of it.
+    /// It was over before it was cancelled, and status did not show that yet.
     deleting_closed_meanwhile
-    /// Nobody knows which of them is the one: all of them end.
+    /// It is not known which of them is the one: all of them end.
     deleting_unbound
     /// Nothing was ever made for it, and nothing could be.
     deleting_never_submitted
@@ -209,11 +209,11 @@ cases! {
     /// Carried out elsewhere: a blueprint carries it there, and its status comes back.
     runtime_docker
     docker_blueprint_reports
-    /// What somebody else made in the colony is left unchanged there, too.
+    /// What another client made in the colony is left unchanged there, too.
     docker_blueprint_name_taken
     /// The blueprint goes before the object does.
     docker_blueprint_removed
-    /// Whoever wins later: the first word is the object's, for there is no other.
+    /// Whichever side owns the spec: the first version is the object's, since there is no other.
     docker_colony_wins
     /// The blueprint was removed in the colony, which owns it: not made anew, and the object, born here, stays.
     docker_blueprint_lost
@@ -233,7 +233,7 @@ cases! {
     blueprint_kubernetes_wins
     /// An edit of the blueprint is replaced, and shown with both values.
     blueprint_edit_there_is_overruled
-    /// Nobody owns the spec: the difference is shown, and both sides left as they are.
+    /// No side owns the spec: the difference is shown, and both sides stay as they are.
     blueprint_observed
     /// The colony owned it and removed it.
     blueprint_gone
@@ -249,7 +249,7 @@ cases! {
     update_withheld
     /// Without Delete the pods, their key and their executor stay: the object lets go of them before it goes.
     delete_withheld
-    /// Somebody else's Deployment, of which nothing but the counts is taken.
+    /// A Deployment of another owner, of which only the counts are taken.
     only_observed
     colony_not_found
 }

@@ -1,4 +1,4 @@
-//! The default flow, by every pair of programs: the exact way, the exact history, and nobody writes out of turn.
+//! The default flow, by every pair of programs: the exact way, the exact history, and no writer out of turn.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ async fn check(namespace: &TestNamespace, makers: (Maker, Maker)) {
     if is_ours {
         assert_times(&last);
     }
-    // Whoever reads an object to write it two seconds later must find it as it was.
+    // A client that reads an object and writes it two seconds later must find it unchanged.
     for (place, count) in record.writes() {
         let owner = match place.as_str() {
             "JOB1 COMPLETED" => makers.0,

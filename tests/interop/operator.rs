@@ -71,7 +71,7 @@ async fn serve(executor: Session) {
     }
 }
 
-/// The whole way and the whole history; and where somebody else moved it next, it was written there once.
+/// The whole way and the whole history; and where another program moved it next, it was written there once.
 async fn assert_whole(record: &Record, theirs: &[&str]) {
     let last = eventually("the way and the history are whole", LIMIT, async || {
         let last = record.last().ok_or("nothing is known yet")?;

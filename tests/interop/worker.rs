@@ -145,7 +145,7 @@ async fn pause(api: &Api<RequestState>, name: &str, value: Option<&str>) {
     api.patch(name, &PatchParams::default(), &patch).await.unwrap();
 }
 
-/// Whoever pauses a request must not have to stop director and worker, who have others to serve.
+/// Pausing one request must not require stopping director and worker, which serve others.
 #[tokio::test]
 async fn a_paused_request_is_left_where_it_is() {
     together("paused", async |namespace| {

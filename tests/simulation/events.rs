@@ -66,12 +66,12 @@ pub enum Event {
     },
     /// The operator is told that something has moved in the colony.
     Told,
-    /// Somebody cancels one of the live processes.
+    /// Another client cancels one of the live processes.
     Cancel {
         /// Which one.
         process: usize,
     },
-    /// Somebody removes one of the processes that do not run.
+    /// Another client removes one of the processes that do not run.
     Remove {
         /// Which one.
         process: usize,

@@ -3,7 +3,7 @@
 //!
 //! What is under test is the operator's own, from `Engine::pass` down to the bytes of its calls. Each of these calls may be
 //! done, slow, refused, done without an answer, dropped, repeated, late, or the last thing that the operator did. Meanwhile
-//! users change and delete objects, executors take and close processes, somebody cancels and removes processes, caches lag
+//! users change and delete objects, executors take and close processes, other clients cancel and remove processes, caches lag
 //! behind, and another operator takes over.
 //!
 //! [`kind`] says what the simulation is told of a kind, [`engines`] puts its controller together, [`world`] plays with what is [`outside`], and

@@ -29,7 +29,7 @@ pub struct Outside {
     pub kind: Kind,
     pub worker: Id,
     edits: Mutex<BTreeMap<String, u64>>,
-    /// How many processes of a label somebody has removed, and how many submits were repeated on their way.
+    /// How many processes of a label were removed by others, and how many submits were repeated on their way.
     pub removed: Mutex<BTreeMap<String, usize>>,
     pub repeated: Mutex<BTreeMap<String, usize>>,
     /// Whether something was hidden once.
@@ -93,8 +93,8 @@ impl Outside {
             Event::Ready => self.become_ready(),
             Event::Assign => drop(self.assign()),
             Event::Close { successful } => drop(self.close(*successful)),
-            Event::Cancel { process } => self.somebody(*process, "cancelprocessmsg"),
-            Event::Remove { process } => self.somebody(*process, "removeprocessmsg"),
+            Event::Cancel { process } => self.another_client(*process, "cancelprocessmsg"),
+            Event::Remove { process } => self.another_client(*process, "removeprocessmsg"),
             Event::Pass { seconds } => self.servers.pass(u32::from(*seconds) * self.kind.pace),
             Event::Look { .. } | Event::Told | Event::Crash { .. } => {}
         }
@@ -146,7 +146,7 @@ impl Outside {
         self.servers.colony.call(&self.worker, payload_type, inner).is_ok()
     }
 
-    fn somebody(&self, number: usize, payload_type: &str) {
+    fn another_client(&self, number: usize, payload_type: &str) {
         let processes = self.processes();
         let Some(process) = processes.get(number) else { return };
         let inner = json!({"processid": process.id.as_str()});

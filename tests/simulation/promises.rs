@@ -30,7 +30,7 @@ type Kept = Result<(), TestCaseError>;
 
 /// Lets the world come to rest, and looks whether every promise was kept.
 pub async fn kept(mut world: World) -> Kept {
-    // First nobody takes processes and no pod becomes ready: what lives, stays.
+    // First no process is taken and no pod becomes ready: what lives, stays.
     rest(&mut world, false).await?;
     at_most_one_lives(&world)?;
     rest(&mut world, true).await?;
@@ -117,7 +117,7 @@ fn at_most_one_lives(world: &World) -> Kept {
     Ok(())
 }
 
-/// A label is submitted once; again only when somebody has removed what there was, or when its submit was repeated on its
+/// A label is submitted once; again only when another client has removed what there was, or when its submit was repeated on its
 /// way.
 fn made_once(world: &World) -> Kept {
     let processes = world.outside.processes();
@@ -156,7 +156,7 @@ fn each_object_is_settled(world: &World) -> Kept {
     Ok(())
 }
 
-/// What status says of a process is so; one is lost only when somebody removed it.
+/// What status says of a process is so; one is lost only when another client removed it.
 fn status_is_true(world: &World) -> Kept {
     let processes = world.outside.processes();
     for name in world.outside.names() {
@@ -167,7 +167,7 @@ fn status_is_true(world: &World) -> Kept {
         };
         let was_removed = world.outside.removed.lock().contains_key(label);
         if state == "Lost" {
-            prop_assert!(was_removed, "{label} is lost, and nobody removed it");
+            prop_assert!(was_removed, "{label} is lost, and was not removed");
             continue;
         }
         let Some(id) = mirror["processId"].as_str() else { continue };

@@ -100,7 +100,7 @@ impl OwnColony {
         assert!(output.status.success(), "colonies {}: {said}", arguments.join(" "));
     }
 
-    /// An executor of somebody else's, registered and approved.
+    /// An executor of another owner, registered and approved.
     pub async fn executor(&self, name: &str, executor_type: &str) -> Session {
         let executor = self.owner.client().session(&self.name, PrivateKey::generate().unwrap());
         let new = NewExecutor::new(&self.name, name, executor_type, executor.id().clone()).unwrap();
@@ -163,7 +163,7 @@ pub async fn until_blueprint(
 }
 
 /// Work for an executor of a test's own, which is there or on its way. The server tells of new work one executor of the type,
-/// in whatever colony: with other tests beside this one nobody may sleep through a long question.
+/// in whatever colony: with other tests beside this one, no executor may miss a wake-up in a long question.
 pub async fn assigned(executor: &Session) -> Process {
     // An operator that was killed leaves its lease, and a quiet period after what it may have sent.
     const TRIES: usize = 60;

@@ -15,7 +15,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// The database; none when the servers are somebody's own.
+    /// The database; none when the servers are existing ones.
     pub fn find() -> Option<Self> {
         let folder = PathBuf::from(variable("COLONIES_STACK_STATE")?);
         let record = std::fs::read_to_string(folder.join("stack.json")).expect("the stack has a record");

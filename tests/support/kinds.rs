@@ -21,7 +21,7 @@ pub fn group(namespace: &TestNamespace) -> String {
     format!("{}.example.com", namespace.name)
 }
 
-/// Takes the kinds of a test away, and all that is of them, whatever holds them. Nobody looks after them any more.
+/// Deletes the kinds of a test and their objects, whatever holds them. No operator handles them any more.
 pub async fn remove(namespace: &TestNamespace) {
     let client = &namespace.kubernetes.calls;
     let (group, release) = (group(namespace), Patch::Merge(json!({ "metadata": { "finalizers": null } })));
@@ -30,7 +30,7 @@ pub async fn remove(namespace: &TestNamespace) {
     let listed = definitions.list(&ListParams::default()).await;
     for definition in listed.into_iter().flatten().filter(|definition| definition.spec.group == group) {
         let name = definition.name_any();
-        // Whoever was about to let it go may be first.
+        // The owner of a finalizer may be faster.
         let _ = definitions.patch(&name, &PatchParams::default(), &release).await;
         let _ = definitions.delete(&name, &DeleteParams::default()).await;
     }

@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod object;
 pub mod operator;
 pub mod own_kind;
+pub mod process;
 pub mod program;
 pub mod server;
 pub mod stage;

@@ -104,7 +104,7 @@ async fn release_finalizers(namespace: &TestNamespace) {
     }
 }
 
-/// What is in the namespace, as YAML, for whoever looks into a failed test.
+/// What is in the namespace, as YAML, to explain a failed test.
 pub async fn describe(namespace: &TestNamespace) -> String {
     let others = [
         ApiResource::erase::<Deployment>(&()),

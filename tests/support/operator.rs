@@ -34,7 +34,7 @@ pub struct Turn {
 impl Turn {
     /// Waits until few enough other tests run operators.
     pub async fn take() -> Self {
-        Self { _permit: uncounted(TURNS.acquire()).await.expect("nobody closes it") }
+        Self { _permit: uncounted(TURNS.acquire()).await.expect("it is never closed") }
     }
 }
 

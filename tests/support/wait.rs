@@ -7,7 +7,7 @@ use colonyos_operator::runtime::clock::Clock;
 /// Shortest and longest pause between two looks.
 const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(250)];
 
-/// How long to pause after a look that took `look`, `waited` after the first one. Whoever looks without end takes the processors
+/// How long to pause after a look that took `look`, `waited` after the first one. Looking without a pause takes the processors
 /// from what is waited for: a look that costs much, and a wait that has been long, make for a longer pause.
 fn pause(look: Duration, waited: Duration) -> Duration {
     (look * 4).max(waited / 20).clamp(PAUSES[0], PAUSES[1])

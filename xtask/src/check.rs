@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<()> {
 pub const SKIPPED: &str = ": SKIPPED: ";
 
 /// The checks, the quick ones first.
-pub const NAMES: &[&str] = &["format", "layers", "sizes", "clippy", "deny"];
+pub const NAMES: &[&str] = &["format", "layers", "sizes", "clippy", "client", "deny"];
 
 /// Makes one check of [`NAMES`].
 ///
@@ -78,10 +78,19 @@ pub fn one(name: &str, install: bool) -> Result<Verdict> {
             let all = ["--workspace", "--all-targets", "--", "--deny", "warnings"];
             cargo::run("clippy", all)?;
         }
+        "client" => client()?,
         "deny" => return deny(install),
         other => bail!("no check is called {other}"),
     }
     Ok(Verdict::Holds)
+}
+
+/// The client's crate is documented with examples that compile, and can be packaged.
+fn client() -> Result<()> {
+    const PACKAGE: [&str; 2] = ["--package", "colonyos-client"];
+    cargo::run("package", PACKAGE.into_iter().chain(["--no-verify", "--allow-dirty", "--quiet"]))
+        .context("complete crates/client/Cargo.toml")?;
+    cargo::run("test", ["--doc"].into_iter().chain(PACKAGE)).context("correct the examples in crates/client")
 }
 
 /// Licences, bans, duplicates and sources; advisories too, where their database can be fetched.

@@ -1,8 +1,13 @@
-//! Keeps `CONTRIBUTING.md` true: what it says that a change touches exists, and each kind of the table is found there.
+//! Keeps `CONTRIBUTING.md` and the pages that it leads to true: a field, a condition and a kind that exist touch the files
+//! of its tables and no other, and what pages link to exists.
 
-use std::fs;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use crate::repository;
+use crate::{repository, source};
 
 /// Most files that a new kind may touch.
 const MOST_OF_A_KIND: usize = 15;
@@ -23,7 +28,7 @@ fn guide() -> String {
 #[test]
 fn what_a_change_touches_exists() {
     let guide = guide();
-    for section in ["A field of a kind", "A condition", "A kind"] {
+    for section in ["A field of a kind", "A condition", "A kind", "A kind with children of its own"] {
         let files = files_of(&guide, section);
         assert!(files.len() >= 2, "{section}: {files:?}");
         for file in files {
@@ -32,14 +37,116 @@ fn what_a_change_touches_exists() {
     }
 }
 
-/// What a kind touches is small, and each place does hold what every other kind has there.
+/// The files of the operator whose code contains one of `words`; tests, and files whose path has `own` in it, are left out.
+fn files_with(words: &[&str], own: &str) -> BTreeSet<String> {
+    let words: Vec<_> = words.iter().map(|words| source::tokens(words)).collect();
+    let files = repository::files("src", "rs").unwrap().into_iter();
+    let named = files.filter(|path| {
+        let shown = path.to_string_lossy();
+        if shown.contains(own) || shown.contains("tests") {
+            return false;
+        }
+        let (tokens, _) = source::without_tests(&source::tokens(&repository::read(path).unwrap()));
+        let texts =
+            |tokens: &[source::Token]| -> Vec<_> { tokens.iter().map(|token| token.text.clone()).collect() };
+        words.iter().any(|words| tokens.windows(words.len()).any(|window| texts(window) == texts(words)))
+    });
+    named.map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
+fn sources_of(section: &str) -> BTreeSet<String> {
+    files_of(&guide(), section).into_iter().filter(|file| file.starts_with("src/")).collect()
+}
+
+/// `nodeSelector` is a plain field.
 #[test]
-fn a_kind_touches_few_files_and_those_name_the_kinds_that_there_are() {
-    let files = files_of(&guide(), "A kind");
-    assert!(files.len() <= MOST_OF_A_KIND, "{files:?}");
-    for file in files.iter().filter(|file| file.starts_with("src/") && !file.ends_with("names.rs")) {
-        let text = fs::read_to_string(repository::root().join(file)).unwrap();
-        let names = ["colony_cron", "ColonyCron"];
-        assert!(names.iter().any(|name| text.contains(name)), "{file} knows nothing of ColonyCron");
+fn a_field_touches_the_files_of_the_guide() {
+    assert_eq!(files_with(&["node_selector"], "\0"), sources_of("A field of a kind"));
+}
+
+/// `Established` is a condition of one kind.
+#[test]
+fn a_condition_touches_the_files_of_the_guide() {
+    let mut files = files_with(&["ConditionType::Established"], "\0");
+    files.insert("src/api/condition.rs".to_owned());
+    assert_eq!(files, sources_of("A condition"));
+}
+
+/// `ColonyCron` is a kind with a step of its own.
+#[test]
+fn a_kind_touches_the_files_of_the_guide() {
+    let mut files = sources_of("A kind");
+    assert!(files_of(&guide(), "A kind").len() <= MOST_OF_A_KIND, "{files:?}");
+    files.append(&mut sources_of("A kind with children of its own"));
+    assert_eq!(files_with(&["ColonyCron", "colony_cron", "CRON_LABEL"], "cron"), files);
+}
+
+/// Each condition has its row in the architecture page, in which users look it up.
+#[test]
+fn the_table_of_conditions_is_complete() {
+    let source = repository::read(Path::new("src/api/condition.rs")).unwrap();
+    let (tokens, _) = source::without_tests(&source::tokens(&source));
+    let texts: Vec<_> = tokens.iter().map(|token| token.text.as_str()).collect();
+    let start = texts.windows(3).position(|words| words == ["enum", "ConditionType", "{"]).unwrap() + 3;
+    let variants = texts[start..].iter().take_while(|text| **text != "}").filter(|text| **text != ",");
+    let page = repository::read(Path::new("docs/architecture.md")).unwrap();
+    let section = page.split("\n## ").find(|section| section.starts_with("Conditions\n")).unwrap();
+    let rows = section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0));
+    assert_eq!(rows.collect::<BTreeSet<_>>(), variants.copied().collect());
+}
+
+/// Each link of a page to a file of the repository, and each path below `examples/` that it names.
+fn references(page: &Path, text: &str) -> Vec<PathBuf> {
+    let folder = page.parent().unwrap();
+    let mut found = Vec::new();
+    for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link)) {
+        let file = link.split('#').next().unwrap();
+        // The patterns of fields look like links.
+        if !file.is_empty() && !link.contains("://") && !link.contains(['[', '*', '?']) {
+            found.push(folder.join(file));
+        }
     }
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "._-/".contains(character);
+    // Crates have examples of their own.
+    let is_outer = !page.starts_with("crates");
+    for (at, _) in
+        text.match_indices("examples/").filter(|(at, _)| is_outer && !text[..*at].ends_with(is_part))
+    {
+        let path: String = text[at..].chars().take_while(|character| is_part(*character)).collect();
+        found.push(PathBuf::from(path.trim_end_matches('.')));
+    }
+    found
+}
+
+#[test]
+fn what_pages_refer_to_exists() {
+    let folders = ["docs", "examples", "crates", "charts", ".github"];
+    let pages = folders.iter().flat_map(|folder| repository::files(folder, "md").unwrap());
+    let root = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(PathBuf::from);
+    let (mut missing, mut count) = (Vec::new(), 0);
+    for page in root.into_iter().chain(pages) {
+        for file in references(&page, &repository::read(&page).unwrap()) {
+            count += 1;
+            if !repository::root().join(&file).exists() {
+                missing.push(format!("{}: {}", page.display(), file.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(count > 50, "{count}");
+}
+
+/// Each example is named once, and what is named exists.
+#[test]
+fn the_list_of_examples_is_complete() {
+    let folder = repository::root().join("examples");
+    let list = fs::read_to_string(folder.join("README.md")).unwrap();
+    let cells = list.lines().filter_map(|line| line.strip_prefix("| [")?.split_once(']'));
+    let mut listed: Vec<_> = cells.map(|(name, _)| name.to_owned()).collect();
+    let entries =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut found: Vec<_> = entries.filter(|name| name != "README.md").collect();
+    listed.sort();
+    found.sort();
+    assert_eq!(listed, found);
 }

@@ -39,6 +39,9 @@
 //! # }
 //! ```
 
+//!
+//! The README has a table of the errors and what to do about each, and the limits of server and client.
+
 #![deny(missing_docs)]
 
 pub mod client;
@@ -66,3 +69,8 @@ pub use sign::{InvalidKey, PrivateKey};
 pub use subscription::Subscription;
 pub use tls::Tls;
 pub use transport::Transport;
+
+/// Compiles the example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -269,7 +269,7 @@ mod tests {
 
     /// The server would hand it what is meant to wake an executor.
     #[tokio::test]
-    async fn nobody_waits_for_waiting() {
+    async fn a_subscription_to_waiting_is_refused() {
         let refused = session(1).subscribe(&ProcessId::new("p"), ProcessState::Waiting, LIMIT).await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Field);
     }

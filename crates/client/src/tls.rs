@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_without_certificates_is_refused_instead_of_trusting_nobody() {
+    fn a_ca_without_certificates_is_refused() {
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for pem in ["", "no PEM", broken] {
             assert!(Tls::CustomCa(pem.into()).configuration().is_err(), "{pem}");

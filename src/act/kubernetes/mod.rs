@@ -10,7 +10,7 @@ use kube::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    failure::{counted, is_gone, of_call},
+    failure::{counted, of_call, removed},
     kinds::{Child, StatusKind, WritableKind},
     outcome::{Done, Effect, FailureKind, StepFailure},
 };
@@ -178,11 +178,7 @@ impl Cluster {
         };
         let result = call(CALL_TIME_LIMIT, api.delete(name, &parameters)).await;
         self.count(WriteVerb::Delete, K::METRIC, &result);
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) if is_gone(&error) => Ok(()),
-            Err(error) => Err(of_call(&format!("delete {} {name}", K::name_of(kind)), &error)),
-        }
+        removed(&format!("delete {} {name}", K::name_of(kind)), result).map(drop)
     }
 
     /// Holds an object: adds a finalizer.
@@ -219,11 +215,9 @@ impl Cluster {
         finalizer: &str,
     ) -> Result<Done, StepFailure> {
         let finalizers = object.finalizers().iter().filter(|name| *name != finalizer);
-        match self.finalizers(kind, object, finalizers.cloned().collect()).await {
-            Ok(version) => Ok(versioned(version)),
-            Err(error) if is_gone(&error) => Ok(Effect::Gone.into()),
-            Err(error) => Err(of_call("write the finalizers", &error)),
-        }
+        let result = self.finalizers(kind, object, finalizers.cloned().collect()).await;
+        let written = removed("write the finalizers", result)?;
+        Ok(written.map_or_else(|| Effect::Gone.into(), versioned))
     }
 
     /// Writes the finalizers of the object; its new version.

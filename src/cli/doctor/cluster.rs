@@ -73,7 +73,7 @@ pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
             Ok(Some(installed)) => judge_definition(check, &wanted, &installed),
             Ok(None) => Finding::failure(check, "not installed", INSTALL_DEFINITIONS),
             // The operator itself need not read CRDs: whether the kind is served, every user may ask.
-            Err(error) if error.status_code() == Some(403) => served(kubernetes, check, &wanted).await,
+            Err(error) if error.is_forbidden() => served(kubernetes, check, &wanted).await,
             Err(error) => Finding::failure(check, reason(&error), "ask the API server again"),
         });
     }
@@ -90,9 +90,7 @@ async fn served(kubernetes: &Kubernetes, check: String, wanted: &CustomResourceD
             Finding::ok(check, format!("{version} is served (its schema may not be read by this user)"))
         }
         Ok(_) => Finding::failure(check, "not installed", INSTALL_DEFINITIONS),
-        Err(error) if error.status_code() == Some(404) => {
-            Finding::failure(check, "not installed", INSTALL_DEFINITIONS)
-        }
+        Err(error) if error.is_not_found() => Finding::failure(check, "not installed", INSTALL_DEFINITIONS),
         Err(error) => Finding::failure(check, reason(&error), "ask the API server again"),
     }
 }
@@ -107,8 +105,8 @@ fn judge_definition(
     let is_established =
         conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True");
     if !is_established {
-        let amiss = conditions.iter().find(|condition| condition.status == "False");
-        let why = amiss.and_then(|condition| condition.message.clone()).unwrap_or_default();
+        let problem = conditions.iter().find(|condition| condition.status == "False");
+        let why = problem.and_then(|condition| condition.message.clone()).unwrap_or_default();
         return Finding::failure(
             check,
             format!("installed, but not served: {why}"),

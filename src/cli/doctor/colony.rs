@@ -22,7 +22,7 @@ pub(super) async fn colonies(kubernetes: &Kubernetes, clock: &Clock) -> Vec<Find
     let api: Api<Colony> = Api::all(kubernetes.calls.clone());
     let list = match call(CALL_TIME_LIMIT, api.list(&ListParams::default())).await {
         Ok(list) => list,
-        Err(error) if error.status_code() == Some(404) => {
+        Err(error) if error.is_not_found() => {
             return vec![Finding::failure(
                 "Colonies",
                 "their CRD is not installed",

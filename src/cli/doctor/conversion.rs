@@ -159,13 +159,13 @@ async fn of_kind(
         }
     };
     Converter::remembered(&crd)?;
-    if let Some(amiss) = endpoint.and_then(|endpoint| differs(&crd, endpoint)) {
-        return Some(Finding::failure(check, amiss, SEE_OPERATOR));
+    if let Some(difference) = endpoint.and_then(|endpoint| differs(&crd, endpoint)) {
+        return Some(Finding::failure(check, difference, SEE_OPERATOR));
     }
     let kind = InstanceKind::of(&crd, AcceptedHandler::default(), false)?;
     Some(match read(kubernetes, &crd, &kind).await {
         Ok(()) => Finding::ok(check, "the API server has objects converted by the operator"),
-        Err((Some(403), why)) => Finding::warning(
+        Err((true, why)) => Finding::warning(
             check,
             why,
             "run doctor with credentials that may, such as those of the operator",
@@ -177,15 +177,16 @@ async fn of_kind(
     })
 }
 
-/// Reads an object in every version, in whichever it is stored: what lists show may have been converted long ago.
+/// Reads an object in every version, in whichever it is stored: what lists show may have been converted long ago. Fails with whether
+/// the credentials lack the permission, and the reason.
 async fn read(
     kubernetes: &Kubernetes,
     crd: &CustomResourceDefinition,
     kind: &InstanceKind,
-) -> Result<(), (Option<u16>, String)> {
+) -> Result<(), (bool, String)> {
     let all = Api::<PartialObjectMeta<Instance>>::all_with(kubernetes.calls.clone(), kind);
     let failed = |version: &str, error: &CallError| {
-        (error.status_code(), format!("objects cannot be read in {version}: {}", reason(error)))
+        (error.is_forbidden(), format!("objects cannot be read in {version}: {}", reason(error)))
     };
     let listed = call(CALL_TIME_LIMIT, all.list_metadata(&ListParams::default().limit(1))).await;
     let listed = listed.map_err(|error| failed(&kind.terms().resource.version, &error))?;

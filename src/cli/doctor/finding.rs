@@ -49,12 +49,7 @@ impl Finding {
         seen: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self {
-            check: check.into(),
-            verdict: Verdict::Warning,
-            seen: seen.into(),
-            remedy: Some(remedy.into()),
-        }
+        Self { verdict: Verdict::Warning, ..Self::failure(check, seen, remedy) }
     }
 
     pub(super) fn failure(

@@ -18,7 +18,7 @@ pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
     match call(CALL_TIME_LIMIT, api.list(&ListParams::default())).await {
         Ok(list) => list.items.iter().flat_map(judge).collect(),
         // The missing CRD was reported already.
-        Err(error) if error.status_code() == Some(404) => Vec::new(),
+        Err(error) if error.is_not_found() => Vec::new(),
         Err(error) => {
             let check = "ResourceDefinitions";
             vec![Finding::failure(check, reason(&error), "check that the objects can be read")]

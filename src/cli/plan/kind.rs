@@ -57,7 +57,7 @@ impl Kind {
 pub(super) struct Kinds {
     kinds: Vec<Kind>,
     /// Group and kind of invalid definitions.
-    mistaken: HashSet<(String, String)>,
+    invalid: HashSet<(String, String)>,
 }
 
 /// What a file's object is.
@@ -65,7 +65,7 @@ pub(super) enum ManifestKind<'k> {
     /// An instance of a kind.
     Instance(&'k Kind),
     /// An instance of a kind with an invalid definition.
-    InvalidManifests,
+    OfInvalidDefinition,
     /// Something else.
     Other,
 }
@@ -78,14 +78,14 @@ impl Kinds {
     pub fn has(&self, crd: &CustomResourceDefinition) -> bool {
         let name = crd.name_any();
         self.kinds.iter().any(|kind| kind.crd.name_any() == name)
-            || self.mistaken.contains(&(crd.spec.group.clone(), crd.spec.names.kind.clone()))
+            || self.invalid.contains(&(crd.spec.group.clone(), crd.spec.names.kind.clone()))
     }
 
     /// Records an invalid definition, for its instances to report.
     pub fn record_invalid(&mut self, written: &Value) {
         let text =
             |pointer: &str| written.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.mistaken.insert((text("/spec/group"), text("/spec/names/kind")));
+        self.invalid.insert((text("/spec/group"), text("/spec/names/kind")));
     }
 
     /// What an object is.
@@ -97,8 +97,8 @@ impl Kinds {
         };
         match self.kinds.iter().find(is_of) {
             Some(kind) => ManifestKind::Instance(kind),
-            None if self.mistaken.contains(&(named.group().to_owned(), named.kind.clone())) => {
-                ManifestKind::InvalidManifests
+            None if self.invalid.contains(&(named.group().to_owned(), named.kind.clone())) => {
+                ManifestKind::OfInvalidDefinition
             }
             None => ManifestKind::Other,
         }

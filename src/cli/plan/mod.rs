@@ -145,7 +145,7 @@ fn instances(world: &Manifests, kinds: &Kinds, now: jiff::Timestamp) -> Result<V
     for object in &world.others {
         let kind = match kinds.of(object) {
             ManifestKind::Instance(kind) => kind,
-            ManifestKind::InvalidManifests => {
+            ManifestKind::OfInvalidDefinition => {
                 let steps =
                     format!("{}\nwaits for its definition, which is invalid: see above\n", named(object));
                 plans.push(Rendered { steps, status: String::new(), is_refused: true });

@@ -121,9 +121,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
                     Seen::Gone(uid) => drop(inboxes.remove(&uid)),
                     Seen::Is(object) => {
                         let uid = object.uid().unwrap_or_default();
-                        let is_attended =
+                        let is_served =
                             inboxes.get(&uid).is_some_and(|inbox| inbox.send((*object).clone()).is_ok());
-                        if !is_attended && !shutdown.is_requested() {
+                        if !is_served && !shutdown.is_requested() {
                             let (sender, inbox) = watch::channel((*object).clone());
                             inboxes.insert(uid.clone(), sender);
                             let served = serve_request(worker.clone(), *object, inbox);
@@ -178,28 +178,28 @@ struct RequestTask {
 async fn serve_request(worker: Arc<Worker>, object: RequestState, mut inbox: watch::Receiver<RequestState>) {
     let known = TrackedRequest::new(object, &worker.setting);
     let shutdown = worker.shutdown.clone();
-    let mut attendance = RequestTask { worker, known, claim: None, running: None, ending: None };
+    let mut task = RequestTask { worker, known, claim: None, running: None, ending: None };
     loop {
-        let after = attendance.step().await;
+        let after = task.step().await;
         if matches!(after, After::Done) {
             return;
         }
-        let is_idle = attendance.running.is_none() && attendance.ending.is_none();
-        let running = attendance.running.as_mut();
+        let is_idle = task.running.is_none() && task.ending.is_none();
+        let running = task.running.as_mut();
         tokio::select! {
             () = std::future::ready(()), if matches!(after, After::Again) => {}
             // Its inbox is closed when the request is gone; so is its job, then.
             changed = inbox.changed() => match changed {
                 Ok(()) => {
                     let object = inbox.borrow_and_update().clone();
-                    attendance.known.update(object, &attendance.worker.setting);
+                    task.known.update(object, &task.worker.setting);
                 }
                 Err(_) => return,
             },
-            ended = async { (&mut running?.0).await.ok() }, if !is_idle && attendance.ending.is_none() => {
-                attendance.running = None;
+            ended = async { (&mut running?.0).await.ok() }, if !is_idle && task.ending.is_none() => {
+                task.running = None;
                 let lost = || Ending::failed("JobFailed", "the job ended without a result");
-                attendance.ending = Some(ended.unwrap_or_else(lost));
+                task.ending = Some(ended.unwrap_or_else(lost));
             }
             () = tokio::time::sleep(RETRY), if matches!(after, After::Retry) => {}
             () = shutdown.requested(), if is_idle => return,

@@ -10,6 +10,7 @@ use kube::{
 
 use super::{inbound::Inbound, processes::MirroredKinds};
 use crate::{
+    act::{ColonyWrite, is_over},
     api::{colony::Colony, names::parse_process_label},
     colony::{Error, Process, ProcessQuery, ProcessState},
     controllers::engine::{context::Services, retry::Retries},
@@ -127,8 +128,7 @@ impl Assignments {
         };
         tracing::info!(process = %process.id, label, "refused: {why}");
         match self.operator.session.close_failed(&process.id, &[why]).await {
-            // Cancelled, gone, or closed by an earlier try; or another executor's by now.
-            Err(error) if error.is_not_found() || error.is_conflict() || error.is_forbidden() => Ok(()),
+            Err(error) if is_over(ColonyWrite::Answer, &error) => Ok(()),
             result => result,
         }
     }

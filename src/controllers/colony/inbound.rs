@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::{
     act::{
-        Target,
+        ColonyWrite, Target, is_over,
         outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
     api::colony::{ColonySpec, InboundPolicy},
@@ -104,7 +104,7 @@ impl Inbound {
     ) -> Result<(), Error> {
         match operator.session.close_failed(&process.id, &[why]).await {
             // Cancelled, gone, or closed by an earlier try; or another executor's by now.
-            Err(error) if error.is_not_found() || error.is_conflict() || error.is_forbidden() => Ok(()),
+            Err(error) if is_over(ColonyWrite::Answer, &error) => Ok(()),
             result => result,
         }
     }

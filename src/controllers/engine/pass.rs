@@ -22,13 +22,14 @@ use crate::{
     },
     api::{
         condition::Reason,
+        kind::HasConditions as _,
         mirror::MirrorState,
         policy::{is_paused, reconcile_at},
     },
     diff::{KubernetesStep, Plan, Problem, duplicates},
     memory::writes::{Key, PATIENCE},
     runtime::metrics::ReconcileResult,
-    status::{self, event::Note, paused::Conditioned as _},
+    status::{self, event::Note},
 };
 
 /// How soon a pass follows one that wrote what no watch shows.

@@ -8,11 +8,14 @@ use kube::{Resource, core::object::HasStatus};
 use super::context::Services;
 use crate::{
     act::{kinds::StatusKind, outcome::Outcome},
-    api::mirror::{MirrorStatus, Mirrored},
+    api::{
+        kind::HasConditions,
+        mirror::{MirrorStatus, Mirrored},
+    },
     diff::{Plan, Problem},
     memory::connections::Connection,
     runtime::metrics::Kind,
-    status::{self, event::Note, paused::Conditioned},
+    status::{self, event::Note},
     watch::{freshness::CacheBehind, stores::Filled},
 };
 
@@ -24,7 +27,7 @@ pub type Status<S> = <<S as Stages>::Object as HasStatus>::Status;
 /// The stages of a kind.
 pub trait Stages: Send + Sync + Sized + 'static {
     /// Its objects.
-    type Object: StatusKind + HasStatus<Status: Conditioned + Default + PartialEq + Clone + Send + Sync>;
+    type Object: StatusKind + HasStatus<Status: HasConditions + Default + PartialEq + Clone + Send + Sync>;
     /// What one pass knows of an object.
     type Snapshot: Send + Sync;
     /// What should be.

@@ -248,7 +248,7 @@ mod tests {
     /// Users have such a file; not a character of it may have to change.
     #[test]
     fn the_old_form_is_taken_over() {
-        let file = include_str!("../../../examples/executor-deployment-definition.json");
+        let file = include_str!("../../../examples/blueprint-definition-old-form.json");
         let imported = import(&serde_json::from_str(file).unwrap(), Some("old.example.com")).unwrap();
         let spec = &imported.definition.spec;
         assert_eq!(imported.definition.metadata.name.as_deref(), Some("executordeployments.old.example.com"));

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     api::names,
-    runtime::{clock::Clock, config::LeaderElection, shutdown::Shutdown},
+    runtime::{clock::Clock, config::LeaderElection, kubernetes::is_overtaken, shutdown::Shutdown},
 };
 
 /// A follower waits up to this share of the retry period longer, so that replicas do not ask in step.
@@ -214,7 +214,7 @@ impl Elector {
                 self.extend_term(asked, asked_at);
                 Ok(true)
             }
-            Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => Ok(false),
+            Err(error) if is_overtaken(&error) => Ok(false),
             Err(source) => Err(self.call_error(verb, source)),
         }
     }

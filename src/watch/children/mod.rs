@@ -268,16 +268,17 @@ pub fn last_write(kind: &ObjectKind, namespace: &str, uid: &str) -> Key {
 }
 
 fn is_unserved(error: &CallError) -> bool {
-    let CallError::Failed { source } = error else { return false };
-    match source.as_ref() {
-        kube::Error::Api(status) => status.code == 404,
-        kube::Error::Discovery(
-            DiscoveryError::MissingKind(_)
-            | DiscoveryError::MissingApiGroup(_)
-            | DiscoveryError::MissingResource(_),
-        ) => true,
-        _ => false,
-    }
+    let is_missing = |source: &kube::Error| {
+        matches!(
+            source,
+            kube::Error::Discovery(
+                DiscoveryError::MissingKind(_)
+                    | DiscoveryError::MissingApiGroup(_)
+                    | DiscoveryError::MissingResource(_),
+            )
+        )
+    };
+    error.is_not_found() || matches!(error, CallError::Failed { source } if is_missing(source))
 }
 
 /// An object as JSON with its kind, which objects in lists lack.

@@ -286,7 +286,7 @@ impl DefinitionReader {
                 Observed::Known(RemainingInstances { held: held.count(), total: list.items.len() + further })
             }
             // The API server has the definition and does not serve it yet, or not any more.
-            Err(error) if error.status_code() == Some(404) => Observed::Known(RemainingInstances::default()),
+            Err(error) if error.is_not_found() => Observed::Known(RemainingInstances::default()),
             Err(error) => Observed::Unknown(error.explain(&format!("list {}", kind.name()))),
         }
     }

@@ -82,7 +82,7 @@ impl DefinitionReader {
                 Err(error) => {
                     why.get_or_insert_with(|| error.explain(&format!("list {}", kind.name())));
                     // What is the request's own fault is so in any version.
-                    if !matches!(error.status_code(), Some(429 | 500..=599)) {
+                    if !error.is_server_failure() {
                         break;
                     }
                 }
@@ -103,7 +103,7 @@ impl DefinitionReader {
         let (listed, is_first) = match list(token).await {
             // Between two pages the API server has forgotten what there was. It continues with what is available;
             // what came meanwhile is stored in the version of now.
-            Err(error) if error.status_code() == Some(410) && token.is_some() => {
+            Err(error) if error.is_expired() && token.is_some() => {
                 let token = error.continue_token();
                 (list(token.as_deref()).await?, token.is_none())
             }

@@ -41,7 +41,7 @@ async fn asked(address: &str, authorities: &str, path: &str, review: &Value) -> 
         .map_err(|error| error.to_string())
 }
 
-/// Whoever leads, each replica serves with what one of them has made; a restart makes nothing anew.
+/// Whichever replica leads, each serves with what one of them has made; a restart makes nothing anew.
 #[tokio::test]
 async fn every_replica_serves_with_the_same_certificates() {
     let connection = connect_with_crds().await;
@@ -76,15 +76,15 @@ async fn every_replica_serves_with_the_same_certificates() {
             let answer = asked(address, &before["ca.crt"], path, &review).await.unwrap();
             assert_eq!(answer["response"]["convertedObjects"][0]["spec"]["container"]["memoryMi"], 7, "{answer}");
         }
-        // A kind that nobody defined, and an authority of somebody else.
+        // A kind that is not defined, and an authority of another owner.
         let answer = asked(&second, &before["ca.crt"], "/convert/colonies.colonies.io/x", &review).await.unwrap();
         assert_eq!(answer["response"]["result"]["status"], "Failure", "{answer}");
         let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap().cert.pem();
         assert!(asked(&first, &other, path, &review).await.is_err());
 
-        // While nobody is there, the old version cannot be read; what is stored can.
+        // While no replica is there, the old version cannot be read; what is stored can.
         stage.operator.signal(Signal::Kill);
-        eventually("nobody converts", SOON, async || match two.old.get("whisper").await {
+        eventually("no replica converts", SOON, async || match two.old.get("whisper").await {
             Ok(_) => Err("it is read".to_owned()),
             Err(error) if error.to_string().contains("conversion webhook") => Ok(()),
             Err(error) => Err(error.to_string()),
@@ -150,7 +150,7 @@ async fn certificates_are_renewed_while_objects_are_converted() {
     .await;
 }
 
-/// Whoever looks for what is amiss finds the endpoint, and metrics tell how many objects were converted.
+/// `doctor` reports the endpoint, and metrics report how many objects were converted.
 #[tokio::test]
 async fn doctor_and_metrics_tell_of_conversions() {
     let connection = connect_with_crds().await;
@@ -184,9 +184,9 @@ async fn doctor_and_metrics_tell_of_conversions() {
         }
         assert!(!found.to_string().contains("PRIVATE KEY"), "a key is shown");
 
-        // Nobody serves, and somebody has changed whom the API server trusts.
+        // No replica serves, and the authority that the API server trusts was changed.
         stage.operator.signal(Signal::Kill);
-        let amiss = eventually("doctor tells that nobody serves", SOON, async || {
+        let findings = eventually("doctor reports that no replica serves", SOON, async || {
             let (code, found) = looked();
             let endpoint = finding(&found, "conversion endpoint").clone();
             (code == Some(1) && endpoint["verdict"] == "failure")
@@ -194,8 +194,8 @@ async fn doctor_and_metrics_tell_of_conversions() {
                 .ok_or_else(|| endpoint.to_string())
         })
         .await;
-        assert!(finding(&amiss, "conversion endpoint")["remedy"].is_string());
-        let unread = finding(&amiss, &of_kind);
+        assert!(finding(&findings, "conversion endpoint")["remedy"].is_string());
+        let unread = finding(&findings, &of_kind);
         assert!(unread["seen"].as_str().unwrap().contains("cannot be read in v1alpha1"), "{unread}");
         let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap().cert.pem();
         let other = k8s_openapi::ByteString(other.into_bytes());
@@ -210,7 +210,7 @@ async fn doctor_and_metrics_tell_of_conversions() {
         let mut again = configuration(&space);
         reachable(&address)(&mut again);
         stage.operator = Operator::start(again, &space, &stage.turn).await;
-        eventually("doctor finds nothing amiss with conversions", SOON, async || {
+        eventually("doctor finds no problem with conversions", SOON, async || {
             let (_, found) = looked();
             let verdicts =
                 ["conversion endpoint", &of_kind].map(|check| finding(&found, check)["verdict"].clone());

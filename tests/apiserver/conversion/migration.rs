@@ -51,7 +51,7 @@ impl TwoVersions {
         json!({ "spec": { "versions": versions, "handler": { "status": { "endpoint": null, "address": later["address"] } } } })
     }
 
-    /// Waits until nothing is to be written for any object, as long as nobody carries it out.
+    /// Waits until nothing is to be written for any object, as long as no replica carries it out.
     async fn until_submitted(&self) {
         eventually("all are submitted", PATIENCE, async || {
             let all = self.old.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
@@ -160,7 +160,7 @@ async fn objects_are_stored_anew_and_the_old_version_leaves() {
     .await;
 }
 
-/// A policy of somebody's by which objects of a kind that are called `odd` must not be changed.
+/// A policy of a user by which objects of a kind that are called `odd` must not be changed.
 async fn forbid(two: &TwoVersions, namespace: &TestNamespace) -> Api<ValidatingAdmissionPolicyBinding> {
     let client = &namespace.kubernetes.calls;
     let owner = Api::<Namespace>::all(client.clone()).get(&namespace.name).await.unwrap();

@@ -29,7 +29,7 @@ use crate::support::{
 
 const SECRET: &str = "colonyos-operator-conversion";
 
-/// An address of this machine that nobody listens on.
+/// An address of this machine on which no process listens.
 fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -85,7 +85,7 @@ async fn merge(api: &Api<DynamicObject>, name: &str, patch: Value) -> DynamicObj
     api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap()
 }
 
-/// The main way: a kind moves on to another version, its objects with it, and nobody loses anything.
+/// The main case: a kind and its objects move on to another version, and nothing is lost.
 #[tokio::test]
 async fn a_kind_moves_on_and_loses_nothing() {
     let connection = connect_with_crds().await;
@@ -202,7 +202,7 @@ async fn a_kind_moves_on_and_loses_nothing() {
     .await;
 }
 
-/// What cannot be followed or converted is refused with field, value and remedy, and harms nobody else.
+/// What cannot be followed or converted is refused with field, value and remedy, and affects no other object.
 #[tokio::test]
 async fn what_cannot_be_converted_is_refused_with_its_field() {
     let connection = connect_with_crds().await;
@@ -263,7 +263,7 @@ async fn a_kind_is_not_converted_before_the_endpoint_serves() {
         assert!(said.contains("conversion.url"), "{said}");
         assert!(two.kind.crds.get_opt(&two.kind.name).await.unwrap().is_none());
 
-        // Somebody has the name already.
+        // The name is taken already.
         let stranger: Secret = serde_json::from_value(json!({ "metadata": { "name": SECRET } })).unwrap();
         let secrets: Api<Secret> = stage.api();
         let stranger = secrets.create(&PostParams::default(), &stranger).await.unwrap();

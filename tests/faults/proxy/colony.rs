@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    Answer, Cut, ProxiedCall, Way,
+    Answer, Cut, ProxiedCall, Shared,
     point::{self, About},
     serve_connection,
 };
@@ -24,20 +24,21 @@ const WEBSOCKET: &[u8] = b"GET /pubsub";
 const ASSIGN: &str = "assignprocessmsg";
 
 /// Serves all connections until it is dropped, and they with it.
-pub(super) async fn serve(listener: TcpListener, way: Arc<Way>) {
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     while let Ok((mut stream, _)) = listener.accept().await {
-        let way = way.clone();
+        let shared = shared.clone();
         connections.spawn(async move {
             if is_websocket(&stream).await {
-                if let Ok(mut server) = TcpStream::connect((way.colony.host.as_str(), way.colony.port)).await
+                if let Ok(mut server) =
+                    TcpStream::connect((shared.colony.host.as_str(), shared.colony.port)).await
                 {
                     // Either side may leave.
                     let _ = copy_bidirectional(&mut stream, &mut server).await;
                 }
                 return;
             }
-            serve_connection(stream, move |request| answer(request, way.clone())).await;
+            serve_connection(stream, move |request| answer(request, shared.clone())).await;
         });
     }
 }
@@ -56,23 +57,23 @@ async fn is_websocket(stream: &TcpStream) -> bool {
     }
 }
 
-async fn answer(request: Request<Incoming>, way: Arc<Way>) -> Result<Response<Body>, Cut> {
+async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Cut> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.map_err(|_| Cut)?.to_bytes();
     let request = point::of_colony(&body);
     let call = ColonyCall { path, body, object: request.as_ref().and_then(object) };
-    let Some(request) = request else { return call.ask(&way).await.map(Response::from) };
+    let Some(request) = request else { return call.ask(&shared).await.map(Response::from) };
     if request.point.call == ASSIGN {
-        // The server must hear that the operator has left, or it would give the work to nobody.
-        return way.pass(&request, &call).await.map(Response::from);
+        // The server must hear that the operator has left, or it would assign the work to an executor that is gone.
+        return shared.pass(&request, &call).await.map(Response::from);
     }
     // In a task of its own: the operator's death ends its connections, but not what it has sent.
     let passing = tokio::spawn(async move {
-        let answer = way.pass(&request, &call).await;
+        let answer = shared.pass(&request, &call).await;
         if let (Ok(answer), Some(label), false) = (&answer, &request.label, request.is_write)
             && answer.status == StatusCode::OK
         {
-            way.journal.looked_up(label);
+            shared.journal.looked_up(label);
         }
         answer
     });
@@ -95,15 +96,15 @@ struct ColonyCall {
 }
 
 impl ProxiedCall for ColonyCall {
-    async fn ask(&self, way: &Way) -> Result<Answer, Cut> {
-        let url = format!("http://{}:{}{}", way.colony.host, way.colony.port, self.path);
-        let response = way.http.post(url).body(self.body.clone()).send().await.map_err(|_| Cut)?;
+    async fn ask(&self, shared: &Shared) -> Result<Answer, Cut> {
+        let url = format!("http://{}:{}{}", shared.colony.host, shared.colony.port, self.path);
+        let response = shared.http.post(url).body(self.body.clone()).send().await.map_err(|_| Cut)?;
         let status = response.status();
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let content_type = kind.unwrap_or_default().to_owned();
         let body = response.bytes().await.map_err(|_| Cut)?;
         if let (Some(object), Some(id)) = (&self.object, point::reply(&body)["processid"].as_str()) {
-            way.journal.learn(id.to_owned(), object.clone());
+            shared.journal.learn(id.to_owned(), object.clone());
         }
         Ok(Answer { status, content_type, body })
     }

@@ -59,7 +59,7 @@ pub struct Proxy {
     pub cluster: SocketAddr,
     /// Where the ColonyOS server seems to be.
     pub colony: SocketAddr,
-    way: Arc<Way>,
+    shared: Arc<Shared>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -72,7 +72,7 @@ impl Drop for Proxy {
 impl Proxy {
     /// Listens on two free ports.
     pub async fn start(kubernetes: &Kubernetes, colony: &Server) -> Self {
-        let way = Arc::new(Way {
+        let shared = Arc::new(Shared {
             journal: Journal::default(),
             rules: Rules::default(),
             victim: AtomicU32::new(0),
@@ -89,30 +89,30 @@ impl Proxy {
         let (cluster, colony) = (listen().await, listen().await);
         let addresses = (cluster.local_addr().unwrap(), colony.local_addr().unwrap());
         let tasks = [
-            tokio::spawn(cluster::serve(cluster, way.clone())),
-            tokio::spawn(colony::serve(colony, way.clone())),
+            tokio::spawn(cluster::serve(cluster, shared.clone())),
+            tokio::spawn(colony::serve(colony, shared.clone())),
         ];
-        Self { cluster: addresses.0, colony: addresses.1, way, tasks }
+        Self { cluster: addresses.0, colony: addresses.1, shared, tasks }
     }
 
     /// What has passed.
     pub fn journal(&self) -> &Journal {
-        &self.way.journal
+        &self.shared.journal
     }
 
     /// What is to happen.
     pub fn rules(&self) -> &Rules {
-        &self.way.rules
+        &self.shared.rules
     }
 
     /// The process that is killed when a rule says so.
     pub fn aim_at(&self, process: u32) {
-        self.way.victim.store(process, Ordering::SeqCst);
+        self.shared.victim.store(process, Ordering::SeqCst);
     }
 }
 
-/// What both sides share.
-struct Way {
+/// What both sides of the proxy share.
+struct Shared {
     journal: Journal,
     rules: Rules,
     /// Process id of the operator; 0 when it is dead already.
@@ -138,10 +138,10 @@ struct Answer {
 /// A call as it came, which can be made as often as one likes.
 trait ProxiedCall: Send + Sync {
     /// Makes it.
-    fn ask(&self, way: &Way) -> impl Future<Output = Result<Answer, Cut>> + Send;
+    fn ask(&self, shared: &Shared) -> impl Future<Output = Result<Answer, Cut>> + Send;
 }
 
-impl Way {
+impl Shared {
     /// Carries one request to its server and back, unless a rule says otherwise.
     async fn pass(&self, request: &Request, call: &impl ProxiedCall) -> Result<Answer, Cut> {
         let subject = request.about.as_ref().and_then(|about| self.journal.subject(about));
@@ -154,7 +154,7 @@ impl Way {
             Some(Fault::DeliverLate) => {
                 self.kill();
                 self.wait_until_missed(request).await;
-                // Nobody is there to hear the answer.
+                // No client is there to receive the answer.
                 let _ = call.ask(self).await;
                 return Err(Cut);
             }

@@ -149,7 +149,7 @@ impl Rules {
         let index = met?;
         let fault = rules[index].rule.fault;
         if let Some(told) = rules[index].told.take() {
-            // Nobody need wait for it.
+            // No test need wait for it.
             let _ = told.send(());
         }
         if !rules[index].rule.lasts {

@@ -29,7 +29,7 @@ const USER: &str = "ops";
 /// How long one component may take to be ready.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// An identity of ColonyOS: an id that everybody may know and the key that proves it.
+/// An identity of ColonyOS: an id that is public and the key that proves it.
 #[derive(Clone, Serialize, Deserialize)]
 struct Identity {
     id: String,
@@ -217,7 +217,7 @@ fn make_database(programs: &Path, data: &Path, owner: Option<&str>) -> Result<()
         if !commands::succeeds(as_owner(Some(owner), Path::new("test")).arg("-x").arg(data)) {
             bail!(
                 "user {owner}, as whom PostgreSQL runs, cannot reach {}: choose a --state folder whose parents \
-                 everybody may pass through",
+                 all users may pass through",
                 data.display()
             );
         }

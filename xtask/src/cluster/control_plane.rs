@@ -115,7 +115,7 @@ pub fn strays(stack: &Stack) -> Vec<(&'static str, Process)> {
         .filter_map(|component| {
             let pid: i32 = fs::read_to_string(pid_file(stack, component)).ok()?.trim().parse().ok()?;
             let process = Process::of(pid, &log(stack, component)).ok()?;
-            // The id may be somebody else's by now; all of ours have the cluster's folder in an argument.
+            // The id may be another process's by now; all of ours have the cluster's folder in an argument.
             let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let folder = cluster_folder(stack).display().to_string();
             String::from_utf8_lossy(&arguments).contains(&folder).then_some((*component, process))

@@ -131,7 +131,7 @@ fn provide(stack: &Stack) -> Result<Toolbox> {
         packages::ensure(node::PACKAGES, "a real node (or use `--nodes kwok`)")?;
     }
     if !stack.own_cluster {
-        // Whoever has a cluster usually has these; only what is missing is built.
+        // An existing cluster usually comes with these; only what is missing is built.
         names.extend(["kubectl", "helm"].into_iter().filter(|name| packages::find(name).is_none()));
     }
     tools::provide(&names)

@@ -1,5 +1,5 @@
 //! Processes that outlive the command that starts them: started detached, known again by process id and start time, and
-//! stopped only when both still fit, so that a process id that was given to somebody else is never signalled.
+//! stopped only when both still fit, so that a process id that was given to another process is never signalled.
 
 use std::{
     fs::{self, OpenOptions},

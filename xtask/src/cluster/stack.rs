@@ -51,12 +51,12 @@ pub struct Stack {
     pub port_base: u16,
     /// Second octet of the stack's subnet `10.X.0.0/16`.
     pub subnet: u16,
-    /// Whether this stack has a control plane of its own (else `KUBECONFIG` names somebody's).
+    /// Whether this stack has a control plane of its own (else `KUBECONFIG` names an existing one).
     pub own_cluster: bool,
-    /// The kubeconfig of somebody's cluster.
+    /// The kubeconfig of an existing cluster.
     #[serde(default)]
     pub foreign_kubeconfig: Option<PathBuf>,
-    /// Whether this stack has a ColonyOS of its own (else the `COLONIES_*` variables name somebody's).
+    /// Whether this stack has a ColonyOS of its own (else the `COLONIES_*` variables name an existing one).
     pub own_colony: bool,
     /// Environment of the ColonyOS server besides what the stack sets.
     pub colonies_environment: BTreeMap<String, String>,
@@ -154,7 +154,7 @@ impl Stack {
         format!("10.{}.128.0/17", self.subnet)
     }
 
-    /// Path of the administrator's kubeconfig: the stack's, or the one of somebody's cluster.
+    /// Path of the administrator's kubeconfig: the stack's, or the one of an existing cluster.
     pub fn kubeconfig(&self) -> PathBuf {
         self.foreign_kubeconfig.clone().unwrap_or_else(|| self.folder.join("kubeconfig"))
     }

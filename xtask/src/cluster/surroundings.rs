@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Variable by which `cluster env` marks what it prints as belonging to a stack, so that a shell that has evaluated it
-/// does not make the next `up` take that stack for somebody else's servers.
+/// does not make the next `up` take that stack for existing servers.
 pub const MARK: &str = "COLONIES_STACK_STATE";
 /// The variables that together name a ColonyOS server, a colony and the right to use it.
 const SERVER: &[&str] = &[
@@ -19,7 +19,7 @@ const SERVER: &[&str] = &[
     "COLONIES_PRVKEY",
 ];
 
-/// Parts of a stack that are somebody's own.
+/// Parts of a stack that existed before it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Surroundings {
     /// The user's cluster.

@@ -1,6 +1,6 @@
 //! `cargo xtask generate` and `cargo xtask verify-generated`: files that follow from the types and the charts.
 //!
-//! They are committed, so that nobody needs a compiler to read or apply them, and checked, so that nobody edits them.
+//! They are committed, so that users need no compiler to read or apply them, and checked, so that they are not edited.
 
 mod reference;
 
@@ -224,7 +224,7 @@ fn write(files: &Files) -> Result<()> {
     Ok(())
 }
 
-/// Prints what would change, in the form everybody reads.
+/// Prints what would change, as a unified diff.
 fn show_difference(path: &Path, expected: &str) -> Result<()> {
     let scratch = env::temp_dir().join(format!("generated-{}", std::process::id()));
     fs::write(&scratch, expected).with_context(|| format!("failed to write {}", scratch.display()))?;

@@ -40,7 +40,7 @@ pub enum Content {
     File(Vec<u8>),
     /// A file that may be run.
     Program(Vec<u8>),
-    /// A folder in which everybody may write.
+    /// A folder in which all users may write.
     SharedFolder,
     /// A symbolic link, by where it leads.
     Link(String),

@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 
 use crate::repository;
 use paths::{File, Homes};
-use table::{EVERYBODY, FORBIDDEN, MAY_IMPORT, PURE, ROOTS};
+use table::{FOR_ALL, FORBIDDEN, JUDGED_IN, JUDGES, MAY_IMPORT, PURE, ROOTS};
 
 /// Checks every module of the operator.
 ///
@@ -83,7 +83,7 @@ fn breaches_in(file: &File, homes: &Homes) -> Vec<(usize, String)> {
         let Some(target) = file.resolve(path) else { continue };
         let target = paths::home(target, homes);
         let is_allowed =
-            EVERYBODY.iter().chain(*allowed).chain([layer]).any(|prefix| starts_with(&target, prefix))
+            FOR_ALL.iter().chain(*allowed).chain([layer]).any(|prefix| starts_with(&target, prefix))
                 || is_one_module(module, &target);
         if !is_allowed {
             found.push((*line, format!("{layer} may not import {}", target.join("::"))));
@@ -94,6 +94,16 @@ fn breaches_in(file: &File, homes: &Homes) -> Vec<(usize, String)> {
             if let Some(word) = FORBIDDEN.iter().find(|word| starts_with(path, word)) {
                 found.push((*line, format!("{name} decides, and has no use for {word}")));
             }
+        }
+    }
+    for mention in mentions.iter().filter(|mention| mention.is_member) {
+        let rule = JUDGED_IN.iter().find(|(word, _)| mention.path == [*word]);
+        let Some((word, judges)) = rule else { continue };
+        if !judges.iter().chain(JUDGES).any(|prefix| starts_with(module, prefix)) {
+            found.push((
+                mention.line,
+                format!("{name} judges an answer by {word}: act::failure decides what it means"),
+            ));
         }
     }
     found
@@ -162,6 +172,20 @@ mod tests {
         );
         assert_eq!(breaches("desired::x", "let now = Timestamp::now();").len(), 1);
         assert!(breaches("status::publish", "async fn a(client: kube::Client) {}").is_empty());
+    }
+
+    #[test]
+    fn what_an_answer_to_a_write_means_is_decided_in_one_module() {
+        let text = "fn a() { match error.status_code() { Some(409) => {} _ => status.code == 404 } }";
+        let expected = [
+            "1: act::child judges an answer by status_code: act::failure decides what it means",
+            "1: act::child judges an answer by code: act::failure decides what it means",
+        ];
+        assert_eq!(breaches("act::child", text), expected);
+        assert_eq!(breaches("controllers::colony::inbound", "fn a() { error.is_conflict() }").len(), 1);
+        assert!(breaches("act::failure", "fn a() { error.is_conflict() || error.status_code() }").is_empty());
+        assert!(breaches("watch::mirror", "fn a() { error.is_not_found() }").is_empty());
+        assert!(breaches("api::x", "fn a(code: u16) { Error { code } }").is_empty());
     }
 
     #[test]

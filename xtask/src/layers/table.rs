@@ -1,6 +1,6 @@
 //! The rules: what each layer may import, and which words have no place in it.
 
-/// What a layer may import besides itself and [`EVERYBODY`]; the first row whose prefix fits the module counts. A stage
+/// What a layer may import besides itself and [`FOR_ALL`]; the first row whose prefix fits the module counts. A stage
 /// knows those before it, never one after it: what it says is handed over, not fetched.
 pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &[]),
@@ -60,7 +60,7 @@ pub const ROOTS: &[(&str, &[&str])] = &[
 ];
 
 /// What every layer may import: the words of both worlds, and what the administrator has set.
-pub const EVERYBODY: &[&str] = &["api", "colony::model", "runtime::config::model"];
+pub const FOR_ALL: &[&str] = &["api", "colony::model", "runtime::config::model"];
 
 /// Modules that decide. They get no client, no clock, no chance and no environment; the first prefix that fits counts.
 pub const PURE: &[(&str, bool)] = &[
@@ -104,3 +104,18 @@ pub const FORBIDDEN: &[&str] = &[
     "Timestamp::now",
     "Zoned::now",
 ];
+
+/// Methods and fields that tell what a server's answer means, and the modules that may ask for it. What it means for a write
+/// is decided in `act::failure` alone; the others read.
+pub const JUDGED_IN: &[(&str, &[&str])] = &[
+    ("status_code", &["act::failure", "runtime::kubernetes"]),
+    // Also the exit code of a process.
+    ("code", &["runtime::kubernetes", "cli::request::job"]),
+    ("is_not_found", &["act::failure", "watch", "controllers::colony", "cli"]),
+    ("is_conflict", &["act::failure"]),
+    ("is_already_exists", &["act::failure"]),
+    ("is_forbidden", &["act::failure", "watch", "cli"]),
+];
+
+/// Modules whose own words these are.
+pub const JUDGES: &[&str] = &["colony", "fake", "expression"];

@@ -35,7 +35,7 @@ impl Lane {
     }
 }
 
-/// Spreads rungs over stacks: two where both kinds are chosen, unless the servers are somebody's own.
+/// Spreads rungs over stacks: two where both kinds are chosen, unless the servers are existing ones.
 pub fn spread(rungs: &[Rung], which: &Which, is_own: bool) -> Vec<Lane> {
     let has = |some: &[Rung]| rungs.iter().any(|rung| some.contains(rung));
     if !is_own || !has(&ALONE) || !has(&TOGETHER) {

@@ -53,7 +53,7 @@ pub fn start(needs: Needs, which: &Which) -> Result<Servers> {
         let mut folders: Vec<PathBuf> = env::split_paths(&path.unwrap_or_default()).collect();
         for name in names {
             folders.extend(toolbox.path(name)?.parent().map(Path::to_path_buf));
-            // Before what the machine has, so that everybody tests with the same.
+            // Before what the machine has, so that all machines test with the same.
             folders.rotate_right(1);
         }
         let path = env::join_paths(folders).context("failed to put the tools on the PATH")?;
