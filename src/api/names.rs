@@ -121,6 +121,9 @@ pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deploy
 pub const EXECUTOR_TYPE_LABEL: &str = "compute.colonies.io/executor-type";
 /// On a child: hash of what the operator last wrote, so that a field removed from the spec is noticed.
 pub const CONTENT_HASH_ANNOTATION: &str = "compute.colonies.io/content-hash";
+/// On a Job: hash of what an `ExecutorDeployment` asks to be run, without its size, its policies, and what the Colony and the
+/// operator add. A Job that has it is left to run, and is not run again.
+pub const RUN_ANNOTATION: &str = "compute.colonies.io/run";
 /// On a pod: the executor as which it is registered. A new identity therefore rolls the pods.
 pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
 
