@@ -60,7 +60,7 @@ pub enum Mirror {
     },
     /// The process that was bound is no longer on the server.
     Lost,
-    /// An intent of an older generation that never reached the server.
+    /// An intent of an older generation that never reached the server, or what another object keeps.
     Forget,
 }
 
@@ -73,7 +73,9 @@ impl fmt::Display for Mirror {
                 write!(f, "process {process_id} is {}", state.as_str())
             }
             Self::Lost => write!(f, "the process is lost"),
-            Self::Forget => write!(f, "forget an intent that never reached the server"),
+            Self::Forget => {
+                write!(f, "forget what is on record: it never reached the server, or another object keeps it")
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::{Resource as _, core::object::HasStatus as _};
 
 use super::{
-    Plan, Step, Terms,
+    Mirror, Plan, Step, Terms,
     attempt::{Attempts, Submittable},
     submission::Submission,
     work::{check_adoptable, hold_adopted},
@@ -76,10 +76,15 @@ pub fn plan<W: WorkPlan>(
     snapshot: &W,
     desired: &Result<Option<W::Submission>, SpecError>,
 ) -> Result<Plan, SpecError> {
+    let terms = terms(snapshot);
+    if !terms.is_finished()
+        && let Some(plan) = yielded(snapshot)
+    {
+        return Ok(plan);
+    }
     if let Some(plan) = snapshot.stop(snapshot.record().stopping) {
         return Ok(plan);
     }
-    let terms = terms(snapshot);
     let desired = if terms.wanted_stop().is_none() { desired.as_ref().map(Option::as_ref) } else { Ok(None) };
     let mut plan = match terms.mirror {
         Some(mirror) if mirror.is_unbound() => match snapshot.hold() {
@@ -102,9 +107,20 @@ pub fn plan<W: WorkPlan>(
     Ok(plan)
 }
 
-/// Plans an object that is being deleted. It never needs a valid spec.
+/// The plan that leaves what another object has adopted as well to that one: what is bound twice, one could end for both.
+fn yielded<W: WorkPlan>(snapshot: &W) -> Option<Plan> {
+    let id = snapshot.record().mirror.filter(|mirror| mirror.state.is_live())?.process_id.as_deref()?;
+    let keeper = snapshot.holder().known()?.as_ref()?;
+    let awaited = format!("{} {id}, which {keeper} has adopted as well and keeps", W::Object::WORK);
+    Some(Plan { mirror: Mirror::Forget, awaiting: vec![awaited], ..Plan::default() })
+}
+
+/// Plans an object that is being deleted. It never needs a valid spec. What another object is bound to as well goes on.
 #[must_use]
 pub fn plan_deletion<W: WorkPlan>(snapshot: &W) -> Plan {
+    if yielded(snapshot).is_some() {
+        return terms(snapshot).finalize(Plan::default, Plan::default);
+    }
     snapshot.finalize(|| snapshot.end("the object is deleted"))
 }
 

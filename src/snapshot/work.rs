@@ -38,7 +38,7 @@ pub trait WorkSnapshot: Send + Sync {
     fn object(&self) -> &Self::Object;
     /// What the snapshots of work share.
     fn header(&self) -> &WorkHeader;
-    /// The object that has what is to be adopted: kind, namespace and name.
+    /// The object that has what is to be adopted, or that keeps what this one is bound to as well: kind, namespace and name.
     fn holder(&self) -> &Observed<Option<String>>;
 
     /// What status records.

@@ -11,8 +11,12 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::Value;
 
 use super::{
-    colonies::Colonies, flows::Requests, freshness::CacheBehind, holders::HolderLookup,
-    mirror::ProcessReader, stores::Filled,
+    colonies::Colonies,
+    flows::Requests,
+    freshness::CacheBehind,
+    holders::{Holder, HolderLookup},
+    mirror::ProcessReader,
+    stores::Filled,
 };
 use crate::{
     api::{
@@ -22,7 +26,7 @@ use crate::{
         mirror::{MirrorStatus, Mirrored as _},
         names::parse_process_label,
         resource_definition::ObjectKind,
-        work::WorkObject as _,
+        work::WorkObject,
     },
     colony::{Id, Process},
     memory::{
@@ -136,8 +140,8 @@ impl WorkReader {
         id: &str,
         found: &Observed<Vec<Process>>,
     ) -> Observed<Option<String>> {
-        if let Some(holder) = self.holder_lookup.bound_to(id, uid) {
-            return Observed::Known(Some(holder));
+        if let Some(holder) = self.holder_lookup.bound_to(id, uid).into_iter().next() {
+            return Observed::Known(Some(holder.name));
         }
         for process in found.known().into_iter().flatten() {
             let Some((cluster, owner, _)) = parse_process_label(&process.spec.label) else { continue };
@@ -156,6 +160,25 @@ impl WorkReader {
             }
         }
         Observed::Known(None)
+    }
+
+    /// The object that keeps what an object of work is bound to as well. Several may adopt one process at the same moment: the oldest
+    /// keeps it, and the others are woken to learn that. Of an object that ends, any that stays.
+    fn keeper<K: WorkObject>(&self, object: &K, bound: &str) -> Option<String> {
+        let (metadata, is_leaving) = (object.meta(), object.is_terminating());
+        if !is_leaving && object.policies().adopted_id != Some(bound) {
+            return None;
+        }
+        let own = Holder::new(String::new(), metadata);
+        let others = self.holder_lookup.bound_to(bound, &own.uid);
+        let others: Vec<Holder> = others.into_iter().filter(|other| !other.is_leaving).collect();
+        if let Some(keeper) = others.iter().find(|other| is_leaving || other.precedes(&own)) {
+            return Some(keeper.name.clone());
+        }
+        for younger in &others {
+            self.holder_lookup.wake(&younger.uid);
+        }
+        None
     }
 
     /// What variables refer to.
@@ -278,7 +301,9 @@ impl WorkReader {
         let (processes, holder) = match policies.adopted_id.filter(|_| mirror.is_none() && !is_ending) {
             None => {
                 let found = W::recorded(object, &self.processes, connection.as_deref()).await;
-                (found, Observed::Known(None))
+                let bound = mirror.filter(|mirror| mirror.state.is_live());
+                let bound = bound.and_then(|mirror| mirror.process_id.as_deref());
+                (found, Observed::Known(bound.and_then(|bound| self.keeper(object, bound))))
             }
             Some(id) => {
                 let found = W::named(id, &self.processes, connection.as_deref()).await;

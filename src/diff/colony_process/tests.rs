@@ -199,6 +199,27 @@ fn a_process_of_another_object_is_refused() {
     assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1), "unknown is not nobody");
 }
 
+/// Several that adopt one process at the same moment all bind it before they see each other.
+#[test]
+fn what_another_object_keeps_is_left_to_it() {
+    let older = || Observed::Known(Some("ColonyProcess ns/older".to_owned()));
+    for more in [json!({}), json!({ "cancel": true }), json!({ "suspend": true })] {
+        let mut bound_twice = snapshot(&adopting("adopt", &more), &bound("Running"), running());
+        bound_twice.holder = older();
+        let plan = planned(&bound_twice);
+        assert_eq!((steps(&plan), &plan.mirror), (Vec::new(), &Mirror::Forget), "{more}");
+        assert!(plan.awaiting[0].contains("ns/older"), "{:?}", plan.awaiting);
+
+        bound_twice.object.metadata.deletion_timestamp =
+            Some(serde_json::from_str("\"2026-11-26T10:00:00Z\"").unwrap());
+        assert_eq!(steps(&plan_deletion(&bound_twice)), ["kubernetes  remove the finalizer"], "{more}");
+    }
+    let mut over =
+        snapshot(&adopting("adopt", &json!({})), &bound("Successful"), Observed::Known(Vec::new()));
+    over.holder = older();
+    assert_eq!(planned(&over).mirror, Mirror::Unchanged);
+}
+
 /// A wrong id shows, or cancels, work of others.
 #[test]
 fn a_process_that_is_another_than_the_object_says_is_refused() {
