@@ -6,7 +6,7 @@
 
 use super::{
     KubernetesStep, Mirror, Plan, Step, Terms,
-    mirror::{MirrorPlan, ProcessFacts},
+    mirror::{MirrorPlan, ProcessFacts, behind_gate},
     submission::Submission,
     work::{awaits_failure_reasons, of_mirror, stop_message},
 };
@@ -31,6 +31,11 @@ pub(super) trait Attempts {
     /// What status says of the nodes of its workflow; none if it is a process.
     fn nodes(&self) -> Option<&[NodeStatus]> {
         None
+    }
+
+    /// Whether its process waits behind a gate at first.
+    fn is_gated(&self) -> bool {
+        false
     }
 
     /// What is known of its attempt.
@@ -124,12 +129,31 @@ pub(super) trait Attempts {
         plan
     }
 
-    /// Removes the finalizer of a deleted object once nothing is left to do; `end` ends what runs of it. What outlives the object
-    /// is one process, too: what was sent for an intent is looked up, and all but the oldest are cancelled.
+    /// Removes the finalizer of a deleted object once nothing is left to do; `end` ends what runs of it.
     fn finalize(&self, end: impl FnOnce() -> Plan) -> Plan {
-        let unbound = || self.terms().mirror.filter(|mirror| mirror.is_unbound());
-        let orphan = || unbound().map_or_else(Plan::default, |mirror| of_mirror(self.look_up(mirror, None)));
-        self.terms().finalize(orphan, end)
+        self.terms().finalize(|| self.orphan(), end)
+    }
+
+    /// What outlives the object is one process, too: what was sent for an intent is looked up, and all but the oldest are cancelled.
+    /// That one does not wait behind a gate that would never be opened.
+    fn orphan(&self) -> Plan {
+        let terms = self.terms();
+        let Some(mirror) = terms.mirror.filter(|mirror| mirror.may_live()) else { return Plan::default() };
+        let mut plan = if mirror.is_unbound() { self.look_up(mirror, None) } else { MirrorPlan::default() };
+        if plan.steps.is_empty() && plan.awaiting.is_empty() && self.nodes().is_none() {
+            match &self.header().processes {
+                Observed::Known(found) => {
+                    if let Some(run) = behind_gate(found, mirror) {
+                        plan.open_gate(&self.header().colony, run, found);
+                    }
+                }
+                Observed::Unknown(why) if self.is_gated() => {
+                    plan.awaiting.push(format!("the colony to report whether the gate is open: {why}"));
+                }
+                Observed::Unknown(_) => {}
+            }
+        }
+        of_mirror(plan)
     }
 
     /// Ends what runs of it.

@@ -31,6 +31,11 @@ pub trait WorkPlan: DesiredWork<Object: HasFinalizer, Submission: Submission> {
         None
     }
 
+    /// Whether its process waits behind a gate at first.
+    fn is_gated(&self) -> bool {
+        false
+    }
+
     /// Follows what is bound.
     fn follow_bound(&self, mirror: &MirrorStatus) -> Plan;
 
@@ -64,6 +69,10 @@ impl<W: WorkPlan> Attempts for W {
 
     fn nodes(&self) -> Option<&[NodeStatus]> {
         WorkPlan::nodes(self)
+    }
+
+    fn is_gated(&self) -> bool {
+        WorkPlan::is_gated(self)
     }
 }
 

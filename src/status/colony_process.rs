@@ -56,6 +56,10 @@ impl WorkStatus for ColonyProcessSnapshot {
     }
 
     fn awaited_executors(&self) -> String {
+        let mirror = self.object.status.as_ref().and_then(|status| status.mirror.as_ref());
+        if bound(self, mirror).is_some_and(|process| process.waits_for_parents) {
+            return "the operator to open the gate before it".to_owned();
+        }
         format!("an executor of type {}", self.object.spec.call.conditions.executor_type)
     }
 
@@ -146,8 +150,13 @@ mod tests {
             values: Values::default(),
         };
         let spec = crate::colony::model::FunctionSpec::new("dev", "encoder", "encode").unwrap();
-        let desired =
-            crate::desired::DesiredProcess { label: "l".to_owned(), generation: 1, spec, is_gated: false };
+        let desired = crate::desired::DesiredProcess {
+            label: "l".to_owned(),
+            generation: 1,
+            spec,
+            is_gated: false,
+            is_own: false,
+        };
         let submit = Step::Colony(crate::diff::ColonyStep::Submit(Box::new(desired)));
         let effect = Effect::Submitted { process_id: "p".to_owned(), submitted_at: None, is_running: false };
         let outcome = Outcome {

@@ -9,7 +9,7 @@ use crate::{
         work_plan::{plan, plan_deletion},
     },
     snapshot::{
-        Observed, Values,
+        ColonyReference, Observed, ResolvedColony, Values,
         fixtures::{colony, header, resolved},
     },
 };
@@ -197,6 +197,43 @@ fn a_process_of_another_object_is_refused() {
     held.holder = Observed::Unknown("not all objects are known yet".to_owned());
     let plan = planned(&held);
     assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1), "unknown is not nobody");
+}
+
+/// Left behind a gate that nothing opens any more, it would wait for ever.
+#[test]
+fn what_outlives_its_object_does_not_wait_behind_a_gate() {
+    let gate = |state: ProcessState| {
+        let spec = json!({ "nodename": "gate", "funcname": "gate", "label": "k8s:c/u/1", "conditions": {} });
+        process(
+            state,
+            &json!({ "processid": "g", "processgraphid": "w", "assignedexecutorid": ID, "spec": spec }),
+        )
+    };
+    let run = |is_held: bool| {
+        let spec = json!({ "nodename": "run", "funcname": "encode", "label": "k8s:c/u/1", "conditions": {} });
+        let more =
+            json!({ "processgraphid": "w", "parents": ["g"], "waitforparents": is_held, "spec": spec });
+        process(ProcessState::Waiting, &more)
+    };
+    let deleted = |status: &Value, found: Observed<Vec<Process>>| {
+        let more = json!({ "deletionPolicy": "Orphan", "executionGuarantee": "Strict" });
+        let mut snapshot = snapshot(&more, status, found);
+        let operator = ResolvedColony { operator_executor_id: Observed::Known(ID.to_owned()), ..resolved() };
+        snapshot.header.colony = ColonyReference::Resolved(Box::new(operator));
+        snapshot.object.metadata.deletion_timestamp =
+            Some(serde_json::from_str("\"2026-11-26T10:00:00Z\"").unwrap());
+        plan_deletion(&snapshot)
+    };
+    for status in [bound("Waiting"), intended()] {
+        let shut = deleted(&status, Observed::Known(vec![run(true), gate(ProcessState::Running)]));
+        assert_eq!(steps(&shut), ["colony      open gate g"], "{status}");
+        let untaken = deleted(&status, Observed::Known(vec![run(true), gate(ProcessState::Waiting)]));
+        assert_eq!((steps(&untaken).len(), untaken.awaiting.len()), (0, 1), "{status}");
+        let open = deleted(&status, Observed::Known(vec![run(false), gate(ProcessState::Successful)]));
+        assert_eq!(steps(&open), ["kubernetes  remove the finalizer"], "{status}");
+    }
+    let unknown = deleted(&bound("Waiting"), Observed::Unknown("away".to_owned()));
+    assert_eq!((steps(&unknown).len(), unknown.awaiting.len()), (0, 1));
 }
 
 /// Several that adopt one process at the same moment all bind it before they see each other.
