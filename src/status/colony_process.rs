@@ -130,6 +130,33 @@ mod tests {
         snapshot::{Observed, Values, fixtures::header},
     };
 
+    /// `kubectl wait` waits for ever for a condition of an earlier generation.
+    #[test]
+    fn finished_work_is_current_when_its_spec_changes() {
+        let condition = json!({
+            "type": "Finished", "status": "True", "reason": "ClosedSuccessfully", "message": "m",
+            "observedGeneration": 1, "lastTransitionTime": "2026-11-26T10:00:00Z",
+        });
+        let object = json!({
+            "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2 },
+            "spec": { "function": "encode", "conditions": { "executorType": "encoder" } },
+            "status": { "observedGeneration": 1, "state": "Succeeded", "conditions": [condition] },
+        });
+        let mut snapshot = ColonyProcessSnapshot {
+            object: serde_json::from_value(object).unwrap(),
+            header: header(ColonyReference::NotFound { name: None }, Observed::Known(Vec::new())),
+            holder: Observed::Known(None),
+            executor: None,
+            values: Values::default(),
+        };
+        let status = compute(&snapshot, Ok(&Outcome::default()));
+        let observed: Vec<_> =
+            status.conditions.iter().map(|condition| condition.observed_generation).collect();
+        assert_eq!((status.observed_generation, observed), (Some(2), vec![Some(2)]));
+        snapshot.object.status = Some(status.clone());
+        assert_eq!(compute(&snapshot, Ok(&Outcome::default())), status, "and nothing is written again");
+    }
+
     /// Otherwise the pass after a submit would write status for that alone.
     #[test]
     fn a_process_that_was_just_submitted_has_not_been_retried() {

@@ -120,6 +120,23 @@ pub struct WorkflowNode {
 
 work_object!(ColonyWorkflow, ColonyWorkflowStatus, "workflow", graph_id, "spec.graphId");
 
+impl WorkflowNode {
+    /// How often it is given to an executor again when its time is over. The server loses roots that are assigned while it still
+    /// writes the workflow: no executor has them, and they are given again after their `maxExecTime`.
+    #[must_use]
+    pub fn max_retries(&self) -> Option<i32> {
+        let may_be_lost = self.dependencies.is_empty() && self.call.max_exec_time.is_some();
+        self.call.max_retries.or_else(|| may_be_lost.then_some(1))
+    }
+
+    /// Whether it would fail, or wait for ever, once the server has lost it.
+    #[must_use]
+    pub fn is_at_risk(&self) -> bool {
+        self.dependencies.is_empty()
+            && (self.call.max_exec_time.is_none() || self.max_retries().is_none_or(|times| times == 0))
+    }
+}
+
 impl Mirrored for ColonyWorkflow {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
