@@ -11,7 +11,12 @@ use super::{
     work::{awaits_failure_reasons, of_mirror, stop_message},
 };
 use crate::{
-    api::{colony_workflow::NodeStatus, mirror::MirrorStatus, work::StopReason},
+    api::{
+        colony_workflow::NodeStatus,
+        mirror::MirrorStatus,
+        names::{SUBMITTED_AS_ANNOTATION, submitted_as},
+        work::StopReason,
+    },
     colony::Process,
     snapshot::{Observed, WorkHeader},
 };
@@ -49,10 +54,24 @@ pub(super) trait Attempts {
         }
     }
 
-    /// The plan that adds the finalizer, if it is missing.
+    /// The plan that adds the finalizer, if it is missing, or came with a backup.
     fn hold(&self) -> Option<Plan> {
-        let step = Step::Kubernetes(KubernetesStep::AddFinalizer);
-        (!self.terms().has_finalizer()).then(|| Plan { steps: vec![step], ..Plan::default() })
+        let is_held = |said: Option<&String>, own: &String| said.is_none_or(|said| said == own);
+        Some(Plan { steps: vec![self.hold_unless(is_held)?], ..Plan::default() })
+    }
+
+    /// The step that holds the object, unless it has the finalizer, and `is_held` by what its annotation says and should say.
+    fn hold_unless(&self, is_held: impl Fn(Option<&String>, &String) -> bool) -> Option<Step> {
+        let (terms, cluster) = (self.terms(), &self.header().cluster);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let metadata = terms.metadata;
+        let (uid, namespace, name) = (text(&metadata.uid), text(&metadata.namespace), text(&metadata.name));
+        let submitted_as = submitted_as(cluster, &uid, &namespace, &name);
+        let said = metadata.annotations.as_ref().and_then(|all| all.get(SUBMITTED_AS_ANNOTATION));
+        if terms.has_finalizer() && is_held(said, &submitted_as) {
+            return None;
+        }
+        Some(Step::Kubernetes(KubernetesStep::Hold { submitted_as }))
     }
 
     /// Holds the object and records what is about to be submitted. Nothing is until both have been seen.
@@ -60,7 +79,7 @@ pub(super) trait Attempts {
         let mut mirror = MirrorPlan::default();
         mirror.intend(&self.header().colony, desired.label(), desired.generation());
         let mut plan = of_mirror(mirror);
-        plan.steps.extend(self.hold().into_iter().flat_map(|hold| hold.steps));
+        plan.steps.extend(self.hold_unless(|said, own| said == Some(own)));
         plan
     }
 

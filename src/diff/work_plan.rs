@@ -6,6 +6,7 @@ use kube::{Resource as _, core::object::HasStatus as _};
 use super::{
     Mirror, Plan, Step, Terms,
     attempt::{Attempts, Submittable},
+    mirror::is_live,
     submission::Submission,
     work::{check_adoptable, hold_adopted},
 };
@@ -102,6 +103,7 @@ pub fn plan<W: WorkPlan>(
         },
         Some(mirror) if mirror.state.is_live() => snapshot.follow_bound(mirror),
         None if let Some(id) = snapshot.object().policies().adopted_id => adopt(snapshot, id, desired)?,
+        None if let Some(plan) = restored(snapshot) => plan,
         _ if matches!(desired, Ok(None)) => Plan::default(),
         Some(mirror) if mirror.state == MirrorState::Failed && snapshot.retried_at() > Some(terms.now) => {
             Plan {
@@ -114,6 +116,32 @@ pub fn plan<W: WorkPlan>(
     };
     plan.due = plan.due.into_iter().chain(terms.deadline()).min();
     Ok(plan)
+}
+
+/// The plan for what was submitted for the object before it was restored: once it is over it is the object's again, and nothing is
+/// submitted. While it is alive it may be that of an object of another cluster, of which this one is a copy.
+fn restored<W: WorkPlan>(snapshot: &W) -> Option<Plan> {
+    let header = WorkSnapshot::header(snapshot);
+    let waiting = |awaited: String| Plan { awaiting: vec![awaited], ..Plan::default() };
+    let before = match &header.restored {
+        Observed::Unknown(why) => {
+            return Some(waiting(format!(
+                "the colony to report what it has of the object that was restored: {why}"
+            )));
+        }
+        Observed::Known(before) => before.as_ref()?,
+    };
+    let what = format!("{} {}", W::Object::WORK, before.id);
+    let processes = match &header.processes {
+        Observed::Unknown(why) => return Some(waiting(format!("the colony to report {what}: {why}"))),
+        Observed::Known(processes) => processes,
+    };
+    Some(match processes.first() {
+        Some(first) if !processes.iter().any(is_live) => {
+            snapshot.bind(first, (before.label.clone(), before.attempt))
+        }
+        _ => waiting(format!("{what}, which was submitted before the object was restored, to be over")),
+    })
 }
 
 /// The plan that leaves what another object has adopted as well to that one: what is bound twice, one could end for both.

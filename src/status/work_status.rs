@@ -145,7 +145,9 @@ fn state<W: WorkStatus>(
     let Some(mirror) = record.mirror else {
         let adopted = policies.adopted_id.map(|id| format!("{work} {id}"));
         let kept = not_submitted(adopted.as_deref(), policies.may_submit(), outcome);
-        let kept = kept.filter(|_| wanted.is_none());
+        let awaited =
+            restored(snapshot).map(|(reason, says)| state_summary(WorkState::Pending, reason, says));
+        let kept = kept.or(awaited).filter(|_| wanted.is_none());
         return kept.unwrap_or_else(|| stopped(wanted, None, policies.active_deadline_seconds));
     };
     let submitted = Submitted {
@@ -192,6 +194,17 @@ fn state<W: WorkStatus>(
     }
 }
 
+/// That nothing is submitted for an object that was restored, and the remedy.
+fn restored<W: WorkStatus>(snapshot: &W) -> Option<(Reason, String)> {
+    let before = snapshot.header().restored.known()?.as_ref()?;
+    let message = format!(
+        "the object was restored, and {} {} was submitted for it before: nothing is submitted again; to run it again, create it anew with spec.restorePolicy: Resubmit",
+        W::Object::WORK,
+        before.id
+    );
+    Some((Reason::Restored, message))
+}
+
 fn conditions<W: WorkStatus>(
     snapshot: &W,
     status: &StatusOf<W>,
@@ -213,8 +226,8 @@ fn conditions<W: WorkStatus>(
     let mut findings = findings(end, submitted, blocker.as_ref());
     let what = id.map(|id| format!("{work} {id}"));
     let withheld = stop_withheld(&terms_with(snapshot, Some(status)), what.as_deref());
-    let warning =
-        snapshot.warning().map(|(reason, says)| Finding::yes(ConditionType::Warnings, reason, says));
+    let warning = restored(snapshot).or_else(|| snapshot.warning());
+    let warning = warning.map(|(reason, says)| Finding::yes(ConditionType::Warnings, reason, says));
     findings.extend(match (withheld, warning) {
         (Some(withheld), Some(warning)) => {
             Some(Finding { message: format!("{}; {}", withheld.message, warning.message), ..withheld })

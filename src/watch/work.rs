@@ -15,7 +15,7 @@ use super::{
     flows::Requests,
     freshness::CacheBehind,
     holders::{Holder, HolderLookup},
-    mirror::ProcessReader,
+    mirror::{ProcessReader, member},
     stores::Filled,
 };
 use crate::{
@@ -24,7 +24,8 @@ use crate::{
         function::Variable,
         kind::HasKind,
         mirror::{MirrorStatus, Mirrored as _},
-        names::parse_process_label,
+        names::{SUBMITTED_AS_ANNOTATION, parse_process_label, parse_submitted_as, process_label},
+        policy::RestorePolicy,
         resource_definition::ObjectKind,
         work::WorkObject,
     },
@@ -39,8 +40,13 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{ColonyReference, Observed, ValueSource, Values, WorkHeader, WorkSnapshot},
+    snapshot::{ColonyReference, Observed, Restored, ValueSource, Values, WorkHeader, WorkSnapshot},
 };
+
+/// The most attempts that are looked for of an object that was restored.
+const MOST_ATTEMPTS: i64 = 100;
+/// Longer than any colony keeps processes, in seconds.
+const LONG_AGO: u32 = 10 * 366 * 24 * 3600;
 
 /// Builds the snapshot of one pass over an object with processes.
 #[derive(Clone)]
@@ -109,6 +115,7 @@ impl WorkReader {
             processes,
             submit_not_before: self.processes.submit_not_before(mirror),
             is_owner_gone: Observed::Known(false),
+            restored: Observed::Known(None),
             now,
         }
     }
@@ -160,6 +167,34 @@ impl WorkReader {
             }
         }
         Observed::Known(None)
+    }
+
+    /// What was submitted for an object before it was restored, if it was and that counts. The colony can have forgotten it.
+    async fn restored<W: ReadWork<Object: HasKind>>(
+        &self,
+        object: &W::Object,
+        connection: Option<&Connection>,
+    ) -> Observed<Option<Restored>> {
+        let (metadata, namespace) = (object.meta(), object.namespace().unwrap_or_default());
+        let said = metadata.annotations.as_ref().and_then(|all| all.get(SUBMITTED_AS_ANNOTATION));
+        let before = said.and_then(|said| parse_submitted_as(said, &namespace, &object.name_any()));
+        let before = before.filter(|before| Some(before.1) != metadata.uid.as_deref());
+        let is_kept = object.policies().restore_policy == RestorePolicy::Keep;
+        let Some((cluster, uid)) = before.filter(|_| is_kept) else { return Observed::Known(None) };
+        let member = match member(connection) {
+            Ok(member) => member,
+            Err(why) => return Observed::Unknown(why),
+        };
+        let mut last = None;
+        for attempt in 1..=MOST_ATTEMPTS {
+            let label = process_label(cluster, uid, attempt);
+            match member.nodes_labelled(&label, LONG_AGO).await.map(|found| W::id_of(&found)) {
+                Err(error) => return Observed::Unknown(error.to_string()),
+                Ok(None) => break,
+                Ok(Some(id)) => last = Some(Restored { label, attempt, id }),
+            }
+        }
+        Observed::Known(last)
     }
 
     /// The object that keeps what an object of work is bound to as well. Several may adopt one process at the same moment: the oldest
@@ -266,6 +301,9 @@ pub trait ReadWork: WorkSnapshot + Sized {
         connection: Option<&Connection>,
     ) -> impl Future<Output = Observed<Vec<Process>>> + Send;
 
+    /// The id of the process, or workflow, that the processes of a label are; the oldest of several.
+    fn id_of(labelled: &[Process]) -> Option<String>;
+
     /// The variables of its calls.
     fn variables(object: &Self::Object) -> Vec<&Variable>;
 
@@ -298,7 +336,16 @@ impl WorkReader {
         self.ensure_colony_read(&colony)?;
         let mirror = object.mirror();
         let is_ending = object.is_over() || object.is_terminating();
-        let (processes, holder) = match policies.adopted_id.filter(|_| mirror.is_none() && !is_ending) {
+        let adopted_id = policies.adopted_id.filter(|_| mirror.is_none() && !is_ending);
+        let restored = if adopted_id.is_none() && mirror.is_none() && !is_ending {
+            self.restored::<W>(object, connection.as_deref()).await
+        } else {
+            Observed::Known(None)
+        };
+        let (processes, holder) = match adopted_id {
+            None if let Some(Some(before)) = restored.known() => {
+                (W::named(&before.id, &self.processes, connection.as_deref()).await, Observed::Known(None))
+            }
             None => {
                 let found = W::recorded(object, &self.processes, connection.as_deref()).await;
                 let bound = mirror.filter(|mirror| mirror.state.is_live());
@@ -315,6 +362,7 @@ impl WorkReader {
         let values =
             if may_submit { self.values(&namespace, W::variables(object)).await } else { Values::default() };
         let mut header = self.header(colony, processes, mirror, now);
+        header.restored = restored;
         if mirror.is_none() && !is_ending {
             header.is_owner_gone = self.is_cron_gone(object.meta()).await;
         }

@@ -9,7 +9,7 @@ use crate::{
         work_plan::{plan, plan_deletion},
     },
     snapshot::{
-        ColonyReference, Observed, ResolvedColony, Values,
+        ColonyReference, Observed, ResolvedColony, Restored, Values,
         fixtures::{colony, header, resolved},
     },
 };
@@ -234,6 +234,30 @@ fn what_outlives_its_object_does_not_wait_behind_a_gate() {
     }
     let unknown = deleted(&bound("Waiting"), Observed::Unknown("away".to_owned()));
     assert_eq!((steps(&unknown).len(), unknown.awaiting.len()), (0, 1));
+}
+
+/// A backup brings an object back with another UID and without status.
+#[test]
+fn what_was_submitted_before_a_restore_is_not_submitted_again() {
+    let restored = |found: Observed<Vec<Process>>| {
+        let mut snapshot = snapshot(&json!({ "backoffLimit": 3 }), &json!({}), found);
+        let before = Restored { label: "k8s:c/before/2".to_owned(), attempt: 2, id: ID.to_owned() };
+        snapshot.header.restored = Observed::Known(Some(before));
+        snapshot
+    };
+    let over = planned(&restored(Observed::Known(vec![process(ProcessState::Successful, &json!({}))])));
+    let Mirror::Found { label, generation, process_id, state, .. } = &over.mirror else { panic!("{over}") };
+    assert_eq!((label.as_str(), *generation, process_id.as_str()), ("k8s:c/before/2", 2, ID));
+    assert_eq!((*state, over.steps.len()), (MirrorState::Successful, 0));
+    for found in [running(), Observed::Unknown("away".to_owned())] {
+        let plan = planned(&restored(found));
+        assert_eq!((&plan.mirror, plan.steps.len(), plan.awaiting.len()), (&Mirror::Unchanged, 0, 1));
+    }
+    let mut unread = snapshot(&json!({}), &json!({}), Observed::Known(Vec::new()));
+    unread.header.restored = Observed::Unknown("away".to_owned());
+    let plan = planned(&unread);
+    assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1), "unknown is not nothing");
+    assert!(matches!(planned(&snapshot(&json!({}), &json!({}), absent())).mirror, Mirror::Intend { .. }));
 }
 
 /// Several that adopt one process at the same moment all bind it before they see each other.
