@@ -187,16 +187,19 @@ impl Colony<'_> {
 
     async fn submit(&self, process: &DesiredProcess, what: &str) -> Result<Effect, StepFailure> {
         let is_first = self.term.is_some_and(|term| self.submissions.was_never_sent(&process.label, term));
+        let operator =
+            if process.is_gated || process.is_own { self.operator(what)?.name.as_str() } else { "" };
         // Before the first byte leaves: from here on the label counts as tried.
         self.submissions.sent(&process.label, self.clock.now());
         let (member, asked_at) = (&self.connection.member, self.clock.instant());
         if process.is_gated {
-            let workflow = process.gated().map_err(|error| refused(what, &error))?;
+            let workflow = process.gated(operator).map_err(|error| refused(what, &error))?;
             member.submit_workflow(&workflow).await.map_err(|error| of_colony(what, &error))?;
             // Which process it is is looked up by label, and on record before the gate is opened.
             return Ok(Effect::Nothing);
         }
-        let submitted = member.submit(&process.spec).await.map_err(|error| of_colony(what, &error))?;
+        let call = process.call(operator).map_err(|error| refused(what, &error))?;
+        let submitted = member.submit(&call).await.map_err(|error| of_colony(what, &error))?;
         self.processes.submitted(member.id(), &submitted, asked_at);
         if !is_first {
             // An earlier one may be there by now. Which process it is is looked up by label: the oldest.

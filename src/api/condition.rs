@@ -167,6 +167,10 @@ pub enum Reason {
     BlueprintInvalid,
     /// A blueprint of that name in the colony belongs to another owner.
     BlueprintNameTaken,
+    /// The object was restored from a backup, and what was submitted for it before is not submitted again.
+    Restored,
+    /// A root of a workflow that the server loses would not be given to an executor again.
+    RootNotRetried,
     /// Two executor types differ only by digits at their end.
     SimilarExecutorType,
     /// The colony's server answers as a member.

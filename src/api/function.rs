@@ -54,8 +54,9 @@ pub struct FunctionCall {
     #[x_kube(validation = positive("maxExecTime is 0: give a time above 0, such as 60s, or leave it out for no limit"))]
     pub max_exec_time: Option<Duration>,
 
-    /// The number of retries after `maxExecTime` has passed; then it fails. Defaults to 0. What its executor closes
-    /// as failed is not run again by this, but by `backoffLimit`.
+    /// The number of retries after `maxExecTime` has passed; then it fails. Defaults to 0; to 1 for a node of a workflow that
+    /// depends on no other and has a `maxExecTime`, since the server can lose such a node. What its executor closes as failed
+    /// is not run again by this, but by `backoffLimit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_retries: Option<i32>,

@@ -39,6 +39,10 @@ pub const DEFAULT_COLONY_ANNOTATION: &str = "colonies.io/default";
 /// an Event.
 pub const ABANDON_ANNOTATION: &str = "colonies.io/abandon-remote";
 
+/// On an object whose work is submitted: as what, by its cluster, UID, namespace and name. A copy that is restored from a backup has
+/// another UID and no status, and is told by it which processes were submitted for it before.
+pub const SUBMITTED_AS_ANNOTATION: &str = "colonies.io/submitted-as";
+
 /// On a `Colony` whose colony has forgotten the operator: what condition `Ready` says, to register the operator anew and have
 /// what is missing there count as gone.
 pub const ACCEPT_RESET_ANNOTATION: &str = "colonies.io/accept-reset";
@@ -125,6 +129,9 @@ pub const EXECUTOR_DEPLOYMENT_LABEL: &str = "compute.colonies.io/executor-deploy
 pub const EXECUTOR_TYPE_LABEL: &str = "compute.colonies.io/executor-type";
 /// On a child: hash of what the operator last wrote, so that a field removed from the spec is noticed.
 pub const CONTENT_HASH_ANNOTATION: &str = "compute.colonies.io/content-hash";
+/// On a Job: hash of what an `ExecutorDeployment` asks to be run, without its size, its policies, and what the Colony and the
+/// operator add. A Job that has it is left to run, and is not run again.
+pub const RUN_ANNOTATION: &str = "compute.colonies.io/run";
 /// On a pod: the executor as which it is registered. A new identity therefore rolls the pods.
 pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
 
@@ -228,6 +235,21 @@ pub const fn cleanup_generation(attempt: i64) -> i64 {
     -attempt
 }
 
+/// What the annotation [`SUBMITTED_AS_ANNOTATION`] says of an object.
+#[must_use]
+pub fn submitted_as(cluster: &str, uid: &str, namespace: &str, name: &str) -> String {
+    format!("k8s:{cluster}/{uid}/{namespace}/{name}")
+}
+
+/// Cluster and UID as which the work of an object was submitted; none if what the annotation says is not of an object of this
+/// namespace and name.
+#[must_use]
+pub fn parse_submitted_as<'a>(text: &'a str, namespace: &str, name: &str) -> Option<(&'a str, &'a str)> {
+    let mut parts = text.strip_prefix("k8s:")?.splitn(4, '/');
+    let (cluster, uid) = (parts.next()?, parts.next()?);
+    (parts.next()? == namespace && parts.next()? == name).then_some((cluster, uid))
+}
+
 /// Which attempt of a clean-up a process is, counted from 0; none if it carries a generation.
 #[must_use]
 pub const fn cleanup_attempt(generation: i64) -> Option<i64> {
@@ -273,6 +295,17 @@ mod tests {
         for foreign in ["nightly", "nightly-", "nightly-x", "nightly-2-29000000", "nightly-+1", "other-1"] {
             assert_eq!(parse_cron_run("nightly", foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn what_an_object_was_submitted_as_is_read_of_it_alone() {
+        let said = submitted_as("c", "u", "ns", "n");
+        assert_eq!(parse_submitted_as(&said, "ns", "n"), Some(("c", "u")));
+        for (namespace, name) in [("ns", "copy"), ("other", "n"), ("", "n")] {
+            assert_eq!(parse_submitted_as(&said, namespace, name), None, "{namespace}/{name}");
+        }
+        assert_eq!(parse_submitted_as(&submitted_as("c", "u", "", "n"), "", "n"), Some(("c", "u")));
+        assert_eq!(parse_submitted_as("k8s:c/u", "ns", "n"), None);
     }
 
     /// A label that does not survive its way through the server would make every look-up miss.

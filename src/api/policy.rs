@@ -63,6 +63,24 @@ pub enum DriftPolicy {
     DetectOnly,
 }
 
+/// What happens to work that was submitted before its object was restored from a backup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum RestorePolicy {
+    /// Its last process is the object's again, and nothing is submitted.
+    #[default]
+    Keep,
+    /// It is submitted as for a new object.
+    Resubmit,
+}
+
+impl RestorePolicy {
+    /// Whether it is what applies where nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Something that may be done about an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr)]
 pub enum ManagementPolicy {

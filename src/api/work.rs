@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     mirror::{MirrorStatus, Mirrored},
-    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy},
+    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy, RestorePolicy},
 };
 
 /// The state of a unit of work.
@@ -110,6 +110,8 @@ pub struct WorkPolicies<'a> {
     pub adopted_id: Option<&'a str>,
     /// `spec.adoptionPolicy`.
     pub adoption_policy: AdoptionPolicy,
+    /// `spec.restorePolicy`.
+    pub restore_policy: RestorePolicy,
     /// `spec.managementPolicies`.
     pub management_policies: &'a ManagementPolicies,
 }
@@ -184,6 +186,7 @@ macro_rules! work_object {
                     deletion_policy: spec.deletion_policy,
                     adopted_id: spec.$id.as_deref(),
                     adoption_policy: spec.adoption_policy,
+                    restore_policy: spec.restore_policy,
                     management_policies: &spec.management_policies,
                 }
             }

@@ -23,6 +23,6 @@ impl DesiredWork for ColonyProcessSnapshot {
         let (spec, colony) = (&self.object.spec, &colony.spec.colony_name);
         let call = function::build(&Place::of("spec"), &spec.call, colony, &label, &self.values)?;
         let is_gated = spec.execution_guarantee == ExecutionGuarantee::Strict;
-        Ok(DesiredProcess { label, generation: attempt, spec: call, is_gated })
+        Ok(DesiredProcess { label, generation: attempt, spec: call, is_gated, is_own: false })
     }
 }

@@ -107,7 +107,7 @@ fn build(
     let label = names::process_label(&snapshot.header.cluster, &uid, generation);
     let place = Place { call: "handler".to_owned(), conditions: "handler".to_owned() };
     let spec = function::build(&place, &call, &colony.spec.colony_name, &label, &Values::default())?;
-    Ok(DesiredProcess { label, generation, spec, is_gated: false })
+    Ok(DesiredProcess { label, generation, spec, is_gated: false, is_own: false })
 }
 
 /// The object as its executor is given it, and as expressions see it: without managed fields and without status.

@@ -20,23 +20,34 @@ pub struct DesiredProcess {
     pub spec: FunctionSpec,
     /// Whether it waits behind a gate until it is on record which process of its label it is.
     pub is_gated: bool,
+    /// Whether the operator itself carries it out: of several operators in a colony the one that submits it.
+    pub is_own: bool,
 }
 
 impl DesiredProcess {
-    /// The call behind a gate: a node before it that only the operator is asked to run, with the same label.
+    /// The call as it is submitted by the operator whose executor is called `operator`.
+    ///
+    /// # Errors
+    ///
+    /// When that is no name.
+    pub fn call(&self, operator: &str) -> Result<FunctionSpec, InvalidField> {
+        let call = self.spec.clone();
+        if self.is_own { call.executor_name(operator) } else { Ok(call) }
+    }
+
+    /// The call behind a gate: a node before it that only the operator whose executor is called `operator` can run, with the same
+    /// label. Where the call is to run does not matter to it.
     ///
     /// # Errors
     ///
     /// When the colony has a name that no workflow can be sent to.
-    pub fn gated(&self) -> Result<WorkflowSpec, InvalidField> {
+    pub fn gated(&self, operator: &str) -> Result<WorkflowSpec, InvalidField> {
         let colony = self.spec.colony();
-        let mut gate = FunctionSpec::new(colony, CONTROLLER_EXECUTOR_TYPE, GATE_NODE)?
+        let gate = FunctionSpec::new(colony, CONTROLLER_EXECUTOR_TYPE, GATE_NODE)?
+            .executor_name(operator)?
             .label(&self.label)?
             .node_name(GATE_NODE)?;
-        if let Some(location) = self.spec.location_str() {
-            gate = gate.location(location)?;
-        }
-        let run = self.spec.clone().node_name(RUN_NODE)?.depends_on(GATE_NODE)?;
+        let run = self.call(operator)?.node_name(RUN_NODE)?.depends_on(GATE_NODE)?;
         WorkflowSpec::new(colony, vec![gate, run])
     }
 }
@@ -79,5 +90,35 @@ mod tests {
         for state in ["Successful", "Failed", "Cancelled", "Lost"] {
             assert_eq!(submittable(Some(&recorded(state, Some("p"))), 4), Some(4), "{state}");
         }
+    }
+
+    /// Another operator that takes a gate fails it, and one that is told to be elsewhere never opens it.
+    #[test]
+    fn a_gate_is_for_the_operator_that_submits_it() {
+        let spec = FunctionSpec::new("dev", "bank", "pay").unwrap().location("edge-9").unwrap();
+        let mut process = DesiredProcess {
+            label: "k8s:c/u/1".to_owned(),
+            generation: 1,
+            spec,
+            is_gated: true,
+            is_own: false,
+        };
+        let conditions = |process: &DesiredProcess| {
+            let workflow = process.gated("ours").unwrap();
+            let nodes = workflow.nodes().iter().map(|node| serde_json::to_value(node).unwrap());
+            nodes
+                .map(|node| {
+                    [node["conditions"]["executornames"].clone(), node["conditions"]["locationname"].clone()]
+                })
+                .collect::<Vec<_>>()
+        };
+        let none = serde_json::Value::Null;
+        assert_eq!(
+            conditions(&process),
+            [[json!(["ours"]), none.clone()], [none.clone(), json!("edge-9")]],
+            "gate, then run"
+        );
+        process.is_own = true;
+        assert_eq!(conditions(&process)[1][0], json!(["ours"]));
     }
 }

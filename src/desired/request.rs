@@ -124,7 +124,8 @@ pub fn process(
     let uid = object.uid().ok_or_else(|| refused(SpecError::Incomplete("metadata.uid")))?;
     let label = names::process_label(&snapshot.header.cluster, &uid, generation);
     let spec = function::build(&job.place(), &call, &colony.spec.colony_name, &label, &snapshot.values);
-    Ok(DesiredProcess { label, generation, spec: spec.map_err(refused)?, is_gated: job.is_gated() })
+    let (spec, is_gated) = (spec.map_err(refused)?, job.is_gated());
+    Ok(DesiredProcess { label, generation, spec, is_gated, is_own: false })
 }
 
 /// What expressions can speak of: the request, and what earlier jobs put out.

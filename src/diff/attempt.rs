@@ -6,12 +6,17 @@
 
 use super::{
     KubernetesStep, Mirror, Plan, Step, Terms,
-    mirror::{MirrorPlan, ProcessFacts},
+    mirror::{MirrorPlan, ProcessFacts, behind_gate},
     submission::Submission,
     work::{awaits_failure_reasons, of_mirror, stop_message},
 };
 use crate::{
-    api::{colony_workflow::NodeStatus, mirror::MirrorStatus, work::StopReason},
+    api::{
+        colony_workflow::NodeStatus,
+        mirror::MirrorStatus,
+        names::{SUBMITTED_AS_ANNOTATION, submitted_as},
+        work::StopReason,
+    },
     colony::Process,
     snapshot::{Observed, WorkHeader},
 };
@@ -33,6 +38,11 @@ pub(super) trait Attempts {
         None
     }
 
+    /// Whether its process waits behind a gate at first.
+    fn is_gated(&self) -> bool {
+        false
+    }
+
     /// What is known of its attempt.
     fn known(&self) -> ProcessFacts<'_> {
         let header = self.header();
@@ -44,10 +54,24 @@ pub(super) trait Attempts {
         }
     }
 
-    /// The plan that adds the finalizer, if it is missing.
+    /// The plan that adds the finalizer, if it is missing, or came with a backup.
     fn hold(&self) -> Option<Plan> {
-        let step = Step::Kubernetes(KubernetesStep::AddFinalizer);
-        (!self.terms().has_finalizer()).then(|| Plan { steps: vec![step], ..Plan::default() })
+        let is_held = |said: Option<&String>, own: &String| said.is_none_or(|said| said == own);
+        Some(Plan { steps: vec![self.hold_unless(is_held)?], ..Plan::default() })
+    }
+
+    /// The step that holds the object, unless it has the finalizer, and `is_held` by what its annotation says and should say.
+    fn hold_unless(&self, is_held: impl Fn(Option<&String>, &String) -> bool) -> Option<Step> {
+        let (terms, cluster) = (self.terms(), &self.header().cluster);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let metadata = terms.metadata;
+        let (uid, namespace, name) = (text(&metadata.uid), text(&metadata.namespace), text(&metadata.name));
+        let submitted_as = submitted_as(cluster, &uid, &namespace, &name);
+        let said = metadata.annotations.as_ref().and_then(|all| all.get(SUBMITTED_AS_ANNOTATION));
+        if terms.has_finalizer() && is_held(said, &submitted_as) {
+            return None;
+        }
+        Some(Step::Kubernetes(KubernetesStep::Hold { submitted_as }))
     }
 
     /// Holds the object and records what is about to be submitted. Nothing is until both have been seen.
@@ -55,7 +79,7 @@ pub(super) trait Attempts {
         let mut mirror = MirrorPlan::default();
         mirror.intend(&self.header().colony, desired.label(), desired.generation());
         let mut plan = of_mirror(mirror);
-        plan.steps.extend(self.hold().into_iter().flat_map(|hold| hold.steps));
+        plan.steps.extend(self.hold_unless(|said, own| said == Some(own)));
         plan
     }
 
@@ -124,12 +148,31 @@ pub(super) trait Attempts {
         plan
     }
 
-    /// Removes the finalizer of a deleted object once nothing is left to do; `end` ends what runs of it. What outlives the object
-    /// is one process, too: what was sent for an intent is looked up, and all but the oldest are cancelled.
+    /// Removes the finalizer of a deleted object once nothing is left to do; `end` ends what runs of it.
     fn finalize(&self, end: impl FnOnce() -> Plan) -> Plan {
-        let unbound = || self.terms().mirror.filter(|mirror| mirror.is_unbound());
-        let orphan = || unbound().map_or_else(Plan::default, |mirror| of_mirror(self.look_up(mirror, None)));
-        self.terms().finalize(orphan, end)
+        self.terms().finalize(|| self.orphan(), end)
+    }
+
+    /// What outlives the object is one process, too: what was sent for an intent is looked up, and all but the oldest are cancelled.
+    /// That one does not wait behind a gate that would never be opened.
+    fn orphan(&self) -> Plan {
+        let terms = self.terms();
+        let Some(mirror) = terms.mirror.filter(|mirror| mirror.may_live()) else { return Plan::default() };
+        let mut plan = if mirror.is_unbound() { self.look_up(mirror, None) } else { MirrorPlan::default() };
+        if plan.steps.is_empty() && plan.awaiting.is_empty() && self.nodes().is_none() {
+            match &self.header().processes {
+                Observed::Known(found) => {
+                    if let Some(run) = behind_gate(found, mirror) {
+                        plan.open_gate(&self.header().colony, run, found);
+                    }
+                }
+                Observed::Unknown(why) if self.is_gated() => {
+                    plan.awaiting.push(format!("the colony to report whether the gate is open: {why}"));
+                }
+                Observed::Unknown(_) => {}
+            }
+        }
+        of_mirror(plan)
     }
 
     /// Ends what runs of it.

@@ -67,8 +67,7 @@ pub fn plan(
     let identity = identity::plan(snapshot, &here.identity, &here.policies, owner, serves(snapshot))?;
     // While a new key is made, the workload stays as it is: its pods would otherwise roll twice.
     let workload = if here.workload.is_some() || snapshot.object.spec.suspend {
-        let suspended = snapshot.object.spec.suspend;
-        workload::plan(here.workload.as_ref(), &here.policies, &snapshot.workloads, &owner.uid, suspended)?
+        workload::plan(here.workload.as_ref(), &here.policies, &snapshot.workloads, &snapshot.object)?
     } else {
         workload::WorkloadPlan::default()
     };
@@ -99,7 +98,7 @@ pub fn plan(
     steps.extend(blueprint.steps.into_iter().map(Step::Colony));
     let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting, blueprint.awaiting].concat();
     let drifted = [identity.drifted, workload.drifted].concat();
-    let mut left = [workload.left, blueprint.left].concat();
+    let mut left = [identity.left, workload.left, blueprint.left].concat();
     if is_withheld && !management.allow(ManagementPolicy::Update) {
         let remedy = ManagementPolicy::Update.remedy();
         left.insert(0, format!("the current spec is not applied: spec.{remedy}"));
@@ -334,7 +333,9 @@ pub fn current_progress(snapshot: &ExecutorDeploymentSnapshot) -> Option<Progres
             None => None,
         },
         Workload::Job => {
-            let mut progress = workloads.job.known()?.as_ref().map(progress::of_job)?;
+            let found = workloads.job.known()?.as_ref().map(progress::of_job);
+            let mut progress =
+                found.or_else(|| workload::finished(&snapshot.object).map(progress::of_finished_job))?;
             if snapshot.object.spec.suspend && progress.phase == progress::Phase::Progressing {
                 progress.phase = progress::Phase::Ready;
             }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use super::{ColonyStep, KubernetesStep, OwnershipError};
+use super::{ColonyStep, KubernetesStep, OwnershipError, workload};
 use crate::{
     api::{
         metadata::Owner,
@@ -28,6 +28,8 @@ pub(super) struct IdentityPlan {
     pub awaiting: Vec<String>,
     /// What differs and is left so, with what differs.
     pub drifted: Vec<String>,
+    /// What is left until the next run of a Job.
+    pub left: Vec<String>,
 }
 
 /// Plans the identity. `serves`: whether pods run with it.
@@ -74,6 +76,12 @@ pub(super) fn plan(
         });
     }
     if let Some(why) = registration_mismatch(identity, desired) {
+        if workload::keeps_run(&snapshot.object, &snapshot.workloads) {
+            plan.registration(snapshot, desired, identity, serves);
+            plan.predecessor(snapshot, identity);
+            plan.left.push(format!("{why}: the Job keeps its executor, and its next run gets a new one"));
+            return Ok(plan);
+        }
         if !may_update {
             plan.drifted.push(format!("Secret {}: {why}", secret_name(desired)));
             return Ok(plan);

@@ -60,7 +60,7 @@ pub enum Mirror {
     },
     /// The process that was bound is no longer on the server.
     Lost,
-    /// An intent of an older generation that never reached the server.
+    /// An intent of an older generation that never reached the server, or what another object keeps.
     Forget,
 }
 
@@ -73,7 +73,9 @@ impl fmt::Display for Mirror {
                 write!(f, "process {process_id} is {}", state.as_str())
             }
             Self::Lost => write!(f, "the process is lost"),
-            Self::Forget => write!(f, "forget an intent that never reached the server"),
+            Self::Forget => {
+                write!(f, "forget what is on record: it never reached the server, or another object keeps it")
+            }
         }
     }
 }
@@ -160,8 +162,13 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     match spec.management_policies.deletion(spec.deletion_policy) {
         DeletionPolicy::Delete => plan.end(&known, "the object is deleted"),
         DeletionPolicy::Orphan => {
-            if let Some(mirror) = known.recorded.filter(|mirror| mirror.is_unbound()) {
+            let Some(mirror) = known.recorded.filter(|mirror| mirror.may_live()) else { return plan };
+            if mirror.is_unbound() {
                 plan.intended(&known, mirror, None::<&DesiredProcess>);
+            }
+            let found = known.processes.known().map_or(&[][..], Vec::as_slice);
+            if let Some(run) = behind_gate(found, mirror).filter(|_| plan.steps.is_empty()) {
+                plan.cancel(run, "the operator would carry it out, and never opens its gate");
             }
         }
     }
@@ -304,7 +311,9 @@ impl MirrorPlan {
         match gate.filter(|gate| gate.state == ProcessState::Running && is_ours(colony, gate)) {
             Some(gate) => self.steps.push(ColonyStep::OpenGate { process_id: gate.id.to_string() }),
             None => {
-                self.awaiting.push("the gate before the process to be assigned to the operator".to_owned());
+                let name = gate.and_then(|gate| gate.spec.conditions.executor_names.first());
+                let to = name.map_or_else(|| "the operator".to_owned(), |name| format!("executor {name}"));
+                self.awaiting.push(format!("the gate before the process to be assigned to {to}"));
             }
         }
     }
@@ -384,6 +393,15 @@ pub(super) const fn is_live(process: &Process) -> bool {
 fn is_ours(colony: &ColonyReference, process: &Process) -> bool {
     let ours = colony.resolved().and_then(|colony| colony.operator_executor_id.known());
     ours.map(String::as_str) == process.assigned_executor.as_ref().map(Id::as_str)
+}
+
+/// The process on record, or the oldest of its label, while it waits behind a gate that is not over.
+pub(super) fn behind_gate<'a>(found: &'a [Process], mirror: &MirrorStatus) -> Option<&'a Process> {
+    let id = mirror.process_id.as_deref();
+    let run = runs(found).find(|process| id.is_none_or(|id| process.id.as_str() == id))?;
+    let is_gate = |gate: &&Process| gate.spec.node_name == GATE_NODE && run.parents.first() == Some(&gate.id);
+    let gate = found.iter().find(is_gate)?;
+    (is_live(run) && is_live(gate)).then_some(run)
 }
 
 /// Processes of a label without their gates, which have the label too.

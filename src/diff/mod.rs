@@ -36,6 +36,7 @@ pub use plan::{Order, Plan};
 pub use problem::{Problem, not_allowed, not_found, problem, resolved};
 pub use step::{Answer, ColonyStep, KubernetesStep, Removal, Step};
 pub use work::{Terms, stop_message};
+pub use workload::finished_job;
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use kube::{Resource as _, core::object::HasStatus as _};
 
 use super::{
-    Plan, Step, Terms,
+    Mirror, Plan, Step, Terms,
     attempt::{Attempts, Submittable},
+    mirror::is_live,
     submission::Submission,
     work::{check_adoptable, hold_adopted},
 };
@@ -29,6 +30,11 @@ pub trait WorkPlan: DesiredWork<Object: HasFinalizer, Submission: Submission> {
     /// What status says of the nodes of its workflow; none if it is a process.
     fn nodes(&self) -> Option<&[NodeStatus]> {
         None
+    }
+
+    /// Whether its process waits behind a gate at first.
+    fn is_gated(&self) -> bool {
+        false
     }
 
     /// Follows what is bound.
@@ -65,6 +71,10 @@ impl<W: WorkPlan> Attempts for W {
     fn nodes(&self) -> Option<&[NodeStatus]> {
         WorkPlan::nodes(self)
     }
+
+    fn is_gated(&self) -> bool {
+        WorkPlan::is_gated(self)
+    }
 }
 
 /// Plans an object that is to exist. `desired` is the attempt that may be submitted now.
@@ -76,10 +86,15 @@ pub fn plan<W: WorkPlan>(
     snapshot: &W,
     desired: &Result<Option<W::Submission>, SpecError>,
 ) -> Result<Plan, SpecError> {
+    let terms = terms(snapshot);
+    if !terms.is_finished()
+        && let Some(plan) = yielded(snapshot)
+    {
+        return Ok(plan);
+    }
     if let Some(plan) = snapshot.stop(snapshot.record().stopping) {
         return Ok(plan);
     }
-    let terms = terms(snapshot);
     let desired = if terms.wanted_stop().is_none() { desired.as_ref().map(Option::as_ref) } else { Ok(None) };
     let mut plan = match terms.mirror {
         Some(mirror) if mirror.is_unbound() => match snapshot.hold() {
@@ -88,6 +103,7 @@ pub fn plan<W: WorkPlan>(
         },
         Some(mirror) if mirror.state.is_live() => snapshot.follow_bound(mirror),
         None if let Some(id) = snapshot.object().policies().adopted_id => adopt(snapshot, id, desired)?,
+        None if let Some(plan) = restored(snapshot) => plan,
         _ if matches!(desired, Ok(None)) => Plan::default(),
         Some(mirror) if mirror.state == MirrorState::Failed && snapshot.retried_at() > Some(terms.now) => {
             Plan {
@@ -102,9 +118,46 @@ pub fn plan<W: WorkPlan>(
     Ok(plan)
 }
 
-/// Plans an object that is being deleted. It never needs a valid spec.
+/// The plan for what was submitted for the object before it was restored: once it is over it is the object's again, and nothing is
+/// submitted. While it is alive it may be that of an object of another cluster, of which this one is a copy.
+fn restored<W: WorkPlan>(snapshot: &W) -> Option<Plan> {
+    let header = WorkSnapshot::header(snapshot);
+    let waiting = |awaited: String| Plan { awaiting: vec![awaited], ..Plan::default() };
+    let before = match &header.restored {
+        Observed::Unknown(why) => {
+            return Some(waiting(format!(
+                "the colony to report what it has of the object that was restored: {why}"
+            )));
+        }
+        Observed::Known(before) => before.as_ref()?,
+    };
+    let what = format!("{} {}", W::Object::WORK, before.id);
+    let processes = match &header.processes {
+        Observed::Unknown(why) => return Some(waiting(format!("the colony to report {what}: {why}"))),
+        Observed::Known(processes) => processes,
+    };
+    Some(match processes.first() {
+        Some(first) if !processes.iter().any(is_live) => {
+            snapshot.bind(first, (before.label.clone(), before.attempt))
+        }
+        _ => waiting(format!("{what}, which was submitted before the object was restored, to be over")),
+    })
+}
+
+/// The plan that leaves what another object has adopted as well to that one: what is bound twice, one could end for both.
+fn yielded<W: WorkPlan>(snapshot: &W) -> Option<Plan> {
+    let id = snapshot.record().mirror.filter(|mirror| mirror.state.is_live())?.process_id.as_deref()?;
+    let keeper = snapshot.holder().known()?.as_ref()?;
+    let awaited = format!("{} {id}, which {keeper} has adopted as well and keeps", W::Object::WORK);
+    Some(Plan { mirror: Mirror::Forget, awaiting: vec![awaited], ..Plan::default() })
+}
+
+/// Plans an object that is being deleted. It never needs a valid spec. What another object is bound to as well goes on.
 #[must_use]
 pub fn plan_deletion<W: WorkPlan>(snapshot: &W) -> Plan {
+    if yielded(snapshot).is_some() {
+        return terms(snapshot).finalize(Plan::default, Plan::default);
+    }
     snapshot.finalize(|| snapshot.end("the object is deleted"))
 }
 

@@ -10,7 +10,8 @@ pub struct ColonyProcessSnapshot {
     pub object: ColonyProcess,
     /// What the snapshots of work share.
     pub header: WorkHeader,
-    /// The object that has the process which the spec names, while it is not adopted yet: kind, namespace and name.
+    /// The object that has the process which the spec names, or that keeps what this one is bound to as well: kind, namespace and
+    /// name.
     pub holder: Observed<Option<String>>,
     /// Name of the executor that the process is or was assigned to, if the colony reports it.
     pub executor: Option<String>,

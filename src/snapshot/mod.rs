@@ -38,4 +38,4 @@ pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
-pub use work::{StatusOf, WorkHeader, WorkSnapshot};
+pub use work::{Restored, StatusOf, WorkHeader, WorkSnapshot};

@@ -7,6 +7,8 @@ use k8s_openapi::api::{
     core::v1::{ContainerStatus, Pod},
 };
 
+use crate::api::executor_deployment::FinishedJob;
+
 /// How far a workload is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
@@ -110,6 +112,16 @@ pub fn of_job(job: &Job) -> Progress {
         Phase::Progressing
     };
     Progress { desired, replicas: status.active.unwrap_or_default() + succeeded, ready, phase }
+}
+
+/// How far a Job was that is gone.
+#[must_use]
+pub fn of_finished_job(job: &FinishedJob) -> Progress {
+    let phase = job.failure.as_ref().map_or(Phase::Completed, |failure| Phase::Failed {
+        reason: failure.reason.clone(),
+        message: failure.message.clone(),
+    });
+    Progress { desired: job.replicas, replicas: job.succeeded, ready: job.succeeded, phase }
 }
 
 /// The first thing that keeps a pod from running, for a person; none while all is well or only young.

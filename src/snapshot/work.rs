@@ -25,8 +25,21 @@ pub struct WorkHeader {
     /// Whether the object was created for a `ColonyCron` that is deleted. Looked at while nothing is on record: a create that
     /// arrives late, or one by a cache that lags, makes a run again that the garbage collector has taken away, and will again.
     pub is_owner_gone: Observed<bool>,
+    /// What was submitted for the object before it was restored from a backup, which gave it another UID and no status. Looked at
+    /// while nothing is on record.
+    pub restored: Observed<Option<Restored>>,
     /// When the snapshot was taken.
     pub now: Timestamp,
+}
+
+/// The last attempt of an object before it was restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Its label, with the UID of then.
+    pub label: String,
+    pub attempt: i64,
+    /// The id of the process, or workflow.
+    pub id: String,
 }
 
 /// What one pass knows of an object whose spec is work.
@@ -38,7 +51,7 @@ pub trait WorkSnapshot: Send + Sync {
     fn object(&self) -> &Self::Object;
     /// What the snapshots of work share.
     fn header(&self) -> &WorkHeader;
-    /// The object that has what is to be adopted: kind, namespace and name.
+    /// The object that has what is to be adopted, or that keeps what this one is bound to as well: kind, namespace and name.
     fn holder(&self) -> &Observed<Option<String>>;
 
     /// What status records.

@@ -56,6 +56,10 @@ impl WorkStatus for ColonyProcessSnapshot {
     }
 
     fn awaited_executors(&self) -> String {
+        let mirror = self.object.status.as_ref().and_then(|status| status.mirror.as_ref());
+        if bound(self, mirror).is_some_and(|process| process.waits_for_parents) {
+            return "the operator to open the gate before it".to_owned();
+        }
         format!("an executor of type {}", self.object.spec.call.conditions.executor_type)
     }
 
@@ -126,6 +130,33 @@ mod tests {
         snapshot::{Observed, Values, fixtures::header},
     };
 
+    /// `kubectl wait` waits for ever for a condition of an earlier generation.
+    #[test]
+    fn finished_work_is_current_when_its_spec_changes() {
+        let condition = json!({
+            "type": "Finished", "status": "True", "reason": "ClosedSuccessfully", "message": "m",
+            "observedGeneration": 1, "lastTransitionTime": "2026-11-26T10:00:00Z",
+        });
+        let object = json!({
+            "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 2 },
+            "spec": { "function": "encode", "conditions": { "executorType": "encoder" } },
+            "status": { "observedGeneration": 1, "state": "Succeeded", "conditions": [condition] },
+        });
+        let mut snapshot = ColonyProcessSnapshot {
+            object: serde_json::from_value(object).unwrap(),
+            header: header(ColonyReference::NotFound { name: None }, Observed::Known(Vec::new())),
+            holder: Observed::Known(None),
+            executor: None,
+            values: Values::default(),
+        };
+        let status = compute(&snapshot, Ok(&Outcome::default()));
+        let observed: Vec<_> =
+            status.conditions.iter().map(|condition| condition.observed_generation).collect();
+        assert_eq!((status.observed_generation, observed), (Some(2), vec![Some(2)]));
+        snapshot.object.status = Some(status.clone());
+        assert_eq!(compute(&snapshot, Ok(&Outcome::default())), status, "and nothing is written again");
+    }
+
     /// Otherwise the pass after a submit would write status for that alone.
     #[test]
     fn a_process_that_was_just_submitted_has_not_been_retried() {
@@ -146,8 +177,13 @@ mod tests {
             values: Values::default(),
         };
         let spec = crate::colony::model::FunctionSpec::new("dev", "encoder", "encode").unwrap();
-        let desired =
-            crate::desired::DesiredProcess { label: "l".to_owned(), generation: 1, spec, is_gated: false };
+        let desired = crate::desired::DesiredProcess {
+            label: "l".to_owned(),
+            generation: 1,
+            spec,
+            is_gated: false,
+            is_own: false,
+        };
         let submit = Step::Colony(crate::diff::ColonyStep::Submit(Box::new(desired)));
         let effect = Effect::Submitted { process_id: "p".to_owned(), submitted_at: None, is_running: false };
         let outcome = Outcome {

@@ -70,6 +70,21 @@ impl WorkStatus for ColonyWorkflowSnapshot {
         format!("{} of workflow {id}", named(status, WorkState::Lost))
     }
 
+    fn warning(&self) -> Option<(Reason, String)> {
+        let spec = &self.object.spec;
+        let at_risk = spec.nodes.iter().filter(|node| node.is_at_risk()).map(|node| node.name.as_str());
+        let at_risk: Vec<&str> = at_risk.collect();
+        if at_risk.is_empty() || spec.graph_id.is_some() {
+            return None;
+        }
+        let named = listed(&at_risk);
+        let remedy = "give each a maxExecTime, and no maxRetries: 0";
+        let message = format!(
+            "spec.nodes: the server can lose nodes that depend on no other, and does not give {named} to an executor again: {remedy}"
+        );
+        Some((Reason::RootNotRetried, message))
+    }
+
     fn failed(&self, status: &ColonyWorkflowStatus, submitted: &Submitted<'_>) -> StateSummary {
         // What is bound as a whole has a process for each node.
         if status.nodes.iter().any(|node| node.process_id.is_none()) {
@@ -132,6 +147,11 @@ fn executor(snapshot: &ColonyWorkflowSnapshot, process: &Process) -> Option<Stri
 fn named(status: &ColonyWorkflowStatus, state: WorkState) -> String {
     let names: Vec<&str> =
         status.nodes.iter().filter(|node| node.state == state).map(|node| node.name.as_str()).collect();
+    listed(&names)
+}
+
+/// Nodes, for a person.
+fn listed(names: &[&str]) -> String {
     let shown: Vec<&str> = names.iter().take(MOST_NAMED).copied().collect();
     let rest = names.len() - shown.len();
     match (shown.len(), rest) {

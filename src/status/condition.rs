@@ -84,6 +84,14 @@ pub fn merge(
         .collect()
 }
 
+/// Has conditions that stay as they are say that they hold for this generation too: what waits for one, such as `kubectl wait`, does
+/// not count one of an earlier generation.
+pub fn observe(conditions: &mut [Condition], generation: Option<i64>) {
+    for condition in conditions {
+        condition.observed_generation = generation;
+    }
+}
+
 /// The API keeps whole seconds; anything finer would never compare equal to what comes back.
 #[must_use]
 pub fn whole_seconds(now: Timestamp) -> Time {

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource as _, core::object::HasStatus as _};
 
 use super::{
-    condition::{Finding, merge, whole_seconds},
+    condition::{Finding, merge, observe, whole_seconds},
     mirror,
     work::{
         StateSummary, blocker, findings, not_resubmitted, not_submitted, state_summary, stop_withheld,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     act::outcome::Outcome,
     api::{
-        condition::Reason,
+        condition::{ConditionType, Reason},
         kind::{HasConditions, HasFinalizer},
         mirror::{MirrorState, MirrorStatus},
         work::{StopReason, WorkObject, WorkState},
@@ -42,6 +42,10 @@ pub trait WorkStatus: WorkSnapshot<Object: HasFinalizer> {
     fn closed(&self, status: &StatusOf<Self>, id: &str) -> String;
     /// Which part of `id` the server no longer has.
     fn lost(&self, status: &StatusOf<Self>, id: &str) -> String;
+    /// What in the spec is legal but bites.
+    fn warning(&self) -> Option<(Reason, String)> {
+        None
+    }
     /// Where work stands that has failed.
     fn failed(&self, status: &StatusOf<Self>, submitted: &Submitted<'_>) -> StateSummary;
 }
@@ -76,7 +80,13 @@ where
     let (object, now) = (snapshot.object(), snapshot.header().now);
     let before = object.status().cloned().unwrap_or_default();
     if object.is_over() {
-        return before;
+        let mut status = before;
+        if !object.is_terminating() {
+            let generation = object.meta().generation;
+            *W::Object::record_mut(&mut status).observed_generation = generation;
+            observe(status.conditions_mut(), generation);
+        }
+        return status;
     }
     let recorded = W::Object::record(&before);
     let mut status = before.clone();
@@ -135,7 +145,9 @@ fn state<W: WorkStatus>(
     let Some(mirror) = record.mirror else {
         let adopted = policies.adopted_id.map(|id| format!("{work} {id}"));
         let kept = not_submitted(adopted.as_deref(), policies.may_submit(), outcome);
-        let kept = kept.filter(|_| wanted.is_none());
+        let awaited =
+            restored(snapshot).map(|(reason, says)| state_summary(WorkState::Pending, reason, says));
+        let kept = kept.or(awaited).filter(|_| wanted.is_none());
         return kept.unwrap_or_else(|| stopped(wanted, None, policies.active_deadline_seconds));
     };
     let submitted = Submitted {
@@ -182,6 +194,17 @@ fn state<W: WorkStatus>(
     }
 }
 
+/// That nothing is submitted for an object that was restored, and the remedy.
+fn restored<W: WorkStatus>(snapshot: &W) -> Option<(Reason, String)> {
+    let before = snapshot.header().restored.known()?.as_ref()?;
+    let message = format!(
+        "the object was restored, and {} {} was submitted for it before: nothing is submitted again; to run it again, create it anew with spec.restorePolicy: Resubmit",
+        W::Object::WORK,
+        before.id
+    );
+    Some((Reason::Restored, message))
+}
+
 fn conditions<W: WorkStatus>(
     snapshot: &W,
     status: &StatusOf<W>,
@@ -202,6 +225,14 @@ fn conditions<W: WorkStatus>(
     let blocker = blocker(&snapshot.header().processes, is_recorded, outcome);
     let mut findings = findings(end, submitted, blocker.as_ref());
     let what = id.map(|id| format!("{work} {id}"));
-    findings.extend(stop_withheld(&terms_with(snapshot, Some(status)), what.as_deref()));
+    let withheld = stop_withheld(&terms_with(snapshot, Some(status)), what.as_deref());
+    let warning = restored(snapshot).or_else(|| snapshot.warning());
+    let warning = warning.map(|(reason, says)| Finding::yes(ConditionType::Warnings, reason, says));
+    findings.extend(match (withheld, warning) {
+        (Some(withheld), Some(warning)) => {
+            Some(Finding { message: format!("{}; {}", withheld.message, warning.message), ..withheld })
+        }
+        (withheld, warning) => withheld.or(warning),
+    });
     findings
 }

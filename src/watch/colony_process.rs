@@ -5,7 +5,7 @@ use super::{
     work::{ReadWork, WorkRead, executor},
 };
 use crate::{
-    api::{colony_process::ColonyProcess, function::Variable, mirror::Mirrored as _},
+    api::{colony_process::ColonyProcess, function::Variable, mirror::Mirrored as _, names::GATE_NODE},
     colony::Process,
     memory::connections::Connection,
     snapshot::{ColonyProcessSnapshot, Observed},
@@ -26,6 +26,11 @@ impl ReadWork for ColonyProcessSnapshot {
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
         reader.find_process(id, connection).await
+    }
+
+    fn id_of(labelled: &[Process]) -> Option<String> {
+        let run = labelled.iter().find(|process| process.spec.node_name != GATE_NODE)?;
+        Some(run.id.to_string())
     }
 
     fn variables(object: &ColonyProcess) -> Vec<&Variable> {

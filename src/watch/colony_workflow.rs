@@ -34,6 +34,10 @@ impl ReadWork for ColonyWorkflowSnapshot {
         reader.find_workflow(id, connection).await
     }
 
+    fn id_of(labelled: &[Process]) -> Option<String> {
+        labelled.iter().map(|process| &process.graph_id).find(|id| !id.is_empty()).cloned()
+    }
+
     fn variables(object: &ColonyWorkflow) -> Vec<&Variable> {
         object.spec.nodes.iter().flat_map(|node| &node.call.env).collect()
     }

@@ -265,7 +265,7 @@ impl ProcessReader {
 }
 
 /// As whom a colony is asked; else why it cannot be.
-fn member(connection: Option<&Connection>) -> Result<&Session, String> {
+pub(super) fn member(connection: Option<&Connection>) -> Result<&Session, String> {
     let connection = connection.ok_or_else(|| "not connected".to_owned())?;
     match &connection.problem {
         Some(problem) => Err(problem.clone()),

@@ -11,8 +11,12 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::Value;
 
 use super::{
-    colonies::Colonies, flows::Requests, freshness::CacheBehind, holders::HolderLookup,
-    mirror::ProcessReader, stores::Filled,
+    colonies::Colonies,
+    flows::Requests,
+    freshness::CacheBehind,
+    holders::{Holder, HolderLookup},
+    mirror::{ProcessReader, member},
+    stores::Filled,
 };
 use crate::{
     api::{
@@ -20,9 +24,10 @@ use crate::{
         function::Variable,
         kind::HasKind,
         mirror::{MirrorStatus, Mirrored as _},
-        names::parse_process_label,
+        names::{SUBMITTED_AS_ANNOTATION, parse_process_label, parse_submitted_as, process_label},
+        policy::RestorePolicy,
         resource_definition::ObjectKind,
-        work::WorkObject as _,
+        work::WorkObject,
     },
     colony::{Id, Process},
     memory::{
@@ -35,8 +40,13 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{ColonyReference, Observed, ValueSource, Values, WorkHeader, WorkSnapshot},
+    snapshot::{ColonyReference, Observed, Restored, ValueSource, Values, WorkHeader, WorkSnapshot},
 };
+
+/// The most attempts that are looked for of an object that was restored.
+const MOST_ATTEMPTS: i64 = 100;
+/// Longer than any colony keeps processes, in seconds.
+const LONG_AGO: u32 = 10 * 366 * 24 * 3600;
 
 /// Builds the snapshot of one pass over an object with processes.
 #[derive(Clone)]
@@ -105,6 +115,7 @@ impl WorkReader {
             processes,
             submit_not_before: self.processes.submit_not_before(mirror),
             is_owner_gone: Observed::Known(false),
+            restored: Observed::Known(None),
             now,
         }
     }
@@ -136,8 +147,8 @@ impl WorkReader {
         id: &str,
         found: &Observed<Vec<Process>>,
     ) -> Observed<Option<String>> {
-        if let Some(holder) = self.holder_lookup.bound_to(id, uid) {
-            return Observed::Known(Some(holder));
+        if let Some(holder) = self.holder_lookup.bound_to(id, uid).into_iter().next() {
+            return Observed::Known(Some(holder.name));
         }
         for process in found.known().into_iter().flatten() {
             let Some((cluster, owner, _)) = parse_process_label(&process.spec.label) else { continue };
@@ -156,6 +167,53 @@ impl WorkReader {
             }
         }
         Observed::Known(None)
+    }
+
+    /// What was submitted for an object before it was restored, if it was and that counts. The colony can have forgotten it.
+    async fn restored<W: ReadWork<Object: HasKind>>(
+        &self,
+        object: &W::Object,
+        connection: Option<&Connection>,
+    ) -> Observed<Option<Restored>> {
+        let (metadata, namespace) = (object.meta(), object.namespace().unwrap_or_default());
+        let said = metadata.annotations.as_ref().and_then(|all| all.get(SUBMITTED_AS_ANNOTATION));
+        let before = said.and_then(|said| parse_submitted_as(said, &namespace, &object.name_any()));
+        let before = before.filter(|before| Some(before.1) != metadata.uid.as_deref());
+        let is_kept = object.policies().restore_policy == RestorePolicy::Keep;
+        let Some((cluster, uid)) = before.filter(|_| is_kept) else { return Observed::Known(None) };
+        let member = match member(connection) {
+            Ok(member) => member,
+            Err(why) => return Observed::Unknown(why),
+        };
+        let mut last = None;
+        for attempt in 1..=MOST_ATTEMPTS {
+            let label = process_label(cluster, uid, attempt);
+            match member.nodes_labelled(&label, LONG_AGO).await.map(|found| W::id_of(&found)) {
+                Err(error) => return Observed::Unknown(error.to_string()),
+                Ok(None) => break,
+                Ok(Some(id)) => last = Some(Restored { label, attempt, id }),
+            }
+        }
+        Observed::Known(last)
+    }
+
+    /// The object that keeps what an object of work is bound to as well. Several may adopt one process at the same moment: the oldest
+    /// keeps it, and the others are woken to learn that. Of an object that ends, any that stays.
+    fn keeper<K: WorkObject>(&self, object: &K, bound: &str) -> Option<String> {
+        let (metadata, is_leaving) = (object.meta(), object.is_terminating());
+        if !is_leaving && object.policies().adopted_id != Some(bound) {
+            return None;
+        }
+        let own = Holder::new(String::new(), metadata);
+        let others = self.holder_lookup.bound_to(bound, &own.uid);
+        let others: Vec<Holder> = others.into_iter().filter(|other| !other.is_leaving).collect();
+        if let Some(keeper) = others.iter().find(|other| is_leaving || other.precedes(&own)) {
+            return Some(keeper.name.clone());
+        }
+        for younger in &others {
+            self.holder_lookup.wake(&younger.uid);
+        }
+        None
     }
 
     /// What variables refer to.
@@ -243,6 +301,9 @@ pub trait ReadWork: WorkSnapshot + Sized {
         connection: Option<&Connection>,
     ) -> impl Future<Output = Observed<Vec<Process>>> + Send;
 
+    /// The id of the process, or workflow, that the processes of a label are; the oldest of several.
+    fn id_of(labelled: &[Process]) -> Option<String>;
+
     /// The variables of its calls.
     fn variables(object: &Self::Object) -> Vec<&Variable>;
 
@@ -275,10 +336,21 @@ impl WorkReader {
         self.ensure_colony_read(&colony)?;
         let mirror = object.mirror();
         let is_ending = object.is_over() || object.is_terminating();
-        let (processes, holder) = match policies.adopted_id.filter(|_| mirror.is_none() && !is_ending) {
+        let adopted_id = policies.adopted_id.filter(|_| mirror.is_none() && !is_ending);
+        let restored = if adopted_id.is_none() && mirror.is_none() && !is_ending {
+            self.restored::<W>(object, connection.as_deref()).await
+        } else {
+            Observed::Known(None)
+        };
+        let (processes, holder) = match adopted_id {
+            None if let Some(Some(before)) = restored.known() => {
+                (W::named(&before.id, &self.processes, connection.as_deref()).await, Observed::Known(None))
+            }
             None => {
                 let found = W::recorded(object, &self.processes, connection.as_deref()).await;
-                (found, Observed::Known(None))
+                let bound = mirror.filter(|mirror| mirror.state.is_live());
+                let bound = bound.and_then(|mirror| mirror.process_id.as_deref());
+                (found, Observed::Known(bound.and_then(|bound| self.keeper(object, bound))))
             }
             Some(id) => {
                 let found = W::named(id, &self.processes, connection.as_deref()).await;
@@ -290,6 +362,7 @@ impl WorkReader {
         let values =
             if may_submit { self.values(&namespace, W::variables(object)).await } else { Values::default() };
         let mut header = self.header(colony, processes, mirror, now);
+        header.restored = restored;
         if mirror.is_none() && !is_ending {
             header.is_owner_gone = self.is_cron_gone(object.meta()).await;
         }

@@ -145,6 +145,37 @@ async fn a_process_is_taken_over_from_an_object_that_is_gone_and_from_no_other()
     .await;
 }
 
+/// Of several that are applied together one keeps the process, and the deletion of the others does not reach it.
+#[tokio::test]
+async fn one_of_several_that_adopt_a_process_at_once_keeps_it() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "rivals", async |stage| {
+        let process = theirs(stage, "encode").await;
+        let spec = || json!({ "processId": process.id.as_str(), "adoptionPolicy": "adopt" });
+        let names: Vec<String> = (0..6).map(|number| format!("rival-{number}")).collect();
+        let mut objects =
+            futures::future::join_all(names.iter().map(|name| apply(stage, name, spec()))).await;
+        objects.sort_by_key(|object| (object.creation_timestamp().map(|time| time.0), object.uid()));
+        let (keeper, others) = objects.split_first().unwrap();
+        let kept = format!("it belongs to ColonyProcess {}/{}", stage.namespace.name, keeper.name_any());
+        let bound: Api<ColonyProcess> = stage.api();
+        stage.until_state::<ColonyProcess>(&keeper.name_any(), WorkState::Waiting).await;
+        for other in others {
+            let said = until_told(stage, &other.name_any(), "Submitted", "ForeignObject").await;
+            let status = bound.get(&other.name_any()).await.unwrap().status.unwrap();
+            assert_eq!(status.mirror, None, "{said}");
+            assert!(said.contains(&kept), "{said}, not {kept}");
+        }
+        for other in others {
+            delete(stage, &other.name_any()).await;
+        }
+        assert_eq!(state(stage, &process.id).await, ProcessState::Waiting);
+        delete(stage, &keeper.name_any()).await;
+        assert_eq!(state(stage, &process.id).await, ProcessState::Cancelled);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_waited_for_or_submitted_once() {
     let connection = connect_with_crds().await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use colonyos_operator::{
     api::{
-        executor_deployment::ExecutorDeployment,
+        colony_process::{ColonyProcess, ColonyProcessStatus},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         names::{CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION, process_label},
     },
     colony::{FunctionSpec, Process, ProcessState, WorkflowSpec},
@@ -15,6 +16,7 @@ use serde_json::json;
 
 use crate::support::{
     cluster::connect_with_crds,
+    conditions::Conditions as _,
     stage::{SOON, Stage, with_operator},
     wait::eventually,
 };
@@ -87,6 +89,49 @@ async fn a_process_behind_a_gate_is_assigned_once() {
         for run in node(stage, &label, "run").await {
             assert_eq!(run.state, ProcessState::Cancelled, "{run:#?}");
         }
+    })
+    .await;
+}
+
+/// Where the work is to run is not where its gate is opened, and of several operators in a colony only one opens it.
+#[tokio::test]
+async fn a_gate_is_for_the_operator_that_submitted_it() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "gatekeeper", async |stage| {
+        let other = stage.colony.executor("other-operator", CONTROLLER_EXECUTOR_TYPE).await;
+        let taken = async {
+            loop {
+                if let Some(taken) = other.assign(Duration::from_secs(1)).await.unwrap() {
+                    panic!("another operator was given {taken:#?}");
+                }
+            }
+        };
+        let opened = async {
+            for number in 0..8 {
+                let (name, location) = (format!("pays-{number}"), (number % 2 == 0).then_some("edge-9"));
+                let conditions = json!({ "executorType": "bank", "location": location });
+                let object = json!({
+                    "apiVersion": "colonies.io/v1", "kind": "ColonyProcess", "metadata": { "name": name },
+                    "spec": {
+                        "colony": stage.colony.name, "function": "pay", "conditions": conditions,
+                        "executionGuarantee": "Strict",
+                    },
+                });
+                stage.create::<ColonyProcess>(object).await.unwrap();
+                let is_open = |status: &ColonyProcessStatus| {
+                    status.message("Finished").ends_with("waits for an executor of type bank")
+                };
+                stage.until_status::<ColonyProcess>(&name, "its gate is open", is_open).await;
+            }
+            stage.apply("guarded", &json!({"executionGuarantee": "Strict", "replicas": 1})).await;
+            stage.apply("plain", &json!({"replicas": 1})).await;
+            for name in ["guarded", "plain"] {
+                let is_closed =
+                    |status: &ExecutorDeploymentStatus| status.reason("Mirrored") == "ProcessSuccessful";
+                stage.wait_for_status(name, "its process is closed", is_closed).await;
+            }
+        };
+        tokio::select! { () = taken => {}, () = opened => {} }
     })
     .await;
 }

@@ -66,6 +66,8 @@ mod requests;
 #[cfg(test)]
 mod resource_definition;
 #[cfg(test)]
+mod restore;
+#[cfg(test)]
 mod status;
 #[cfg(test)]
 mod whole_cluster;

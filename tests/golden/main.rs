@@ -159,6 +159,13 @@ cases! {
     job_failed
     /// A Job cannot change its template: it is made anew.
     job_image_changed
+    /// What has begun, or ended, is not run again because an operator renders it in another way or the Colony moves.
+    job_running_is_left
+    job_finished_is_left
+    /// An operator that did not name runs made it.
+    job_of_an_older_operator
+    /// What has ended is not run again when its Job is gone, here in a generation that changes a policy.
+    job_finished_and_deleted
     /// What belongs to another owner is reported and left unchanged.
     foreign_deployment
     foreign_secret

@@ -16,7 +16,7 @@ use colonyos_operator::{
     watch::{
         colonies::Colonies,
         flows::Requests,
-        holders::HolderLookup,
+        holders::{Holder, HolderLookup},
         index::Index,
         stores::{self, Filled, Scope, Watched},
         work::WorkReader,
@@ -197,9 +197,11 @@ impl HolderLookup for NoOneElse {
         Observed::Known(None)
     }
 
-    fn bound_to(&self, _: &str, _: &str) -> Option<String> {
-        None
+    fn bound_to(&self, _: &str, _: &str) -> Vec<Holder> {
+        Vec::new()
     }
+
+    fn wake(&self, _: &str) {}
 
     fn knows(&self, _: &ObjectKind) -> bool {
         true

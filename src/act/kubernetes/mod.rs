@@ -15,7 +15,7 @@ use super::{
     outcome::{Done, Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::names::OPERATOR,
+    api::names::{OPERATOR, SUBMITTED_AS_ANNOTATION},
     memory::{
         identities::Identities,
         kinds::ServedKinds,
@@ -191,11 +191,12 @@ impl Cluster {
         kind: &K::DynamicType,
         object: &K,
         finalizer: &str,
+        submitted_as: Option<&String>,
     ) -> Result<Done, StepFailure> {
-        let finalizers = object.finalizers().iter().cloned();
-        let held = finalizers.chain([finalizer.to_owned()]).collect();
+        let others = object.finalizers().iter().filter(|name| *name != finalizer).cloned();
+        let held = others.chain([finalizer.to_owned()]).collect();
         let version = self
-            .finalizers(kind, object, held)
+            .finalizers(kind, object, held, submitted_as)
             .await
             .map_err(|error| of_call("write the finalizers", &error))?;
         let key = Key::new(K::name_of(kind), &object.namespace().unwrap_or_default(), &object.name_any());
@@ -215,7 +216,7 @@ impl Cluster {
         finalizer: &str,
     ) -> Result<Done, StepFailure> {
         let finalizers = object.finalizers().iter().filter(|name| *name != finalizer);
-        let result = self.finalizers(kind, object, finalizers.cloned().collect()).await;
+        let result = self.finalizers(kind, object, finalizers.cloned().collect(), None).await;
         let written = removed("write the finalizers", result)?;
         Ok(written.map_or_else(|| Effect::Gone.into(), versioned))
     }
@@ -226,14 +227,18 @@ impl Cluster {
         kind: &K::DynamicType,
         object: &K,
         finalizers: Vec<String>,
+        submitted_as: Option<&String>,
     ) -> Result<Option<String>, CallError> {
         let namespace = object.namespace().unwrap_or_default();
         let api = K::api(self.client.clone(), &namespace, kind);
-        let patch = json!({
+        let mut patch = json!({
             "metadata": {
                 "uid": object.uid(), "finalizers": finalizers, "resourceVersion": object.resource_version(),
             },
         });
+        if let Some(submitted_as) = submitted_as {
+            patch["metadata"]["annotations"] = json!({ SUBMITTED_AS_ANNOTATION: submitted_as });
+        }
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let result =
             call(CALL_TIME_LIMIT, api.patch(&object.name_any(), &parameters, &Patch::Merge(&patch))).await;

@@ -50,7 +50,12 @@ impl Cluster {
         };
         match step {
             KubernetesStep::AddFinalizer => {
-                return self.add_finalizer(target.kind, target.object, finalizer()?).await;
+                return self.add_finalizer(target.kind, target.object, finalizer()?, None).await;
+            }
+            KubernetesStep::Hold { submitted_as } => {
+                return self
+                    .add_finalizer(target.kind, target.object, finalizer()?, Some(submitted_as))
+                    .await;
             }
             KubernetesStep::RemoveFinalizer => {
                 return self.remove_finalizer(target.kind, target.object, finalizer()?).await;

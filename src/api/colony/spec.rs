@@ -43,8 +43,7 @@ pub struct ColonySpec {
     #[schemars(length(max = 253))]
     pub colony_name: String,
 
-    /// The name of this cluster in the colony. It is the location of processes that the operator submits and of
-    /// executors that it registers.
+    /// The name of this cluster in the colony. It is the location of executors that the operator registers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub location: Option<String>,

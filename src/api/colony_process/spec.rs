@@ -8,7 +8,7 @@ use crate::api::{
     executor_deployment::ExecutionGuarantee,
     function::FunctionCall,
     mirror::{MirrorStatus, Mirrored},
-    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies},
+    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, RestorePolicy},
     work::work_object,
 };
 
@@ -100,6 +100,12 @@ pub struct ColonyProcessSpec {
     /// `processId` is absent.
     #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
     pub adoption_policy: AdoptionPolicy,
+
+    /// What happens when this object is restored from a backup, with another UID and without status, and the colony still
+    /// has what was submitted for it before: `Keep` waits until that is over, and shows it as the result; `Resubmit` submits
+    /// it again.
+    #[serde(default, skip_serializing_if = "RestorePolicy::is_default")]
+    pub restore_policy: RestorePolicy,
 
     /// The actions that the operator may take in the colony: `Observe`, `Create`, `Update`, `Delete`, or `*` for all,
     /// the default. Without `Create` nothing is submitted; without `Update` what runs is not cancelled by `suspend`,

@@ -9,7 +9,7 @@ use super::{ColonyWorkflowStatus, NodeStatus};
 use crate::api::{
     function::FunctionCall,
     mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
-    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies},
+    policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, RestorePolicy},
     work::{WorkState, work_object},
 };
 
@@ -90,6 +90,12 @@ pub struct ColonyWorkflowSpec {
     #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
     pub adoption_policy: AdoptionPolicy,
 
+    /// What happens when this object is restored from a backup, with another UID and without status, and the colony still
+    /// has what was submitted for it before: `Keep` waits until that is over, and shows it as the result; `Resubmit` submits
+    /// it again.
+    #[serde(default, skip_serializing_if = "RestorePolicy::is_default")]
+    pub restore_policy: RestorePolicy,
+
     /// The actions that the operator may take in the colony: `Observe`, `Create`, `Update`, `Delete`, or `*` for all,
     /// the default. Without `Create` nothing is submitted; without `Update` what runs is not cancelled by `suspend`,
     /// `cancel` or `activeDeadlineSeconds`; without `Delete` it continues to run when this object is deleted.
@@ -119,6 +125,23 @@ pub struct WorkflowNode {
 }
 
 work_object!(ColonyWorkflow, ColonyWorkflowStatus, "workflow", graph_id, "spec.graphId");
+
+impl WorkflowNode {
+    /// How often it is given to an executor again when its time is over. The server loses roots that are assigned while it still
+    /// writes the workflow: no executor has them, and they are given again after their `maxExecTime`.
+    #[must_use]
+    pub fn max_retries(&self) -> Option<i32> {
+        let may_be_lost = self.dependencies.is_empty() && self.call.max_exec_time.is_some();
+        self.call.max_retries.or_else(|| may_be_lost.then_some(1))
+    }
+
+    /// Whether it would fail, or wait for ever, once the server has lost it.
+    #[must_use]
+    pub fn is_at_risk(&self) -> bool {
+        self.dependencies.is_empty()
+            && (self.call.max_exec_time.is_none() || self.max_retries().is_none_or(|times| times == 0))
+    }
+}
 
 impl Mirrored for ColonyWorkflow {
     fn mirror(&self) -> Option<&MirrorStatus> {

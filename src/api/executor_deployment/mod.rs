@@ -10,5 +10,7 @@ mod workload;
 pub use config::{Config, EmptyDirVolume, Volume};
 pub use resources::Resources;
 pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, Runtime};
-pub use status::{BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, WorkloadReference};
+pub use status::{
+    BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, FinishedJob, JobFailure, WorkloadReference,
+};
 pub use workload::Workload;

@@ -33,6 +33,9 @@ pub struct ExecutorDeploymentStatus {
     /// The object that runs the executors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<WorkloadReference>,
+    /// The Job that ran the current spec to its end. It is not run again, whatever becomes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_job: Option<FinishedJob>,
     /// The executor as which the pods serve the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<ExecutorStatus>,
@@ -59,6 +62,35 @@ pub struct WorkloadReference {
     pub kind: Workload,
     /// Its name.
     pub name: String,
+}
+
+/// A Job that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FinishedJob {
+    /// Its UID.
+    pub uid: String,
+    /// The generation that it ended in.
+    pub generation: i64,
+    /// Hash of what the spec asked to be run.
+    pub run: String,
+    /// How many executors it was to run.
+    pub replicas: i32,
+    /// How many of them succeeded.
+    pub succeeded: i32,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<JobFailure>,
+}
+
+/// Why a Job failed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobFailure {
+    /// The reason that it gave.
+    pub reason: String,
+    /// The message that it gave.
+    pub message: String,
 }
 
 /// An executor in the colony.

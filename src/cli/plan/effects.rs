@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     act::PLACEHOLDER,
-    api::mirror::MirrorStatus,
+    api::{mirror::MirrorStatus, names::OPERATOR},
     colony::{FunctionSpec, Process, ProcessState, model::Blueprint},
     diff::ColonyStep,
     snapshot::Observed,
@@ -63,7 +63,7 @@ pub(super) fn on_processes(processes: &mut Vec<Process>, step: &ColonyStep, now:
         }
         // From here on it is the turn of an executor.
         ColonyStep::Submit(process) => {
-            if let (true, Ok(workflow)) = (process.is_gated, process.gated()) {
+            if let (true, Ok(workflow)) = (process.is_gated, process.gated(OPERATOR)) {
                 processes.extend(workflow.nodes().iter().filter_map(|node| submitted(node, true, now)));
             } else {
                 processes.extend(submitted(&process.spec, false, now));

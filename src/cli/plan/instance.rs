@@ -41,6 +41,7 @@ pub(super) fn plan(
             processes: Observed::Known(world.processes(recorded)),
             submit_not_before: None,
             is_owner_gone: Observed::Known(false),
+            restored: Observed::Known(None),
             now,
         },
         kind: kind.clone(),

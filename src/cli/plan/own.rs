@@ -129,6 +129,7 @@ impl Rehearsal<'_> {
             processes: Observed::Known(processes),
             submit_not_before: None,
             is_owner_gone: Observed::Known(false),
+            restored: Observed::Known(None),
             now: self.now,
         }
     }

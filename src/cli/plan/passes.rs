@@ -230,7 +230,7 @@ fn record<R: Rehearsed>(snapshot: &mut R, status: Option<Status<R>>) {
 /// Changes the snapshot as a step changes the world; whether the next pass is known.
 fn apply<R: Rehearsed>(snapshot: &mut R, step: Step) -> Result<bool, Failure> {
     match step {
-        Step::Kubernetes(KubernetesStep::AddFinalizer) => {
+        Step::Kubernetes(KubernetesStep::AddFinalizer | KubernetesStep::Hold { .. }) => {
             let finalizers = snapshot.object().meta_mut().finalizers.get_or_insert_default();
             finalizers.extend(R::FINALIZER.map(str::to_owned));
         }

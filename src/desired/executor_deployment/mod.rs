@@ -7,6 +7,7 @@ mod pod_template;
 mod policies;
 mod process;
 mod restricted;
+mod run;
 mod volumes;
 mod workload;
 
@@ -14,6 +15,7 @@ pub use blueprint::OURS_ALONE;
 pub use environment::DesiredIdentity;
 pub use from_colony::check_from_colony;
 pub use policies::WorkloadPolicies;
+pub use run::run_hash;
 pub use workload::DesiredWorkload;
 
 use kube::ResourceExt as _;
@@ -76,7 +78,7 @@ pub fn build(
         snapshot.object.annotations().get(RESTART_ANNOTATION),
     )?;
     let workload = match executor_name {
-        Some(_) => workload::build(&owner, &snapshot.object.spec, template)?,
+        Some(_) => workload::build(&owner, &snapshot.object, template)?,
         None => None,
     };
     let policies = WorkloadPolicies::build(&snapshot.object.spec)?;

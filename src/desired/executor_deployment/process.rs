@@ -43,16 +43,15 @@ pub fn build(
         ("spec", spec),
     ];
     let label = names::process_label(cluster, &owner.uid, owner.generation);
-    let mut call = FunctionSpec::new(&colony.spec.colony_name, CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION)
+    // Its executor is named when it is submitted, and stays where it is when the Colony gets another location.
+    let call = FunctionSpec::new(&colony.spec.colony_name, CONTROLLER_EXECUTOR_TYPE, RECONCILE_FUNCTION)
         .and_then(|call| call.label(&label))
         .map_err(|error| refused(&error))?;
-    if let Some(location) = &colony.spec.location {
-        call = call.location(location).map_err(|error| refused(&error))?;
-    }
     Ok(DesiredProcess {
         label,
         generation: owner.generation,
         spec: kwargs.into_iter().fold(call, |call, (name, value)| call.kwarg(name, value)),
         is_gated: object.spec.execution_guarantee == ExecutionGuarantee::Strict,
+        is_own: true,
     })
 }

@@ -12,11 +12,12 @@ use k8s_openapi::{
 };
 use serde::Serialize;
 
+use super::run_hash;
 use crate::{
     api::{
-        executor_deployment::{ExecutorDeploymentSpec, Workload},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, Workload},
         metadata::{self, Owner},
-        names::CONTENT_HASH_ANNOTATION,
+        names::{CONTENT_HASH_ANNOTATION, RUN_ANNOTATION},
     },
     kinds::SpecError,
 };
@@ -68,9 +69,10 @@ impl From<Job> for DesiredWorkload {
 /// When it cannot be written as JSON, which its types do not allow.
 pub fn build(
     owner: &Owner,
-    spec: &ExecutorDeploymentSpec,
+    object: &ExecutorDeployment,
     template: PodTemplateSpec,
 ) -> Result<Option<DesiredWorkload>, SpecError> {
+    let spec = &object.spec;
     let mut metadata = owner.child(&owner.name, &spec.executor_type);
     Ok(match spec.workload {
         Workload::Deployment => {
@@ -91,6 +93,8 @@ pub fn build(
         Workload::Job => {
             let spec = job(spec, template);
             annotate(&mut metadata, &spec)?;
+            let annotations = metadata.annotations.get_or_insert_default();
+            annotations.insert(RUN_ANNOTATION.to_owned(), run_hash(object));
             Some(DesiredWorkload::Job(Box::new(Job { metadata, spec: Some(spec), status: None })))
         }
     })

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     api::{
+        executor_deployment::ExecutionGuarantee,
         mirror::MirrorStatus,
         names::{RUN_NODE, parse_process_label},
         policy::ManagementPolicy,
@@ -21,6 +22,10 @@ use crate::{
 };
 
 impl WorkPlan for ColonyProcessSnapshot {
+    fn is_gated(&self) -> bool {
+        self.object.spec.execution_guarantee == ExecutionGuarantee::Strict
+    }
+
     fn follow_bound(&self, mirror: &MirrorStatus) -> Plan {
         let header = &self.header;
         let mut plan = self.follow(mirror, |plan, process| {

@@ -9,7 +9,7 @@ use crate::{
         work_plan::{plan, plan_deletion},
     },
     snapshot::{
-        Observed, Values,
+        ColonyReference, Observed, ResolvedColony, Restored, Values,
         fixtures::{colony, header, resolved},
     },
 };
@@ -197,6 +197,88 @@ fn a_process_of_another_object_is_refused() {
     held.holder = Observed::Unknown("not all objects are known yet".to_owned());
     let plan = planned(&held);
     assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1), "unknown is not nobody");
+}
+
+/// Left behind a gate that nothing opens any more, it would wait for ever.
+#[test]
+fn what_outlives_its_object_does_not_wait_behind_a_gate() {
+    let gate = |state: ProcessState| {
+        let spec = json!({ "nodename": "gate", "funcname": "gate", "label": "k8s:c/u/1", "conditions": {} });
+        process(
+            state,
+            &json!({ "processid": "g", "processgraphid": "w", "assignedexecutorid": ID, "spec": spec }),
+        )
+    };
+    let run = |is_held: bool| {
+        let spec = json!({ "nodename": "run", "funcname": "encode", "label": "k8s:c/u/1", "conditions": {} });
+        let more =
+            json!({ "processgraphid": "w", "parents": ["g"], "waitforparents": is_held, "spec": spec });
+        process(ProcessState::Waiting, &more)
+    };
+    let deleted = |status: &Value, found: Observed<Vec<Process>>| {
+        let more = json!({ "deletionPolicy": "Orphan", "executionGuarantee": "Strict" });
+        let mut snapshot = snapshot(&more, status, found);
+        let operator = ResolvedColony { operator_executor_id: Observed::Known(ID.to_owned()), ..resolved() };
+        snapshot.header.colony = ColonyReference::Resolved(Box::new(operator));
+        snapshot.object.metadata.deletion_timestamp =
+            Some(serde_json::from_str("\"2026-11-26T10:00:00Z\"").unwrap());
+        plan_deletion(&snapshot)
+    };
+    for status in [bound("Waiting"), intended()] {
+        let shut = deleted(&status, Observed::Known(vec![run(true), gate(ProcessState::Running)]));
+        assert_eq!(steps(&shut), ["colony      open gate g"], "{status}");
+        let untaken = deleted(&status, Observed::Known(vec![run(true), gate(ProcessState::Waiting)]));
+        assert_eq!((steps(&untaken).len(), untaken.awaiting.len()), (0, 1), "{status}");
+        let open = deleted(&status, Observed::Known(vec![run(false), gate(ProcessState::Successful)]));
+        assert_eq!(steps(&open), ["kubernetes  remove the finalizer"], "{status}");
+    }
+    let unknown = deleted(&bound("Waiting"), Observed::Unknown("away".to_owned()));
+    assert_eq!((steps(&unknown).len(), unknown.awaiting.len()), (0, 1));
+}
+
+/// A backup brings an object back with another UID and without status.
+#[test]
+fn what_was_submitted_before_a_restore_is_not_submitted_again() {
+    let restored = |found: Observed<Vec<Process>>| {
+        let mut snapshot = snapshot(&json!({ "backoffLimit": 3 }), &json!({}), found);
+        let before = Restored { label: "k8s:c/before/2".to_owned(), attempt: 2, id: ID.to_owned() };
+        snapshot.header.restored = Observed::Known(Some(before));
+        snapshot
+    };
+    let over = planned(&restored(Observed::Known(vec![process(ProcessState::Successful, &json!({}))])));
+    let Mirror::Found { label, generation, process_id, state, .. } = &over.mirror else { panic!("{over}") };
+    assert_eq!((label.as_str(), *generation, process_id.as_str()), ("k8s:c/before/2", 2, ID));
+    assert_eq!((*state, over.steps.len()), (MirrorState::Successful, 0));
+    for found in [running(), Observed::Unknown("away".to_owned())] {
+        let plan = planned(&restored(found));
+        assert_eq!((&plan.mirror, plan.steps.len(), plan.awaiting.len()), (&Mirror::Unchanged, 0, 1));
+    }
+    let mut unread = snapshot(&json!({}), &json!({}), Observed::Known(Vec::new()));
+    unread.header.restored = Observed::Unknown("away".to_owned());
+    let plan = planned(&unread);
+    assert_eq!((&plan.mirror, plan.awaiting.len()), (&Mirror::Unchanged, 1), "unknown is not nothing");
+    assert!(matches!(planned(&snapshot(&json!({}), &json!({}), absent())).mirror, Mirror::Intend { .. }));
+}
+
+/// Several that adopt one process at the same moment all bind it before they see each other.
+#[test]
+fn what_another_object_keeps_is_left_to_it() {
+    let older = || Observed::Known(Some("ColonyProcess ns/older".to_owned()));
+    for more in [json!({}), json!({ "cancel": true }), json!({ "suspend": true })] {
+        let mut bound_twice = snapshot(&adopting("adopt", &more), &bound("Running"), running());
+        bound_twice.holder = older();
+        let plan = planned(&bound_twice);
+        assert_eq!((steps(&plan), &plan.mirror), (Vec::new(), &Mirror::Forget), "{more}");
+        assert!(plan.awaiting[0].contains("ns/older"), "{:?}", plan.awaiting);
+
+        bound_twice.object.metadata.deletion_timestamp =
+            Some(serde_json::from_str("\"2026-11-26T10:00:00Z\"").unwrap());
+        assert_eq!(steps(&plan_deletion(&bound_twice)), ["kubernetes  remove the finalizer"], "{more}");
+    }
+    let mut over =
+        snapshot(&adopting("adopt", &json!({})), &bound("Successful"), Observed::Known(Vec::new()));
+    over.holder = older();
+    assert_eq!(planned(&over).mirror, Mirror::Unchanged);
 }
 
 /// A wrong id shows, or cancels, work of others.

@@ -58,8 +58,8 @@ impl WorkPlan for ColonyWorkflowSnapshot {
         Ok(())
     }
 
-    fn bind(&self, _: &Process, attempt: (String, i64)) -> Plan {
-        let id = self.object.spec.graph_id.as_deref().unwrap_or_default();
+    fn bind(&self, first: &Process, attempt: (String, i64)) -> Plan {
+        let id = first.graph_id.as_str();
         let names: Vec<&str> = self.object.spec.nodes.iter().map(|node| node.name.as_str()).collect();
         let mut plan = MirrorPlan::default();
         let due = plan.adopt_graph(&self.known(), id, &names, attempt);

@@ -98,8 +98,15 @@ pub fn plan_deletion(snapshot: &InstanceSnapshot, cleanup: &Result<DesiredProces
             }
             plan
         }
-        _ if wants_cleanup(snapshot) => begin_cleanup(snapshot, cleanup),
-        _ => Plan::default(),
+        recorded => {
+            // Its process is over, as far as status knows: what lives under its label all the same is ended.
+            let late =
+                if recorded.is_some() { snapshot.end("the object is deleted") } else { Plan::default() };
+            if late.steps.is_empty() && wants_cleanup(snapshot) {
+                return begin_cleanup(snapshot, cleanup);
+            }
+            late
+        }
     })
 }
 

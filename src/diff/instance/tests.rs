@@ -101,7 +101,8 @@ fn a_finalizer_that_was_taken_away_is_put_back() {
     let mut world = snapshot(&mirror(2, "Successful", Some("p")), vec![], false);
     world.object.metadata.finalizers = None;
     let plan = decided(&world).unwrap();
-    assert_eq!(plan.steps, [Step::Kubernetes(KubernetesStep::AddFinalizer)]);
+    let submitted_as = names::submitted_as("c", "u", "ns", "n");
+    assert_eq!(plan.steps, [Step::Kubernetes(KubernetesStep::Hold { submitted_as })]);
 }
 
 #[test]
@@ -120,6 +121,21 @@ fn deletion_ends_what_runs_then_cleans_up_then_lets_go() {
     let running = plan(mirror(0, "Running", Some("q")), vec![process("q", ProcessState::Running)]);
     assert!(running.steps.is_empty() && !running.awaiting.is_empty(), "{running}");
     assert_eq!(plan(mirror(0, "Successful", Some("q")), vec![]).steps, [LET_GO]);
+}
+
+/// A submit that arrived late, or a process that was taken for lost.
+#[test]
+fn what_lives_under_the_label_of_a_finished_instance_is_ended_before_its_clean_up() {
+    for state in ["Successful", "Failed", "Cancelled", "Lost"] {
+        let plan = |processes| ended(&snapshot(&mirror(2, state, Some("p")), processes, true));
+        let late = plan(vec![process("late", ProcessState::Running)]);
+        assert!(
+            matches!(late.steps.as_slice(), [Step::Colony(ColonyStep::Cancel { .. })]),
+            "{state}: {late}"
+        );
+        assert_eq!(intended(&late), None, "{state}");
+        assert_eq!(intended(&plan(vec![])), Some(0), "{state}");
+    }
 }
 
 #[test]

@@ -24,6 +24,11 @@ use crate::{
 pub enum KubernetesStep {
     /// Hold the object until what stands in the colony for it is gone.
     AddFinalizer,
+    /// The same, and record as what its work is submitted.
+    Hold {
+        /// The value of the annotation.
+        submitted_as: String,
+    },
     /// Remove the finalizer from the object.
     RemoveFinalizer,
     /// Make a key and write it, with the environment, to a new Secret.
@@ -176,7 +181,7 @@ impl fmt::Display for KubernetesStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secret = |identity: &DesiredIdentity| identity.metadata.name.clone().unwrap_or_default();
         match self {
-            Self::AddFinalizer => write!(f, "add the finalizer"),
+            Self::AddFinalizer | Self::Hold { .. } => write!(f, "add the finalizer"),
             Self::RemoveFinalizer => write!(f, "remove the finalizer"),
             Self::CreateIdentity(identity) => write!(
                 f,

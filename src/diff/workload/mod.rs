@@ -1,18 +1,18 @@
 //! What to do about the object that runs the pods. Pure.
 
+mod job;
 mod metadata;
 mod ownership;
 
 use k8s_openapi::{
-    api::{
-        apps::v1::{DaemonSet, Deployment},
-        batch::v1::Job,
-    },
+    api::apps::v1::{DaemonSet, Deployment},
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 use kube::{Resource, ResourceExt as _};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use job::finished_job;
+pub(super) use job::{finished, keeps_run};
 use metadata::{found, merge};
 use ownership::{adopt, foreign, is_owned, may_adopt};
 pub(super) use ownership::{orphaned, releases};
@@ -20,15 +20,12 @@ pub(super) use ownership::{orphaned, releases};
 use super::{KubernetesStep, OwnershipError, difference::differences};
 use crate::{
     api::{
-        executor_deployment::Workload,
+        executor_deployment::{ExecutorDeployment, Workload},
         names::CONTENT_HASH_ANNOTATION,
         policy::{AdoptionPolicy, DriftPolicy, ManagementPolicy},
     },
     desired::{DesiredWorkload, WorkloadPolicies},
-    snapshot::{
-        Observed, Workloads,
-        progress::{self, Phase},
-    },
+    snapshot::{Observed, Workloads},
 };
 
 /// What is to be done about the workload.
@@ -52,6 +49,11 @@ trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned
 
     /// Whose pods are its own.
     fn selector(&self) -> Option<&LabelSelector>;
+
+    /// Those of the differences that matter to one that is there.
+    fn pending(_wanted: &Self, _found: &Self, differences: Vec<String>) -> Vec<String> {
+        differences
+    }
 
     /// Brings one that is there in line with what is wanted.
     fn change(
@@ -83,33 +85,14 @@ impl Planned for DaemonSet {
     }
 }
 
-impl Planned for Job {
-    const WORKLOAD: Workload = Workload::Job;
-
-    /// The API server makes it up, for each Job another.
-    fn selector(&self) -> Option<&LabelSelector> {
-        None
-    }
-
-    fn change(
-        plan: &mut WorkloadPlan,
-        wanted: &Self,
-        found: &Self,
-        differences: Vec<String>,
-        policies: &WorkloadPolicies,
-    ) {
-        plan.job(wanted, found, differences, policies);
-    }
-}
-
 /// Plans the workload that should be, and the end of those of other kinds, which an earlier spec asked for.
 pub(super) fn plan(
     desired: Option<&DesiredWorkload>,
     policies: &WorkloadPolicies,
     actual: &Workloads,
-    owner_uid: &str,
-    suspended: bool,
+    object: &ExecutorDeployment,
 ) -> Result<WorkloadPlan, OwnershipError> {
+    let owner_uid = object.metadata.uid.as_deref().unwrap_or_default();
     let mut plan = WorkloadPlan::default();
     match desired {
         Some(DesiredWorkload::Deployment(wanted)) => {
@@ -118,11 +101,11 @@ pub(super) fn plan(
         Some(DesiredWorkload::DaemonSet(wanted)) => {
             plan.one(wanted.as_ref(), &actual.daemon_set, policies, owner_uid)?;
         }
-        Some(DesiredWorkload::Job(wanted)) => plan.one(wanted.as_ref(), &actual.job, policies, owner_uid)?,
+        Some(DesiredWorkload::Job(wanted)) => plan.job(wanted, &actual.job, policies, object)?,
         None => {}
     }
     let keep = desired.map(DesiredWorkload::kind);
-    let why = if suspended { "suspended" } else { "the spec selects another workload" };
+    let why = if object.spec.suspend { "suspended" } else { "the spec selects another workload" };
     let surplus = deletions(actual, owner_uid, keep, why);
     if policies.management.allow(ManagementPolicy::Delete) {
         plan.steps.extend(surplus);
@@ -212,6 +195,7 @@ impl WorkloadPlan {
                 foreign(kind, found.meta(), owner_uid)?;
                 let wanted = policies.with_ignored_fields(wanted, found);
                 let differences = changes(&wanted, wanted.meta(), found, found.meta());
+                let differences = K::pending(&wanted, found, differences);
                 let is_new_wish = content_hash(wanted.meta()) != content_hash(found.meta());
                 if differences.is_empty() {
                     return Ok(());
@@ -246,50 +230,6 @@ impl WorkloadPlan {
     fn update(&mut self, workload: DesiredWorkload, differences: Vec<String>) {
         self.steps.push(KubernetesStep::UpdateWorkload { workload, differences });
     }
-
-    /// A Job can change its size while it runs; for any other change it must be created again.
-    fn job(&mut self, wanted: &Job, found: &Job, differences: Vec<String>, policies: &WorkloadPolicies) {
-        if found.metadata.deletion_timestamp.is_some() {
-            self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
-            return;
-        }
-        let resizable = |path: &String| {
-            matches!(path.as_str(), "spec.parallelism" | "spec.completions" | "spec.suspend" | HASH_PATH)
-                || path.starts_with("metadata.")
-        };
-        let over = matches!(progress::of_job(found).phase, Phase::Completed | Phase::Failed { .. });
-        let template = template_differences(wanted, found);
-        if over
-            && template.is_empty()
-            && differences.iter().all(|path| path == "spec.suspend" || path == HASH_PATH)
-        {
-            // What has run to its end cannot be suspended, and is not run again for that.
-            return;
-        }
-        if over || !template.is_empty() || !differences.iter().all(resizable) {
-            let needed = [ManagementPolicy::Delete, ManagementPolicy::Create];
-            if let Some(lacking) = needed.into_iter().find(|what| !policies.management.allow(*what)) {
-                self.leave(Workload::Job, &found.metadata, &differences);
-                self.left.push(format!("the Job is not created again: spec.{}", lacking.remedy()));
-                self.is_withheld = true;
-                return;
-            }
-            let why = format!("a Job cannot change {}", differences.join(", "));
-            self.steps.push(delete(Workload::Job, &found.metadata, &why));
-            self.awaiting.push(format!("the old Job {} to be gone", found.name_any()));
-            return;
-        }
-        // Selector and template have labels of the server's own and cannot change: take them as they are.
-        let mut resized = found.clone();
-        resized.metadata = merge(&wanted.metadata, &found.metadata);
-        resized.status = None;
-        if let (Some(spec), Some(wanted)) = (&mut resized.spec, &wanted.spec) {
-            spec.parallelism = wanted.parallelism;
-            spec.completions = wanted.completions;
-            spec.suspend = wanted.suspend;
-        }
-        self.update(resized.into(), differences);
-    }
 }
 
 /// The path of the hash of the desired state.
@@ -320,13 +260,6 @@ fn changes<T: Serialize>(
 
 fn content_hash(metadata: &ObjectMeta) -> Option<&String> {
     metadata.annotations.as_ref()?.get(CONTENT_HASH_ANNOTATION)
-}
-
-/// Differences of the pod templates of two Jobs, including fields that are no longer desired.
-fn template_differences(wanted: &Job, found: &Job) -> Vec<String> {
-    let template =
-        |job: &Job| serde_json::to_value(job.spec.as_ref().map(|spec| &spec.template)).unwrap_or_default();
-    differences(&template(wanted), &template(found))
 }
 
 fn delete(kind: Workload, metadata: &ObjectMeta, why: &str) -> KubernetesStep {

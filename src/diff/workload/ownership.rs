@@ -7,7 +7,10 @@ use super::metadata::{found, merge};
 use crate::{
     api::{
         executor_deployment::Workload,
-        names::{APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
+        names::{
+            APP_MANAGED_BY_LABEL, CONTENT_HASH_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR,
+            RUN_ANNOTATION,
+        },
         policy::{AdoptionPolicy, ManagementPolicy},
     },
     desired::{DesiredWorkload, WorkloadPolicies},
@@ -85,6 +88,12 @@ pub(super) fn adopt(wanted: &ObjectMeta, found: &ObjectMeta) -> ObjectMeta {
     adopted.resource_version.clone_from(&found.resource_version);
     let annotations = adopted.annotations.get_or_insert_default();
     annotations.remove(CONTENT_HASH_ANNOTATION);
+    // What it runs is what it was made for.
+    let run = found.annotations.as_ref().and_then(|found| found.get(RUN_ANNOTATION));
+    match run {
+        Some(run) => annotations.insert(RUN_ANNOTATION.to_owned(), run.clone()),
+        None => annotations.remove(RUN_ANNOTATION),
+    };
     adopted
         .owner_references
         .get_or_insert_default()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    condition::{Finding, merge},
+    condition::{Finding, merge, observe},
     paused::dropped,
 };
 use crate::{
@@ -49,8 +49,10 @@ pub fn compute(
         return status;
     }
     if has_ended(snapshot) {
+        status.observed_generation = generation;
         status.conditions = before;
         dropped(&mut status.conditions);
+        observe(&mut status.conditions, generation);
         return status;
     }
     status.observed_generation = generation;

@@ -22,8 +22,8 @@ use crate::{
     },
     colony::model::ExecutorState,
     diff::{
-        ColonyStep, KubernetesStep, Problem, current_progress, finalizers_of_others, is_carried_by_colony,
-        not_allowed, not_found,
+        ColonyStep, KubernetesStep, Problem, current_progress, finalizers_of_others, finished_job,
+        is_carried_by_colony, not_allowed, not_found,
     },
     snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
@@ -86,6 +86,7 @@ pub fn compute(
             .then(|| format!("{EXECUTOR_DEPLOYMENT_LABEL}={}", object.name_any())),
         workload: (here && progress.is_some())
             .then(|| WorkloadReference { kind: object.spec.workload, name: object.name_any() }),
+        finished_job: finished_job(object, &snapshot.workloads),
         executor: executor(snapshot, pass.ok(), previous.executor),
         mirror,
         blueprint,

@@ -2,8 +2,11 @@
 
 use super::MirroredKinds;
 use crate::{
-    api::resource_definition::ObjectKind, controllers::engine::context::Services,
-    memory::released::ReleasedObjects, snapshot::Observed, watch::holders::HolderLookup,
+    api::resource_definition::ObjectKind,
+    controllers::engine::context::Services,
+    memory::released::ReleasedObjects,
+    snapshot::Observed,
+    watch::holders::{Holder, HolderLookup},
 };
 
 /// The objects that may have a process.
@@ -43,8 +46,14 @@ impl HolderLookup for ProcessHolders {
         }
     }
 
-    fn bound_to(&self, id: &str, but: &str) -> Option<String> {
-        self.mirrored_kinds.all().iter().find_map(|objects| objects.bound_to(id, but))
+    fn bound_to(&self, id: &str, but: &str) -> Vec<Holder> {
+        self.mirrored_kinds.all().iter().flat_map(|objects| objects.bound_to(id, but)).collect()
+    }
+
+    fn wake(&self, uid: &str) {
+        for objects in self.mirrored_kinds.all() {
+            objects.wake_uid(uid);
+        }
     }
 
     fn knows(&self, kind: &ObjectKind) -> bool {

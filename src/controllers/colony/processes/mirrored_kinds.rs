@@ -15,6 +15,7 @@ use crate::{
     colony::{ProcessId, ProcessState},
     controllers::engine::context::Requeuer,
     watch::{
+        holders::Holder,
         index::{Index, IndexKey},
         stores::Filled,
     },
@@ -104,8 +105,8 @@ pub trait Kind: Send + Sync {
     fn recorded(&self, uid: &str) -> Option<MirrorStatus>;
     /// The kind, the namespace and the name of the one with this UID.
     fn with_uid(&self, uid: &str) -> Option<String>;
-    /// The same of one that is bound to a process, or workflow, but for that with UID `but`.
-    fn bound_to(&self, id: &str, but: &str) -> Option<String>;
+    /// Those that are bound to a process, or workflow, but for that with UID `but`.
+    fn bound_to(&self, id: &str, but: &str) -> Vec<Holder>;
     /// Whether they are of this kind.
     fn is_of(&self, kind: &ObjectKind) -> bool;
     /// Has the object with this UID looked at, if it is one of them.
@@ -227,10 +228,10 @@ impl<K: MirroredKind> Kind for Objects<K> {
         Some(named(self.of_uid(uid)?.as_ref(), &self.kind))
     }
 
-    fn bound_to(&self, id: &str, but: &str) -> Option<String> {
+    fn bound_to(&self, id: &str, but: &str) -> Vec<Holder> {
         let bound = self.index.get(&IndexKey::Process(id.to_owned()));
-        let found = bound.iter().find(|object| object.meta().uid.as_deref() != Some(but))?;
-        Some(named(found.as_ref(), &self.kind))
+        let others = bound.iter().filter(|object| object.meta().uid.as_deref() != Some(but));
+        others.map(|object| Holder::new(named(object.as_ref(), &self.kind), object.meta())).collect()
     }
 
     fn is_of(&self, kind: &ObjectKind) -> bool {
