@@ -13,7 +13,9 @@
 
 #![cfg(test)]
 
+mod colonies;
 mod crons;
+mod definitions;
 mod engines;
 mod events;
 mod fleet;
@@ -26,6 +28,7 @@ mod outside;
 mod promises;
 mod world;
 
+use colonyos_operator::api::resource_definition::HandlerMode;
 use proptest::{
     collection::vec,
     test_runner::{Config, FileFailurePersistence, TestRunner},
@@ -201,6 +204,9 @@ fn kinds() -> Vec<Kind> {
         instances::blueprint(),
         instances::composition(),
         crons::cron("Allow"),
+        colonies::colony(),
+        definitions::definition(HandlerMode::Process),
+        definitions::definition(HandlerMode::Blueprint),
     ]
 }
 
@@ -277,6 +283,21 @@ fn instances_that_are_blueprints() {
 #[test]
 fn instances_that_are_made_of_others() {
     play(&instances::composition());
+}
+
+#[test]
+fn colonies_that_are_connected() {
+    play(&colonies::colony());
+}
+
+#[test]
+fn definitions_of_kinds_that_processes_carry() {
+    play(&definitions::definition(HandlerMode::Process));
+}
+
+#[test]
+fn definitions_of_kinds_that_are_blueprints() {
+    play(&definitions::definition(HandlerMode::Blueprint));
 }
 
 #[test]
