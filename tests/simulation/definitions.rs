@@ -68,6 +68,7 @@ pub fn definition(mode: HandlerMode) -> Kind {
             }
             number => json!({"spec": {"handler": {"functionName": format!("reconcile-{number}")}}}),
         },
+        sequences: 24,
         settled: crd_is_as_it_should_be,
         registered: Some(nothing_is_lost),
         ..Kind::of(Engines::Definitions(beside))

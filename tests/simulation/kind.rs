@@ -48,6 +48,8 @@ pub struct Kind {
     pub may_outlive: bool,
     /// Whether a label is never run twice, even if its submit is repeated on its way.
     pub is_strict: bool,
+    /// Sequences that are played unless `PROPTEST_CASES` says how many; fewer of those that take long.
+    pub sequences: u32,
     /// How many times as long as said time passes.
     pub pace: u32,
     /// What holds of an object that is at rest; else what does not.
@@ -55,6 +57,9 @@ pub struct Kind {
     /// What holds of what is left outside, whether the objects are there still or not.
     pub registered: Option<fn(&Outside) -> Result<(), String>>,
 }
+
+/// Sequences for each kind and its policies; the tests run side by side.
+const SEQUENCES: u32 = 80;
 
 /// Names of objects.
 const NAMES: [&str; 2] = ["one", "two"];
@@ -72,6 +77,7 @@ impl Kind {
             engines,
             may_outlive: false,
             is_strict: false,
+            sequences: SEQUENCES,
             pace: 1,
             settled: |_, _| Ok(()),
             registered: None,

@@ -26,6 +26,7 @@ mod late;
 mod memory;
 mod outside;
 mod promises;
+mod sweep;
 mod world;
 
 use colonyos_operator::api::resource_definition::HandlerMode;
@@ -39,9 +40,6 @@ use self::{
     kind::Kind,
     world::World,
 };
-
-/// Sequences for each kind and its policies, unless `PROPTEST_CASES` says how many; the tests run side by side.
-const SEQUENCES: u32 = 80;
 
 /// The most that happens in one sequence, before everything comes to rest.
 const EVENTS: usize = 20;
@@ -57,7 +55,7 @@ fn play(kind: &Kind) {
     #[expect(clippy::disallowed_methods, reason = "what the library reads is told by the environment")]
     let is_said = |name: &str| std::env::var_os(name).is_some();
     let config = Config {
-        cases: if is_said("PROPTEST_CASES") { drawn.cases } else { SEQUENCES },
+        cases: if is_said("PROPTEST_CASES") { drawn.cases } else { kind.sequences },
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
             "tests/simulation/regressions.txt",
         ))),
