@@ -15,6 +15,7 @@ mod resource_definition;
 mod work_stages;
 
 use colony::processes::{self, MirroredKind, MirroredKinds, Objects};
+pub use colony::{Clients, ColonyStages, ServeColony};
 pub use colony_cron::{CronStages, desired as desired_cron, plan as plan_cron};
 pub use colony_process::ProcessStages;
 pub use colony_workflow::WorkflowStages;
@@ -24,6 +25,7 @@ use engine::{context, dynamic as instances, queue, shared_watches, work};
 pub use executor_deployment::{FleetStages, decide};
 pub use instance::{InstanceStages, decide as decide_instance};
 pub use request_state::{RequestStages, decide as decide_request};
+pub use resource_definition::{DefinitionStages, InstanceControllers};
 pub use work_stages::{decide as decide_process, decide as decide_workflow};
 
 use std::sync::Arc;

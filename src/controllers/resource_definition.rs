@@ -20,24 +20,25 @@ use super::{
 use crate::{
     api::{
         condition::Reason,
+        instance::InstanceKind,
         kind::HasFinalizer as _,
-        policy::DeletionPolicy,
         resource_definition::{ResourceDefinition, ResourceDefinitionStatus},
     },
     desired::resource_definition::{DesiredDefinition, build_definition},
     diff::{
         Plan, Problem,
-        definition::{
-            DefinitionPlan, InColony, handler_state, is_established, is_foreign, lacks_rights,
-            plan_definition,
-        },
+        definition::{DefinitionPlan, InColony, Serving, plan_definition, serving},
     },
-    kinds::definition::kind_of,
     memory::{connections::Connection, rights::Rights},
     runtime::{metrics::Kind, shutdown::Shutdown},
-    snapshot::{DefinitionSnapshot, Observed},
+    snapshot::DefinitionSnapshot,
     status,
-    watch::{freshness::CacheBehind, resource_definition::DefinitionReader, stores, stores::Filled},
+    watch::{
+        freshness::CacheBehind,
+        resource_definition::{DefinitionReader, WatchedInstances},
+        stores,
+        stores::Filled,
+    },
 };
 
 /// How often to check whether the API server serves a kind, if the watch of CRDs misses it.
@@ -45,18 +46,58 @@ const ESTABLISHING: Duration = Duration::from_millis(250);
 /// How many definitions are reconciled at the same time.
 const CONCURRENCY: u16 = 8;
 
-/// The stages of definitions.
-struct DefinitionStages {
-    services: Arc<Services>,
-    reader: DefinitionReader,
-    instances: Instances,
-    requeuer: Requeuer<DeserializeGuard<ResourceDefinition>>,
-    migrations: Migrations,
-    /// Whether CRDs are watched: not before the operator may.
-    watches: tokio::sync::watch::Sender<bool>,
+/// The controllers of the instances of kinds.
+pub trait InstanceControllers: Send + Sync + 'static {
+    /// The instances of a definition, as the watch of them shows them; none while not all of them are known.
+    fn watched(&self, definition: &str) -> Option<WatchedInstances>;
+    /// Runs the controller of a kind.
+    fn serve(&self, definition: &str, kind: InstanceKind) -> impl Future<Output = ()> + Send;
+    /// Ends the controller of a kind, if there is one.
+    fn stop(&self, definition: &str) -> impl Future<Output = ()> + Send;
+    /// Has every instance of a definition looked at.
+    fn wake_all(&self, definition: &str);
+    /// Notes that the operator may watch CRDs.
+    fn watch_definitions(&self);
 }
 
-impl Stages for DefinitionStages {
+/// The stages of definitions.
+pub struct DefinitionStages<I> {
+    services: Arc<Services>,
+    reader: DefinitionReader,
+    instances: I,
+    migrations: Migrations,
+}
+
+impl<I: InstanceControllers> DefinitionStages<I> {
+    /// Stages of which no pass has been made.
+    #[must_use]
+    pub fn new(services: Arc<Services>, reader: DefinitionReader, instances: I) -> Self {
+        Self { services, reader, instances, migrations: Migrations::default() }
+    }
+
+    /// Has the controller of the instances run as the snapshot, or the CRD that was written, says.
+    async fn serve(&self, snapshot: &DefinitionSnapshot, updated: Option<&CustomResourceDefinition>) {
+        let name = snapshot.object.name_any();
+        match serving(snapshot, updated) {
+            Ok(Serving::AsBefore) => {}
+            Ok(Serving::Runs { kind, handler_state }) => {
+                self.instances.serve(&name, kind).await;
+                let blueprints = &self.services.blueprints;
+                if handler_state.is_some_and(|state| blueprints.record_handler_state(&name, &state)) {
+                    self.instances.wake_all(&name);
+                }
+            }
+            // Put right by the next write of the CRD.
+            Err(error) => tracing::warn!("{error}"),
+            Ok(Serving::Stopped) => {
+                self.instances.stop(&name).await;
+                self.services.blueprints.forget_handler_state(&name);
+            }
+        }
+    }
+}
+
+impl<I: InstanceControllers> Stages for DefinitionStages<I> {
     type Object = ResourceDefinition;
     type Snapshot = DefinitionSnapshot;
     type Desired = DesiredDefinition;
@@ -107,7 +148,7 @@ impl Stages for DefinitionStages {
     async fn after_act(&self, snapshot: &DefinitionSnapshot, pass: Passed<'_, Self>) {
         let name = snapshot.object.name_any();
         if snapshot.missing_rights.known().is_some_and(Vec::is_empty) {
-            self.watches.send_if_modified(|may| !std::mem::replace(may, true));
+            self.instances.watch_definitions();
         }
         if let Ok(carried) = pass {
             let now = self.services.clock.instant();
@@ -148,7 +189,10 @@ impl Stages for DefinitionStages {
 }
 
 /// When to look again at a definition, if nothing of it is to be stored in another version.
-fn usually(snapshot: &DefinitionSnapshot, pass: Passed<'_, DefinitionStages>) -> Look {
+fn usually<S>(snapshot: &DefinitionSnapshot, pass: Passed<'_, S>) -> Look
+where
+    S: Stages<Findings = DefinitionPlan>,
+{
     let Ok(carried) = pass else { return Look::About(LOOK_UP) };
     let (plan, awaiting) = (&carried.findings, &carried.outcome.plan.awaiting);
     let is_untold = plan.problem.is_some()
@@ -166,41 +210,34 @@ fn usually(snapshot: &DefinitionSnapshot, pass: Passed<'_, DefinitionStages>) ->
     }
 }
 
-impl DefinitionStages {
-    /// Runs the controller of the instances with the handler in the CRD, while the API server serves the kind.
-    async fn serve(&self, snapshot: &DefinitionSnapshot, updated: Option<&CustomResourceDefinition>) {
-        let name = snapshot.object.name_any();
-        let served = match &snapshot.crd {
-            _ if updated.is_some() => updated.filter(|crd| is_served(snapshot, crd)),
-            // What cannot be read may well be served.
-            Observed::Unknown(_) if !lacks_rights(snapshot) => return,
-            Observed::Unknown(_) => None,
-            Observed::Known(crd) => crd.as_ref().filter(|crd| is_served(snapshot, crd)),
-        };
-        let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
-        let is_released = is_leaving && snapshot.object.spec.deletion_policy == DeletionPolicy::Orphan;
-        match served.map(|crd| kind_of(crd, is_released)) {
-            Some(Ok(kind)) => {
-                let handler_state = handler_state(snapshot, kind.handler());
-                self.instances.serve(&name, kind, &self.requeuer).await;
-                if handler_state.is_some_and(|handler_state| {
-                    self.services.blueprints.record_handler_state(&name, &handler_state)
-                }) {
-                    self.instances.wake_all(&name);
-                }
-            }
-            // Put right by the next write of the CRD.
-            Some(Err(error)) => tracing::warn!("{error}"),
-            None => {
-                self.instances.stop(&name).await;
-                self.services.blueprints.forget_handler_state(&name);
-            }
-        }
-    }
+/// The controllers of instances, and what their definitions are woken by.
+struct ServedInstances {
+    instances: Instances,
+    requeuer: Requeuer<DeserializeGuard<ResourceDefinition>>,
+    /// Whether CRDs are watched: not before the operator may.
+    watches: tokio::sync::watch::Sender<bool>,
 }
 
-fn is_served(snapshot: &DefinitionSnapshot, crd: &CustomResourceDefinition) -> bool {
-    is_established(crd) && !is_foreign(snapshot, crd)
+impl InstanceControllers for ServedInstances {
+    fn watched(&self, definition: &str) -> Option<WatchedInstances> {
+        self.instances.watched(definition)
+    }
+
+    async fn serve(&self, definition: &str, kind: InstanceKind) {
+        self.instances.serve(definition, kind, &self.requeuer).await;
+    }
+
+    async fn stop(&self, definition: &str) {
+        self.instances.stop(definition).await;
+    }
+
+    fn wake_all(&self, definition: &str) {
+        self.instances.wake_all(definition);
+    }
+
+    fn watch_definitions(&self) {
+        self.watches.send_if_modified(|may| !std::mem::replace(may, true));
+    }
 }
 
 /// Runs the controller until the shutdown.
@@ -258,14 +295,8 @@ pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown:
             }
         })
     };
-    let stages = DefinitionStages {
-        services: services.clone(),
-        reader,
-        instances,
-        requeuer,
-        migrations: Migrations::default(),
-        watches,
-    };
+    let stages =
+        DefinitionStages::new(services.clone(), reader, ServedInstances { instances, requeuer, watches });
     let wiring = Wiring::new(definitions, woken, CONCURRENCY)
         // A colony's executors are there before they can have served anything.
         .on_all(executors)

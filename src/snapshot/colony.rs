@@ -36,6 +36,23 @@ pub struct ColonySnapshot {
 }
 
 impl ColonySnapshot {
+    /// Whether the operator works in the colony.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        matches!(self.membership, Membership::Member(_)) && self.executors.known().is_some()
+    }
+
+    /// Why the colony cannot be asked at the moment, if so.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        match &self.membership {
+            _ if self.server.known().is_none() => self.server.unknown().map(str::to_owned),
+            Membership::Member(_) => self.executors.unknown().map(str::to_owned),
+            Membership::Stranger => Some("the operator is not a member of the colony yet".to_owned()),
+            Membership::Unknown(why) => Some(why.clone()),
+        }
+    }
+
     /// Whether the colony has forgotten the member as which the operator was connected. Whatever else it does not have
     /// may be there no more than the member is, or have been there never: nothing follows from it.
     #[must_use]

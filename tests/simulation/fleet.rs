@@ -101,3 +101,23 @@ fn a_cache_that_lags_behind_holds_up_the_pass() {
         assert!(!world.quiet_look(0, "one").await.is_empty());
     });
 }
+
+/// No object of the cluster is read, since caches show them all, and nothing can have been made for a new one. Its process is
+/// believed for some seconds after its submit and read once then, and as often as lists or websockets report a change.
+#[test]
+fn a_new_object_is_made_without_a_get() {
+    runtime().block_on(async {
+        for kind in [kind::fleet("CancelRunning, Delete, Standard", 1), kind::process("Delete, Standard", 1)]
+        {
+            let mut world = World::new(&kind).await;
+            let mut reads = Vec::new();
+            for _ in 0..8 {
+                world.catch_up().await;
+                reads.extend(world.reads_of_a_look(0, "one").await);
+                world.play_only(&[Event::Ready, Event::Assign, Event::Pass { seconds: 1 }]).await;
+            }
+            assert!(mirror(&world)["processId"].is_string(), "{}: it has its process", kind.name);
+            assert_eq!(reads, ["getprocessmsg"], "{}", kind.name);
+        }
+    });
+}

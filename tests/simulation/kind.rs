@@ -16,7 +16,8 @@ use colonyos_operator::{
 use serde_json::{Value, json};
 
 use crate::{
-    crons,
+    colonies, crons,
+    definitions::{self, Beside},
     engines::{Caches, Controller},
     instances,
     memory::{NAMESPACE, Servers},
@@ -33,8 +34,10 @@ pub struct Kind {
     pub name: String,
     /// Where its objects are, such as `colonyprocesses.colonies.io`.
     pub resource: &'static str,
-    /// How many objects there are.
-    pub objects: usize,
+    /// Names of its objects.
+    pub names: &'static [&'static str],
+    /// Where they are; empty for a kind of the cluster.
+    pub namespace: &'static str,
     /// An object, with `NAME` where its name belongs.
     pub object: Value,
     /// What a user changes: the merge patch of the edit of that number, beginning with 1.
@@ -45,11 +48,21 @@ pub struct Kind {
     pub may_outlive: bool,
     /// Whether a label is never run twice, even if its submit is repeated on its way.
     pub is_strict: bool,
+    /// Sequences that are played unless `PROPTEST_CASES` says how many; fewer of those that take long.
+    pub sequences: u32,
     /// How many times as long as said time passes.
     pub pace: u32,
     /// What holds of an object that is at rest; else what does not.
     pub settled: fn(&Outside, &Value) -> Result<(), String>,
+    /// What holds of what is left outside, whether the objects are there still or not.
+    pub registered: Option<fn(&Outside) -> Result<(), String>>,
 }
+
+/// Sequences for each kind and its policies; the tests run side by side.
+const SEQUENCES: u32 = 80;
+
+/// Names of objects.
+const NAMES: [&str; 2] = ["one", "two"];
 
 impl Kind {
     /// A kind of which there is one object, and nothing else is said.
@@ -57,14 +70,17 @@ impl Kind {
         Self {
             name: String::new(),
             resource: "",
-            objects: 1,
+            names: &NAMES[..1],
+            namespace: NAMESPACE,
             object: Value::Null,
             edit: |_| Value::Null,
             engines,
             may_outlive: false,
             is_strict: false,
+            sequences: SEQUENCES,
             pace: 1,
             settled: |_, _| Ok(()),
+            registered: None,
         }
     }
 }
@@ -78,13 +94,18 @@ pub enum Engines {
     Requests,
     Instances(InstanceKind),
     Crons,
+    Colonies,
+    Definitions(Beside),
 }
 
 impl Engines {
     /// Prepares the servers, before there is any object.
     pub fn prepare(&self, servers: &Servers) {
-        if let Self::Instances(kind) = self {
-            instances::prepare(servers, kind);
+        match self {
+            Self::Instances(kind) => instances::prepare(servers, kind),
+            Self::Colonies => colonies::prepare(servers),
+            Self::Definitions(beside) => beside.begin(),
+            _ => {}
         }
     }
 
@@ -109,6 +130,8 @@ impl Engines {
                 caches.controller(objects, RequestStages { reader })
             }
             Self::Instances(kind) => instances::start(caches, kind).await,
+            Self::Colonies => colonies::start(caches, servers).await,
+            Self::Definitions(beside) => definitions::start(caches, servers, beside).await,
             Self::Crons => {
                 let runs = processes(Caches::new(&servers.cluster, services)).await;
                 return vec![crons::start(caches).await, runs];
@@ -165,7 +188,7 @@ pub fn fleet(policies: &str, objects: usize) -> Kind {
     Kind {
         name: format!("ExecutorDeployment, {policies}"),
         resource: "executordeployments.compute.colonies.io",
-        objects,
+        names: &NAMES[..objects],
         object: json!({
             "apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
             "metadata": {"name": "NAME", "namespace": NAMESPACE},
@@ -188,7 +211,7 @@ pub fn process(policies: &str, objects: usize) -> Kind {
     Kind {
         name: format!("ColonyProcess, {policies}"),
         resource: "colonyprocesses.colonies.io",
-        objects,
+        names: &NAMES[..objects],
         object: json!({
             "apiVersion": "colonies.io/v1", "kind": "ColonyProcess",
             "metadata": {"name": "NAME", "namespace": NAMESPACE},

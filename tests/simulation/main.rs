@@ -13,7 +13,9 @@
 
 #![cfg(test)]
 
+mod colonies;
 mod crons;
+mod definitions;
 mod engines;
 mod events;
 mod fleet;
@@ -24,8 +26,10 @@ mod late;
 mod memory;
 mod outside;
 mod promises;
+mod sweep;
 mod world;
 
+use colonyos_operator::api::resource_definition::HandlerMode;
 use proptest::{
     collection::vec,
     test_runner::{Config, FileFailurePersistence, TestRunner},
@@ -36,9 +40,6 @@ use self::{
     kind::Kind,
     world::World,
 };
-
-/// Sequences for each kind and its policies, unless `PROPTEST_CASES` says how many; the tests run side by side.
-const SEQUENCES: u32 = 80;
 
 /// The most that happens in one sequence, before everything comes to rest.
 const EVENTS: usize = 20;
@@ -54,7 +55,7 @@ fn play(kind: &Kind) {
     #[expect(clippy::disallowed_methods, reason = "what the library reads is told by the environment")]
     let is_said = |name: &str| std::env::var_os(name).is_some();
     let config = Config {
-        cases: if is_said("PROPTEST_CASES") { drawn.cases } else { SEQUENCES },
+        cases: if is_said("PROPTEST_CASES") { drawn.cases } else { kind.sequences },
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
             "tests/simulation/regressions.txt",
         ))),
@@ -201,6 +202,9 @@ fn kinds() -> Vec<Kind> {
         instances::blueprint(),
         instances::composition(),
         crons::cron("Allow"),
+        colonies::colony(),
+        definitions::definition(HandlerMode::Process),
+        definitions::definition(HandlerMode::Blueprint),
     ]
 }
 
@@ -277,6 +281,21 @@ fn instances_that_are_blueprints() {
 #[test]
 fn instances_that_are_made_of_others() {
     play(&instances::composition());
+}
+
+#[test]
+fn colonies_that_are_connected() {
+    play(&colonies::colony());
+}
+
+#[test]
+fn definitions_of_kinds_that_processes_carry() {
+    play(&definitions::definition(HandlerMode::Process));
+}
+
+#[test]
+fn definitions_of_kinds_that_are_blueprints() {
+    play(&definitions::definition(HandlerMode::Blueprint));
 }
 
 #[test]

@@ -13,12 +13,9 @@ use serde_json::json;
 
 use crate::{
     events::Event,
-    kind::{Kind, WORKER_TYPE},
+    kind::{Engines, Kind, WORKER_TYPE},
     memory::{COLONY, NAMESPACE, Servers, key},
 };
-
-/// Names of objects.
-const NAMES: [&str; 2] = ["one", "two"];
 
 /// When it all begins: half a minute before the first run of a cron.
 const BEGINNING: &str = "2026-03-01T12:01:30Z";
@@ -76,11 +73,11 @@ impl Outside {
     }
 
     pub fn names(&self) -> &'static [&'static str] {
-        &NAMES[..self.kind.objects]
+        self.kind.names
     }
 
     pub fn place<'a>(&self, name: &'a str) -> Place<'a> {
-        Place { resource: self.kind.resource, namespace: NAMESPACE, name }
+        Place { resource: self.kind.resource, namespace: self.kind.namespace, name }
     }
 
     pub fn happen(&self, event: &Event) {
@@ -98,7 +95,17 @@ impl Outside {
             Event::Pass { seconds } => self.servers.pass(u32::from(*seconds) * self.kind.pace),
             Event::Look { .. } | Event::Told | Event::Crash { .. } => {}
         }
+        if let Engines::Definitions(beside) = &self.kind.engines {
+            beside.happen(self, event);
+        }
         cluster.run_controllers();
+    }
+
+    /// Users do what objects that are being deleted wait for.
+    pub fn obey(&self) {
+        if let Engines::Definitions(beside) = &self.kind.engines {
+            beside.obey(self);
+        }
     }
 
     fn edit(&self, name: &str) {

@@ -40,7 +40,10 @@ pub async fn kept(mut world: World) -> Kept {
     each_object_is_settled(&world)?;
     status_is_true(&world)?;
     each_time_has_one_run(&world)?;
-    nothing_is_left_of_the_deleted(&world)
+    nothing_is_left_of_the_deleted(&world)?;
+    let registered = world.outside.kind.registered.map_or(Ok(()), |holds| holds(&world.outside));
+    prop_assert!(registered.is_ok(), "{registered:?}");
+    Ok(())
 }
 
 /// Looks again and again, with nothing bad happening, until the operator has nothing to do: then it writes nothing.
@@ -54,6 +57,7 @@ async fn rest(world: &mut World, is_served: bool) -> Kept {
         if is_served {
             while world.outside.assign() || world.outside.close(true) {}
             world.outside.become_ready();
+            world.outside.obey();
         }
         // As if everything had been told of; the telling itself is among the events.
         world.tell();

@@ -3,6 +3,7 @@
 mod colony;
 mod impact;
 mod migration;
+mod serving;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt as _;
@@ -11,6 +12,7 @@ use serde_json::Value;
 pub use colony::{InColony, checked_here, handler_state};
 pub use impact::{HeldBack, manual_migration};
 pub use migration::{ListPart, Migration, Rewrite, plan_migration};
+pub use serving::{Serving, serving};
 
 pub use crate::kinds::definition::{is_established, is_foreign, lacks_rights};
 

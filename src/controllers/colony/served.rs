@@ -1,0 +1,209 @@
+//! What goes on in a colony beside the passes over its `Colony`: its connection is kept for other controllers, objects for which that
+//! makes a difference are woken, and the operator works there as its executors.
+
+use std::{collections::HashMap, sync::Arc};
+
+use kube::{
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store},
+};
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use super::{
+    assignments::Assignments,
+    inbound::Inbound,
+    processes::{FollowedProcesses, MirroredKinds},
+    stages::ServeColony,
+};
+use crate::{
+    api::{
+        colony::Colony,
+        executor_deployment::ExecutorDeployment,
+        names::{CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND},
+    },
+    colony::{Executor, ExecutorState},
+    controllers::engine::context::{Requeuer, Services},
+    memory::connections::{Connection, OperatorIdentity},
+    watch::{
+        colony::ColonyReading,
+        inbound::InboundReader,
+        index::{Index, IndexKey},
+        stores::{Filled, GuardedExecutorDeployment},
+        triggers,
+    },
+};
+
+/// Name of the `Colony` and type of the operator's executor in it.
+type ServedAs = (String, &'static str);
+
+/// Serves colonies.
+pub(super) struct ServedColonies {
+    pub services: Arc<Services>,
+    pub requeuer: Requeuer<GuardedExecutorDeployment>,
+    pub colonies: Store<DeserializeGuard<Colony>>,
+    /// Where the objects of processes are looked up.
+    pub objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
+    /// The objects of all kinds that processes carry.
+    pub mirrored_kinds: MirroredKinds,
+    pub served: Arc<Mutex<HashMap<ServedAs, (String, AbortHandle)>>>,
+    pub inbound: Mutex<HashMap<String, Inbound>>,
+}
+
+impl ServeColony for ServedColonies {
+    async fn serve(&self, name: &str, reading: &ColonyReading) {
+        remember(name, reading, self);
+        sync_blueprints(name, reading, self).await;
+    }
+}
+
+/// Keeps the connection for the other controller, wakes the objects for which it makes a difference, and has the colony
+/// served.
+fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
+    let snapshot = &reading.snapshot;
+    let Some(sessions) = &reading.sessions else {
+        if context.services.connections.remove(name) {
+            context.services.executor_changes.send_replace(());
+            wake_all(context);
+        }
+        return;
+    };
+    let executors = snapshot.executors.known().map(Vec::as_slice);
+    let operator: Vec<OperatorIdentity> =
+        sessions.operator.iter().filter(|own| is_approved(own, executors)).cloned().collect();
+    let problem = snapshot.problem();
+    let connection = Connection::new(
+        sessions.member.clone(),
+        sessions.owner.clone(),
+        operator.clone(),
+        problem.clone(),
+        executors,
+    );
+    let (connection, previous) = context.services.connections.put(name, connection, reading.asked_at);
+    let states = connection.executor_states();
+    let approved = connection.approved().cloned();
+    let reconnected = previous
+        .as_ref()
+        .is_none_or(|previous| previous.problem != problem || previous.operator.len() != operator.len());
+    if previous.as_ref().and_then(|previous| previous.approved()) != approved.as_ref() {
+        context.services.executor_changes.send_replace(());
+    }
+    let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
+    if reconnected {
+        wake_all(context);
+    }
+    if let Some(states) = states {
+        // Only executors whose state has changed: a colony may have thousands of others.
+        wake(context, |object| {
+            let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
+            recorded.is_some_and(|recorded| before.get(&recorded.name) != states.get(&recorded.name))
+        });
+    }
+    for identity in operator {
+        serve(name, identity, context);
+    }
+}
+
+/// Caches the blueprints of the colony, wakes the objects of changed ones, and creates missing ones.
+async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ServedColonies) {
+    let (Some(blueprints), Some(sessions)) = (reading.snapshot.blueprints.known(), &reading.sessions) else {
+        return;
+    };
+    let changed = context.services.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
+    for name in changed {
+        let key = IndexKey::Blueprint(name);
+        for object in context.objects.iter().flat_map(|(index, _)| index.get(&key)) {
+            context.requeuer.wake(&ObjectRef::from_obj(object.as_ref()));
+        }
+    }
+    let has_object = |name: &String| {
+        let key = IndexKey::Blueprint(name.clone());
+        context.objects.iter().any(|(index, _)| !index.get(&key).is_empty())
+    };
+    if blueprints.iter().any(|blueprint| !has_object(&blueprint.metadata.name)) {
+        inbound(name, context).sweep(&sessions.member).await;
+    }
+}
+
+/// The handler of what originates in a colony; one for each, so that nothing is answered twice at once.
+fn inbound(name: &str, context: &ServedColonies) -> Inbound {
+    let mut all = context.inbound.lock();
+    let services = &context.services;
+    let new = || {
+        let reader = InboundReader {
+            client: services.kubernetes.calls.clone(),
+            objects: context.objects.clone(),
+            colonies: context.colonies.clone(),
+            operator_namespace: services.kubernetes.namespace.clone(),
+            watched: services.configuration.watch_namespaces.clone(),
+            blueprints: services.blueprints.clone(),
+            absences: services.absences.clone(),
+            writes: services.writes.clone(),
+            clock: services.clock.clone(),
+        };
+        Inbound::new(name, services.clone(), reader)
+    };
+    all.entry(name.to_owned()).or_insert_with(new).clone()
+}
+
+fn wake(context: &ServedColonies, concerned: impl Fn(&ExecutorDeployment) -> bool) {
+    for (index, _) in &context.objects {
+        for object in triggers::references(index.store(), &(), &concerned) {
+            context.requeuer.wake(&object);
+        }
+    }
+}
+
+/// Wakes everything that the colony makes a difference for.
+fn wake_all(context: &ServedColonies) {
+    wake(context, |_| true);
+    for objects in context.mirrored_kinds.all() {
+        objects.wake_all();
+    }
+}
+
+/// Whether the colony has approved one of the operator's executors.
+fn is_approved(own: &OperatorIdentity, executors: Option<&[Executor]>) -> bool {
+    let found = executors.and_then(|executors| executors.iter().find(|executor| executor.name == own.name));
+    found.is_some_and(|found| found.state == ExecutorState::Approved)
+}
+
+/// Has the colony served under one of the operator's present identities, and under no earlier one of its type. While the
+/// colony is away the identity is unknown, not gone: the task waits for it by itself.
+fn serve(name: &str, operator: OperatorIdentity, context: &ServedColonies) {
+    let key = (name.to_owned(), operator.executor_type);
+    let inbound = inbound(name, context);
+    let mut served = context.served.lock();
+    if served.get(&key).is_some_and(|(executor, task)| !task.is_finished() && *executor == operator.name) {
+        return;
+    }
+    if let Some((_, task)) = served.remove(&key) {
+        task.abort();
+    }
+    let executor = operator.name.clone();
+    let assignments = Assignments {
+        colony: name.to_owned(),
+        operator,
+        services: context.services.clone(),
+        colonies: context.colonies.clone(),
+        mirrored_kinds: context.mirrored_kinds.clone(),
+        inbound,
+    };
+    // What was submitted is followed once, beside the executor that it is submitted to.
+    let followed = (key.1 == CONTROLLER_EXECUTOR_TYPE).then(|| FollowedProcesses {
+        colony: name.to_owned(),
+        services: context.services.clone(),
+        mirrored_kinds: context.mirrored_kinds.clone(),
+    });
+    let serving = async move {
+        match followed {
+            None => assignments.serve().await,
+            Some(followed) => tokio::select! {
+                () = assignments.serve() => {}
+                () = followed.follow() => {}
+            },
+        }
+    };
+    let task = tokio::spawn(serving).abort_handle();
+    served.insert(key, (executor, task));
+}
