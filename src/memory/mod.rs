@@ -17,6 +17,7 @@ pub mod position_log;
 pub mod processes;
 pub mod reconcile_requests;
 pub mod released;
+pub mod repeats;
 pub mod rights;
 pub mod submissions;
 pub mod writes;
