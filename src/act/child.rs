@@ -2,24 +2,25 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kube::{
-    Api,
+    Api, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
     core::DynamicObject,
 };
 use rand::{Rng as _, distr::Alphanumeric};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     failure::{of_call, removed},
     kubernetes::Cluster,
-    outcome::{FailureKind, StepFailure},
+    outcome::{Done, Effect, FailureKind, StepFailure},
     owner::Owner,
 };
 use crate::{
     api::{
-        names::{GENERATE_ANNOTATION, OPERATOR},
+        names::{ADMITTED_ANNOTATION, GENERATE_ANNOTATION, OPERATOR},
         resource_definition::ObjectKind,
     },
+    diff::{KubernetesStep, admission::Admitted, difference::Surplus},
     kinds::composition::DesiredChild,
     memory::writes::Key,
     runtime::{
@@ -37,15 +38,18 @@ impl Cluster {
         &self,
         owner: Owner<'_>,
         child: &DesiredChild,
-    ) -> Result<(), StepFailure> {
+    ) -> Result<Done, StepFailure> {
         let what = format!("create {} {}", child.kind.kind, child.name);
         let api = self.child_api(&child.kind, owner, &what)?;
-        let object: DynamicObject = serde_json::from_value(with_generated(child)).map_err(|error| {
-            StepFailure { kind: FailureKind::Refused, message: format!("failed to {what}: {error}") }
+        let whole = with_generated(child);
+        let object: DynamicObject = serde_json::from_value(whole.clone()).map_err(|error| StepFailure {
+            kind: FailureKind::Refused,
+            message: format!("failed to {what}: {error}"),
         })?;
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         let result = call(CALL_TIME_LIMIT, api.create(&parameters, &object)).await;
-        self.written(WriteVerb::Create, owner, (&child.kind, &child.name), &what, result)
+        let created = self.written(WriteVerb::Create, owner, (&child.kind, &child.name), &what, result)?;
+        Ok(answered(&child.kind, &whole, &created, &[]))
     }
 
     /// Changes an object.
@@ -55,12 +59,14 @@ impl Cluster {
         kind: &ObjectKind,
         name: &str,
         patch: &Map<String, Value>,
-    ) -> Result<(), StepFailure> {
+        differences: &[String],
+    ) -> Result<Done, StepFailure> {
         let what = format!("update {} {name}", kind.kind);
         let api = self.child_api(kind, owner, &what)?;
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let result = call(CALL_TIME_LIMIT, api.patch(name, &parameters, &Patch::Merge(patch))).await;
-        self.written(WriteVerb::Patch, owner, (kind, name), &what, result)
+        let patched = self.written(WriteVerb::Patch, owner, (kind, name), &what, result)?;
+        Ok(answered(kind, &Value::Object(patch.clone()), &patched, differences))
     }
 
     /// Deletes an object, which stays until what it owns is gone: what comes after it, or takes its place, must not meet its
@@ -104,14 +110,14 @@ impl Cluster {
         (kind, name): (&ObjectKind, &str),
         what: &str,
         result: Result<DynamicObject, CallError>,
-    ) -> Result<(), StepFailure> {
+    ) -> Result<DynamicObject, StepFailure> {
         self.count(verb, WriteKind::Child, &result);
         match result {
             Ok(written) => {
                 // Of all objects of the kind the instance's last write counts: one more than it is no newer.
                 let key = Key::new(kind.to_string(), owner.namespace, owner.uid);
                 self.writes.wrote(key, written.metadata.resource_version.as_deref(), self.clock.instant());
-                Ok(())
+                Ok(written)
             }
             Err(error) => {
                 let failure = of_call(what, &error);
@@ -122,6 +128,23 @@ impl Cluster {
             }
         }
     }
+}
+
+/// What follows from the answer to a write: that admission changed it is noted.
+fn answered(kind: &ObjectKind, written: &Value, answer: &DynamicObject, differences: &[String]) -> Done {
+    let before = Admitted::read(answer.annotations().get(ADMITTED_ANNOTATION).map(String::as_str));
+    let whole = serde_json::to_value(answer).unwrap_or_default();
+    let admitted = before.after(written, &whole, Surplus::Theirs, differences);
+    let follow_up = admitted.map(|admitted| {
+        let metadata = json!({ "uid": answer.uid(), "annotations": { ADMITTED_ANNOTATION: admitted } });
+        Box::new(KubernetesStep::PatchChild {
+            kind: kind.clone(),
+            name: answer.name_any(),
+            patch: Map::from_iter([("metadata".to_owned(), metadata)]),
+            differences: vec![format!("metadata.annotations.{ADMITTED_ANNOTATION}")],
+        })
+    });
+    Done { follow_up, ..Effect::Nothing.into() }
 }
 
 /// The object, with what its template leaves to chance. Only a Secret may have that.
@@ -148,8 +171,6 @@ fn with_generated(child: &DesiredChild) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn made(kind: &str, annotations: &Value) -> Value {

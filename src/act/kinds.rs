@@ -17,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     api::{
         colony::Colony,
+        executor_deployment,
         instance::{Instance, InstanceKind},
         kind::HasKind,
         resource_definition::{DefinitionScope, ResourceDefinition},
@@ -84,6 +85,23 @@ where
 {
     const KIND: WriteKind = WriteKind::Object(K::KIND);
     const NAME: &'static str = K::KIND.name();
+}
+
+/// Kinds of workloads.
+pub trait Workload: Child + WritableKind<DynamicType = ()> {
+    const WORKLOAD: executor_deployment::Workload;
+}
+
+impl Workload for Deployment {
+    const WORKLOAD: executor_deployment::Workload = executor_deployment::Workload::Deployment;
+}
+
+impl Workload for DaemonSet {
+    const WORKLOAD: executor_deployment::Workload = executor_deployment::Workload::DaemonSet;
+}
+
+impl Workload for Job {
+    const WORKLOAD: executor_deployment::Workload = executor_deployment::Workload::Job;
 }
 
 impl Child for Deployment {

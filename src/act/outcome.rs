@@ -11,11 +11,13 @@ pub struct Done {
     pub effect: Effect,
     /// Version of the object after the write, if it was written to.
     pub resource_version: Option<String>,
+    /// What the answer asks for: a note of what admission made of the write.
+    pub follow_up: Option<Box<KubernetesStep>>,
 }
 
 impl From<Effect> for Done {
     fn from(effect: Effect) -> Self {
-        Self { effect, resource_version: None }
+        Self { effect, resource_version: None, follow_up: None }
     }
 }
 

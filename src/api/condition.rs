@@ -153,6 +153,8 @@ pub enum Reason {
     CarriedByProcess,
     /// Fields differ from what was last written, and are not corrected.
     DriftDetected,
+    /// The API server answered a write with other values, by admission, and they are not written again.
+    ChangedOnAdmission,
     /// A policy withholds an action.
     LeftAlone,
     /// The object to adopt does not exist, or cannot be read.

@@ -145,8 +145,12 @@ pub const RESOURCE_LABEL: &str = "colonies.io/resource";
 /// and never changed.
 pub const GENERATE_ANNOTATION: &str = "colonies.io/generate";
 /// On a part of an instance of a defined kind: the fields that the operator last wrote, so that one that is gone from the
-/// template is taken away again.
+/// template is taken away again. On a workload: labels and annotations of its pod template, so that those of others stay.
 pub const FIELDS_ANNOTATION: &str = "colonies.io/applied-fields";
+
+/// On an object that the operator writes: the fields that admission changed, each with a hash of what was written and what
+/// became of it, as JSON. They are not written again.
+pub const ADMITTED_ANNOTATION: &str = "colonies.io/changed-on-admission";
 
 /// Standard label: what the program is.
 pub const APP_NAME_LABEL: &str = "app.kubernetes.io/name";

@@ -1,5 +1,8 @@
 //! Compares what should be with what is, as JSON. The API server adds defaults to what it is given, so what should be
-//! need only be contained in what is. Pure.
+//! need only be contained in what is. What it drops or spells its own way shows as a difference here: whether it is one is
+//! known from its answers, in [`super::admission`]. Pure.
+
+use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Map, Value};
@@ -36,27 +39,107 @@ const QUANTITIES: [&str; 4] = ["hard", "limits", "requests", "sizeLimit"];
 
 /// How additional fields are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Surplus {
+pub enum Surplus {
     /// Those of [`ALL_OURS`] are a difference.
     Ours,
     /// They are ignored.
     Theirs,
 }
 
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference<'v> {
+    path: Vec<Segment>,
+    /// What should be there; none if nothing should.
+    pub wanted: Option<&'v Value>,
+    /// What is there; none if nothing is.
+    pub found: Option<&'v Value>,
+}
+
+/// A step on the way to a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Key(String),
+    Index(usize),
+}
+
+impl fmt::Display for Difference<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, segment) in self.path.iter().enumerate() {
+            match segment {
+                Segment::Key(key) if place == 0 => write!(f, "{key}")?,
+                Segment::Key(key) => write!(f, ".{key}")?,
+                Segment::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Difference<'_> {
+    /// Has `wanted` want here what is found.
+    pub fn accept(&self, wanted: &mut Value) {
+        let Some((last, way)) = self.path.split_last() else { return };
+        let mut place = wanted;
+        for segment in way {
+            let inner = match segment {
+                Segment::Key(key) => place.get_mut(key),
+                Segment::Index(index) => place.get_mut(*index),
+            };
+            let Some(inner) = inner else { return };
+            place = inner;
+        }
+        match (last, place, self.found) {
+            (Segment::Key(key), Value::Object(object), Some(found)) => {
+                object.insert(key.clone(), found.clone());
+            }
+            (Segment::Key(key), Value::Object(object), None) => drop(object.remove(key)),
+            (Segment::Index(index), Value::Array(items), Some(found)) => {
+                if let Some(item) = items.get_mut(*index) {
+                    *item = found.clone();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the API server says the same in other words: it drops what is empty, fills in what was left to it, and has
+    /// spellings of its own.
+    #[must_use]
+    pub fn is_reworded(&self) -> bool {
+        match (self.wanted, self.found) {
+            (Some(wanted), None) => is_zero(wanted),
+            (Some(wanted), Some(_)) if is_empty(wanted) => true,
+            (Some(Value::String(wanted)), Some(Value::String(found))) => {
+                same_quantity(wanted, found) || is_folded(wanted, found)
+            }
+            (Some(Value::Number(number)), Some(Value::String(text)))
+            | (Some(Value::String(text)), Some(Value::Number(number))) => {
+                same_quantity(&number.to_string(), text)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What differs, where `surplus` is treated so.
+#[must_use]
+pub fn compared<'v>(desired: &'v Value, actual: &'v Value, surplus: Surplus) -> Vec<Difference<'v>> {
+    let mut found = Vec::new();
+    compare(desired, actual, &mut Vec::new(), false, surplus, &mut found);
+    found
+}
+
 /// Paths at which what is differs from what should be; empty when nothing has to be written.
 #[must_use]
 pub fn differences(desired: &Value, actual: &Value) -> Vec<String> {
-    let mut paths = Vec::new();
-    compare(desired, actual, "", false, Surplus::Ours, &mut paths);
-    paths
+    compared(desired, actual, Surplus::Ours).iter().map(ToString::to_string).collect()
 }
 
 /// Paths at which what should be is not contained in what is, whatever there is besides.
 #[must_use]
 pub fn lacking(desired: &Value, actual: &Value) -> Vec<String> {
-    let mut paths = Vec::new();
-    compare(desired, actual, "", false, Surplus::Theirs, &mut paths);
-    paths
+    compared(desired, actual, Surplus::Theirs).iter().map(ToString::to_string).collect()
 }
 
 /// The merge patch that brings into what is what is lacking of what should be: nothing else is in it. Lists are written
@@ -71,7 +154,7 @@ fn patch(desired: &Map<String, Value>, actual: &Map<String, Value>, quantity: bo
     for (key, wanted) in desired {
         let quantity = quantity || QUANTITIES.contains(&key.as_str());
         match (wanted, actual.get(key)) {
-            (wanted, None) if is_empty(wanted) => {}
+            (Value::Null, None) => {}
             (Value::Object(wanted), Some(Value::Object(found))) => {
                 let inner = patch(wanted, found, quantity);
                 if !inner.is_empty() {
@@ -79,9 +162,9 @@ fn patch(desired: &Map<String, Value>, actual: &Map<String, Value>, quantity: bo
                 }
             }
             (wanted, Some(found)) => {
-                let mut paths = Vec::new();
-                compare(wanted, found, "", quantity, Surplus::Theirs, &mut paths);
-                if !paths.is_empty() {
+                let mut differences = Vec::new();
+                compare(wanted, found, &mut Vec::new(), quantity, Surplus::Theirs, &mut differences);
+                if !differences.is_empty() {
                     patched.insert(key.clone(), wanted.clone());
                 }
             }
@@ -93,56 +176,63 @@ fn patch(desired: &Map<String, Value>, actual: &Map<String, Value>, quantity: bo
     patched
 }
 
-fn compare(
-    desired: &Value,
-    actual: &Value,
-    path: &str,
+fn compare<'v>(
+    desired: &'v Value,
+    actual: &'v Value,
+    path: &mut Vec<Segment>,
     quantity: bool,
     surplus: Surplus,
-    paths: &mut Vec<String>,
+    differences: &mut Vec<Difference<'v>>,
 ) {
     match (desired, actual) {
         (Value::Object(desired), Value::Object(actual)) => {
             for (key, wanted) in desired {
-                let path = join(path, key);
                 let quantity = quantity || QUANTITIES.contains(&key.as_str());
+                path.push(Segment::Key(key.clone()));
                 match actual.get(key) {
-                    Some(found) => compare(wanted, found, &path, quantity, surplus, paths),
-                    None if is_empty(wanted) => {}
-                    None => paths.push(path),
+                    Some(found) => compare(wanted, found, path, quantity, surplus, differences),
+                    None if wanted.is_null() => {}
+                    None => {
+                        differences.push(Difference {
+                            path: path.clone(),
+                            wanted: Some(wanted),
+                            found: None,
+                        });
+                    }
                 }
+                path.pop();
             }
             if surplus == Surplus::Theirs {
                 return;
             }
+            let is_selector = matches!(path.last(), Some(Segment::Key(key)) if key == "nodeSelector");
             let added = actual.iter().filter(|(key, value)| {
-                ALL_OURS.contains(&key.as_str()) && !desired.contains_key(*key) && !is_empty(value)
+                let is_ours = is_selector || ALL_OURS.contains(&key.as_str()) && !is_empty(value);
+                is_ours && !desired.contains_key(*key)
             });
-            paths.extend(added.map(|(key, _)| join(path, key)));
-            if path.ends_with("nodeSelector") {
-                paths.extend(
-                    actual.keys().filter(|key| !desired.contains_key(*key)).map(|key| join(path, key)),
-                );
-            }
+            differences.extend(added.map(|(key, found)| {
+                let path = path.iter().cloned().chain([Segment::Key(key.clone())]).collect();
+                Difference { path, wanted: None, found: Some(found) }
+            }));
         }
         (Value::Array(desired), Value::Array(actual)) if desired.len() == actual.len() => {
             for (index, (wanted, found)) in desired.iter().zip(actual).enumerate() {
-                compare(wanted, found, &format!("{path}[{index}]"), quantity, surplus, paths);
+                path.push(Segment::Index(index));
+                compare(wanted, found, path, quantity, surplus, differences);
+                path.pop();
             }
         }
         (Value::String(desired), Value::String(actual)) if quantity && same_quantity(desired, actual) => {}
         // The server may write 2.0 as 2.
         (Value::Number(desired), Value::Number(actual)) if desired.as_f64() == actual.as_f64() => {}
         (desired, actual) if desired == actual => {}
-        _ => paths.push(path.to_owned()),
+        (desired, actual) => {
+            differences.push(Difference { path: path.clone(), wanted: Some(desired), found: Some(actual) })
+        }
     }
 }
 
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-/// What the API server drops or fills in as nothing.
+/// Nothing in any type, which the API server may fill in.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -151,6 +241,22 @@ fn is_empty(value: &Value) -> bool {
         Value::Object(fields) => fields.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,
     }
+}
+
+/// What the API server drops, unless absence means something else.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Bool(holds) => !holds,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Object(fields) => fields.values().all(is_zero),
+        value => is_empty(value),
+    }
+}
+
+/// Whether a text is another one in lines, as base64 may be written.
+fn is_folded(one: &str, other: &str) -> bool {
+    let letters = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
+    one.contains('\n') && !other.contains('\n') && letters(one) == letters(other)
 }
 
 /// Whether two spellings mean one quantity: `1000m` and `1`, `1024Mi` and `1Gi`.
@@ -253,6 +359,16 @@ mod tests {
         assert_eq!(lacking(&desired, &json!({"env": [], "n": 2})), ["env"]);
     }
 
+    /// An empty text can be a value, as in a ConfigMap: whether it is, the API server says.
+    #[test]
+    fn what_is_empty_or_nothing_is_wanted_all_the_same() {
+        let wanted = json!({"data": {"a": ""}, "off": false, "none": 0, "list": [], "nothing": null});
+        assert_eq!(lacking(&wanted, &json!({"data": {}})), ["data.a", "off", "none", "list"]);
+        let Value::Object(wanted) = wanted else { panic!("an object") };
+        let patch = merge_patch(&wanted, &Map::new());
+        assert_eq!(Value::Object(patch), json!({"data": {"a": ""}, "off": false, "none": 0, "list": []}));
+    }
+
     /// A patch with more than the missing fields would revert fields of other managers.
     #[test]
     fn a_patch_has_what_is_lacking_and_nothing_else() {
@@ -264,7 +380,7 @@ mod tests {
         };
         let desired = json!({"a": 1, "b": {"c": 2, "d": [1, {"x": 1}], "e": {}}, "limits": {"cpu": "1000m"}, "new": {"f": 1}});
         let actual = json!({"a": 1, "b": {"c": 3, "d": [1, {"x": 1, "y": 2}], "z": 9}, "limits": {"cpu": "1"}, "o": 1});
-        assert_eq!(patch(desired.clone(), actual), json!({"b": {"c": 2}, "new": {"f": 1}}));
+        assert_eq!(patch(desired.clone(), actual), json!({"b": {"c": 2, "e": {}}, "new": {"f": 1}}));
         assert_eq!(patch(desired.clone(), desired), json!({}));
         assert_eq!(patch(json!({"d": [1, 2]}), json!({"d": [1]})), json!({"d": [1, 2]}));
         assert_eq!(patch(json!({"d": {"a": 1}}), json!({"d": 1})), json!({"d": {"a": 1}}));

@@ -99,12 +99,13 @@ pub fn plan(
     let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting, blueprint.awaiting].concat();
     let drifted = [identity.drifted, workload.drifted].concat();
     let mut left = [identity.left, workload.left, blueprint.left].concat();
+    let admitted = workload.admitted;
     if is_withheld && !management.allow(ManagementPolicy::Update) {
         let remedy = ManagementPolicy::Update.remedy();
         left.insert(0, format!("the current spec is not applied: spec.{remedy}"));
     }
     let (mirror, sync) = (mirror.mirror, blueprint.sync);
-    Ok(Plan { steps, order, awaiting, drifted, left, mirror, sync, ..Plan::default() })
+    Ok(Plan { steps, order, awaiting, drifted, admitted, left, mirror, sync, ..Plan::default() })
 }
 
 /// Whether a workload of the object's name and kind exists, whatever its owner; none if that is not known.

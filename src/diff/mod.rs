@@ -1,5 +1,6 @@
 //! Stage 3, what to do: from what should be and what is to a plan. Pure.
 
+pub mod admission;
 mod agreement;
 mod attempt;
 mod blueprint;
@@ -9,7 +10,7 @@ mod colony_process;
 mod colony_workflow;
 pub mod composition;
 pub mod definition;
-mod difference;
+pub mod difference;
 pub mod duplicates;
 mod executor_deployment;
 pub mod graph;

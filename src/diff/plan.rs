@@ -28,6 +28,8 @@ pub struct Plan {
     pub awaiting: Vec<String>,
     /// What others have changed and is left so, with the fields.
     pub drifted: Vec<String>,
+    /// What admission has changed and is left so, with the fields.
+    pub admitted: Vec<String>,
     /// What policies keep from being done, and how that is changed.
     pub left: Vec<String>,
     /// The status of the mirrored process to record, besides the results of the steps.
@@ -81,6 +83,9 @@ impl fmt::Display for Plan {
         }
         for drifted in &self.drifted {
             writeln!(f, "    unchanged   {drifted}, changed by others")?;
+        }
+        for admitted in &self.admitted {
+            writeln!(f, "    unchanged   {admitted}, changed on admission")?;
         }
         for left in &self.left {
             writeln!(f, "    not done    {left}")?;

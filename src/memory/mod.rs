@@ -18,6 +18,7 @@ pub mod processes;
 mod pruned;
 pub mod reconcile_requests;
 pub mod released;
+pub mod repeats;
 pub mod rights;
 pub mod submissions;
 pub mod writes;

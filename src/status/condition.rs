@@ -33,12 +33,18 @@ impl Finding {
         Self { kind, holds: Some(false), reason, message: message.into() }
     }
 
-    /// What others have changed and is left so; where nothing is and some may be, that nothing differs.
+    /// What others, or admission, have changed and is left so; where nothing is and some may be, that nothing differs.
     #[must_use]
-    pub fn drift(drifted: &[String], may_be_left: bool) -> Option<Self> {
-        if !drifted.is_empty() {
-            let message = format!("not corrected: {}", drifted.join("; "));
-            return Some(Self::yes(ConditionType::Drifted, Reason::DriftDetected, message));
+    pub fn drift(drifted: &[String], admitted: &[String], may_be_left: bool) -> Option<Self> {
+        let told = [("not corrected", drifted), ("changed on admission and left so", admitted)];
+        let told: Vec<String> = told
+            .iter()
+            .filter(|(_, fields)| !fields.is_empty())
+            .map(|(what, fields)| format!("{what}: {}", fields.join("; ")))
+            .collect();
+        if !told.is_empty() {
+            let reason = if drifted.is_empty() { Reason::ChangedOnAdmission } else { Reason::DriftDetected };
+            return Some(Self::yes(ConditionType::Drifted, reason, told.join("; ")));
         }
         may_be_left.then(|| Self::no(ConditionType::Drifted, Reason::InSync, "nothing differs"))
     }

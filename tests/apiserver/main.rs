@@ -48,6 +48,8 @@ mod management;
 #[cfg(test)]
 mod memory_server;
 #[cfg(test)]
+mod mutator;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod policies;

@@ -38,6 +38,9 @@ impl<P: Port> Actor<P> {
                 Ok(done) => {
                     tracing::info!(step = %step, "done");
                     outcome.resource_version = done.resource_version.or(outcome.resource_version);
+                    if let Some(next) = done.follow_up {
+                        self.follow_up(Step::Kubernetes(*next), target).await;
+                    }
                     StepResult::Done(done.effect)
                 }
                 Err(failure) => {
@@ -54,6 +57,17 @@ impl<P: Port> Actor<P> {
         }
         outcome.plan = plan;
         outcome
+    }
+
+    /// Carries out what the answer to a step asks for. Nothing hangs on it: what is not noted shows again after the next write.
+    async fn follow_up<K: StatusKind>(&self, step: Step, target: &Target<'_, K>) {
+        if !self.port.is_leader() {
+            return;
+        }
+        match self.port.execute(&step, target).await {
+            Ok(_) => tracing::info!(step = %step, "done"),
+            Err(failure) => tracing::warn!(step = %step, kind = ?failure.kind, "{}", failure.message),
+        }
     }
 }
 

@@ -11,11 +11,16 @@ use serde_json::{Map, Value, json};
 
 use super::{
     failure::{counted, of_call, removed},
-    kinds::{Child, StatusKind, WritableKind},
+    kinds::{Child, StatusKind, Workload, WritableKind},
     outcome::{Done, Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::names::{OPERATOR, SUBMITTED_AS_ANNOTATION},
+    api::names::{ADMITTED_ANNOTATION, OPERATOR, SUBMITTED_AS_ANNOTATION},
+    diff::{
+        KubernetesStep,
+        admission::{Admitted, of_workload},
+        difference::Surplus,
+    },
     memory::{
         identities::Identities,
         kinds::ServedKinds,
@@ -56,23 +61,44 @@ impl Cluster {
         Self { client, writes, served, clock, identities, metrics, namespace }
     }
 
-    pub(in crate::act) async fn create_workload<K: Child + WritableKind<DynamicType = ()>>(
+    pub(in crate::act) async fn create_workload<K: Workload>(
         &self,
         namespace: &str,
         workload: &K,
-    ) -> Result<(), StepFailure> {
+    ) -> Result<Done, StepFailure> {
         let created = self.created(namespace, workload).await?;
         self.knows(namespace, &created);
-        Ok(())
+        Ok(answered(workload, &created, &[]))
     }
 
-    pub(in crate::act) async fn replace_workload<K: Child + WritableKind<DynamicType = ()>>(
+    pub(in crate::act) async fn replace_workload<K: Workload>(
         &self,
         namespace: &str,
         workload: &K,
-    ) -> Result<(), StepFailure> {
+        differences: &[String],
+    ) -> Result<Done, StepFailure> {
         let written = self.replace(namespace, workload).await?;
         self.knows(namespace, &written);
+        Ok(answered(workload, &written, differences))
+    }
+
+    /// Writes the annotation with what admission changed of a workload.
+    pub(in crate::act) async fn note_admission<K: Workload>(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        admitted: &str,
+    ) -> Result<(), StepFailure> {
+        let patch = json!({ "metadata": { "uid": uid, "annotations": { ADMITTED_ANNOTATION: admitted } } });
+        let api = K::api(self.client.clone(), namespace, &());
+        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.patch(name, &parameters, &Patch::Merge(&patch))).await;
+        self.count(WriteVerb::Patch, K::METRIC, &result);
+        let noted = result.map_err(|error| of_call(&format!("annotate {} {name}", K::NAME), &error))?;
+        let (key, version) = (Key::new(K::NAME, namespace, name), noted.resource_version());
+        self.writes.wrote(key, version.as_deref(), self.clock.instant());
+        self.knows(namespace, &noted);
         Ok(())
     }
 
@@ -288,7 +314,22 @@ impl Cluster {
 }
 
 fn versioned(resource_version: Option<String>) -> Done {
-    Done { effect: Effect::Nothing, resource_version }
+    Done { resource_version, ..Effect::Nothing.into() }
+}
+
+/// What follows from the answer to a write of a workload: that admission changed it is noted.
+fn answered<K: Workload>(written: &K, answer: &K, differences: &[String]) -> Done {
+    let before = Admitted::read(answer.annotations().get(ADMITTED_ANNOTATION).map(String::as_str));
+    let admitted = before.after(&of_workload(written), &of_workload(answer), Surplus::Ours, differences);
+    let follow_up = admitted.map(|admitted| {
+        Box::new(KubernetesStep::NoteAdmission {
+            kind: K::WORKLOAD,
+            name: answer.name_any(),
+            uid: answer.meta().uid.clone().unwrap_or_default(),
+            admitted,
+        })
+    });
+    Done { follow_up, ..Effect::Nothing.into() }
 }
 
 /// The merge patch that makes the one of the other: what is not wanted is taken away by name.

@@ -73,11 +73,14 @@ impl Cluster {
             | KubernetesStep::DeleteIdentity { .. } => self.identity_step(&namespace, step).await?,
             KubernetesStep::CreateWorkload(_)
             | KubernetesStep::UpdateWorkload { .. }
-            | KubernetesStep::DeleteWorkload { .. } => self.workload_step(&namespace, step).await?,
-            KubernetesStep::CreateChild(child) => self.create_child(owner, child).await?,
-            KubernetesStep::AdoptChild { kind, name, patch }
-            | KubernetesStep::PatchChild { kind, name, patch, .. } => {
-                self.patch_child(owner, kind, name, patch).await?;
+            | KubernetesStep::NoteAdmission { .. }
+            | KubernetesStep::DeleteWorkload { .. } => return self.workload_step(&namespace, step).await,
+            KubernetesStep::CreateChild(child) => return self.create_child(owner, child).await,
+            KubernetesStep::AdoptChild { kind, name, patch } => {
+                self.patch_child(owner, kind, name, patch, &[]).await?;
+            }
+            KubernetesStep::PatchChild { kind, name, patch, differences } => {
+                return self.patch_child(owner, kind, name, patch, differences).await;
             }
             KubernetesStep::DeleteChild { kind, name, uid, .. } => {
                 self.delete_child(owner, kind, name, uid).await?;
@@ -139,7 +142,7 @@ impl Cluster {
         self.identities.forget(namespace, identity.metadata.name.as_deref().unwrap_or_default());
     }
 
-    async fn workload_step(&self, namespace: &str, step: &KubernetesStep) -> Result<(), StepFailure> {
+    async fn workload_step(&self, namespace: &str, step: &KubernetesStep) -> Result<Done, StepFailure> {
         match step {
             KubernetesStep::CreateWorkload(workload) => match workload {
                 DesiredWorkload::Deployment(deployment) => {
@@ -150,21 +153,38 @@ impl Cluster {
                 }
                 DesiredWorkload::Job(job) => self.create_workload(namespace, job.as_ref()).await,
             },
-            KubernetesStep::UpdateWorkload { workload, .. } => match workload {
+            KubernetesStep::UpdateWorkload { workload, differences } => match workload {
                 DesiredWorkload::Deployment(deployment) => {
-                    self.replace_workload(namespace, deployment.as_ref()).await
+                    self.replace_workload(namespace, deployment.as_ref(), differences).await
                 }
                 DesiredWorkload::DaemonSet(daemon_set) => {
-                    self.replace_workload(namespace, daemon_set.as_ref()).await
+                    self.replace_workload(namespace, daemon_set.as_ref(), differences).await
                 }
-                DesiredWorkload::Job(job) => self.replace_workload(namespace, job.as_ref()).await,
+                DesiredWorkload::Job(job) => {
+                    self.replace_workload(namespace, job.as_ref(), differences).await
+                }
             },
-            KubernetesStep::DeleteWorkload { kind, name, uid, .. } => match kind {
-                Workload::Deployment => self.delete::<Deployment>(namespace, name, Some(uid)).await,
-                Workload::DaemonSet => self.delete::<DaemonSet>(namespace, name, Some(uid)).await,
-                Workload::Job => self.delete::<Job>(namespace, name, Some(uid)).await,
-            },
-            _ => Ok(()),
+            KubernetesStep::NoteAdmission { kind, name, uid, admitted } => {
+                match kind {
+                    Workload::Deployment => {
+                        self.note_admission::<Deployment>(namespace, name, uid, admitted).await?;
+                    }
+                    Workload::DaemonSet => {
+                        self.note_admission::<DaemonSet>(namespace, name, uid, admitted).await?;
+                    }
+                    Workload::Job => self.note_admission::<Job>(namespace, name, uid, admitted).await?,
+                }
+                Ok(Effect::Nothing.into())
+            }
+            KubernetesStep::DeleteWorkload { kind, name, uid, .. } => {
+                match kind {
+                    Workload::Deployment => self.delete::<Deployment>(namespace, name, Some(uid)).await?,
+                    Workload::DaemonSet => self.delete::<DaemonSet>(namespace, name, Some(uid)).await?,
+                    Workload::Job => self.delete::<Job>(namespace, name, Some(uid)).await?,
+                }
+                Ok(Effect::Nothing.into())
+            }
+            _ => Ok(Effect::Nothing.into()),
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Config {
-    /// Environment variables. They override what the operator sets, except the executor's identity.
+    /// Environment variables. They override what the operator sets, except the executor's identity. `$(NAME)` in a value is not expanded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 256))]
     #[x_kube(validation = Rule::new("self.all(name, name.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$'))").message(Message::Expression("'config.env: \"' + self.filter(name, !name.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$'))[0] + '\" is not the name of an environment variable: use letters, digits, \"_\", \"-\" and \".\", not beginning with a digit'".into())))]

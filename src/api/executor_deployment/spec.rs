@@ -81,12 +81,12 @@ pub struct ExecutorDeploymentSpec {
     #[schemars(length(max = 1024))]
     pub image: String,
 
-    /// Entry point; the image's own when absent. Not run in a shell.
+    /// Entry point; the image's own when absent. Not run in a shell, and `$(NAME)` is not expanded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub command: Option<Vec<String>>,
 
-    /// Arguments of the entry point; the image's own when absent.
+    /// Arguments of the entry point; the image's own when absent. `$(NAME)` is not expanded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub args: Option<Vec<String>>,

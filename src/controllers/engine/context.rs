@@ -13,7 +13,7 @@ use crate::{
         absences::Absences, adds::Adds, blueprints::Blueprints, connections::Connections,
         duplicates::Duplicates, endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines,
         processes::Processes, reconcile_requests::ReconcileRequests, released::ReleasedObjects,
-        submissions::Submissions, writes::Writes,
+        repeats::Repeats, submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -56,6 +56,8 @@ pub struct Services {
     pub reconcile_requests: ReconcileRequests,
     /// Objects that this process has released.
     pub released: ReleasedObjects,
+    /// Writes of this process that may repeat each other.
+    pub repeats: Repeats,
     /// Submits of this process.
     pub submissions: Submissions,
     /// Executors and blueprints that this process has tried to add.
@@ -140,6 +142,7 @@ impl Services {
             identities,
             reconcile_requests: ReconcileRequests::default(),
             released: ReleasedObjects::default(),
+            repeats: Repeats::default(),
             submissions,
             adds,
             duplicates: Duplicates::default(),
@@ -168,6 +171,7 @@ impl Services {
     pub fn record_release(&self, uid: &str) {
         self.reconcile_requests.forget(uid);
         self.released.note(uid);
+        self.repeats.forget(uid);
     }
 
     /// Reads the processes of objects.

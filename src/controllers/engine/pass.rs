@@ -11,6 +11,7 @@ use kube::{
 
 use super::{
     context::{Requeuer, Services},
+    repetition::{self, Subject},
     retry::{Retries, jitter},
     stages::{Acted, Look, Passed, Stages, Status},
 };
@@ -127,9 +128,14 @@ impl<S: Stages> Engine<S> {
             let published = self.publish(object, status, None, Vec::new()).await;
             return self.reconcile_paused(object, published);
         }
+        let uid = object.uid().unwrap_or_default();
+        let subject = Subject { uid: &uid, generation: object.meta().generation.unwrap_or_default() };
+        let mut held = None;
         let pass = match self.decide(&mut snapshot).await {
             Ok((desired, findings, mut plan)) => {
                 let cancelled = self.cancel_duplicates(object, &snapshot, &mut plan);
+                held =
+                    repetition::hold_back(&services.repeats, &subject, &mut plan, services.clock.instant());
                 let target = Target {
                     object,
                     kind: stages.kind(),
@@ -138,6 +144,7 @@ impl<S: Stages> Engine<S> {
                     colony: S::colony(&snapshot).map(str::to_owned),
                 };
                 let outcome = services.actor.execute(plan, &target).await;
+                repetition::note(&services.repeats, &subject, &outcome, services.clock.instant());
                 services.publisher.each_event(&object.object_ref(stages.kind()), cancelled).await;
                 Ok(Acted { desired, findings, outcome })
             }
@@ -156,7 +163,8 @@ impl<S: Stages> Engine<S> {
         let notes = stages.notes(&snapshot, passed);
         let outcome = passed.ok().map(|carried| &carried.outcome);
         let published = self.publish(object, status.clone(), outcome, notes).await;
-        self.next(object, &snapshot, status.as_ref(), passed, published)
+        let ended = self.next(object, &snapshot, status.as_ref(), passed, published);
+        Ended { next: ended.next.map(|next| held.map_or(next, |held| next.min(held))).or(held), ..ended }
     }
 
     /// Has the colony be asked for the processes and the blueprint of an object whose annotation wishes for that anew.
@@ -218,6 +226,14 @@ impl<S: Stages> Engine<S> {
         let (services, kind) = (&self.services, self.stages.kind());
         let before = object.status();
         let version = outcome.and_then(|outcome| outcome.resource_version.clone());
+        let uid = object.uid().unwrap_or_default();
+        let subject = Subject { uid: &uid, generation: object.meta().generation.unwrap_or_default() };
+        let write = (before != Some(&status)).then(|| repetition::of_status(object, &status));
+        let now = services.clock.instant();
+        let held = |write| services.repeats.held(subject.uid, subject.generation, write, now);
+        if write.as_ref().and_then(held).is_some() {
+            return Ok(false);
+        }
         let written = services.publisher.status(kind, object, status.clone(), version.clone()).await;
         let (status, written) = match written {
             // Fields of others must not keep the rest from being written.
@@ -234,6 +250,9 @@ impl<S: Stages> Engine<S> {
         }
         if !written {
             return Ok(false);
+        }
+        if let Some(write) = &write {
+            services.repeats.note(subject.uid, subject.generation, write, now);
         }
         // From here on the intent is on record, and this process knows that it has sent nothing yet. Of an object that is not new,
         // a status without a process may have been lost: what was sent for it before is looked up.

@@ -143,8 +143,27 @@ pub fn variables(owner: &Owner, config: Option<&Config>) -> Vec<EnvVar> {
 }
 
 fn plain(name: &str, value: &str) -> EnvVar {
-    // `$(NAME)` in a value is expanded by the kubelet; users of other runtimes mean it literally.
-    EnvVar { name: name.to_owned(), value: Some(value.replace("$(", "$$(")), value_from: None }
+    EnvVar { name: name.to_owned(), value: Some(literal(value)), value_from: None }
+}
+
+/// Words of a command, each as [`literal`].
+#[must_use]
+pub fn literals(words: &[String]) -> Vec<String> {
+    words.iter().map(|word| literal(word)).collect()
+}
+
+/// A text that the kubelet, which expands `$(NAME)` and reads `$$` as `$`, gives to a process as it is: users of other
+/// runtimes mean it literally. A `$` that the kubelet leaves alone stays, so that no pod restarts for this.
+fn literal(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        literal.push(letter);
+        if letter == '$' && matches!(letters.peek(), Some('$' | '(')) {
+            literal.push('$');
+        }
+    }
+    literal
 }
 
 fn from_secret(owner: &Owner, key: &str) -> EnvVar {
@@ -158,4 +177,46 @@ fn from_field(name: &str, path: &str) -> EnvVar {
     let selector = ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: path.to_owned() };
     let value_from = EnvVarSource { field_ref: Some(selector), ..EnvVarSource::default() };
     EnvVar { name: name.to_owned(), value: None, value_from: Some(value_from) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kubelet makes of a text where no variable is defined that it could name.
+    fn expanded(text: &str) -> String {
+        let mut expanded = String::new();
+        let mut letters = text.chars().peekable();
+        while let Some(letter) = letters.next() {
+            match (letter, letters.peek()) {
+                ('$', Some('$')) => drop(letters.next()),
+                ('$', Some('(')) => panic!("{text} has an expression"),
+                _ => {}
+            }
+            expanded.push(letter);
+        }
+        expanded
+    }
+
+    #[test]
+    fn a_process_sees_what_the_user_wrote() {
+        for text in [
+            "",
+            "plain",
+            "pa$$word",
+            "$",
+            "$$",
+            "$$$",
+            "a$",
+            "$(HOME)",
+            "$$(HOME)",
+            "$$$(HOME)",
+            "$a$b",
+            "ä$$(é",
+        ] {
+            assert_eq!(expanded(&literal(text)), text, "{text}");
+        }
+        assert_eq!(literal("$a and b$"), "$a and b$", "it would restart pods");
+        assert_eq!(literal("$(HOME)"), "$$(HOME)");
+    }
 }

@@ -45,8 +45,8 @@ pub fn build(
     let container = Container {
         name: EXECUTOR_CONTAINER.to_owned(),
         image: Some(spec.image.clone()),
-        command: spec.command.clone(),
-        args: spec.args.clone(),
+        command: spec.command.as_deref().map(environment::literals),
+        args: spec.args.as_deref().map(environment::literals),
         env: Some(environment::variables(owner, config)),
         env_from: Some(environment::sources(owner, config)),
         resources: Some(resources(spec.resources.as_ref(), &policy.executor_resources)),

@@ -11,13 +11,14 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::run_hash;
 use crate::{
     api::{
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, Workload},
         metadata::{self, Owner},
-        names::{CONTENT_HASH_ANNOTATION, RUN_ANNOTATION},
+        names::{CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION, RUN_ANNOTATION},
     },
     kinds::SpecError,
 };
@@ -105,7 +106,17 @@ fn annotate(metadata: &mut ObjectMeta, spec: &impl Serialize) -> Result<(), Spec
         SpecError::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
     })?;
     let hash = metadata::content_hash(&content);
-    metadata.annotations = Some(BTreeMap::from([(CONTENT_HASH_ANNOTATION.to_owned(), hash)]));
+    let of_template = |part: &str| {
+        let written = content.pointer(&format!("/template/metadata/{part}")).and_then(Value::as_object);
+        Value::from_iter(written.into_iter().flatten().map(|(key, _)| (key.clone(), 0)))
+    };
+    // Others may add to both, and keep what they add.
+    let of_template = json!({ "annotations": of_template("annotations"), "labels": of_template("labels") });
+    let fields = json!({ "spec": { "template": { "metadata": of_template } } });
+    metadata.annotations = Some(BTreeMap::from([
+        (CONTENT_HASH_ANNOTATION.to_owned(), hash),
+        (FIELDS_ANNOTATION.to_owned(), fields.to_string()),
+    ]));
     Ok(())
 }
 

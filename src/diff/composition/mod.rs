@@ -20,11 +20,12 @@ use serde_json::{Map, Value};
 
 use super::{
     KubernetesStep, OwnershipError,
-    difference::{lacking, merge_patch},
+    admission::{self, Admitted},
+    difference::{Surplus, lacking, merge_patch},
 };
 use crate::{
     api::{
-        names::{CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION},
+        names::{ADMITTED_ANNOTATION, CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION},
         policy::{AdoptionPolicy, DriftPolicy},
         resource_definition::ObjectKind,
     },
@@ -61,6 +62,8 @@ pub struct Report {
     pub foreign: Vec<OwnershipError>,
     /// Objects that others have changed, with the fields.
     pub drifted: Vec<String>,
+    /// Objects that admission has changed and that are left so, with the fields.
+    pub admitted: Vec<String>,
     /// What policies keep from being done.
     pub left: Vec<String>,
 }
@@ -194,7 +197,6 @@ impl CompositionPlan {
         for field in &policies.ignored {
             field.leave(&mut should, found);
         }
-        let (Value::Object(mut should), Value::Object(is)) = (should, found) else { return };
         // Others may add references of their own; ours is there, or the object would not be the instance's.
         if let Some(Value::Object(metadata)) = should.get_mut("metadata") {
             metadata.remove("ownerReferences");
@@ -202,10 +204,23 @@ impl CompositionPlan {
         let is_new_wish =
             annotation(&wanted.object, CONTENT_HASH_ANNOTATION) != annotation(found, CONTENT_HASH_ANNOTATION);
         let is_pod = wanted.kind == ObjectKind::new("v1", "Pod");
-        if is_pod && !is_new_wish {
+        if let (Value::Object(should), true, false) = (&mut should, is_pod, is_new_wish) {
             // What runs pods adds to their lists, and their drift could not be corrected.
             should.remove("spec");
         }
+        let is_remade = is_pod || wanted.kind == ObjectKind::new("batch/v1", "Job");
+        let is_fixed = |path: &str| {
+            is_remade && path.starts_with("spec") && (is_pod || !MUTABLE_OF_JOBS.contains(&path))
+        };
+        // Another wish is written as it is, where it can be. What cannot change, and differs although the wish has not, was
+        // changed when the object was created.
+        let noted = Admitted::read(annotation(found, ADMITTED_ANNOTATION));
+        let admitted = admission::accept(&mut should, found, Surplus::Theirs, |difference| {
+            let is_fixed = is_fixed(&difference.to_string());
+            (!is_new_wish || is_fixed) && noted.covers(difference) || !is_new_wish && is_fixed
+        });
+        self.report.admitted.extend(admission::told(&wanted.kind.kind, &wanted.name, &admitted));
+        let (Value::Object(should), Value::Object(is)) = (should, found) else { return };
         let mut differences = lacking(&Value::Object(should.clone()), found);
         let mut patch = merge_patch(&should, is);
         let before =
@@ -221,16 +236,13 @@ impl CompositionPlan {
             self.drifted(wanted, &differences);
             return;
         }
-        let is_fixed =
-            |path: &String| path.starts_with("spec") && (is_pod || !MUTABLE_OF_JOBS.contains(&path.as_str()));
-        let is_remade = is_pod || wanted.kind == ObjectKind::new("batch/v1", "Job");
-        if is_remade && differences.iter().any(is_fixed) {
+        if differences.iter().any(|path| is_fixed(path)) {
             if !policies.may_delete || !policies.may_create {
                 self.drifted(wanted, &differences);
                 return;
             }
             let fixed: Vec<&str> =
-                differences.iter().filter(|path| is_fixed(path)).map(String::as_str).collect();
+                differences.iter().map(String::as_str).filter(|path| is_fixed(path)).collect();
             let why = format!("a {} cannot change {}", wanted.kind.kind, fixed.join(", "));
             self.steps.push(delete(&wanted.kind, found, &why));
             self.awaiting.push(format!("the old {} {} to be gone", wanted.kind.kind, wanted.name));

@@ -60,6 +60,15 @@ pub enum KubernetesStep {
         /// Paths that differ.
         differences: Vec<String>,
     },
+    /// Note on a workload what admission made of the last write.
+    NoteAdmission {
+        kind: Workload,
+        name: String,
+        /// Its UID: another object of the name is not meant.
+        uid: String,
+        /// The annotation.
+        admitted: String,
+    },
     /// Delete a workload and its pods.
     DeleteWorkload {
         kind: Workload,
@@ -203,6 +212,9 @@ impl fmt::Display for KubernetesStep {
             Self::CreateWorkload(workload) => write!(f, "create {}", describe(workload)),
             Self::UpdateWorkload { workload, differences } => {
                 write!(f, "update {} ({})", describe(workload), differences.join(", "))
+            }
+            Self::NoteAdmission { kind, name, .. } => {
+                write!(f, "note what admission changed of {} {name}", kind.as_str())
             }
             Self::DeleteWorkload { kind, name, why, .. } => {
                 write!(f, "delete {} {name} ({why})", kind.as_str())

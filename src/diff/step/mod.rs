@@ -2,6 +2,7 @@
 
 mod colony;
 mod kubernetes;
+mod repetition;
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! What to do about a Job: work that ends is done once for each run that the spec asks for. Pure.
 
 use k8s_openapi::{
-    api::batch::v1::Job,
+    api::{batch::v1::Job, core::v1::PodTemplateSpec},
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 use kube::ResourceExt as _;
@@ -32,6 +32,18 @@ impl Planned for Job {
     /// The API server makes it up, for each Job another.
     fn selector(&self) -> Option<&LabelSelector> {
         None
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().map(|spec| &spec.template)
+    }
+
+    fn template_mut(&mut self) -> Option<&mut PodTemplateSpec> {
+        self.spec.as_mut().map(|spec| &mut spec.template)
+    }
+
+    fn is_fixed(path: &str) -> bool {
+        !is_resizable(path)
     }
 
     /// What Colony and operator add to a run that has begun is for the next one. Of one that has ended only the size counts.

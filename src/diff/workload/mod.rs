@@ -5,7 +5,10 @@ mod metadata;
 mod ownership;
 
 use k8s_openapi::{
-    api::apps::v1::{DaemonSet, Deployment},
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        core::v1::PodTemplateSpec,
+    },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 use kube::{Resource, ResourceExt as _};
@@ -13,15 +16,19 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use job::finished_job;
 pub(super) use job::{finished, keeps_run};
-use metadata::{found, merge};
+use metadata::{found, keep_additions, merge};
 use ownership::{adopt, foreign, is_owned, may_adopt};
 pub(super) use ownership::{orphaned, releases};
 
-use super::{KubernetesStep, OwnershipError, difference::differences};
+use super::{
+    KubernetesStep, OwnershipError,
+    admission::{self, Admitted, of_workload},
+    difference::{Surplus, differences},
+};
 use crate::{
     api::{
         executor_deployment::{ExecutorDeployment, Workload},
-        names::CONTENT_HASH_ANNOTATION,
+        names::{ADMITTED_ANNOTATION, CONTENT_HASH_ANNOTATION},
         policy::{AdoptionPolicy, DriftPolicy, ManagementPolicy},
     },
     desired::{DesiredWorkload, WorkloadPolicies},
@@ -37,6 +44,8 @@ pub(super) struct WorkloadPlan {
     pub awaiting: Vec<String>,
     /// What differs and is left so, with the fields.
     pub drifted: Vec<String>,
+    /// What admission has changed and is left so, with the fields.
+    pub admitted: Vec<String>,
     /// What policies keep from being done, and how that is changed.
     pub left: Vec<String>,
     /// Whether the workload is not as the spec has it, and may not be made so.
@@ -55,6 +64,17 @@ trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned
         differences
     }
 
+    /// What its pods are made from.
+    fn template(&self) -> Option<&PodTemplateSpec>;
+
+    /// As [`Planned::template`], to be changed.
+    fn template_mut(&mut self) -> Option<&mut PodTemplateSpec>;
+
+    /// Whether a field cannot change while the object is there.
+    fn is_fixed(_path: &str) -> bool {
+        false
+    }
+
     /// Brings one that is there in line with what is wanted.
     fn change(
         plan: &mut WorkloadPlan,
@@ -65,6 +85,9 @@ trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned
     ) {
         let mut changed = wanted.clone();
         *changed.meta_mut() = merge(wanted.meta(), found.meta());
+        if let (Some(template), Some(there)) = (changed.template_mut(), found.template()) {
+            keep_additions(template, there, found.meta());
+        }
         plan.update(changed.into(), differences);
     }
 }
@@ -75,6 +98,14 @@ impl Planned for Deployment {
     fn selector(&self) -> Option<&LabelSelector> {
         self.spec.as_ref().map(|spec| &spec.selector)
     }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().map(|spec| &spec.template)
+    }
+
+    fn template_mut(&mut self) -> Option<&mut PodTemplateSpec> {
+        self.spec.as_mut().map(|spec| &mut spec.template)
+    }
 }
 
 impl Planned for DaemonSet {
@@ -82,6 +113,14 @@ impl Planned for DaemonSet {
 
     fn selector(&self) -> Option<&LabelSelector> {
         self.spec.as_ref().map(|spec| &spec.selector)
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().map(|spec| &spec.template)
+    }
+
+    fn template_mut(&mut self) -> Option<&mut PodTemplateSpec> {
+        self.spec.as_mut().map(|spec| &mut spec.template)
     }
 }
 
@@ -194,9 +233,11 @@ impl WorkloadPlan {
             Observed::Known(Some(found)) => {
                 foreign(kind, found.meta(), owner_uid)?;
                 let wanted = policies.with_ignored_fields(wanted, found);
+                let is_new_wish = content_hash(wanted.meta()) != content_hash(found.meta());
+                let (wanted, admitted) = as_admitted(&wanted, found, is_new_wish);
+                self.admitted.extend(admission::told(kind.as_str(), &found.name_any(), &admitted));
                 let differences = changes(&wanted, wanted.meta(), found, found.meta());
                 let differences = K::pending(&wanted, found, differences);
-                let is_new_wish = content_hash(wanted.meta()) != content_hash(found.meta());
                 if differences.is_empty() {
                     return Ok(());
                 }
@@ -242,20 +283,40 @@ fn changes<T: Serialize>(
     found: &T,
     found_metadata: &ObjectMeta,
 ) -> Vec<String> {
-    let (Ok(mut wanted), Ok(found)) = (serde_json::to_value(wanted), serde_json::to_value(found)) else {
-        return vec!["unreadable".to_owned()];
-    };
     let other_wish = content_hash(wanted_metadata) != content_hash(found_metadata);
-    // The hash is compared by itself and owner references by UID: others may add references of their own.
-    if let Some(metadata) = wanted.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
-        metadata.remove("annotations");
-        metadata.remove("ownerReferences");
-    }
-    let mut paths = differences(&wanted, &found);
+    let mut paths = differences(&of_workload(wanted), &of_workload(found));
     if other_wish && paths.is_empty() {
         paths.push(HASH_PATH.to_owned());
     }
     paths
+}
+
+/// What a Job can change while it runs.
+fn is_resizable(path: &str) -> bool {
+    matches!(path, "spec.parallelism" | "spec.completions" | "spec.suspend" | HASH_PATH)
+        || path.starts_with("metadata.")
+}
+
+/// What is wanted of a workload that is there: of the fields that admission has changed, what it has; which these are.
+/// Another wish is written as it is, where it can be. What cannot change, and differs although the wish has not, was changed
+/// when the object was created.
+fn as_admitted<K: Planned>(wanted: &K, found: &K, is_new_wish: bool) -> (K, Vec<String>) {
+    let noted = found.meta().annotations.as_ref().and_then(|all| all.get(ADMITTED_ANNOTATION));
+    let noted = Admitted::read(noted.map(String::as_str));
+    let (mut accepted, there) = (of_workload(wanted), of_workload(found));
+    let before = accepted.clone();
+    let told = admission::accept(&mut accepted, &there, Surplus::Ours, |difference| {
+        let is_fixed = K::is_fixed(&difference.to_string());
+        (!is_new_wish || is_fixed) && noted.covers(difference) || !is_new_wish && is_fixed
+    });
+    if accepted == before {
+        return (wanted.clone(), told);
+    }
+    let Ok(mut whole) = serde_json::to_value(wanted) else { return (wanted.clone(), told) };
+    whole["spec"] = accepted["spec"].take();
+    whole["metadata"]["labels"] = accepted["metadata"]["labels"].take();
+    // Both were of the type before.
+    (serde_json::from_value(whole).unwrap_or_else(|_| wanted.clone()), told)
 }
 
 fn content_hash(metadata: &ObjectMeta) -> Option<&String> {

@@ -96,7 +96,10 @@ fn active_findings(
     let desired = pass.ok().and_then(|pass| pass.desired);
     let failed = desired.and_then(failed);
     let blocker = blocker(pass);
-    let is_settled = pass.is_ok_and(|pass| pass.outcome.plan.steps.is_empty());
+    let is_settled = pass.is_ok_and(|pass| {
+        let plan = &pass.outcome.plan;
+        plan.steps.is_empty() && plan.drifted.is_empty()
+    });
     let is_finished = is_settled && desired.is_some_and(|desired| desired.is_finished);
     let is_ready = is_settled && blocker.is_none() && desired.is_some_and(Desired::is_ready);
     let trouble = blocker.or(failed);
@@ -139,9 +142,12 @@ fn active_findings(
 
 /// What differs and is left so, and what policies keep from being done.
 fn drift_findings(pass: Result<Pass<'_>, &Problem>, desired: Option<&Desired>) -> Vec<Finding> {
-    let (Ok(Pass { report, .. }), Some(desired)) = (pass, desired) else { return Vec::new() };
+    let (Ok(Pass { report, outcome, .. }), Some(desired)) = (pass, desired) else { return Vec::new() };
+    // What does not last is repeated with growing delays.
+    let drifted = [report.drifted.as_slice(), &outcome.plan.drifted].concat();
     let may_be_left = desired.resources.iter().any(|resource| resource.policies.may_leave_drift());
-    let mut findings: Vec<Finding> = Finding::drift(&report.drifted, may_be_left).into_iter().collect();
+    let mut findings: Vec<Finding> =
+        Finding::drift(&drifted, &report.admitted, may_be_left).into_iter().collect();
     if !report.left.is_empty() {
         findings.push(Finding::yes(ConditionType::Warnings, Reason::LeftAlone, report.left.join("; ")));
     }

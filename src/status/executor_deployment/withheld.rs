@@ -32,7 +32,7 @@ pub(super) fn drift(object: &ExecutorDeployment, outcome: &Outcome) -> Option<Fi
     let policies = &object.spec.management_policies;
     // What is only looked at is compared with nothing.
     let is_left = !policies.allow(ManagementPolicy::Update) && !policies.only_observe();
-    Finding::drift(&outcome.plan.drifted, is_detected || is_left)
+    Finding::drift(&outcome.plan.drifted, &outcome.plan.admitted, is_detected || is_left)
 }
 
 /// Why the current generation has no process, where policies withhold it.

@@ -1,0 +1,142 @@
+//! Which writes repeat each other: those to the same target, with the same wish. Pure.
+
+use kube::ResourceExt as _;
+use serde_json::Value;
+
+use super::{ColonyStep, KubernetesStep, Step};
+use crate::{
+    api::{metadata::content_hash, names::CONTENT_HASH_ANNOTATION},
+    desired::DesiredWorkload,
+};
+
+/// A write, as far as it can repeat another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repetition {
+    /// What is written to.
+    pub target: String,
+    /// Says what is to be there; none if the step does not tell.
+    pub wish: Option<String>,
+    /// UID or name of what is to be gone.
+    pub deleted: Option<String>,
+}
+
+impl Repetition {
+    fn of(target: String, wish: Option<String>) -> Self {
+        Self { target, wish, deleted: None }
+    }
+
+    fn deleting(target: String, deleted: &str) -> Self {
+        Self { target, wish: None, deleted: Some(deleted.to_owned()) }
+    }
+}
+
+impl Step {
+    /// What the step may repeat; none for steps that cannot be repeated in vain.
+    #[must_use]
+    pub fn repetition(&self) -> Option<Repetition> {
+        match self {
+            Self::Kubernetes(step) => in_cluster(step),
+            Self::Colony(step) => in_colony(step),
+        }
+    }
+}
+
+fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
+    let named = |kind: &str, name: &str| format!("{kind} {name}");
+    Some(match step {
+        KubernetesStep::CreateWorkload(workload) | KubernetesStep::UpdateWorkload { workload, .. } => {
+            let metadata = match workload {
+                DesiredWorkload::Deployment(deployment) => &deployment.metadata,
+                DesiredWorkload::DaemonSet(daemon_set) => &daemon_set.metadata,
+                DesiredWorkload::Job(job) => &job.metadata,
+            };
+            let annotations = metadata.annotations.as_ref();
+            let wish = annotations.and_then(|all| all.get(CONTENT_HASH_ANNOTATION)).cloned();
+            let name = metadata.name.as_deref().unwrap_or_default();
+            Repetition::of(named(workload.kind().as_str(), name), wish)
+        }
+        KubernetesStep::DeleteWorkload { kind, name, uid, .. } => {
+            Repetition::deleting(named(kind.as_str(), name), uid)
+        }
+        KubernetesStep::CreateChild(child) => {
+            Repetition::of(named(&child.kind.kind, &child.name), hash_in(&child.object))
+        }
+        KubernetesStep::PatchChild { kind, name, patch, .. }
+        | KubernetesStep::AdoptChild { kind, name, patch } => {
+            Repetition::of(named(&kind.kind, name), hash_in(&Value::Object(patch.clone())))
+        }
+        KubernetesStep::DeleteChild { kind, name, uid, .. } => {
+            Repetition::deleting(named(&kind.kind, name), uid)
+        }
+        KubernetesStep::CreateIdentity(identity) | KubernetesStep::UpdateIdentity { identity, .. } => {
+            let annotations = identity.metadata.annotations.as_ref();
+            let wish = annotations.and_then(|all| all.get(CONTENT_HASH_ANNOTATION)).cloned();
+            Repetition::of(named("Secret", identity.metadata.name.as_deref().unwrap_or_default()), wish)
+        }
+        KubernetesStep::CreateCrd(crd) | KubernetesStep::UpdateCrd { crd, .. } => {
+            let spec = serde_json::to_value(&crd.spec).unwrap_or_default();
+            let wish = content_hash(&Value::from(vec![spec, Value::from_iter(crd.annotations().clone())]));
+            Repetition::of(named("CustomResourceDefinition", &crd.name_any()), Some(wish))
+        }
+        KubernetesStep::DeleteCrd { name, uid } => {
+            Repetition::deleting(named("CustomResourceDefinition", name), uid)
+        }
+        KubernetesStep::DeleteRun { name, uid, .. } => Repetition::deleting(named("run", name), uid),
+        KubernetesStep::DeleteFleet { name, uid, .. } => Repetition::deleting(named("fleet", name), uid),
+        KubernetesStep::AddFinalizer => Repetition::of("finalizer".to_owned(), Some("held".to_owned())),
+        KubernetesStep::ReleaseIdentity { .. }
+        | KubernetesStep::DeleteIdentity { .. }
+        | KubernetesStep::NoteAdmission { .. }
+        | KubernetesStep::RemoveFinalizer
+        | KubernetesStep::UpdateSpec { .. }
+        | KubernetesStep::DeleteObject { .. }
+        | KubernetesStep::CreateRun { .. }
+        | KubernetesStep::Rewrite { .. }
+        | KubernetesStep::ConcludeMigration(_)
+        | KubernetesStep::CreateFleet(_)
+        | KubernetesStep::ReplaceFleet(_)
+        | KubernetesStep::CreateOperatorKeys { .. }
+        | KubernetesStep::AddReconcilerKey { .. } => return None,
+    })
+}
+
+/// Submits have their label, and what ends a process is asked for until it has ended.
+fn in_colony(step: &ColonyStep) -> Option<Repetition> {
+    let hash = |content: Value| Some(content_hash(&content));
+    Some(match step {
+        ColonyStep::RegisterExecutor { name, .. } | ColonyStep::RegisterOperator { name, .. } => {
+            Repetition::of(format!("executor {name}"), hash(Value::from(step.to_string())))
+        }
+        ColonyStep::RegisterMember => Repetition::of("member".to_owned(), None),
+        ColonyStep::AddDefinition(definition) => {
+            let wish = serde_json::to_value(definition).unwrap_or_default();
+            Repetition::of(format!("definition {}", definition.metadata.name), hash(wish))
+        }
+        ColonyStep::AddBlueprint(blueprint) => {
+            let wish = serde_json::to_value(&blueprint.spec).unwrap_or_default();
+            Repetition::of(format!("blueprint {}", blueprint.metadata.name), hash(wish))
+        }
+        ColonyStep::UpdateBlueprint { name, spec, .. } => {
+            Repetition::of(format!("blueprint {name}"), hash(Value::Object(spec.clone())))
+        }
+        ColonyStep::UpdateBlueprintStatus { name, status } => {
+            Repetition::of(format!("status of blueprint {name}"), hash(Value::Object(status.clone())))
+        }
+        ColonyStep::RemoveExecutor { .. }
+        | ColonyStep::RemoveDefinition { .. }
+        | ColonyStep::RemoveBlueprint { .. }
+        | ColonyStep::Submit(_)
+        | ColonyStep::SubmitWorkflow(_)
+        | ColonyStep::Cancel { .. }
+        | ColonyStep::CancelGraph { .. }
+        | ColonyStep::OpenGate { .. }
+        | ColonyStep::CloseSuccessful { .. }
+        | ColonyStep::CloseFailed { .. }
+        | ColonyStep::Answer { .. } => return None,
+    })
+}
+
+/// The hash of the desired state in an object or a patch.
+fn hash_in(object: &Value) -> Option<String> {
+    object.pointer("/metadata/annotations")?.get(CONTENT_HASH_ANNOTATION)?.as_str().map(str::to_owned)
+}
