@@ -176,7 +176,7 @@ async fn whoever_hands_a_spec_to_the_colony_must_be_allowed_to_create_all_worklo
         };
         eventually("a Job that the colony could request is refused", LIMIT, async || {
             match fleets.create(&dry, &handed_over("handed")).await {
-                Err(error) if error.to_string().contains("workload Job") => Ok(()),
+                Err(error) if error.to_string().contains("syncPolicy ColonyWins") => Ok(()),
                 other => Err(format!("the answer is {other:?}")),
             }
         })

@@ -84,6 +84,9 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
         KubernetesStep::DeleteRun { name, uid, .. } => Repetition::deleting(named("run", name), uid),
         KubernetesStep::DeleteFleet { name, uid, .. } => Repetition::deleting(named("fleet", name), uid),
         KubernetesStep::AddFinalizer => Repetition::of("finalizer".to_owned(), Some("held".to_owned())),
+        KubernetesStep::Hold { submitted_as } => {
+            Repetition::of("finalizer".to_owned(), Some(submitted_as.clone()))
+        }
         KubernetesStep::ReleaseIdentity { .. }
         | KubernetesStep::DeleteIdentity { .. }
         | KubernetesStep::NoteAdmission { .. }

@@ -125,7 +125,7 @@ impl WorkloadPlan {
             }
             return;
         }
-        if is_over || !template.is_empty() || !differences.iter().all(is_resizable) {
+        if is_over || !template.is_empty() || !differences.iter().all(|path| is_resizable(path)) {
             let needed = [ManagementPolicy::Delete, ManagementPolicy::Create];
             if let Some(lacking) = needed.into_iter().find(|what| !policies.management.allow(*what)) {
                 self.leave(Workload::Job, &found.metadata, &differences);
@@ -219,9 +219,8 @@ fn is_over(job: &Job) -> bool {
     matches!(progress::of_job(job).phase, Phase::Completed | Phase::Failed { .. })
 }
 
-fn is_resizable(path: &String) -> bool {
-    matches!(path.as_str(), "spec.parallelism" | COMPLETIONS_PATH | "spec.suspend")
-        || path.starts_with("metadata.")
+fn is_resizable(path: &str) -> bool {
+    matches!(path, "spec.parallelism" | COMPLETIONS_PATH | "spec.suspend") || path.starts_with("metadata.")
 }
 
 fn run(metadata: &ObjectMeta) -> Option<&String> {

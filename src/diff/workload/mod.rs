@@ -291,12 +291,6 @@ fn changes<T: Serialize>(
     paths
 }
 
-/// What a Job can change while it runs.
-fn is_resizable(path: &str) -> bool {
-    matches!(path, "spec.parallelism" | "spec.completions" | "spec.suspend" | HASH_PATH)
-        || path.starts_with("metadata.")
-}
-
 /// What is wanted of a workload that is there: of the fields that admission has changed, what it has; which these are.
 /// Another wish is written as it is, where it can be. What cannot change, and differs although the wish has not, was changed
 /// when the object was created.
