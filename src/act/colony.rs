@@ -75,9 +75,11 @@ impl Colony<'_> {
                 Ok(Effect::Nothing)
             }
             ColonyStep::CancelGraph { graph_id, .. } => self.cancel_graph(graph_id, &what).await,
-            ColonyStep::OpenGate { process_id } => {
+            ColonyStep::OpenGate { process_id, graph_id } => {
                 let (operator, id) = (self.operator(&what)?, self.invalidated(process_id));
                 operator.session.close_successful(&id, &[]).await.map_err(failed)?;
+                // What waited behind it waits for an executor now.
+                self.processes.invalidate_workflow(graph_id, self.clock.instant());
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseSuccessful { process_id, output } => {
