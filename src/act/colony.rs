@@ -70,9 +70,11 @@ impl Colony<'_> {
                 of_colony_write(ColonyWrite::Cancel, &what, self.connection.member.cancel(&id).await)
             }
             ColonyStep::CancelGraph { graph_id, .. } => self.cancel_graph(graph_id, &what).await,
-            ColonyStep::OpenGate { process_id } => {
+            ColonyStep::OpenGate { process_id, graph_id } => {
                 let (operator, id) = (self.operator(&what)?, self.invalidated(process_id));
                 operator.session.close_successful(&id, &[]).await.map_err(failed)?;
+                // What waited behind it waits for an executor now.
+                self.processes.invalidate_workflow(graph_id, self.clock.instant());
                 Ok(Effect::Nothing)
             }
             ColonyStep::CloseSuccessful { process_id, output } => {

@@ -309,7 +309,10 @@ impl MirrorPlan {
     pub fn open_gate(&mut self, colony: &ColonyReference, process: &Process, all: &[Process]) {
         let gate = all.iter().find(|gate| process.parents.first() == Some(&gate.id));
         match gate.filter(|gate| gate.state == ProcessState::Running && is_ours(colony, gate)) {
-            Some(gate) => self.steps.push(ColonyStep::OpenGate { process_id: gate.id.to_string() }),
+            Some(gate) => self.steps.push(ColonyStep::OpenGate {
+                process_id: gate.id.to_string(),
+                graph_id: gate.graph_id.clone(),
+            }),
             None => {
                 let name = gate.and_then(|gate| gate.spec.conditions.executor_names.first());
                 let to = name.map_or_else(|| "the operator".to_owned(), |name| format!("executor {name}"));

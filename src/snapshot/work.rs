@@ -22,7 +22,7 @@ pub struct WorkHeader {
     pub processes: Observed<Vec<Process>>,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
-    /// Whether the object was created for a `ColonyCron` that is deleted. Looked at while nothing is on record: a create that
+    /// Whether the object was created for a controller, such as a `ColonyCron`, that is deleted. Looked at while nothing is on record: a create that
     /// arrives late, or one by a cache that lags, makes a run again that the garbage collector has taken away, and will again.
     pub is_owner_gone: Observed<bool>,
     /// What was submitted for the object before it was restored from a backup, which gave it another UID and no status. Looked at

@@ -47,12 +47,16 @@ impl WorkReader {
             .processes
             .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
             .await;
+        let mut header = self.header(colony, processes, mirror, now);
+        if mirror.is_none() && object.metadata.deletion_timestamp.is_none() {
+            header.is_owner_gone = self.is_owner_gone(&object.metadata).await;
+        }
         Ok(InstanceSnapshot {
             object: object.clone(),
             kind: kind.clone(),
             in_colony,
             last_line: process.and_then(|id| self.lines.latest(&ProcessId::new(id))),
-            header: self.header(colony, processes, mirror, now),
+            header,
         })
     }
 

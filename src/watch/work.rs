@@ -5,12 +5,17 @@ use std::{borrow::Cow, sync::Arc};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Secret},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+    discovery::{Scope as KindScope, pinned_kind},
+};
 use serde_json::Value;
 
 use super::{
+    children::is_unserved,
     colonies::Colonies,
     flows::Requests,
     freshness::CacheBehind,
@@ -120,22 +125,36 @@ impl WorkReader {
         }
     }
 
-    /// Whether an object was created for a `ColonyCron` that is deleted, or about to be.
-    pub(super) async fn is_cron_gone(&self, run: &ObjectMeta) -> Observed<bool> {
-        let owners = run.owner_references.iter().flatten();
-        let is_cron = |owner: &&OwnerReference| {
-            owner.kind == ColonyCron::KIND.name() && owner.api_version == ColonyCron::api_version(&())
-        };
-        let Some(owner) = owners.filter(|owner| owner.controller == Some(true)).find(is_cron) else {
+    /// Whether the controller that an object was created for is deleted, or about to be. A kind that the operator may not read is not
+    /// asked for.
+    pub(super) async fn is_owner_gone(&self, object: &ObjectMeta) -> Observed<bool> {
+        let owners = object.owner_references.iter().flatten();
+        let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) else {
             return Observed::Known(false);
         };
-        let namespace = run.namespace.as_deref().unwrap_or_default();
-        let api = Api::<ColonyCron>::namespaced(self.client.clone(), namespace);
+        let is_cron =
+            owner.kind == ColonyCron::KIND.name() && owner.api_version == ColonyCron::api_version(&());
+        let namespace = object.namespace.as_deref().unwrap_or_default();
+        let api: Api<DynamicObject> = if is_cron {
+            Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<ColonyCron>(&()))
+        } else {
+            let kind = ObjectKind::new(&owner.api_version, &owner.kind);
+            let named = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
+            match call(CALL_TIME_LIMIT, pinned_kind(&self.client, &named)).await {
+                Ok((resource, capabilities)) if capabilities.scope == KindScope::Cluster => {
+                    Api::all_with(self.client.clone(), &resource)
+                }
+                Ok((resource, _)) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+                Err(error) if is_unserved(&error) => return Observed::Known(true),
+                Err(error) => return Observed::Unknown(error.explain(&format!("look for kind {kind}"))),
+            }
+        };
         match call(CALL_TIME_LIMIT, api.get_metadata_opt(&owner.name)).await {
-            Ok(found) => Observed::Known(found.is_none_or(|cron| {
-                cron.metadata.uid.as_ref() != Some(&owner.uid) || cron.metadata.deletion_timestamp.is_some()
+            Ok(found) => Observed::Known(found.is_none_or(|found| {
+                found.metadata.uid.as_ref() != Some(&owner.uid) || found.metadata.deletion_timestamp.is_some()
             })),
-            Err(error) => Observed::Unknown(error.explain(&format!("get ColonyCron {}", owner.name))),
+            Err(error) if error.status_code() == Some(403) => Observed::Known(false),
+            Err(error) => Observed::Unknown(error.explain(&format!("get {} {}", owner.kind, owner.name))),
         }
     }
 
@@ -364,7 +383,7 @@ impl WorkReader {
         let mut header = self.header(colony, processes, mirror, now);
         header.restored = restored;
         if mirror.is_none() && !is_ending {
-            header.is_owner_gone = self.is_cron_gone(object.meta()).await;
+            header.is_owner_gone = self.is_owner_gone(object.meta()).await;
         }
         Ok(W::complete(WorkRead { object, header, holder, values, connection }).await)
     }

@@ -184,3 +184,32 @@ fn a_run_of_a_cron_that_is_gone_is_not_run_again() {
         promises::kept(world).await.unwrap();
     });
 }
+
+/// A create of a part of an instance that arrives after the instance is gone.
+#[test]
+fn nothing_is_submitted_for_an_object_whose_owner_is_gone() {
+    runtime().block_on(async {
+        let mut world = World::new(&kind::process("Delete, Standard", 1)).await;
+        let owner = json!({
+            "apiVersion": "colonies.io/v1", "kind": "ColonyWorkflow", "name": "gone", "uid": "gone", "controller": true,
+        });
+        let late = json!({
+            "apiVersion": "colonies.io/v1", "kind": "ColonyProcess",
+            "metadata": { "name": "late", "namespace": NAMESPACE, "ownerReferences": [owner] },
+            "spec": { "function": "late", "conditions": { "executorType": "worker" } },
+        });
+        world.outside.servers.cluster.create(&late).unwrap();
+        for _ in 0..6 {
+            world.catch_up().await;
+            for (controller, name) in world.known() {
+                let _ = world.controllers[controller].pass(&name).await;
+            }
+            world.outside.servers.pass(4);
+        }
+        let submitted = world.outside.processes();
+        assert!(!submitted.is_empty(), "that of the object without an owner");
+        assert!(submitted.iter().all(|process| process.spec.function != "late"), "{submitted:#?}");
+        world.outside.servers.cluster.run_controllers();
+        promises::kept(world).await.unwrap();
+    });
+}

@@ -41,6 +41,8 @@ pub enum ColonyStep {
     OpenGate {
         /// Id of the gate, which is a process that the operator was assigned.
         process_id: String,
+        /// The workflow of the gate and of what waits behind it.
+        graph_id: String,
     },
     /// Close a process as successful.
     CloseSuccessful {
@@ -128,7 +130,7 @@ impl fmt::Display for ColonyStep {
                 write!(f, "submit a workflow of {nodes} nodes with label {}", workflow.label)
             }
             Self::CancelGraph { graph_id, why } => write!(f, "cancel workflow {graph_id} ({why})"),
-            Self::OpenGate { process_id } => write!(f, "open gate {process_id}"),
+            Self::OpenGate { process_id, .. } => write!(f, "open gate {process_id}"),
             Self::Cancel { process_id, why } => write!(f, "cancel process {process_id} ({why})"),
             Self::CloseSuccessful { process_id, .. } => write!(f, "close process {process_id} as successful"),
             Self::CloseFailed { process_id, errors } => {

@@ -267,7 +267,8 @@ pub fn last_write(kind: &ObjectKind, namespace: &str, uid: &str) -> Key {
     Key::new(kind.to_string(), namespace, uid)
 }
 
-fn is_unserved(error: &CallError) -> bool {
+/// Whether an answer says that the cluster does not serve a kind.
+pub(super) fn is_unserved(error: &CallError) -> bool {
     let is_missing = |source: &kube::Error| {
         matches!(
             source,
