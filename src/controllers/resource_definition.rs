@@ -1,6 +1,6 @@
 //! `ResourceDefinitions`: what the five stages are for them, what wakes them, and the controllers of their instances.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream::unfold};
 use jiff::Timestamp;
@@ -40,8 +40,6 @@ use crate::{
     watch::{freshness::CacheBehind, resource_definition::DefinitionReader, stores, stores::Filled},
 };
 
-/// How often to check whether the API server serves a kind, if the watch of CRDs misses it.
-const ESTABLISHING: Duration = Duration::from_millis(250);
 /// How many definitions are reconciled at the same time.
 const CONCURRENCY: u16 = 8;
 
@@ -142,6 +140,7 @@ impl Stages for DefinitionStages {
         };
         match (usual, migrating) {
             (Look::About(usual), Some(migrating)) if migrating < usual => Look::After(migrating),
+            (Look::Backoff, Some(migrating)) => Look::After(migrating),
             (usual, _) => usual,
         }
     }
@@ -159,10 +158,12 @@ fn usually(snapshot: &DefinitionSnapshot, pass: Passed<'_, DefinitionStages>) ->
     match &plan.held {
         _ if is_untold => Look::About(LOOK_UP),
         // Changes of instances wake the definition; there are no events for the data read here.
-        Some(held) if held.reason == Reason::ReadFailed => Look::About(ESTABLISHING),
+        Some(held) if held.reason == Reason::ReadFailed => Look::Backoff,
         Some(_) => Look::About(LOOK_UP),
         None if awaiting.is_empty() => Look::About(RESYNC),
-        None => Look::About(if is_leaving { LOOK_UP } else { ESTABLISHING }),
+        None if is_leaving => Look::About(LOOK_UP),
+        // Names that another kind has may never be accepted.
+        None => Look::Backoff,
     }
 }
 

@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn what_is_empty_or_nothing_is_wanted_all_the_same() {
         let wanted = json!({"data": {"a": ""}, "off": false, "none": 0, "list": [], "nothing": null});
-        assert_eq!(lacking(&wanted, &json!({"data": {}})), ["data.a", "off", "none", "list"]);
+        assert_eq!(lacking(&wanted, &json!({"data": {}})), ["data.a", "list", "none", "off"]);
         let Value::Object(wanted) = wanted else { panic!("an object") };
         let patch = merge_patch(&wanted, &Map::new());
         assert_eq!(Value::Object(patch), json!({"data": {"a": ""}, "off": false, "none": 0, "list": []}));

@@ -37,8 +37,6 @@ const REST: Duration = Duration::from_secs(4);
 
 /// Fields of a pod template, below `/spec/template`, and what a policy sets there.
 fn template_fields() -> Vec<(&'static str, Value)> {
-    let container = "/spec/containers/0";
-    let _ = container;
     vec![
         ("/metadata/annotations/injected", json!("yes")),
         ("/metadata/labels/injected", json!("yes")),
@@ -121,7 +119,7 @@ fn composed_fields() -> Vec<(&'static str, &'static str, Value)> {
         ("StatefulSet", "/spec/podManagementPolicy", json!("Parallel")),
         ("StatefulSet", "/spec/template/spec/containers/0/image", json!("mirror.example.com/web")),
         ("StatefulSet", "/spec/template/spec/containers/-", json!({ "name": "sidecar", "image": "sidecar" })),
-        ("StatefulSet", "/spec/template/spec/tolerations", json!([{ "key": "a", "operator": "Exists" }])),
+        ("StatefulSet", "/spec/template/spec/nodeSelector", json!({ "pool": "x" })),
         ("PersistentVolumeClaim", "/spec/accessModes", json!(["ReadWriteMany"])),
         ("PersistentVolumeClaim", "/spec/storageClassName", json!("theirs")),
         ("PersistentVolumeClaim", "/spec/resources/requests/storage", json!("7Gi")),
@@ -152,13 +150,25 @@ fn rule(kind: &str) -> Value {
 
 /// A name for a field, as an object may have it.
 fn case(kind: &str, path: &str) -> String {
-    let short = path.replace("/spec/template/spec/containers/0", "/c").replace("/spec/template", "/t");
-    let letters =
+    let of_template = if path.starts_with("/spec/template") { "-t" } else { "" };
+    let segments: Vec<&str> = path.rsplit('/').take(2).collect();
+    let name = format!("{kind}{of_template}-{}-{}x", segments[1], segments[0]);
+    let letter =
         |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
-    format!("{}{}", kind.to_lowercase(), short.chars().map(letters).collect::<String>())
-        .trim_matches('-')
-        .to_owned()
-        + "x"
+    name.chars().map(letter).collect()
+}
+
+/// A value of JSON as CEL has it, of a type that is not looked at.
+fn cel(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields =
+                fields.iter().map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), cel(value)));
+            format!("dyn({{{}}})", fields.collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(items) => format!("dyn([{}])", items.iter().map(cel).collect::<Vec<_>>().join(", ")),
+        value => format!("dyn({value})"),
+    }
 }
 
 /// Sets a field of the objects that have a label, whenever they are written.
@@ -166,12 +176,7 @@ async fn set(namespace: &TestNamespace, kind: &str, label: (&str, &str), path: &
     let client = &namespace.kubernetes.calls;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let owner = namespaces.get(&namespace.name).await.unwrap().owner_ref(&()).unwrap();
-    let patch = format!(
-        "[JSONPatch{{op: \"add\", path: {}, value: {}}}]",
-        Value::from(path),
-        // A map of CEL is written as an object of JSON.
-        value
-    );
+    let patch = format!("[JSONPatch{{op: \"add\", path: {}, value: {}}}]", Value::from(path), cel(value));
     let expression = match path.strip_suffix("/-") {
         Some(_) => {
             format!("object.spec.template.spec.containers.exists(c, c.name == \"sidecar\") ? [] : {patch}")
@@ -306,18 +311,15 @@ async fn a_field_of_a_workload_that_admission_sets_is_left_alone() {
 
         // What comes later is drift, and undone: also of a field that admission has set.
         let deployments: Api<Deployment> = stage.api();
-        let image_of = |deployment: &Deployment| {
-            let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap();
-            pod.containers[0].working_dir.clone().unwrap_or_default()
+        let pod_of = |deployment: &Deployment| {
+            deployment.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap()
         };
-        let directory = case("Deployment", "/spec/template/spec/containers/0/env");
-        let edit = json!({ "spec": { "template": { "spec": { "hostNetwork": true } } } });
-        deployments.patch(&directory, &PatchParams::default(), &Patch::Merge(edit)).await.unwrap();
-        eventually("the edit is undone", SOON, async || {
-            let found = deployments.get(&directory).await.map_err(|error| error.to_string())?;
-            let pod = found.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap();
-            let has_network = pod.host_network == Some(true);
-            (!has_network).then_some(()).ok_or_else(|| format!("{}", image_of(&found)))
+        let edited = case("Deployment", "/spec/template/spec/hostNetwork");
+        let edit = json!({ "spec": { "template": { "spec": { "hostPID": true, "tolerations": null } } } });
+        deployments.patch(&edited, &PatchParams::default(), &Patch::Merge(edit)).await.unwrap();
+        object::until(&deployments, &edited, "the edit is undone", |deployment| {
+            let pod = pod_of(deployment);
+            pod.host_pid != Some(true) && pod.tolerations.is_some() && pod.host_network == Some(true)
         })
         .await;
 
@@ -463,7 +465,6 @@ async fn a_field_of_a_composed_object_that_admission_sets_is_left_alone() {
         stage.operator.wait_until_ready().await;
         let written = until_rest(&stage.operator, &["Child"]).await;
         assert_eq!(written, BTreeMap::new(), "the next process writes again");
-        things.remove().await;
     })
     .await;
 }
@@ -513,7 +514,10 @@ async fn a_restart_outlasts_an_unrelated_change() {
         stage.apply("restarted", &annotated(json!({ "mine": "a", "old": "a" }))).await;
         stage.wait_until_ready("restarted", 0).await;
         let deployments: Api<Deployment> = stage.api();
-        deployments.restart("restarted").await.unwrap();
+        let restart =
+            json!({ "metadata": { "annotations": { "kubectl.kubernetes.io/restartedAt": "2026-11-30" } } });
+        let restart = Patch::Strategic(json!({ "spec": { "template": restart } }));
+        deployments.patch("restarted", &PatchParams::default(), &restart).await.unwrap();
         stage.change("restarted", &annotated(json!({ "mine": "b", "old": null }))).await;
         let annotations = |deployment: &Deployment| {
             let metadata = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.clone());

@@ -56,6 +56,8 @@ pub(super) struct WorkloadPlan {
 /// A kind of workload.
 trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + Into<DesiredWorkload> {
     const WORKLOAD: Workload;
+    /// Whether it has fields that cannot change while it is there.
+    const HAS_FIXED_FIELDS: bool = false;
 
     /// Whose pods are its own.
     fn selector(&self) -> Option<&LabelSelector>;
@@ -122,6 +124,7 @@ impl Planned for DaemonSet {
 
 impl Planned for Job {
     const WORKLOAD: Workload = Workload::Job;
+    const HAS_FIXED_FIELDS: bool = true;
 
     /// The API server makes it up, for each Job another.
     fn selector(&self) -> Option<&LabelSelector> {
@@ -367,6 +370,9 @@ fn is_resizable(path: &str) -> bool {
 /// when the object was created.
 fn as_admitted<K: Planned>(wanted: &K, found: &K, is_new_wish: bool) -> (K, Vec<String>) {
     let noted = found.meta().annotations.as_ref().and_then(|all| all.get(ADMITTED_ANNOTATION));
+    if noted.is_none() && !K::HAS_FIXED_FIELDS {
+        return (wanted.clone(), Vec::new());
+    }
     let noted = Admitted::read(noted.map(String::as_str));
     let (mut accepted, there) = (of_workload(wanted), of_workload(found));
     let before = accepted.clone();
