@@ -176,7 +176,7 @@ mod tests {
     fn other_words_for_the_same_are_not_told() {
         let wanted = json!({
             "hostNetwork": false, "initialDelaySeconds": 0, "clusterIP": "", "storage": "1024Mi", "cpu": 2,
-            "data": {"key": "aGVs\nbG8=\n"}, "empty": [], "probe": {"delay": 0},
+            "data": {"key": "aGVs\nbG8=\n"}, "empty": [],
         });
         let found =
             json!({"clusterIP": "10.0.0.7", "storage": "1Gi", "cpu": "2", "data": {"key": "aGVsbG8="}});

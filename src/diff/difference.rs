@@ -248,7 +248,6 @@ fn is_zero(value: &Value) -> bool {
     match value {
         Value::Bool(holds) => !holds,
         Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::Object(fields) => fields.values().all(is_zero),
         value => is_empty(value),
     }
 }
