@@ -227,7 +227,7 @@ fn compare<'v>(
         (Value::Number(desired), Value::Number(actual)) if desired.as_f64() == actual.as_f64() => {}
         (desired, actual) if desired == actual => {}
         (desired, actual) => {
-            differences.push(Difference { path: path.clone(), wanted: Some(desired), found: Some(actual) })
+            differences.push(Difference { path: path.clone(), wanted: Some(desired), found: Some(actual) });
         }
     }
 }
