@@ -394,23 +394,3 @@ fn the_end_of_an_instance_needs_no_definition() {
         ["ConfigMap disk goes after db", "ConfigMap db goes after app", "ConfigMap app to be gone"]
     );
 }
-
-/// Admission has changed it when it was created: another Job would be changed as well, for ever.
-#[test]
-fn a_job_is_not_made_anew_for_what_admission_changed() {
-    let composition = composition(
-        "[{id: job, template: {apiVersion: batch/v1, kind: Job, metadata: {name: job}, spec: {suspend: false, template: {spec: {containers: [{name: a, image: \"${self.spec.image}\"}]}}}}}]",
-    );
-    let (mut cluster, spec) = (Cluster::default(), json!({"image": "a"}));
-    cluster.settle(&composition, &spec);
-    let job = ObjectKind::new("batch/v1", "Job");
-    cluster.object(&job, "job")["spec"]["template"]["spec"]["containers"][0]["image"] = json!("mirror/a");
-    let plan = cluster.plan(&composition, &spec);
-    assert!(plan.steps.is_empty(), "{plan:?}");
-    assert_eq!(plan.report.admitted, ["Job job: spec.template.spec.containers[0].image"]);
-    // What can change is put right, and another wish is carried out.
-    cluster.object(&job, "job")["spec"]["suspend"] = json!(true);
-    assert_eq!(lines(&cluster.plan(&composition, &spec)), ["update Job job (spec.suspend)"]);
-    let other = lines(&cluster.plan(&composition, &json!({"image": "b"})));
-    assert_eq!(other, ["delete Job job (a Job cannot change spec.template.spec.containers[0].image)"]);
-}
