@@ -1,6 +1,6 @@
 //! `ResourceDefinitions`: what the five stages are for them, what wakes them, and the controllers of their instances.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream::unfold};
 use jiff::Timestamp;
@@ -41,8 +41,6 @@ use crate::{
     },
 };
 
-/// How often to check whether the API server serves a kind, if the watch of CRDs misses it.
-const ESTABLISHING: Duration = Duration::from_millis(250);
 /// How many definitions are reconciled at the same time.
 const CONCURRENCY: u16 = 8;
 
@@ -183,6 +181,7 @@ impl<I: InstanceControllers> Stages for DefinitionStages<I> {
         };
         match (usual, migrating) {
             (Look::About(usual), Some(migrating)) if migrating < usual => Look::After(migrating),
+            (Look::Backoff, Some(migrating)) => Look::After(migrating),
             (usual, _) => usual,
         }
     }
@@ -203,10 +202,12 @@ where
     match &plan.held {
         _ if is_untold => Look::About(LOOK_UP),
         // Changes of instances wake the definition; there are no events for the data read here.
-        Some(held) if held.reason == Reason::ReadFailed => Look::About(ESTABLISHING),
+        Some(held) if held.reason == Reason::ReadFailed => Look::Backoff,
         Some(_) => Look::About(LOOK_UP),
         None if awaiting.is_empty() => Look::About(RESYNC),
-        None => Look::About(if is_leaving { LOOK_UP } else { ESTABLISHING }),
+        None if is_leaving => Look::About(LOOK_UP),
+        // Names that another kind has may never be accepted.
+        None => Look::Backoff,
     }
 }
 

@@ -7,9 +7,9 @@ use super::{ColonyStep, KubernetesStep, Plan, Step, blueprint::definition, plan:
 use crate::{
     api::{
         colony::{DefinitionPolicy, InboundPolicy},
-        names::EXECUTOR_DEPLOYMENT_KIND,
+        names::{BLUEPRINT_DEFINITION, EXECUTOR_DEPLOYMENT_KIND},
     },
-    colony::model::ExecutorState,
+    colony::model::{BlueprintDefinition, ExecutorState},
     snapshot::{ColonySnapshot, Credentials, Membership, Observed},
 };
 
@@ -75,14 +75,92 @@ fn registrations(snapshot: &ColonySnapshot) -> Vec<Step> {
 /// The definition, if the operator is to keep one and the colony has none for this kind. An existing one is left
 /// unchanged, whatever its owner: it cannot be changed while blueprints use it.
 fn missing_definition_step(snapshot: &ColonySnapshot) -> Option<Step> {
-    let inbound = &snapshot.object.spec.inbound;
-    let wanted = inbound.policy == InboundPolicy::Accept && inbound.definition == DefinitionPolicy::Keep;
-    let definitions = snapshot.definitions.known().filter(|_| wanted)?;
-    let is_there =
-        definitions.iter().any(|definition| definition.spec.names.kind == EXECUTOR_DEPLOYMENT_KIND);
-    if is_there {
+    let definitions = kept_definitions(snapshot)?;
+    let is_there = definitions.iter().any(is_of_fleets);
+    // A second one of the name cannot be added.
+    if is_there || definition_name_taken_by(snapshot).is_some() {
         return None;
     }
     let definition = definition(&snapshot.object.spec.colony_name).ok()?;
     Some(Step::Colony(ColonyStep::AddDefinition(Box::new(definition))))
+}
+
+/// The kind that has a definition by the name of the one for fleets, if the operator is to keep that one and cannot.
+#[must_use]
+pub fn definition_name_taken_by(snapshot: &ColonySnapshot) -> Option<&str> {
+    let definitions = kept_definitions(snapshot)?;
+    if definitions.iter().any(is_of_fleets) {
+        return None;
+    }
+    let taken = definitions.iter().find(|definition| definition.metadata.name == BLUEPRINT_DEFINITION)?;
+    Some(&taken.spec.names.kind)
+}
+
+/// The definitions that the colony has, if the operator is to keep its own among them.
+fn kept_definitions(snapshot: &ColonySnapshot) -> Option<&Vec<BlueprintDefinition>> {
+    let inbound = &snapshot.object.spec.inbound;
+    let is_kept = inbound.policy == InboundPolicy::Accept && inbound.definition == DefinitionPolicy::Keep;
+    snapshot.definitions.known().filter(|_| is_kept)
+}
+
+fn is_of_fleets(definition: &BlueprintDefinition) -> bool {
+    definition.spec.names.kind == EXECUTOR_DEPLOYMENT_KIND
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::snapshot::fixtures::at_second;
+
+    fn connected(definitions: Vec<BlueprintDefinition>) -> ColonySnapshot {
+        let object = json!({
+            "metadata": { "name": "c", "uid": "u", "generation": 1 },
+            "spec": { "server": { "host": "h", "port": 443 }, "colonyName": "hive", "credentialsSecretName": "s",
+                      "inbound": { "policy": "Accept", "definition": "Keep" } },
+        });
+        let counts = [
+            "executors",
+            "activeexecutors",
+            "unregisteredexecutors",
+            "waitingprocesses",
+            "runningprocesses",
+            "successfulprocesses",
+            "failedprocesses",
+            "cancelledprocesses",
+        ];
+        let counts = Value::from_iter(counts.map(|name| (name, 0)));
+        ColonySnapshot {
+            object: serde_json::from_value(object).unwrap(),
+            credentials: Credentials::Complete,
+            server: Observed::Known(
+                serde_json::from_value(json!({ "buildversion": "1", "buildtime": "1" })).unwrap(),
+            ),
+            membership: Membership::Member(serde_json::from_value(counts).unwrap()),
+            member_id: None,
+            executors: Observed::Known(Vec::new()),
+            busy_executors: None,
+            operator_executors: Vec::new(),
+            definitions: Observed::Known(definitions),
+            blueprints: Observed::Known(Vec::new()),
+            now: at_second(0),
+        }
+    }
+
+    fn named(kind: &str) -> BlueprintDefinition {
+        let mut definition = definition("hive").unwrap();
+        kind.clone_into(&mut definition.spec.names.kind);
+        definition
+    }
+
+    /// It would be tried on every pass.
+    #[test]
+    fn a_definition_whose_name_another_kind_has_is_not_added() {
+        assert_eq!(plan_colony(&connected(Vec::new())).steps.len(), 1);
+        assert!(plan_colony(&connected(vec![named(EXECUTOR_DEPLOYMENT_KIND)])).steps.is_empty());
+        let taken = connected(vec![named("Other")]);
+        assert!(plan_colony(&taken).steps.is_empty());
+        assert_eq!(definition_name_taken_by(&taken), Some("Other"));
+    }
 }

@@ -227,7 +227,7 @@ fn compare<'v>(
         (Value::Number(desired), Value::Number(actual)) if desired.as_f64() == actual.as_f64() => {}
         (desired, actual) if desired == actual => {}
         (desired, actual) => {
-            differences.push(Difference { path: path.clone(), wanted: Some(desired), found: Some(actual) })
+            differences.push(Difference { path: path.clone(), wanted: Some(desired), found: Some(actual) });
         }
     }
 }
@@ -248,7 +248,6 @@ fn is_zero(value: &Value) -> bool {
     match value {
         Value::Bool(holds) => !holds,
         Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::Object(fields) => fields.values().all(is_zero),
         value => is_empty(value),
     }
 }
@@ -363,7 +362,7 @@ mod tests {
     #[test]
     fn what_is_empty_or_nothing_is_wanted_all_the_same() {
         let wanted = json!({"data": {"a": ""}, "off": false, "none": 0, "list": [], "nothing": null});
-        assert_eq!(lacking(&wanted, &json!({"data": {}})), ["data.a", "off", "none", "list"]);
+        assert_eq!(lacking(&wanted, &json!({"data": {}})), ["data.a", "list", "none", "off"]);
         let Value::Object(wanted) = wanted else { panic!("an object") };
         let patch = merge_patch(&wanted, &Map::new());
         assert_eq!(Value::Object(patch), json!({"data": {"a": ""}, "off": false, "none": 0, "list": []}));

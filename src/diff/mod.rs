@@ -28,7 +28,7 @@ pub mod work_plan;
 mod workload;
 
 pub use agreement::Sync;
-pub use colony::plan_colony;
+pub use colony::{definition_name_taken_by, plan_colony};
 pub use executor_deployment::{
     current_progress, finalizers_of_others, is_carried_by_colony, plan, plan_deletion, remaining_in_colony,
 };

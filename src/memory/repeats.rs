@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 
 /// Writes to a target that are not delayed: what others change is put right at once.
-const FREE: u32 = 4;
+pub const FREE: u32 = 4;
 /// Delay of the first write after those.
 const FIRST: Duration = Duration::from_secs(5);
 /// Longest delay.

@@ -8,9 +8,10 @@ use crate::{
     api::{
         colony::{ColonyStatus, ExecutorCounts, ProcessCounts, ServerStatus},
         condition::{ConditionType, Reason},
-        names::ACCEPT_RESET_ANNOTATION,
+        names::{ACCEPT_RESET_ANNOTATION, BLUEPRINT_DEFINITION},
     },
     colony::model::{Executor, ExecutorState},
+    diff::definition_name_taken_by,
     snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
 };
 
@@ -23,6 +24,7 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
         Some(failure) => Finding::no(ConditionType::Ready, failure_reason(failure), failure.message.clone()),
         None => ready(snapshot),
     };
+    let findings = taken_name(snapshot).into_iter().chain([finding]).collect();
     ColonyStatus {
         observed_generation: generation,
         // What was last seen stays while the server is away.
@@ -47,8 +49,18 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
             Membership::Stranger | Membership::Unknown(_) => previous.member,
         },
         operator_executor: snapshot.operator_executors.first().map(|executor| executor.name.clone()),
-        conditions: merge(&previous.conditions, vec![finding], generation, snapshot.now),
+        conditions: merge(&previous.conditions, findings, generation, snapshot.now),
     }
+}
+
+/// Why fleets cannot be blueprints of the colony, if a definition of another kind is in the way.
+fn taken_name(snapshot: &ColonySnapshot) -> Option<Finding> {
+    let kind = definition_name_taken_by(snapshot)?;
+    let colony = &snapshot.object.spec.colony_name;
+    let message = format!(
+        "spec.inbound.definition: colony {colony} has a BlueprintDefinition {BLUEPRINT_DEFINITION} of kind {kind}, so that none is added for ExecutorDeployments and they cannot be blueprints there: have it removed (colonies blueprint definition remove --name {BLUEPRINT_DEFINITION}), or set spec.inbound.definition to Ignore"
+    );
+    Some(Finding::yes(ConditionType::Warnings, Reason::BlueprintNameTaken, message))
 }
 
 fn approved(executors: &[Executor]) -> i64 {

@@ -37,7 +37,7 @@ pub(super) struct Rule {
 
 const READ: &[&str] = &["get", "list", "watch"];
 const UPDATE: &[&str] = &["update"];
-const KEEP: &[&str] = &["get", "list", "watch", "create", "update", "delete"];
+const KEEP: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete"];
 
 /// All of them: those on the operator's own kinds, and those on what it works with.
 pub(super) fn rules() -> Vec<Rule> {

@@ -10,7 +10,7 @@ use crate::{
     act::outcome::{Outcome, StepResult},
     api::metadata::content_hash,
     diff::{Order, Plan, Step},
-    memory::repeats::{Repeats, Write},
+    memory::repeats::{FREE, Repeats, Write},
 };
 
 /// The object of a pass.
@@ -30,13 +30,17 @@ pub fn hold_back(
     let is_strict = plan.order == Order::Strict;
     let mut steps = Vec::with_capacity(plan.steps.len());
     for step in std::mem::take(&mut plan.steps) {
-        let held =
-            write_of(&step).and_then(|write| repeats.held(subject.uid, subject.generation, &write, now));
+        let write = write_of(&step);
+        let held = write.as_ref().and_then(|write| repeats.held(subject.uid, subject.generation, write, now));
         match held {
             None if soonest.is_some() && is_strict => {}
             None => steps.push(step),
             Some((wait, count)) => {
                 soonest = Some(soonest.map_or(wait, |soonest| soonest.min(wait)));
+                if count < FREE && write.is_some_and(|write| write.deleted.is_some()) {
+                    // The watch is about to show what has been deleted.
+                    continue;
+                }
                 let what = match &step {
                     Step::Kubernetes(step) => step.to_string(),
                     Step::Colony(step) => step.to_string(),

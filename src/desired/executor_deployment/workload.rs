@@ -108,7 +108,7 @@ fn annotate(metadata: &mut ObjectMeta, spec: &impl Serialize) -> Result<(), Spec
     let hash = metadata::content_hash(&content);
     let of_template = |part: &str| {
         let written = content.pointer(&format!("/template/metadata/{part}")).and_then(Value::as_object);
-        Value::from_iter(written.into_iter().flatten().map(|(key, _)| (key.clone(), 0)))
+        written.into_iter().flatten().map(|(key, _)| (key.clone(), 0)).collect::<Value>()
     };
     // Others may add to both, and keep what they add.
     let of_template = json!({ "annotations": of_template("annotations"), "labels": of_template("labels") });

@@ -16,7 +16,11 @@ pub use serving::{Serving, serving};
 
 pub use crate::kinds::definition::{is_established, is_foreign, lacks_rights};
 
-use super::{KubernetesStep, Plan, Problem, Step, difference::differences, plan::Order};
+use super::{
+    KubernetesStep, Plan, Problem, Step,
+    difference::{Surplus, compared},
+    plan::Order,
+};
 use crate::{
     api::{
         condition::Reason,
@@ -218,9 +222,11 @@ fn differing(desired: &CustomResourceDefinition, found: &CustomResourceDefinitio
         .map(|name| format!("metadata.annotations['{name}']"))
         .collect();
     let as_json = |crd: &CustomResourceDefinition| serde_json::to_value(&crd.spec).unwrap_or(Value::Null);
-    paths.extend(
-        differences(&as_json(desired), &as_json(found)).into_iter().map(|path| format!("spec.{path}")),
-    );
+    let (desired, found) = (as_json(desired), as_json(found));
+    let differing = compared(&desired, &found, Surplus::Ours);
+    // What the API server drops of a CRD is nothing.
+    let differing = differing.iter().filter(|one| one.found.is_some() || !one.is_reworded());
+    paths.extend(differing.map(|one| format!("spec.{one}")));
     paths
 }
 

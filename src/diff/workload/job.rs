@@ -6,7 +6,11 @@ use k8s_openapi::{
 };
 use kube::ResourceExt as _;
 
-use super::{HASH_PATH, Planned, WorkloadPlan, delete, differences, is_owned, merge};
+use super::{
+    Planned, WorkloadPlan,
+    changes::{HASH_PATH, is_resizable, template_differences},
+    delete, is_owned, merge,
+};
 use crate::{
     api::{
         executor_deployment::{ExecutorDeployment, FinishedJob, JobFailure, Runtime, Workload},
@@ -28,6 +32,7 @@ const RUN_PATH: &str = "metadata.annotations.run";
 
 impl Planned for Job {
     const WORKLOAD: Workload = Workload::Job;
+    const IS_FIXED: Option<fn(&str) -> bool> = Some(|path| !is_resizable(path));
 
     /// The API server makes it up, for each Job another.
     fn selector(&self) -> Option<&LabelSelector> {
@@ -40,10 +45,6 @@ impl Planned for Job {
 
     fn template_mut(&mut self) -> Option<&mut PodTemplateSpec> {
         self.spec.as_mut().map(|spec| &mut spec.template)
-    }
-
-    fn is_fixed(path: &str) -> bool {
-        !is_resizable(path)
     }
 
     /// What Colony and operator add to a run that has begun is for the next one. Of one that has ended only the size counts.
@@ -219,10 +220,6 @@ fn is_over(job: &Job) -> bool {
     matches!(progress::of_job(job).phase, Phase::Completed | Phase::Failed { .. })
 }
 
-fn is_resizable(path: &str) -> bool {
-    matches!(path, "spec.parallelism" | COMPLETIONS_PATH | "spec.suspend") || path.starts_with("metadata.")
-}
-
 fn run(metadata: &ObjectMeta) -> Option<&String> {
     metadata.annotations.as_ref()?.get(RUN_ANNOTATION)
 }
@@ -234,11 +231,4 @@ fn named_run(found: &ObjectMeta, wanted: &ObjectMeta) -> ObjectMeta {
     let run = run(wanted).map(|run| (RUN_ANNOTATION.to_owned(), run.clone()));
     named.annotations.get_or_insert_default().extend(run);
     named
-}
-
-/// Differences of the pod templates of two Jobs, including fields that are no longer desired.
-fn template_differences(wanted: &Job, found: &Job) -> Vec<String> {
-    let template =
-        |job: &Job| serde_json::to_value(job.spec.as_ref().map(|spec| &spec.template)).unwrap_or_default();
-    differences(&template(wanted), &template(found))
 }

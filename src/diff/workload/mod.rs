@@ -1,5 +1,6 @@
 //! What to do about the object that runs the pods. Pure.
 
+mod changes;
 mod job;
 mod metadata;
 mod ownership;
@@ -14,21 +15,17 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt as _};
 use serde::{Serialize, de::DeserializeOwned};
 
+use changes::{HASH_PATH, as_admitted, changes, content_hash};
 pub use job::finished_job;
 pub(super) use job::{finished, keeps_run};
 use metadata::{found, keep_additions, merge};
 use ownership::{adopt, foreign, is_owned, may_adopt};
 pub(super) use ownership::{orphaned, releases};
 
-use super::{
-    KubernetesStep, OwnershipError,
-    admission::{self, Admitted, of_workload},
-    difference::{Surplus, differences},
-};
+use super::{KubernetesStep, OwnershipError, admission};
 use crate::{
     api::{
         executor_deployment::{ExecutorDeployment, Workload},
-        names::{ADMITTED_ANNOTATION, CONTENT_HASH_ANNOTATION},
         policy::{AdoptionPolicy, DriftPolicy, ManagementPolicy},
     },
     desired::{DesiredWorkload, WorkloadPolicies},
@@ -55,6 +52,8 @@ pub(super) struct WorkloadPlan {
 /// A kind of workload.
 trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + Into<DesiredWorkload> {
     const WORKLOAD: Workload;
+    /// Which fields cannot change while it is there; none if all can.
+    const IS_FIXED: Option<fn(&str) -> bool> = None;
 
     /// Whose pods are its own.
     fn selector(&self) -> Option<&LabelSelector>;
@@ -69,11 +68,6 @@ trait Planned: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned
 
     /// As [`Planned::template`], to be changed.
     fn template_mut(&mut self) -> Option<&mut PodTemplateSpec>;
-
-    /// Whether a field cannot change while the object is there.
-    fn is_fixed(_path: &str) -> bool {
-        false
-    }
 
     /// Brings one that is there in line with what is wanted.
     fn change(
@@ -234,7 +228,7 @@ impl WorkloadPlan {
                 foreign(kind, found.meta(), owner_uid)?;
                 let wanted = policies.with_ignored_fields(wanted, found);
                 let is_new_wish = content_hash(wanted.meta()) != content_hash(found.meta());
-                let (wanted, admitted) = as_admitted(&wanted, found, is_new_wish);
+                let (wanted, admitted) = as_admitted(&wanted, found, is_new_wish, K::IS_FIXED);
                 self.admitted.extend(admission::told(kind.as_str(), &found.name_any(), &admitted));
                 let differences = changes(&wanted, wanted.meta(), found, found.meta());
                 let differences = K::pending(&wanted, found, differences);
@@ -271,50 +265,6 @@ impl WorkloadPlan {
     fn update(&mut self, workload: DesiredWorkload, differences: Vec<String>) {
         self.steps.push(KubernetesStep::UpdateWorkload { workload, differences });
     }
-}
-
-/// The path of the hash of the desired state.
-const HASH_PATH: &str = "metadata.annotations.content-hash";
-
-/// Differences of a whole object: of the desired state, and of its changes since the last write.
-fn changes<T: Serialize>(
-    wanted: &T,
-    wanted_metadata: &ObjectMeta,
-    found: &T,
-    found_metadata: &ObjectMeta,
-) -> Vec<String> {
-    let other_wish = content_hash(wanted_metadata) != content_hash(found_metadata);
-    let mut paths = differences(&of_workload(wanted), &of_workload(found));
-    if other_wish && paths.is_empty() {
-        paths.push(HASH_PATH.to_owned());
-    }
-    paths
-}
-
-/// What is wanted of a workload that is there: of the fields that admission has changed, what it has; which these are.
-/// Another wish is written as it is, where it can be. What cannot change, and differs although the wish has not, was changed
-/// when the object was created.
-fn as_admitted<K: Planned>(wanted: &K, found: &K, is_new_wish: bool) -> (K, Vec<String>) {
-    let noted = found.meta().annotations.as_ref().and_then(|all| all.get(ADMITTED_ANNOTATION));
-    let noted = Admitted::read(noted.map(String::as_str));
-    let (mut accepted, there) = (of_workload(wanted), of_workload(found));
-    let before = accepted.clone();
-    let told = admission::accept(&mut accepted, &there, Surplus::Ours, |difference| {
-        let is_fixed = K::is_fixed(&difference.to_string());
-        (!is_new_wish || is_fixed) && noted.covers(difference) || !is_new_wish && is_fixed
-    });
-    if accepted == before {
-        return (wanted.clone(), told);
-    }
-    let Ok(mut whole) = serde_json::to_value(wanted) else { return (wanted.clone(), told) };
-    whole["spec"] = accepted["spec"].take();
-    whole["metadata"]["labels"] = accepted["metadata"]["labels"].take();
-    // Both were of the type before.
-    (serde_json::from_value(whole).unwrap_or_else(|_| wanted.clone()), told)
-}
-
-fn content_hash(metadata: &ObjectMeta) -> Option<&String> {
-    metadata.annotations.as_ref()?.get(CONTENT_HASH_ANNOTATION)
 }
 
 fn delete(kind: Workload, metadata: &ObjectMeta, why: &str) -> KubernetesStep {

@@ -10,7 +10,7 @@ use super::{CompositionError, Instance, MAX_OBJECT_BYTES, Resource};
 use crate::api::{
     metadata::content_hash,
     names::{
-        APP_COMPONENT_LABEL, APP_INSTANCE_LABEL, APP_MANAGED_BY_LABEL, APP_NAME_LABEL,
+        ADMITTED_ANNOTATION, APP_COMPONENT_LABEL, APP_INSTANCE_LABEL, APP_MANAGED_BY_LABEL, APP_NAME_LABEL,
         CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION, INSTANCE_LABEL, OPERATOR, RESOURCE_LABEL,
     },
     resource_definition::ObjectKind,
@@ -22,8 +22,14 @@ const MAX_LABEL: usize = 63;
 const MAX_FIELDS: usize = 64 << 10;
 
 /// Labels and annotations that are the operator's alone.
-pub(super) const OURS: [&str; 5] =
-    [APP_MANAGED_BY_LABEL, INSTANCE_LABEL, RESOURCE_LABEL, CONTENT_HASH_ANNOTATION, FIELDS_ANNOTATION];
+pub(super) const OURS: [&str; 6] = [
+    APP_MANAGED_BY_LABEL,
+    INSTANCE_LABEL,
+    RESOURCE_LABEL,
+    CONTENT_HASH_ANNOTATION,
+    FIELDS_ANNOTATION,
+    ADMITTED_ANNOTATION,
+];
 
 /// An object that an instance should have.
 #[derive(Debug, Clone, PartialEq)]

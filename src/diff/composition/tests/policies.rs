@@ -171,3 +171,23 @@ fn what_is_only_observed_may_be_anybodys() {
     assert_eq!(cluster.object(&ObjectKind::new("v1", "ConfigMap"), "copy")["data"]["replicas"], "9");
     assert_eq!(cluster.object(&web(), "one-web")["metadata"]["labels"], json!({"theirs": "x"}));
 }
+
+/// Admission has changed it when it was created: another Job would be changed as well, for ever.
+#[test]
+fn a_job_is_not_made_anew_for_what_admission_changed() {
+    let composition = composition(
+        "[{id: job, template: {apiVersion: batch/v1, kind: Job, metadata: {name: job}, spec: {suspend: false, template: {spec: {containers: [{name: a, image: \"${self.spec.image}\"}]}}}}}]",
+    );
+    let (mut cluster, spec) = (Cluster::default(), json!({"image": "a"}));
+    cluster.settle(&composition, &spec);
+    let job = ObjectKind::new("batch/v1", "Job");
+    cluster.object(&job, "job")["spec"]["template"]["spec"]["containers"][0]["image"] = json!("mirror/a");
+    let plan = cluster.plan(&composition, &spec);
+    assert!(plan.steps.is_empty(), "{plan:?}");
+    assert_eq!(plan.report.admitted, ["Job job: spec.template.spec.containers[0].image"]);
+    // What can change is put right, and another wish is carried out.
+    cluster.object(&job, "job")["spec"]["suspend"] = json!(true);
+    assert_eq!(lines(&cluster.plan(&composition, &spec)), ["update Job job (spec.suspend)"]);
+    let other = lines(&cluster.plan(&composition, &json!({"image": "b"})));
+    assert_eq!(other, ["delete Job job (a Job cannot change spec.template.spec.containers[0].image)"]);
+}

@@ -54,6 +54,10 @@ fn what_is_as_it_should_be_is_left_alone() {
     let whole = serde_json::to_string(&desired()).unwrap();
     assert!(!whole.contains(r#""nullable":false"#), "{whole}");
     assert_eq!(plan(&snapshot(Some(served()), "Delete", (0, 0)), &desired()), strict());
+    let mut explicit = desired();
+    explicit.spec.preserve_unknown_fields = Some(false);
+    explicit.spec.names.categories = Some(Vec::new());
+    assert_eq!(plan(&snapshot(Some(served()), "Delete", (0, 0)), &explicit), strict());
 }
 
 #[test]
