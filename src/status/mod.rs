@@ -12,6 +12,7 @@ pub mod definition;
 pub mod event;
 pub mod executor_deployment;
 pub mod instance;
+pub mod look;
 mod mirror;
 mod output;
 pub mod paused;

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::{
@@ -10,12 +9,12 @@ use crate::{
     colony::{Client, Server},
     controllers::engine::{
         context::Services,
-        stages::{Look, Passed, Stages},
+        stages::{Passed, Planned, Stages},
     },
-    diff::{Plan, Problem, plan_colony},
+    diff::{Problem, plan_colony},
     memory::connections::Connection,
     runtime::metrics::Kind,
-    status,
+    status::{self, look::Look},
     watch::{
         colony::{ColonyReader, ColonyReading, Sessions, read},
         freshness::CacheBehind,
@@ -46,6 +45,20 @@ impl<S: ServeColony> ColonyStages<S> {
     pub fn new(services: Arc<Services>, filled: Filled, clients: Clients, serving: S) -> Self {
         Self { services, filled, clients: tokio::sync::Mutex::new(clients), serving }
     }
+
+    async fn read(&self, object: &Colony) -> ColonyReading {
+        let name = object.name_any();
+        let mut known = self.clients.lock().await.remove(&name).flatten();
+        let reader = ColonyReader {
+            kubernetes: &self.services.kubernetes.calls,
+            namespace: &self.services.kubernetes.namespace,
+            clock: &self.services.clock,
+            metrics: Some(&self.services.metrics),
+        };
+        let reading = read(object, &reader, &mut known).await;
+        self.clients.lock().await.insert(name, known);
+        reading
+    }
 }
 
 impl<S: ServeColony> Stages for ColonyStages<S> {
@@ -66,21 +79,7 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
     }
 
     async fn snapshot(&self, object: &Colony) -> Result<ColonyReading, CacheBehind> {
-        let name = object.name_any();
-        let mut known = self.clients.lock().await.remove(&name).flatten();
-        let reader = ColonyReader {
-            kubernetes: &self.services.kubernetes.calls,
-            namespace: &self.services.kubernetes.namespace,
-            clock: &self.services.clock,
-            metrics: Some(&self.services.metrics),
-        };
-        let reading = read(object, &reader, &mut known).await;
-        self.clients.lock().await.insert(name, known);
-        Ok(reading)
-    }
-
-    fn now(reading: &ColonyReading) -> Timestamp {
-        reading.snapshot.now
+        Ok(self.read(object).await)
     }
 
     /// As owner and as member, before the colony can be used by others.
@@ -93,7 +92,7 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
         Ok(())
     }
 
-    fn plan(&self, reading: &ColonyReading, (): &()) -> Result<(Plan, ()), Problem> {
+    fn plan(&self, reading: &ColonyReading, (): &()) -> Planned<Self> {
         Ok((plan_colony(&reading.snapshot), ()))
     }
 

@@ -1,8 +1,10 @@
 //! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
 
+mod next;
 mod withheld;
 
 use kube::ResourceExt as _;
+pub use next::next;
 use withheld::{drift, missing_workload_findings, warnings, withheld_reason};
 
 use super::{
