@@ -47,7 +47,6 @@ impl Stages for FlowStages {
     type Findings = ();
 
     const KIND: Kind = Kind::RequestFlow;
-    const CAN_BE_PAUSED: bool = false;
 
     fn kind(&self) -> &() {
         &()

@@ -108,8 +108,6 @@ impl<I: InstanceControllers> Stages for DefinitionStages<I> {
 
     const KIND: Kind = Kind::ResourceDefinition;
     const FINALIZER: Option<&'static str> = Some(ResourceDefinition::FINALIZER);
-    /// What is paused would have its instances looked after no more once the operator starts anew.
-    const CAN_BE_PAUSED: bool = false;
 
     fn kind(&self) -> &() {
         &()

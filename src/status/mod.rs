@@ -20,5 +20,6 @@ pub mod publish;
 pub mod request;
 pub mod request_flow;
 pub mod request_operator;
+mod summary;
 mod work;
 pub mod work_status;

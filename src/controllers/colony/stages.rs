@@ -68,7 +68,6 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
     type Findings = ();
 
     const KIND: Kind = Kind::Colony;
-    const CAN_BE_PAUSED: bool = false;
 
     fn kind(&self) -> &() {
         &()

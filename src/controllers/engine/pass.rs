@@ -123,7 +123,7 @@ impl<S: Stages> Engine<S> {
             let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
             return Ended::new(wait, ReconcileResult::Waiting);
         };
-        if S::CAN_BE_PAUSED && is_paused(object.meta()) {
+        if S::KIND.can_be_paused() && is_paused(object.meta()) {
             let status = stages.paused(object, &snapshot);
             let published = self.publish(object, status, None, Vec::new()).await;
             return self.reconcile_paused(object, published);

@@ -35,8 +35,6 @@ pub trait Stages: Send + Sync + Sized + 'static {
     const KIND: Kind;
     /// What holds an object until its remote side is gone.
     const FINALIZER: Option<&'static str> = None;
-    /// Whether an annotation on an object stops its passes.
-    const CAN_BE_PAUSED: bool = true;
 
     /// The kind.
     fn kind(&self) -> &DynamicType<Self>;

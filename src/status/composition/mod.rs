@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     condition::{Finding, merge},
     paused::dropped,
+    summary::Summary,
 };
 use crate::{
     act::outcome::{FailureKind, Outcome},
@@ -31,8 +32,8 @@ pub struct Pass<'a> {
     pub outcome: &'a Outcome,
 }
 
-/// When to look again after a pass. Objects of the instance wake it; an object of another owner, and a kind that is not served yet, do
-/// not.
+/// When to look again after a pass. Objects of the instance wake it; an object of another owner, and a kind that is not
+/// served yet, do not.
 #[must_use]
 pub fn next(
     snapshot: &CompositionSnapshot,
@@ -129,18 +130,16 @@ fn active_findings(
             (Reason::ResourcesNotReady, if all.is_empty() { none } else { all.join("; ") })
         }
     };
-    let finding = |kind: ConditionType, holds: bool| Finding {
-        kind,
-        holds: Some(holds),
-        reason,
-        message: message.clone(),
+    let summary = if is_ready {
+        Summary::Ready
+    } else if is_finished {
+        Summary::Settled
+    } else if trouble.is_some() {
+        Summary::Degraded
+    } else {
+        Summary::Progressing
     };
-    let is_degraded = trouble.is_some() && !is_finished;
-    let mut findings = vec![
-        finding(ConditionType::Progressing, !is_ready && !is_degraded && !is_finished),
-        finding(ConditionType::Degraded, is_degraded),
-        finding(ConditionType::Ready, is_ready),
-    ];
+    let mut findings = summary.alike(reason, &message);
     findings.extend(drift_findings(pass, desired));
     if has_end {
         let written = snapshot.kind.handler().finished_when.clone().unwrap_or_default();
