@@ -16,7 +16,10 @@ use super::{
     colony_cron::{ColonyCron, RunKind},
     colony_process::ColonyProcess,
     colony_workflow::ColonyWorkflow,
-    condition::ConditionType,
+    condition::ConditionType::{
+        self, Authorized, Conflict, Degraded, Drifted, Established, Failed, Finished, Handled, Mirrored,
+        Paused, Progressing, Ready, Running, StorageMigrated, Submitted, Succeeded, Warnings,
+    },
     executor_deployment::ExecutorDeployment,
     instance::Instance,
     names::{
@@ -37,6 +40,8 @@ pub struct KindInfo {
     pub status: &'static str,
     /// Where the API server has it; none if it is known at run time only.
     pub own: Option<OwnKind>,
+    /// The conditions that its objects may have, in their order; `Paused` if an annotation stops their passes.
+    pub conditions: &'static [ConditionType],
     /// The condition that says what becomes of the process of an object; none if no process carries objects of the kind.
     pub process_condition: Option<ConditionType>,
     /// The conditions that are true once an object is what others wait for; none if it is as soon as it is there.
@@ -139,6 +144,7 @@ macro_rules! kinds {
 kinds! {
     /// A connection to a colony.
     Colony(Colony) {
+        conditions: &[Ready],
         process_condition: None,
         ready_conditions: &[],
         keeps_managed_fields: false,
@@ -150,8 +156,9 @@ kinds! {
 
     /// A fleet of executors.
     ExecutorDeployment(ExecutorDeployment, EXECUTOR_DEPLOYMENT_FINALIZER) {
-        process_condition: Some(ConditionType::Mirrored),
-        ready_conditions: &[ConditionType::Ready],
+        conditions: &[Paused, Mirrored, Conflict, Drifted, Warnings, Progressing, Degraded, Finished, Ready],
+        process_condition: Some(Mirrored),
+        ready_conditions: &[Ready],
         keeps_managed_fields: false,
         verbs: &["get", "list", "watch", "create", "update", "patch", "delete"],
         why: "the operator reconciles them, and creates them for blueprints of the colony",
@@ -161,8 +168,9 @@ kinds! {
 
     /// A process.
     ColonyProcess(ColonyProcess, COLONY_PROCESS_FINALIZER) {
-        process_condition: Some(ConditionType::Submitted),
-        ready_conditions: &[ConditionType::Succeeded, ConditionType::Finished],
+        conditions: &[Paused, Submitted, Running, Warnings, Succeeded, Failed, Finished],
+        process_condition: Some(Submitted),
+        ready_conditions: &[Succeeded, Finished],
         keeps_managed_fields: false,
         verbs: &["get", "list", "watch", "create", "patch", "delete"],
         why: "they are submitted to colonies, created by ColonyCrons, and go when their time is over",
@@ -172,8 +180,9 @@ kinds! {
 
     /// A workflow.
     ColonyWorkflow(ColonyWorkflow, COLONY_WORKFLOW_FINALIZER) {
-        process_condition: Some(ConditionType::Submitted),
-        ready_conditions: &[ConditionType::Succeeded, ConditionType::Finished],
+        conditions: &[Paused, Submitted, Running, Warnings, Succeeded, Failed, Finished],
+        process_condition: Some(Submitted),
+        ready_conditions: &[Succeeded, Finished],
         keeps_managed_fields: false,
         verbs: &["get", "list", "watch", "create", "patch", "delete"],
         why: "they are submitted to colonies, created by ColonyCrons, and go when their time is over",
@@ -183,8 +192,9 @@ kinds! {
 
     /// A schedule.
     ColonyCron(ColonyCron) {
+        conditions: &[Paused, Ready],
         process_condition: None,
-        ready_conditions: &[ConditionType::Ready],
+        ready_conditions: &[Ready],
         keeps_managed_fields: false,
         verbs: READ,
         why: "they define when processes are created",
@@ -194,6 +204,7 @@ kinds! {
 
     /// The jobs of requests.
     RequestFlow(RequestFlow) {
+        conditions: &[Ready],
         process_condition: None,
         ready_conditions: &[],
         keeps_managed_fields: false,
@@ -205,7 +216,8 @@ kinds! {
 
     /// A request.
     RequestState(RequestState, REQUEST_FINALIZER) {
-        process_condition: Some(ConditionType::Degraded),
+        conditions: &[Paused, Degraded, Succeeded, Finished],
+        process_condition: Some(Degraded),
         ready_conditions: &[],
         // The times of its history follow from it.
         keeps_managed_fields: true,
@@ -217,6 +229,8 @@ kinds! {
 
     /// A kind that users define.
     ResourceDefinition(ResourceDefinition, RESOURCE_DEFINITION_FINALIZER) {
+        // Not `Paused`: its instances would be looked after no more once the operator starts anew.
+        conditions: &[Authorized, Established, Handled, StorageMigrated, Degraded, Ready],
         process_condition: None,
         ready_conditions: &[],
         keeps_managed_fields: false,
@@ -231,8 +245,20 @@ const INSTANCE: KindInfo = KindInfo {
     name: "Instance",
     status: "Instance/status",
     own: None,
-    process_condition: Some(ConditionType::Mirrored),
-    ready_conditions: &[ConditionType::Finished, ConditionType::Ready],
+    conditions: &[
+        Paused,
+        Mirrored,
+        Conflict,
+        Drifted,
+        Running,
+        Warnings,
+        Progressing,
+        Degraded,
+        Finished,
+        Ready,
+    ],
+    process_condition: Some(Mirrored),
+    ready_conditions: &[Finished, Ready],
     keeps_managed_fields: false,
     verbs: READ_AND_PATCH,
     why: "they are carried out as their definition says",
@@ -266,6 +292,12 @@ impl Kind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.info().name
+    }
+
+    /// Whether an annotation on an object stops its passes.
+    #[must_use]
+    pub fn can_be_paused(self) -> bool {
+        self.info().conditions.contains(&Paused)
     }
 
     /// The kinds that have a CRD of their own.
@@ -328,6 +360,22 @@ mod tests {
         }
         assert_eq!(Kind::find("ml.example.com", "Colony"), None, "users may call a kind as they like");
         assert_eq!(Kind::find("", "Instance"), None);
+    }
+
+    /// `kubectl describe` shows conditions in the order of their types, and what sums others up is one of them.
+    #[test]
+    fn conditions_are_in_their_order_and_the_page_about_them_has_them() {
+        let page = include_str!("../../docs/architecture.md");
+        for kind in Kind::ALL {
+            let info = kind.info();
+            assert!(info.conditions.is_sorted(), "{}", kind.name());
+            let summing_up = info.ready_conditions.iter().chain(&info.process_condition);
+            assert!(summing_up.into_iter().all(|one| info.conditions.contains(one)), "{}", kind.name());
+            let named: Vec<String> =
+                info.conditions.iter().map(|one| format!("`{}`", one.as_str())).collect();
+            let row = format!("| `{}` | {} |", kind.name(), named.join(", "));
+            assert!(page.contains(&row), "docs/architecture.md lacks {row}");
+        }
     }
 
     #[test]

@@ -33,10 +33,13 @@ pub enum WorkState {
 }
 
 impl WorkState {
+    /// The states that are final.
+    pub const FINAL: &'static [Self] = &[Self::Succeeded, Self::Failed, Self::Cancelled, Self::Lost];
+
     /// Whether the state is final.
     #[must_use]
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Lost)
+    pub fn is_final(self) -> bool {
+        Self::FINAL.contains(&self)
     }
 
     /// The name in status.

@@ -1,10 +1,9 @@
 //! `ColonyCrons`: what the five stages are for them, and what wakes them. What becomes of a run is for the controller of its
 //! own kind.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
-use jiff::Timestamp;
 use kube::{
     core::DeserializeGuard,
     runtime::reflector::{ObjectRef, Store},
@@ -13,25 +12,20 @@ use serde::de::DeserializeOwned;
 
 use super::engine::{
     context::{Requeuer, Services},
-    pass::{Engine, LOOK_UP, RESYNC},
-    stages::{Look, Passed, Stages},
+    pass::Engine,
+    stages::{Passed, Planned, Stages, Status},
     wiring::{self, Wiring},
 };
 use crate::{
-    api::{
-        colony_cron::{ColonyCron, ColonyCronStatus},
-        colony_process::ColonyProcess,
-        colony_workflow::ColonyWorkflow,
-        condition::Reason,
-    },
-    desired::schedule::Schedule,
+    api::{colony_cron::ColonyCron, colony_process::ColonyProcess, colony_workflow::ColonyWorkflow},
+    desired::{colony_cron::schedule, schedule::Schedule},
     diff::{
-        Plan, Problem,
-        colony_cron::{CronObstacle, CronPlan},
+        Problem,
+        colony_cron::{CronPlan, plan_desired},
     },
     runtime::{metrics::Kind, shutdown::Shutdown},
     snapshot::ColonyCronSnapshot,
-    status::{self, event::Note},
+    status::{self, event::Note, look::Look},
     watch::{
         colony_cron::{CronReader, ScheduledKind, cron_of},
         freshness::CacheBehind,
@@ -66,77 +60,31 @@ impl Stages for CronStages {
         self.reader.snapshot(object)
     }
 
-    fn now(snapshot: &ColonyCronSnapshot) -> Timestamp {
-        snapshot.now
+    fn desired(&self, snapshot: &Self::Snapshot) -> Result<Self::Desired, Problem> {
+        Ok(schedule(snapshot))
     }
 
-    fn desired(&self, snapshot: &ColonyCronSnapshot) -> Result<Self::Desired, Problem> {
-        Ok(desired(snapshot))
-    }
-
-    fn plan(
-        &self,
-        snapshot: &ColonyCronSnapshot,
-        desired: &Self::Desired,
-    ) -> Result<(Plan, CronPlan), Problem> {
-        let mut findings = plan(snapshot, desired);
+    fn plan(&self, snapshot: &Self::Snapshot, desired: &Self::Desired) -> Planned<Self> {
+        let mut findings = plan_desired(snapshot, desired);
         Ok((std::mem::take(&mut findings.plan), findings))
     }
 
-    fn status(&self, snapshot: &ColonyCronSnapshot, pass: Passed<'_, Self>) -> Option<ColonyCronStatus> {
+    fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>> {
         // One that is being deleted has nothing to say any more.
         let carried = pass.ok().filter(|_| snapshot.object.metadata.deletion_timestamp.is_none())?;
         Some(status::colony_cron::compute(snapshot, &carried.findings, &carried.outcome))
     }
 
-    fn notes(&self, snapshot: &ColonyCronSnapshot, pass: Passed<'_, Self>) -> Vec<Note> {
+    fn notes(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Vec<Note> {
         pass.map_or_else(
             |_| Vec::new(),
             |carried| status::colony_cron::notes(snapshot, &carried.findings, &carried.outcome),
         )
     }
 
-    fn next(
-        &self,
-        snapshot: &ColonyCronSnapshot,
-        _: Option<&ColonyCronStatus>,
-        pass: Passed<'_, Self>,
-    ) -> Look {
-        let Ok(carried) = pass else { return Look::Backoff };
-        let plan = &carried.findings;
-        let until = plan.next.and_then(|next| Duration::try_from(next.duration_since(snapshot.now)).ok());
-        let usual =
-            if matches!(plan.obstacle, Some(CronObstacle::Stranger { .. })) { LOOK_UP } else { RESYNC };
-        match until {
-            Some(until) if until < usual => Look::After(until),
-            _ => Look::About(usual),
-        }
+    fn next(&self, snapshot: &Self::Snapshot, _: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
+        pass.map_or(Look::Backoff, |carried| status::colony_cron::next(snapshot, &carried.findings))
     }
-}
-
-/// Stage 2.
-///
-/// # Errors
-///
-/// When the schedule cannot be followed.
-pub fn desired(snapshot: &ColonyCronSnapshot) -> Result<Schedule, Problem> {
-    let spec = &snapshot.object.spec;
-    Schedule::parse(&spec.schedule, spec.time_zone.as_deref())
-        .map_err(|error| Problem { reason: Reason::InvalidSchedule, message: error.to_string() })
-}
-
-/// Stage 3.
-#[must_use]
-pub fn plan(snapshot: &ColonyCronSnapshot, desired: &Result<Schedule, Problem>) -> CronPlan {
-    let planned = crate::diff::colony_cron::plan(snapshot, desired.as_ref().ok());
-    let mut plan = planned.unwrap_or_else(|error| CronPlan {
-        problem: Some(Problem { reason: Reason::InvalidSpec, message: error.to_string() }),
-        ..CronPlan::default()
-    });
-    if let Err(problem) = desired {
-        plan.problem.get_or_insert_with(|| problem.clone());
-    }
-    plan
 }
 
 /// Processes and workflows, as the controller of crons sees them: through the caches of their own controllers.

@@ -2,33 +2,31 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
-
 use super::engine::{
     context::Services,
-    pass::{Engine, LOOK_UP, RESYNC},
-    stages::{Look, Passed, Stages},
+    pass::Engine,
+    stages::{Passed, Planned, Stages, Status},
     wiring::{self, Wiring},
     work::Objects,
 };
 use crate::{
     api::{
-        condition::Reason,
-        instance::{Instance, InstanceKind, InstanceStatus},
+        instance::{Instance, InstanceKind},
         kind::HasFinalizer as _,
         resource_definition::ObjectKind,
     },
+    desired::composition::{DesiredParts, desired},
     diff::{
-        Plan, Problem,
-        composition::{Report, has_ended, plan_end, plan_instance},
+        Problem,
+        composition::{Report, plan_desired},
     },
     kinds::{
-        composition::{self, Composition, CompositionErrors, Desired},
+        composition::{Composition, CompositionErrors},
         definition::composition_of,
     },
     runtime::{metrics::Kind, shutdown::Shutdown},
     snapshot::CompositionSnapshot,
-    status::{self, composition::Pass},
+    status::{self, composition::Pass, look::Look},
     watch::{composition::CompositionReader, freshness::CacheBehind, stores::Filled},
 };
 
@@ -45,14 +43,6 @@ pub struct CompositionStages {
     kinds_with_readiness: KindsWithReadiness,
     reader: CompositionReader,
     filled: Filled,
-}
-
-/// What an instance should be made of.
-pub struct Wanted {
-    /// The instance, as templates see it.
-    pub instance: composition::Instance,
-    /// Its parts; none while it is deleted, or has ended.
-    pub parts: Option<Desired>,
 }
 
 impl CompositionStages {
@@ -73,7 +63,7 @@ impl CompositionStages {
 impl Stages for CompositionStages {
     type Object = Instance;
     type Snapshot = CompositionSnapshot;
-    type Desired = Wanted;
+    type Desired = DesiredParts;
     type Findings = Report;
 
     const KIND: Kind = Kind::Instance;
@@ -91,20 +81,13 @@ impl Stages for CompositionStages {
         self.reader.snapshot(&self.kind, object, self.made.clone(), (self.kinds_with_readiness)()).await
     }
 
-    fn now(snapshot: &CompositionSnapshot) -> Timestamp {
-        snapshot.now
-    }
-
-    fn desired(&self, snapshot: &CompositionSnapshot) -> Result<Wanted, Problem> {
+    fn desired(&self, snapshot: &Self::Snapshot) -> Result<DesiredParts, Problem> {
         desired(snapshot, self.composition.as_ref())
     }
 
     /// Objects that matter to an instance although they may belong to others, and that no watch shows.
-    async fn look_up(&self, snapshot: &mut CompositionSnapshot, desired: &Wanted) -> bool {
-        let references_foreign_objects =
-            self.composition.as_ref().is_ok_and(Composition::references_foreign_objects);
-        let parts = desired.parts.as_ref().filter(|_| references_foreign_objects);
-        let unseen = parts.map(|parts| parts.unseen(&snapshot.children)).unwrap_or_default();
+    async fn look_up(&self, snapshot: &mut Self::Snapshot, desired: &DesiredParts) -> bool {
+        let unseen = desired.unseen(self.composition.as_ref().ok(), &snapshot.children);
         if unseen.is_empty() {
             return false;
         }
@@ -112,11 +95,11 @@ impl Stages for CompositionStages {
         true
     }
 
-    fn plan(&self, snapshot: &CompositionSnapshot, desired: &Wanted) -> Result<(Plan, Report), Problem> {
-        Ok(plan(snapshot, self.composition.as_ref().ok(), desired))
+    fn plan(&self, snapshot: &Self::Snapshot, desired: &DesiredParts) -> Planned<Self> {
+        Ok(plan_desired(snapshot, self.composition.as_ref().ok(), desired))
     }
 
-    fn status(&self, snapshot: &CompositionSnapshot, pass: Passed<'_, Self>) -> Option<InstanceStatus> {
+    fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>> {
         // What is released says what it said last.
         if snapshot.kind.terms().is_released {
             return None;
@@ -129,88 +112,10 @@ impl Stages for CompositionStages {
         Some(status::composition::compute(snapshot, &self.made, pass))
     }
 
-    fn next(
-        &self,
-        snapshot: &CompositionSnapshot,
-        _: Option<&InstanceStatus>,
-        pass: Passed<'_, Self>,
-    ) -> Look {
-        if snapshot.kind.terms().is_released {
-            return Look::Never;
-        }
-        let Ok(carried) = pass else { return Look::Backoff };
-        // Objects of the instance wake it; an object of another owner, and a kind that is not served yet, do not.
-        let is_untold = !carried.findings.foreign.is_empty()
-            || self.composition.as_ref().is_ok_and(Composition::references_foreign_objects)
-            || !snapshot.unserved.is_empty()
-            || snapshot.children.values().any(|found| found.unknown().is_some());
-        Look::About(if is_untold { LOOK_UP } else { RESYNC })
+    fn next(&self, snapshot: &Self::Snapshot, _: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
+        let pass = pass.map(|carried| &carried.findings);
+        status::composition::next(snapshot, self.composition.as_ref().ok(), pass)
     }
-}
-
-/// Stage 2.
-///
-/// # Errors
-///
-/// When the instance cannot be read, or its parts cannot be rendered.
-pub fn desired(
-    snapshot: &CompositionSnapshot,
-    composition: Result<&Composition, &CompositionErrors>,
-) -> Result<Wanted, Problem> {
-    let instance = composition::Instance::read(&snapshot.object, &snapshot.kind)
-        .map_err(|error| Problem { reason: Reason::InvalidSpec, message: error.to_string() })?;
-    if snapshot.object.metadata.deletion_timestamp.is_some() {
-        return Ok(Wanted { instance, parts: None });
-    }
-    let composition =
-        composition.map_err(|errors| Problem { reason: errors.reason(), message: errors.to_string() })?;
-    if has_ended(snapshot) {
-        return Ok(Wanted { instance, parts: None });
-    }
-    let parts = composition
-        .desired(&instance, &snapshot.children, &snapshot.kinds_with_readiness)
-        .map_err(|error| Problem { reason: error.reason(), message: error.to_string() })?;
-    Ok(Wanted { instance, parts: Some(parts) })
-}
-
-/// Stage 3: the plan, and what is left as it is.
-#[must_use]
-pub fn plan(
-    snapshot: &CompositionSnapshot,
-    composition: Option<&Composition>,
-    desired: &Wanted,
-) -> (Plan, Report) {
-    if snapshot.object.metadata.deletion_timestamp.is_some() {
-        return (plan_end(snapshot, composition, &desired.instance), Report::default());
-    }
-    match (composition, &desired.parts) {
-        (Some(composition), Some(parts)) => plan_instance(snapshot, composition, &desired.instance, parts),
-        _ => (Plan::default(), Report::default()),
-    }
-}
-
-/// What a plan is for, and what follows from it.
-pub struct Decision {
-    /// What the instance should be made of; none while it is deleted, or has ended.
-    pub desired: Option<Desired>,
-    /// What is left as it is.
-    pub report: Report,
-    /// What to do.
-    pub plan: Plan,
-}
-
-/// Stages 2 and 3.
-///
-/// # Errors
-///
-/// When there can be no plan.
-pub fn decide(
-    snapshot: &CompositionSnapshot,
-    composition: Result<&Composition, &CompositionErrors>,
-) -> Result<Decision, Problem> {
-    let desired = desired(snapshot, composition)?;
-    let (plan, report) = plan(snapshot, composition.ok(), &desired);
-    Ok(Decision { desired: desired.parts, report, plan })
 }
 
 /// Runs the controller for one scope until the shutdown.

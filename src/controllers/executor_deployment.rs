@@ -1,31 +1,28 @@
 //! `ExecutorDeployments`: what the five stages are for them, and what wakes them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
-use jiff::Timestamp;
 use kube::{Resource, core::DeserializeGuard, runtime::reflector::ObjectRef};
 
 use super::engine::{
     context::{Requeuer, Services},
-    pass::{Engine, LOOK_UP, RESYNC},
-    stages::{Look, Passed, Stages},
+    pass::Engine,
+    stages::{Passed, Planned, Stages, Status},
     wiring::{self, Wiring},
 };
 use crate::{
     api::{
-        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
+        executor_deployment::ExecutorDeployment,
         kind::HasFinalizer as _,
-        mirror::{MirrorState, MirrorStatus, Mirrored},
-        names::CONTENT_HASH_ANNOTATION,
-        policy::AdoptionPolicy,
+        mirror::{MirrorStatus, Mirrored},
     },
-    desired::{self, DesiredExecutorDeployment},
-    diff::{self, Plan, Problem, resolved},
+    desired::{DesiredExecutorDeployment, executor_deployment::desired},
+    diff::{Problem, executor_deployment::plan_desired, remaining_in_colony},
     memory::writes::Writes,
     runtime::{metrics::Kind, shutdown::Shutdown},
     snapshot::{ExecutorDeploymentSnapshot, Policy},
-    status,
+    status::{self, look::Look},
     watch::{
         colonies::Colonies,
         executor_deployment::{Reader, Stores},
@@ -64,44 +61,25 @@ impl Stages for FleetStages {
         Box::pin(self.reader.snapshot(object)).await
     }
 
-    fn now(snapshot: &ExecutorDeploymentSnapshot) -> Timestamp {
-        snapshot.now
-    }
-
-    fn colony(snapshot: &ExecutorDeploymentSnapshot) -> Option<&str> {
-        snapshot.colony.resolved().map(|colony| colony.name.as_str())
-    }
-
-    fn desired(&self, snapshot: &ExecutorDeploymentSnapshot) -> Result<Self::Desired, Problem> {
+    fn desired(&self, snapshot: &Self::Snapshot) -> Result<Self::Desired, Problem> {
         desired(snapshot)
     }
 
-    async fn look_up(&self, snapshot: &mut ExecutorDeploymentSnapshot, desired: &Self::Desired) -> bool {
-        let here = desired.as_ref().and_then(|desired| desired.here.as_ref());
-        let Some(here) = here else { return false };
-        let annotations = here.identity.metadata.annotations.as_ref();
-        let hash = annotations.and_then(|annotations| annotations.get(CONTENT_HASH_ANNOTATION));
-        self.reader.verify_identity(snapshot, hash).await
+    async fn look_up(&self, snapshot: &mut Self::Snapshot, desired: &Self::Desired) -> bool {
+        let Some(here) = desired.as_ref().and_then(|desired| desired.here.as_ref()) else { return false };
+        self.reader.verify_identity(snapshot, here.identity.content_hash()).await
     }
 
-    fn plan(
-        &self,
-        snapshot: &ExecutorDeploymentSnapshot,
-        desired: &Self::Desired,
-    ) -> Result<(Plan, ()), Problem> {
-        plan(snapshot, desired.as_ref()).map(|plan| (plan, ()))
+    fn plan(&self, snapshot: &Self::Snapshot, desired: &Self::Desired) -> Planned<Self> {
+        plan_desired(snapshot, desired.as_ref()).map(|plan| (plan, ()))
     }
 
-    fn status(
-        &self,
-        snapshot: &ExecutorDeploymentSnapshot,
-        pass: Passed<'_, Self>,
-    ) -> Option<ExecutorDeploymentStatus> {
+    fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>> {
         Some(status::executor_deployment::compute(snapshot, pass.map(|carried| &carried.outcome)))
     }
 
-    fn remaining_in_colony(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
-        diff::remaining_in_colony(snapshot)
+    fn remaining_in_colony(snapshot: &Self::Snapshot) -> Option<String> {
+        remaining_in_colony(snapshot)
     }
 
     fn also_written() -> &'static [&'static str] {
@@ -112,83 +90,13 @@ impl Stages for FleetStages {
         Some(object)
     }
 
-    fn recorded(status: &ExecutorDeploymentStatus) -> Option<&MirrorStatus> {
+    fn recorded(status: &Status<Self>) -> Option<&MirrorStatus> {
         status.mirror.as_ref()
     }
 
-    fn next(
-        &self,
-        snapshot: &ExecutorDeploymentSnapshot,
-        status: Option<&ExecutorDeploymentStatus>,
-        pass: Passed<'_, Self>,
-    ) -> Look {
-        let Ok(carried) = pass else { return Look::Backoff };
-        let quiet = snapshot.submit_not_before.map(|moment| moment.duration_since(snapshot.now));
-        if let Some(quiet) = quiet.and_then(|quiet| Duration::try_from(quiet).ok()) {
-            return Look::About(quiet);
-        }
-        let spec = &snapshot.object.spec;
-        let is_untold = match status.and_then(|status| status.mirror.as_ref()) {
-            // No watch shows a workload of another owner.
-            _ if spec.management_policies.only_observe() => true,
-            // What is bound is followed by lists and websockets, unless it could not be read even once.
-            Some(mirror) if mirror.state.is_live() => snapshot.processes.unknown().is_some(),
-            Some(mirror) => mirror.state == MirrorState::Intended,
-            None => true,
-        };
-        // Nor of an object that is not the operator's yet.
-        let adopts =
-            spec.adoption_policy == AdoptionPolicy::Adopt && !carried.outcome.plan.awaiting.is_empty();
-        let in_flight = snapshot.in_flight;
-        let in_flight = [in_flight.blueprint, in_flight.executor, in_flight.recorded_executor];
-        let awaits = in_flight.into_iter().flatten().any(|until| snapshot.now < until)
-            || snapshot.blueprint.unknown().is_some();
-        let awaits = awaits && !carried.outcome.plan.awaiting.is_empty();
-        let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
-        Look::About(if is_untold || adopts || awaits || is_leaving { LOOK_UP } else { RESYNC })
+    fn next(&self, snapshot: &Self::Snapshot, status: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
+        status::executor_deployment::next(snapshot, status, pass.map(|carried| &carried.outcome))
     }
-}
-
-/// Stage 2; none for an object that is being deleted.
-///
-/// # Errors
-///
-/// When the colony cannot be used, or the spec cannot be carried out.
-pub fn desired(snapshot: &ExecutorDeploymentSnapshot) -> Result<Option<DesiredExecutorDeployment>, Problem> {
-    if snapshot.object.metadata.deletion_timestamp.is_some() {
-        return Ok(None);
-    }
-    let colony = resolved(&snapshot.colony)?;
-    let desired = desired::executor_deployment::build(snapshot, colony);
-    desired.map(Some).map_err(|error| Problem {
-        reason: crate::api::condition::Reason::InvalidSpec,
-        message: error.to_string(),
-    })
-}
-
-/// Stage 3.
-///
-/// # Errors
-///
-/// When a name is taken.
-pub fn plan(
-    snapshot: &ExecutorDeploymentSnapshot,
-    desired: Option<&DesiredExecutorDeployment>,
-) -> Result<Plan, Problem> {
-    let Some(desired) = desired else { return Ok(diff::plan_deletion(snapshot)) };
-    diff::plan(snapshot, desired).map_err(|error| Problem {
-        reason: crate::api::condition::Reason::ForeignObject,
-        message: error.to_string(),
-    })
-}
-
-/// Stages 2 and 3.
-///
-/// # Errors
-///
-/// When there can be no plan.
-pub fn decide(snapshot: &ExecutorDeploymentSnapshot) -> Result<Plan, Problem> {
-    plan(snapshot, desired(snapshot)?.as_ref())
 }
 
 /// Runs the controller for one scope until the shutdown.

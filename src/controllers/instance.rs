@@ -1,27 +1,26 @@
 //! Instances of defined kinds that processes or blueprints carry: what the five stages are for them.
 
-use jiff::Timestamp;
-
 use super::{
     colony::processes::MirroredKind,
-    engine::{
-        stages::{Look, Passed, Stages},
-        work::next,
-    },
+    engine::stages::{Passed, Planned, Stages, Status},
 };
 use crate::{
     api::{
-        instance::{Instance, InstanceKind, InstanceStatus},
+        instance::{Instance, InstanceKind},
         kind::HasFinalizer as _,
         mirror::{MirrorStatus, Mirrored},
-        resource_definition::HandlerMode,
     },
-    desired::{self, DesiredInstance},
-    diff::{self, Plan, Problem, problem, resolved},
-    kinds::SpecError,
+    desired::{DesiredInstance, instance::desired},
+    diff::{
+        Problem,
+        instance::{plan_desired, remaining_in_colony},
+    },
     runtime::metrics::Kind,
     snapshot::InstanceSnapshot,
-    status,
+    status::{
+        self,
+        look::{Look, next_of_work},
+    },
     watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
@@ -68,42 +67,25 @@ impl Stages for InstanceStages {
         self.reader.instance(&self.kind, object).await
     }
 
-    fn now(snapshot: &InstanceSnapshot) -> Timestamp {
-        snapshot.header.now
-    }
-
-    fn colony(snapshot: &InstanceSnapshot) -> Option<&str> {
-        snapshot.header.colony.resolved().map(|colony| colony.name.as_str())
-    }
-
     fn desired(&self, snapshot: &InstanceSnapshot) -> Result<DesiredInstance, Problem> {
         desired(snapshot)
     }
 
-    fn plan(&self, snapshot: &InstanceSnapshot, desired: &DesiredInstance) -> Result<(Plan, ()), Problem> {
-        plan(snapshot, desired).map(|plan| (plan, ()))
+    fn plan(&self, snapshot: &Self::Snapshot, desired: &Self::Desired) -> Planned<Self> {
+        plan_desired(snapshot, desired).map(|plan| (plan, ()))
     }
 
-    fn remaining_in_colony(snapshot: &InstanceSnapshot) -> Option<String> {
-        match snapshot.kind.handler().mode {
-            HandlerMode::Blueprint => diff::instance::left_behind_of_blueprint(snapshot),
-            HandlerMode::Process | HandlerMode::Compose => {
-                diff::instance::terms(snapshot).remaining_in_colony("process")
-            }
-        }
+    fn remaining_in_colony(snapshot: &Self::Snapshot) -> Option<String> {
+        remaining_in_colony(snapshot)
     }
 
-    fn status(&self, snapshot: &InstanceSnapshot, pass: Passed<'_, Self>) -> Option<InstanceStatus> {
+    fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>> {
         // What is released says what it said last.
         let is_released = snapshot.kind.terms().is_released;
         (!is_released).then(|| status::instance::compute(snapshot, pass.map(|carried| &carried.outcome)))
     }
 
-    fn accepted(
-        before: Option<&InstanceStatus>,
-        refused: InstanceStatus,
-        why: &str,
-    ) -> Option<InstanceStatus> {
+    fn accepted(before: Option<&Status<Self>>, refused: Status<Self>, why: &str) -> Option<Status<Self>> {
         status::instance::without_fields(before, refused, why)
     }
 
@@ -111,77 +93,12 @@ impl Stages for InstanceStages {
         Some(object)
     }
 
-    fn recorded(status: &InstanceStatus) -> Option<&MirrorStatus> {
+    fn recorded(status: &Status<Self>) -> Option<&MirrorStatus> {
         status.mirror.as_ref()
     }
 
-    fn next(
-        &self,
-        snapshot: &InstanceSnapshot,
-        status: Option<&InstanceStatus>,
-        pass: Passed<'_, Self>,
-    ) -> Look {
+    fn next(&self, snapshot: &Self::Snapshot, status: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
         let mirror = status.and_then(Self::recorded);
-        pass.map_or(Look::Backoff, |carried| next(&snapshot.header, mirror, &carried.outcome))
+        next_of_work(&snapshot.header, mirror, pass.map(|carried| &carried.outcome))
     }
-}
-
-/// Stage 2.
-///
-/// # Errors
-///
-/// When there is no colony to carry the instance out, or its blueprint cannot be made.
-pub fn desired(snapshot: &InstanceSnapshot) -> Result<DesiredInstance, Problem> {
-    let is_deleted = snapshot.object.metadata.deletion_timestamp.is_some();
-    let is_released = snapshot.kind.terms().is_released;
-    let colony = || resolved(&snapshot.header.colony);
-    if snapshot.kind.handler().mode == HandlerMode::Blueprint {
-        let made = (!is_deleted && !is_released).then(|| {
-            desired::instance::blueprint(snapshot, colony()?).map(Box::new).map_err(|error| problem(&error))
-        });
-        return Ok(DesiredInstance::Blueprint(made.transpose()?));
-    }
-    if is_deleted {
-        let cleanup = match colony() {
-            Ok(colony) => desired::instance::cleanup(snapshot, colony),
-            Err(problem) => Err(SpecError::Missing {
-                field: "handler.colony".to_owned(),
-                what: problem.reason.as_str().to_owned(),
-                why: problem.message,
-            }),
-        };
-        return Ok(DesiredInstance::Cleanup(cleanup));
-    }
-    // One that has ended, or is released, needs none.
-    if snapshot.object.is_finished() || is_released {
-        return Ok(DesiredInstance::Process(Ok(None)));
-    }
-    Ok(DesiredInstance::Process(desired::instance::process(snapshot, colony()?)))
-}
-
-/// Stage 3.
-///
-/// # Errors
-///
-/// When something is to be submitted and cannot be.
-pub fn plan(snapshot: &InstanceSnapshot, desired: &DesiredInstance) -> Result<Plan, Problem> {
-    match desired {
-        DesiredInstance::Process(process) => {
-            diff::instance::plan(snapshot, process).map_err(|error| problem(&error))
-        }
-        DesiredInstance::Cleanup(cleanup) => Ok(diff::instance::plan_deletion(snapshot, cleanup)),
-        DesiredInstance::Blueprint(Some(blueprint)) => {
-            Ok(diff::instance::plan_blueprint(snapshot, blueprint))
-        }
-        DesiredInstance::Blueprint(None) => Ok(diff::instance::plan_blueprint_deletion(snapshot)),
-    }
-}
-
-/// Stages 2 and 3, for a rehearsal.
-///
-/// # Errors
-///
-/// When there can be no plan.
-pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
-    plan(snapshot, &desired(snapshot)?)
 }

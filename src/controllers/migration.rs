@@ -1,5 +1,4 @@
-//! The migration of a kind's objects to another stored version is a part of each pass over its definition, repeated until there
-//! is nothing left: when the next part follows.
+//! When objects that could not be stored in another version are tried again.
 
 use std::{
     collections::HashMap,
@@ -8,19 +7,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::engine::{pass::LOOK_UP, retry::jitter};
-use crate::{
-    api::resource_definition::ResourceDefinitionStatus, diff::definition::Migration,
-    snapshot::DefinitionSnapshot,
-};
+use crate::diff::definition::Migration;
 
-/// How soon the next part follows.
-const NEXT_PART: Duration = Duration::from_millis(20);
 /// How soon objects that could not be written are tried again at the earliest. A change of their status wakes the
 /// definition.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often they are tried again; a change of an instance comes first.
-const RETRY: Duration = Duration::from_mins(1);
 
 /// When objects that could not be written were last tried again, by the name of their definition.
 #[derive(Default)]
@@ -45,25 +36,5 @@ impl Migrations {
                 tried.remove(name);
             }
         }
-    }
-}
-
-/// When the next part follows; none if nothing is left.
-pub(super) fn next_part_in(
-    snapshot: &DefinitionSnapshot,
-    migration: &Migration,
-    status: &ResourceDefinitionStatus,
-) -> Option<Duration> {
-    let recorded = status.storage_migration.as_ref();
-    let retries = recorded.is_some_and(|recorded| recorded.listed && !recorded.failures.is_empty());
-    match migration {
-        Migration::Nothing => None,
-        Migration::OutOfReach(_) | Migration::Unread(_) => Some(jitter(LOOK_UP)),
-        _ if retries => Some(jitter(RETRY)),
-        Migration::Wait => {
-            let settling = recorded.and_then(|recorded| recorded.settles_in(snapshot.now));
-            Some(settling.unwrap_or(NEXT_PART))
-        }
-        Migration::Rewrite(_) | Migration::Conclude(_) => Some(NEXT_PART),
     }
 }

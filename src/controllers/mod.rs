@@ -16,17 +16,16 @@ mod work_stages;
 
 use colony::processes::{self, MirroredKind, MirroredKinds, Objects};
 pub use colony::{Clients, ColonyStages, ServeColony};
-pub use colony_cron::{CronStages, desired as desired_cron, plan as plan_cron};
+pub use colony_cron::CronStages;
 pub use colony_process::ProcessStages;
 pub use colony_workflow::WorkflowStages;
-pub use composition::{CompositionStages, Decision, decide as decide_composition};
+pub use composition::CompositionStages;
 pub use engine::context::Services;
 use engine::{context, dynamic as instances, queue, shared_watches, work};
-pub use executor_deployment::{FleetStages, decide};
-pub use instance::{InstanceStages, decide as decide_instance};
-pub use request_state::{RequestStages, decide as decide_request};
+pub use executor_deployment::FleetStages;
+pub use instance::InstanceStages;
+pub use request_state::RequestStages;
 pub use resource_definition::{DefinitionStages, InstanceControllers};
-pub use work_stages::{decide as decide_process, decide as decide_workflow};
 
 use std::sync::Arc;
 

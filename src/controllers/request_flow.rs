@@ -8,8 +8,8 @@ use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard, runtime::ref
 
 use super::engine::{
     context::{Requeuer, Services},
-    pass::{Engine, RESYNC},
-    stages::{Look, Passed, Stages},
+    pass::Engine,
+    stages::{Passed, Planned, Stages},
     wiring::{self, Wiring},
 };
 use crate::{
@@ -20,7 +20,10 @@ use crate::{
     },
     diff::{Plan, Problem},
     runtime::{clock::Clock, metrics::Kind, shutdown::Shutdown},
-    status,
+    status::{
+        self,
+        look::{Look, RESYNC},
+    },
     watch::{
         freshness::CacheBehind,
         stores::{Filled, Watched},
@@ -44,7 +47,6 @@ impl Stages for FlowStages {
     type Findings = ();
 
     const KIND: Kind = Kind::RequestFlow;
-    const CAN_BE_PAUSED: bool = false;
 
     fn kind(&self) -> &() {
         &()
@@ -58,15 +60,11 @@ impl Stages for FlowStages {
         Ok((object.clone(), self.clock.now()))
     }
 
-    fn now((_, now): &Self::Snapshot) -> Timestamp {
-        *now
-    }
-
     fn desired(&self, _: &Self::Snapshot) -> Result<(), Problem> {
         Ok(())
     }
 
-    fn plan(&self, _: &Self::Snapshot, (): &()) -> Result<(Plan, ()), Problem> {
+    fn plan(&self, _: &Self::Snapshot, (): &()) -> Planned<Self> {
         Ok((Plan::default(), ()))
     }
 

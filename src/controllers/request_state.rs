@@ -1,36 +1,27 @@
 //! `RequestStates`: what the five stages are for them.
 
-use jiff::Timestamp;
-
 use super::{
     colony::processes::MirroredKind,
-    engine::{
-        stages::{Look, Passed, Stages},
-        work::next,
-    },
+    engine::stages::{Passed, Planned, Stages, Status},
 };
 use crate::{
     api::{
-        condition::Reason,
         kind::HasFinalizer as _,
         mirror::{MirrorStatus, Mirrored},
         names::COLONY_ANNOTATION,
-        request_state::{RequestState, RequestStateStatus, State},
+        request_state::RequestState,
     },
-    desired::{
-        DesiredProcess,
-        request::{self, Obstacle},
-        request_flow::CompiledFlow,
-    },
+    desired::request::{DesiredJob, Followed, desired},
     diff::{
-        self, Plan, Problem,
-        request::plan::{plan_cancelled, plan_deletion, terms},
-        resolved,
+        Problem,
+        request::plan::{plan_desired, terms},
     },
-    kinds::SpecError,
     runtime::metrics::Kind,
-    snapshot::RequestSnapshot,
-    status::{self, event::Note},
+    status::{
+        self,
+        event::Note,
+        look::{Look, next_of_work},
+    },
     watch::{freshness::CacheBehind, stores::Filled, work::WorkReader},
 };
 
@@ -52,8 +43,8 @@ pub struct RequestStages {
 
 impl Stages for RequestStages {
     type Object = RequestState;
-    type Snapshot = RequestSnapshot;
-    type Desired = Option<DesiredRequest>;
+    type Snapshot = Followed;
+    type Desired = Option<DesiredJob>;
     type Findings = ();
 
     const KIND: Kind = Kind::RequestState;
@@ -67,120 +58,44 @@ impl Stages for RequestStages {
         self.reader.filled.clone()
     }
 
-    async fn snapshot(&self, object: &RequestState) -> Result<RequestSnapshot, CacheBehind> {
-        self.reader.request(object).await
+    async fn snapshot(&self, object: &RequestState) -> Result<Followed, CacheBehind> {
+        self.reader.request(object).await.map(Followed::of)
     }
 
-    fn now(snapshot: &RequestSnapshot) -> Timestamp {
-        snapshot.header.now
+    fn desired(&self, request: &Followed) -> Result<Self::Desired, Problem> {
+        desired(request)
     }
 
-    fn colony(snapshot: &RequestSnapshot) -> Option<&str> {
-        snapshot.header.colony.resolved().map(|colony| colony.name.as_str())
+    fn plan(&self, request: &Followed, desired: &Self::Desired) -> Planned<Self> {
+        plan_desired(request, desired.as_ref()).map(|plan| (plan, ()))
     }
 
-    fn desired(&self, snapshot: &RequestSnapshot) -> Result<Self::Desired, Problem> {
-        desired(snapshot)
+    fn remaining_in_colony(request: &Followed) -> Option<String> {
+        terms(&request.snapshot).remaining_in_colony("process")
     }
 
-    fn plan(&self, snapshot: &RequestSnapshot, desired: &Self::Desired) -> Result<(Plan, ()), Problem> {
-        plan(snapshot, desired.as_ref()).map(|plan| (plan, ()))
+    fn status(&self, request: &Followed, pass: Passed<'_, Self>) -> Option<Status<Self>> {
+        status::request_operator::compute(request, pass.map(|carried| &carried.outcome))
     }
 
-    fn remaining_in_colony(snapshot: &RequestSnapshot) -> Option<String> {
-        terms(snapshot).remaining_in_colony("process")
+    fn paused(&self, _: &RequestState, request: &Followed) -> Option<Status<Self>> {
+        status::request_operator::compute_paused(request)
     }
 
-    fn status(&self, snapshot: &RequestSnapshot, pass: Passed<'_, Self>) -> Option<RequestStateStatus> {
-        status::request_operator::compute(snapshot, pass.map(|carried| &carried.outcome))
-    }
-
-    fn paused(&self, _: &RequestState, snapshot: &RequestSnapshot) -> Option<RequestStateStatus> {
-        status::request_operator::compute_paused(snapshot)
-    }
-
-    fn dropped_history(
-        &self,
-        snapshot: &RequestSnapshot,
-        pass: Passed<'_, Self>,
-        status: &RequestStateStatus,
-    ) -> Vec<Note> {
-        status::request_operator::dropped_history(snapshot, pass.map(|carried| &carried.outcome), status)
+    fn dropped(&self, request: &Followed, pass: Passed<'_, Self>, status: &Status<Self>) -> Vec<Note> {
+        status::request_operator::dropped_history(request, pass.map(|carried| &carried.outcome), status)
     }
 
     fn mirrored(object: &RequestState) -> Option<&dyn Mirrored> {
         Some(object)
     }
 
-    fn recorded(status: &RequestStateStatus) -> Option<&MirrorStatus> {
+    fn recorded(status: &Status<Self>) -> Option<&MirrorStatus> {
         status.mirror.as_ref()
     }
 
-    fn next(
-        &self,
-        snapshot: &RequestSnapshot,
-        status: Option<&RequestStateStatus>,
-        pass: Passed<'_, Self>,
-    ) -> Look {
+    fn next(&self, request: &Followed, status: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
         let mirror = status.and_then(Self::recorded);
-        pass.map_or(Look::Backoff, |carried| next(&snapshot.header, mirror, &carried.outcome))
+        next_of_work(&request.snapshot.header, mirror, pass.map(|carried| &carried.outcome))
     }
-}
-
-/// What should be of a request that continues.
-pub struct DesiredRequest {
-    flow: CompiledFlow,
-    /// The process of its job, if one may be submitted now. An error counts only where it is to be.
-    process: Result<Option<DesiredProcess>, Problem>,
-}
-
-/// Stage 2. None for a request that is cancelled or deleted.
-///
-/// # Errors
-///
-/// When its flow is not there, or cannot be followed.
-pub fn desired(snapshot: &RequestSnapshot) -> Result<Option<DesiredRequest>, Problem> {
-    let object = &snapshot.object;
-    if object.metadata.deletion_timestamp.is_some() || object.spec.state == State::Cancelled {
-        return Ok(None);
-    }
-    let flow = request::flow(snapshot).map_err(|obstacle| problem(&obstacle))?;
-    let made = request::submittable(object).map(|generation| {
-        let colony = resolved(&snapshot.header.colony)?;
-        request::process(snapshot, &flow, colony, generation).map_err(|obstacle| problem(&obstacle))
-    });
-    let process = made.transpose();
-    Ok(Some(DesiredRequest { flow, process }))
-}
-
-/// Stage 3.
-///
-/// # Errors
-///
-/// When something is to be submitted and cannot be.
-pub fn plan(snapshot: &RequestSnapshot, desired: Option<&DesiredRequest>) -> Result<Plan, Problem> {
-    match desired {
-        _ if snapshot.object.metadata.deletion_timestamp.is_some() => Ok(plan_deletion(snapshot)),
-        None => Ok(plan_cancelled(snapshot)),
-        Some(desired) => diff::request::plan::plan(snapshot, &desired.flow, &desired.process),
-    }
-}
-
-/// Stages 2 and 3, for a rehearsal.
-///
-/// # Errors
-///
-/// When there can be no plan.
-pub fn decide(snapshot: &RequestSnapshot) -> Result<Plan, Problem> {
-    plan(snapshot, desired(snapshot)?.as_ref())
-}
-
-fn problem(obstacle: &Obstacle) -> Problem {
-    let reason = match obstacle {
-        Obstacle::NoFlow(_) | Obstacle::BadFlow { .. } => Reason::FlowUnusable,
-        Obstacle::Expression(_) => Reason::InvalidExpression,
-        Obstacle::Field { error: SpecError::Missing { .. }, .. } => Reason::SourceNotFound,
-        Obstacle::UnknownJob { .. } | Obstacle::Field { .. } => Reason::InvalidSpec,
-    };
-    Problem { reason, message: obstacle.to_string() }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream::unfold};
-use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{ResourceExt as _, core::DeserializeGuard, runtime::reflector::ObjectRef};
 
@@ -11,28 +10,23 @@ use super::{
     engine::{
         context::{Requeuer, Services},
         dynamic::Instances,
-        pass::{Engine, LOOK_UP, RESYNC},
-        stages::{Look, Passed, Stages},
+        pass::Engine,
+        stages::{Passed, Planned, Stages, Status},
         wiring::{self, Wiring},
     },
-    migration::{Migrations, next_part_in},
+    migration::Migrations,
 };
 use crate::{
-    api::{
-        condition::Reason,
-        instance::InstanceKind,
-        kind::HasFinalizer as _,
-        resource_definition::{ResourceDefinition, ResourceDefinitionStatus},
-    },
+    api::{instance::InstanceKind, kind::HasFinalizer as _, resource_definition::ResourceDefinition},
     desired::resource_definition::{DesiredDefinition, build_definition},
     diff::{
-        Plan, Problem,
-        definition::{DefinitionPlan, InColony, Serving, plan_definition, serving},
+        Problem,
+        definition::{DefinitionPlan, Serving, plan_definition, serving},
     },
     memory::{connections::Connection, rights::Rights},
     runtime::{metrics::Kind, shutdown::Shutdown},
     snapshot::DefinitionSnapshot,
-    status,
+    status::{self, look::Look},
     watch::{
         freshness::CacheBehind,
         resource_definition::{DefinitionReader, WatchedInstances},
@@ -73,6 +67,17 @@ impl<I: InstanceControllers> DefinitionStages<I> {
         Self { services, reader, instances, migrations: Migrations::default() }
     }
 
+    /// Takes note of what a pass has found.
+    fn note(&self, snapshot: &DefinitionSnapshot, found: Option<&DefinitionPlan>) {
+        if snapshot.missing_rights.known().is_some_and(Vec::is_empty) {
+            self.instances.watch_definitions();
+        }
+        if let Some(found) = found {
+            let now = self.services.clock.instant();
+            self.migrations.note(&snapshot.object.name_any(), &found.migration, now);
+        }
+    }
+
     /// Has the controller of the instances run as the snapshot, or the CRD that was written, says.
     async fn serve(&self, snapshot: &DefinitionSnapshot, updated: Option<&CustomResourceDefinition>) {
         let name = snapshot.object.name_any();
@@ -103,8 +108,6 @@ impl<I: InstanceControllers> Stages for DefinitionStages<I> {
 
     const KIND: Kind = Kind::ResourceDefinition;
     const FINALIZER: Option<&'static str> = Some(ResourceDefinition::FINALIZER);
-    /// What is paused would have its instances looked after no more once the operator starts anew.
-    const CAN_BE_PAUSED: bool = false;
 
     fn kind(&self) -> &() {
         &()
@@ -121,10 +124,6 @@ impl<I: InstanceControllers> Stages for DefinitionStages<I> {
         Ok(snapshot)
     }
 
-    fn now(snapshot: &DefinitionSnapshot) -> Timestamp {
-        snapshot.now
-    }
-
     fn connection(&self, snapshot: &DefinitionSnapshot, services: &Services) -> Option<Arc<Connection>> {
         services.connections.get(&snapshot.in_colony.as_ref()?.colony)
     }
@@ -133,25 +132,14 @@ impl<I: InstanceControllers> Stages for DefinitionStages<I> {
         Ok(build_definition(snapshot))
     }
 
-    fn plan(
-        &self,
-        snapshot: &DefinitionSnapshot,
-        desired: &DesiredDefinition,
-    ) -> Result<(Plan, DefinitionPlan), Problem> {
+    fn plan(&self, snapshot: &Self::Snapshot, desired: &Self::Desired) -> Planned<Self> {
         let mut findings = plan_definition(snapshot, desired);
         Ok((std::mem::take(&mut findings.plan), findings))
     }
 
     /// Has the instances looked after before status says by what they are carried out.
-    async fn after_act(&self, snapshot: &DefinitionSnapshot, pass: Passed<'_, Self>) {
-        let name = snapshot.object.name_any();
-        if snapshot.missing_rights.known().is_some_and(Vec::is_empty) {
-            self.instances.watch_definitions();
-        }
-        if let Ok(carried) = pass {
-            let now = self.services.clock.instant();
-            self.migrations.note(&name, &carried.findings.migration, now);
-        }
+    async fn after_act(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) {
+        self.note(snapshot, pass.ok().map(|carried| &carried.findings));
         self.serve(snapshot, pass.ok().and_then(|carried| carried.outcome.updated_crd())).await;
     }
 
@@ -159,55 +147,13 @@ impl<I: InstanceControllers> Stages for DefinitionStages<I> {
         self.instances.stop(&object.name_any()).await;
     }
 
-    fn status(
-        &self,
-        snapshot: &DefinitionSnapshot,
-        pass: Passed<'_, Self>,
-    ) -> Option<ResourceDefinitionStatus> {
+    fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>> {
         let pass = pass.map(|carried| (&carried.findings, &carried.outcome));
         Some(status::definition::compute(snapshot, pass))
     }
 
-    fn next(
-        &self,
-        snapshot: &DefinitionSnapshot,
-        status: Option<&ResourceDefinitionStatus>,
-        pass: Passed<'_, Self>,
-    ) -> Look {
-        let usual = usually(snapshot, pass);
-        let migrating = match (pass, status) {
-            (Ok(carried), Some(status)) => next_part_in(snapshot, &carried.findings.migration, status),
-            _ => None,
-        };
-        match (usual, migrating) {
-            (Look::About(usual), Some(migrating)) if migrating < usual => Look::After(migrating),
-            (Look::Backoff, Some(migrating)) => Look::After(migrating),
-            (usual, _) => usual,
-        }
-    }
-}
-
-/// When to look again at a definition, if nothing of it is to be stored in another version.
-fn usually<S>(snapshot: &DefinitionSnapshot, pass: Passed<'_, S>) -> Look
-where
-    S: Stages<Findings = DefinitionPlan>,
-{
-    let Ok(carried) = pass else { return Look::About(LOOK_UP) };
-    let (plan, awaiting) = (&carried.findings, &carried.outcome.plan.awaiting);
-    let is_untold = plan.problem.is_some()
-        || !snapshot.missing_rights.known().is_some_and(Vec::is_empty)
-        // The instances of others, and definitions in a colony, change without a word.
-        || matches!(plan.in_colony, InColony::Unknown(_) | InColony::Foreign(_));
-    let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
-    match &plan.held {
-        _ if is_untold => Look::About(LOOK_UP),
-        // Changes of instances wake the definition; there are no events for the data read here.
-        Some(held) if held.reason == Reason::ReadFailed => Look::Backoff,
-        Some(_) => Look::About(LOOK_UP),
-        None if awaiting.is_empty() => Look::About(RESYNC),
-        None if is_leaving => Look::About(LOOK_UP),
-        // Names that another kind has may never be accepted.
-        None => Look::Backoff,
+    fn next(&self, snapshot: &Self::Snapshot, status: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
+        status::definition::next(snapshot, status, pass.map(|carried| (&carried.findings, &carried.outcome)))
     }
 }
 

@@ -1,14 +1,10 @@
 //! What the five stages are for every kind whose spec is work.
 
-use jiff::Timestamp;
 use kube::core::object::HasStatus;
 
 use super::{
     colony::processes::MirroredKind,
-    engine::{
-        stages::{Look, Passed, Stages, Status},
-        work::next,
-    },
+    engine::stages::{Passed, Planned, Stages, Status},
 };
 use crate::{
     act::kinds::StatusKind,
@@ -17,12 +13,14 @@ use crate::{
         mirror::{MirrorStatus, Mirrored},
         work::WorkObject,
     },
-    desired::work::desired as attempt,
-    diff::{Plan, Problem, problem, resolved, work_plan},
-    kinds::SpecError,
+    desired::work::{Attempt, desired},
+    diff::{Problem, work_plan},
     runtime::metrics::Kind,
-    snapshot::WorkSnapshot,
-    status::work_status::{WorkStatus, compute},
+    snapshot::{Snapshot, WorkSnapshot},
+    status::{
+        look::{Look, next_of_work},
+        work_status::{WorkStatus, compute},
+    },
     watch::{
         freshness::CacheBehind,
         stores::Filled,
@@ -30,13 +28,10 @@ use crate::{
     },
 };
 
-/// What stage 2 makes of an object. An error counts only where something is to be submitted.
-pub type Attempt<W> = Result<Option<<W as crate::desired::work::DesiredWork>::Submission>, SpecError>;
-
 /// The stages of a kind of work.
 pub trait WorkStages: Send + Sync + 'static {
     /// What one pass knows of an object.
-    type Snapshot: ReadWork<Object: WorkKind> + work_plan::WorkPlan + WorkStatus;
+    type Snapshot: ReadWork<Object: WorkKind> + work_plan::WorkPlan + WorkStatus + Snapshot;
 
     /// Reads the world.
     fn reader(&self) -> &WorkReader;
@@ -84,20 +79,12 @@ impl<S: WorkStages> Stages for S {
         self.reader().work(object).await
     }
 
-    fn now(snapshot: &S::Snapshot) -> Timestamp {
-        snapshot.header().now
-    }
-
-    fn colony(snapshot: &S::Snapshot) -> Option<&str> {
-        snapshot.header().colony.resolved().map(|colony| colony.name.as_str())
-    }
-
     fn desired(&self, snapshot: &S::Snapshot) -> Result<Self::Desired, Problem> {
         desired(snapshot)
     }
 
-    fn plan(&self, snapshot: &S::Snapshot, desired: &Self::Desired) -> Result<(Plan, ()), Problem> {
-        plan(snapshot, desired).map(|plan| (plan, ()))
+    fn plan(&self, snapshot: &S::Snapshot, desired: &Self::Desired) -> Planned<Self> {
+        work_plan::plan_desired(snapshot, desired).map(|plan| (plan, ()))
     }
 
     fn remaining_in_colony(snapshot: &S::Snapshot) -> Option<String> {
@@ -118,33 +105,6 @@ impl<S: WorkStages> Stages for S {
 
     fn next(&self, snapshot: &S::Snapshot, status: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
         let (header, mirror) = (snapshot.header(), status.and_then(Self::recorded));
-        pass.map_or(Look::Backoff, |carried| next(header, mirror, &carried.outcome))
+        next_of_work(header, mirror, pass.map(|carried| &carried.outcome))
     }
-}
-
-/// Stage 2.
-fn desired<W: work_plan::WorkPlan>(snapshot: &W) -> Result<Attempt<W>, Problem> {
-    let object = snapshot.object();
-    // A deleted or finished object needs none.
-    if object.is_terminating() || object.is_over() {
-        return Ok(Ok(None));
-    }
-    Ok(attempt(snapshot, resolved(&snapshot.header().colony)?))
-}
-
-/// Stage 3.
-fn plan<W: work_plan::WorkPlan>(snapshot: &W, desired: &Attempt<W>) -> Result<Plan, Problem> {
-    if snapshot.object().is_terminating() {
-        return Ok(work_plan::plan_deletion(snapshot));
-    }
-    work_plan::plan(snapshot, desired).map_err(|error| problem(&error))
-}
-
-/// Stages 2 and 3, for a rehearsal.
-///
-/// # Errors
-///
-/// When there is no colony to submit to, or something is to be submitted and cannot be.
-pub fn decide<W: work_plan::WorkPlan>(snapshot: &W) -> Result<Plan, Problem> {
-    plan(snapshot, &desired(snapshot)?)
 }

@@ -4,14 +4,17 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 
+use super::{Problem, schedule::Schedule};
 use crate::{
     api::{
         colony_cron::{ColonyCron, RunKind, TemplateMetadata},
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
+        condition::Reason,
         names::{APP_MANAGED_BY_LABEL, CRON_LABEL, OPERATOR, SCHEDULED_AT_ANNOTATION, cron_run},
     },
     kinds::SpecError,
+    snapshot::ColonyCronSnapshot,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +40,17 @@ impl DesiredRun {
         };
         metadata.name.as_deref().unwrap_or_default()
     }
+}
+
+/// Stage 2.
+///
+/// # Errors
+///
+/// When the schedule cannot be followed.
+pub fn schedule(snapshot: &ColonyCronSnapshot) -> Result<Schedule, Problem> {
+    let spec = &snapshot.object.spec;
+    Schedule::parse(&spec.schedule, spec.time_zone.as_deref())
+        .map_err(|error| Problem { reason: Reason::InvalidSchedule, message: error.to_string() })
 }
 
 /// Makes the run for a time. Asked twice, it gives the same object twice.

@@ -5,19 +5,22 @@ use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
 use super::{
-    DesiredProcess, SharedSpec,
+    DesiredProcess, Problem, SharedSpec,
     function::{self, Place},
+    problem,
     process::submittable,
+    resolved,
 };
 use crate::{
     api::{
         function::{ExecutorConditions, FunctionCall},
         instance::Instance,
-        mirror::Mirrored as _,
+        mirror::{MirrorStatus, Mirrored as _},
         names::{
             self, BLUEPRINT_ANNOTATION, BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION,
             cleanup_attempt, cleanup_generation,
         },
+        resource_definition::HandlerMode,
     },
     colony::model::Blueprint,
     kinds::SpecError,
@@ -33,6 +36,42 @@ pub enum DesiredInstance {
     Cleanup(Result<DesiredProcess, SpecError>),
     /// The blueprint with the same spec; none for an instance that is deleted or released.
     Blueprint(Option<Box<Blueprint>>),
+}
+
+/// Stage 2.
+///
+/// # Errors
+///
+/// When there is no colony to carry the instance out, or its blueprint cannot be made.
+pub fn desired(snapshot: &InstanceSnapshot) -> Result<DesiredInstance, Problem> {
+    let is_deleted = snapshot.object.metadata.deletion_timestamp.is_some();
+    let is_released = snapshot.kind.terms().is_released;
+    let colony = || resolved(&snapshot.header.colony);
+    if snapshot.kind.handler().mode == HandlerMode::Blueprint {
+        let made = (!is_deleted && !is_released)
+            .then(|| blueprint(snapshot, colony()?).map(Box::new).map_err(|error| problem(&error)));
+        return Ok(DesiredInstance::Blueprint(made.transpose()?));
+    }
+    if is_deleted {
+        let cleanup = match colony() {
+            Ok(colony) => cleanup(snapshot, colony),
+            Err(problem) => Err(SpecError::Missing {
+                field: "handler.colony".to_owned(),
+                what: problem.reason.as_str().to_owned(),
+                why: problem.message,
+            }),
+        };
+        return Ok(DesiredInstance::Cleanup(cleanup));
+    }
+    let mirror = snapshot.object.mirror();
+    let is_over = |mirror: &MirrorStatus| {
+        !mirror.may_live() && Some(mirror.generation) == snapshot.object.metadata.generation
+    };
+    // One that has ended, or is released, needs none.
+    if mirror.is_some_and(is_over) || is_released {
+        return Ok(DesiredInstance::Process(Ok(None)));
+    }
+    Ok(DesiredInstance::Process(process(snapshot, colony()?)))
 }
 
 /// Makes the process of the current generation, unless it is submitted already. An intent of an older generation has none: it

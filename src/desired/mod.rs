@@ -3,10 +3,12 @@
 pub mod colony_cron;
 mod colony_process;
 mod colony_workflow;
+pub mod composition;
 pub mod executor_deployment;
 pub mod function;
 pub mod inbound;
 pub mod instance;
+mod problem;
 mod process;
 mod quantity;
 pub mod request;
@@ -21,5 +23,6 @@ pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, WorkloadPolicies,
 };
 pub use instance::DesiredInstance;
+pub use problem::{Problem, not_allowed, not_found, problem, resolved};
 pub use process::DesiredProcess;
 pub use shared_spec::{Difference, SharedSpec};

@@ -1,21 +1,24 @@
 //! The flow that a request follows, and the process of the job that it is at. Pure.
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde_json::{Map, Value, json};
 
 use super::{
-    DesiredProcess, function,
+    DesiredProcess, Problem, function,
     request_flow::{CompiledFlow, JOBS, REQUEST},
+    resolved,
 };
 use crate::{
     api::{
+        condition::Reason,
         mirror::Mirrored as _,
         names::{self, EXECUTOR_TYPE_ANNOTATION, REQUEST_EXECUTOR_TYPE},
         request_state::{RequestState, State},
     },
     expression::Bindings,
     kinds::SpecError,
-    snapshot::{FlowSource, RequestSnapshot, ResolvedColony},
+    snapshot::{ColonyReference, FlowSource, RequestSnapshot, ResolvedColony, Snapshot},
 };
 
 /// Why a request cannot go on. The message names field, value and remedy and goes into the condition.
@@ -53,12 +56,68 @@ pub enum Obstacle {
     },
 }
 
-/// The flow that a request follows.
+/// What one pass knows of a request, with the flow that it follows, compiled once for all stages.
+pub struct Followed {
+    pub snapshot: RequestSnapshot,
+    pub flow: Result<CompiledFlow, Obstacle>,
+}
+
+impl Followed {
+    /// Compiles the flow.
+    #[must_use]
+    pub fn of(snapshot: RequestSnapshot) -> Self {
+        Self { flow: flow(&snapshot), snapshot }
+    }
+}
+
+impl Snapshot for Followed {
+    fn now(&self) -> Timestamp {
+        self.snapshot.now()
+    }
+
+    fn colony(&self) -> Option<&ColonyReference> {
+        self.snapshot.colony()
+    }
+}
+
+/// The process of the job that a request is at, if one may be submitted now. An error counts only where it is to be.
+pub type DesiredJob = Result<Option<DesiredProcess>, Problem>;
+
+/// Stage 2. None for a request that is cancelled or deleted.
 ///
 /// # Errors
 ///
-/// When there is none, or it cannot be followed.
-pub fn flow(snapshot: &RequestSnapshot) -> Result<CompiledFlow, Obstacle> {
+/// When its flow is not there, or cannot be followed.
+pub fn desired(request: &Followed) -> Result<Option<DesiredJob>, Problem> {
+    let Followed { snapshot, flow } = request;
+    let object = &snapshot.object;
+    if object.metadata.deletion_timestamp.is_some() || object.spec.state == State::Cancelled {
+        return Ok(None);
+    }
+    let flow = flow.as_ref().map_err(Obstacle::problem)?;
+    let made = submittable(object).map(|generation| {
+        let colony = resolved(&snapshot.header.colony)?;
+        process(snapshot, flow, colony, generation).map_err(|obstacle| obstacle.problem())
+    });
+    Ok(Some(made.transpose()))
+}
+
+impl Obstacle {
+    /// Why there is no plan.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let reason = match self {
+            Self::NoFlow(_) | Self::BadFlow { .. } => Reason::FlowUnusable,
+            Self::Expression(_) => Reason::InvalidExpression,
+            Self::Field { error: SpecError::Missing { .. }, .. } => Reason::SourceNotFound,
+            Self::UnknownJob { .. } | Self::Field { .. } => Reason::InvalidSpec,
+        };
+        Problem { reason, message: self.to_string() }
+    }
+}
+
+/// The flow that a request follows.
+fn flow(snapshot: &RequestSnapshot) -> Result<CompiledFlow, Obstacle> {
     match &snapshot.flow {
         FlowSource::Default => {
             let bad = |error| Obstacle::BadFlow { name: "of two jobs".to_owned(), why: said(&error) };
@@ -99,11 +158,7 @@ pub fn submittable(object: &RequestState) -> Option<i64> {
 }
 
 /// Makes the process of the job that was requested at `generation` of the object.
-///
-/// # Errors
-///
-/// When the flow has no such job, an expression has no value, or a field holds what no colony can keep.
-pub fn process(
+fn process(
     snapshot: &RequestSnapshot,
     flow: &CompiledFlow,
     colony: &ResolvedColony,

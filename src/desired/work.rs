@@ -2,7 +2,7 @@
 
 use kube::ResourceExt as _;
 
-use super::process::submittable;
+use super::{Problem, process::submittable, resolved};
 use crate::{
     api::{names, work::WorkObject as _},
     kinds::SpecError,
@@ -27,15 +27,29 @@ pub trait DesiredWork: WorkSnapshot {
     ) -> Result<Self::Submission, SpecError>;
 }
 
+/// What stage 2 makes of an object. An error counts only where something is to be submitted.
+pub type Attempt<W> = Result<Option<<W as DesiredWork>::Submission>, SpecError>;
+
+/// Stage 2.
+///
+/// # Errors
+///
+/// When there is no colony to submit to.
+pub fn desired<W: DesiredWork>(snapshot: &W) -> Result<Attempt<W>, Problem> {
+    let object = snapshot.object();
+    // A deleted or finished object needs none.
+    if object.is_terminating() || object.is_over() {
+        return Ok(Ok(None));
+    }
+    Ok(attempt(snapshot, resolved(&snapshot.header().colony)?))
+}
+
 /// Makes the attempt that may be submitted now, if one may: that whose intent is on record, or the one after the last.
 ///
 /// # Errors
 ///
 /// When it cannot be made.
-pub fn desired<W: DesiredWork>(
-    snapshot: &W,
-    colony: &ResolvedColony,
-) -> Result<Option<W::Submission>, SpecError> {
+pub fn attempt<W: DesiredWork>(snapshot: &W, colony: &ResolvedColony) -> Attempt<W> {
     let (object, record) = (snapshot.object(), snapshot.record());
     if !object.policies().may_submit() {
         return Ok(None);

@@ -6,10 +6,11 @@ use super::{KubernetesStep, Plan, Problem, Removal, Step};
 use crate::{
     api::{
         colony_cron::{ConcurrencyPolicy, RunKind},
+        condition::Reason,
         work::WorkState,
     },
     desired::{
-        colony_cron::build,
+        colony_cron::{build, schedule},
         schedule::{COUNTED, Schedule},
     },
     kinds::SpecError,
@@ -50,6 +51,25 @@ pub enum CronObstacle {
     },
     /// An object of another owner has its name.
     Stranger { kind: RunKind, name: String },
+}
+
+/// Stage 3. A schedule that cannot be followed does not keep old runs from being deleted.
+#[must_use]
+pub fn plan_desired(snapshot: &ColonyCronSnapshot, desired: &Result<Schedule, Problem>) -> CronPlan {
+    let mut plan = plan(snapshot, desired.as_ref().ok()).unwrap_or_else(|error| CronPlan {
+        problem: Some(Problem { reason: Reason::InvalidSpec, message: error.to_string() }),
+        ..CronPlan::default()
+    });
+    if let Err(problem) = desired {
+        plan.problem.get_or_insert_with(|| problem.clone());
+    }
+    plan
+}
+
+/// Stages 2 and 3.
+#[must_use]
+pub fn decide(snapshot: &ColonyCronSnapshot) -> CronPlan {
+    plan_desired(snapshot, &schedule(snapshot))
 }
 
 /// Makes the plan. Without a schedule that can be followed, nothing is created.

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     api::{
+        condition::Reason,
         executor_deployment::{ExecutorDeployment, Runtime, Workload},
         names::{
             self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER, FOREGROUND_FINALIZER,
@@ -17,12 +18,35 @@ use crate::{
         },
         policy::{DeletionPolicy, ManagementPolicy},
     },
-    desired::{DesiredExecutorDeployment, SharedSpec},
+    desired::{DesiredExecutorDeployment, Problem, SharedSpec, executor_deployment::desired},
     snapshot::{
         ColonyReference, ExecutorDeploymentSnapshot, Observed,
         progress::{self, Progress},
     },
 };
+
+/// Stage 3; without a desired state for an object that is being deleted.
+///
+/// # Errors
+///
+/// When a name is taken.
+pub fn plan_desired(
+    snapshot: &ExecutorDeploymentSnapshot,
+    desired: Option<&DesiredExecutorDeployment>,
+) -> Result<Plan, Problem> {
+    let Some(desired) = desired else { return Ok(plan_deletion(snapshot)) };
+    plan(snapshot, desired)
+        .map_err(|error| Problem { reason: Reason::ForeignObject, message: error.to_string() })
+}
+
+/// Stages 2 and 3.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(snapshot: &ExecutorDeploymentSnapshot) -> Result<Plan, Problem> {
+    plan_desired(snapshot, desired(snapshot)?.as_ref())
+}
 
 /// Plans an object that is to be.
 ///

@@ -12,20 +12,21 @@ pub mod composition;
 pub mod definition;
 pub mod difference;
 pub mod duplicates;
-mod executor_deployment;
+pub mod executor_deployment;
 pub mod graph;
 mod identity;
 pub mod inbound;
 pub mod instance;
 mod mirror;
 mod plan;
-mod problem;
 pub mod request;
 mod step;
 mod submission;
 mod work;
 pub mod work_plan;
 mod workload;
+
+pub use crate::desired::{Problem, not_allowed, not_found};
 
 pub use agreement::Sync;
 pub use colony::{definition_name_taken_by, plan_colony};
@@ -34,7 +35,6 @@ pub use executor_deployment::{
 };
 pub use mirror::Mirror;
 pub use plan::{Order, Plan};
-pub use problem::{Problem, not_allowed, not_found, problem, resolved};
 pub use step::{Answer, ColonyStep, KubernetesStep, Removal, Step};
 pub use work::{Terms, stop_message};
 pub use workload::finished_job;

@@ -20,7 +20,10 @@ use crate::{
         work::WorkObject,
     },
     colony::Process,
-    desired::work::DesiredWork,
+    desired::{
+        Problem, problem,
+        work::{Attempt, DesiredWork, desired},
+    },
     kinds::SpecError,
     snapshot::{Observed, StatusOf, WorkHeader, WorkSnapshot},
 };
@@ -55,6 +58,27 @@ pub trait WorkPlan: DesiredWork<Object: HasFinalizer, Submission: Submission> {
 
     /// Binds it as the attempt `label`, `generation`.
     fn bind(&self, first: &Process, attempt: (String, i64)) -> Plan;
+}
+
+/// Stage 3.
+///
+/// # Errors
+///
+/// When something is to be submitted and cannot be.
+pub fn plan_desired<W: WorkPlan>(snapshot: &W, desired: &Attempt<W>) -> Result<Plan, Problem> {
+    if snapshot.object().is_terminating() {
+        return Ok(plan_deletion(snapshot));
+    }
+    plan(snapshot, desired).map_err(|error| problem(&error))
+}
+
+/// Stages 2 and 3.
+///
+/// # Errors
+///
+/// When there is no colony to submit to, or something is to be submitted and cannot be.
+pub fn decide<W: WorkPlan>(snapshot: &W) -> Result<Plan, Problem> {
+    plan_desired(snapshot, &desired(snapshot)?)
 }
 
 impl<W: WorkPlan> Attempts for W {

@@ -1,11 +1,14 @@
 //! The status of a `ColonyCron`, and the Events about it. Pure.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     condition::{Finding, merge},
     event::Note,
+    look::{LOOK_UP, Look, RESYNC},
 };
 use crate::{
     act::outcome::{FailureKind, Outcome},
@@ -22,6 +25,17 @@ use crate::{
     },
     snapshot::ColonyCronSnapshot,
 };
+
+/// When to look again after a pass.
+#[must_use]
+pub fn next(snapshot: &ColonyCronSnapshot, plan: &CronPlan) -> Look {
+    let until = plan.next.and_then(|next| Duration::try_from(next.duration_since(snapshot.now)).ok());
+    let usual = if matches!(plan.obstacle, Some(CronObstacle::Stranger { .. })) { LOOK_UP } else { RESYNC };
+    match until {
+        Some(until) if until < usual => Look::After(until),
+        _ => Look::About(usual),
+    }
+}
 
 /// The recorded status.
 #[must_use]

@@ -21,7 +21,7 @@ use crate::{
         request_state::{HistoryEntry, JobStatus, Position, RequestStateStatus, State},
     },
     colony::Process,
-    desired::{self, request_flow::CompiledFlow},
+    desired::{request::Followed, request_flow::CompiledFlow},
     diff::{
         KubernetesStep, Mirror, Problem,
         request::{Ending, Flow, History, HistoryEvidence, Moment, Next, Turn, complete, next, plan},
@@ -31,19 +31,15 @@ use crate::{
 
 /// What status says after a pass; none, or what it says already, while it is another party's turn.
 #[must_use]
-pub fn compute(
-    snapshot: &RequestSnapshot,
-    outcome: Result<&Outcome, &Problem>,
-) -> Option<RequestStateStatus> {
-    said(snapshot, outcome).map_or_else(|| snapshot.object.status.clone(), |(status, _)| Some(status))
+pub fn compute(request: &Followed, outcome: Result<&Outcome, &Problem>) -> Option<RequestStateStatus> {
+    said(request, outcome).map_or_else(|| request.snapshot.object.status.clone(), |(status, _)| Some(status))
 }
 
 /// What status says of a request that is paused; none while it is another party's turn.
 #[must_use]
-pub fn compute_paused(snapshot: &RequestSnapshot) -> Option<RequestStateStatus> {
+pub fn compute_paused(Followed { snapshot, flow }: &Followed) -> Option<RequestStateStatus> {
     let object = &snapshot.object;
-    let flow = desired::request::flow(snapshot).ok();
-    turn(snapshot, flow.as_ref())?;
+    turn(snapshot, flow.as_ref().ok())?;
     Some(paused::compute(object.status.as_ref(), &object.metadata, snapshot.header.now))
 }
 
@@ -62,28 +58,28 @@ fn turn(snapshot: &RequestSnapshot, flow: Option<&CompiledFlow>) -> Option<Turn>
 /// the status is written.
 #[must_use]
 pub fn dropped_history(
-    snapshot: &RequestSnapshot,
+    request: &Followed,
     outcome: Result<&Outcome, &Problem>,
     status: &RequestStateStatus,
 ) -> Vec<Note> {
-    let before = snapshot.object.status.as_ref().and_then(|status| status.history_dropped);
+    let before = request.snapshot.object.status.as_ref().and_then(|status| status.history_dropped);
     if status.history_dropped == before {
         return Vec::new();
     }
-    let dropped = said(snapshot, outcome).map(|(_, history)| history.dropped).unwrap_or_default();
+    let dropped = said(request, outcome).map(|(_, history)| history.dropped).unwrap_or_default();
     let note = |message| Note { warning: false, reason: HISTORY_DROPPED.to_owned(), message };
     dropped_notes(&dropped).into_iter().map(note).collect()
 }
 
 /// The status, and the history in it; none while it may not change.
 fn said(
-    snapshot: &RequestSnapshot,
+    Followed { snapshot, flow }: &Followed,
     outcome: Result<&Outcome, &Problem>,
 ) -> Option<(RequestStateStatus, History)> {
     let object = &snapshot.object;
     let before = object.status.clone().unwrap_or_default();
-    let flow = desired::request::flow(snapshot).ok();
-    let turn = turn(snapshot, flow.as_ref())?;
+    let flow = flow.as_ref().ok();
+    let turn = turn(snapshot, flow)?;
     let goal = outcome.ok().and_then(|outcome| plan::goal(&outcome.plan));
     let has_gone = outcome.is_ok_and(|outcome| {
         outcome.done_kubernetes().any(|step| matches!(step, KubernetesStep::UpdateSpec { .. }))
@@ -103,13 +99,12 @@ fn said(
         status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.header.now);
         note(&mut status, snapshot, matches!(outcome.plan.mirror, Mirror::Intend { .. }));
     }
-    let ending =
-        flow.as_ref().and_then(|flow| ending(snapshot, flow, spoken_of.spec.state, status.mirror.as_ref()));
+    let ending = flow.and_then(|flow| ending(snapshot, flow, spoken_of.spec.state, status.mirror.as_ref()));
     if let Some(ending) = &ending {
         close(&mut status, &object.spec.job, ending, snapshot.header.now);
     }
     let entering = ending.map(|ending| entry(&object.spec.job, ending, snapshot.header.now));
-    let names = names(flow.as_ref(), &object.spec.job);
+    let names = names(flow, &object.spec.job);
     let evidence = HistoryEvidence {
         flow: &names,
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
@@ -251,14 +246,14 @@ mod tests {
     };
 
     /// A request at its first job, paused.
-    fn paused(state: &str, roles: &[RequestRole]) -> RequestSnapshot {
+    fn paused(state: &str, roles: &[RequestRole]) -> Followed {
         let object = json!({
             "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
             "metadata": { "name": "r", "namespace": "n", "uid": "u", "generation": 1,
                           "annotations": { "colonies.io/paused": "true" } },
             "spec": { "request-uid": "r-1", "job": "JOB1", "state": state },
         });
-        RequestSnapshot {
+        Followed::of(RequestSnapshot {
             object: serde_json::from_value(object).unwrap(),
             header: header(ColonyReference::NotFound { name: None }, Observed::Known(Vec::new())),
             roles: roles.to_vec(),
@@ -266,7 +261,7 @@ mod tests {
             executor: None,
             values: Values::default(),
             position_log: Vec::new(),
-        }
+        })
     }
 
     /// Programs of others write whole objects: a write of the operator during their turn makes theirs conflict.

@@ -13,6 +13,14 @@ use crate::{
     snapshot::Observed,
 };
 
+/// In which states work is what a condition says.
+const OF_STATES: [(ConditionType, &[WorkState]); 4] = [
+    (ConditionType::Running, &[WorkState::Running]),
+    (ConditionType::Succeeded, &[WorkState::Succeeded]),
+    (ConditionType::Failed, &[WorkState::Failed]),
+    (ConditionType::Finished, WorkState::FINAL),
+];
+
 /// Where a piece of work stands, and why.
 pub struct StateSummary {
     pub state: WorkState,
@@ -125,7 +133,6 @@ pub(super) fn findings(
     submitted: Option<String>,
     blocker: Option<&(Reason, String)>,
 ) -> Vec<Finding> {
-    use WorkState::{Failed, Running, Succeeded};
     let (reason, mut message) = (end.reason, end.message.clone());
     let submitted = match (submitted, blocker) {
         (Some(what), _) => Finding::yes(ConditionType::Submitted, reason, what),
@@ -135,17 +142,11 @@ pub(super) fn findings(
     if let (Some((_, why)), false) = (blocker, end.state.is_final()) {
         message = format!("{message}; {why}");
     }
-    let holds = |kind: ConditionType, state: bool| Finding {
-        kind,
-        holds: Some(state),
+    let holds = |(kind, states): &(ConditionType, &[WorkState])| Finding {
+        kind: *kind,
+        holds: Some(states.contains(&end.state)),
         reason,
         message: message.clone(),
     };
-    vec![
-        submitted,
-        holds(ConditionType::Running, end.state == Running),
-        holds(ConditionType::Succeeded, end.state == Succeeded),
-        holds(ConditionType::Failed, end.state == Failed),
-        holds(ConditionType::Finished, end.state.is_final()),
-    ]
+    std::iter::once(submitted).chain(OF_STATES.iter().map(holds)).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
+use jiff::Timestamp;
 use kube::{Client as KubernetesClient, ResourceExt as _};
 
 use super::{
@@ -13,7 +14,7 @@ use crate::{
     colony::{Client, Error, Id, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
     memory::connections::OperatorIdentity,
     runtime::{clock::Clock, metrics::Metrics},
-    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
+    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor, Snapshot},
 };
 
 /// How many processes the server lists at most.
@@ -36,6 +37,12 @@ pub struct ColonyReading {
     pub sessions: Option<Sessions>,
     /// When it was begun to be read.
     pub asked_at: Instant,
+}
+
+impl Snapshot for ColonyReading {
+    fn now(&self) -> Timestamp {
+        self.snapshot.now
+    }
 }
 
 /// Where and with what colonies are asked.

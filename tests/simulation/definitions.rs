@@ -68,7 +68,7 @@ pub fn definition(mode: HandlerMode) -> Kind {
             }
             number => json!({"spec": {"handler": {"functionName": format!("reconcile-{number}")}}}),
         },
-        sequences: 24,
+        sequences: 16,
         settled: crd_is_as_it_should_be,
         registered: Some(nothing_is_lost),
         ..Kind::of(Engines::Definitions(beside))
@@ -221,8 +221,8 @@ fn crd_is_as_it_should_be(outside: &Outside, object: &Value) -> Result<(), Strin
     if said.contains(function) { Ok(()) } else { Err(format!("another function: {said}")) }
 }
 
-/// Instances are there as long as users want them, they are looked after while their kind is served, and the colony knows the kind
-/// once.
+/// Instances are there as long as users want them, they are looked after while their kind is served, and the colony
+/// knows the kind once.
 fn nothing_is_lost(outside: &Outside) -> Result<(), String> {
     let Engines::Definitions(beside) = &outside.kind.engines else { return Ok(()) };
     let is_there = outside.servers.cluster.get(INSTANCE).is_some();

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use colonyos_operator::{
-    api::names::{GATE_NODE, parse_process_label},
+    api::{
+        kind as kinds,
+        names::{GATE_NODE, parse_process_label},
+    },
     colony::{Process, ProcessState},
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
@@ -11,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     crons,
-    kind::Engines,
+    kind::{Engines, Kind},
     memory::{COLONY, NAMESPACE, key},
     world::World,
 };
@@ -154,10 +157,26 @@ fn each_object_is_settled(world: &World) -> Kept {
         let Some(object) = world.object(name) else { continue };
         let is_going = object["metadata"].get("deletionTimestamp").is_some();
         prop_assert!(!is_going, "{name} is still being deleted: {object}");
-        let settled = (world.outside.kind.settled)(&world.outside, &object);
+        let settled = (world.outside.kind.settled)(&world.outside, &object)
+            .and_then(|()| has_only_its_conditions(&world.outside.kind, &object));
         prop_assert!(settled.is_ok(), "{name}: {settled:?}: {object}");
     }
     Ok(())
+}
+
+/// The conditions are those that its kind has in the table of the kinds, in their order.
+fn has_only_its_conditions(kind: &Kind, object: &Value) -> Result<(), String> {
+    let own = kinds::Kind::find(group(object), object["kind"].as_str().unwrap_or_default());
+    let mut left = own.unwrap_or(kinds::Kind::Instance).info().conditions.iter();
+    let conditions = object["status"]["conditions"].as_array();
+    match conditions.into_iter().flatten().find(|found| !left.any(|own| found["type"] == own.as_str())) {
+        None => Ok(()),
+        Some(stray) => Err(format!("{} has no such condition, or not in this place: {stray}", kind.name)),
+    }
+}
+
+fn group(object: &Value) -> &str {
+    object["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group)
 }
 
 /// What status says of a process is so; one is lost only when another client removed it.

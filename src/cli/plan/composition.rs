@@ -23,8 +23,10 @@ use crate::{
         names::INSTANCE_FINALIZER,
         resource_definition::{DefinitionScope, HandlerMode, ObjectKind},
     },
-    controllers::{Decision, decide_composition},
-    diff::{KubernetesStep, Plan, Problem, Step, composition::Report},
+    diff::{
+        KubernetesStep, Plan, Problem, Step,
+        composition::{Decision, Report, decide},
+    },
     kinds::composition::{Composition, Desired},
     snapshot::{Children, CompositionSnapshot, Observed},
     status::composition::{Pass, compute},
@@ -218,7 +220,7 @@ impl Rehearsed for Composed<'_, '_> {
     const MOST_PASSES: usize = 80;
 
     fn decide(&self) -> Result<(Plan, Self::Findings), Problem> {
-        let Decision { desired, report, plan } = decide_composition(&self.snapshot, Ok(self.composition))?;
+        let Decision { desired, report, plan } = decide(&self.snapshot, Ok(self.composition))?;
         Ok((plan, (desired, report)))
     }
 

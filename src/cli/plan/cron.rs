@@ -20,8 +20,10 @@ use crate::{
     api::{
         colony_cron::ColonyCron, colony_process::ColonyProcess, colony_workflow::ColonyWorkflow, kind::Kind,
     },
-    controllers::{desired_cron, plan_cron},
-    diff::{KubernetesStep, Plan, Problem, Step, colony_cron::CronPlan},
+    diff::{
+        KubernetesStep, Plan, Problem, Step,
+        colony_cron::{CronPlan, decide},
+    },
     snapshot::{ColonyCronSnapshot, CronRun},
     status,
     watch::colony_cron::{ScheduledKind, add_run},
@@ -112,10 +114,6 @@ pub(super) fn uid_in_cluster(written: &Value, world: &Manifests) -> Option<Strin
         owner["kind"] == Kind::ColonyCron.name() && owner["name"] == name && owner["controller"] == true
     });
     owners.next()?.get("uid")?.as_str().map(str::to_owned)
-}
-
-fn decide(snapshot: &ColonyCronSnapshot) -> CronPlan {
-    plan_cron(snapshot, &desired_cron(snapshot))
 }
 
 impl Rehearsed for ColonyCronSnapshot {

@@ -12,9 +12,8 @@ use crate::{
         names::CONTENT_HASH_ANNOTATION,
     },
     colony::{ExecutorState, Process, model::Blueprint},
-    controllers::decide,
     desired::{DesiredIdentity, DesiredWorkload},
-    diff::{ColonyStep, KubernetesStep, Plan, Problem, Step},
+    diff::{ColonyStep, KubernetesStep, Plan, Problem, Step, executor_deployment::decide},
     snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
     status::executor_deployment::compute,
 };

@@ -15,14 +15,14 @@ use crate::{
         request_state::RequestState,
     },
     colony::{Process, model::Blueprint},
-    controllers::{decide_instance, decide_process, decide_request, decide_workflow},
-    diff::{Plan, Problem},
+    desired::request::Followed,
+    diff::{Plan, Problem, instance, request, work_plan},
     snapshot::{ColonyProcessSnapshot, ColonyWorkflowSnapshot, InstanceSnapshot, Observed, RequestSnapshot},
     status,
 };
 
 macro_rules! rehearsed {
-    ($snapshot:ty, $object:ty, $decide:path, $status:expr, $kind:expr $(, $blueprint:ident)?) => {
+    ($snapshot:ty, $object:ty, $decide:expr, $status:expr, $kind:expr $(, $blueprint:ident)?) => {
         impl Rehearsed for $snapshot {
             type Findings = ();
             type Object = $object;
@@ -30,11 +30,11 @@ macro_rules! rehearsed {
             const FINALIZER: Option<&'static str> = Some(<$object>::FINALIZER);
 
             fn decide(&self) -> Result<(Plan, ()), Problem> {
-                $decide(self).map(|plan| (plan, ()))
+                ($decide)(self).map(|plan| (plan, ()))
             }
 
             fn status(&self, pass: Result<(&Outcome, &()), &Problem>) -> Option<Status<Self>> {
-                $status(self, pass.map(|(outcome, ())| outcome))
+                ($status)(self, pass.map(|(outcome, ())| outcome))
             }
 
             fn object(&mut self) -> &mut $object {
@@ -67,22 +67,28 @@ macro_rules! rehearsed {
 rehearsed!(
     ColonyProcessSnapshot,
     ColonyProcess,
-    decide_process,
+    work_plan::decide,
     |snapshot, pass| Some(status::colony_process::compute(snapshot, pass)),
     |_: &Self| ()
 );
 rehearsed!(
     ColonyWorkflowSnapshot,
     ColonyWorkflow,
-    decide_workflow,
+    work_plan::decide,
     |snapshot, pass| Some(status::colony_workflow::compute(snapshot, pass)),
     |_: &Self| ()
 );
-rehearsed!(RequestSnapshot, RequestState, decide_request, status::request_operator::compute, |_: &Self| ());
+rehearsed!(
+    RequestSnapshot,
+    RequestState,
+    |request: &Self| request::plan::decide(&Followed::of(request.clone())),
+    |request: &Self, pass| status::request_operator::compute(&Followed::of(request.clone()), pass),
+    |_: &Self| ()
+);
 rehearsed!(
     InstanceSnapshot,
     Instance,
-    decide_instance,
+    instance::decide,
     |snapshot, pass| Some(status::instance::compute(snapshot, pass)),
     |snapshot: &Self| snapshot.kind.clone(),
     in_colony

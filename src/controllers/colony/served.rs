@@ -1,5 +1,5 @@
-//! What goes on in a colony beside the passes over its `Colony`: its connection is kept for other controllers, objects for which that
-//! makes a difference are woken, and the operator works there as its executors.
+//! What goes on in a colony beside the passes over its `Colony`: its connection is kept for other controllers, objects
+//! for which that makes a difference are woken, and the operator works there as its executors.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::{
@@ -10,12 +9,12 @@ use crate::{
     colony::{Client, Server},
     controllers::engine::{
         context::Services,
-        stages::{Look, Passed, Stages},
+        stages::{Passed, Planned, Stages},
     },
-    diff::{Plan, Problem, plan_colony},
+    diff::{Problem, plan_colony},
     memory::connections::Connection,
     runtime::metrics::Kind,
-    status,
+    status::{self, look::Look},
     watch::{
         colony::{ColonyReader, ColonyReading, Sessions, read},
         freshness::CacheBehind,
@@ -46,26 +45,8 @@ impl<S: ServeColony> ColonyStages<S> {
     pub fn new(services: Arc<Services>, filled: Filled, clients: Clients, serving: S) -> Self {
         Self { services, filled, clients: tokio::sync::Mutex::new(clients), serving }
     }
-}
 
-impl<S: ServeColony> Stages for ColonyStages<S> {
-    type Object = Colony;
-    type Snapshot = ColonyReading;
-    type Desired = ();
-    type Findings = ();
-
-    const KIND: Kind = Kind::Colony;
-    const CAN_BE_PAUSED: bool = false;
-
-    fn kind(&self) -> &() {
-        &()
-    }
-
-    fn caches(&self) -> Vec<Filled> {
-        vec![self.filled.clone()]
-    }
-
-    async fn snapshot(&self, object: &Colony) -> Result<ColonyReading, CacheBehind> {
+    async fn read(&self, object: &Colony) -> ColonyReading {
         let name = object.name_any();
         let mut known = self.clients.lock().await.remove(&name).flatten();
         let reader = ColonyReader {
@@ -76,11 +57,28 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
         };
         let reading = read(object, &reader, &mut known).await;
         self.clients.lock().await.insert(name, known);
-        Ok(reading)
+        reading
+    }
+}
+
+impl<S: ServeColony> Stages for ColonyStages<S> {
+    type Object = Colony;
+    type Snapshot = ColonyReading;
+    type Desired = ();
+    type Findings = ();
+
+    const KIND: Kind = Kind::Colony;
+
+    fn kind(&self) -> &() {
+        &()
     }
 
-    fn now(reading: &ColonyReading) -> Timestamp {
-        reading.snapshot.now
+    fn caches(&self) -> Vec<Filled> {
+        vec![self.filled.clone()]
+    }
+
+    async fn snapshot(&self, object: &Colony) -> Result<ColonyReading, CacheBehind> {
+        Ok(self.read(object).await)
     }
 
     /// As owner and as member, before the colony can be used by others.
@@ -93,7 +91,7 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
         Ok(())
     }
 
-    fn plan(&self, reading: &ColonyReading, (): &()) -> Result<(Plan, ()), Problem> {
+    fn plan(&self, reading: &ColonyReading, (): &()) -> Planned<Self> {
         Ok((plan_colony(&reading.snapshot), ()))
     }
 

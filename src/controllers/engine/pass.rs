@@ -13,7 +13,7 @@ use super::{
     context::{Requeuer, Services},
     repetition::{self, Subject},
     retry::{Retries, jitter},
-    stages::{Acted, Look, Passed, Stages, Status},
+    stages::{Acted, Passed, Stages, Status},
 };
 use crate::{
     act::{
@@ -30,7 +30,12 @@ use crate::{
     diff::{KubernetesStep, Plan, Problem, duplicates},
     memory::writes::{Key, PATIENCE},
     runtime::metrics::ReconcileResult,
-    status::{self, event::Note},
+    snapshot::Snapshot as _,
+    status::{
+        self,
+        event::Note,
+        look::{Look, RESYNC},
+    },
 };
 
 /// How soon a pass follows one that wrote what no watch shows.
@@ -40,10 +45,6 @@ const CACHE_WAIT: Duration = Duration::from_secs(1);
 /// For how long an object counts as new, of which nothing can have been lost yet. A thousand that are created at once take
 /// more than a minute.
 const NEW: SignedDuration = SignedDuration::from_mins(10);
-/// How often something is looked for of which no server would tell.
-pub const LOOK_UP: Duration = Duration::from_secs(10);
-/// How often an object is looked at for which nothing is expected to happen.
-pub const RESYNC: Duration = Duration::from_mins(8);
 
 /// The controller of a kind, without what wakes it.
 pub struct Engine<S: Stages> {
@@ -123,7 +124,7 @@ impl<S: Stages> Engine<S> {
             let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
             return Ended::new(wait, ReconcileResult::Waiting);
         };
-        if S::CAN_BE_PAUSED && is_paused(object.meta()) {
+        if S::KIND.can_be_paused() && is_paused(object.meta()) {
             let status = stages.paused(object, &snapshot);
             let published = self.publish(object, status, None, Vec::new()).await;
             return self.reconcile_paused(object, published);
@@ -141,7 +142,7 @@ impl<S: Stages> Engine<S> {
                     kind: stages.kind(),
                     finalizer: S::FINALIZER,
                     connection: stages.connection(&snapshot, services),
-                    colony: S::colony(&snapshot).map(str::to_owned),
+                    colony: snapshot.colony_name().map(str::to_owned),
                 };
                 let outcome = services.actor.execute(plan, &target).await;
                 repetition::note(&services.repeats, &subject, &outcome, services.clock.instant());
@@ -157,7 +158,7 @@ impl<S: Stages> Engine<S> {
         stages.after_act(&snapshot, passed).await;
         let status = stages.status(&snapshot, passed);
         if let Some(status) = &status {
-            let notes = stages.dropped_history(&snapshot, passed, status);
+            let notes = stages.dropped(&snapshot, passed, status);
             services.publisher.each_event(&object.object_ref(stages.kind()), notes).await;
         }
         let notes = stages.notes(&snapshot, passed);
@@ -189,7 +190,7 @@ impl<S: Stages> Engine<S> {
 
     /// Has processes end that the colony has besides the one that the object is bound to; what people are told of it.
     fn cancel_duplicates(&self, object: &S::Object, snapshot: &S::Snapshot, plan: &mut Plan) -> Vec<Note> {
-        let (Some(mirrored), Some(colony)) = (S::mirrored(object), S::colony(snapshot)) else {
+        let (Some(mirrored), Some(colony)) = (S::mirrored(object), snapshot.colony_name()) else {
             return Vec::new();
         };
         let now = self.services.clock.instant();
@@ -396,7 +397,7 @@ mod tests {
 
     impl Stages for Endless {
         type Object = RequestFlow;
-        type Snapshot = ();
+        type Snapshot = (RequestFlow, Timestamp);
         type Desired = ();
         type Findings = ();
 
@@ -410,27 +411,23 @@ mod tests {
             Vec::new()
         }
 
-        async fn snapshot(&self, _: &RequestFlow) -> Result<(), CacheBehind> {
+        async fn snapshot(&self, _: &RequestFlow) -> Result<Self::Snapshot, CacheBehind> {
             std::future::pending().await
         }
 
-        fn now((): &()) -> Timestamp {
-            Timestamp::UNIX_EPOCH
-        }
-
-        fn desired(&self, (): &()) -> Result<(), Problem> {
+        fn desired(&self, _: &Self::Snapshot) -> Result<(), Problem> {
             Ok(())
         }
 
-        fn plan(&self, (): &(), (): &()) -> Result<(Plan, ()), Problem> {
+        fn plan(&self, _: &Self::Snapshot, (): &()) -> Result<(Plan, ()), Problem> {
             Ok((Plan::default(), ()))
         }
 
-        fn status(&self, (): &(), _: Passed<'_, Self>) -> Option<RequestFlowStatus> {
+        fn status(&self, _: &Self::Snapshot, _: Passed<'_, Self>) -> Option<RequestFlowStatus> {
             None
         }
 
-        fn next(&self, (): &(), _: Option<&RequestFlowStatus>, _: Passed<'_, Self>) -> Look {
+        fn next(&self, _: &Self::Snapshot, _: Option<&RequestFlowStatus>, _: Passed<'_, Self>) -> Look {
             Look::Never
         }
     }

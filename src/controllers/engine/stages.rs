@@ -1,8 +1,7 @@
 //! What makes a controller that of a kind: its five stages. Everything else is the engine's.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use kube::{Resource, core::object::HasStatus};
 
 use super::context::Services;
@@ -15,7 +14,8 @@ use crate::{
     diff::{Plan, Problem},
     memory::connections::Connection,
     runtime::metrics::Kind,
-    status::{self, event::Note},
+    snapshot::Snapshot,
+    status::{self, event::Note, look::Look},
     watch::{freshness::CacheBehind, stores::Filled},
 };
 
@@ -29,7 +29,7 @@ pub trait Stages: Send + Sync + Sized + 'static {
     /// Its objects.
     type Object: StatusKind + HasStatus<Status: HasConditions + Default + PartialEq + Clone + Send + Sync>;
     /// What one pass knows of an object.
-    type Snapshot: Send + Sync;
+    type Snapshot: Snapshot;
     /// What should be.
     type Desired: Send + Sync;
     /// What the plan found besides what is to be done.
@@ -38,8 +38,6 @@ pub trait Stages: Send + Sync + Sized + 'static {
     const KIND: Kind;
     /// What holds an object until its remote side is gone.
     const FINALIZER: Option<&'static str> = None;
-    /// Whether an annotation on an object stops its passes.
-    const CAN_BE_PAUSED: bool = true;
 
     /// The kind.
     fn kind(&self) -> &DynamicType<Self>;
@@ -51,15 +49,9 @@ pub trait Stages: Send + Sync + Sized + 'static {
         &self,
         object: &Self::Object,
     ) -> impl Future<Output = Result<Self::Snapshot, CacheBehind>> + Send;
-    /// When the snapshot was taken.
-    fn now(snapshot: &Self::Snapshot) -> Timestamp;
-    /// Name of the `Colony` that the object uses.
-    fn colony(_snapshot: &Self::Snapshot) -> Option<&str> {
-        None
-    }
     /// The connection to the colony.
     fn connection(&self, snapshot: &Self::Snapshot, services: &Services) -> Option<Arc<Connection>> {
-        services.connections.get(Self::colony(snapshot)?)
+        services.connections.get(snapshot.colony_name()?)
     }
 
     /// Stage 2.
@@ -82,11 +74,7 @@ pub trait Stages: Send + Sync + Sized + 'static {
     /// # Errors
     ///
     /// When there can be no plan.
-    fn plan(
-        &self,
-        snapshot: &Self::Snapshot,
-        desired: &Self::Desired,
-    ) -> Result<(Plan, Self::Findings), Problem>;
+    fn plan(&self, snapshot: &Self::Snapshot, desired: &Self::Desired) -> Planned<Self>;
 
     /// What goes on beside the steps once they were carried out, and before status says so.
     fn after_act(
@@ -105,14 +93,14 @@ pub trait Stages: Send + Sync + Sized + 'static {
     fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>>;
     /// Stage 5 for an object that is paused; none while it may not be written.
     fn paused(&self, object: &Self::Object, snapshot: &Self::Snapshot) -> Option<Status<Self>> {
-        Some(status::paused::compute(object.status(), object.meta(), Self::now(snapshot)))
+        Some(status::paused::compute(object.status(), object.meta(), snapshot.now()))
     }
     /// Events that follow a status which was written, besides those of conditions that have changed.
     fn notes(&self, _snapshot: &Self::Snapshot, _pass: Passed<'_, Self>) -> Vec<Note> {
         Vec::new()
     }
     /// What a status leaves out that an earlier one said; published before it is written.
-    fn dropped_history(
+    fn dropped(
         &self,
         _snapshot: &Self::Snapshot,
         _pass: Passed<'_, Self>,
@@ -158,18 +146,8 @@ pub struct Acted<S: Stages> {
     pub outcome: Outcome,
 }
 
+/// What stage 3 gives: the plan, and what it found besides.
+pub type Planned<S> = Result<(Plan, <S as Stages>::Findings), Problem>;
+
 /// What came of the first four stages.
 pub type Passed<'a, S> = Result<&'a Acted<S>, &'a Problem>;
-
-/// When to look at an object again that nothing happens to meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// After this time and a little more, chosen by chance.
-    About(Duration),
-    /// After exactly this time.
-    After(Duration),
-    /// After a delay that grows with every pass in a row.
-    Backoff,
-    /// When the object changes.
-    Never,
-}

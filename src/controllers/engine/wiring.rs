@@ -19,13 +19,14 @@ use kube::{
 
 use super::{
     context::Requeuer,
-    pass::{Engine, RESYNC},
+    pass::Engine,
     queue::{Queue, Waiting},
     stages::{DynamicType, Stages},
 };
 use crate::{
     act::kinds::WritableKind as _,
     runtime::shutdown::Shutdown,
+    status::look::RESYNC,
     watch::{
         relevance,
         stores::{Changes, Filled, Watched},

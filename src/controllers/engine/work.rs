@@ -1,31 +1,25 @@
-//! What the controllers of all kinds have in common whose objects are carried by processes: their caches, what wakes them, and
-//! when they are looked at again.
+//! What the controllers of all kinds have in common whose objects are carried by processes: their caches, and what wakes
+//! them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::channel::mpsc::UnboundedReceiver;
-use jiff::Timestamp;
 use kube::{core::DeserializeGuard, runtime::reflector::ObjectRef};
 
 use super::{
     context::Services,
-    pass::{Engine, LOOK_UP, RESYNC},
+    pass::Engine,
     queue::Waiting,
     shared_watches::SharedWatches,
-    stages::{DynamicType, Look, Stages},
+    stages::{DynamicType, Stages},
     wiring::{self, Wiring},
 };
 use crate::{
-    act::{kinds::WritableKind, outcome::Outcome},
-    api::mirror::MirrorStatus,
+    act::kinds::WritableKind,
     controllers::colony::processes::MirroredKind,
     runtime::shutdown::Shutdown,
-    snapshot::WorkHeader,
     watch::{stores::Watched, triggers, work::WorkReader},
 };
-
-/// How much later than it is due a pass comes: what it waits for is over by then.
-const MARGIN: Duration = Duration::from_millis(20);
 
 /// The objects of a kind in a scope, and what wakes them.
 pub struct Objects<K: WritableKind> {
@@ -80,19 +74,4 @@ pub async fn run<S>(
         });
     wiring.waiting = waiting;
     wiring::run(Engine::new(services, stages(kind, reader)), wiring, shutdown).await;
-}
-
-/// When to look again at an object that a process carries, or will.
-pub fn next(header: &WorkHeader, mirror: Option<&MirrorStatus>, outcome: &Outcome) -> Look {
-    let (now, not_before) = (header.now, header.submit_not_before);
-    let until = |moment: Timestamp| Duration::try_from(moment.duration_since(now)).ok();
-    // What could not be read is in no list that is compared.
-    let is_followed =
-        header.processes.known().is_some() && mirror.is_some_and(|mirror| mirror.state.is_live());
-    let usual = if outcome.plan.awaiting.is_empty() || is_followed { RESYNC } else { LOOK_UP };
-    let due = [outcome.plan.due, not_before].into_iter().flatten().filter_map(until).min();
-    match due {
-        Some(due) if due < usual => Look::After(due + MARGIN),
-        _ => Look::About(usual),
-    }
 }

@@ -41,6 +41,14 @@ pub struct DesiredIdentity {
     pub environment: BTreeMap<String, String>,
 }
 
+impl DesiredIdentity {
+    /// Hash of `environment`.
+    #[must_use]
+    pub fn content_hash(&self) -> Option<&String> {
+        self.metadata.annotations.as_ref()?.get(CONTENT_HASH_ANNOTATION)
+    }
+}
+
 /// The identity of an object's executor.
 #[must_use]
 pub fn identity(owner: &Owner, spec: &ExecutorDeploymentSpec, colony: &ResolvedColony) -> DesiredIdentity {

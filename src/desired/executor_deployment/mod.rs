@@ -20,9 +20,10 @@ pub use workload::DesiredWorkload;
 
 use kube::ResourceExt as _;
 
-use super::DesiredProcess;
+use super::{DesiredProcess, Problem, resolved};
 use crate::{
     api::{
+        condition::Reason,
         executor_deployment::Runtime,
         metadata::{Incomplete, Owner},
         names::RESTART_ANNOTATION,
@@ -51,6 +52,19 @@ pub struct DesiredInCluster {
     pub policies: WorkloadPolicies,
     /// The process of this generation.
     pub process: DesiredProcess,
+}
+
+/// Stage 2; none for an object that is being deleted.
+///
+/// # Errors
+///
+/// When the colony cannot be used, or the spec cannot be carried out.
+pub fn desired(snapshot: &ExecutorDeploymentSnapshot) -> Result<Option<DesiredExecutorDeployment>, Problem> {
+    if snapshot.object.metadata.deletion_timestamp.is_some() {
+        return Ok(None);
+    }
+    let desired = build(snapshot, resolved(&snapshot.colony)?);
+    desired.map(Some).map_err(|error| Problem { reason: Reason::InvalidSpec, message: error.to_string() })
 }
 
 /// Computes the desired state.

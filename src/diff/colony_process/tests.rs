@@ -67,7 +67,7 @@ fn intended() -> Value {
 }
 
 fn decided(snapshot: &ColonyProcessSnapshot) -> Result<Plan, SpecError> {
-    plan(snapshot, &desired::work::desired(snapshot, &resolved()))
+    plan(snapshot, &desired::work::attempt(snapshot, &resolved()))
 }
 
 fn planned(snapshot: &ColonyProcessSnapshot) -> Plan {

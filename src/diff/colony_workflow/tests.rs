@@ -49,7 +49,7 @@ fn nodes(names: &[&str]) -> Observed<Vec<Process>> {
 }
 
 fn planned(snapshot: &ColonyWorkflowSnapshot) -> Result<Plan, SpecError> {
-    plan(snapshot, &desired::work::desired(snapshot, &resolved()))
+    plan(snapshot, &desired::work::attempt(snapshot, &resolved()))
 }
 
 fn adopting(policies: &[&str]) -> Value {

@@ -15,13 +15,56 @@ use super::{
 };
 use crate::{
     api::{
-        condition::ConditionType,
         names::{ABANDON_ANNOTATION, FOREGROUND_FINALIZER, INSTANCE_FINALIZER, ORPHAN_FINALIZER},
         policy::{DeletionPolicy, ManagementPolicy},
     },
-    kinds::composition::{Composition, Desired, Instance},
+    desired::{
+        Problem,
+        composition::{DesiredParts, desired, has_ended},
+    },
+    kinds::composition::{Composition, CompositionErrors, Desired, Instance},
     snapshot::{Children, CompositionSnapshot, Observed},
 };
+
+/// Stage 3: the plan, and what is left as it is.
+#[must_use]
+pub fn plan_desired(
+    snapshot: &CompositionSnapshot,
+    composition: Option<&Composition>,
+    desired: &DesiredParts,
+) -> (Plan, Report) {
+    if snapshot.object.metadata.deletion_timestamp.is_some() {
+        return (plan_end(snapshot, composition, &desired.instance), Report::default());
+    }
+    match (composition, &desired.parts) {
+        (Some(composition), Some(parts)) => plan_instance(snapshot, composition, &desired.instance, parts),
+        _ => (Plan::default(), Report::default()),
+    }
+}
+
+/// What a plan is for, and what follows from it.
+pub struct Decision {
+    /// What the instance should be made of; none while it is deleted, or has ended.
+    pub desired: Option<Desired>,
+    /// What is left as it is.
+    pub report: Report,
+    /// What to do.
+    pub plan: Plan,
+}
+
+/// Stages 2 and 3.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(
+    snapshot: &CompositionSnapshot,
+    composition: Result<&Composition, &CompositionErrors>,
+) -> Result<Decision, Problem> {
+    let desired = desired(snapshot, composition)?;
+    let (plan, report) = plan_desired(snapshot, composition.ok(), &desired);
+    Ok(Decision { desired: desired.parts, report, plan })
+}
 
 /// Plans an instance that is to exist: holds it if its end has an order, and brings its objects in line. One that has ended
 /// is left as it is.
@@ -93,17 +136,6 @@ pub fn plan_end(
         plan.steps.push(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
     }
     plan
-}
-
-/// Whether the instance has ended, and its status is final: it is not started again because one of its objects was
-/// deleted since.
-#[must_use]
-pub fn has_ended(snapshot: &CompositionSnapshot) -> bool {
-    let conditions = snapshot.object.status.iter().flat_map(|status| &status.conditions);
-    let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
-    finished.any(|condition| {
-        condition.status == "True" && condition.observed_generation == snapshot.object.metadata.generation
-    })
 }
 
 /// The resources whose objects stay when the instance goes. Taken from the definition as written: it must not depend

@@ -11,7 +11,7 @@ mod prune;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use instance::{has_ended, plan_end, plan_instance};
+pub use instance::{Decision, decide, plan_desired, plan_end, plan_instance};
 use object::{annotation, is_terminating, name_of, owner_of, resource_of, uid_of};
 use ownership::{adopt, orphan_child};
 use prune::prune;

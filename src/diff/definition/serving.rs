@@ -28,8 +28,8 @@ pub enum Serving {
     },
 }
 
-/// Decides who looks after the instances of a definition: the handler in the CRD, while the API server serves the kind. `updated` is the
-/// CRD as the pass has written it.
+/// Decides who looks after the instances of a definition: the handler in the CRD, while the API server serves the kind.
+/// `updated` is the CRD as the pass has written it.
 ///
 /// # Errors
 ///

@@ -15,17 +15,47 @@ use crate::{
         mirror::{MirrorState, MirrorStatus, Mirrored as _},
         names::{INSTANCE_FINALIZER, cleanup_attempt},
         policy::{ManagementPolicy, UpdatePolicy},
+        resource_definition::HandlerMode,
     },
     colony::ProcessState,
-    desired::DesiredProcess,
+    desired::{DesiredInstance, DesiredProcess, Problem, instance::desired, problem},
     kinds::SpecError,
     snapshot::{InstanceSnapshot, WorkHeader},
 };
 
-pub use blueprint::{
-    plan as plan_blueprint, plan_deletion as plan_blueprint_deletion,
-    remaining_in_colony as left_behind_of_blueprint,
-};
+pub use blueprint::{plan as plan_blueprint, plan_deletion as plan_blueprint_deletion};
+
+/// Stage 3.
+///
+/// # Errors
+///
+/// When something is to be submitted and cannot be.
+pub fn plan_desired(snapshot: &InstanceSnapshot, desired: &DesiredInstance) -> Result<Plan, Problem> {
+    match desired {
+        DesiredInstance::Process(process) => plan(snapshot, process).map_err(|error| problem(&error)),
+        DesiredInstance::Cleanup(cleanup) => Ok(plan_deletion(snapshot, cleanup)),
+        DesiredInstance::Blueprint(Some(blueprint)) => Ok(plan_blueprint(snapshot, blueprint)),
+        DesiredInstance::Blueprint(None) => Ok(plan_blueprint_deletion(snapshot)),
+    }
+}
+
+/// Stages 2 and 3.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(snapshot: &InstanceSnapshot) -> Result<Plan, Problem> {
+    plan_desired(snapshot, &desired(snapshot)?)
+}
+
+/// What is left in the colony of an instance that is released, for a person.
+#[must_use]
+pub fn remaining_in_colony(snapshot: &InstanceSnapshot) -> Option<String> {
+    match snapshot.kind.handler().mode {
+        HandlerMode::Blueprint => blueprint::remaining_in_colony(snapshot),
+        HandlerMode::Process | HandlerMode::Compose => terms(snapshot).remaining_in_colony("process"),
+    }
+}
 
 impl Attempts for InstanceSnapshot {
     type Submission = DesiredProcess;

@@ -20,7 +20,11 @@ use crate::{
         policy::DeletionPolicy,
         request_state::{RequestState, State},
     },
-    desired::{DesiredProcess, request_flow::CompiledFlow},
+    desired::{
+        DesiredProcess, Problem,
+        request::{DesiredJob, Followed, desired},
+        request_flow::CompiledFlow,
+    },
     diff::{
         KubernetesStep, Plan, Step, Terms,
         attempt::{Attempts, Submittable},
@@ -129,6 +133,30 @@ impl Attempts for RequestSnapshot {
     fn terms(&self) -> Terms<'_> {
         terms(self)
     }
+}
+
+/// Stage 3; without a desired job for a request that is cancelled or deleted.
+///
+/// # Errors
+///
+/// When something is to be submitted and cannot be.
+pub fn plan_desired(request: &Followed, desired: Option<&DesiredJob>) -> Result<Plan, Problem> {
+    let snapshot = &request.snapshot;
+    match (desired, &request.flow) {
+        _ if snapshot.object.metadata.deletion_timestamp.is_some() => Ok(plan_deletion(snapshot)),
+        (None, _) => Ok(plan_cancelled(snapshot)),
+        (Some(desired), Ok(flow)) => plan(snapshot, flow, desired),
+        (Some(_), Err(obstacle)) => Err(obstacle.problem()),
+    }
+}
+
+/// Stages 2 and 3.
+///
+/// # Errors
+///
+/// When there can be no plan.
+pub fn decide(request: &Followed) -> Result<Plan, Problem> {
+    plan_desired(request, desired(request)?.as_ref())
 }
 
 /// Plans a request that is to exist. `desired` is the process of its job, if one may be submitted now.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     condition::{Finding, merge, observe},
     paused::dropped,
+    summary::Summary,
 };
 use crate::{
     act::outcome::{FailureKind, Outcome},
@@ -13,12 +14,11 @@ use crate::{
         instance::InstanceStatus,
         resource_definition::ObjectKind,
     },
-    diff::{
-        Problem,
-        composition::{Report, has_ended},
-    },
-    kinds::composition::{Desired, Readiness},
+    desired::composition::has_ended,
+    diff::{Problem, composition::Report},
+    kinds::composition::{Composition, Desired, Readiness},
     snapshot::{CompositionSnapshot, Observed},
+    status::look::{LOOK_UP, Look, RESYNC},
 };
 
 /// What a pass came to.
@@ -30,6 +30,25 @@ pub struct Pass<'a> {
     pub report: &'a Report,
     /// What was done.
     pub outcome: &'a Outcome,
+}
+
+/// When to look again after a pass. Objects of the instance wake it; an object of another owner, and a kind that is not
+/// served yet, do not.
+#[must_use]
+pub fn next(
+    snapshot: &CompositionSnapshot,
+    composition: Option<&Composition>,
+    pass: Result<&Report, &Problem>,
+) -> Look {
+    if snapshot.kind.terms().is_released {
+        return Look::Never;
+    }
+    let Ok(report) = pass else { return Look::Backoff };
+    let is_untold = !report.foreign.is_empty()
+        || composition.is_some_and(Composition::references_foreign_objects)
+        || !snapshot.unserved.is_empty()
+        || snapshot.children.values().any(|found| found.unknown().is_some());
+    Look::About(if is_untold { LOOK_UP } else { RESYNC })
 }
 
 /// The status after a pass. `kinds` are those that the definition makes now.
@@ -116,18 +135,16 @@ fn active_findings(
             (Reason::ResourcesNotReady, if all.is_empty() { none } else { all.join("; ") })
         }
     };
-    let finding = |kind: ConditionType, holds: bool| Finding {
-        kind,
-        holds: Some(holds),
-        reason,
-        message: message.clone(),
+    let summary = if is_ready {
+        Summary::Ready
+    } else if is_finished {
+        Summary::Settled
+    } else if trouble.is_some() {
+        Summary::Degraded
+    } else {
+        Summary::Progressing
     };
-    let is_degraded = trouble.is_some() && !is_finished;
-    let mut findings = vec![
-        finding(ConditionType::Progressing, !is_ready && !is_degraded && !is_finished),
-        finding(ConditionType::Degraded, is_degraded),
-        finding(ConditionType::Ready, is_ready),
-    ];
+    let mut findings = summary.alike(reason, &message);
     findings.extend(drift_findings(pass, desired));
     if has_end {
         let written = snapshot.kind.handler().finished_when.clone().unwrap_or_default();

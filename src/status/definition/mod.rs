@@ -3,6 +3,7 @@
 
 mod authorized;
 mod migration;
+mod next;
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -14,6 +15,8 @@ use self::{
     authorized::authorized,
     migration::{Migrated, MigrationOutcome},
 };
+pub use next::next;
+
 use super::condition::{Finding, merge};
 use crate::{
     act::outcome::Outcome,

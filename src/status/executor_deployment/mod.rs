@@ -1,14 +1,17 @@
 //! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
 
+mod next;
 mod withheld;
 
 use kube::ResourceExt as _;
+pub use next::next;
 use withheld::{drift, missing_workload_findings, warnings, withheld_reason};
 
 use super::{
     blueprint,
     condition::{Finding, merge},
     mirror,
+    summary::Summary,
 };
 use crate::{
     act::outcome::{FailureKind, Outcome},
@@ -202,11 +205,7 @@ fn waiting_for(awaiting: &[String]) -> String {
 }
 
 fn blocked(problem: &Problem) -> Vec<Finding> {
-    vec![
-        Finding::no(ConditionType::Progressing, problem.reason, problem.message.clone()),
-        Finding::yes(ConditionType::Degraded, problem.reason, problem.message.clone()),
-        Finding::no(ConditionType::Ready, problem.reason, problem.message.clone()),
-    ]
+    Summary::Degraded.alike(problem.reason, &problem.message)
 }
 
 /// The report of the other reconciler in the status of the object's own blueprint, if any.
@@ -297,11 +296,11 @@ fn running(
             } else if let Some(awaited) = outcome.plan.awaiting.first().filter(|_| progress.is_none()) {
                 details = format!("{details}; waiting for {awaited}");
             }
-            vec![
-                Finding::yes(ConditionType::Progressing, Reason::ReplicasNotReady, details),
-                Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
-                Finding::no(ConditionType::Ready, Reason::ReplicasNotReady, counts.clone()),
-            ]
+            Summary::Progressing.findings(|kind| match kind {
+                ConditionType::Progressing => (Reason::ReplicasNotReady, details.clone()),
+                ConditionType::Ready => (Reason::ReplicasNotReady, counts.clone()),
+                _ => (Reason::Reconciled, String::new()),
+            })
         }
     };
     if is_job {
@@ -321,11 +320,11 @@ fn running(
 }
 
 fn settled(reason: Reason, ready: bool, message: &str) -> Vec<Finding> {
-    vec![
-        Finding::no(ConditionType::Progressing, Reason::Reconciled, ""),
-        Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
-        Finding { kind: ConditionType::Ready, holds: Some(ready), reason, message: message.to_owned() },
-    ]
+    let summary = if ready { Summary::Ready } else { Summary::Settled };
+    summary.findings(|kind| match kind {
+        ConditionType::Ready => (reason, message.to_owned()),
+        _ => (Reason::Reconciled, String::new()),
+    })
 }
 
 /// The whole in one word, for the column of `kubectl get`.

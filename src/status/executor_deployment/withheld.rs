@@ -1,7 +1,7 @@
 //! The status of what is not corrected: because policies want it so, or because it is legal and only bites later.
 //! Pure.
 
-use super::Finding;
+use super::{Finding, Summary};
 use crate::{
     act::outcome::Outcome,
     api::{
@@ -15,11 +15,10 @@ use crate::{
 
 /// There is no workload, and none is made.
 pub(super) fn missing_workload_findings(workload: Workload, left: &str) -> Vec<Finding> {
-    let mut findings = vec![
-        Finding::no(ConditionType::Progressing, Reason::LeftAlone, left),
-        Finding::no(ConditionType::Degraded, Reason::Reconciled, ""),
-        Finding::no(ConditionType::Ready, Reason::LeftAlone, left),
-    ];
+    let mut findings = Summary::Settled.findings(|kind| match kind {
+        ConditionType::Degraded => (Reason::Reconciled, String::new()),
+        _ => (Reason::LeftAlone, left.to_owned()),
+    });
     if workload == Workload::Job {
         findings.push(Finding::no(ConditionType::Finished, Reason::LeftAlone, left));
     }

@@ -8,6 +8,7 @@ use super::{
         blueprint,
         condition::{Finding, merge},
         mirror,
+        summary::Summary,
     },
     deleting::deleting,
 };
@@ -174,16 +175,17 @@ fn active_findings(
     let is_away = matches!(blocker, Some((Reason::ColonyUnavailable, _)));
     let stuck = stuck(outcome).or_else(|| blocker.clone().filter(|_| !is_away));
     let mut findings = if let Some((reason, message)) = stuck {
-        ready_conditions(Some(false), true, Some(false), reason, &message)
+        Summary::Degraded.alike(reason, &message)
     } else if is_away {
         // The previous status of this generation holds until the colony can be read: its silence is no news.
         said_before(snapshot, before).unwrap_or_else(|| {
             let (reason, why) = blocker.unwrap_or((Reason::ColonyUnavailable, String::new()));
-            ready_conditions(None, false, None, reason, &why)
+            Summary::Unknown.alike(reason, &why)
         })
     } else {
         let (reason, message, is_ready) = reported_state(outcome, &mirrored, report);
-        ready_conditions(Some(!is_ready), false, Some(is_ready), reason, &message)
+        let summary = if is_ready { Summary::Ready } else { Summary::Progressing };
+        summary.alike(reason, &message)
     };
     findings.push(mirrored);
     findings.extend(warning);
@@ -226,26 +228,6 @@ fn reported_state(
             true,
         ),
     }
-}
-
-fn ready_conditions(
-    progressing: Option<bool>,
-    is_degraded: bool,
-    ready: Option<bool>,
-    reason: Reason,
-    message: &str,
-) -> Vec<Finding> {
-    let finding = |kind: ConditionType, holds: Option<bool>| Finding {
-        kind,
-        holds,
-        reason,
-        message: message.to_owned(),
-    };
-    vec![
-        finding(ConditionType::Progressing, progressing),
-        finding(ConditionType::Degraded, Some(is_degraded)),
-        finding(ConditionType::Ready, ready),
-    ]
 }
 
 /// The previous readiness of this generation.

@@ -1,0 +1,43 @@
+//! When a fleet is looked at again. Pure.
+
+use std::time::Duration;
+
+use crate::{
+    act::outcome::Outcome,
+    api::{executor_deployment::ExecutorDeploymentStatus, mirror::MirrorState, policy::AdoptionPolicy},
+    diff::Problem,
+    snapshot::ExecutorDeploymentSnapshot,
+    status::look::{LOOK_UP, Look, RESYNC},
+};
+
+/// When to look again after a pass.
+#[must_use]
+pub fn next(
+    snapshot: &ExecutorDeploymentSnapshot,
+    status: Option<&ExecutorDeploymentStatus>,
+    pass: Result<&Outcome, &Problem>,
+) -> Look {
+    let Ok(outcome) = pass else { return Look::Backoff };
+    let quiet = snapshot.submit_not_before.map(|moment| moment.duration_since(snapshot.now));
+    if let Some(quiet) = quiet.and_then(|quiet| Duration::try_from(quiet).ok()) {
+        return Look::About(quiet);
+    }
+    let spec = &snapshot.object.spec;
+    let is_untold = match status.and_then(|status| status.mirror.as_ref()) {
+        // No watch shows a workload of another owner.
+        _ if spec.management_policies.only_observe() => true,
+        // What is bound is followed by lists and websockets, unless it could not be read even once.
+        Some(mirror) if mirror.state.is_live() => snapshot.processes.unknown().is_some(),
+        Some(mirror) => mirror.state == MirrorState::Intended,
+        None => true,
+    };
+    // Nor of an object that is not the operator's yet.
+    let adopts = spec.adoption_policy == AdoptionPolicy::Adopt && !outcome.plan.awaiting.is_empty();
+    let in_flight = snapshot.in_flight;
+    let in_flight = [in_flight.blueprint, in_flight.executor, in_flight.recorded_executor];
+    let awaits = in_flight.into_iter().flatten().any(|until| snapshot.now < until)
+        || snapshot.blueprint.unknown().is_some();
+    let awaits = awaits && !outcome.plan.awaiting.is_empty();
+    let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
+    Look::About(if is_untold || adopts || awaits || is_leaving { LOOK_UP } else { RESYNC })
+}
