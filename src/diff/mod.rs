@@ -17,6 +17,7 @@ mod identity;
 pub mod inbound;
 pub mod instance;
 mod mirror;
+pub mod orphans;
 mod plan;
 mod problem;
 pub mod request;

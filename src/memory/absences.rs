@@ -1,4 +1,4 @@
-//! What colonies have reported to be gone. Much follows from an absence: work is given up, objects are deleted. Hence it is
+//! What colonies, and caches, have reported to be gone. Much follows from an absence: work is given up, objects are deleted. Hence it is
 //! believed only when it was seen twice, some time apart: a row may be hidden for a moment.
 
 use std::{collections::HashMap, sync::Arc};
@@ -13,13 +13,15 @@ const KEPT: SignedDuration = SignedDuration::from_mins(1);
 /// How many are remembered before the first look for those that no longer matter.
 const PRUNED_FROM: usize = 256;
 
-/// Something that a colony had.
+/// Something that there was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Absent {
     /// A process or a workflow, by its id.
     Work(String),
     /// A blueprint, by the names of the `Colony` and its own.
     Blueprint(String, String),
+    /// An object of the cluster, by its UID, that a colony has something of.
+    Object(String),
 }
 
 /// Absences, and when each was first and last seen.

@@ -8,7 +8,7 @@ use crate::{
     api::{
         colony::{ColonyStatus, ExecutorCounts, ProcessCounts, ServerStatus},
         condition::{ConditionType, Reason},
-        names::ACCEPT_RESET_ANNOTATION,
+        names::{ACCEPT_RESET_ANNOTATION, operator_secret},
     },
     colony::model::{Executor, ExecutorState},
     snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
@@ -47,8 +47,22 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
             Membership::Stranger | Membership::Unknown(_) => previous.member,
         },
         operator_executor: snapshot.operator_executors.first().map(|executor| executor.name.clone()),
-        conditions: merge(&previous.conditions, vec![finding], generation, snapshot.now),
+        conditions: merge(
+            &previous.conditions,
+            another_installation(snapshot).into_iter().chain([finding]).collect(),
+            generation,
+            snapshot.now,
+        ),
     }
+}
+
+fn another_installation(snapshot: &ColonySnapshot) -> Option<Finding> {
+    let withheld = snapshot.leftovers.withheld.as_ref()?;
+    let message = format!(
+        "{withheld}: no process and no executor is ended for the lack of an object. If that cluster is meant to go on, give it keys of its own there: delete Secret {} and restart its operator",
+        operator_secret(&snapshot.object.name_any())
+    );
+    Some(Finding::yes(ConditionType::Warnings, Reason::AnotherInstallation, message))
 }
 
 fn approved(executors: &[Executor]) -> i64 {

@@ -70,4 +70,6 @@ mod status;
 #[cfg(test)]
 mod whole_cluster;
 #[cfg(test)]
+mod whole_leftovers;
+#[cfg(test)]
 mod writes;

@@ -3,13 +3,14 @@
 mod assignments;
 pub(super) mod blueprints;
 mod inbound;
+mod leftovers;
 pub(super) mod processes;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{
-    ResourceExt as _,
+    Resource as _, ResourceExt as _,
     core::DeserializeGuard,
     runtime::reflector::{ObjectRef, Store},
 };
@@ -18,6 +19,7 @@ use tokio::task::AbortHandle;
 
 use self::{
     inbound::Inbound,
+    leftovers::LeftoverReader,
     processes::{FollowedProcesses, MirroredKinds},
 };
 use super::engine::{
@@ -29,15 +31,19 @@ use super::engine::{
 use crate::{
     api::{
         colony::{Colony, ColonyStatus},
+        condition::Reason,
         executor_deployment::ExecutorDeployment,
         names::{CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND},
     },
     colony::{Client, Executor, ExecutorState, Server},
-    diff::{Plan, Problem, plan_colony},
+    diff::{Plan, Problem, orphans, plan_colony},
     memory::connections::{Connection, OperatorIdentity},
-    runtime::{metrics::Kind, shutdown::Shutdown},
+    runtime::{
+        metrics::{Collected, Kind},
+        shutdown::Shutdown,
+    },
     snapshot::{ColonySnapshot, Membership},
-    status,
+    status::{self, event::Note},
     watch::{
         colony::{ColonyReader, ColonyReading, Sessions, read},
         freshness::CacheBehind,
@@ -50,6 +56,8 @@ use crate::{
 
 /// How many colonies are reconciled at the same time; each pass waits for a server somewhere.
 const CONCURRENCY: u16 = 8;
+/// How soon a colony is looked at again in which something was found that no object wants.
+const LEFTOVERS: Duration = Duration::from_secs(3);
 
 /// The stages of `Colonies`, and what goes on beside them.
 struct ColonyStages {
@@ -62,6 +70,9 @@ struct ColonyStages {
     clients: tokio::sync::Mutex<HashMap<String, Option<(Server, Client)>>>,
     served: Arc<Mutex<HashMap<Served, (String, AbortHandle)>>>,
     inbound: Mutex<HashMap<String, Inbound>>,
+    leftovers: LeftoverReader,
+    /// Wakes the objects of this controller.
+    own: Requeuer<DeserializeGuard<Colony>>,
 }
 
 /// Name of the `Colony` and type of the operator's executor in it.
@@ -90,11 +101,13 @@ impl Stages for ColonyStages {
         let reader = ColonyReader {
             kubernetes: &self.services.kubernetes.calls,
             namespace: &self.services.kubernetes.namespace,
+            cluster: &self.services.cluster,
             clock: &self.services.clock,
             metrics: Some(&self.services.metrics),
         };
-        let reading = read(object, &reader, &mut known).await;
+        let mut reading = read(object, &reader, &mut known).await;
         self.clients.lock().await.insert(name, known);
+        reading.snapshot.leftovers = self.leftovers.read(&reading).await;
         Ok(reading)
     }
 
@@ -116,8 +129,11 @@ impl Stages for ColonyStages {
         Ok((plan_colony(&reading.snapshot), ()))
     }
 
-    async fn after_act(&self, reading: &ColonyReading, _: Passed<'_, Self>) {
+    async fn after_act(&self, reading: &ColonyReading, pass: Passed<'_, Self>) {
         let name = reading.snapshot.object.name_any();
+        if pass.is_ok() {
+            self.tell_of_leftovers(&reading.snapshot).await;
+        }
         remember(&name, reading, self);
         sync_blueprints(&name, reading, self).await;
     }
@@ -131,7 +147,26 @@ impl Stages for ColonyStages {
         if !is_connected(&reading.snapshot) {
             return Look::Backoff;
         }
+        if reading.snapshot.leftovers.is_open {
+            return Look::After(LEFTOVERS);
+        }
         Look::About(Duration::from_secs(self.services.configuration.colony_poll_seconds.into()))
+    }
+}
+
+impl ColonyStages {
+    /// Publishes what was found for the first time, and counts it.
+    async fn tell_of_leftovers(&self, snapshot: &ColonySnapshot) {
+        let found = orphans::messages(&snapshot.leftovers);
+        let count = |what, count| self.services.metrics.count_collected(what, count);
+        count(Collected::OrphanedProcess, found.processes.len());
+        count(Collected::OrphanedExecutor, found.executors.len());
+        let note = |reason: Reason| {
+            move |message| Note { warning: true, reason: reason.as_str().to_owned(), message }
+        };
+        let notes = found.processes.into_iter().map(note(Reason::OrphanedProcess));
+        let notes = notes.chain(found.executors.into_iter().map(note(Reason::OrphanedExecutor)));
+        self.services.publisher.each_event(&snapshot.object.object_ref(&()), notes.collect()).await;
     }
 }
 
@@ -147,19 +182,21 @@ pub async fn run(
     let selector = &services.configuration.cluster_selector;
     let colonies = stores::colonies(&services.kubernetes.watches, selector);
     let served = Arc::<Mutex<HashMap<Served, (String, AbortHandle)>>>::default();
+    let (waker, woken) = futures::channel::mpsc::unbounded();
     let stages = ColonyStages {
         services: services.clone(),
         requeuer,
         colonies: colonies.store.clone(),
         filled: colonies.filled.clone(),
         objects,
+        leftovers: LeftoverReader::new(services.clone(), mirrored_kinds.clone()),
+        own: Requeuer::new(vec![waker]),
         mirrored_kinds,
         clients: tokio::sync::Mutex::default(),
         served: served.clone(),
         inbound: Mutex::default(),
     };
-    let (_, nothing) = futures::channel::mpsc::unbounded();
-    let wiring = Wiring::new(colonies, nothing, CONCURRENCY);
+    let wiring = Wiring::new(colonies, woken, CONCURRENCY);
     wiring::run(Engine::new(services, stages), wiring, shutdown).await;
     for (_, task) in std::mem::take(&mut *served.lock()).values() {
         task.abort();
@@ -316,6 +353,7 @@ fn serve(name: &str, operator: OperatorIdentity, context: &ColonyStages) {
         colony: name.to_owned(),
         services: context.services.clone(),
         mirrored_kinds: context.mirrored_kinds.clone(),
+        own: context.own.clone(),
     });
     let serving = async move {
         match followed {

@@ -25,9 +25,9 @@ use crate::{
         mirror::MirrorState,
         policy::{is_paused, reconcile_at},
     },
-    diff::{KubernetesStep, Plan, Problem, duplicates},
+    diff::{KubernetesStep, Plan, Problem, duplicates, orphans},
     memory::writes::{Key, PATIENCE},
-    runtime::metrics::ReconcileResult,
+    runtime::metrics::{Collected, ReconcileResult},
     status::{self, event::Note, paused::Conditioned as _},
 };
 
@@ -129,6 +129,9 @@ impl<S: Stages> Engine<S> {
         let pass = match self.decide(&mut snapshot).await {
             Ok((desired, findings, mut plan)) => {
                 let cancelled = self.cancel_duplicates(object, &snapshot, &mut plan);
+                if let Some(mirrored) = S::mirrored(object) {
+                    orphans::record_left(&mut plan, mirrored.mirror(), &object.uid().unwrap_or_default());
+                }
                 let target = Target {
                     object,
                     kind: stages.kind(),
@@ -186,6 +189,7 @@ impl<S: Stages> Engine<S> {
         let now = self.services.clock.instant();
         let found = self.services.duplicates.of(colony, &object.uid().unwrap_or_default(), now);
         let messages = duplicates::cancel(plan, &found, mirrored.mirror());
+        self.services.metrics.count_collected(Collected::DuplicateProcess, messages.len());
         let reason = Reason::DuplicateProcess.as_str();
         let note = |message| Note { warning: true, reason: reason.to_owned(), message };
         messages.into_iter().map(note).collect()

@@ -267,7 +267,8 @@ pub fn last_write(kind: &ObjectKind, namespace: &str, uid: &str) -> Key {
     Key::new(kind.to_string(), namespace, uid)
 }
 
-fn is_unserved(error: &CallError) -> bool {
+/// Whether a kind is not served.
+pub(super) fn is_unserved(error: &CallError) -> bool {
     let CallError::Failed { source } = error else { return false };
     match source.as_ref() {
         kube::Error::Api(status) => status.code == 404,
