@@ -23,6 +23,7 @@ mod problem;
 pub mod request;
 mod step;
 mod submission;
+pub mod verify;
 mod work;
 pub mod work_plan;
 mod workload;

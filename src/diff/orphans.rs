@@ -3,18 +3,22 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::{ColonyStep, KubernetesStep, Mirror, Plan, Step, mirror::is_live};
 use crate::{
     api::{
         mirror::{MirrorState, MirrorStatus},
-        names::parse_process_label,
+        names::{CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE, operator_origin, parse_process_label},
         resource_definition::ObjectKind,
     },
-    colony::Process,
-    snapshot::{Duplicate, Leftovers},
+    colony::{Executor, ExecutorState, Process},
+    snapshot::{ColonySnapshot, Duplicate, Leftovers},
 };
+
+/// How much earlier than this operator's own an executor of another may have asked for work to count as there.
+const LATELY: SignedDuration = SignedDuration::from_mins(2);
 
 /// What lives in a list of processes that bears the label of a cluster, by the UIDs of the objects. `member` is this
 /// installation's own: the label of a process is a claim of its submitter.
@@ -120,6 +124,31 @@ pub fn record_left(plan: &mut Plan, recorded: Option<&MirrorStatus>, uid: &str) 
         let step = KubernetesStep::RecordLeft { uid: uid.to_owned(), label: recorded.label.clone() };
         plan.steps.insert(position, Step::Kubernetes(step));
     }
+}
+
+/// Another operator of a cluster of the same name that asks the colony for work, if one is heard.
+#[must_use]
+pub fn other_installation(snapshot: &ColonySnapshot) -> Option<String> {
+    let executors = snapshot.executors.known()?;
+    let origin = operator_origin(&snapshot.cluster);
+    let is_own =
+        |executor: &Executor| snapshot.operator_executors.iter().any(|own| own.name == executor.name);
+    let now =
+        executors.iter().filter(|executor| is_own(executor)).filter_map(|own| own.last_heard_at).max()?;
+    let other = executors.iter().find(|executor| {
+        let types = [CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE];
+        let is_operator = types.contains(&executor.executor_type.as_str());
+        let heard = executor.last_heard_at.is_some_and(|heard| now.duration_since(heard) < LATELY);
+        is_operator
+            && heard
+            && executor.blueprint_id == origin
+            && executor.state == ExecutorState::Approved
+            && !is_own(executor)
+    })?;
+    Some(format!(
+        "another operator of this cluster, or of one that was restored or cloned from it, serves colony {} as executor {}",
+        snapshot.object.spec.colony_name, other.name
+    ))
 }
 
 #[cfg(test)]

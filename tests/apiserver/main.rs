@@ -72,4 +72,6 @@ mod whole_cluster;
 #[cfg(test)]
 mod whole_leftovers;
 #[cfg(test)]
+mod whole_verify;
+#[cfg(test)]
 mod writes;

@@ -7,17 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 use parking_lot::Mutex;
 
 use super::processes::{MirroredKinds, ProcessHolders};
 use crate::{
-    api::names::{
-        CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE, identity_secret, operator_origin,
-        parse_executor_origin,
-    },
+    api::names::{RECONCILER_EXECUTOR_TYPE, identity_secret, parse_executor_origin},
     colony::{Executor, ExecutorState, Process, ProcessQuery, ProcessState, Session},
     controllers::engine::context::Services,
     diff::orphans,
@@ -27,8 +24,6 @@ use crate::{
     watch::{colony::ColonyReading, holders::HolderLookup as _, orphans::exists},
 };
 
-/// How much earlier than this operator's own an executor of another may have asked for work to count as there.
-const LATELY: SignedDuration = SignedDuration::from_mins(2);
 /// How many notes are looked at in one pass.
 const NOTES: usize = 2;
 /// How much later the end of what a note is about has to be seen again.
@@ -60,7 +55,7 @@ impl LeftoverReader {
         services.neighbours.heard(&name, last_heard(snapshot, executors), reading.asked_at);
         let mut leftovers = Leftovers {
             noted: self.noted(&reading.left, &sessions.member).await,
-            withheld: other_installation(snapshot, executors),
+            withheld: orphans::other_installation(snapshot),
             ..Leftovers::default()
         };
         let objects = self.processes(&name, &reading.left).await;
@@ -205,27 +200,4 @@ fn last_heard(snapshot: &ColonySnapshot, executors: &[Executor]) -> Option<Times
     let mut own = snapshot.operator_executors.iter();
     let own = own.find(|own| own.executor_type == RECONCILER_EXECUTOR_TYPE)?;
     executors.iter().find(|executor| executor.name == own.name)?.last_heard_at
-}
-
-/// Another operator of a cluster of the same name that asks the colony for work, if one is heard.
-fn other_installation(snapshot: &ColonySnapshot, executors: &[Executor]) -> Option<String> {
-    let origin = operator_origin(&snapshot.cluster);
-    let is_own =
-        |executor: &Executor| snapshot.operator_executors.iter().any(|own| own.name == executor.name);
-    let now =
-        executors.iter().filter(|executor| is_own(executor)).filter_map(|own| own.last_heard_at).max()?;
-    let other = executors.iter().find(|executor| {
-        let types = [CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE];
-        let is_operator = types.contains(&executor.executor_type.as_str());
-        let heard = executor.last_heard_at.is_some_and(|heard| now.duration_since(heard) < LATELY);
-        is_operator
-            && heard
-            && executor.blueprint_id == origin
-            && executor.state == ExecutorState::Approved
-            && !is_own(executor)
-    })?;
-    Some(format!(
-        "another operator of this cluster, or of one that was restored or cloned from it, serves colony {} as executor {}",
-        snapshot.object.spec.colony_name, other.name
-    ))
 }
