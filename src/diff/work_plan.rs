@@ -6,6 +6,7 @@ use kube::{Resource as _, core::object::HasStatus as _};
 use super::{
     Plan, Step, Terms,
     attempt::{Attempts, Submittable},
+    mirror::is_followed,
     submission::Submission,
     work::{check_adoptable, hold_adopted},
 };
@@ -86,7 +87,9 @@ pub fn plan<W: WorkPlan>(
             Some(hold) => hold,
             None => snapshot.submit(mirror, desired)?,
         },
-        Some(mirror) if mirror.state.is_live() => snapshot.follow_bound(mirror),
+        Some(mirror) if is_followed(mirror, &WorkSnapshot::header(snapshot).processes) => {
+            snapshot.follow_bound(mirror)
+        }
         None if let Some(id) = snapshot.object().policies().adopted_id => adopt(snapshot, id, desired)?,
         _ if matches!(desired, Ok(None)) => Plan::default(),
         Some(mirror) if mirror.state == MirrorState::Failed && snapshot.retried_at() > Some(terms.now) => {

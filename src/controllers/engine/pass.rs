@@ -245,7 +245,7 @@ impl<S: Stages> Engine<S> {
         let is_new = before.and_then(S::recorded).is_some() || self.is_new(object);
         let intended = intended.filter(|_| is_new);
         if let (Some(mirror), Some(term)) = (intended, services.leadership.term_started_at()) {
-            services.submissions.intended(&mirror.label, term);
+            services.submissions.intended(&mirror.label, term, services.clock.now());
         }
         let conditions = before.map_or(&[][..], |before| before.conditions());
         let mut all = status::event::transitions(conditions, status.conditions());

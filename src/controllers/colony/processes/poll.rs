@@ -19,7 +19,10 @@ use super::{
     holders::ProcessHolders,
 };
 use crate::{
-    api::names::OPERATOR,
+    api::{
+        mirror::MirrorState,
+        names::{OPERATOR, parse_process_label},
+    },
     colony::{Error, LogQuery, Process, ProcessId, ProcessQuery, ProcessState, Session},
     diff::{duplicates, orphans},
     memory::{absences::Absent, connections::Connection},
@@ -175,6 +178,7 @@ impl ProcessPoller {
         let found = duplicates::find(&listed, &services.cluster, member.id().as_str(), recorded);
         let uids: Vec<String> = found.keys().cloned().collect();
         services.duplicates.listed(&self.followed.colony, found);
+        self.look_for_lost(&listed);
         for uid in uids {
             tracing::warn!(%uid, "has more than one process, of which all but the bound one are cancelled");
             for objects in self.followed.mirrored_kinds.all() {
@@ -195,6 +199,20 @@ impl ProcessPoller {
                 said(state, list(member, None, state, FULL).await)
             }
             read => said(state, read),
+        }
+    }
+
+    /// Has objects looked at whose process is listed although it was lost.
+    fn look_for_lost(&self, listed: &[Process]) {
+        for process in listed {
+            let Some((_, uid, _)) = parse_process_label(&process.spec.label) else { continue };
+            let recorded = self.followed.mirrored_kinds.recorded(uid);
+            let id = recorded.filter(|mirror| mirror.state == MirrorState::Lost).and_then(|it| it.process_id);
+            if id.is_some_and(|id| process.id.as_str() == id || process.graph_id == id) {
+                for objects in self.followed.mirrored_kinds.all() {
+                    objects.wake_uid(uid);
+                }
+            }
         }
     }
 
