@@ -98,10 +98,11 @@ impl Colony<'_> {
                 owner.add_user(&user).await.map_err(failed)?;
                 Ok(Effect::Nothing)
             }
-            ColonyStep::RegisterOperator { name, id, executor_type, location } => {
+            ColonyStep::RegisterOperator { name, id, executor_type, origin, location } => {
                 let (owner, member) = (&self.connection.owner, &self.connection.member);
                 let executor = new_executor(owner.colony(), name, executor_type, id, location.as_deref())
-                    .map_err(|error| refused(&what, &error))?;
+                    .map_err(|error| refused(&what, &error))?
+                    .blueprint(origin, 0);
                 register(owner, member, &executor).await.map_err(failed)?;
                 Ok(Effect::Nothing)
             }
@@ -132,9 +133,10 @@ impl Colony<'_> {
     async fn executor_step(&self, step: &ColonyStep, what: &str) -> Result<Effect, StepFailure> {
         let (owner, member) = (&self.connection.owner, &self.connection.member);
         let (name, state) = match step {
-            ColonyStep::RegisterExecutor { name, id, executor_type, location } => {
+            ColonyStep::RegisterExecutor { name, id, executor_type, origin, location } => {
                 let executor = new_executor(owner.colony(), name, executor_type, id, location.as_deref())
-                    .map_err(|error| refused(what, &error))?;
+                    .map_err(|error| refused(what, &error))?
+                    .blueprint(origin, 0);
                 self.adds.sent(self.executor(name), self.clock.now());
                 register(owner, member, &executor).await.map_err(|error| of_colony(what, &error))?;
                 (name, ExecutorState::Approved)

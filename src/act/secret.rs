@@ -9,7 +9,12 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{failure::of_call, identity, kubernetes::Cluster, outcome::StepFailure};
+use super::{
+    failure::{is_gone, of_call},
+    identity,
+    kubernetes::Cluster,
+    outcome::StepFailure,
+};
 use crate::{
     api::names::OPERATOR,
     desired::DesiredIdentity,
@@ -81,6 +86,19 @@ impl Cluster {
     ) -> Result<(), StepFailure> {
         let patch = json!({ "metadata": { "resourceVersion": version }, "stringData": data });
         self.patch(namespace, name, &patch).await
+    }
+
+    /// Writes notes to a Secret of the operator's own, if there is one: it goes with its `Colony`.
+    pub(super) async fn note_in_secret(&self, name: &str, patch: &Value) -> Result<(), StepFailure> {
+        let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.patch(name, &parameters, &Patch::Merge(patch))).await;
+        self.count(WriteVerb::Patch, WriteKind::Secret, &result);
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) => Err(of_call(&format!("update Secret {name}"), &error)),
+        }
     }
 
     async fn patch(&self, namespace: &str, name: &str, patch: &Value) -> Result<(), StepFailure> {

@@ -115,6 +115,12 @@ pub enum Reason {
     QuietPeriod,
     /// The colony had another process of the object, and it is cancelled. Of Events alone.
     DuplicateProcess,
+    /// The colony had a process whose object is gone, and it is cancelled. Of Events alone.
+    OrphanedProcess,
+    /// The colony had an executor whose object and Secret are gone, and it is removed. Of Events alone.
+    OrphanedExecutor,
+    /// Another operator of a cluster of this name serves the colony: nothing is ended for the lack of an object.
+    AnotherInstallation,
     /// The process waits to be assigned.
     ProcessWaiting,
     /// The process is assigned.

@@ -199,6 +199,9 @@ pub const RECONCILER_KEY: &str = "reconcilerPrvKey";
 /// Key of the name of the operator's reconciler, in the Secret that the operator makes.
 pub const RECONCILER_NAME_KEY: &str = "reconcilerName";
 
+/// Beginning of keys in the Secret that the operator makes; the UID of an object follows whose process outlives it by a policy.
+pub const LEFT_KEY_PREFIX: &str = "left.";
+
 /// The Secret with the environment and the key of the executor of an `ExecutorDeployment`.
 #[must_use]
 pub fn identity_secret(executor_deployment: &str) -> String {
@@ -279,6 +282,26 @@ pub fn blueprint_definition_id(cluster: &str, definition: &str) -> String {
     format!("k8s:{cluster}/{definition}")
 }
 
+/// What an executor says of the `ExecutorDeployment` that it was registered for, in the field for the id of a blueprint.
+#[must_use]
+pub fn executor_origin(cluster: &str, uid: &str, namespace: &str, name: &str) -> String {
+    format!("k8s:{cluster}/{uid}/{namespace}/{name}")
+}
+
+/// What an executor of an operator says of its cluster, in the same field.
+#[must_use]
+pub fn operator_origin(cluster: &str) -> String {
+    format!("k8s:{cluster}/operator")
+}
+
+/// Takes the origin of an executor of an `ExecutorDeployment` apart: cluster, UID, namespace, name; none if it is not one of ours.
+#[must_use]
+pub fn parse_executor_origin(origin: &str) -> Option<(&str, &str, &str, &str)> {
+    let mut parts = origin.strip_prefix("k8s:")?.split('/');
+    let parsed = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    parts.next().is_none().then_some(parsed)
+}
+
 /// Takes a process label apart: cluster, UID, generation; none if it is not one of ours.
 #[must_use]
 pub fn parse_process_label(label: &str) -> Option<(&str, &str, i64)> {
@@ -310,6 +333,16 @@ mod tests {
         }
         assert_eq!(parse_submitted_as(&submitted_as("c", "u", "", "n"), "", "n"), Some(("c", "u")));
         assert_eq!(parse_submitted_as("k8s:c/u", "ns", "n"), None);
+    }
+
+    #[test]
+    fn origins_of_executors_are_no_labels_of_processes() {
+        let origin = executor_origin("c", "u", "ns", "fleet");
+        assert_eq!(parse_executor_origin(&origin), Some(("c", "u", "ns", "fleet")));
+        assert_eq!(parse_process_label(&origin), None);
+        for foreign in ["", "k8s:c/u", "k8s:c/u/1", "k8s:c/u/ns/n/x", "blueprint"] {
+            assert_eq!(parse_executor_origin(foreign), None, "{foreign}");
+        }
     }
 
     /// A label that does not survive its way through the server would make every look-up miss.

@@ -13,6 +13,7 @@ mod process;
 mod request;
 mod run;
 mod subject;
+mod verify;
 
 use std::{env, process::ExitCode};
 
@@ -52,6 +53,9 @@ enum Command {
     /// Check API server, CRDs, permissions, colonies, keys and user-defined kinds, with remedies; exit code 1 if a
     /// check fails
     Doctor(doctor::Arguments),
+    /// Compare objects, executors and Secrets with what colonies have of them; --fix takes away what no object wants.
+    /// Exit code 1 if something does not fit together
+    Verify(verify::Arguments),
 }
 
 /// Parses the command line and runs the command.
@@ -68,11 +72,16 @@ pub fn main() -> ExitCode {
         Command::Director(arguments) => request::director::drive(arguments),
         Command::Worker(arguments) => request::worker::serve(arguments),
         Command::Doctor(arguments) => doctor::print(arguments),
+        Command::Verify(arguments) => verify::print(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // Its output is complete.
-        Err(error) if error.is::<doctor::ChecksFailed>() || error.is::<plan::InvalidManifests>() => {
+        Err(error)
+            if error.is::<doctor::ChecksFailed>()
+                || error.is::<plan::InvalidManifests>()
+                || error.is::<verify::Differences>() =>
+        {
             ExitCode::FAILURE
         }
         Err(error) => {

@@ -181,6 +181,14 @@ async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shut
     } else {
         (Leadership::always(&clock), None)
     };
+    let election_settings = &configuration.leader_election;
+    let (client, namespace) = (&connection.calls, connection.namespace.as_str());
+    let name = &election_settings.lease_name;
+    for held in lease::foreign::held(client, namespace, name, election_settings.enabled, clock.now()).await {
+        tracing::warn!(
+            "{held}: two operators do the work of the same objects twice, unless they watch different namespaces"
+        );
+    }
     metrics.show_leadership(leadership.clone())?;
     let instance = Some(arguments.identity.clone());
     let services = Services::new(connection, configuration, leadership, clock, metrics, cluster, instance);

@@ -88,6 +88,7 @@ impl Subject {
         let reader = ColonyReader {
             kubernetes: &kubernetes.calls,
             namespace: &self.operator_namespace,
+            cluster: "",
             clock: &clock,
             metrics: None,
         };

@@ -3,11 +3,11 @@
 
 use kube::ResourceExt as _;
 
-use super::{ColonyStep, KubernetesStep, Plan, Step, blueprint::definition, plan::Order};
+use super::{ColonyStep, KubernetesStep, Plan, Step, blueprint::definition, orphans, plan::Order};
 use crate::{
     api::{
         colony::{DefinitionPolicy, InboundPolicy},
-        names::{BLUEPRINT_DEFINITION, EXECUTOR_DEPLOYMENT_KIND},
+        names::{BLUEPRINT_DEFINITION, EXECUTOR_DEPLOYMENT_KIND, operator_origin},
     },
     colony::model::{BlueprintDefinition, ExecutorState},
     snapshot::{ColonySnapshot, Credentials, Membership, Observed},
@@ -47,6 +47,7 @@ fn steps(snapshot: &ColonySnapshot) -> Vec<Step> {
     }
     let mut steps = registrations(snapshot);
     steps.extend(missing_definition_step(snapshot));
+    steps.extend(orphans::steps(&snapshot.leftovers));
     steps
 }
 
@@ -66,6 +67,7 @@ fn registrations(snapshot: &ColonySnapshot) -> Vec<Step> {
                 name: own.name.clone(),
                 id: own.id.clone(),
                 executor_type: own.executor_type,
+                origin: operator_origin(&snapshot.cluster),
                 location: snapshot.object.spec.location.clone(),
             })
         })

@@ -94,7 +94,7 @@ pub fn nodes<'a>(
     };
     let node = |recorded: &'a NodeStatus| {
         let process = processes.iter().find(|process| process.spec.node_name == recorded.name).copied();
-        let process = process.filter(|_| !recorded.state.is_final());
+        let process = process.filter(|_| !recorded.state.is_final() || recorded.state == WorkState::Lost);
         let state = match process {
             None if recorded.state.is_final() || recorded.process_id.is_none() => recorded.state,
             None => WorkState::Lost,

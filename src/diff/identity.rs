@@ -120,6 +120,12 @@ impl IdentityPlan {
             name: identity.executor_name.clone(),
             id: identity.executor_id.clone(),
             executor_type: desired.executor_type.clone(),
+            origin: names::executor_origin(
+                &snapshot.cluster,
+                &snapshot.object.uid().unwrap_or_default(),
+                &snapshot.object.namespace().unwrap_or_default(),
+                &snapshot.object.name_any(),
+            ),
             location: desired.location.clone(),
         };
         match &snapshot.registration {

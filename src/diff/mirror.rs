@@ -130,7 +130,9 @@ pub(super) fn plan(
         Some(mirror) if mirror.is_unbound() => {
             plan.intended(&known, mirror, Some(desired));
         }
-        Some(mirror) if mirror.state.is_live() => plan.bound(snapshot, mirror, desired, settled, output),
+        Some(mirror) if is_followed(mirror, known.processes) => {
+            plan.bound(snapshot, mirror, desired, settled, output);
+        }
         Some(mirror) if mirror.generation < desired.generation => {
             plan.intend(&snapshot.colony, &desired.label, desired.generation);
         }
@@ -146,7 +148,7 @@ pub(super) fn plan_held(snapshot: &ExecutorDeploymentSnapshot) -> MirrorPlan {
     let known = ProcessFacts::of(snapshot);
     match known.recorded {
         Some(mirror) if mirror.is_unbound() => plan.intended(&known, mirror, None::<&DesiredProcess>),
-        Some(mirror) if mirror.state.is_live() => {
+        Some(mirror) if is_followed(mirror, known.processes) => {
             plan.look(&known, mirror);
         }
         _ => {}
@@ -374,6 +376,16 @@ impl MirrorPlan {
             self.mirror = Mirror::Observed { process_id, state, submitted_at, errors };
         }
     }
+}
+
+/// Whether what is bound is followed: it lives, as far as status knows, or the colony has again what was lost.
+pub(super) fn is_followed(mirror: &MirrorStatus, processes: &Observed<Vec<Process>>) -> bool {
+    let is_found = |id: &str| {
+        let mut found = processes.known().into_iter().flatten();
+        found.any(|process| process.id.as_str() == id || process.graph_id == id)
+    };
+    mirror.state.is_live()
+        || (mirror.state == MirrorState::Lost && mirror.process_id.as_deref().is_some_and(is_found))
 }
 
 /// State of a process in our words.

@@ -6,6 +6,7 @@ use kube::{Resource as _, core::object::HasStatus as _};
 use super::{
     Mirror, Plan, Step, Terms,
     attempt::{Attempts, Submittable},
+    mirror::is_followed,
     mirror::is_live,
     submission::Submission,
     work::{check_adoptable, hold_adopted},
@@ -125,7 +126,9 @@ pub fn plan<W: WorkPlan>(
             Some(hold) => hold,
             None => snapshot.submit(mirror, desired)?,
         },
-        Some(mirror) if mirror.state.is_live() => snapshot.follow_bound(mirror),
+        Some(mirror) if is_followed(mirror, &WorkSnapshot::header(snapshot).processes) => {
+            snapshot.follow_bound(mirror)
+        }
         None if let Some(id) = snapshot.object().policies().adopted_id => adopt(snapshot, id, desired)?,
         None if let Some(plan) = restored(snapshot) => plan,
         _ if matches!(desired, Ok(None)) => Plan::default(),

@@ -1,4 +1,4 @@
-//! What colonies have reported to be gone. Much follows from an absence: work is given up, objects are deleted. Hence it is
+//! What colonies, and caches, have reported to be gone. Much follows from an absence: work is given up, objects are deleted. Hence it is
 //! believed only when it was seen twice, some time apart: a row may be hidden for a moment.
 
 use std::sync::Arc;
@@ -13,13 +13,15 @@ const CONFIRMED_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// For how long an absence is remembered that was not seen again: it was there in between, as far as is known.
 const KEPT: SignedDuration = SignedDuration::from_mins(1);
 
-/// Something that a colony had.
+/// Something that there was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Absent {
     /// A process or a workflow, by its id.
     Work(String),
     /// A blueprint, by the names of the `Colony` and its own.
     Blueprint(String, String),
+    /// An object of the cluster, by its UID, that a colony has something of.
+    Object(String),
 }
 
 /// Absences, and when each was first and last seen.

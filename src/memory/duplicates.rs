@@ -1,4 +1,5 @@
-//! Processes of objects that colonies have besides those that the objects are bound to, as the last lists showed them.
+//! Processes that colonies have besides those that objects are bound to, or of objects that are gone, as the last lists showed
+//! them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -51,6 +52,14 @@ impl Duplicates {
             found.values().flat_map(BTreeMap::values).flatten().any(|process| process.id == *id)
         };
         tried.retain(|id, _| is_there(id));
+    }
+
+    /// The UIDs of the objects of which a colony has some.
+    #[must_use]
+    pub fn objects(&self, colony: &str) -> Vec<(String, Vec<Process>)> {
+        let state = self.0.lock();
+        let found = state.found.get(colony).into_iter().flatten();
+        found.map(|(uid, processes)| (uid.clone(), processes.clone())).collect()
     }
 
     /// Those of an object that are not given up. The end of those that are due is about to be asked for.

@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod identities;
 pub mod kinds;
 pub mod lines;
+pub mod neighbours;
 pub mod position_log;
 pub mod processes;
 mod pruned;

@@ -18,45 +18,72 @@ pub(super) fn quiet_period() -> SignedDuration {
     latest.saturating_add(MARGIN)
 }
 
+/// How many labels are remembered before the first look for those that no longer matter.
+const PRUNED_FROM: usize = 1024;
+/// For how long a label is remembered: what is forgotten counts as another's, and is waited for.
+const KEPT: SignedDuration = SignedDuration::from_hours(1);
+
 /// Intents and submits of this process, by label.
 #[derive(Clone, Default)]
 pub struct Submissions {
-    by_label: Arc<Mutex<HashMap<String, Submission>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    by_label: HashMap<String, Submission>,
+    prune_at: usize,
 }
 
 #[derive(Clone, Copy)]
 enum Submission {
-    /// The intent is this process's own, recorded in the term that began then, and nothing was sent yet.
-    Intended { term: Timestamp },
+    /// The intent is this process's own, recorded then in the term that began at `term`, and nothing was sent yet.
+    Intended { term: Timestamp, at: Timestamp },
     /// Something was sent then, and whether it arrived is not known.
     Sent { at: Timestamp },
+    /// The intent is another's, and was first seen then: until that moment, and a little longer, the other may have sent something,
+    /// whatever this process believes of its leadership.
+    Seen { at: Timestamp },
+}
+
+impl Submission {
+    const fn at(self) -> Timestamp {
+        match self {
+            Self::Intended { at, .. } | Self::Sent { at } | Self::Seen { at } => at,
+        }
+    }
 }
 
 impl Submissions {
-    /// Notes that this process recorded an intent, in the term of leadership that began at `term`.
-    pub fn intended(&self, label: &str, term: Timestamp) {
-        self.put(label, Submission::Intended { term });
+    /// Notes that this process recorded an intent at `now`, in the term of leadership that began at `term`.
+    pub fn intended(&self, label: &str, term: Timestamp, now: Timestamp) {
+        self.lock().put(label, Submission::Intended { term, at: now });
     }
 
     /// Notes that a submit is about to be sent.
     pub fn sent(&self, label: &str, at: Timestamp) {
-        self.put(label, Submission::Sent { at });
+        self.lock().put(label, Submission::Sent { at });
     }
 
     /// Forgets a label whose process is on record by its id. Not before: until then, what was sent may still be looked for.
     pub fn settled(&self, label: &str) {
-        self.lock().remove(label);
+        self.lock().by_label.remove(label);
     }
 
     /// The moment before which nothing of this label may be submitted, in the term that began at `term`. None when
     /// this process recorded the intent in this very term and has sent nothing: then none was sent.
     #[must_use]
-    pub fn not_before(&self, label: &str, term: Timestamp) -> Option<Timestamp> {
-        let from = match self.lock().get(label) {
-            Some(Submission::Intended { term: recorded }) if *recorded == term => return None,
-            Some(Submission::Sent { at }) => (*at).max(term),
+    pub fn not_before(&self, label: &str, term: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let mut state = self.lock();
+        let from = match state.by_label.get(label).copied() {
+            Some(Submission::Intended { term: recorded, .. }) if recorded == term => return None,
             // Another process may have sent something up to the moment at which this one took over.
-            Some(Submission::Intended { .. }) | None => term,
+            Some(Submission::Intended { .. }) => term,
+            Some(Submission::Sent { at } | Submission::Seen { at }) => at.max(term),
+            None => {
+                state.put(label, Submission::Seen { at: now });
+                now.max(term)
+            }
         };
         from.checked_add(quiet_period()).ok()
     }
@@ -64,15 +91,23 @@ impl Submissions {
     /// Whether it is certain that nothing of this label was ever sent.
     #[must_use]
     pub fn was_never_sent(&self, label: &str, term: Timestamp) -> bool {
-        matches!(self.lock().get(label), Some(Submission::Intended { term: recorded }) if *recorded == term)
+        let state = self.lock();
+        matches!(state.by_label.get(label), Some(Submission::Intended { term: recorded, .. }) if *recorded == term)
     }
 
-    fn put(&self, label: &str, submission: Submission) {
-        self.lock().insert(label.to_owned(), submission);
+    fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
+}
 
-    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Submission>> {
-        self.by_label.lock()
+impl State {
+    fn put(&mut self, label: &str, submission: Submission) {
+        self.by_label.insert(label.to_owned(), submission);
+        if self.by_label.len() >= self.prune_at.max(PRUNED_FROM) {
+            let now = submission.at();
+            self.by_label.retain(|_, other| now.duration_since(other.at()) <= KEPT);
+            self.prune_at = self.by_label.len().saturating_mul(2);
+        }
     }
 }
 
@@ -88,18 +123,39 @@ mod tests {
     #[test]
     fn only_the_first_try_of_this_term_goes_at_once() {
         let submissions = Submissions::default();
+        submissions.intended("l", at(100), at(101));
+        assert_eq!(submissions.not_before("l", at(100), at(102)), None, "our own, untried");
         assert_eq!(
-            submissions.not_before("l", at(100)),
-            Some(at(115)),
-            "an intent that another process recorded"
+            submissions.not_before("l", at(200), at(201)),
+            Some(at(215)),
+            "our own, but of an earlier term"
         );
-        submissions.intended("l", at(100));
-        assert_eq!(submissions.not_before("l", at(100)), None, "our own, untried");
-        assert_eq!(submissions.not_before("l", at(200)), Some(at(215)), "our own, but of an earlier term");
         submissions.sent("l", at(130));
-        assert_eq!(submissions.not_before("l", at(100)), Some(at(145)), "sent");
-        assert_eq!(submissions.not_before("l", at(200)), Some(at(215)), "by another leader since");
+        assert_eq!(submissions.not_before("l", at(100), at(131)), Some(at(145)), "sent");
+        assert_eq!(submissions.not_before("l", at(200), at(201)), Some(at(215)), "by another leader since");
         submissions.settled("l");
         assert!(!submissions.was_never_sent("l", at(100)));
+    }
+
+    /// Two operators on one object both believe that they lead: the other may have sent something just now.
+    #[test]
+    fn the_intent_of_another_is_waited_for_from_its_first_sight() {
+        let submissions = Submissions::default();
+        assert_eq!(submissions.not_before("l", at(100), at(100)), Some(at(115)), "of an earlier process");
+        assert_eq!(submissions.not_before("m", at(100), at(500)), Some(at(515)), "recorded long after");
+        assert_eq!(submissions.not_before("m", at(100), at(510)), Some(at(515)), "first seen before");
+        assert_eq!(submissions.not_before("m", at(600), at(600)), Some(at(615)), "in a later term");
+        assert!(!submissions.was_never_sent("m", at(100)));
+    }
+
+    #[test]
+    fn old_labels_are_forgotten() {
+        let submissions = Submissions::default();
+        for number in 0..100_000 {
+            submissions.intended(&number.to_string(), at(0), at(number * 10));
+        }
+        assert!(submissions.lock().by_label.len() <= 2 * PRUNED_FROM);
+        assert!(submissions.was_never_sent("99999", at(0)));
+        assert_eq!(submissions.not_before("1", at(0), at(1_000_000)), Some(at(1_000_015)), "as another's");
     }
 }

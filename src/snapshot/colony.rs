@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::Observed;
+use super::{Duplicate, Observed};
 use crate::{
     api::{colony::Colony, condition::ConditionType, names::ACCEPT_RESET_ANNOTATION},
     colony::model::{Blueprint, BlueprintDefinition, Executor, ServerInfo, Statistics},
@@ -14,6 +14,8 @@ use crate::{
 pub struct ColonySnapshot {
     /// The object as applied.
     pub object: Colony,
+    /// What the cluster is called in colonies.
+    pub cluster: String,
     /// Whether the keys that the user supplied and those that the operator made can be used.
     pub credentials: Credentials,
     /// The server, asked without a key.
@@ -31,8 +33,25 @@ pub struct ColonySnapshot {
     pub definitions: Observed<Vec<BlueprintDefinition>>,
     /// Blueprints of fleets.
     pub blueprints: Observed<Vec<Blueprint>>,
+    /// What was found in the colony that no object wants.
+    pub leftovers: Leftovers,
     /// When the snapshot was taken.
     pub now: Timestamp,
+}
+
+/// What a colony has of this installation that no object wants.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Leftovers {
+    /// Processes whose object is gone.
+    pub processes: Vec<Duplicate>,
+    /// Names of executors that were registered for an object that is gone, as is their Secret.
+    pub executors: Vec<String>,
+    /// UIDs of objects of which a note says that something outlives them, which is over by now.
+    pub noted: Vec<String>,
+    /// Why nothing is ended for the lack of an object, if so: another installation is heard.
+    pub withheld: Option<String>,
+    /// Whether more is to be found out soon.
+    pub is_open: bool,
 }
 
 impl ColonySnapshot {

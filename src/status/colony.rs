@@ -8,7 +8,7 @@ use crate::{
     api::{
         colony::{ColonyStatus, ExecutorCounts, ProcessCounts, ServerStatus},
         condition::{ConditionType, Reason},
-        names::{ACCEPT_RESET_ANNOTATION, BLUEPRINT_DEFINITION},
+        names::{ACCEPT_RESET_ANNOTATION, BLUEPRINT_DEFINITION, operator_secret},
     },
     colony::model::{Executor, ExecutorState},
     diff::definition_name_taken_by,
@@ -24,7 +24,8 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
         Some(failure) => Finding::no(ConditionType::Ready, failure_reason(failure), failure.message.clone()),
         None => ready(snapshot),
     };
-    let findings = taken_name(snapshot).into_iter().chain([finding]).collect();
+    let warnings = another_installation(snapshot).or_else(|| taken_name(snapshot));
+    let findings = warnings.into_iter().chain([finding]).collect();
     ColonyStatus {
         observed_generation: generation,
         // What was last seen stays while the server is away.
@@ -61,6 +62,15 @@ fn taken_name(snapshot: &ColonySnapshot) -> Option<Finding> {
         "spec.inbound.definition: colony {colony} has a BlueprintDefinition {BLUEPRINT_DEFINITION} of kind {kind}, so that none is added for ExecutorDeployments and they cannot be blueprints there: have it removed (colonies blueprint definition remove --name {BLUEPRINT_DEFINITION}), or set spec.inbound.definition to Ignore"
     );
     Some(Finding::yes(ConditionType::Warnings, Reason::BlueprintNameTaken, message))
+}
+
+fn another_installation(snapshot: &ColonySnapshot) -> Option<Finding> {
+    let withheld = snapshot.leftovers.withheld.as_ref()?;
+    let message = format!(
+        "{withheld}: no process and no executor is ended for the lack of an object. If that cluster is meant to go on, give it keys of its own there: delete Secret {} and restart its operator",
+        operator_secret(&snapshot.object.name_any())
+    );
+    Some(Finding::yes(ConditionType::Warnings, Reason::AnotherInstallation, message))
 }
 
 fn approved(executors: &[Executor]) -> i64 {

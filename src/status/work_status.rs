@@ -118,8 +118,12 @@ where
     if end.state == WorkState::Suspended {
         *record.active_since = None;
     }
+    let was_lost = |mirror: &MirrorStatus| mirror.state == MirrorState::Lost;
     if ended_at.is_some() {
         *record.completion_time = ended_at;
+    } else if W::Object::record(&before).mirror.is_some_and(was_lost) {
+        // The colony has it again.
+        *record.completion_time = None;
     }
     *record.state = Some(end.state);
     let conditions = conditions(snapshot, &status, outcome, &end);

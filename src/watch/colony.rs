@@ -1,6 +1,10 @@
 //! Puts together what one pass knows of a `Colony`: asks its server, as far as there are keys to ask with.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use jiff::Timestamp;
 use kube::{Client as KubernetesClient, ResourceExt as _};
@@ -14,7 +18,7 @@ use crate::{
     colony::{Client, Error, Id, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
     memory::connections::OperatorIdentity,
     runtime::{clock::Clock, metrics::Metrics},
-    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor, Snapshot},
+    snapshot::{ColonySnapshot, Credentials, Leftovers, Membership, Observed, OperatorExecutor, Snapshot},
 };
 
 /// How many processes the server lists at most.
@@ -35,6 +39,8 @@ pub struct ColonyReading {
     pub snapshot: ColonySnapshot,
     /// The calls, if there are keys and a client.
     pub sessions: Option<Sessions>,
+    /// Labels of what outlives its object by a policy, by UID of the object.
+    pub left: BTreeMap<String, String>,
     /// When it was begun to be read.
     pub asked_at: Instant,
 }
@@ -51,6 +57,8 @@ pub struct ColonyReader<'a> {
     pub kubernetes: &'a KubernetesClient,
     /// The operator's own namespace.
     pub namespace: &'a str,
+    /// What the cluster is called in colonies.
+    pub cluster: &'a str,
     /// The time.
     pub clock: &'a Clock,
     /// Where calls are counted, if anywhere.
@@ -67,6 +75,7 @@ pub async fn read(
     let asked_at = clock.instant();
     let mut snapshot = ColonySnapshot {
         object: object.clone(),
+        cluster: reader.cluster.to_owned(),
         credentials: Credentials::Complete,
         server: Observed::Unknown("not asked".to_owned()),
         membership: Membership::Unknown("not asked".to_owned()),
@@ -76,13 +85,14 @@ pub async fn read(
         operator_executors: Vec::new(),
         definitions: Observed::Unknown("not asked".to_owned()),
         blueprints: Observed::Unknown("not asked".to_owned()),
+        leftovers: Leftovers::default(),
         now: clock.now(),
     };
     let client = match client(object, reader, known).await {
         Ok(client) => client,
         Err(why) => {
             snapshot.server = Observed::Unknown(why);
-            return ColonyReading { snapshot, sessions: None, asked_at };
+            return ColonyReading { snapshot, sessions: None, left: BTreeMap::new(), asked_at };
         }
     };
     snapshot.server = match client.server_info().await {
@@ -93,16 +103,17 @@ pub async fn read(
         Ok(keys) => keys,
         Err(missing) => {
             snapshot.credentials = missing;
-            return ColonyReading { snapshot, sessions: None, asked_at };
+            return ColonyReading { snapshot, sessions: None, left: BTreeMap::new(), asked_at };
         }
     };
     snapshot.operator_executors = keys.operator.iter().map(OperatorKey::executor).collect();
+    let left = keys.left.clone();
     let sessions = sessions(&client, &object.spec.colony_name, keys);
     snapshot.member_id = Some(sessions.member.id().to_string());
     if snapshot.server.known().is_some() {
         ask(&mut snapshot, &sessions).await;
     }
-    ColonyReading { snapshot, sessions: Some(sessions), asked_at }
+    ColonyReading { snapshot, sessions: Some(sessions), left, asked_at }
 }
 
 async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {

@@ -7,7 +7,12 @@ use super::{
     work::{ReadWork, WorkRead, named},
 };
 use crate::{
-    api::{colony_workflow::ColonyWorkflow, function::Variable, mirror::Mirrored as _},
+    api::{
+        colony_workflow::ColonyWorkflow,
+        function::Variable,
+        mirror::{MirrorState, Mirrored as _},
+        work::WorkState,
+    },
     colony::{Id, Process, ProcessId},
     memory::connections::Connection,
     snapshot::{ColonyWorkflowSnapshot, Observed},
@@ -19,8 +24,13 @@ impl ReadWork for ColonyWorkflowSnapshot {
         reader: &ProcessReader,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
-        let live: Vec<ProcessId> =
+        let mut live: Vec<ProcessId> =
             object.live_processes().iter().map(|process| ProcessId::new(process.id)).collect();
+        if object.mirror().is_some_and(|mirror| mirror.state == MirrorState::Lost) {
+            let nodes = object.status.iter().flat_map(|status| &status.nodes);
+            let lost = nodes.filter(|node| node.state == WorkState::Lost);
+            live = lost.filter_map(|node| node.process_id.as_deref()).map(ProcessId::new).collect();
+        }
         reader
             .of_workflow(object.mirror(), &live, object.metadata.deletion_timestamp.is_some(), connection)
             .await

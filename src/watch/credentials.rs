@@ -1,5 +1,7 @@
 //! Reads the keys for a colony: those that a user supplied and those that the operator made.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _};
 
@@ -7,8 +9,9 @@ use crate::{
     api::{
         colony::Colony,
         names::{
-            CONTROLLER_EXECUTOR_TYPE, MEMBER_KEY, OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY,
-            OWNER_KEY, RECONCILER_EXECUTOR_TYPE, RECONCILER_KEY, RECONCILER_NAME_KEY, operator_secret,
+            CONTROLLER_EXECUTOR_TYPE, LEFT_KEY_PREFIX, MEMBER_KEY, OPERATOR_EXECUTOR_KEY,
+            OPERATOR_EXECUTOR_NAME_KEY, OWNER_KEY, RECONCILER_EXECUTOR_TYPE, RECONCILER_KEY,
+            RECONCILER_NAME_KEY, operator_secret,
         },
     },
     colony::{PrivateKey, Tls},
@@ -27,6 +30,8 @@ pub struct Keys {
     pub member: PrivateKey,
     /// The operator's executors.
     pub operator: Vec<OperatorKey>,
+    /// Labels of what outlives its object by a policy, by UID of the object.
+    pub left: BTreeMap<String, String>,
 }
 
 /// The key of one of the operator's executors.
@@ -75,7 +80,13 @@ pub async fn keys(client: &Client, namespace: &str, colony: &Colony) -> Result<K
             .ok_or(Credentials::OperatorKeysMissing)?;
     let reconciler = operator_key(&own, RECONCILER_KEY, RECONCILER_NAME_KEY, RECONCILER_EXECUTOR_TYPE)?
         .ok_or(Credentials::ReconcilerKeyMissing)?;
-    Ok(Keys { owner, member, operator: vec![controller, reconciler] })
+    Ok(Keys { owner, member, operator: vec![controller, reconciler], left: left(&own) })
+}
+
+fn left(own: &Secret) -> BTreeMap<String, String> {
+    let keys = own.data.iter().flatten().map(|(key, _)| key);
+    let noted = keys.filter_map(|key| Some((key.strip_prefix(LEFT_KEY_PREFIX)?.to_owned(), text(own, key)?)));
+    noted.collect()
 }
 
 fn operator_key(

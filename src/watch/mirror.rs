@@ -20,6 +20,8 @@ use crate::{
 
 /// How much longer ago than its intent something may seem to have been submitted: clocks differ.
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
+/// How old an intent may be for which something is submitted, unless it is certain that nothing was.
+const OLD_INTENT: SignedDuration = SignedDuration::from_hours(24);
 /// How long after the begin of a term a pass waits for its colony to be asked for the first time. An unresponsive
 /// server must not delay work that does not need it.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
@@ -60,7 +62,14 @@ impl ProcessReader {
         is_ending: bool,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
-        let (mirror, member) = match self.question(mirror, is_ending, connection).await {
+        if let Some(over) = mirror.filter(|mirror| is_ending && !mirror.may_live()) {
+            return self.left_of(over, connection).await;
+        }
+        if let Some(lost) = mirror.filter(|mirror| mirror.state == MirrorState::Lost) {
+            let id = lost.process_id.as_deref().map(ProcessId::new);
+            return Observed::Known(self.found_again(&id.into_iter().collect::<Vec<_>>(), connection).await);
+        }
+        let (mirror, member) = match self.question(mirror, connection) {
             Ok(question) => question,
             Err(answer) => return answer,
         };
@@ -71,7 +80,55 @@ impl ProcessReader {
             Some(id) => self.process_and_gate(member, &ProcessId::new(id)).await,
             None => member.processes_labelled(&mirror.label).await.map_err(ReadError::from),
         };
-        observed(read)
+        self.none_of_old(mirror, is_ending, observed(read))
+    }
+
+    /// That there is nothing of an old intent does not say that nothing was submitted for it: the server may have removed it since.
+    fn none_of_old(
+        &self,
+        mirror: &MirrorStatus,
+        is_ending: bool,
+        found: Observed<Vec<Process>>,
+    ) -> Observed<Vec<Process>> {
+        let is_old = self.clock.now().duration_since(mirror.intended_at.0) > OLD_INTENT;
+        let is_nothing = found.known().is_some_and(Vec::is_empty);
+        if is_ending || !mirror.is_unbound() || !is_old || !is_nothing {
+            return found;
+        }
+        Observed::Unknown(format!(
+            "nothing is found of label {}, of which the intent is older than a day: it may have run and been removed since, and is not submitted. If it is to be: kubectl patch --subresource=status --type=merge -p '{{\"status\":{{\"mirror\":null}}}}'",
+            mirror.label
+        ))
+    }
+
+    /// What lives under the label of an object that ends and whose attempt is over, as far as status knows: a submit that arrived
+    /// late, or a process that was taken for lost. A colony that does not answer holds up no end.
+    async fn left_of(&self, over: &MirrorStatus, connection: Option<&Connection>) -> Observed<Vec<Process>> {
+        let Ok(member) = member(connection) else { return Observed::Known(Vec::new()) };
+        let mut live = live_labelled(member, &over.label).await.unwrap_or_default();
+        if over.state == MirrorState::Lost
+            && let Some(id) = &over.process_id
+            && live.iter().all(|process| process.id.as_str() != id)
+        {
+            // One that was adopted has another label.
+            live.extend(self.found_again(&[ProcessId::new(id)], connection).await);
+        }
+        Observed::Known(live)
+    }
+
+    /// Those of what was lost that the colony has again. That it still has none is no news.
+    async fn found_again(&self, ids: &[ProcessId], connection: Option<&Connection>) -> Vec<Process> {
+        let Ok(member) = member(connection) else { return Vec::new() };
+        let mut found = Vec::new();
+        for id in ids {
+            let asked_at = self.clock.instant();
+            if let Ok(process) = member.process(id).await {
+                self.absences.present(&Absent::Work(id.to_string()));
+                self.processes.read(member.id(), &process, asked_at);
+                found.push(process);
+            }
+        }
+        found
     }
 
     /// The bound process first, then what else lives under its label.
@@ -87,7 +144,7 @@ impl ProcessReader {
     }
 
     /// As [`ProcessReader::of`], for an object with a workflow: while that is not known, everything that has its
-    /// label, the oldest first; else those of its processes that are `live`.
+    /// label, the oldest first; else those of its processes that are `live`, or were lost with it.
     pub async fn of_workflow(
         &self,
         mirror: Option<&MirrorStatus>,
@@ -95,15 +152,22 @@ impl ProcessReader {
         is_ending: bool,
         connection: Option<&Connection>,
     ) -> Observed<Vec<Process>> {
-        let (mirror, member) = match self.question(mirror, is_ending, connection).await {
+        if let Some(over) = mirror.filter(|mirror| is_ending && !mirror.may_live()) {
+            return self.left_of(over, connection).await;
+        }
+        if mirror.is_some_and(|mirror| mirror.state == MirrorState::Lost) {
+            return Observed::Known(self.found_again(live, connection).await);
+        }
+        let (mirror, member) = match self.question(mirror, connection) {
             Ok(question) => question,
             Err(answer) => return answer,
         };
-        observed(if mirror.process_id.is_some() {
+        let found = observed(if mirror.process_id.is_some() {
             self.nodes(member, live).await
         } else {
             self.labelled(member, mirror).await
-        })
+        });
+        self.none_of_old(mirror, is_ending, found)
     }
 
     /// The process of this id, and while it waits behind one, its gate; none if the colony reports that there is
@@ -145,16 +209,12 @@ impl ProcessReader {
     }
 
     /// What there is to ask, and as whom; else the answer.
-    async fn question<'a>(
+    fn question<'a>(
         &self,
         mirror: Option<&'a MirrorStatus>,
-        is_ending: bool,
         connection: Option<&'a Connection>,
     ) -> Result<(&'a MirrorStatus, &'a Session), Observed<Vec<Process>>> {
         let Some(mirror) = mirror else { return Err(Observed::Known(Vec::new())) };
-        if is_ending && !mirror.may_live() {
-            return Err(left_of(mirror, connection).await);
-        }
         let untried = self
             .leadership
             .term_started_at()
@@ -249,7 +309,7 @@ impl ProcessReader {
     #[must_use]
     pub fn submit_not_before(&self, mirror: Option<&MirrorStatus>) -> Option<Timestamp> {
         let mirror = mirror.filter(|mirror| mirror.state == MirrorState::Intended)?;
-        self.submissions.not_before(&mirror.label, self.leadership.term_started_at()?)
+        self.submissions.not_before(&mirror.label, self.leadership.term_started_at()?, self.clock.now())
     }
 
     /// Until when an add of an executor or a blueprint may still arrive in the colony of an object.
@@ -271,14 +331,6 @@ pub(super) fn member(connection: Option<&Connection>) -> Result<&Session, String
         Some(problem) => Err(problem.clone()),
         None => Ok(&connection.member),
     }
-}
-
-/// What lives under the label of an object that ends and whose attempt is over, as far as status knows: a submit that arrived
-/// late, or a process that was taken for lost. A colony that does not answer holds up no end.
-async fn left_of(over: &MirrorStatus, connection: Option<&Connection>) -> Observed<Vec<Process>> {
-    let Ok(member) = member(connection) else { return Observed::Known(Vec::new()) };
-    let live = live_labelled(member, &over.label).await;
-    Observed::Known(live.unwrap_or_default())
 }
 
 /// What waits or runs under a label. One may step back from running to waiting between two lists.

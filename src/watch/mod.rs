@@ -23,6 +23,7 @@ pub mod inbound;
 pub mod index;
 mod instance;
 pub mod mirror;
+pub mod orphans;
 pub mod relevance;
 pub mod request;
 pub mod resource_definition;

@@ -74,4 +74,8 @@ mod status;
 #[cfg(test)]
 mod whole_cluster;
 #[cfg(test)]
+mod whole_leftovers;
+#[cfg(test)]
+mod whole_verify;
+#[cfg(test)]
 mod writes;

@@ -64,6 +64,13 @@ impl Stack {
             .collect()
     }
 
+    /// Has everything that is written to processes wait for so many seconds, while they can be read.
+    pub async fn lock_processes(&self, seconds: u32) {
+        let lock =
+            format!("BEGIN; LOCK TABLE prod_processes IN SHARE MODE; SELECT pg_sleep({seconds}); COMMIT;");
+        self.database.query(&lock).await;
+    }
+
     /// Takes a component away, by `kill -9` or as its administrator would, and brings it back; whether this can be done.
     pub async fn bounce(&self, component: &str, kill: bool) -> bool {
         if self.xtask.is_none() {

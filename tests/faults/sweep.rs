@@ -72,6 +72,8 @@ pub struct Sweep {
     pub file: File,
     /// The servers, if they were started for tests.
     pub stack: Option<Stack>,
+    /// How many processes beside the first of their label arrived late, and were cancelled.
+    pub late: usize,
 }
 
 /// One intended piece of work is one process, whatever happens at whatever point.
@@ -88,6 +90,7 @@ async fn one_intended_piece_of_work_is_one_process() {
             started: clock.instant(),
             clock,
             stack: Stack::find(),
+            late: 0,
             file: File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults.txt")).unwrap(),
             stage,
         };
@@ -108,6 +111,7 @@ impl Sweep {
         self.refuse_and_lose(&chosen).await;
         self.crash(&chosen).await;
         self.deliver_late_twice_and_unreadably(&points).await;
+        self.arrive_after_all(&points).await;
         self.take_servers_away().await;
         self.rest().await;
         self.end().await;

@@ -11,6 +11,7 @@ use colonyos_operator::{
     },
     colony::{PrivateKey, Server, Tls},
     controllers::{Clients, ColonyStages, ServeColony},
+    snapshot::Leftovers,
     watch::{colony::ColonyReading, stores},
 };
 use serde_json::{Value, json};
@@ -36,10 +37,10 @@ pub fn colony() -> Kind {
             "apiVersion": "colonies.io/v1", "kind": "Colony", "metadata": {"name": "NAME"},
             "spec": {
                 "server": {"host": HOST, "port": 443}, "colonyName": COLONY, "credentialsSecretName": "keys",
-                "location": "here", "inbound": {"definition": "Keep"},
+                "location": "here", "inbound": {"policy": "Accept", "namespaces": ["space"], "definition": "Keep"},
             },
         }),
-        edit: |number| json!({"spec": {"inbound": {"defaultNamespace": format!("space-{number}")}}}),
+        edit: |number| json!({"spec": {"inbound": {"maxObjects": number}}}),
         settled: |_, object| holds(object, "Ready", "True"),
         registered: Some(registered_once),
         ..Kind::of(Engines::Colonies)
@@ -72,6 +73,10 @@ struct NothingBeside;
 
 impl ServeColony for NothingBeside {
     async fn serve(&self, _: &str, _: &ColonyReading) {}
+
+    async fn leftovers(&self, _: &ColonyReading) -> Leftovers {
+        Leftovers::default()
+    }
 }
 
 /// What the operator has registered in the colony is what its Secret holds keys of, each of it once.

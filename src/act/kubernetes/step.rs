@@ -1,5 +1,7 @@
 //! Which request carries out which step.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
@@ -9,6 +11,7 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::ResourceExt as _;
+use serde_json::{Map, Value, json};
 
 use super::Cluster;
 use crate::{
@@ -26,7 +29,7 @@ use crate::{
         colony_process::ColonyProcess,
         colony_workflow::ColonyWorkflow,
         executor_deployment::{ExecutorDeployment, Workload},
-        names::operator_secret,
+        names::{LEFT_KEY_PREFIX, operator_secret},
     },
     colony::InvalidKey,
     desired::{DesiredIdentity, DesiredWorkload, colony_cron::DesiredRun},
@@ -106,6 +109,19 @@ impl Cluster {
                 let data = operator_keys::reconciler(place).map_err(no_key)?;
                 let name = operator_secret(&target.object.name_any());
                 self.add_to_secret(&self.namespace, &name, &data).await?;
+            }
+            KubernetesStep::RecordLeft { uid, label } => {
+                // Without a Colony there is nothing that could be ended for the lack of an object.
+                if let Some(colony) = &target.colony {
+                    let data = BTreeMap::from([(format!("{LEFT_KEY_PREFIX}{uid}"), label.clone())]);
+                    self.note_in_secret(&operator_secret(colony), &json!({ "stringData": data })).await?;
+                }
+            }
+            KubernetesStep::ForgetLeft { uids } => {
+                let gone = uids.iter().map(|uid| (format!("{LEFT_KEY_PREFIX}{uid}"), Value::Null));
+                let gone: Map<String, Value> = gone.collect();
+                let name = operator_secret(&target.object.name_any());
+                self.note_in_secret(&name, &json!({ "data": gone })).await?;
             }
         }
         Ok(Effect::Nothing.into())

@@ -45,6 +45,7 @@ pub(super) async fn colonies(kubernetes: &Kubernetes, clock: &Clock) -> Vec<Find
         let reader = ColonyReader {
             kubernetes: &kubernetes.calls,
             namespace: &kubernetes.namespace,
+            cluster: "",
             clock,
             metrics: None,
         };

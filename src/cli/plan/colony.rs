@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use super::{
     super::Failure,
     Rendered,
-    manifests::Manifests,
+    manifests::{CLUSTER, Manifests},
     passes::{self, Rehearsed, Status},
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
         model::{ServerInfo, Statistics},
     },
     diff::{ColonyStep, KubernetesStep, Plan, Problem, Step, plan_colony},
-    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
+    snapshot::{ColonySnapshot, Credentials, Leftovers, Membership, Observed, OperatorExecutor},
     status,
 };
 
@@ -80,6 +80,8 @@ impl Connection {
         let own = world.secret(&operator_secret(&object.name_any()));
         let operator_executors = operator_executors(&object, &known, own);
         let mut snapshot = ColonySnapshot {
+            cluster: CLUSTER.to_owned(),
+            leftovers: Leftovers::default(),
             credentials: credentials(
                 &object,
                 &known,
@@ -271,7 +273,7 @@ impl Rehearsed for Connection {
             Step::Colony(ColonyStep::RegisterMember) => {
                 snapshot.membership = Membership::Member(statistics(&ColonyStatus::default()));
             }
-            Step::Colony(ColonyStep::RegisterOperator { name, id, executor_type, location }) => {
+            Step::Colony(ColonyStep::RegisterOperator { name, id, executor_type, location, .. }) => {
                 register(snapshot, name, &id, executor_type, location);
             }
             Step::Colony(ColonyStep::AddDefinition(definition)) => {

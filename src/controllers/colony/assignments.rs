@@ -11,7 +11,10 @@ use kube::{
 use super::{inbound::Inbound, processes::MirroredKinds};
 use crate::{
     act::{ColonyWrite, is_over},
-    api::{colony::Colony, names::parse_process_label},
+    api::{
+        colony::Colony,
+        names::{RECONCILER_EXECUTOR_TYPE, parse_process_label},
+    },
     colony::{Error, Process, ProcessQuery, ProcessState},
     controllers::engine::{context::Services, retry::Retries},
     memory::connections::OperatorIdentity,
@@ -20,6 +23,9 @@ use crate::{
 /// How long one question for work waits. The server may miss a wake-up and answer only then, and takes an executor that
 /// does not ask for ten minutes for gone.
 const LONG_POLL: Duration = Duration::from_secs(8);
+
+/// How often it is asked whether to go on being silent.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// How long the cache may take to show an object whose process was assigned.
 const CACHE_PATIENCE: Duration = Duration::from_secs(5);
@@ -54,9 +60,15 @@ impl Assignments {
         while self.colonies.get(&ObjectRef::new(&self.colony)).is_some() {
             self.services.leadership.acquired().await;
             let term = self.services.leadership.term_started_at();
-            let round = if resumed.is_some() && resumed == term {
+            let is_resumed = resumed.is_some() && resumed == term;
+            if is_resumed && self.is_silent() {
+                tokio::time::sleep(SILENT).await;
+                continue;
+            }
+            let round = if is_resumed {
                 self.take_one().await
             } else {
+                self.services.neighbours.forget(&self.colony);
                 self.resume().await.map(|()| resumed = term)
             };
             match round {
@@ -85,6 +97,13 @@ impl Assignments {
             }
         }
         Ok(())
+    }
+
+    /// Whether this executor asks for nothing, so that another installation is heard that asks as the same one.
+    fn is_silent(&self) -> bool {
+        let now = self.services.clock.instant();
+        self.operator.executor_type == RECONCILER_EXECUTOR_TYPE
+            && self.services.neighbours.wants_silence(&self.colony, now)
     }
 
     async fn take_one(&self) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 mod assignments;
 pub(super) mod blueprints;
 mod inbound;
+mod leftovers;
 pub(super) mod processes;
 mod served;
 mod stages;
@@ -12,7 +13,7 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 
 pub use self::stages::{Clients, ColonyStages, ServeColony};
-use self::{processes::MirroredKinds, served::ServedColonies};
+use self::{leftovers::LeftoverReader, processes::MirroredKinds, served::ServedColonies};
 use super::engine::{
     context::{Requeuer, Services},
     pass::Engine,
@@ -41,19 +42,21 @@ pub async fn run(
     let selector = &services.configuration.cluster_selector;
     let colonies = stores::colonies(&services.kubernetes.watches, selector);
     let served = Arc::<Mutex<HashMap<_, _>>>::default();
+    let (waker, woken) = futures::channel::mpsc::unbounded();
     let served_colonies = ServedColonies {
         services: services.clone(),
         requeuer,
         colonies: colonies.store.clone(),
         objects,
+        leftovers: LeftoverReader::new(services.clone(), mirrored_kinds.clone()),
+        own: Requeuer::new(vec![waker]),
         mirrored_kinds,
         served: served.clone(),
         inbound: Mutex::default(),
     };
     let stages =
         ColonyStages::new(services.clone(), colonies.filled.clone(), HashMap::new(), served_colonies);
-    let (_, nothing) = futures::channel::mpsc::unbounded();
-    let wiring = Wiring::new(colonies, nothing, CONCURRENCY);
+    let wiring = Wiring::new(colonies, woken, CONCURRENCY);
     wiring::run(Engine::new(services, stages), wiring, shutdown).await;
     for (_, task) in std::mem::take(&mut *served.lock()).values() {
         task.abort();

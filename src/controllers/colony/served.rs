@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use super::{
     assignments::Assignments,
     inbound::Inbound,
+    leftovers::LeftoverReader,
     processes::{FollowedProcesses, MirroredKinds},
     stages::ServeColony,
 };
@@ -25,6 +26,7 @@ use crate::{
     colony::{Executor, ExecutorState},
     controllers::engine::context::{Requeuer, Services},
     memory::connections::{Connection, OperatorIdentity},
+    snapshot::Leftovers,
     watch::{
         colony::ColonyReading,
         inbound::InboundReader,
@@ -46,6 +48,9 @@ pub(super) struct ServedColonies {
     pub objects: Vec<(Index<GuardedExecutorDeployment>, Filled)>,
     /// The objects of all kinds that processes carry.
     pub mirrored_kinds: MirroredKinds,
+    pub leftovers: LeftoverReader,
+    /// Wakes `Colonies`.
+    pub own: Requeuer<DeserializeGuard<Colony>>,
     pub served: Arc<Mutex<HashMap<ServedAs, (String, AbortHandle)>>>,
     pub inbound: Mutex<HashMap<String, Inbound>>,
 }
@@ -54,6 +59,10 @@ impl ServeColony for ServedColonies {
     async fn serve(&self, name: &str, reading: &ColonyReading) {
         remember(name, reading, self);
         sync_blueprints(name, reading, self).await;
+    }
+
+    async fn leftovers(&self, reading: &ColonyReading) -> Leftovers {
+        self.leftovers.read(reading).await
     }
 }
 
@@ -194,6 +203,7 @@ fn serve(name: &str, operator: OperatorIdentity, context: &ServedColonies) {
         colony: name.to_owned(),
         services: context.services.clone(),
         mirrored_kinds: context.mirrored_kinds.clone(),
+        own: context.own.clone(),
     });
     let serving = async move {
         match followed {

@@ -2,19 +2,23 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use kube::ResourceExt as _;
+use kube::{Resource as _, ResourceExt as _};
 
 use crate::{
-    api::colony::{Colony, ColonyStatus},
+    api::{
+        colony::{Colony, ColonyStatus},
+        condition::Reason,
+    },
     colony::{Client, Server},
     controllers::engine::{
         context::Services,
         stages::{Passed, Planned, Stages},
     },
-    diff::{Problem, plan_colony},
+    diff::{Problem, orphans, plan_colony},
     memory::connections::Connection,
-    runtime::metrics::Kind,
-    status::{self, look::Look},
+    runtime::metrics::{Collected, Kind},
+    snapshot::{ColonySnapshot, Leftovers},
+    status::{self, event::Note, look::Look},
     watch::{
         colony::{ColonyReader, ColonyReading, Sessions, read},
         freshness::CacheBehind,
@@ -26,7 +30,13 @@ use crate::{
 pub trait ServeColony: Send + Sync + 'static {
     /// Serves a colony as it was just read.
     fn serve(&self, name: &str, reading: &ColonyReading) -> impl Future<Output = ()> + Send;
+
+    /// What was found in the colony that no object wants.
+    fn leftovers(&self, reading: &ColonyReading) -> impl Future<Output = Leftovers> + Send;
 }
+
+/// How soon a colony is looked at again in which something was found that no object wants.
+const LEFTOVERS: Duration = Duration::from_secs(3);
 
 /// Clients of the servers of colonies, by name of the `Colony`.
 pub type Clients = HashMap<String, Option<(Server, Client)>>;
@@ -52,12 +62,28 @@ impl<S: ServeColony> ColonyStages<S> {
         let reader = ColonyReader {
             kubernetes: &self.services.kubernetes.calls,
             namespace: &self.services.kubernetes.namespace,
+            cluster: &self.services.cluster,
             clock: &self.services.clock,
             metrics: Some(&self.services.metrics),
         };
-        let reading = read(object, &reader, &mut known).await;
+        let mut reading = read(object, &reader, &mut known).await;
         self.clients.lock().await.insert(name, known);
+        reading.snapshot.leftovers = self.serving.leftovers(&reading).await;
         reading
+    }
+
+    /// Publishes what was found for the first time, and counts it.
+    async fn tell_of_leftovers(&self, snapshot: &ColonySnapshot) {
+        let found = orphans::messages(&snapshot.leftovers);
+        let count = |what, count| self.services.metrics.count_collected(what, count);
+        count(Collected::OrphanedProcess, found.processes.len());
+        count(Collected::OrphanedExecutor, found.executors.len());
+        let note = |reason: Reason| {
+            move |message| Note { warning: true, reason: reason.as_str().to_owned(), message }
+        };
+        let notes = found.processes.into_iter().map(note(Reason::OrphanedProcess));
+        let notes = notes.chain(found.executors.into_iter().map(note(Reason::OrphanedExecutor)));
+        self.services.publisher.each_event(&snapshot.object.object_ref(&()), notes.collect()).await;
     }
 }
 
@@ -95,7 +121,10 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
         Ok((plan_colony(&reading.snapshot), ()))
     }
 
-    async fn after_act(&self, reading: &ColonyReading, _: Passed<'_, Self>) {
+    async fn after_act(&self, reading: &ColonyReading, pass: Passed<'_, Self>) {
+        if pass.is_ok() {
+            self.tell_of_leftovers(&reading.snapshot).await;
+        }
         self.serving.serve(&reading.snapshot.object.name_any(), reading).await;
     }
 
@@ -107,6 +136,9 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
     fn next(&self, reading: &ColonyReading, _: Option<&ColonyStatus>, _: Passed<'_, Self>) -> Look {
         if !reading.snapshot.is_connected() {
             return Look::Backoff;
+        }
+        if reading.snapshot.leftovers.is_open {
+            return Look::After(LEFTOVERS);
         }
         Look::About(Duration::from_secs(self.services.configuration.colony_poll_seconds.into()))
     }

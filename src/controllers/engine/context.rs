@@ -12,8 +12,8 @@ use crate::{
     memory::{
         absences::Absences, adds::Adds, blueprints::Blueprints, connections::Connections,
         duplicates::Duplicates, endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines,
-        processes::Processes, reconcile_requests::ReconcileRequests, released::ReleasedObjects,
-        repeats::Repeats, submissions::Submissions, writes::Writes,
+        neighbours::Neighbours, processes::Processes, reconcile_requests::ReconcileRequests,
+        released::ReleasedObjects, repeats::Repeats, submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -66,6 +66,10 @@ pub struct Services {
     pub absences: Absences,
     /// Processes that colonies have besides those that objects are bound to.
     pub duplicates: Duplicates,
+    /// Processes of objects that are gone.
+    pub orphans: Duplicates,
+    /// Whether other installations serve colonies under the identity of this one.
+    pub neighbours: Neighbours,
     /// Blueprints as colonies last described them.
     pub blueprints: Blueprints,
     /// Last writes of this process.
@@ -146,6 +150,8 @@ impl Services {
             submissions,
             adds,
             duplicates: Duplicates::default(),
+            orphans: Duplicates::default(),
+            neighbours: Neighbours::default(),
             absences,
             blueprints,
             writes,

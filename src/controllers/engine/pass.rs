@@ -27,9 +27,9 @@ use crate::{
         mirror::MirrorState,
         policy::{is_paused, reconcile_at},
     },
-    diff::{KubernetesStep, Plan, Problem, duplicates},
+    diff::{KubernetesStep, Plan, Problem, duplicates, orphans},
     memory::writes::{Key, PATIENCE},
-    runtime::metrics::ReconcileResult,
+    runtime::metrics::{Collected, ReconcileResult},
     snapshot::Snapshot as _,
     status::{
         self,
@@ -135,6 +135,9 @@ impl<S: Stages> Engine<S> {
         let pass = match self.decide(&mut snapshot).await {
             Ok((desired, findings, mut plan)) => {
                 let cancelled = self.cancel_duplicates(object, &snapshot, &mut plan);
+                if let Some(mirrored) = S::mirrored(object) {
+                    orphans::record_left(&mut plan, mirrored.mirror(), &object.uid().unwrap_or_default());
+                }
                 held =
                     repetition::hold_back(&services.repeats, &subject, &mut plan, services.clock.instant());
                 let target = Target {
@@ -196,6 +199,7 @@ impl<S: Stages> Engine<S> {
         let now = self.services.clock.instant();
         let found = self.services.duplicates.of(colony, &object.uid().unwrap_or_default(), now);
         let messages = duplicates::cancel(plan, &found, mirrored.mirror());
+        self.services.metrics.count_collected(Collected::DuplicateProcess, messages.len());
         let reason = Reason::DuplicateProcess.as_str();
         let note = |message| Note { warning: true, reason: reason.to_owned(), message };
         messages.into_iter().map(note).collect()
@@ -262,7 +266,7 @@ impl<S: Stages> Engine<S> {
         let is_new = before.and_then(S::recorded).is_some() || self.is_new(object);
         let intended = intended.filter(|_| is_new);
         if let (Some(mirror), Some(term)) = (intended, services.leadership.term_started_at()) {
-            services.submissions.intended(&mirror.label, term);
+            services.submissions.intended(&mirror.label, term, services.clock.now());
         }
         let conditions = before.map_or(&[][..], |before| before.conditions());
         let mut all = status::event::transitions(conditions, status.conditions());

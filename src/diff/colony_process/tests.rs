@@ -316,3 +316,21 @@ fn an_object_is_held_for_what_its_deletion_ends() {
         "the policies changed"
     );
 }
+
+/// What the server did not have for a while, such as a row that was hidden, is no second process when it is there again.
+#[test]
+fn a_lost_process_that_is_there_again_is_followed() {
+    let found = planned(&snapshot(&json!({}), &bound("Lost"), running()));
+    assert_eq!(steps(&found), [""; 0]);
+    assert!(
+        matches!(&found.mirror, Mirror::Observed { state: MirrorState::Running, process_id, .. } if process_id == ID),
+        "{found:?}"
+    );
+    let mut lost = bound("Lost");
+    lost["state"] = json!("Lost");
+    let lost = planned(&snapshot(&json!({}), &lost, Observed::Known(Vec::new())));
+    assert_eq!((steps(&lost).len(), lost.mirror), (0, Mirror::Unchanged));
+    let over = Observed::Known(vec![process(ProcessState::Successful, &json!({}))]);
+    let over = planned(&snapshot(&json!({}), &bound("Lost"), over));
+    assert!(matches!(over.mirror, Mirror::Observed { state: MirrorState::Successful, .. }), "{over:?}");
+}

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     KubernetesStep, Mirror, Plan, Step,
     attempt::Attempts,
-    mirror::{MirrorPlan, is_live},
+    mirror::{MirrorPlan, is_followed, is_live},
     work::{Terms, of_mirror, retried_at},
 };
 use crate::{
@@ -91,7 +91,9 @@ pub fn plan(
     let mut plan = match (unheld, recorded) {
         (Some(hold), _) => hold,
         (None, Some(mirror)) if mirror.is_unbound() => snapshot.submit(mirror, desired)?,
-        (None, Some(mirror)) if mirror.state.is_live() => follow(snapshot, mirror, generation),
+        (None, Some(mirror)) if is_followed(mirror, &snapshot.header.processes) => {
+            follow(snapshot, mirror, generation)
+        }
         (None, Some(mirror)) if mirror.generation >= generation => return Ok(Plan::default()),
         (None, None | Some(_)) => snapshot.begin(desired)?,
     };

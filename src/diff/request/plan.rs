@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Ending, Turn,
-    next::{Next, job_of, next},
+    next::{Next, PROCESS_LOST, job_of, next},
     turn,
 };
 use crate::{
@@ -107,7 +107,7 @@ pub fn ending(snapshot: &RequestSnapshot, flow: &CompiledFlow, mirror: &MirrorSt
             message: Some(format!("process {id} was cancelled in the colony")),
         }),
         MirrorState::Lost => Some(Ending::failed(
-            "ProcessLost",
+            PROCESS_LOST,
             format!("the server no longer has process {id}; it is not submitted again"),
         )),
     }

@@ -17,6 +17,8 @@ pub enum ColonyStep {
         name: String,
         id: String,
         executor_type: String,
+        /// What the executor says of its object.
+        origin: String,
         location: Option<String>,
     },
     /// Remove an executor. Its name is burnt.
@@ -80,6 +82,8 @@ pub enum ColonyStep {
         name: String,
         id: String,
         executor_type: &'static str,
+        /// What the executor says of its cluster.
+        origin: String,
         location: Option<String>,
     },
     /// Add the definition of a kind of blueprints.

@@ -167,6 +167,17 @@ pub enum KubernetesStep {
         /// What the operator's executors are named after.
         place: String,
     },
+    /// Note in the operator's own Secret that what has a label is to outlive its object.
+    RecordLeft {
+        /// UID of the object.
+        uid: String,
+        label: String,
+    },
+    /// Remove such notes, of what is over.
+    ForgetLeft {
+        /// UIDs of the objects.
+        uids: Vec<String>,
+    },
 }
 
 /// Why a run is deleted.
@@ -256,6 +267,15 @@ impl fmt::Display for KubernetesStep {
             Self::CreateOperatorKeys { .. } => write!(f, "create the Secret with the operator's keys"),
             Self::AddReconcilerKey { .. } => {
                 write!(f, "add the reconciler's key to the Secret with the operator's keys")
+            }
+            Self::RecordLeft { label, .. } => {
+                write!(
+                    f,
+                    "note in the Secret with the operator's keys that process {label} outlives its object"
+                )
+            }
+            Self::ForgetLeft { uids } => {
+                write!(f, "remove {} notes from the Secret with the operator's keys", uids.len())
             }
         }
     }

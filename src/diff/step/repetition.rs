@@ -87,7 +87,9 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
         KubernetesStep::Hold { submitted_as } => {
             Repetition::of("finalizer".to_owned(), Some(submitted_as.clone()))
         }
-        KubernetesStep::ReleaseIdentity { .. }
+        KubernetesStep::RecordLeft { .. }
+        | KubernetesStep::ForgetLeft { .. }
+        | KubernetesStep::ReleaseIdentity { .. }
         | KubernetesStep::DeleteIdentity { .. }
         | KubernetesStep::NoteAdmission { .. }
         | KubernetesStep::RemoveFinalizer

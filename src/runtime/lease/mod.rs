@@ -5,6 +5,7 @@
 
 pub mod decide;
 pub mod elector;
+pub mod foreign;
 pub mod leadership;
 
 pub use elector::{Elector, LeaseError, identity};

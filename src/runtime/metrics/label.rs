@@ -38,6 +38,20 @@ pub enum ReconcileResult {
 
 impl Label for ReconcileResult {}
 
+/// What was found in a colony that no object wants, and taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Collected {
+    /// A second process of an object.
+    DuplicateProcess,
+    /// A process whose object is gone.
+    OrphanedProcess,
+    /// An executor whose object and Secret are gone.
+    OrphanedExecutor,
+}
+
+impl Label for Collected {}
+
 /// What a write to the API server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

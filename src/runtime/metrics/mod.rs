@@ -17,7 +17,7 @@ use super::lease::Leadership;
 
 pub mod label;
 
-pub use label::{ConversionResult, Kind, Label, Outcome, ReconcileResult, WriteKind, WriteVerb};
+pub use label::{Collected, ConversionResult, Kind, Label, Outcome, ReconcileResult, WriteKind, WriteVerb};
 
 /// Prefix of every metric.
 const NAMESPACE: &str = "colonyos_operator";
@@ -63,6 +63,7 @@ pub struct Metrics {
     conversions: IntCounterVec,
     conversion_seconds: HistogramVec,
     converted_objects: IntCounter,
+    collected: IntCounterVec,
 }
 
 impl Metrics {
@@ -140,6 +141,12 @@ impl Metrics {
                 "converted_objects_total",
                 "Objects of users' kinds that were converted to another version.",
             )?,
+            collected: counter(
+                &registry,
+                "collected_total",
+                "What colonies had that no object wanted and was taken away, by what it was.",
+                &["what"],
+            )?,
             registry,
         };
         metrics.describe_build()?;
@@ -165,6 +172,9 @@ impl Metrics {
             self.queue_depth.with_label_values(&[kind.label()]).set(0);
             self.in_flight.with_label_values(&[kind.label()]).set(0);
             self.stale_skips.with_label_values(&[kind.label()]).inc_by(0);
+        }
+        for what in Collected::VARIANTS {
+            self.count_collected(*what, 0);
         }
         for result in ConversionResult::VARIANTS {
             self.conversions.with_label_values(&[result.label()]).inc_by(0);
@@ -223,6 +233,12 @@ impl Metrics {
         if result == ConversionResult::Converted {
             self.converted_objects.inc_by(u64::try_from(objects).unwrap_or(u64::MAX));
         }
+    }
+
+    /// Counts what was found in a colony that no object wants.
+    pub fn count_collected(&self, what: Collected, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.collected.with_label_values(&[what.label()]).inc_by(count);
     }
 
     /// All values in the text format of [`CONTENT_TYPE`].

@@ -45,6 +45,8 @@ use crate::support::program::{Signal, send};
 
 /// Longer than the operator waits for any answer.
 const HANG: Duration = Duration::from_secs(11);
+/// Longer than a submit is waited for: the time limit of a call, that of the socket, and a margin.
+const AFTER_ALL: Duration = Duration::from_secs(26);
 /// How long a request that is to arrive late waits at most for the one who looks for it.
 const LATEST: Duration = Duration::from_secs(12);
 /// Calls of which one look for a label consists.
@@ -161,6 +163,12 @@ impl Shared {
             Some(Fault::Refuse(status)) => return Ok(refusal(status)),
             Some(Fault::Hang) => {
                 tokio::time::sleep(HANG).await;
+                return Err(Cut);
+            }
+            Some(Fault::DeliverAfterAll) => {
+                tokio::time::sleep(AFTER_ALL).await;
+                // The operator has long given it up.
+                let _ = call.ask(self).await;
                 return Err(Cut);
             }
             _ => {}

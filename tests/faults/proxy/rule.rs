@@ -24,6 +24,8 @@ pub enum Fault {
     Refuse(u16),
     /// It does not arrive, and there is no answer for longer than the operator waits.
     Hang,
+    /// There is no answer, and it arrives later than the operator waits for anything.
+    DeliverAfterAll,
     /// The answer cannot be read.
     GarbleReply,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Fault {
             Self::DeliverTwice => "arrives twice, replies lost",
             Self::Refuse(status) => return write!(f, "refused with {status}"),
             Self::Hang => "hangs for 11 s",
+            Self::DeliverAfterAll => "arrives 26 s late, no reply",
             Self::GarbleReply => "reply unreadable",
         })
     }

@@ -2,10 +2,13 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use kube::core::DeserializeGuard;
+
 use super::mirrored_kinds::{Kind, LiveProcessRef, MirroredKinds, Reference};
 use crate::{
+    api::colony::Colony,
     colony::{Id, ProcessId, ProcessState},
-    controllers::engine::context::Services,
+    controllers::engine::context::{Requeuer, Services},
     memory::processes::Seen,
 };
 
@@ -18,6 +21,8 @@ pub(in crate::controllers) struct FollowedProcesses {
     pub services: Arc<Services>,
     /// The objects.
     pub mirrored_kinds: MirroredKinds,
+    /// Wakes the `Colony`.
+    pub own: Requeuer<DeserializeGuard<Colony>>,
 }
 
 /// A process that an object is bound to and that is not over, as far as status knows.

@@ -5,22 +5,29 @@
 //! round before, all that run are listed by the one call that has no bound but is dear.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
 use tokio::time::MissedTickBehavior;
 
 use super::{
     decide::{AbsenceMeaning, Tracked, View, judge, may_hide_finished},
     followed::{BoundProcess, FollowedProcesses},
+    holders::ProcessHolders,
 };
 use crate::{
-    api::names::OPERATOR,
+    api::{
+        mirror::MirrorState,
+        names::{OPERATOR, parse_process_label},
+    },
     colony::{Error, LogQuery, Process, ProcessId, ProcessQuery, ProcessState, Session},
-    diff::duplicates,
-    memory::connections::Connection,
+    diff::{duplicates, orphans},
+    memory::{absences::Absent, connections::Connection},
+    snapshot::Observed,
+    watch::holders::HolderLookup as _,
 };
 
 /// The most that the server lists.
@@ -32,7 +39,9 @@ const LATEST: u8 = 20;
 const WHOLE: Duration = Duration::from_mins(1);
 /// How often what waits and what runs is listed although no object is bound to anything in that state: a submit that arrives
 /// late can be there all the same.
-const LISTED_EVERY: Duration = Duration::from_mins(1);
+const LISTED_EVERY: Duration = Duration::from_secs(30);
+/// The same while something was listed that seems to have no object.
+const DOUBTFUL: Duration = Duration::from_secs(10);
 /// How much further back than the oldest process is asked, since the clocks of the server and its database may differ.
 const MARGIN: Duration = Duration::from_mins(10);
 /// States in which processes are over.
@@ -41,6 +50,7 @@ const ENDS: [ProcessState; 3] = [ProcessState::Successful, ProcessState::Failed,
 /// Rounds of lists in one colony.
 pub(in crate::controllers) struct ProcessPoller {
     followed: FollowedProcesses,
+    holders: ProcessHolders,
     /// The latest end that was listed, by state.
     horizons: HashMap<ProcessState, Timestamp>,
     /// When all that run were last listed.
@@ -49,28 +59,40 @@ pub(in crate::controllers) struct ProcessPoller {
     listed_at: Option<Instant>,
     /// The server's name of the operator's member, once it is known.
     initiator: Option<String>,
+    /// Whether something was listed that seems to have no object.
+    is_doubtful: bool,
 }
 
 impl ProcessPoller {
     /// Rounds over what is followed.
     pub fn new(followed: FollowedProcesses) -> Self {
-        Self { followed, horizons: HashMap::new(), whole_at: None, listed_at: None, initiator: None }
+        let holders = ProcessHolders::new(&followed.mirrored_kinds, &followed.services);
+        Self {
+            followed,
+            holders,
+            horizons: HashMap::new(),
+            whole_at: None,
+            listed_at: None,
+            initiator: None,
+            is_doubtful: false,
+        }
     }
 
     /// A round each period, while this process leads. For ever.
     pub async fn run(mut self) {
         let seconds = self.followed.services.configuration.process_poll_seconds;
-        if seconds == 0 {
-            return std::future::pending().await;
-        }
-        let mut rounds = tokio::time::interval(Duration::from_secs(seconds.into()));
+        // Without rounds, what no object wants is looked for all the same.
+        let period = if seconds == 0 { DOUBTFUL } else { Duration::from_secs(seconds.into()) };
+        let mut rounds = tokio::time::interval(period);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             rounds.tick().await;
             self.followed.services.leadership.acquired().await;
             let connection = self.followed.services.connections.get(&self.followed.colony);
-            if let Some(connection) = connection.filter(|connection| connection.problem.is_none()) {
-                self.round(&connection, seconds).await;
+            match connection.filter(|connection| connection.problem.is_none()) {
+                Some(connection) if seconds == 0 => self.join(&connection.member, &[]).await,
+                Some(connection) => self.round(&connection, seconds).await,
+                None => {}
             }
         }
     }
@@ -84,7 +106,7 @@ impl ProcessPoller {
             self.horizons.clear();
             self.whole_at = None;
             self.followed.services.lines.retain(&self.followed.colony, &HashSet::new());
-            self.look_for_duplicates(member, &[]).await;
+            self.join(member, &[]).await;
             return;
         }
         let services = self.followed.services.clone();
@@ -97,7 +119,7 @@ impl ProcessPoller {
             None => Vec::new(),
         };
         self.initiator = initiator.clone().or(self.initiator.take());
-        self.look_for_duplicates(member, &views).await;
+        self.join(member, &views).await;
         let tracked: Vec<Tracked> = bound
             .iter()
             .map(|bound| Tracked {
@@ -123,23 +145,25 @@ impl ProcessPoller {
         self.poll_one_log(member, &bound).await;
     }
 
-    /// Has objects looked at of which the colony has more processes than the one that they are bound to.
-    async fn look_for_duplicates(&mut self, member: &Session, views: &[View]) {
+    /// Joins what the colony has with the objects: has those looked at of which there are more processes than the one that they
+    /// are bound to, and the `Colony` where there are processes without an object.
+    async fn join(&mut self, member: &Session, views: &[View]) {
         let services = self.followed.services.clone();
         let now = services.clock.instant();
-        let is_due = self.listed_at.is_none_or(|at| now.saturating_duration_since(at) >= LISTED_EVERY);
-        let mut listed: Vec<Process> = Vec::new();
+        let period = if self.is_doubtful { DOUBTFUL } else { LISTED_EVERY };
+        let is_due = self.listed_at.is_none_or(|at| now.saturating_duration_since(at) >= period);
+        let (mut listed, mut states): (Vec<Process>, usize) = (Vec::new(), 0);
         for state in [ProcessState::Waiting, ProcessState::Running] {
             match views.iter().find(|view| view.state == state) {
-                Some(view) => listed.extend(view.processes.iter().cloned()),
+                Some(view) => {
+                    listed.extend(view.processes.iter().cloned());
+                    states += 1;
+                }
                 None if is_due => {
-                    // As the operator registers itself, until the server's own word is known.
-                    let short: String = member.id().as_str().chars().take(12).collect();
-                    let own = format!("{OPERATOR}-{short}");
-                    let initiator = Some(self.initiator.as_deref().unwrap_or(&own));
-                    listed.extend(
-                        said(state, list(member, initiator, state, FULL).await).into_iter().flatten(),
-                    );
+                    if let Some(found) = self.listed_by_member(member, state).await {
+                        listed.extend(found);
+                        states += 1;
+                    }
                 }
                 None => {}
             }
@@ -147,16 +171,74 @@ impl ProcessPoller {
         if is_due {
             self.listed_at = Some(now);
         }
+        if states == 2 {
+            self.look_for_orphans(member, &listed);
+        }
         let recorded = |uid: &str| self.followed.mirrored_kinds.recorded(uid);
         let found = duplicates::find(&listed, &services.cluster, member.id().as_str(), recorded);
         let uids: Vec<String> = found.keys().cloned().collect();
         services.duplicates.listed(&self.followed.colony, found);
+        self.look_for_lost(&listed);
         for uid in uids {
             tracing::warn!(%uid, "has more than one process, of which all but the bound one are cancelled");
             for objects in self.followed.mirrored_kinds.all() {
                 objects.wake_uid(&uid);
             }
         }
+    }
+
+    /// What the operator's member has submitted and is in a state.
+    async fn listed_by_member(&self, member: &Session, state: ProcessState) -> Option<Vec<Process>> {
+        // As the operator registers itself, until the server's own word is known.
+        let short: String = member.id().as_str().chars().take(12).collect();
+        let own = format!("{OPERATOR}-{short}");
+        let initiator = Some(self.initiator.as_deref().unwrap_or(&own));
+        match list(member, initiator, state, FULL).await {
+            // A member with a user's key has a name that the user has chosen.
+            Err(error) if self.initiator.is_none() && error.is_invalid() => {
+                said(state, list(member, None, state, FULL).await)
+            }
+            read => said(state, read),
+        }
+    }
+
+    /// Has objects looked at whose process is listed although it was lost.
+    fn look_for_lost(&self, listed: &[Process]) {
+        for process in listed {
+            let Some((_, uid, _)) = parse_process_label(&process.spec.label) else { continue };
+            let recorded = self.followed.mirrored_kinds.recorded(uid);
+            let id = recorded.filter(|mirror| mirror.state == MirrorState::Lost).and_then(|it| it.process_id);
+            if id.is_some_and(|id| process.id.as_str() == id || process.graph_id == id) {
+                for objects in self.followed.mirrored_kinds.all() {
+                    objects.wake_uid(uid);
+                }
+            }
+        }
+    }
+
+    /// Notes processes whose object no cache has, twice; their `Colony` looks further.
+    fn look_for_orphans(&mut self, member: &Session, listed: &[Process]) {
+        let services = self.followed.services.clone();
+        let labelled = orphans::labelled(listed, &services.cluster, member.id().as_str());
+        let (mut found, now) = (BTreeMap::new(), services.clock.now());
+        self.is_doubtful = false;
+        for (uid, processes) in labelled {
+            let absent = Absent::Object(uid.clone());
+            match self.holders.with_uid(&uid) {
+                Observed::Known(None) => {
+                    self.is_doubtful = true;
+                    if services.absences.seen(absent, now) {
+                        found.insert(uid, processes);
+                    }
+                }
+                Observed::Known(Some(_)) => services.absences.present(&absent),
+                Observed::Unknown(_) => {}
+            }
+        }
+        if !found.is_empty() {
+            self.followed.own.wake(&ObjectRef::new(&self.followed.colony));
+        }
+        services.orphans.listed(&self.followed.colony, found);
     }
 
     /// Reads the last line that was written about one of the processes that run, the one that was not asked for

@@ -1,0 +1,203 @@
+//! Finds out what a colony has of this installation that no object wants: joins what lists have shown with the caches, and looks
+//! once more wherever neither suffices.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt as _};
+use parking_lot::Mutex;
+
+use super::processes::{MirroredKinds, ProcessHolders};
+use crate::{
+    api::names::{RECONCILER_EXECUTOR_TYPE, identity_secret, parse_executor_origin},
+    colony::{Executor, ExecutorState, Process, ProcessQuery, ProcessState, Session},
+    controllers::engine::context::Services,
+    diff::orphans,
+    memory::{absences::Absent, identities::read_identity, neighbours::Neighbour},
+    runtime::kubernetes::{CALL_TIME_LIMIT, call},
+    snapshot::{ColonySnapshot, Leftovers, Membership, Observed},
+    watch::{colony::ColonyReading, holders::HolderLookup as _, orphans::exists},
+};
+
+/// How many notes are looked at in one pass.
+const NOTES: usize = 2;
+/// How much later the end of what a note is about has to be seen again.
+const CONFIRMED_AFTER: Duration = Duration::from_secs(5);
+
+/// Looks for leftovers.
+pub(super) struct LeftoverReader {
+    services: Arc<Services>,
+    mirrored_kinds: MirroredKinds,
+    holders: ProcessHolders,
+    /// When nothing was first found of what a note is about, by UID of the object.
+    over_since: Mutex<HashMap<String, Instant>>,
+}
+
+impl LeftoverReader {
+    pub(super) fn new(services: Arc<Services>, mirrored_kinds: MirroredKinds) -> Self {
+        let holders = ProcessHolders::new(&mirrored_kinds, &services);
+        Self { services, mirrored_kinds, holders, over_since: Mutex::default() }
+    }
+
+    /// What was found in a colony that no object wants.
+    pub(super) async fn read(&self, reading: &ColonyReading) -> Leftovers {
+        let (snapshot, services) = (&reading.snapshot, &self.services);
+        let (Some(sessions), Membership::Member(_)) = (&reading.sessions, &snapshot.membership) else {
+            return Leftovers::default();
+        };
+        let Some(executors) = snapshot.executors.known() else { return Leftovers::default() };
+        let name = snapshot.object.name_any();
+        services.neighbours.heard(&name, last_heard(snapshot, executors), reading.asked_at);
+        let mut leftovers = Leftovers {
+            noted: self.noted(&reading.left, &sessions.member).await,
+            withheld: orphans::other_installation(snapshot),
+            ..Leftovers::default()
+        };
+        let objects = self.processes(&name, &reading.left).await;
+        let orphaned = self.executors(executors, &mut leftovers.is_open).await;
+        if objects.is_empty() && orphaned.is_empty() || leftovers.withheld.is_some() {
+            return leftovers;
+        }
+        let now = services.clock.instant();
+        match services.neighbours.of(&name, now) {
+            Neighbour::None => {
+                let due = objects.iter().flat_map(|uid| services.orphans.of(&name, uid, now));
+                leftovers.processes = due.collect();
+                leftovers.executors = orphaned;
+            }
+            Neighbour::Heard => {
+                leftovers.withheld = Some(format!(
+                    "another installation asks colony {} for work with the keys of this operator, such as a cluster that was restored or cloned elsewhere",
+                    snapshot.object.spec.colony_name
+                ));
+            }
+            Neighbour::Unknown => {}
+        }
+        leftovers.is_open = true;
+        leftovers
+    }
+
+    /// The UIDs of objects that are gone and of which the colony has processes.
+    async fn processes(&self, colony: &str, left: &BTreeMap<String, String>) -> Vec<String> {
+        let mut found = Vec::new();
+        for (uid, processes) in self.services.orphans.objects(colony) {
+            if !left.contains_key(&uid) && self.is_gone(&uid, &processes).await {
+                found.push(uid);
+            }
+        }
+        found
+    }
+
+    /// Whether an object is gone: no cache has it, and where its process names a kind that is not looked after, it is not there.
+    async fn is_gone(&self, uid: &str, processes: &[Process]) -> bool {
+        if self.holders.with_uid(uid) != Observed::Known(None) {
+            return false;
+        }
+        for named in processes.iter().filter_map(|process| orphans::named(process, uid)) {
+            if self.mirrored_kinds.all().iter().any(|objects| objects.is_of(&named.kind)) {
+                continue;
+            }
+            let calls = &self.services.kubernetes.calls;
+            let found = exists(calls, &named.kind, named.namespace.as_deref(), &named.name, uid).await;
+            match found {
+                Observed::Known(false) => {}
+                Observed::Known(true) => return false,
+                Observed::Unknown(why) => {
+                    tracing::warn!(uid, "its process is left alone: {why}");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// The executors that were registered for objects that are gone, as are their Secrets.
+    async fn executors(&self, executors: &[Executor], is_open: &mut bool) -> Vec<String> {
+        let mut found = Vec::new();
+        for executor in executors {
+            let Some((cluster, uid, namespace, name)) = parse_executor_origin(&executor.blueprint_id) else {
+                continue;
+            };
+            let is_there = matches!(executor.state, ExecutorState::Approved | ExecutorState::Pending);
+            if !is_there || cluster != self.services.cluster {
+                continue;
+            }
+            let absent = Absent::Object(uid.to_owned());
+            match self.holders.with_uid(uid) {
+                Observed::Known(None) => {}
+                Observed::Known(Some(_)) => {
+                    self.services.absences.present(&absent);
+                    continue;
+                }
+                Observed::Unknown(_) => continue,
+            }
+            if !self.services.absences.seen(absent, self.services.clock.now()) {
+                *is_open = true;
+            } else if self.is_unused(namespace, name, &executor.name).await {
+                found.push(executor.name.clone());
+            }
+        }
+        found
+    }
+
+    /// Whether no Secret has the key of an executor: where one does, pods that outlive their object may serve as it.
+    async fn is_unused(&self, namespace: &str, fleet: &str, executor: &str) -> bool {
+        let secrets = Api::<Secret>::namespaced(self.services.kubernetes.calls.clone(), namespace);
+        match call(CALL_TIME_LIMIT, secrets.get_opt(&identity_secret(fleet))).await {
+            Ok(found) => found.is_none_or(|secret| read_identity(&secret).executor_name != executor),
+            Err(error) => {
+                tracing::warn!(executor, "is left alone: {}", error.explain("get its Secret"));
+                false
+            }
+        }
+    }
+
+    /// Notes whose process is over, some at a time.
+    async fn noted(&self, left: &BTreeMap<String, String>, member: &Session) -> Vec<String> {
+        self.over_since.lock().retain(|uid, _| left.contains_key(uid));
+        let now = self.services.clock.instant();
+        let since = |uid: &str| self.over_since.lock().get(uid).copied();
+        let is_due =
+            |uid: &str| since(uid).is_some_and(|at| now.saturating_duration_since(at) >= CONFIRMED_AFTER);
+        let mut notes: Vec<_> = left.iter().filter(|(uid, _)| is_due(uid) || since(uid).is_none()).collect();
+        let second = usize::try_from(self.services.clock.now().as_second()).unwrap_or_default();
+        let offset = second.checked_rem(notes.len()).unwrap_or_default();
+        notes.rotate_left(offset);
+        notes.sort_by_key(|(uid, _)| !is_due(uid));
+        let mut over = Vec::new();
+        for (uid, label) in notes.into_iter().take(NOTES) {
+            let lives = lives(member, label).await;
+            let mut over_since = self.over_since.lock();
+            match lives {
+                None | Some(true) => drop(over_since.remove(uid)),
+                Some(false) if over_since.contains_key(uid) => over.push(uid.clone()),
+                Some(false) => drop(over_since.insert(uid.clone(), now)),
+            }
+        }
+        over
+    }
+}
+
+/// Whether something lives under a label; none if that is not known.
+async fn lives(member: &Session, label: &str) -> Option<bool> {
+    // One may step back from running to waiting between two lists.
+    for state in [ProcessState::Waiting, ProcessState::Running, ProcessState::Waiting] {
+        let query = ProcessQuery::new(state).labelled(label).ok()?;
+        if !member.processes(&query).await.ok()?.is_empty() {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
+/// When the operator's executor that falls silent for a test last asked for work.
+fn last_heard(snapshot: &ColonySnapshot, executors: &[Executor]) -> Option<Timestamp> {
+    let mut own = snapshot.operator_executors.iter();
+    let own = own.find(|own| own.executor_type == RECONCILER_EXECUTOR_TYPE)?;
+    executors.iter().find(|executor| executor.name == own.name)?.last_heard_at
+}
