@@ -12,6 +12,7 @@ pub mod definition;
 mod difference;
 pub mod duplicates;
 mod executor_deployment;
+mod found_again;
 pub mod graph;
 mod identity;
 pub mod inbound;

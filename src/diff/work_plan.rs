@@ -6,7 +6,7 @@ use kube::{Resource as _, core::object::HasStatus as _};
 use super::{
     Plan, Step, Terms,
     attempt::{Attempts, Submittable},
-    mirror::is_followed,
+    found_again::is_followed,
     submission::Submission,
     work::{check_adoptable, hold_adopted},
 };
