@@ -181,13 +181,14 @@ async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shut
     } else {
         (Leadership::always(&clock), None)
     };
-    let election_settings = &configuration.leader_election;
-    let (client, namespace) = (&connection.calls, connection.namespace.as_str());
-    let name = &election_settings.lease_name;
-    for held in lease::foreign::held(client, namespace, name, election_settings.enabled, clock.now()).await {
-        tracing::warn!(
-            "{held}: two operators do the work of the same objects twice, unless they watch different namespaces"
-        );
+    if !configuration.leader_election.enabled {
+        let (client, namespace) = (&connection.calls, connection.namespace.as_str());
+        let name = &configuration.leader_election.lease_name;
+        if let Some(held) = lease::foreign::held(client, namespace, name, clock.now()).await {
+            tracing::warn!(
+                "{held}, and leaderElection.enabled is false here: two operators on the same objects can do their work twice"
+            );
+        }
     }
     metrics.show_leadership(leadership.clone())?;
     let instance = Some(arguments.identity.clone());

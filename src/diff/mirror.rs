@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{ColonyStep, submission::Submission};
+use super::{ColonyStep, found_again::is_followed, submission::Submission};
 use crate::{
     api::{
         executor_deployment::Workload,
@@ -376,16 +376,6 @@ impl MirrorPlan {
             self.mirror = Mirror::Observed { process_id, state, submitted_at, errors };
         }
     }
-}
-
-/// Whether what is bound is followed: it lives, as far as status knows, or the colony has again what was lost.
-pub(super) fn is_followed(mirror: &MirrorStatus, processes: &Observed<Vec<Process>>) -> bool {
-    let is_found = |id: &str| {
-        let mut found = processes.known().into_iter().flatten();
-        found.any(|process| process.id.as_str() == id || process.graph_id == id)
-    };
-    mirror.state.is_live()
-        || (mirror.state == MirrorState::Lost && mirror.process_id.as_deref().is_some_and(is_found))
 }
 
 /// State of a process in our words.

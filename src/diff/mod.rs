@@ -13,6 +13,7 @@ pub mod definition;
 pub mod difference;
 pub mod duplicates;
 pub mod executor_deployment;
+mod found_again;
 pub mod graph;
 mod identity;
 pub mod inbound;

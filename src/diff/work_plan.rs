@@ -6,8 +6,7 @@ use kube::{Resource as _, core::object::HasStatus as _};
 use super::{
     Mirror, Plan, Step, Terms,
     attempt::{Attempts, Submittable},
-    mirror::is_followed,
-    mirror::is_live,
+    found_again::is_followed,
     submission::Submission,
     work::{check_adoptable, hold_adopted},
 };

@@ -79,7 +79,9 @@ where
 {
     let (object, now) = (snapshot.object(), snapshot.header().now);
     let before = object.status().cloned().unwrap_or_default();
-    if object.is_over() {
+    // What was lost goes on when the colony has it again.
+    let is_observed = |outcome: &Outcome| matches!(outcome.plan.mirror, Mirror::Observed { .. });
+    if object.is_over() && !outcome.is_ok_and(is_observed) {
         let mut status = before;
         if !object.is_terminating() {
             let generation = object.meta().generation;

@@ -94,15 +94,19 @@ async fn a_process_that_the_server_has_again_is_no_longer_lost() {
         });
         stage.create::<ColonyProcess>(json!({ "metadata": { "name": "hidden" }, "spec": spec })).await.unwrap();
         let status = stage.until_state::<ColonyProcess>("hidden", WorkState::Waiting).await;
-        let id = status.mirror.unwrap().process_id.unwrap();
-        let rename = async |from: &str, to: &str| {
-            let query = format!("UPDATE prod_processes SET process_id = '{to}' WHERE process_id = '{from}'");
+        let mirror = status.mirror.unwrap();
+        let (id, label) = (mirror.process_id.unwrap(), mirror.label);
+        // Under another label it is not the object's either.
+        let rename = async |from: &str, to: &str, label: &str| {
+            let query = format!(
+                "UPDATE prod_processes SET process_id = '{to}', label = '{label}' WHERE process_id = '{from}'"
+            );
             database.query(&query).await;
         };
-        rename(&id, &format!("hidden-{id}")).await;
+        rename(&id, &format!("hidden-{id}"), "hidden").await;
         let lost = stage.until_state::<ColonyProcess>("hidden", WorkState::Lost).await;
         assert!(lost.completion_time.is_some() && lost.is_true("Finished"));
-        rename(&format!("hidden-{id}"), &id).await;
+        rename(&format!("hidden-{id}"), &id, &label).await;
         let found = stage.until_state::<ColonyProcess>("hidden", WorkState::Waiting).await;
         assert_eq!(found.mirror.as_ref().unwrap().process_id.as_ref(), Some(&id));
         assert!(found.completion_time.is_none() && !found.is_true("Finished"));

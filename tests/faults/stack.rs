@@ -71,6 +71,16 @@ impl Stack {
         self.database.query(&lock).await;
     }
 
+    /// Waits until the table is locked.
+    pub async fn until_locked(&self) {
+        let query = "SELECT count(*) FROM pg_locks JOIN pg_class ON relation = pg_class.oid WHERE relname = 'prod_processes' AND mode = 'ShareLock' AND granted";
+        eventually("the table is locked", COMES_BACK, async || {
+            let rows = self.database.query(query).await;
+            (rows[0][0] != "0").then_some(()).ok_or_else(|| "not yet".to_owned())
+        })
+        .await;
+    }
+
     /// Takes a component away, by `kill -9` or as its administrator would, and brings it back; whether this can be done.
     pub async fn bounce(&self, component: &str, kill: bool) -> bool {
         if self.xtask.is_none() {

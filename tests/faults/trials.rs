@@ -159,7 +159,7 @@ impl Sweep {
         match &self.stack {
             Some(stack) => {
                 let create = async {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    stack.until_locked().await;
                     self.fleet.create_batch(3, 1).await;
                 };
                 tokio::join!(stack.lock_processes(20), create);

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::{
     KubernetesStep, Mirror, Plan, Step,
     attempt::Attempts,
-    mirror::{MirrorPlan, is_followed, is_live},
+    found_again::is_followed,
+    mirror::{MirrorPlan, is_live},
     work::{Terms, of_mirror, retried_at},
 };
 use crate::{

@@ -1,27 +1,17 @@
-//! Other operators that are about when this one starts: each elects among its own replicas alone, and two on one object do its
-//! work twice.
+//! Another operator that leads when one starts that elects no leader: two on one object do its work twice.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use kube::{Api, Client, ResourceExt as _};
 
 use crate::runtime::kubernetes::{CALL_TIME_LIMIT, call};
 
-/// The leases of a name that others hold, as far as this operator may see them: its own namespace's where it elects no leader,
-/// and those of other namespaces.
-pub async fn held(client: &Client, namespace: &str, name: &str, elects: bool, now: Timestamp) -> Vec<String> {
-    let named = ListParams::default().fields(&format!("metadata.name={name}"));
-    let all = Api::<Lease>::all(client.clone());
-    let leases = match call(CALL_TIME_LIMIT, all.list(&named)).await {
-        Ok(found) => found.items,
-        // Mostly it may see its own alone.
-        Err(_) => {
-            let own = Api::<Lease>::namespaced(client.clone(), namespace);
-            call(CALL_TIME_LIMIT, own.get_opt(name)).await.ok().flatten().into_iter().collect()
-        }
-    };
-    let is_foreign = |lease: &&Lease| !elects || lease.namespace().as_deref() != Some(namespace);
-    leases.iter().filter(is_foreign).filter_map(|lease| holder(lease, now)).collect()
+/// Who holds the lease of a name, for an operator that elects no leader. Those of other namespaces it may not see: operators of one
+/// cluster meet in the colony.
+pub async fn held(client: &Client, namespace: &str, name: &str, now: Timestamp) -> Option<String> {
+    let leases = Api::<Lease>::namespaced(client.clone(), namespace);
+    let lease = call(CALL_TIME_LIMIT, leases.get_opt(name)).await.ok().flatten()?;
+    holder(&lease, now)
 }
 
 /// Who holds a lease that has not run out.
