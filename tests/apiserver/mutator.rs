@@ -448,7 +448,8 @@ async fn a_field_of_a_composed_object_that_admission_sets_is_left_alone() {
         let fields = composed_fields();
         join_all(fields.iter().map(async |(kind, path, value)| {
             let fields = vec![((*path).to_owned(), value.clone())];
-            set(&stage.namespace, INSTANCE_LABEL, &Changed { kind, name: case(kind, path), fields }).await;
+            set(&stage.namespace, INSTANCE_LABEL, &Changed { kind: *kind, name: case(kind, path), fields })
+                .await;
         }))
         .await;
         things.define_until_ready().await;
