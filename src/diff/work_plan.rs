@@ -7,6 +7,7 @@ use super::{
     Mirror, Plan, Step, Terms,
     attempt::{Attempts, Submittable},
     found_again::is_followed,
+    mirror::is_live,
     submission::Submission,
     work::{check_adoptable, hold_adopted},
 };
