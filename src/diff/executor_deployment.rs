@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::{ExecutorDeployment, Runtime, Workload},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, Runtime, Workload},
+        mirror::MirrorStatus,
         names::{
             self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER, FOREGROUND_FINALIZER,
             PROCESS_SPEC_ANNOTATION,
@@ -218,8 +219,14 @@ pub fn finalizers_of_others(object: &ExecutorDeployment) -> Vec<&str> {
 
 /// Whether the colony's side is not corrected: the colony is permanently gone, or a user declares it so.
 fn is_abandoned(snapshot: &ExecutorDeploymentSnapshot) -> bool {
-    matches!(snapshot.colony, ColonyReference::NotFound { .. })
-        || snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true")
+    let is_there = |status: &ExecutorDeploymentStatus| {
+        status.mirror.as_ref().is_some_and(MirrorStatus::may_live)
+            || status.blueprint.is_some()
+            || status.executor.as_ref().is_some_and(|executor| executor.registered)
+    };
+    let is_nowhere = matches!(snapshot.colony, ColonyReference::NotFound { .. })
+        && !snapshot.object.status.as_ref().is_some_and(is_there);
+    is_nowhere || snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true")
 }
 
 /// What remains of an object that is released without its colony or children, as a message; none if nothing is.
@@ -388,6 +395,7 @@ mod tests {
             object: serde_json::from_value(object).unwrap(),
             cluster: "k".to_owned(),
             colony: ColonyReference::Resolved(Box::new(ResolvedColony {
+                uid: "colony-uid".to_owned(),
                 name: "c".to_owned(),
                 spec: colony,
                 operator_executor_id: Observed::Unknown(away()),

@@ -33,7 +33,7 @@ pub use executor_deployment::{
 };
 pub use mirror::Mirror;
 pub use plan::{Order, Plan};
-pub use problem::{Problem, not_allowed, not_found, problem, resolved};
+pub use problem::{Problem, problem, resolved};
 pub use step::{Answer, ColonyStep, KubernetesStep, Removal, Step};
 pub use work::{Terms, stop_message};
 

@@ -57,7 +57,8 @@ impl Reader {
         let object = &snapshot.object;
         let namespace = object.namespace().unwrap_or_default();
         snapshot.identity = self.read_identity(&namespace, &names::identity_secret(&object.name_any())).await;
-        let (_, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
+        let connection =
+            snapshot.colony.resolved().and_then(|colony| self.colonies.connections.get(&colony.name));
         snapshot.in_flight = self.in_flight(object, &snapshot.identity, &snapshot.colony);
         snapshot.registration = Self::registration(object, &snapshot.identity, connection.as_deref());
         true

@@ -338,6 +338,7 @@ mod tests {
             ProcessReader { processes, submissions, adds, absences, leadership, clock: clock.clone() };
         let spec = json!({ "server": { "host": "h" }, "colonyName": "c", "credentialsSecretName": "s" });
         let colony = ColonyReference::Resolved(Box::new(ResolvedColony {
+            uid: "u".to_owned(),
             name: "dev".to_owned(),
             spec: serde_json::from_value(spec).unwrap(),
             operator_executor_id: Observed::Unknown("not connected yet".to_owned()),

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ColonyStatus;
+use crate::api::names::DEFAULT_COLONY_ANNOTATION;
 
 /// A connection to a ColonyOS colony: where its server is, with which keys the operator acts there, and which
 /// namespaces of this cluster may use it.
@@ -62,6 +63,15 @@ pub struct ColonySpec {
     /// What happens to blueprints and processes that originate in the colony and are meant for this cluster.
     #[serde(default)]
     pub inbound: Inbound,
+}
+
+impl Colony {
+    /// Whether it is marked as the one that is used where an object names none.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        let marked = self.metadata.annotations.as_ref().and_then(|all| all.get(DEFAULT_COLONY_ANNOTATION));
+        marked.is_some_and(|value| value == "true")
+    }
 }
 
 /// What happens to blueprints and processes that originate in a colony and are meant for this cluster.
