@@ -20,7 +20,7 @@ mod request;
 mod values;
 mod work;
 
-pub use colony::{ColonySnapshot, Credentials, Membership, OperatorExecutor};
+pub use colony::{ColonySnapshot, ColonyUser, Credentials, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
 pub use colony_reference::{ColonyReference, ResolvedColony};

@@ -1,6 +1,6 @@
 //! Which colony an object may use, and the connection to it. Looks at caches only.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -142,14 +142,8 @@ impl Colonies {
         if let Some(name) = name {
             return self.colonies.get(&ObjectRef::new(name));
         }
-        // One that is on its way out takes nothing new. Of several, the oldest: a copy of the default one changes nothing.
-        let mut defaults = self.colonies.state_filter(Colony::is_default);
-        defaults.sort_by_cached_key(|colony| {
-            let is_staying = colony.metadata.deletion_timestamp.is_none();
-            let created = colony.metadata.creation_timestamp.as_ref().map(|created| created.0);
-            (Reverse(is_staying), created, colony.name_any())
-        });
-        defaults.into_iter().next()
+        let defaults = self.colonies.state_filter(Colony::is_default);
+        defaults.into_iter().min_by_key(|colony| colony.rank())
     }
 
     fn admits(&self, colony: &Colony, namespace: &str) -> bool {

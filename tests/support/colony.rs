@@ -117,9 +117,14 @@ impl OwnColony {
 
     /// Takes the `Colony` away, whatever holds it.
     pub async fn remove(self) {
-        let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
-        self.api.patch(&self.name, &PatchParams::default(), &release).await.unwrap();
         self.api.delete(&self.name, &DeleteParams::default()).await.unwrap();
+        // Only now: an operator holds one that is to stay.
+        let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        match self.api.patch(&self.name, &PatchParams::default(), &release).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 

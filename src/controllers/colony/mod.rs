@@ -4,6 +4,7 @@ mod assignments;
 pub(super) mod blueprints;
 mod inbound;
 pub(super) mod processes;
+mod users;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use tokio::task::AbortHandle;
 use self::{
     inbound::Inbound,
     processes::{FollowedProcesses, MirroredKinds},
+    users::{Users, default_of},
 };
 use super::engine::{
     context::{Requeuer, Services},
@@ -30,6 +32,7 @@ use crate::{
     api::{
         colony::{Colony, ColonyStatus},
         executor_deployment::ExecutorDeployment,
+        kind::HasFinalizer as _,
         names::{CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND},
     },
     colony::{Client, Executor, ExecutorState, Server},
@@ -50,6 +53,9 @@ use crate::{
 
 /// How many colonies are reconciled at the same time; each pass waits for a server somewhere.
 const CONCURRENCY: u16 = 8;
+
+/// How often a `Colony` that is deleted is looked at: what holds it ends without a word to it.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// The stages of `Colonies`, and what goes on beside them.
 struct ColonyStages {
@@ -74,6 +80,7 @@ impl Stages for ColonyStages {
     type Findings = ();
 
     const KIND: Kind = Kind::Colony;
+    const FINALIZER: Option<&'static str> = Some(Colony::FINALIZER);
     const CAN_BE_PAUSED: bool = false;
 
     fn kind(&self) -> &() {
@@ -93,8 +100,16 @@ impl Stages for ColonyStages {
             clock: &self.services.clock,
             metrics: Some(&self.services.metrics),
         };
-        let reading = read(object, &reader, &mut known).await;
-        self.clients.lock().await.insert(name, known);
+        let mut reading = read(object, &reader, &mut known).await;
+        self.clients.lock().await.insert(name.clone(), known);
+        let users = Users {
+            mirrored_kinds: &self.mirrored_kinds,
+            kubernetes: &self.services.kubernetes.calls,
+            colonies: &self.colonies,
+        };
+        reading.snapshot.users = users.of(object).await;
+        let default = default_of(&self.colonies).filter(|_| object.is_default());
+        reading.snapshot.other_default = default.filter(|default| *default != name);
         Ok(reading)
     }
 
@@ -116,6 +131,20 @@ impl Stages for ColonyStages {
         Ok((plan_colony(&reading.snapshot), ()))
     }
 
+    async fn released(&self, object: &Colony) {
+        let name = object.name_any();
+        let _ = self.services.connections.remove(&name);
+        self.clients.lock().await.remove(&name);
+        self.served.lock().retain(|(colony, _), (_, task)| {
+            let stays = *colony != name;
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        wake_all(self);
+    }
+
     async fn after_act(&self, reading: &ColonyReading, _: Passed<'_, Self>) {
         let name = reading.snapshot.object.name_any();
         remember(&name, reading, self);
@@ -128,6 +157,9 @@ impl Stages for ColonyStages {
     }
 
     fn next(&self, reading: &ColonyReading, _: Option<&ColonyStatus>, _: Passed<'_, Self>) -> Look {
+        if reading.snapshot.is_leaving() {
+            return Look::After(LEAVING);
+        }
         if !is_connected(&reading.snapshot) {
             return Look::Backoff;
         }
@@ -222,6 +254,9 @@ async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ColonySt
     let (Some(blueprints), Some(sessions)) = (reading.snapshot.blueprints.known(), &reading.sessions) else {
         return;
     };
+    if reading.snapshot.is_doubtful() {
+        return;
+    }
     let changed = context.services.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
     for name in changed {
         let key = IndexKey::Blueprint(name);
@@ -233,7 +268,9 @@ async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ColonySt
         let key = IndexKey::Blueprint(name.clone());
         context.objects.iter().any(|(index, _)| !index.get(&key).is_empty())
     };
-    if blueprints.iter().any(|blueprint| !has_object(&blueprint.metadata.name)) {
+    // What is deleted with it would come back.
+    let may_make = !reading.snapshot.is_leaving();
+    if may_make && blueprints.iter().any(|blueprint| !has_object(&blueprint.metadata.name)) {
         inbound(name, context).sweep(&sessions.member).await;
     }
 }
@@ -284,6 +321,9 @@ fn is_approved(own: &OperatorIdentity, executors: Option<&[Executor]>) -> bool {
 fn problem(snapshot: &ColonySnapshot) -> Option<String> {
     match &snapshot.membership {
         _ if snapshot.server.known().is_none() => snapshot.server.unknown().map(str::to_owned),
+        _ if snapshot.is_doubtful() => {
+            Some("it does not know what this cluster has there, or is another: see the Colony".to_owned())
+        }
         Membership::Member(_) => snapshot.executors.unknown().map(str::to_owned),
         Membership::Stranger => Some("the operator is not a member of the colony yet".to_owned()),
         Membership::Unknown(why) => Some(why.clone()),
