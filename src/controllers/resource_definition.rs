@@ -87,7 +87,7 @@ impl Stages for DefinitionStages {
     }
 
     fn connection(&self, snapshot: &DefinitionSnapshot, services: &Services) -> Option<Arc<Connection>> {
-        services.connections.get(&snapshot.in_colony.as_ref()?.colony)
+        services.connections.get(&snapshot.in_colony.as_ref()?.used.name)
     }
 
     fn desired(&self, snapshot: &DefinitionSnapshot) -> Result<DesiredDefinition, Problem> {
@@ -182,6 +182,9 @@ impl DefinitionStages {
         match served.map(|crd| kind_of(crd, is_released)) {
             Some(Ok(kind)) => {
                 let handler_state = handler_state(snapshot, kind.handler());
+                if let Some(in_colony) = &snapshot.in_colony {
+                    self.services.blueprints.record_home(&name, &in_colony.used.name);
+                }
                 self.instances.serve(&name, kind, &self.requeuer).await;
                 if handler_state.is_some_and(|handler_state| {
                     self.services.blueprints.record_handler_state(&name, &handler_state)

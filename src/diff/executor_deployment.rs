@@ -408,6 +408,7 @@ mod tests {
             pods: Vec::new(),
             identity: Observed::Known(Some(Identity {
                 owner_uid: Some("u1".to_owned()),
+                uid: None,
                 resource_version: None,
                 executor_name: "media-encoders-abc".to_owned(),
                 executor_id: "e".to_owned(),
@@ -446,6 +447,21 @@ mod tests {
             ["the colony to remove executor media-encoders-abc: not connected".to_owned()]
         );
         assert_eq!(remaining_in_colony(&registered), None, "it is not let go");
+    }
+
+    /// Another Secret of the name may have been made since this one was read.
+    #[test]
+    fn the_secret_that_was_seen_is_deleted() {
+        let mut never = unreachable(&json!({}));
+        if let Observed::Known(Some(identity)) = &mut never.identity {
+            identity.uid = Some("s1".to_owned());
+        }
+        let plan = plan_deletion(&never);
+        let uids = plan.steps.iter().filter_map(|step| match step {
+            Step::Kubernetes(KubernetesStep::DeleteIdentity { uid, .. }) => uid.as_deref(),
+            _ => None,
+        });
+        assert_eq!(uids.collect::<Vec<_>>(), ["s1"]);
     }
 
     /// A user who orphans the children needs to know what else remains, and where.

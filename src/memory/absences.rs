@@ -1,15 +1,18 @@
 //! What colonies have reported to be gone. Much follows from an absence: work is given up, objects are deleted. Hence it is
 //! believed only when it was seen twice, some time apart: a row may be hidden for a moment.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
 /// How much later an absence has to be seen again.
-const CONFIRMED_AFTER: SignedDuration = SignedDuration::from_secs(5);
+const CONFIRMED_AFTER: Duration = Duration::from_secs(5);
 /// For how long an absence is remembered that was not seen again: it was there in between, as far as is known.
-const KEPT: SignedDuration = SignedDuration::from_mins(1);
+const KEPT: Duration = Duration::from_mins(1);
 /// How many are remembered before the first look for those that no longer matter.
 const PRUNED_FROM: usize = 256;
 
@@ -36,26 +39,26 @@ struct State {
 
 #[derive(Clone, Copy)]
 struct Seen {
-    first: Timestamp,
-    last: Timestamp,
+    first: Instant,
+    last: Instant,
 }
 
 impl Absences {
     /// Notes that something is reported to be gone, in an answer to a question that was asked at `now`; whether that is believed.
     #[must_use]
-    pub fn seen(&self, absent: Absent, now: Timestamp) -> bool {
+    pub fn seen(&self, absent: Absent, now: Instant) -> bool {
         let mut state = self.state.lock();
         let seen = state.seen.entry(absent).or_insert(Seen { first: now, last: now });
-        if now.duration_since(seen.last) > KEPT {
+        if now.saturating_duration_since(seen.last) > KEPT {
             seen.first = now;
         }
         seen.last = now;
         let first = seen.first;
         if state.seen.len() >= state.prune_at.max(PRUNED_FROM) {
-            state.seen.retain(|_, seen| now.duration_since(seen.last) <= KEPT);
+            state.seen.retain(|_, seen| now.saturating_duration_since(seen.last) <= KEPT);
             state.prune_at = state.seen.len().saturating_mul(2);
         }
-        now.duration_since(first) >= CONFIRMED_AFTER
+        now.saturating_duration_since(first) >= CONFIRMED_AFTER
     }
 
     /// Notes that something is there.
@@ -64,8 +67,8 @@ impl Absences {
     }
 
     /// Notes that this process has taken something away itself: its absence is no surprise.
-    pub fn expected(&self, absent: Absent, now: Timestamp) {
-        let first = now.checked_sub(CONFIRMED_AFTER).unwrap_or(Timestamp::MIN);
+    pub fn expected(&self, absent: Absent, now: Instant) {
+        let first = now.checked_sub(CONFIRMED_AFTER).unwrap_or(now);
         self.state.lock().seen.insert(absent, Seen { first, last: now });
     }
 }
@@ -74,8 +77,10 @@ impl Absences {
 mod tests {
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+    fn clock() -> impl Fn(u64) -> Instant {
+        let start = Instant::now();
+        move |second| start + Duration::from_secs(second)
     }
 
     fn work(id: &str) -> Absent {
@@ -84,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_twice_is_gone() {
-        let absences = Absences::default();
+        let (absences, at) = (Absences::default(), clock());
         assert!(!absences.seen(work("a"), at(100)));
         assert!(!absences.seen(work("a"), at(104)), "the same moment, asked twice");
         assert!(absences.seen(work("a"), at(105)));
@@ -98,7 +103,7 @@ mod tests {
 
     #[test]
     fn old_ones_are_forgotten() {
-        let absences = Absences::default();
+        let (absences, at) = (Absences::default(), clock());
         for number in 0..10_000 {
             let _ = absences.seen(work(&number.to_string()), at(number * 10));
         }

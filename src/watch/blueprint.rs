@@ -43,7 +43,7 @@ impl ProcessReader {
         if let Some(problem) = &connection.problem {
             return Observed::Unknown(problem.clone());
         }
-        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.now());
+        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.instant());
         if known.is_some() {
             self.absences.present(&absent);
             return Observed::Known(known);

@@ -74,6 +74,7 @@ impl Reader {
         let serves_as_it = self.serves_as(object).as_ref() == Some(&executor.name);
         (is_settled && serves_as_it).then(|| Identity {
             owner_uid: object.uid(),
+            uid: None,
             resource_version: None,
             executor_name: executor.name.clone(),
             executor_id: executor.id.clone(),

@@ -37,7 +37,9 @@ impl WorkReader {
         self.ensure_cache_fresh(kind.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
-        let named = kind.handler().colony.as_deref();
+        // New ones go where the definition is: the default one may be another by now.
+        let home = self.blueprints.home(&kind.name());
+        let named = kind.handler().colony.as_deref().or(home.as_deref());
         let claim = match kind.handler().mode {
             HandlerMode::Process => ColonyClaim::of_work(object, named, false),
             HandlerMode::Blueprint | HandlerMode::Compose => ColonyClaim::of(object, named),

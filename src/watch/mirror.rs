@@ -138,7 +138,7 @@ impl ProcessReader {
             Ok(member) => member,
             Err(why) => return Observed::Unknown(why),
         };
-        let (absent, now) = (Absent::Work(id.to_owned()), self.clock.now());
+        let (absent, now) = (Absent::Work(id.to_owned()), self.clock.instant());
         let graph = match member.process_graph(id).await {
             Ok(graph) => graph,
             Err(error) if error.is_not_found() => {
@@ -170,8 +170,8 @@ impl ProcessReader {
         let Some(mirror) = mirror else { return Err(Observed::Known(Vec::new())) };
         let untried = self
             .leadership
-            .term_started_at()
-            .is_some_and(|term| self.submissions.was_never_sent(&mirror.label, term));
+            .alone_since()
+            .is_some_and(|since| self.submissions.was_never_sent(&mirror.label, since.monotonic));
         if (mirror.state == MirrorState::Intended && untried)
             || (mirror.state != MirrorState::Intended && !mirror.state.is_live())
         {
@@ -235,7 +235,7 @@ impl ProcessReader {
         if let Some(process) = self.processes.fresh(member.id(), id, asked_at) {
             return Ok(vec![process]);
         }
-        let (absent, now) = (Absent::Work(id.to_string()), self.clock.now());
+        let (absent, now) = (Absent::Work(id.to_string()), self.clock.instant());
         match member.process(id).await {
             Ok(process) => {
                 self.absences.present(&absent);
@@ -262,7 +262,8 @@ impl ProcessReader {
     #[must_use]
     pub fn submit_not_before(&self, mirror: Option<&MirrorStatus>) -> Option<Timestamp> {
         let mirror = mirror.filter(|mirror| mirror.state == MirrorState::Intended)?;
-        self.submissions.not_before(&mirror.label, self.leadership.term_started_at()?)
+        let until = self.submissions.not_before(&mirror.label, self.leadership.alone_since()?.monotonic)?;
+        Some(self.clock.moment().wall_of(until))
     }
 
     /// Until when an add of an executor or a blueprint may still arrive in the colony of an object.
@@ -273,7 +274,8 @@ impl ProcessReader {
         added: impl FnOnce(String) -> Added,
     ) -> Option<Timestamp> {
         let colony = colony.resolved()?.name.clone();
-        self.adds.in_flight_until(&added(colony), self.leadership.term_started_at()?)
+        let until = self.adds.in_flight_until(&added(colony), self.leadership.alone_since()?.monotonic)?;
+        Some(self.clock.moment().wall_of(until))
     }
 }
 

@@ -290,7 +290,7 @@ impl Manifests {
             Some(wanted) => name == wanted,
             None => *is_default,
         });
-        let uid = found.and_then(|colony| colony.uid()).unwrap_or_default();
+        let uid = found.and_then(kube::ResourceExt::uid).unwrap_or_default();
         let (name, spec) = match (found, refused) {
             (Some(colony), _) => (colony.name_any(), colony.spec.clone()),
             (None, Some((name, _))) => (name.clone(), stand_in(name)),

@@ -88,7 +88,9 @@ impl FollowedBlueprints {
             let Ok(object) = &guarded.0 else { continue };
             used.extend(object.used_colony().map(|colony| colony.name.clone()));
         }
-        let (next, _) = self.colonies.find_any(self.kind.handler().colony.as_deref());
+        let home = self.services.blueprints.home(&self.kind.name());
+        let named = self.kind.handler().colony.as_deref().or(home.as_deref());
+        let (next, _) = self.colonies.find_any(named);
         used.extend(next.resolved().map(|colony| colony.name.clone()));
         used
     }

@@ -71,7 +71,8 @@ impl Users<'_> {
             if !is_known && is_established(&definition) {
                 return Err(format!("instances of {kind} are not known yet"));
             }
-            let named = handler.colony.as_ref().or(default.as_ref());
+            let used = definition.status.as_ref().and_then(|status| status.colony.as_ref());
+            let named = used.map(|used| &used.name).or(handler.colony.as_ref()).or(default.as_ref());
             if handler.mode == HandlerMode::Blueprint && named.map(String::as_str) == Some(colony) {
                 let object = format!("ResourceDefinition {}", definition.name_any());
                 users.push(ColonyUser { object, colony_uid: String::new() });
