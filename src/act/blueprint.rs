@@ -60,7 +60,7 @@ impl BlueprintWriter<'_> {
                 self.known.remove(self.colony, name);
                 self.settled(name);
                 let absent = Absent::Blueprint(self.colony.to_owned(), name.clone());
-                self.absences.expected(absent, self.clock.now());
+                self.absences.expected(absent, self.clock.instant());
                 Ok(())
             }
             _ => Ok(()),
@@ -76,7 +76,7 @@ impl BlueprintWriter<'_> {
                 message: format!("failed to {what}: the first of its kind is being added"),
             });
         };
-        self.adds.sent(self.blueprint(name), self.clock.now());
+        self.adds.sent(self.blueprint(name), self.clock.instant());
         match self.member.add_blueprint(blueprint).await {
             Ok(added) => {
                 self.known.added(self.colony, &added);
@@ -100,7 +100,7 @@ impl BlueprintWriter<'_> {
     }
 
     fn settled(&self, name: &str) {
-        self.adds.settled(self.blueprint(name), self.clock.now());
+        self.adds.settled(self.blueprint(name), self.clock.instant());
     }
 
     async fn read(&self, name: &str, what: &str) -> Result<Blueprint, StepFailure> {

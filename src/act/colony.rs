@@ -1,9 +1,7 @@
 //! Writes to a colony on behalf of an object: one call a step, never repeated here. Whether a call whose answer never
 //! came was carried out is for the next snapshot to find out.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
+use std::time::{Duration, Instant};
 
 use super::{
     blueprint::BlueprintWriter,
@@ -41,8 +39,8 @@ pub(super) struct Colony<'a> {
     pub submissions: &'a Submissions,
     pub adds: &'a Adds,
     pub absences: &'a Absences,
-    /// When the term of leadership began.
-    pub term: Option<Timestamp>,
+    /// Since when no other process can have written.
+    pub alone_since: Option<Instant>,
     pub processes: &'a Processes,
     pub clock: &'a Clock,
 }
@@ -59,7 +57,7 @@ impl Colony<'_> {
             ColonyStep::Submit(process) => self.submit(process, &what).await,
             ColonyStep::SubmitWorkflow(workflow) => {
                 // As for a process: from here on the label counts as tried.
-                self.submissions.sent(&workflow.label, self.clock.now());
+                self.submissions.sent(&workflow.label, self.clock.instant());
                 self.connection.member.submit_workflow(&workflow.spec).await.map_err(failed)?;
                 // Which workflow it is is looked up by label, and so are its nodes.
                 Ok(Effect::Nothing)
@@ -137,7 +135,7 @@ impl Colony<'_> {
                 let executor = new_executor(owner.colony(), name, executor_type, id, location.as_deref())
                     .map_err(|error| refused(what, &error))?
                     .blueprint(origin, 0);
-                self.adds.sent(self.executor(name), self.clock.now());
+                self.adds.sent(self.executor(name), self.clock.instant());
                 register(owner, member, &executor).await.map_err(|error| of_colony(what, &error))?;
                 (name, ExecutorState::Approved)
             }
@@ -147,7 +145,7 @@ impl Colony<'_> {
             }
             _ => return Ok(Effect::Nothing),
         };
-        self.adds.settled(self.executor(name), self.clock.now());
+        self.adds.settled(self.executor(name), self.clock.instant());
         self.connection.note_executor(name, state, self.clock.instant());
         Ok(Effect::Nothing)
     }
@@ -190,11 +188,12 @@ impl Colony<'_> {
     }
 
     async fn submit(&self, process: &DesiredProcess, what: &str) -> Result<Effect, StepFailure> {
-        let is_first = self.term.is_some_and(|term| self.submissions.was_never_sent(&process.label, term));
+        let is_first =
+            self.alone_since.is_some_and(|since| self.submissions.was_never_sent(&process.label, since));
         let operator =
             if process.is_gated || process.is_own { self.operator(what)?.name.as_str() } else { "" };
         // Before the first byte leaves: from here on the label counts as tried.
-        self.submissions.sent(&process.label, self.clock.now());
+        self.submissions.sent(&process.label, self.clock.instant());
         let (member, asked_at) = (&self.connection.member, self.clock.instant());
         if process.is_gated {
             let workflow = process.gated(operator).map_err(|error| refused(what, &error))?;

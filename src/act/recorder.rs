@@ -74,7 +74,9 @@ mod tests {
     /// What a server would refuse holds up what the plan's order says, and counts as not done.
     #[tokio::test]
     async fn a_step_that_is_refused_is_not_recorded() {
-        let delete = |name: &str| Step::Kubernetes(KubernetesStep::DeleteIdentity { name: name.to_owned() });
+        let delete = |name: &str| {
+            Step::Kubernetes(KubernetesStep::DeleteIdentity { name: name.to_owned(), uid: None })
+        };
         let cancel =
             Step::Colony(ColonyStep::Cancel { process_id: "p".to_owned(), why: "because".to_owned() });
         let object: ColonyProcess = serde_json::from_value(json!({

@@ -5,7 +5,7 @@ use super::{
     failure::not_connected,
     kinds::StatusKind,
     kubernetes::Cluster,
-    outcome::{Done, StepFailure},
+    outcome::{Done, StepFailure, not_leading},
     port::{Port, Target},
 };
 use crate::{
@@ -44,6 +44,19 @@ impl Port for Servers {
     }
 
     async fn execute<K: StatusKind>(&self, step: &Step, target: &Target<'_, K>) -> Result<Done, StepFailure> {
+        // A write that outlives leadership is another's to make. What becomes of one that is given up is looked up later.
+        let left = self.leadership.remaining().ok_or_else(not_leading)?;
+        let executed = tokio::time::timeout(left, self.carry_out(step, target)).await;
+        executed.unwrap_or_else(|_| Err(not_leading()))
+    }
+}
+
+impl Servers {
+    async fn carry_out<K: StatusKind>(
+        &self,
+        step: &Step,
+        target: &Target<'_, K>,
+    ) -> Result<Done, StepFailure> {
         match step {
             Step::Kubernetes(step) => self.cluster.execute(step, target).await,
             Step::Colony(step) => {
@@ -55,7 +68,7 @@ impl Port for Servers {
                     submissions: &self.submissions,
                     adds: &self.adds,
                     absences: &self.absences,
-                    term: self.leadership.term_started_at(),
+                    alone_since: self.leadership.alone_since().map(|since| since.monotonic),
                     processes: &self.processes,
                     clock: &self.clock,
                 };

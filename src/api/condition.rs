@@ -107,6 +107,12 @@ pub enum Reason {
     ColonyUnavailable,
     /// The `Colony` is not usable; see its status.
     ColonyNotReady,
+    /// The `Colony` of an object leads to another colony than the one in which the object is.
+    ColonyChanged,
+    /// Objects are in the colony, so that the deleted `Colony` stays.
+    ColonyInUse,
+    /// Another `Colony` is the default already.
+    DefaultTaken,
     /// The colony has forgotten the operator: it was emptied, or is another.
     ColonyReset,
     /// The intent to submit is recorded, nothing is submitted yet.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{
     executor_deployment::BlueprintStatus,
-    mirror::{MirrorStatus, Mirrored},
+    mirror::{MirrorStatus, Mirrored, UsedColony},
     names::BLUEPRINT_ANNOTATION,
     policy::DeletionPolicy,
     resource_definition::{DefinitionScope, Handler, HandlerMode, ObjectKind},
@@ -50,6 +50,9 @@ pub struct InstanceStatus {
     /// The last generation that is known to have reached the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_generation: Option<i64>,
+    /// The colony in which its processes or its blueprint are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colony: Option<UsedColony>,
     /// The process of the instance. Its generation is 0 or less for the process of the clean-up; with handler mode
     /// `blueprint` there is none but that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +96,10 @@ impl Instance {
 impl Mirrored for Instance {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn used_colony(&self) -> Option<&UsedColony> {
+        self.status.as_ref()?.colony.as_ref()
     }
 
     fn blueprint(&self) -> Option<&str> {

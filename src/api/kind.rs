@@ -23,7 +23,7 @@ use super::{
     executor_deployment::ExecutorDeployment,
     instance::Instance,
     names::{
-        COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER,
+        COLONY_FINALIZER, COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER,
         INSTANCE_FINALIZER, REQUEST_FINALIZER, RESOURCE_DEFINITION_FINALIZER,
     },
     request_flow::RequestFlow,
@@ -143,13 +143,13 @@ macro_rules! kinds {
 
 kinds! {
     /// A connection to a colony.
-    Colony(Colony) {
-        conditions: &[Ready],
+    Colony(Colony, COLONY_FINALIZER) {
+        conditions: &[Ready, Progressing, Warnings],
         process_condition: None,
         ready_conditions: &[],
         keeps_managed_fields: false,
-        verbs: READ,
-        why: "a Colony holds the address of a colony's server",
+        verbs: READ_AND_PATCH,
+        why: "a Colony holds the address of a colony's server, and stays while it is in use",
         why_status: "a Colony shows whether it is connected",
         why_finalizers: Some("the operator's keys go with their Colony"),
     }

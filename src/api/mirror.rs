@@ -27,10 +27,32 @@ pub struct MirrorStatus {
     pub errors: Option<String>,
 }
 
+/// The colony in which an object has processes or a blueprint. The object stays with it for as long as anything of it may be
+/// there, whatever becomes of its `Colony` and of the default one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsedColony {
+    /// Name of the Colony.
+    pub name: String,
+    /// UID of the Colony.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The colony's own name, on its server.
+    pub colony_name: String,
+}
+
 /// A kind whose objects have processes.
 pub trait Mirrored {
     /// The process, as status records it.
     fn mirror(&self) -> Option<&MirrorStatus>;
+
+    /// The colony in which it is, as status records it.
+    fn used_colony(&self) -> Option<&UsedColony>;
+
+    /// Whether anything of it may be in that colony now.
+    fn is_in_colony(&self) -> bool {
+        self.mirror().is_some_and(MirrorStatus::may_live) || self.blueprint().is_some()
+    }
 
     /// The name of the blueprint that mirrors the object, if status records one.
     fn blueprint(&self) -> Option<&str> {

@@ -11,6 +11,8 @@ pub const VERSION: &str = "v1";
 
 /// Who writes: user agent, field manager, reporting controller of Events, value of `managed-by`.
 pub const OPERATOR: &str = "colonyos-operator";
+/// Kept on a `Colony` that was connected until nothing of this cluster is in the colony.
+pub const COLONY_FINALIZER: &str = "colonies.io/colony";
 /// Kept on an `ExecutorDeployment` until its pods have gone and its executor has left the colony.
 pub const EXECUTOR_DEPLOYMENT_FINALIZER: &str = "compute.colonies.io/executor-deployment";
 /// Kept on a `ColonyProcess` until its process is over.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    mirror::{MirrorStatus, Mirrored},
+    mirror::{MirrorStatus, Mirrored, UsedColony},
     policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, ManagementPolicy, RestorePolicy},
 };
 
@@ -168,6 +168,8 @@ pub struct WorkRecordMut<'a> {
     pub stopping: &'a mut Option<StopReason>,
     /// `status.mirror`.
     pub mirror: &'a mut Option<MirrorStatus>,
+    /// `status.colony`.
+    pub colony: &'a mut Option<UsedColony>,
 }
 
 /// Implements [`WorkObject`] for a kind whose `$id` names what is to be adopted in its spec, and what was submitted in its
@@ -217,6 +219,7 @@ macro_rules! work_object {
                     output_truncated: &mut status.output_truncated,
                     stopping: &mut status.stopping,
                     mirror: &mut status.mirror,
+                    colony: &mut status.colony,
                 }
             }
         }

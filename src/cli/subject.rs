@@ -109,30 +109,33 @@ impl Subject {
         match Kind::called(kind) {
             Some(Kind::ExecutorDeployment) => {
                 let object = get::<ExecutorDeployment>(kubernetes, namespace, name).await?;
-                Ok((alone(of_fleet(&object)?), object.spec.colony))
+                Ok((alone(of_fleet(&object)?), in_colony(&object).or(object.spec.colony)))
             }
             Some(Kind::ColonyProcess) => {
                 let object = get::<ColonyProcess>(kubernetes, namespace, name).await?;
-                Ok((alone(of_mirror(&object, Kind::ColonyProcess.name())?), object.spec.colony))
+                Ok((
+                    alone(of_mirror(&object, Kind::ColonyProcess.name())?),
+                    in_colony(&object).or(object.spec.colony),
+                ))
             }
             Some(Kind::ColonyWorkflow) => {
                 let object = get::<ColonyWorkflow>(kubernetes, namespace, name).await?;
-                Ok((of_workflow(&object, self.node.as_deref())?, object.spec.colony))
+                Ok((of_workflow(&object, self.node.as_deref())?, in_colony(&object).or(object.spec.colony)))
             }
             Some(Kind::RequestState) => {
                 let object = get::<RequestState>(kubernetes, namespace, name).await?;
-                let colony = match object.annotations().get(FLOW_ANNOTATION).filter(|flow| !lists_jobs(flow))
-                {
+                let named = match object.annotations().get(FLOW_ANNOTATION).filter(|flow| !lists_jobs(flow)) {
                     Some(flow) => get::<RequestFlow>(kubernetes, namespace, flow).await?.spec.colony,
                     None => object.annotations().get(COLONY_ANNOTATION).cloned(),
                 };
+                let colony = in_colony(&object).or(named);
                 Ok((alone(of_mirror(&object, Kind::RequestState.name())?), colony))
             }
             _ => {
                 let definition = defined::find(kubernetes, kind).await?;
                 let object = defined::get(kubernetes, &definition, namespace, name).await?;
                 let id = of_mirror(&object, &definition.spec.names.kind)?;
-                Ok((alone(id), definition.spec.handler.colony))
+                Ok((alone(id), in_colony(&object).or(definition.spec.handler.colony)))
             }
         }
     }
@@ -145,6 +148,11 @@ where
     let api = Api::<K>::namespaced(kubernetes.calls.clone(), namespace);
     let what = format!("get {} {namespace}/{name}", K::kind(&()));
     call(CALL_TIME_LIMIT, api.get(name)).await.map_err(|error| error.explain(&what).into())
+}
+
+/// The Colony that status names.
+fn in_colony(object: &impl Mirrored) -> Option<String> {
+    object.used_colony().map(|used| used.name.clone())
 }
 
 fn alone(id: String) -> Vec<Found> {

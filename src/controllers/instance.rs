@@ -36,6 +36,10 @@ impl MirroredKind for Instance {
             |mirror: &MirrorStatus| !mirror.may_live() && Some(mirror.generation) == self.metadata.generation;
         self.metadata.deletion_timestamp.is_none() && self.mirror().is_some_and(is_over)
     }
+
+    fn needs_colony(&self, kind: &InstanceKind) -> bool {
+        !self.is_finished() || kind.handler().cleanup_function.is_some()
+    }
 }
 
 /// The stages of instances that processes or blueprints carry.

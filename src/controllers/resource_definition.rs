@@ -125,7 +125,7 @@ impl<I: InstanceControllers> Stages for DefinitionStages<I> {
     }
 
     fn connection(&self, snapshot: &DefinitionSnapshot, services: &Services) -> Option<Arc<Connection>> {
-        services.connections.get(&snapshot.in_colony.as_ref()?.colony)
+        services.connections.get(&snapshot.in_colony.as_ref()?.used.name)
     }
 
     fn desired(&self, snapshot: &DefinitionSnapshot) -> Result<DesiredDefinition, Problem> {

@@ -23,6 +23,6 @@ pub use executor_deployment::{
     DesiredExecutorDeployment, DesiredIdentity, DesiredWorkload, WorkloadPolicies,
 };
 pub use instance::DesiredInstance;
-pub use problem::{Problem, not_allowed, not_found, problem, resolved};
+pub use problem::{Problem, problem, resolved};
 pub use process::DesiredProcess;
 pub use shared_spec::{Difference, SharedSpec};

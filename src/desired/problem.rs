@@ -15,23 +15,6 @@ pub struct Problem {
     pub message: String,
 }
 
-/// What to do about a colony that is not there.
-#[must_use]
-pub fn not_found(name: Option<&str>) -> String {
-    name.map_or_else(
-        || "spec.colony is absent and no Colony is annotated colonies.io/default: \"true\": name one, or annotate one".to_owned(),
-        |name| format!("spec.colony: {name:?}: there is no such Colony: create it, or name another (kubectl get colonies)"),
-    )
-}
-
-/// What to do about a colony that does not admit the namespace.
-#[must_use]
-pub fn not_allowed(name: &str) -> String {
-    format!(
-        "spec.colony: {name:?} does not admit this namespace: have spec.allowedNamespaces of the Colony changed"
-    )
-}
-
 /// The colony of an object.
 ///
 /// # Errors
@@ -40,13 +23,9 @@ pub fn not_allowed(name: &str) -> String {
 pub fn resolved(colony: &ColonyReference) -> Result<&ResolvedColony, Problem> {
     match colony {
         ColonyReference::Resolved(colony) => Ok(colony),
-        ColonyReference::NotFound { name } => {
-            let message = not_found(name.as_deref());
-            Err(Problem { reason: Reason::ColonyNotFound, message })
-        }
-        ColonyReference::NotAllowed { name } => {
-            let message = not_allowed(name);
-            Err(Problem { reason: Reason::NamespaceNotAllowed, message })
+        other => {
+            let (reason, message) = other.obstacle().unwrap_or((Reason::ColonyNotFound, String::new()));
+            Err(Problem { reason, message })
         }
     }
 }

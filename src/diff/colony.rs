@@ -7,17 +7,53 @@ use super::{ColonyStep, KubernetesStep, Plan, Step, blueprint::definition, orpha
 use crate::{
     api::{
         colony::{DefinitionPolicy, InboundPolicy},
-        names::{BLUEPRINT_DEFINITION, EXECUTOR_DEPLOYMENT_KIND, operator_origin},
+        names::{ABANDON_ANNOTATION, BLUEPRINT_DEFINITION, EXECUTOR_DEPLOYMENT_KIND, operator_origin},
     },
     colony::model::{BlueprintDefinition, ExecutorState},
     snapshot::{ColonySnapshot, Credentials, Membership, Observed},
 };
 
+/// How many of the objects that are in a colony are named.
+const NAMED: usize = 8;
+
 /// Plans a connection. Nothing is done on the strength of an answer that did not come.
 #[must_use]
 pub fn plan_colony(snapshot: &ColonySnapshot) -> Plan {
+    let mut awaiting = Vec::new();
+    if snapshot.is_leaving() {
+        if !snapshot.has_finalizer() {
+            return Plan::default();
+        }
+        match in_use(snapshot) {
+            None => {
+                let steps = vec![Step::Kubernetes(KubernetesStep::RemoveFinalizer)];
+                return Plan { steps, ..Plan::default() };
+            }
+            // What is in the colony is ended through it.
+            Some(why) => awaiting.push(why),
+        }
+    }
     // What is registered needs the keys that the steps before it write.
-    Plan { steps: steps(snapshot), order: Order::Strict, ..Plan::default() }
+    Plan { steps: steps(snapshot), order: Order::Strict, awaiting, ..Plan::default() }
+}
+
+/// What a `Colony` that is deleted waits for; none if nothing of this cluster is in its colony, or a user gives that up.
+fn in_use(snapshot: &ColonySnapshot) -> Option<String> {
+    let says = snapshot.object.annotations().get(ABANDON_ANNOTATION);
+    if says.is_some_and(|value| value == "true") {
+        return None;
+    }
+    match &snapshot.users {
+        Observed::Unknown(why) => Some(format!("the objects that are in the colony to be known: {why}")),
+        Observed::Known(users) if users.is_empty() => None,
+        Observed::Known(users) => {
+            let names: Vec<&str> = users.iter().take(NAMED).map(|user| user.object.as_str()).collect();
+            let more = users.len().saturating_sub(names.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let (count, names) = (users.len(), names.join(", "));
+            Some(format!("{count} objects that are in the colony to be gone or finished: {names}{more}"))
+        }
+    }
 }
 
 fn steps(snapshot: &ColonySnapshot) -> Vec<Step> {
@@ -40,13 +76,19 @@ fn steps(snapshot: &ColonySnapshot) -> Vec<Step> {
     }
     match snapshot.membership {
         // A colony that has forgotten the operator has forgotten more: a user says that this is meant.
-        Membership::Stranger if snapshot.is_reset() && !snapshot.is_reset_accepted() => return Vec::new(),
+        Membership::Stranger | Membership::Member(_) if snapshot.is_doubtful() => return Vec::new(),
         Membership::Stranger => return vec![Step::Colony(ColonyStep::RegisterMember)],
         Membership::Unknown(_) => return Vec::new(),
         Membership::Member(_) => {}
     }
     let mut steps = registrations(snapshot);
-    steps.extend(missing_definition_step(snapshot));
+    if !snapshot.is_leaving() {
+        // Before anything can be submitted: from then on it takes the Colony to end that.
+        if !snapshot.has_finalizer() {
+            steps.insert(0, Step::Kubernetes(KubernetesStep::AddFinalizer));
+        }
+        steps.extend(missing_definition_step(snapshot));
+    }
     steps.extend(orphans::steps(&snapshot.leftovers));
     steps
 }
@@ -114,7 +156,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::snapshot::fixtures::at_second;
+    use crate::snapshot::{Leftovers, fixtures::at_second};
 
     fn connected(definitions: Vec<BlueprintDefinition>) -> ColonySnapshot {
         let object = json!({
@@ -135,6 +177,11 @@ mod tests {
         let counts = Value::from_iter(counts.map(|name| (name, 0)));
         ColonySnapshot {
             object: serde_json::from_value(object).unwrap(),
+            cluster: "k".to_owned(),
+            leftovers: Leftovers::default(),
+            users: Observed::Known(Vec::new()),
+            other_default: None,
+            knows_earlier_member: None,
             credentials: Credentials::Complete,
             server: Observed::Known(
                 serde_json::from_value(json!({ "buildversion": "1", "buildtime": "1" })).unwrap(),

@@ -17,6 +17,9 @@ use crate::{
     snapshot::{ColonyCronSnapshot, CronRun},
 };
 
+/// How far ahead of the own clock that of another operator may have been.
+const AHEAD: SignedDuration = SignedDuration::from_mins(10);
+
 /// The plan and the status to report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CronPlan {
@@ -108,7 +111,19 @@ pub fn last_schedule(snapshot: &ColonyCronSnapshot) -> Option<Timestamp> {
         snapshot.runs.iter().filter_map(|run| Timestamp::from_second(run.minute.checked_mul(60)?).ok());
     // A name that speaks of the future was not given by this operator, and must not hold it up.
     let made = times.filter(|time| *time <= snapshot.now).max();
-    recorded.map(|time| time.0).max(made)
+    let recorded = recorded.map(|time| if is_ahead(time.0, snapshot) { snapshot.now } else { time.0 });
+    recorded.max(made)
+}
+
+/// The last run on record, if a wrong clock has put it into the future: runs go on from now.
+#[must_use]
+pub fn recorded_ahead(snapshot: &ColonyCronSnapshot) -> Option<Timestamp> {
+    let recorded = snapshot.object.status.as_ref()?.last_schedule_time.as_ref()?.0;
+    is_ahead(recorded, snapshot).then_some(recorded)
+}
+
+fn is_ahead(recorded: Timestamp, snapshot: &ColonyCronSnapshot) -> bool {
+    recorded.duration_since(snapshot.now) > AHEAD
 }
 
 /// Looks whether a run is due, and what follows.

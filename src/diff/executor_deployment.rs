@@ -11,7 +11,8 @@ use super::{
 use crate::{
     api::{
         condition::Reason,
-        executor_deployment::{ExecutorDeployment, Runtime, Workload},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus, Runtime, Workload},
+        mirror::MirrorStatus,
         names::{
             self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER, FOREGROUND_FINALIZER,
             PROCESS_SPEC_ANNOTATION,
@@ -242,8 +243,14 @@ pub fn finalizers_of_others(object: &ExecutorDeployment) -> Vec<&str> {
 
 /// Whether the colony's side is not corrected: the colony is permanently gone, or a user declares it so.
 fn is_abandoned(snapshot: &ExecutorDeploymentSnapshot) -> bool {
-    matches!(snapshot.colony, ColonyReference::NotFound { .. })
-        || snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true")
+    let is_there = |status: &ExecutorDeploymentStatus| {
+        status.mirror.as_ref().is_some_and(MirrorStatus::may_live)
+            || status.blueprint.is_some()
+            || status.executor.as_ref().is_some_and(|executor| executor.registered)
+    };
+    let is_nowhere = matches!(snapshot.colony, ColonyReference::NotFound { .. })
+        && !snapshot.object.status.as_ref().is_some_and(is_there);
+    is_nowhere || snapshot.object.annotations().get(ABANDON_ANNOTATION).is_some_and(|value| value == "true")
 }
 
 /// What remains of an object that is released without its colony or children, as a message; none if nothing is.
@@ -415,6 +422,7 @@ mod tests {
             object: serde_json::from_value(object).unwrap(),
             cluster: "k".to_owned(),
             colony: ColonyReference::Resolved(Box::new(ResolvedColony {
+                uid: "colony-uid".to_owned(),
                 name: "c".to_owned(),
                 spec: colony,
                 access: ColonyAccess::Granted(ColonyTrust::Restricted),
@@ -428,6 +436,7 @@ mod tests {
             pods: Vec::new(),
             identity: Observed::Known(Some(Identity {
                 owner_uid: Some("u1".to_owned()),
+                uid: None,
                 resource_version: None,
                 executor_name: "media-encoders-abc".to_owned(),
                 executor_id: "e".to_owned(),
@@ -466,6 +475,21 @@ mod tests {
             ["the colony to remove executor media-encoders-abc: not connected".to_owned()]
         );
         assert_eq!(remaining_in_colony(&registered), None, "it is not let go");
+    }
+
+    /// Another Secret of the name may have been made since this one was read.
+    #[test]
+    fn the_secret_that_was_seen_is_deleted() {
+        let mut never = unreachable(&json!({}));
+        if let Observed::Known(Some(identity)) = &mut never.identity {
+            identity.uid = Some("s1".to_owned());
+        }
+        let plan = plan_deletion(&never);
+        let uids = plan.steps.iter().filter_map(|step| match step {
+            Step::Kubernetes(KubernetesStep::DeleteIdentity { uid, .. }) => uid.as_deref(),
+            _ => None,
+        });
+        assert_eq!(uids.collect::<Vec<_>>(), ["s1"]);
     }
 
     /// A user who orphans the children needs to know what else remains, and where.

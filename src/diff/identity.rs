@@ -87,7 +87,8 @@ pub(super) fn plan(
             return Ok(plan);
         }
         // The next pass makes another. Until then, pods serve with what they were given when they started.
-        plan.kubernetes.push(KubernetesStep::DeleteIdentity { name: secret_name(desired) });
+        plan.kubernetes
+            .push(KubernetesStep::DeleteIdentity { name: secret_name(desired), uid: identity.uid.clone() });
         plan.awaiting.push(format!("a new executor: {why}"));
         return Ok(plan);
     }
@@ -207,9 +208,10 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str) -> Iden
         // Whether or not the colony answers.
         Observed::Unknown(_)
         | Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Unregistered)) => {
-            if identity.is_some() {
+            if let Some(identity) = identity {
                 let name = names::identity_secret(&snapshot.object.name_any());
-                plan.kubernetes.push(KubernetesStep::DeleteIdentity { name });
+                let uid = identity.uid.clone();
+                plan.kubernetes.push(KubernetesStep::DeleteIdentity { name, uid });
             }
         }
         Observed::Known(Registration::Present(_)) => plan.remove(name),

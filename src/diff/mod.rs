@@ -29,7 +29,7 @@ mod work;
 pub mod work_plan;
 mod workload;
 
-pub use crate::desired::{Problem, not_allowed, not_found};
+pub use crate::desired::Problem;
 
 pub use agreement::Sync;
 pub use colony::{definition_name_taken_by, plan_colony};

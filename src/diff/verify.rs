@@ -325,7 +325,10 @@ fn secrets(sides: &Sides, found: &mut Vec<Finding>) {
             colony: None,
             what: format!("Secret {}/{}", secret.namespace, secret.name),
             seen: format!("its object is gone, and executor {} is registered nowhere", secret.executor),
-            step: Some(Step::Kubernetes(KubernetesStep::DeleteIdentity { name: secret.name.clone() })),
+            step: Some(Step::Kubernetes(KubernetesStep::DeleteIdentity {
+                name: secret.name.clone(),
+                uid: None,
+            })),
             namespace: Some(secret.namespace.clone()),
             remedy: None,
         });

@@ -146,7 +146,10 @@ impl Terms<'_> {
     pub(super) fn is_abandoned(&self) -> bool {
         let annotations = self.metadata.annotations.as_ref();
         let says = annotations.and_then(|annotations| annotations.get(ABANDON_ANNOTATION));
-        matches!(self.colony, ColonyReference::NotFound { .. }) || says.is_some_and(|value| value == "true")
+        // Nothing of it is anywhere: whatever was, its record names the colony.
+        let is_nowhere = matches!(self.colony, ColonyReference::NotFound { .. })
+            && !self.mirror.is_some_and(MirrorStatus::may_live);
+        is_nowhere || says.is_some_and(|value| value == "true")
     }
 
     fn finalizers(&self) -> impl Iterator<Item = &str> {

@@ -1,17 +1,19 @@
 //! What colonies, and caches, have reported to be gone. Much follows from an absence: work is given up, objects are deleted. Hence it is
 //! believed only when it was seen twice, some time apart: a row may be hidden for a moment.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
 use super::pruned::Pruned;
 
 /// How much later an absence has to be seen again.
-const CONFIRMED_AFTER: SignedDuration = SignedDuration::from_secs(5);
+const CONFIRMED_AFTER: Duration = Duration::from_secs(5);
 /// For how long an absence is remembered that was not seen again: it was there in between, as far as is known.
-const KEPT: SignedDuration = SignedDuration::from_mins(1);
+const KEPT: Duration = Duration::from_mins(1);
 
 /// Something that there was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,19 +34,19 @@ pub struct Absences {
 
 #[derive(Clone, Copy)]
 struct Seen {
-    first: Timestamp,
-    last: Timestamp,
+    first: Instant,
+    last: Instant,
 }
 
 impl Absences {
     /// Notes that something is reported to be gone, in an answer to a question that was asked at `now`; whether that is believed.
     #[must_use]
-    pub fn seen(&self, absent: Absent, now: Timestamp) -> bool {
-        let is_kept = |seen: &Seen| now.duration_since(seen.last) <= KEPT;
+    pub fn seen(&self, absent: Absent, now: Instant) -> bool {
+        let is_kept = |seen: &Seen| now.saturating_duration_since(seen.last) <= KEPT;
         let mut all = self.seen.lock();
         let first = all.get(&absent).filter(|seen| is_kept(seen)).map_or(now, |seen| seen.first);
         all.insert(absent, Seen { first, last: now }, is_kept);
-        now.duration_since(first) >= CONFIRMED_AFTER
+        now.saturating_duration_since(first) >= CONFIRMED_AFTER
     }
 
     /// Notes that something is there.
@@ -53,9 +55,9 @@ impl Absences {
     }
 
     /// Notes that this process has taken something away itself: its absence is no surprise.
-    pub fn expected(&self, absent: Absent, now: Timestamp) {
-        let first = now.checked_sub(CONFIRMED_AFTER).unwrap_or(Timestamp::MIN);
-        let is_kept = |seen: &Seen| now.duration_since(seen.last) <= KEPT;
+    pub fn expected(&self, absent: Absent, now: Instant) {
+        let first = now.checked_sub(CONFIRMED_AFTER).unwrap_or(now);
+        let is_kept = |seen: &Seen| now.saturating_duration_since(seen.last) <= KEPT;
         self.seen.lock().insert(absent, Seen { first, last: now }, is_kept);
     }
 }
@@ -64,8 +66,10 @@ impl Absences {
 mod tests {
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+    fn clock() -> impl Fn(u64) -> Instant {
+        let start = Instant::now();
+        move |second| start + Duration::from_secs(second)
     }
 
     fn work(id: &str) -> Absent {
@@ -74,7 +78,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_twice_is_gone() {
-        let absences = Absences::default();
+        let (absences, at) = (Absences::default(), clock());
         assert!(!absences.seen(work("a"), at(100)));
         assert!(!absences.seen(work("a"), at(104)), "the same moment, asked twice");
         assert!(absences.seen(work("a"), at(105)));

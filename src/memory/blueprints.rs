@@ -20,6 +20,8 @@ pub struct Blueprints {
     listed: Arc<Mutex<HashMap<Listed, BTreeMap<String, Blueprint>>>>,
     /// By name of the definition.
     handler_states: Arc<Mutex<HashMap<String, HandlerState>>>,
+    /// Name of the `Colony` that has the definition, by name of the definition.
+    homes: Arc<Mutex<HashMap<String, String>>>,
     first_adds: Arc<Mutex<FirstAdds>>,
 }
 
@@ -142,8 +144,20 @@ impl Blueprints {
         handler_states.insert(definition.to_owned(), handler_state.clone()).as_ref() != Some(handler_state)
     }
 
+    /// Name of the `Colony` that has a definition, in which new instances become blueprints; none if that is not known yet.
+    #[must_use]
+    pub fn home(&self, definition: &str) -> Option<String> {
+        self.homes.lock().get(definition).cloned()
+    }
+
+    /// Notes the `Colony` that has a definition.
+    pub fn record_home(&self, definition: &str, colony: &str) {
+        self.homes.lock().insert(definition.to_owned(), colony.to_owned());
+    }
+
     pub fn forget_handler_state(&self, definition: &str) {
         self.handler_states.lock().remove(definition);
+        self.homes.lock().remove(definition);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Listed, BTreeMap<String, Blueprint>>> {

@@ -97,6 +97,7 @@ pub fn read_identity(secret: &Secret) -> Identity {
     let owner = owners.iter().find(|owner| owner.controller == Some(true)).or(owners.first());
     Identity {
         owner_uid: owner.map(|owner| owner.uid.clone()),
+        uid: secret.uid(),
         resource_version: secret.resource_version(),
         executor_name: text("COLONIES_EXECUTOR_NAME"),
         executor_id: text("COLONIES_EXECUTOR_ID"),
@@ -113,6 +114,7 @@ mod tests {
     fn identity(name: &str) -> Identity {
         Identity {
             owner_uid: Some("u".to_owned()),
+            uid: None,
             resource_version: None,
             executor_name: name.to_owned(),
             executor_id: "i".to_owned(),

@@ -25,10 +25,25 @@ enum Source {
 }
 
 /// One reading of both clocks.
-#[derive(Clone, Copy, Debug)]
-struct Moment {
-    wall: Timestamp,
-    monotonic: Instant,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The calendar time.
+    pub wall: Timestamp,
+    /// The monotonic time.
+    pub monotonic: Instant,
+}
+
+impl Moment {
+    /// The calendar time of a monotonic time, as the clocks stand at this moment: however the calendar has jumped meanwhile,
+    /// what is to come is as far away as it is.
+    #[must_use]
+    pub fn wall_of(&self, instant: Instant) -> Timestamp {
+        let moved = match instant.checked_duration_since(self.monotonic) {
+            Some(ahead) => self.wall.checked_add(ahead),
+            None => self.wall.checked_sub(self.monotonic.saturating_duration_since(instant)),
+        };
+        moved.unwrap_or(self.wall)
+    }
 }
 
 impl Clock {
@@ -60,6 +75,23 @@ impl Clock {
         match &self.source {
             Source::System => monotonic_now(),
             Source::Manual(moment) => moment.lock().monotonic,
+        }
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        match &self.source {
+            Source::System => Moment { wall: wall_now(), monotonic: monotonic_now() },
+            Source::Manual(moment) => *moment.lock(),
+        }
+    }
+
+    /// Moves the calendar of a manual clock by `by`, as a correction does, or time in which the machine is suspended.
+    pub fn step(&self, by: jiff::SignedDuration) {
+        if let Source::Manual(moment) = &self.source {
+            let mut moment = moment.lock();
+            moment.wall = moment.wall.checked_add(by).unwrap_or(moment.wall);
         }
     }
 

@@ -221,7 +221,7 @@ pub fn install_crypto_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Executes one call within `limit`, [`CALL_TIME_LIMIT`] unless leadership ends sooner.
+/// Executes one call within `limit`. It knows nothing of leadership: who writes gives a call no more time than that lasts.
 ///
 /// # Errors
 ///

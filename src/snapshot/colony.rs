@@ -5,7 +5,10 @@ use kube::ResourceExt as _;
 
 use super::{Duplicate, Observed};
 use crate::{
-    api::{colony::Colony, condition::ConditionType, names::ACCEPT_RESET_ANNOTATION},
+    api::{
+        colony::Colony,
+        names::{ACCEPT_RESET_ANNOTATION, COLONY_FINALIZER},
+    },
     colony::model::{Blueprint, BlueprintDefinition, Executor, ServerInfo, Statistics},
 };
 
@@ -24,6 +27,8 @@ pub struct ColonySnapshot {
     pub membership: Membership,
     /// Id of the operator's member; none while there is no key.
     pub member_id: Option<String>,
+    /// Whether the colony knows the member as which the operator was connected before, where that is another than now.
+    pub knows_earlier_member: Option<bool>,
     pub executors: Observed<Vec<Executor>>,
     /// How many executors run a process; none if that is unknown.
     pub busy_executors: Option<i64>,
@@ -35,6 +40,10 @@ pub struct ColonySnapshot {
     pub blueprints: Observed<Vec<Blueprint>>,
     /// What was found in the colony that no object wants.
     pub leftovers: Leftovers,
+    /// Objects of this cluster that are in the colony.
+    pub users: Observed<Vec<ColonyUser>>,
+    /// The `Colony` that is the default, where this one is marked as that, too, and is not.
+    pub other_default: Option<String>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }
@@ -54,6 +63,15 @@ pub struct Leftovers {
     pub is_open: bool,
 }
 
+/// An object that is in the colony of a `Colony`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColonyUser {
+    /// Its kind, namespace and name.
+    pub object: String,
+    /// UID of the `Colony` by which it came into the colony; empty if that is not on record.
+    pub colony_uid: String,
+}
+
 impl ColonySnapshot {
     /// Whether the operator works in the colony.
     #[must_use]
@@ -66,28 +84,58 @@ impl ColonySnapshot {
     pub fn problem(&self) -> Option<String> {
         match &self.membership {
             _ if self.server.known().is_none() => self.server.unknown().map(str::to_owned),
+            _ if self.is_doubtful() => {
+                Some("it does not know what this cluster has there, or is another: see the Colony".to_owned())
+            }
             Membership::Member(_) => self.executors.unknown().map(str::to_owned),
             Membership::Stranger => Some("the operator is not a member of the colony yet".to_owned()),
             Membership::Unknown(why) => Some(why.clone()),
         }
     }
 
-    /// Whether the colony has forgotten the member as which the operator was connected. Whatever else it does not have
-    /// may be there no more than the member is, or have been there never: nothing follows from it.
+    /// Whether the colony has forgotten what this cluster has there, or may be another. Whatever it does not have may be there no
+    /// more than the operator is, or have been there never: nothing follows from it.
     #[must_use]
     pub fn is_reset(&self) -> bool {
         let recorded = self.object.status.as_ref().and_then(|status| status.member.as_ref());
-        self.membership == Membership::Stranger && recorded.is_some() && recorded == self.member_id.as_ref()
+        let uid = self.object.metadata.uid.as_deref().unwrap_or_default();
+        let users = self.users.known().map_or(&[][..], Vec::as_slice);
+        // A Colony that was created anew for objects of an earlier one may lead anywhere.
+        let is_anew = users.iter().any(|user| !user.colony_uid.is_empty() && user.colony_uid != uid);
+        match &self.membership {
+            Membership::Unknown(_) => false,
+            Membership::Stranger => {
+                is_anew
+                    || recorded
+                        .map_or(!users.is_empty(), |recorded| self.member_id.as_ref() == Some(recorded))
+            }
+            Membership::Member(_) => is_anew || self.knows_earlier_member == Some(false),
+        }
     }
 
-    /// What the annotation that accepts a reset has to say: since when the `Colony` is not ready. It is for this reset alone.
+    /// Whether nothing may follow from what the colony says, since it is reset and no user has accepted that.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.is_reset() && !self.is_reset_accepted()
+    }
+
+    /// Since when the colony is known to be reset; none while it is not.
+    #[must_use]
+    pub fn reset_at(&self) -> Option<Timestamp> {
+        let recorded = self.object.status.as_ref().and_then(|status| status.reset_at.as_ref());
+        let recorded = recorded.map(|since| since.0);
+        match &self.membership {
+            Membership::Unknown(_) => recorded,
+            Membership::Stranger | Membership::Member(_) => {
+                self.is_reset().then(|| recorded.unwrap_or(self.now))
+            }
+        }
+    }
+
+    /// What the annotation that accepts a reset has to say. It is for this reset alone.
     #[must_use]
     pub fn reset_token(&self) -> String {
-        let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        let ready = conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
-        let since = ready.filter(|ready| ready.status == "False");
-        let since = since.map_or(self.now, |ready| ready.last_transition_time.0);
-        since.strftime("%Y%m%dT%H%M%SZ").to_string()
+        self.reset_at().unwrap_or(self.now).strftime("%Y%m%dT%H%M%SZ").to_string()
     }
 
     /// Whether a user has accepted the reset.
@@ -95,6 +143,18 @@ impl ColonySnapshot {
     pub fn is_reset_accepted(&self) -> bool {
         let accepted = self.object.annotations().get(ACCEPT_RESET_ANNOTATION);
         accepted.is_some_and(|accepted| *accepted == self.reset_token())
+    }
+
+    /// Whether the `Colony` is being deleted.
+    #[must_use]
+    pub const fn is_leaving(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether the operator holds the `Colony`.
+    #[must_use]
+    pub fn has_finalizer(&self) -> bool {
+        self.object.finalizers().iter().any(|finalizer| finalizer == COLONY_FINALIZER)
     }
 }
 

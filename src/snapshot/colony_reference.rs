@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::Observed;
 use crate::api::{
     colony::{ColonySpec, Inbound, InboundPolicy},
+    condition::Reason,
+    mirror::UsedColony,
+    names::ABANDON_ANNOTATION,
     namespace::ColonyTrust,
 };
 
@@ -20,6 +23,15 @@ pub enum ColonyReference {
     },
     /// The `Colony` does not admit the object's namespace.
     NotAllowed { name: String },
+    /// The `Colony` is being deleted, and the object is not in its colony yet.
+    Leaving { name: String },
+    /// The `Colony` of the colony in which the object is, by its record, is gone or leads to another colony: what the object has
+    /// there is not known.
+    Changed {
+        used: UsedColony,
+        /// The colony to which the `Colony` leads now; none if there is no `Colony` of the name.
+        now: Option<String>,
+    },
 }
 
 impl ColonyReference {
@@ -27,7 +39,48 @@ impl ColonyReference {
     pub const fn resolved(&self) -> Option<&ResolvedColony> {
         match self {
             Self::Resolved(colony) => Some(colony),
-            Self::NotFound { .. } | Self::NotAllowed { .. } => None,
+            Self::NotFound { .. } | Self::NotAllowed { .. } | Self::Leaving { .. } | Self::Changed { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Why there is no colony to use, and what to do about it; none if there is one.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<(Reason, String)> {
+        match self {
+            Self::Resolved(_) => None,
+            Self::NotFound { name: None } => Some((
+                Reason::ColonyNotFound,
+                "spec.colony is absent and no Colony is annotated colonies.io/default: \"true\": name one, or annotate one".to_owned(),
+            )),
+            Self::NotFound { name: Some(name) } => Some((
+                Reason::ColonyNotFound,
+                format!("spec.colony: {name:?}: there is no such Colony: create it, or name another (kubectl get colonies)"),
+            )),
+            Self::NotAllowed { name } => Some((
+                Reason::NamespaceNotAllowed,
+                format!("spec.colony: {name:?} does not admit this namespace: have spec.allowedNamespaces of the Colony changed"),
+            )),
+            Self::Leaving { name } => Some((
+                Reason::ColonyNotReady,
+                format!("Colony {name} is being deleted and takes nothing new: name another"),
+            )),
+            Self::Changed { used: UsedColony { name, colony_name, .. }, now } => {
+                let way_out = format!(
+                    "or, to leave behind what this object has there, annotate it with {ABANDON_ANNOTATION}=true and delete it"
+                );
+                Some(match now {
+                    None => (
+                        Reason::ColonyNotFound,
+                        format!("Colony {name}, through which this object is in colony {colony_name}, is gone, and what the object has there is not known: create the Colony again, {way_out}"),
+                    ),
+                    Some(now) => (
+                        Reason::ColonyChanged,
+                        format!("this object is in colony {colony_name}, and Colony {name} leads to colony {now} now, so what the object has is not known: have spec.colonyName of the Colony be {colony_name} again, {way_out}"),
+                    ),
+                })
+            }
         }
     }
 }
@@ -37,11 +90,25 @@ impl ColonyReference {
 pub struct ResolvedColony {
     /// Name of the `Colony` object.
     pub name: String,
+    /// Its UID.
+    pub uid: String,
     pub spec: ColonySpec,
     /// What the members of the colony may decide in the object's namespace.
     pub access: ColonyAccess,
     /// Id of the operator's own executor there; unknown while the colony is not connected, with the reason.
     pub operator_executor_id: Observed<String>,
+}
+
+impl ResolvedColony {
+    /// The record of the colony in the status of an object.
+    #[must_use]
+    pub fn used(&self) -> UsedColony {
+        UsedColony {
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            colony_name: self.spec.colony_name.clone(),
+        }
+    }
 }
 
 /// What the members of a colony may decide in a namespace.

@@ -11,6 +11,7 @@ use super::Observed;
 use crate::{
     api::{
         instance::Instance,
+        mirror::UsedColony,
         resource_definition::{InstanceCounts, ObjectKind, ResourceDefinition, ResourceName, StoredObject},
     },
     colony::model::BlueprintDefinition,
@@ -98,10 +99,8 @@ pub struct ComposedKinds {
 /// What a colony has of a kind whose instances are blueprints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColonyKindState {
-    /// Name of the `Colony`.
-    pub colony: String,
-    /// Name of the colony itself.
-    pub colony_name: String,
+    /// The `Colony`, and the colony itself.
+    pub used: UsedColony,
     /// UID of this cluster's `kube-system` namespace: part of the id of what is made there.
     pub cluster: String,
     /// Its definitions that are of the kind, or have the name of this one.

@@ -20,6 +20,7 @@ use crate::{
 pub(crate) fn resolved() -> ResolvedColony {
     let spec = json!({ "server": { "host": "h" }, "colonyName": "dev", "credentialsSecretName": "s" });
     ResolvedColony {
+        uid: "colony-uid".to_owned(),
         name: "dev".to_owned(),
         spec: serde_json::from_value(spec).unwrap(),
         access: ColonyAccess::Granted(ColonyTrust::Restricted),

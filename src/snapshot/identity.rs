@@ -7,6 +7,8 @@ use crate::colony::model::ExecutorState;
 pub struct Identity {
     /// UID of the object that controls the Secret, or with which it goes.
     pub owner_uid: Option<String>,
+    /// UID of the Secret: precondition of its deletion. None of one that was not read.
+    pub uid: Option<String>,
     /// Version of the Secret: precondition of its replacement. None of one that was not read.
     pub resource_version: Option<String>,
     /// Name of the executor in the colony.

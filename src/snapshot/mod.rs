@@ -21,7 +21,7 @@ mod request;
 mod values;
 mod work;
 
-pub use colony::{ColonySnapshot, Credentials, Leftovers, Membership, OperatorExecutor};
+pub use colony::{ColonySnapshot, ColonyUser, Credentials, Leftovers, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
 pub use colony_reference::{ColonyAccess, ColonyReference, ResolvedColony};

@@ -2,16 +2,19 @@
 
 use kube::ResourceExt as _;
 
-use super::condition::{Finding, merge};
+use super::condition::{Finding, merge, whole_seconds};
 use crate::{
     act::outcome::{FailureKind, StepFailure},
     api::{
         colony::{ColonyStatus, ExecutorCounts, ProcessCounts, ServerStatus},
         condition::{ConditionType, Reason},
-        names::{ACCEPT_RESET_ANNOTATION, BLUEPRINT_DEFINITION, operator_secret},
+        names::{
+            ABANDON_ANNOTATION, ACCEPT_RESET_ANNOTATION, BLUEPRINT_DEFINITION, DEFAULT_COLONY_ANNOTATION,
+            operator_secret,
+        },
     },
     colony::model::{Executor, ExecutorState},
-    diff::definition_name_taken_by,
+    diff::{definition_name_taken_by, plan_colony},
     snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
 };
 
@@ -24,10 +27,12 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
         Some(failure) => Finding::no(ConditionType::Ready, failure_reason(failure), failure.message.clone()),
         None => ready(snapshot),
     };
-    let warnings = another_installation(snapshot).or_else(|| taken_name(snapshot));
-    let findings = warnings.into_iter().chain([finding]).collect();
+    let warnings =
+        another_installation(snapshot).or_else(|| second_default(snapshot)).or_else(|| taken_name(snapshot));
+    let findings: Vec<Finding> = [leaving(snapshot), warnings, Some(finding)].into_iter().flatten().collect();
     ColonyStatus {
         observed_generation: generation,
+        reset_at: snapshot.reset_at().map(whole_seconds),
         // What was last seen stays while the server is away.
         server: snapshot
             .server
@@ -46,6 +51,7 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
             Observed::Unknown(_) => previous.executors,
         },
         member: match &snapshot.membership {
+            Membership::Member(_) if snapshot.is_doubtful() => previous.member,
             Membership::Member(_) => snapshot.member_id.clone(),
             Membership::Stranger | Membership::Unknown(_) => previous.member,
         },
@@ -71,6 +77,27 @@ fn another_installation(snapshot: &ColonySnapshot) -> Option<Finding> {
         operator_secret(&snapshot.object.name_any())
     );
     Some(Finding::yes(ConditionType::Warnings, Reason::AnotherInstallation, message))
+}
+
+/// By what a `Colony` that is deleted is held, if it is.
+fn leaving(snapshot: &ColonySnapshot) -> Option<Finding> {
+    if !snapshot.is_leaving() {
+        return None;
+    }
+    let awaited = plan_colony(snapshot).awaiting.into_iter().next()?;
+    let message = format!(
+        "deletion waits for {awaited}; delete them, or, to leave behind what they have there, annotate this object with {ABANDON_ANNOTATION}=true"
+    );
+    Some(Finding::yes(ConditionType::Progressing, Reason::ColonyInUse, message))
+}
+
+/// That another `Colony` is the default.
+fn second_default(snapshot: &ColonySnapshot) -> Option<Finding> {
+    let other = snapshot.other_default.as_ref()?;
+    let message = format!(
+        "annotation {DEFAULT_COLONY_ANNOTATION}: Colony {other} is older and is the default already, so this one is not used where an object names none: remove the annotation from one of them"
+    );
+    Some(Finding::yes(ConditionType::Warnings, Reason::DefaultTaken, message))
 }
 
 fn approved(executors: &[Executor]) -> i64 {
@@ -121,16 +148,18 @@ fn ready(snapshot: &ColonySnapshot) -> Finding {
             ),
         );
     }
-    match &snapshot.membership {
-        Membership::Stranger if snapshot.is_reset() => no(
+    if snapshot.is_doubtful() {
+        return no(
             Reason::ColonyReset,
             format!(
-                "colony {} does not know the operator any more, as which it was connected: it was emptied or restored, or {address} is another server. Nothing that is missing there is believed to be gone, and nothing is submitted. If this is meant: kubectl annotate colony {} {ACCEPT_RESET_ANNOTATION}={}",
+                "colony {} at {address} does not know what this cluster has there, or this Colony was created anew: the colony may have been emptied or restored, or be another. Nothing that is missing there is believed to be gone, and nothing is submitted. If this is meant: kubectl annotate --overwrite colony {} {ACCEPT_RESET_ANNOTATION}={}",
                 spec.colony_name,
                 snapshot.object.name_any(),
                 snapshot.reset_token(),
             ),
-        ),
+        );
+    }
+    match &snapshot.membership {
         Membership::Stranger => no(
             Reason::ColonyNotReady,
             format!("the member key is not known to colony {} yet", spec.colony_name),
@@ -184,3 +213,6 @@ fn operator_executor(snapshot: &ColonySnapshot, own: &OperatorExecutor, address:
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use crate::{
     desired::schedule::COUNTED,
     diff::{
         KubernetesStep,
-        colony_cron::{CronObstacle, CronPlan, last_schedule},
+        colony_cron::{CronObstacle, CronPlan, last_schedule, recorded_ahead},
     },
     snapshot::ColonyCronSnapshot,
 };
@@ -65,7 +65,15 @@ pub fn notes(snapshot: &ColonyCronSnapshot, plan: &CronPlan, outcome: &Outcome) 
     // Nothing was reported for another spec.
     let told = before.filter(|before| before.observed_generation == snapshot.object.metadata.generation);
     let promised = told.and_then(|before| before.next_schedule_time.as_ref()).map(|time| time.0);
-    news(plan, created(outcome).as_ref(), promised)
+    let mut notes = news(plan, created(outcome).as_ref(), promised);
+    if let Some(recorded) = recorded_ahead(snapshot) {
+        let message = format!(
+            "the last run on record is for {recorded}, which is in the future: runs are created from now on; check the clocks of the nodes"
+        );
+        let reason = Reason::RunMissed.as_str().to_owned();
+        notes.insert(0, Note { warning: true, reason, message });
+    }
+    notes
 }
 
 fn created(outcome: &Outcome) -> Option<(Timestamp, RunKind, String)> {
@@ -205,6 +213,28 @@ mod tests {
         let mut object = snapshot.object;
         object.status = Some(status);
         (notes.into_iter().map(|note| note.reason).collect(), object)
+    }
+
+    /// A wrong clock made a run of next year, and none was made until then.
+    #[test]
+    fn a_last_run_in_the_future_holds_up_nothing() {
+        let mut object = cron("Allow");
+        let recorded = Some(Time(at("2027-11-24T12:00:00Z")));
+        object.status =
+            Some(ColonyCronStatus { last_schedule_time: recorded, ..ColonyCronStatus::default() });
+        let (notes, object) = pass(object, Vec::new(), "2026-11-24T11:30:00Z");
+        assert_eq!(notes, ["Scheduled", "RunMissed"]);
+        let last = object.status.as_ref().and_then(|status| status.last_schedule_time.clone());
+        assert_eq!(last, Some(Time(at("2026-11-24T11:30:00Z"))));
+        let (notes, _) = pass(object, Vec::new(), "2026-11-24T12:00:01Z");
+        assert_eq!(notes, ["RunCreated"]);
+        // Clocks that differ a little make no run twice.
+        let mut object = cron("Allow");
+        let recorded = Some(Time(at("2026-11-24T12:00:00Z")));
+        object.status =
+            Some(ColonyCronStatus { last_schedule_time: recorded, ..ColonyCronStatus::default() });
+        let (_, object) = pass(object, Vec::new(), "2026-11-24T11:59:58Z");
+        assert_eq!(pass(object, Vec::new(), "2026-11-24T12:00:01Z").0, [""; 0]);
     }
 
     /// What is created stands in status at once, so that the pass which the run wakes has nothing to add.

@@ -8,9 +8,10 @@ use crate::{
     act::outcome::{Effect, FailureKind, Outcome},
     api::{
         condition::{ConditionType, Reason},
-        mirror::{MirrorState, MirrorStatus},
+        mirror::{MirrorState, MirrorStatus, UsedColony},
     },
     diff::{ColonyStep, Mirror},
+    snapshot::{ColonyReference, ResolvedColony},
 };
 
 /// The record of the process after a pass.
@@ -80,6 +81,19 @@ pub(super) fn record(
         }
     }
     mirror
+}
+
+/// The record of the colony after a pass: for as long as a process is on record, or something else `is_there`. What has ended
+/// without such a record gets none.
+pub(super) fn used_colony(
+    previous: Option<&UsedColony>,
+    colony: &ColonyReference,
+    mirror: Option<&MirrorStatus>,
+    is_there: bool,
+) -> Option<UsedColony> {
+    let has_process = mirror.is_some_and(|mirror| previous.is_some() || mirror.may_live());
+    let now = colony.resolved().map(ResolvedColony::used);
+    now.or_else(|| previous.cloned()).filter(|_| is_there || has_process)
 }
 
 /// Whether a process mirrors the current generation.

@@ -110,9 +110,7 @@ impl Publisher {
 
     async fn publish(&self, recorder: &Recorder, reference: &ObjectReference, notes: Vec<Note>) {
         for note in notes {
-            if !self.leadership.is_leader() {
-                return;
-            }
+            let Some(left) = self.leadership.remaining() else { return };
             if note.warning {
                 tracing::warn!(reason = note.reason, "{}", note.message);
             } else {
@@ -125,7 +123,7 @@ impl Publisher {
                 action: ACTION.to_owned(),
                 secondary: None,
             };
-            let result = call(CALL_TIME_LIMIT, recorder.publish(&event, reference)).await;
+            let result = call(CALL_TIME_LIMIT.min(left), recorder.publish(&event, reference)).await;
             let outcome = counted(&result);
             self.metrics.count_write(WriteVerb::Create, WriteKind::Event, outcome);
             if let Err(error) = result {
@@ -138,11 +136,10 @@ impl Publisher {
     where
         K: Resource + Serialize + DeserializeOwned + Clone + Debug,
     {
-        if !self.leadership.is_leader() {
-            return Err(not_leading());
-        }
+        let left = self.leadership.remaining().ok_or_else(not_leading)?;
         let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
-        let result = call(CALL_TIME_LIMIT, api.replace_status(&object.name_any(), &parameters, object)).await;
+        let limit = CALL_TIME_LIMIT.min(left);
+        let result = call(limit, api.replace_status(&object.name_any(), &parameters, object)).await;
         let outcome = counted(&result);
         self.metrics.count_write(WriteVerb::Replace, kind, outcome);
         result.map_err(|error| of_call("write status", &error))

@@ -97,6 +97,12 @@ fn said(
     let mut status = before.clone();
     if let Ok(outcome) = outcome {
         status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.header.now);
+        status.colony = mirror::used_colony(
+            before.colony.as_ref(),
+            &snapshot.header.colony,
+            status.mirror.as_ref(),
+            false,
+        );
         note(&mut status, snapshot, matches!(outcome.plan.mirror, Mirror::Intend { .. }));
     }
     let ending = flow.and_then(|flow| ending(snapshot, flow, spoken_of.spec.state, status.mirror.as_ref()));

@@ -16,7 +16,7 @@ use crate::{
     api::{
         condition::{ConditionType, Reason},
         kind::{HasConditions, HasFinalizer},
-        mirror::{MirrorState, MirrorStatus},
+        mirror::{MirrorState, MirrorStatus, Mirrored as _},
         work::{StopReason, WorkObject, WorkState},
     },
     diff::{Mirror, Problem, work_plan::terms_with},
@@ -109,6 +109,8 @@ where
         }
     }
     let record = W::Object::record_mut(&mut status);
+    let colony = &snapshot.header().colony;
+    *record.colony = mirror::used_colony(object.used_colony(), colony, record.mirror.as_ref(), false);
     *record.id = record.mirror.as_ref().and_then(|mirror| mirror.process_id.clone());
     snapshot.describe(&mut status, &before);
     let end = state(snapshot, &status, outcome);

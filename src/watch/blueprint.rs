@@ -1,6 +1,6 @@
 //! Reads the blueprint that mirrors an object.
 
-use super::{executor_deployment::Reader, mirror::ProcessReader};
+use super::{executor_deployment::Reader, mirror::ProcessReader, work::explained};
 use crate::{
     api::{
         executor_deployment::{BlueprintStatus, ExecutorDeployment},
@@ -20,7 +20,9 @@ impl Reader {
         connection: Option<&Connection>,
     ) -> Observed<Option<Blueprint>> {
         let Some(name) = object.blueprint_name() else { return Observed::Known(None) };
-        let Some(colony) = colony.resolved() else { return Observed::Unknown("no Colony".to_owned()) };
+        let Some(colony) = colony.resolved() else {
+            return explained(Observed::Unknown("no Colony".to_owned()), colony);
+        };
         let known = self.blueprints.get(&colony.name, EXECUTOR_DEPLOYMENT_KIND, &name).flatten();
         let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
         self.processes.blueprint(known, (&colony.name, &name), recorded, connection).await
@@ -41,7 +43,7 @@ impl ProcessReader {
         if let Some(problem) = &connection.problem {
             return Observed::Unknown(problem.clone());
         }
-        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.now());
+        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.instant());
         if known.is_some() {
             self.absences.present(&absent);
             return Observed::Known(known);

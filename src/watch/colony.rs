@@ -80,12 +80,15 @@ pub async fn read(
         server: Observed::Unknown("not asked".to_owned()),
         membership: Membership::Unknown("not asked".to_owned()),
         member_id: None,
+        knows_earlier_member: None,
         executors: Observed::Unknown("not asked".to_owned()),
         busy_executors: None,
         operator_executors: Vec::new(),
         definitions: Observed::Unknown("not asked".to_owned()),
         blueprints: Observed::Unknown("not asked".to_owned()),
         leftovers: Leftovers::default(),
+        users: Observed::Unknown("not looked for".to_owned()),
+        other_default: None,
         now: clock.now(),
     };
     let client = match client(object, reader, known).await {
@@ -135,7 +138,23 @@ async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
             }
             Err(error) => Membership::Unknown(error.to_string()),
         };
+        look_for_earlier_member(snapshot, &sessions.member).await;
         ask_for_blueprints(snapshot, &sessions.member).await;
+    }
+}
+
+/// Asks for the member as which the operator was connected before its keys were lost or changed: a colony that does not know it
+/// has forgotten more, or is another.
+async fn look_for_earlier_member(snapshot: &mut ColonySnapshot, member: &Session) {
+    let recorded = snapshot.object.status.as_ref().and_then(|status| status.member.clone());
+    let Some(earlier) = recorded.filter(|recorded| snapshot.member_id.as_ref() != Some(recorded)) else {
+        return;
+    };
+    match member.users().await {
+        Ok(users) => {
+            snapshot.knows_earlier_member = Some(users.iter().any(|user| user.id.as_str() == earlier));
+        }
+        Err(error) => snapshot.membership = Membership::Unknown(error.to_string()),
     }
 }
 

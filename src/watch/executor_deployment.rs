@@ -18,12 +18,13 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    colonies::Colonies,
+    colonies::{Colonies, ColonyClaim},
     freshness::CacheBehind,
     index::{Index, IndexKey},
     mirror::ProcessReader,
     stores::{Filled, GuardedExecutorDeployment},
     triggers,
+    work::explained,
 };
 use crate::{
     api::{
@@ -133,7 +134,8 @@ impl Reader {
         // Before anything is asked: a process that was not there when a label was looked up is known to have been absent
         // then, not at the end of a look-up that the end of a quiet period may have overtaken.
         let now = self.clock.now();
-        let (colony, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
+        let claim = ColonyClaim::of(object, object.spec.colony.as_deref());
+        let (colony, connection) = self.colonies.find(claim, &namespace);
         let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
         // Without anything of it in the colony, there is no reason to wait for that.
         let is_there = mirror.is_some_and(MirrorStatus::may_live) || object.blueprint_name().is_some();
@@ -144,7 +146,11 @@ impl Reader {
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let in_flight = self.in_flight(object, &identity, &colony);
-        let registration = Self::registration(object, &identity, connection.as_deref());
+        let registration = explained(Self::registration(object, &identity, connection.as_deref()), &colony);
+        let processes = self
+            .processes
+            .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
+            .await;
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads: Workloads {
@@ -152,10 +158,7 @@ impl Reader {
                 daemon_set: self.workload(&self.stores.daemon_sets, object).await,
                 job: self.workload(&self.stores.jobs, object).await,
             },
-            processes: self
-                .processes
-                .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
-                .await,
+            processes: explained(processes, &colony),
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
             submit_not_before: self.processes.submit_not_before(mirror),
             in_flight,

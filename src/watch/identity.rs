@@ -57,7 +57,8 @@ impl Reader {
         let object = &snapshot.object;
         let namespace = object.namespace().unwrap_or_default();
         snapshot.identity = self.read_identity(&namespace, &names::identity_secret(&object.name_any())).await;
-        let (_, connection) = self.colonies.find(object.spec.colony.as_deref(), &namespace);
+        let connection =
+            snapshot.colony.resolved().and_then(|colony| self.colonies.connections.get(&colony.name));
         snapshot.in_flight = self.in_flight(object, &snapshot.identity, &snapshot.colony);
         snapshot.registration = Self::registration(object, &snapshot.identity, connection.as_deref());
         true
@@ -73,6 +74,7 @@ impl Reader {
         let serves_as_it = self.serves_as(object).as_ref() == Some(&executor.name);
         (is_settled && serves_as_it).then(|| Identity {
             owner_uid: object.uid(),
+            uid: None,
             resource_version: None,
             executor_name: executor.name.clone(),
             executor_id: executor.id.clone(),

@@ -139,7 +139,7 @@ impl InboundReader {
             }
             About::Blueprint(name) => name,
         };
-        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.now());
+        let (absent, now) = (Absent::Blueprint(colony.to_owned(), name.to_owned()), self.clock.instant());
         let found = match member.blueprint(name).await {
             Ok(blueprint) => Some(blueprint),
             Err(error) if error.is_not_found() => None,

@@ -2,7 +2,11 @@
 
 use kube::{Resource as _, ResourceExt as _};
 
-use super::{freshness::CacheBehind, work::WorkReader};
+use super::{
+    colonies::ColonyClaim,
+    freshness::CacheBehind,
+    work::{WorkReader, explained},
+};
 use crate::{
     api::{
         instance::{Instance, InstanceKind},
@@ -33,7 +37,14 @@ impl WorkReader {
         self.ensure_cache_fresh(kind.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
-        let (colony, connection) = self.colonies.find(kind.handler().colony.as_deref(), &namespace);
+        // New ones go where the definition is: the default one may be another by now.
+        let home = self.blueprints.home(&kind.name());
+        let named = kind.handler().colony.as_deref().or(home.as_deref());
+        let claim = match kind.handler().mode {
+            HandlerMode::Process => ColonyClaim::of_work(object, named, false),
+            HandlerMode::Blueprint | HandlerMode::Compose => ColonyClaim::of(object, named),
+        };
+        let (colony, connection) = self.colonies.find(claim, &namespace);
         self.ensure_colony_read(&colony)?;
         let mirror = object.mirror();
         let in_colony = match kind.handler().mode {
@@ -79,7 +90,7 @@ impl WorkReader {
                 let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
                 self.processes.blueprint(known, (&colony.name, name), recorded, connection).await
             }
-            None => Observed::Unknown("no Colony".to_owned()),
+            None => explained(Observed::Unknown("no Colony".to_owned()), colony),
         };
         let id = blueprint_id(&self.cluster, &object.uid().unwrap_or_default());
         let is_gone =

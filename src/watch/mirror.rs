@@ -185,7 +185,7 @@ impl ProcessReader {
             Ok(member) => member,
             Err(why) => return Observed::Unknown(why),
         };
-        let (absent, now) = (Absent::Work(id.to_owned()), self.clock.now());
+        let (absent, now) = (Absent::Work(id.to_owned()), self.clock.instant());
         let graph = match member.process_graph(id).await {
             Ok(graph) => graph,
             Err(error) if error.is_not_found() => {
@@ -217,8 +217,8 @@ impl ProcessReader {
         let Some(mirror) = mirror else { return Err(Observed::Known(Vec::new())) };
         let untried = self
             .leadership
-            .term_started_at()
-            .is_some_and(|term| self.submissions.was_never_sent(&mirror.label, term));
+            .alone_since()
+            .is_some_and(|since| self.submissions.was_never_sent(&mirror.label, since.monotonic));
         if (mirror.state == MirrorState::Intended && untried)
             || (mirror.state != MirrorState::Intended && !mirror.state.is_live())
         {
@@ -282,7 +282,7 @@ impl ProcessReader {
         if let Some(process) = self.processes.fresh(member.id(), id, asked_at) {
             return Ok(vec![process]);
         }
-        let (absent, now) = (Absent::Work(id.to_string()), self.clock.now());
+        let (absent, now) = (Absent::Work(id.to_string()), self.clock.instant());
         match member.process(id).await {
             Ok(process) => {
                 self.absences.present(&absent);
@@ -309,7 +309,9 @@ impl ProcessReader {
     #[must_use]
     pub fn submit_not_before(&self, mirror: Option<&MirrorStatus>) -> Option<Timestamp> {
         let mirror = mirror.filter(|mirror| mirror.state == MirrorState::Intended)?;
-        self.submissions.not_before(&mirror.label, self.leadership.term_started_at()?, self.clock.now())
+        let since = self.leadership.alone_since()?.monotonic;
+        let until = self.submissions.not_before(&mirror.label, since, self.clock.instant())?;
+        Some(self.clock.moment().wall_of(until))
     }
 
     /// Until when an add of an executor or a blueprint may still arrive in the colony of an object.
@@ -320,7 +322,8 @@ impl ProcessReader {
         added: impl FnOnce(String) -> Added,
     ) -> Option<Timestamp> {
         let colony = colony.resolved()?.name.clone();
-        self.adds.in_flight_until(&added(colony), self.leadership.term_started_at()?)
+        let until = self.adds.in_flight_until(&added(colony), self.leadership.alone_since()?.monotonic)?;
+        Some(self.clock.moment().wall_of(until))
     }
 }
 
@@ -394,6 +397,7 @@ mod tests {
             ProcessReader { processes, submissions, adds, absences, leadership, clock: clock.clone() };
         let spec = json!({ "server": { "host": "h" }, "colonyName": "c", "credentialsSecretName": "s" });
         let colony = ColonyReference::Resolved(Box::new(ResolvedColony {
+            uid: "u".to_owned(),
             name: "dev".to_owned(),
             spec: serde_json::from_value(spec).unwrap(),
             access: ColonyAccess::Granted(ColonyTrust::Restricted),

@@ -3,6 +3,7 @@
 use kube::{ResourceExt as _, core::DeserializeGuard, runtime::reflector::ObjectRef};
 
 use super::{
+    colonies::ColonyClaim,
     freshness::CacheBehind,
     work::{WorkReader, executor},
 };
@@ -47,7 +48,9 @@ impl WorkReader {
                 object.annotations().get(COLONY_ANNOTATION)
             }
         };
-        let (colony, connection) = self.colonies.find(named.map(String::as_str), &namespace);
+        let is_to_end = object.spec.state == State::Cancelled;
+        let claim = ColonyClaim::of_work(object, named.map(String::as_str), is_to_end);
+        let (colony, connection) = self.colonies.find(claim, &namespace);
         self.ensure_colony_read(&colony)?;
         let mirror = object.mirror();
         let is_over = object.metadata.deletion_timestamp.is_some() || object.is_finished();

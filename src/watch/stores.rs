@@ -263,13 +263,26 @@ where
     let indexed = index.clone();
     let watched = kind.clone();
     let (notify, filled) = Filled::pair();
+    // What a list shows is in the cache once the list is whole.
+    let mut listed: Vec<String> = Vec::new();
     let changes = events
         .reflect(reflection)
         // Only what the cache holds by now counts as seen.
         .inspect_ok(move |event| {
             indexed.apply(event);
-            if let (Some(writes), Some(version)) = (&writes, version(event)) {
-                writes.saw(watched.clone(), Some(&version));
+            match event {
+                watcher::Event::Init => listed.clear(),
+                watcher::Event::InitApply(object) => listed.extend(object.resource_version()),
+                watcher::Event::InitDone => {}
+                watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
+                    listed.clear();
+                    listed.extend(object.resource_version());
+                }
+            }
+            if let Some(writes) = writes.as_ref().filter(|_| !is_of_a_list(event)) {
+                for version in listed.drain(..) {
+                    writes.saw(watched.clone(), Some(&version));
+                }
             }
             if matches!(event, watcher::Event::InitDone) {
                 notify.send_replace(true);
@@ -281,11 +294,48 @@ where
     Watched { store, filled, changes, index }
 }
 
-fn version<K: Resource>(event: &watcher::Event<K>) -> Option<String> {
-    match event {
-        watcher::Event::Apply(object)
-        | watcher::Event::Delete(object)
-        | watcher::Event::InitApply(object) => object.resource_version(),
-        watcher::Event::Init | watcher::Event::InitDone => None,
+/// Whether an event is a part of a list that is not whole yet.
+const fn is_of_a_list<K>(event: &watcher::Event<K>) -> bool {
+    matches!(event, watcher::Event::Init | watcher::Event::InitApply(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+    use crate::memory::writes::Key;
+
+    /// A pass in between would look at what the cache held before, and write over what it has just written.
+    #[tokio::test]
+    async fn what_a_new_list_shows_counts_as_seen_once_the_cache_holds_it() {
+        let object = |name: &str, version: &str| -> ConfigMap {
+            let metadata = json!({ "name": name, "namespace": "n", "resourceVersion": version });
+            serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+        };
+        let (writes, key) = (Writes::default(), Key::new("ConfigMap", "n", "a"));
+        #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+        let now = Instant::now();
+        writes.wrote(key.clone(), Some("5"), now);
+        let events = futures::stream::iter(
+            [
+                watcher::Event::Init,
+                watcher::Event::InitApply(object("a", "5")),
+                watcher::Event::InitApply(object("b", "2")),
+                watcher::Event::InitDone,
+            ]
+            .map(Ok),
+        );
+        let mut watched = cached(events, (), "ConfigMap".into(), Some(writes.clone()), index::none);
+        let later = now + Duration::from_millis(1);
+        let touched = watched.changes.next().await.unwrap().unwrap();
+        assert_eq!(touched.metadata.name.as_deref(), Some("a"));
+        assert!(writes.is_cache_behind(&key, later), "the list is not whole");
+        while watched.changes.next().await.is_some() {}
+        assert!(!writes.is_cache_behind(&key, later));
+        assert_eq!(watched.store.state().len(), 2);
     }
 }

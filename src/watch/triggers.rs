@@ -21,6 +21,7 @@ use super::{
 use crate::api::{
     colony::Colony,
     executor_deployment::ExecutorDeployment,
+    mirror::Mirrored as _,
     names::{DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
 };
 
@@ -40,8 +41,9 @@ pub fn of_colony(
 ) -> Vec<ObjectRef<GuardedExecutorDeployment>> {
     let name = colony.name_any();
     let may_be_default = colony.annotations().contains_key(DEFAULT_COLONY_ANNOTATION);
-    references(store, &(), |object: &ExecutorDeployment| match &object.spec.colony {
-        Some(wanted) => *wanted == name,
+    let used = |object: &ExecutorDeployment| object.used_colony().map(|used| used.name.clone());
+    references(store, &(), |object: &ExecutorDeployment| match used(object).or(object.spec.colony.clone()) {
+        Some(wanted) => wanted == name,
         None => may_be_default || object.status.as_ref().is_none_or(|status| status.executor.is_none()),
     })
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     children::is_unserved,
-    colonies::Colonies,
+    colonies::{Colonies, ColonyClaim},
     flows::Requests,
     freshness::CacheBehind,
     holders::{Holder, HolderLookup},
@@ -116,8 +116,8 @@ impl WorkReader {
     ) -> WorkHeader {
         WorkHeader {
             cluster: self.cluster.clone(),
+            processes: explained(processes, &colony),
             colony,
-            processes,
             submit_not_before: self.processes.submit_not_before(mirror),
             is_owner_gone: Observed::Known(false),
             restored: Observed::Known(None),
@@ -295,6 +295,14 @@ impl WorkReader {
     }
 }
 
+/// What was read. Where there is no colony to ask, that is why nothing was.
+pub(super) fn explained<T>(read: Observed<T>, colony: &ColonyReference) -> Observed<T> {
+    match (read, colony.obstacle()) {
+        (Observed::Unknown(_), Some((_, why))) => Observed::Unknown(why),
+        (read, _) => read,
+    }
+}
+
 /// The kind of the object with UID `owner`, if a process was given that object as its arguments.
 fn kind_of(process: &Process, owner: &str) -> Option<ObjectKind> {
     let arguments = &process.spec.kwargs;
@@ -351,7 +359,9 @@ impl WorkReader {
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
         let policies = object.policies();
-        let (colony, connection) = self.colonies.find(policies.colony, &namespace);
+        let is_to_end = policies.cancel || policies.suspend;
+        let claim = ColonyClaim::of_work(object, policies.colony, is_to_end);
+        let (colony, connection) = self.colonies.find(claim, &namespace);
         self.ensure_colony_read(&colony)?;
         let mirror = object.mirror();
         let is_ending = object.is_over() || object.is_terminating();

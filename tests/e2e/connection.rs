@@ -1,7 +1,10 @@
 //! A `Colony` that cannot work yet says what is missing, and works as soon as it is there.
 
 use colonyos_operator::{
-    api::{executor_deployment::ExecutorDeployment, names::OWNER_KEY},
+    api::{
+        executor_deployment::ExecutorDeployment,
+        names::{ABANDON_ANNOTATION, OWNER_KEY},
+    },
     colony::PrivateKey,
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -12,6 +15,7 @@ use kube::{
 use serde_json::json;
 
 use crate::{
+    commands::kubectl,
     fleet::{Fleet, START_LIMIT},
     installation::{NAMESPACE, TEST_LABEL},
     stage::{ColonyAddress, Stage},
@@ -34,13 +38,32 @@ pub async fn it_says_what_is_missing_and_recovers(stage: Stage) {
     fleet.until_ready(1).await;
     fleet.until_mirrored().await;
 
-    // A colony that is gone for good does not keep its objects.
+    // A Colony that is in use stays. One that is gone all the same, and for good, keeps its objects until a user gives up what is
+    // there.
     fleet.until_ready(1).await;
     stage.colonies().delete(&stage.colony, &DeleteParams::background()).await.unwrap();
+    until_held(&stage).await;
+    let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    stage.colonies().patch(&stage.colony, &PatchParams::default(), &release).await.unwrap();
     fleet.until_condition("Ready", "False", "ColonyNotFound").await;
     assert_eq!(fleet.pods().await.unwrap().len(), 1, "what runs is left unchanged");
     fleet.delete().await;
+    let (namespace, abandon) = (stage.namespace.name.as_str(), format!("{ABANDON_ANNOTATION}=true"));
+    kubectl(&["-n", namespace, "annotate", &fleet.reference(), &abandon]).await;
     wait_until_gone::<ExecutorDeployment>(&stage.namespace, "early").await;
+}
+
+/// Waits until the Colony says by what it is held.
+async fn until_held(stage: &Stage) {
+    eventually("the Colony says that it is in use", START_LIMIT, async || {
+        let colony = stage.colonies().get(&stage.colony).await.map_err(|error| error.to_string())?;
+        let conditions = colony.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        match conditions.condition("Progressing") {
+            Some(held) if held.reason == "ColonyInUse" && held.message.contains("early") => Ok(()),
+            other => Err(format!("it is {other:?}")),
+        }
+    })
+    .await;
 }
 
 async fn until_reason(stage: &Stage, reason: &str) {

@@ -171,6 +171,13 @@ async fn clean_up(client: &Client) {
         release(client, &names).await;
     }
     let colonies = Api::<Colony>::all(client.clone());
+    // Nothing is in them any more, and the operator that holds them may be gone.
+    for colony in colonies.list(&ours).await.map(|list| list.items).unwrap_or_default() {
+        let name = kube::ResourceExt::name_any(&colony);
+        let _ = colonies.delete(&name, &deletion).await;
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        let _ = colonies.patch(&name, &PatchParams::default(), &patch).await;
+    }
     if let Err(error) = colonies.delete_collection(&deletion, &ours).await {
         assert!(matches!(&error, kube::Error::Api(status) if status.code == 404), "{error}");
     }

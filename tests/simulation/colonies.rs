@@ -11,7 +11,7 @@ use colonyos_operator::{
     },
     colony::{PrivateKey, Server, Tls},
     controllers::{Clients, ColonyStages, ServeColony},
-    snapshot::Leftovers,
+    snapshot::Observed,
     watch::{colony::ColonyReading, stores},
 };
 use serde_json::{Value, json};
@@ -74,9 +74,11 @@ struct NothingBeside;
 impl ServeColony for NothingBeside {
     async fn serve(&self, _: &str, _: &ColonyReading) {}
 
-    async fn leftovers(&self, _: &ColonyReading) -> Leftovers {
-        Leftovers::default()
+    async fn complete(&self, reading: &mut ColonyReading) {
+        reading.snapshot.users = Observed::Known(Vec::new());
     }
+
+    fn end(&self, _: &str) {}
 }
 
 /// What the operator has registered in the colony is what its Secret holds keys of, each of it once.

@@ -117,9 +117,15 @@ impl OwnColony {
 
     /// Takes the `Colony` away, whatever holds it.
     pub async fn remove(self) {
+        let is_done = |error: kube::Error| match error {
+            kube::Error::Api(status) if status.code == 404 => {}
+            error => panic!("{error}"),
+        };
+        self.api.delete(&self.name, &DeleteParams::default()).await.map_or_else(is_done, drop);
+        // Only now: an operator holds one that is to stay.
         let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
-        self.api.patch(&self.name, &PatchParams::default(), &release).await.unwrap();
-        self.api.delete(&self.name, &DeleteParams::default()).await.unwrap();
+        let released = self.api.patch(&self.name, &PatchParams::default(), &release).await;
+        released.map_or_else(is_done, drop);
     }
 }
 

@@ -34,7 +34,7 @@ impl Port for Failing {
 }
 
 fn cluster() -> Step {
-    Step::Kubernetes(KubernetesStep::DeleteIdentity { name: "a".to_owned() })
+    Step::Kubernetes(KubernetesStep::DeleteIdentity { name: "a".to_owned(), uid: None })
 }
 
 fn colony() -> Step {

@@ -144,9 +144,9 @@ impl Cluster {
                 self.identities.forget(namespace, name);
                 self.release_secret(namespace, name, resource_version.as_deref()).await?;
             }
-            KubernetesStep::DeleteIdentity { name } => {
+            KubernetesStep::DeleteIdentity { name, uid } => {
                 self.identities.forget(namespace, name);
-                self.delete::<Secret>(namespace, name, None).await?;
+                self.delete::<Secret>(namespace, name, uid.as_deref()).await?;
             }
             _ => {}
         }

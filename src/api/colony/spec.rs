@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{
     CustomResource, KubeSchema,
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ColonyStatus;
+use crate::api::names::DEFAULT_COLONY_ANNOTATION;
 
 /// A connection to a ColonyOS colony: where its server is, with which keys the operator acts there, and which
 /// namespaces of this cluster may use it.
@@ -61,6 +63,24 @@ pub struct ColonySpec {
     /// What happens to blueprints and processes that originate in the colony and are meant for this cluster.
     #[serde(default)]
     pub inbound: Inbound,
+}
+
+impl Colony {
+    /// Whether it is marked as the one that is used where an object names none.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        let marked = self.metadata.annotations.as_ref().and_then(|all| all.get(DEFAULT_COLONY_ANNOTATION));
+        marked.is_some_and(|value| value == "true")
+    }
+
+    /// Its place among several that are marked as the default, of which the first is taken: one that is being deleted takes
+    /// nothing new, and a later copy of the default one changes nothing.
+    #[must_use]
+    pub fn rank(&self) -> (bool, Option<Timestamp>, Option<String>) {
+        let metadata = &self.metadata;
+        let created_at = metadata.creation_timestamp.as_ref().map(|created| created.0);
+        (metadata.deletion_timestamp.is_some(), created_at, metadata.name.clone())
+    }
 }
 
 /// What happens to blueprints and processes that originate in a colony and are meant for this cluster.

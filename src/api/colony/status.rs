@@ -1,6 +1,6 @@
 //! What the operator knows of a colony.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct ColonyStatus {
     /// Id of the member as which the operator was last connected: a colony that does not know it any more was emptied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
+    /// When it was first seen that the colony has forgotten the operator or is another, until a user accepts that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_at: Option<Time>,
     /// Whether the connection works, and what to do if not.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

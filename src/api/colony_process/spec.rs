@@ -7,7 +7,7 @@ use super::ColonyProcessStatus;
 use crate::api::{
     executor_deployment::ExecutionGuarantee,
     function::FunctionCall,
-    mirror::{MirrorStatus, Mirrored},
+    mirror::{MirrorStatus, Mirrored, UsedColony},
     policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, RestorePolicy},
     work::work_object,
 };
@@ -120,5 +120,9 @@ work_object!(ColonyProcess, ColonyProcessStatus, "process", process_id, "spec.pr
 impl Mirrored for ColonyProcess {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn used_colony(&self) -> Option<&UsedColony> {
+        self.status.as_ref()?.colony.as_ref()
     }
 }

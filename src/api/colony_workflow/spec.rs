@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{ColonyWorkflowStatus, NodeStatus};
 use crate::api::{
     function::FunctionCall,
-    mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored},
+    mirror::{LiveProcess, MirrorState, MirrorStatus, Mirrored, UsedColony},
     policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicies, RestorePolicy},
     work::{WorkState, work_object},
 };
@@ -146,6 +146,10 @@ impl WorkflowNode {
 impl Mirrored for ColonyWorkflow {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn used_colony(&self) -> Option<&UsedColony> {
+        self.status.as_ref()?.colony.as_ref()
     }
 
     fn live_processes(&self) -> Vec<LiveProcess<'_>> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::api::{
     function::any_list,
-    mirror::MirrorStatus,
+    mirror::{MirrorStatus, UsedColony},
     work::{StopReason, WorkState},
 };
 
@@ -18,6 +18,9 @@ pub struct ColonyWorkflowStatus {
     /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The colony in which its processes are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colony: Option<UsedColony>,
     /// Where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<WorkState>,

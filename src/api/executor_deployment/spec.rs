@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, ExecutorDeploymentStatus, Resources, Workload};
 use crate::api::{
-    mirror::{MirrorStatus, Mirrored},
+    mirror::{MirrorStatus, Mirrored, UsedColony},
     policy::{AdoptionPolicy, DeletionPolicy, Drift, ManagementPolicies, SyncPolicy, UpdatePolicy},
 };
 
@@ -211,6 +211,16 @@ pub enum ExecutionGuarantee {
 impl Mirrored for ExecutorDeployment {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn used_colony(&self) -> Option<&UsedColony> {
+        self.status.as_ref()?.colony.as_ref()
+    }
+
+    fn is_in_colony(&self) -> bool {
+        let has_more =
+            |status: &ExecutorDeploymentStatus| status.executor.is_some() || status.blueprint.is_some();
+        self.mirror().is_some_and(MirrorStatus::may_live) || self.status.as_ref().is_some_and(has_more)
     }
 
     fn blueprint(&self) -> Option<&str> {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Workload;
-use crate::api::mirror::MirrorStatus;
+use crate::api::mirror::{MirrorStatus, UsedColony};
 
 /// The observed state of a fleet of executors.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -15,6 +15,9 @@ pub struct ExecutorDeploymentStatus {
     /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The colony in which its executors, its process and its blueprint are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colony: Option<UsedColony>,
     /// The whole in one word: the reason of condition Ready, or `Ready`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::RequestStateStatus;
 use crate::api::{
     condition::ConditionType,
-    mirror::{MirrorStatus, Mirrored},
+    mirror::{MirrorStatus, Mirrored, UsedColony},
 };
 
 /// A request: the job that it is at, and how far that job is. The schema holds the rules for its transitions, so that
@@ -62,6 +62,10 @@ impl RequestState {
 impl Mirrored for RequestState {
     fn mirror(&self) -> Option<&MirrorStatus> {
         self.status.as_ref()?.mirror.as_ref()
+    }
+
+    fn used_colony(&self) -> Option<&UsedColony> {
+        self.status.as_ref()?.colony.as_ref()
     }
 }
 

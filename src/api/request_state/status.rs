@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::{function::any_list, mirror::MirrorStatus};
+use crate::api::{
+    function::any_list,
+    mirror::{MirrorStatus, UsedColony},
+};
 
 /// The way that a request has come, and whether it is at its end.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -15,6 +18,9 @@ pub struct RequestStateStatus {
     /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The colony in which its jobs are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colony: Option<UsedColony>,
     /// Which of the flow's jobs the request is at, such as `1/2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,

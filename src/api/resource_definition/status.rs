@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::mirror::UsedColony;
+
 use super::migration::{BrokenInstance, NAMED_INSTANCES, StorageMigration};
 
 /// Most resources of which the operator creates objects for an instance: the creator of an instance needs permission
@@ -24,6 +26,9 @@ pub struct ResourceDefinitionStatus {
     /// them as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_generation: Option<i64>,
+    /// With handler mode `blueprint`: the colony that has the definition, in which new instances become blueprints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colony: Option<UsedColony>,
     /// With handler mode `compose`: resources of which the operator creates objects for an instance, those that its
     /// parts are made of in turn included. The creator of an instance must be allowed to create them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,6 +18,7 @@ use crate::{
     api::{
         colony::{Colony, ColonyStatus},
         condition::Reason,
+        kind::HasFinalizer as _,
         names::{
             CONTROLLER_EXECUTOR_TYPE, OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY, OWNER_KEY,
             RECONCILER_EXECUTOR_TYPE, RECONCILER_KEY, RECONCILER_NAME_KEY, operator_secret,
@@ -59,7 +60,7 @@ pub(super) fn plan(
         if has_keys(&connection.snapshot) {
             writeln!(
                 text,
-                "when it is deleted, the garbage collector takes Secret {secret}; the operator's member and executors stay in the colony"
+                "when it is deleted, it stays until no object of this cluster is in the colony; then the garbage collector takes Secret {secret}; the operator's member and executors stay in the colony"
             )?;
         } else {
             writeln!(text, "when it is deleted, nothing is done")?;
@@ -99,6 +100,7 @@ impl Connection {
                 Membership::Stranger
             },
             member_id: known.member.clone(),
+            knows_earlier_member: None,
             executors: Observed::Known(world.executors_of(&object.spec.colony_name)),
             busy_executors: known.executors.and_then(|executors| executors.busy),
             operator_executors: Vec::new(),
@@ -111,6 +113,8 @@ impl Connection {
                 Observed::Known(Vec::new())
             },
             blueprints: Observed::Known(Vec::new()),
+            users: Observed::Known(Vec::new()),
+            other_default: None,
             object,
             now,
         };
@@ -241,7 +245,7 @@ impl Rehearsed for Connection {
     type Findings = ();
     type Object = Colony;
 
-    const FINALIZER: Option<&'static str> = None;
+    const FINALIZER: Option<&'static str> = Some(Colony::FINALIZER);
 
     fn decide(&self) -> Result<(Plan, ()), Problem> {
         Ok((plan_colony(&self.snapshot), ()))

@@ -212,8 +212,7 @@ fn in_colony(definition: &ResourceDefinition, world: &Manifests) -> Option<Colon
     let colony = world.colony(handler.colony.as_deref());
     let colony = colony.resolved()?;
     Some(ColonyKindState {
-        colony: colony.name.clone(),
-        colony_name: colony.spec.colony_name.clone(),
+        used: colony.used(),
         cluster: CLUSTER.to_owned(),
         definitions: Observed::Known(Vec::new()),
         blueprints: Observed::Known(0),

@@ -127,6 +127,7 @@ fn made(identity: &DesiredIdentity) -> Identity {
     let metadata = &identity.metadata;
     Identity {
         owner_uid: metadata.owner_references.iter().flatten().next().map(|owner| owner.uid.clone()),
+        uid: None,
         resource_version: None,
         executor_name: format!("{}-<random>", identity.name_prefix),
         executor_id: PLACEHOLDER.to_owned(),

@@ -295,17 +295,15 @@ impl Manifests {
 
     /// The colony that an object names, or the default one; when the manifests have none, a placeholder.
     pub(super) fn colony(&self, wanted: Option<&str>) -> ColonyReference {
-        let is_default = |colony: &Colony| {
-            colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true")
-        };
         let found = self.colonies.iter().find(|colony| match wanted {
             Some(name) => colony.name_any() == name,
-            None => is_default(colony),
+            None => colony.is_default(),
         });
         let refused = self.refused_colonies.iter().find(|(name, is_default)| match wanted {
             Some(wanted) => name == wanted,
             None => *is_default,
         });
+        let uid = found.and_then(kube::ResourceExt::uid).unwrap_or_default();
         let (name, spec) = match (found, refused) {
             (Some(colony), _) => (colony.name_any(), colony.spec.clone()),
             (None, Some((name, _))) => (name.clone(), stand_in(name)),
@@ -316,7 +314,7 @@ impl Manifests {
         };
         let operator_executor_id = Observed::Known("0".repeat(64));
         let access = ColonyAccess::Refused("only the spec of a fleet is taken from a colony".to_owned());
-        ColonyReference::Resolved(Box::new(ResolvedColony { name, spec, access, operator_executor_id }))
+        ColonyReference::Resolved(Box::new(ResolvedColony { name, uid, spec, access, operator_executor_id }))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         colony::Colony,
         names::{RECONCILER_EXECUTOR_TYPE, parse_process_label},
     },
-    colony::{Error, Process, ProcessQuery, ProcessState},
+    colony::{Error, Process},
     controllers::engine::{context::Services, retry::Retries},
     memory::connections::OperatorIdentity,
 };
@@ -88,13 +88,8 @@ impl Assignments {
 
     /// What was assigned to this identity before a crash and carries no object of ours would run for ever.
     async fn resume(&self) -> Result<(), Error> {
-        let running = ProcessQuery::new(ProcessState::Running);
-        // The type is a constant that every server takes; all running processes would only be more to look through.
-        let query = running.clone().executor_type(self.operator.executor_type).unwrap_or(running);
-        for process in self.operator.session.processes(&query).await? {
-            if process.assigned_executor.as_ref() == Some(self.operator.session.id()) {
-                self.receive(process).await?;
-            }
+        for process in self.operator.session.running(self.operator.executor_type).await? {
+            self.receive(process).await?;
         }
         Ok(())
     }

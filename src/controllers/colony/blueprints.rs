@@ -2,7 +2,7 @@
 //! cluster: all blueprints of the kind are listed in one request from time to time, whatever their number, and the instances
 //! of those that have changed are woken. The pass of the instance decides.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use kube::{
@@ -12,7 +12,10 @@ use kube::{
 };
 
 use crate::{
-    api::instance::{Instance, InstanceKind},
+    api::{
+        instance::{Instance, InstanceKind},
+        mirror::Mirrored as _,
+    },
     controllers::engine::{
         context::{Requeuer, Services},
         retry::jitter,
@@ -65,16 +68,31 @@ impl FollowedBlueprints {
         if !has_some || !services.leadership.is_leader() {
             return;
         }
-        let (colony, connection) = self.colonies.find_any(self.kind.handler().colony.as_deref());
-        let (Some(colony), Some(connection)) = (colony.resolved(), connection) else { return };
-        if connection.problem.is_some() {
-            return;
-        }
         let kind = &self.kind.terms().resource.kind;
-        match connection.member.blueprints(Some(kind), None).await {
-            Ok(listed) => self.wake(&services.blueprints.put_all(&colony.name, kind, listed)),
-            Err(error) => tracing::debug!(kind, %error, "blueprints cannot be listed"),
+        for colony in self.used() {
+            let Some(connection) = services.connections.get(&colony) else { continue };
+            if connection.problem.is_some() {
+                continue;
+            }
+            match connection.member.blueprints(Some(kind), None).await {
+                Ok(listed) => self.wake(&services.blueprints.put_all(&colony, kind, listed)),
+                Err(error) => tracing::debug!(kind, colony, %error, "blueprints cannot be listed"),
+            }
         }
+    }
+
+    /// Names of the Colonies in which there are instances, or will be.
+    fn used(&self) -> BTreeSet<String> {
+        let mut used = BTreeSet::new();
+        for guarded in self.members.iter().flat_map(|members| members.store.state()) {
+            let Ok(object) = &guarded.0 else { continue };
+            used.extend(object.used_colony().map(|colony| colony.name.clone()));
+        }
+        let home = self.services.blueprints.home(&self.kind.name());
+        let named = self.kind.handler().colony.as_deref().or(home.as_deref());
+        let (next, _) = self.colonies.find_any(named);
+        used.extend(next.resolved().map(|colony| colony.name.clone()));
+        used
     }
 
     /// Wakes the instances of blueprints that have changed.

@@ -10,7 +10,7 @@ use crate::{
         ColonyWrite, Target, is_over,
         outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
-    api::colony::{ColonySpec, InboundPolicy},
+    api::colony::{Colony, InboundPolicy},
     colony::{Error, Process, ProcessState, Session},
     controllers::engine::{context::Services, retry::Retries},
     desired::inbound::{Request, read},
@@ -155,13 +155,14 @@ impl Inbound {
         inbound: &mut InboundProcess,
         operator: &OperatorIdentity,
     ) -> Result<Turn, StepFailure> {
-        let Some(spec) = self.reader.colony(&self.colony) else { return Ok(Turn::Answered) };
-        let plan = match request(&inbound.process, &spec) {
+        let Some(object) = self.reader.colony_object(&self.colony) else { return Ok(Turn::Answered) };
+        let spec = &object.spec;
+        let plan = match request(&inbound.process, &object) {
             Err(why) => InboundPlan { steps: Vec::new(), answer: Some(Answer::Failed(why)) },
             Ok(request) => {
                 let (about, namespaces) = needs(&request, &inbound.process);
                 let snapshot =
-                    self.reader.snapshot((&self.colony, &spec), &operator.session, about, &namespaces).await;
+                    self.reader.snapshot((&self.colony, spec), &operator.session, about, &namespaces).await;
                 inbound.was_seen |= snapshot.objects.has_born_of(inbound.process.id.as_str());
                 plan(&snapshot, inbound, &request)
             }
@@ -250,11 +251,17 @@ impl Inbound {
 }
 
 /// What a process asks for, if the `Colony` lets the colony ask for anything.
-fn request(process: &Process, spec: &ColonySpec) -> Result<Request, String> {
+fn request(process: &Process, colony: &Colony) -> Result<Request, String> {
+    let spec = &colony.spec;
     if spec.inbound.policy == InboundPolicy::Refuse {
         return Err("this cluster accepts nothing that originates in the colony: apply it with kubectl, or have spec.inbound.policy of the Colony set to Accept and spec.inbound.namespaces name a namespace".to_owned());
     }
-    read(process, spec).map_err(|error| error.to_string())
+    let request = read(process, spec).map_err(|error| error.to_string())?;
+    let is_leaving = colony.metadata.deletion_timestamp.is_some();
+    if is_leaving && !matches!(request, Request::CleanUp { .. }) {
+        return Err("this cluster leaves the colony: its Colony is being deleted".to_owned());
+    }
+    Ok(request)
 }
 
 /// What has to be read for a request.

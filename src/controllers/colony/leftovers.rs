@@ -136,7 +136,7 @@ impl LeftoverReader {
                 }
                 Observed::Unknown(_) => continue,
             }
-            if !self.services.absences.seen(absent, self.services.clock.now()) {
+            if !self.services.absences.seen(absent, self.services.clock.instant()) {
                 *is_open = true;
             } else if self.is_unused(namespace, name, &executor.name).await {
                 found.push(executor.name.clone());

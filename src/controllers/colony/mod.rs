@@ -7,6 +7,7 @@ mod leftovers;
 pub(super) mod processes;
 mod served;
 mod stages;
+mod users;
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use kube::{
+    ResourceExt as _,
     core::DeserializeGuard,
     runtime::reflector::{ObjectRef, Store},
 };
@@ -16,6 +17,7 @@ use super::{
     leftovers::LeftoverReader,
     processes::{FollowedProcesses, MirroredKinds},
     stages::ServeColony,
+    users::{Users, default_of},
 };
 use crate::{
     api::{
@@ -26,7 +28,6 @@ use crate::{
     colony::{Executor, ExecutorState},
     controllers::engine::context::{Requeuer, Services},
     memory::connections::{Connection, OperatorIdentity},
-    snapshot::Leftovers,
     watch::{
         colony::ColonyReading,
         inbound::InboundReader,
@@ -61,8 +62,30 @@ impl ServeColony for ServedColonies {
         sync_blueprints(name, reading, self).await;
     }
 
-    async fn leftovers(&self, reading: &ColonyReading) -> Leftovers {
-        self.leftovers.read(reading).await
+    async fn complete(&self, reading: &mut ColonyReading) {
+        reading.snapshot.leftovers = self.leftovers.read(reading).await;
+        let users = Users {
+            mirrored_kinds: &self.mirrored_kinds,
+            kubernetes: &self.services.kubernetes.calls,
+            colonies: &self.colonies,
+        };
+        let object = &reading.snapshot.object;
+        let name = object.name_any();
+        let default = default_of(&self.colonies).filter(|_| object.is_default());
+        let users = users.of(object).await;
+        reading.snapshot.users = users;
+        reading.snapshot.other_default = default.filter(|default| *default != name);
+    }
+
+    fn end(&self, name: &str) {
+        self.served.lock().retain(|(colony, _), (_, task)| {
+            let stays = colony != name;
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        wake_all(self);
     }
 }
 
@@ -118,6 +141,9 @@ async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ServedCo
     let (Some(blueprints), Some(sessions)) = (reading.snapshot.blueprints.known(), &reading.sessions) else {
         return;
     };
+    if reading.snapshot.is_doubtful() {
+        return;
+    }
     let changed = context.services.blueprints.put_all(name, EXECUTOR_DEPLOYMENT_KIND, blueprints.clone());
     for name in changed {
         let key = IndexKey::Blueprint(name);
@@ -129,7 +155,9 @@ async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ServedCo
         let key = IndexKey::Blueprint(name.clone());
         context.objects.iter().any(|(index, _)| !index.get(&key).is_empty())
     };
-    if blueprints.iter().any(|blueprint| !has_object(&blueprint.metadata.name)) {
+    // What is deleted with it would come back.
+    let may_make = !reading.snapshot.is_leaving();
+    if may_make && blueprints.iter().any(|blueprint| !has_object(&blueprint.metadata.name)) {
         inbound(name, context).sweep(&sessions.member).await;
     }
 }

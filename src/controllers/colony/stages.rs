@@ -8,6 +8,7 @@ use crate::{
     api::{
         colony::{Colony, ColonyStatus},
         condition::Reason,
+        kind::HasFinalizer as _,
     },
     colony::{Client, Server},
     controllers::engine::{
@@ -17,7 +18,7 @@ use crate::{
     diff::{Problem, orphans, plan_colony},
     memory::connections::Connection,
     runtime::metrics::{Collected, Kind},
-    snapshot::{ColonySnapshot, Leftovers},
+    snapshot::ColonySnapshot,
     status::{self, event::Note, look::Look},
     watch::{
         colony::{ColonyReader, ColonyReading, Sessions, read},
@@ -31,10 +32,15 @@ pub trait ServeColony: Send + Sync + 'static {
     /// Serves a colony as it was just read.
     fn serve(&self, name: &str, reading: &ColonyReading) -> impl Future<Output = ()> + Send;
 
-    /// What was found in the colony that no object wants.
-    fn leftovers(&self, reading: &ColonyReading) -> impl Future<Output = Leftovers> + Send;
+    /// Adds to a reading what objects of this cluster have to do with the colony.
+    fn complete(&self, reading: &mut ColonyReading) -> impl Future<Output = ()> + Send;
+
+    /// Ends what goes on in a colony.
+    fn end(&self, name: &str);
 }
 
+/// How often a `Colony` that is deleted is looked at: what holds it ends without a word to it.
+const LEAVING: Duration = Duration::from_secs(2);
 /// How soon a colony is looked at again in which something was found that no object wants.
 const LEFTOVERS: Duration = Duration::from_secs(3);
 
@@ -68,7 +74,7 @@ impl<S: ServeColony> ColonyStages<S> {
         };
         let mut reading = read(object, &reader, &mut known).await;
         self.clients.lock().await.insert(name, known);
-        reading.snapshot.leftovers = self.serving.leftovers(&reading).await;
+        self.serving.complete(&mut reading).await;
         reading
     }
 
@@ -94,6 +100,7 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
     type Findings = ();
 
     const KIND: Kind = Kind::Colony;
+    const FINALIZER: Option<&'static str> = Some(Colony::FINALIZER);
 
     fn kind(&self) -> &() {
         &()
@@ -128,6 +135,13 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
         self.serving.serve(&reading.snapshot.object.name_any(), reading).await;
     }
 
+    async fn released(&self, object: &Colony) {
+        let name = object.name_any();
+        let _ = self.services.connections.remove(&name);
+        self.clients.lock().await.remove(&name);
+        self.serving.end(&name);
+    }
+
     fn status(&self, reading: &ColonyReading, pass: Passed<'_, Self>) -> Option<ColonyStatus> {
         let failure = pass.ok().and_then(|carried| carried.outcome.failure());
         Some(status::colony::compute(&reading.snapshot, failure))
@@ -136,6 +150,9 @@ impl<S: ServeColony> Stages for ColonyStages<S> {
     fn next(&self, reading: &ColonyReading, _: Option<&ColonyStatus>, _: Passed<'_, Self>) -> Look {
         if !reading.snapshot.is_connected() {
             return Look::Backoff;
+        }
+        if reading.snapshot.is_leaving() {
+            return Look::After(LEAVING);
         }
         if reading.snapshot.leftovers.is_open {
             return Look::After(LEFTOVERS);

@@ -265,8 +265,8 @@ impl<S: Stages> Engine<S> {
         let intended = intended.filter(|mirror| before.and_then(S::recorded) != Some(*mirror));
         let is_new = before.and_then(S::recorded).is_some() || self.is_new(object);
         let intended = intended.filter(|_| is_new);
-        if let (Some(mirror), Some(term)) = (intended, services.leadership.term_started_at()) {
-            services.submissions.intended(&mirror.label, term, services.clock.now());
+        if let (Some(mirror), Some(since)) = (intended, services.leadership.alone_since()) {
+            services.submissions.intended(&mirror.label, since.monotonic, services.clock.instant());
         }
         let conditions = before.map_or(&[][..], |before| before.conditions());
         let mut all = status::event::transitions(conditions, status.conditions());
@@ -377,7 +377,7 @@ fn is_released(outcome: &Outcome) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use futures::FutureExt as _;
     use jiff::Timestamp;
     use serde_json::json;
@@ -436,18 +436,43 @@ mod tests {
         }
     }
 
-    fn services() -> Services {
+    /// Services on an API server in memory.
+    pub(in crate::controllers) fn services() -> Services {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         let client = colonyos_fake::ApiServer::new(|| Timestamp::UNIX_EPOCH).client();
+        services_on(client, Leadership::always(&clock), clock)
+    }
+
+    fn services_on(client: kube::Client, leadership: Leadership, clock: Clock) -> Services {
         let kubernetes = Kubernetes {
             watches: client.clone(),
             calls: client,
             namespace: "operators".to_owned(),
             server: "memory".to_owned(),
         };
-        let leadership = Leadership::always(&clock);
         let (configuration, metrics) = (OperatorConfiguration::default(), Metrics::new().unwrap());
         Services::new(kubernetes, configuration, leadership, clock, metrics, "c".to_owned(), None)
+    }
+
+    /// Another replica may write by then.
+    #[tokio::test]
+    async fn a_write_without_an_answer_ends_with_leadership() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let config = kube::Config::new(address.parse().unwrap());
+        let client = crate::runtime::kubernetes::connect_with(config).unwrap().calls;
+        let clock = Clock::system();
+        let leadership = Leadership::limited(&clock, Duration::from_millis(200));
+        let services = services_on(client, leadership, clock.clone());
+        let object = json!({ "metadata": { "name": "n", "namespace": "ns" }, "spec": { "jobs": [] } });
+        let object: RequestFlow = serde_json::from_value(object).unwrap();
+        let target = Target { object: &object, kind: &(), finalizer: None, connection: None, colony: None };
+        let step = crate::diff::Step::Kubernetes(KubernetesStep::DeleteObject { why: String::new() });
+        let plan = Plan { steps: vec![step], ..Plan::default() };
+        let started = clock.instant();
+        let outcome = services.actor.execute(plan, &target).await;
+        assert_eq!(outcome.failure().map(|failure| failure.kind), Some(FailureKind::NotLeading));
+        assert!(clock.instant().saturating_duration_since(started) < Duration::from_secs(5));
     }
 
     /// The controllers of user-defined kinds are stopped in the middle of passes.

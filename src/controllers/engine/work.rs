@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     act::kinds::WritableKind,
+    api::mirror::Mirrored as _,
     controllers::colony::processes::MirroredKind,
     runtime::shutdown::Shutdown,
     watch::{stores::Watched, triggers, work::WorkReader},
@@ -64,7 +65,9 @@ pub async fn run<S>(
     let mut wiring = Wiring::<S>::new(watched, woken, services.configuration.concurrency)
         .on(shared_watches.colony_changes, move |colony| {
             triggers::of_colony_to(colony, &by_colony, &of_colony, |object: &S::Object| {
-                (!object.is_finished()).then(|| object.colony(&of_colony).map(str::to_owned))
+                let used = || object.used_colony().map(|used| used.name.as_str());
+                let wanted = || used().or_else(|| object.colony(&of_colony)).map(str::to_owned);
+                (!object.is_finished()).then(wanted)
             })
         })
         .on(shared_watches.namespace_changes, move |namespace| {

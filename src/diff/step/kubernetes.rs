@@ -51,6 +51,8 @@ pub enum KubernetesStep {
     /// Remove the Secret with the key.
     DeleteIdentity {
         name: String,
+        /// UID of the Secret that was seen: another of its name stays.
+        uid: Option<String>,
     },
     CreateWorkload(DesiredWorkload),
     /// Write a workload again.
@@ -219,7 +221,7 @@ impl fmt::Display for KubernetesStep {
                 write!(f, "{what} Secret {}", secret(identity))
             }
             Self::ReleaseIdentity { name, .. } => write!(f, "release Secret {name}"),
-            Self::DeleteIdentity { name } => write!(f, "delete Secret {name}"),
+            Self::DeleteIdentity { name, .. } => write!(f, "delete Secret {name}"),
             Self::CreateWorkload(workload) => write!(f, "create {}", describe(workload)),
             Self::UpdateWorkload { workload, differences } => {
                 write!(f, "update {} ({})", describe(workload), differences.join(", "))

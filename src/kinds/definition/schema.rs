@@ -23,7 +23,7 @@ const MAX_NODES: usize = 4096;
 /// The types that fields can have.
 const TYPES: [&str; 6] = ["object", "array", "string", "integer", "number", "boolean"];
 /// What stands under `status` and is the operator's alone.
-const OURS: [&str; 4] = ["blueprint", "composedOf", "mirror", "submittedGeneration"];
+const OURS: [&str; 5] = ["blueprint", "colony", "composedOf", "mirror", "submittedGeneration"];
 
 /// Structural keywords: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
@@ -143,7 +143,7 @@ fn taken(from: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
 }
 
 /// The fields of status that are the operator's, as its own kinds have them.
-fn own_fields() -> [(&'static str, Value); 6] {
+fn own_fields() -> [(&'static str, Value); 7] {
     let crd = serde_json::to_value(ColonyProcess::crd()).unwrap_or_default();
     let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
     let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
@@ -156,6 +156,7 @@ fn own_fields() -> [(&'static str, Value); 6] {
         "apiVersion": { "type": "string" }, "kind": { "type": "string" } } });
     [
         ("blueprint", blueprint()),
+        ("colony", like("colony")),
         (
             "composedOf",
             json!({ "description": "The kinds of the objects that it is made of.", "type": "array", "items": kind }),

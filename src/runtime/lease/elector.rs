@@ -2,10 +2,7 @@
 //!
 //! Effects only; what to do is decided by [`decide`](super::decide::decide).
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -25,7 +22,12 @@ use super::{
 };
 use crate::{
     api::names,
-    runtime::{clock::Clock, config::LeaderElection, kubernetes::is_overtaken, shutdown::Shutdown},
+    runtime::{
+        clock::{Clock, Moment},
+        config::LeaderElection,
+        kubernetes::is_overtaken,
+        shutdown::Shutdown,
+    },
 };
 
 /// A follower waits up to this share of the retry period longer, so that replicas do not ask in step.
@@ -62,6 +64,8 @@ pub struct Elector {
     identity: String,
     clock: Clock,
     observed: Option<Observation>,
+    /// Since when this process has been the last that held the lease.
+    alone_since: Option<Moment>,
     term: watch::Sender<Option<Term>>,
 }
 
@@ -91,6 +95,7 @@ impl Elector {
             identity,
             clock: clock.clone(),
             observed: None,
+            alone_since: None,
             term: sender,
         };
         let leadership = Leadership::elected(clock.clone(), receiver);
@@ -144,9 +149,7 @@ impl Elector {
     }
 
     fn is_leader(&self) -> bool {
-        self.term
-            .borrow()
-            .is_some_and(|term| term.deadline.is_none_or(|deadline| self.clock.instant() < deadline))
+        self.term.borrow().is_some_and(|term| term.is_running(self.clock.moment()))
     }
 
     /// Keeps what is known of time, but makes the next step read the lease first.
@@ -201,9 +204,9 @@ impl Elector {
 
     /// Writes the lease in the own name; `false` when another replica was faster.
     async fn write(&mut self, verb: &'static str) -> Result<bool, LeaseError> {
-        let (asked, asked_at) = (self.clock.instant(), self.clock.now());
+        let asked = self.clock.moment();
         let before = self.observed.as_ref().map(|seen| seen.record.clone());
-        let lease = self.lease(before.as_ref(), asked_at);
+        let lease = self.lease(before.as_ref(), asked.wall);
         let result = match &before {
             None => self.api.create(&PostParams::default(), &lease).await,
             Some(_) => self.api.replace(&self.settings.lease_name, &PostParams::default(), &lease).await,
@@ -211,7 +214,11 @@ impl Elector {
         match result {
             Ok(lease) => {
                 self.observed = Some(Observation { record: record_of(&lease), since: self.clock.instant() });
-                self.extend_term(asked, asked_at);
+                // The name is that of this process alone: a lease that still has it was no other's since.
+                if before.is_none_or(|record| record.holder != self.identity) {
+                    self.alone_since = None;
+                }
+                self.extend_term(asked);
                 Ok(true)
             }
             Err(error) if is_overtaken(&error) => Ok(false),
@@ -229,7 +236,7 @@ impl Elector {
                     if is_own { record.transitions } else { record.transitions.saturating_add(1) }
                 },
             );
-        let acquired_at = if is_own { self.term.borrow().map_or(now, |term| term.started_at) } else { now };
+        let acquired_at = self.alone_since.filter(|_| is_own).map_or(now, |since| since.wall);
         Lease {
             metadata: self.metadata(before),
             spec: Some(LeaseSpec {
@@ -256,17 +263,21 @@ impl Elector {
     }
 
     /// The term lasts until the renew deadline after the moment the write was *asked for*: others saw it no earlier.
-    fn extend_term(&self, asked: Instant, asked_at: Timestamp) {
-        let deadline = Some(asked + self.settings.renew_deadline());
-        let now = self.clock.instant();
+    fn extend_term(&mut self, asked: Moment) {
+        let lasts = self.settings.renew_deadline();
+        let deadline = Some(Moment {
+            wall: asked.wall.checked_add(lasts).unwrap_or(Timestamp::MAX),
+            monotonic: asked.monotonic + lasts,
+        });
+        let now = self.clock.moment();
+        let alone_since = *self.alone_since.get_or_insert(now);
         let mut is_new = false;
         self.term.send_modify(|term| match term {
-            Some(running) if running.deadline.is_none_or(|deadline| now < deadline) => {
-                running.deadline = deadline;
-            }
+            Some(running) if running.is_running(now) => running.deadline = deadline,
             _ => {
                 is_new = true;
-                *term = Some(Term { started: now, started_at: asked_at, deadline });
+                let started = now.monotonic;
+                *term = Some(Term { started, started_at: asked.wall, alone_since, deadline });
             }
         });
         if is_new {
@@ -345,6 +356,36 @@ mod tests {
         let (first, second) = (identity("node-a"), identity("node-a"));
         assert!(first.starts_with("node-a_") && second.starts_with("node-a_"));
         assert_ne!(first, second);
+    }
+
+    /// A lease that ran out and that no other took leaves nothing in doubt: what was sent before is known.
+    #[tokio::test]
+    async fn who_regains_the_lease_that_none_other_held_is_alone_since_before() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let client = colonyos_fake::ApiServer::new(|| Timestamp::UNIX_EPOCH).client();
+        let candidate = |name: &str| {
+            let settings = LeaderElection::default();
+            Elector::new(client.clone(), "default", settings, name.to_owned(), &clock)
+        };
+        let (mut first, leads) = candidate("first");
+        first.attempt().await;
+        let began = leads.alone_since().unwrap();
+        clock.advance(Duration::from_mins(1));
+        assert!(!leads.is_leader());
+        first.attempt().await;
+        assert_ne!(leads.term_started(), Some(began.monotonic), "a term of its own");
+        assert_eq!(leads.alone_since(), Some(began));
+
+        let (mut second, takes) = candidate("second");
+        second.attempt().await;
+        clock.advance(Duration::from_mins(1));
+        second.attempt().await;
+        assert!(takes.is_leader());
+        first.attempt().await;
+        assert!(!leads.is_leader());
+        clock.advance(Duration::from_mins(1));
+        first.attempt().await;
+        assert_eq!(leads.alone_since(), Some(clock.moment()), "another was there in between");
     }
 
     /// A lease written by hand or by another program may lack anything; it must read as released or as alive.

@@ -12,7 +12,7 @@ use futures::{Stream, stream};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::runtime::clock::Clock;
+use crate::runtime::clock::{Clock, Moment};
 
 /// One uninterrupted time as leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,16 @@ pub(super) struct Term {
     pub started: Instant,
     /// When it began, for people.
     pub started_at: Timestamp,
+    /// Since when no other replica can have written: an earlier term of this process, where none has held the lease in between.
+    pub alone_since: Moment,
     /// From here on it is over unless renewed; `None` without an election.
-    pub deadline: Option<Instant>,
+    pub deadline: Option<Moment>,
 }
 
 impl Term {
-    fn is_running(&self, now: Instant) -> bool {
-        self.deadline.is_none_or(|deadline| now < deadline)
+    /// By both clocks: the monotonic one stands still while the machine is suspended, and others take the lease meanwhile.
+    pub(super) fn is_running(&self, now: Moment) -> bool {
+        self.deadline.is_none_or(|deadline| now.monotonic < deadline.monotonic && now.wall < deadline.wall)
     }
 }
 
@@ -42,7 +45,8 @@ impl Leadership {
     /// Leadership for good, for a single replica without an election.
     #[must_use]
     pub fn always(clock: &Clock) -> Self {
-        let term = Term { started: clock.instant(), started_at: clock.now(), deadline: None };
+        let now = clock.moment();
+        let term = Term { started: now.monotonic, started_at: now.wall, alone_since: now, deadline: None };
         // A receiver keeps its last value when the sender is gone.
         Self { clock: clock.clone(), term: watch::channel(Some(term)).1 }
     }
@@ -50,8 +54,13 @@ impl Leadership {
     /// Leadership from now on that nothing renews and that is over after `lasts`; for simulations of a replica that loses it.
     #[must_use]
     pub fn limited(clock: &Clock, lasts: Duration) -> Self {
-        let started = clock.instant();
-        let term = Term { started, started_at: clock.now(), deadline: Some(started + lasts) };
+        let now = clock.moment();
+        let deadline = Moment {
+            wall: now.wall.checked_add(lasts).unwrap_or(Timestamp::MAX),
+            monotonic: now.monotonic + lasts,
+        };
+        let term =
+            Term { started: now.monotonic, started_at: now.wall, alone_since: now, deadline: Some(deadline) };
         Self { clock: clock.clone(), term: watch::channel(Some(term)).1 }
     }
 
@@ -62,7 +71,7 @@ impl Leadership {
 
     fn running_term(&self) -> Option<Term> {
         let term = *self.term.borrow();
-        term.filter(|term| term.is_running(self.clock.instant()))
+        term.filter(|term| term.is_running(self.clock.moment()))
     }
 
     /// Whether this process may write now. Ask before every single write.
@@ -77,7 +86,12 @@ impl Leadership {
     pub fn remaining(&self) -> Option<Duration> {
         let term = self.running_term()?;
         Some(match term.deadline {
-            Some(deadline) => deadline.saturating_duration_since(self.clock.instant()),
+            Some(deadline) => {
+                let now = self.clock.moment();
+                let by_calendar = Duration::try_from(deadline.wall.duration_since(now.wall));
+                let left = deadline.monotonic.saturating_duration_since(now.monotonic);
+                left.min(by_calendar.unwrap_or_default())
+            }
             None => Duration::MAX,
         })
     }
@@ -93,6 +107,13 @@ impl Leadership {
     #[must_use]
     pub fn term_started_at(&self) -> Option<Timestamp> {
         self.running_term().map(|term| term.started_at)
+    }
+
+    /// Since when no other replica can have written; `None` when this process does not lead. A lease that was lost and regained,
+    /// and that none other held in between, changes nothing.
+    #[must_use]
+    pub fn alone_since(&self) -> Option<Moment> {
+        self.running_term().map(|term| term.alone_since)
     }
 
     /// Waits until [`Leadership::is_leader`] or the term is another than at the time of the call, and returns the
@@ -166,9 +187,13 @@ mod tests {
     }
 
     fn term(clock: &Clock, seconds: u64) -> Term {
-        let started = clock.instant();
-        let deadline = Some(started + Duration::from_secs(seconds));
-        Term { started, started_at: clock.now(), deadline }
+        lasting(clock, Duration::from_secs(seconds))
+    }
+
+    fn lasting(clock: &Clock, lasts: Duration) -> Term {
+        let now = clock.moment();
+        let deadline = Some(Moment { wall: now.wall + lasts, monotonic: now.monotonic + lasts });
+        Term { started: now.monotonic, started_at: now.wall, alone_since: now, deadline }
     }
 
     /// The loop that renews may hang or the process be stopped: time alone must end the term.
@@ -185,6 +210,19 @@ mod tests {
         clock.advance(Duration::from_millis(1));
         assert!(!leadership.is_leader());
         assert_eq!((leadership.remaining(), leadership.term_started()), (None, None));
+    }
+
+    /// The monotonic clock stands still in a machine that is suspended, and another replica takes the lease.
+    #[test]
+    fn a_machine_that_was_suspended_does_not_lead_any_more() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let (sender, leadership) = elected(&clock);
+        sender.send_replace(Some(term(&clock, 10)));
+        clock.step(jiff::SignedDuration::from_secs(-60));
+        assert!(leadership.is_leader(), "a calendar that was ahead");
+        clock.step(jiff::SignedDuration::from_mins(10));
+        assert!(!leadership.is_leader());
+        assert_eq!(leadership.remaining(), None);
     }
 
     #[test]
@@ -222,7 +260,10 @@ mod tests {
 
         let change = leadership.changed();
         tokio::pin!(change);
-        let deadline = first.deadline.map(|deadline| deadline + Duration::from_secs(5));
+        let later = Duration::from_secs(5);
+        let deadline = first
+            .deadline
+            .map(|deadline| Moment { wall: deadline.wall + later, monotonic: deadline.monotonic + later });
         let renewed = Some(Term { deadline, ..first });
         sender.send_replace(renewed);
         tokio::select! {
@@ -262,9 +303,7 @@ mod tests {
     async fn a_loss_by_time_wakes_whoever_waits() {
         let clock = Clock::system();
         let (sender, leadership) = elected(&clock);
-        let started = clock.instant();
-        let deadline = Some(started + Duration::from_millis(30));
-        sender.send_replace(Some(Term { started, started_at: clock.now(), deadline }));
+        sender.send_replace(Some(lasting(&clock, Duration::from_millis(30))));
         tokio::time::timeout(Duration::from_secs(5), leadership.lost()).await.unwrap();
         drop(sender);
         tokio::time::timeout(Duration::from_secs(5), leadership.lost()).await.unwrap();

@@ -22,6 +22,7 @@ use crate::{
     act::outcome::Outcome,
     api::{
         condition::{ConditionType, Reason},
+        mirror::UsedColony,
         resource_definition::{
             HandlerMode, MOST_COMPOSED, REVISION_HISTORY_LIMIT, ResourceDefinitionStatus, ResourceName,
             Revision,
@@ -93,6 +94,7 @@ fn computed(
     ResourceDefinitionStatus {
         observed_generation: generation,
         accepted_generation: accepted,
+        colony: used_colony(snapshot),
         composes: composes(snapshot).or(before.composes),
         impact: held.and_then(|held| held.impact),
         revisions,
@@ -100,6 +102,15 @@ fn computed(
         instances: snapshot.instances.or(before.instances),
         conditions: merge(&before.conditions, findings, generation, snapshot.now),
     }
+}
+
+/// The colony that has the definition, with handler mode `blueprint`: from the first time that it was asked.
+fn used_colony(snapshot: &DefinitionSnapshot) -> Option<UsedColony> {
+    let in_colony = snapshot.in_colony.as_ref();
+    let recorded = || snapshot.object.status.as_ref()?.colony.clone();
+    let is_blueprint = snapshot.object.spec.handler.mode == HandlerMode::Blueprint;
+    let asked = in_colony.filter(|asked| asked.definitions.known().is_some());
+    asked.map(|asked| asked.used.clone()).or_else(recorded).filter(|_| is_blueprint)
 }
 
 /// What instances are made of, if the mode makes something of them and all of it could be looked for.

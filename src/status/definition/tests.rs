@@ -6,7 +6,7 @@ use crate::{
     api::resource_definition::ResourceDefinition,
     diff::Plan,
     kinds::definition::build,
-    snapshot::fixtures,
+    snapshot::{ColonyKindState, fixtures},
 };
 
 /// What comes of a pass that updates a CRD, which the API server then has as it was sent.
@@ -50,6 +50,28 @@ fn compute(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> ResourceDefinitionS
 
 fn calm(snapshot: &DefinitionSnapshot) -> ResourceDefinitionStatus {
     compute(snapshot, Ok((&DefinitionPlan::default(), &Outcome::default())))
+}
+
+/// Another default would split the kind: its definition in one colony, and its instances in two.
+#[test]
+fn the_colony_of_the_definition_is_on_record_from_the_first_answer() {
+    let object =
+        fixtures::definition(&json!({ "mode": "blueprint", "executorType": "t", "functionName": "f" }));
+    let mut world = fixtures::defined(object);
+    let used = fixtures::resolved().used();
+    world.in_colony = Some(ColonyKindState {
+        used: used.clone(),
+        cluster: "c".to_owned(),
+        definitions: Observed::Unknown("away".to_owned()),
+        blueprints: Observed::Unknown("away".to_owned()),
+    });
+    assert_eq!(calm(&world).colony, None, "it may never have been there");
+    if let Some(in_colony) = &mut world.in_colony {
+        in_colony.definitions = Observed::Known(Vec::new());
+    }
+    world.object.status = Some(calm(&world));
+    world.in_colony = None;
+    assert_eq!(calm(&world).colony, Some(used));
 }
 
 #[test]

@@ -21,15 +21,16 @@ use crate::{
             ExecutorDeployment, ExecutorDeploymentStatus, ExecutorStatus, Runtime, Workload,
             WorkloadReference,
         },
+        mirror::Mirrored as _,
         names::{EXECUTOR_DEPLOYMENT_LABEL, RESTART_ANNOTATION},
     },
     colony::model::ExecutorState,
     diff::{
         ColonyStep, KubernetesStep, Problem, current_progress, finalizers_of_others, finished_job,
-        is_carried_by_colony, not_allowed, not_found,
+        is_carried_by_colony,
     },
     snapshot::{
-        ColonyReference, ExecutorDeploymentSnapshot, Observed, Registration,
+        ExecutorDeploymentSnapshot, Observed, Registration,
         progress::{self, Phase, Progress},
     },
 };
@@ -77,9 +78,13 @@ pub fn compute(
     findings.extend(pass.ok().and_then(|outcome| drift(object, outcome)));
     findings.extend(warnings(snapshot, pass.ok()));
     let conditions = merge(&previous.conditions, findings, generation, snapshot.now);
+    let executor = executor(snapshot, pass.ok(), previous.executor);
+    let is_there = blueprint.is_some() || may_be_registered(snapshot, executor.as_ref());
+    let colony = mirror::used_colony(previous.colony.as_ref(), &snapshot.colony, mirror.as_ref(), is_there);
 
     ExecutorDeploymentStatus {
         observed_generation: generation,
+        colony,
         state: state(&conditions),
         desired_replicas: desired_replicas(object, progress.as_ref()),
         replicas: progress.as_ref().map_or(0, |progress| progress.replicas),
@@ -90,12 +95,20 @@ pub fn compute(
         workload: (here && progress.is_some())
             .then(|| WorkloadReference { kind: object.spec.workload, name: object.name_any() }),
         finished_job: finished_job(object, &snapshot.workloads),
-        executor: executor(snapshot, pass.ok(), previous.executor),
+        executor,
         mirror,
         blueprint,
         restarted_for: object.annotations().get(RESTART_ANNOTATION).cloned(),
         conditions,
     }
+}
+
+/// Whether the colony may know the executor: of one that never answered it is not asked.
+fn may_be_registered(snapshot: &ExecutorDeploymentSnapshot, executor: Option<&ExecutorStatus>) -> bool {
+    let is_recorded = || snapshot.object.used_colony().is_some();
+    let is_connected =
+        || snapshot.colony.resolved().is_some_and(|colony| colony.operator_executor_id.known().is_some());
+    executor.is_some_and(|executor| executor.registered || is_recorded() || is_connected())
 }
 
 /// How many executors there should be: the user's value; for a `DaemonSet`, and for a workload that is only observed,
@@ -165,14 +178,9 @@ fn quiet_period(snapshot: &ExecutorDeploymentSnapshot) -> Option<(Reason, String
 
 /// Why the colony cannot be used, if so.
 fn colony_problem(snapshot: &ExecutorDeploymentSnapshot) -> Option<(Reason, String)> {
-    match &snapshot.colony {
-        ColonyReference::NotFound { name } => Some((Reason::ColonyNotFound, not_found(name.as_deref()))),
-        ColonyReference::NotAllowed { name } => Some((Reason::NamespaceNotAllowed, not_allowed(name))),
-        ColonyReference::Resolved(colony) => {
-            let why = colony.operator_executor_id.unknown().or(snapshot.processes.unknown())?;
-            Some((Reason::ColonyUnavailable, format!("colony {}: {why}", colony.name)))
-        }
-    }
+    let Some(colony) = snapshot.colony.resolved() else { return snapshot.colony.obstacle() };
+    let why = colony.operator_executor_id.unknown().or(snapshot.processes.unknown())?;
+    Some((Reason::ColonyUnavailable, format!("colony {}: {why}", colony.name)))
 }
 
 fn deleting(object: &ExecutorDeployment, pass: Result<&Outcome, &Problem>) -> Vec<Finding> {

@@ -47,6 +47,8 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
     if let Ok(outcome) = outcome {
         status.mirror = mirror::record(before.mirror.as_ref(), outcome, snapshot.header.now);
     }
+    status.colony =
+        mirror::used_colony(before.colony.as_ref(), &snapshot.header.colony, status.mirror.as_ref(), false);
     let carried = status.mirror.as_ref().filter(|mirror| cleanup_attempt(mirror.generation).is_none());
     if let Some(bound) = carried.filter(|mirror| mirror.process_id.is_some()) {
         status.submitted_generation = status.submitted_generation.max(Some(bound.generation));

@@ -16,7 +16,11 @@ use kube::{
     runtime::reflector::Store,
 };
 
-use super::{colonies::Colonies, freshness::CacheBehind, stores::Filled};
+use super::{
+    colonies::{Colonies, ColonyClaim},
+    freshness::CacheBehind,
+    stores::Filled,
+};
 use crate::{
     api::{
         condition::ConditionType,
@@ -297,8 +301,21 @@ impl DefinitionReader {
         if handler.mode != HandlerMode::Blueprint {
             return None;
         }
-        let (colony, connection) = self.colonies.find_any(handler.colony.as_deref());
-        let colony = colony.resolved()?;
+        let claim = ColonyClaim {
+            wanted: handler.colony.as_deref(),
+            used: object.status.as_ref().and_then(|status| status.colony.as_ref()),
+            is_there: true,
+            is_ending: object.metadata.deletion_timestamp.is_some(),
+            needs_no_admission: true,
+        };
+        let (colony, connection) = self.colonies.find(claim, "");
+        let used = match &colony {
+            ColonyReference::Resolved(colony) => colony.used(),
+            ColonyReference::Changed { used, .. } => used.clone(),
+            ColonyReference::NotFound { .. }
+            | ColonyReference::NotAllowed { .. }
+            | ColonyReference::Leaving { .. } => return None,
+        };
         let (kind, name) = (&object.spec.names.kind, object.name_any());
         let problem = connection.as_ref().map_or(Some("not connected"), |found| found.problem.as_deref());
         let (definitions, blueprints) = match (&connection, problem) {
@@ -312,16 +329,11 @@ impl DefinitionReader {
             }
             (_, problem) => {
                 let why = problem.unwrap_or_default();
-                (Observed::Unknown(why.to_owned()), Observed::Unknown(why.to_owned()))
+                let why = colony.obstacle().map_or_else(|| why.to_owned(), |(_, why)| why);
+                (Observed::Unknown(why.clone()), Observed::Unknown(why))
             }
         };
-        Some(ColonyKindState {
-            colony: colony.name.clone(),
-            colony_name: colony.spec.colony_name.clone(),
-            cluster: self.cluster.clone(),
-            definitions,
-            blueprints,
-        })
+        Some(ColonyKindState { used, cluster: self.cluster.clone(), definitions, blueprints })
     }
 
     fn handlers(&self, object: &ResourceDefinition) -> Handlers {

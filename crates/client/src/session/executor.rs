@@ -7,13 +7,14 @@ use serde_json::Value;
 use super::{
     super::{
         error::Error,
-        model::{Attribute, Id, NewAttribute, Process, ProcessId},
+        model::{Attribute, Id, LIST_MAX, NewAttribute, Process, ProcessId, ProcessQuery, ProcessState},
         wire::{
             AddAttribute, AddLog, AssignProcess, ChangeExecutorId, CloseFailed, CloseSuccessful,
             GetAttribute, SetOutput,
         },
     },
     Session,
+    member::WIDEST,
 };
 
 /// The server's reply, with 404, when no process was assigned in time.
@@ -42,6 +43,23 @@ impl Session {
             Err(Error::NotFound(reply)) if reply.message.contains(NOTHING_TO_DO) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Lists the processes that this executor runs, however many they are. With an executor type only those that ask for it.
+    ///
+    /// # Errors
+    /// As any call. A list that cannot be read is an error, never empty.
+    pub async fn running(&self, executor_type: &str) -> Result<Vec<Process>, Error> {
+        let query = ProcessQuery::new(ProcessState::Running).executor_type(executor_type);
+        let mut listed = self.processes(&query.map_err(Error::Field)?).await?;
+        if listed.len() >= usize::from(LIST_MAX) {
+            let history = self.process_history(Some(self.id()), WIDEST, ProcessState::Running).await?;
+            let more: Vec<Process> =
+                history.into_iter().filter(|other| listed.iter().all(|known| known.id != other.id)).collect();
+            listed.extend(more);
+        }
+        listed.retain(|process| process.assigned_executor.as_ref() == Some(self.id()));
+        Ok(listed)
     }
 
     /// Closes a process as successful, with its output.

@@ -18,6 +18,9 @@ use super::{
     Session,
 };
 
+/// The widest window of a history that is asked for, in seconds: a year.
+pub(super) const WIDEST: u32 = 365 * 24 * 60 * 60;
+
 /// The order in which a label is looked up. A process only ever moves forward through the first five, but for
 /// the step from running back to waiting; one that takes that step between two reads is met by the last two.
 const LOOK_UP: [ProcessState; 7] = [
@@ -106,9 +109,17 @@ impl Session {
                 let Some(seconds) = seconds else {
                     return Err(Error::Incomplete { action: "look up a label", limit: LIST_MAX });
                 };
-                // The one list that has no limit knows no label.
-                listed = self.process_history(None, seconds, state).await?;
-                listed.retain(|process| process.spec.label == label);
+                // The one list that has no limit knows no label. Its window is by the server's clock, which may be another than
+                // the caller's: what the server has just listed has to be in it.
+                for window in [seconds, WIDEST.max(seconds)] {
+                    let mut history = self.process_history(None, window, state).await?;
+                    history.retain(|process| process.spec.label == label);
+                    let is_whole = history.len() >= listed.len();
+                    listed.extend(history);
+                    if is_whole {
+                        break;
+                    }
+                }
             }
             found.extend(listed.into_iter().map(|process| (process.id.clone(), process)));
         }

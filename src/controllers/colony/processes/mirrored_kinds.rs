@@ -14,6 +14,7 @@ use crate::{
     },
     colony::{ProcessId, ProcessState},
     controllers::engine::context::Requeuer,
+    snapshot::ColonyUser,
     watch::{
         holders::Holder,
         index::{Index, IndexKey},
@@ -72,6 +73,10 @@ pub trait MirroredKind:
     fn is_finished(&self) -> bool {
         false
     }
+    /// Whether its end needs the colony in which it is.
+    fn needs_colony(&self, _kind: &Self::DynamicType) -> bool {
+        !self.is_finished()
+    }
     /// Whether others carry it out, who may have moved it on before the operator listens.
     const RUN_BY_OTHERS: bool = true;
     /// Whether status shows the last line of the log while it runs.
@@ -109,6 +114,10 @@ pub trait Kind: Send + Sync {
     fn bound_to(&self, id: &str, but: &str) -> Vec<Holder>;
     /// Whether they are of this kind.
     fn is_of(&self, kind: &ObjectKind) -> bool;
+    /// Whether they are of a kind of this group and name, in whatever version.
+    fn is_named(&self, group: &str, kind: &str) -> bool;
+    /// Those whose end needs the colony of the `Colony` of this name.
+    fn users(&self, colony: &str) -> Vec<ColonyUser>;
     /// Has the object with this UID looked at, if it is one of them.
     fn wake_uid(&self, uid: &str);
     /// Has every object looked at that something may still become of.
@@ -236,6 +245,23 @@ impl<K: MirroredKind> Kind for Objects<K> {
 
     fn is_of(&self, kind: &ObjectKind) -> bool {
         *kind == ObjectKind::new(K::api_version(&self.kind), K::kind(&self.kind))
+    }
+
+    fn is_named(&self, group: &str, kind: &str) -> bool {
+        K::group(&self.kind) == group && K::kind(&self.kind) == kind
+    }
+
+    fn users(&self, colony: &str) -> Vec<ColonyUser> {
+        let objects = self.index.store().state();
+        let user = |guarded: &Arc<DeserializeGuard<K>>| {
+            let object = guarded.0.as_ref().ok()?;
+            let used = object.used_colony().filter(|used| used.name == colony)?;
+            let colony_uid = used.uid.clone();
+            object
+                .needs_colony(&self.kind)
+                .then(|| ColonyUser { object: named(guarded, &self.kind), colony_uid })
+        };
+        objects.iter().filter_map(user).collect()
     }
 
     fn wake_uid(&self, uid: &str) {

@@ -220,7 +220,7 @@ impl ProcessPoller {
     fn look_for_orphans(&mut self, member: &Session, listed: &[Process]) {
         let services = self.followed.services.clone();
         let labelled = orphans::labelled(listed, &services.cluster, member.id().as_str());
-        let (mut found, now) = (BTreeMap::new(), services.clock.now());
+        let (mut found, now) = (BTreeMap::new(), services.clock.instant());
         self.is_doubtful = false;
         for (uid, processes) in labelled {
             let absent = Absent::Object(uid.clone());

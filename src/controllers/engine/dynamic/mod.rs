@@ -31,6 +31,7 @@ use crate::{
     api::{
         colony::Colony,
         instance::{Instance, InstanceKind},
+        mirror::Mirrored as _,
         resource_definition::{DefinitionScope, HandlerMode, ObjectKind, ResourceDefinition},
     },
     controllers::{
@@ -65,8 +66,8 @@ pub(in crate::controllers) struct Instances {
     requests: Requests,
     holder_lookup: Arc<ProcessHolders>,
     waiting: Waiting<DeserializeGuard<Instance>>,
-    /// By name of the definition.
-    running: Arc<tokio::sync::Mutex<HashMap<String, Running>>>,
+    /// By name of the definition; none from the shutdown on.
+    running: Arc<tokio::sync::Mutex<Option<HashMap<String, Running>>>>,
     /// What is known of the running ones without waiting for them.
     known: Arc<Mutex<HashMap<String, Vec<Member>>>>,
 }
@@ -129,7 +130,7 @@ impl Instances {
             requests: around.requests,
             holder_lookup,
             waiting: Waiting::default(),
-            running: Arc::default(),
+            running: Arc::new(tokio::sync::Mutex::new(Some(HashMap::new()))),
             known: Arc::default(),
         };
         (instances, changing)
@@ -157,7 +158,9 @@ impl Instances {
         let colonies = changing.colonies.filter_map(|changed| ready(changed.ok())).for_each(|colony| {
             self.wake(|member| {
                 triggers::of_colony_to(&colony, &member.store, &member.kind, |object: &Instance| {
-                    (!object.is_finished()).then(|| object.colony(&member.kind).map(str::to_owned))
+                    let used = || object.used_colony().map(|used| used.name.as_str());
+                    let wanted = || used().or_else(|| object.colony(&member.kind)).map(str::to_owned);
+                    (!object.is_finished()).then(wanted)
                 })
             });
             ready(())
@@ -180,7 +183,8 @@ impl Instances {
             // A watch repeats itself and never ends.
             _ = join3(colonies, namespaces, children) => {}
         }
-        let running = std::mem::take(&mut *self.running.lock().await);
+        // A pass over a definition that is still under way starts none any more: nothing would end it.
+        let running = self.running.lock().await.take().unwrap_or_default();
         join_all(running.into_values().map(|running| running.stop(&self.mirrored_kinds))).await;
     }
 
@@ -227,7 +231,8 @@ impl Instances {
         definitions: &Requeuer<DeserializeGuard<ResourceDefinition>>,
     ) {
         let mut running = self.running.lock().await;
-        self.stop_watching(&running, Some(&kind)).await;
+        let Some(running) = running.as_mut() else { return };
+        self.stop_watching(running, Some(&kind)).await;
         let is_same = |running: &Running| running.kind.terms() == kind.terms() && !running.task.is_finished();
         if running.get(definition).is_some_and(is_same) {
             return;
@@ -243,12 +248,13 @@ impl Instances {
     /// Ends the controllers of a kind, if there are any.
     pub async fn stop(&self, definition: &str) {
         let mut running = self.running.lock().await;
+        let Some(running) = running.as_mut() else { return };
         self.known.lock().remove(definition);
         if let Some(earlier) = running.remove(definition) {
             tracing::info!(kind = earlier.kind.name(), "looking after instances no more");
             earlier.stop(&self.mirrored_kinds).await;
         }
-        self.stop_watching(&running, None).await;
+        self.stop_watching(running, None).await;
     }
 
     /// Ends the watches of kinds of which nothing is made any more: neither by a definition, `more` included, nor is anything
@@ -368,13 +374,23 @@ impl Instances {
 
 impl Running {
     /// Ends the controllers, and waits for the passes under way.
-    async fn stop(self, mirrored_kinds: &MirroredKinds) {
+    async fn stop(mut self, mirrored_kinds: &MirroredKinds) {
         for objects in &self.carried {
             mirrored_kinds.remove(objects);
         }
         self.stop.request();
-        if let Err(error) = self.task.await {
+        if let Err(error) = (&mut self.task).await {
             tracing::error!(kind = self.kind.name(), %error, "a controller ended by itself");
         }
     }
 }
+
+impl Drop for Running {
+    /// What is not waited for must not outlive what it writes for.
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ pub(super) fn keep(snapshot: &DefinitionSnapshot) -> (InColony, Vec<Step>) {
     };
     let handler = &snapshot.object.spec.handler;
     let name = snapshot.object.name_any();
-    let wanted = ours.in_colony(&in_colony.colony_name, &in_colony.cluster);
+    let wanted = ours.in_colony(&in_colony.used.colony_name, &in_colony.cluster);
     let add = Step::Colony(ColonyStep::AddDefinition(Box::new(wanted.clone())));
     let remove = Step::Colony(ColonyStep::RemoveDefinition { name: name.clone() });
     let found = effective(definitions, &snapshot.object.spec.names.kind);
@@ -62,7 +62,7 @@ pub(super) fn keep(snapshot: &DefinitionSnapshot) -> (InColony, Vec<Step>) {
             (Some(what), Observed::Known(count)) => {
                 let message = format!(
                     "colony {} has {count} blueprints of the kind, and their definition cannot change ({what}): delete them (most are instances of this kind), or revert the change",
-                    in_colony.colony_name
+                    in_colony.used.colony_name
                 );
                 (InColony::InUse(message), Vec::new())
             }
@@ -91,7 +91,7 @@ pub(super) fn end(snapshot: &DefinitionSnapshot) -> Result<Option<Step>, String>
     match (&in_colony.definitions, &in_colony.blueprints) {
         (Observed::Unknown(why), _) | (_, Observed::Unknown(why)) => Err(format!(
             "colony {} to have its BlueprintDefinition removed: {why}; {asked}",
-            in_colony.colony_name
+            in_colony.used.colony_name
         )),
         (Observed::Known(definitions), Observed::Known(0)) => {
             let ours = definitions.iter().find(|definition| definition.id == id);
@@ -140,7 +140,7 @@ fn foreign(in_colony: &ColonyKindState, found: &BlueprintDefinition) -> String {
     let (name, spec) = (&found.metadata.name, &found.spec);
     format!(
         "colony {} has a BlueprintDefinition {name} that was not made for this ResourceDefinition: its kind is {} and its handler function {} of executors of type {}: name the same handler, or have it removed (colonies blueprint definition remove --name {name}); it is left unchanged",
-        in_colony.colony_name, spec.names.kind, spec.handler.function, spec.handler.executor_type
+        in_colony.used.colony_name, spec.names.kind, spec.handler.function, spec.handler.executor_type
     )
 }
 

@@ -12,8 +12,7 @@ fn object(executor_type: &str) -> ResourceDefinition {
 fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> DefinitionSnapshot {
     DefinitionSnapshot {
         in_colony: Some(ColonyKindState {
-            colony: "dev".to_owned(),
-            colony_name: "dev".to_owned(),
+            used: fixtures::resolved().used(),
             cluster: "c".to_owned(),
             definitions: Observed::Known(definitions),
             blueprints: Observed::Known(blueprints),

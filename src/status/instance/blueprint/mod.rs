@@ -28,8 +28,15 @@ use crate::{
 };
 
 /// Fields of the status that the operator owns, which a reconciler cannot set.
-const OURS: [&str; 6] =
-    ["blueprint", "composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
+const OURS: [&str; 7] = [
+    "blueprint",
+    "colony",
+    "composedOf",
+    "conditions",
+    "mirror",
+    "observedGeneration",
+    "submittedGeneration",
+];
 
 /// The report of a reconciler.
 #[derive(Default)]
@@ -53,6 +60,12 @@ pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Pr
         status.mirror = mirror::record(snapshot.object.mirror(), outcome, snapshot.header.now);
         status.blueprint = blueprint::record(before.blueprint.clone(), outcome);
     }
+    status.colony = mirror::used_colony(
+        before.colony.as_ref(),
+        &snapshot.header.colony,
+        status.mirror.as_ref(),
+        status.blueprint.is_some(),
+    );
     let said = SharedSpec::of_instance(&snapshot.object.spec_fields()).hash();
     if status.blueprint.as_ref().is_some_and(|recorded| recorded.agreed == said) {
         status.submitted_generation = status.submitted_generation.max(generation);
