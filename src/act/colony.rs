@@ -110,9 +110,15 @@ impl Colony<'_> {
             }
             // A name that is taken is looked at in the next pass: an earlier try may have been carried out and not answered.
             ColonyStep::AddDefinition(definition) => {
+                let added = Added::Definition(self.name.to_owned(), definition.metadata.name.clone());
+                self.adds.sent(added.clone(), self.clock.now());
                 match self.connection.owner.add_blueprint_definition(definition).await {
-                    Ok(_) => Ok(Effect::Nothing),
+                    Ok(_) => {
+                        self.adds.settled(added, self.clock.now());
+                        Ok(Effect::Nothing)
+                    }
                     Err(error) if error.is_already_exists() => {
+                        self.adds.settled(added, self.clock.now());
                         Err(StepFailure { kind: FailureKind::Conflict, ..failed(error) })
                     }
                     Err(error) => Err(failed(error)),
@@ -120,7 +126,12 @@ impl Colony<'_> {
             }
             ColonyStep::RemoveDefinition { name } => {
                 match self.connection.owner.remove_blueprint_definition(name).await {
-                    Ok(()) => Ok(Effect::Nothing),
+                    // Whatever was added before has arrived.
+                    Ok(()) => {
+                        let removed = Added::Definition(self.name.to_owned(), name.clone());
+                        self.adds.settled(removed, self.clock.now());
+                        Ok(Effect::Nothing)
+                    }
                     Err(error) if error.is_not_found() => Ok(Effect::Gone),
                     Err(error) => Err(failed(error)),
                 }

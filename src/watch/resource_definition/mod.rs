@@ -16,7 +16,7 @@ use kube::{
     runtime::reflector::Store,
 };
 
-use super::{colonies::Colonies, freshness::CacheBehind, stores::Filled};
+use super::{colonies::Colonies, freshness::CacheBehind, mirror::ProcessReader, stores::Filled};
 use crate::{
     api::{
         condition::ConditionType,
@@ -27,6 +27,7 @@ use crate::{
     },
     colony::Error,
     memory::{
+        adds::Added,
         endpoint::Endpoint,
         rights::Rights,
         writes::{Key, Writes},
@@ -62,6 +63,8 @@ pub struct DefinitionReader {
     pub client: Client,
     pub definitions: Store<DeserializeGuard<ResourceDefinition>>,
     pub colonies: Colonies,
+    /// What may still arrive in colonies.
+    pub processes: ProcessReader,
     /// Rights that were found.
     pub rights: Rights,
     /// Last writes of this process.
@@ -298,8 +301,10 @@ impl DefinitionReader {
             return None;
         }
         let (colony, connection) = self.colonies.find_any(handler.colony.as_deref());
-        let colony = colony.resolved()?;
         let (kind, name) = (&object.spec.names.kind, object.name_any());
+        let added = |colony| Added::Definition(colony, name.clone());
+        let add_in_flight_until = self.processes.in_flight_until(&colony, added);
+        let colony = colony.resolved()?;
         let problem = connection.as_ref().map_or(Some("not connected"), |found| found.problem.as_deref());
         let (definitions, blueprints) = match (&connection, problem) {
             (Some(connection), None) => {
@@ -321,6 +326,7 @@ impl DefinitionReader {
             cluster: self.cluster.clone(),
             definitions,
             blueprints,
+            add_in_flight_until,
         })
     }
 
