@@ -105,11 +105,21 @@ impl Colony<'_> {
                 Ok(Effect::Nothing)
             }
             ColonyStep::AddDefinition(definition) => {
-                let added = self.connection.owner.add_blueprint_definition(definition).await;
-                of_colony_write(ColonyWrite::Add, &what, added)
+                let added = Added::Definition(self.name.to_owned(), definition.metadata.name.clone());
+                self.adds.sent(added.clone(), self.clock.instant());
+                let answer = self.connection.owner.add_blueprint_definition(definition).await;
+                if answer.as_ref().map_or_else(ColonyError::is_already_exists, |_| true) {
+                    self.adds.settled(added, self.clock.instant());
+                }
+                of_colony_write(ColonyWrite::Add, &what, answer)
             }
             ColonyStep::RemoveDefinition { name } => {
                 let removed = self.connection.owner.remove_blueprint_definition(name).await;
+                if removed.is_ok() {
+                    // Whatever was added before has arrived.
+                    let added = Added::Definition(self.name.to_owned(), name.clone());
+                    self.adds.settled(added, self.clock.instant());
+                }
                 of_colony_write(ColonyWrite::Remove, &what, removed)
             }
             ColonyStep::Answer { process_id, executor_type, answer } => {

@@ -197,6 +197,7 @@ pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown:
         client: services.kubernetes.calls.clone(),
         definitions: definitions.store.clone(),
         colonies,
+        processes: services.process_reader(),
         rights: Rights::default(),
         writes: services.writes.clone(),
         clock: services.clock.clone(),

@@ -1,4 +1,4 @@
-//! Which executors and blueprints this process has tried to add to a colony, so that it knows when an add whose answer never
+//! Which executors, blueprints and definitions this process has tried to add to a colony, so that it knows when an add whose answer never
 //! came can no longer arrive. A second add of the same is refused; one that arrives after the end of its object stays.
 
 use std::{sync::Arc, time::Instant};
@@ -14,6 +14,8 @@ pub enum Added {
     Executor(String, String),
     /// A blueprint, by the names of the `Colony` and its own.
     Blueprint(String, String),
+    /// A definition of blueprints, by the names of the `Colony` and its own.
+    Definition(String, String),
 }
 
 /// Adds of this process.

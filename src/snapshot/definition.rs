@@ -107,6 +107,8 @@ pub struct ColonyKindState {
     pub definitions: Observed<Vec<BlueprintDefinition>>,
     /// The number of blueprints of the kind, whatever their owner.
     pub blueprints: Observed<usize>,
+    /// Until when an add of the definition whose answer never came may still arrive; none where nothing is on its way.
+    pub add_in_flight_until: Option<Timestamp>,
 }
 
 /// Instances of a definition that is being deleted.

@@ -103,6 +103,7 @@ pub async fn start(mut caches: Caches<'_>, servers: &Servers, beside: &Beside) -
         client: services.kubernetes.calls.clone(),
         definitions: objects.store.clone(),
         colonies,
+        processes: services.process_reader(),
         rights: Rights::default(),
         writes: writes.clone(),
         clock: services.clock.clone(),

@@ -1,10 +1,11 @@
 //! What arrives after the operator has given it up, and after the end of its object.
 
 use colonyos_fake::cluster::Place;
+use colonyos_operator::api::resource_definition::HandlerMode;
 use serde_json::json;
 
 use crate::{
-    crons,
+    crons, definitions,
     events::{Event, Fate},
     instances, kind, look,
     memory::NAMESPACE,
@@ -43,6 +44,15 @@ fn a_blueprint_that_is_added_late_goes_with_its_instance() {
     runtime().block_on(async {
         let mut world = World::new(&instances::blueprint()).await;
         delete_behind(&mut world, "addblueprintmsg", 14).await;
+        promises::kept(world).await.unwrap();
+    });
+}
+
+#[test]
+fn a_definition_of_blueprints_that_is_added_late_goes_with_its_kind() {
+    runtime().block_on(async {
+        let mut world = World::new(&definitions::definition(HandlerMode::Blueprint)).await;
+        delete_behind(&mut world, "addblueprintdefinitionmsg", 14).await;
         promises::kept(world).await.unwrap();
     });
 }

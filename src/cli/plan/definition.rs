@@ -212,6 +212,7 @@ fn in_colony(definition: &ResourceDefinition, world: &Manifests) -> Option<Colon
     let colony = world.colony(handler.colony.as_deref());
     let colony = colony.resolved()?;
     Some(ColonyKindState {
+        add_in_flight_until: None,
         used: colony.used(),
         cluster: CLUSTER.to_owned(),
         definitions: Observed::Known(Vec::new()),

@@ -19,6 +19,7 @@ use kube::{
 use super::{
     colonies::{Colonies, ColonyClaim},
     freshness::CacheBehind,
+    mirror::ProcessReader,
     stores::Filled,
 };
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
     },
     colony::Error,
     memory::{
+        adds::Added,
         endpoint::Endpoint,
         rights::Rights,
         writes::{Key, Writes},
@@ -66,6 +68,8 @@ pub struct DefinitionReader {
     pub client: Client,
     pub definitions: Store<DeserializeGuard<ResourceDefinition>>,
     pub colonies: Colonies,
+    /// What may still arrive in colonies.
+    pub processes: ProcessReader,
     /// Rights that were found.
     pub rights: Rights,
     /// Last writes of this process.
@@ -317,6 +321,8 @@ impl DefinitionReader {
             | ColonyReference::Leaving { .. } => return None,
         };
         let (kind, name) = (&object.spec.names.kind, object.name_any());
+        let added = |colony| Added::Definition(colony, name.clone());
+        let add_in_flight_until = self.processes.in_flight_until(&colony, added);
         let problem = connection.as_ref().map_or(Some("not connected"), |found| found.problem.as_deref());
         let (definitions, blueprints) = match (&connection, problem) {
             (Some(connection), None) => {
@@ -333,7 +339,13 @@ impl DefinitionReader {
                 (Observed::Unknown(why.clone()), Observed::Unknown(why))
             }
         };
-        Some(ColonyKindState { used, cluster: self.cluster.clone(), definitions, blueprints })
+        Some(ColonyKindState {
+            used,
+            cluster: self.cluster.clone(),
+            definitions,
+            blueprints,
+            add_in_flight_until,
+        })
     }
 
     fn handlers(&self, object: &ResourceDefinition) -> Handlers {

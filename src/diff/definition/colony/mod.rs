@@ -95,6 +95,12 @@ pub(super) fn end(snapshot: &DefinitionSnapshot) -> Result<Option<Step>, String>
         )),
         (Observed::Known(definitions), Observed::Known(0)) => {
             let ours = definitions.iter().find(|definition| definition.id == id);
+            if ours.is_none() && in_colony.add_in_flight_until.is_some_and(|until| snapshot.now < until) {
+                return Err(format!(
+                    "an earlier add of the BlueprintDefinition that may still arrive in colony {}; {asked}",
+                    in_colony.colony_name
+                ));
+            }
             Ok(ours
                 .map(|ours| Step::Colony(ColonyStep::RemoveDefinition { name: ours.metadata.name.clone() })))
         }

@@ -12,6 +12,7 @@ fn object(executor_type: &str) -> ResourceDefinition {
 fn snapshot(definitions: Vec<BlueprintDefinition>, blueprints: usize) -> DefinitionSnapshot {
     DefinitionSnapshot {
         in_colony: Some(ColonyKindState {
+            add_in_flight_until: None,
             used: fixtures::resolved().used(),
             cluster: "c".to_owned(),
             definitions: Observed::Known(definitions),
