@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 /// How long this process is silent: longer than one question for work takes, of whatever installation.
 pub const SILENCE: Duration = Duration::from_secs(12);
 /// When a test of which nothing came is given up, so that work is taken again.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// For how long the outcome holds.
 const HOLDS: Duration = Duration::from_mins(10);
 

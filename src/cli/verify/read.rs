@@ -157,13 +157,9 @@ impl Reader<'_> {
             });
         }
         for resource in resources {
-            match self.list(&resource, reading).await {
-                Ok(objects) => {
-                    reading.sides.objects.extend(objects.iter().map(|object| record(object, &resource)))
-                }
-                // Of objects that cannot be listed nothing may be said to be gone.
-                Err(error) => return Err(error),
-            }
+            // Of objects that cannot be listed nothing may be said to be gone.
+            let objects = self.list(&resource, reading).await?;
+            reading.sides.objects.extend(objects.iter().map(|object| record(object, &resource)));
         }
         Ok(())
     }
