@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{super::Failure, Rendered, call, effects};
 use crate::{
     act::{Actor, Recorder, Target, kinds::StatusKind, outcome::Outcome},
-    api::{kind::HasConditions, mirror::MirrorStatus},
+    api::{kind::HasConditions, mirror::MirrorStatus, names::SUBMITTED_AS_ANNOTATION},
     colony::{Process, model::Blueprint},
     diff::{ColonyStep, KubernetesStep, Plan, Problem, Step},
     snapshot::Observed,
@@ -227,12 +227,20 @@ fn record<R: Rehearsed>(snapshot: &mut R, status: Option<Status<R>>) {
     }
 }
 
+fn hold<R: Rehearsed>(snapshot: &mut R) {
+    let finalizers = snapshot.object().meta_mut().finalizers.get_or_insert_default();
+    let missing = R::FINALIZER.filter(|name| !finalizers.iter().any(|held| held == name));
+    finalizers.extend(missing.map(str::to_owned));
+}
+
 /// Changes the snapshot as a step changes the world; whether the next pass is known.
 fn apply<R: Rehearsed>(snapshot: &mut R, step: Step) -> Result<bool, Failure> {
     match step {
-        Step::Kubernetes(KubernetesStep::AddFinalizer | KubernetesStep::Hold { .. }) => {
-            let finalizers = snapshot.object().meta_mut().finalizers.get_or_insert_default();
-            finalizers.extend(R::FINALIZER.map(str::to_owned));
+        Step::Kubernetes(KubernetesStep::AddFinalizer) => hold::<R>(snapshot),
+        Step::Kubernetes(KubernetesStep::Hold { submitted_as }) => {
+            hold::<R>(snapshot);
+            let annotations = snapshot.object().meta_mut().annotations.get_or_insert_default();
+            annotations.insert(SUBMITTED_AS_ANNOTATION.to_owned(), submitted_as);
         }
         Step::Kubernetes(KubernetesStep::UpdateSpec { spec, .. }) => {
             let mut changed = serde_json::to_value(&*snapshot.object())?;
