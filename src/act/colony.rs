@@ -108,7 +108,7 @@ impl Colony<'_> {
                 let added = Added::Definition(self.name.to_owned(), definition.metadata.name.clone());
                 self.adds.sent(added.clone(), self.clock.instant());
                 let answer = self.connection.owner.add_blueprint_definition(definition).await;
-                if answer.as_ref().map_or_else(ColonyError::is_already_exists, |_| true) {
+                if answer.as_ref().map_or_else(Error::is_already_exists, |_| true) {
                     self.adds.settled(added, self.clock.instant());
                 }
                 of_colony_write(ColonyWrite::Add, &what, answer)

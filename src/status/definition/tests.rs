@@ -60,6 +60,7 @@ fn the_colony_of_the_definition_is_on_record_from_the_first_answer() {
     let mut world = fixtures::defined(object);
     let used = fixtures::resolved().used();
     world.in_colony = Some(ColonyKindState {
+        add_in_flight_until: None,
         used: used.clone(),
         cluster: "c".to_owned(),
         definitions: Observed::Unknown("away".to_owned()),

@@ -98,7 +98,7 @@ pub(super) fn end(snapshot: &DefinitionSnapshot) -> Result<Option<Step>, String>
             if ours.is_none() && in_colony.add_in_flight_until.is_some_and(|until| snapshot.now < until) {
                 return Err(format!(
                     "an earlier add of the BlueprintDefinition that may still arrive in colony {}; {asked}",
-                    in_colony.colony_name
+                    in_colony.used.colony_name
                 ));
             }
             Ok(ours
