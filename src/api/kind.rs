@@ -144,7 +144,7 @@ macro_rules! kinds {
 kinds! {
     /// A connection to a colony.
     Colony(Colony, COLONY_FINALIZER) {
-        conditions: &[Ready, Progressing, Warnings],
+        conditions: &[Warnings, Progressing, Ready],
         process_condition: None,
         ready_conditions: &[],
         keeps_managed_fields: false,

@@ -156,11 +156,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::snapshot::{Leftovers, fixtures::at_second};
+    use crate::{
+        api::names::COLONY_FINALIZER,
+        snapshot::{Leftovers, fixtures::at_second},
+    };
 
     fn connected(definitions: Vec<BlueprintDefinition>) -> ColonySnapshot {
         let object = json!({
-            "metadata": { "name": "c", "uid": "u", "generation": 1 },
+            "metadata": { "finalizers": [COLONY_FINALIZER], "name": "c", "uid": "u", "generation": 1 },
             "spec": { "server": { "host": "h", "port": 443 }, "colonyName": "hive", "credentialsSecretName": "s",
                       "inbound": { "policy": "Accept", "definition": "Keep" } },
         });

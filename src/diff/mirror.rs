@@ -310,17 +310,14 @@ impl MirrorPlan {
     /// Opens the gate behind which a process waits. It is on record by now which of several it is: this one alone may go on.
     pub fn open_gate(&mut self, colony: &ColonyReference, process: &Process, all: &[Process]) {
         let gate = all.iter().find(|gate| process.parents.first() == Some(&gate.id));
-        match gate.filter(|gate| gate.state == ProcessState::Running && is_ours(colony, gate)) {
-            Some(gate) => self.steps.push(ColonyStep::OpenGate {
-                process_id: gate.id.to_string(),
-                graph_id: gate.graph_id.clone(),
-            }),
-            None => {
-                let name = gate.and_then(|gate| gate.spec.conditions.executor_names.first());
-                let to = name.map_or_else(|| "the operator".to_owned(), |name| format!("executor {name}"));
-                self.awaiting.push(format!("the gate before the process to be assigned to {to}"));
-            }
+        if let Some(gate) = gate.filter(|gate| gate.state == ProcessState::Running && is_ours(colony, gate)) {
+            let (process_id, graph_id) = (gate.id.to_string(), gate.graph_id.clone());
+            self.steps.push(ColonyStep::OpenGate { process_id, graph_id });
+            return;
         }
+        let name = gate.and_then(|gate| gate.spec.conditions.executor_names.first());
+        let to = name.map_or_else(|| "the operator".to_owned(), |name| format!("executor {name}"));
+        self.awaiting.push(format!("the gate before the process to be assigned to {to}"));
     }
 
     /// Closes the process when the workload is where it should be, or will never get there.

@@ -435,14 +435,14 @@ mod tests {
     /// What is planted is found, and nothing else.
     #[test]
     fn each_class_is_found() {
+        use Class::{
+            DuplicateProcess, MissingExecutor, MissingProcess, OrphanedExecutor, OrphanedProcess,
+            OrphanedSecret, SharedProcess, StaleStatus,
+        };
         let planted = |plant: &dyn Fn(&mut Sides)| {
             let mut sides = healthy();
             plant(&mut sides);
             classes(&sides)
-        };
-        use Class::{
-            DuplicateProcess, MissingExecutor, MissingProcess, OrphanedExecutor, OrphanedProcess,
-            OrphanedSecret, SharedProcess, StaleStatus,
         };
         let live = |process: Process| move |sides: &mut Sides| sides.colonies[0].live.push(process.clone());
         assert_eq!(planted(&live(process("second", "k8s:c/a/1", 0))), [DuplicateProcess]);

@@ -111,8 +111,8 @@ impl Neighbours {
 mod tests {
     use super::*;
 
-    fn second(second: i64) -> Option<Timestamp> {
-        Some(Timestamp::from_second(second).unwrap())
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
     }
 
     #[expect(clippy::disallowed_methods, reason = "any moment will do")]
@@ -126,25 +126,25 @@ mod tests {
         let at = |second| start + Duration::from_secs(second);
         assert!(!neighbours.wants_silence("dev", at(0)), "nothing was asked");
         assert_eq!(neighbours.of("dev", at(0)), Neighbour::Unknown);
-        neighbours.heard("dev", second(100), at(1));
+        neighbours.heard("dev", Some(second(100)), at(1));
         assert!(neighbours.wants_silence("dev", at(5)));
-        neighbours.heard("dev", second(105), at(4));
-        neighbours.heard("dev", second(105), at(7));
-        neighbours.heard("dev", second(105), at(12));
+        neighbours.heard("dev", Some(second(105)), at(4));
+        neighbours.heard("dev", Some(second(105)), at(7));
+        neighbours.heard("dev", Some(second(105)), at(12));
         assert!(neighbours.wants_silence("dev", at(12)), "not long enough");
-        neighbours.heard("dev", second(105), at(19));
+        neighbours.heard("dev", Some(second(105)), at(19));
         assert_eq!(neighbours.of("dev", at(20)), Neighbour::None);
         assert!(!neighbours.wants_silence("dev", at(20)));
         assert_eq!(neighbours.of("dev", at(20) + HOLDS), Neighbour::Unknown, "once more");
 
         assert!(neighbours.wants_silence("dev", at(621)));
-        neighbours.heard("dev", second(700), at(622));
-        neighbours.heard("dev", second(703), at(625));
+        neighbours.heard("dev", Some(second(700)), at(622));
+        neighbours.heard("dev", Some(second(703)), at(625));
         assert_eq!(neighbours.of("dev", at(630)), Neighbour::Heard);
         assert_eq!(neighbours.of("dev", at(625) + HOLDS), Neighbour::Heard, "until it is known to be gone");
         assert!(neighbours.wants_silence("dev", at(1226)));
-        neighbours.heard("dev", second(1300), at(1227));
-        neighbours.heard("dev", second(1300), at(1227) + SILENCE);
+        neighbours.heard("dev", Some(second(1300)), at(1227));
+        neighbours.heard("dev", Some(second(1300)), at(1227) + SILENCE);
         assert_eq!(neighbours.of("dev", at(1240)), Neighbour::None);
     }
 

@@ -102,7 +102,7 @@ impl InboundReader {
             .filter_map(|blueprint| namespace_of(&blueprint.metadata));
         let wanted =
             namespaces.iter().map(String::as_str).chain(named).chain(spec.inbound.default_namespace());
-        let objects = self.objects(about, wanted.clone());
+        let objects = self.objects(about, &wanted);
         for namespace in wanted.chain(objects.namespaces()).filter_map(NamespaceName::parse) {
             let namespace = namespace.as_str();
             if !states.contains_key(namespace) {
@@ -183,7 +183,7 @@ impl InboundReader {
     fn objects<'a>(
         &self,
         about: About<'_>,
-        namespaces: impl Iterator<Item = &'a str> + Clone,
+        namespaces: &(impl Iterator<Item = &'a str> + Clone),
     ) -> InboundObjects {
         let found = self.objects.iter().flat_map(|(index, _)| {
             let named = |name: &str| {

@@ -172,7 +172,7 @@ fn cel(value: &Value) -> String {
 }
 
 /// The objects of a kind for which policies set fields: so many fields of each.
-fn in_turn(kind: &'static str, fields: Vec<(String, Value)>, each: usize) -> Vec<Changed> {
+fn in_turn(kind: &'static str, fields: &[(String, Value)], each: usize) -> Vec<Changed> {
     let changed = fields.chunks(each).map(|fields| Changed {
         kind,
         name: case(kind, &fields[0].0),
@@ -304,7 +304,7 @@ async fn a_field_of_a_workload_that_admission_sets_is_left_alone() {
             let own = own.map(|(_, path, value)| (path.to_owned(), value));
             // One by one where that is told apart; the template is the same for all.
             let each = if kind == "Deployment" { 1 } else { 6 };
-            in_turn(kind, template.chain(own).collect(), each)
+            in_turn(kind, &template.chain(own).collect::<Vec<_>>(), each)
         });
         let all: Vec<Changed> = all.collect();
         join_all(all.iter().map(async |changed| set(&stage.namespace, EXECUTOR_DEPLOYMENT_LABEL, changed).await)).await;
@@ -448,8 +448,7 @@ async fn a_field_of_a_composed_object_that_admission_sets_is_left_alone() {
         let fields = composed_fields();
         join_all(fields.iter().map(async |(kind, path, value)| {
             let fields = vec![((*path).to_owned(), value.clone())];
-            set(&stage.namespace, INSTANCE_LABEL, &Changed { kind: *kind, name: case(kind, path), fields })
-                .await;
+            set(&stage.namespace, INSTANCE_LABEL, &Changed { kind, name: case(kind, path), fields }).await;
         }))
         .await;
         things.define_until_ready().await;

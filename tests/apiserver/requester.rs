@@ -203,7 +203,7 @@ async fn notes_of_origin_are_written_by_the_operator_alone() {
         grant(&namespace, &user, "fleets", rule).await;
         install(&kubernetes, &namespace).await;
         let dry = PostParams { dry_run: true, ..PostParams::default() };
-        let noted = |note: &str| {
+        let with_note = |note: &str| {
             let mut object = fleet("Deployment", "kubernetes");
             if note == "colonies.io/origin" {
                 object.labels_mut().insert(note.to_owned(), "blueprint".to_owned());
@@ -215,7 +215,7 @@ async fn notes_of_origin_are_written_by_the_operator_alone() {
         let notes = ["colonies.io/process", "colonies.io/process-submitted", "colonies.io/restarted-for", "colonies.io/origin"];
         for note in notes {
             eventually(&format!("{note} is refused"), LIMIT, async || {
-                match fleets.create(&dry, &noted(note)).await {
+                match fleets.create(&dry, &with_note(note)).await {
                     Err(error) if error.to_string().contains(&format!("[{note}] is written by the operator")) => Ok(()),
                     other => Err(format!("the answer is {other:?}")),
                 }
@@ -224,14 +224,14 @@ async fn notes_of_origin_are_written_by_the_operator_alone() {
         }
         // An object that has them keeps them when its owner changes something else.
         let admin = namespace.api::<ExecutorDeployment>();
-        admin.create(&PostParams::default(), &noted("colonies.io/process")).await.unwrap();
+        admin.create(&PostParams::default(), &with_note("colonies.io/process")).await.unwrap();
         let change = Patch::Merge(json!({"metadata": {"annotations": {"note": "a"}}}));
         fleets.patch("encoders", &PatchParams::default(), &change).await.unwrap();
         // Who may write the status, such as a restore from a backup, may write them.
         let rule = json!([{"apiGroups": ["compute.colonies.io"], "resources": ["executordeployments/status"], "verbs": ["update"]}]);
         grant(&namespace, &user, "status", rule).await;
         eventually("a restore may write them", LIMIT, async || {
-            let mut object = noted("colonies.io/origin");
+            let mut object = with_note("colonies.io/origin");
             object.metadata.name = Some("restored".to_owned());
             fleets.create(&dry, &object).await.map(drop).map_err(|error| error.to_string())
         })

@@ -66,6 +66,12 @@ async fn register(stage: &Stage, name: &str, origin: &str) -> PrivateKey {
     key
 }
 
+async fn asks_for_work(session: Session) {
+    loop {
+        let _ = session.assign(Duration::from_secs(2)).await;
+    }
+}
+
 #[tokio::test]
 async fn what_no_object_wants_is_taken_away_and_nothing_else() {
     let connection = connect_alone().await;
@@ -156,11 +162,7 @@ async fn what_no_object_wants_is_taken_away_and_nothing_else() {
 
         // Another installation with the same keys asks for work: it has objects of its own.
         let clone = own(stage, RECONCILER_KEY).await;
-        let asking = tokio::spawn(async move {
-            loop {
-                let _ = clone.assign(Duration::from_secs(2)).await;
-            }
-        });
+        let asking = tokio::spawn(asks_for_work(clone));
         stage.operator.signal(Signal::Kill);
         stage.operator.wait_for_end(SOON).await;
         let mut again = configuration(&stage.namespace.name);

@@ -55,8 +55,11 @@ pub struct Kind {
     /// What holds of an object that is at rest; else what does not.
     pub settled: fn(&Outside, &Value) -> Result<(), String>,
     /// What holds of what is left outside, whether the objects are there still or not.
-    pub registered: Option<fn(&Outside) -> Result<(), String>>,
+    pub registered: Option<Registered>,
 }
+
+/// Whether what is left outside is as it should be; else what is not.
+pub type Registered = fn(&Outside) -> Result<(), String>;
 
 /// Sequences for each kind and its policies; the tests run side by side.
 const SEQUENCES: u32 = 80;

@@ -85,6 +85,7 @@ fn delete(text: &mut String, mut snapshot: InstanceSnapshot) -> Result<(), Failu
     status.submitted_generation = Some(generation);
     status.mirror = Some(over(generation));
     snapshot.object.metadata.deletion_timestamp = Some(Time(now));
+    snapshot.header.processes = Observed::Known(Vec::new());
     let end = rehearse(text, &mut snapshot)?;
     if let End::Submits(ColonyStep::Submit(process)) = end {
         writeln!(text, "then, once it is closed as successful")?;

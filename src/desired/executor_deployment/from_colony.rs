@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    fn check(more: Value, trust: ColonyTrust) -> Result<(), String> {
+    fn check(more: &Value, trust: ColonyTrust) -> Result<(), String> {
         let mut spec = json!({"image": "i:1", "executorType": "cli", "replicas": 3});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let spec = serde_json::from_value(spec).unwrap();
@@ -125,21 +125,21 @@ mod tests {
                 json!({"config": {"volumes": [{"target": "/a", "persistentVolumeClaim": "s"}]}}),
             ),
         ] {
-            let error = check(more.clone(), ColonyTrust::Restricted).unwrap_err();
+            let error = check(&more, ColonyTrust::Restricted).unwrap_err();
             assert!(error.starts_with(&format!("{field}: ")) && error.contains(INBOUND_LABEL), "{error}");
-            assert_eq!(check(more, ColonyTrust::Privileged), Ok(()), "{field}");
+            assert_eq!(check(&more, ColonyTrust::Privileged), Ok(()), "{field}");
         }
         let plain = json!({"config": {"env": {"A": "1"}, "volumes": [
             {"target": "/a", "source": "emptyDir"}, {"target": "/b", "emptyDir": {}}]}});
-        assert_eq!(check(plain, ColonyTrust::Restricted), Ok(()));
+        assert_eq!(check(&plain, ColonyTrust::Restricted), Ok(()));
     }
 
     #[test]
     fn a_colony_gets_no_more_replicas_than_the_cluster_grants() {
         for trust in [ColonyTrust::Restricted, ColonyTrust::Privileged] {
-            let error = check(json!({"replicas": 21}), trust).unwrap_err();
+            let error = check(&json!({"replicas": 21}), trust).unwrap_err();
             assert!(error.starts_with("spec.replicas: 21: ") && error.contains("maxReplicas"), "{error}");
-            assert_eq!(check(json!({"replicas": 20}), trust), Ok(()));
+            assert_eq!(check(&json!({"replicas": 20}), trust), Ok(()));
         }
     }
 }
