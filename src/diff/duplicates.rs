@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use super::{ColonyStep, KubernetesStep, Plan, Step, mirror::is_live};
+use super::{ColonyStep, KubernetesStep, Plan, Step, process_state::is_live};
 use crate::{
     api::{
         mirror::MirrorStatus,

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     ColonyStep, Mirror,
-    mirror::{MirrorPlan, ProcessFacts, is_live},
+    mirror::{MirrorPlan, ProcessFacts},
+    process_state::is_live,
     submission::Submission,
 };
 use crate::{

@@ -9,7 +9,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{ColonyStep, found_again::is_followed, submission::Submission};
+use super::{
+    ColonyStep,
+    process_state::{is_followed, is_live, state_of},
+    submission::Submission,
+};
 use crate::{
     api::{
         executor_deployment::Workload,
@@ -373,22 +377,6 @@ impl MirrorPlan {
             self.mirror = Mirror::Observed { process_id, state, submitted_at, errors };
         }
     }
-}
-
-/// State of a process in our words.
-#[must_use]
-pub(super) const fn state_of(process: &Process) -> MirrorState {
-    match process.state {
-        ProcessState::Waiting => MirrorState::Waiting,
-        ProcessState::Running => MirrorState::Running,
-        ProcessState::Successful => MirrorState::Successful,
-        ProcessState::Failed => MirrorState::Failed,
-        ProcessState::Cancelled => MirrorState::Cancelled,
-    }
-}
-
-pub(super) const fn is_live(process: &Process) -> bool {
-    matches!(process.state, ProcessState::Waiting | ProcessState::Running)
 }
 
 /// Whether a process is assigned to the operator itself.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::{ColonyStep, KubernetesStep, Mirror, Plan, Step, mirror::is_live};
+use super::{ColonyStep, KubernetesStep, Mirror, Plan, Step, process_state::is_live};
 use crate::{
     api::{
         mirror::{MirrorState, MirrorStatus},

@@ -6,8 +6,7 @@ use kube::{Resource as _, core::object::HasStatus as _};
 use super::{
     Mirror, Plan, Step, Terms,
     attempt::{Attempts, Submittable},
-    found_again::is_followed,
-    mirror::is_live,
+    process_state::{is_followed, is_live},
     submission::Submission,
     work::{check_adoptable, hold_adopted},
 };

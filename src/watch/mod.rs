@@ -29,4 +29,5 @@ pub mod request;
 pub mod resource_definition;
 pub mod stores;
 pub mod triggers;
+mod values;
 pub mod work;

@@ -176,7 +176,7 @@ impl Reader<'_> {
             let listed = match call(CALL_TIME_LIMIT, api.list(&page)).await {
                 Ok(listed) => listed,
                 // A kind that is not served has no objects.
-                Err(error) if error.status_code() == Some(404) => return Ok(found),
+                Err(error) if error.is_not_found() => return Ok(found),
                 Err(error) => return Err(error.explain(&format!("list {}", resource.plural)).into()),
             };
             let next = listed.metadata.continue_.clone().filter(|token| !token.is_empty());

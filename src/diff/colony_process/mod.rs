@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     Mirror, Plan,
     attempt::Attempts as _,
-    mirror::{is_live, state_of},
+    process_state::{is_live, state_of},
     work::{awaits_failure_reasons, retried_at},
     work_plan::{WorkPlan, hold},
 };

@@ -1,20 +1,21 @@
 //! What to do for an instance of a defined kind: submit each generation, follow it, clean up, finalize it. Pure.
 
 mod blueprint;
+mod policies;
 
 use jiff::Timestamp;
 
 use super::{
-    KubernetesStep, Mirror, Plan, Step,
+    Mirror, Plan,
     attempt::Attempts,
-    found_again::is_followed,
-    mirror::{MirrorPlan, is_live},
+    mirror::MirrorPlan,
+    process_state::{is_followed, is_live},
     work::{Terms, of_mirror, retried_at},
 };
 use crate::{
     api::{
         mirror::{MirrorState, MirrorStatus, Mirrored as _},
-        names::{INSTANCE_FINALIZER, cleanup_attempt},
+        names::cleanup_attempt,
         policy::{ManagementPolicy, UpdatePolicy},
         resource_definition::HandlerMode,
     },
@@ -25,6 +26,8 @@ use crate::{
 };
 
 pub use blueprint::{plan as plan_blueprint, plan_deletion as plan_blueprint_deletion};
+use policies::release;
+pub use policies::terms;
 
 /// Stage 3.
 ///
@@ -143,42 +146,10 @@ pub fn plan_deletion(snapshot: &InstanceSnapshot, cleanup: &Result<DesiredProces
     })
 }
 
-/// The policies of an object of work.
-#[must_use]
-pub fn terms(snapshot: &InstanceSnapshot) -> Terms<'_> {
-    Terms {
-        metadata: &snapshot.object.metadata,
-        finalizer: INSTANCE_FINALIZER,
-        suspend: false,
-        cancel: false,
-        active_deadline_seconds: None,
-        ttl_seconds_after_finished: None,
-        may_update: true,
-        deletion_policy: snapshot
-            .kind
-            .handler()
-            .management_policies
-            .deletion(snapshot.kind.terms().accepted.deletion_policy),
-        state: None,
-        active_since: None,
-        completed_at: None,
-        mirror: snapshot.object.mirror(),
-        colony: &snapshot.header.colony,
-        now: snapshot.header.now,
-    }
-}
-
 /// What reached the colony is to be taken away there.
 fn wants_cleanup(snapshot: &InstanceSnapshot) -> bool {
     let submitted = snapshot.object.status.as_ref().and_then(|status| status.submitted_generation);
     submitted.is_some() && snapshot.kind.handler().cleanup_function.is_some()
-}
-
-/// The definition goes and leaves its instances: the finalizer would never be removed later.
-fn release(snapshot: &InstanceSnapshot) -> Plan {
-    let is_held = terms(snapshot).has_finalizer();
-    let steps = is_held.then_some(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
-    Plan { steps: steps.into_iter().collect(), ..Plan::default() }
 }
 
 fn follow(snapshot: &InstanceSnapshot, mirror: &MirrorStatus, generation: i64) -> Plan {

@@ -10,10 +10,11 @@ use super::{
         ColonyStep, KubernetesStep, Mirror, Plan, Step, Sync,
         agreement::{SyncSides, WrittenSide, describe},
         attempt::Attempts as _,
-        mirror::{MirrorPlan, state_of},
+        mirror::MirrorPlan,
+        process_state::state_of,
         work::of_mirror,
     },
-    release, terms,
+    policies::{release, terms},
 };
 use crate::{
     api::{
