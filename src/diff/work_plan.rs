@@ -116,7 +116,11 @@ pub fn plan<W: WorkPlan>(
     {
         return Ok(plan);
     }
-    if let Some(plan) = snapshot.stop(snapshot.record().stopping) {
+    // What was lost and is there again is not finished.
+    let is_found_again = terms.mirror.is_some_and(|mirror| {
+        mirror.state == MirrorState::Lost && is_followed(mirror, &WorkSnapshot::header(snapshot).processes)
+    });
+    if !is_found_again && let Some(plan) = snapshot.stop(snapshot.record().stopping) {
         return Ok(plan);
     }
     let desired = if terms.wanted_stop().is_none() { desired.as_ref().map(Option::as_ref) } else { Ok(None) };

@@ -2,10 +2,12 @@
 
 use colonyos_operator::api::{
     colony::Colony,
+    colony_process::ColonyProcess,
     condition::Reason,
     executor_deployment::ExecutorDeployment,
     mirror::{MirrorState, Mirrored as _},
     names::ACCEPT_RESET_ANNOTATION,
+    work::WorkState,
 };
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
@@ -14,6 +16,7 @@ use crate::support::{
     cluster::connect_with_crds,
     commands::kubectl,
     conditions::Conditions as _,
+    database::Database,
     object::until,
     stage::{Stage, with_operator},
 };
@@ -73,6 +76,40 @@ async fn a_colony_that_has_forgotten_the_operator_takes_nothing_away() {
         let accepted = format!("{ACCEPT_RESET_ANNOTATION}={}", token(&ready.message));
         kubectl(&["annotate", "--overwrite", "colony", colony, &accepted]);
         stage.colony.wait_until_ready().await;
+    })
+    .await;
+}
+
+/// A row that is hidden for longer than is waited makes the process lost, but not for good.
+#[tokio::test]
+async fn a_process_that_the_server_has_again_is_no_longer_lost() {
+    let Some(database) = Database::find() else {
+        println!("SKIPPED: the server is somebody's own");
+        return;
+    };
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "found-again", async |stage: &mut Stage| {
+        let spec = json!({
+            "colony": stage.colony.name, "function": "wait", "conditions": { "executorType": "unserved-type" },
+        });
+        stage.create::<ColonyProcess>(json!({ "metadata": { "name": "hidden" }, "spec": spec })).await.unwrap();
+        let status = stage.until_state::<ColonyProcess>("hidden", WorkState::Waiting).await;
+        let mirror = status.mirror.unwrap();
+        let (id, label) = (mirror.process_id.unwrap(), mirror.label);
+        // Under another label it is not the object's either.
+        let rename = async |from: &str, to: &str, label: &str| {
+            let query = format!(
+                "UPDATE prod_processes SET process_id = '{to}', label = '{label}' WHERE process_id = '{from}'"
+            );
+            database.query(&query).await;
+        };
+        rename(&id, &format!("hidden-{id}"), "hidden").await;
+        let lost = stage.until_state::<ColonyProcess>("hidden", WorkState::Lost).await;
+        assert!(lost.completion_time.is_some() && lost.is_true("Finished"));
+        rename(&format!("hidden-{id}"), &id, &label).await;
+        let found = stage.until_state::<ColonyProcess>("hidden", WorkState::Waiting).await;
+        assert_eq!(found.mirror.as_ref().unwrap().process_id.as_ref(), Some(&id));
+        assert!(found.completion_time.is_none() && !found.is_true("Finished"));
     })
     .await;
 }
