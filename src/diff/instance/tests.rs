@@ -4,11 +4,11 @@ use super::*;
 use crate::{
     api::{
         instance::InstanceKind,
-        names::{self, ABANDON_ANNOTATION},
+        names::{self, ABANDON_ANNOTATION, INSTANCE_FINALIZER},
     },
     colony::Process,
     desired,
-    diff::ColonyStep,
+    diff::{ColonyStep, KubernetesStep, Step},
     snapshot::{Observed, fixtures},
 };
 
