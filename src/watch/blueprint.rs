@@ -25,7 +25,8 @@ impl Reader {
         };
         let known = self.blueprints.get(&colony.name, EXECUTOR_DEPLOYMENT_KIND, &name).flatten();
         let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
-        self.processes.blueprint(known, (&colony.name, &name), recorded, connection).await
+        let is_ending = object.metadata.deletion_timestamp.is_some();
+        self.processes.blueprint(known, (&colony.name, &name), recorded, is_ending, connection).await
     }
 }
 
@@ -37,6 +38,7 @@ impl ProcessReader {
         known: Option<Blueprint>,
         (colony, name): (&str, &str),
         recorded: Option<&BlueprintStatus>,
+        is_ending: bool,
         connection: Option<&Connection>,
     ) -> Observed<Option<Blueprint>> {
         let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
@@ -54,8 +56,9 @@ impl ProcessReader {
                 Observed::Known(Some(blueprint))
             }
             Err(error) if error.is_not_found() => {
-                let was_there = recorded.is_some_and(|recorded| !recorded.agreed.is_empty());
-                if !was_there || self.absences.seen(absent, now) {
+                // What is on record may have been added without an answer; the end of the object must not miss it.
+                let may_be_there = recorded.is_some_and(|recorded| is_ending || !recorded.agreed.is_empty());
+                if !may_be_there || self.absences.seen(absent, now) {
                     return Observed::Known(None);
                 }
                 let why = "the server reports none, and is asked once more before that is believed";

@@ -88,7 +88,8 @@ impl WorkReader {
             Some(colony) => {
                 let known = self.blueprints.get(&colony.name, &blueprint_kind, name).flatten();
                 let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
-                self.processes.blueprint(known, (&colony.name, name), recorded, connection).await
+                let is_ending = object.metadata.deletion_timestamp.is_some();
+                self.processes.blueprint(known, (&colony.name, name), recorded, is_ending, connection).await
             }
             None => explained(Observed::Unknown("no Colony".to_owned()), colony),
         };

@@ -75,7 +75,9 @@ async fn a_colony_that_is_deleted_stays_until_what_is_in_it_has_ended() {
 
         colonies.delete(&name, &DeleteParams::background()).await.unwrap();
         let held = until(&colonies, &name, "says by what it is held", |colony: &Colony| {
+            let conditions = colony.status.as_ref().map_or(&[][..], |status| &status.conditions);
             has_reason(colony, Reason::ColonyInUse)
+                && conditions.iter().any(|condition| condition.message.contains("2 objects"))
         })
         .await;
         let status = held.status.unwrap();

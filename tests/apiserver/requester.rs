@@ -73,6 +73,9 @@ pub(crate) async fn install_for(kubernetes: &Kubernetes, namespace: &TestNamespa
         match object["kind"].as_str().unwrap() {
             "ValidatingAdmissionPolicy" => create::<ValidatingAdmissionPolicy>(kubernetes, object).await,
             "ValidatingAdmissionPolicyBinding" => {
+                // For other tests, this operator would be a stranger.
+                let labels = json!({ "kubernetes.io/metadata.name": namespace.name });
+                object["spec"]["matchResources"] = json!({ "namespaceSelector": { "matchLabels": labels } });
                 create::<ValidatingAdmissionPolicyBinding>(kubernetes, object).await;
             }
             other => panic!("the policy's template holds a {other}"),

@@ -48,6 +48,24 @@ fn a_blueprint_that_is_added_late_goes_with_its_instance() {
     });
 }
 
+/// The answer to the add was lost with the operator, and the first look of the next one does not see the blueprint.
+#[test]
+fn a_blueprint_that_is_hidden_at_the_end_of_its_instance_goes_with_it() {
+    runtime().block_on(async {
+        let mut world = World::new(&instances::blueprint()).await;
+        world.meet("addblueprintmsg", Fate::Lost);
+        while !world.has_met_all() {
+            world.play_only(&[look(&[])]).await;
+        }
+        world.play_only(&[Event::Crash { after: 0 }, Event::Delete { object: 0 }]).await;
+        world.play_only(&[Event::Pass { seconds: 20 }]).await;
+        world.meet("getblueprintmsg", Fate::Hidden);
+        work(&mut world, 30, 1).await;
+        assert!(world.has_met_all(), "it was asked for");
+        promises::kept(world).await.unwrap();
+    });
+}
+
 #[test]
 fn a_definition_of_blueprints_that_is_added_late_goes_with_its_kind() {
     runtime().block_on(async {

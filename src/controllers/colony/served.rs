@@ -68,6 +68,7 @@ impl ServeColony for ServedColonies {
             mirrored_kinds: &self.mirrored_kinds,
             kubernetes: &self.services.kubernetes.calls,
             colonies: &self.colonies,
+            selector: &self.services.configuration.cluster_selector,
         };
         let object = &reading.snapshot.object;
         let name = object.name_any();

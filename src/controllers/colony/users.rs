@@ -1,6 +1,6 @@
 //! The objects of this cluster that are in a colony: by their records, and definitions whose blueprints are kept there.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use kube::{
     Api, Client, ResourceExt as _, api::ListParams, core::DeserializeGuard, runtime::reflector::Store,
@@ -26,6 +26,8 @@ pub(super) struct Users<'a> {
     /// For definitions.
     pub kubernetes: &'a Client,
     pub colonies: &'a Store<DeserializeGuard<Colony>>,
+    /// Labels of the objects in no namespace that this operator looks after.
+    pub selector: &'a BTreeMap<String, String>,
 }
 
 impl Users<'_> {
@@ -56,7 +58,8 @@ impl Users<'_> {
     /// known.
     async fn definitions(&self, colony: &str) -> Result<Vec<ColonyUser>, String> {
         let api = Api::<ResourceDefinition>::all(self.kubernetes.clone());
-        let listed = call(CALL_TIME_LIMIT, api.list(&ListParams::default())).await;
+        let labels: Vec<String> = self.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let listed = call(CALL_TIME_LIMIT, api.list(&ListParams::default().labels(&labels.join(",")))).await;
         let listed = listed.map_err(|error| error.explain("list ResourceDefinitions"))?;
         let default = default_of(self.colonies);
         let kinds = self.mirrored_kinds.all();

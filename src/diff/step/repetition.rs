@@ -53,13 +53,17 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
             let annotations = metadata.annotations.as_ref();
             let wish = annotations.and_then(|all| all.get(CONTENT_HASH_ANNOTATION)).cloned();
             let name = metadata.name.as_deref().unwrap_or_default();
-            Repetition::of(named(workload.kind().as_str(), name), wish)
+            let target = named(workload.kind().as_str(), name);
+            // What was deleted is made again although it was corrected often: the two are counted apart.
+            let is_new = matches!(step, KubernetesStep::CreateWorkload(_));
+            Repetition::of(if is_new { format!("creation of {target}") } else { target }, wish)
         }
         KubernetesStep::DeleteWorkload { kind, name, uid, .. } => {
             Repetition::deleting(named(kind.as_str(), name), uid)
         }
         KubernetesStep::CreateChild(child) => {
-            Repetition::of(named(&child.kind.kind, &child.name), hash_in(&child.object))
+            let target = format!("creation of {}", named(&child.kind.kind, &child.name));
+            Repetition::of(target, hash_in(&child.object))
         }
         KubernetesStep::PatchChild { kind, name, patch, .. }
         | KubernetesStep::AdoptChild { kind, name, patch } => {
