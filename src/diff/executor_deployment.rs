@@ -425,6 +425,7 @@ mod tests {
                 uid: "colony-uid".to_owned(),
                 name: "c".to_owned(),
                 spec: colony,
+                was_connected: true,
                 access: ColonyAccess::Granted(ColonyTrust::Restricted),
                 operator_executor_id: Observed::Unknown(away()),
             })),

@@ -92,6 +92,8 @@ pub struct ResolvedColony {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// Whether this very object was connected, and not taken for one that leads elsewhere.
+    pub was_connected: bool,
     pub spec: ColonySpec,
     /// What the members of the colony may decide in the object's namespace.
     pub access: ColonyAccess,

@@ -23,6 +23,7 @@ pub(crate) fn resolved() -> ResolvedColony {
         uid: "colony-uid".to_owned(),
         name: "dev".to_owned(),
         spec: serde_json::from_value(spec).unwrap(),
+        was_connected: true,
         access: ColonyAccess::Granted(ColonyTrust::Restricted),
         operator_executor_id: Observed::Known("id".to_owned()),
     }

@@ -92,7 +92,11 @@ pub(super) fn used_colony(
     is_there: bool,
 ) -> Option<UsedColony> {
     let has_process = mirror.is_some_and(|mirror| previous.is_some() || mirror.may_live());
-    let now = colony.resolved().map(ResolvedColony::used);
+    // A Colony that was made anew may lead elsewhere: until it is connected, the record stays as evidence.
+    let is_believed = |colony: &&ResolvedColony| {
+        colony.was_connected || previous.is_none_or(|previous| previous.uid == colony.uid)
+    };
+    let now = colony.resolved().filter(is_believed).map(ResolvedColony::used);
     now.or_else(|| previous.cloned()).filter(|_| is_there || has_process)
 }
 

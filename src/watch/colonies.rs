@@ -152,7 +152,9 @@ impl Colonies {
         };
         let uid = colony.uid().unwrap_or_default();
         let access = ColonyAccess::Refused("it is in no namespace".to_owned());
-        let resolved = ResolvedColony { name, uid, spec: colony.spec.clone(), access, operator_executor_id };
+        let was_connected = colony.status.as_ref().is_some_and(|status| status.member.is_some());
+        let spec = colony.spec.clone();
+        let resolved = ResolvedColony { name, uid, was_connected, spec, access, operator_executor_id };
         (ColonyReference::Resolved(Box::new(resolved)), connection)
     }
 

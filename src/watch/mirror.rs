@@ -400,6 +400,7 @@ mod tests {
             uid: "u".to_owned(),
             name: "dev".to_owned(),
             spec: serde_json::from_value(spec).unwrap(),
+            was_connected: true,
             access: ColonyAccess::Granted(ColonyTrust::Restricted),
             operator_executor_id: Observed::Unknown("not connected yet".to_owned()),
         }));

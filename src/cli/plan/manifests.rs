@@ -314,7 +314,14 @@ impl Manifests {
         };
         let operator_executor_id = Observed::Known("0".repeat(64));
         let access = ColonyAccess::Refused("only the spec of a fleet is taken from a colony".to_owned());
-        ColonyReference::Resolved(Box::new(ResolvedColony { name, uid, spec, access, operator_executor_id }))
+        ColonyReference::Resolved(Box::new(ResolvedColony {
+            name,
+            uid,
+            was_connected: true,
+            spec,
+            access,
+            operator_executor_id,
+        }))
     }
 }
 
