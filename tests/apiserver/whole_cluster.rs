@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use colonyos_operator::{
-    api::{executor_deployment::ExecutorDeployment, resource_definition::ResourceDefinition},
+    api::{colony::Colony, executor_deployment::ExecutorDeployment, resource_definition::ResourceDefinition},
     runtime::{clock::Clock, config::OperatorConfiguration},
 };
 use k8s_openapi::{
@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -137,6 +137,12 @@ async fn missing_definitions_are_named_and_waited_for() {
         let left = kinds.list(&ListParams::default()).await.unwrap();
         let left: Vec<String> = left.iter().map(kube::ResourceExt::name_any).collect();
         assert!(left.is_empty(), "other tests have left {left:?}");
+        // What a test that failed has left is held for an operator that has ended.
+        let colonies: Api<Colony> = Api::all(connection.calls.clone());
+        let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        for colony in colonies.list(&ListParams::default()).await.unwrap() {
+            colonies.patch(&colony.name_any(), &PatchParams::default(), &release).await.unwrap();
+        }
         for (_, definition) in definitions() {
             let name = definition.name_any();
             definitions_api.delete(&name, &DeleteParams::default()).await.unwrap();
