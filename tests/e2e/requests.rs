@@ -137,8 +137,6 @@ pub async fn what_cannot_be_done_is_answered(stage: Stage) {
     .await;
     stage.user.cancel(&waiting).await.unwrap();
     assert_eq!(stage.until_ended(&waiting).await.state, ProcessState::Cancelled);
-    for name in ["never", "privileged"] {
-        Fleet::existing(&stage, name).await.delete().await;
-        wait_until_gone::<ExecutorDeployment>(&stage.namespace, name).await;
-    }
+    Fleet::existing(&stage, "never").await.delete().await;
+    wait_until_gone::<ExecutorDeployment>(&stage.namespace, "never").await;
 }
