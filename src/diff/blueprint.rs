@@ -193,8 +193,8 @@ impl BlueprintPlan {
 }
 
 /// Whether a blueprint was made for this very object, or, when it originates in the colony, belongs to the object's
-/// namespace, or did so when both sides last agreed. The annotation of the object alone is not enough: whoever may edit
-/// the object can write it.
+/// namespace, or did so when both sides last agreed. The annotation of the object alone is not enough: every user
+/// who may edit the object can write it.
 fn is_ours(blueprint: &Blueprint, snapshot: &ExecutorDeploymentSnapshot, inbound: &Inbound) -> bool {
     let object = &snapshot.object;
     if let Some(origin) = blueprint.metadata.annotations.get(BLUEPRINT_ORIGIN_ANNOTATION) {

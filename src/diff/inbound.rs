@@ -554,7 +554,7 @@ mod tests {
         assert_eq!(unknown, wait());
     }
 
-    /// Whoever holds the key of an executor can submit such a process.
+    /// The key of any executor is enough to submit such a process.
     #[test]
     fn a_colony_gets_neither_secrets_nor_other_namespaces_nor_more_than_its_share() {
         let beyond = plan(&snapshot(vec![], vec![]), &process("p1", 1), &Request::Apply(wanted("beyond", 1)));

@@ -13,7 +13,7 @@ use crate::{
     colony::{Executor, ExecutorState, Process, ProcessState},
 };
 
-/// What may be amiss.
+/// What can be wrong.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::IntoStaticStr, strum::VariantArray,
 )]
@@ -81,7 +81,7 @@ pub struct ColonySide {
     pub name: String,
     /// Id of the operator's member.
     pub member: String,
-    /// What waits or runs, whoever submitted it.
+    /// What waits or runs, of every submitter.
     pub live: Vec<Process>,
     pub executors: Vec<Executor>,
     /// UIDs of objects whose process outlives them by a policy.

@@ -142,7 +142,7 @@ impl ColonyAccess {
                 "namespace {namespace} accepts nothing from a colony: name another"
             ));
         }
-        if !inbound.reaches(namespace) {
+        if !inbound.namespaces.iter().any(|listed| listed == namespace) {
             return Self::Refused(format!(
                 "namespace {namespace} accepts nothing from the colony: name another, or have it added to spec.inbound.namespaces of Colony {colony}"
             ));

@@ -207,8 +207,14 @@ pub fn colonies<K: CachedKind>(client: &Client, selector: &BTreeMap<String, Stri
 
 /// Objects with all of these labels.
 fn labelled(selector: &BTreeMap<String, String>) -> watcher::Config {
-    let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    watcher::Config::default().labels(&labels.join(","))
+    watcher::Config::default().labels(&label_selector(selector))
+}
+
+/// Labels as lists and watches ask for them.
+#[must_use]
+pub fn label_selector(labels: &BTreeMap<String, String>) -> String {
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    labels.join(",")
 }
 
 /// Watches the metadata of namespaces: their labels decide which colony they may use.

@@ -84,7 +84,7 @@ async fn a_colony_that_has_forgotten_the_operator_takes_nothing_away() {
 #[tokio::test]
 async fn a_process_that_the_server_has_again_is_no_longer_lost() {
     let Some(database) = Database::find() else {
-        println!("SKIPPED: the server is somebody's own");
+        println!("SKIPPED: the server's database is not accessible");
         return;
     };
     let connection = connect_with_crds().await;

@@ -36,7 +36,7 @@ fn has_reason(colony: &Colony, reason: Reason) -> bool {
     conditions.iter().any(|condition| condition.reason == reason.as_str())
 }
 
-/// A process of an executor type that nobody serves, of the Colony that is named, or else of the default one.
+/// A process of an executor type that no executor serves, of the Colony that is named, or else of the default one.
 async fn waiting(stage: &Stage, name: &str, colony: Option<&str>) -> ColonyProcess {
     let spec = json!({ "colony": colony, "function": "encode", "conditions": { "executorType": "none" } });
     let mut object = json!({

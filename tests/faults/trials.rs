@@ -164,7 +164,7 @@ impl Sweep {
                 };
                 tokio::join!(stack.lock_processes(20), create);
             }
-            None => self.say("SKIPPED: the table is not locked, for the servers are somebody's own"),
+            None => self.say("SKIPPED: the table is not locked, for the servers' database is not accessible"),
         }
         self.until_collapsed("what waited for the table is cancelled").await;
         self.late = self.count().await.collapsed - before;

@@ -165,7 +165,7 @@ impl Beside {
         }
     }
 
-    /// Nobody creates instances of a kind that is being deleted.
+    /// No user creates instances of a kind that is being deleted.
     fn create(&self, outside: &Outside) {
         let Some(definition) = outside.servers.cluster.get(outside.place(NAME)) else { return };
         if *self.has_instance.lock() || !definition["metadata"]["deletionTimestamp"].is_null() {

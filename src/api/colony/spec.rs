@@ -138,14 +138,6 @@ impl Default for Inbound {
 }
 
 impl Inbound {
-    /// Whether what originates in the colony may become an object of this namespace, as far as the `Colony` says.
-    #[must_use]
-    pub fn reaches(&self, namespace: &str) -> bool {
-        self.policy == InboundPolicy::Accept
-            && !namespace.starts_with("kube-")
-            && self.namespaces.iter().any(|listed| listed == namespace)
-    }
-
     /// The namespace of objects that name none.
     #[must_use]
     pub fn default_namespace(&self) -> Option<&str> {

@@ -7,9 +7,9 @@
 mod read;
 mod shown;
 
-use std::{io::Write as _, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -18,7 +18,7 @@ use self::{
     read::{Reader, Reading},
     shown::Report,
 };
-use super::Failure;
+use super::{Failure, output::Output};
 use crate::{
     act::Target,
     api::{colony::Colony, executor_deployment::ExecutorDeployment},
@@ -59,16 +59,6 @@ pub(super) struct Arguments {
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// An aligned table for people
-    Text,
-    /// One JSON object
-    Json,
-    /// One YAML document
-    Yaml,
-}
-
 /// Something does not fit together; the details have been printed.
 #[derive(Debug, thiserror::Error)]
 #[error("cluster and colony differ")]
@@ -82,12 +72,7 @@ pub(super) struct Differences;
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     let configuration = config::load(arguments.config.as_deref())?;
     let report = Runtime::new()?.block_on(compare(arguments, configuration))?;
-    let mut stdout = std::io::stdout().lock();
-    match arguments.output {
-        Output::Text => write!(stdout, "{}", report.text())?,
-        Output::Json => writeln!(stdout, "{:#}", report.json())?,
-        Output::Yaml => write!(stdout, "{}", serde_norway::to_string(&report.json())?)?,
-    }
+    arguments.output.print(|| report.text(), || report.json())?;
     if report.is_in_order() { Ok(()) } else { Err(Differences.into()) }
 }
 

@@ -10,7 +10,6 @@ use kube::{
 
 use super::{inbound::Inbound, processes::MirroredKinds};
 use crate::{
-    act::{ColonyWrite, is_over},
     api::{
         colony::Colony,
         names::{RECONCILER_EXECUTOR_TYPE, parse_process_label},
@@ -125,9 +124,7 @@ impl Assignments {
                 let now = self.services.clock.instant();
                 self.services.processes.read(connection.member.id(), &process, now);
             }
-            for objects in self.mirrored_kinds.all() {
-                objects.wake_uid(uid);
-            }
+            self.mirrored_kinds.wake_uid(uid);
             return Ok(());
         }
         if !self.services.leadership.is_leader() {
@@ -141,10 +138,7 @@ impl Assignments {
             )
         };
         tracing::info!(process = %process.id, label, "refused: {why}");
-        match self.operator.session.close_failed(&process.id, &[why]).await {
-            Err(error) if is_over(ColonyWrite::Answer, &error) => Ok(()),
-            result => result,
-        }
+        self.inbound.close_failed(&process, &self.operator, why).await
     }
 
     /// Whether there is the object of a process. One that the cache does not show may be newer than the cache: refused, its

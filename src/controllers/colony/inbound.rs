@@ -96,7 +96,12 @@ impl Inbound {
         Ok(())
     }
 
-    async fn close_failed(
+    /// Closes a process as failed, unless it is over.
+    ///
+    /// # Errors
+    ///
+    /// When the colony does not take it.
+    pub async fn close_failed(
         &self,
         process: &Process,
         operator: &OperatorIdentity,

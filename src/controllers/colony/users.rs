@@ -15,6 +15,7 @@ use crate::{
     },
     runtime::kubernetes::{CALL_TIME_LIMIT, call},
     snapshot::{ColonyUser, Observed},
+    watch::stores::label_selector,
 };
 
 /// How long a pass waits for the caches of objects.
@@ -58,8 +59,8 @@ impl Users<'_> {
     /// known.
     async fn definitions(&self, colony: &str) -> Result<Vec<ColonyUser>, String> {
         let api = Api::<ResourceDefinition>::all(self.kubernetes.clone());
-        let labels: Vec<String> = self.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let listed = call(CALL_TIME_LIMIT, api.list(&ListParams::default().labels(&labels.join(",")))).await;
+        let labelled = ListParams::default().labels(&label_selector(self.selector));
+        let listed = call(CALL_TIME_LIMIT, api.list(&labelled)).await;
         let listed = listed.map_err(|error| error.explain("list ResourceDefinitions"))?;
         let default = default_of(self.colonies);
         let kinds = self.mirrored_kinds.all();

@@ -51,9 +51,7 @@ impl HolderLookup for ProcessHolders {
     }
 
     fn wake(&self, uid: &str) {
-        for objects in self.mirrored_kinds.all() {
-            objects.wake_uid(uid);
-        }
+        self.mirrored_kinds.wake_uid(uid);
     }
 
     fn knows(&self, kind: &ObjectKind) -> bool {

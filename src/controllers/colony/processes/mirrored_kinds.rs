@@ -42,6 +42,13 @@ impl MirroredKinds {
         self.all().iter().find_map(|objects| objects.recorded(uid))
     }
 
+    /// Has the object with this UID looked at, of whatever kind it is.
+    pub fn wake_uid(&self, uid: &str) {
+        for objects in self.all() {
+            objects.wake_uid(uid);
+        }
+    }
+
     /// All there are at the moment.
     pub fn all(&self) -> Vec<Arc<dyn Kind>> {
         self.0.read().clone()

@@ -181,9 +181,7 @@ impl ProcessPoller {
         self.look_for_lost(&listed);
         for uid in uids {
             tracing::warn!(%uid, "has more than one process, of which all but the bound one are cancelled");
-            for objects in self.followed.mirrored_kinds.all() {
-                objects.wake_uid(&uid);
-            }
+            self.followed.mirrored_kinds.wake_uid(&uid);
         }
     }
 
@@ -209,9 +207,7 @@ impl ProcessPoller {
             let recorded = self.followed.mirrored_kinds.recorded(uid);
             let id = recorded.filter(|mirror| mirror.state == MirrorState::Lost).and_then(|it| it.process_id);
             if id.is_some_and(|id| process.id.as_str() == id || process.graph_id == id) {
-                for objects in self.followed.mirrored_kinds.all() {
-                    objects.wake_uid(uid);
-                }
+                self.followed.mirrored_kinds.wake_uid(uid);
             }
         }
     }
