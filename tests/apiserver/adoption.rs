@@ -13,7 +13,7 @@ use colonyos_operator::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -23,11 +23,13 @@ use crate::support::{
     conditions::Conditions as _,
     namespace::wait_until_gone,
     stage::{Stage, with_operator},
-    wait::throughout,
+    wait::{eventually, throughout},
 };
 
 /// How long is watched that nothing is done: a pass takes well below a second.
 const QUIET: Duration = Duration::from_secs(3);
+/// How long objects may take to settle among themselves.
+const LIMIT: Duration = Duration::from_secs(30);
 
 async fn try_apply(stage: &Stage, name: &str, spec: Value) -> Result<ColonyProcess, kube::Error> {
     let mut whole = json!({
@@ -153,24 +155,36 @@ async fn one_of_several_that_adopt_a_process_at_once_keeps_it() {
         let process = theirs(stage, "encode").await;
         let spec = || json!({ "processId": process.id.as_str(), "adoptionPolicy": "adopt" });
         let names: Vec<String> = (0..6).map(|number| format!("rival-{number}")).collect();
-        let mut objects =
-            futures::future::join_all(names.iter().map(|name| apply(stage, name, spec()))).await;
-        objects.sort_by_key(|object| (object.creation_timestamp().map(|time| time.0), object.uid()));
-        let (keeper, others) = objects.split_first().unwrap();
-        let kept = format!("it belongs to ColonyProcess {}/{}", stage.namespace.name, keeper.name_any());
-        let bound: Api<ColonyProcess> = stage.api();
-        stage.until_state::<ColonyProcess>(&keeper.name_any(), WorkState::Waiting).await;
+        futures::future::join_all(names.iter().map(|name| apply(stage, name, spec()))).await;
+        let (keeper, others) = eventually("one is bound, and the others say to which", LIMIT, async || {
+            let all = stage.api::<ColonyProcess>().list(&ListParams::default()).await;
+            let all = all.map_err(|error| error.to_string())?.items;
+            let is_bound = |object: &&ColonyProcess| {
+                object.status.as_ref().is_some_and(|status| status.state == Some(WorkState::Waiting))
+            };
+            let (bound, others): (Vec<_>, Vec<_>) = all.iter().partition(is_bound);
+            let [keeper] = bound.as_slice() else { return Err(format!("{} are bound", bound.len())) };
+            let keeper = keeper.name_any();
+            let kept = format!("it belongs to ColonyProcess {}/{keeper}", stage.namespace.name);
+            for other in &others {
+                let status = other.status.clone().unwrap_or_default();
+                let said = status.message("Submitted");
+                if status.mirror.is_some()
+                    || status.reason("Submitted") != "ForeignObject"
+                    || !said.contains(&kept)
+                {
+                    return Err(format!("{}: {said}, not {kept}", other.name_any()));
+                }
+            }
+            Ok((keeper, others.iter().map(|other| other.name_any()).collect::<Vec<_>>()))
+        })
+        .await;
+        assert_eq!(others.len(), names.len() - 1);
         for other in others {
-            let said = until_told(stage, &other.name_any(), "Submitted", "ForeignObject").await;
-            let status = bound.get(&other.name_any()).await.unwrap().status.unwrap();
-            assert_eq!(status.mirror, None, "{said}");
-            assert!(said.contains(&kept), "{said}, not {kept}");
-        }
-        for other in others {
-            delete(stage, &other.name_any()).await;
+            delete(stage, &other).await;
         }
         assert_eq!(state(stage, &process.id).await, ProcessState::Waiting);
-        delete(stage, &keeper.name_any()).await;
+        delete(stage, &keeper).await;
         assert_eq!(state(stage, &process.id).await, ProcessState::Cancelled);
     })
     .await;

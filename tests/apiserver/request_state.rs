@@ -148,7 +148,7 @@ async fn kubectl_shows_where_a_request_is_and_waits_for_its_end() {
         assert_eq!(lines[0], ["NAME", "JOB", "STATE", "STEP", "AGE"]);
         assert_eq!(lines[1][..4], ["r", "JOB2", "COMPLETED", "2/2"]);
         let name = namespace.name.as_str();
-        let waited = kubectl(&["wait", "--for=condition=Finished", "reqs/r", "-n", name, "--timeout=10s"]);
+        let waited = kubectl(&["wait", "--for=condition=Finished", "reqs/r", "-n", name, "--timeout=5m"]);
         assert!(waited.contains("condition met"), "{waited}");
     })
     .await;

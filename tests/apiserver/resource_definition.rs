@@ -86,8 +86,8 @@ async fn a_kind_is_made_up_and_its_instances_are_carried_out() {
         executor.close_successful(&process.id, &output).await.unwrap();
         let target = format!("{plural}/llama");
         let space = kind.namespace.as_str();
-        kubectl(&["wait", "--for=condition=Ready", &target, "-n", space, "--timeout=20s"]);
-        kubectl(&["wait", "--for=condition=Finished", &target, "-n", space, "--timeout=20s"]);
+        kubectl(&["wait", "--for=condition=Ready", &target, "-n", space, "--timeout=5m"]);
+        kubectl(&["wait", "--for=condition=Finished", &target, "-n", space, "--timeout=5m"]);
         let shown = kubectl(&["get", plural, "-n", space]);
         let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0], ["NAME", "FRAMEWORK", "ENDPOINT", "READY", "AGE"]);

@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// How long a condition may take to come true. Nothing here takes more than a few seconds.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
 /// A colony of its own.
 pub struct Stage {

@@ -40,7 +40,7 @@ pub async fn objects_are_converted_by_whichever_replica_is_there(stage: Stage) {
     let file = folder.path().join("definition.json");
     std::fs::write(&file, definition.to_string()).unwrap();
     kubectl(&["apply", "-f", file.to_str().unwrap()]).await;
-    kubectl(&["wait", "--for=condition=Ready", &format!("rd/things.{GROUP}"), "--timeout=60s"]).await;
+    kubectl(&["wait", "--for=condition=Ready", &format!("rd/things.{GROUP}"), "--timeout=5m"]).await;
 
     let of = |version: &str| -> Api<DynamicObject> {
         let resource =
@@ -72,11 +72,11 @@ pub async fn objects_are_converted_by_whichever_replica_is_there(stage: Stage) {
             "-l",
             POD_SELECTOR,
             "--for=condition=Ready",
-            "--timeout=60s",
+            "--timeout=5m",
         ])
         .await;
     }
 
-    kubectl(&["delete", "rd", &format!("things.{GROUP}"), "--timeout=60s"]).await;
-    kubectl(&["delete", "crd", &format!("things.{GROUP}"), "--timeout=60s"]).await;
+    kubectl(&["delete", "rd", &format!("things.{GROUP}"), "--timeout=5m"]).await;
+    kubectl(&["delete", "crd", &format!("things.{GROUP}"), "--timeout=5m"]).await;
 }

@@ -70,7 +70,7 @@ pub async fn install() {
     let chart = |name: &str| format!("{}/charts/{name}", env!("CARGO_MANIFEST_DIR"));
     // Another rung may have left the CRDs behind, as the chart itself does.
     let definitions = chart("colonyos-operator-crds");
-    let common = ["upgrade", "--install", "--namespace", NAMESPACE, "--wait", "--timeout", "2m"];
+    let common = ["upgrade", "--install", "--namespace", NAMESPACE, "--wait", "--timeout", "6m"];
     helm(&[&common[..], &["--take-ownership", "colonyos-operator-crds", &definitions]].concat()).await;
     let image = operator_image();
     let (repository, tag) = image.rsplit_once(':').expect("OPERATOR_IMAGE has a tag");

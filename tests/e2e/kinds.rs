@@ -26,7 +26,7 @@ use crate::{
 /// Folders of the kinds, those that others are made of first.
 const KINDS: &[&str] = &["goop", "foo", "database", "web-service", "worker-pool", "application"];
 /// How long kubectl waits.
-const LIMIT: &str = "--timeout=120s";
+const LIMIT: &str = "--timeout=5m";
 
 /// A namespace that lets ordinary pods in, and the disks that it needs.
 struct Ground {

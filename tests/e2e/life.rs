@@ -49,7 +49,7 @@ pub async fn it_is_scaled_changed_suspended_and_deleted(stage: Stage) {
     fleet.until_ready(2).await;
     fleet.until_mirrored().await;
 
-    kubectl(&["-n", namespace, "delete", &fleet.reference(), "--timeout=90s"]).await;
+    kubectl(&["-n", namespace, "delete", &fleet.reference(), "--timeout=5m"]).await;
     fleet.until_gone(&executor).await;
     for generation in 1..=generation {
         let processes = fleet.processes(generation).await.unwrap();
@@ -88,8 +88,7 @@ pub async fn one_workload_takes_the_place_of_another(stage: Stage) {
                         "command": ["/colonyos-operator"], "args": ["crds"]});
     fleet.change(ending).await;
     let namespace = stage.namespace.name.as_str();
-    kubectl(&["-n", namespace, "wait", "--for=condition=Finished", &fleet.reference(), "--timeout=90s"])
-        .await;
+    kubectl(&["-n", namespace, "wait", "--for=condition=Finished", &fleet.reference(), "--timeout=5m"]).await;
     fleet.until_condition("Finished", "True", "JobCompleted").await;
     assert_eq!(fleet.workloads().await, ["Job"]);
     let job = stage.namespace.api::<Job>().get("fleet").await.unwrap();

@@ -30,11 +30,11 @@ pub async fn the_examples_apply_unchanged_and_work(stage: Stage) {
         ColonyAddress { host: stage.server.host.clone(), port: stage.server.port, is_default: true };
     stage.connect_by(&address).await;
     let ready = "--for=condition=Ready";
-    kubectl(&["wait", ready, &format!("colony/{}", stage.colony), "--timeout=10s"]).await;
+    kubectl(&["wait", ready, &format!("colony/{}", stage.colony), "--timeout=5m"]).await;
 
     let namespace = stage.namespace.name.as_str();
     kubectl(&["-n", namespace, "apply", "-f", &example("fleet.yaml")]).await;
-    kubectl(&["-n", namespace, "wait", ready, "executordeployment/workers", "--timeout=90s"]).await;
+    kubectl(&["-n", namespace, "wait", ready, "executordeployment/workers", "--timeout=5m"]).await;
     let fleet = Fleet::existing(&stage, "workers").await;
     let object = fleet.until_ready(2).await;
     pods_run_on_a_real_node(&fleet).await;
@@ -100,7 +100,7 @@ async fn processes_are_run(stage: &Stage, fleet: &Fleet<'_>) {
 async fn work_is_done(namespace: &str) {
     kubectl(&["-n", namespace, "apply", "-f", &example("work.yaml")]).await;
     let objects = ["colonyprocess/hash", "requeststate/order-4711"];
-    kubectl(&["-n", namespace, "wait", "--for=condition=Finished", objects[0], objects[1], "--timeout=60s"])
+    kubectl(&["-n", namespace, "wait", "--for=condition=Finished", objects[0], objects[1], "--timeout=5m"])
         .await;
     let of = async |object: &str, path: &str| kubectl(&["-n", namespace, "get", object, "-o", path]).await;
     let hash = of(objects[0], "jsonpath={.status.state} {.status.output[0]}").await;

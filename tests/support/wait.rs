@@ -7,14 +7,19 @@ use colonyos_operator::runtime::clock::Clock;
 /// Shortest and longest pause between two looks.
 const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(250)];
 
+/// How many times its limit a test waits before it fails. Limits are those of a machine with nothing else to do; a test
+/// shares its processors with other rungs. What holds at once costs no wait, so only a failure takes longer.
+const PATIENCE: u32 = 4;
+
 /// How long to pause after a look that took `look`, `waited` after the first one. Looking without a pause takes the processors
 /// from what is waited for: a look that costs much, and a wait that has been long, make for a longer pause.
 fn pause(look: Duration, waited: Duration) -> Duration {
     (look * 4).max(waited / 20).clamp(PAUSES[0], PAUSES[1])
 }
 
-/// Looks until `probe` gives a value; the test stops with the last reason when it has not within `limit`.
+/// Looks until `probe` gives a value; the test stops with the last reason when it has not within [`PATIENCE`] times `limit`.
 pub async fn eventually<T>(what: &str, limit: Duration, probe: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let limit = limit * PATIENCE;
     within(limit, probe)
         .await
         .unwrap_or_else(|reason| panic!("within {limit:?} it is not true that {what}: {reason}"))

@@ -113,7 +113,7 @@ async fn objects_are_stored_anew_and_the_old_version_leaves() {
         let mut again = configuration(&stage.namespace.name);
         reachable(&address)(&mut again);
         stage.operator = Operator::start(again, &stage.namespace.name, &stage.turn).await;
-        kubectl(&["wait", "--for=condition=StorageMigrated", &format!("rd/{}", two.kind.name), "--timeout=60s"]);
+        kubectl(&["wait", "--for=condition=StorageMigrated", &format!("rd/{}", two.kind.name), "--timeout=5m"]);
         let status = two.kind.until("is migrated", |status| status.is_true("StorageMigrated")).await;
         assert_eq!(two.stored_versions().await, ["v1"]);
         let migration = status.storage_migration.unwrap();
