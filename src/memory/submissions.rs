@@ -9,6 +9,7 @@ use std::{
 
 use parking_lot::Mutex;
 
+use super::pruned::Pruned;
 use crate::colony::Timeouts;
 
 /// What is added to the latest arrival of a request: timers are not exact.
@@ -25,6 +26,19 @@ const PRUNED_FROM: usize = 1024;
 /// For how long a label is remembered: what is forgotten counts as another's, and is waited for.
 const KEPT: Duration = Duration::from_hours(1);
 
+/// An intent that this process has recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Intent<'a> {
+    /// What the process will be submitted under.
+    pub label: &'a str,
+    /// UID of the object.
+    pub uid: &'a str,
+    /// Which attempt of the object it is: later ones have higher numbers.
+    pub number: i64,
+    /// Whether status said of an earlier attempt before.
+    pub had_record: bool,
+}
+
 /// Intents and submits of this process, by label.
 #[derive(Clone, Default)]
 pub struct Submissions {
@@ -35,17 +49,38 @@ pub struct Submissions {
 struct State {
     by_label: HashMap<String, Submission>,
     prune_at: usize,
+    /// By UID of the object.
+    ceilings: Pruned<String, Ceiling>,
 }
 
 #[derive(Clone, Copy)]
 enum Submission {
-    /// The intent is this process's own, recorded then, and nothing was sent yet. No other can have written since `alone_since`.
-    Intended { alone_since: Instant, at: Instant },
+    /// The intent is this process's own, recorded then, and it has sent nothing yet. No other can have written since `alone_since`.
+    Intended { alone_since: Instant, at: Instant, before: SentBefore },
     /// Something was sent then, and whether it arrived is not known.
     Sent { at: Instant },
     /// The intent is another's, and was first seen then: until that moment, and a little longer, the other may have sent something,
     /// whatever this process believes of its leadership.
     Seen { at: Instant },
+}
+
+/// What may have been sent of an attempt before its intent was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SentBefore {
+    /// Nothing: the attempt came to be while this process looked on.
+    Nothing,
+    /// What is there by now, if anything: a status that was restored is older than what was done.
+    Arrived,
+    /// Something that may still arrive: what status said was lost, and perhaps a moment ago.
+    Perhaps,
+}
+
+/// Above which number no attempt of an object was sent, in a term of this process.
+#[derive(Clone, Copy)]
+struct Ceiling {
+    alone_since: Instant,
+    number: i64,
+    at: Instant,
 }
 
 impl Submission {
@@ -57,9 +92,33 @@ impl Submission {
 }
 
 impl Submissions {
-    /// Notes that this process recorded an intent at `now`. No other can have written since `alone_since`.
-    pub fn intended(&self, label: &str, alone_since: Instant, now: Instant) {
-        self.lock().put(label, Submission::Intended { alone_since, at: now });
+    /// Notes that an object has nothing of an operator yet: no attempt of it was ever sent. No other can have written since `alone_since`.
+    pub fn untouched(&self, uid: &str, alone_since: Instant, now: Instant) {
+        let mut state = self.lock();
+        if state.ceiling(uid, alone_since).is_none() {
+            state.set_ceiling(uid, Ceiling { alone_since, number: 0, at: now });
+        }
+    }
+
+    /// Notes that this process recorded the intent of the attempt `number` at `now`, and whether status said of an earlier one before.
+    /// No other can have written since `alone_since`.
+    pub fn intended(&self, intent: &Intent<'_>, alone_since: Instant, now: Instant) {
+        let &Intent { label, uid, number, had_record } = intent;
+        let mut state = self.lock();
+        let ceiling = state.ceiling(uid, alone_since);
+        let before = match ceiling {
+            Some(ceiling) if number > ceiling => SentBefore::Nothing,
+            _ if had_record => SentBefore::Arrived,
+            _ => SentBefore::Perhaps,
+        };
+        state.put(label, Submission::Intended { alone_since, at: now, before });
+        let number = ceiling.map_or(number, |ceiling| ceiling.max(number));
+        state.set_ceiling(uid, Ceiling { alone_since, number, at: now });
+    }
+
+    /// Forgets what was known of the attempts of an object: it was written to by others, or is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().ceilings.remove(&uid.to_owned());
     }
 
     /// Notes that a submit is about to be sent.
@@ -73,14 +132,19 @@ impl Submissions {
     }
 
     /// The moment before which nothing of this label may be submitted, where no other process can have sent anything since
-    /// `alone_since`. None when this process recorded the intent since then and has sent nothing: then none was sent.
+    /// `alone_since`. None when this process recorded the intent since then and has sent nothing: then nothing is on its way, unless a
+    /// status was lost.
     #[must_use]
     pub fn not_before(&self, label: &str, alone_since: Instant, now: Instant) -> Option<Instant> {
         let mut state = self.lock();
         let from = match state.by_label.get(label).copied() {
-            Some(Submission::Intended { alone_since: recorded, .. }) if recorded == alone_since => {
+            Some(Submission::Intended { alone_since: recorded, before, .. })
+                if recorded == alone_since && before != SentBefore::Perhaps =>
+            {
                 return None;
             }
+            // What status said was lost, at a moment that is not known.
+            Some(Submission::Intended { alone_since: recorded, at, .. }) if recorded == alone_since => at,
             // Another process may have sent something up to the moment at which this one took over.
             Some(Submission::Intended { .. }) => alone_since,
             Some(Submission::Sent { at } | Submission::Seen { at }) => at.max(alone_since),
@@ -96,7 +160,10 @@ impl Submissions {
     #[must_use]
     pub fn was_never_sent(&self, label: &str, alone_since: Instant) -> bool {
         let state = self.lock();
-        matches!(state.by_label.get(label), Some(Submission::Intended { alone_since: recorded, .. }) if *recorded == alone_since)
+        matches!(
+            state.by_label.get(label),
+            Some(Submission::Intended { alone_since: recorded, before: SentBefore::Nothing, .. }) if *recorded == alone_since
+        )
     }
 
     fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
@@ -105,6 +172,16 @@ impl Submissions {
 }
 
 impl State {
+    fn ceiling(&self, uid: &str, alone_since: Instant) -> Option<i64> {
+        let ceiling = self.ceilings.get(&uid.to_owned())?;
+        (ceiling.alone_since == alone_since).then_some(ceiling.number)
+    }
+
+    fn set_ceiling(&mut self, uid: &str, ceiling: Ceiling) {
+        let is_kept = |other: &Ceiling| ceiling.at.saturating_duration_since(other.at) <= KEPT;
+        self.ceilings.insert(uid.to_owned(), ceiling, is_kept);
+    }
+
     fn put(&mut self, label: &str, submission: Submission) {
         self.by_label.insert(label.to_owned(), submission);
         if self.by_label.len() >= self.prune_at.max(PRUNED_FROM) {
@@ -125,11 +202,44 @@ mod tests {
         move |second| start + Duration::from_secs(second)
     }
 
+    fn intent(label: &str, number: i64, had_record: bool) -> Intent<'_> {
+        Intent { label, uid: "u", number, had_record }
+    }
+
+    /// A status that was removed, or restored, is older than what was done.
+    #[test]
+    fn only_an_attempt_that_came_to_be_in_this_term_counts_as_never_sent() {
+        let (submissions, at) = (Submissions::default(), clock());
+        submissions.intended(&intent("k1", 1, false), at(100), at(101));
+        assert!(!submissions.was_never_sent("k1", at(100)), "of an object that had something of an operator");
+        assert_eq!(submissions.not_before("k1", at(100), at(102)), Some(at(116)), "perhaps a moment ago");
+        submissions.intended(&intent("k2", 2, true), at(100), at(103));
+        assert!(submissions.was_never_sent("k2", at(100)), "it follows one of this term");
+
+        let submissions = Submissions::default();
+        submissions.untouched("u", at(100), at(101));
+        submissions.intended(&intent("l1", 1, false), at(100), at(102));
+        assert!(submissions.was_never_sent("l1", at(100)));
+        submissions.settled("l1");
+        submissions.intended(&intent("l1", 1, false), at(100), at(103));
+        assert!(!submissions.was_never_sent("l1", at(100)), "the status was lost");
+        submissions.intended(&intent("l5", 5, true), at(100), at(104));
+        submissions.intended(&intent("l4", 4, true), at(100), at(105));
+        assert!(!submissions.was_never_sent("l4", at(100)), "an older status was restored");
+        assert_eq!(submissions.not_before("l4", at(100), at(106)), None, "nothing is on its way");
+        submissions.intended(&intent("l6", 6, true), at(200), at(201));
+        assert!(!submissions.was_never_sent("l6", at(200)), "another led in between");
+        submissions.forget("u");
+        submissions.intended(&intent("l7", 7, true), at(200), at(202));
+        assert!(!submissions.was_never_sent("l7", at(200)), "others have written to it");
+    }
+
     /// Waiting on the first try would cost every object the quiet period; not waiting on a later one, a duplicate.
     #[test]
     fn only_the_first_try_goes_at_once() {
         let (submissions, at) = (Submissions::default(), clock());
-        submissions.intended("l", at(100), at(101));
+        submissions.untouched("u", at(100), at(100));
+        submissions.intended(&intent("l", 1, false), at(100), at(101));
         assert_eq!(submissions.not_before("l", at(100), at(102)), None, "our own, untried");
         assert_eq!(
             submissions.not_before("l", at(200), at(201)),
@@ -158,7 +268,10 @@ mod tests {
     fn old_labels_are_forgotten() {
         let (submissions, at) = (Submissions::default(), clock());
         for number in 0..100_000_u64 {
-            submissions.intended(&number.to_string(), at(0), at(number * 10));
+            let (label, uid) = (number.to_string(), format!("u{number}"));
+            submissions.untouched(&uid, at(0), at(number * 10));
+            let intent = Intent { label: &label, uid: &uid, number: 1, had_record: false };
+            submissions.intended(&intent, at(0), at(number * 10));
         }
         assert!(submissions.lock().by_label.len() <= 2 * PRUNED_FROM);
         assert!(submissions.was_never_sent("99999", at(0)));

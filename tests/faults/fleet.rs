@@ -132,6 +132,12 @@ impl Fleet {
         self.api.patch(name, &PatchParams::default(), &patch).await.unwrap();
     }
 
+    /// Takes all of an object's status away.
+    pub async fn lose_status(&self, name: &str) {
+        let patch = Patch::Merge(json!({"status": null}));
+        self.api.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
     /// Waits until all objects are as they were asked for and those that were deleted are gone, but for `waived`.
     pub async fn settle(&self, what: &str, limit: Duration, waived: &BTreeSet<String>) {
         eventually(what, limit, async || {

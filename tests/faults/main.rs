@@ -17,6 +17,8 @@ mod support;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod forgotten;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod proxy;

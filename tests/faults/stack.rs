@@ -71,6 +71,24 @@ impl Stack {
         self.database.query(&lock).await;
     }
 
+    /// Hides the processes of an object: the server finds them neither by id nor by label.
+    pub async fn hide(&self, colony: &str, uid: &str) {
+        let query = format!(
+            "UPDATE prod_processes SET process_id = 'hidden-' || process_id, label = 'hidden-' || label \
+             WHERE target_colony_name = '{colony}' AND label LIKE '%/{uid}/%'"
+        );
+        self.database.query(&query).await;
+    }
+
+    /// Shows what was hidden of an object.
+    pub async fn show(&self, colony: &str, uid: &str) {
+        let query = format!(
+            "UPDATE prod_processes SET process_id = substr(process_id, 8), label = substr(label, 8) \
+             WHERE target_colony_name = '{colony}' AND label LIKE 'hidden-%/{uid}/%'"
+        );
+        self.database.query(&query).await;
+    }
+
     /// Waits until the table is locked.
     pub async fn until_locked(&self) {
         let query = "SELECT count(*) FROM pg_locks JOIN pg_class ON relation = pg_class.oid WHERE relname = 'prod_processes' AND mode = 'ShareLock' AND granted";

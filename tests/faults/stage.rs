@@ -11,7 +11,7 @@ use crate::{
     support::{
         colony::OwnColony,
         namespace::TestNamespace,
-        operator::{Operator, configuration},
+        operator::{Operator, Signal, configuration},
         server::server,
     },
 };
@@ -57,6 +57,17 @@ impl Stage {
         self.operator = start(&self.namespace, &self.kubeconfig).await;
         self.proxy.aim_at(self.operator.process());
         self.starts += 1;
+    }
+
+    /// Kills the operator, and starts the next one at once.
+    pub async fn kill(&mut self) {
+        self.operator.signal(Signal::Kill);
+        self.restart().await;
+    }
+
+    /// Another operator with the same configuration, beside the one that runs.
+    pub async fn second(&self) -> Operator {
+        start(&self.namespace, &self.kubeconfig).await
     }
 
     /// Another colony, which the operator has to connect to.

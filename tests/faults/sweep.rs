@@ -112,6 +112,7 @@ impl Sweep {
         self.crash(&chosen).await;
         self.deliver_late_twice_and_unreadably(&points).await;
         self.arrive_after_all(&points).await;
+        self.forget().await;
         self.take_servers_away().await;
         self.rest().await;
         self.end().await;

@@ -171,7 +171,7 @@ impl Sweep {
         self.say(&format!("arrived after all: {} collapsed", self.late));
     }
 
-    async fn count(&self) -> Tally {
+    pub async fn count(&self) -> Tally {
         let asked = self.fleet.asked();
         tally(&asked, &processes(&self.stage, self.stack.as_ref(), &asked).await, |_| true)
     }

@@ -178,6 +178,7 @@ impl Services {
         self.reconcile_requests.forget(uid);
         self.released.note(uid);
         self.repeats.forget(uid);
+        self.submissions.forget(uid);
     }
 
     /// Reads the processes of objects.

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
 use kube::{
     Resource as _, ResourceExt as _,
     core::{DeserializeGuard, object::HasStatus as _},
@@ -25,10 +24,14 @@ use crate::{
         condition::Reason,
         kind::HasConditions as _,
         mirror::MirrorState,
+        names::SUBMITTED_AS_ANNOTATION,
         policy::{is_paused, reconcile_at},
     },
     diff::{KubernetesStep, Plan, Problem, duplicates, orphans},
-    memory::writes::{Key, PATIENCE},
+    memory::{
+        submissions::Intent,
+        writes::{Key, PATIENCE},
+    },
     runtime::metrics::{Collected, ReconcileResult},
     snapshot::Snapshot as _,
     status::{
@@ -42,10 +45,6 @@ use crate::{
 const NEXT_STEP: Duration = Duration::from_millis(20);
 /// How long a pass waits for the cache unless the watch wakes it before.
 const CACHE_WAIT: Duration = Duration::from_secs(1);
-/// For how long an object counts as new, of which nothing can have been lost yet. A thousand that are created at once take
-/// more than a minute.
-const NEW: SignedDuration = SignedDuration::from_mins(10);
-
 /// The controller of a kind, without what wakes it.
 pub struct Engine<S: Stages> {
     /// What all controllers share.
@@ -119,6 +118,7 @@ impl<S: Stages> Engine<S> {
     async fn stages_of(&self, object: &S::Object) -> Ended {
         let (services, stages) = (&self.services, &self.stages);
         self.reconcile_requested(object);
+        self.note_untouched(object);
         let Ok(mut snapshot) = stages.snapshot(object).await else {
             services.metrics.count_stale_skip(S::KIND);
             let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
@@ -240,6 +240,10 @@ impl<S: Stages> Engine<S> {
             return Ok(false);
         }
         let written = services.publisher.status(kind, object, status.clone(), version.clone()).await;
+        if written.is_err() {
+            // What was read of the object may be older than what others wrote.
+            services.submissions.forget(&uid);
+        }
         let (status, written) = match written {
             // Fields of others must not keep the rest from being written.
             Err(failure) if failure.kind == FailureKind::Refused => {
@@ -259,14 +263,14 @@ impl<S: Stages> Engine<S> {
         if let Some(write) = &write {
             services.repeats.note(subject.uid, subject.generation, write, now);
         }
-        // From here on the intent is on record, and this process knows that it has sent nothing yet. Of an object that is not new,
-        // a status without a process may have been lost: what was sent for it before is looked up.
-        let intended = mirror.filter(|mirror| mirror.state == MirrorState::Intended);
-        let intended = intended.filter(|mirror| before.and_then(S::recorded) != Some(*mirror));
-        let is_new = before.and_then(S::recorded).is_some() || self.is_new(object);
-        let intended = intended.filter(|_| is_new);
+        // From here on the intent is on record, and this process knows that it has sent nothing yet.
+        let recorded = before.and_then(S::recorded);
+        let intended =
+            mirror.filter(|mirror| mirror.state == MirrorState::Intended && recorded != Some(*mirror));
         if let (Some(mirror), Some(since)) = (intended, services.leadership.alone_since()) {
-            services.submissions.intended(&mirror.label, since.monotonic, services.clock.instant());
+            let (label, number, had_record) = (&mirror.label, mirror.generation, recorded.is_some());
+            let intent = Intent { label, uid: &uid, number, had_record };
+            services.submissions.intended(&intent, since.monotonic, services.clock.instant());
         }
         let conditions = before.map_or(&[][..], |before| before.conditions());
         let mut all = status::event::transitions(conditions, status.conditions());
@@ -275,10 +279,18 @@ impl<S: Stages> Engine<S> {
         Ok(true)
     }
 
-    /// Whether an object was created a short time ago.
-    fn is_new(&self, object: &S::Object) -> bool {
-        let created = object.meta().creation_timestamp.as_ref();
-        created.is_some_and(|created| self.services.clock.now().duration_since(created.0) < NEW)
+    /// Notes an object that has nothing of an operator yet.
+    fn note_untouched(&self, object: &S::Object) {
+        let (metadata, services) = (object.meta(), &self.services);
+        let is_held = |finalizer| object.finalizers().iter().any(|other| other == finalizer);
+        let is_touched = S::FINALIZER.is_none_or(is_held)
+            || object.annotations().contains_key(SUBMITTED_AS_ANNOTATION)
+            || object.status().is_some_and(|status| S::recorded(status).is_some());
+        if let (false, Some(uid), Some(since)) =
+            (is_touched, &metadata.uid, services.leadership.alone_since())
+        {
+            services.submissions.untouched(uid, since.monotonic, services.clock.instant());
+        }
     }
 
     /// When to look again at an object that is paused: only a change of the object itself matters.
