@@ -129,6 +129,8 @@ pub enum Reason {
     AnotherInstallation,
     /// The process waits to be assigned.
     ProcessWaiting,
+    /// The process has waited for half a minute, and no executor that fits is registered; the message says which there are.
+    NoExecutor,
     /// The process is assigned.
     ProcessRunning,
     /// The process was closed as successful.

@@ -8,7 +8,10 @@ use std::{
 
 use parking_lot::RwLock;
 
-use crate::colony::{Executor, ExecutorState, Id, Session};
+use crate::{
+    colony::{Executor, ExecutorState, Id, Session},
+    snapshot::Workforce,
+};
 
 /// One identity of the operator in a colony.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub struct Connection {
     pub operator: Vec<OperatorIdentity>,
     /// Why the colony cannot be used at the moment, if so.
     pub problem: Option<String>,
+    /// Who could take work, if the colony could be asked.
+    pub workforce: Option<Arc<Workforce>>,
     executors: Option<BTreeMap<String, ExecutorState>>,
     notes: PreservedFields,
     names: RwLock<HashMap<Id, String>>,
@@ -64,7 +69,15 @@ impl Connection {
             counts
         });
         let notes = PreservedFields::default();
-        Self { member, owner, operator, problem, executors: states, notes, names, approved }
+        let workforce = None;
+        Self { member, owner, operator, problem, workforce, executors: states, notes, names, approved }
+    }
+
+    /// Adds who could take work.
+    #[must_use]
+    pub fn with_workforce(mut self, workforce: Option<Workforce>) -> Self {
+        self.workforce = workforce.map(Arc::new);
+        self
     }
 
     /// How many executors of each type are approved, if the colony could be asked.

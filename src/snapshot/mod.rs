@@ -20,6 +20,7 @@ pub mod progress;
 mod request;
 mod values;
 mod work;
+mod workforce;
 
 pub use colony::{ColonySnapshot, ColonyUser, Credentials, Leftovers, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
@@ -41,3 +42,4 @@ pub use pass::Snapshot;
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
 pub use work::{Restored, StatusOf, WorkHeader, WorkSnapshot};
+pub use workforce::{Lack, Wanted, Workforce};

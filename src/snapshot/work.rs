@@ -1,9 +1,11 @@
 //! What one pass knows of every object that processes of a colony carry out, whatever its kind.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use kube::core::object::HasStatus;
 
-use super::{ColonyReference, Observed};
+use super::{ColonyReference, Observed, Workforce};
 use crate::{
     api::work::{WorkObject, WorkRecord},
     colony::model::Process,
@@ -28,6 +30,8 @@ pub struct WorkHeader {
     /// What was submitted for the object before it was restored from a backup, which gave it another UID and no status. Looked at
     /// while nothing is on record.
     pub restored: Observed<Option<Restored>>,
+    /// Who could take work in the colony, if the colony could be asked.
+    pub workforce: Option<Arc<Workforce>>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
+    awaited::{self, Awaited},
     condition::{clean, whole_seconds},
     output::bounded,
     work::{StateSummary, state_summary},
@@ -16,7 +17,7 @@ use crate::{
         work::{StopReason, WorkObject as _, WorkState},
     },
     colony::Process,
-    snapshot::ColonyProcessSnapshot,
+    snapshot::{ColonyProcessSnapshot, Wanted},
 };
 
 pub use super::work_status::compute;
@@ -55,12 +56,21 @@ impl WorkStatus for ColonyProcessSnapshot {
         bound(self, status.mirror.as_ref())?.ended_at.map(whole_seconds)
     }
 
-    fn awaited_executors(&self) -> String {
+    fn awaited(&self) -> Awaited {
         let mirror = self.object.status.as_ref().and_then(|status| status.mirror.as_ref());
-        if bound(self, mirror).is_some_and(|process| process.waits_for_parents) {
-            return "the operator to open the gate before it".to_owned();
+        let wanted = awaited::of_spec(&self.object.spec.call.conditions);
+        match bound(self, mirror) {
+            Some(process) if process.waits_for_parents => {
+                Awaited::usual("the operator to open the gate before it")
+            }
+            Some(process) => {
+                // One that was adopted may ask for more than the spec does.
+                let there = awaited::of_process(&process.spec.conditions);
+                let wanted = Wanted { names: there.names, location: there.location, ..wanted };
+                Awaited::executor(&self.header, &wanted)
+            }
+            None => Awaited::executor(&self.header, &wanted),
         }
-        format!("an executor of type {}", self.object.spec.call.conditions.executor_type)
     }
 
     fn running(&self, status: &ColonyProcessStatus, id: &str) -> String {
@@ -119,6 +129,8 @@ fn failure(status: &ColonyProcessStatus, id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -127,7 +139,11 @@ mod tests {
         act::outcome::{Effect, Outcome, StepResult},
         api::colony_process::ColonyProcess,
         diff::{Plan, Step},
-        snapshot::{Observed, Values, fixtures::header},
+        snapshot::{
+            Observed, Values, Workforce,
+            fixtures::{self, header},
+        },
+        status::event::transitions,
     };
 
     /// `kubectl wait` waits for ever for a condition of an earlier generation.
@@ -202,5 +218,43 @@ mod tests {
         snapshot.header.processes = Observed::Known(vec![serde_json::from_value(process).unwrap()]);
         snapshot.object.status = Some(submitted.clone());
         assert_eq!(compute(&snapshot, Ok(&Outcome::default())), submitted);
+    }
+
+    /// Half a minute is what an executor may take to come up; after that the cause is worth a warning, once.
+    #[test]
+    fn a_long_wait_for_an_executor_that_is_not_there_is_one_warning() {
+        let mirror = |submitted: &str| {
+            json!({
+                "label": "l", "generation": 1, "state": "Waiting", "processId": "p", "intendedAt": submitted, "submittedAt": submitted,
+            })
+        };
+        let status = |submitted: &str| {
+            let object: ColonyProcess = serde_json::from_value(json!({
+                "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 1 },
+                "spec": { "function": "encode", "conditions": { "executorType": "encoder" } },
+                "status": { "attempts": 1, "processId": "p", "mirror": mirror(submitted) },
+            }))
+            .unwrap();
+            let mut header = header(fixtures::colony(), Observed::Unknown("not read".to_owned()));
+            header.workforce = Some(Arc::new(Workforce::default()));
+            let snapshot = ColonyProcessSnapshot {
+                object,
+                header,
+                holder: Observed::Known(None),
+                executor: None,
+                values: Values::default(),
+            };
+            compute(&snapshot, Ok(&Outcome::default()))
+        };
+        let (fresh, long) = (status("2026-11-26T09:59:40Z"), status("2026-11-26T09:59:35Z"));
+        let says = "process p waits for an executor of type encoder: none is registered in colony dev (there are none)";
+        for (status, reason) in [(&fresh, "ProcessWaiting"), (&long, "NoExecutor")] {
+            let finished = status.conditions.iter().find(|condition| condition.type_ == "Finished").unwrap();
+            assert!(finished.message.starts_with(says), "{}", finished.message);
+            assert_eq!(finished.reason, reason);
+        }
+        let notes = transitions(&fresh.conditions, &long.conditions);
+        assert!(notes.len() == 1 && notes[0].warning, "{notes:?}");
+        assert_eq!(transitions(&long.conditions, &long.conditions), []);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
+    awaited::{self, Awaited},
     condition::{clean, whole_seconds},
     output::{LARGEST_OUTPUT, bounded_by},
     work::{StateSummary, state_summary},
@@ -17,7 +18,7 @@ use crate::{
         mirror::MirrorStatus,
         work::{StopReason, WorkState},
     },
-    colony::Process,
+    colony::{Process, ProcessState},
     diff::graph,
     snapshot::ColonyWorkflowSnapshot,
 };
@@ -51,13 +52,23 @@ impl WorkStatus for ColonyWorkflowSnapshot {
         status.nodes.iter().filter_map(|node| node.completion_time.as_ref()).max().cloned()
     }
 
-    fn awaited_executors(&self) -> String {
-        "executors".to_owned()
+    fn awaited(&self) -> Awaited {
+        let nodes = self.header.processes.known().into_iter().flatten();
+        let waiting = nodes.filter(|node| node.state == ProcessState::Waiting && !node.waits_for_parents);
+        let unserved = waiting.filter_map(|node| {
+            let awaited = Awaited::executor(&self.header, &awaited::of_process(&node.spec.conditions));
+            awaited.is_unserved.then(|| format!("{} for node {}", awaited.what, node.spec.node_name))
+        });
+        // In the order of their names, whatever the order in which they were read.
+        match unserved.min() {
+            Some(what) => Awaited { what, is_unserved: true },
+            None => Awaited::usual("executors"),
+        }
     }
 
     fn running(&self, status: &ColonyWorkflowStatus, id: &str) -> String {
         match named(status, WorkState::Running) {
-            running if running.is_empty() => format!("workflow {id} waits for executors"),
+            running if running.is_empty() => format!("workflow {id} waits for {}", self.awaited().what),
             running => format!("executors run {running} of workflow {id}"),
         }
     }

@@ -49,6 +49,7 @@ fn note(before: &[Condition], after: &Condition) -> Option<Note> {
         "Ready" if previous.is_some_and(|previous| was_ready(previous, after)) => true,
         "Degraded" | "Warnings" if holds => true,
         "Finished" if holds => after.reason == Reason::JobFailed.as_str(),
+        "Finished" if after.reason == Reason::NoExecutor.as_str() => true,
         "Mirrored" if after.reason == Reason::ProcessLost.as_str() => true,
         "Mirrored" if !holds && after.reason == Reason::ColonyUnavailable.as_str() => true,
         "Mirrored" if after.reason == Reason::ProcessSuccessful.as_str() => false,

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::{act::outcome::Outcome, api::mirror::MirrorStatus, diff::Problem, snapshot::WorkHeader};
+use super::awaited::warned_at;
+use crate::{
+    act::outcome::Outcome,
+    api::mirror::{MirrorState, MirrorStatus},
+    diff::Problem,
+    snapshot::WorkHeader,
+};
 
 /// How often something is looked for of which no server would tell.
 pub const LOOK_UP: Duration = Duration::from_secs(10);
@@ -41,7 +47,11 @@ pub fn next_of_work(
     let is_followed =
         header.processes.known().is_some() && mirror.is_some_and(|mirror| mirror.state.is_live());
     let usual = if outcome.plan.awaiting.is_empty() || is_followed { RESYNC } else { LOOK_UP };
-    let due = [outcome.plan.due, not_before].into_iter().flatten().filter_map(until).min();
+    // A long wait without an executor is worth a warning.
+    let waiting = mirror.filter(|mirror| mirror.state == MirrorState::Waiting);
+    let warned_at = waiting.and_then(|mirror| warned_at(mirror.submitted_at.as_ref().map(|time| time.0)));
+    let warned_at = warned_at.filter(|moment| *moment > now);
+    let due = [outcome.plan.due, not_before, warned_at].into_iter().flatten().filter_map(until).min();
     match due {
         Some(due) if due < usual => Look::After(due + MARGIN),
         _ => Look::About(usual),

@@ -1,6 +1,7 @@
 //! Stage 5, report the outcome: from a snapshot and what came of its plan to status and Events. Pure but for
 //! `publish`, the one place that writes them.
 
+pub mod awaited;
 mod blueprint;
 pub mod colony;
 pub mod colony_cron;

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource as _, core::object::HasStatus as _};
 
 use super::{
+    awaited::{Awaited, warned_at},
     condition::{Finding, merge, observe, whole_seconds},
     mirror,
     work::{
@@ -34,8 +35,8 @@ pub trait WorkStatus: WorkSnapshot<Object: HasFinalizer> {
     /// When it ended, as far as the colony reports it.
     fn ended_at(&self, status: &StatusOf<Self>) -> Option<Time>;
 
-    /// What `id` waits for, such as `an executor of type encoder`.
-    fn awaited_executors(&self) -> String;
+    /// What it waits for that no executor has taken.
+    fn awaited(&self) -> Awaited;
     /// That executors run `id`.
     fn running(&self, status: &StatusOf<Self>, id: &str) -> String;
     /// That executors have closed `id` as successful.
@@ -187,8 +188,16 @@ fn state<W: WorkStatus>(
             state_summary(WorkState::Lost, Reason::ProcessLost, message)
         }
         MirrorState::Waiting => {
-            let message = format!("{work} {} waits for {}", submitted.id, snapshot.awaited_executors());
-            state_summary(WorkState::Waiting, Reason::ProcessWaiting, message)
+            let awaited = snapshot.awaited();
+            let submitted_at = mirror.submitted_at.as_ref().map(|time| time.0);
+            let is_long = warned_at(submitted_at).is_some_and(|moment| moment <= snapshot.header().now);
+            let reason =
+                if awaited.is_unserved && is_long { Reason::NoExecutor } else { Reason::ProcessWaiting };
+            state_summary(
+                WorkState::Waiting,
+                reason,
+                format!("{work} {} waits for {}", submitted.id, awaited.what),
+            )
         }
         MirrorState::Running => {
             let message = snapshot.running(status, submitted.id);

@@ -18,7 +18,9 @@ use crate::{
     colony::{Client, Error, Id, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
     memory::connections::OperatorIdentity,
     runtime::{clock::Clock, metrics::Metrics},
-    snapshot::{ColonySnapshot, Credentials, Leftovers, Membership, Observed, OperatorExecutor, Snapshot},
+    snapshot::{
+        ColonySnapshot, Credentials, Leftovers, Membership, Observed, OperatorExecutor, Snapshot, Workforce,
+    },
 };
 
 /// How many processes the server lists at most.
@@ -41,6 +43,8 @@ pub struct ColonyReading {
     pub sessions: Option<Sessions>,
     /// Labels of what outlives its object by a policy, by UID of the object.
     pub left: BTreeMap<String, String>,
+    /// Who could take work in the colony, if it could be asked.
+    pub workforce: Option<Workforce>,
     /// When it was begun to be read.
     pub asked_at: Instant,
 }
@@ -95,7 +99,8 @@ pub async fn read(
         Ok(client) => client,
         Err(why) => {
             snapshot.server = Observed::Unknown(why);
-            return ColonyReading { snapshot, sessions: None, left: BTreeMap::new(), asked_at };
+            let left = BTreeMap::new();
+            return ColonyReading { snapshot, sessions: None, left, workforce: None, asked_at };
         }
     };
     snapshot.server = match client.server_info().await {
@@ -106,20 +111,23 @@ pub async fn read(
         Ok(keys) => keys,
         Err(missing) => {
             snapshot.credentials = missing;
-            return ColonyReading { snapshot, sessions: None, left: BTreeMap::new(), asked_at };
+            let left = BTreeMap::new();
+            return ColonyReading { snapshot, sessions: None, left, workforce: None, asked_at };
         }
     };
     snapshot.operator_executors = keys.operator.iter().map(OperatorKey::executor).collect();
     let left = keys.left.clone();
     let sessions = sessions(&client, &object.spec.colony_name, keys);
     snapshot.member_id = Some(sessions.member.id().to_string());
+    let mut workforce = None;
     if snapshot.server.known().is_some() {
-        ask(&mut snapshot, &sessions).await;
+        workforce = ask(&mut snapshot, &sessions).await;
     }
-    ColonyReading { snapshot, sessions: Some(sessions), left, asked_at }
+    ColonyReading { snapshot, sessions: Some(sessions), left, workforce, asked_at }
 }
 
-async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
+/// Asks for everything that the snapshot is to know; who could take work.
+async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) -> Option<Workforce> {
     // Who is no member is refused here; the statistics would answer such a one with nothing at all.
     snapshot.executors = match sessions.member.executors().await {
         Ok(executors) => Observed::Known(executors),
@@ -130,17 +138,23 @@ async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) {
             Observed::Unknown(why)
         }
     };
-    if snapshot.executors.known().is_some() {
-        snapshot.membership = match sessions.member.statistics().await {
-            Ok(statistics) => {
-                snapshot.busy_executors = busy_executors(&sessions.member, &statistics).await;
-                Membership::Member(statistics)
-            }
-            Err(error) => Membership::Unknown(error.to_string()),
-        };
-        look_for_earlier_member(snapshot, &sessions.member).await;
-        ask_for_blueprints(snapshot, &sessions.member).await;
-    }
+    let executors = snapshot.executors.known()?;
+    let mut workforce = None;
+    snapshot.membership = match sessions.member.statistics().await {
+        Ok(statistics) => {
+            let busy = busy_executors(&sessions.member, &statistics).await;
+            snapshot.busy_executors = busy.as_ref().and_then(|busy| i64::try_from(busy.len()).ok());
+            // Asked only where it keeps something from being taken.
+            let is_paused =
+                statistics.waiting > 0 && sessions.member.assignments_are_paused().await.unwrap_or_default();
+            workforce = Some(Workforce::new(executors, is_paused, busy));
+            Membership::Member(statistics)
+        }
+        Err(error) => Membership::Unknown(error.to_string()),
+    };
+    look_for_earlier_member(snapshot, &sessions.member).await;
+    ask_for_blueprints(snapshot, &sessions.member).await;
+    workforce
 }
 
 /// Asks for the member as which the operator was connected before its keys were lost or changed: a colony that does not know it
@@ -174,18 +188,16 @@ fn observed<T>(answer: Result<T, Error>) -> Observed<T> {
     answer.map_or_else(|error| Observed::Unknown(error.to_string()), Observed::Known)
 }
 
-/// How many executors run a process, asked only when any runs. The server lists no more than a hundred processes.
-async fn busy_executors(member: &Session, statistics: &Statistics) -> Option<i64> {
+/// The executors that run a process, asked for only when any runs. The server lists no more than a hundred processes.
+async fn busy_executors(member: &Session, statistics: &Statistics) -> Option<BTreeSet<Id>> {
     if statistics.running == 0 {
-        return Some(0);
+        return Some(BTreeSet::new());
     }
     let running = member.processes(&ProcessQuery::new(ProcessState::Running)).await.ok()?;
     if running.len() >= LISTED_AT_MOST {
         return None;
     }
-    let executors: BTreeSet<&Id> =
-        running.iter().filter_map(|process| process.assigned_executor.as_ref()).collect();
-    i64::try_from(executors.len()).ok()
+    Some(running.into_iter().filter_map(|process| process.assigned_executor).collect())
 }
 
 async fn client(

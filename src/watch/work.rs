@@ -111,7 +111,9 @@ impl WorkReader {
         mirror: Option<&MirrorStatus>,
         now: Timestamp,
     ) -> WorkHeader {
+        let connection = colony.resolved().and_then(|colony| self.colonies.connections.get(&colony.name));
         WorkHeader {
+            workforce: connection.and_then(|connection| connection.workforce.clone()),
             cluster: self.cluster.clone(),
             processes: explained(processes, &colony),
             colony,

@@ -74,6 +74,8 @@ mod restore;
 #[cfg(test)]
 mod status;
 #[cfg(test)]
+mod waiting;
+#[cfg(test)]
 mod whole_cluster;
 #[cfg(test)]
 mod whole_leftovers;

@@ -25,7 +25,7 @@ use crate::{
         executor_deployment::ExecutorDeployment,
         names::{CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND},
     },
-    colony::{Executor, ExecutorState},
+    colony::{Executor, ExecutorState, ProcessState},
     controllers::engine::context::{Requeuer, Services},
     memory::connections::{Connection, OperatorIdentity},
     watch::{
@@ -111,7 +111,8 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
         operator.clone(),
         problem.clone(),
         executors,
-    );
+    )
+    .with_workforce(reading.workforce.clone());
     let (connection, previous) = context.services.connections.put(name, connection, reading.asked_at);
     let states = connection.executor_states();
     let approved = connection.approved().cloned();
@@ -120,6 +121,9 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
         .is_none_or(|previous| previous.problem != problem || previous.operator.len() != operator.len());
     if previous.as_ref().and_then(|previous| previous.approved()) != approved.as_ref() {
         context.services.executor_changes.send_replace(());
+    }
+    if is_other_workforce(previous.as_deref(), &connection) {
+        wake_waiting(context);
     }
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
     if reconnected {
@@ -188,6 +192,24 @@ fn wake(context: &ServedColonies, concerned: impl Fn(&ExecutorDeployment) -> boo
     for (index, _) in &context.objects {
         for object in triggers::references(index.store(), &(), &concerned) {
             context.requeuer.wake(&object);
+        }
+    }
+}
+
+/// Whether others could take work than before.
+fn is_other_workforce(previous: Option<&Connection>, present: &Connection) -> bool {
+    let Some(present) = &present.workforce else { return false };
+    let previous = previous.and_then(|previous| previous.workforce.as_ref());
+    previous.is_none_or(|previous| previous.differs_from(present))
+}
+
+/// Wakes what waits for executors, so that it says for which.
+fn wake_waiting(context: &ServedColonies) {
+    for kind in context.mirrored_kinds.all() {
+        let waiting = kind.carried().into_iter().filter(|process| process.run_by_others);
+        for process in waiting.filter(|process| process.recorded == ProcessState::Waiting) {
+            let object = process.object;
+            object.kind.wake(&object.namespace, &object.name);
         }
     }
 }

@@ -1,0 +1,88 @@
+//! Why work waits, on the real servers: what status says is what the colony does.
+
+use std::time::Duration;
+
+use colonyos_operator::api::{
+    colony_process::ColonyProcess, colony_workflow::ColonyWorkflow, work::WorkState,
+};
+use k8s_openapi::api::events::v1::Event;
+use kube::{Api, api::ListParams};
+use serde_json::{Value, json};
+
+use crate::support::{
+    cluster::connect_with_crds,
+    conditions::Conditions as _,
+    stage::{Stage, with_operator},
+    wait::eventually,
+};
+
+async fn apply(stage: &Stage, name: &str, conditions: Value) {
+    let spec = json!({ "colony": stage.colony.name, "function": "encode", "conditions": conditions });
+    stage.create::<ColonyProcess>(json!({ "metadata": { "name": name }, "spec": spec })).await.unwrap();
+}
+
+async fn until_says(stage: &Stage, name: &str, text: &str) {
+    let says = |status: &colonyos_operator::api::colony_process::ColonyProcessStatus| {
+        status.state == Some(WorkState::Waiting) && status.message("Finished").ends_with(text)
+    };
+    stage.until_status::<ColonyProcess>(name, text, says).await;
+}
+
+#[tokio::test]
+async fn a_process_names_what_keeps_it_from_being_taken() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "whywaits", async |stage| {
+        let colony = stage.colony.name.clone();
+        let worker = stage.colony.executor("w-1", "worker").await;
+        apply(stage, "misspelt", json!({ "executorType": "wroker" })).await;
+        let none = format!("waits for an executor of type wroker: none is registered in colony {colony} (there are: worker)");
+        until_says(stage, "misspelt", &none).await;
+        apply(stage, "far", json!({ "executorType": "worker", "location": "mars" })).await;
+        let far = format!("1 is registered in colony {colony}, none at location mars (they have no location)");
+        until_says(stage, "far", &far).await;
+        apply(stage, "named", json!({ "executorType": "worker", "executorNames": ["w-2"] })).await;
+        let named = format!("none of the names w-2 is registered in colony {colony} (there are: w-1)");
+        until_says(stage, "named", &named).await;
+        let spec = json!({ "colony": colony, "nodes": [
+            { "name": "a", "function": "encode", "conditions": { "executorType": "nowhere" } },
+            { "name": "b", "function": "encode", "conditions": { "executorType": "worker" }, "dependencies": ["a"] },
+        ] });
+        stage.create::<ColonyWorkflow>(json!({ "metadata": { "name": "graph" }, "spec": spec })).await.unwrap();
+        let node = format!("an executor of type nowhere: none is registered in colony {colony} (there are: worker) for node a");
+        let says = |status: &colonyos_operator::api::colony_workflow::ColonyWorkflowStatus| {
+            status.message("Finished").ends_with(&node)
+        };
+        stage.until_status::<ColonyWorkflow>("graph", &node, says).await;
+
+        // What comes later is said without a write to the object.
+        let _late = stage.colony.executor("n-1", "wroker").await;
+        until_says(stage, "misspelt", "waits for an executor of type wroker").await;
+        drop(worker);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_paused_colony_is_named_and_a_long_wait_is_one_warning() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "pausedcolony", async |stage| {
+        let _worker = stage.colony.executor("w-1", "worker").await;
+        stage.colony.owner.pause_assignments().await.unwrap();
+        apply(stage, "held", json!({ "executorType": "worker" })).await;
+        until_says(stage, "held", &format!("assignments in colony {} are paused", stage.colony.name)).await;
+        let events: Api<Event> = stage.api();
+        let warned = eventually("a Warning tells of it", Duration::from_secs(60), async || {
+            let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let is_it = |event: &Event| event.reason.as_deref() == Some("NoExecutor");
+            let found: Vec<Event> = all.items.into_iter().filter(is_it).collect();
+            if found.is_empty() { Err("there is none".to_owned()) } else { Ok(found) }
+        })
+        .await;
+        assert_eq!(warned.len(), 1, "{warned:?}");
+        assert_eq!(warned[0].type_.as_deref(), Some("Warning"));
+        assert!(warned[0].note.as_deref().unwrap_or_default().contains("paused"), "{warned:?}");
+        stage.colony.owner.resume_assignments().await.unwrap();
+        until_says(stage, "held", "waits for an executor of type worker").await;
+    })
+    .await;
+}
