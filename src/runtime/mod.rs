@@ -10,5 +10,6 @@ pub mod http;
 pub mod kubernetes;
 pub mod lease;
 pub mod metrics;
+pub mod serving;
 pub mod shutdown;
 pub mod telemetry;
