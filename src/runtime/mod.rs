@@ -4,6 +4,7 @@
 //! server. Nothing here knows a custom resource; [`config::model`] is pure data that the deciding stages may take
 //! parts of.
 
+pub mod blocking;
 pub mod clock;
 pub mod config;
 pub mod http;

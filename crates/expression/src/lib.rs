@@ -19,6 +19,7 @@ mod evaluate;
 mod function;
 mod node;
 mod parse;
+mod parsed;
 mod scan;
 mod signature;
 mod similar;
