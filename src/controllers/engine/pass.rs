@@ -1,6 +1,6 @@
 //! One pass over an object, the same for every kind: the five stages, what is published, and when to look again.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use kube::{
@@ -8,9 +8,9 @@ use kube::{
     core::{DeserializeGuard, object::HasStatus as _},
     runtime::reflector::ObjectRef,
 };
-use tokio::sync::Mutex;
 
 use super::{
+    compiled::CompiledObjects,
     context::{Requeuer, Services},
     repetition::{self, Subject},
     retry::{Retries, jitter},
@@ -30,10 +30,7 @@ use crate::{
     },
     diff::{KubernetesStep, Plan, Problem, duplicates, orphans},
     memory::writes::{Key, PATIENCE},
-    runtime::{
-        blocking,
-        metrics::{Collected, ReconcileResult},
-    },
+    runtime::metrics::{Collected, ReconcileResult},
     snapshot::Snapshot as _,
     status::{
         self,
@@ -46,8 +43,6 @@ use crate::{
 const NEXT_STEP: Duration = Duration::from_millis(20);
 /// How long a pass waits for the cache unless the watch wakes it before.
 const CACHE_WAIT: Duration = Duration::from_secs(1);
-/// Of how many objects it is known that their expressions were compiled.
-const COMPILED: usize = 4096;
 /// For how long an object counts as new, of which nothing can have been lost yet. A thousand that are created at once take
 /// more than a minute.
 const NEW: SignedDuration = SignedDuration::from_mins(10);
@@ -59,8 +54,7 @@ pub struct Engine<S: Stages> {
     /// The stages of the kind.
     pub stages: S,
     retries: Retries,
-    /// The generation of each object whose expressions were compiled last.
-    compiled: Mutex<HashMap<String, i64>>,
+    compiled: CompiledObjects,
     /// Wakes objects; none where passes are called one by one.
     requeuer: Option<Requeuer<DeserializeGuard<S::Object>>>,
 }
@@ -87,7 +81,13 @@ impl Ended {
 impl<S: Stages> Engine<S> {
     /// An engine that nothing has failed in yet.
     pub fn new(services: Arc<Services>, stages: S) -> Self {
-        Self { services, stages, retries: Retries::default(), compiled: Mutex::default(), requeuer: None }
+        Self {
+            services,
+            stages,
+            retries: Retries::default(),
+            compiled: CompiledObjects::default(),
+            requeuer: None,
+        }
     }
 
     /// Has objects woken by `requeuer` once the caches show what a pass wrote.
@@ -132,7 +132,9 @@ impl<S: Stages> Engine<S> {
             let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
             return Ended::new(wait, ReconcileResult::Waiting);
         };
-        self.compile(&snapshot).await;
+        if let Some(object) = stages.expressions_of(&snapshot) {
+            self.compiled.once(object, || stages.compiler(&snapshot)).await;
+        }
         if S::KIND.can_be_paused() && is_paused(object.meta()) {
             let status = stages.paused(object, &snapshot);
             let published = self.publish(object, status, None, Vec::new()).await;
@@ -188,20 +190,6 @@ impl<S: Stages> Engine<S> {
         if services.reconcile_requests.is_new(uid, reconcile_at(metadata)) {
             services.invalidate(mirrored);
         }
-    }
-
-    /// Has the expressions compiled that the stages stand on, once; others that stand on the same ones wait for that.
-    async fn compile(&self, snapshot: &S::Snapshot) {
-        let Some((uid, generation)) = self.stages.expressions_of(snapshot) else { return };
-        let mut compiled = self.compiled.lock().await;
-        if compiled.get(&uid) == Some(&generation) {
-            return;
-        }
-        blocking::run(self.stages.compiler(snapshot)).await;
-        if compiled.len() >= COMPILED {
-            compiled.clear();
-        }
-        compiled.insert(uid, generation);
     }
 
     /// Stages 2 and 3.

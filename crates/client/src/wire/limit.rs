@@ -1,5 +1,7 @@
 //! How much of a reply is read, and what its values may take in memory once they are. Pure.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::super::{
     error::Error,
     model::{
@@ -7,7 +9,6 @@ use super::super::{
         ServerInfo, Statistics, User,
     },
 };
-use super::{List, Nothing, PauseStatus};
 
 /// The most that is read of a reply. A list of 100 ordinary processes has about 200 kB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl ReplyLimit {
         remedy: "keep large results in the colony's file storage, and remove what is that large",
     };
     /// Of a list.
-    const LIST: Self = Self {
+    pub(super) const LIST: Self = Self {
         bytes: 32 << 20,
         weight: 128 << 20,
         remedy: "remove finished processes and what is that large, or list fewer",
@@ -56,10 +57,6 @@ pub(in super::super) trait Limited {
     const LIMIT: ReplyLimit = ReplyLimit::ONE;
 }
 
-impl<T> Limited for List<T> {
-    const LIMIT: ReplyLimit = ReplyLimit::LIST;
-}
-
 macro_rules! one {
     ($($reply:ty),+ $(,)?) => {$(
         impl Limited for $reply {}
@@ -73,8 +70,6 @@ one!(
     Colony,
     Cron,
     Executor,
-    Nothing,
-    PauseStatus,
     Process,
     ProcessGraph,
     ServerInfo,
@@ -110,7 +105,7 @@ fn first_process(beginning: &[u8]) -> Option<ProcessId> {
     let (_, payload) = text.split_once(r#""payload":""#)?;
     let payload = payload.split('"').next()?;
     let whole = payload.get(..payload.len() / 4 * 4)?;
-    process_in(&super::base64_of(whole)?)
+    process_in(&STANDARD.decode(whole).ok()?)
 }
 
 /// The id with which the server begins a process and a list of them.
@@ -124,7 +119,6 @@ fn process_in(payload: &[u8]) -> Option<ProcessId> {
 
 #[cfg(test)]
 mod tests {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
     use serde_json::Value;
 
     use super::*;

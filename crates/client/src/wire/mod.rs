@@ -63,6 +63,10 @@ struct Failure {
 #[serde(transparent, bound = "T: DeserializeOwned")]
 pub(super) struct List<T>(#[serde(deserialize_with = "super::model::null_is_empty")] pub(super) Vec<T>);
 
+impl<T> Limited for List<T> {
+    const LIMIT: ReplyLimit = ReplyLimit::LIST;
+}
+
 /// Whether assignments are paused.
 #[derive(Deserialize)]
 pub(super) struct PauseStatus {
@@ -70,9 +74,13 @@ pub(super) struct PauseStatus {
     pub(super) is_paused: bool,
 }
 
+impl Limited for PauseStatus {}
+
 /// The reply of a call without a result.
 #[derive(Debug)]
 pub(super) struct Nothing;
+
+impl Limited for Nothing {}
 
 impl<'de> Deserialize<'de> for Nothing {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -132,11 +140,6 @@ pub(super) fn decode<C: Call>(status: u16, body: &[u8]) -> Result<C::Reply, Erro
     }
     limit.check(C::ACTION, &payload)?;
     serde_json::from_slice(&payload).map_err(|error| Error::decode(C::ACTION, &error.to_string()))
-}
-
-/// What a whole number of groups of base64 stands for.
-fn base64_of(text: &str) -> Option<Vec<u8>> {
-    STANDARD.decode(text).ok()
 }
 
 /// Reads a push, which looks like a reply but has its status in the refusal alone.
