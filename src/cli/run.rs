@@ -88,7 +88,7 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
         }
     }
     served.request();
-    serving.await??;
+    serving.await?;
     tracing::info!("stopped");
     Ok(())
 }

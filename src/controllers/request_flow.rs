@@ -18,6 +18,7 @@ use crate::{
         request_flow::{RequestFlow, RequestFlowStatus},
         request_state::RequestState,
     },
+    desired::request_flow::CompiledFlow,
     diff::{Plan, Problem},
     runtime::{clock::Clock, metrics::Kind, shutdown::Shutdown},
     status::{
@@ -58,6 +59,15 @@ impl Stages for FlowStages {
 
     async fn snapshot(&self, object: &RequestFlow) -> Result<Self::Snapshot, CacheBehind> {
         Ok((object.clone(), self.clock.now()))
+    }
+
+    fn expressions_of(&self, (flow, _): &Self::Snapshot) -> Option<(String, i64)> {
+        Some((flow.uid()?, flow.metadata.generation?))
+    }
+
+    fn compiler(&self, (flow, _): &Self::Snapshot) -> Box<dyn FnOnce() + Send> {
+        let spec = flow.spec.clone();
+        Box::new(move || drop(CompiledFlow::compile(&spec)))
     }
 
     fn desired(&self, _: &Self::Snapshot) -> Result<(), Problem> {

@@ -1,5 +1,7 @@
 //! `RequestStates`: what the five stages are for them.
 
+use kube::ResourceExt as _;
+
 use super::{
     colony::processes::MirroredKind,
     engine::stages::{Passed, Planned, Stages, Status},
@@ -11,12 +13,16 @@ use crate::{
         names::COLONY_ANNOTATION,
         request_state::RequestState,
     },
-    desired::request::{DesiredJob, Followed, desired},
+    desired::{
+        request::{DesiredJob, Followed, desired},
+        request_flow::CompiledFlow,
+    },
     diff::{
         Problem,
         request::plan::{plan_desired, terms},
     },
     runtime::metrics::Kind,
+    snapshot::FlowSource,
     status::{
         self,
         event::Note,
@@ -60,6 +66,17 @@ impl Stages for RequestStages {
 
     async fn snapshot(&self, object: &RequestState) -> Result<Followed, CacheBehind> {
         self.reader.request(object).await.map(Followed::of)
+    }
+
+    fn expressions_of(&self, request: &Followed) -> Option<(String, i64)> {
+        let FlowSource::Named(flow) = &request.snapshot.flow else { return None };
+        Some((flow.uid()?, flow.metadata.generation?))
+    }
+
+    fn compiler(&self, request: &Followed) -> Box<dyn FnOnce() + Send> {
+        let FlowSource::Named(flow) = &request.snapshot.flow else { return Box::new(|| ()) };
+        let spec = flow.spec.clone();
+        Box::new(move || drop(CompiledFlow::compile(&spec)))
     }
 
     fn desired(&self, request: &Followed) -> Result<Self::Desired, Problem> {

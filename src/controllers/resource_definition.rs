@@ -23,6 +23,7 @@ use crate::{
         Problem,
         definition::{DefinitionPlan, Serving, plan_definition, serving},
     },
+    kinds::definition::build,
     memory::{connections::Connection, rights::Rights},
     runtime::{metrics::Kind, shutdown::Shutdown},
     snapshot::DefinitionSnapshot,
@@ -126,6 +127,15 @@ impl<I: InstanceControllers> Stages for DefinitionStages<I> {
 
     fn connection(&self, snapshot: &DefinitionSnapshot, services: &Services) -> Option<Arc<Connection>> {
         services.connections.get(&snapshot.in_colony.as_ref()?.used.name)
+    }
+
+    fn expressions_of(&self, snapshot: &DefinitionSnapshot) -> Option<(String, i64)> {
+        Some((snapshot.object.uid()?, snapshot.object.metadata.generation?))
+    }
+
+    fn compiler(&self, snapshot: &DefinitionSnapshot) -> Box<dyn FnOnce() + Send> {
+        let definition = snapshot.object.clone();
+        Box::new(move || drop(build(&definition)))
     }
 
     fn desired(&self, snapshot: &DefinitionSnapshot) -> Result<DesiredDefinition, Problem> {

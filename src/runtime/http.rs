@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use super::{
     metrics::{self, Metrics},
+    serving::{self, ConnectionLimits},
     shutdown::Shutdown,
 };
 
@@ -31,13 +32,10 @@ pub enum HttpError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// Serving ended with an error.
-    #[error("failed to serve probes and metrics")]
-    Serve {
-        /// The error of the operating system.
-        source: io::Error,
-    },
 }
+
+/// The kubelet and some scrapers ask, now and then.
+const CONNECTIONS: ConnectionLimits = ConnectionLimits { all: 64, of_one_address: 16 };
 
 /// What must be there before the operator is ready; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -139,16 +137,9 @@ impl Server {
     }
 
     /// Serves until `stop` is requested.
-    ///
-    /// # Errors
-    ///
-    /// When the listening socket fails.
-    pub async fn run(self, stop: Shutdown) -> Result<(), HttpError> {
+    pub async fn run(self, stop: Shutdown) {
         tracing::info!(address = %self.address, "serving probes and metrics");
-        axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(async move { stop.requested().await })
-            .await
-            .map_err(|source| HttpError::Serve { source })
+        serving::serve(self.listener, self.router, CONNECTIONS, stop).await;
     }
 }
 
@@ -219,7 +210,7 @@ mod tests {
         assert!(metrics.contains("colonyos_operator_build_info"), "{metrics}");
 
         stop.request();
-        serving.await.unwrap().unwrap();
+        serving.await.unwrap();
     }
 
     #[tokio::test]

@@ -4,11 +4,13 @@
 //! server. Nothing here knows a custom resource; [`config::model`] is pure data that the deciding stages may take
 //! parts of.
 
+pub mod blocking;
 pub mod clock;
 pub mod config;
 pub mod http;
 pub mod kubernetes;
 pub mod lease;
 pub mod metrics;
+pub mod serving;
 pub mod shutdown;
 pub mod telemetry;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use colonyos_operator::colony::{
-    AttributeKind, Client, Cpu, ErrorKind, LogQuery, Memory, PrivateKey, ProcessQuery, ProcessState, Retries,
-    TimeLimit, Timeouts,
+    AttributeKind, Client, Cpu, Error, ErrorKind, LogQuery, Memory, PrivateKey, ProcessQuery, ProcessState,
+    Retries, TimeLimit, Timeouts,
 };
 use serde_json::json;
 
@@ -28,6 +28,7 @@ checks! {
     time_limits_fail_or_requeue_and_their_absence_does_neither,
     the_server_accepts_the_signatures_of_many_keys,
     a_process_steps_back_when_its_executor_is_removed,
+    a_process_that_is_too_large_is_named_and_hides_no_other,
 }
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
@@ -251,4 +252,20 @@ async fn a_process_steps_back_when_its_executor_is_removed(stage: Stage) {
     stage.owner.remove_executor("leaver").await.unwrap();
     let requeued = stage.until_state(&running.id, ProcessState::Waiting).await;
     assert_eq!((requeued.started_at, requeued.assigned_executor), (None, None));
+}
+
+/// More than is read of one process, and less than is read of a list.
+async fn a_process_that_is_too_large_is_named_and_hides_no_other(stage: Stage) {
+    let large = stage.user.submit(&stage.spec("f").arg("x".repeat(9 << 20))).await.unwrap_err();
+    assert!(large.may_have_happened(), "{large}");
+    let Error::TooLarge { first, .. } = large else { panic!("{large}") };
+    let other = stage.user.submit(&stage.spec("g")).await.unwrap();
+    let waiting = stage.user.processes(&ProcessQuery::new(ProcessState::Waiting)).await.unwrap();
+    let ids: Vec<_> = waiting.into_iter().map(|process| process.id).filter(|id| *id != other.id).collect();
+    let [large] = ids.as_slice() else { panic!("{ids:?}") };
+    // The one in memory writes the fields of a process in another order.
+    assert!(first.is_none_or(|first| *first == *large));
+    assert_eq!(stage.user.process(large).await.unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(stage.user.process(&other.id).await.unwrap(), other);
+    stage.user.cancel(large).await.unwrap();
 }

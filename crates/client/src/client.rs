@@ -17,7 +17,7 @@ use super::{
     sign::PrivateKey,
     tls::Tls,
     transport::{Envelope, Http, Transport, TransportError},
-    wire::{self, Call, GetServerInfo},
+    wire::{self, Call, GetServerInfo, Limited as _, ReplyLimit},
 };
 
 /// Idle connections are dropped before the server does it after 120 s: a call on a connection that the server
@@ -221,11 +221,12 @@ impl Client {
         limit: Duration,
     ) -> Result<C::Reply, Error> {
         let payload = wire::payload(call)?;
-        let envelope = Envelope::new(C::PAYLOAD_TYPE, C::ACTION, &payload, key);
+        let reading = C::Reply::LIMIT;
+        let envelope = Envelope::new(C::PAYLOAD_TYPE, C::ACTION, &payload, key, reading.bytes);
         let answer = tokio::time::timeout(limit, self.transport.send(envelope)).await;
         let answer =
             answer.map_err(|elapsed| unanswered(C::ACTION, "no answer in time", Box::new(elapsed)))?;
-        let answer = answer.map_err(|error| failed(C::ACTION, error))?;
+        let answer = answer.map_err(|error| failed(C::ACTION, reading, error))?;
         wire::decode::<C>(answer.status, &answer.body)
     }
 }
@@ -248,7 +249,7 @@ fn api_url(server: &Server) -> Result<Url, Error> {
     Ok(url)
 }
 
-fn failed(action: &'static str, error: TransportError) -> Error {
+fn failed(action: &'static str, reading: ReplyLimit, error: TransportError) -> Error {
     match error {
         TransportError::NotSent(source) => match source.downcast::<Error>() {
             // The call cannot be signed: no fault of the server's.
@@ -258,9 +259,7 @@ fn failed(action: &'static str, error: TransportError) -> Error {
         TransportError::NoAnswer(source) => {
             unanswered(action, "the connection ended before the answer", source)
         }
-        TransportError::TooLong(limit) => {
-            Error::decode(action, &format!("the answer is longer than {limit} bytes"))
-        }
+        TransportError::TooLong { limit, beginning } => reading.exceeded(action, limit, &beginning),
     }
 }
 

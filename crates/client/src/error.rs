@@ -6,7 +6,7 @@
 
 use std::{error::Error as StdError, fmt};
 
-use super::model::InvalidField;
+use super::model::{InvalidField, ProcessId};
 
 /// The longest message of a server that is kept, in characters.
 const MESSAGE_MAX: usize = 512;
@@ -120,6 +120,20 @@ pub enum Error {
         /// What cannot be read.
         detail: String,
     },
+    /// The server agreed, but its answer is larger than what is read. **It has happened.**
+    #[error(
+        "failed to read the server's answer to {action}: it takes {size}, which is the most that is read; {remedy}"
+    )]
+    TooLarge {
+        /// What was tried.
+        action: &'static str,
+        /// How much it is, in words.
+        size: String,
+        /// What to do about it.
+        remedy: &'static str,
+        /// The process with which the answer begins, if it is one or a list of them.
+        first: Option<Box<ProcessId>>,
+    },
     /// A list is as long as the server's lists can be, so what is not in it may exist all the same.
     #[error(
         "failed to {action}: the server lists at most {limit} and there may be more; remove finished processes"
@@ -152,6 +166,7 @@ pub enum ErrorKind {
     Unavailable,
     Ambiguous,
     Decode,
+    TooLarge,
     Incomplete,
     Field,
     Configuration,
@@ -252,6 +267,7 @@ impl Error {
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::Ambiguous { .. } => ErrorKind::Ambiguous,
             Self::Decode { .. } => ErrorKind::Decode,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Incomplete { .. } => ErrorKind::Incomplete,
             Self::Field(_) => ErrorKind::Field,
             Self::Configuration(_) => ErrorKind::Configuration,
@@ -276,7 +292,7 @@ impl Error {
     /// Whether what was tried may have been done all the same. If so, **look before trying again**.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
-        matches!(self, Self::Ambiguous { .. } | Self::Decode { .. })
+        matches!(self, Self::Ambiguous { .. } | Self::Decode { .. } | Self::TooLarge { .. })
     }
 
     /// Whether the same call may well succeed later without a change.
@@ -313,6 +329,12 @@ impl Error {
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         matches!(self, Self::Invalid(_) | Self::Field(_))
+    }
+
+    /// Whether the answer is larger than what is read.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. })
     }
 
     /// Whether there was no connection.

@@ -23,8 +23,8 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{self, Message},
+    WebSocketStream, client_async_with_config,
+    tungstenite::{self, Message, protocol::WebSocketConfig},
 };
 
 use super::{
@@ -32,10 +32,12 @@ use super::{
     error::Error,
     model::{InvalidField, Process, ProcessId, ProcessState},
     session::Session,
-    wire::{self, Call, SubscribeProcess},
+    wire::{self, Call, Limited as _, SubscribeProcess},
 };
 
 const ACTION: &str = SubscribeProcess::ACTION;
+/// The largest push that is read, in bytes.
+const PUSH_MAX: usize = Process::LIMIT.bytes;
 
 /// A connection, plain or TLS.
 trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -111,13 +113,21 @@ impl Subscription {
     /// May be dropped and called again.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such process; [`Error::Decode`] when the push cannot be read. It has ended
-    /// after an error.
+    /// [`Error::NotFound`] when there is no such process; [`Error::Decode`] when the push cannot be read;
+    /// [`Error::TooLarge`] when the process, which has entered the state, is too large to be read. It has ended after an
+    /// error.
     pub async fn next(&mut self) -> Result<Option<Process>, Error> {
         while let Some(socket) = &mut self.socket {
             let message = tokio::time::timeout_at(self.deadline, socket.next()).await;
             // Every other end is one: the server closes without saying so.
-            let Ok(Some(Ok(message))) = message else { break };
+            let message = match message {
+                Ok(Some(Ok(message))) => message,
+                Ok(Some(Err(tungstenite::Error::Capacity(_)))) => {
+                    self.socket = None;
+                    return Err(Process::LIMIT.exceeded(ACTION, PUSH_MAX, &[]));
+                }
+                _ => break,
+            };
             match message {
                 Message::Text(text) => {
                     let pushed = pushed(text.as_bytes());
@@ -155,7 +165,9 @@ async fn subscribe(client: &Client, text: String) -> Result<WebSocketStream<Box<
     let connected = tokio::time::timeout(client.timeouts().connect, connecting).await;
     let connection = connected.unwrap_or_else(|_| Err(unavailable(std::io::ErrorKind::TimedOut)))?;
     let scheme = if endpoint.tls.is_some() { "wss" } else { "ws" };
-    let upgrade = client_async(format!("{scheme}://{host}:{port}/pubsub"), connection).await;
+    let limits = WebSocketConfig::default().max_message_size(Some(PUSH_MAX)).max_frame_size(Some(PUSH_MAX));
+    let upgrade =
+        client_async_with_config(format!("{scheme}://{host}:{port}/pubsub"), connection, Some(limits)).await;
     let (mut socket, _) = upgrade.map_err(not_upgraded)?;
     socket.send(Message::text(text)).await.map_err(|error| unavailable(error_of(error)))?;
     Ok(socket)
@@ -254,6 +266,17 @@ mod tests {
             assert_eq!((pushed.id, pushed.state), (id.clone(), ProcessState::Successful));
         }
         assert_eq!(subscription.next().await.unwrap(), None);
+        assert_eq!(subscription.next().await.unwrap(), None);
+    }
+
+    /// A text in base64 that says nothing, larger than what is read of a process.
+    #[tokio::test]
+    async fn a_push_that_is_too_large_is_an_error_and_the_end() {
+        let session = session(serving(vec![Message::text("A".repeat(PUSH_MAX + 1))]).await);
+        let id = ProcessId::new("p1");
+        let mut subscription = session.subscribe(&id, ProcessState::Successful, LIMIT).await.unwrap();
+        let error = subscription.next().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
         assert_eq!(subscription.next().await.unwrap(), None);
     }
 

@@ -3,9 +3,10 @@
 //! A [`Transport`] carries one [`Envelope`] to the server and brings back one [`Answer`]. It neither signs nor reads: what a
 //! call says and what its answer means is the client's affair, and so is the time limit.
 
-use std::{error::Error as StdError, future::Future, pin::Pin};
+use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc};
 
 use reqwest::{Url, header::CONTENT_TYPE};
+use tokio::sync::Semaphore;
 
 use super::{error::Error, model::Id, sign::PrivateKey, wire};
 
@@ -43,9 +44,14 @@ pub enum TransportError {
     /// The call was sent, or may have been, and no answer came. **It may have been carried out.**
     #[error("the connection ended before the answer")]
     NoAnswer(#[source] Box<dyn StdError + Send + Sync>),
-    /// The answer is longer than this transport reads, in bytes. **The call has been carried out or refused.**
-    #[error("the answer is longer than {0} bytes")]
-    TooLong(usize),
+    /// The answer is longer than [`Envelope::reply_max`]. **The call has been carried out or refused.**
+    #[error("the answer is longer than {limit} bytes")]
+    TooLong {
+        /// The limit.
+        limit: usize,
+        /// What was read, or the beginning of it.
+        beginning: Vec<u8>,
+    },
 }
 
 /// A call on its way to a server.
@@ -55,6 +61,7 @@ pub struct Envelope<'a> {
     action: &'static str,
     payload: &'a str,
     key: Option<&'a PrivateKey>,
+    reply_max: usize,
 }
 
 impl<'a> Envelope<'a> {
@@ -63,8 +70,15 @@ impl<'a> Envelope<'a> {
         action: &'static str,
         payload: &'a str,
         key: Option<&'a PrivateKey>,
+        reply_max: usize,
     ) -> Self {
-        Self { payload_type, action, payload, key }
+        Self { payload_type, action, payload, key, reply_max }
+    }
+
+    /// The longest answer that is of use, in bytes: reading may stop after it.
+    #[must_use]
+    pub fn reply_max(&self) -> usize {
+        self.reply_max
     }
 
     /// The protocol's name of the call.
@@ -99,14 +113,20 @@ impl<'a> Envelope<'a> {
 pub(super) struct Http {
     client: reqwest::Client,
     api: Url,
+    /// Room for long answers, in `UNIT`s: each that is being read has room for all that it may become.
+    room: Arc<Semaphore>,
 }
 
-impl Http {
-    /// The longest reply that is read, in bytes. A list of 100 ordinary processes has about 200 kB.
-    const REPLY_MAX: usize = 64 << 20;
+/// Of what the room for long answers is counted.
+const UNIT: usize = 1 << 20;
+/// All answers together that are being read from one server and are longer than [`SHORT`], in `UNIT`s.
+const ROOM: usize = 48;
+/// The longest answer that needs no room. Answers that are that short never wait for longer ones.
+const SHORT: usize = UNIT;
 
+impl Http {
     pub(super) fn new(client: reqwest::Client, api: Url) -> Self {
-        Self { client, api }
+        Self { client, api, room: Arc::new(Semaphore::new(ROOM)) }
     }
 
     async fn post(&self, envelope: Envelope<'_>) -> Result<Answer, TransportError> {
@@ -114,10 +134,20 @@ impl Http {
         let request = self.client.post(self.api.clone()).header(CONTENT_TYPE, "application/json");
         let mut response = request.body(body).send().await.map_err(unsent)?;
         let status = response.status().as_u16();
+        let limit = envelope.reply_max;
         let mut body = Vec::new();
+        // Decoding follows without a pause, hence on as many answers as there are threads.
+        let mut room = None;
         while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
-            if body.len() + chunk.len() > Self::REPLY_MAX {
-                return Err(TransportError::TooLong(Self::REPLY_MAX));
+            let length = body.len() + chunk.len();
+            if length > limit {
+                let beginning = if body.is_empty() { &chunk[..] } else { &body[..] };
+                let beginning = beginning.get(..wire::BEGINNING).unwrap_or(beginning).to_vec();
+                return Err(TransportError::TooLong { limit, beginning });
+            }
+            if length > SHORT && room.is_none() {
+                let units = u32::try_from(limit.div_ceil(UNIT).min(ROOM)).unwrap_or(u32::MAX);
+                room = self.room.acquire_many(units).await.ok();
             }
             body.extend_from_slice(&chunk);
         }
@@ -147,8 +177,17 @@ fn unanswered(error: reqwest::Error) -> TransportError {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::{
-        super::{Client, ErrorKind, PrivateKey, Timeouts},
+        super::{
+            Client, Error, ErrorKind, PrivateKey, ProcessId, ProcessQuery, ProcessState, Server, Timeouts,
+            Tls,
+        },
         Answer, Envelope, Sending, Transport, TransportError,
     };
 
@@ -171,7 +210,11 @@ mod tests {
         let cases: [(fn() -> _, _, _); 5] = [
             (|| Some(Err(TransportError::NotSent("x".into()))), ErrorKind::Unavailable, false),
             (|| Some(Err(TransportError::NoAnswer("x".into()))), ErrorKind::Ambiguous, true),
-            (|| Some(Err(TransportError::TooLong(1))), ErrorKind::Decode, true),
+            (
+                || Some(Err(TransportError::TooLong { limit: 1, beginning: Vec::new() })),
+                ErrorKind::TooLarge,
+                true,
+            ),
             (|| Some(Ok(Answer { status: 502, body: b"<html>".to_vec() })), ErrorKind::Ambiguous, true),
             (|| None, ErrorKind::Ambiguous, true),
         ];
@@ -185,6 +228,59 @@ mod tests {
                 (kind, may_have_happened),
                 "{number}: {error}"
             );
+        }
+    }
+
+    /// A server of one connection that answers with a process whose output is zeros, in as many bytes as `length`; gives how
+    /// many of them were taken.
+    async fn large(length: usize) -> (super::super::Session, tokio::task::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"}") {
+                assert!(stream.read_buf(&mut seen).await.unwrap() > 0);
+            }
+            // Whole groups of base64.
+            let begin = format!("{:<96}", format!(r#"{{"processid":"{ID}","out":["#));
+            let begin = STANDARD.encode(begin);
+            let begin = format!("{{\"error\":false,\"payload\":\"{begin}");
+            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{begin}");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let (zeros, mut taken) = ("MCww".repeat(16 << 10), 0);
+            while taken < length {
+                match stream.write(zeros.as_bytes()).await {
+                    Ok(written) => taken += written,
+                    Err(_) => return taken,
+                }
+            }
+            taken
+        });
+        let server = Server { host: "127.0.0.1".into(), port, tls: Tls::Insecure };
+        let client = Client::new(&server, Timeouts::default()).unwrap();
+        (client.session("dev", PrivateKey::generate().unwrap()), serving)
+    }
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    /// What one thing takes, and what a list does: more is not even read.
+    #[tokio::test]
+    async fn a_reply_is_read_up_to_its_limit_and_its_process_is_named() {
+        let id = ProcessId::new(ID);
+        for is_list in [false, true] {
+            let (session, serving) = large(256 << 20).await;
+            let (error, limit) = if is_list {
+                (session.processes(&ProcessQuery::new(ProcessState::Running)).await.unwrap_err(), 32 << 20)
+            } else {
+                (session.process(&id).await.unwrap_err(), 8 << 20)
+            };
+            let taken = serving.await.unwrap();
+            // Besides, there is what the system has taken in.
+            assert!((limit..limit + (32 << 20)).contains(&taken), "{taken}");
+            assert!(error.to_string().contains(&format!("more than {} MiB", limit >> 20)), "{error}");
+            let Error::TooLarge { first, .. } = error else { panic!("{error}") };
+            assert_eq!(first.as_deref(), Some(&id));
         }
     }
 
@@ -206,9 +302,8 @@ mod tests {
         let client = Client::over(Arc::new(Checks), Timeouts::default());
         let session = client.session("dev", PrivateKey::generate().unwrap());
         session.executors().await.unwrap_err();
-        let process = super::super::ProcessId::new("x");
-        let subscribed =
-            session.subscribe(&process, super::super::ProcessState::Running, Duration::from_secs(1));
+        let process = ProcessId::new("x");
+        let subscribed = session.subscribe(&process, ProcessState::Running, Duration::from_secs(1));
         assert_eq!(subscribed.await.unwrap_err().kind(), ErrorKind::Configuration, "it needs HTTP");
     }
 }

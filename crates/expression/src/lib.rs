@@ -19,6 +19,7 @@ mod evaluate;
 mod function;
 mod node;
 mod parse;
+mod parsed;
 mod scan;
 mod signature;
 mod similar;
@@ -43,6 +44,10 @@ pub type Bindings = BTreeMap<String, serde_json::Value>;
 
 /// Most bytes of one expression.
 pub const MAX_EXPRESSION: usize = 2048;
+/// Most words, numbers, strings and signs of one expression. Each costs the parser some kilobytes.
+pub const MAX_TOKENS: usize = 1024;
+/// Most of them in all expressions of one template.
+pub const MAX_TEMPLATE_TOKENS: usize = 16_384;
 /// Most expressions of one template.
 pub const MAX_EXPRESSIONS: usize = 256;
 /// Deepest nesting of brackets and conditionals in an expression, checked before anything parses it.

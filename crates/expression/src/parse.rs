@@ -12,6 +12,7 @@ use super::{
     Fault, MAX_DEPTH, MAX_LOOPS,
     function::Function,
     node::{Body, Loop, Node, Operator},
+    parsed::{Parsed, parsed},
     scan,
 };
 
@@ -19,21 +20,21 @@ use super::{
 /// operators; the longest expression of the worst kind needs a part of this even in a debug build.
 const STACK: usize = 64 << 20;
 
-/// Parses expressions, each to its nodes or to what is wrong with it.
-///
+/// Parses expressions, each to its nodes or to what is wrong with it, but those that are known from before.
+pub(super) fn parse(expressions: &[&str]) -> Result<Vec<Parsed>, Fault> {
+    parsed(expressions, parse_all)
+}
+
 /// The parser runs on a thread of its own: there its stack can be as large as it needs, and a panic of it ends as an
 /// error of this function.
-pub(super) fn parse(expressions: &[&str]) -> Result<Vec<Result<Node, Fault>>, Fault> {
-    if expressions.is_empty() {
-        return Ok(Vec::new());
-    }
+fn parse_all(expressions: &[&str]) -> Result<Vec<Parsed>, Fault> {
     let failed = || {
         Fault::new("the parser failed", "simplify the expression, and report this to the operator's makers")
     };
     thread::scope(|scope| {
-        let parse_all = || expressions.iter().map(|expression| parse_one(expression)).collect();
+        let each = || expressions.iter().map(|expression| parse_one(expression)).collect();
         let parser = thread::Builder::new().name("expression-parser".to_owned()).stack_size(STACK);
-        parser.spawn_scoped(scope, parse_all).map_err(|_| failed())?.join().map_err(|_| failed())
+        parser.spawn_scoped(scope, each).map_err(|_| failed())?.join().map_err(|_| failed())
     })
 }
 

@@ -1,7 +1,7 @@
 //! Finds `${ … }` in a string. Knows just enough of CEL to see where an expression ends: its brackets, its strings and
 //! its comments.
 
-use super::{Fault, MAX_BRACKETS, MAX_EXPRESSION};
+use super::{Fault, MAX_BRACKETS, MAX_EXPRESSION, MAX_TEMPLATE_TOKENS, MAX_TOKENS};
 
 /// A piece of a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +91,33 @@ fn is_raw(bytes: &[u8], at: usize) -> bool {
     matches!(&bytes[at - name..at], [b'r' | b'R'] | [b'b' | b'B', b'r' | b'R'] | [b'r' | b'R', b'b' | b'B'])
 }
 
+/// Refuses expressions that are too many for the parser, although each of them is not.
+pub(super) fn check_number<'a>(expressions: impl Iterator<Item = &'a str>) -> Result<(), Fault> {
+    // What is longer than an expression may be is refused by itself.
+    let tokens = expressions.filter(|text| text.len() <= MAX_EXPRESSION).map(tokens);
+    if tokens.sum::<usize>() > MAX_TEMPLATE_TOKENS {
+        return Err(Fault::new(
+            format!("the expressions have more than {MAX_TEMPLATE_TOKENS} words and signs together"),
+            "use fewer or shorter expressions",
+        ));
+    }
+    Ok(())
+}
+
+/// How many words, numbers, strings and signs a text has, to the end of the last one that is complete.
+fn tokens(text: &str) -> usize {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii();
+    let (mut count, mut at, mut is_in_word) = (0, 0, false);
+    while let Some(byte) = text.as_bytes().get(at) {
+        let is_further = is_in_word && is_word(*byte);
+        is_in_word = is_word(*byte);
+        count += usize::from(!is_further && !byte.is_ascii_whitespace());
+        let Some(end) = next(text, at) else { break };
+        at = end;
+    }
+    count
+}
+
 /// Refuses what would be too much for the parser: it is recursive, and a stack that overflows ends the process.
 pub(super) fn check_size(expression: &str) -> Result<(), Fault> {
     if expression.trim().is_empty() {
@@ -100,6 +127,12 @@ pub(super) fn check_size(expression: &str) -> Result<(), Fault> {
         return Err(Fault::new(
             format!("the expression has {} bytes", expression.len()),
             format!("keep it to {MAX_EXPRESSION}"),
+        ));
+    }
+    if tokens(expression) > MAX_TOKENS {
+        return Err(Fault::new(
+            format!("the expression has more than {MAX_TOKENS} words and signs"),
+            "take the expression apart",
         ));
     }
     let mut open = Vec::new();
@@ -210,5 +243,28 @@ mod tests {
         }
         check_size("'((((((((((((((((((((((((((((' + \"]\"").unwrap();
         assert!(check_size(&"a".repeat(MAX_EXPRESSION + 1)).is_err());
+    }
+
+    #[test]
+    fn words_and_signs_are_counted_and_limited() {
+        for (text, count) in [
+            ("", 0),
+            (" a  ", 1),
+            ("a.b", 3),
+            ("!!a", 3),
+            ("'a b'+r\"c\"", 4),
+            ("1.5e3 // x y", 4),
+            ("ü_1 == a1[0u]", 7),
+            ("'", 1),
+        ] {
+            assert_eq!(tokens(text), count, "{text}");
+        }
+        let most = "a+".repeat(MAX_TOKENS / 2);
+        check_size(&most).unwrap();
+        let error = check_size(&format!("{most}a")).unwrap_err();
+        assert!(error.problem.contains("more than 1024 words"), "{error:?}");
+        let many = vec![most.as_str(); MAX_TEMPLATE_TOKENS / MAX_TOKENS];
+        check_number(many.iter().copied()).unwrap();
+        assert!(check_number(many.iter().copied().chain(["a"])).unwrap_err().problem.contains("together"));
     }
 }

@@ -9,7 +9,7 @@ use super::{
     evaluate::unknown_variable,
     node::Node,
     parse::parse,
-    scan::{Part, scan},
+    scan::{Part, check_number, scan},
     tree::{Compiled, Path, Piece, Tree, in_braces, step},
 };
 
@@ -54,6 +54,7 @@ impl Template {
             let fault = Fault::new(format!("there are more than {MAX_EXPRESSIONS} expressions"), "use fewer");
             return Err(vec![fault.at(field, &in_braces(expression))]);
         }
+        check_number(found.iter().map(|(_, text)| *text)).map_err(|fault| vec![fault.at(field, "${…}")])?;
         let texts: Vec<&str> = found.iter().map(|(_, text)| *text).collect();
         let nodes = parse(&texts).map_err(|fault| vec![fault.at(field, "${…}")])?;
         let mut compiled = Vec::with_capacity(nodes.len());

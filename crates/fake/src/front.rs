@@ -97,6 +97,7 @@ impl FakeServer {
             .route("/api", post(api))
             .route("/pubsub", get(pubsub))
             .route("/health", get(|| async {}))
+            .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(shared.clone());
         let serving = tokio::spawn(async move {
             // Ends only with the task.

@@ -14,7 +14,7 @@ use crate::{
         colony::Colony,
         names::{RECONCILER_EXECUTOR_TYPE, parse_process_label},
     },
-    colony::{Error, Process},
+    colony::{Error, Process, ProcessQuery, ProcessState},
     controllers::engine::{context::Services, retry::Retries},
     memory::connections::OperatorIdentity,
 };
@@ -87,10 +87,36 @@ impl Assignments {
 
     /// What was assigned to this identity before a crash and carries no object of ours would run for ever.
     async fn resume(&self) -> Result<(), Error> {
-        for process in self.operator.session.running(self.operator.executor_type).await? {
+        let running = match self.operator.session.running(self.operator.executor_type).await {
+            Err(error) if error.is_too_large() => self.oldest_running().await?,
+            read => read?,
+        };
+        for process in running {
             self.receive(process).await?;
         }
         Ok(())
+    }
+
+    /// The process that was assigned to this identity first, where all of them are too much for a list. One that is too large
+    /// by itself is answered, so that another is the first; the error is that of the list.
+    async fn oldest_running(&self) -> Result<Vec<Process>, Error> {
+        let query = ProcessQuery::new(ProcessState::Running).executor_type(self.operator.executor_type);
+        let read = self.operator.session.processes(&query.map_err(Error::Field)?.limit(1)).await;
+        if let Err(error) = &read {
+            self.refuse_too_large(error).await?;
+        }
+        read
+    }
+
+    /// Answers the process with which a reply begins that is too large.
+    async fn refuse_too_large(&self, error: &Error) -> Result<(), Error> {
+        match error {
+            Error::TooLarge { first: Some(id), .. } if self.services.leadership.is_leader() => {
+                tracing::info!(process = %id, "refused: {error}");
+                self.inbound.close_failed(id, &self.operator, error.to_string()).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether this executor asks for nothing, so that another installation is heard that asks as the same one.
@@ -101,9 +127,13 @@ impl Assignments {
     }
 
     async fn take_one(&self) -> Result<(), Error> {
-        match self.operator.session.assign(LONG_POLL).await? {
-            Some(process) => self.receive(process).await,
-            None => Ok(()),
+        match self.operator.session.assign(LONG_POLL).await {
+            Ok(Some(process)) => self.receive(process).await,
+            Ok(None) => Ok(()),
+            Err(error) => {
+                self.refuse_too_large(&error).await?;
+                Err(error)
+            }
         }
     }
 
@@ -138,7 +168,7 @@ impl Assignments {
             )
         };
         tracing::info!(process = %process.id, label, "refused: {why}");
-        self.inbound.close_failed(&process, &self.operator, why).await
+        self.inbound.close_failed(&process.id, &self.operator, why).await
     }
 
     /// Whether there is the object of a process. One that the cache does not show may be newer than the cache: refused, its

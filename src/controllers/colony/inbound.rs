@@ -11,7 +11,7 @@ use crate::{
         outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
     api::colony::{Colony, InboundPolicy},
-    colony::{Error, Process, ProcessState, Session},
+    colony::{Error, Process, ProcessId, ProcessState, Session},
     controllers::engine::{context::Services, retry::Retries},
     desired::inbound::{Request, read},
     diff::{
@@ -86,7 +86,7 @@ impl Inbound {
             let why = format!(
                 "the operator already answers {MOST_AT_ONCE} processes of this colony: submit it again later"
             );
-            return self.close_failed(&process, operator, why).await;
+            return self.close_failed(&process.id, operator, why).await;
         }
         let (inbound, operator) = (self.clone(), operator.clone());
         tokio::spawn(async move {
@@ -103,11 +103,11 @@ impl Inbound {
     /// When the colony does not take it.
     pub async fn close_failed(
         &self,
-        process: &Process,
+        process: &ProcessId,
         operator: &OperatorIdentity,
         why: String,
     ) -> Result<(), Error> {
-        match operator.session.close_failed(&process.id, &[why]).await {
+        match operator.session.close_failed(process, &[why]).await {
             // Cancelled, gone, or closed by an earlier try; or another executor's by now.
             Err(error) if is_over(ColonyWrite::Answer, &error) => Ok(()),
             result => result,
@@ -143,7 +143,7 @@ impl Inbound {
                     tracing::warn!(process = %id, kind = ?failure.kind, "{}", failure.message);
                     failures += 1;
                     if failures >= MOST_FAILURES
-                        && self.close_failed(&inbound.process, operator, failure.message).await.is_ok()
+                        && self.close_failed(&inbound.process.id, operator, failure.message).await.is_ok()
                     {
                         return;
                     }

@@ -4,6 +4,7 @@
 //! wiring ──wakes──▶ pass ── snapshot ▶ desired ▶ plan ▶ act ▶ status ──▶ publish
 //! ```
 
+mod compiled;
 pub mod context;
 pub(super) mod dynamic;
 pub mod pass;

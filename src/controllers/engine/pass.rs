@@ -9,6 +9,7 @@ use kube::{
 };
 
 use super::{
+    compiled::CompiledObjects,
     context::{Requeuer, Services},
     repetition::{self, Subject},
     retry::{Retries, jitter},
@@ -52,6 +53,7 @@ pub struct Engine<S: Stages> {
     /// The stages of the kind.
     pub stages: S,
     retries: Retries,
+    compiled: CompiledObjects,
     /// Wakes objects; none where passes are called one by one.
     requeuer: Option<Requeuer<DeserializeGuard<S::Object>>>,
 }
@@ -78,7 +80,13 @@ impl Ended {
 impl<S: Stages> Engine<S> {
     /// An engine that nothing has failed in yet.
     pub fn new(services: Arc<Services>, stages: S) -> Self {
-        Self { services, stages, retries: Retries::default(), requeuer: None }
+        Self {
+            services,
+            stages,
+            retries: Retries::default(),
+            compiled: CompiledObjects::default(),
+            requeuer: None,
+        }
     }
 
     /// Has objects woken by `requeuer` once the caches show what a pass wrote.
@@ -124,6 +132,9 @@ impl<S: Stages> Engine<S> {
             let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
             return Ended::new(wait, ReconcileResult::Waiting);
         };
+        if let Some(object) = stages.expressions_of(&snapshot) {
+            self.compiled.once(object, || stages.compiler(&snapshot)).await;
+        }
         if S::KIND.can_be_paused() && is_paused(object.meta()) {
             let status = stages.paused(object, &snapshot);
             let published = self.publish(object, status, None, Vec::new()).await;

@@ -54,6 +54,16 @@ pub trait Stages: Send + Sync + Sized + 'static {
         services.connections.get(snapshot.colony_name()?)
     }
 
+    /// The object whose expressions the other stages compile, if there are any: its UID and generation.
+    fn expressions_of(&self, _snapshot: &Self::Snapshot) -> Option<(String, i64)> {
+        None
+    }
+    /// Compiles them, so that the other stages find them parsed. Once for an object and a generation, and on no thread of
+    /// the runtime: with most of them it takes a while.
+    fn compiler(&self, _snapshot: &Self::Snapshot) -> Box<dyn FnOnce() + Send> {
+        Box::new(|| ())
+    }
+
     /// Stage 2.
     ///
     /// # Errors

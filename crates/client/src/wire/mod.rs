@@ -5,13 +5,20 @@
 //! "payload", "error"}`.
 
 mod calls;
+mod limit;
+
+use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 pub(super) use calls::*;
+pub(super) use limit::{Limited, ReplyLimit};
 
 use super::{error::Error, sign::PrivateKey};
+
+/// How much of a reply that is too large is looked at.
+pub(super) const BEGINNING: usize = 1024;
 
 /// A call: its payload is the value itself.
 pub(super) trait Call: Serialize {
@@ -20,7 +27,7 @@ pub(super) trait Call: Serialize {
     /// What it does, as in "failed to …".
     const ACTION: &'static str;
     /// What comes back.
-    type Reply: DeserializeOwned;
+    type Reply: DeserializeOwned + Limited;
 }
 
 #[derive(Serialize)]
@@ -38,8 +45,9 @@ struct Envelope<'a> {
 }
 
 #[derive(Deserialize)]
-struct ReplyEnvelope {
-    payload: String,
+struct ReplyEnvelope<'a> {
+    #[serde(borrow)]
+    payload: Cow<'a, str>,
     error: bool,
 }
 
@@ -55,6 +63,10 @@ struct Failure {
 #[serde(transparent, bound = "T: DeserializeOwned")]
 pub(super) struct List<T>(#[serde(deserialize_with = "super::model::null_is_empty")] pub(super) Vec<T>);
 
+impl<T> Limited for List<T> {
+    const LIMIT: ReplyLimit = ReplyLimit::LIST;
+}
+
 /// Whether assignments are paused.
 #[derive(Deserialize)]
 pub(super) struct PauseStatus {
@@ -62,9 +74,13 @@ pub(super) struct PauseStatus {
     pub(super) is_paused: bool,
 }
 
+impl Limited for PauseStatus {}
+
 /// The reply of a call without a result.
 #[derive(Debug)]
 pub(super) struct Nothing;
+
+impl Limited for Nothing {}
 
 impl<'de> Deserialize<'de> for Nothing {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -106,24 +122,30 @@ fn fault(action: &str, what: &str) -> Error {
 /// Reads the reply to a call.
 pub(super) fn decode<C: Call>(status: u16, body: &[u8]) -> Result<C::Reply, Error> {
     let success = (200..300).contains(&status);
-    let Ok(envelope) = serde_json::from_slice::<ReplyEnvelope>(body) else {
+    let limit = C::Reply::LIMIT;
+    if body.len() > limit.bytes {
+        return Err(limit.exceeded(C::ACTION, limit.bytes, body.get(..BEGINNING).unwrap_or(body)));
+    }
+    let Ok(envelope) = serde_json::from_slice::<ReplyEnvelope<'_>>(body) else {
         return Err(Error::foreign_reply(C::ACTION, status, body));
     };
-    let payload =
-        STANDARD.decode(&envelope.payload).map_err(|error| Error::decode(C::ACTION, &error.to_string()))?;
+    let payload = STANDARD
+        .decode(envelope.payload.as_bytes())
+        .map_err(|error| Error::decode(C::ACTION, &error.to_string()))?;
     if envelope.error || !success {
         let failure = serde_json::from_slice::<Failure>(&payload);
         let message = failure.map(|failure| failure.message);
         let message = message.unwrap_or_else(|_| String::from_utf8_lossy(&payload).into_owned());
         return Err(Error::from_reply(C::ACTION, status, &message));
     }
+    limit.check(C::ACTION, &payload)?;
     serde_json::from_slice(&payload).map_err(|error| Error::decode(C::ACTION, &error.to_string()))
 }
 
 /// Reads a push, which looks like a reply but has its status in the refusal alone.
 pub(super) fn decode_push<C: Call>(body: &[u8]) -> Result<C::Reply, Error> {
-    let refused = serde_json::from_slice::<ReplyEnvelope>(body).ok().filter(|envelope| envelope.error);
-    let payload = refused.and_then(|envelope| STANDARD.decode(envelope.payload).ok());
+    let refused = serde_json::from_slice::<ReplyEnvelope<'_>>(body).ok().filter(|envelope| envelope.error);
+    let payload = refused.and_then(|envelope| STANDARD.decode(envelope.payload.as_bytes()).ok());
     let status = payload.and_then(|payload| serde_json::from_slice::<Failure>(&payload).ok());
     decode::<C>(status.map_or(200, |failure| failure.status), body)
 }
@@ -131,10 +153,14 @@ pub(super) fn decode_push<C: Call>(body: &[u8]) -> Result<C::Reply, Error> {
 #[cfg(test)]
 mod tests {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::super::{ErrorKind, FunctionSpec, PrivateKey};
-    use super::{Call, GetExecutors, GetServerInfo, SubmitFunctionSpec, decode, encode};
+    use super::{
+        Call, GetBlueprints, GetExecutors, GetProcess, GetProcesses, GetServerInfo, SubmitFunctionSpec,
+        SubscribeProcess, decode, decode_push, encode,
+    };
 
     fn reply(payload: &str, error: bool) -> Vec<u8> {
         json!({"payloadtype": "x", "payload": STANDARD.encode(payload), "error": error})
@@ -196,5 +222,58 @@ mod tests {
     #[test]
     fn each_action_completes_the_sentence_of_an_error() {
         assert!(GetExecutors::ACTION.starts_with("list "));
+    }
+
+    /// Some JSON that is almost what a server says.
+    fn almost() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,8}".prop_map(Value::from),
+            Just(json!("0001-01-01T00:00:00Z")),
+        ];
+        leaf.prop_recursive(4, 32, 8, |inner| {
+            let name = prop::sample::select(vec![
+                "processid",
+                "state",
+                "spec",
+                "conditions",
+                "submissiontime",
+                "starttime",
+                "endtime",
+                "out",
+                "in",
+                "errors",
+                "attributes",
+                "kwargs",
+                "env",
+                "status",
+                "message",
+                "metadata",
+                "kind",
+            ]);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::btree_map(name.prop_map(str::to_owned), inner, 0..8)
+                    .prop_map(|map| Value::from_iter(map)),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_reply_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), said in almost(), status in 100..600_u16, error: bool) {
+            let _ = decode::<GetExecutors>(status, &bytes);
+            for body in [bytes, said.to_string().into_bytes(), reply(&said.to_string(), error)] {
+                let _ = decode::<GetExecutors>(status, &body);
+                let _ = decode::<GetProcess<'_>>(status, &body);
+                let _ = decode::<GetProcesses<'_>>(status, &body);
+                let _ = decode::<GetBlueprints<'_>>(status, &body);
+                let _ = decode_push::<SubscribeProcess<'_>>(&body);
+            }
+        }
     }
 }

@@ -134,6 +134,7 @@ fn a_message_names_field_expression_problem_and_remedy() {
 fn cel_means_what_it_means_elsewhere() {
     for holds in [
         "has(request.spec.count) && !has(request.spec.missing)",
+        "!!true && !!!false && --19 == 19 && ---19 == -19 && !!(!!(!!(true))) && --(--(1)) == 1",
         "request.spec.list.all(x, x > 0)",
         "request.spec.list.exists(x, x == 2)",
         "request.spec.list.exists_one(x, x == 2)",

@@ -6,6 +6,7 @@ mod decide;
 mod expected;
 mod followed;
 mod holders;
+mod lists;
 mod mirrored_kinds;
 mod poll;
 mod subscribe;

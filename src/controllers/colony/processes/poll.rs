@@ -17,13 +17,14 @@ use super::{
     decide::{AbsenceMeaning, Tracked, View, judge, may_hide_finished},
     followed::{BoundProcess, FollowedProcesses},
     holders::ProcessHolders,
+    lists::{Listed, Lists},
 };
 use crate::{
     api::{
         mirror::MirrorState,
         names::{OPERATOR, parse_process_label},
     },
-    colony::{Error, LogQuery, Process, ProcessId, ProcessQuery, ProcessState, Session},
+    colony::{Error, LogQuery, Process, ProcessId, ProcessState, Session},
     diff::{duplicates, orphans},
     memory::{absences::Absent, connections::Connection},
     snapshot::Observed,
@@ -61,6 +62,7 @@ pub(in crate::controllers) struct ProcessPoller {
     initiator: Option<String>,
     /// Whether something was listed that seems to have no object.
     is_doubtful: bool,
+    lists: Lists,
 }
 
 impl ProcessPoller {
@@ -75,6 +77,7 @@ impl ProcessPoller {
             listed_at: None,
             initiator: None,
             is_doubtful: false,
+            lists: Lists::default(),
         }
     }
 
@@ -186,18 +189,19 @@ impl ProcessPoller {
     }
 
     /// What the operator's member has submitted and is in a state.
-    async fn listed_by_member(&self, member: &Session, state: ProcessState) -> Option<Vec<Process>> {
+    async fn listed_by_member(&mut self, member: &Session, state: ProcessState) -> Option<Vec<Process>> {
         // As the operator registers itself, until the server's own word is known.
         let short: String = member.id().as_str().chars().take(12).collect();
         let own = format!("{OPERATOR}-{short}");
-        let initiator = Some(self.initiator.as_deref().unwrap_or(&own));
-        match list(member, initiator, state, FULL).await {
+        let initiator = self.initiator.clone().unwrap_or(own);
+        let read = match self.lists.read(member, Some(&initiator), state, FULL).await {
             // A member with a user's key has a name that the user has chosen.
             Err(error) if self.initiator.is_none() && error.is_invalid() => {
-                said(state, list(member, None, state, FULL).await)
+                self.lists.read(member, None, state, FULL).await
             }
-            read => said(state, read),
-        }
+            read => read,
+        };
+        Some(said(state, read)?.processes)
     }
 
     /// Has objects looked at whose process is listed although it was lost.
@@ -273,9 +277,14 @@ impl ProcessPoller {
             if bound.iter().all(|bound| bound.recorded != state) {
                 continue;
             }
-            if let Some(processes) = said(state, list(member, Some(initiator), state, FULL).await) {
+            let read = self.lists.read(member, Some(initiator), state, FULL).await;
+            if let Some(Listed { processes, is_cut }) = said(state, read) {
                 let is_full = processes.len() >= usize::from(FULL);
-                let absence = if is_full { AbsenceMeaning::TellsNothing } else { AbsenceMeaning::Tells };
+                let absence = match (is_cut, is_full) {
+                    (true, _) => AbsenceMeaning::Hides,
+                    (_, true) => AbsenceMeaning::TellsNothing,
+                    _ => AbsenceMeaning::Tells,
+                };
                 views.push(View { state, processes, absence });
             }
         }
@@ -316,7 +325,8 @@ impl ProcessPoller {
                 *view = View { state: view.state, processes, absence: AbsenceMeaning::Tells };
             } else {
                 is_whole = false;
-                view.absence = if is_hidden { AbsenceMeaning::Hides } else { AbsenceMeaning::TellsNothing };
+                let hides = is_hidden || view.absence == AbsenceMeaning::Hides;
+                view.absence = if hides { AbsenceMeaning::Hides } else { AbsenceMeaning::TellsNothing };
             }
         }
         if is_whole {
@@ -332,11 +342,13 @@ impl ProcessPoller {
         state: ProcessState,
     ) -> Option<(Vec<Process>, bool)> {
         let horizon = self.horizons.get(&state).copied();
-        let mut processes = said(state, list(member, Some(initiator), state, LATEST).await)?;
-        let mut hides = may_hide_finished(&processes, LATEST, horizon);
-        if hides && horizon.is_some() {
-            processes = said(state, list(member, Some(initiator), state, FULL).await)?;
-            hides = may_hide_finished(&processes, FULL, horizon);
+        let Listed { mut processes, mut is_cut } =
+            said(state, self.lists.read(member, Some(initiator), state, LATEST).await)?;
+        let mut hides = is_cut || may_hide_finished(&processes, LATEST, horizon);
+        if hides && !is_cut && horizon.is_some() {
+            Listed { processes, is_cut } =
+                said(state, self.lists.read(member, Some(initiator), state, FULL).await)?;
+            hides = is_cut || may_hide_finished(&processes, FULL, horizon);
         }
         // None so far is a horizon too: of whatever comes, a list that is not full shows all.
         let latest = processes.iter().filter_map(|process| process.ended_at).max();
@@ -353,21 +365,7 @@ impl ProcessPoller {
     }
 }
 
-async fn list(
-    member: &Session,
-    initiator: Option<&str>,
-    state: ProcessState,
-    limit: u8,
-) -> Result<Vec<Process>, Error> {
-    let query = ProcessQuery::new(state);
-    let query = match initiator {
-        Some(initiator) => query.initiator(initiator).map_err(Error::Field)?,
-        None => query,
-    };
-    member.processes(&query.limit(limit)).await
-}
-
 /// What was listed; none if it could not be, which has no effect on any process.
-fn said(state: ProcessState, read: Result<Vec<Process>, Error>) -> Option<Vec<Process>> {
+fn said<T>(state: ProcessState, read: Result<T, Error>) -> Option<T> {
     read.inspect_err(|error| tracing::warn!(state = state.as_str(), %error, "cannot list processes")).ok()
 }

@@ -149,6 +149,8 @@ impl Listener {
             };
             match &ended {
                 Err(error) if error.is_not_found() => return self.followed.invalidate(&self.object, id),
+                // It is in the state, and too large for a notification.
+                Err(error) if error.is_too_large() => self.followed.invalidate(&self.object, id),
                 Err(error) => tracing::debug!(process = %id, %error, "cannot subscribe"),
                 Ok(()) => {}
             }
