@@ -1,5 +1,6 @@
 //! What one pass knows of the world, as data: the noun that stage 1 hands to the stages that decide.
 
+mod belonging;
 pub mod colony;
 mod colony_cron;
 pub mod colony_process;
@@ -21,6 +22,7 @@ mod request;
 mod values;
 mod work;
 
+pub use belonging::Belonging;
 pub use colony::{ColonySnapshot, ColonyUser, Credentials, Leftovers, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
