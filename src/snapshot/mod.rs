@@ -10,6 +10,7 @@ mod composition;
 mod definition;
 pub mod duplicate;
 mod executor_deployment;
+mod executor_type;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod identity;
@@ -35,7 +36,8 @@ pub use definition::{
 };
 pub use duplicate::Duplicate;
 pub use executor_deployment::{AddsInFlight, ExecutorDeploymentSnapshot, Policy, Workloads};
-pub use identity::{Identity, Registration};
+pub use executor_type::{TypeHolder, TypeUse};
+pub use identity::{Fleet, Identity, Registration};
 pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceState};
 pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;

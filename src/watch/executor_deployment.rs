@@ -68,6 +68,8 @@ impl<K> Named for K where
 #[derive(Clone)]
 pub struct Stores {
     pub executor_deployments: Index<GuardedExecutorDeployment>,
+    /// Those of all scopes.
+    pub fleets: Vec<Index<GuardedExecutorDeployment>>,
     /// Deployments of ours.
     pub deployments: Store<Deployment>,
     /// `DaemonSets` of ours.
@@ -150,7 +152,9 @@ impl Reader {
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let in_flight = self.in_flight(object, &identity, &colony);
-        let registration = explained(Self::registration(object, &identity, connection.as_deref()), &colony);
+        let (registration, recorded) = self.registrations(object, &identity, connection.as_deref());
+        let (registration, recorded_registration) =
+            (explained(registration, &colony), explained(recorded, &colony));
         let processes = self.processes.own(object, &belonging, connection.as_deref()).await;
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
@@ -164,11 +168,13 @@ impl Reader {
             submit_not_before: self.processes.submit_not_before(object.mirror()),
             in_flight,
             similar_executor_types: self.similar_executor_types(object),
+            type_use: self.type_use(object, &colony, connection.as_deref()),
             object: object.clone(),
             colony,
             pods,
             identity,
             registration,
+            recorded_registration,
             policy: self.policy.clone(),
             now,
         })
