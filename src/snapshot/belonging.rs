@@ -9,7 +9,7 @@ use crate::{
         mirror::{MirrorStatus, Mirrored},
         names::{
             CLEANUP_FUNCTION, GATE_NODE, SUBMITTED_AS_ANNOTATION, cleanup_attempt, parse_process_label,
-            parse_submitted_as,
+            parse_submitted_as, process_label,
         },
     },
     colony::model::Process,
@@ -56,12 +56,27 @@ impl Belonging {
         Self { blueprint: Some((kind, blueprint)), ..self }
     }
 
-    /// The object, without a record of what was submitted for another one.
+    /// The object, without a record of what was submitted for another one. If something may live under such a record, what lives
+    /// under the label of the object instead is to be looked up.
     #[must_use]
     pub fn believed<K: Mirrored + Clone>(&self, object: &K) -> K {
         let mut object = object.clone();
+        let Some(recorded) = object.mirror() else { return object };
+        let of = parse_process_label(&recorded.label).map(|(cluster, uid, _)| (cluster, uid));
+        let before = self.before.as_ref().map(|(cluster, uid)| (cluster.as_str(), uid.as_str()));
+        let (is_own, may_live) = (of == Some((&self.cluster, &self.uid)), recorded.may_live());
+        let was_before_restored = of.is_some() && of == before;
+        // What was submitted before the object was restored is recorded once it is over.
+        if is_own || (was_before_restored && !may_live) {
+            return object;
+        }
+        let label = process_label(&self.cluster, &self.uid, recorded.generation);
+        if may_live && !was_before_restored {
+            object.unbind();
+        }
         if let Some(recorded) = object.mirror_mut() {
-            recorded.take_if(|recorded| !self.may_be_recorded(recorded));
+            recorded.take_if(|_| !may_live || was_before_restored);
+            recorded.iter_mut().for_each(|recorded| recorded.label.clone_from(&label));
         }
         object
     }
@@ -95,16 +110,6 @@ impl Belonging {
             object.unbind();
         }
         is_own
-    }
-
-    fn may_be_recorded(&self, recorded: &MirrorStatus) -> bool {
-        let before = self.before.as_ref().map(|(cluster, uid)| (cluster.as_str(), uid.as_str()));
-        match parse_process_label(&recorded.label) {
-            Some((cluster, uid, _)) if (cluster, uid) == (&self.cluster, &self.uid) => true,
-            // What was submitted before is recorded once it is over.
-            Some((cluster, uid, _)) => before == Some((cluster, uid)) && !recorded.may_live(),
-            None => false,
-        }
     }
 
     fn has(&self, process: &Process, recorded: &MirrorStatus) -> bool {
@@ -235,19 +240,28 @@ mod tests {
 
     #[test]
     fn a_record_with_the_label_of_another_is_no_record() {
-        for (label, state, is_kept) in [
-            ("k8s:c/u/1", "Running", true),
-            ("k8s:c/u/7", "Intended", true),
-            ("k8s:c/victim/1", "Intended", false),
-            ("k8s:c/victim/1", "Successful", false),
-            ("k8s:other/u/1", "Running", false),
-            ("", "Running", false),
+        let own = |generation| format!("k8s:c/u/{generation}");
+        for (label, state, wanted) in [
+            ("k8s:c/u/1", "Running", Some((own(1), MirrorState::Running))),
+            ("k8s:c/u/7", "Intended", Some((own(7), MirrorState::Intended))),
+            // What is under its own label is looked up.
+            ("k8s:c/victim/1", "Intended", Some((own(1), MirrorState::Intended))),
+            ("k8s:other/u/1", "Running", Some((own(1), MirrorState::Intended))),
+            ("", "Running", Some((own(1), MirrorState::Intended))),
+            ("k8s:c/victim/1", "Successful", None),
             // It was restored from a backup.
-            ("k8s:c/before/1", "Successful", true),
-            ("k8s:c/before/1", "Running", false),
+            ("k8s:c/before/1", "Successful", Some(("k8s:c/before/1".to_owned(), MirrorState::Successful))),
+            ("k8s:c/before/1", "Running", None),
         ] {
             let object = object(label, "p", state);
-            assert_eq!(belonging(&object).believed(&object).mirror().is_some(), is_kept, "{label} {state}");
+            let believed = belonging(&object).believed(&object);
+            let found = believed.mirror().map(|mirror| (mirror.label.clone(), mirror.state));
+            assert_eq!(found, wanted, "{label} {state}");
+            let is_unbound = believed.mirror().is_some_and(MirrorStatus::is_unbound);
+            assert_eq!(
+                is_unbound,
+                label != "k8s:c/u/7" && wanted.is_some_and(|(_, state)| state == MirrorState::Intended)
+            );
         }
     }
 
