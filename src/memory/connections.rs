@@ -104,9 +104,9 @@ impl Connection {
     pub fn of_type(&self, executor_type: &str) -> Option<Vec<Executor>> {
         let listed = self.executors.as_ref()?;
         let notes = self.notes.read();
-        let noted = notes.values().map(|(executor, _)| executor);
+        let own = notes.values().map(|(executor, _)| executor);
         let others = listed.values().filter(|executor| !notes.contains_key(&executor.name));
-        Some(noted.chain(others).filter(|one| one.executor_type == executor_type).cloned().collect())
+        Some(own.chain(others).filter(|one| one.executor_type == executor_type).cloned().collect())
     }
 
     /// Notes an executor that the operator itself has just registered, until the colony is asked again.

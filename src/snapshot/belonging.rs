@@ -76,7 +76,9 @@ impl Belonging {
         }
         if let Some(recorded) = object.mirror_mut() {
             recorded.take_if(|_| !may_live || was_before_restored);
-            recorded.iter_mut().for_each(|recorded| recorded.label.clone_from(&label));
+            if let Some(recorded) = recorded {
+                recorded.label = label;
+            }
         }
         object
     }
