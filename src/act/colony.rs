@@ -11,8 +11,8 @@ use super::{
 use crate::{
     api::names::{CONTROLLER_EXECUTOR_TYPE, OPERATOR},
     colony::{
-        Error, ExecutorState, Id, InvalidField, NewExecutor, NewUser, Process, ProcessId, ProcessState,
-        Session,
+        Error, Executor, ExecutorState, Id, InvalidField, NewExecutor, NewUser, Process, ProcessId,
+        ProcessState, Session,
     },
     desired::DesiredProcess,
     diff::{Answer, ColonyStep},
@@ -140,23 +140,37 @@ impl Colony<'_> {
 
     async fn executor_step(&self, step: &ColonyStep, what: &str) -> Result<Effect, StepFailure> {
         let (owner, member) = (&self.connection.owner, &self.connection.member);
-        let (name, state) = match step {
+        match step {
             ColonyStep::RegisterExecutor { name, id, executor_type, origin, location } => {
                 let executor = new_executor(owner.colony(), name, executor_type, id, location.as_deref())
                     .map_err(|error| refused(what, &error))?
                     .blueprint(origin, 0);
                 self.adds.sent(self.executor(name), self.clock.instant());
                 register(owner, member, &executor).await.map_err(|error| of_colony(what, &error))?;
-                (name, ExecutorState::Approved)
+                self.adds.settled(self.executor(name), self.clock.instant());
+                self.connection.note_executor(
+                    Executor {
+                        id: executor.id().clone(),
+                        name: name.clone(),
+                        executor_type: executor_type.clone(),
+                        colony: owner.colony().to_owned(),
+                        state: ExecutorState::Approved,
+                        location: location.clone().unwrap_or_default(),
+                        added_at: None,
+                        last_heard_at: None,
+                        blueprint_id: origin.clone(),
+                        blueprint_generation: 0,
+                    },
+                    self.clock.instant(),
+                );
             }
             ColonyStep::RemoveExecutor { name } => {
                 of_colony_write(ColonyWrite::Remove, what, owner.remove_executor(name).await)?;
-                (name, ExecutorState::Unregistered)
+                self.adds.settled(self.executor(name), self.clock.instant());
+                self.connection.note_removed(name, self.clock.instant());
             }
-            _ => return Ok(Effect::Nothing),
-        };
-        self.adds.settled(self.executor(name), self.clock.instant());
-        self.connection.note_executor(name, state, self.clock.instant());
+            _ => {}
+        }
         Ok(Effect::Nothing)
     }
 

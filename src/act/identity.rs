@@ -13,9 +13,6 @@ use crate::{
 
 /// Random characters at the end of an executor's name; 36 to the power of 6 names a prefix.
 const SUFFIX_LENGTH: usize = 6;
-/// Longest part of an executor's name before its random end.
-const LONGEST_PREFIX: usize = 120;
-
 /// A name that was never used before: the server never gives a name out twice.
 #[must_use]
 pub fn executor_name(prefix: &str) -> String {
@@ -24,7 +21,6 @@ pub fn executor_name(prefix: &str) -> String {
         .take(SUFFIX_LENGTH)
         .map(|byte| char::from(byte).to_ascii_lowercase())
         .collect();
-    let prefix: String = prefix.chars().take(LONGEST_PREFIX).collect();
     format!("{prefix}-{suffix}")
 }
 

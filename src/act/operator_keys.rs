@@ -9,7 +9,7 @@ use super::identity::executor_name;
 use crate::{
     api::names::{
         APP_MANAGED_BY_LABEL, MEMBER_KEY, OPERATOR, OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY,
-        RECONCILER_KEY, RECONCILER_NAME_KEY, operator_secret,
+        RECONCILER_KEY, RECONCILER_NAME_KEY, executor_prefix, operator_secret,
     },
     colony::{InvalidKey, PrivateKey},
 };
@@ -55,6 +55,6 @@ fn executor_key(
     let key = PrivateKey::generate()?;
     Ok(BTreeMap::from([
         (key_name.to_owned(), key.to_hex().to_string()),
-        (name_name.to_owned(), executor_name(&format!("{place}-{role}"))),
+        (name_name.to_owned(), executor_name(&executor_prefix(place, role))),
     ]))
 }

@@ -103,6 +103,8 @@ pub enum Reason {
     ColonyNotFound,
     /// The `Colony` does not admit this namespace.
     NamespaceNotAllowed,
+    /// The executor type belongs to other namespaces in the colony.
+    ExecutorTypeNotAllowed,
     /// The colony's server does not answer.
     ColonyUnavailable,
     /// The `Colony` is not usable; see its status.

@@ -46,6 +46,16 @@ pub trait Mirrored {
     /// The process, as status records it.
     fn mirror(&self) -> Option<&MirrorStatus>;
 
+    /// The same, to be changed.
+    fn mirror_mut(&mut self) -> Option<&mut Option<MirrorStatus>>;
+
+    /// Takes out of status which process it is: it is to be looked up by its label.
+    fn unbind(&mut self) {
+        if let Some(Some(mirror)) = self.mirror_mut() {
+            mirror.unbind();
+        }
+    }
+
     /// The colony in which it is, as status records it.
     fn used_colony(&self) -> Option<&UsedColony>;
 
@@ -87,6 +97,12 @@ impl MirrorStatus {
     #[must_use]
     pub fn is_unbound(&self) -> bool {
         self.process_id.is_none() && self.state == MirrorState::Intended
+    }
+
+    /// Leaves only the intent on record.
+    pub fn unbind(&mut self) {
+        self.process_id = None;
+        self.state = MirrorState::Intended;
     }
 
     /// Whether something of it may still be alive in the colony.

@@ -290,6 +290,23 @@ pub fn executor_origin(cluster: &str, uid: &str, namespace: &str, name: &str) ->
     format!("k8s:{cluster}/{uid}/{namespace}/{name}")
 }
 
+/// Longest part of an executor's name before its random end.
+const LONGEST_EXECUTOR_PREFIX: usize = 120;
+
+/// What the names of the executors of an `ExecutorDeployment` begin with; a `-` and letters and digits follow.
+#[must_use]
+pub fn executor_prefix(namespace: &str, name: &str) -> String {
+    format!("{namespace}-{name}").chars().take(LONGEST_EXECUTOR_PREFIX).collect()
+}
+
+/// Whether an executor has the name of one of an `ExecutorDeployment`.
+#[must_use]
+pub fn is_executor_of(executor: &str, namespace: &str, name: &str) -> bool {
+    let rest =
+        executor.strip_prefix(&executor_prefix(namespace, name)).and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))
+}
+
 /// What an executor of an operator says of its cluster, in the same field.
 #[must_use]
 pub fn operator_origin(cluster: &str) -> String {
@@ -345,6 +362,25 @@ mod tests {
         for foreign in ["", "k8s:c/u", "k8s:c/u/1", "k8s:c/u/ns/n/x", "blueprint"] {
             assert_eq!(parse_executor_origin(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn executors_are_named_after_their_fleet() {
+        assert_eq!(executor_prefix("media", "encoders"), "media-encoders");
+        assert!(is_executor_of("media-encoders-abc123", "media", "encoders"));
+        for other in [
+            "",
+            "media-encoders",
+            "media-encoders-",
+            "media-encoders-x-abc123",
+            "media-encodersabc123",
+            "other-encoders-abc123",
+            "edge-7-operator-abc123",
+        ] {
+            assert!(!is_executor_of(other, "media", "encoders"), "{other}");
+        }
+        let long = "n".repeat(63);
+        assert!(is_executor_of(&format!("{}-abc123", executor_prefix(&long, &long)), &long, &long));
     }
 
     /// A label that does not survive its way through the server would make every look-up miss.

@@ -27,6 +27,7 @@ use crate::{
         colonies::Colonies,
         executor_deployment::{Reader, Stores},
         freshness::CacheBehind,
+        index::Index,
         relevance,
         stores::{self, Changes, Filled, GuardedExecutorDeployment, Scope, Watched},
         triggers,
@@ -106,6 +107,7 @@ pub(super) async fn run(
     mut objects: Watched<GuardedExecutorDeployment>,
     woken: UnboundedReceiver<ObjectRef<GuardedExecutorDeployment>>,
     requeuer: Requeuer<GuardedExecutorDeployment>,
+    scopes: Vec<Index<GuardedExecutorDeployment>>,
     shutdown: Shutdown,
 ) {
     let (client, writes) = (&services.kubernetes.watches, &services.writes);
@@ -126,6 +128,7 @@ pub(super) async fn run(
             namespaces.filled,
         ],
         executor_deployments: objects.index.clone(),
+        fleets: scopes.clone(),
         deployments: deployments.store.clone(),
         daemon_sets: daemon_sets.store.clone(),
         jobs: jobs.store.clone(),
@@ -137,7 +140,7 @@ pub(super) async fn run(
         connections: services.connections.clone(),
         operator_namespace: services.kubernetes.namespace.clone(),
     };
-    let siblings = triggers::Siblings::new(objects.index.clone());
+    let siblings = triggers::Siblings::new(objects.index.clone(), scopes);
     let changes = objects.changes.inspect_ok(move |object| {
         if let DeserializeGuard(Ok(object)) = object {
             for sibling in siblings.of(object) {

@@ -114,6 +114,7 @@ pub async fn run(services: Services, shutdown: Shutdown) {
             objects,
             woken,
             requeuer.clone(),
+            caches.iter().map(|(index, _)| index.clone()).collect(),
             shutdown.clone(),
         );
         running.spawn(run);

@@ -396,7 +396,7 @@ mod tests {
             colony::ColonySpec,
             names::{APP_MANAGED_BY_LABEL, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
         },
-        snapshot::{AddsInFlight, ColonyAccess, Identity, Policy, ResolvedColony, Workloads},
+        snapshot::{AddsInFlight, ColonyAccess, Identity, Policy, ResolvedColony, TypeUse, Workloads},
     };
 
     /// An object that is being deleted while its colony does not answer.
@@ -446,10 +446,12 @@ mod tests {
                 content_hash: None,
             })),
             registration: Observed::Unknown(away()),
+            recorded_registration: Observed::Unknown(away()),
             processes: Observed::Known(Vec::new()),
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
+            type_use: TypeUse::default(),
             policy: Policy::default(),
             now: jiff::Timestamp::UNIX_EPOCH,
         }

@@ -56,6 +56,12 @@ pub(super) fn plan(
     let may_update = policies.management.allow(ManagementPolicy::Update);
     let may_adopt = policies.adoption != AdoptionPolicy::Fail && may_update;
     if identity.owner_uid.is_none() && may_adopt && !identity.executor_name.is_empty() {
+        ensure_own(snapshot, identity, desired)?;
+        if let Observed::Unknown(why) = &snapshot.registration {
+            let name = &identity.executor_name;
+            plan.awaiting.push(format!("the colony to report whose executor {name} is: {why}"));
+            return Ok(plan);
+        }
         // The executor that it names continues under the new object.
         plan.kubernetes.push(KubernetesStep::UpdateIdentity {
             identity: Box::new(desired.clone()),
@@ -75,10 +81,11 @@ pub(super) fn plan(
                 .map_or_else(|| "an unknown owner".to_owned(), |uid| format!("UID {uid}")),
         });
     }
+    ensure_own(snapshot, identity, desired)?;
     if let Some(why) = registration_mismatch(identity, desired) {
         if workload::keeps_run(&snapshot.object, &snapshot.workloads) {
             plan.registration(snapshot, desired, identity, serves);
-            plan.predecessor(snapshot, identity);
+            plan.predecessor(snapshot);
             plan.left.push(format!("{why}: the Job keeps its executor, and its next run gets a new one"));
             return Ok(plan);
         }
@@ -93,7 +100,7 @@ pub(super) fn plan(
         return Ok(plan);
     }
     plan.registration(snapshot, desired, identity, serves);
-    plan.predecessor(snapshot, identity);
+    plan.predecessor(snapshot);
     let wanted_hash = desired.metadata.annotations.as_ref().and_then(|all| all.get(CONTENT_HASH_ANNOTATION));
     if plan.kubernetes.is_empty() && identity.content_hash.as_ref() != wanted_hash {
         if !may_update {
@@ -141,8 +148,11 @@ impl IdentityPlan {
             Observed::Known(Registration::Present(ExecutorState::Unregistered)) if serves => {
                 self.colony.push(register());
             }
-            Observed::Known(Registration::Present(ExecutorState::Approved | ExecutorState::Unregistered)) => {
-            }
+            // Another's is refused before.
+            Observed::Known(
+                Registration::Present(ExecutorState::Approved | ExecutorState::Unregistered)
+                | Registration::Foreign,
+            ) => {}
             Observed::Known(Registration::Present(ExecutorState::Rejected)) => self.awaiting.push(format!(
                 "approval of executor {}, which was rejected in the colony",
                 identity.executor_name
@@ -157,18 +167,45 @@ impl IdentityPlan {
 
     /// The executor that status names and the Secret no longer does leaves the colony, when the last pod that serves
     /// as it is gone: the server would assign its processes to another executor.
-    fn predecessor(&mut self, snapshot: &ExecutorDeploymentSnapshot, identity: &Identity) {
-        let Some(name) = predecessor(snapshot, identity) else { return };
-        let serves_as_it = |pod: &Pod| pod.annotations().get(EXECUTOR_NAME_ANNOTATION) == Some(name);
+    fn predecessor(&mut self, snapshot: &ExecutorDeploymentSnapshot) {
+        let Some(name) = snapshot.predecessor() else { return };
+        let serves_as_it = |pod: &Pod| {
+            pod.annotations().get(EXECUTOR_NAME_ANNOTATION).is_some_and(|executor| executor == name)
+        };
         let count = snapshot.pods.iter().filter(|pod| serves_as_it(pod)).count();
         if count > 0 {
             self.awaiting.push(format!("{count} pods of executor {name} to be gone"));
         } else if is_in_flight(snapshot, snapshot.in_flight.recorded_executor) {
             self.awaiting.push(late_registration(name));
+        } else if let Observed::Unknown(why) = &snapshot.recorded_registration {
+            self.awaiting.push(format!("the colony to report whose executor {name} is: {why}"));
         } else {
-            self.colony.push(ColonyStep::RemoveExecutor { name: name.clone() });
+            self.colony.push(ColonyStep::RemoveExecutor { name: name.to_owned() });
         }
     }
+}
+
+/// Whoever may edit Secrets in the namespace can write another's name into one: the executor of a fleet is named after it, and
+/// what the colony has under that name has the id of the key.
+fn ensure_own(
+    snapshot: &ExecutorDeploymentSnapshot,
+    identity: &Identity,
+    desired: &DesiredIdentity,
+) -> Result<(), OwnershipError> {
+    let name = &identity.executor_name;
+    let why = if !snapshot.is_named_after(name) {
+        format!(
+            "COLONIES_EXECUTOR_NAME is {name:?}, and executors of this object are named {}-…",
+            desired.name_prefix
+        )
+    } else if identity.executor_id.is_empty() {
+        "COLONIES_PRVKEY is not a private key".to_owned()
+    } else if snapshot.registration.known() == Some(&Registration::Foreign) {
+        format!("executor {name} of the colony was registered with another key or for another object")
+    } else {
+        return Ok(());
+    };
+    Err(OwnershipError::Identity { secret: secret_name(desired), why })
 }
 
 /// Removes the executor from the colony, and then its Secret: without the Secret, the operator would not know what to
@@ -187,7 +224,13 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str) -> Iden
     let recorded = snapshot.object.status.as_ref().and_then(|status| status.executor.as_ref());
     let name = identity.map(|identity| &identity.executor_name).or(recorded.map(|recorded| &recorded.name));
     let Some(name) = name else { return plan };
-    if let Some(predecessor) = identity.and_then(|identity| predecessor(snapshot, identity)) {
+    if let Some(predecessor) = snapshot.predecessor().filter(|_| identity.is_some()) {
+        if let Observed::Unknown(why) = &snapshot.recorded_registration
+            && recorded.is_some_and(|recorded| recorded.registered)
+        {
+            plan.awaiting.push(format!("the colony to remove executor {predecessor}: {why}"));
+            return plan;
+        }
         if is_in_flight(snapshot, snapshot.in_flight.recorded_executor) {
             plan.awaiting.push(late_registration(predecessor));
             return plan;
@@ -195,6 +238,15 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str) -> Iden
         plan.remove(predecessor);
     }
     let was_registered = recorded.is_some_and(|recorded| recorded.registered);
+    let delete = |identity: &Identity| KubernetesStep::DeleteIdentity {
+        name: names::identity_secret(&snapshot.object.name_any()),
+        uid: identity.uid.clone(),
+    };
+    // What the Secret or status names is another's: it stays.
+    if !snapshot.is_named_after(name) || snapshot.registration.known() == Some(&Registration::Foreign) {
+        plan.kubernetes.extend(identity.map(delete));
+        return plan;
+    }
     match &snapshot.registration {
         Observed::Unknown(why) if was_registered => {
             plan.awaiting.push(format!("the colony to remove executor {name}: {why}"));
@@ -207,13 +259,9 @@ pub(super) fn plan_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str) -> Iden
         Observed::Known(Registration::Absent) if snapshot.in_flight.executor.is_some() => plan.remove(name),
         // Whether or not the colony answers.
         Observed::Unknown(_)
-        | Observed::Known(Registration::Absent | Registration::Present(ExecutorState::Unregistered)) => {
-            if let Some(identity) = identity {
-                let name = names::identity_secret(&snapshot.object.name_any());
-                let uid = identity.uid.clone();
-                plan.kubernetes.push(KubernetesStep::DeleteIdentity { name, uid });
-            }
-        }
+        | Observed::Known(
+            Registration::Absent | Registration::Foreign | Registration::Present(ExecutorState::Unregistered),
+        ) => plan.kubernetes.extend(identity.map(delete)),
         Observed::Known(Registration::Present(_)) => plan.remove(name),
     }
     plan
@@ -226,12 +274,6 @@ fn is_in_flight(snapshot: &ExecutorDeploymentSnapshot, until: Option<Timestamp>)
 /// What is waited for before an executor whose registration was not answered is taken away.
 fn late_registration(name: &str) -> String {
     format!("an earlier registration of executor {name} that may still arrive")
-}
-
-/// The executor that status names, if the Secret names another.
-fn predecessor<'a>(snapshot: &'a ExecutorDeploymentSnapshot, identity: &Identity) -> Option<&'a String> {
-    let recorded = snapshot.object.status.as_ref()?.executor.as_ref()?;
-    (recorded.name != identity.executor_name).then_some(&recorded.name)
 }
 
 /// Why an executor cannot go on under its registration, if so: the server never changes type or location of one.

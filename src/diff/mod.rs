@@ -56,6 +56,11 @@ pub enum OwnershipError {
         /// Who controls it.
         owner: String,
     },
+    /// The Secret of a fleet names an executor that is not the fleet's.
+    #[error(
+        "Secret {secret}: {why}: nothing is done for that executor; delete the Secret, and the operator makes another"
+    )]
+    Identity { secret: String, why: String },
     /// An object that may be taken over selects other pods than it should, which cannot be changed.
     #[error(
         "spec.adoptionPolicy: {kind} {name} selects pods by {selector}, which cannot change: delete it, with --cascade=orphan if its pods are to stay, or rename this object; it is left unchanged"

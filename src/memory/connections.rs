@@ -26,7 +26,7 @@ pub struct OperatorIdentity {
 
 /// What the operator itself has brought about since the colony was last asked for its executors, by name, and when. The
 /// connections of a colony that follow each other share it: a pass may note something by one that another has just replaced.
-type PreservedFields = Arc<RwLock<HashMap<String, (ExecutorState, Instant)>>>;
+type PreservedFields = Arc<RwLock<HashMap<String, (Executor, Instant)>>>;
 
 /// What is needed to work in a colony.
 pub struct Connection {
@@ -40,7 +40,7 @@ pub struct Connection {
     pub problem: Option<String>,
     /// Who could take work, if the colony could be asked.
     pub workforce: Option<Arc<Workforce>>,
-    executors: Option<BTreeMap<String, ExecutorState>>,
+    executors: Option<BTreeMap<String, Executor>>,
     notes: PreservedFields,
     names: RwLock<HashMap<Id, String>>,
     approved: Option<BTreeMap<String, usize>>,
@@ -56,8 +56,8 @@ impl Connection {
         problem: Option<String>,
         executors: Option<&[Executor]>,
     ) -> Self {
-        let states = executors.map(|executors| {
-            executors.iter().map(|executor| (executor.name.clone(), executor.state)).collect()
+        let listed = executors.map(|executors| {
+            executors.iter().map(|executor| (executor.name.clone(), executor.clone())).collect()
         });
         let by_id = |executor: &Executor| (executor.id.clone(), executor.name.clone());
         let names = RwLock::new(executors.unwrap_or_default().iter().map(by_id).collect());
@@ -70,7 +70,7 @@ impl Connection {
         });
         let notes = PreservedFields::default();
         let workforce = None;
-        Self { member, owner, operator, problem, workforce, executors: states, notes, names, approved }
+        Self { member, owner, operator, problem, workforce, executors: listed, notes, names, approved }
     }
 
     /// Adds who could take work.
@@ -103,26 +103,44 @@ impl Connection {
         self.names.write().insert(id.clone(), name.to_owned());
     }
 
-    /// State of an executor when the colony was last asked: `None` if it could not be, `Some(None)` if it does not know
-    /// it.
+    /// An executor as the colony described it when it was last asked: `None` if it could not be, `Some(None)` if it does not
+    /// know it.
     #[must_use]
-    pub fn executor(&self, name: &str) -> Option<Option<ExecutorState>> {
-        let states = self.executors.as_ref()?;
+    pub fn executor(&self, name: &str) -> Option<Option<Executor>> {
+        let listed = self.executors.as_ref()?;
         let notes = self.notes.read();
-        Some(notes.get(name).map(|(state, _)| *state).or_else(|| states.get(name).copied()))
+        Some(notes.get(name).map(|(executor, _)| executor).or_else(|| listed.get(name)).cloned())
     }
 
-    /// Notes what the operator itself has just brought about, until the colony is asked again.
-    pub fn note_executor(&self, name: &str, state: ExecutorState, now: Instant) {
-        self.notes.write().insert(name.to_owned(), (state, now));
+    /// The executors of a type, if the colony could be asked.
+    #[must_use]
+    pub fn of_type(&self, executor_type: &str) -> Option<Vec<Executor>> {
+        let listed = self.executors.as_ref()?;
+        let notes = self.notes.read();
+        let own = notes.values().map(|(executor, _)| executor);
+        let others = listed.values().filter(|executor| !notes.contains_key(&executor.name));
+        Some(own.chain(others).filter(|one| one.executor_type == executor_type).cloned().collect())
+    }
+
+    /// Notes an executor that the operator itself has just registered, until the colony is asked again.
+    pub fn note_executor(&self, executor: Executor, now: Instant) {
+        self.notes.write().insert(executor.name.clone(), (executor, now));
+    }
+
+    /// Notes that the operator itself has just removed an executor, until the colony is asked again.
+    pub fn note_removed(&self, name: &str, now: Instant) {
+        if let Some(Some(mut executor)) = self.executor(name) {
+            executor.state = ExecutorState::Unregistered;
+            self.note_executor(executor, now);
+        }
     }
 
     /// The states of all executors, to see what has changed between two connections.
     #[must_use]
     pub fn executor_states(&self) -> Option<BTreeMap<String, ExecutorState>> {
-        let mut states = self.executors.clone()?;
-        let notes = self.notes.read();
-        states.extend(notes.iter().map(|(name, (state, _))| (name.clone(), *state)));
+        let state = |executor: &Executor| (executor.name.clone(), executor.state);
+        let mut states: BTreeMap<_, _> = self.executors.as_ref()?.values().map(state).collect();
+        states.extend(self.notes.read().values().map(|(executor, _)| state(executor)));
         Some(states)
     }
 }
@@ -183,21 +201,20 @@ mod tests {
     use super::*;
     use crate::colony::{Client, PrivateKey, Server, Timeouts, Tls};
 
+    fn executor(name: &str) -> Executor {
+        serde_json::from_value(json!({
+            "executorid": "a".repeat(64), "executorname": name, "executortype": "t", "colonyname": "dev",
+            "state": 1, "commissiontime": "2026-11-21T09:58:00Z", "lastheardfromtime": "2026-11-21T09:58:00Z",
+        }))
+        .unwrap()
+    }
+
     fn connection(executors: &[&str]) -> Connection {
         crate::runtime::kubernetes::install_crypto_provider();
         let server = Server { host: "localhost".to_owned(), port: 1, tls: Tls::Insecure };
         let client = Client::new(&server, Timeouts::default()).unwrap();
         let session = || client.session("dev", PrivateKey::generate().unwrap());
-        let executors: Vec<Executor> = executors
-            .iter()
-            .map(|name| {
-                serde_json::from_value(json!({
-                    "executorid": "a".repeat(64), "executorname": name, "executortype": "t", "colonyname": "dev",
-                    "state": 1, "commissiontime": "2026-11-21T09:58:00Z", "lastheardfromtime": "2026-11-21T09:58:00Z",
-                }))
-                .unwrap()
-            })
-            .collect();
+        let executors: Vec<Executor> = executors.iter().map(|name| executor(name)).collect();
         Connection::new(session(), session(), Vec::new(), None, Some(&executors))
     }
 
@@ -211,16 +228,19 @@ mod tests {
         let connections = Connections::default();
         let (first, previous) = connections.put("dev", connection(&["old"]), at(0));
         assert!(previous.is_none());
-        first.note_executor("early", Approved, at(1));
-        first.note_executor("old", Unregistered, at(3));
+        first.note_executor(executor("early"), at(1));
+        first.note_removed("old", at(3));
+        first.note_removed("never there", at(3));
         let (second, previous) = connections.put("dev", connection(&["old"]), at(2));
         assert!(previous.is_some());
         // By a pass that began before.
-        first.note_executor("late", Approved, at(4));
-        let state = |name| second.executor(name).unwrap();
+        first.note_executor(executor("late"), at(4));
+        let state = |name| second.executor(name).unwrap().map(|executor| executor.state);
         assert_eq!((state("late"), state("old")), (Some(Approved), Some(Unregistered)));
+        assert_eq!(second.of_type("t").unwrap().len(), 2);
+        assert_eq!(second.of_type("u").unwrap(), []);
         assert_eq!(state("early"), None, "the colony was asked later, and does not know it");
         let (third, _) = connections.put("dev", connection(&["old", "late"]), at(5));
-        assert_eq!(third.executor("old").unwrap(), Some(Approved), "what the colony says later holds");
+        assert_eq!(third.executor("old").unwrap(), Some(executor("old")), "what the colony says later holds");
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
-use crate::{api::names::CONTENT_HASH_ANNOTATION, snapshot::Identity};
+use crate::{api::names::CONTENT_HASH_ANNOTATION, colony::PrivateKey, snapshot::Identity};
 
 /// How long what was read is believed. Only pods that start need a deleted Secret, and those are observed to wait for
 /// it.
@@ -81,16 +81,19 @@ impl Identities {
     }
 }
 
-/// The identity in a Secret; the key stays where it is.
+/// The identity in a Secret; the key stays where it is. Its id is that of the key: what the Secret says of it beside the key is
+/// written by whoever may edit Secrets in the namespace.
 #[must_use]
 pub fn read_identity(secret: &Secret) -> Identity {
-    let said = |key: &str| {
+    let value = |key: &str| {
         if let Some(text) = secret.string_data.as_ref().and_then(|data| data.get(key)) {
-            return Some(text.clone());
+            return Some(text.as_str());
         }
-        let bytes = secret.data.as_ref().and_then(|data| data.get(key));
-        bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())
+        let bytes = secret.data.as_ref().and_then(|data| data.get(key))?;
+        std::str::from_utf8(&bytes.0).ok()
     };
+    let said = |key: &str| value(key).map(str::to_owned);
+    let id = value("COLONIES_PRVKEY").and_then(|key| PrivateKey::from_hex(key).ok());
     let text = |key: &str| said(key).unwrap_or_default();
     let owners = secret.owner_references();
     // One that goes with another object is not free either.
@@ -100,7 +103,7 @@ pub fn read_identity(secret: &Secret) -> Identity {
         uid: secret.uid(),
         resource_version: secret.resource_version(),
         executor_name: text("COLONIES_EXECUTOR_NAME"),
-        executor_id: text("COLONIES_EXECUTOR_ID"),
+        executor_id: id.map(|key| key.id().to_string()).unwrap_or_default(),
         executor_type: said("COLONIES_EXECUTOR_TYPE"),
         location: said("COLONIES_NODE_LOCATION"),
         content_hash: secret.annotations().get(CONTENT_HASH_ANNOTATION).cloned(),
@@ -122,6 +125,19 @@ mod tests {
             location: None,
             content_hash: None,
         }
+    }
+
+    #[test]
+    fn an_identity_follows_from_its_key() {
+        let key = PrivateKey::generate().unwrap();
+        let secret = |key: &str| {
+            let data = serde_json::json!({
+                "COLONIES_EXECUTOR_NAME": "n", "COLONIES_EXECUTOR_ID": "theirs", "COLONIES_PRVKEY": key,
+            });
+            read_identity(&serde_json::from_value(serde_json::json!({ "stringData": data })).unwrap())
+        };
+        assert_eq!(secret(key.to_hex().as_str()).executor_id, key.id().to_string());
+        assert_eq!(secret("no key").executor_id, "");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use k8s_openapi::api::{
     core::v1::Pod,
 };
 
-use super::{ColonyReference, Identity, Observed, Registration};
+use super::{ColonyReference, Identity, Observed, Registration, TypeUse};
 use crate::{
-    api::executor_deployment::ExecutorDeployment,
+    api::{executor_deployment::ExecutorDeployment, names::is_executor_of},
     colony::model::{Blueprint, Process},
     runtime::config::model::{ExecutorResources, HostPathPolicy, ServiceAccountPolicy},
 };
@@ -31,6 +31,8 @@ pub struct ExecutorDeploymentSnapshot {
     pub identity: Observed<Option<Identity>>,
     /// What the colony knows of the executor that the identity names.
     pub registration: Observed<Registration>,
+    /// What the colony knows of the executor that status names.
+    pub recorded_registration: Observed<Registration>,
     /// The process of the object: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
     /// The blueprint that mirrors the object, if it has one.
@@ -41,10 +43,30 @@ pub struct ExecutorDeploymentSnapshot {
     pub in_flight: AddsInFlight,
     /// Executor types, used by others in the same colony, that differ from this one only by digits at the end.
     pub similar_executor_types: Vec<String>,
+    /// Who else has its executor type in the same colony.
+    pub type_use: TypeUse,
     /// What this operator allows.
     pub policy: Policy,
     /// When the snapshot was taken.
     pub now: Timestamp,
+}
+
+impl ExecutorDeploymentSnapshot {
+    /// The executor that status names, if the Secret names another and it is the object's own.
+    #[must_use]
+    pub fn predecessor(&self) -> Option<&str> {
+        let name = &self.object.status.as_ref()?.executor.as_ref()?.name;
+        let identity = self.identity.known()?.as_ref()?;
+        let is_foreign = self.recorded_registration.known() == Some(&Registration::Foreign);
+        (*name != identity.executor_name && self.is_named_after(name) && !is_foreign).then_some(name)
+    }
+
+    /// Whether an executor has the name of one of the object.
+    #[must_use]
+    pub fn is_named_after(&self, executor: &str) -> bool {
+        let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
+        is_executor_of(executor, namespace, self.object.metadata.name.as_deref().unwrap_or_default())
+    }
 }
 
 /// Until when adds whose answers never came may still arrive; none where nothing is on its way.

@@ -1,5 +1,6 @@
 //! What one pass knows of the world, as data: the noun that stage 1 hands to the stages that decide.
 
+mod belonging;
 pub mod colony;
 mod colony_cron;
 pub mod colony_process;
@@ -9,6 +10,7 @@ mod composition;
 mod definition;
 pub mod duplicate;
 mod executor_deployment;
+mod executor_type;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod identity;
@@ -22,6 +24,7 @@ mod values;
 mod work;
 mod workforce;
 
+pub use belonging::Belonging;
 pub use colony::{ColonySnapshot, ColonyUser, Credentials, Leftovers, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
@@ -34,7 +37,8 @@ pub use definition::{
 };
 pub use duplicate::Duplicate;
 pub use executor_deployment::{AddsInFlight, ExecutorDeploymentSnapshot, Policy, Workloads};
-pub use identity::{Identity, Registration};
+pub use executor_type::{TypeHolder, TypeUse};
+pub use identity::{Fleet, Identity, Registration};
 pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceState};
 pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;

@@ -37,10 +37,10 @@ impl ReadWork for ColonyProcessSnapshot {
         object.spec.call.env.iter().collect()
     }
 
-    async fn complete(read: WorkRead<'_, ColonyProcess>) -> Self {
+    async fn complete(read: WorkRead<ColonyProcess>) -> Self {
         let WorkRead { object, header, holder, values, connection } = read;
         let id = object.mirror().and_then(|mirror| mirror.process_id.as_deref());
         let executor = executor(&header.processes, id, connection.as_ref()).await;
-        Self { object: object.clone(), header, holder, executor, values }
+        Self { object, header, holder, executor, values }
     }
 }

@@ -52,10 +52,10 @@ impl ReadWork for ColonyWorkflowSnapshot {
         object.spec.nodes.iter().flat_map(|node| &node.call.env).collect()
     }
 
-    async fn complete(read: WorkRead<'_, ColonyWorkflow>) -> Self {
+    async fn complete(read: WorkRead<ColonyWorkflow>) -> Self {
         let WorkRead { object, header, holder, values, connection } = read;
         let executors = executors(&header.processes, connection.as_deref()).await;
-        Self { object: object.clone(), header, holder, executors, values }
+        Self { object, header, holder, executors, values }
     }
 }
 

@@ -28,7 +28,9 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::ExecutorDeployment, kind::HasKind as _, mirror::MirrorStatus,
+        executor_deployment::ExecutorDeployment,
+        kind::HasKind as _,
+        mirror::{MirrorStatus, Mirrored as _},
         policy::AdoptionPolicy,
     },
     memory::{
@@ -40,7 +42,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{ExecutorDeploymentSnapshot, Observed, Policy, Workloads, progress},
+    snapshot::{Belonging, ExecutorDeploymentSnapshot, Observed, Policy, Workloads, progress},
 };
 
 /// Kinds that are looked up by name.
@@ -66,6 +68,8 @@ impl<K> Named for K where
 #[derive(Clone)]
 pub struct Stores {
     pub executor_deployments: Index<GuardedExecutorDeployment>,
+    /// Those of all scopes.
+    pub fleets: Vec<Index<GuardedExecutorDeployment>>,
     /// Deployments of ours.
     pub deployments: Store<Deployment>,
     /// `DaemonSets` of ours.
@@ -134,11 +138,13 @@ impl Reader {
         // Before anything is asked: a process that was not there when a label was looked up is known to have been absent
         // then, not at the end of a look-up that the end of a quiet period may have overtaken.
         let now = self.clock.now();
+        let belonging = Belonging::new(&self.cluster, &object.metadata);
+        let object = &mut belonging.believed(object);
         let claim = ColonyClaim::of(object, object.spec.colony.as_deref());
         let (colony, connection) = self.colonies.find(claim, &namespace);
-        let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
         // Without anything of it in the colony, there is no reason to wait for that.
-        let is_there = mirror.is_some_and(MirrorStatus::may_live) || object.blueprint_name().is_some();
+        let is_there =
+            object.mirror().is_some_and(MirrorStatus::may_live) || object.blueprint_name().is_some();
         if is_there && self.processes.awaits_first_read(&colony, &self.colonies.connections) {
             return Err(CacheBehind);
         }
@@ -146,11 +152,10 @@ impl Reader {
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
         let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
         let in_flight = self.in_flight(object, &identity, &colony);
-        let registration = explained(Self::registration(object, &identity, connection.as_deref()), &colony);
-        let processes = self
-            .processes
-            .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
-            .await;
+        let (registration, recorded) = self.registrations(object, &identity, connection.as_deref());
+        let (registration, recorded_registration) =
+            (explained(registration, &colony), explained(recorded, &colony));
+        let processes = self.processes.own(object, &belonging, connection.as_deref()).await;
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads: Workloads {
@@ -160,14 +165,16 @@ impl Reader {
             },
             processes: explained(processes, &colony),
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
-            submit_not_before: self.processes.submit_not_before(mirror),
+            submit_not_before: self.processes.submit_not_before(object.mirror()),
             in_flight,
             similar_executor_types: self.similar_executor_types(object),
+            type_use: self.type_use(object, &colony, connection.as_deref()),
             object: object.clone(),
             colony,
             pods,
             identity,
             registration,
+            recorded_registration,
             policy: self.policy.clone(),
             now,
         })

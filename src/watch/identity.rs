@@ -11,7 +11,9 @@ use crate::{
         policy::AdoptionPolicy,
     },
     memory::{adds::Added, connections::Connection, identities::read_identity, writes::Key},
-    snapshot::{AddsInFlight, ColonyReference, ExecutorDeploymentSnapshot, Identity, Observed, Registration},
+    snapshot::{
+        AddsInFlight, ColonyReference, ExecutorDeploymentSnapshot, Fleet, Identity, Observed, Registration,
+    },
 };
 
 impl Reader {
@@ -51,7 +53,9 @@ impl Reader {
         wanted_hash: Option<&String>,
     ) -> bool {
         let Observed::Known(Some(identity)) = &snapshot.identity else { return false };
-        if !identity.is_on_record_only() || identity.content_hash.as_ref() == wanted_hash {
+        let is_registered =
+            matches!(snapshot.registration, Observed::Unknown(_) | Observed::Known(Registration::Present(_)));
+        if !identity.is_on_record_only() || (identity.content_hash.as_ref() == wanted_hash && is_registered) {
             return false;
         }
         let object = &snapshot.object;
@@ -60,7 +64,8 @@ impl Reader {
         let connection =
             snapshot.colony.resolved().and_then(|colony| self.colonies.connections.get(&colony.name));
         snapshot.in_flight = self.in_flight(object, &snapshot.identity, &snapshot.colony);
-        snapshot.registration = Self::registration(object, &snapshot.identity, connection.as_deref());
+        (snapshot.registration, snapshot.recorded_registration) =
+            self.registrations(object, &snapshot.identity, connection.as_deref());
         true
     }
 
@@ -120,27 +125,36 @@ impl Reader {
         }
     }
 
-    /// The executor in the colony that the Secret names, or status, when the Secret is gone.
-    pub(super) fn registration(
+    /// What the colony has of the executor that the Secret names, or status, when the Secret is gone; and of the one that status
+    /// names.
+    pub(super) fn registrations(
+        &self,
         object: &ExecutorDeployment,
         identity: &Observed<Option<Identity>>,
         connection: Option<&Connection>,
-    ) -> Observed<Registration> {
-        let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
-        let name = match identity.known() {
-            Some(Some(identity)) => Some(&identity.executor_name),
-            _ => recorded.map(|recorded| &recorded.name),
+    ) -> (Observed<Registration>, Observed<Registration>) {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let fleet = Fleet { cluster: &self.cluster, namespace: &namespace, name: &name };
+        let registration = |name: Option<&String>, id: Option<&str>| {
+            let Some(name) = name else { return Observed::Known(Registration::Absent) };
+            let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
+            if let Some(problem) = &connection.problem {
+                return Observed::Unknown(problem.clone());
+            }
+            match connection.executor(name) {
+                None => Observed::Unknown("the colony has not listed its executors yet".to_owned()),
+                Some(found) => Observed::Known(Registration::of(found.as_ref(), fleet, id)),
+            }
         };
-        let Some(name) = name else { return Observed::Known(Registration::Absent) };
-        let Some(connection) = connection else { return Observed::Unknown("not connected".to_owned()) };
-        if let Some(problem) = &connection.problem {
-            return Observed::Unknown(problem.clone());
-        }
-        match connection.executor(name) {
-            None => Observed::Unknown("the colony has not listed its executors yet".to_owned()),
-            Some(None) => Observed::Known(Registration::Absent),
-            Some(Some(state)) => Observed::Known(Registration::Present(state)),
-        }
+        let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
+        let recorded = recorded.map(|recorded| &recorded.name);
+        let named = match identity.known() {
+            Some(Some(identity)) => {
+                registration(Some(&identity.executor_name), Some(identity.executor_id.as_str()))
+            }
+            _ => registration(recorded, None),
+        };
+        (named, registration(recorded, None))
     }
 
     /// What may still arrive in the colony.

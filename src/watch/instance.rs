@@ -16,7 +16,7 @@ use crate::{
     },
     colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
     memory::{adds::Added, connections::Connection},
-    snapshot::{ColonyInstanceState, ColonyReference, InstanceSnapshot, Observed},
+    snapshot::{Belonging, ColonyInstanceState, ColonyReference, InstanceSnapshot, Observed},
 };
 
 /// The most processes that the server lists.
@@ -40,35 +40,35 @@ impl WorkReader {
         // New ones go where the definition is: the default one may be another by now.
         let home = self.blueprints.home(&kind.name());
         let named = kind.handler().colony.as_deref().or(home.as_deref());
+        let mut belonging = Belonging::new(&self.cluster, &object.metadata);
+        if let (HandlerMode::Blueprint, Some(blueprint)) = (kind.handler().mode, object.blueprint()) {
+            belonging = belonging.cleaned_up(Instance::kind(kind).into_owned(), blueprint.to_owned());
+        }
+        let object = &mut belonging.believed(object);
         let claim = match kind.handler().mode {
             HandlerMode::Process => ColonyClaim::of_work(object, named, false),
             HandlerMode::Blueprint | HandlerMode::Compose => ColonyClaim::of(object, named),
         };
         let (colony, connection) = self.colonies.find(claim, &namespace);
         self.ensure_colony_read(&colony)?;
-        let mirror = object.mirror();
         let in_colony = match kind.handler().mode {
             HandlerMode::Blueprint => {
                 self.read_colony_state(kind, object, &colony, connection.as_deref()).await
             }
             HandlerMode::Process | HandlerMode::Compose => ColonyInstanceState::default(),
         };
-        let process = mirror.and_then(|mirror| mirror.process_id.as_ref());
-        let processes = self
-            .processes
-            .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
-            .await;
+        let processes = self.processes.own(object, &belonging, connection.as_deref()).await;
+        let mirror = object.mirror();
+        let process = mirror.and_then(|mirror| mirror.process_id.as_deref());
+        let is_found = |id: &&str| {
+            processes.known().is_some_and(|found| found.iter().any(|process| process.id.as_str() == *id))
+        };
+        let last_line = process.filter(is_found).and_then(|id| self.lines.latest(&ProcessId::new(id)));
         let mut header = self.header(colony, processes, mirror, now);
         if mirror.is_none() && object.metadata.deletion_timestamp.is_none() {
             header.is_owner_gone = self.is_owner_gone(&object.metadata).await;
         }
-        Ok(InstanceSnapshot {
-            object: object.clone(),
-            kind: kind.clone(),
-            in_colony,
-            last_line: process.and_then(|id| self.lines.latest(&ProcessId::new(id))),
-            header,
-        })
+        Ok(InstanceSnapshot { object: object.clone(), kind: kind.clone(), in_colony, last_line, header })
     }
 
     /// What the colony has of an instance. Before the intent is on record there is nothing to look for.

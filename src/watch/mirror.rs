@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::Resource;
 
 use crate::{
-    api::mirror::{MirrorState, MirrorStatus},
+    api::mirror::{MirrorState, MirrorStatus, Mirrored},
     colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
     memory::{
         absences::{Absences, Absent},
@@ -15,7 +16,7 @@ use crate::{
         submissions::Submissions,
     },
     runtime::{clock::Clock, lease::Leadership},
-    snapshot::{ColonyReference, Observed},
+    snapshot::{Belonging, ColonyReference, Observed},
 };
 
 /// How much longer ago than its intent something may seem to have been submitted: clocks differ.
@@ -52,6 +53,22 @@ impl ProcessReader {
         let now = self.clock.instant();
         let begun = self.leadership.term_started();
         was_never_sent && begun.is_some_and(|begun| now.saturating_duration_since(begun) < FIRST_ANSWER)
+    }
+
+    /// The processes that matter to what is on record of an object, which are its own. An id in status that is of another's is
+    /// taken out of `object`, and its own are looked up.
+    pub(super) async fn own<K: Mirrored + Resource>(
+        &self,
+        object: &mut K,
+        belonging: &Belonging,
+        connection: Option<&Connection>,
+    ) -> Observed<Vec<Process>> {
+        let is_ending = object.meta().deletion_timestamp.is_some();
+        let mut found = self.of(object.mirror(), is_ending, connection).await;
+        if belonging.verify(object, &mut found) {
+            return found;
+        }
+        self.of(object.mirror(), is_ending, connection).await
     }
 
     /// The processes that matter to what is on record, read only while there is something to learn. Of an object that ends,

@@ -15,6 +15,7 @@ mod colony_workflow;
 pub mod composition;
 pub mod credentials;
 pub mod executor_deployment;
+mod executor_type;
 pub mod flows;
 pub mod freshness;
 pub mod holders;

@@ -15,7 +15,7 @@ use crate::{
         names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
         request_state::{RequestState, State},
     },
-    snapshot::{FlowSource, RequestSnapshot, Values},
+    snapshot::{Belonging, FlowSource, RequestSnapshot, Values},
 };
 
 /// The environment of the job that a request is at, while it may have to be submitted.
@@ -41,6 +41,8 @@ impl WorkReader {
         self.ensure_cache_fresh(RequestState::KIND.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
+        let belonging = Belonging::new(&self.cluster, &object.metadata);
+        let object = &mut belonging.believed(object);
         let flow = self.flow(object, &namespace);
         let named = match &flow {
             FlowSource::Named(flow) => flow.spec.colony.as_ref(),
@@ -52,7 +54,6 @@ impl WorkReader {
         let claim = ColonyClaim::of_work(object, named.map(String::as_str), is_to_end);
         let (colony, connection) = self.colonies.find(claim, &namespace);
         self.ensure_colony_read(&colony)?;
-        let mirror = object.mirror();
         let is_over = object.metadata.deletion_timestamp.is_some() || object.is_finished();
         let position_log = if is_over {
             self.requests.position_log.forget(&object.uid().unwrap_or_default());
@@ -60,10 +61,8 @@ impl WorkReader {
         } else {
             self.requests.position_log.see(object, now)
         };
-        let processes = self
-            .processes
-            .of(mirror, object.metadata.deletion_timestamp.is_some(), connection.as_deref())
-            .await;
+        let processes = self.processes.own(object, &belonging, connection.as_deref()).await;
+        let mirror = object.mirror();
         let values =
             if is_over { Values::default() } else { self.values(&namespace, env(object, &flow)).await };
         Ok(RequestSnapshot {

@@ -126,25 +126,44 @@ pub fn similar(
     found
 }
 
+/// The objects of other namespaces that have an executor type, in these scopes.
+#[must_use]
+pub fn of_type(
+    executor_type: &str,
+    namespace: Option<&str>,
+    scopes: &[Index<GuardedExecutorDeployment>],
+) -> Vec<Arc<GuardedExecutorDeployment>> {
+    let is_other = |other: &Arc<GuardedExecutorDeployment>| {
+        let has_it = |other: &ExecutorDeployment| other.spec.executor_type == executor_type;
+        other.meta().namespace.as_deref() != namespace && other.0.as_ref().is_ok_and(has_it)
+    };
+    let key = IndexKey::TypeStem(type_stem(executor_type).to_owned());
+    scopes.iter().flat_map(|index| index.get(&key)).filter(is_other).collect()
+}
+
 /// Executor type and colony of an object.
 type Served = (String, Option<String>);
 
 /// Tells which objects carry a warning about another one.
 pub struct Siblings {
     index: Index<GuardedExecutorDeployment>,
+    scopes: Vec<Index<GuardedExecutorDeployment>>,
     /// By UID.
     seen: Mutex<HashMap<String, Served>>,
 }
 
 impl Siblings {
-    /// Siblings among the objects of an index.
+    /// Siblings among the objects of an index, and among those of all `scopes`.
     #[must_use]
-    pub fn new(index: Index<GuardedExecutorDeployment>) -> Self {
-        Self { index, seen: Mutex::default() }
+    pub fn new(
+        index: Index<GuardedExecutorDeployment>,
+        scopes: Vec<Index<GuardedExecutorDeployment>>,
+    ) -> Self {
+        Self { index, scopes, seen: Mutex::default() }
     }
 
     /// An object that is new, gone, or has another executor type or colony wakes those whose type differs from its own only
-    /// by digits, before or after.
+    /// by digits, and those of other namespaces that have the same, before or after.
     pub fn of(&self, object: &ExecutorDeployment) -> Vec<ObjectRef<GuardedExecutorDeployment>> {
         let uid = object.uid().unwrap_or_default();
         let exists = !self.index.get(&IndexKey::Uid(uid.clone())).is_empty();
@@ -158,7 +177,12 @@ impl Siblings {
         drop(seen);
         let types: HashSet<String> =
             [Some(now), before].into_iter().flatten().map(|(name, _)| name).collect();
-        let woken = types.iter().flat_map(|name| similar(name, Some(&uid), &self.index));
+        let namespace = object.metadata.namespace.as_deref();
+        let woken = types.iter().flat_map(|name| {
+            // In other namespaces, a type is one's alone.
+            let same = of_type(name, namespace, &self.scopes);
+            similar(name, Some(&uid), &self.index).into_iter().chain(same)
+        });
         woken.map(|other| ObjectRef::from_obj(other.as_ref())).collect()
     }
 }
@@ -198,7 +222,7 @@ mod tests {
     fn only_a_change_of_type_wakes_siblings() {
         let mut writer = kube::runtime::reflector::store::Writer::new(());
         let index = Index::new(writer.as_reader(), (), crate::watch::index::executor_deployment);
-        let siblings = Siblings::new(index.clone());
+        let siblings = Siblings::new(index.clone(), vec![index.clone()]);
         let mut woken = |event: Event<GuardedExecutorDeployment>| {
             writer.apply_watcher_event(&event);
             index.apply(&event);
@@ -214,5 +238,14 @@ mod tests {
         assert_eq!(woken(Event::Apply(serving("c", "decoder"))), [""; 0]);
         assert_eq!(woken(Event::Apply(serving("b", "decoder3"))), ["a", "c"], "one loses its warning");
         assert_eq!(woken(Event::Delete(serving("b", "decoder3"))), ["c"]);
+        // Of one type, only those of other namespaces.
+        assert_eq!(woken(Event::Apply(serving("d", "decoder"))), [""; 0]);
+        let elsewhere = || {
+            let mut object = serving("e", "decoder");
+            object.0.as_mut().unwrap().metadata.namespace = Some("red".to_owned());
+            object
+        };
+        assert_eq!(woken(Event::Apply(elsewhere())), ["c", "d"]);
+        assert_eq!(woken(Event::Delete(elsewhere())), ["c", "d"], "the type is free");
     }
 }

@@ -42,7 +42,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{ColonyReference, Observed, Restored, Values, WorkHeader, WorkSnapshot},
+    snapshot::{Belonging, ColonyReference, Observed, Restored, Values, WorkHeader, WorkSnapshot},
 };
 
 /// The most attempts that are looked for of an object that was restored.
@@ -158,16 +158,21 @@ impl WorkReader {
     }
 
     /// The object that has what another, with UID `uid`, is to adopt: the process or workflow of this id, whose
-    /// processes are `found`. Their labels name the object that they were submitted for.
+    /// processes are `found`.
     pub(super) fn holder(
         &self,
         uid: &str,
         id: &str,
         found: &Observed<Vec<Process>>,
     ) -> Observed<Option<String>> {
-        if let Some(holder) = self.holder_lookup.bound_to(id, uid).into_iter().next() {
-            return Observed::Known(Some(holder.name));
+        match self.holder_lookup.bound_to(id, uid).into_iter().next() {
+            Some(holder) => Observed::Known(Some(holder.name)),
+            None => self.submitter(uid, found),
         }
+    }
+
+    /// The object, but for the one with UID `uid`, for which these processes were submitted. Their labels name it.
+    fn submitter(&self, uid: &str, found: &Observed<Vec<Process>>) -> Observed<Option<String>> {
         for process in found.known().into_iter().flatten() {
             let Some((cluster, owner, _)) = parse_process_label(&process.spec.label) else { continue };
             if cluster != self.cluster || owner == uid {
@@ -199,6 +204,10 @@ impl WorkReader {
         let before = before.filter(|before| Some(before.1) != metadata.uid.as_deref());
         let is_kept = object.policies().restore_policy == RestorePolicy::Keep;
         let Some((cluster, uid)) = before.filter(|_| is_kept) else { return Observed::Known(None) };
+        // A copy of an object that is still there was not restored: what it had is that one's.
+        if cluster == self.cluster && self.holder_lookup.with_uid(uid).known().is_some_and(Option::is_some) {
+            return Observed::Known(None);
+        }
         let member = match member(connection) {
             Ok(member) => member,
             Err(why) => return Observed::Unknown(why),
@@ -215,11 +224,12 @@ impl WorkReader {
         Observed::Known(last)
     }
 
-    /// The object that keeps what an object of work is bound to as well. Several may adopt one process at the same moment: the oldest
-    /// keeps it, and the others are woken to learn that. Of an object that ends, any that stays.
+    /// The object that keeps what an object of work has adopted as well. Several may adopt one process at the same moment: the oldest
+    /// keeps it, and the others are woken to learn that. Of an object that ends, any that stays. What was submitted for an object
+    /// is no other's while that object is there, whatever the status of others says.
     fn keeper<K: WorkObject>(&self, object: &K, bound: &str) -> Option<String> {
         let (metadata, is_leaving) = (object.meta(), object.is_terminating());
-        if !is_leaving && object.policies().adopted_id != Some(bound) {
+        if object.policies().adopted_id != Some(bound) {
             return None;
         }
         let own = Holder::new(String::new(), metadata);
@@ -275,12 +285,12 @@ pub trait ReadWork: WorkSnapshot + Sized {
     fn variables(object: &Self::Object) -> Vec<&Variable>;
 
     /// Puts the snapshot together, with what only this kind looks at.
-    fn complete(read: WorkRead<'_, Self::Object>) -> impl Future<Output = Self> + Send;
+    fn complete(read: WorkRead<Self::Object>) -> impl Future<Output = Self> + Send;
 }
 
 /// What was read of an object of any kind of work.
-pub struct WorkRead<'a, K> {
-    pub(super) object: &'a K,
+pub struct WorkRead<K> {
+    pub(super) object: K,
     pub(super) header: WorkHeader,
     pub(super) holder: Observed<Option<String>>,
     pub(super) values: Values,
@@ -298,16 +308,17 @@ impl WorkReader {
         self.ensure_cache_fresh(W::Object::KIND.name(), &namespace, &object.name_any())?;
         // Before anything is asked: what was not there is known to have been absent then.
         let now = self.clock.now();
-        let policies = object.policies();
+        let mut object = Belonging::new(&self.cluster, object.meta()).believed(object);
+        let (policies, is_bound) = (object.policies(), object.mirror().is_some());
         let is_to_end = policies.cancel || policies.suspend;
-        let claim = ColonyClaim::of_work(object, policies.colony, is_to_end);
+        let claim = ColonyClaim::of_work(&object, policies.colony, is_to_end);
         let (colony, connection) = self.colonies.find(claim, &namespace);
         self.ensure_colony_read(&colony)?;
-        let mirror = object.mirror();
         let is_ending = object.is_over() || object.is_terminating();
-        let adopted_id = policies.adopted_id.filter(|_| mirror.is_none() && !is_ending);
-        let restored = if adopted_id.is_none() && mirror.is_none() && !is_ending {
-            self.restored::<W>(object, connection.as_deref()).await
+        let adopted_id = policies.adopted_id.filter(|_| !is_bound && !is_ending);
+        let adopted_id = adopted_id.map(str::to_owned);
+        let restored = if adopted_id.is_none() && !is_bound && !is_ending {
+            self.restored::<W>(&object, connection.as_deref()).await
         } else {
             Observed::Known(None)
         };
@@ -316,26 +327,51 @@ impl WorkReader {
                 (W::named(&before.id, &self.processes, connection.as_deref()).await, Observed::Known(None))
             }
             None => {
-                let found = W::recorded(object, &self.processes, connection.as_deref()).await;
-                let bound = mirror.filter(|mirror| mirror.state.is_live());
+                let found = self.own::<W>(&mut object, connection.as_deref()).await;
+                let bound = object.mirror().filter(|mirror| mirror.state.is_live());
                 let bound = bound.and_then(|mirror| mirror.process_id.as_deref());
-                (found, Observed::Known(bound.and_then(|bound| self.keeper(object, bound))))
+                (found, Observed::Known(bound.and_then(|bound| self.keeper(&object, bound))))
             }
             Some(id) => {
-                let found = W::named(id, &self.processes, connection.as_deref()).await;
-                let holder = self.holder(&object.uid().unwrap_or_default(), id, &found);
+                let found = W::named(&id, &self.processes, connection.as_deref()).await;
+                let holder = self.holder(&object.uid().unwrap_or_default(), &id, &found);
                 (found, holder)
             }
         };
+        let mirror = object.mirror();
         let may_submit = !is_ending && mirror.is_none_or(|mirror| !mirror.state.is_live());
         let values =
-            if may_submit { self.values(&namespace, W::variables(object)).await } else { Values::default() };
+            if may_submit { self.values(&namespace, W::variables(&object)).await } else { Values::default() };
         let mut header = self.header(colony, processes, mirror, now);
         header.restored = restored;
         if mirror.is_none() && !is_ending {
             header.is_owner_gone = self.is_owner_gone(object.meta()).await;
         }
         Ok(W::complete(WorkRead { object, header, holder, values, connection }).await)
+    }
+
+    /// The processes that matter to what is on record of an object, which are its own. An id in status that is of another's is
+    /// taken out of `object`, and its own are looked up.
+    async fn own<W: ReadWork>(
+        &self,
+        object: &mut W::Object,
+        connection: Option<&Connection>,
+    ) -> Observed<Vec<Process>> {
+        let mut found = W::recorded(object, &self.processes, connection).await;
+        let mut belonging = Belonging::new(&self.cluster, object.meta());
+        if let Some(id) = object.policies().adopted_id
+            && object.mirror().and_then(|mirror| mirror.process_id.as_deref()) == Some(id)
+        {
+            match self.submitter(&object.uid().unwrap_or_default(), &found) {
+                Observed::Known(None) => belonging = belonging.adopting(id),
+                Observed::Known(Some(_)) => {}
+                Observed::Unknown(why) => return Observed::Unknown(why),
+            }
+        }
+        if belonging.verify(object, &mut found) {
+            return found;
+        }
+        W::recorded(object, &self.processes, connection).await
     }
 }
 

@@ -18,6 +18,8 @@ mod arbitrary;
 #[cfg(test)]
 mod blueprints;
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod colonies;
 #[cfg(test)]
 mod colony_cron;

@@ -286,6 +286,27 @@ fn the_policy_exempts_the_operators_account() {
     assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
 }
 
+/// The role for users of their kinds includes their status, since it names no kinds.
+#[test]
+fn status_of_users_kinds_is_guarded_where_there_are_any() {
+    let name = format!("{RELEASE}-colonyos-operator-status");
+    let groups = json!(["ml.example.com", "app.example.com"]);
+    let objects = render(OPERATOR, &json!({"userKinds": {"groups": groups}})).unwrap();
+    let policy = &named(&objects, "ValidatingAdmissionPolicy", &name)[0]["spec"];
+    let rule = &policy["matchConstraints"]["resourceRules"][0];
+    assert_eq!((&rule["apiGroups"], &rule["resources"]), (&groups, &json!(["*/status"])));
+    let exempt = policy["matchConditions"][0]["expression"].as_str().unwrap();
+    assert!(exempt.contains(&format!("serviceaccount:{NAMESPACE}:")), "{exempt}");
+    let binding = named(&objects, "ValidatingAdmissionPolicyBinding", &name)[0];
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+    for without in
+        [json!({}), json!({"userKinds": {"groups": groups}, "admissionPolicy": {"enabled": false}})]
+    {
+        let objects = render(OPERATOR, &without).unwrap();
+        assert!(named(&objects, "ValidatingAdmissionPolicy", &name).is_empty(), "{without}");
+    }
+}
+
 #[test]
 fn the_policy_and_the_roles_can_be_left_to_others() {
     let objects =

@@ -165,6 +165,7 @@ async fn fleets(mut caches: Caches<'_>) -> Box<dyn Controller> {
     let reader = Reader {
         stores: Stores {
             executor_deployments: objects.index.clone(),
+            fleets: vec![objects.index.clone()],
             deployments,
             daemon_sets,
             jobs,

@@ -60,9 +60,30 @@ pub struct ColonySpec {
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 
+    /// Which namespaces may register executors of which types. Executors of one type are given each other's processes, with
+    /// their arguments. A type that is not listed belongs to the namespace whose ExecutorDeployment has it first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub executor_types: Vec<ExecutorTypeRule>,
+
     /// What happens to blueprints and processes that originate in the colony and are meant for this cluster.
     #[serde(default)]
     pub inbound: Inbound,
+}
+
+/// The namespaces that may register executors of a type.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutorTypeRule {
+    /// The type, as `executorType` of ExecutorDeployments has it.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 63))]
+    pub executor_type: String,
+
+    /// Names of the namespaces; none may register executors of the type when empty.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub namespaces: Vec<String>,
 }
 
 impl Colony {

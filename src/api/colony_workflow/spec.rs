@@ -148,6 +148,21 @@ impl Mirrored for ColonyWorkflow {
         self.status.as_ref()?.mirror.as_ref()
     }
 
+    fn mirror_mut(&mut self) -> Option<&mut Option<MirrorStatus>> {
+        Some(&mut self.status.as_mut()?.mirror)
+    }
+
+    fn unbind(&mut self) {
+        let names = self.spec.nodes.iter().map(|node| node.name.clone());
+        let nodes = names.map(NodeStatus::pending).collect();
+        if let Some(status) = &mut self.status {
+            status.nodes = nodes;
+            if let Some(mirror) = &mut status.mirror {
+                mirror.unbind();
+            }
+        }
+    }
+
     fn used_colony(&self) -> Option<&UsedColony> {
         self.status.as_ref()?.colony.as_ref()
     }

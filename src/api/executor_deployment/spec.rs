@@ -213,6 +213,10 @@ impl Mirrored for ExecutorDeployment {
         self.status.as_ref()?.mirror.as_ref()
     }
 
+    fn mirror_mut(&mut self) -> Option<&mut Option<MirrorStatus>> {
+        Some(&mut self.status.as_mut()?.mirror)
+    }
+
     fn used_colony(&self) -> Option<&UsedColony> {
         self.status.as_ref()?.colony.as_ref()
     }

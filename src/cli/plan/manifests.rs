@@ -35,8 +35,8 @@ use crate::{
     memory::identities::read_identity,
     runtime::config::OperatorConfiguration,
     snapshot::{
-        AddsInFlight, ColonyAccess, ColonyReference, ExecutorDeploymentSnapshot, Observed, Policy,
-        Registration, ResolvedColony, ValueSource, Values, Workloads,
+        AddsInFlight, ColonyAccess, ColonyReference, ExecutorDeploymentSnapshot, Fleet, Identity, Observed,
+        Policy, Registration, ResolvedColony, TypeUse, ValueSource, Values, Workloads,
     },
 };
 
@@ -172,15 +172,17 @@ impl Manifests {
         let name = object.name_any();
         let named = |found: &str| found == name;
         let secret_name = names::identity_secret(&name);
-        let identity = self.secrets.iter().find(|secret| secret.name_any() == secret_name).map(read_identity);
-        let executor_name = identity.as_ref().map(|identity| identity.executor_name.clone()).or_else(|| {
-            object
-                .status
-                .as_ref()
-                .and_then(|status| status.executor.as_ref())
-                .map(|executor| executor.name.clone())
-        });
-        let executor = self.executors.iter().find(|executor| Some(&executor.name) == executor_name.as_ref());
+        let identity = self.secrets.iter().find(|secret| secret.name_any() == secret_name).map(identity_of);
+        let namespace = object.namespace().unwrap_or_default();
+        let fleet = Fleet { cluster: CLUSTER, namespace: &namespace, name: &name };
+        let recorded = object.status.as_ref().and_then(|status| status.executor.as_ref());
+        let recorded = recorded.map(|executor| executor.name.as_str());
+        let executor_name = identity.as_ref().map(|identity| identity.executor_name.as_str()).or(recorded);
+        let id = identity.as_ref().map(|identity| identity.executor_id.as_str());
+        let registration = |name: Option<&str>, id: Option<&str>| {
+            let found = self.executors.iter().find(|executor| Some(executor.name.as_str()) == name);
+            Registration::of(found, fleet, id)
+        };
         let mirror = object.status.as_ref().and_then(|status| status.mirror.as_ref());
         ExecutorDeploymentSnapshot {
             cluster: CLUSTER.to_owned(),
@@ -200,15 +202,15 @@ impl Manifests {
                 .filter(|pod| pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name))
                 .cloned()
                 .collect(),
-            registration: Observed::Known(
-                executor.map_or(Registration::Absent, |executor| Registration::Present(executor.state)),
-            ),
+            registration: Observed::Known(registration(executor_name, id)),
+            recorded_registration: Observed::Known(registration(recorded, None)),
             identity: Observed::Known(identity),
             processes: Observed::Known(self.processes(mirror)),
             blueprint: Observed::Known(self.blueprint(object)),
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
+            type_use: TypeUse::default(),
             policy: Policy {
                 host_paths: configuration.host_paths.clone(),
                 service_accounts: configuration.service_accounts.clone(),
@@ -346,6 +348,7 @@ fn stand_in(name: &str) -> ColonySpec {
         location: None,
         credentials_secret_name: format!("colony-{name}"),
         allowed_namespaces: AllowedNamespaces::default(),
+        executor_types: Vec::new(),
         inbound: Inbound::default(),
     }
 }
@@ -355,4 +358,16 @@ fn blueprint(value: &Value) -> Result<Blueprint, String> {
     let mut value = value.clone();
     value["kind"] = Value::from(EXECUTOR_DEPLOYMENT_KIND);
     parse(&value)
+}
+
+/// The identity in a Secret; its id as it says where the key was left out, as it should be in a manifest.
+fn identity_of(secret: &Secret) -> Identity {
+    let mut identity = read_identity(secret);
+    if identity.executor_id.is_empty() {
+        let said = secret.string_data.as_ref().and_then(|data| data.get("COLONIES_EXECUTOR_ID")).cloned();
+        let bytes = secret.data.as_ref().and_then(|data| data.get("COLONIES_EXECUTOR_ID"));
+        let said = said.or_else(|| String::from_utf8(bytes?.0.clone()).ok());
+        identity.executor_id = said.unwrap_or_default();
+    }
+    identity
 }

@@ -58,7 +58,7 @@ pub fn identity(owner: &Owner, spec: &ExecutorDeploymentSpec, colony: &ResolvedC
     metadata.annotations = Some(BTreeMap::from([(CONTENT_HASH_ANNOTATION.to_owned(), hash)]));
     DesiredIdentity {
         metadata,
-        name_prefix: format!("{}-{}", owner.namespace, owner.name),
+        name_prefix: names::executor_prefix(&owner.namespace, &owner.name),
         executor_type: spec.executor_type.clone(),
         location: colony.spec.location.clone(),
         environment,

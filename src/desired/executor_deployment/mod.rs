@@ -2,6 +2,7 @@
 
 mod blueprint;
 mod environment;
+mod executor_type;
 mod from_colony;
 mod pod_template;
 mod policies;
@@ -63,7 +64,12 @@ pub fn desired(snapshot: &ExecutorDeploymentSnapshot) -> Result<Option<DesiredEx
     if snapshot.object.metadata.deletion_timestamp.is_some() {
         return Ok(None);
     }
-    let desired = build(snapshot, resolved(&snapshot.colony)?);
+    let colony = resolved(&snapshot.colony)?;
+    // One that only looks registers nothing.
+    if !snapshot.object.spec.management_policies.only_observe() {
+        executor_type::check(snapshot, colony)?;
+    }
+    let desired = build(snapshot, colony);
     desired.map(Some).map_err(|error| Problem { reason: Reason::InvalidSpec, message: error.to_string() })
 }
 

@@ -135,9 +135,8 @@ fn executor(
                 .any(|(step, _)| matches!(step, ColonyStep::RemoveExecutor { name: done } if done == name))
         })
     };
-    if let Some(previous) =
-        previous.filter(|previous| previous.name != identity.executor_name && !removed(&previous.name))
-    {
+    let is_predecessor = |previous: &ExecutorStatus| snapshot.predecessor() == Some(&previous.name);
+    if let Some(previous) = previous.filter(|previous| is_predecessor(previous) && !removed(&previous.name)) {
         return Some(previous);
     }
     let registered_now = outcome.is_some_and(|outcome| {
