@@ -48,11 +48,11 @@ async fn a_process_names_what_keeps_it_from_being_taken() {
             { "name": "b", "function": "encode", "conditions": { "executorType": "worker" }, "dependencies": ["a"] },
         ] });
         stage.create::<ColonyWorkflow>(json!({ "metadata": { "name": "graph" }, "spec": spec })).await.unwrap();
-        let node = format!("an executor of type nowhere: none is registered in colony {colony} (there are: worker) for node a");
+        let unserved = format!("an executor of type nowhere: none is registered in colony {colony} (there are: worker) for node a");
         let says = |status: &colonyos_operator::api::colony_workflow::ColonyWorkflowStatus| {
-            status.message("Finished").ends_with(&node)
+            status.message("Finished").ends_with(&unserved)
         };
-        stage.until_status::<ColonyWorkflow>("graph", &node, says).await;
+        stage.until_status::<ColonyWorkflow>("graph", &unserved, says).await;
 
         // What comes later is said without a write to the object.
         let _late = stage.colony.executor("n-1", "wroker").await;
@@ -71,7 +71,7 @@ async fn a_paused_colony_is_named_and_a_long_wait_is_one_warning() {
         apply(stage, "held", json!({ "executorType": "worker" })).await;
         until_says(stage, "held", &format!("assignments in colony {} are paused", stage.colony.name)).await;
         let events: Api<Event> = stage.api();
-        let warned = eventually("a Warning tells of it", Duration::from_secs(60), async || {
+        let warned = eventually("a Warning tells of it", Duration::from_mins(1), async || {
             let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
             let is_it = |event: &Event| event.reason.as_deref() == Some("NoExecutor");
             let found: Vec<Event> = all.items.into_iter().filter(is_it).collect();

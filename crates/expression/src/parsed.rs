@@ -91,6 +91,7 @@ mod tests {
     use super::*;
 
     /// A fault that no text has, so that what was kept can be told from what is parsed now.
+    #[expect(clippy::unnecessary_wraps, reason = "it stands for the parser")]
     fn mark(text: &str) -> Parsed {
         Ok(Node::Text(format!("of {text}")))
     }

@@ -7,6 +7,7 @@
 mod compiled;
 pub mod context;
 pub(super) mod dynamic;
+mod intents;
 pub mod pass;
 pub(super) mod queue;
 pub(super) mod repetition;

@@ -11,6 +11,7 @@ use kube::{
 use super::{
     compiled::CompiledObjects,
     context::{Requeuer, Services},
+    intents,
     repetition::{self, Subject},
     retry::{Retries, jitter},
     stages::{Acted, Passed, Stages, Status},
@@ -24,15 +25,10 @@ use crate::{
     api::{
         condition::Reason,
         kind::HasConditions as _,
-        mirror::MirrorState,
-        names::SUBMITTED_AS_ANNOTATION,
         policy::{is_paused, reconcile_at},
     },
     diff::{KubernetesStep, Plan, Problem, duplicates, orphans},
-    memory::{
-        submissions::Intent,
-        writes::{Key, PATIENCE},
-    },
+    memory::writes::{Key, PATIENCE},
     runtime::metrics::{Collected, ReconcileResult},
     snapshot::Snapshot as _,
     status::{
@@ -126,7 +122,7 @@ impl<S: Stages> Engine<S> {
     async fn stages_of(&self, object: &S::Object) -> Ended {
         let (services, stages) = (&self.services, &self.stages);
         self.reconcile_requested(object);
-        self.note_untouched(object);
+        intents::note_untouched::<S>(services, object);
         let Ok(mut snapshot) = stages.snapshot(object).await else {
             services.metrics.count_stale_skip(S::KIND);
             let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
@@ -274,34 +270,12 @@ impl<S: Stages> Engine<S> {
         if let Some(write) = &write {
             services.repeats.note(subject.uid, subject.generation, write, now);
         }
-        // From here on the intent is on record, and this process knows that it has sent nothing yet.
-        let recorded = before.and_then(S::recorded);
-        let intended =
-            mirror.filter(|mirror| mirror.state == MirrorState::Intended && recorded != Some(*mirror));
-        if let (Some(mirror), Some(since)) = (intended, services.leadership.alone_since()) {
-            let (label, number, had_record) = (&mirror.label, mirror.generation, recorded.is_some());
-            let intent = Intent { label, uid: &uid, number, had_record };
-            services.submissions.intended(&intent, since.monotonic, services.clock.instant());
-        }
+        intents::note_intended::<S>(services, object, &status);
         let conditions = before.map_or(&[][..], |before| before.conditions());
         let mut all = status::event::transitions(conditions, status.conditions());
         all.extend(notes);
         services.publisher.events(&object.object_ref(kind), all).await;
         Ok(true)
-    }
-
-    /// Notes an object that has nothing of an operator yet.
-    fn note_untouched(&self, object: &S::Object) {
-        let (metadata, services) = (object.meta(), &self.services);
-        let is_held = |finalizer| object.finalizers().iter().any(|other| other == finalizer);
-        let is_touched = S::FINALIZER.is_none_or(is_held)
-            || object.annotations().contains_key(SUBMITTED_AS_ANNOTATION)
-            || object.status().is_some_and(|status| S::recorded(status).is_some());
-        if let (false, Some(uid), Some(since)) =
-            (is_touched, &metadata.uid, services.leadership.alone_since())
-        {
-            services.submissions.untouched(uid, since.monotonic, services.clock.instant());
-        }
     }
 
     /// When to look again at an object that is paused: only a change of the object itself matters.

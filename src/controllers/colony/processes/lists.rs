@@ -99,7 +99,7 @@ mod tests {
                     json!({"processid": id.to_string(), "state": 1, "spec": {}, "submissiontime": "2026-03-01T12:00:00Z",
                            "starttime": "2026-03-01T12:00:00Z", "endtime": "0001-01-01T00:00:00Z"})
                 };
-                let list = Value::from_iter((0..found).map(process)).to_string();
+                let list = (0..found).map(process).collect::<Value>().to_string();
                 let reply = json!({"payloadtype": "x", "payload": STANDARD.encode(list), "error": false});
                 Ok(Answer { status: 200, body: reply.to_string().into_bytes() })
             };
