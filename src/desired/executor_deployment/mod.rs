@@ -8,6 +8,7 @@ mod policies;
 mod process;
 mod restricted;
 mod run;
+mod standard;
 mod volumes;
 mod workload;
 
