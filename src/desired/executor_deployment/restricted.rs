@@ -163,13 +163,6 @@ fn check_container(container: &Container, path: &str) -> Result<(), SpecError> {
             "executors do not gain privileges",
         ));
     }
-    if context.run_as_user == Some(0) || context.run_as_non_root == Some(false) {
-        return Err(forbidden(
-            &format!("{path}.securityContext.runAsUser"),
-            "0",
-            "executors do not run as root",
-        ));
-    }
     let capabilities = context.capabilities.as_ref();
     let dropped = capabilities.and_then(|capabilities| capabilities.drop.as_ref());
     if !dropped.is_some_and(|dropped| dropped.iter().any(|capability| capability == "ALL")) {
