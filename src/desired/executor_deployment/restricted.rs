@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 
-use super::standard;
+use super::standard::{self, forbidden};
 use crate::{kinds::SpecError, snapshot::Policy};
 
 /// Checks a template, with the user's part merged in, against the *restricted* pod security standard and the
@@ -46,10 +46,6 @@ fn check_scheduling(pod: &PodSpec) -> Result<(), SpecError> {
         return Err(forbidden("ephemeralContainers", "(set)", "a template has none"));
     }
     Ok(())
-}
-
-pub(super) fn forbidden(field: &str, value: &str, why: &str) -> SpecError {
-    SpecError::invalid(format!("spec.template.spec.{field}"), value, format!("{why}: remove it"))
 }
 
 fn check_host(pod: &PodSpec) -> Result<(), SpecError> {

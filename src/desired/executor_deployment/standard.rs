@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::{
 };
 use serde_json::Value;
 
-use super::restricted::forbidden;
 use crate::kinds::SpecError;
 
 /// Kinds of volumes. `hostPath` is checked against the operator's configuration.
@@ -39,6 +38,10 @@ const SYSCTLS: [&str; 12] = [
 const SELINUX_TYPES: [&str; 5] =
     ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+pub(super) fn forbidden(field: &str, value: &str, why: &str) -> SpecError {
+    SpecError::invalid(format!("spec.template.spec.{field}"), value, format!("{why}: remove it"))
+}
 
 pub(super) fn check_annotations(annotations: Option<&BTreeMap<String, String>>) -> Result<(), SpecError> {
     for (name, profile) in annotations.into_iter().flatten() {
