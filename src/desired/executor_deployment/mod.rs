@@ -9,6 +9,7 @@ mod policies;
 mod process;
 mod restricted;
 mod run;
+mod standard;
 mod volumes;
 mod workload;
 

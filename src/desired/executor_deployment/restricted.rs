@@ -3,6 +3,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 
+use super::standard::{self, forbidden};
 use crate::{kinds::SpecError, snapshot::Policy};
 
 /// Checks a template, with the user's part merged in, against the *restricted* pod security standard and the
@@ -17,23 +18,34 @@ pub fn check(template: &PodTemplateSpec, policy: &Policy) -> Result<(), SpecErro
     check_volumes(pod, policy)?;
     check_service_account(pod, policy)?;
     check_identity(pod)?;
-    if pod.security_context.as_ref().is_some_and(|context| context.run_as_non_root == Some(false)) {
-        return Err(forbidden("securityContext.runAsNonRoot", "false", "executors do not run as root"));
-    }
-    if pod.security_context.as_ref().is_some_and(|context| context.run_as_user == Some(0)) {
-        return Err(forbidden("securityContext.runAsUser", "0", "executors do not run as root"));
-    }
+    check_scheduling(pod)?;
+    standard::check_annotations(
+        template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref()),
+    )?;
+    standard::check_pod(pod)?;
     let groups = [("containers", Some(&pod.containers)), ("initContainers", pod.init_containers.as_ref())];
     for (group, containers) in groups {
         for container in containers.into_iter().flatten() {
-            check_container(container, &format!("{group}[{}]", container.name))?;
+            let path = format!("{group}[{}]", container.name);
+            check_container(container, &path)?;
+            standard::check_container(container, pod.security_context.as_ref(), &path)?;
         }
     }
     Ok(())
 }
 
-fn forbidden(field: &str, value: &str, why: &str) -> SpecError {
-    SpecError::invalid(format!("spec.template.spec.{field}"), value, format!("{why}: remove it"))
+/// Where pods run and what they displace is the scheduler's to decide.
+fn check_scheduling(pod: &PodSpec) -> Result<(), SpecError> {
+    if let Some(node) = pod.node_name.as_deref().filter(|node| !node.is_empty()) {
+        return Err(forbidden("nodeName", node, "it evades the scheduler and taints, use nodeSelector"));
+    }
+    if let Some(class) = pod.priority_class_name.as_deref().filter(|class| class.starts_with("system-")) {
+        return Err(forbidden("priorityClassName", class, "executors do not displace the system's pods"));
+    }
+    if pod.ephemeral_containers.as_ref().is_some_and(|containers| !containers.is_empty()) {
+        return Err(forbidden("ephemeralContainers", "(set)", "a template has none"));
+    }
+    Ok(())
 }
 
 fn check_host(pod: &PodSpec) -> Result<(), SpecError> {
@@ -84,12 +96,26 @@ fn check_service_account(pod: &PodSpec, policy: &Policy) -> Result<(), SpecError
             ));
         }
     }
-    if pod.automount_service_account_token == Some(true) && pod.service_account_name.is_none() {
-        return Err(forbidden(
-            "automountServiceAccountToken",
-            "true",
-            "pods get a token only with a serviceAccountName",
+    if names.into_iter().flatten().any(|name| !name.is_empty()) {
+        return Ok(());
+    }
+    // Absent means true: a null in the template would give the token of the default account.
+    if pod.automount_service_account_token != Some(false) {
+        return Err(SpecError::invalid(
+            "spec.template.spec.automountServiceAccountToken",
+            pod.automount_service_account_token.map_or("null", |_| "true"),
+            "pods get a token only with a serviceAccountName: remove it",
         ));
+    }
+    for volume in pod.volumes.iter().flatten() {
+        let sources = volume.projected.as_ref().and_then(|projected| projected.sources.as_ref());
+        if sources.into_iter().flatten().any(|source| source.service_account_token.is_some()) {
+            return Err(forbidden(
+                &format!("volumes[{}].projected.sources", volume.name),
+                "serviceAccountToken",
+                "pods get a token only with a serviceAccountName",
+            ));
+        }
     }
     Ok(())
 }
@@ -131,13 +157,6 @@ fn check_container(container: &Container, path: &str) -> Result<(), SpecError> {
             &format!("{path}.securityContext.allowPrivilegeEscalation"),
             "true",
             "executors do not gain privileges",
-        ));
-    }
-    if context.run_as_user == Some(0) || context.run_as_non_root == Some(false) {
-        return Err(forbidden(
-            &format!("{path}.securityContext.runAsUser"),
-            "0",
-            "executors do not run as root",
         ));
     }
     let capabilities = context.capabilities.as_ref();
