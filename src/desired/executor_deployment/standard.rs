@@ -57,8 +57,8 @@ pub(super) fn check_annotations(annotations: Option<&BTreeMap<String, String>>) 
 pub(super) fn check_pod(pod: &PodSpec) -> Result<(), SpecError> {
     for volume in pod.volumes.iter().flatten() {
         let value = serde_json::to_value(volume).unwrap_or_default();
-        let kinds = value.as_object().into_iter().flatten().map(|(kind, _)| kind.as_str());
-        for kind in kinds.filter(|kind| *kind != "name" && !VOLUMES.contains(kind)) {
+        let mut kinds = value.as_object().into_iter().flatten().map(|(kind, _)| kind.as_str());
+        if let Some(kind) = kinds.find(|kind| *kind != "name" && !VOLUMES.contains(kind)) {
             let field = format!("volumes[{}].{kind}", volume.name);
             return Err(forbidden(&field, "(set)", "this kind of volume is not allowed, use a claim"));
         }

@@ -256,7 +256,7 @@ mod tests {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
                 prop::collection::btree_map(name.prop_map(str::to_owned), inner, 0..8)
-                    .prop_map(|map| Value::from_iter(map)),
+                    .prop_map(Value::from_iter),
             ]
         })
     }
