@@ -37,6 +37,25 @@ fn what_a_change_touches_exists() {
     }
 }
 
+/// A door without its test is not known to be closed.
+#[test]
+fn the_tests_that_the_security_page_names_exist() {
+    let page = repository::read(Path::new("docs/security.md")).unwrap();
+    let doors = page.split("\n## ").find(|section| section.starts_with("Doors\n")).unwrap();
+    let mut named = 0;
+    for row in doors.lines().filter(|line| line.starts_with("| ") && line.contains(".rs`")) {
+        let cells: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        let from = cells.iter().position(|cell| cell.ends_with(".rs")).unwrap();
+        for pair in cells[from..].chunks(2) {
+            let text = repository::read(Path::new(pair[0])).unwrap();
+            let function = pair.get(1).map(|name| format!("fn {name}("));
+            assert!(function.is_none_or(|function| text.contains(&function)), "{pair:?}");
+            named += 1;
+        }
+    }
+    assert!(named > 10, "{named}");
+}
+
 /// The files of the operator whose code contains one of `words`; tests, and files whose path has `own` in it, are left out.
 fn files_with(words: &[&str], own: &str) -> BTreeSet<String> {
     let words: Vec<_> = words.iter().map(|words| source::tokens(words)).collect();
