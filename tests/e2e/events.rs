@@ -21,7 +21,8 @@ pub async fn only_transitions_are_told(stage: Stage) {
     let fleet = Fleet::create(&stage, "told", json!({})).await;
     fleet.until_ready(1).await;
     fleet.until_mirrored().await;
-    let born = until_told(&fleet, "AllReplicasReady", 1).await;
+    until_told(&fleet, "AllReplicasReady", 1).await;
+    let born = until_told(&fleet, "ProcessSuccessful", 1).await;
     assert_eq!(
         born,
         BTreeMap::from([

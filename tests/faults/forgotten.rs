@@ -5,16 +5,32 @@ use std::collections::BTreeSet;
 
 use crate::{
     fleet::Manner,
-    support::wait::eventually,
+    stage::Stage,
+    support::{cluster::connect_alone, namespace::in_namespace, wait::eventually},
     sweep::{SETTLE, Sweep},
 };
 
 /// Objects of each manner to which each of these happens.
 const OBJECTS: usize = 4;
 
+/// Apart from the sweep: what never gets ready counts as failed after ten minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_forgotten_is_not_done_again() {
+    let connection = connect_alone().await;
+    in_namespace(&connection, "forgotten", async |namespace| {
+        let mut sweep = Sweep::new(Stage::new(namespace).await, "forgotten.txt");
+        sweep.fleet.create_batch(2 * OBJECTS, 2 * OBJECTS).await;
+        sweep.settle("all are submitted", &BTreeSet::new()).await;
+        sweep.forget().await;
+        sweep.rest().await;
+        sweep.end().await;
+    })
+    .await;
+}
+
 impl Sweep {
     /// None of it makes a second process of anything.
-    pub async fn forget(&mut self) {
+    async fn forget(&mut self) {
         let before = self.count().await;
         self.lose_statuses().await;
         self.hide_rows().await;

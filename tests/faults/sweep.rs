@@ -81,9 +81,16 @@ pub struct Sweep {
 async fn one_intended_piece_of_work_is_one_process() {
     let connection = connect_alone().await;
     in_namespace(&connection, "faults", async |namespace| {
-        let stage = Stage::new(namespace).await;
+        Sweep::new(Stage::new(namespace).await, "faults.txt").run().await;
+    })
+    .await;
+}
+
+impl Sweep {
+    /// Nothing was done yet. What is said goes to a file of this name, too.
+    pub fn new(stage: Stage, file: &str) -> Self {
         let clock = Clock::system();
-        let mut sweep = Sweep {
+        Self {
             fleet: Fleet::new(&stage),
             stock: BTreeMap::new(),
             colonies: Vec::new(),
@@ -91,15 +98,11 @@ async fn one_intended_piece_of_work_is_one_process() {
             clock,
             stack: Stack::find(),
             late: 0,
-            file: File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults.txt")).unwrap(),
+            file: File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(file)).unwrap(),
             stage,
-        };
-        sweep.run().await;
-    })
-    .await;
-}
+        }
+    }
 
-impl Sweep {
     async fn run(&mut self) {
         let points = self.learn().await;
         let mut chosen = points.clone();
@@ -112,7 +115,6 @@ impl Sweep {
         self.crash(&chosen).await;
         self.deliver_late_twice_and_unreadably(&points).await;
         self.arrive_after_all(&points).await;
-        self.forget().await;
         self.take_servers_away().await;
         self.rest().await;
         self.end().await;
