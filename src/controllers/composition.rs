@@ -112,6 +112,10 @@ impl Stages for CompositionStages {
         Some(status::composition::compute(snapshot, &self.made, pass))
     }
 
+    fn accepted(before: Option<&Status<Self>>, refused: Status<Self>, why: &str) -> Option<Status<Self>> {
+        status::instance::without_fields(before, refused, why)
+    }
+
     fn next(&self, snapshot: &Self::Snapshot, _: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
         let pass = pass.map(|carried| &carried.findings);
         status::composition::next(snapshot, self.composition.as_ref().ok(), pass)

@@ -99,8 +99,7 @@ pub fn without_fields(
     if fields == refused.fields {
         return None;
     }
-    let message =
-        format!("handler.status: the output of the executor does not match the schema of the kind: {why}");
+    let message = format!("handler.status: what it gives does not match the schema of the kind: {why}");
     let now = refused.conditions.iter().map(|condition| condition.last_transition_time.0).max()?;
     let previous = before.map_or(&[][..], |before| &before.conditions);
     let warning = Finding::yes(ConditionType::Warnings, Reason::ApplyFailed, message);
