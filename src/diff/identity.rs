@@ -185,7 +185,7 @@ impl IdentityPlan {
     }
 }
 
-/// Whoever may edit Secrets in the namespace can write another's name into one: the executor of a fleet is named after it, and
+/// A user who may edit Secrets in the namespace can write another's name into one: the executor of a fleet is named after it, and
 /// what the colony has under that name has the id of the key.
 fn ensure_own(
     snapshot: &ExecutorDeploymentSnapshot,

@@ -82,7 +82,7 @@ impl Identities {
 }
 
 /// The identity in a Secret; the key stays where it is. Its id is that of the key: what the Secret says of it beside the key is
-/// written by whoever may edit Secrets in the namespace.
+/// written by users who may edit Secrets in the namespace.
 #[must_use]
 pub fn read_identity(secret: &Secret) -> Identity {
     let value = |key: &str| {

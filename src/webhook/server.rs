@@ -346,7 +346,7 @@ mod tests {
         String::from_utf8_lossy(&answer[..length]).into_owned()
     }
 
-    /// Whoever reaches the port may send anything: it costs the sender more than the operator.
+    /// A client that reaches the port can send anything: it costs the sender more than the operator.
     #[tokio::test]
     async fn what_is_too_much_is_refused_before_it_is_parsed() {
         let (address, shared) = endpoint().await;
