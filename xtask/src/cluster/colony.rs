@@ -75,6 +75,7 @@ pub fn up(ledger: &Ledger) -> Result<()> {
         .envs(&environment)
         .env("TZ", "UTC") // the server does not start without it
         .env("LANG", "C.UTF-8")
+        .envs(process::GARBAGE)
         .env("COLONIES_DB_HOST", "127.0.0.1")
         .env("COLONIES_DB_PORT", ports.postgresql.to_string())
         .env("COLONIES_DB_USER", "postgres")

@@ -51,7 +51,8 @@ pub fn up(ledger: &Ledger) -> Result<()> {
             .arg("--kubeconfig")
             .arg(stack.kubeconfig())
             .env("KWOK_WORKDIR", workdir(&stack))
-            .env("HOME", &stack.folder);
+            .env("HOME", &stack.folder)
+            .envs(process::GARBAGE);
         commands::output(&mut command).context("failed to start the control plane")?;
     }
     adopt(ledger)?;

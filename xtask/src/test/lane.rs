@@ -1,7 +1,7 @@
 //! Which rungs share a stack of servers.
 //!
-//! Tests mostly wait. Rungs whose tests look after the whole cluster, or stop its servers, cannot run while others use it:
-//! they have a stack of their own, and one half of the run waits while the other computes.
+//! Rungs whose tests look after the whole cluster, or stop its servers, cannot run while others use it: they have a stack
+//! of their own, and follow when the other is down.
 
 use super::rung::{Needs, Rung};
 use crate::cluster::Which;
@@ -10,6 +10,8 @@ use crate::cluster::Which;
 const ALONE: [Rung; 3] = [Rung::Interop, Rung::Faults, Rung::E2e];
 /// Those that use the servers side by side.
 const TOGETHER: [Rung; 3] = [Rung::Conformance, Rung::Colony, Rung::Apiserver];
+/// Those that use no servers: what finds most in the shortest time comes first.
+pub const BESIDE: [Rung; 4] = [Rung::Unit, Rung::Golden, Rung::Chart, Rung::Simulation];
 /// What is added to the name of the stack of [`ALONE`].
 const SUFFIX: &str = "-alone";
 

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every test there is, on servers of its own, with one line at the end that says how it went.
 //!
-//! Everything is built once, with the flags of the images, while the servers come up beside it. Rungs that need nothing
-//! run as soon as their binaries are there; those that need servers follow, side by side where they do not see each
-//! other, on two stacks of servers where they would.
+//! Everything is built once, with the flags of the images, while the servers come up beside it. Rungs that need servers
+//! run side by side where they do not see each other, and one after the other, on two stacks, where they would. Rungs
+//! that need none take what they leave of the processors.
 
 mod checks;
 mod harness;
@@ -28,7 +28,7 @@ use self::{
     harness::Setting,
     lane::Lane,
     report::{Report, Verdict},
-    rung::Rung,
+    rung::{Needs, Rung},
     servers::Servers,
 };
 use crate::{
@@ -103,43 +103,38 @@ fn test_target(rung: Rung) -> Option<PathBuf> {
 
 fn test(options: &Options, rungs: &[Rung], report: &Report) -> Result<()> {
     let which = Which { name: options.stack.clone(), state: options.state.clone() };
-    let lanes = lane::spread(rungs, &which, !cluster::brings_servers());
+    let (beside, with_servers): (Vec<_>, Vec<_>) = rungs.iter().partition(|rung| !rung.needs().servers);
+    let beside = beside.as_slice();
+    let lanes = lane::spread(&with_servers, &which, !cluster::brings_servers());
+    let start = |needs: Needs, which: &Which| timed(report, "servers", || servers::start(needs, which));
     let executables = OnceLock::new();
     thread::scope(|scope| {
-        let servers = scope.spawn(|| {
-            // One after the other: what is missing is built and installed once.
-            let start = |lane: &Lane| servers::start(lane.needs(), &lane.which);
-            timed(report, "servers", || Ok(lanes.iter().map(start).collect::<Vec<_>>()))
+        // One after the other: what is missing is built and installed once.
+        let started = scope.spawn(|| {
+            let tools = start(Needs::of(beside), &which);
+            (tools, lanes.first().map(|lane| start(lane.needs(), &lane.which)))
         });
         let built =
             timed(report, "build", || build(rungs)).map(|built| executables.get_or_init(|| built).as_slice());
-        let local = built.as_ref().ok().copied().map(|built| {
-            scope.spawn(move || {
-                let local = [Rung::Unit, Rung::Golden, Rung::Simulation];
-                run_rungs(&local, rungs, built, options, &BTreeMap::new(), report);
-            })
+        let (tools, mut first) =
+            started.join().map_err(|_| anyhow::anyhow!("the servers' thread panicked"))?;
+        let programs = built.as_ref().ok().copied();
+        let beside = scope.spawn(move || {
+            programs.map_or(Ok(()), |built| on_processors(options, beside, built, tools, report))
         });
-        let servers = servers.join().unwrap_or_else(|_| anyhow::bail!("the servers' thread panicked"))?;
-        let running: Vec<_> = lanes
-            .iter()
-            .zip(servers)
-            .map(|(lane, servers)| {
-                let built = built.as_ref().ok().copied();
-                scope.spawn(move || on_lane(options, lane, built, servers, report))
-            })
-            .collect();
-        let join = |lane: thread::ScopedJoinHandle<'_, Result<()>>| {
-            lane.join().unwrap_or_else(|_| anyhow::bail!("the thread of a stack panicked"))
-        };
-        let results: Vec<Result<()>> = running.into_iter().map(join).collect();
-        if let Some(local) = local {
-            local.join().unwrap_or_else(|_| eprintln!("a rung's thread panicked"));
+        let mut results = vec![built.map(drop)];
+        // Processors are what tests with servers lack: two stacks at once take as long as one after the other, and
+        // each of their tests longer.
+        for lane in &lanes {
+            let servers = first.take().unwrap_or_else(|| start(lane.needs(), &lane.which));
+            results.push(on_lane(options, lane, programs, servers, report));
         }
-        results.into_iter().collect::<Result<()>>().and(built.map(drop))
+        results.push(beside.join().unwrap_or_else(|_| anyhow::bail!("a rung's thread panicked")));
+        results.into_iter().collect()
     })
 }
 
-/// Runs the rungs of a stack that need tools or servers, and takes it down.
+/// Runs the rungs of a stack, and takes it down.
 fn on_lane(
     options: &Options,
     lane: &Lane,
@@ -155,7 +150,7 @@ fn on_lane(
     result
 }
 
-/// The rungs that need tools or servers.
+/// The rungs that need servers.
 fn with_servers(
     options: &Options,
     lane: &Lane,
@@ -163,35 +158,54 @@ fn with_servers(
     servers: &mut Servers,
     report: &Report,
 ) -> Result<()> {
-    let rungs = lane.rungs.as_slice();
-    let program = |name: &str| {
-        let found = built.iter().find(|built| !built.is_test && built.target == name);
-        found.map(|built| built.path.clone())
-    };
-    let operator = program("colonyos-operator");
-    for (name, path) in [("OPERATOR_BIN", &operator), ("EXECUTOR_BIN", &program("executor"))] {
-        if let Some(path) = path {
-            servers.environment.insert(name.to_owned(), path.to_string_lossy().into_owned());
-        }
-    }
-    // Stops and starts servers in the middle of a test.
-    let this = env::current_exe().context("failed to find the running program")?;
-    servers.environment.insert("XTASK_BIN".to_owned(), this.to_string_lossy().into_owned());
+    give_programs(servers, built)?;
     if lane.needs().node && env::var_os("OPERATOR_IMAGE").is_none() {
         timed(report, "images", || servers::give_images(servers, built))?;
     }
     let environment = &servers.environment;
     thread::scope(|scope| {
-        scope.spawn(|| {
-            run_rungs(&[Rung::Chart], rungs, built, options, environment, report);
-            if rungs.contains(&Rung::Checks) {
-                run_checks(operator.as_deref(), options, environment, report);
-            }
-        });
         for sequence in Lane::sequences() {
-            scope.spawn(move || run_rungs(&sequence, rungs, built, options, environment, report));
+            scope.spawn(move || run_rungs(&sequence, &lane.rungs, built, options, environment, report));
         }
     });
+    Ok(())
+}
+
+/// The rungs that need no servers, beside those that do and behind them.
+fn on_processors(
+    options: &Options,
+    rungs: &[Rung],
+    built: &[Executable],
+    tools: Result<Servers>,
+    report: &Report,
+) -> Result<()> {
+    let mut tools = tools?;
+    give_programs(&mut tools, built)?;
+    run_rungs(&lane::BESIDE, rungs, built, options, &tools.environment, report);
+    if rungs.contains(&Rung::Checks) {
+        run_checks(program(built, "colonyos-operator"), options, &tools.environment, report);
+    }
+    Ok(())
+}
+
+fn program<'a>(built: &'a [Executable], name: &str) -> Option<&'a Path> {
+    built.iter().find(|built| !built.is_test && built.target == name).map(|built| built.path.as_path())
+}
+
+/// Names in the environment what tests start.
+fn give_programs(servers: &mut Servers, built: &[Executable]) -> Result<()> {
+    // It stops and starts servers in the middle of a test.
+    let this = env::current_exe().context("failed to find the running program")?;
+    let programs = [
+        ("OPERATOR_BIN", program(built, "colonyos-operator")),
+        ("EXECUTOR_BIN", program(built, "executor")),
+        ("XTASK_BIN", Some(this.as_path())),
+    ];
+    for (name, path) in programs {
+        if let Some(path) = path {
+            servers.environment.insert(name.to_owned(), path.to_string_lossy().into_owned());
+        }
+    }
     Ok(())
 }
 
