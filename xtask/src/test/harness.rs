@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{cargo::Executable, packages, repository};
 
-/// How long one binary may take; one that takes longer hangs, and is ended so that the run ends too. Three times what
-/// the slowest rung takes on two cores.
-const LIMIT: Duration = Duration::from_mins(30);
+/// How long one binary may take; one that takes longer hangs, and is ended so that the run ends too. Four times what
+/// the slowest rung takes on two cores: what failed in it is told only when it ends by itself.
+const LIMIT: Duration = Duration::from_mins(50);
 
 /// Most characters of a failed test's reason in the summary; all of it stands above.
 const LONGEST_REASON: usize = 600;
