@@ -387,6 +387,23 @@ mod tests {
         assert_eq!(Kind::called("instance"), None);
     }
 
+    /// `kubectl delete colonies --all` with a category of that name would delete the objects of all kinds.
+    #[test]
+    fn no_category_is_also_the_name_of_a_kind() {
+        let definitions: Vec<_> = Kind::own().map(|(_, own)| (own.definition)()).collect();
+        let names = definitions.iter().flat_map(|definition| {
+            let names = &definition.spec.names;
+            let short = names.short_names.iter().flatten();
+            short.chain([&names.plural]).chain(&names.singular)
+        });
+        let names: Vec<&String> = names.collect();
+        for definition in &definitions {
+            let categories = definition.spec.names.categories.iter().flatten();
+            let taken: Vec<_> = categories.filter(|category| names.contains(category)).collect();
+            assert!(taken.is_empty(), "{}: {taken:?}", definition.spec.names.plural);
+        }
+    }
+
     /// Its rule is CEL, and cannot be made from the table.
     #[test]
     fn no_kind_of_users_can_be_of_a_group_of_the_operator() {

@@ -697,6 +697,16 @@ async fn bad_definitions_are_refused_at_admission() {
         ("/spec/versions/0/storage", json!(false), "exactly one version"),
         ("/spec/versions/0/served", json!(false), "must be served"),
         (
+            "/spec/names",
+            json!({ "kind": "MLModel", "plural": "mlmodels", "categories": ["mlmodels"] }),
+            "has the plural of a kind",
+        ),
+        (
+            "/spec/names",
+            json!({ "kind": "MLModel", "plural": "mlmodels", "categories": ["all", "colonies"] }),
+            "has the plural of a kind",
+        ),
+        (
             "/spec/versions/0/additionalPrinterColumns/0/jsonPath",
             json!("spec.x"),
             "does not begin with a dot",

@@ -24,7 +24,7 @@ use crate::api::names::DEFAULT_COLONY_ANNOTATION;
     plural = "colonies",
     status = "ColonyStatus",
     derive = "PartialEq",
-    category = "colonies",
+    category = "colonyos",
     shortname = "col",
     doc = "A connection to a ColonyOS colony: its server, the credentials, and the namespaces that may use it.",
     printcolumn = r#"{"name": "Server", "type": "string", "jsonPath": ".spec.server.host"}"#,

@@ -20,7 +20,7 @@ use crate::api::{colony_process::ColonyProcessSpec, colony_workflow::ColonyWorkf
     namespaced,
     status = "ColonyCronStatus",
     derive = "PartialEq",
-    category = "colonies",
+    category = "colonyos",
     shortname = "ccron",
     doc = "Processes or workflows in a colony that are created again and again, at the times that a schedule names.",
     validation = Rule::new("size(self.metadata.name) <= 52").message("metadata.name: its runs are called after it: use at most 52 characters"),

@@ -22,7 +22,7 @@ use crate::api::{
     namespaced,
     status = "ColonyProcessStatus",
     derive = "PartialEq",
-    category = "colonies",
+    category = "colonyos",
     shortname = "cproc",
     doc = "A process in a colony: one call of a function by an executor, anywhere.",
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.__function__ == oldSelf.spec.__function__ && self.spec.conditions.executorType == oldSelf.spec.conditions.executorType && has(self.spec.conditions.location) == has(oldSelf.spec.conditions.location) && (!has(self.spec.conditions.location) || self.spec.conditions.location == oldSelf.spec.conditions.location) && has(self.spec.priority) == has(oldSelf.spec.priority) && (!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) && has(self.spec.maxWaitTime) == has(oldSelf.spec.maxWaitTime) && (!has(self.spec.maxWaitTime) || self.spec.maxWaitTime == oldSelf.spec.maxWaitTime) && has(self.spec.maxExecTime) == has(oldSelf.spec.maxExecTime) && (!has(self.spec.maxExecTime) || self.spec.maxExecTime == oldSelf.spec.maxExecTime) && has(self.spec.maxRetries) == has(oldSelf.spec.maxRetries) && (!has(self.spec.maxRetries) || self.spec.maxRetries == oldSelf.spec.maxRetries))").message("spec: what was submitted cannot change (function, args, kwargs, env, conditions, priority, limits): create another ColonyProcess; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, backoffLimit, deletionPolicy and managementPolicies can change").field_path(".spec"),

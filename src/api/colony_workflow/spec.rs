@@ -23,7 +23,7 @@ use crate::api::{
     namespaced,
     status = "ColonyWorkflowStatus",
     derive = "PartialEq",
-    category = "colonies",
+    category = "colonyos",
     shortname = "cwf",
     doc = "A workflow in a colony: function calls, each of which waits for the calls that it depends on.",
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.mirror) || (self.spec.nodes.map(n, n.name) == oldSelf.spec.nodes.map(n, n.name) && self.spec.nodes.map(n, n.__function__) == oldSelf.spec.nodes.map(n, n.__function__))").message("spec.nodes: what was submitted cannot change: create another ColonyWorkflow; suspend, cancel, activeDeadlineSeconds, ttlSecondsAfterFinished, deletionPolicy and managementPolicies can change").field_path(".spec.nodes"),

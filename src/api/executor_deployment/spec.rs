@@ -22,7 +22,7 @@ use crate::api::{
     namespaced,
     status = "ExecutorDeploymentStatus",
     derive = "PartialEq",
-    category = "colonies",
+    category = "colonyos",
     shortname = "ed",
     shortname = "edeploy",
     doc = "A fleet of ColonyOS executors of one type: which image, how many, and where they run.",

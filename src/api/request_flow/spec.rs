@@ -22,7 +22,7 @@ use crate::api::{
     namespaced,
     status = "RequestFlowStatus",
     derive = "PartialEq",
-    category = "colonies",
+    category = "colonyos",
     shortname = "rf",
     doc = "The jobs of a request: which functions of a colony it goes through, in which order, and what follows when one fails.",
     printcolumn = r#"{"name": "Jobs", "type": "integer", "jsonPath": ".status.jobs"}"#,

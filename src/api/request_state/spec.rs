@@ -21,7 +21,7 @@ use crate::api::{
     namespaced,
     status = "RequestStateStatus",
     derive = "PartialEq",
-    category = "colonies",
+    category = "colonyos",
     shortname = "reqs",
     doc = "A request: a piece of work that passes through the jobs of a flow, one after the other.",
     printcolumn = r#"{"name": "Job", "type": "string", "jsonPath": ".spec.job"}"#,

@@ -17,7 +17,7 @@ use crate::api::policy::DeletionPolicy;
     plural = "resourcedefinitions",
     status = "ResourceDefinitionStatus",
     derive = "PartialEq",
-    category = "colonies",
+    category = "colonyos",
     shortname = "rd",
     doc = "A user-defined kind: its names, its schema, and the handler that implements its instances. The operator creates the CRD of the kind and reconciles every instance.",
     validation = Rule::new("self.metadata.name == self.spec.names.plural + '.' + self.spec.group").message(Message::Expression("'metadata.name: ' + self.metadata.name + ' is not <names.plural>.<group>: call it ' + self.spec.names.plural + '.' + self.spec.group".into())),
@@ -69,6 +69,7 @@ pub struct ResourceDefinitionSpec {
 /// What a kind is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.categories) || !(self.plural in self.categories || 'colonies' in self.categories)").message("categories has the plural of a kind: kubectl delete with that name and --all would delete the objects of every kind of the category; choose another word").field_path(".categories"))]
 pub struct DefinitionNames {
     /// The kind, such as `MLModel`.
     #[x_kube(validation = Rule::new("self.matches('^[A-Z][A-Za-z0-9]*$')").message(Message::Expression("'kind: \"' + self + '\" is not a kind: use letters and digits, beginning with a capital letter, such as MLModel'".into())))]
