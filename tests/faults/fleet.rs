@@ -201,8 +201,10 @@ fn is_settled(object: &ExecutorDeployment, asked: &Asked) -> bool {
         status.observed_generation == Some(asked.generations)
             && match asked.manner {
                 Manner::Steady => status.is_true("Ready") && is_closed(status),
+                // A Deployment that makes no progress has failed after ten minutes, which the whole may take.
                 Manner::Stuck => status.mirror.as_ref().is_some_and(|mirror| {
-                    mirror.state == MirrorState::Running && mirror.generation == asked.generations
+                    matches!(mirror.state, MirrorState::Running | MirrorState::Failed)
+                        && mirror.generation == asked.generations
                 }),
             }
     };
