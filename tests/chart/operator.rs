@@ -1,6 +1,6 @@
 //! The operator's pod, its configuration, a first connection, and the kinds.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use colonyos_operator::{
     api::{
@@ -98,6 +98,50 @@ fn the_operator_understands_the_configuration_that_the_chart_writes() {
     assert!(configuration.service_accounts.allows("trainer"));
     assert_eq!(configuration.executor_resources.limits["memory"].0, "2Gi");
     assert_eq!(configuration.logging.format, LogFormat::Text);
+}
+
+/// What the chart writes into the configuration itself, and users cannot set.
+const WRITTEN_BY_THE_CHART: [&str; 6] = [
+    "/conversion/bindAddress",
+    "/conversion/secretName",
+    "/conversion/serviceName",
+    "/conversion/url",
+    "/http/bindAddress",
+    "/watchNamespaces",
+];
+
+/// The fields of a schema by path, with their bounds.
+fn fields(schema: &Value, whole: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
+    let target = schema["$ref"].as_str().and_then(|target| whole.pointer(target.trim_start_matches('#')));
+    let schema = target.unwrap_or(schema);
+    match schema["properties"].as_object() {
+        Some(properties) => {
+            for (name, field) in properties {
+                fields(field, whole, &format!("{path}/{name}"), found);
+            }
+        }
+        None => drop(found.insert(path.to_owned(), json!([schema["minimum"], schema["maximum"]]))),
+    }
+}
+
+/// A key that the schema does not know cannot be set at all.
+#[test]
+fn every_key_of_the_configuration_can_be_set() {
+    let of_the_operator = serde_json::to_value(schemars::schema_for!(OperatorConfiguration)).unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(OPERATOR).join("values.schema.json");
+    let of_the_chart: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let (mut expected, mut found) = (BTreeMap::new(), BTreeMap::new());
+    fields(&of_the_operator, &of_the_operator, "", &mut expected);
+    fields(&of_the_chart["properties"]["configuration"], &of_the_chart, "", &mut found);
+    for written in WRITTEN_BY_THE_CHART {
+        assert!(expected.remove(written).is_some(), "{written}");
+    }
+    assert_eq!(found, expected);
+    let values = json!({"enabled": true, "configuration": {"clusterSelector": {"team": "a"}}});
+    let objects = render(OPERATOR, &values).unwrap();
+    let text = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap();
+    let read = config::parse(text, Path::new("config.yaml")).unwrap();
+    assert_eq!(read.cluster_selector["team"], "a");
 }
 
 /// Probes must meet the operator where it listens.

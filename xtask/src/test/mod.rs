@@ -111,7 +111,7 @@ fn test(options: &Options, rungs: &[Rung], report: &Report) -> Result<()> {
     thread::scope(|scope| {
         // One after the other: what is missing is built and installed once.
         let started = scope.spawn(|| {
-            let tools = start(Needs::of(beside), &which);
+            let tools = servers::start(Needs::of(beside), &which);
             (tools, lanes.first().map(|lane| start(lane.needs(), &lane.which)))
         });
         let built =
