@@ -56,6 +56,8 @@ mod mutator;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod pod_security;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod processes;
