@@ -63,6 +63,8 @@ pub enum Reason {
     JobFailed,
     /// The rollout made no progress within its deadline.
     ProgressDeadlineExceeded,
+    /// The API server refuses pods of the workload.
+    PodsRefused,
     /// Runs are created on schedule.
     Scheduled,
     /// The schedule or its time zone cannot be read.

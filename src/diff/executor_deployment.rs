@@ -451,6 +451,7 @@ mod tests {
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
+            refused_pods: None,
             type_use: TypeUse::default(),
             policy: Policy::default(),
             now: jiff::Timestamp::UNIX_EPOCH,

@@ -258,5 +258,7 @@ cases! {
     delete_withheld
     /// A Deployment of another owner, of which only the counts are taken.
     only_observed
+    /// The namespace enforces a stricter standard than the configuration of the operator.
+    pods_refused
     colony_not_found
 }

@@ -92,9 +92,9 @@ fn others() -> [Rule; 10] {
         rule(
             "events.k8s.io",
             "events",
-            &["create", "patch"],
+            &["list", "create", "patch"],
             Place::Watched,
-            "changes are recorded as Events",
+            "changes are recorded as Events, and those of a Job tell why it has no pods",
         ),
     ]
 }
