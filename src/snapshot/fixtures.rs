@@ -106,6 +106,7 @@ pub(crate) fn defined(object: ResourceDefinition) -> DefinitionSnapshot {
         object,
         crd: Observed::Known(None),
         missing_rights: Observed::Known(Vec::new()),
+        missing_policies: Observed::Known(Vec::new()),
         granted_groups: Vec::new(),
         namespace: "operators".to_owned(),
         instances: None,

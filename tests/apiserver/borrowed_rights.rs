@@ -76,8 +76,8 @@ fn callers(env: &Value) -> [Value; 5] {
         cron(json!({"schedule": "@daily", "workflowTemplate": {"spec": {"nodes": [plain, node]}}})),
         object(
             "RequestFlow",
-            json!({"jobs": [{"name": "A", "function": "f", "executorType": "t"},
-            {"name": "B", "function": "f", "executorType": "t", "env": env}]}),
+            json!({"jobs": [{"name": "A", "function": {"name": "f", "executorType": "t"}},
+            {"name": "B", "function": {"name": "f", "executorType": "t", "env": env}}]}),
         ),
     ]
 }

@@ -85,7 +85,7 @@ fn others() -> [Rule; 10] {
         rule(
             "",
             "secrets",
-            &["get", "create", "update", "patch", "delete"],
+            &["get", "create", "patch", "delete"],
             Place::Watched,
             "an executor's identity is kept beside it",
         ),

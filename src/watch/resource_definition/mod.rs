@@ -1,6 +1,7 @@
 //! Puts together what one pass knows of a `ResourceDefinition`.
 
 mod composes;
+mod policies;
 mod stored;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     api::{
-        condition::ConditionType,
+        condition::{ConditionType, Reason},
         instance::{AcceptedHandler, Instance, InstanceKind},
         kind::HasKind as _,
         names::{HANDLER_ANNOTATION, INSTANCE_FINALIZER},
@@ -82,6 +83,8 @@ pub struct DefinitionReader {
     pub namespace: String,
     /// The namespaces that are watched; all when empty.
     pub watched: Vec<String>,
+    /// Policies that must be there, by name.
+    pub policies: Vec<String>,
     /// Where API servers have objects converted.
     pub endpoint: Endpoint,
     /// When each of the caches is filled.
@@ -138,6 +141,7 @@ impl DefinitionReader {
             object: object.clone(),
             crd,
             missing_rights,
+            missing_policies: self.missing_policies().await,
             granted_groups: self.granted_groups(&object.spec.group),
             namespace: self.namespace.clone(),
             instances,
@@ -233,7 +237,9 @@ impl DefinitionReader {
             let conditions = definition.status.iter().flat_map(|status| &status.conditions);
             let mut authorized =
                 conditions.filter(|condition| condition.type_ == ConditionType::Authorized.as_str());
-            authorized.any(|condition| condition.status == "True")
+            authorized.any(|condition| {
+                condition.status == "True" || condition.reason == Reason::PoliciesMissing.as_str()
+            })
         };
         let definitions = self.definitions.state();
         let readable = definitions.iter().filter_map(|guarded| guarded.0.as_ref().ok());
