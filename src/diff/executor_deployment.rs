@@ -426,6 +426,7 @@ mod tests {
                 name: "c".to_owned(),
                 spec: colony,
                 was_connected: true,
+                is_admitted: true,
                 access: ColonyAccess::Granted(ColonyTrust::Restricted),
                 operator_executor_id: Observed::Unknown(away()),
             })),

@@ -24,6 +24,7 @@ pub(crate) fn resolved() -> ResolvedColony {
         name: "dev".to_owned(),
         spec: serde_json::from_value(spec).unwrap(),
         was_connected: true,
+        is_admitted: true,
         access: ColonyAccess::Granted(ColonyTrust::Restricted),
         operator_executor_id: Observed::Known("id".to_owned()),
     }

@@ -482,6 +482,8 @@ async fn the_creator_of_an_instance_must_be_allowed_to_create_what_it_is_made_of
             .patch("shop", &PatchParams { dry_run: true, ..PatchParams::default() }, &finalizers)
             .await
             .unwrap();
+        admin.delete("shop", &DeleteParams::default()).await.unwrap();
+        applications.until_gone("shop").await;
         applications.remove().await;
         databases.remove().await;
     })

@@ -322,6 +322,7 @@ impl Manifests {
             uid,
             was_connected: true,
             spec,
+            is_admitted: true,
             access,
             operator_executor_id,
         }))
