@@ -101,6 +101,7 @@ fn last_seen(event: &Event) -> Option<Timestamp> {
 
 /// What the API server said, without the name of the pod, which is another with each try.
 fn words(message: &str) -> String {
+    let message = message.trim_start_matches("(combined from similar events): ");
     let message = message.trim_start_matches("Error creating: ");
     let words = message.strip_prefix("pods \"").and_then(|rest| rest.split_once("\" is forbidden: "));
     words.map_or(message, |(_, words)| words).to_owned()
@@ -247,6 +248,9 @@ mod tests {
             event("FailedCreate", 5, REFUSAL),
             event("SuccessfulCreate", 6, "no refusal"),
         ];
+        let mut combined = events[1].clone();
+        combined.note = combined.note.map(|note| format!("(combined from similar events): {note}"));
+        assert_eq!(refusal_of_events(&[combined], at("2026-11-21T10:07:00Z")).as_deref(), Some(REFUSAL));
         assert_eq!(refusal_of_events(&events, at("2026-11-21T10:07:00Z")).as_deref(), Some(REFUSAL));
         assert_eq!(refusal_of_events(&events[..1], at("2026-11-21T10:21:00Z")), None, "it is old");
         assert_eq!(refusal_of_events(&events[2..], at("2026-11-21T10:07:00Z")), None);

@@ -24,7 +24,8 @@ use crate::{
     },
     api::{
         condition::Reason,
-        kind::HasConditions as _,
+        kind::{HasConditions as _, Kind},
+        names::identity_secret,
         policy::{is_paused, reconcile_at},
     },
     diff::{KubernetesStep, Plan, Problem, duplicates, orphans},
