@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 use rand::{Rng as _, distr::Alphanumeric};
 
-use super::secret::WipedSecret;
+use super::wiped::WipedSecret;
 use crate::{
     colony::{InvalidKey, PrivateKey},
     desired::DesiredIdentity,

@@ -7,7 +7,7 @@ use kube::{Resource, ResourceExt as _, api::ObjectMeta};
 
 use super::{
     identity::executor_name,
-    secret::{WipedSecret, WipedValues},
+    wiped::{WipedSecret, WipedValues},
 };
 use crate::{
     api::names::{

@@ -178,8 +178,8 @@ fn rights_on_kinds_of_users_are_given_for_the_named_groups_alone() {
     let policies = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"]
         .map(|resource| ("admissionregistration.k8s.io".to_owned(), resource.to_owned(), "get".to_owned()));
     assert_eq!(crds, expected.chain(policies).collect());
-    let role = named(&objects, "ClusterRole", &name("kinds"))[0];
-    let rules = role["rules"].as_array().unwrap();
+    let kinds = named(&objects, "ClusterRole", &name("kinds"))[0];
+    let rules = kinds["rules"].as_array().unwrap();
     let rule = rules.iter().find(|rule| rule["apiGroups"][0] == "admissionregistration.k8s.io").unwrap();
     let guards = ["status", "composer", "adopter"].map(name);
     assert_eq!(rule["resourceNames"], json!(guards));

@@ -23,7 +23,7 @@ use crate::{
         operator_keys,
         outcome::{Done, Effect, FailureKind, StepFailure},
         owner::Owner,
-        secret::WipedSecret,
+        wiped::WipedSecret,
     },
     api::{
         colony_cron::RunKind,

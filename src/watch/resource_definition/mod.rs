@@ -25,7 +25,6 @@ use super::{
 };
 use crate::{
     api::{
-        condition::{ConditionType, Reason},
         instance::{AcceptedHandler, Instance, InstanceKind},
         kind::HasKind as _,
         names::{HANDLER_ANNOTATION, INSTANCE_FINALIZER},
@@ -233,18 +232,10 @@ impl DefinitionReader {
 
     /// Groups of other definitions that are known to be authorized, so that a line that grants one keeps them.
     fn granted_groups(&self, group: &str) -> Vec<String> {
-        let is_authorized = |definition: &ResourceDefinition| {
-            let conditions = definition.status.iter().flat_map(|status| &status.conditions);
-            let mut authorized =
-                conditions.filter(|condition| condition.type_ == ConditionType::Authorized.as_str());
-            authorized.any(|condition| {
-                condition.status == "True" || condition.reason == Reason::PoliciesMissing.as_str()
-            })
-        };
         let definitions = self.definitions.state();
         let readable = definitions.iter().filter_map(|guarded| guarded.0.as_ref().ok());
         let mut groups: Vec<String> = readable
-            .filter(|definition| is_authorized(definition) && definition.spec.group != group)
+            .filter(|definition| Self::is_authorized(definition) && definition.spec.group != group)
             .map(|definition| definition.spec.group.clone())
             .collect();
         groups.sort();

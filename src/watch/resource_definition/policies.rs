@@ -7,6 +7,10 @@ use kube::Api;
 
 use super::DefinitionReader;
 use crate::{
+    api::{
+        condition::{ConditionType, Reason},
+        resource_definition::ResourceDefinition,
+    },
     runtime::kubernetes::{CALL_TIME_LIMIT, call},
     snapshot::Observed,
 };
@@ -15,6 +19,16 @@ use crate::{
 const POLICIES: &str = "admission policies";
 
 impl DefinitionReader {
+    /// Whether the operator has its rights for a definition, guarded or not.
+    pub(super) fn is_authorized(definition: &ResourceDefinition) -> bool {
+        let conditions = definition.status.iter().flat_map(|status| &status.conditions);
+        let mut authorized =
+            conditions.filter(|condition| condition.type_ == ConditionType::Authorized.as_str());
+        authorized.any(|condition| {
+            condition.status == "True" || condition.reason == Reason::PoliciesMissing.as_str()
+        })
+    }
+
     /// Policies that are not there, or that nothing enforces.
     pub(super) async fn missing_policies(&self) -> Observed<Vec<String>> {
         let asked_at = self.clock.instant();
