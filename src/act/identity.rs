@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 use rand::{Rng as _, distr::Alphanumeric};
 
+use super::wiped::WipedSecret;
 use crate::{
     colony::{InvalidKey, PrivateKey},
     desired::DesiredIdentity,
@@ -29,13 +30,13 @@ pub fn executor_name(prefix: &str) -> String {
 /// # Errors
 ///
 /// When the operating system gives no randomness.
-pub fn new_secret(identity: &DesiredIdentity) -> Result<Secret, InvalidKey> {
+pub fn new_secret(identity: &DesiredIdentity) -> Result<WipedSecret, InvalidKey> {
     let key = PrivateKey::generate()?;
     let mut data = environment(identity);
     data.insert("COLONIES_EXECUTOR_NAME".to_owned(), executor_name(&identity.name_prefix));
     data.insert("COLONIES_EXECUTOR_ID".to_owned(), key.id().to_string());
     data.insert("COLONIES_PRVKEY".to_owned(), key.to_hex().to_string());
-    Ok(secret(identity, data))
+    Ok(WipedSecret(secret(identity, data)))
 }
 
 /// Environment of an identity, to be written over a Secret whose key stays.

@@ -23,6 +23,7 @@ pub mod request;
 mod rewrite;
 mod secret;
 mod servers;
+mod wiped;
 
 pub use executor::Actor;
 pub use failure::{ColonyWrite, counted, is_over, of_call, of_colony};

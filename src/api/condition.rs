@@ -63,6 +63,10 @@ pub enum Reason {
     JobFailed,
     /// The rollout made no progress within its deadline.
     ProgressDeadlineExceeded,
+    /// Admission policies are missing without which users borrow the operator's rights.
+    PoliciesMissing,
+    /// The API server refuses pods of the workload.
+    PodsRefused,
     /// Runs are created on schedule.
     Scheduled,
     /// The schedule or its time zone cannot be read.

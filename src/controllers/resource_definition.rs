@@ -214,6 +214,7 @@ pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown:
         cluster: services.cluster.clone(),
         namespace: services.kubernetes.namespace.clone(),
         watched: services.configuration.watch_namespaces.clone(),
+        policies: services.configuration.kind_policies.clone(),
         endpoint: services.endpoint.clone(),
         filled: [vec![definitions.filled.clone()], filled].concat(),
     };

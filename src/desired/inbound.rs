@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{SharedSpec, executor_deployment::OURS_ALONE};
+use super::{
+    SharedSpec,
+    executor_deployment::OURS_ALONE,
+    hidden::{HIDDEN, hidden_variable},
+};
 use crate::{
     api::{
         blueprint::namespace_of,
@@ -108,6 +112,11 @@ fn apply(arguments: &Map<String, Value>, colony: &ColonySpec) -> Result<DesiredO
     // An object that was read from a cluster names its colony; here it is the one that asks.
     let mut spec = spec.clone();
     spec.retain(|name, _| !OURS_ALONE.contains(&name.as_str()));
+    // Nor does the process that mirrors an object have the values of its variables.
+    if let Some(name) = hidden_variable(&Value::Object(spec.clone())) {
+        let field = format!("kwargs.spec.config.env.{name}");
+        return Err(SpecError::invalid(field, HIDDEN, "give the value, or leave the variable out"));
+    }
     Ok(DesiredObject {
         namespace: namespace_name(
             "kwargs.metadata.namespace",
@@ -222,6 +231,13 @@ mod tests {
             (
                 object("Bad_Name", json!({"image": "i", "executorType": "t"})),
                 "kwargs.metadata.name: \"Bad_Name\": ",
+            ),
+            (
+                object(
+                    "ok",
+                    json!({"image": "i", "executorType": "t", "config": {"env": {"A": "(not shown)"}}}),
+                ),
+                "kwargs.spec.config.env.A: (not shown): ",
             ),
             (
                 json!({"apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",

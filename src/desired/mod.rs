@@ -6,6 +6,7 @@ mod colony_workflow;
 pub mod composition;
 pub mod executor_deployment;
 pub mod function;
+mod hidden;
 pub mod inbound;
 pub mod instance;
 mod problem;

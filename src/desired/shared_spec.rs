@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::hidden::{HIDDEN, hide_alike, hide_variables};
 use crate::{
     api::metadata::content_hash,
     kinds::{SpecError, definition::prune_to_schema},
@@ -50,6 +51,29 @@ impl SharedSpec {
             return Err(SpecError::invalid(field, "a field of the blueprint", remedy));
         }
         Ok(Self::of_instance(kept.as_object().unwrap_or(&Map::new())))
+    }
+
+    /// As a colony is told of it that needs no value of a variable: every member reads what it is told.
+    #[must_use]
+    pub fn without_variables(mut self) -> Self {
+        self.change(hide_variables);
+        self
+    }
+
+    /// With the values hidden that another side hides.
+    #[must_use]
+    pub fn hidden_like(mut self, other: &Self) -> Self {
+        let other = Value::Object(other.fields.clone());
+        self.change(|spec| hide_alike(spec, &other));
+        self
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Value)) {
+        let mut spec = Value::Object(std::mem::take(&mut self.fields));
+        change(&mut spec);
+        if let Value::Object(fields) = spec {
+            self.fields = fields;
+        }
     }
 
     /// The values, by field.
@@ -133,7 +157,7 @@ fn compare(one: Option<&Value>, other: Option<&Value>, path: &str, found: &mut V
         (one, other) if one == other => {}
         (one, other) => {
             // Values of variables may be secrets in all but name.
-            let shown = |value| if path.contains(".env") { "(not shown)".to_owned() } else { short(value) };
+            let shown = |value| if path.contains(".env") { HIDDEN.to_owned() } else { short(value) };
             found.push(Difference { field: path.to_owned(), one: shown(one), other: shown(other) });
         }
     }

@@ -57,7 +57,11 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
         }
         Observed::Known(blueprint) => blueprint.as_ref(),
     };
-    let ours = SharedSpec::of_object(&object.spec);
+    let mut ours = SharedSpec::of_object(&object.spec);
+    // Other runtimes start executors with what the blueprint says.
+    if object.spec.runtime == Runtime::Kubernetes && object.sync_policy() == SyncPolicy::KubernetesWins {
+        ours = ours.without_variables();
+    }
     let Some(blueprint) = blueprint else {
         let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
         let was_there = recorded.is_some_and(|recorded| !recorded.agreed.is_empty());
@@ -99,7 +103,12 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
     }
     match SharedSpec::of_blueprint(&blueprint.spec) {
         Err(error) => plan.sync = Sync::Invalid(format!("blueprint {name}: {error}")),
-        Ok(theirs) => plan.sync_specs(snapshot, colony, blueprint, &ours, &theirs),
+        Ok(theirs) => {
+            // What the colony owns and hides is known here alone.
+            let is_shown = object.sync_policy() == SyncPolicy::KubernetesWins;
+            let ours = if is_shown { ours } else { ours.hidden_like(&theirs) };
+            plan.sync_specs(snapshot, colony, blueprint, &ours, &theirs);
+        }
     }
     if object.spec.runtime == Runtime::Kubernetes
         && let Some(status) = changed_status(&blueprint.status, &snapshot.pods, snapshot.now)

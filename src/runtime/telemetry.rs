@@ -1,18 +1,21 @@
 //! Logs: one line an event on the standard error stream, JSON for machines or text for people.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{
     EnvFilter,
     filter::{ParseError, filter_fn},
     fmt,
+    fmt::MakeWriter,
     layer::SubscriberExt as _,
     registry,
     util::TryInitError,
 };
 
 use super::config::{LogFormat, Logging};
+
+type Lines<S, W> = fmt::Layer<S, fmt::format::DefaultFields, fmt::format::Format, W>;
 
 /// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +48,7 @@ pub fn start(logging: &Logging, override_filter: Option<&str>) -> Result<(), Tel
     let filter = filter(logging, override_filter)?;
     let bodies = filter_fn(|event| !logs_bodies(event.target()));
     // Spans carry the object and its generation; on every line they are what makes one object's story readable.
-    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = layer(io::stderr, io::stderr().is_terminal());
     let started = match logging.format {
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(true);
@@ -54,6 +57,14 @@ pub fn start(logging: &Logging, override_filter: Option<&str>) -> Result<(), Tel
         LogFormat::Text => registry().with(filter).with(bodies).with(lines.with_target(false)).try_init(),
     };
     started.map_err(|source| TelemetryError::Start { source })
+}
+
+/// Colors are for terminals: in a file they are noise, and in a pod's log bytes that a hostile message may hide behind.
+fn layer<S, W>(writer: W, is_terminal: bool) -> Lines<S, W>
+where
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    fmt::layer().with_ansi(is_terminal).with_writer(writer)
 }
 
 /// Whether a module of a library logs what it received: kube's client logs a body that it cannot decode, and tungstenite
@@ -70,7 +81,37 @@ fn filter(logging: &Logging, override_filter: Option<&str>) -> Result<EnvFilter,
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// What was written, for a test to read.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn colors_are_for_terminals_alone() {
+        for (is_terminal, has_escapes) in [(false, false), (true, true)] {
+            let written = Written::default();
+            let to = written.clone();
+            let lines = layer(move || to.clone(), is_terminal).with_target(false);
+            tracing::subscriber::with_default(registry().with(lines), || tracing::warn!(field = 1, "words"));
+            let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+            assert!(text.contains("words"), "{text:?}");
+            assert_eq!(text.contains('\u{1b}'), has_escapes, "{text:?}");
+        }
+    }
 
     /// The body of a Secret went into the log when a path named one where a namespace was expected.
     #[test]

@@ -95,6 +95,9 @@ pub struct ResolvedColony {
     /// Whether this very object was connected, and not taken for one that leads elsewhere.
     pub was_connected: bool,
     pub spec: ColonySpec,
+    /// Whether the `Colony` admits the object's namespace. An object that is in the colony stays there when it does not any
+    /// more, and nothing there changes its spec.
+    pub is_admitted: bool,
     /// What the members of the colony may decide in the object's namespace.
     pub access: ColonyAccess,
     /// Id of the operator's own executor there; unknown while the colony is not connected, with the reason.

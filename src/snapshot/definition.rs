@@ -29,6 +29,8 @@ pub struct DefinitionSnapshot {
     pub crd: Observed<Option<CustomResourceDefinition>>,
     /// Rights that the operator lacks, each such as `patch mlmodels.ml.example.com in namespace ml`.
     pub missing_rights: Observed<Vec<String>>,
+    /// Admission policies that are to keep users of the kind from borrowing the operator's rights, and are not there.
+    pub missing_policies: Observed<Vec<String>>,
     /// Groups of definitions for which it has them, this one not among them.
     pub granted_groups: Vec<String>,
     /// The operator's own namespace, for the line that grants rights.

@@ -27,6 +27,8 @@ pub struct ExecutorDeploymentSnapshot {
     pub workloads: Workloads,
     /// The object's pods.
     pub pods: Vec<Pod>,
+    /// Why the API server refuses more of them, in its own words, as far as the workload does not say so itself.
+    pub refused_pods: Option<String>,
     /// The Secret with the executor's key and environment.
     pub identity: Observed<Option<Identity>>,
     /// What the colony knows of the executor that the identity names.

@@ -24,6 +24,7 @@ pub(crate) fn resolved() -> ResolvedColony {
         name: "dev".to_owned(),
         spec: serde_json::from_value(spec).unwrap(),
         was_connected: true,
+        is_admitted: true,
         access: ColonyAccess::Granted(ColonyTrust::Restricted),
         operator_executor_id: Observed::Known("id".to_owned()),
     }
@@ -106,6 +107,7 @@ pub(crate) fn defined(object: ResourceDefinition) -> DefinitionSnapshot {
         object,
         crd: Observed::Known(None),
         missing_rights: Observed::Known(Vec::new()),
+        missing_policies: Observed::Known(Vec::new()),
         granted_groups: Vec::new(),
         namespace: "operators".to_owned(),
         instances: None,

@@ -1,10 +1,12 @@
 //! The progress that a workload reports: shared by the stage that closes the process and the one that writes status.
 //! Pure.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
     batch::v1::Job,
     core::v1::{ContainerStatus, Pod},
+    events::v1::Event,
 };
 
 use crate::api::executor_deployment::FinishedJob;
@@ -67,6 +69,48 @@ pub fn of_deployment(deployment: &Deployment) -> Progress {
         None => Phase::Progressing,
     };
     Progress { desired, replicas: count(status.replicas), ready: count(status.ready_replicas), phase }
+}
+
+/// Controllers try again after pauses of up to a quarter of an hour.
+const REFUSAL_IS_RECENT: SignedDuration = SignedDuration::from_mins(20);
+/// Why the Event is written with which a controller tells that a pod was refused.
+pub const FAILED_CREATE: &str = "FailedCreate";
+
+/// Why the API server refuses the pods of a Deployment, in its own words.
+#[must_use]
+pub fn refusal_of_deployment(deployment: &Deployment) -> Option<String> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let failure = conditions.iter().find(|one| one.type_ == "ReplicaFailure" && one.status == "True")?;
+    failure.message.as_deref().map(words)
+}
+
+/// Why the API server refuses the pods of a Job or `DaemonSet`, which say so by Events alone: the words of the last one.
+#[must_use]
+pub fn refusal_of_events(events: &[Event], now: Timestamp) -> Option<String> {
+    let failures = events.iter().filter(|event| event.reason.as_deref() == Some(FAILED_CREATE));
+    let recent = failures.filter_map(|event| Some((last_seen(event)?, event.note.as_deref()?)));
+    let last = recent.filter(|(seen, _)| now.duration_since(*seen) < REFUSAL_IS_RECENT).max()?;
+    Some(words(last.1))
+}
+
+fn last_seen(event: &Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().map(|series| series.last_observed_time.0);
+    let counted = event.deprecated_last_timestamp.as_ref().map(|time| time.0);
+    series.max(counted).or(event.event_time.as_ref().map(|time| time.0))
+}
+
+/// What the API server said, without the name of the pod, which is another with each try.
+fn words(message: &str) -> String {
+    let message = message.trim_start_matches("(combined from similar events): ");
+    let message = message.trim_start_matches("Error creating: ");
+    let words = message.strip_prefix("pods \"").and_then(|rest| rest.split_once("\" is forbidden: "));
+    words.map_or(message, |(_, words)| words).to_owned()
+}
+
+/// Whether a workload has fewer pods than it wants and does not say why.
+#[must_use]
+pub fn lacks_pods(progress: &Progress) -> bool {
+    progress.phase == Phase::Progressing && progress.replicas < progress.desired
 }
 
 /// How far a `DaemonSet` is. One that no node matches is ready with nothing.
@@ -166,4 +210,54 @@ fn waiting(pod: &Pod) -> impl Iterator<Item = (&str, &str)> {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
         Some((waiting.reason.as_deref()?, waiting.message.as_deref().unwrap_or_default()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const REFUSAL: &str = "violates PodSecurity \"restricted:latest\": host namespaces (hostPID=true)";
+
+    #[test]
+    fn a_deployment_says_itself_why_its_pods_are_refused() {
+        let deployment = |condition: Value| -> Deployment {
+            serde_json::from_value(json!({"status": {"conditions": [condition]}})).unwrap()
+        };
+        let message = format!("pods \"e-7d9f-x2x4m\" is forbidden: {REFUSAL}");
+        let condition = |status: &str| json!({"type": "ReplicaFailure", "status": status, "reason": "FailedCreate", "message": message});
+        assert_eq!(refusal_of_deployment(&deployment(condition("True"))).as_deref(), Some(REFUSAL));
+        assert_eq!(refusal_of_deployment(&deployment(condition("False"))), None);
+        assert_eq!(refusal_of_deployment(&Deployment::default()), None);
+    }
+
+    #[test]
+    fn the_last_event_says_why_pods_of_a_job_are_refused() {
+        let event = |reason: &str, minute: u32, words: &str| -> Event {
+            serde_json::from_value(json!({
+                "metadata": {}, "eventTime": null, "reason": reason,
+                "deprecatedLastTimestamp": format!("2026-11-21T10:{minute:02}:00Z"),
+                "note": format!("Error creating: pods \"e-0-{minute}\" is forbidden: {words}"),
+            }))
+            .unwrap()
+        };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let events = [
+            event("FailedCreate", 0, "exceeded quota: q"),
+            event("FailedCreate", 5, REFUSAL),
+            event("SuccessfulCreate", 6, "no refusal"),
+        ];
+        let mut combined = events[1].clone();
+        combined.note = combined.note.map(|note| format!("(combined from similar events): {note}"));
+        assert_eq!(refusal_of_events(&[combined], at("2026-11-21T10:07:00Z")).as_deref(), Some(REFUSAL));
+        assert_eq!(refusal_of_events(&events, at("2026-11-21T10:07:00Z")).as_deref(), Some(REFUSAL));
+        assert_eq!(refusal_of_events(&events[..1], at("2026-11-21T10:21:00Z")), None, "it is old");
+        assert_eq!(refusal_of_events(&events[2..], at("2026-11-21T10:07:00Z")), None);
+        let unnamed = "Internal error occurred: no answer";
+        let other: Event = serde_json::from_value(json!({"metadata": {}, "reason": "FailedCreate",
+            "eventTime": "2026-11-21T10:00:00.000000Z", "note": unnamed}))
+        .unwrap();
+        assert_eq!(refusal_of_events(&[other], at("2026-11-21T10:00:01Z")).as_deref(), Some(unnamed));
+    }
 }

@@ -101,6 +101,7 @@ impl Colonies {
         let (mut reference, connection) = self.resolve(&colony);
         if let ColonyReference::Resolved(resolved) = &mut reference {
             resolved.access = self.access(resolved, namespace);
+            resolved.is_admitted = namespace.is_empty() || self.admits(&colony, namespace);
         }
         (reference, connection)
     }
@@ -154,7 +155,9 @@ impl Colonies {
         let access = ColonyAccess::Refused("it is in no namespace".to_owned());
         let was_connected = colony.status.as_ref().is_some_and(|status| status.member.is_some());
         let spec = colony.spec.clone();
-        let resolved = ResolvedColony { name, uid, was_connected, spec, access, operator_executor_id };
+        let is_admitted = true;
+        let resolved =
+            ResolvedColony { name, uid, was_connected, spec, is_admitted, access, operator_executor_id };
         (ColonyReference::Resolved(Box::new(resolved)), connection)
     }
 

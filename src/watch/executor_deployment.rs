@@ -3,16 +3,19 @@
 
 use std::fmt::Debug;
 
+use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope, Resource as _,
     api::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::Pod,
+        events::v1::Event,
     },
 };
 use kube::{
     Api, Client, ResourceExt as _,
+    api::ListParams,
     runtime::reflector::{ObjectRef, Store},
 };
 use serde::de::DeserializeOwned;
@@ -28,7 +31,7 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::ExecutorDeployment,
+        executor_deployment::{ExecutorDeployment, Workload},
         kind::HasKind as _,
         mirror::{MirrorStatus, Mirrored as _},
         policy::AdoptionPolicy,
@@ -44,6 +47,9 @@ use crate::{
     },
     snapshot::{Belonging, ExecutorDeploymentSnapshot, Observed, Policy, Workloads, progress},
 };
+
+/// How many Events of one workload are read.
+const EVENTS: u32 = 100;
 
 /// Kinds that are looked up by name.
 pub(super) trait Named:
@@ -156,13 +162,16 @@ impl Reader {
         let (registration, recorded_registration) =
             (explained(registration, &colony), explained(recorded, &colony));
         let processes = self.processes.own(object, &belonging, connection.as_deref()).await;
+        let workloads = Workloads {
+            deployment: self.workload(&self.stores.deployments, object).await,
+            daemon_set: self.workload(&self.stores.daemon_sets, object).await,
+            job: self.workload(&self.stores.jobs, object).await,
+        };
+        let refused_pods = self.refused_pods(object, &workloads, now).await;
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
-            workloads: Workloads {
-                deployment: self.workload(&self.stores.deployments, object).await,
-                daemon_set: self.workload(&self.stores.daemon_sets, object).await,
-                job: self.workload(&self.stores.jobs, object).await,
-            },
+            workloads,
+            refused_pods,
             processes: explained(processes, &colony),
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
             submit_not_before: self.processes.submit_not_before(object.mirror()),
@@ -208,6 +217,41 @@ impl Reader {
             self.writes.revalidate(&key);
         }
         found
+    }
+
+    /// Why the API server refuses pods of a Job or `DaemonSet` that lacks some. What cannot be read is not known to be
+    /// refused.
+    async fn refused_pods(
+        &self,
+        object: &ExecutorDeployment,
+        workloads: &Workloads,
+        now: Timestamp,
+    ) -> Option<String> {
+        let (progress, uid) = match object.spec.workload {
+            Workload::Deployment => return None,
+            Workload::DaemonSet => {
+                let found = workloads.daemon_set.known()?.as_ref()?;
+                (progress::of_daemon_set(found), found.metadata.uid.as_deref()?)
+            }
+            Workload::Job => {
+                let found = workloads.job.known()?.as_ref()?;
+                (progress::of_job(found), found.metadata.uid.as_deref()?)
+            }
+        };
+        if !progress::lacks_pods(&progress) || object.spec.suspend {
+            return None;
+        }
+        let api = Api::<Event>::namespaced(self.client.clone(), &object.namespace()?);
+        let fields = format!("regarding.uid={uid},reason={}", progress::FAILED_CREATE);
+        let events =
+            call(CALL_TIME_LIMIT, api.list(&ListParams::default().fields(&fields).limit(EVENTS))).await;
+        match events {
+            Ok(events) => progress::refusal_of_events(&events.items, now),
+            Err(error) => {
+                tracing::debug!(%error, "events of the workload cannot be read");
+                None
+            }
+        }
     }
 
     pub(super) async fn get_opt<K>(&self, namespace: &str, name: &str) -> Observed<Option<K>>

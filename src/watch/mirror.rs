@@ -418,6 +418,7 @@ mod tests {
             name: "dev".to_owned(),
             spec: serde_json::from_value(spec).unwrap(),
             was_connected: true,
+            is_admitted: true,
             access: ColonyAccess::Granted(ColonyTrust::Restricted),
             operator_executor_id: Observed::Unknown("not connected yet".to_owned()),
         }));

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     api::names::{EXECUTOR_DEPLOYMENT_LABEL, EXECUTOR_NAME_ANNOTATION},
     memory::writes::Writes,
-    snapshot::progress::{self, Progress},
+    snapshot::progress,
 };
 
 /// What controllers of the cluster note on their own account.
@@ -99,22 +99,23 @@ pub fn of_metadata<K: Resource>(object: &K) -> Option<u64> {
 /// What a pass looks at in a Deployment.
 #[must_use]
 pub fn of_deployment(deployment: &Deployment) -> Option<u64> {
-    Some(of_workload(&deployment.metadata, &progress::of_deployment(deployment)))
+    let refusal = progress::refusal_of_deployment(deployment);
+    Some(of_workload(&deployment.metadata, (progress::of_deployment(deployment), refusal)))
 }
 
 /// What a pass looks at in a `DaemonSet`.
 #[must_use]
 pub fn of_daemon_set(daemon_set: &DaemonSet) -> Option<u64> {
-    Some(of_workload(&daemon_set.metadata, &progress::of_daemon_set(daemon_set)))
+    Some(of_workload(&daemon_set.metadata, progress::of_daemon_set(daemon_set)))
 }
 
 /// What a pass looks at in a Job.
 #[must_use]
 pub fn of_job(job: &Job) -> Option<u64> {
-    Some(of_workload(&job.metadata, &progress::of_job(job)))
+    Some(of_workload(&job.metadata, progress::of_job(job)))
 }
 
-fn of_workload(metadata: &ObjectMeta, progress: &Progress) -> u64 {
+fn of_workload(metadata: &ObjectMeta, progress: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     // Whatever changes a spec changes the generation.
     (&metadata.uid, metadata.generation, &metadata.labels, &metadata.finalizers).hash(&mut hasher);

@@ -453,6 +453,37 @@ async fn the_creator_of_an_instance_must_be_allowed_to_create_what_it_is_made_of
         let rule = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["create"]}]);
         requester::grant(namespace, &user, "last", rule).await;
         eventually("who may create the parts may ask for them", SOON, ask).await;
+
+        // Templates read labels: who may not create the parts may not change what they read.
+        let admin: Api<DynamicObject> =
+            Api::namespaced_with(namespace.kubernetes.calls.clone(), &namespace.name, &applications.resource);
+        admin.create(&PostParams::default(), &object).await.unwrap();
+        let lesser = format!("bob-of-{}", namespace.name);
+        let rule = json!([{"apiGroups": [group], "resources": ["*"], "verbs": ["patch"]}]);
+        requester::grant(namespace, &lesser, "lesser", rule).await;
+        let as_lesser: Api<DynamicObject> = Api::namespaced_with(
+            requester::impersonate(&lesser).await,
+            &namespace.name,
+            &applications.resource,
+        );
+        for kind in ["labels", "annotations"] {
+            let change = Patch::Merge(json!({"metadata": {kind: {"note": "a"}}}));
+            eventually(&format!("a change of {kind} is refused"), SOON, async || {
+                match as_lesser.patch("shop", &PatchParams::default(), &change).await {
+                    Err(error) if error.to_string().contains(requester::REFUSAL) => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await;
+            as_user.patch("shop", &PatchParams::default(), &change).await.unwrap();
+        }
+        let finalizers = Patch::Merge(json!({"metadata": {"finalizers": ["example.com/keep"]}}));
+        as_lesser
+            .patch("shop", &PatchParams { dry_run: true, ..PatchParams::default() }, &finalizers)
+            .await
+            .unwrap();
+        admin.delete("shop", &DeleteParams::default()).await.unwrap();
+        applications.until_gone("shop").await;
         applications.remove().await;
         databases.remove().await;
     })

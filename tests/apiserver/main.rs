@@ -18,6 +18,8 @@ mod arbitrary;
 #[cfg(test)]
 mod blueprints;
 #[cfg(test)]
+mod borrowed_rights;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod colonies;
@@ -55,6 +57,8 @@ mod memory_server;
 mod mutator;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod pod_security;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]

@@ -174,7 +174,22 @@ fn rights_on_kinds_of_users_are_given_for_the_named_groups_alone() {
         .into_iter()
         .chain([("customresourcedefinitions/status", "update")])
         .map(|(resource, verb)| ("apiextensions.k8s.io".to_owned(), resource.to_owned(), verb.to_owned()));
-    assert_eq!(crds, expected.collect());
+    // Whether its own admission policies are there, and no others.
+    let policies = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"]
+        .map(|resource| ("admissionregistration.k8s.io".to_owned(), resource.to_owned(), "get".to_owned()));
+    assert_eq!(crds, expected.chain(policies).collect());
+    let kinds = named(&objects, "ClusterRole", &name("kinds"))[0];
+    let rules = kinds["rules"].as_array().unwrap();
+    let rule = rules.iter().find(|rule| rule["apiGroups"][0] == "admissionregistration.k8s.io").unwrap();
+    let guards = ["status", "composer", "adopter"].map(name);
+    assert_eq!(rule["resourceNames"], json!(guards));
+    let configuration = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap().to_owned();
+    for guard in &guards {
+        assert!(configuration.contains(guard), "{configuration}");
+        for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
+            assert_eq!(named(&objects, kind, guard).len(), 1, "{kind} {guard}");
+        }
+    }
     for suffix in ["instances", "kinds-view", "kinds-edit"] {
         let given = rights(named(&objects, "ClusterRole", &name(suffix))[0]);
         let named: BTreeSet<&str> = given.iter().map(|(group, ..)| group.as_str()).collect();
@@ -284,6 +299,23 @@ fn the_policy_exempts_the_operators_account() {
     let binding = named(&objects, "ValidatingAdmissionPolicyBinding", &name)[0];
     assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
     assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+}
+
+/// Each kind that refers to Secrets has its policy, or the right to create one of them is the right to read Secrets.
+#[test]
+fn who_refers_to_secrets_is_asked_for_the_right_to_read_them() {
+    let objects = render(OPERATOR, &json!({"serviceAccount": {"name": "robot"}})).unwrap();
+    for resource in ["colonyprocesses", "colonyworkflows", "colonycrons", "requestflows"] {
+        let name = format!("{RELEASE}-colonyos-operator-reader-{resource}");
+        let policy = &named(&objects, "ValidatingAdmissionPolicy", &name)[0]["spec"];
+        assert_eq!(policy["matchConstraints"]["resourceRules"][0]["resources"], json!([resource]));
+        let exempt = policy["matchConditions"][0]["expression"].as_str().unwrap();
+        assert!(exempt.contains(&format!("serviceaccount:{NAMESPACE}:robot")), "{exempt}");
+        // One check for each name, and one for all beyond: of Secrets, and of ConfigMaps.
+        assert_eq!(policy["validations"].as_array().unwrap().len(), 18);
+        let binding = named(&objects, "ValidatingAdmissionPolicyBinding", &name)[0];
+        assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+    }
 }
 
 /// The role for users of their kinds includes their status, since it names no kinds.

@@ -243,6 +243,9 @@ cases! {
     /// No side owns the spec: the difference is shown, and both sides stay as they are.
     blueprint_observed
     /// The colony owned it and removed it.
+    /// Every member of the colony reads blueprints; at rest there is nothing to write.
+    blueprint_hides_variables
+    blueprint_shows_variables
     blueprint_gone
     /// What the colony says cannot be followed: what runs keeps running.
     blueprint_invalid
@@ -258,5 +261,7 @@ cases! {
     delete_withheld
     /// A Deployment of another owner, of which only the counts are taken.
     only_observed
+    /// The namespace enforces a stricter standard than the configuration of the operator.
+    pods_refused
     colony_not_found
 }

@@ -110,6 +110,7 @@ pub async fn start(mut caches: Caches<'_>, servers: &Servers, beside: &Beside) -
         cluster: services.cluster.clone(),
         namespace: OPERATOR_NAMESPACE.to_owned(),
         watched: Vec::new(),
+        policies: Vec::new(),
         endpoint: services.endpoint.clone(),
         filled,
     };

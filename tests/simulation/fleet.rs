@@ -2,7 +2,7 @@
 //! lags behind holds up the pass.
 
 use colonyos_fake::cluster::Place;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     events::{Event, Fate},
@@ -74,6 +74,32 @@ fn an_operator_that_begins_reads_nothing_of_a_fleet_that_is_as_it_should_be() {
             .await;
         world.play_only(&[look(&[]), look(&[])]).await;
         assert_eq!(world.outside.servers.cluster.all("secrets").len(), 1, "made anew");
+    });
+}
+
+/// Secrets are not watched: who deletes one to have the key of an executor replaced asks for it.
+#[test]
+fn a_key_is_replaced_when_a_user_asks_for_it() {
+    runtime().block_on(async {
+        let mut world = world().await;
+        for _ in 0..12 {
+            world.play_only(&[look(&[]), Event::Ready, Event::Assign, Event::Pass { seconds: 11 }]).await;
+        }
+        let cluster = &world.outside.servers.cluster;
+        let before = cluster.all("secrets")[0]["metadata"].clone();
+        let name = before["name"].as_str().unwrap();
+        cluster.delete(Place { resource: "secrets", namespace: NAMESPACE, name }).unwrap();
+        world.play_only(&[look(&[])]).await;
+        let cluster = &world.outside.servers.cluster;
+        assert_eq!(cluster.all("secrets").len(), 0, "what was read is believed");
+        let asked = json!({"metadata": {"annotations": {"colonies.io/reconcile-at": "now"}}});
+        let place =
+            Place { resource: "executordeployments.compute.colonies.io", namespace: NAMESPACE, name: "one" };
+        cluster.patch(place, &asked).unwrap();
+        world.play_only(&[look(&[]), look(&[])]).await;
+        let after = world.outside.servers.cluster.all("secrets");
+        assert_eq!(after.len(), 1, "made anew");
+        assert_ne!(after[0]["metadata"]["uid"], before["uid"]);
     });
 }
 

@@ -37,12 +37,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s-conversion" (include "colonyos-operator.name" .) -}}
 {{- end }}
 
+{{/* Policies that keep users of defined kinds from borrowing the operator's rights. */}}
+{{- define "colonyos-operator.kindPolicies" -}}
+{{- range list "status" "composer" "adopter" }}
+- {{ include "colonyos-operator.name" $ }}-{{ . }}
+{{- end }}
+{{- end }}
+
 {{/* The configuration file: what the user set, and what the chart knows better. */}}
 {{- define "colonyos-operator.configuration" -}}
 {{- $known := dict "watchNamespaces" .Values.watchNamespaces "http" (dict "bindAddress" "0.0.0.0:8080") -}}
 {{- if .Values.userKinds.groups }}
 {{- $name := include "colonyos-operator.conversion" . }}
 {{- $_ := set $known "conversion" (dict "bindAddress" "0.0.0.0:9443" "serviceName" $name "secretName" $name) }}
+{{- $_ := set $known "kindPolicies" (include "colonyos-operator.kindPolicies" . | fromYamlArray) }}
 {{- end }}
 {{- mergeOverwrite (deepCopy .Values.configuration) $known | toYaml -}}
 {{- end }}

@@ -23,6 +23,7 @@ use crate::{
         operator_keys,
         outcome::{Done, Effect, FailureKind, StepFailure},
         owner::Owner,
+        wiped::WipedSecret,
     },
     api::{
         colony_cron::RunKind,
@@ -103,7 +104,7 @@ impl Cluster {
             | KubernetesStep::DeleteFleet { .. } => self.fleet_step(step).await?,
             KubernetesStep::CreateOperatorKeys { place } => {
                 let secret = operator_keys::new_secret(target.object, target.kind, place).map_err(no_key)?;
-                self.create(&self.namespace, &secret).await?;
+                drop(WipedSecret(self.created(&self.namespace, &*secret).await?));
             }
             KubernetesStep::AddReconcilerKey { place } => {
                 let data = operator_keys::reconciler(place).map_err(no_key)?;
@@ -132,7 +133,7 @@ impl Cluster {
             KubernetesStep::CreateIdentity(identity) => {
                 let secret = identity::new_secret(identity).map_err(no_key)?;
                 self.forget(namespace, identity);
-                let created = self.created(namespace, &secret).await?;
+                let created = WipedSecret(self.created(namespace, &*secret).await?);
                 let read = read_identity(&created);
                 self.identities.put(namespace, &created.name_any(), read, self.clock.instant());
             }

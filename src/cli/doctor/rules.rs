@@ -85,16 +85,16 @@ fn others() -> [Rule; 10] {
         rule(
             "",
             "secrets",
-            &["get", "create", "update", "patch", "delete"],
+            &["get", "create", "patch", "delete"],
             Place::Watched,
             "an executor's identity is kept beside it",
         ),
         rule(
             "events.k8s.io",
             "events",
-            &["create", "patch"],
+            &["list", "create", "patch"],
             Place::Watched,
-            "changes are recorded as Events",
+            "changes are recorded as Events, and those of a Job tell why it has no pods",
         ),
     ]
 }

@@ -184,6 +184,7 @@ fn snapshot(
         object: definition.clone(),
         crd: Observed::Known(crd),
         missing_rights: Observed::Known(Vec::new()),
+        missing_policies: Observed::Known(Vec::new()),
         granted_groups: Vec::new(),
         namespace: String::new(),
         instances: None,

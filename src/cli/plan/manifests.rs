@@ -202,6 +202,7 @@ impl Manifests {
                 .filter(|pod| pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name))
                 .cloned()
                 .collect(),
+            refused_pods: None,
             registration: Observed::Known(registration(executor_name, id)),
             recorded_registration: Observed::Known(registration(recorded, None)),
             identity: Observed::Known(identity),
@@ -321,6 +322,7 @@ impl Manifests {
             uid,
             was_connected: true,
             spec,
+            is_admitted: true,
             access,
             operator_executor_id,
         }))

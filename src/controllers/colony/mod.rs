@@ -14,7 +14,11 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 
 pub use self::stages::{Clients, ColonyStages, ServeColony};
-use self::{leftovers::LeftoverReader, processes::MirroredKinds, served::ServedColonies};
+use self::{
+    leftovers::LeftoverReader,
+    processes::MirroredKinds,
+    served::{ServedColonies, ServingTask},
+};
 use super::engine::{
     context::{Requeuer, Services},
     pass::Engine,
@@ -59,7 +63,7 @@ pub async fn run(
         ColonyStages::new(services.clone(), colonies.filled.clone(), HashMap::new(), served_colonies);
     let wiring = Wiring::new(colonies, woken, CONCURRENCY);
     wiring::run(Engine::new(services, stages), wiring, shutdown).await;
-    for (_, task) in std::mem::take(&mut *served.lock()).values() {
+    for ServingTask { task, .. } in std::mem::take(&mut *served.lock()).values() {
         task.abort();
     }
 }

@@ -40,6 +40,20 @@ use crate::{
 /// Name of the `Colony` and type of the operator's executor in it.
 type ServedAs = (String, &'static str);
 
+/// What serves a colony.
+pub(super) struct ServingTask {
+    /// Id of the executor, which follows from its key: one whose key was replaced keeps its name.
+    executor_id: String,
+    pub task: AbortHandle,
+}
+
+impl ServingTask {
+    /// Whether it goes on and calls with the key of that id.
+    fn serves_as(&self, executor_id: &str) -> bool {
+        !self.task.is_finished() && self.executor_id == executor_id
+    }
+}
+
 /// Serves colonies.
 pub(super) struct ServedColonies {
     pub services: Arc<Services>,
@@ -52,7 +66,7 @@ pub(super) struct ServedColonies {
     pub leftovers: LeftoverReader,
     /// Wakes `Colonies`.
     pub own: Requeuer<DeserializeGuard<Colony>>,
-    pub served: Arc<Mutex<HashMap<ServedAs, (String, AbortHandle)>>>,
+    pub served: Arc<Mutex<HashMap<ServedAs, ServingTask>>>,
     pub inbound: Mutex<HashMap<String, Inbound>>,
 }
 
@@ -79,10 +93,10 @@ impl ServeColony for ServedColonies {
     }
 
     fn end(&self, name: &str) {
-        self.served.lock().retain(|(colony, _), (_, task)| {
+        self.served.lock().retain(|(colony, _), served| {
             let stays = colony != name;
             if !stays {
-                task.abort();
+                served.task.abort();
             }
             stays
         });
@@ -234,13 +248,13 @@ fn serve(name: &str, operator: OperatorIdentity, context: &ServedColonies) {
     let key = (name.to_owned(), operator.executor_type);
     let inbound = inbound(name, context);
     let mut served = context.served.lock();
-    if served.get(&key).is_some_and(|(executor, task)| !task.is_finished() && *executor == operator.name) {
+    if served.get(&key).is_some_and(|served| served.serves_as(&operator.id)) {
         return;
     }
-    if let Some((_, task)) = served.remove(&key) {
-        task.abort();
+    if let Some(earlier) = served.remove(&key) {
+        earlier.task.abort();
     }
-    let executor = operator.name.clone();
+    let executor_id = operator.id.clone();
     let assignments = Assignments {
         colony: name.to_owned(),
         operator,
@@ -266,5 +280,22 @@ fn serve(name: &str, operator: OperatorIdentity, context: &ServedColonies) {
         }
     };
     let task = tokio::spawn(serving).abort_handle();
-    served.insert(key, (executor, task));
+    served.insert(key, ServingTask { executor_id, task });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a key that the colony no longer knows, nothing would be assigned to the operator until it is restarted.
+    #[tokio::test]
+    async fn a_key_that_was_replaced_under_the_same_name_is_used() {
+        let running = tokio::spawn(std::future::pending::<()>());
+        let served = ServingTask { executor_id: "one".to_owned(), task: running.abort_handle() };
+        assert!(served.serves_as("one"));
+        assert!(!served.serves_as("two"));
+        running.abort();
+        let _ = running.await;
+        assert!(!served.serves_as("one"), "it has ended");
+    }
 }

@@ -24,7 +24,8 @@ use crate::{
     },
     api::{
         condition::Reason,
-        kind::HasConditions as _,
+        kind::{HasConditions as _, Kind},
+        names::identity_secret,
         policy::{is_paused, reconcile_at},
     },
     diff::{KubernetesStep, Plan, Problem, duplicates, orphans},
@@ -178,13 +179,19 @@ impl<S: Stages> Engine<S> {
         Ended { next: ended.next.map(|next| held.map_or(next, |held| next.min(held))).or(held), ..ended }
     }
 
-    /// Has the colony be asked for the processes and the blueprint of an object whose annotation wishes for that anew.
+    /// Has the colony be asked for the processes and the blueprint of an object whose annotation wishes for that anew, and the
+    /// API server for its Secret.
     fn reconcile_requested(&self, object: &S::Object) {
         let Some(mirrored) = S::mirrored(object) else { return };
         let (services, metadata) = (&self.services, object.meta());
         let uid = metadata.uid.as_deref().unwrap_or_default();
         if services.reconcile_requests.is_new(uid, reconcile_at(metadata)) {
             services.invalidate(mirrored);
+            if S::KIND == Kind::ExecutorDeployment {
+                // Secrets are not watched: this is how a user has one made again.
+                let namespace = object.namespace().unwrap_or_default();
+                services.identities.forget(&namespace, &identity_secret(&object.name_any()));
+            }
         }
     }
 

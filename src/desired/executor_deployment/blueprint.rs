@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{SharedSpec, shared_spec::short};
+use super::super::{SharedSpec, hidden::restore, shared_spec::short};
 use crate::{api::executor_deployment::ExecutorDeploymentSpec, kinds::SpecError};
 
 /// Fields of an object's spec that a blueprint does not have.
@@ -55,10 +55,12 @@ impl SharedSpec {
     /// The spec of the object in `colony`; fields that only objects have are as in `before`.
     #[must_use]
     pub fn object_spec(&self, colony: &str, before: Option<&ExecutorDeploymentSpec>) -> Map<String, Value> {
-        let mut fields = self.blueprint_spec();
-        fields.insert("colony".to_owned(), json!(colony));
+        let mut spec = Value::Object(self.blueprint_spec());
         // A spec that came from an API server is JSON.
         let before = before.and_then(|before| serde_json::to_value(before).ok()).unwrap_or_default();
+        restore(&mut spec, &before);
+        let Value::Object(mut fields) = spec else { return Map::new() };
+        fields.insert("colony".to_owned(), json!(colony));
         for name in OURS_ALONE {
             if let Some(value) = before.get(name).filter(|value| !value.is_null()) {
                 fields.entry(name.to_owned()).or_insert_with(|| value.clone());
@@ -135,6 +137,22 @@ fn unknown(given: &Value, read: &Value, path: &str) -> Option<(String, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Written to a blueprint and read again, hidden values are no difference, and the object keeps its own.
+    #[test]
+    fn hidden_variables_converge() {
+        let spec: ExecutorDeploymentSpec = serde_json::from_value(json!({
+            "executorType": "t", "image": "i", "config": {"env": {"PASSWORD": "hunter2"}},
+        }))
+        .unwrap();
+        let told = SharedSpec::of_object(&spec).without_variables();
+        assert!(!format!("{:?}", told.blueprint_spec()).contains("hunter2"));
+        let read = SharedSpec::of_blueprint(&told.blueprint_spec()).unwrap();
+        assert_eq!(read, told);
+        assert_eq!(SharedSpec::of_object(&spec).hidden_like(&read), read);
+        let kept = read.object_spec("dev", Some(&spec));
+        assert_eq!(kept["config"]["env"]["PASSWORD"], "hunter2");
+    }
 
     fn map(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()

@@ -174,6 +174,12 @@ fn literal(text: &str) -> String {
     literal
 }
 
+/// Whether a variable is the operator's own: from the Secret with the identity of the object's executor.
+#[must_use]
+pub fn is_identity(owner: &Owner, variable: &EnvVar) -> bool {
+    *variable == from_secret(owner, &variable.name)
+}
+
 fn from_secret(owner: &Owner, key: &str) -> EnvVar {
     let selector =
         SecretKeySelector { name: names::identity_secret(&owner.name), key: key.to_owned(), optional: None };

@@ -102,6 +102,7 @@ mod tests {
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
+            refused_pods: None,
             type_use: TypeUse { is_registered: registered, others },
             policy: Policy::default(),
             now: at("2026-11-21T10:00:05Z"),

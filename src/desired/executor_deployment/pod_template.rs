@@ -76,7 +76,7 @@ pub fn build(
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert(EXECUTOR_NAME_ANNOTATION.to_owned(), executor_name.to_owned());
     annotations.extend(restarted_for.map(|process| (RESTART_ANNOTATION.to_owned(), process.clone())));
-    restricted::check(&template, policy)?;
+    restricted::check(&template, policy, owner)?;
     Ok(template)
 }
 

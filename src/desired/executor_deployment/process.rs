@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::{DesiredProcess, process::refused};
+use super::super::{DesiredProcess, hidden::hide_variables, process::refused};
 use crate::{
     api::{
         executor_deployment::{ExecutionGuarantee, ExecutorDeployment},
@@ -25,9 +25,11 @@ pub fn build(
     colony: &ResolvedColony,
     cluster: &str,
 ) -> Result<DesiredProcess, SpecError> {
-    let spec = serde_json::to_value(&object.spec).map_err(|error| {
+    let mut spec = serde_json::to_value(&object.spec).map_err(|error| {
         SpecError::invalid("spec", error.to_string(), "report this: it is the operator's mistake")
     })?;
+    // The operator itself is assigned the process, and has the object.
+    hide_variables(&mut spec);
     let kwargs = [
         ("apiVersion", json!("compute.colonies.io/v1")),
         ("kind", json!("ExecutorDeployment")),
@@ -54,4 +56,26 @@ pub fn build(
         is_gated: object.spec.execution_guarantee == ExecutionGuarantee::Strict,
         is_own: true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::fixtures;
+
+    /// Every member of the colony reads it.
+    #[test]
+    fn the_process_has_no_value_of_a_variable() {
+        let object: ExecutorDeployment = serde_json::from_value(json!({
+            "apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
+            "metadata": {"name": "e", "namespace": "n", "uid": "u", "generation": 1},
+            "spec": {"executorType": "t", "image": "i", "config": {"env": {"PASSWORD": "hunter2"}},
+                "template": {"spec": {"containers": [{"name": "c", "env": [{"name": "A", "value": "hunter2"}]}]}}},
+        }))
+        .unwrap();
+        let owner = Owner::of(&object).unwrap();
+        let process = build(&owner, &object, &fixtures::resolved(), "c").unwrap();
+        let told = serde_json::to_string(&process.spec).unwrap();
+        assert!(!told.contains("hunter2") && told.contains("PASSWORD"), "{told}");
+    }
 }

@@ -3,8 +3,15 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 
-use super::standard::{self, forbidden};
-use crate::{kinds::SpecError, snapshot::Policy};
+use super::{
+    environment::{self, EXECUTOR_ID, EXECUTOR_NAME, PRIVATE_KEY},
+    standard::{self, forbidden},
+};
+use crate::{
+    api::{metadata::Owner, names::EXECUTOR_CONTAINER},
+    kinds::SpecError,
+    snapshot::Policy,
+};
 
 /// Checks a template, with the user's part merged in, against the *restricted* pod security standard and the
 /// operator's configuration.
@@ -12,12 +19,12 @@ use crate::{kinds::SpecError, snapshot::Policy};
 /// # Errors
 ///
 /// Names the first field that asks for too much.
-pub fn check(template: &PodTemplateSpec, policy: &Policy) -> Result<(), SpecError> {
+pub fn check(template: &PodTemplateSpec, policy: &Policy, owner: &Owner) -> Result<(), SpecError> {
     let Some(pod) = &template.spec else { return Ok(()) };
     check_host(pod)?;
     check_volumes(pod, policy)?;
     check_service_account(pod, policy)?;
-    check_identity(pod)?;
+    check_identity(pod, owner)?;
     check_scheduling(pod)?;
     standard::check_annotations(
         template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref()),
@@ -109,28 +116,54 @@ fn check_service_account(pod: &PodSpec, policy: &Policy) -> Result<(), SpecError
     }
     for volume in pod.volumes.iter().flatten() {
         let sources = volume.projected.as_ref().and_then(|projected| projected.sources.as_ref());
-        if sources.into_iter().flatten().any(|source| source.service_account_token.is_some()) {
-            return Err(forbidden(
-                &format!("volumes[{}].projected.sources", volume.name),
-                "serviceAccountToken",
-                "pods get a token only with a serviceAccountName",
-            ));
+        for source in sources.into_iter().flatten() {
+            // Both prove that the pod is of the service account.
+            for (field, is_set) in [
+                ("serviceAccountToken", source.service_account_token.is_some()),
+                ("podCertificate", source.pod_certificate.is_some()),
+            ] {
+                if is_set {
+                    let path = format!("volumes[{}].projected.sources", volume.name);
+                    return Err(forbidden(&path, field, "pods get a token only with a serviceAccountName"));
+                }
+            }
         }
     }
     Ok(())
 }
 
-/// The executor's identity is the operator's to give.
-fn check_identity(pod: &PodSpec) -> Result<(), SpecError> {
-    const RESERVED: [&str; 3] = ["COLONIES_COLONY_PRVKEY", "COLONIES_SERVER_PRVKEY", "COLONIES_PRVKEY"];
-    for container in pod.containers.iter().chain(pod.init_containers.iter().flatten()) {
+/// The executor's identity is the operator's to give, and the keys of colonies are no pod's.
+fn check_identity(pod: &PodSpec, owner: &Owner) -> Result<(), SpecError> {
+    let groups = [("containers", Some(&pod.containers)), ("initContainers", pod.init_containers.as_ref())];
+    for (group, container) in groups
+        .into_iter()
+        .flat_map(|(group, containers)| containers.into_iter().flatten().map(move |one| (group, one)))
+    {
         for variable in container.env.iter().flatten() {
-            if RESERVED.contains(&variable.name.as_str()) && variable.value.is_some() {
-                return Err(forbidden(
-                    &format!("containers[{}].env[{}]", container.name, variable.name),
-                    "(a key)",
-                    "a spec never contains keys",
-                ));
+            let field = format!("{group}[{}].env[{}]", container.name, variable.name);
+            let given = if variable.value_from.is_some() { "valueFrom" } else { "value" };
+            match variable.name.as_str() {
+                "COLONIES_COLONY_PRVKEY" | "COLONIES_SERVER_PRVKEY" => {
+                    return Err(forbidden(
+                        &format!("{field}.{given}"),
+                        "(a key)",
+                        "executors have no key but their own",
+                    ));
+                }
+                PRIVATE_KEY if !environment::is_identity(owner, variable) => {
+                    return Err(forbidden(
+                        &format!("{field}.{given}"),
+                        "(a key)",
+                        "the operator gives each executor its key",
+                    ));
+                }
+                EXECUTOR_NAME | EXECUTOR_ID
+                    if container.name == EXECUTOR_CONTAINER && !environment::is_identity(owner, variable) =>
+                {
+                    let why = "the operator gives each executor its name and id";
+                    return Err(forbidden(&format!("{field}.{given}"), "(set)", why));
+                }
+                _ => {}
             }
         }
     }

@@ -205,6 +205,8 @@ fn check_windows(host_process: Option<bool>, path: &str) -> Result<(), SpecError
 }
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
@@ -213,7 +215,7 @@ mod tests {
         snapshot::Policy,
     };
 
-    fn check(template: &Value) -> Result<(), String> {
+    pub(super) fn check(template: &Value) -> Result<(), String> {
         let object: ExecutorDeployment = serde_json::from_value(json!({
             "apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
             "metadata": {"name": "e", "namespace": "n", "uid": "u", "generation": 1},

@@ -55,6 +55,9 @@ impl OperatorConfiguration {
         problems.range("colonyPollSeconds", self.colony_poll_seconds, 1, 3600);
         problems.range("processPollSeconds", self.process_poll_seconds, 0, 3600);
         problems.range("processSubscriptions", self.process_subscriptions.into(), 0, 4096);
+        for (index, name) in self.kind_policies.iter().enumerate() {
+            problems.object_name(&format!("kindPolicies[{index}]"), name);
+        }
         self.conversion.check(&mut problems);
         problems.into_list()
     }

@@ -45,6 +45,9 @@ pub struct OperatorConfiguration {
     /// The role of the operator for requests without annotation `colonies.io/roles`: `Director` asks for the next
     /// job, `Worker` has jobs done in a colony.
     pub request_roles: Vec<RequestRole>,
+    /// The `ValidatingAdmissionPolicies`, each with a binding of its name, that keep users of defined kinds from borrowing
+    /// the operator's rights. While one is missing, no `ResourceDefinition` is `Authorized`. The chart lists its own.
+    pub kind_policies: Vec<String>,
     /// Where API servers have objects of users' kinds converted from one version to another.
     pub conversion: Conversion,
     /// Where probes and metrics are served.
@@ -67,6 +70,7 @@ impl Default for OperatorConfiguration {
             process_poll_seconds: 5,
             process_subscriptions: 256,
             request_roles: vec![RequestRole::Director, RequestRole::Worker],
+            kind_policies: Vec::new(),
             conversion: Conversion::default(),
             http: Http::default(),
             logging: Logging::default(),

@@ -15,6 +15,9 @@ pub(super) fn authorized(snapshot: &DefinitionSnapshot) -> Finding {
     match &snapshot.missing_rights {
         Observed::Unknown(why) => Finding::unknown(kind, Reason::ReadFailed, why),
         Observed::Known(missing) if missing.is_empty() && snapshot.composes.missing.is_empty() => {
+            if let Some(finding) = unguarded(snapshot) {
+                return finding;
+            }
             Finding::yes(kind, Reason::RightsGranted, format!("the operator has its rights in group {group}"))
         }
         Observed::Known(missing) => {
@@ -34,6 +37,25 @@ pub(super) fn authorized(snapshot: &DefinitionSnapshot) -> Finding {
                 quoted.join(",")
             );
             Finding::no(kind, Reason::RightsMissing, message)
+        }
+    }
+}
+
+/// That nothing keeps users of the kind from borrowing the operator's rights, if so.
+fn unguarded(snapshot: &DefinitionSnapshot) -> Option<Finding> {
+    let kind = ConditionType::Authorized;
+    match &snapshot.missing_policies {
+        Observed::Known(missing) if missing.is_empty() => None,
+        Observed::Known(missing) => {
+            let message = format!(
+                "users of the kind borrow the rights of the operator, since admission policies or their bindings are missing: {}: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set admissionPolicy.enabled=true",
+                missing.join(", "),
+                snapshot.namespace
+            );
+            Some(Finding::no(kind, Reason::PoliciesMissing, message))
+        }
+        Observed::Unknown(why) => {
+            Some(Finding::unknown(kind, Reason::ReadFailed, format!("admission policies: {why}")))
         }
     }
 }

@@ -344,11 +344,18 @@ fn trouble(
         return Some((held.reason, held.message.clone()));
     }
     let foreign = Some(handled).filter(|finding| finding.reason == Reason::ForeignObject);
-    let mut first = [authorized, established].into_iter().filter(|finding| finding.holds != Some(true));
+    // What is missing for the safety of others does not stop a kind that works.
+    let is_guarded = snapshot.missing_policies.known().is_some_and(Vec::is_empty);
+    let authorized = Some(authorized).filter(|_| is_guarded || !has_rights(snapshot));
+    let mut first = authorized.into_iter().chain([established]).filter(|finding| finding.holds != Some(true));
     let found = first.next().or(foreign)?;
     let is_read = snapshot.missing_rights.known().is_some();
     let reason = if is_read { found.reason } else { Reason::ReadFailed };
     Some((reason, found.message.clone()))
+}
+
+fn has_rights(snapshot: &DefinitionSnapshot) -> bool {
+    snapshot.missing_rights.known().is_some_and(Vec::is_empty) && snapshot.composes.missing.is_empty()
 }
 
 fn deleting(pass: Pass<'_>) -> (Reason, String) {

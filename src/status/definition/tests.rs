@@ -117,6 +117,26 @@ fn missing_rights_come_with_the_line_that_grants_them() {
     assert_eq!(said(&status, "Degraded").0, "True");
 }
 
+/// A kind that works goes on: what is missing is for the safety of others.
+#[test]
+fn without_its_policies_a_kind_is_not_authorized() {
+    let mut world = snapshot();
+    world.missing_policies = Observed::Known(vec!["op-composer".to_owned()]);
+    let status = calm(&world);
+    let (holds, reason, message) = said(&status, "Authorized");
+    assert_eq!((holds.as_str(), reason.as_str()), ("False", "PoliciesMissing"));
+    assert!(message.contains("op-composer") && message.contains("admissionPolicy.enabled=true"), "{message}");
+    assert_eq!((said(&status, "Ready").0.as_str(), said(&status, "Degraded").0.as_str()), ("True", "False"));
+    world.missing_policies = Observed::Unknown("timed out".to_owned());
+    let status = calm(&world);
+    assert_eq!(
+        (said(&status, "Authorized").0.as_str(), said(&status, "Ready").0.as_str()),
+        ("Unknown", "True")
+    );
+    world.missing_rights = Observed::Known(vec!["list things".to_owned()]);
+    assert_eq!(said(&calm(&world), "Ready").1, "RightsMissing");
+}
+
 #[test]
 fn a_revision_that_cannot_be_says_by_which_one_instances_are_carried_out() {
     let mut world = snapshot();

@@ -283,7 +283,15 @@ fn running(
             format!("{} of {} executors {verb} ready", progress.ready, progress.desired)
         },
     );
+    let refusal = refused_pods(snapshot).filter(|_| !written);
+    let is_ended_job = is_job && matches!(phase, Phase::Failed { .. });
     let mut findings = match phase {
+        // The rollout fails for this reason as well, once its deadline has passed.
+        Phase::Progressing | Phase::Failed { .. } if !is_ended_job && refusal.is_some() => {
+            let refusal = refusal.unwrap_or_default();
+            let message = format!("{counts}; {refusal}: {}", remedy_for_refused_pods(&refusal));
+            blocked(&Problem { reason: Reason::PodsRefused, message })
+        }
         Phase::Failed { reason, message } => {
             let why = if is_job { Reason::JobFailed } else { Reason::ProgressDeadlineExceeded };
             let problem = progress::pod_problem(&snapshot.pods)
@@ -324,6 +332,26 @@ fn running(
         });
     }
     findings
+}
+
+/// Why the API server refuses pods of the workload.
+fn refused_pods(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
+    let by_deployment = || {
+        let deployment = snapshot.workloads.deployment.known()?.as_ref()?;
+        (snapshot.object.spec.workload == Workload::Deployment)
+            .then(|| progress::refusal_of_deployment(deployment))?
+    };
+    snapshot.refused_pods.clone().or_else(by_deployment)
+}
+
+fn remedy_for_refused_pods(words: &str) -> &'static str {
+    if words.contains("violates PodSecurity") {
+        "ask for no more than the standard allows that the namespace enforces, or use a namespace that enforces another"
+    } else if words.contains("exceeded quota") {
+        "lower replicas or resources, or have the quota of the namespace raised"
+    } else {
+        "change what it names; events of the workload have the name of the pod"
+    }
 }
 
 fn settled(reason: Reason, ready: bool, message: &str) -> Vec<Finding> {

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use crate::{
     act::outcome::Outcome,
-    api::{executor_deployment::ExecutorDeploymentStatus, mirror::MirrorState, policy::AdoptionPolicy},
-    diff::Problem,
-    snapshot::ExecutorDeploymentSnapshot,
+    api::{
+        executor_deployment::{ExecutorDeploymentStatus, Runtime, Workload},
+        mirror::MirrorState,
+        policy::AdoptionPolicy,
+    },
+    diff::{Problem, current_progress},
+    snapshot::{ExecutorDeploymentSnapshot, progress::lacks_pods},
     status::look::{LOOK_UP, Look, RESYNC},
 };
 
@@ -38,6 +42,10 @@ pub fn next(
     let awaits = in_flight.into_iter().flatten().any(|until| snapshot.now < until)
         || snapshot.blueprint.unknown().is_some();
     let awaits = awaits && !outcome.plan.awaiting.is_empty();
+    // Of pods that are refused to a Job or a DaemonSet only Events tell, which are not watched.
+    let lacks_pods = spec.runtime == Runtime::Kubernetes
+        && spec.workload != Workload::Deployment
+        && current_progress(snapshot).is_some_and(|progress| lacks_pods(&progress));
     let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
-    Look::About(if is_untold || adopts || awaits || is_leaving { LOOK_UP } else { RESYNC })
+    Look::About(if is_untold || adopts || awaits || lacks_pods || is_leaving { LOOK_UP } else { RESYNC })
 }

@@ -1,6 +1,7 @@
 //! Puts together what one pass knows of a `ResourceDefinition`.
 
 mod composes;
+mod policies;
 mod stored;
 
 use std::sync::Arc;
@@ -24,7 +25,6 @@ use super::{
 };
 use crate::{
     api::{
-        condition::ConditionType,
         instance::{AcceptedHandler, Instance, InstanceKind},
         kind::HasKind as _,
         names::{HANDLER_ANNOTATION, INSTANCE_FINALIZER},
@@ -82,6 +82,8 @@ pub struct DefinitionReader {
     pub namespace: String,
     /// The namespaces that are watched; all when empty.
     pub watched: Vec<String>,
+    /// Policies that must be there, by name.
+    pub policies: Vec<String>,
     /// Where API servers have objects converted.
     pub endpoint: Endpoint,
     /// When each of the caches is filled.
@@ -138,6 +140,7 @@ impl DefinitionReader {
             object: object.clone(),
             crd,
             missing_rights,
+            missing_policies: self.missing_policies().await,
             granted_groups: self.granted_groups(&object.spec.group),
             namespace: self.namespace.clone(),
             instances,
@@ -229,16 +232,10 @@ impl DefinitionReader {
 
     /// Groups of other definitions that are known to be authorized, so that a line that grants one keeps them.
     fn granted_groups(&self, group: &str) -> Vec<String> {
-        let is_authorized = |definition: &ResourceDefinition| {
-            let conditions = definition.status.iter().flat_map(|status| &status.conditions);
-            let mut authorized =
-                conditions.filter(|condition| condition.type_ == ConditionType::Authorized.as_str());
-            authorized.any(|condition| condition.status == "True")
-        };
         let definitions = self.definitions.state();
         let readable = definitions.iter().filter_map(|guarded| guarded.0.as_ref().ok());
         let mut groups: Vec<String> = readable
-            .filter(|definition| is_authorized(definition) && definition.spec.group != group)
+            .filter(|definition| Self::is_authorized(definition) && definition.spec.group != group)
             .map(|definition| definition.spec.group.clone())
             .collect();
         groups.sort();

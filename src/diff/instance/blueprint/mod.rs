@@ -211,6 +211,15 @@ fn alike(
         theirs: &theirs,
     };
     let (sync, written) = sides.agree();
+    let colony = snapshot.header.colony.resolved().filter(|colony| !colony.is_admitted);
+    if let (Some(WrittenSide::Object), Some(colony)) = (written, colony) {
+        let differences = describe(&ours, &theirs, &found.metadata.name, found.metadata.generation);
+        let message = format!(
+            "{differences}; Colony {} does not admit the namespace of this object any more, which keeps its spec: have spec.allowedNamespaces changed",
+            colony.name
+        );
+        return Plan { sync: Sync::Differs { agreed: Some(recorded.clone()), message }, ..Plan::default() };
+    }
     if written == Some(WrittenSide::Blueprint)
         && let Some(left) = forbidden_write(snapshot, ManagementPolicy::Update, &found.metadata.name)
     {

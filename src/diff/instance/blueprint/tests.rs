@@ -310,3 +310,21 @@ fn the_colony_is_written_to_only_as_far_as_that_is_listed() {
     let gone = managed(deleted(Some(ours(1, &json!({ "size": 2 })))), &["Observe", "Create", "Update"]);
     assert_eq!(colony_steps(&plan_deletion(&gone)), ["kubernetes  remove the finalizer"]);
 }
+
+/// Whoever takes the admission of a namespace back no longer wants its objects changed from the colony.
+#[test]
+fn a_namespace_that_is_not_admitted_any_more_keeps_its_specs() {
+    let changed = ours(2, &json!({ "size": 3 }));
+    let mut world = snapshot("ColonyWins", agreed(&json!({ "size": 2 })), Some(changed));
+    assert_eq!(planned(&world).steps.len(), 1, "the colony owns the spec");
+    if let crate::snapshot::ColonyReference::Resolved(colony) = &mut world.header.colony {
+        colony.is_admitted = false;
+    }
+    let plan = planned(&world);
+    assert!(plan.steps.is_empty(), "{:?}", plan.steps);
+    assert!(
+        matches!(&plan.sync, Sync::Differs { message, .. } if message.contains("does not admit")),
+        "{:?}",
+        plan.sync
+    );
+}
