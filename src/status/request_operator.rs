@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::{
+    awaited::Awaited,
     condition::{Finding, merge, whole_seconds},
     event::Note,
     mirror,
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     act::outcome::Outcome,
     api::{
-        condition::ConditionType,
+        condition::{ConditionType, Reason},
         mirror::MirrorStatus,
         request_state::{HistoryEntry, JobStatus, Position, RequestStateStatus, State},
     },
@@ -121,6 +122,11 @@ fn said(
         entering: entering.as_ref(),
     };
     let history = complete(&Position::of(&spoken_of), &before.history, &evidence);
+    let degraded = degraded(snapshot, outcome);
+    let obstacle = degraded
+        .as_ref()
+        .map(|finding| (finding.reason, finding.message.clone()))
+        .or_else(|| waiting(snapshot, status.mirror.as_ref()));
     spoken_of.status = Some(status);
     let generation = spoken_of.metadata.generation;
     let mut said = request(&RequestFacts {
@@ -130,8 +136,8 @@ fn said(
         history: &history,
         generation,
         now: snapshot.header.now,
+        obstacle: obstacle.as_ref(),
     });
-    let degraded = degraded(snapshot, outcome);
     said.conditions.retain(|condition| condition.type_ != ConditionType::Degraded.as_str());
     paused::dropped(&mut said.conditions);
     let merged = merge(&before.conditions, degraded.into_iter().collect(), generation, snapshot.header.now);
@@ -231,6 +237,15 @@ fn names(flow: Option<&CompiledFlow>, job: &str) -> Flow {
         |flow| flow.jobs().iter().map(|job| job.name().to_owned()).collect(),
     );
     Flow::of(jobs)
+}
+
+/// What the process of the job waits for, if it waits.
+fn waiting(snapshot: &RequestSnapshot, mirror: Option<&MirrorStatus>) -> Option<(Reason, String)> {
+    let awaited = Awaited::of_record(&snapshot.header, mirror, None)?;
+    let mirror = mirror?;
+    let reason = awaited.reason(&snapshot.header, mirror.submitted_at.as_ref(), Reason::JobRequested);
+    let id = mirror.process_id.as_deref().unwrap_or_default();
+    Some((reason, format!("process {id} waits for {}", awaited.what)))
 }
 
 /// What stands in the way, if something does.

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource as _, core::object::HasStatus as _};
 
 use super::{
-    awaited::{Awaited, warned_at},
+    awaited::Awaited,
     condition::{Finding, merge, observe, whole_seconds},
     mirror,
     work::{
@@ -189,10 +189,8 @@ fn state<W: WorkStatus>(
         }
         MirrorState::Waiting => {
             let awaited = snapshot.awaited();
-            let submitted_at = mirror.submitted_at.as_ref().map(|time| time.0);
-            let is_long = warned_at(submitted_at).is_some_and(|moment| moment <= snapshot.header().now);
-            let reason =
-                if awaited.is_unserved && is_long { Reason::NoExecutor } else { Reason::ProcessWaiting };
+            let submitted_at = mirror.submitted_at.as_ref();
+            let reason = awaited.reason(snapshot.header(), submitted_at, Reason::ProcessWaiting);
             state_summary(
                 WorkState::Waiting,
                 reason,

@@ -1,7 +1,10 @@
 //! What goes on in a colony beside the passes over its `Colony`: its connection is kept for other controllers, objects
 //! for which that makes a difference are woken, and the operator works there as its executors.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use kube::{
     ResourceExt as _,
@@ -122,9 +125,7 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
     if previous.as_ref().and_then(|previous| previous.approved()) != approved.as_ref() {
         context.services.executor_changes.send_replace(());
     }
-    if is_other_workforce(previous.as_deref(), &connection) {
-        wake_waiting(context);
-    }
+    wake_waiting(previous.as_deref(), &connection, context);
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
     if reconnected {
         wake_all(context);
@@ -196,18 +197,24 @@ fn wake(context: &ServedColonies, concerned: impl Fn(&ExecutorDeployment) -> boo
     }
 }
 
-/// Whether others could take work than before.
-fn is_other_workforce(previous: Option<&Connection>, present: &Connection) -> bool {
-    let Some(present) = &present.workforce else { return false };
-    let previous = previous.and_then(|previous| previous.workforce.as_ref());
-    previous.is_none_or(|previous| previous.differs_from(present))
-}
-
-/// Wakes what waits for executors, so that it says for which.
-fn wake_waiting(context: &ServedColonies) {
+/// Wakes what waits for executors and is to say something else of them than before: all of it if others could take it, else
+/// what has another place in the queue.
+fn wake_waiting(previous: Option<&Connection>, present: &Connection, context: &ServedColonies) {
+    let Some(present) = &present.workforce else { return };
+    let moved = previous
+        .and_then(|previous| previous.workforce.as_ref())
+        .filter(|previous| !present.differs_from(previous))
+        .map(|previous| present.moved_since(previous));
+    if moved.as_ref().is_some_and(BTreeSet::is_empty) {
+        return;
+    }
     for kind in context.mirrored_kinds.all() {
         let waiting = kind.carried().into_iter().filter(|process| process.run_by_others);
-        for process in waiting.filter(|process| process.recorded == ProcessState::Waiting) {
+        let waiting = waiting.filter(|process| process.recorded == ProcessState::Waiting);
+        for process in waiting {
+            if moved.as_ref().is_some_and(|moved| !moved.contains(&process.process_id)) {
+                continue;
+            }
             let object = process.object;
             object.kind.wake(&object.namespace, &object.name);
         }
