@@ -51,12 +51,7 @@ impl Awaited {
     }
 
     /// Why, for a process that was submitted at some moment: `usual`, or that none takes it once it has waited for long.
-    pub(super) fn reason(
-        &self,
-        header: &WorkHeader,
-        submitted_at: Option<&Time>,
-        usual: Reason,
-    ) -> Reason {
+    pub(super) fn reason(&self, header: &WorkHeader, submitted_at: Option<&Time>, usual: Reason) -> Reason {
         let is_long = warned_at(submitted_at.map(|time| time.0)).is_some_and(|moment| moment <= header.now);
         if self.is_unserved && is_long { Reason::NoExecutor } else { usual }
     }

@@ -78,7 +78,8 @@ impl WorkStatus for ColonyProcessSnapshot {
 
     fn warning(&self) -> Option<(Reason, String)> {
         let is_there = self.object.spec.process_id.is_some();
-        let found = awaited::too_many_nodes(&self.header, &self.object.spec.call.conditions, "spec.conditions");
+        let found =
+            awaited::too_many_nodes(&self.header, &self.object.spec.call.conditions, "spec.conditions");
         found.filter(|_| !is_there)
     }
 

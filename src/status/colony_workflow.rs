@@ -219,3 +219,81 @@ fn failure(status: &ColonyWorkflowStatus, id: &str) -> String {
     }
     format!("{} (workflow {id})", told.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        act::outcome::Outcome,
+        snapshot::{Observed, Workforce, fixtures},
+    };
+
+    /// Of a graph, each node waits for something else.
+    #[test]
+    fn each_node_says_what_it_waits_for() {
+        let node = |name: &str, needs: &[&str]| {
+            json!({ "name": name, "function": "f", "dependencies": needs,
+                    "conditions": { "executorType": "t", "nodes": 4 }, "maxExecTime": "1m" })
+        };
+        let process = |id: &str, name: &str, needs: &[&str]| {
+            serde_json::from_value(json!({
+                "processid": id, "state": 0, "submissiontime": "2026-11-26T10:00:00Z", "processgraphid": "g",
+                "starttime": "0001-01-01T00:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+                "waitforparents": !needs.is_empty(),
+                "spec": { "funcname": "f", "label": "l", "nodename": name,
+                          "conditions": { "executortype": "t", "dependencies": needs } },
+            }))
+            .unwrap()
+        };
+        let object = serde_json::from_value(json!({
+            "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 1 },
+            "spec": { "nodes": [node("a", &[]), node("b", &["a"]), node("c", &["a", "b"])] },
+            "status": {
+                "attempts": 1, "graphId": "g",
+                "mirror": { "label": "l", "generation": 1, "processId": "g", "state": "Waiting",
+                            "intendedAt": "2026-11-26T10:00:00Z", "submittedAt": "2026-11-26T10:00:00Z" },
+                "nodes": [{ "name": "a", "state": "Pending" }, { "name": "b", "state": "Pending" },
+                          { "name": "c", "state": "Pending" }],
+            },
+        }))
+        .unwrap();
+        let processes =
+            vec![process("1", "a", &[]), process("2", "b", &["a"]), process("3", "c", &["a", "b"])];
+        let mut header = fixtures::header(fixtures::colony(), Observed::Known(processes));
+        let small = json!({
+            "executorid": "0".repeat(64), "executorname": "e", "executortype": "t", "colonyname": "dev", "state": 1,
+            "commissiontime": "2026-11-21T09:58:00Z", "lastheardfromtime": "2026-11-21T09:58:00Z",
+            "capabilities": { "hardware": [{ "nodes": 2 }] },
+        });
+        let small = serde_json::from_value(small).unwrap();
+        header.workforce = Some(Arc::new(Workforce::new(&[small], false, None)));
+        let mut snapshot = ColonyWorkflowSnapshot {
+            object,
+            header,
+            holder: Observed::Known(None),
+            executors: Default::default(),
+            values: Default::default(),
+        };
+        let status = compute(&snapshot, Ok(&Outcome::default()));
+        let waits: Vec<&str> = status.nodes.iter().filter_map(|node| node.waits_for.as_deref()).collect();
+        assert_eq!(waits, ["an executor of type t", "node a", "nodes a, b"]);
+        let warnings = status.conditions.iter().find(|condition| condition.type_ == "Warnings").unwrap();
+        assert_eq!(warnings.reason, "TooManyNodes");
+        assert!(
+            warnings.message.starts_with("spec.nodes[a].conditions.nodes: needs 4 nodes, and the largest executor of type t that fits has 2;"),
+            "{}",
+            warnings.message
+        );
+        snapshot.header.workforce = Some(Arc::new(Workforce::default()));
+        let status = compute(&snapshot, Ok(&Outcome::default()));
+        let finished = status.conditions.iter().find(|condition| condition.type_ == "Finished").unwrap();
+        let says = "workflow g waits for an executor of type t: none is registered in colony dev (there are none) for node a";
+        assert_eq!(finished.message, says);
+        snapshot.object.status = Some(status.clone());
+        assert_eq!(compute(&snapshot, Ok(&Outcome::default())), status, "and nothing is written again");
+    }
+}

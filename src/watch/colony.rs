@@ -1,10 +1,6 @@
 //! Puts together what one pass knows of a `Colony`: asks its server, as far as there are keys to ask with.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use kube::{Client as KubernetesClient, ResourceExt as _};
@@ -19,7 +15,8 @@ use crate::{
     memory::connections::OperatorIdentity,
     runtime::{clock::Clock, metrics::Metrics},
     snapshot::{
-        Busy, ColonySnapshot, Credentials, Leftovers, Membership, Observed, OperatorExecutor, Snapshot, Workforce,
+        Busy, ColonySnapshot, Credentials, Leftovers, Membership, Observed, OperatorExecutor, Snapshot,
+        Workforce,
     },
 };
 
@@ -206,7 +203,8 @@ async fn busy_executors(member: &Session, statistics: &Statistics) -> Option<Bus
     if running.len() >= LISTED_AT_MOST {
         return None;
     }
-    let busy = running.into_iter().filter_map(|process| Some((process.assigned_executor?, process.started_at)));
+    let busy =
+        running.into_iter().filter_map(|process| Some((process.assigned_executor?, process.started_at)));
     Some(busy.collect())
 }
 

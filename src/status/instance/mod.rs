@@ -204,7 +204,8 @@ fn active_findings(
     let mirror = status.mirror.as_ref();
     let mut mirrored = mirror::finding(mirror, generation, blocker.clone());
     if let Some((reason, what)) = waits.filter(|_| mirrored.reason == Reason::ProcessWaiting) {
-        mirrored = Finding { message: format!("{}; it waits for {what}", mirrored.message), reason, ..mirrored };
+        mirrored =
+            Finding { message: format!("{}; it waits for {what}", mirrored.message), reason, ..mirrored };
     }
     let current = mirror.filter(|mirror| mirror.generation == generation);
     let (reason, message) = (mirrored.reason, mirrored.message.clone());
