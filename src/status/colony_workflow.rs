@@ -64,6 +64,14 @@ impl WorkStatus for ColonyWorkflowSnapshot {
         first.unwrap_or_else(|| Awaited::usual("executors"))
     }
 
+    fn stalled_since(&self, status: &ColonyWorkflowStatus) -> Option<Time> {
+        let is_running = status.nodes.iter().any(|node| node.state == WorkState::Running);
+        if is_running || !self.awaited().is_unserved {
+            return None;
+        }
+        self.ended_at(status).or_else(|| status.mirror.as_ref()?.submitted_at.clone())
+    }
+
     fn running(&self, status: &ColonyWorkflowStatus, id: &str) -> String {
         match named(status, WorkState::Running) {
             running if running.is_empty() => format!("workflow {id} waits for {}", self.awaited().what),

@@ -37,6 +37,10 @@ pub trait WorkStatus: WorkSnapshot<Object: HasFinalizer> {
 
     /// What it waits for that no executor has taken.
     fn awaited(&self) -> Awaited;
+    /// Since when nothing goes on in work that has begun, although something of it waits.
+    fn stalled_since(&self, _: &StatusOf<Self>) -> Option<Time> {
+        None
+    }
     /// That executors run `id`.
     fn running(&self, status: &StatusOf<Self>, id: &str) -> String;
     /// That executors have closed `id` as successful.
@@ -199,7 +203,11 @@ fn state<W: WorkStatus>(
         }
         MirrorState::Running => {
             let message = snapshot.running(status, submitted.id);
-            state_summary(WorkState::Running, Reason::ProcessRunning, message)
+            let stalled = snapshot.stalled_since(status);
+            let reason = stalled.map_or(Reason::ProcessRunning, |since| {
+                snapshot.awaited().reason(snapshot.header(), Some(&since), Reason::ProcessRunning)
+            });
+            state_summary(WorkState::Running, reason, message)
         }
         MirrorState::Successful => {
             let message = snapshot.closed(status, submitted.id);

@@ -195,12 +195,20 @@ fn work(facts: &Facts, what: &str) -> Vec<Step> {
     use Stands::{Done, Next, Now};
     let taken = |stands, at: Option<&Time>| {
         let executor = facts.text("/status/executor");
-        let who = if executor.is_empty() { "an executor".to_owned() } else { format!("executor {executor}") };
-        step(stands, format!("{who} runs it"), at)
+        let what = match (executor, facts.kind()) {
+            (_, Kind::ColonyWorkflow) => "executors run its nodes".to_owned(),
+            ("", _) => "an executor runs it".to_owned(),
+            (executor, _) => format!("executor {executor} runs it"),
+        };
+        step(stands, what, at)
     };
     let (started, ended) = (facts.time("/status/startTime"), facts.time("/status/completionTime"));
     let Some(mirror) = facts.mirror() else {
-        let stands = if facts.is_over() { Next } else { Now };
+        // A Colony that is not connected, or a spec that was not looked at, comes before.
+        let is_held = facts.text("/status/state") == "Suspended"
+            || looked_at(facts).stands == Now
+            || connected(facts).is_some_and(|step| step.stands == Now);
+        let stands = if is_held || facts.is_over() { Next } else { Now };
         return vec![
             step(stands, format!("it is submitted to the colony as a {what}"), None),
             taken(Next, None),
@@ -210,16 +218,16 @@ fn work(facts: &Facts, what: &str) -> Vec<Step> {
     let submitted = submitted(&mirror, what);
     let (running, end) = match mirror.state {
         MirrorState::Intended => (taken(Next, None), step(Next, "it ends", None)),
-        MirrorState::Waiting => (taken(Now, None), step(Next, "it ends", None)),
+        MirrorState::Waiting => (step(Now, "an executor takes it", None), step(Next, "it ends", None)),
         MirrorState::Running => (taken(Now, started.as_ref()), step(Next, "it ends", None)),
         MirrorState::Successful | MirrorState::Failed | MirrorState::Cancelled | MirrorState::Lost => {
             let state: &str = match mirror.state {
-                MirrorState::Successful => "closed as successful",
-                MirrorState::Failed => "failed",
-                MirrorState::Cancelled => "cancelled",
-                _ => "lost: the server no longer has it",
+                MirrorState::Successful => "it was closed as successful",
+                MirrorState::Failed => "it failed",
+                MirrorState::Cancelled => "it was cancelled",
+                _ => "the server no longer has it",
             };
-            (taken(Done, started.as_ref()), step(Done, format!("it was {state}"), ended.as_ref()))
+            (taken(Done, started.as_ref()), step(Done, state, ended.as_ref()))
         }
     };
     let was_taken = running.at.is_some() || !facts.text("/status/executor").is_empty();
@@ -364,6 +372,7 @@ fn waits_for(facts: &Facts) -> Vec<String> {
         .filter_map(|kind| facts.condition(kind).filter(|condition| is_open(kind, condition)));
     for condition in main.into_iter().chain(blocked) {
         if !waits.iter().any(|known| known.contains(&condition.message)) {
+            waits.retain(|known| !condition.message.contains(known));
             waits.push(condition.message);
         }
     }
@@ -386,8 +395,12 @@ fn messages(facts: &Facts, kinds: &[ConditionType]) -> Vec<String> {
 fn last_decision(facts: &Facts) -> Option<Decision> {
     let main = facts.main_condition();
     let conditions = facts.conditions().into_iter();
-    // Of several that changed at once, the one that sums up.
-    let last = conditions.max_by_key(|one| (one.last_transition_time.0, one.type_ == main.as_str()))?;
+    // Of several that changed at once, the one that stops everything, else the one that sums up.
+    let rank = |one: &Condition| {
+        let is = |kind: ConditionType| one.type_ == kind.as_str();
+        (is(ConditionType::Paused), is(main))
+    };
+    let last = conditions.max_by_key(|one| (one.last_transition_time.0, rank(one)))?;
     let message = format!("{} is {}: {}", last.type_, last.status, last.message);
     Some(Decision { at: Some(last.last_transition_time.0), reason: last.reason, message })
 }

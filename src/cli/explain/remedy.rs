@@ -7,14 +7,16 @@ use crate::api::{
     names::{ABANDON_ANNOTATION, PAUSED_ANNOTATION},
 };
 
+/// What a user can do where no executor fits.
+const REGISTER: &str = "register an executor that fits: an ExecutorDeployment with executorType: {type} runs some; or create another object that asks for one that there is";
+/// What a message says where no executor fits.
+const MISSING: [&str; 3] = ["none is registered", "none at location", "none of the names"];
+
 /// What a user can do about a reason. `{…}` stands for what the object says.
 const REMEDIES: [(&[Reason], &str); 22] = [
     (&[Reason::ReconcilePaused], "go on: {annotate} {paused}-"),
     (&[Reason::Suspended], "go on: {patch} '{\"spec\":{\"suspend\":false}}'"),
-    (
-        &[Reason::NoExecutor],
-        "register an executor that fits: an ExecutorDeployment with executorType: {type} runs some; or create another object that asks for one that there is",
-    ),
+    (&[Reason::NoExecutor], REGISTER),
     (
         &[Reason::ColonyNotFound],
         "create the Colony, or annotate one with colonies.io/default=true (kubectl get colony.colonies.io)",
@@ -88,10 +90,8 @@ pub(super) fn remedies(facts: &Facts) -> Vec<String> {
             facts,
             "nothing: it is taken when an executor is free; more executors take it sooner: kubectl scale the ExecutorDeployment of type {type}",
         ));
-    } else if main.as_ref().is_some_and(|main| main.reason == Reason::ProcessWaiting.as_str())
-        && message.contains("none")
-    {
-        remedies.push(fill(facts, REMEDIES[2].1));
+    } else if MISSING.iter().any(|missing| message.contains(missing)) && !says(Reason::NoExecutor) {
+        remedies.push(fill(facts, REGISTER));
     }
     if remedies.is_empty() {
         remedies.extend(otherwise(facts));
@@ -138,6 +138,11 @@ fn fill(facts: &Facts, text: &str) -> String {
     let executor_type =
         executor_type.into_iter().map(|pointer| facts.text(pointer)).find(|text| !text.is_empty());
     let of_definition = || facts.definition.as_ref()?.spec.handler.executor_type.as_deref();
+    // Of several, the one that it waits for.
+    let message = facts.condition(facts.main_condition()).map(|main| main.message).unwrap_or_default();
+    let awaited = message.split_once("an executor of type ").map(|(_, rest)| rest);
+    let awaited = awaited.and_then(|rest| rest.split([':', ' ']).next());
+    let executor_type = awaited.or(executor_type);
     let colony = facts.colony.as_ref().and_then(|colony| colony.metadata.name.clone());
     let values = [
         ("{annotate}", format!("kubectl annotate {kind} {name}{place}")),

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use kube::{
     ResourceExt as _,
     core::DeserializeGuard,
@@ -107,7 +108,14 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
     let executors = snapshot.executors.known().map(Vec::as_slice);
     let operator: Vec<OperatorIdentity> =
         sessions.operator.iter().filter(|own| is_approved(own, executors)).cloned().collect();
-    let problem = snapshot.problem();
+    // That of which the reason changes lasts all the same.
+    let before = context.services.connections.get(name);
+    let problem = snapshot.problem().map(|why| {
+        let since = before.and_then(|before| before.problem_since).unwrap_or(snapshot.now);
+        (why, since)
+    });
+    let problem_since = problem.as_ref().map(|(_, since)| *since);
+    let problem = problem.map(|(why, since)| format!("{why} (so since {})", whole_second(since)));
     let connection = Connection::new(
         sessions.member.clone(),
         sessions.owner.clone(),
@@ -115,7 +123,8 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
         problem.clone(),
         executors,
     )
-    .with_workforce(reading.workforce.clone());
+    .with_workforce(reading.workforce.clone())
+    .with_problem_since(problem_since);
     let (connection, previous) = context.services.connections.put(name, connection, reading.asked_at);
     let states = connection.executor_states();
     let approved = connection.approved().cloned();
@@ -140,6 +149,10 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
     for identity in operator {
         serve(name, identity, context);
     }
+}
+
+fn whole_second(moment: Timestamp) -> Timestamp {
+    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
 }
 
 /// Caches the blueprints of the colony, wakes the objects of changed ones, and creates missing ones.
