@@ -427,10 +427,9 @@ fn release(namespace: &TestNamespace) -> String {
 /// A misspelt annotation does nothing, for ever and without a word.
 #[tokio::test]
 async fn a_misspelt_annotation_is_a_warning_at_once() {
-    let connection = connect_with_crds().await;
-    let kubernetes = &connection.kubernetes;
-    in_namespace(&connection, "spelling", async |namespace| {
-        install(kubernetes, &namespace).await;
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "spelling", async |namespace| {
+        install(&kubernetes, &namespace).await;
         let warning = async |annotation: &str, value: &str| {
             let mut fleet = fleet("Deployment", "kubernetes");
             fleet.annotations_mut().insert(annotation.to_owned(), value.to_owned());
