@@ -27,6 +27,8 @@ pub struct Workforce {
     busy: Option<Busy>,
     /// The first processes that wait for executors of each type, in the order in which they are taken.
     queues: BTreeMap<String, Vec<ProcessId>>,
+    /// How many of those that were listed wait for executors of each type, and since when the oldest of them.
+    waiting: BTreeMap<String, (usize, Timestamp)>,
 }
 
 /// Executors that run something, and since when.
@@ -96,8 +98,17 @@ impl Workforce {
             if queue.len() <= MOST_QUEUED {
                 queue.push(process.id.clone());
             }
+            let executor_type = process.spec.conditions.executor_type.clone();
+            let (count, oldest) = self.waiting.entry(executor_type).or_insert((0, process.submitted_at));
+            (*count, *oldest) = (*count + 1, process.submitted_at.min(*oldest));
         }
         self
+    }
+
+    /// How many of the processes that were listed wait for executors of each type, and since when the oldest of them.
+    #[must_use]
+    pub const fn waiting(&self) -> &BTreeMap<String, (usize, Timestamp)> {
+        &self.waiting
     }
 
     /// Whether other executors may take work than in `before`, or all those of a type are busy that were not. Which of them run

@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use super::{
     assignments::Assignments,
+    figures,
     inbound::Inbound,
     leftovers::LeftoverReader,
     processes::{FollowedProcesses, MirroredKinds},
@@ -62,6 +63,8 @@ pub(super) struct ServedColonies {
 
 impl ServeColony for ServedColonies {
     async fn serve(&self, name: &str, reading: &ColonyReading) {
+        let figures = figures::of(&reading.snapshot, reading.workforce.as_ref());
+        self.services.metrics.world().note_colony(name, figures);
         remember(name, reading, self);
         sync_blueprints(name, reading, self).await;
     }
@@ -83,6 +86,7 @@ impl ServeColony for ServedColonies {
     }
 
     fn end(&self, name: &str) {
+        self.services.metrics.world().forget_colony(name);
         self.served.lock().retain(|(colony, _), (_, task)| {
             let stays = colony != name;
             if !stays {

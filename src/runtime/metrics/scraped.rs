@@ -73,8 +73,8 @@ impl Scraped {
         labels: &[&str],
         together: Together,
     ) -> Result<Self, MetricsError> {
-        let gauge = GaugeVec::new(options(name, help), labels)
-            .map_err(|source| MetricsError::Register { source })?;
+        let gauge =
+            GaugeVec::new(options(name, help), labels).map_err(|source| MetricsError::Register { source })?;
         register(registry, Self { gauge, together, sources: Arc::default(), next: Arc::default() })
     }
 
