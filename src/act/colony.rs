@@ -160,6 +160,7 @@ impl Colony<'_> {
                         last_heard_at: None,
                         blueprint_id: origin.clone(),
                         blueprint_generation: 0,
+                        capabilities: crate::colony::Capabilities::default(),
                     },
                     self.clock.instant(),
                 );

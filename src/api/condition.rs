@@ -137,6 +137,8 @@ pub enum Reason {
     ProcessWaiting,
     /// The process has waited for half a minute, and no executor that fits is registered; the message says which there are.
     NoExecutor,
+    /// It asks for more nodes than any executor that fits registers; the colony assigns it all the same.
+    TooManyNodes,
     /// The process is assigned.
     ProcessRunning,
     /// The process was closed as successful.

@@ -3,6 +3,7 @@
 //! Pure: no client, no clock. The schemas in `crds/` are generated from these types, so doc comments here are what
 //! `kubectl explain` prints.
 
+pub mod annotation;
 pub mod blueprint;
 pub mod colony;
 pub mod colony_cron;

@@ -134,6 +134,11 @@ fn resource(kind: &ObjectKind) -> String {
     }
 }
 
+/// Where the API server has the instances of a kind.
+pub(super) fn resource_of(definition: &ResourceDefinition) -> Option<ApiResource> {
+    Some(instances(definition)?.terms().resource.clone())
+}
+
 /// Instances of a kind, by its definition.
 fn instances(definition: &ResourceDefinition) -> Option<InstanceKind> {
     let spec = &definition.spec;

@@ -4,6 +4,7 @@ mod crds;
 mod defined;
 mod definitions;
 mod doctor;
+pub mod explain;
 mod failure;
 mod graph;
 mod logs;
@@ -42,6 +43,9 @@ enum Command {
     Plan(plan::Arguments),
     /// Print the process of an object, with its whole output, its errors and its log
     Process(process::Arguments),
+    /// Print why an object is as it is: what is wished, what was done for it, what it waits for, what was decided last, and
+    /// what would change it
+    Explain(explain::Arguments),
     /// Print the graph of a workflow, with the state, executor and duration of each node
     Graph(graph::Arguments),
     /// Print the log of the process of an object; --follow continues until it has ended
@@ -67,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Definitions(arguments) => definitions::run(&arguments),
         Command::Plan(arguments) => plan::print(&arguments),
         Command::Process(arguments) => process::print(&arguments),
+        Command::Explain(arguments) => explain::print(&arguments),
         Command::Graph(arguments) => graph::print(&arguments),
         Command::Logs(arguments) => logs::print(&arguments),
         Command::Director(arguments) => request::director::drive(arguments),

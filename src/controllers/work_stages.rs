@@ -105,6 +105,8 @@ impl<S: WorkStages> Stages for S {
 
     fn next(&self, snapshot: &S::Snapshot, status: Option<&Status<Self>>, pass: Passed<'_, Self>) -> Look {
         let (header, mirror) = (snapshot.header(), status.and_then(Self::recorded));
-        next_of_work(header, mirror, pass.map(|carried| &carried.outcome))
+        let stalled = status.and_then(|status| snapshot.stalled_since(status)).map(|time| time.0);
+        let look = next_of_work(header, mirror, pass.map(|carried| &carried.outcome));
+        look.or_when_stalled(stalled, header.now)
     }
 }

@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use jiff::Timestamp;
 use parking_lot::RwLock;
 
 use crate::{
@@ -38,6 +39,8 @@ pub struct Connection {
     pub operator: Vec<OperatorIdentity>,
     /// Why the colony cannot be used at the moment, if so.
     pub problem: Option<String>,
+    /// Since when it cannot.
+    pub problem_since: Option<Timestamp>,
     /// Who could take work, if the colony could be asked.
     pub workforce: Option<Arc<Workforce>>,
     executors: Option<BTreeMap<String, Executor>>,
@@ -69,8 +72,19 @@ impl Connection {
             counts
         });
         let notes = PreservedFields::default();
-        let workforce = None;
-        Self { member, owner, operator, problem, workforce, executors: listed, notes, names, approved }
+        let (workforce, problem_since) = (None, None);
+        Self {
+            member,
+            owner,
+            operator,
+            problem,
+            problem_since,
+            workforce,
+            executors: listed,
+            notes,
+            names,
+            approved,
+        }
     }
 
     /// Adds who could take work.
@@ -78,6 +92,12 @@ impl Connection {
     pub fn with_workforce(mut self, workforce: Option<Workforce>) -> Self {
         self.workforce = workforce.map(Arc::new);
         self
+    }
+
+    /// Adds since when the colony cannot be used.
+    #[must_use]
+    pub fn with_problem_since(self, problem_since: Option<Timestamp>) -> Self {
+        Self { problem_since, ..self }
     }
 
     /// How many executors of each type are approved, if the colony could be asked.

@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
-    api::function::ExecutorConditions,
-    colony::SubmittedConditions,
+    api::{
+        condition::Reason,
+        function::ExecutorConditions,
+        mirror::{MirrorState, MirrorStatus},
+    },
+    colony::{ProcessId, SubmittedConditions},
     snapshot::{Lack, Wanted, WorkHeader},
 };
 
@@ -23,16 +28,44 @@ pub struct Awaited {
 }
 
 impl Awaited {
+    /// What the process of a record waits for, if it waits; `executor_type` where the process was not read.
+    pub(super) fn of_record(
+        header: &WorkHeader,
+        mirror: Option<&MirrorStatus>,
+        executor_type: Option<&str>,
+    ) -> Option<Self> {
+        let mirror = mirror.filter(|mirror| mirror.state == MirrorState::Waiting)?;
+        let id = mirror.process_id.as_deref()?;
+        let process = header.processes.known().into_iter().flatten().find(|one| one.id.as_str() == id);
+        match (process, executor_type) {
+            (Some(process), _) if process.waits_for_parents => None,
+            (Some(process), _) => {
+                Some(Self::executor(header, &of_process(&process.spec.conditions), Some(&process.id)))
+            }
+            (None, Some(executor_type)) => {
+                let wanted = Wanted { executor_type, names: &[], location: None };
+                Some(Self::executor(header, &wanted, Some(&ProcessId::new(id))))
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// Why, for a process that was submitted at some moment: `usual`, or that none takes it once it has waited for long.
+    pub(super) fn reason(&self, header: &WorkHeader, submitted_at: Option<&Time>, usual: Reason) -> Reason {
+        let is_long = warned_at(submitted_at.map(|time| time.0)).is_some_and(|moment| moment <= header.now);
+        if self.is_unserved && is_long { Reason::NoExecutor } else { usual }
+    }
+
     /// Something that comes by itself.
     pub(super) fn usual(what: impl Into<String>) -> Self {
         Self { what: what.into(), is_unserved: false }
     }
 
-    /// An executor that fits.
-    pub(super) fn executor(header: &WorkHeader, wanted: &Wanted<'_>) -> Self {
+    /// An executor that fits. `id` is the process that waits, if it is known.
+    pub(super) fn executor(header: &WorkHeader, wanted: &Wanted<'_>, id: Option<&ProcessId>) -> Self {
         let what = format!("an executor of type {}", wanted.executor_type);
         let lack = header.workforce.as_ref().zip(header.colony.resolved());
-        match lack.and_then(|(workforce, colony)| workforce.lack(wanted, &colony.spec.colony_name)) {
+        match lack.and_then(|(workforce, colony)| workforce.lack(wanted, id, &colony.spec.colony_name)) {
             None => Self::usual(what),
             Some(Lack::AllBusy(why)) => Self::usual(format!("{what}: {why}")),
             Some(Lack::NoneFits(why)) => Self { what: format!("{what}: {why}"), is_unserved: true },
@@ -62,4 +95,20 @@ pub(super) fn of_process(conditions: &SubmittedConditions) -> Wanted<'_> {
         names: &conditions.executor_names,
         location: Some(conditions.location.as_str()).filter(|location| !location.is_empty()),
     }
+}
+
+/// What bites of the number of nodes that a call asks for, at `path`: servers assign without regard to it.
+pub(super) fn too_many_nodes(
+    header: &WorkHeader,
+    conditions: &ExecutorConditions,
+    path: &str,
+) -> Option<(Reason, String)> {
+    let wanted = conditions.nodes.map(i64::from)?;
+    let most = header.workforce.as_ref()?.most_nodes(&of_spec(conditions))?;
+    let executor_type = &conditions.executor_type;
+    let message = format!(
+        "{path}.nodes: needs {}, and the largest executor of type {executor_type} that fits has {most}; the colony assigns it all the same, and the executor may close it as failed: ask for fewer, or register a larger executor",
+        if wanted == 1 { "1 node".to_owned() } else { format!("{wanted} nodes") },
+    );
+    (wanted > most).then_some((Reason::TooManyNodes, message))
 }

@@ -16,7 +16,7 @@ use crate::{
         mirror::MirrorStatus,
         work::{StopReason, WorkObject as _, WorkState},
     },
-    colony::Process,
+    colony::{Process, ProcessId},
     snapshot::{ColonyProcessSnapshot, Wanted},
 };
 
@@ -67,10 +67,20 @@ impl WorkStatus for ColonyProcessSnapshot {
                 // One that was adopted may ask for more than the spec does.
                 let there = awaited::of_process(&process.spec.conditions);
                 let wanted = Wanted { names: there.names, location: there.location, ..wanted };
-                Awaited::executor(&self.header, &wanted)
+                Awaited::executor(&self.header, &wanted, Some(&process.id))
             }
-            None => Awaited::executor(&self.header, &wanted),
+            None => {
+                let id = mirror.and_then(|mirror| mirror.process_id.as_ref()).map(ProcessId::new);
+                Awaited::executor(&self.header, &wanted, id.as_ref())
+            }
         }
+    }
+
+    fn warning(&self) -> Option<(Reason, String)> {
+        let is_there = self.object.spec.process_id.is_some();
+        let found =
+            awaited::too_many_nodes(&self.header, &self.object.spec.call.conditions, "spec.conditions");
+        found.filter(|_| !is_there)
     }
 
     fn running(&self, status: &ColonyProcessStatus, id: &str) -> String {

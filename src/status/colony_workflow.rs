@@ -55,21 +55,31 @@ impl WorkStatus for ColonyWorkflowSnapshot {
     fn awaited(&self) -> Awaited {
         let nodes = self.header.processes.known().into_iter().flatten();
         let waiting = nodes.filter(|node| node.state == ProcessState::Waiting && !node.waits_for_parents);
-        let unserved = waiting.filter_map(|node| {
-            let awaited = Awaited::executor(&self.header, &awaited::of_process(&node.spec.conditions));
-            awaited.is_unserved.then(|| format!("{} for node {}", awaited.what, node.spec.node_name))
+        let awaited = waiting.map(|node| {
+            let Awaited { what, is_unserved } = executor_for(self, node);
+            Awaited { what: format!("{what} for node {}", node.spec.node_name), is_unserved }
         });
-        // In the order of their names, whatever the order in which they were read.
-        match unserved.min() {
-            Some(what) => Awaited { what, is_unserved: true },
-            None => Awaited::usual("executors"),
+        // What will not be taken first; in the order of the texts, whatever the order in which they were read.
+        let first = awaited.min_by_key(|awaited| (!awaited.is_unserved, awaited.what.clone()));
+        first.unwrap_or_else(|| Awaited::usual("executors"))
+    }
+
+    fn stalled_since(&self, status: &ColonyWorkflowStatus) -> Option<Time> {
+        let is_running = status.nodes.iter().any(|node| node.state == WorkState::Running);
+        if is_running || !self.awaited().is_unserved {
+            return None;
         }
+        self.ended_at(status).or_else(|| status.mirror.as_ref()?.submitted_at.clone())
     }
 
     fn running(&self, status: &ColonyWorkflowStatus, id: &str) -> String {
         match named(status, WorkState::Running) {
             running if running.is_empty() => format!("workflow {id} waits for {}", self.awaited().what),
-            running => format!("executors run {running} of workflow {id}"),
+            running => {
+                let awaited = Some(self.awaited()).filter(|awaited| awaited.is_unserved);
+                let waits = awaited.map(|awaited| format!("; it waits for {}", awaited.what));
+                format!("executors run {running} of workflow {id}{}", waits.unwrap_or_default())
+            }
         }
     }
 
@@ -85,8 +95,14 @@ impl WorkStatus for ColonyWorkflowSnapshot {
         let spec = &self.object.spec;
         let at_risk = spec.nodes.iter().filter(|node| node.is_at_risk()).map(|node| node.name.as_str());
         let at_risk: Vec<&str> = at_risk.collect();
-        if at_risk.is_empty() || spec.graph_id.is_some() {
+        if spec.graph_id.is_some() {
             return None;
+        }
+        if at_risk.is_empty() {
+            return spec.nodes.iter().find_map(|node| {
+                let path = format!("spec.nodes[{}].conditions", node.name);
+                awaited::too_many_nodes(&self.header, &node.call.conditions, &path)
+            });
         }
         let named = listed(&at_risk);
         let remedy = "give each a maxExecTime, and no maxRetries: 0";
@@ -124,8 +140,9 @@ fn describe_nodes(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSn
     let mut errors_left = LARGEST_ERRORS.saturating_sub(status.nodes.iter().map(size).sum());
     let mut is_truncated = status.output_truncated;
     let described = nodes.iter().map(|node| {
-        let mut described = NodeStatus { state: node.state, ..node.recorded.clone() };
+        let mut described = NodeStatus { state: node.state, waits_for: None, ..node.recorded.clone() };
         let Some(process) = node.process else { return described };
+        described.waits_for = waits_for(snapshot, process, &nodes);
         described.process_id = Some(process.id.to_string());
         described.executor = executor(snapshot, process);
         described.start_time = process.started_at.map(whole_seconds);
@@ -147,6 +164,31 @@ fn describe_nodes(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSn
     status.start_time = described.iter().filter_map(|node| node.start_time.clone()).min();
     status.nodes = described;
     status.output_truncated = is_truncated;
+}
+
+/// What a node waits for, if it waits: nodes that have not ended well, or an executor.
+fn waits_for(
+    snapshot: &ColonyWorkflowSnapshot,
+    process: &Process,
+    nodes: &[graph::Node<'_>],
+) -> Option<String> {
+    if process.state != ProcessState::Waiting {
+        return None;
+    }
+    if !process.waits_for_parents {
+        return Some(executor_for(snapshot, process).what);
+    }
+    let is_open = |name: &&String| {
+        let found = nodes.iter().find(|node| node.recorded.name == **name);
+        found.is_none_or(|node| node.state != WorkState::Succeeded)
+    };
+    let open: Vec<&str> =
+        process.spec.conditions.dependencies.iter().filter(is_open).map(String::as_str).collect();
+    Some(listed(&open)).filter(|named| !named.is_empty())
+}
+
+fn executor_for(snapshot: &ColonyWorkflowSnapshot, process: &Process) -> Awaited {
+    Awaited::executor(&snapshot.header, &awaited::of_process(&process.spec.conditions), Some(&process.id))
 }
 
 fn executor(snapshot: &ColonyWorkflowSnapshot, process: &Process) -> Option<String> {
@@ -184,4 +226,82 @@ fn failure(status: &ColonyWorkflowStatus, id: &str) -> String {
         return format!("{} of workflow {id} failed: no reason was given", named(status, WorkState::Failed));
     }
     format!("{} (workflow {id})", told.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        act::outcome::Outcome,
+        snapshot::{Observed, Workforce, fixtures},
+    };
+
+    /// Of a graph, each node waits for something else.
+    #[test]
+    fn each_node_says_what_it_waits_for() {
+        let node = |name: &str, needs: &[&str]| {
+            json!({ "name": name, "function": "f", "dependencies": needs,
+                    "conditions": { "executorType": "t", "nodes": 4 }, "maxExecTime": "1m" })
+        };
+        let process = |id: &str, name: &str, needs: &[&str]| {
+            serde_json::from_value(json!({
+                "processid": id, "state": 0, "submissiontime": "2026-11-26T10:00:00Z", "processgraphid": "g",
+                "starttime": "0001-01-01T00:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+                "waitforparents": !needs.is_empty(),
+                "spec": { "funcname": "f", "label": "l", "nodename": name,
+                          "conditions": { "executortype": "t", "dependencies": needs } },
+            }))
+            .unwrap()
+        };
+        let object = serde_json::from_value(json!({
+            "metadata": { "name": "n", "namespace": "ns", "uid": "u", "generation": 1 },
+            "spec": { "nodes": [node("a", &[]), node("b", &["a"]), node("c", &["a", "b"])] },
+            "status": {
+                "attempts": 1, "graphId": "g",
+                "mirror": { "label": "l", "generation": 1, "processId": "g", "state": "Waiting",
+                            "intendedAt": "2026-11-26T10:00:00Z", "submittedAt": "2026-11-26T10:00:00Z" },
+                "nodes": [{ "name": "a", "state": "Pending" }, { "name": "b", "state": "Pending" },
+                          { "name": "c", "state": "Pending" }],
+            },
+        }))
+        .unwrap();
+        let processes =
+            vec![process("1", "a", &[]), process("2", "b", &["a"]), process("3", "c", &["a", "b"])];
+        let mut header = fixtures::header(fixtures::colony(), Observed::Known(processes));
+        let small = json!({
+            "executorid": "0".repeat(64), "executorname": "e", "executortype": "t", "colonyname": "dev", "state": 1,
+            "commissiontime": "2026-11-21T09:58:00Z", "lastheardfromtime": "2026-11-21T09:58:00Z",
+            "capabilities": { "hardware": [{ "nodes": 2 }] },
+        });
+        let small = serde_json::from_value(small).unwrap();
+        header.workforce = Some(Arc::new(Workforce::new(&[small], false, None)));
+        let mut snapshot = ColonyWorkflowSnapshot {
+            object,
+            header,
+            holder: Observed::Known(None),
+            executors: Default::default(),
+            values: Default::default(),
+        };
+        let status = compute(&snapshot, Ok(&Outcome::default()));
+        let waits: Vec<&str> = status.nodes.iter().filter_map(|node| node.waits_for.as_deref()).collect();
+        assert_eq!(waits, ["an executor of type t", "node a", "nodes a, b"]);
+        let warnings = status.conditions.iter().find(|condition| condition.type_ == "Warnings").unwrap();
+        assert_eq!(warnings.reason, "TooManyNodes");
+        assert!(
+            warnings.message.starts_with("spec.nodes[a].conditions.nodes: needs 4 nodes, and the largest executor of type t that fits has 2;"),
+            "{}",
+            warnings.message
+        );
+        snapshot.header.workforce = Some(Arc::new(Workforce::default()));
+        let status = compute(&snapshot, Ok(&Outcome::default()));
+        let finished = status.conditions.iter().find(|condition| condition.type_ == "Finished").unwrap();
+        let says = "workflow g waits for an executor of type t: none is registered in colony dev (there are none) for node a";
+        assert_eq!(finished.message, says);
+        snapshot.object.status = Some(status.clone());
+        assert_eq!(compute(&snapshot, Ok(&Outcome::default())), status, "and nothing is written again");
+    }
 }

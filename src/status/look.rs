@@ -33,6 +33,18 @@ pub enum Look {
     Never,
 }
 
+impl Look {
+    /// Or when people are to be warned of work that has stood still since a moment, if that is sooner.
+    #[must_use]
+    pub fn or_when_stalled(self, stalled_since: Option<Timestamp>, now: Timestamp) -> Self {
+        let warned_at = warned_at(stalled_since).filter(|moment| *moment > now);
+        match (self, warned_at.and_then(|moment| Duration::try_from(moment.duration_since(now)).ok())) {
+            (Self::About(usual), Some(due)) if due < usual => Self::After(due + MARGIN),
+            _ => self,
+        }
+    }
+}
+
 /// When to look again at an object that a process carries, or will.
 #[must_use]
 pub fn next_of_work(

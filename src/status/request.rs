@@ -32,6 +32,8 @@ pub struct RequestFacts<'a> {
     /// its own.
     pub generation: Option<i64>,
     pub now: Timestamp,
+    /// Why it does not go on, if that is known: what its job waits for, or what stands in the way.
+    pub obstacle: Option<&'a (Reason, String)>,
 }
 
 /// The status of a request. What others have put into it and this does not know stays.
@@ -107,6 +109,10 @@ fn findings(facts: &RequestFacts<'_>) -> Vec<Finding> {
                 State::Started => (Reason::JobStarted, format!("a worker is at {job}")),
                 _ => (Reason::JobEnded, format!("{job} has ended, another job follows")),
             };
+            let (reason, message) = match facts.obstacle {
+                Some((reason, why)) => (*reason, format!("{message}: {why}")),
+                None => (reason, message),
+            };
             vec![Finding::no(finished, reason, message.clone()), Finding::unknown(succeeded, reason, message)]
         }
     }
@@ -152,6 +158,7 @@ mod tests {
             history: &history,
             generation: Some(7),
             now: Timestamp::UNIX_EPOCH,
+            obstacle: None,
         })
     }
 

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::{
+    awaited::Awaited,
     condition::{Finding, merge, whole_seconds},
     event::Note,
     mirror,
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     act::outcome::Outcome,
     api::{
-        condition::ConditionType,
+        condition::{ConditionType, Reason},
         mirror::MirrorStatus,
         request_state::{HistoryEntry, JobStatus, Position, RequestStateStatus, State},
     },
@@ -121,6 +122,11 @@ fn said(
         entering: entering.as_ref(),
     };
     let history = complete(&Position::of(&spoken_of), &before.history, &evidence);
+    let degraded = degraded(snapshot, outcome);
+    let obstacle = degraded
+        .as_ref()
+        .map(|finding| (finding.reason, finding.message.clone()))
+        .or_else(|| waiting(snapshot, status.mirror.as_ref()));
     spoken_of.status = Some(status);
     let generation = spoken_of.metadata.generation;
     let mut said = request(&RequestFacts {
@@ -130,8 +136,8 @@ fn said(
         history: &history,
         generation,
         now: snapshot.header.now,
+        obstacle: obstacle.as_ref(),
     });
-    let degraded = degraded(snapshot, outcome);
     said.conditions.retain(|condition| condition.type_ != ConditionType::Degraded.as_str());
     paused::dropped(&mut said.conditions);
     let merged = merge(&before.conditions, degraded.into_iter().collect(), generation, snapshot.header.now);
@@ -233,6 +239,15 @@ fn names(flow: Option<&CompiledFlow>, job: &str) -> Flow {
     Flow::of(jobs)
 }
 
+/// What the process of the job waits for, if it waits.
+fn waiting(snapshot: &RequestSnapshot, mirror: Option<&MirrorStatus>) -> Option<(Reason, String)> {
+    let awaited = Awaited::of_record(&snapshot.header, mirror, None)?;
+    let mirror = mirror?;
+    let reason = awaited.reason(&snapshot.header, mirror.submitted_at.as_ref(), Reason::JobRequested);
+    let id = mirror.process_id.as_deref().unwrap_or_default();
+    Some((reason, format!("process {id} waits for {}", awaited.what)))
+}
+
 /// What stands in the way, if something does.
 fn degraded(snapshot: &RequestSnapshot, outcome: Result<&Outcome, &Problem>) -> Option<Finding> {
     let mirror = snapshot.object.status.as_ref().and_then(|status| status.mirror.as_ref());
@@ -268,6 +283,52 @@ mod tests {
             values: Values::default(),
             position_log: Vec::new(),
         })
+    }
+
+    fn finished(request: &Followed, outcome: Result<&Outcome, &Problem>) -> (String, String) {
+        let status = compute(request, outcome).unwrap();
+        let finished = status.conditions.iter().find(|condition| condition.type_ == "Finished").unwrap();
+        (finished.reason.clone(), finished.message.clone())
+    }
+
+    #[test]
+    fn a_request_says_for_which_executor_its_job_waits() {
+        let process = json!({
+            "processid": "p", "state": 0, "submissiontime": "2026-11-26T10:00:00Z",
+            "starttime": "0001-01-01T00:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+            "spec": { "funcname": "f", "label": "k8s:c/u/1", "conditions": { "executortype": "t" } },
+        });
+        let mut request = paused("REQUESTED", &[RequestRole::Worker]);
+        let snapshot = &mut request.snapshot;
+        snapshot.object.metadata.annotations = None;
+        snapshot.header = header(
+            crate::snapshot::fixtures::colony(),
+            Observed::Known(vec![serde_json::from_value(process).unwrap()]),
+        );
+        snapshot.header.workforce = Some(std::sync::Arc::new(crate::snapshot::Workforce::default()));
+        let says = "JOB1 waits for a worker: process p waits for an executor of type t: none is registered in colony dev (there are none)";
+        for (submitted, reason) in
+            [("2026-11-26T10:00:00Z", "JobRequested"), ("2026-11-26T09:59:30Z", "NoExecutor")]
+        {
+            let status = json!({ "mirror": { "label": "k8s:c/u/1", "generation": 1, "processId": "p",
+                "state": "Waiting", "intendedAt": submitted, "submittedAt": submitted } });
+            request.snapshot.object.status = Some(serde_json::from_value(status).unwrap());
+            let found = finished(&request, Ok(&Outcome::default()));
+            assert_eq!(found, (reason.to_owned(), says.to_owned()));
+        }
+    }
+
+    /// Its state alone says that all is well.
+    #[test]
+    fn a_request_with_an_unknown_flow_says_so_in_what_kubectl_get_shows() {
+        let mut snapshot = paused("REQUESTED", &[RequestRole::Director, RequestRole::Worker]).snapshot;
+        snapshot.object.metadata.annotations = None;
+        snapshot.flow = FlowSource::NotFound("there is no RequestFlow f".to_owned());
+        let request = Followed::of(snapshot);
+        let problem = crate::desired::request::desired(&request).unwrap_err();
+        let found = finished(&request, Err(&problem));
+        assert_eq!(found.0, "FlowUnusable");
+        assert_eq!(found.1, "JOB1 waits for a worker: there is no RequestFlow f");
     }
 
     /// Programs of others write whole objects: a write of the operator during their turn makes theirs conflict.

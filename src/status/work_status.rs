@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource as _, core::object::HasStatus as _};
 
 use super::{
-    awaited::{Awaited, warned_at},
+    awaited::Awaited,
     condition::{Finding, merge, observe, whole_seconds},
     mirror,
     work::{
@@ -37,6 +37,10 @@ pub trait WorkStatus: WorkSnapshot<Object: HasFinalizer> {
 
     /// What it waits for that no executor has taken.
     fn awaited(&self) -> Awaited;
+    /// Since when nothing goes on in work that has begun, although something of it waits.
+    fn stalled_since(&self, _: &StatusOf<Self>) -> Option<Time> {
+        None
+    }
     /// That executors run `id`.
     fn running(&self, status: &StatusOf<Self>, id: &str) -> String;
     /// That executors have closed `id` as successful.
@@ -189,10 +193,8 @@ fn state<W: WorkStatus>(
         }
         MirrorState::Waiting => {
             let awaited = snapshot.awaited();
-            let submitted_at = mirror.submitted_at.as_ref().map(|time| time.0);
-            let is_long = warned_at(submitted_at).is_some_and(|moment| moment <= snapshot.header().now);
-            let reason =
-                if awaited.is_unserved && is_long { Reason::NoExecutor } else { Reason::ProcessWaiting };
+            let submitted_at = mirror.submitted_at.as_ref();
+            let reason = awaited.reason(snapshot.header(), submitted_at, Reason::ProcessWaiting);
             state_summary(
                 WorkState::Waiting,
                 reason,
@@ -201,7 +203,11 @@ fn state<W: WorkStatus>(
         }
         MirrorState::Running => {
             let message = snapshot.running(status, submitted.id);
-            state_summary(WorkState::Running, Reason::ProcessRunning, message)
+            let stalled = snapshot.stalled_since(status);
+            let reason = stalled.map_or(Reason::ProcessRunning, |since| {
+                snapshot.awaited().reason(snapshot.header(), Some(&since), Reason::ProcessRunning)
+            });
+            state_summary(WorkState::Running, reason, message)
         }
         MirrorState::Successful => {
             let message = snapshot.closed(status, submitted.id);

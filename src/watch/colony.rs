@@ -1,10 +1,6 @@
 //! Puts together what one pass knows of a `Colony`: asks its server, as far as there are keys to ask with.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use kube::{Client as KubernetesClient, ResourceExt as _};
@@ -15,11 +11,12 @@ use super::{
 };
 use crate::{
     api::{colony::Colony, names::EXECUTOR_DEPLOYMENT_KIND},
-    colony::{Client, Error, Id, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
+    colony::{Client, Error, Process, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
     memory::connections::OperatorIdentity,
     runtime::{clock::Clock, metrics::Metrics},
     snapshot::{
-        ColonySnapshot, Credentials, Leftovers, Membership, Observed, OperatorExecutor, Snapshot, Workforce,
+        Busy, ColonySnapshot, Credentials, Leftovers, Membership, Observed, OperatorExecutor, Snapshot,
+        Workforce,
     },
 };
 
@@ -144,10 +141,11 @@ async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) -> Option<Workf
         Ok(statistics) => {
             let busy = busy_executors(&sessions.member, &statistics).await;
             snapshot.busy_executors = busy.as_ref().and_then(|busy| i64::try_from(busy.len()).ok());
+            let waiting = waiting(&sessions.member, &statistics).await;
             // Asked only where it keeps something from being taken.
             let is_paused =
                 statistics.waiting > 0 && sessions.member.assignments_are_paused().await.unwrap_or_default();
-            workforce = Some(Workforce::new(executors, is_paused, busy));
+            workforce = Some(Workforce::new(executors, is_paused, busy).with_queue(&waiting));
             Membership::Member(statistics)
         }
         Err(error) => Membership::Unknown(error.to_string()),
@@ -188,16 +186,26 @@ fn observed<T>(answer: Result<T, Error>) -> Observed<T> {
     answer.map_or_else(|error| Observed::Unknown(error.to_string()), Observed::Known)
 }
 
-/// The executors that run a process, asked for only when any runs. The server lists no more than a hundred processes.
-async fn busy_executors(member: &Session, statistics: &Statistics) -> Option<BTreeSet<Id>> {
+/// The first processes that wait, asked for only when any does. Which they are is of no concern if they cannot be listed.
+async fn waiting(member: &Session, statistics: &Statistics) -> Vec<Process> {
+    if statistics.waiting == 0 {
+        return Vec::new();
+    }
+    member.processes(&ProcessQuery::new(ProcessState::Waiting)).await.unwrap_or_default()
+}
+
+/// The executors that run a process, and since when, asked for only when any runs. The server lists no more than a hundred processes.
+async fn busy_executors(member: &Session, statistics: &Statistics) -> Option<Busy> {
     if statistics.running == 0 {
-        return Some(BTreeSet::new());
+        return Some(Busy::new());
     }
     let running = member.processes(&ProcessQuery::new(ProcessState::Running)).await.ok()?;
     if running.len() >= LISTED_AT_MOST {
         return None;
     }
-    Some(running.into_iter().filter_map(|process| process.assigned_executor).collect())
+    let busy =
+        running.into_iter().filter_map(|process| Some((process.assigned_executor?, process.started_at)));
+    Some(busy.collect())
 }
 
 async fn client(

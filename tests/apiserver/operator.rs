@@ -1,11 +1,12 @@
 //! The operator's binary as a process: replaced, told to stop, what it logs and counts.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
+use colonyos_operator::api::colony_process::ColonyProcess;
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease};
 use kube::{
     Api,
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -13,7 +14,7 @@ use crate::support::{
     cluster::connect_with_crds,
     namespace::in_namespace,
     operator::{Operator, Signal, Turn, by_lease, elected},
-    stage::with_configured_operator,
+    stage::{SOON, with_configured_operator},
     wait::{eventually, throughout},
 };
 
@@ -143,6 +144,18 @@ async fn log_lines_name_object_and_generation() {
     .await;
 }
 
+/// The metrics that alerts and panels of the chart ask for.
+fn monitored() -> BTreeSet<String> {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/colonyos-operator/files");
+    let texts = ["alerts.yaml", "dashboard.json"].map(|name| fs::read_to_string(files.join(name)).unwrap());
+    let words = texts
+        .iter()
+        .flat_map(|text| text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_'));
+    let of_metrics =
+        words.filter(|word| word.starts_with("colonyos_operator_") || word.starts_with("process_"));
+    of_metrics.map(str::to_owned).collect()
+}
+
 /// Metrics are what alerts are made of: the series must be there, and their labels bounded.
 #[tokio::test]
 async fn metrics_count_what_was_done() {
@@ -162,10 +175,41 @@ async fn metrics_count_what_was_done() {
             "colonyos_operator_reconciles_in_flight{kind=\"ExecutorDeployment\"} ",
             "colonyos_operator_reconcile_duration_seconds_count{kind=\"ExecutorDeployment\"} ",
             "colonyos_operator_colony_calls_total{payload_type=",
+            "process_resident_memory_bytes ",
         ] {
             assert!(text.contains(series), "{series} is missing in\n{text}");
         }
         assert!(!text.contains("encoders"), "no name of an object is a label");
+
+        // Alerts and panels ask for what there is.
+        let nobodys = json!({
+            "colony": stage.colony.name, "function": "f", "conditions": { "executorType": "nobodys" },
+        });
+        let waits: ColonyProcess = serde_json::from_value(json!({
+            "metadata": { "name": "waits" }, "spec": nobodys,
+        }))
+        .unwrap();
+        stage.api::<ColonyProcess>().create(&PostParams::default(), &waits).await.unwrap();
+        eventually("all metrics of alerts and panels are there", SOON, async || {
+            let (_, text) = stage.operator.get("/metrics").await?;
+            let shown: BTreeSet<&str> =
+                text.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
+            let missing: Vec<String> =
+                monitored().into_iter().filter(|name| !shown.contains(name.as_str())).collect();
+            let counted = [
+                "objects{kind=\"ExecutorDeployment\",state=\"ready\"} 1",
+                "objects{kind=\"Colony\",state=\"ready\"} 1",
+                "objects{kind=\"ColonyProcess\",state=\"waiting\"} 1",
+            ];
+            let missing: Vec<String> = counted
+                .into_iter()
+                .filter(|series| !text.contains(&format!("colonyos_operator_{series}\n")))
+                .map(str::to_owned)
+                .chain(missing)
+                .collect();
+            missing.is_empty().then_some(()).ok_or_else(|| format!("{missing:?} are missing in {text}"))
+        })
+        .await;
     })
     .await;
 }

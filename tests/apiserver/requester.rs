@@ -423,3 +423,49 @@ fn release(namespace: &TestNamespace) -> String {
     let (_, suffix) = namespace.name.rsplit_once('-').unwrap();
     format!("r{suffix}")
 }
+
+/// A misspelt annotation does nothing, for ever and without a word.
+#[tokio::test]
+async fn a_misspelt_annotation_is_a_warning_at_once() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "spelling", async |namespace| {
+        install(&kubernetes, &namespace).await;
+        let warning = async |annotation: &str, value: &str| {
+            let mut fleet = fleet("Deployment", "kubernetes");
+            fleet.annotations_mut().insert(annotation.to_owned(), value.to_owned());
+            let path = format!(
+                "/apis/compute.colonies.io/v1/namespaces/{}/executordeployments?dryRun=All",
+                namespace.name
+            );
+            let request = http::Request::post(path)
+                .header("content-type", "application/json")
+                .body(kube::client::Body::from(serde_json::to_vec(&fleet).unwrap()))
+                .unwrap();
+            let answer = kubernetes.calls.send(request).await.unwrap();
+            assert_eq!(answer.status(), 201, "a warning refuses nothing");
+            let all = answer.headers().get_all("warning").iter();
+            all.map(|warning| warning.to_str().unwrap().to_owned()).collect::<Vec<_>>().join("; ")
+        };
+        eventually("the API server heeds the policy", LIMIT, async || {
+            let says = warning("colonies.io/pausd", "true").await;
+            if says.contains("metadata.annotations[colonies.io/pausd] has no effect") {
+                Ok(())
+            } else {
+                Err(says)
+            }
+        })
+        .await;
+        let says = warning("colonies.io/paused", "yes").await;
+        assert!(
+            says.contains("has no effect: write")
+                && says.contains("metadata.annotations[colonies.io/paused]"),
+            "{says}"
+        );
+        for (annotation, value) in
+            [("colonies.io/paused", "true"), ("example.com/pausd", "x"), ("colonies.io/blueprint", "b")]
+        {
+            assert_eq!(warning(annotation, value).await, "", "{annotation}");
+        }
+    })
+    .await;
+}

@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use colonyos_operator::api::{
-    colony_process::ColonyProcess, colony_workflow::ColonyWorkflow, work::WorkState,
+    colony_process::ColonyProcess,
+    colony_workflow::ColonyWorkflow,
+    request_state::{RequestState, RequestStateStatus},
+    work::WorkState,
 };
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::support::{
     cluster::connect_with_crds,
+    colony::assigned,
     conditions::Conditions as _,
+    environment,
     stage::{Stage, with_operator},
     wait::eventually,
 };
@@ -85,4 +91,71 @@ async fn a_paused_colony_is_named_and_a_long_wait_is_one_warning() {
         until_says(stage, "held", "waits for an executor of type worker").await;
     })
     .await;
+}
+
+/// Each cause, planted, in the object that people look at.
+#[tokio::test]
+async fn a_busy_colony_a_graph_a_request_and_a_small_executor_are_named() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "whybusy", async |stage| {
+        let colony = stage.colony.name.clone();
+        let worker = stage.colony.executor("w-1", "worker").await;
+        apply(stage, "first", json!({ "executorType": "worker" })).await;
+        let taken = assigned(&worker).await;
+        apply(stage, "second", json!({ "executorType": "worker" })).await;
+        apply(stage, "third", json!({ "executorType": "worker" })).await;
+        let since = taken.started_at.unwrap().to_string();
+        let since = format!("{}Z", since.split('.').next().unwrap().trim_end_matches('Z'));
+        let busy = format!("waits for an executor of type worker: the only one that fits is busy since {since}; ");
+        until_says(stage, "second", &format!("{busy}nothing is before it in the queue")).await;
+        until_says(stage, "third", &format!("{busy}1 process is before it in the queue")).await;
+        worker.close_successful(&taken.id, &[]).await.unwrap();
+        let next = assigned(&worker).await;
+        assert_ne!(next.id, taken.id);
+        let moved = |status: &colonyos_operator::api::colony_process::ColonyProcessStatus| {
+            status.message("Finished").ends_with("; nothing is before it in the queue")
+        };
+        stage.until_status::<ColonyProcess>("third", "it has moved up", moved).await;
+
+        let spec = json!({ "colony": colony, "nodes": [
+            { "name": "a", "function": "encode", "conditions": { "executorType": "nowhere" } },
+            { "name": "b", "function": "encode", "conditions": { "executorType": "worker" }, "dependencies": ["a"] },
+        ] });
+        stage.create::<ColonyWorkflow>(json!({ "metadata": { "name": "graph" }, "spec": spec })).await.unwrap();
+        let says = |status: &colonyos_operator::api::colony_workflow::ColonyWorkflowStatus| {
+            let waits: Vec<&str> = status.nodes.iter().filter_map(|node| node.waits_for.as_deref()).collect();
+            waits.len() == 2 && waits[0].contains("of type nowhere: none is registered") && waits[1] == "node a"
+        };
+        stage.until_status::<ColonyWorkflow>("graph", "each node says what it waits for", says).await;
+
+        let object = json!({
+            "metadata": { "name": "lost", "annotations": { "colonies.io/colony": colony, "colonies.io/flow": "nowhere",
+                                                           "colonies.io/roles": "Director,Worker" } },
+            "spec": { "request-uid": "u", "job": "JOB1", "state": "REQUESTED" },
+        });
+        stage.create::<RequestState>(object).await.unwrap();
+        let says = |status: &RequestStateStatus| {
+            status.reason("Finished") == "FlowUnusable" && status.message("Finished").contains("no RequestFlow nowhere")
+        };
+        stage.until_status::<RequestState>("lost", "it names the flow that is not there", says).await;
+
+        let explained = explain(stage, "colonyprocess/third", &[]).await;
+        assert!(explained.contains("What would change it:\n  nothing: it is taken when an executor is free"), "{explained}");
+        let explained: Value = serde_json::from_str(&explain(stage, "cwf/graph", &["-o", "json"]).await).unwrap();
+        assert_eq!(explained["kind"], "ColonyWorkflow", "{explained}");
+        assert!(explained["waitsFor"][0].as_str().unwrap().contains("of type nowhere"), "{explained}");
+        let explained = explain(stage, "requeststate/lost", &["-o", "yaml"]).await;
+        assert!(explained.contains("create or correct the RequestFlow"), "{explained}");
+    })
+    .await;
+}
+
+/// As a user types it.
+async fn explain(stage: &Stage, object: &str, more: &[&str]) -> String {
+    let built = env!("CARGO_BIN_EXE_colonyos-operator");
+    let mut typed = Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built));
+    typed.args(["explain", object, "--namespace", &stage.namespace.name]).args(more);
+    let output = typed.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }

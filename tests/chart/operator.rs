@@ -284,6 +284,33 @@ fn values_that_make_no_sense_are_refused() {
     }
 }
 
+/// Who is woken by an alert at night reads what to do.
+#[test]
+fn each_alert_has_a_section_about_what_to_do() {
+    let metrics = json!({"service": {"enabled": true}, "serviceMonitor": {"enabled": true, "labels": {"release": "p"}},
+                         "prometheusRule": {"enabled": true}, "dashboard": {"enabled": true}});
+    let objects = render(OPERATOR, &json!({"metrics": metrics})).unwrap();
+    let monitor = only(&objects, "ServiceMonitor");
+    assert_eq!(monitor["metadata"]["labels"]["release"], "p");
+    let services = of_kind(&objects, "Service");
+    let labels = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    let scraped = services.iter().find(|service| service["spec"]["ports"][0]["name"] == "metrics").unwrap();
+    assert!(labels.iter().all(|(name, value)| scraped["metadata"]["labels"][name] == *value));
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/alerts.md")).unwrap();
+    let rules = &only(&objects, "PrometheusRule")["spec"]["groups"][0]["rules"];
+    let alerts: Vec<&str> =
+        rules.as_array().unwrap().iter().map(|rule| rule["alert"].as_str().unwrap()).collect();
+    let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(sections, alerts);
+    let dashboard = &of_kind(&objects, "ConfigMap")
+        .into_iter()
+        .find_map(|map| map["data"]["colonyos-operator.json"].as_str())
+        .unwrap();
+    assert!(serde_json::from_str::<Value>(dashboard).unwrap()["panels"].is_array());
+    let refused = render(OPERATOR, &json!({"metrics": {"serviceMonitor": {"enabled": true}}}));
+    assert!(refused.unwrap_err().contains("enable metrics.service"));
+}
+
 /// Uninstalling must not delete the objects of all users, and upgrading must reach the kinds.
 #[test]
 fn kinds_are_templates_that_are_kept() {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use colonyos_operator::api::{kind::Kind, names::COLONIES_GROUP};
+use colonyos_operator::api::{annotation, kind::Kind, names::COLONIES_GROUP};
 use serde_json::{Value, json};
 
 use super::helm::{NAMESPACE, OPERATOR, RELEASE, of_kind, only, render};
@@ -316,6 +316,30 @@ fn who_refers_to_secrets_is_asked_for_the_right_to_read_them() {
         let binding = named(&objects, "ValidatingAdmissionPolicyBinding", &name)[0];
         assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
     }
+}
+
+/// A warning about an annotation that the operator has would teach people to overlook warnings.
+#[test]
+fn the_policy_knows_every_annotation() {
+    let name = format!("{RELEASE}-colonyos-operator-spelling");
+    let objects = render(OPERATOR, &json!({"userKinds": {"groups": ["ml.example.com"]}})).unwrap();
+    let policy = &named(&objects, "ValidatingAdmissionPolicy", &name)[0]["spec"];
+    let variable = |name: &str| {
+        let all = policy["variables"].as_array().unwrap();
+        let found = all.iter().find(|variable| variable["name"] == name).unwrap();
+        found["expression"].as_str().unwrap().split('"').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let known: BTreeSet<String> = variable("known");
+    assert_eq!(known, annotation::KNOWN.iter().map(ToString::to_string).collect());
+    let flags: BTreeSet<String> = variable("unclear");
+    assert!(annotation::FLAGS.iter().all(|flag| flags.contains(*flag)), "{flags:?}");
+    let message = policy["validations"][0]["messageExpression"].as_str().unwrap();
+    assert!(message.ends_with(&format!("\"{}\"", annotation::FOR_USERS.join(", "))), "{message}");
+    let groups = &policy["matchConstraints"]["resourceRules"][0]["apiGroups"];
+    assert!(groups.as_array().unwrap().contains(&json!("ml.example.com")), "{groups}");
+    let binding = named(&objects, "ValidatingAdmissionPolicyBinding", &name)[0];
+    assert_eq!(binding["spec"]["validationActions"], json!(["Warn"]), "it never blocks a write");
+    assert_eq!(policy["failurePolicy"], "Ignore");
 }
 
 /// The role for users of their kinds includes their status, since it names no kinds.

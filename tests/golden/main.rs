@@ -9,6 +9,7 @@
 
 #![cfg(test)]
 
+mod explain;
 mod kinds;
 mod own;
 

@@ -57,12 +57,13 @@ mod wire;
 pub use client::{Client, Observer, Server, Timeouts};
 pub use error::{Error, ErrorKind, Reply};
 pub use model::{
-    Attribute, AttributeKind, Blueprint, BlueprintDefinition, BlueprintMetadata, BlueprintRevision, Colony,
-    Cpu, Cron, DefinitionMetadata, DefinitionNames, DefinitionSpec, Environment, Executor, ExecutorState,
-    Filesystem, Filter, FunctionSpec, GpuRequest, Handler, Id, InvalidField, Log, LogQuery, Memory,
-    NewAttribute, NewColony, NewCron, NewExecutor, NewUser, OnConflicts, Process, ProcessGraph, ProcessId,
-    ProcessQuery, ProcessState, Retries, Schedule, ServerInfo, SnapshotMount, Statistics,
-    SubmittedConditions, SubmittedSpec, SyncDirectory, TimeLimit, User, Winner, WorkflowSpec,
+    Attribute, AttributeKind, Blueprint, BlueprintDefinition, BlueprintMetadata, BlueprintRevision,
+    Capabilities, Colony, Cpu, Cron, DefinitionMetadata, DefinitionNames, DefinitionSpec, Environment,
+    Executor, ExecutorState, Filesystem, Filter, FunctionSpec, GpuRequest, Handler, Hardware, Id,
+    InvalidField, Log, LogQuery, Memory, NewAttribute, NewColony, NewCron, NewExecutor, NewUser, OnConflicts,
+    Process, ProcessGraph, ProcessId, ProcessQuery, ProcessState, Retries, Schedule, ServerInfo,
+    SnapshotMount, Statistics, SubmittedConditions, SubmittedSpec, SyncDirectory, TimeLimit, User, Winner,
+    WorkflowSpec,
 };
 pub use session::Session;
 pub use sign::{InvalidKey, PrivateKey};

@@ -34,6 +34,8 @@ use crate::api::{
     validation = Rule::new("(has(self.spec.adoptionPolicy) ? self.spec.adoptionPolicy : 'fail') == (has(oldSelf.spec.adoptionPolicy) ? oldSelf.spec.adoptionPolicy : 'fail')").message("adoptionPolicy cannot change: create another ColonyWorkflow").field_path(".spec.adoptionPolicy"),
     printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
     printcolumn = r#"{"name": "Progress", "type": "string", "jsonPath": ".status.progress"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Finished')].reason"}"#,
+    printcolumn = r#"{"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Paused')].status"}"#,
     printcolumn = r#"{"name": "Attempts", "type": "integer", "jsonPath": ".status.attempts", "priority": 1}"#,
     printcolumn = r#"{"name": "Graph", "type": "string", "jsonPath": ".status.graphId", "priority": 1}"#,
     printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Finished')].message", "priority": 1}"#,

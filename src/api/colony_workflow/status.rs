@@ -77,6 +77,9 @@ pub struct NodeStatus {
     /// The executor that it is or was assigned to: its name, or its id if the colony does not report its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
+    /// While it waits: for which nodes, or for which executor and what keeps it from being taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// When it was last assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -101,6 +104,7 @@ impl NodeStatus {
             state: WorkState::Pending,
             process_id: None,
             executor: None,
+            waits_for: None,
             start_time: None,
             completion_time: None,
             errors: Vec::new(),

@@ -27,6 +27,9 @@ use crate::api::{
     printcolumn = r#"{"name": "Job", "type": "string", "jsonPath": ".spec.job"}"#,
     printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".spec.state"}"#,
     printcolumn = r#"{"name": "Step", "type": "string", "jsonPath": ".status.progress"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Finished')].reason"}"#,
+    printcolumn = r#"{"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Paused')].status"}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Finished')].message", "priority": 1}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

@@ -237,6 +237,7 @@ fn register(
             last_heard_at: None,
             blueprint_id: String::new(),
             blueprint_generation: 0,
+            capabilities: crate::colony::Capabilities::default(),
         });
     }
 }

@@ -169,6 +169,7 @@ impl TrackedRequest {
             history: &history,
             generation: generation.filter(|_| setting.requests.layout() == Layout::Subresource),
             now: setting.clock.now(),
+            obstacle: None,
         };
         (request(&facts), history)
     }

@@ -2,6 +2,7 @@
 
 mod assignments;
 pub(super) mod blueprints;
+mod figures;
 mod inbound;
 mod leftovers;
 pub(super) mod processes;

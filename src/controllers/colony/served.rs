@@ -1,8 +1,12 @@
 //! What goes on in a colony beside the passes over its `Colony`: its connection is kept for other controllers, objects
 //! for which that makes a difference are woken, and the operator works there as its executors.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
+use jiff::Timestamp;
 use kube::{
     ResourceExt as _,
     core::DeserializeGuard,
@@ -13,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use super::{
     assignments::Assignments,
+    figures,
     inbound::Inbound,
     leftovers::LeftoverReader,
     processes::{FollowedProcesses, MirroredKinds},
@@ -72,6 +77,8 @@ pub(super) struct ServedColonies {
 
 impl ServeColony for ServedColonies {
     async fn serve(&self, name: &str, reading: &ColonyReading) {
+        let figures = figures::of(&reading.snapshot, reading.workforce.as_ref());
+        self.services.metrics.world().note_colony(name, figures);
         remember(name, reading, self);
         sync_blueprints(name, reading, self).await;
     }
@@ -93,6 +100,7 @@ impl ServeColony for ServedColonies {
     }
 
     fn end(&self, name: &str) {
+        self.services.metrics.world().forget_colony(name);
         self.served.lock().retain(|(colony, _), served| {
             let stays = colony != name;
             if !stays {
@@ -118,7 +126,14 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
     let executors = snapshot.executors.known().map(Vec::as_slice);
     let operator: Vec<OperatorIdentity> =
         sessions.operator.iter().filter(|own| is_approved(own, executors)).cloned().collect();
-    let problem = snapshot.problem();
+    // That of which the reason changes lasts all the same.
+    let before = context.services.connections.get(name);
+    let problem = snapshot.problem().map(|why| {
+        let since = before.and_then(|before| before.problem_since).unwrap_or(snapshot.now);
+        (why, since)
+    });
+    let problem_since = problem.as_ref().map(|(_, since)| *since);
+    let problem = problem.map(|(why, since)| format!("{why} (so since {})", whole_second(since)));
     let connection = Connection::new(
         sessions.member.clone(),
         sessions.owner.clone(),
@@ -126,7 +141,8 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
         problem.clone(),
         executors,
     )
-    .with_workforce(reading.workforce.clone());
+    .with_workforce(reading.workforce.clone())
+    .with_problem_since(problem_since);
     let (connection, previous) = context.services.connections.put(name, connection, reading.asked_at);
     let states = connection.executor_states();
     let approved = connection.approved().cloned();
@@ -136,9 +152,7 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
     if previous.as_ref().and_then(|previous| previous.approved()) != approved.as_ref() {
         context.services.executor_changes.send_replace(());
     }
-    if is_other_workforce(previous.as_deref(), &connection) {
-        wake_waiting(context);
-    }
+    wake_waiting(previous.as_deref(), &connection, context);
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
     if reconnected {
         wake_all(context);
@@ -153,6 +167,10 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
     for identity in operator {
         serve(name, identity, context);
     }
+}
+
+fn whole_second(moment: Timestamp) -> Timestamp {
+    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
 }
 
 /// Caches the blueprints of the colony, wakes the objects of changed ones, and creates missing ones.
@@ -210,18 +228,24 @@ fn wake(context: &ServedColonies, concerned: impl Fn(&ExecutorDeployment) -> boo
     }
 }
 
-/// Whether others could take work than before.
-fn is_other_workforce(previous: Option<&Connection>, present: &Connection) -> bool {
-    let Some(present) = &present.workforce else { return false };
-    let previous = previous.and_then(|previous| previous.workforce.as_ref());
-    previous.is_none_or(|previous| previous.differs_from(present))
-}
-
-/// Wakes what waits for executors, so that it says for which.
-fn wake_waiting(context: &ServedColonies) {
+/// Wakes what waits for executors and is to say something else of them than before: all of it if others could take it, else
+/// what has another place in the queue.
+fn wake_waiting(previous: Option<&Connection>, present: &Connection, context: &ServedColonies) {
+    let Some(present) = &present.workforce else { return };
+    let moved = previous
+        .and_then(|previous| previous.workforce.as_ref())
+        .filter(|previous| !present.differs_from(previous))
+        .map(|previous| present.moved_since(previous));
+    if moved.as_ref().is_some_and(BTreeSet::is_empty) {
+        return;
+    }
     for kind in context.mirrored_kinds.all() {
         let waiting = kind.carried().into_iter().filter(|process| process.run_by_others);
-        for process in waiting.filter(|process| process.recorded == ProcessState::Waiting) {
+        let waiting = waiting.filter(|process| process.recorded == ProcessState::Waiting);
+        for process in waiting {
+            if moved.as_ref().is_some_and(|moved| !moved.contains(&process.process_id)) {
+                continue;
+            }
             let object = process.object;
             object.kind.wake(&object.namespace, &object.name);
         }

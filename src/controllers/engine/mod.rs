@@ -4,6 +4,7 @@
 //! wiring ──wakes──▶ pass ── snapshot ▶ desired ▶ plan ▶ act ▶ status ──▶ publish
 //! ```
 
+mod census;
 mod compiled;
 pub mod context;
 pub(super) mod dynamic;

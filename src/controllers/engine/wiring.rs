@@ -18,6 +18,7 @@ use kube::{
 };
 
 use super::{
+    census,
     context::Requeuer,
     pass::Engine,
     queue::{Queue, Waiting},
@@ -112,6 +113,8 @@ pub async fn run<S: Stages>(engine: Engine<S>, wiring: Wiring<S>, shutdown: Shut
     let Wiring { objects, waiting, woken, all, concurrency } = wiring;
     let metrics = services.metrics.clone();
     let queue = Queue::among(waiting, objects.store.clone(), kind.clone(), S::KIND, metrics);
+    let counted = objects.store.clone();
+    let shown = services.metrics.world().show_objects(S::KIND, move || census::count(S::KIND, &counted));
     let caches = [engine.stages.caches(), vec![objects.filled.clone()]].concat();
     let all_changes = services.object_changes.clone();
     let changes = objects.changes.inspect_ok(move |_| {
@@ -147,6 +150,7 @@ pub async fn run<S: Stages>(engine: Engine<S>, wiring: Wiring<S>, shutdown: Shut
         .for_each(|_| std::future::ready(()));
     run_until_shutdown(controller, caches, shutdown).await;
     queue.ended();
+    drop(shown);
 }
 
 async fn reconcile<S: Stages>(

@@ -176,7 +176,8 @@ fn build_version(
     })
 }
 
-/// The columns of the kind, then whether it is ready and how old it is, unless the kind has columns of these names.
+/// The columns of the kind, then whether it is ready or paused, how old it is and why it is so, unless the kind has columns of these
+/// names.
 fn build_columns(columns: &[PrinterColumn]) -> Vec<CustomResourceColumnDefinition> {
     let own = |name: &str, type_: &str, json_path: &str| PrinterColumn {
         name: name.to_owned(),
@@ -185,10 +186,13 @@ fn build_columns(columns: &[PrinterColumn]) -> Vec<CustomResourceColumnDefinitio
         ..PrinterColumn::default()
     };
     let ready = own("Ready", "string", ".status.conditions[?(@.type=='Ready')].status");
+    let paused = own("Paused", "string", ".status.conditions[?(@.type=='Paused')].status");
     let age = own("Age", "date", ".metadata.creationTimestamp");
+    let message = own("Message", "string", ".status.conditions[?(@.type=='Ready')].message");
+    let message = PrinterColumn { priority: Some(1), ..message };
     let is_free =
         |own: &PrinterColumn| columns.iter().all(|column| !column.name.eq_ignore_ascii_case(&own.name));
-    let added = [ready, age].into_iter().filter(is_free);
+    let added = [ready, paused, message, age].into_iter().filter(is_free);
     columns
         .iter()
         .cloned()

@@ -45,7 +45,7 @@ fn a_crd_has_status_scale_columns_and_what_the_operator_says() {
         .iter()
         .map(|column| column["name"].as_str().unwrap())
         .collect();
-    assert_eq!(columns, ["Framework", "Ready", "Age"]);
+    assert_eq!(columns, ["Framework", "Ready", "Paused", "Message", "Age"]);
     let status = &version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"];
     assert_eq!(status["replicas"]["type"], "integer", "what /scale reads must be a number");
     assert_eq!(status["endpoint"]["x-kubernetes-preserve-unknown-fields"], true);

@@ -52,6 +52,34 @@ pub enum Collected {
 
 impl Label for Collected {}
 
+/// How an object fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ObjectState {
+    /// It is as its spec says.
+    Ready,
+    /// It is not yet, or no longer.
+    NotReady,
+    /// Nothing is done for it.
+    Paused,
+    /// It is to go, and something holds it.
+    Deleting,
+    /// Its process waits.
+    Waiting,
+    /// Its process runs.
+    Running,
+    /// Its process succeeded.
+    Succeeded,
+    /// Its process failed.
+    Failed,
+    /// Its process has ended otherwise.
+    Finished,
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl Label for ObjectState {}
+
 /// What a write to the API server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

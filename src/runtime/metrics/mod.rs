@@ -9,6 +9,7 @@ use prometheus::{
     Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
     core::{Collector, Desc},
+    process_collector::ProcessCollector,
     proto::MetricFamily,
 };
 use strum::VariantArray as _;
@@ -16,8 +17,14 @@ use strum::VariantArray as _;
 use super::lease::Leadership;
 
 pub mod label;
+mod scraped;
+mod world;
 
-pub use label::{Collected, ConversionResult, Kind, Label, Outcome, ReconcileResult, WriteKind, WriteVerb};
+pub use label::{
+    Collected, ConversionResult, Kind, Label, ObjectState, Outcome, ReconcileResult, WriteKind, WriteVerb,
+};
+pub use scraped::Shown;
+pub use world::{ColonyFigures, QueueFigures, World};
 
 /// Prefix of every metric.
 const NAMESPACE: &str = "colonyos_operator";
@@ -64,6 +71,7 @@ pub struct Metrics {
     conversion_seconds: HistogramVec,
     converted_objects: IntCounter,
     collected: IntCounterVec,
+    world: World,
 }
 
 impl Metrics {
@@ -147,9 +155,12 @@ impl Metrics {
                 "What colonies had that no object wanted and was taken away, by what it was.",
                 &["what"],
             )?,
+            world: World::new(&registry)?,
             registry,
         };
         metrics.describe_build()?;
+        let process = Box::new(ProcessCollector::for_self());
+        metrics.registry.register(process).map_err(|source| MetricsError::Register { source })?;
         metrics.initialize_series();
         Ok(metrics)
     }
@@ -239,6 +250,12 @@ impl Metrics {
     pub fn count_collected(&self, what: Collected, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.collected.with_label_values(&[what.label()]).inc_by(count);
+    }
+
+    /// The gauges of objects and colonies.
+    #[must_use]
+    pub const fn world(&self) -> &World {
+        &self.world
     }
 
     /// All values in the text format of [`CONTENT_TYPE`].

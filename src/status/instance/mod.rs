@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use deleting::deleting;
 
 use super::{
+    awaited::Awaited,
     condition::{Finding, clean, merge},
     mirror,
     output::{bounded, bounded_attributes},
@@ -69,7 +70,13 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
         let line = line(snapshot, &before);
         let left = outcome.ok().and_then(|outcome| outcome.plan.left.first());
         let blocker = blocker.or_else(|| Some((Reason::LeftAlone, left?.clone())));
-        active_findings(&status, generation.unwrap_or_default(), blocker, line.as_deref())
+        let executor_type = snapshot.kind.handler().executor_type.as_deref();
+        let awaited = Awaited::of_record(&snapshot.header, carried, executor_type);
+        let reason = awaited.as_ref().zip(carried).map(|(awaited, mirror)| {
+            awaited.reason(&snapshot.header, mirror.submitted_at.as_ref(), Reason::ProcessWaiting)
+        });
+        let waits = reason.zip(awaited.map(|awaited| awaited.what));
+        active_findings(&status, generation.unwrap_or_default(), blocker, line.as_deref(), waits)
     };
     findings.extend(merged_warning(warning, outcome));
     status.conditions = merge(&before.conditions, findings, generation, snapshot.header.now);
@@ -183,17 +190,23 @@ fn line(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<String> 
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// The conditions of an object that is to exist. `line` was last written about the process, if it runs.
+/// The conditions of an object that is to exist. `line` was last written about the process, if it runs; `waits` is what it
+/// waits for, if it waits.
 fn active_findings(
     status: &InstanceStatus,
     generation: i64,
     blocker: Option<(Reason, String)>,
     line: Option<&str>,
+    waits: Option<(Reason, String)>,
 ) -> Vec<Finding> {
     use MirrorState::{Cancelled, Failed, Lost, Running, Successful};
 
     let mirror = status.mirror.as_ref();
-    let mirrored = mirror::finding(mirror, generation, blocker.clone());
+    let mut mirrored = mirror::finding(mirror, generation, blocker.clone());
+    if let Some((reason, what)) = waits.filter(|_| mirrored.reason == Reason::ProcessWaiting) {
+        mirrored =
+            Finding { message: format!("{}; it waits for {what}", mirrored.message), reason, ..mirrored };
+    }
     let current = mirror.filter(|mirror| mirror.generation == generation);
     let (reason, message) = (mirrored.reason, mirrored.message.clone());
     let is = |states: &[MirrorState]| current.is_some_and(|mirror| states.contains(&mirror.state));

@@ -99,3 +99,26 @@ fn attributes_become_fields_while_the_process_runs() {
     assert_eq!((&status["epochs"], &status["loss"]), (&json!(2), &Value::Null));
     assert!(!status.to_string().contains("Warnings"), "what is not there yet is no mistake: {status}");
 }
+
+/// The owner of an object looks there, not at the processes of the colony.
+#[test]
+fn an_instance_that_waits_says_for_which_executor() {
+    let waiting = |submitted: &str| {
+        json!({ "mirror": { "label": "k8s:c/u/1", "generation": 1, "processId": "p1", "state": "Waiting",
+                            "intendedAt": submitted, "submittedAt": submitted } })
+    };
+    for (submitted, reason) in
+        [("2026-11-26T09:59:40Z", "ProcessWaiting"), ("2026-11-26T09:59:35Z", "NoExecutor")]
+    {
+        let mut snapshot = snapshot(None, &waiting(submitted));
+        snapshot.header.colony = fixtures::colony();
+        snapshot.header.workforce = Some(std::sync::Arc::new(crate::snapshot::Workforce::default()));
+        let status = compute(&snapshot, Ok(&Outcome::default()));
+        let finished = status.conditions.iter().find(|condition| condition.type_ == "Finished").unwrap();
+        assert_eq!(
+            finished.message,
+            "generation 1 is process p1; it waits for an executor of type t: none is registered in colony dev (there are none)"
+        );
+        assert_eq!(finished.reason, reason);
+    }
+}

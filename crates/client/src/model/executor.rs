@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Id, InvalidField, field, timestamp};
+use super::{Id, InvalidField, field, null_is_empty, timestamp};
 
 /// Where an executor stands. The numbers are the protocol's.
 #[derive(
@@ -80,6 +80,25 @@ pub struct Executor {
     /// The generation of that blueprint.
     #[serde(rename = "blueprintgen", default)]
     pub blueprint_generation: i64,
+    /// What it says of itself. The server assigns processes without regard to it.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub capabilities: Capabilities,
+}
+
+/// What an executor says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Capabilities {
+    /// Its machines; more than one where it works on several systems.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub hardware: Vec<Hardware>,
+}
+
+/// Machines of an executor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Hardware {
+    /// How many there are; 0 where it does not say.
+    #[serde(default)]
+    pub nodes: i64,
 }
 
 /// An executor to be added. Needs approval before it may take processes.
