@@ -23,7 +23,8 @@ const MAX_NODES: usize = 4096;
 /// The types that fields can have.
 const TYPES: [&str; 6] = ["object", "array", "string", "integer", "number", "boolean"];
 /// What stands under `status` and is the operator's alone.
-const OURS: [&str; 5] = ["blueprint", "colony", "composedOf", "mirror", "submittedGeneration"];
+const OURS: [&str; 6] =
+    ["blueprint", "colony", "composedOf", "finishedParts", "mirror", "submittedGeneration"];
 
 /// Structural keywords: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
@@ -125,7 +126,13 @@ fn complete(
             }
         }
     }
-    for (name, field) in own_fields().into_iter().filter(|(name, _)| is_blueprint || *name != "blueprint") {
+    let is_composed = handler.mode == HandlerMode::Compose;
+    let is_used = |name: &str| match name {
+        "blueprint" => is_blueprint,
+        "finishedParts" => is_composed,
+        _ => true,
+    };
+    for (name, field) in own_fields().into_iter().filter(|(name, _)| is_used(name)) {
         fields.insert(name.to_owned(), field);
     }
     status.insert("properties".to_owned(), Value::Object(fields));
@@ -143,7 +150,7 @@ fn taken(from: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
 }
 
 /// The fields of status that are the operator's, as its own kinds have them.
-fn own_fields() -> [(&'static str, Value); 7] {
+fn own_fields() -> [(&'static str, Value); 8] {
     let crd = serde_json::to_value(ColonyProcess::crd()).unwrap_or_default();
     let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
     let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
@@ -162,10 +169,22 @@ fn own_fields() -> [(&'static str, Value); 7] {
             json!({ "description": "The kinds of the objects that it is made of.", "type": "array", "items": kind }),
         ),
         ("conditions", like("conditions")),
+        ("finishedParts", finished_parts()),
         ("mirror", mirror),
         ("observedGeneration", generation("The generation of the spec that this status describes.")),
         ("submittedGeneration", generation("The last generation that is known to have reached the colony.")),
     ]
+}
+
+/// The objects of an instance that have ended.
+fn finished_parts() -> Value {
+    let text = json!({ "type": "string" });
+    let part = json!({ "type": "object", "properties": {
+        "abridged": { "type": "boolean" }, "apiVersion": text, "kind": text, "name": text, "resource": text, "run": text,
+        "status": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
+        "succeeded": { "type": "boolean" } } });
+    let told = "The objects that have ended what its templates ask for: they are not created again when they are gone.";
+    json!({ "description": told, "type": "array", "items": part })
 }
 
 /// The blueprint of an instance in status, as for a fleet.
