@@ -137,6 +137,7 @@ impl DefinitionReader {
         Ok(DefinitionSnapshot {
             object: object.clone(),
             crd,
+            create_in_flight_until: self.processes.arrives_until(&Added::Crd(name)),
             missing_rights,
             granted_groups: self.granted_groups(&object.spec.group),
             namespace: self.namespace.clone(),
