@@ -1,17 +1,22 @@
 //! The port to the real servers: the API server, and the colony of each object.
 
+use kube::ResourceExt as _;
+
 use super::{
     colony::Colony,
     failure::not_connected,
     kinds::StatusKind,
     kubernetes::Cluster,
-    outcome::{Done, StepFailure, not_leading},
+    outcome::{Done, FailureKind, StepFailure, not_leading},
     port::{Port, Target},
 };
 use crate::{
-    diff::Step,
+    diff::{KubernetesStep, Step},
     memory::{
-        absences::Absences, adds::Adds, blueprints::Blueprints, processes::Processes,
+        absences::Absences,
+        adds::{Added, Adds},
+        blueprints::Blueprints,
+        processes::Processes,
         submissions::Submissions,
     },
     runtime::{clock::Clock, lease::Leadership},
@@ -58,7 +63,16 @@ impl Servers {
         target: &Target<'_, K>,
     ) -> Result<Done, StepFailure> {
         match step {
-            Step::Kubernetes(step) => self.cluster.execute(step, target).await,
+            Step::Kubernetes(step) => {
+                if let KubernetesStep::CreateCrd(crd) = step {
+                    self.adds.sent(Added::Crd(crd.name_any()), self.clock.instant());
+                }
+                let executed = self.cluster.execute(step, target).await;
+                if let Some(name) = settled_crd(step, executed.as_ref().err()) {
+                    self.adds.settled(Added::Crd(name), self.clock.instant());
+                }
+                executed
+            }
             Step::Colony(step) => {
                 let connection = target.connection.as_deref().ok_or_else(not_connected)?;
                 let colony = Colony {
@@ -75,5 +89,18 @@ impl Servers {
                 colony.execute(step).await.map(Done::from)
             }
         }
+    }
+}
+
+/// The CRD of which nothing is on its way any more, after a step that was answered.
+fn settled_crd(step: &KubernetesStep, failure: Option<&StepFailure>) -> Option<String> {
+    let answers = [FailureKind::Refused, FailureKind::Conflict];
+    match step {
+        // Also of one that is there already, or is refused.
+        KubernetesStep::CreateCrd(crd) => {
+            failure.is_none_or(|failure| answers.contains(&failure.kind)).then(|| crd.name_any())
+        }
+        KubernetesStep::DeleteCrd { name, .. } => failure.is_none().then(|| name.clone()),
+        _ => None,
     }
 }

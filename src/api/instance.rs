@@ -63,12 +63,40 @@ pub struct InstanceStatus {
     /// The kinds of the objects that the instance is made of, or was and still has some of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub composed_of: Vec<ObjectKind>,
+    /// The objects that have ended what its templates ask for: they are not created again when they are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finished_parts: Vec<FinishedPart>,
     /// The latest observations of its state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The fields of the kind.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
+}
+
+/// An object of an instance that has ended.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FinishedPart {
+    /// The id of its resource.
+    pub resource: String,
+    /// Its kind.
+    #[serde(flatten)]
+    pub kind: ObjectKind,
+    /// Its name.
+    pub name: String,
+    /// A hash of what it was to do.
+    pub run: String,
+    /// Whether it ended well.
+    #[serde(default)]
+    pub succeeded: bool,
+    /// Its last status, as far as it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Value>,
+    /// Whether fields of its status are left out, for it was too large.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(rename = "abridged")]
+    pub is_abridged: bool,
 }
 
 impl Instance {

@@ -13,7 +13,7 @@ use super::pruned::Pruned;
 /// How much later an absence has to be seen again.
 const CONFIRMED_AFTER: Duration = Duration::from_secs(5);
 /// For how long an absence is remembered that was not seen again: it was there in between, as far as is known.
-const KEPT: Duration = Duration::from_mins(1);
+const KEPT: Duration = Duration::from_mins(2);
 
 /// Something that there was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,8 @@ pub enum Absent {
     Blueprint(String, String),
     /// An object of the cluster, by its UID, that a colony has something of.
     Object(String),
+    /// A kind that the cluster served, by its group and name.
+    Kind(String, String),
 }
 
 /// Absences, and when each was first and last seen.

@@ -1,4 +1,4 @@
-//! Which executors, blueprints and definitions this process has tried to add to a colony, so that it knows when an add whose answer never
+//! Which executors, blueprints and definitions this process has tried to add to a colony, and which CRDs to the cluster, so that it knows when an add whose answer never
 //! came can no longer arrive. A second add of the same is refused; one that arrives after the end of its object stays.
 
 use std::{sync::Arc, time::Instant};
@@ -16,6 +16,8 @@ pub enum Added {
     Blueprint(String, String),
     /// A definition of blueprints, by the names of the `Colony` and its own.
     Definition(String, String),
+    /// The CRD of a user's kind, by its name.
+    Crd(String),
 }
 
 /// Adds of this process.

@@ -27,6 +27,8 @@ pub struct DefinitionSnapshot {
     pub object: ResourceDefinition,
     /// The CRD of that name, whatever its owner. Not read while rights are missing.
     pub crd: Observed<Option<CustomResourceDefinition>>,
+    /// Until when a create of the CRD whose answer never came may still arrive; none where nothing is on its way.
+    pub create_in_flight_until: Option<Timestamp>,
     /// Rights that the operator lacks, each such as `patch mlmodels.ml.example.com in namespace ml`.
     pub missing_rights: Observed<Vec<String>>,
     /// Admission policies that are to keep users of the kind from borrowing the operator's rights, and are not there.

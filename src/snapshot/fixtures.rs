@@ -113,6 +113,7 @@ pub(crate) fn defined(object: ResourceDefinition) -> DefinitionSnapshot {
         instances: None,
         live: Observed::Known(Vec::new()),
         stored: StoredObjects::NotAsked,
+        create_in_flight_until: None,
         may_retry_stored: true,
         left: Observed::Known(RemainingInstances::default()),
         composes: ComposedKinds::default(),

@@ -339,7 +339,13 @@ impl ProcessReader {
         added: impl FnOnce(String) -> Added,
     ) -> Option<Timestamp> {
         let colony = colony.resolved()?.name.clone();
-        let until = self.adds.in_flight_until(&added(colony), self.leadership.alone_since()?.monotonic)?;
+        self.arrives_until(&added(colony))
+    }
+
+    /// Until when something that was added may still arrive.
+    #[must_use]
+    pub fn arrives_until(&self, added: &Added) -> Option<Timestamp> {
+        let until = self.adds.in_flight_until(added, self.leadership.alone_since()?.monotonic)?;
         Some(self.clock.moment().wall_of(until))
     }
 }

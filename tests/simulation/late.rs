@@ -75,6 +75,18 @@ fn a_definition_of_blueprints_that_is_added_late_goes_with_its_kind() {
     });
 }
 
+#[test]
+fn a_crd_that_is_created_late_goes_with_its_definition() {
+    runtime().block_on(async {
+        let mut world = World::new(&definitions::definition(HandlerMode::Process)).await;
+        delete_behind(&mut world, "create customresourcedefinitions", 14).await;
+        assert!(world.object("models.ml.example.com").is_none(), "the definition is gone");
+        let crds = world.outside.servers.cluster.all("customresourcedefinitions.apiextensions.k8s.io");
+        assert!(crds.iter().all(|crd| crd["metadata"]["name"] != "models.ml.example.com"));
+        promises::kept(world).await.unwrap();
+    });
+}
+
 /// Another operator knows only what is on record.
 #[test]
 fn what_an_operator_that_has_ended_added_late_goes_with_its_object() {

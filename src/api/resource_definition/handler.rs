@@ -104,7 +104,7 @@ pub struct Handler {
     /// it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "expressions")]
-    #[x_kube(validation = Rule::new("self.all(name, !(name in ['blueprint', 'colony', 'composedOf', 'conditions', 'mirror', 'observedGeneration', 'submittedGeneration']))").message("handler.status: blueprint, colony, composedOf, conditions, mirror, observedGeneration and submittedGeneration are kept by the operator: choose other names"))]
+    #[x_kube(validation = Rule::new("self.all(name, !(name in ['blueprint', 'colony', 'composedOf', 'conditions', 'finishedParts', 'mirror', 'observedGeneration', 'submittedGeneration']))").message("handler.status: blueprint, colony, composedOf, conditions, finishedParts, mirror, observedGeneration and submittedGeneration are kept by the operator: choose other names"))]
     #[x_kube(validation = Rule::new("self.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]*$'))").message("handler.status: names of fields are letters, digits and \"_\", not beginning with a digit"))]
     pub status: BTreeMap<String, String>,
 

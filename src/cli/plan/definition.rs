@@ -181,6 +181,7 @@ fn snapshot(
     });
     let live: Vec<LiveInstance> = live.collect();
     DefinitionSnapshot {
+        create_in_flight_until: None,
         object: definition.clone(),
         crd: Observed::Known(crd),
         missing_rights: Observed::Known(Vec::new()),

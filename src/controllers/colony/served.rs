@@ -90,6 +90,8 @@ impl ServeColony for ServedColonies {
             kubernetes: &self.services.kubernetes.calls,
             colonies: &self.colonies,
             selector: &self.services.configuration.cluster_selector,
+            absences: &self.services.absences,
+            clock: &self.services.clock,
         };
         let object = &reading.snapshot.object;
         let name = object.name_any();

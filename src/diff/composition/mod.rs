@@ -30,19 +30,11 @@ use crate::{
         resource_definition::ObjectKind,
     },
     kinds::composition::{
-        Composition, Desired, DesiredChild, DesiredResource, Instance, Policies, Wanted, controller,
+        Composition, Desired, DesiredChild, DesiredResource, Instance, MUTABLE_OF_JOBS, Policies, Wanted,
+        controller,
     },
     snapshot::{Children, Observed},
 };
-
-/// Fields of a Job's spec that can change while it is there.
-const MUTABLE_OF_JOBS: [&str; 5] = [
-    "spec.activeDeadlineSeconds",
-    "spec.backoffLimit",
-    "spec.parallelism",
-    "spec.suspend",
-    "spec.ttlSecondsAfterFinished",
-];
 
 /// What to do about the objects of an instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -154,7 +146,10 @@ impl CompositionPlan {
     ) {
         let policies = &resource.policies;
         let named = || format!("{} {}", wanted.kind.kind, wanted.name);
+        let is_leaving = found.is_none_or(is_terminating);
         match (found, &resource.held_back) {
+            // What has ended is not done again.
+            _ if is_leaving && !policies.only_observes() && instance.finished_part(wanted).is_some() => {}
             (None, _) if policies.only_observes() => self.awaiting.push(format!("{} to be there", named())),
             (None, _) if !policies.may_create => {
                 let line = "is not created: its managementPolicies do not list Create";
@@ -210,7 +205,8 @@ impl CompositionPlan {
         }
         let is_remade = is_pod || wanted.kind == ObjectKind::new("batch/v1", "Job");
         let is_fixed = |path: &str| {
-            is_remade && path.starts_with("spec") && (is_pod || !MUTABLE_OF_JOBS.contains(&path))
+            let of_spec = path.strip_prefix("spec.").unwrap_or_default();
+            is_remade && path.starts_with("spec") && (is_pod || !MUTABLE_OF_JOBS.contains(&of_spec))
         };
         // Another wish is written as it is, where it can be. What cannot change, and differs although the wish has not, was
         // changed when the object was created.

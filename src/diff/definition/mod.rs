@@ -172,6 +172,11 @@ pub fn plan_deletion(snapshot: &DefinitionSnapshot) -> DefinitionPlan {
         }
     };
     let Some(found) = found else {
+        let is_absent = matches!(snapshot.crd, Observed::Known(None));
+        if is_absent && snapshot.create_in_flight_until.is_some_and(|until| snapshot.now < until) {
+            plan.plan.awaiting.push("an earlier create of the CRD that may still arrive".to_owned());
+            return plan;
+        }
         match colony::end(snapshot) {
             Ok(step) => {
                 plan.plan.steps.extend(step.into_iter().chain([kubernetes(KubernetesStep::RemoveFinalizer)]));

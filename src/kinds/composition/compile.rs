@@ -16,8 +16,15 @@ use crate::{
 /// Where the templates stand in a definition.
 const HANDLER: &str = "spec.handler";
 /// Fields of an instance's status that the operator writes for every kind.
-const STATUS_OF_OURS: [&str; 6] =
-    ["colony", "composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
+const STATUS_OF_OURS: [&str; 7] = [
+    "colony",
+    "composedOf",
+    "conditions",
+    "finishedParts",
+    "mirror",
+    "observedGeneration",
+    "submittedGeneration",
+];
 /// Names that mean something else in expressions: variables of ours, and words that CEL keeps for itself.
 const RESERVED: [&str; 24] = [
     SELF,

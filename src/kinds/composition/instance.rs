@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{
-        instance::{self, InstanceKind},
+        instance::{self, FinishedPart, InstanceKind},
         resource_definition::ObjectKind,
     },
     kinds::SpecError,
@@ -21,6 +21,8 @@ pub struct Instance {
     pub name: String,
     pub namespace: String,
     pub uid: String,
+    /// Its objects that have ended.
+    pub finished: Vec<FinishedPart>,
     /// What expressions see of it.
     pub(super) value: Value,
 }
@@ -41,6 +43,7 @@ impl Instance {
             name: text("name", "metadata.name")?,
             namespace: text("namespace", "metadata.namespace")?,
             uid: text("uid", "metadata.uid")?,
+            finished: Vec::new(),
             value: seen(object),
         })
     }
@@ -58,7 +61,8 @@ impl Instance {
             serde_json::to_value(&object.metadata).map_err(|_| SpecError::Incomplete("metadata"))?;
         whole.insert("metadata".to_owned(), metadata);
         whole.insert("spec".to_owned(), object.spec.clone());
-        Self::of(&Value::Object(whole))
+        let finished = object.status.as_ref().map(|status| status.finished_parts.clone());
+        Ok(Self { finished: finished.unwrap_or_default(), ..Self::of(&Value::Object(whole))? })
     }
 
     /// The controller reference of each of its objects.

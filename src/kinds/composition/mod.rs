@@ -10,6 +10,7 @@
 mod child;
 mod compile;
 mod error;
+mod finished;
 mod instance;
 mod kinds;
 mod limits;
@@ -27,6 +28,7 @@ use std::collections::BTreeSet;
 
 pub use child::DesiredChild;
 pub use error::{CompositionError, CompositionErrors};
+pub use finished::{MUTABLE_OF_JOBS, finished_parts};
 pub use instance::Instance;
 pub(crate) use instance::controller;
 pub(super) use kinds::object_type;

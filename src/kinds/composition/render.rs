@@ -3,13 +3,18 @@
 //! Resources are gone through in their order. Each is bound, for those that refer to it, to what the cluster has: what is
 //! not there yet is an empty object, and what speaks of its fields waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod ends;
 
-use serde_json::{Map, Value, json};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use serde_json::{Value, json};
 
 use super::{
     BUDGET, Composition, CompositionError, Desired, DesiredChild, DesiredResource, Instance, MAX_BYTES,
-    MAX_OBJECTS, Policies, Readiness, Resource, SCHEMA, SELF, Unreported, Wanted, child::child, readiness,
+    MAX_OBJECTS, Policies, Readiness, Resource, SCHEMA, SELF, Wanted, child::child, finished, readiness,
 };
 use crate::{
     api::resource_definition::ObjectKind,
@@ -25,6 +30,8 @@ struct Done {
     is_excluded: bool,
     /// What there is of it could not be read, or which objects it has is not known.
     is_unknown: bool,
+    /// Some of its objects are gone after they have ended, and not all that they had is remembered.
+    is_partial: bool,
 }
 
 /// The values of the variables of `forEach` for one object.
@@ -83,13 +90,16 @@ impl<'r> Renderer<'r> {
             Err(why) => return Ok(Self::unknown(resource, &why)),
         };
         let held_back = resource.depends_on.iter().find_map(|place| not_ready(&done[*place].desired));
-        let found: Vec<Option<&'r Value>> =
+        let found: Vec<Option<Cow<'r, Value>>> =
             objects.iter().map(|object| self.found(object, &policies)).collect();
         let readiness = match unread {
             Some(why) => Readiness::Waiting(format!("{} cannot be read: {why}", resource.kind)),
             None => self.readiness(resource, &items, &objects, &found)?,
         };
-        let seen = found.iter().map(|found| found.cloned().unwrap_or_else(|| json!({})));
+        let mut gone = objects.iter().zip(&found).filter(|(_, found)| matches!(found, Some(Cow::Owned(_))));
+        let is_partial =
+            gone.any(|(object, _)| self.instance.finished_part(object).is_some_and(|part| part.is_abridged));
+        let seen = found.into_iter().map(|found| found.map_or_else(|| json!({}), Cow::into_owned));
         let seen = if resource.for_each.is_empty() {
             seen.into_iter().next().unwrap_or_else(|| json!({}))
         } else {
@@ -103,7 +113,7 @@ impl<'r> Renderer<'r> {
             readiness,
             policies,
         };
-        Ok(Done { desired, seen, is_excluded: false, is_unknown: unread.is_some() })
+        Ok(Done { desired, seen, is_excluded: false, is_unknown: unread.is_some(), is_partial })
     }
 
     fn is_included(&mut self, resource: &'r Resource) -> Result<bool, CompositionError> {
@@ -148,7 +158,7 @@ impl<'r> Renderer<'r> {
             readiness: Readiness::Ready,
             policies: resource.policies.clone(),
         };
-        Done { desired, seen, is_excluded: true, is_unknown: false }
+        Done { desired, seen, is_excluded: true, is_unknown: false, is_partial: false }
     }
 
     fn unknown(resource: &Resource, why: &str) -> Done {
@@ -161,7 +171,7 @@ impl<'r> Renderer<'r> {
             readiness: Readiness::Waiting(format!("it waits for {why}")),
             policies: resource.policies.clone(),
         };
-        Done { desired, seen, is_excluded: false, is_unknown: true }
+        Done { desired, seen, is_excluded: false, is_unknown: true, is_partial: false }
     }
 
     /// The objects of a resource, with the variables each was made with; or what is waited for.
@@ -268,13 +278,20 @@ impl<'r> Renderer<'r> {
         Ok(Ok(items))
     }
 
-    /// The actual object for a desired one; of any owner, if it is only observed.
-    fn found(&self, wanted: &DesiredChild, policies: &Policies) -> Option<&'r Value> {
-        let found = self.children.get(&wanted.kind)?.known()?;
-        found.iter().find(|object| {
+    /// The actual object for a desired one; of any owner, if it is only observed. One that has ended and is gone is as it
+    /// was last seen.
+    fn found(&self, wanted: &DesiredChild, policies: &Policies) -> Option<Cow<'r, Value>> {
+        let found = self.children.get(&wanted.kind)?.known()?.iter().find(|object| {
             object.pointer("/metadata/name").and_then(Value::as_str) == Some(&wanted.name)
                 && (policies.only_observes() || self.instance.owns(object))
-        })
+        });
+        let finished = || self.instance.finished_part(wanted).map(|part| finished::remembered(part, wanted));
+        match found {
+            Some(found) if !is_terminating(found) || policies.only_observes() => Some(Cow::Borrowed(found)),
+            Some(found) => finished().or(Some(Cow::Borrowed(found))),
+            None if policies.only_observes() => None,
+            None => finished(),
+        }
     }
 
     fn readiness(
@@ -282,12 +299,18 @@ impl<'r> Renderer<'r> {
         resource: &'r Resource,
         items: &[Item],
         objects: &[DesiredChild],
-        found: &[Option<&'r Value>],
+        found: &[Option<Cow<'r, Value>>],
     ) -> Result<Readiness, CompositionError> {
         let (mut ready, mut worst) = (0, Readiness::Ready);
         for ((item, object), found) in items.iter().zip(objects).zip(found) {
             let readiness = match found {
                 None => Readiness::Waiting(format!("{} {} is not there", object.kind.kind, object.name)),
+                Some(Cow::Owned(remembered)) => match self.instance.finished_part(object) {
+                    Some(part) if part.is_abridged && resource.ready_when.is_empty() => {
+                        finished::readiness(part)
+                    }
+                    _ => self.readiness_of(resource, item, remembered)?,
+                },
                 Some(found) => self.readiness_of(resource, item, found)?,
             };
             match (&worst, readiness) {
@@ -314,9 +337,9 @@ impl<'r> Renderer<'r> {
         &mut self,
         resource: &'r Resource,
         item: &Item,
-        found: &'r Value,
+        found: &Value,
     ) -> Result<Readiness, CompositionError> {
-        if found.pointer("/metadata/deletionTimestamp").is_some() {
+        if is_terminating(found) {
             return Ok(Readiness::Waiting("it is being deleted".to_owned()));
         }
         if resource.ready_when.is_empty() {
@@ -338,44 +361,10 @@ impl<'r> Renderer<'r> {
         }
         Ok(Readiness::Ready)
     }
+}
 
-    fn ends(mut self, done: Vec<Done>) -> Result<Desired, CompositionError> {
-        let unknown: BTreeSet<&str> =
-            done.iter().filter(|done| done.is_unknown).map(|done| done.desired.id.as_str()).collect();
-        let excluded: BTreeSet<&str> =
-            done.iter().filter(|done| done.is_excluded).map(|done| done.desired.id.as_str()).collect();
-        let first_of = |references: &References, ids: &BTreeSet<&str>| {
-            references.variables().find(|name| ids.contains(name)).map(str::to_owned)
-        };
-        let (mut status, mut unreported) = (Map::new(), Vec::new());
-        for (name, template) in &self.composition.status {
-            if let Some(id) = first_of(template.references(), &unknown) {
-                unreported.push(Unreported { field: name.clone(), why: id, is_unknown: true });
-                continue;
-            }
-            let variables = self.about(&[template.references()], &done);
-            match template.render_with(&variables, &mut self.budget) {
-                Ok(value) => {
-                    status.insert(name.clone(), value);
-                }
-                // An unwanted object never reports anything.
-                Err(error) if error.is_absent && first_of(template.references(), &excluded).is_some() => {}
-                Err(error) if error.is_absent => {
-                    unreported.push(Unreported { field: name.clone(), why: yet(&error), is_unknown: false });
-                }
-                Err(error) => return Err(CompositionError::Expression(error)),
-            }
-        }
-        let is_finished = match &self.composition.finished_when {
-            Some(condition) if first_of(condition.references(), &unknown).is_none() => {
-                let variables = self.about(&[condition.references()], &done);
-                condition.holds_with(&variables, &mut self.budget).map_err(CompositionError::Expression)?
-            }
-            _ => false,
-        };
-        let resources = done.into_iter().map(|done| done.desired).collect();
-        Ok(Desired { resources, status, unreported, is_finished })
-    }
+fn is_terminating(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
 fn not_ready(resource: &DesiredResource) -> Option<String> {

@@ -7,8 +7,15 @@ use serde_json::{Map, Value};
 /// The top-level fields of every object that are never converted.
 const EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
 /// What stands under `status` and is the operator's own, in every version alike.
-const OURS: [&str; 6] =
-    ["colony", "composedOf", "conditions", "mirror", "observedGeneration", "submittedGeneration"];
+const OURS: [&str; 7] = [
+    "colony",
+    "composedOf",
+    "conditions",
+    "finishedParts",
+    "mirror",
+    "observedGeneration",
+    "submittedGeneration",
+];
 
 /// The way to a field.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod handler;
 mod import;
 mod keyword;
 mod mistakes;
+mod own_status;
 mod prune_to_schema;
 mod schema;
 mod translate;

@@ -3,18 +3,14 @@
 //! it can check (rules in CEL, invalid defaults). Pure.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
-use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
 use super::{
     super::SpecError,
     keyword::{Form, form, refused},
+    own_status::own_fields,
 };
-use crate::api::{
-    colony_process::ColonyProcess,
-    executor_deployment::ExecutorDeployment,
-    resource_definition::{DefinitionVersion, Handler, HandlerMode},
-};
+use crate::api::resource_definition::{DefinitionVersion, Handler, HandlerMode};
 
 /// Deepest nesting of a schema.
 const MAX_DEPTH: usize = 48;
@@ -23,7 +19,8 @@ const MAX_NODES: usize = 4096;
 /// The types that fields can have.
 const TYPES: [&str; 6] = ["object", "array", "string", "integer", "number", "boolean"];
 /// What stands under `status` and is the operator's alone.
-const OURS: [&str; 5] = ["blueprint", "colony", "composedOf", "mirror", "submittedGeneration"];
+const OURS: [&str; 6] =
+    ["blueprint", "colony", "composedOf", "finishedParts", "mirror", "submittedGeneration"];
 
 /// Structural keywords: they stand in the schema itself, not within `allOf`, `anyOf`, `oneOf` and `not`.
 const STRUCTURE: [&str; 6] = ["additionalProperties", "default", "description", "nullable", "title", "type"];
@@ -125,7 +122,13 @@ fn complete(
             }
         }
     }
-    for (name, field) in own_fields().into_iter().filter(|(name, _)| is_blueprint || *name != "blueprint") {
+    let is_composed = handler.mode == HandlerMode::Compose;
+    let is_used = |name: &str| match name {
+        "blueprint" => is_blueprint,
+        "finishedParts" => is_composed,
+        _ => true,
+    };
+    for (name, field) in own_fields().into_iter().filter(|(name, _)| is_used(name)) {
         fields.insert(name.to_owned(), field);
     }
     status.insert("properties".to_owned(), Value::Object(fields));
@@ -140,41 +143,6 @@ fn taken(from: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
         Some(Value::Object(fields)) => fields,
         _ => Map::new(),
     }
-}
-
-/// The fields of status that are the operator's, as its own kinds have them.
-fn own_fields() -> [(&'static str, Value); 7] {
-    let crd = serde_json::to_value(ColonyProcess::crd()).unwrap_or_default();
-    let status = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
-    let like = |name: &str| status.and_then(|status| status.get(name)).cloned().unwrap_or_default();
-    let mut mirror = like("mirror");
-    mirror["description"] =
-        json!("The process of the instance. Its generation is 0 or less for the process of the cleanup.");
-    let generation =
-        |description: &str| json!({ "description": description, "type": "integer", "format": "int64" });
-    let kind = json!({ "type": "object", "properties": {
-        "apiVersion": { "type": "string" }, "kind": { "type": "string" } } });
-    [
-        ("blueprint", blueprint()),
-        ("colony", like("colony")),
-        (
-            "composedOf",
-            json!({ "description": "The kinds of the objects that it is made of.", "type": "array", "items": kind }),
-        ),
-        ("conditions", like("conditions")),
-        ("mirror", mirror),
-        ("observedGeneration", generation("The generation of the spec that this status describes.")),
-        ("submittedGeneration", generation("The last generation that is known to have reached the colony.")),
-    ]
-}
-
-/// The blueprint of an instance in status, as for a fleet.
-fn blueprint() -> Value {
-    let crd = serde_json::to_value(ExecutorDeployment::crd()).unwrap_or_default();
-    let field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/blueprint";
-    let mut blueprint = crd.pointer(field).cloned().unwrap_or_default();
-    blueprint["description"] = json!("The blueprint in the colony that mirrors the instance.");
-    blueprint
 }
 
 /// Goes through a schema.

@@ -16,7 +16,7 @@ use crate::{
     },
     desired::composition::has_ended,
     diff::{Problem, composition::Report},
-    kinds::composition::{Composition, Desired, Readiness},
+    kinds::composition::{Composition, Desired, Instance, Readiness, finished_parts},
     snapshot::{CompositionSnapshot, Observed},
     status::look::{LOOK_UP, Look, RESYNC},
 };
@@ -83,6 +83,9 @@ pub fn compute(
                 None if is_kept => {}
                 None => drop(status.fields.remove(field)),
             }
+        }
+        if let Ok(instance) = Instance::read(&snapshot.object, &snapshot.kind) {
+            status.finished_parts = finished_parts(desired, &snapshot.children, &instance);
         }
     }
     let has_end = snapshot.kind.handler().finished_when.is_some();

@@ -139,6 +139,7 @@ impl DefinitionReader {
         Ok(DefinitionSnapshot {
             object: object.clone(),
             crd,
+            create_in_flight_until: self.processes.arrives_until(&Added::Crd(name)),
             missing_rights,
             missing_policies: self.missing_policies().await,
             granted_groups: self.granted_groups(&object.spec.group),

@@ -121,6 +121,8 @@ pub trait Kind: Send + Sync {
     fn bound_to(&self, id: &str, but: &str) -> Vec<Holder>;
     /// Whether they are of this kind.
     fn is_of(&self, kind: &ObjectKind) -> bool;
+    /// The group and the name of their kind.
+    fn group_and_kind(&self) -> (String, String);
     /// Whether they are of a kind of this group and name, in whatever version.
     fn is_named(&self, group: &str, kind: &str) -> bool;
     /// Those whose end needs the colony of the `Colony` of this name.
@@ -252,6 +254,10 @@ impl<K: MirroredKind> Kind for Objects<K> {
 
     fn is_of(&self, kind: &ObjectKind) -> bool {
         *kind == ObjectKind::new(K::api_version(&self.kind), K::kind(&self.kind))
+    }
+
+    fn group_and_kind(&self) -> (String, String) {
+        (K::group(&self.kind).into_owned(), K::kind(&self.kind).into_owned())
     }
 
     fn is_named(&self, group: &str, kind: &str) -> bool {

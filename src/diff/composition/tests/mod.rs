@@ -1,5 +1,6 @@
 //! Plans against what a cluster would have, defaults of its API server included.
 
+mod finished;
 mod policies;
 
 use std::collections::BTreeMap;
@@ -76,11 +77,14 @@ impl Cluster {
     }
 
     fn plan(&self, composition: &Composition, spec: &Value) -> CompositionPlan {
-        let instance = instance(spec);
+        self.plan_for(composition, &instance(spec))
+    }
+
+    fn plan_for(&self, composition: &Composition, instance: &Instance) -> CompositionPlan {
         let desired = composition
-            .desired(&instance, &self.0, &BTreeSet::new())
+            .desired(instance, &self.0, &BTreeSet::new())
             .unwrap_or_else(|error| panic!("{error}"));
-        plan(&desired, &self.0, &instance)
+        plan(&desired, &self.0, instance)
     }
 
     /// Plans and executes until nothing is left to do.

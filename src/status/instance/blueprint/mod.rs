@@ -28,11 +28,12 @@ use crate::{
 };
 
 /// Fields of the status that the operator owns, which a reconciler cannot set.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "blueprint",
     "colony",
     "composedOf",
     "conditions",
+    "finishedParts",
     "mirror",
     "observedGeneration",
     "submittedGeneration",
