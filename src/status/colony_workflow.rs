@@ -283,8 +283,8 @@ mod tests {
             object,
             header,
             holder: Observed::Known(None),
-            executors: Default::default(),
-            values: Default::default(),
+            executors: std::collections::BTreeMap::default(),
+            values: crate::snapshot::Values::default(),
         };
         let status = compute(&snapshot, Ok(&Outcome::default()));
         let waits: Vec<&str> = status.nodes.iter().filter_map(|node| node.waits_for.as_deref()).collect();

@@ -95,7 +95,7 @@ async fn a_paused_colony_is_named_and_a_long_wait_is_one_warning() {
 
 /// Each cause, planted, in the object that people look at.
 #[tokio::test]
-async fn a_busy_colony_a_graph_a_request_and_a_small_executor_are_named() {
+async fn busy_executors_a_graph_and_a_request_are_named() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "whybusy", async |stage| {
         let colony = stage.colony.name.clone();
@@ -103,11 +103,11 @@ async fn a_busy_colony_a_graph_a_request_and_a_small_executor_are_named() {
         apply(stage, "first", json!({ "executorType": "worker" })).await;
         let taken = assigned(&worker).await;
         apply(stage, "second", json!({ "executorType": "worker" })).await;
-        apply(stage, "third", json!({ "executorType": "worker" })).await;
         let since = taken.started_at.unwrap().to_string();
         let since = format!("{}Z", since.split('.').next().unwrap().trim_end_matches('Z'));
         let busy = format!("waits for an executor of type worker: the only one that fits is busy since {since}; ");
         until_says(stage, "second", &format!("{busy}nothing is before it in the queue")).await;
+        apply(stage, "third", json!({ "executorType": "worker" })).await;
         until_says(stage, "third", &format!("{busy}1 process is before it in the queue")).await;
         worker.close_successful(&taken.id, &[]).await.unwrap();
         let next = assigned(&worker).await;

@@ -8,6 +8,7 @@ mod chain;
 mod facts;
 mod read;
 mod remedy;
+mod steps;
 mod text;
 mod wish;
 

@@ -30,16 +30,15 @@ pub(super) async fn read(kind: &str, name: &str, namespace: Option<&str>) -> Res
     let namespace = namespace.unwrap_or(&kubernetes.namespace).to_owned();
     let mut facts = Facts::default();
     let own = Kind::called(kind).and_then(|kind| Some((kind, kind.info().own.as_ref()?)));
-    let (resource, is_namespaced) = match own {
-        Some((kind, own)) => ((own.resource)(), !matches!(kind, Kind::Colony | Kind::ResourceDefinition)),
-        None => {
-            let definition = defined::find(&kubernetes, kind).await?;
-            let is_namespaced = definition.spec.scope == DefinitionScope::Namespaced;
-            let resource = defined::resource_of(&definition)
-                .ok_or_else(|| format!("{} has no version with storage", definition.name_any()))?;
-            facts.definition = Some(definition);
-            (resource, is_namespaced)
-        }
+    let (resource, is_namespaced) = if let Some((kind, own)) = own {
+        ((own.resource)(), !matches!(kind, Kind::Colony | Kind::ResourceDefinition))
+    } else {
+        let definition = defined::find(&kubernetes, kind).await?;
+        let is_namespaced = definition.spec.scope == DefinitionScope::Namespaced;
+        let resource = defined::resource_of(&definition)
+            .ok_or_else(|| format!("{} has no version with storage", definition.name_any()))?;
+        facts.definition = Some(definition);
+        (resource, is_namespaced)
     };
     facts.object = object(&kubernetes, &resource, is_namespaced.then_some(namespace.as_str()), name).await?;
     // Lists and objects of a kind that is known at run time leave them out.

@@ -114,7 +114,7 @@ fn speaks(facts: &Facts, kind: &str, status: &str) -> bool {
 }
 
 fn otherwise(facts: &Facts) -> Option<String> {
-    let text = if facts.text("/metadata/deletionTimestamp") != "" {
+    let text = if !facts.text("/metadata/deletionTimestamp").is_empty() {
         "nothing: it goes when what the conditions name is done"
     } else if facts.is_over() {
         "nothing: it is over; create another object to run it again"

@@ -21,7 +21,7 @@ pub(super) fn text_of(explanation: &Explanation, now: Timestamp) -> String {
         let stands: &str = step.stands.into();
         [stands.to_owned(), step.at.map(|at| away(at, now)).unwrap_or_default(), shown(&step.what)]
     });
-    section(&mut lines, "Plan", aligned(steps.collect()).into_iter());
+    section(&mut lines, "Plan", aligned(&steps.collect::<Vec<_>>()).into_iter());
     section(&mut lines, "Waits for", explanation.waits_for.iter().map(|line| shown(line)));
     section(&mut lines, "Warnings", explanation.warnings.iter().map(|line| shown(line)));
     let decisions = |decisions: &[Decision]| {
@@ -29,7 +29,7 @@ pub(super) fn text_of(explanation: &Explanation, now: Timestamp) -> String {
             let at = decision.at.map(|at| away(at, now)).unwrap_or_default();
             [at, shown(&decision.reason), shown(&decision.message)]
         });
-        aligned(rows.collect()).into_iter()
+        aligned(&rows.collect::<Vec<_>>()).into_iter()
     };
     section(&mut lines, "Last decision", decisions(explanation.last_decision.as_slice()));
     section(&mut lines, "Events", decisions(&explanation.events));
@@ -49,7 +49,7 @@ fn section(lines: &mut Vec<String>, name: &str, texts: impl Iterator<Item = Stri
 }
 
 /// Rows whose cells stand below each other; a column that is empty everywhere is left out.
-fn aligned(rows: Vec<[String; 3]>) -> Vec<String> {
+fn aligned(rows: &[[String; 3]]) -> Vec<String> {
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };

@@ -45,8 +45,8 @@ pub(super) fn wish(facts: &Facts) -> Vec<String> {
         Kind::ResourceDefinition => {
             let (kind, group) = (text("/spec/names/kind"), text("/spec/group"));
             let handler = facts.part::<Handler>("/spec/handler");
-            let handled = handler.map(|handler| format!(": {}", handled(&handler))).unwrap_or_default();
-            vec![format!("have instances of {kind} ({group}){handled}")]
+            let how = handler.map(|handler| format!(": {}", handled(&handler))).unwrap_or_default();
+            vec![format!("have instances of {kind} ({group}){how}")]
         }
         Kind::Instance => {
             let handler = facts.definition.as_ref().map(|definition| &definition.spec.handler);
@@ -83,17 +83,17 @@ fn call(call: &FunctionCall) -> String {
 }
 
 fn executor(conditions: &ExecutorConditions) -> String {
-    let mut text = format!("an executor of type {}", conditions.executor_type);
+    let mut words = vec![format!("an executor of type {}", conditions.executor_type)];
     if !conditions.executor_names.is_empty() {
-        text.push_str(&format!(" named {}", conditions.executor_names.join(" or ")));
+        words.push(format!("named {}", conditions.executor_names.join(" or ")));
     }
     if let Some(location) = &conditions.location {
-        text.push_str(&format!(" at location {location}"));
+        words.push(format!("at location {location}"));
     }
     if let Some(nodes) = conditions.nodes {
-        text.push_str(&format!(" with {nodes} nodes"));
+        words.push(format!("with {nodes} nodes"));
     }
-    text
+    words.join(" ")
 }
 
 fn workflow(spec: &ColonyWorkflowSpec) -> Vec<String> {

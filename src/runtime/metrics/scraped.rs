@@ -79,7 +79,6 @@ impl Scraped {
     }
 
     /// Adds a source, until what is returned is dropped.
-    #[must_use]
     pub fn show(&self, read: impl Fn() -> Values + Send + Sync + 'static) -> Shown {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.sources.lock().insert(number, Box::new(read));

@@ -147,7 +147,7 @@ fn the_memory_outlasts_what_cannot_be_looked_at() {
 
 #[test]
 fn work_in_a_colony_is_not_done_again_either() {
-    let text = r#"[{id: work, template: {apiVersion: colonies.io/v1, kind: ColonyProcess, metadata: {name: w}, spec: {function: f, ttlSecondsAfterFinished: 1}}}]"#;
+    let text = r"[{id: work, template: {apiVersion: colonies.io/v1, kind: ColonyProcess, metadata: {name: w}, spec: {function: f, ttlSecondsAfterFinished: 1}}}]";
     let mut of = Remembering::new(text);
     let kind = ObjectKind::new("colonies.io/v1", "ColonyProcess");
     let says = |name: &str, value: &str| json!({"type": name, "status": value, "observedGeneration": 1});
