@@ -14,20 +14,20 @@ use prometheus::{
 };
 use strum::VariantArray as _;
 
+use self::register::{NAMESPACE, options, register};
 use super::lease::Leadership;
 
 pub mod label;
+mod register;
 mod scraped;
 mod world;
 
 pub use label::{
     Collected, ConversionResult, Kind, Label, ObjectState, Outcome, ReconcileResult, WriteKind, WriteVerb,
 };
+pub use register::MetricsError;
 pub use scraped::Shown;
 pub use world::{ColonyFigures, QueueFigures, World};
-
-/// Prefix of every metric.
-const NAMESPACE: &str = "colonyos_operator";
 
 /// Upper bounds in seconds. A reconcile without writes takes under a millisecond, one with three writes about 10 ms on
 /// an idle API server, and a call is given up after 10 s.
@@ -36,23 +36,6 @@ const DURATION_BUCKETS: [f64; 14] =
 
 /// Content type of the exposition, version 0.0.4 of the text format.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
-
-/// Why metrics cannot be kept or shown.
-#[derive(Debug, thiserror::Error)]
-pub enum MetricsError {
-    /// A metric is described wrongly or twice; a mistake in this program.
-    #[error("failed to register a metric")]
-    Register {
-        /// The error of the registry.
-        source: prometheus::Error,
-    },
-    /// The values cannot be written out.
-    #[error("failed to write the metrics out")]
-    Encode {
-        /// The error of the encoder.
-        source: prometheus::Error,
-    },
-}
 
 /// All metrics of one operator process; clones count into the same series.
 #[derive(Clone, Debug)]
@@ -312,10 +295,6 @@ impl Collector for LeaderGauge {
     }
 }
 
-fn options(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace(NAMESPACE)
-}
-
 fn counter(
     registry: &Registry,
     name: &str,
@@ -348,11 +327,6 @@ fn histogram(
     let options = HistogramOpts::from(options(name, help)).buckets(DURATION_BUCKETS.to_vec());
     let metric = HistogramVec::new(options, labels).map_err(|source| MetricsError::Register { source })?;
     register(registry, metric)
-}
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, MetricsError> {
-    registry.register(Box::new(metric.clone())).map_err(|source| MetricsError::Register { source })?;
-    Ok(metric)
 }
 
 #[cfg(test)]

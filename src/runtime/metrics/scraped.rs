@@ -16,7 +16,7 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use super::{MetricsError, options, register};
+use super::register::{MetricsError, options, register};
 
 /// Most series of one gauge. Some labels are names that users choose: beyond so many, the rest is one series.
 const MOST_SERIES: usize = 500;

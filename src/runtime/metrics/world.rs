@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 
 use super::{
-    Kind, Label as _, MetricsError, ObjectState,
+    label::{Kind, Label as _, ObjectState},
+    register::MetricsError,
     scraped::{Scraped, Shown, Together, Values},
 };
 
