@@ -101,12 +101,13 @@ fn the_operator_understands_the_configuration_that_the_chart_writes() {
 }
 
 /// What the chart writes into the configuration itself, and users cannot set.
-const WRITTEN_BY_THE_CHART: [&str; 6] = [
+const WRITTEN_BY_THE_CHART: [&str; 7] = [
     "/conversion/bindAddress",
     "/conversion/secretName",
     "/conversion/serviceName",
     "/conversion/url",
     "/http/bindAddress",
+    "/kindPolicies",
     "/watchNamespaces",
 ];
 
