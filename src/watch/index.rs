@@ -35,6 +35,8 @@ pub enum IndexKey {
     OriginatedIn(String),
     /// The blueprint that says the same.
     Blueprint(String),
+    /// The executor type.
+    ExecutorType(String),
     /// The executor type without the digits at its end.
     TypeStem(String),
     /// Namespace and name of the `ExecutorDeployment` of a pod.
@@ -138,9 +140,33 @@ where
     /// The objects with a key.
     #[must_use]
     pub fn get(&self, key: &IndexKey) -> Vec<Arc<K>> {
+        self.get_where(key, |_| true)
+    }
+
+    /// The objects with a key whose reference is wanted; the others cost next to nothing.
+    #[must_use]
+    pub fn get_where(&self, key: &IndexKey, wanted: impl Fn(&ObjectRef<K>) -> bool) -> Vec<Arc<K>> {
         let entries = self.entries.read();
-        let found =
-            entries.objects.get(key).into_iter().flatten().filter_map(|object| self.store.get(object));
+        let found = entries.objects.get(key).into_iter().flatten().filter(|object| wanted(object));
+        self.present(key, found)
+    }
+
+    /// The objects with a key that have not got another one. It costs next to nothing where all have it.
+    #[must_use]
+    pub fn get_without(&self, key: &IndexKey, other: &IndexKey) -> Vec<Arc<K>> {
+        let entries = self.entries.read();
+        let of = |key| entries.objects.get(key);
+        let others = of(other).map_or(0, HashSet::len);
+        let Some(all) = of(key).filter(|all| all.len() > others) else { return Vec::new() };
+        let found = all.iter().filter(|object| of(other).is_none_or(|others| !others.contains(*object)));
+        self.present(key, found)
+    }
+
+    fn present<'a>(&self, key: &IndexKey, found: impl Iterator<Item = &'a ObjectRef<K>>) -> Vec<Arc<K>>
+    where
+        K: 'a,
+    {
+        let found = found.filter_map(|object| self.store.get(object));
         // The store is a moment ahead of the index.
         found.filter(|object| (self.keys)(object).contains(key)).collect()
     }
@@ -191,6 +217,7 @@ pub fn executor_deployment(guarded: &GuardedExecutorDeployment) -> Vec<IndexKey>
     if object.labels().contains_key(ORIGIN_LABEL) {
         keys.extend(object.spec.colony.clone().map(IndexKey::OriginatedIn));
     }
+    keys.push(IndexKey::ExecutorType(object.spec.executor_type.clone()));
     keys.push(IndexKey::TypeStem(type_stem(&object.spec.executor_type).to_owned()));
     keys
 }

@@ -121,7 +121,8 @@ pub fn similar(
     index: &Index<GuardedExecutorDeployment>,
 ) -> Vec<Arc<GuardedExecutorDeployment>> {
     let is_similar = |other: &ExecutorDeployment| are_similar(&other.spec.executor_type, executor_type);
-    let mut found = index.get(&IndexKey::TypeStem(type_stem(executor_type).to_owned()));
+    let stem = IndexKey::TypeStem(type_stem(executor_type).to_owned());
+    let mut found = index.get_without(&stem, &IndexKey::ExecutorType(executor_type.to_owned()));
     found.retain(|other| other.meta().uid.as_deref() != uid && other.0.as_ref().is_ok_and(is_similar));
     found
 }
@@ -133,12 +134,9 @@ pub fn of_type(
     namespace: Option<&str>,
     scopes: &[Index<GuardedExecutorDeployment>],
 ) -> Vec<Arc<GuardedExecutorDeployment>> {
-    let is_other = |other: &Arc<GuardedExecutorDeployment>| {
-        let has_it = |other: &ExecutorDeployment| other.spec.executor_type == executor_type;
-        other.meta().namespace.as_deref() != namespace && other.0.as_ref().is_ok_and(has_it)
-    };
-    let key = IndexKey::TypeStem(type_stem(executor_type).to_owned());
-    scopes.iter().flat_map(|index| index.get(&key)).filter(is_other).collect()
+    let is_other = |other: &ObjectRef<GuardedExecutorDeployment>| other.namespace.as_deref() != namespace;
+    let key = IndexKey::ExecutorType(executor_type.to_owned());
+    scopes.iter().flat_map(|index| index.get_where(&key, is_other)).collect()
 }
 
 /// Executor type and colony of an object.

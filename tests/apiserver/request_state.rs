@@ -145,7 +145,7 @@ async fn kubectl_shows_where_a_request_is_and_waits_for_its_end() {
         api.patch_status("r", &parameters, &Patch::Merge(status)).await.unwrap();
         let shown = kubectl(&["get", "requeststates", "-n", &namespace.name]);
         let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(lines[0], ["NAME", "JOB", "STATE", "STEP", "AGE"]);
+        assert_eq!(lines[0], ["NAME", "JOB", "STATE", "STEP", "REASON", "PAUSED", "AGE"]);
         assert_eq!(lines[1][..4], ["r", "JOB2", "COMPLETED", "2/2"]);
         let name = namespace.name.as_str();
         let waited = kubectl(&["wait", "--for=condition=Finished", "reqs/r", "-n", name, "--timeout=5m"]);

@@ -90,7 +90,7 @@ async fn a_kind_is_made_up_and_its_instances_are_carried_out() {
         kubectl(&["wait", "--for=condition=Finished", &target, "-n", space, "--timeout=5m"]);
         let shown = kubectl(&["get", plural, "-n", space]);
         let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(lines[0], ["NAME", "FRAMEWORK", "ENDPOINT", "READY", "AGE"]);
+        assert_eq!(lines[0], ["NAME", "FRAMEWORK", "ENDPOINT", "READY", "PAUSED", "AGE"]);
         assert_eq!(lines[1][..4], ["llama", "pytorch", "http://llama.example.com", "True"]);
         assert_eq!(submitted(stage, &created, 1).await.len(), 1);
 
