@@ -45,8 +45,10 @@ pub async fn the_examples_apply_unchanged_and_work(stage: Stage) {
     let row = kubectl(&["-n", namespace, "get", "executordeployments", "workers", "--no-headers"]).await;
     let columns: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(
-        columns.get(1..8),
-        Some(&["kubernetes", "Deployment", "2", "2", "worker", "Ready", "Successful"][..]),
+        columns.get(1..9),
+        Some(
+            &["kubernetes", "Deployment", "2", "2", "worker", "Ready", "AllReplicasReady", "Successful"][..]
+        ),
         "{row}"
     );
 
