@@ -15,6 +15,8 @@
 mod support;
 
 #[cfg(test)]
+mod emptied;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod forgotten;

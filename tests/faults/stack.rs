@@ -89,6 +89,33 @@ impl Stack {
         self.database.query(&query).await;
     }
 
+    /// Takes everything out of a colony but the colony itself, which has its key still.
+    pub async fn empty(&self, colony: &str) {
+        self.move_all(colony, &format!("emptied-{colony}")).await;
+    }
+
+    /// Puts back what was taken out of a colony.
+    pub async fn fill_again(&self, colony: &str) {
+        self.move_all(&format!("emptied-{colony}"), colony).await;
+    }
+
+    async fn move_all(&self, from: &str, to: &str) {
+        let tables = [
+            ("users", "colony_name"),
+            ("executors", "colony_name"),
+            ("functions", "colony_name"),
+            ("blueprints", "colony_name"),
+            ("blueprintdefinitions", "colony_name"),
+            ("processes", "target_colony_name"),
+            ("processgraphs", "target_colony_name"),
+            ("attributes", "target_colony_name"),
+        ];
+        let moved = tables.map(|(table, column)| {
+            format!("UPDATE prod_{table} SET {column} = '{to}' WHERE {column} = '{from}';")
+        });
+        self.database.query(&format!("BEGIN; {} COMMIT;", moved.join(" "))).await;
+    }
+
     /// Waits until the table is locked.
     pub async fn until_locked(&self) {
         let query = "SELECT count(*) FROM pg_locks JOIN pg_class ON relation = pg_class.oid WHERE relname = 'prod_processes' AND mode = 'ShareLock' AND granted";
