@@ -21,6 +21,18 @@ use super::{
     resource_definition::{DefinitionScope, Handler, HandlerMode, ObjectKind},
 };
 
+/// Fields of the status of an instance that the operator writes, whatever its kind and version. A kind in mode `blueprint` has
+/// `blueprint` as well.
+pub const OWN_STATUS_FIELDS: [&str; 7] = [
+    "colony",
+    "composedOf",
+    "conditions",
+    "finishedParts",
+    "mirror",
+    "observedGeneration",
+    "submittedGeneration",
+];
+
 /// An object of a user-defined kind.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Instance {

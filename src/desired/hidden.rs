@@ -1,4 +1,4 @@
-//! Values of variables, which every member of a colony would read there: left out where nobody there needs them. Pure.
+//! Hides the values of variables from a colony, whose members can read everything there, where the colony does not need them. Pure.
 
 use serde_json::Value;
 

@@ -46,4 +46,4 @@ pub use pass::Snapshot;
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
 pub use work::{Restored, StatusOf, WorkHeader, WorkSnapshot};
-pub use workforce::{Busy, Lack, Wanted, Workforce};
+pub use workforce::{Busy, Lack, Wanted, Workforce, whole_second};

@@ -250,7 +250,9 @@ fn named<'a>(
     of_type.iter().filter(move |(name, _)| is_any || names.contains(name)).map(|(_, executor)| executor)
 }
 
-fn whole_second(moment: Timestamp) -> Timestamp {
+/// A moment as messages tell it.
+#[must_use]
+pub fn whole_second(moment: Timestamp) -> Timestamp {
     Timestamp::from_second(moment.as_second()).unwrap_or(moment)
 }
 

@@ -182,11 +182,11 @@ async fn metrics_count_what_was_done() {
         assert!(!text.contains("encoders"), "no name of an object is a label");
 
         // Alerts and panels ask for what there is.
-        let nobodys = json!({
-            "colony": stage.colony.name, "function": "f", "conditions": { "executorType": "nobodys" },
+        let unserved = json!({
+            "colony": stage.colony.name, "function": "f", "conditions": { "executorType": "unserved" },
         });
         let waits: ColonyProcess = serde_json::from_value(json!({
-            "metadata": { "name": "waits" }, "spec": nobodys,
+            "metadata": { "name": "waits" }, "spec": unserved,
         }))
         .unwrap();
         stage.api::<ColonyProcess>().create(&PostParams::default(), &waits).await.unwrap();

@@ -115,6 +115,16 @@ fn json_patch(base: &mut Value, over: &Value) {
     }
 }
 
+/// The folders of cases of a kind are those that tests name.
+fn every_folder_is_named(cases: &str, mut named: Vec<&str>) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cases").join(cases);
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut found: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+    found.sort();
+    named.sort_unstable();
+    assert_eq!(found, named);
+}
+
 macro_rules! cases {
     ($($(#[$why:meta])* $name:ident)*) => {
         $($(#[$why])* #[test] fn $name() { check(stringify!($name)); })*
@@ -122,12 +132,7 @@ macro_rules! cases {
         /// A folder that no test names would be green for ever.
         #[test]
         fn every_folder_is_a_case() {
-            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/cases/executor_deployment");
-            let mut found: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-            let mut named = vec![$(stringify!($name).to_owned()),*];
-            found.sort();
-            named.sort();
-            assert_eq!(found, named);
+            every_folder_is_named("executor_deployment", vec![$(stringify!($name)),*]);
         }
     };
 }

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
 use kube::{
     ResourceExt as _,
     core::DeserializeGuard,
@@ -33,6 +32,7 @@ use crate::{
     colony::{Executor, ExecutorState, ProcessState},
     controllers::engine::context::{Requeuer, Services},
     memory::connections::{Connection, OperatorIdentity},
+    snapshot::whole_second,
     watch::{
         colony::ColonyReading,
         inbound::InboundReader,
@@ -169,10 +169,6 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
     for identity in operator {
         serve(name, identity, context);
     }
-}
-
-fn whole_second(moment: Timestamp) -> Timestamp {
-    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
 }
 
 /// Caches the blueprints of the colony, wakes the objects of changed ones, and creates missing ones.

@@ -9,22 +9,15 @@ use super::{
     order::order, shape::shape,
 };
 use crate::{
-    api::resource_definition::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind},
+    api::{
+        instance::OWN_STATUS_FIELDS,
+        resource_definition::{ComposedResource, MAX_FOR_EACH, MAX_RESOURCES, ObjectKind},
+    },
     expression::{Condition, References, Rest, Template, Type, Types},
 };
 
 /// Where the templates stand in a definition.
 const HANDLER: &str = "spec.handler";
-/// Fields of an instance's status that the operator writes for every kind.
-const STATUS_OF_OURS: [&str; 7] = [
-    "colony",
-    "composedOf",
-    "conditions",
-    "finishedParts",
-    "mirror",
-    "observedGeneration",
-    "submittedGeneration",
-];
 /// Names that mean something else in expressions: variables of ours, and words that CEL keeps for itself.
 const RESERVED: [&str; 24] = [
     SELF,
@@ -234,7 +227,7 @@ fn ends(source: &Source<'_>, ids: &[&str], errors: &mut Vec<CompositionError>) -
     let mut status = BTreeMap::new();
     for (name, text) in source.status {
         let field = format!("{HANDLER}.status.{name}");
-        if STATUS_OF_OURS.contains(&name.as_str()) {
+        if OWN_STATUS_FIELDS.contains(&name.as_str()) {
             errors.push(CompositionError::invalid(
                 &field,
                 "set",

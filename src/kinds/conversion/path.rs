@@ -4,18 +4,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::api::instance::OWN_STATUS_FIELDS;
+
 /// The top-level fields of every object that are never converted.
 const EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
-/// What stands under `status` and is the operator's own, in every version alike.
-const OURS: [&str; 7] = [
-    "colony",
-    "composedOf",
-    "conditions",
-    "finishedParts",
-    "mirror",
-    "observedGeneration",
-    "submittedGeneration",
-];
 
 /// The way to a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +52,7 @@ impl Path {
                 Err("apiVersion, kind and metadata are the same in all versions: name another field")
             }
             ("status", "") => Err("name fields within status: some of it is the operator's"),
-            ("status", second) if OURS.contains(&second) => {
+            ("status", second) if OWN_STATUS_FIELDS.contains(&second) => {
                 Err("the operator manages this field in all versions: name another")
             }
             _ => Ok(Self(names)),

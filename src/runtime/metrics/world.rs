@@ -63,7 +63,7 @@ impl World {
         let executors = sum("executors", "Executors of a colony by state.", &["colony", "state"])?;
         let processes = sum(
             "colony_processes",
-            "Processes of a colony by state, whoever submitted them.",
+            "All processes of a colony by state, including those that others submitted.",
             &["colony", "state"],
         )?;
         let last_read = greatest(

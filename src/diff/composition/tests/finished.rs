@@ -103,7 +103,7 @@ fn a_job_that_ended_is_not_made_again_and_what_refers_to_it_goes_on() {
     assert_eq!(of.finished, []);
 }
 
-/// Absence alone says nothing: somebody may have deleted what runs.
+/// Absence alone says nothing: a user may have deleted a Job that runs.
 #[test]
 fn a_job_that_was_not_seen_to_end_is_made_again() {
     let mut of = Remembering::new(TRAIN);

@@ -311,7 +311,7 @@ fn the_colony_is_written_to_only_as_far_as_that_is_listed() {
     assert_eq!(colony_steps(&plan_deletion(&gone)), ["kubernetes  remove the finalizer"]);
 }
 
-/// Whoever takes the admission of a namespace back no longer wants its objects changed from the colony.
+/// When a namespace is no longer admitted, the colony must not change its objects.
 #[test]
 fn a_namespace_that_is_not_admitted_any_more_keeps_its_specs() {
     let changed = ours(2, &json!({ "size": 3 }));

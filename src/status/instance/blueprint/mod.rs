@@ -16,7 +16,7 @@ use crate::{
     act::outcome::{FailureKind, Outcome},
     api::{
         condition::{ConditionType, Reason},
-        instance::InstanceStatus,
+        instance::{InstanceStatus, OWN_STATUS_FIELDS},
         mirror::Mirrored as _,
         names::blueprint_id,
     },
@@ -26,18 +26,6 @@ use crate::{
     kinds::definition::{CompiledHandler, of_blueprint, prune_to_schema},
     snapshot::{HandlerState, InstanceSnapshot},
 };
-
-/// Fields of the status that the operator owns, which a reconciler cannot set.
-const OURS: [&str; 8] = [
-    "blueprint",
-    "colony",
-    "composedOf",
-    "conditions",
-    "finishedParts",
-    "mirror",
-    "observedGeneration",
-    "submittedGeneration",
-];
 
 /// The report of a reconciler.
 #[derive(Default)]
@@ -147,7 +135,8 @@ fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
     if handler.status.is_empty() {
         let mut fields = as_stored(snapshot, found.status.clone());
         // Set by others, or by default: they stand in the status already.
-        fields.retain(|name, _| !OURS.contains(&name.as_str()));
+        // A reconciler cannot set what the operator owns.
+        fields.retain(|name, _| name != "blueprint" && !OWN_STATUS_FIELDS.contains(&name.as_str()));
         return Report { fields, is_whole: true, problem: None, unready };
     }
     let (fields, problems) = compiled.fields(&bindings);
