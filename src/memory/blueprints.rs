@@ -73,11 +73,14 @@ impl Blueprints {
         changed.map(|(name, _)| name.clone()).chain(gone).collect()
     }
 
-    /// Notes one blueprint, read by itself or just written.
+    /// Notes one blueprint, read by itself or just written; one that was read before a write that is known stays out.
     pub fn put(&self, colony: &str, blueprint: &Blueprint) {
         // One blueprint carries no information about the others: a kind that a colony was never asked about stays so.
         if let Some(known) = self.lock().get_mut(&key(colony, &blueprint.kind)) {
-            known.insert(blueprint.metadata.name.clone(), blueprint.clone());
+            let name = &blueprint.metadata.name;
+            if known.get(name).is_none_or(|known| !is_later(known, blueprint)) {
+                known.insert(name.clone(), blueprint.clone());
+            }
         }
     }
 
@@ -242,6 +245,13 @@ mod tests {
         assert_eq!(
             blueprints.put_all("dev", "K", vec![blueprint("a", 1), blueprint("b", 1)]),
             Vec::<String>::new()
+        );
+        blueprints.put("dev", &blueprint("a", 2));
+        blueprints.put("dev", &blueprint("a", 1));
+        assert_eq!(
+            blueprints.get("dev", "K", "a"),
+            Some(Some(blueprint("a", 2))),
+            "it was read before the write"
         );
         blueprints.remove("dev", "a");
         assert_eq!(blueprints.get("dev", "K", "a"), Some(None));

@@ -125,16 +125,24 @@ async fn objects_are_stored_anew_and_the_old_version_leaves() {
             assert_eq!(object.metadata.generation, Some(1), "nothing of it has changed");
         }
 
-        // Done is done: nothing is written any more.
-        let versions = async || {
-            let definition = two.kind.definitions.get(&two.kind.name).await.unwrap().resource_version();
-            let crd = two.kind.crds.get(&two.kind.name).await.unwrap().resource_version();
-            let all: Vec<_> = two.all().await.iter().map(ResourceExt::resource_version).collect();
-            (definition, crd, all)
+        // Done is done: nothing is written any more, once each object has said after half a minute what it waits for.
+        eventually("all say why they wait", PATIENCE, async || {
+            let says = |object: &DynamicObject| object.data["status"]["conditions"].to_string().contains("NoExecutor");
+            let silent = two.all().await.iter().filter(|object| !says(object)).count();
+            if silent == 0 { Ok(()) } else { Err(format!("{silent} do not")) }
+        })
+        .await;
+        let stored = async || {
+            let definition = json!(two.kind.definitions.get(&two.kind.name).await.unwrap());
+            let crd = json!(two.kind.crds.get(&two.kind.name).await.unwrap());
+            let objects = two.all().await.into_iter().map(|object| json!(object));
+            [definition, crd].into_iter().chain(objects).collect::<Vec<Value>>()
         };
-        let settled = versions().await;
+        let settled = stored().await;
         throughout("nothing is written", Duration::from_secs(4), async || {
-            (versions().await == settled).then_some(()).ok_or_else(|| "something was written".to_owned())
+            let now = stored().await;
+            let written = settled.iter().zip(&now).find(|(before, after)| before != after);
+            written.map_or(Ok(()), |(before, after)| Err(format!("from {before} to {after}")))
         })
         .await;
 

@@ -34,11 +34,81 @@ pub struct Setting {
     pub environment: BTreeMap<String, String>,
 }
 
-/// Runs a binary, and reports each of its tests.
+/// Most failed tests of a binary that are run again: more of them have a cause in common.
+const LOOKED_AT_AGAIN: usize = 3;
+
+/// Runs a binary, and reports each of its tests. A test with servers that failed beside others runs once more by itself:
+/// one that passes then needs more patience or less company, and is told apart from one that fails.
 ///
 /// # Errors
 /// When it cannot be started. A test that fails is no error here.
 pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Report) -> Result<()> {
+    let mut failed = Vec::new();
+    let arguments: Vec<&str> = setting.filter.as_deref().into_iter().collect();
+    let ended = execute(rung, executable, setting, &arguments, |name, verdict, remark| {
+        report.test(rung, name, verdict, remark);
+        if verdict == Verdict::Failed {
+            failed.push(name.to_owned());
+        }
+    })?;
+    report.times(rung, &ended.times);
+    if !ended.details.is_empty() {
+        Report::output(rung, &ended.details);
+    }
+    for (name, reason) in reasons(&ended.details) {
+        report.reason(rung, &name, &reason);
+    }
+    if let Some(remark) = ended.cut_short {
+        report.test(rung, &format!("(binary {})", executable.target), Verdict::Failed, &remark);
+        Report::output(rung, &ended.stderr);
+    } else if rung.is_looked_at_again() && failed.len() <= LOOKED_AT_AGAIN {
+        for name in &failed {
+            look_again(rung, executable, setting, name, report)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a failed test by itself.
+fn look_again(
+    rung: Rung,
+    executable: &Executable,
+    setting: &Setting,
+    name: &str,
+    report: &Report,
+) -> Result<()> {
+    let mut has_passed = false;
+    let ended = execute(rung, executable, setting, &["--exact", name], |again, verdict, _| {
+        has_passed |= again == name && verdict == Verdict::Passed;
+    })?;
+    if has_passed && ended.cut_short.is_none() {
+        report.passed_alone(rung, name);
+    } else {
+        println!("{:<9} {name} ... FAILED again, alone", rung.name());
+        Report::output(rung, &ended.details);
+    }
+    Ok(())
+}
+
+/// What a binary that has ended leaves behind.
+struct Ended {
+    /// What failed tests said.
+    details: String,
+    /// What it printed for errors.
+    stderr: String,
+    /// How long its tests took, in lines.
+    times: String,
+    /// Why it did not come to its closing line.
+    cut_short: Option<String>,
+}
+
+fn execute(
+    rung: Rung,
+    executable: &Executable,
+    setting: &Setting,
+    arguments: &[&str],
+    mut each: impl FnMut(&str, Verdict, &str),
+) -> Result<Ended> {
     let folder = match executable.package.as_str() {
         "xtask" => repository::root().join("xtask"),
         _ => repository::root().to_path_buf(),
@@ -47,7 +117,7 @@ pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Repo
     let mut command =
         if rung.needs().servers { Command::new(&executable.path) } else { behind(&executable.path) };
     let mut child = command
-        .args(setting.filter.as_deref())
+        .args(arguments)
         .env("TEST_TIMES", &times)
         .envs(rung.at_once().map(|count| ("RUST_TEST_THREADS", count.to_string())))
         // Tests find their files by it, as under `cargo test`.
@@ -84,7 +154,7 @@ pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Repo
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 if let Some((name, verdict, remark)) = reader.read(&line) {
-                    report.test(rung, &name, verdict, &remark);
+                    each(&name, verdict, &remark);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -96,29 +166,22 @@ pub fn run(rung: Rung, executable: &Executable, setting: &Setting, report: &Repo
         }
     }
     let status = child.wait().context("failed to wait for a test binary")?;
-    if let Ok(text) = fs::read_to_string(&times) {
-        report.times(rung, &text);
-        // One that stays is small.
-        let _ = fs::remove_file(&times);
-    }
-    if !reader.details.is_empty() {
-        Report::output(rung, &reader.details);
-    }
-    for (name, reason) in reasons(&reader.details) {
-        report.reason(rung, &name, &reason);
-    }
-    if !reader.has_ended || is_too_late {
-        let remark = if is_too_late {
-            format!("still running after {} minutes, and ended", LIMIT.as_secs() / 60)
-        } else {
-            format!("ended with {status} in the middle of a test")
-        };
-        report.test(rung, &format!("(binary {})", executable.target), Verdict::Failed, &remark);
-        if let Ok(text) = stderr.join() {
-            Report::output(rung, &text);
-        }
-    }
-    Ok(())
+    let cut_short = if is_too_late {
+        Some(format!("still running after {} minutes, and ended", LIMIT.as_secs() / 60))
+    } else if reader.has_ended {
+        None
+    } else {
+        Some(format!("ended with {status} in the middle of a test"))
+    };
+    let ended = Ended {
+        details: reader.details,
+        stderr: if cut_short.is_some() { stderr.join().unwrap_or_default() } else { String::new() },
+        times: fs::read_to_string(&times).unwrap_or_default(),
+        cut_short,
+    };
+    // One that stays is small.
+    let _ = fs::remove_file(&times);
+    Ok(ended)
 }
 
 /// A command that leaves the processors to the tests with servers, whose patience has limits.

@@ -32,9 +32,14 @@ pub struct Report {
     preparations: Mutex<Vec<(String, Duration)>>,
     /// Name and reason of each failed test.
     failures: Mutex<Vec<(String, String)>>,
+    /// The same of those that passed by themselves afterwards.
+    flaky: Mutex<Vec<(String, String)>>,
     /// How long tests have taken, with rung and name.
     times: Mutex<Vec<(Duration, String)>>,
 }
+
+/// Most tests of a run that may pass only by themselves: with more, the run fails.
+const FLAKY: usize = 3;
 
 /// How many of the slowest tests are shown: a rung takes as long as they do.
 const SLOWEST: usize = 12;
@@ -69,6 +74,19 @@ impl Report {
         }
     }
 
+    /// Notes that a failed test has passed by itself.
+    pub fn passed_alone(&self, rung: Rung, name: &str) {
+        println!("{:<9} {name} ... FLAKY: passed by itself", rung.name());
+        let test = format!("{} {name}", rung.name());
+        let mut failures = lock(&self.failures);
+        let Some(place) = failures.iter().position(|(failed, _)| *failed == test) else { return };
+        lock(&self.flaky).push(failures.remove(place));
+        let mut rungs = lock(&self.rungs);
+        let tally = rungs.entry(rung).or_default();
+        tally.failed -= 1;
+        tally.passed += 1;
+    }
+
     /// Prints what a failed test said.
     pub fn output(rung: Rung, text: &str) {
         let mut shown = String::new();
@@ -98,9 +116,9 @@ impl Report {
         lock(&self.times).extend(text.lines().filter_map(time));
     }
 
-    /// Whether no test has failed.
+    /// Whether no test has failed, and few were flaky.
     pub fn is_success(&self) -> bool {
-        lock(&self.rungs).values().all(|tally| tally.failed == 0)
+        lock(&self.flaky).len() <= FLAKY && lock(&self.rungs).values().all(|tally| tally.failed == 0)
     }
 
     /// The failed tests, the table of times, and the closing line.
@@ -112,17 +130,9 @@ impl Report {
     }
 
     fn write_summary(&self, text: &mut String) -> std::fmt::Result {
-        let failures = lock(&self.failures);
-        if !failures.is_empty() {
-            writeln!(text, "failed:")?;
-            for (test, reason) in failures.iter() {
-                writeln!(text, "  {test}")?;
-                if !reason.is_empty() {
-                    writeln!(text, "      {reason}")?;
-                }
-            }
-            writeln!(text)?;
-        }
+        list(text, "failed:", &lock(&self.failures))?;
+        let flaky = lock(&self.flaky).clone();
+        list(text, "flaky, a bug of the test or of what it tests:", &flaky)?;
         let mut times = lock(&self.times);
         times.sort();
         if !times.is_empty() {
@@ -161,8 +171,26 @@ impl Report {
         if sum.skipped > 0 {
             write!(text, ", {} skipped", sum.skipped)?;
         }
+        if !flaky.is_empty() {
+            write!(text, ", {} flaky", flaky.len())?;
+        }
         writeln!(text)
     }
+}
+
+/// Tests under a heading, each with its reason; nothing when there are none.
+fn list(text: &mut String, heading: &str, tests: &[(String, String)]) -> std::fmt::Result {
+    if tests.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "{heading}")?;
+    for (test, reason) in tests {
+        writeln!(text, "  {test}")?;
+        if !reason.is_empty() {
+            writeln!(text, "      {reason}")?;
+        }
+    }
+    writeln!(text)
 }
 
 /// A panic elsewhere does not make the counts wrong.
@@ -187,6 +215,23 @@ mod tests {
         report.reason(Rung::Golden, "c", "c.rs:1:1: too late");
         assert!(report.summary().starts_with("failed:\n  golden c\n      c.rs:1:1: too late\n"));
         assert!(!report.is_success());
+    }
+
+    #[test]
+    fn a_few_flaky_tests_are_shown_and_more_fail_the_run() {
+        let report = Report::default();
+        for (count, name) in ["a", "b", "c", "d"].iter().enumerate() {
+            assert!(report.is_success(), "{count}");
+            report.test(Rung::E2e, name, Verdict::Failed, "");
+            report.reason(Rung::E2e, name, "too late");
+            assert!(!report.is_success());
+            report.passed_alone(Rung::E2e, name);
+        }
+        assert!(!report.is_success());
+        let summary = report.summary();
+        let start = "flaky, a bug of the test or of what it tests:\n  e2e a\n      too late\n";
+        assert!(summary.starts_with(start), "{summary}");
+        assert!(summary.ends_with("\n4 passed, 0 failed, 4 flaky\n"), "{summary}");
     }
 
     #[test]

@@ -85,6 +85,12 @@ impl Rung {
         }
     }
 
+    /// Whether a test of it that fails is run again by itself. Tests without servers depend on nothing else, and what
+    /// rung faults finds only now and then is just what it is there to find.
+    pub fn is_looked_at_again(self) -> bool {
+        self.needs().servers && self != Self::Faults
+    }
+
     /// Whether it runs the operator or the executor as programs.
     pub fn runs_programs(self) -> bool {
         !matches!(self, Self::Unit | Self::Golden | Self::Conformance | Self::Simulation)
@@ -127,6 +133,13 @@ mod tests {
             is_test,
             path: "/x".into(),
         }
+    }
+
+    #[test]
+    fn what_is_lost_or_doubled_now_and_then_is_not_excused() {
+        let again = Rung::value_variants().iter().copied().filter(|rung| rung.is_looked_at_again());
+        let expected = [Rung::Conformance, Rung::Colony, Rung::Apiserver, Rung::Interop, Rung::E2e];
+        assert_eq!(again.collect::<Vec<_>>(), expected);
     }
 
     #[test]
