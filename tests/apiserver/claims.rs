@@ -168,7 +168,18 @@ async fn an_executor_type_belongs_to_the_namespace_that_has_it_first_or_that_the
             stage.apply("encoders", &of_encoders).await;
             stage.wait_until_ready("encoders", 1).await;
             let second = executor_deployment("others", &stage.colony.name, &of_encoders);
-            other.api::<ExecutorDeployment>().create(&PostParams::default(), &second).await.unwrap();
+            let fleets = other.api::<ExecutorDeployment>();
+            // Times of creation are in whole seconds, and of two in the same one neither is the first.
+            let first =
+                stage.api::<ExecutorDeployment>().get("encoders").await.unwrap().metadata.creation_timestamp;
+            eventually("a later one is created later", SOON, async || {
+                let tried =
+                    fleets.create(&PostParams { dry_run: true, ..PostParams::default() }, &second).await;
+                let later = tried.map_err(|error| error.to_string())?.metadata.creation_timestamp;
+                (later > first).then_some(()).ok_or_else(|| format!("{later:?}"))
+            })
+            .await;
+            fleets.create(&PostParams::default(), &second).await.unwrap();
             let told = until_refused(&other, "others").await.status.unwrap().message("Ready");
             let remedy = format!("listed for it in spec.executorTypes of Colony {}", stage.colony.name);
             assert!(told.contains("belongs to another namespace") && told.contains(&remedy), "{told}");
