@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, on servers of its own, with one line at the end that says how it went.
 //!
 //! Everything is built once, with the flags of the images, while the servers come up beside it. Rungs that need servers
-//! run side by side where they do not see each other, and one after the other, on two stacks, where they would. Rungs
+//! run side by side where they do not see each other, and on stacks of their own where they would. Rungs
 //! that need none take what they leave of the processors.
 
 mod checks;
@@ -105,14 +105,14 @@ fn test(options: &Options, rungs: &[Rung], report: &Report) -> Result<()> {
     let which = Which { name: options.stack.clone(), state: options.state.clone() };
     let (beside, with_servers): (Vec<_>, Vec<_>) = rungs.iter().partition(|rung| !rung.needs().servers);
     let beside = beside.as_slice();
-    let lanes = lane::spread(&with_servers, &which, !cluster::brings_servers());
+    let rounds = lane::spread(&with_servers, &which, !cluster::brings_servers());
     let start = |needs: Needs, which: &Which| timed(report, "servers", || servers::start(needs, which));
     let executables = OnceLock::new();
     thread::scope(|scope| {
         // One after the other: what is missing is built and installed once.
         let started = scope.spawn(|| {
             let tools = servers::start(Needs::of(beside), &which);
-            (tools, lanes.first().map(|lane| start(lane.needs(), &lane.which)))
+            (tools, rounds.iter().flatten().next().map(|lane| start(lane.needs(), &lane.which)))
         });
         let built =
             timed(report, "build", || build(rungs)).map(|built| executables.get_or_init(|| built).as_slice());
@@ -123,15 +123,26 @@ fn test(options: &Options, rungs: &[Rung], report: &Report) -> Result<()> {
             programs.map_or(Ok(()), |built| on_processors(options, beside, built, tools, report))
         });
         let mut results = vec![built.map(drop)];
-        // Processors are what tests with servers lack: two stacks at once take as long as one after the other, and
-        // each of their tests longer.
-        for lane in &lanes {
-            let servers = first.take().unwrap_or_else(|| start(lane.needs(), &lane.which));
-            results.push(on_lane(options, lane, programs, servers, report));
+        // Processors are what most tests with servers lack: more of them at once take as long as one after the other, and
+        // each of them longer.
+        for round in &rounds {
+            let ran: Vec<_> = thread::scope(|scope| {
+                let lanes = round.iter().map(|lane| {
+                    let servers = first.take().unwrap_or_else(|| start(lane.needs(), &lane.which));
+                    scope.spawn(move || on_lane(options, lane, programs, servers, report))
+                });
+                let lanes: Vec<_> = lanes.collect();
+                lanes.into_iter().map(ended).collect()
+            });
+            results.extend(ran);
         }
-        results.push(beside.join().unwrap_or_else(|_| anyhow::bail!("a rung's thread panicked")));
+        results.push(ended(beside));
         results.into_iter().collect()
     })
+}
+
+fn ended(thread: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|_| anyhow::bail!("a rung's thread panicked"))
 }
 
 /// Runs the rungs of a stack, and takes it down.
