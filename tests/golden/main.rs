@@ -9,6 +9,7 @@
 
 #![cfg(test)]
 
+mod docs;
 mod explain;
 mod kinds;
 mod own;

@@ -156,6 +156,35 @@ fn what_pages_refer_to_exists() {
     assert!(count > 50, "{count}");
 }
 
+/// Each link into a page leads to one of its headings.
+#[test]
+fn headings_that_pages_refer_to_exist() {
+    let pages = repository::files("docs", "md").unwrap();
+    let anchor = |heading: &str| -> String {
+        let kept = heading.trim().to_lowercase().replace(' ', "-");
+        kept.chars().filter(|one| one.is_alphanumeric() || "-_".contains(*one)).collect()
+    };
+    let (mut missing, mut count) = (Vec::new(), 0);
+    for page in pages.iter().chain([&PathBuf::from("README.md")]) {
+        let text = repository::read(page).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        for (file, heading) in links.filter_map(|link| link.split_once('#')) {
+            if !file.is_empty() && !file.ends_with(".md") {
+                continue;
+            }
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let target = repository::read(&target).unwrap();
+            let headings = target.lines().filter_map(|line| line.strip_prefix('#'));
+            count += 1;
+            if !headings.map(|line| anchor(line.trim_start_matches('#'))).any(|found| found == heading) {
+                missing.push(format!("{}: {file}#{heading}", page.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(count > 5, "{count}");
+}
+
 /// Each example is named once, and what is named exists.
 #[test]
 fn the_list_of_examples_is_complete() {
