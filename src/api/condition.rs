@@ -67,6 +67,22 @@ pub enum Reason {
     PoliciesMissing,
     /// The API server refuses pods of the workload.
     PodsRefused,
+    /// The image of a pod cannot be pulled.
+    ImageNotPulled,
+    /// A Secret or `ConfigMap` of a pod, or a key of it, is missing.
+    ConfigurationMissing,
+    /// A container used more memory than its limit.
+    OutOfMemory,
+    /// A container ends although it is to run.
+    ContainerFails,
+    /// A container cannot be created or started.
+    ContainerNotCreated,
+    /// A volume of a pod cannot be mounted.
+    VolumeNotMounted,
+    /// No node takes a pod.
+    PodUnschedulable,
+    /// A node ended a pod.
+    PodEvicted,
     /// Runs are created on schedule.
     Scheduled,
     /// The schedule or its time zone cannot be read.

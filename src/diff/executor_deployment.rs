@@ -453,6 +453,7 @@ mod tests {
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
             refused_pods: None,
+            unmounted: None,
             type_use: TypeUse::default(),
             policy: Policy::default(),
             now: jiff::Timestamp::UNIX_EPOCH,

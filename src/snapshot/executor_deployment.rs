@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     core::v1::Pod,
 };
 
-use super::{ColonyReference, Identity, Observed, Registration, TypeUse};
+use super::{ColonyReference, Identity, Observed, Registration, TypeUse, pod_trouble::PodTrouble};
 use crate::{
     api::{executor_deployment::ExecutorDeployment, names::is_executor_of},
     colony::model::{Blueprint, Process},
@@ -29,6 +29,8 @@ pub struct ExecutorDeploymentSnapshot {
     pub pods: Vec<Pod>,
     /// Why the API server refuses more of them, in its own words, as far as the workload does not say so itself.
     pub refused_pods: Option<String>,
+    /// Why a volume of a pod cannot be mounted, which only Events tell.
+    pub unmounted: Option<PodTrouble>,
     /// The Secret with the executor's key and environment.
     pub identity: Observed<Option<Identity>>,
     /// What the colony knows of the executor that the identity names.

@@ -18,6 +18,7 @@ pub mod inbound;
 mod instance;
 mod observed;
 mod pass;
+pub mod pod_trouble;
 pub mod progress;
 mod request;
 mod values;

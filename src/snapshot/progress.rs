@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
     batch::v1::Job,
-    core::v1::{ContainerStatus, Pod},
     events::v1::Event,
 };
 
@@ -93,7 +92,7 @@ pub fn refusal_of_events(events: &[Event], now: Timestamp) -> Option<String> {
     Some(words(last.1))
 }
 
-fn last_seen(event: &Event) -> Option<Timestamp> {
+pub(super) fn last_seen(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref().map(|series| series.last_observed_time.0);
     let counted = event.deprecated_last_timestamp.as_ref().map(|time| time.0);
     series.max(counted).or(event.event_time.as_ref().map(|time| time.0))
@@ -166,50 +165,6 @@ pub fn of_finished_job(job: &FinishedJob) -> Progress {
         message: failure.message.clone(),
     });
     Progress { desired: job.replicas, replicas: job.succeeded, ready: job.succeeded, phase }
-}
-
-/// The first thing that keeps a pod from running, for a person; none while all is well or only young.
-#[must_use]
-pub fn pod_problem(pods: &[Pod]) -> Option<String> {
-    let mut problems: Vec<String> = pods.iter().filter_map(problem).collect();
-    // Pods come in no order; the message must not change with it.
-    problems.sort();
-    problems.into_iter().next()
-}
-
-/// Whether some pod waits for a Secret or `ConfigMap` that is not there.
-#[must_use]
-pub fn waits_for_configuration(pods: &[Pod]) -> bool {
-    pods.iter().flat_map(waiting).any(|(reason, _)| reason == "CreateContainerConfigError")
-}
-
-fn problem(pod: &Pod) -> Option<String> {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let harmless = |reason: &str| matches!(reason, "ContainerCreating" | "PodInitializing");
-    if let Some((reason, message)) = waiting(pod).find(|(reason, _)| !harmless(reason)) {
-        let message = if message.is_empty() { String::new() } else { format!(": {message}") };
-        return Some(format!("pod {name}: {reason}{message}"));
-    }
-    let status = pod.status.as_ref()?;
-    let unschedulable = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
-    Some(format!("pod {name} cannot be placed: {}", unschedulable.message.as_deref().unwrap_or_default()))
-}
-
-/// Reasons and messages of the containers of a pod that wait.
-fn waiting(pod: &Pod) -> impl Iterator<Item = (&str, &str)> {
-    let status = pod.status.as_ref();
-    let containers = status.into_iter().flat_map(|status| {
-        let init = status.init_container_statuses.iter().flatten();
-        init.chain(status.container_statuses.iter().flatten())
-    });
-    containers.filter_map(|container: &ContainerStatus| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        Some((waiting.reason.as_deref()?, waiting.message.as_deref().unwrap_or_default()))
-    })
 }
 
 #[cfg(test)]

@@ -3,19 +3,16 @@
 
 use std::fmt::Debug;
 
-use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope, Resource as _,
     api::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::Pod,
-        events::v1::Event,
     },
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::ListParams,
     runtime::reflector::{ObjectRef, Store},
 };
 use serde::de::DeserializeOwned;
@@ -31,7 +28,7 @@ use super::{
 };
 use crate::{
     api::{
-        executor_deployment::{ExecutorDeployment, Workload},
+        executor_deployment::ExecutorDeployment,
         kind::HasKind as _,
         mirror::{MirrorStatus, Mirrored as _},
         policy::AdoptionPolicy,
@@ -45,11 +42,8 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{Belonging, ExecutorDeploymentSnapshot, Observed, Policy, Workloads, progress},
+    snapshot::{Belonging, ExecutorDeploymentSnapshot, Observed, Policy, Workloads, pod_trouble},
 };
-
-/// How many Events of one workload are read.
-const EVENTS: u32 = 100;
 
 /// Kinds that are looked up by name.
 pub(super) trait Named:
@@ -156,7 +150,7 @@ impl Reader {
         }
         let pods = self.stores.pods.get(&IndexKey::Fleet(namespace.clone(), name.clone()));
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
-        let identity = self.identity(object, &namespace, progress::waits_for_configuration(&pods)).await;
+        let identity = self.identity(object, &namespace, pod_trouble::waits_for_configuration(&pods)).await;
         let in_flight = self.in_flight(object, &identity, &colony);
         let (registration, recorded) = self.registrations(object, &identity, connection.as_deref());
         let (registration, recorded_registration) =
@@ -168,10 +162,12 @@ impl Reader {
             job: self.workload(&self.stores.jobs, object).await,
         };
         let refused_pods = self.refused_pods(object, &workloads, now).await;
+        let unmounted = self.unmounted(&pods, now).await;
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads,
             refused_pods,
+            unmounted,
             processes: explained(processes, &colony),
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
             submit_not_before: self.processes.submit_not_before(object.mirror()),
@@ -217,41 +213,6 @@ impl Reader {
             self.writes.revalidate(&key);
         }
         found
-    }
-
-    /// Why the API server refuses pods of a Job or `DaemonSet` that lacks some. What cannot be read is not known to be
-    /// refused.
-    async fn refused_pods(
-        &self,
-        object: &ExecutorDeployment,
-        workloads: &Workloads,
-        now: Timestamp,
-    ) -> Option<String> {
-        let (progress, uid) = match object.spec.workload {
-            Workload::Deployment => return None,
-            Workload::DaemonSet => {
-                let found = workloads.daemon_set.known()?.as_ref()?;
-                (progress::of_daemon_set(found), found.metadata.uid.as_deref()?)
-            }
-            Workload::Job => {
-                let found = workloads.job.known()?.as_ref()?;
-                (progress::of_job(found), found.metadata.uid.as_deref()?)
-            }
-        };
-        if !progress::lacks_pods(&progress) || object.spec.suspend {
-            return None;
-        }
-        let api = Api::<Event>::namespaced(self.client.clone(), &object.namespace()?);
-        let fields = format!("regarding.uid={uid},reason={}", progress::FAILED_CREATE);
-        let events =
-            call(CALL_TIME_LIMIT, api.list(&ListParams::default().fields(&fields).limit(EVENTS))).await;
-        match events {
-            Ok(events) => progress::refusal_of_events(&events.items, now),
-            Err(error) => {
-                tracing::debug!(%error, "events of the workload cannot be read");
-                None
-            }
-        }
     }
 
     pub(super) async fn get_opt<K>(&self, namespace: &str, name: &str) -> Observed<Option<K>>

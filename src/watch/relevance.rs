@@ -27,7 +27,7 @@ use super::{
 use crate::{
     api::names::{EXECUTOR_DEPLOYMENT_LABEL, EXECUTOR_NAME_ANNOTATION},
     memory::writes::Writes,
-    snapshot::progress,
+    snapshot::{pod_trouble, progress},
 };
 
 /// What controllers of the cluster note on their own account.
@@ -134,7 +134,7 @@ fn of_workload(metadata: &ObjectMeta, progress: impl Hash) -> u64 {
 #[must_use]
 pub fn of_pod(pod: &Pod, fleets: &Index<GuardedExecutorDeployment>) -> Option<u64> {
     let pods = std::slice::from_ref(pod);
-    let (problem, is_leaving) = (progress::pod_problem(pods), pod.metadata.deletion_timestamp.is_some());
+    let (problem, is_leaving) = (pod_trouble::of_pods(pods), pod.metadata.deletion_timestamp.is_some());
     let is_told = || {
         let reference = ObjectRef::new(pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL)?);
         let fleet = fleets.store().get(&reference.within(pod.metadata.namespace.as_deref()?))?;
@@ -145,7 +145,7 @@ pub fn of_pod(pod: &Pod, fleets: &Index<GuardedExecutorDeployment>) -> Option<u6
         return None;
     }
     let mut hasher = DefaultHasher::new();
-    (problem, progress::waits_for_configuration(pods), is_leaving, phase).hash(&mut hasher);
+    (problem, pod_trouble::waits_for_configuration(pods), is_leaving, phase).hash(&mut hasher);
     pod.annotations().get(EXECUTOR_NAME_ANNOTATION).hash(&mut hasher);
     Some(hasher.finish())
 }

@@ -231,6 +231,8 @@ pub async fn one_side_owns_the_spec(stage: Stage) {
     kubectl(&["-n", namespace, "scale", &fleet.reference(), "--replicas=1"]).await;
     let scaled = until_blueprint(&stage, "workers", "follows", |found| found.spec["replicas"] == 1).await;
     assert_eq!(scaled.metadata.generation, written.metadata.generation + 1);
+    // What the new owner replaced when it became the owner is told until it moves on, which it has.
+    fleet.until_condition("Conflict", "False", "InSync").await;
     colonies(&stage, &["blueprint", "set", "--name", "workers", "--key", "spec.replicas", "--value", "3"])
         .await;
     let overruled = fleet.until_condition("Conflict", "True", "Overruled").await;

@@ -35,7 +35,7 @@ pub const THINGS_GROUP: &str = "things.example.com";
 const USER_GROUPS: &[&str] =
     &["goop.example.com", "samplecontroller.example.com", "app.colonies.io", THINGS_GROUP];
 /// How many replicas the operator has: the one that leads, and one that stands by.
-const REPLICAS: i32 = 2;
+pub const REPLICAS: i32 = 2;
 /// How long what the tests made may take to go.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(90);
 

@@ -60,6 +60,8 @@ mod rights;
 mod shipped;
 #[cfg(test)]
 mod strangers;
+#[cfg(test)]
+mod trouble;
 
 #[cfg(test)]
 fn main() -> std::process::ExitCode {
@@ -82,6 +84,10 @@ fn main() -> std::process::ExitCode {
         together(
             "strangers::what_belongs_to_others_is_left_alone",
             strangers::what_belongs_to_others_is_left_alone,
+        ),
+        together(
+            "trouble::each_cause_is_told_and_passes_when_it_is_mended",
+            trouble::each_cause_is_told_and_passes_when_it_is_mended,
         ),
         together("away::work_goes_on_without_the_colony", away::work_goes_on_without_the_colony),
         together("drain::no_running_process_is_lost", drain::no_running_process_is_lost),

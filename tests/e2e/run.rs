@@ -64,7 +64,12 @@ where
 {
     Trial::test(name, move || {
         let _no_other = OPERATOR.write();
-        block_on(on_a_stage(name, test))
+        let result = block_on(on_a_stage(name, test));
+        if result.is_err() {
+            // It may have stopped half-way, and the tests that follow need the operator.
+            block_on(installation::scale(installation::REPLICAS));
+        }
+        result
     })
 }
 

@@ -203,6 +203,7 @@ impl Manifests {
                 .cloned()
                 .collect(),
             refused_pods: None,
+            unmounted: None,
             registration: Observed::Known(registration(executor_name, id)),
             recorded_registration: Observed::Known(registration(recorded, None)),
             identity: Observed::Known(identity),

@@ -103,6 +103,7 @@ mod tests {
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
             refused_pods: None,
+            unmounted: None,
             type_use: TypeUse { is_registered: registered, others },
             policy: Policy::default(),
             now: at("2026-11-21T10:00:05Z"),

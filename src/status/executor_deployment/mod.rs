@@ -31,6 +31,7 @@ use crate::{
     },
     snapshot::{
         ExecutorDeploymentSnapshot, Observed, Registration,
+        pod_trouble::{self, PodTrouble},
         progress::{self, Phase, Progress},
     },
 };
@@ -284,6 +285,9 @@ fn running(
         },
     );
     let refusal = refused_pods(snapshot).filter(|_| !written);
+    let trouble = pod_trouble::of_pods(&snapshot.pods).into_iter().chain(snapshot.unmounted.clone()).min();
+    let trouble = trouble.filter(|_| !written);
+    let explained = |trouble: &PodTrouble| format!("{counts}; {}: {}", trouble.what, trouble.cause.remedy());
     let is_ended_job = is_job && matches!(phase, Phase::Failed { .. });
     let mut findings = match phase {
         // The rollout fails for this reason as well, once its deadline has passed.
@@ -292,11 +296,14 @@ fn running(
             let message = format!("{counts}; {refusal}: {}", remedy_for_refused_pods(&refusal));
             blocked(&Problem { reason: Reason::PodsRefused, message })
         }
+        Phase::Progressing | Phase::Failed { .. }
+            if !is_ended_job && let Some(trouble) = trouble.as_ref().filter(|trouble| !trouble.may_pass) =>
+        {
+            blocked(&Problem { reason: trouble.cause.reason(), message: explained(trouble) })
+        }
         Phase::Failed { reason, message } => {
             let why = if is_job { Reason::JobFailed } else { Reason::ProgressDeadlineExceeded };
-            let problem = progress::pod_problem(&snapshot.pods)
-                .map(|problem| format!("; {problem}"))
-                .unwrap_or_default();
+            let problem = trouble.map(|trouble| format!("; {}", trouble.what)).unwrap_or_default();
             blocked(&Problem { reason: why, message: format!("{counts}; {reason}: {message}{problem}") })
         }
         Phase::Completed => settled(Reason::JobCompleted, true, "all executors ran to their end"),
@@ -305,15 +312,15 @@ fn running(
         }
         Phase::Ready => settled(Reason::AllReplicasReady, true, &counts),
         Phase::Progressing => {
-            let mut details = counts.clone();
-            if let Some(problem) = progress::pod_problem(&snapshot.pods) {
-                details = format!("{details}; {problem}");
-            } else if let Some(awaited) = outcome.plan.awaiting.first().filter(|_| progress.is_none()) {
-                details = format!("{details}; waiting for {awaited}");
-            }
+            let (reason, details) = match &trouble {
+                Some(trouble) => (trouble.cause.reason(), explained(trouble)),
+                None => (Reason::ReplicasNotReady, counts.clone()),
+            };
+            let awaited = outcome.plan.awaiting.first().filter(|_| progress.is_none() && trouble.is_none());
+            let waits = awaited.map(|awaited| format!("; waiting for {awaited}")).unwrap_or_default();
             Summary::Progressing.findings(|kind| match kind {
-                ConditionType::Progressing => (Reason::ReplicasNotReady, details.clone()),
-                ConditionType::Ready => (Reason::ReplicasNotReady, counts.clone()),
+                ConditionType::Progressing => (reason, format!("{details}{waits}")),
+                ConditionType::Ready => (reason, details.clone()),
                 _ => (Reason::Reconciled, String::new()),
             })
         }

@@ -10,7 +10,7 @@ use crate::{
         policy::AdoptionPolicy,
     },
     diff::{Problem, current_progress},
-    snapshot::{ExecutorDeploymentSnapshot, progress::lacks_pods},
+    snapshot::{ExecutorDeploymentSnapshot, pod_trouble, progress::lacks_pods},
     status::look::{LOOK_UP, Look, RESYNC},
 };
 
@@ -46,6 +46,10 @@ pub fn next(
     let lacks_pods = spec.runtime == Runtime::Kubernetes
         && spec.workload != Workload::Deployment
         && current_progress(snapshot).is_some_and(|progress| lacks_pods(&progress));
+    // Nor of a volume that cannot be mounted.
+    let is_begun =
+        spec.runtime == Runtime::Kubernetes && pod_trouble::being_created(&snapshot.pods).next().is_some();
+    let lacks_pods = lacks_pods || is_begun;
     let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
     Look::About(if is_untold || adopts || awaits || lacks_pods || is_leaving { LOOK_UP } else { RESYNC })
 }

@@ -1,0 +1,54 @@
+//! Why pods of a fleet do not run is told in the fleet, with the remedy: each cause planted on a real node.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+use crate::{fleet::Fleet, stage::Stage};
+
+/// What is planted, what the cluster says of it, and whether waiting may help.
+const CAUSES: [(&str, &str, &str, bool); 5] = [
+    ("image", "ImageNotPulled", "cannot be pulled", false),
+    ("configuration", "ConfigurationMissing", "secret \"settings\" not found", false),
+    ("crash", "ContainerFails", "ended with exit code", false),
+    ("volume", "VolumeNotMounted", "secret \"certificates\" not found", false),
+    ("placement", "PodUnschedulable", "cannot be placed", true),
+];
+
+fn planted(cause: &str) -> Value {
+    match cause {
+        "image" => json!({ "image": "localhost/no-such-image:1" }),
+        "configuration" => json!({ "config": { "envFrom": [{ "secretRef": { "name": "settings" } }] } }),
+        "crash" => json!({ "args": ["--no-such-option"] }),
+        "volume" => {
+            json!({ "config": { "volumes": [{ "target": "/certificates", "secret": "certificates" }] } })
+        }
+        "placement" => json!({ "nodeSelector": { "no": "such-node" } }),
+        other => panic!("{other} is not planted"),
+    }
+}
+
+pub async fn each_cause_is_told_and_passes_when_it_is_mended(stage: Stage) {
+    stage.connect().await;
+    let mut fleets = Vec::new();
+    for (cause, ..) in CAUSES {
+        fleets.push(Fleet::create(&stage, cause, planted(cause)).await);
+    }
+    for (fleet, (cause, reason, words, may_pass)) in fleets.iter().zip(CAUSES) {
+        let ready = fleet.until_condition("Ready", "False", reason).await;
+        assert!(ready.message.contains(words), "{cause}: {}", ready.message);
+        assert!(ready.message.contains(&format!("pod {cause}-")), "which pod: {}", ready.message);
+        let (degraded, why) = if may_pass { ("False", "Reconciled") } else { ("True", reason) };
+        // A container that ends may be all right the next times.
+        fleet.until_condition("Degraded", degraded, why).await;
+    }
+    let secrets = stage.namespace.api::<Secret>();
+    for name in ["settings", "certificates"] {
+        let secret = json!({ "metadata": { "name": name }, "stringData": { "a": "b" } });
+        secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    }
+    fleets[1].until_ready(1).await;
+    fleets[3].until_ready(1).await;
+    fleets[4].change(json!({ "nodeSelector": null })).await;
+    fleets[4].until_ready(1).await;
+}
