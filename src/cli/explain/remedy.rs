@@ -13,7 +13,7 @@ const REGISTER: &str = "register an executor that fits: an ExecutorDeployment wi
 const MISSING: [&str; 3] = ["none is registered", "none at location", "none of the names"];
 
 /// What a user can do about a reason. `{…}` stands for what the object says.
-const REMEDIES: [(&[Reason], &str); 22] = [
+const REMEDIES: [(&[Reason], &str); 23] = [
     (&[Reason::ReconcilePaused], "go on: {annotate} {paused}-"),
     (&[Reason::Suspended], "go on: {patch} '{\"spec\":{\"suspend\":false}}'"),
     (&[Reason::NoExecutor], REGISTER),
@@ -61,6 +61,20 @@ const REMEDIES: [(&[Reason], &str); 22] = [
         "if the colony is gone for good: {annotate} {abandon}=true",
     ),
     (&[Reason::WaitingForFinalizer], "have the controller of the finalizer that the message names finish"),
+    (
+        &[
+            Reason::PodsRefused,
+            Reason::ImageNotPulled,
+            Reason::ConfigurationMissing,
+            Reason::OutOfMemory,
+            Reason::ContainerFails,
+            Reason::ContainerNotCreated,
+            Reason::VolumeNotMounted,
+            Reason::PodUnschedulable,
+            Reason::PodEvicted,
+        ],
+        "do what the message ends with: {edit}",
+    ),
     (&[Reason::TooManyNodes], "ask for fewer nodes, or register a larger executor"),
     (&[Reason::RunActive], "wait for the run that is active, or delete it"),
 ];
