@@ -19,7 +19,7 @@ fn planted(cause: &str) -> Value {
     match cause {
         "image" => json!({ "image": "localhost/no-such-image:1" }),
         "configuration" => json!({ "config": { "envFrom": [{ "secretRef": { "name": "settings" } }] } }),
-        "crash" => json!({ "args": ["--no-such-option"] }),
+        "crash" => json!({ "config": { "env": { "COLONIES_SERVER_PORT": "no-port" } } }),
         "volume" => {
             json!({ "config": { "volumes": [{ "target": "/certificates", "secret": "certificates" }] } })
         }
