@@ -26,8 +26,9 @@ pub fn plan_colony(snapshot: &ColonySnapshot) -> Plan {
         }
         match in_use(snapshot) {
             None => {
-                let steps = vec![Step::Kubernetes(KubernetesStep::RemoveFinalizer)];
-                return Plan { steps, ..Plan::default() };
+                let mut steps = departures(snapshot);
+                steps.push(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
+                return Plan { steps, order: Order::Strict, ..Plan::default() };
             }
             // What is in the colony is ended through it.
             Some(why) => awaiting.push(why),
@@ -37,10 +38,29 @@ pub fn plan_colony(snapshot: &ColonySnapshot) -> Plan {
     Plan { steps: steps(snapshot), order: Order::Strict, awaiting, ..Plan::default() }
 }
 
+fn is_abandoned(snapshot: &ColonySnapshot) -> bool {
+    let says = snapshot.object.annotations().get(ABANDON_ANNOTATION);
+    says.is_some_and(|value| value == "true")
+}
+
+/// The operator leaves the colony: its executors and its member, as far as the colony can be asked. One that cannot, or whose
+/// keys another installation uses as well, holds nothing.
+fn departures(snapshot: &ColonySnapshot) -> Vec<Step> {
+    let is_shared = snapshot.leftovers.withheld.is_some();
+    if is_abandoned(snapshot) || is_shared || snapshot.is_doubtful() || !snapshot.is_connected() {
+        return Vec::new();
+    }
+    let Observed::Known(executors) = &snapshot.executors else { return Vec::new() };
+    let is_there =
+        |name: &str| executors.iter().any(|one| one.name == name && one.state != ExecutorState::Unregistered);
+    let own = snapshot.operator_executors.iter().filter(|own| is_there(&own.name));
+    let own = own.map(|own| ColonyStep::RemoveExecutor { name: own.name.clone() });
+    own.chain([ColonyStep::RemoveMember]).map(Step::Colony).collect()
+}
+
 /// What a `Colony` that is deleted waits for; none if nothing of this cluster is in its colony, or a user gives that up.
 fn in_use(snapshot: &ColonySnapshot) -> Option<String> {
-    let says = snapshot.object.annotations().get(ABANDON_ANNOTATION);
-    if says.is_some_and(|value| value == "true") {
+    if is_abandoned(snapshot) {
         return None;
     }
     match &snapshot.users {

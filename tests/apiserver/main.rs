@@ -86,6 +86,8 @@ mod whole_cluster;
 #[cfg(test)]
 mod whole_leftovers;
 #[cfg(test)]
+mod whole_uninstall;
+#[cfg(test)]
 mod whole_verify;
 #[cfg(test)]
 mod writes;
