@@ -187,7 +187,11 @@ mod tests {
             ..HistoryEntry::default()
         };
         let status = status("FAILED", &none, vec![failed]);
-        assert_eq!(shown(&status), ["Succeeded False WorkerRestarted", "Finished True WorkerRestarted"]);
+        let stalled = "Stalled True WorkerRestarted";
+        assert_eq!(
+            shown(&status),
+            ["Succeeded False WorkerRestarted", "Finished True WorkerRestarted", stalled]
+        );
         assert_eq!(status.conditions[0].message, "gone");
     }
 

@@ -221,9 +221,11 @@ async fn kstatus_on_an_api_server_from_new_to_gone() {
         of(work, "ColonyProcess", "cancelled", cancelled, "Current").await;
         let nodes = json!({ "colony": name, "nodes": [{ "name": "a", "function": "f", "conditions": { "executorType": "nowhere" } }] });
         of(work, "ColonyWorkflow", "waits", nodes, "InProgress").await;
-        let cron = |schedule: &str| json!({ "schedule": schedule, "processTemplate": { "spec": call } });
-        of(work, "ColonyCron", "yearly", cron("0 0 1 1 *"), "Current").await;
-        of(work, "ColonyCron", "never", cron("61 * * * *"), "Failed").await;
+        let cron = |zone: &str| {
+            json!({ "schedule": "0 0 1 1 *", "timeZone": zone, "processTemplate": { "spec": call } })
+        };
+        of(work, "ColonyCron", "yearly", cron("Europe/Stockholm"), "Current").await;
+        of(work, "ColonyCron", "never", cron("Mars/Olympus"), "Failed").await;
         let flow = |argument: &str| json!({ "jobs": [{ "name": "A", "function": { "name": "f", "executorType": "t", "args": [argument] } }] });
         of(work, "RequestFlow", "good", flow("a"), "Current").await;
         of(work, "RequestFlow", "broken", flow("${jobs.B.output[0]}"), "Failed").await;
