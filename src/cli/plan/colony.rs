@@ -128,7 +128,8 @@ impl Connection {
                 && is_missing
                 && (own.executor_type == CONTROLLER_EXECUTOR_TYPE || has_keys(&snapshot))
             {
-                register(&mut snapshot, own.name.clone(), &own.id, own.executor_type, None);
+                let location = snapshot.object.spec.location.clone();
+                register(&mut snapshot, own.name.clone(), &own.id, own.executor_type, location);
             }
         }
         if has_keys(&snapshot) {
