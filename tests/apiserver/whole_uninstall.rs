@@ -44,6 +44,14 @@ async fn uninstall(stage: &Stage, more: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8(said).unwrap())
 }
 
+/// The same for an operator of which it is not known what it looks after.
+async fn without_configuration(stage: &Stage) -> (bool, String) {
+    let built = env!("CARGO_BIN_EXE_colonyos-operator");
+    let mut command = Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built));
+    let output = command.args(["uninstall", "--namespace", &stage.namespace.name]).output().await.unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
 /// Something of each kind, and a process in the colony.
 async fn furnish(stage: &Stage) -> (OwnKind, ProcessId) {
     let colony = &stage.colony.name;
@@ -99,6 +107,9 @@ async fn an_uninstallation_leaves_nothing_in_the_cluster_or_in_the_colony() {
         assert!(places.is_sorted() && places.iter().all(Option::is_some), "{places:?}\n{plan}");
         assert!(colonies.get_opt(&stage.colony.name).await.unwrap().is_some(), "a plan deletes nothing");
 
+        let (is_ok, said) = without_configuration(stage).await;
+        assert!(!is_ok && said.contains("give its configuration by --config"), "{said}");
+        assert!(colonies.get_opt(&stage.colony.name).await.unwrap().is_some(), "{said}");
         let (is_ok, said) = uninstall(stage, &[]).await;
         assert!(is_ok && said.contains("helm uninstall"), "{said}");
         assert!(colonies.get_opt(&stage.colony.name).await.unwrap().is_none());

@@ -43,17 +43,20 @@ impl Uninstall<'_> {
     ///
     /// When no operator runs that could release what it holds, or something does not go.
     pub async fn run(&self, inventory: Inventory) -> Result<String, Failure> {
-        let is_held = |group: &Group| group.objects.iter().any(|(_, left)| !left.finalizers.is_empty());
-        if inventory.is_running == Some(false) && inventory.groups.iter().any(is_held) {
+        let objects = inventory.groups.iter().flat_map(|group| &group.objects);
+        let held = objects.filter(|(_, left)| !left.finalizers.is_empty()).count();
+        // What nothing holds can go whenever its owner likes, and may be of another operator.
+        if inventory.is_running == Some(false) && held > 0 {
             return Err(format!(
-                "no operator holds the lease in namespace {}, and {} objects have finalizers that only it removes: start it, or install it again, and run this command while it runs; nothing is deleted yet",
-                inventory.namespace,
-                inventory.groups.iter().flat_map(|group| &group.objects).filter(|(_, left)| !left.finalizers.is_empty()).count()
+                "no operator holds the lease in namespace {}, and {held} objects have finalizers that only one removes: start it, or install it again, and run this command while it runs; if they are of another operator, give the configuration of this one by --config; nothing is deleted yet",
+                inventory.namespace
             )
             .into());
         }
-        for group in &inventory.groups {
-            self.delete(group).await?;
+        if inventory.is_running != Some(false) {
+            for group in &inventory.groups {
+                self.delete(group).await?;
+            }
         }
         // The operator that runs needs its own objects, and would make them anew.
         if self.reader.lease().await?.1 != Some(true) {
