@@ -66,6 +66,8 @@ mod processes;
 #[cfg(test)]
 mod progress;
 #[cfg(test)]
+mod release_test;
+#[cfg(test)]
 mod request_flow;
 #[cfg(test)]
 mod request_state;
