@@ -90,11 +90,15 @@ impl Colony<'_> {
             ColonyStep::RegisterMember => {
                 let (owner, member) = (&self.connection.owner, &self.connection.member);
                 let id = member.id();
-                let short: String = id.as_str().chars().take(12).collect();
-                let user = NewUser::new(owner.colony(), &format!("{OPERATOR}-{short}"), id.clone())
+                let user = NewUser::new(owner.colony(), &member_name(id), id.clone())
                     .map_err(|error| refused(&what, &error))?;
                 owner.add_user(&user).await.map_err(failed)?;
                 Ok(Effect::Nothing)
+            }
+            ColonyStep::RemoveMember => {
+                let (owner, member) = (&self.connection.owner, &self.connection.member);
+                let removed = owner.remove_user(&member_name(member.id())).await;
+                of_colony_write(ColonyWrite::Remove, &what, removed)
             }
             ColonyStep::RegisterOperator { name, id, executor_type, origin, location } => {
                 let (owner, member) = (&self.connection.owner, &self.connection.member);
@@ -263,6 +267,12 @@ impl Colony<'_> {
             message: format!("failed to {what}: the operator is not registered in the colony yet"),
         })
     }
+}
+
+/// The name of the user as which the operator is registered with a key of its own.
+fn member_name(id: &Id) -> String {
+    let short: String = id.as_str().chars().take(12).collect();
+    format!("{OPERATOR}-{short}")
 }
 
 /// An executor to be registered.

@@ -36,6 +36,10 @@ pub enum ConditionType {
     Failed,
     /// It has finished, whether it succeeded or failed.
     Finished,
+    /// Work on it is going on: for tools that know no other conditions. Present only while it holds, where there is no `Ready`.
+    Reconciling,
+    /// It has failed, or its spec must change: for tools that know no other conditions. Present only while it holds.
+    Stalled,
     /// It matches the spec.
     Ready,
 }
@@ -47,6 +51,9 @@ impl ConditionType {
         self.into()
     }
 }
+
+/// What kstatus reads in place of the conditions of a kind.
+pub const FOR_TOOLS: [ConditionType; 2] = [ConditionType::Reconciling, ConditionType::Stalled];
 
 /// Why a condition is as it is: a closed set, so that users can match on it and metrics stay bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
@@ -290,5 +297,43 @@ impl Reason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// Whether waiting does not help, and neither does any other object: the spec must change, or it has failed.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidSpec
+                | Self::InvalidExpression
+                | Self::InvalidSchedule
+                | Self::ForeignObject
+                | Self::ExecutorTypeNotAllowed
+                | Self::BlueprintInvalid
+                | Self::BlueprintNameTaken
+                | Self::BlueprintLost
+                | Self::DefinitionInUse
+                | Self::NamesNotAccepted
+                | Self::BreaksInstances
+                | Self::VersionInUse
+                | Self::CredentialsInvalid
+                | Self::CredentialsRefused
+                | Self::ColonyReset
+                | Self::Restored
+                | Self::PodsRefused
+                | Self::ImageNotPulled
+                | Self::OutOfMemory
+                | Self::ContainerNotCreated
+                | Self::ProgressDeadlineExceeded
+                | Self::JobFailed
+                | Self::ResourceFailed
+                | Self::ProcessFailed
+                | Self::ProcessCancelled
+                | Self::ProcessLost
+                | Self::WorkflowIncomplete
+                | Self::BackoffLimitExceeded
+                | Self::DeadlineExceeded
+                | Self::TimedOut
+        )
     }
 }

@@ -2,7 +2,7 @@
 //! what the commands know of a kind. A list that cannot be made from it, such as a template of the chart, is compared with it.
 
 use k8s_openapi::{
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON},
     apimachinery::pkg::apis::meta::v1::Condition,
 };
 use kube::{
@@ -18,13 +18,14 @@ use super::{
     colony_workflow::ColonyWorkflow,
     condition::ConditionType::{
         self, Authorized, Conflict, Degraded, Drifted, Established, Failed, Finished, Handled, Mirrored,
-        Paused, Progressing, Ready, Running, StorageMigrated, Submitted, Succeeded, Warnings,
+        Paused, Progressing, Ready, Reconciling, Running, Stalled, StorageMigrated, Submitted, Succeeded,
+        Warnings,
     },
     executor_deployment::ExecutorDeployment,
     instance::Instance,
     names::{
         COLONY_FINALIZER, COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER,
-        INSTANCE_FINALIZER, REQUEST_FINALIZER, RESOURCE_DEFINITION_FINALIZER,
+        INSTANCE_FINALIZER, NEVER_OBSERVED, REQUEST_FINALIZER, RESOURCE_DEFINITION_FINALIZER,
     },
     request_flow::RequestFlow,
     request_state::RequestState,
@@ -87,6 +88,30 @@ pub trait HasConditions {
     fn conditions_mut(&mut self) -> &mut Vec<Condition>;
 }
 
+/// What an object has for a status until the operator looks at it.
+#[must_use]
+pub fn unobserved_status() -> serde_json::Value {
+    serde_json::json!({ "observedGeneration": NEVER_OBSERVED })
+}
+
+/// Whether a status with this `observedGeneration` is more than that.
+#[must_use]
+pub fn is_observed(generation: Option<i64>) -> bool {
+    generation != Some(NEVER_OBSERVED)
+}
+
+/// Has the API server say of a new object that it was not looked at: tools take an object without any status for done.
+fn unobserved(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let properties = schema.and_then(|schema| schema.properties.as_mut());
+        if let Some(status) = properties.and_then(|properties| properties.get_mut("status")) {
+            status.default = Some(JSON(unobserved_status()));
+        }
+    }
+    definition
+}
+
 const READ: &[&str] = &["get", "list", "watch"];
 const READ_AND_PATCH: &[&str] = &["get", "list", "watch", "patch"];
 
@@ -110,7 +135,7 @@ macro_rules! kinds {
                         status: concat!(stringify!($kind), "/status"),
                         own: Some(OwnKind {
                             resource: || ApiResource::erase::<$type>(&()),
-                            definition: <$type>::crd,
+                            definition: || unobserved(<$type>::crd()),
                         }),
                         $($column: $value,)+
                     } },)+
@@ -144,7 +169,7 @@ macro_rules! kinds {
 kinds! {
     /// A connection to a colony.
     Colony(Colony, COLONY_FINALIZER) {
-        conditions: &[Warnings, Progressing, Ready],
+        conditions: &[Warnings, Progressing, Stalled, Ready],
         process_condition: None,
         ready_conditions: &[],
         keeps_managed_fields: false,
@@ -156,9 +181,9 @@ kinds! {
 
     /// A fleet of executors.
     ExecutorDeployment(ExecutorDeployment, EXECUTOR_DEPLOYMENT_FINALIZER) {
-        conditions: &[Paused, Mirrored, Conflict, Drifted, Warnings, Progressing, Degraded, Finished, Ready],
+        conditions: &[Paused, Mirrored, Conflict, Drifted, Warnings, Progressing, Degraded, Finished, Stalled, Ready],
         process_condition: Some(Mirrored),
-        ready_conditions: &[Ready],
+        ready_conditions: &[Stalled, Ready],
         keeps_managed_fields: false,
         verbs: &["get", "list", "watch", "create", "update", "patch", "delete"],
         why: "the operator reconciles them, and creates them for blueprints of the colony",
@@ -168,7 +193,7 @@ kinds! {
 
     /// A process.
     ColonyProcess(ColonyProcess, COLONY_PROCESS_FINALIZER) {
-        conditions: &[Paused, Submitted, Running, Warnings, Succeeded, Failed, Finished],
+        conditions: &[Paused, Submitted, Running, Warnings, Succeeded, Failed, Finished, Reconciling, Stalled],
         process_condition: Some(Submitted),
         ready_conditions: &[Succeeded, Finished],
         keeps_managed_fields: false,
@@ -180,7 +205,7 @@ kinds! {
 
     /// A workflow.
     ColonyWorkflow(ColonyWorkflow, COLONY_WORKFLOW_FINALIZER) {
-        conditions: &[Paused, Submitted, Running, Warnings, Succeeded, Failed, Finished],
+        conditions: &[Paused, Submitted, Running, Warnings, Succeeded, Failed, Finished, Reconciling, Stalled],
         process_condition: Some(Submitted),
         ready_conditions: &[Succeeded, Finished],
         keeps_managed_fields: false,
@@ -192,9 +217,9 @@ kinds! {
 
     /// A schedule.
     ColonyCron(ColonyCron) {
-        conditions: &[Paused, Ready],
+        conditions: &[Paused, Stalled, Ready],
         process_condition: None,
-        ready_conditions: &[Ready],
+        ready_conditions: &[Stalled, Ready],
         keeps_managed_fields: false,
         verbs: READ,
         why: "they define when processes are created",
@@ -204,7 +229,7 @@ kinds! {
 
     /// The jobs of requests.
     RequestFlow(RequestFlow) {
-        conditions: &[Ready],
+        conditions: &[Stalled, Ready],
         process_condition: None,
         ready_conditions: &[],
         keeps_managed_fields: false,
@@ -216,7 +241,7 @@ kinds! {
 
     /// A request.
     RequestState(RequestState, REQUEST_FINALIZER) {
-        conditions: &[Paused, Degraded, Succeeded, Finished],
+        conditions: &[Paused, Degraded, Succeeded, Finished, Reconciling, Stalled],
         process_condition: Some(Degraded),
         ready_conditions: &[],
         // The times of its history follow from it.
@@ -230,7 +255,7 @@ kinds! {
     /// A kind that users define.
     ResourceDefinition(ResourceDefinition, RESOURCE_DEFINITION_FINALIZER) {
         // Not `Paused`: its instances would be looked after no more once the operator starts anew.
-        conditions: &[Authorized, Established, Handled, StorageMigrated, Degraded, Ready],
+        conditions: &[Authorized, Established, Handled, StorageMigrated, Degraded, Stalled, Ready],
         process_condition: None,
         ready_conditions: &[],
         keeps_managed_fields: false,
@@ -255,6 +280,7 @@ const INSTANCE: KindInfo = KindInfo {
         Progressing,
         Degraded,
         Finished,
+        Stalled,
         Ready,
     ],
     process_condition: Some(Mirrored),

@@ -9,6 +9,9 @@ pub const REQUEST_GROUP: &str = "com.redhat.ecosystem.sample";
 /// API version of all kinds of all groups.
 pub const VERSION: &str = "v1";
 
+/// The generation that a status names until the operator has looked at the object; the schemas have it for a default.
+pub const NEVER_OBSERVED: i64 = -1;
+
 /// Who writes: user agent, field manager, reporting controller of Events, value of `managed-by`.
 pub const OPERATOR: &str = "colonyos-operator";
 /// Kept on a `Colony` that was connected until nothing of this cluster is in the colony.

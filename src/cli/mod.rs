@@ -14,6 +14,7 @@ mod process;
 mod request;
 mod run;
 mod subject;
+mod uninstall;
 mod verify;
 
 use std::{env, process::ExitCode};
@@ -60,6 +61,8 @@ enum Command {
     /// Compare objects, executors and Secrets with what colonies have of them; --fix takes away what no object wants.
     /// Exit code 1 if something does not fit together
     Verify(verify::Arguments),
+    /// Delete what the operator looks after, in the order in which nothing is left behind; --plan prints it and deletes nothing
+    Uninstall(uninstall::Arguments),
 }
 
 /// Parses the command line and runs the command.
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Worker(arguments) => request::worker::serve(arguments),
         Command::Doctor(arguments) => doctor::print(arguments),
         Command::Verify(arguments) => verify::print(&arguments),
+        Command::Uninstall(arguments) => uninstall::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,10 +7,13 @@ use super::{ColonyStep, KubernetesStep, Plan, Step, blueprint::definition, orpha
 use crate::{
     api::{
         colony::{DefinitionPolicy, InboundPolicy},
-        names::{ABANDON_ANNOTATION, BLUEPRINT_DEFINITION, EXECUTOR_DEPLOYMENT_KIND, operator_origin},
+        names::{
+            ABANDON_ANNOTATION, BLUEPRINT_DEFINITION, EXECUTOR_DEPLOYMENT_KIND, RECONCILER_EXECUTOR_TYPE,
+            operator_origin,
+        },
     },
     colony::model::{BlueprintDefinition, ExecutorState},
-    snapshot::{ColonySnapshot, Credentials, Membership, Observed},
+    snapshot::{ColonySnapshot, Credentials, Membership, Observed, OperatorExecutor},
 };
 
 /// How many of the objects that are in a colony are named.
@@ -26,8 +29,9 @@ pub fn plan_colony(snapshot: &ColonySnapshot) -> Plan {
         }
         match in_use(snapshot) {
             None => {
-                let steps = vec![Step::Kubernetes(KubernetesStep::RemoveFinalizer)];
-                return Plan { steps, ..Plan::default() };
+                let mut steps = departures(snapshot);
+                steps.push(Step::Kubernetes(KubernetesStep::RemoveFinalizer));
+                return Plan { steps, order: Order::Strict, ..Plan::default() };
             }
             // What is in the colony is ended through it.
             Some(why) => awaiting.push(why),
@@ -37,10 +41,29 @@ pub fn plan_colony(snapshot: &ColonySnapshot) -> Plan {
     Plan { steps: steps(snapshot), order: Order::Strict, awaiting, ..Plan::default() }
 }
 
+fn is_abandoned(snapshot: &ColonySnapshot) -> bool {
+    let says = snapshot.object.annotations().get(ABANDON_ANNOTATION);
+    says.is_some_and(|value| value == "true")
+}
+
+/// The operator leaves the colony: its executors and its member, as far as the colony can be asked. One that cannot, or whose
+/// keys another installation uses as well, holds nothing.
+fn departures(snapshot: &ColonySnapshot) -> Vec<Step> {
+    let is_shared = snapshot.leftovers.withheld.is_some();
+    if is_abandoned(snapshot) || is_shared || snapshot.is_doubtful() || !snapshot.is_connected() {
+        return Vec::new();
+    }
+    let Observed::Known(executors) = &snapshot.executors else { return Vec::new() };
+    let is_there =
+        |name: &str| executors.iter().any(|one| one.name == name && one.state != ExecutorState::Unregistered);
+    let own = snapshot.operator_executors.iter().filter(|own| is_there(&own.name));
+    let own = own.map(|own| ColonyStep::RemoveExecutor { name: own.name.clone() });
+    own.chain([ColonyStep::RemoveMember]).map(Step::Colony).collect()
+}
+
 /// What a `Colony` that is deleted waits for; none if nothing of this cluster is in its colony, or a user gives that up.
 fn in_use(snapshot: &ColonySnapshot) -> Option<String> {
-    let says = snapshot.object.annotations().get(ABANDON_ANNOTATION);
-    if says.is_some_and(|value| value == "true") {
+    if is_abandoned(snapshot) {
         return None;
     }
     match &snapshot.users {
@@ -81,6 +104,9 @@ fn steps(snapshot: &ColonySnapshot) -> Vec<Step> {
         Membership::Unknown(_) => return Vec::new(),
         Membership::Member(_) => {}
     }
+    if let Some(steps) = moved_reconciler(snapshot, &place) {
+        return steps;
+    }
     let mut steps = registrations(snapshot);
     if !snapshot.is_leaving() {
         // Before anything can be submitted: from then on it takes the Colony to end that.
@@ -91,6 +117,25 @@ fn steps(snapshot: &ColonySnapshot) -> Vec<Step> {
     }
     steps.extend(orphans::steps(&snapshot.leftovers));
     steps
+}
+
+/// Has the executor to which reconcilers' processes are sent follow `spec.location`: the server fixes where an executor is when it
+/// is registered, and sends it no process for another location. What it was running is another location's by now.
+fn moved_reconciler(snapshot: &ColonySnapshot, place: &str) -> Option<Vec<Step>> {
+    let of_type = |own: &&OperatorExecutor| own.executor_type == RECONCILER_EXECUTOR_TYPE;
+    let own = snapshot.operator_executors.iter().find(of_type)?;
+    let wanted = snapshot.object.spec.location.as_deref().unwrap_or_default();
+    let registered = snapshot.executors.known()?.iter().find(|one| one.name == own.name)?;
+    // Another installation uses its key, or it was rejected in the colony: it is not this operator's to end.
+    let is_kept = snapshot.leftovers.withheld.is_some() || registered.state == ExecutorState::Rejected;
+    if registered.location == wanted || is_kept || snapshot.is_leaving() {
+        return None;
+    }
+    let is_there = registered.state != ExecutorState::Unregistered;
+    let removed = is_there.then(|| Step::Colony(ColonyStep::RemoveExecutor { name: own.name.clone() }));
+    // A name is never given twice, and a key of two executors would speak for both.
+    let renewed = Step::Kubernetes(KubernetesStep::AddReconcilerKey { place: place.to_owned() });
+    Some(removed.into_iter().chain([renewed]).collect())
 }
 
 fn registrations(snapshot: &ColonySnapshot) -> Vec<Step> {
@@ -198,6 +243,39 @@ mod tests {
             blueprints: Observed::Known(Vec::new()),
             now: at_second(0),
         }
+    }
+
+    /// It was asked for no process of its new location, for ever.
+    #[test]
+    fn the_reconciler_is_registered_anew_where_the_colony_is_now() {
+        let mut moved = connected(Vec::new());
+        moved.object.spec.inbound.definition = DefinitionPolicy::Ignore;
+        moved.operator_executors = vec![OperatorExecutor {
+            name: "edge-1-reconciler-a".to_owned(),
+            id: "1".repeat(64),
+            executor_type: RECONCILER_EXECUTOR_TYPE,
+        }];
+        let registered = |state: i32, location: &str| {
+            let executor = json!({ "executorid": "1".repeat(64), "executorname": "edge-1-reconciler-a",
+                "executortype": RECONCILER_EXECUTOR_TYPE, "colonyname": "hive", "state": state,
+                "locationname": location, "commissiontime": "2026-11-20T10:00:00Z",
+                "lastheardfromtime": "2026-11-20T10:00:00Z" });
+            Observed::Known(vec![serde_json::from_value(executor).unwrap()])
+        };
+        let shown = |snapshot: &ColonySnapshot| -> Vec<String> {
+            plan_colony(snapshot).steps.iter().map(ToString::to_string).collect()
+        };
+        moved.executors = registered(1, "");
+        assert!(shown(&moved).is_empty());
+        moved.object.spec.location = Some("edge-2".to_owned());
+        let renewed = "kubernetes  add the reconciler's key to the Secret with the operator's keys";
+        assert_eq!(shown(&moved), ["colony      remove executor edge-1-reconciler-a", renewed]);
+        moved.executors = registered(3, "edge-1");
+        assert_eq!(shown(&moved), [renewed], "the first step was taken in an earlier pass");
+        moved.executors = registered(2, "edge-1");
+        assert!(shown(&moved).is_empty(), "rejected in the colony");
+        moved.executors = registered(1, "edge-2");
+        assert!(shown(&moved).is_empty());
     }
 
     fn named(kind: &str) -> BlueprintDefinition {

@@ -3,61 +3,13 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::api::condition::{ConditionType, Reason};
+pub use super::finding::Finding;
 
 /// Longest message of a condition in characters: well below the 32 KiB that the API allows, and still a page of text.
 const LONGEST_MESSAGE: usize = 1024;
 
-/// A condition without its times, which the merge fills in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    pub kind: ConditionType,
-    /// Whether it holds; none if that is not known.
-    pub holds: Option<bool>,
-    /// Why.
-    pub reason: Reason,
-    /// For a person.
-    pub message: String,
-}
-
-impl Finding {
-    /// It holds.
-    #[must_use]
-    pub fn yes(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, holds: Some(true), reason, message: message.into() }
-    }
-
-    /// It does not hold.
-    #[must_use]
-    pub fn no(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, holds: Some(false), reason, message: message.into() }
-    }
-
-    /// What others, or admission, have changed and is left so; where nothing is and some may be, that nothing differs.
-    #[must_use]
-    pub fn drift(drifted: &[String], admitted: &[String], may_be_left: bool) -> Option<Self> {
-        let told = [("not corrected", drifted), ("changed on admission and left so", admitted)];
-        let told: Vec<String> = told
-            .iter()
-            .filter(|(_, fields)| !fields.is_empty())
-            .map(|(what, fields)| format!("{what}: {}", fields.join("; ")))
-            .collect();
-        if !told.is_empty() {
-            let reason = if drifted.is_empty() { Reason::ChangedOnAdmission } else { Reason::DriftDetected };
-            return Some(Self::yes(ConditionType::Drifted, reason, told.join("; ")));
-        }
-        may_be_left.then(|| Self::no(ConditionType::Drifted, Reason::InSync, "nothing differs"))
-    }
-
-    /// It is not known.
-    #[must_use]
-    pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, holds: None, reason, message: message.into() }
-    }
-}
-
-/// Makes conditions of findings: in the fixed order, each with the time at which its status last changed. Types that
-/// were not found are dropped.
+/// Makes conditions of findings, and of what tools are to make of them: in the fixed order, each with the time at which its
+/// status last changed. Types that were not found are dropped.
 #[must_use]
 pub fn merge(
     previous: &[Condition],
@@ -65,6 +17,7 @@ pub fn merge(
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
+    findings.extend(super::kstatus::finding(&findings));
     findings.sort_by_key(|finding| finding.kind);
     findings
         .into_iter()
@@ -115,7 +68,10 @@ pub fn clean(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::fixtures::at_second;
+    use crate::{
+        api::condition::{ConditionType, Reason},
+        snapshot::fixtures::at_second,
+    };
 
     /// A time that moved with every pass would be a write with every pass.
     #[test]

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::condition::{Finding, merge};
 use crate::{
     api::{
-        condition::{ConditionType, Reason},
+        condition::{ConditionType, FOR_TOOLS, Reason},
         request_state::{HistoryEntry, RequestState, RequestStateStatus, State},
     },
     diff::request::{Flow, History, Turn},
@@ -43,12 +43,10 @@ pub fn request(facts: &RequestFacts<'_>) -> RequestStateStatus {
     let dropped = i64::try_from(facts.history.dropped.len()).unwrap_or(i64::MAX);
     let history_dropped = before.history_dropped.unwrap_or(0).saturating_add(dropped);
     let findings = findings(facts);
-    let mut conditions: Vec<Condition> = before
-        .conditions
-        .iter()
-        .filter(|condition| findings.iter().all(|finding| finding.kind.as_str() != condition.type_))
-        .cloned()
-        .collect();
+    let own = findings.iter().map(|finding| finding.kind).chain(FOR_TOOLS);
+    let own: Vec<&str> = own.map(ConditionType::as_str).collect();
+    let others = before.conditions.iter().filter(|condition| !own.contains(&condition.type_.as_str()));
+    let mut conditions: Vec<Condition> = others.cloned().collect();
     conditions.extend(merge(&before.conditions, findings, facts.generation, facts.now));
     RequestStateStatus {
         observed_generation: facts.generation,
@@ -173,7 +171,7 @@ mod tests {
         let none = json!({});
         assert_eq!(
             shown(&status("STARTED", &none, vec![])),
-            ["Succeeded Unknown JobStarted", "Finished False JobStarted"]
+            ["Succeeded Unknown JobStarted", "Finished False JobStarted", "Reconciling True JobStarted"]
         );
         assert_eq!(
             shown(&status("COMPLETED", &none, vec![])),
@@ -189,7 +187,11 @@ mod tests {
             ..HistoryEntry::default()
         };
         let status = status("FAILED", &none, vec![failed]);
-        assert_eq!(shown(&status), ["Succeeded False WorkerRestarted", "Finished True WorkerRestarted"]);
+        let stalled = "Stalled True WorkerRestarted";
+        assert_eq!(
+            shown(&status),
+            ["Succeeded False WorkerRestarted", "Finished True WorkerRestarted", stalled]
+        );
         assert_eq!(status.conditions[0].message, "gone");
     }
 

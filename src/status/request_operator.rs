@@ -17,7 +17,7 @@ use super::{
 use crate::{
     act::outcome::Outcome,
     api::{
-        condition::{ConditionType, Reason},
+        condition::{ConditionType, FOR_TOOLS, Reason},
         mirror::MirrorStatus,
         request_state::{HistoryEntry, JobStatus, Position, RequestStateStatus, State},
     },
@@ -141,6 +141,10 @@ fn said(
     said.conditions.retain(|condition| condition.type_ != ConditionType::Degraded.as_str());
     paused::dropped(&mut said.conditions);
     let merged = merge(&before.conditions, degraded.into_iter().collect(), generation, snapshot.header.now);
+    if merged.iter().any(|condition| condition.type_ == ConditionType::Stalled.as_str()) {
+        // What it would be without what stands in the way.
+        said.conditions.retain(|condition| FOR_TOOLS.iter().all(|own| own.as_str() != condition.type_));
+    }
     said.conditions.splice(0..0, merged);
     Some((said, history))
 }

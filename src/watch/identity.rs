@@ -7,6 +7,7 @@ use super::executor_deployment::Reader;
 use crate::{
     api::{
         executor_deployment::{ExecutorDeployment, Workload},
+        kind::is_observed,
         names::{self, EXECUTOR_NAME_ANNOTATION},
         policy::AdoptionPolicy,
     },
@@ -185,7 +186,7 @@ fn reference<K: Resource<DynamicType = ()>>((name, namespace): &(String, String)
 
 /// Whether nothing was ever made for an object, nor is to be taken over.
 fn is_untouched(object: &ExecutorDeployment) -> bool {
-    object.status.is_none()
+    object.status.as_ref().is_none_or(|status| !is_observed(status.observed_generation))
         && object.finalizers().iter().all(|name| name != names::EXECUTOR_DEPLOYMENT_FINALIZER)
         && object.metadata.deletion_timestamp.is_none()
         && object.spec.adoption_policy == AdoptionPolicy::Fail

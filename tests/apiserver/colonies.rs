@@ -8,10 +8,10 @@ use colonyos_operator::{
         condition::Reason,
         executor_deployment::ExecutorDeployment,
         mirror::{MirrorState, Mirrored as _},
-        names::{ACCEPT_RESET_ANNOTATION, DEFAULT_COLONY_ANNOTATION},
+        names::{ACCEPT_RESET_ANNOTATION, DEFAULT_COLONY_ANNOTATION, RECONCILER_EXECUTOR_TYPE},
         work::WorkState,
     },
-    colony::{ProcessId, ProcessState},
+    colony::{ExecutorState, FunctionSpec, ProcessId, ProcessState},
 };
 use kube::{
     Api, ResourceExt as _,
@@ -23,8 +23,10 @@ use crate::support::{
     cluster::connect_with_crds,
     colony::OwnColony,
     conditions::Conditions as _,
-    object::{until, until_gone},
-    stage::{Stage, with_operator},
+    object::{change, until, until_gone},
+    process::until_ended,
+    stage::{SOON, Stage, with_operator},
+    wait::eventually,
 };
 
 fn colonies(stage: &Stage) -> Api<Colony> {
@@ -189,6 +191,41 @@ async fn a_colony_of_the_same_name_is_believed_when_a_user_says_so() {
             object.used_colony().is_some_and(|used| used.uid == uid)
         });
         assert_eq!(known.await.mirror().unwrap().process_id, object.mirror().unwrap().process_id);
+    })
+    .await;
+}
+
+/// The server sends an executor no process for another location than that of its registration.
+#[tokio::test]
+async fn a_location_that_changes_moves_the_executor_that_serves_reconcilers() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "colony-moved", async |stage: &mut Stage| {
+        let (colonies, name) = (colonies(stage), stage.colony.name.clone());
+        let member = stage.colony.member.clone();
+        let reconcilers = async || -> Result<Vec<(String, ExecutorState, String)>, String> {
+            let executors = member.executors().await.map_err(|error| error.to_string())?;
+            let of_type = executors.into_iter().filter(|one| one.executor_type == RECONCILER_EXECUTOR_TYPE);
+            Ok(of_type.map(|one| (one.name, one.state, one.location)).collect())
+        };
+        let before = reconcilers().await.unwrap();
+        assert_eq!(before.len(), 1);
+        change(&colonies, &name, json!({ "location": "edge-2" })).await.unwrap();
+        eventually("it is registered there", SOON, async || {
+            let found = reconcilers().await?;
+            let is_there = |(_, state, location): &(String, ExecutorState, String)| {
+                *state == ExecutorState::Approved && location == "edge-2"
+            };
+            let is_moved = found.len() == 2
+                && found.iter().filter(|one| is_there(one)).count() == 1
+                && found.contains(&(before[0].0.clone(), ExecutorState::Unregistered, before[0].2.clone()));
+            is_moved.then_some(()).ok_or_else(|| format!("{found:?}"))
+        })
+        .await;
+        // It serves: a process that only it may take is taken, and answered.
+        let spec = FunctionSpec::new(&name, RECONCILER_EXECUTOR_TYPE, "reconcile").unwrap();
+        let process = member.submit(&spec.location("edge-2").unwrap()).await.unwrap();
+        until_ended(&member, &process.id, SOON).await;
+        stage.colony.wait_until_ready().await;
     })
     .await;
 }

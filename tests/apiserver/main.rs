@@ -66,6 +66,8 @@ mod processes;
 #[cfg(test)]
 mod progress;
 #[cfg(test)]
+mod release_test;
+#[cfg(test)]
 mod request_flow;
 #[cfg(test)]
 mod request_state;
@@ -85,6 +87,8 @@ mod waiting;
 mod whole_cluster;
 #[cfg(test)]
 mod whole_leftovers;
+#[cfg(test)]
+mod whole_uninstall;
 #[cfg(test)]
 mod whole_verify;
 #[cfg(test)]

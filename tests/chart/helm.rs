@@ -32,17 +32,36 @@ pub fn helm(arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// Renders a chart with values given as JSON, and parses what comes out.
+/// Renders a chart with values given as JSON, and parses what comes out but for what `helm test` runs.
 pub fn render(chart: &str, values: &Value) -> Result<Vec<Value>, String> {
+    render_as(RELEASE, NAMESPACE, chart, values)
+}
+
+/// As [`render`], for a release and a namespace.
+pub fn render_as(release: &str, namespace: &str, chart: &str, values: &Value) -> Result<Vec<Value>, String> {
+    let all = render_all(release, namespace, chart, values)?;
+    Ok(all.into_iter().filter(|object| object.pointer(HOOK).is_none()).collect())
+}
+
+/// What `helm test` runs.
+pub fn tests(chart: &str, values: &Value) -> Result<Vec<Value>, String> {
+    let all = render_all(RELEASE, NAMESPACE, chart, values)?;
+    Ok(all.into_iter().filter(|object| object.pointer(HOOK) == Some(&Value::from("test"))).collect())
+}
+
+/// Where an object says that it is a hook.
+const HOOK: &str = "/metadata/annotations/helm.sh~1hook";
+
+fn render_all(release: &str, namespace: &str, chart: &str, values: &Value) -> Result<Vec<Value>, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     serde_json::to_writer(&file, values).unwrap();
     let path = file.path().to_str().unwrap();
     let text = helm(&[
         "template",
-        RELEASE,
+        release,
         chart,
         "--namespace",
-        NAMESPACE,
+        namespace,
         "--kube-version",
         "1.30.0",
         "--values",

@@ -7,3 +7,4 @@ mod environment;
 mod helm;
 mod operator;
 mod permissions;
+mod releases;

@@ -56,8 +56,9 @@ fn no_role_lists_or_watches_secrets_or_gets_everything() {
 fn every_rule_has_a_reason() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(OPERATOR).join("templates");
     let mut rules = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    let entries = [folder.clone(), folder.join("tests")].map(|folder| fs::read_dir(folder).unwrap());
+    let paths = entries.into_iter().flatten().map(|entry| entry.unwrap().path());
+    for path in paths.filter(|path| path.is_file()) {
         let text = fs::read_to_string(&path).unwrap();
         if !text.contains("\nrules:\n") {
             continue;

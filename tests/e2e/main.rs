@@ -55,6 +55,8 @@ mod kinds;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod release;
+#[cfg(test)]
 mod rights;
 #[cfg(test)]
 mod shipped;
@@ -116,6 +118,7 @@ fn main() -> std::process::ExitCode {
             rights::the_operator_lends_no_user_its_rights,
         ),
         alone("blueprints::a_fleet_elsewhere_is_a_blueprint", blueprints::a_fleet_elsewhere_is_a_blueprint),
+        alone("release::helm_tests_the_release", release::helm_tests_the_release),
         alone(
             "failover::when_the_leader_dies_another_takes_over",
             failover::when_the_leader_dies_another_takes_over,

@@ -1,5 +1,5 @@
-//! Rung `interop`: requests that are moved by our commands, by programs of others, and by both together. Needs
-//! `KUBECONFIG` and `REQUESTS_IN_GO_BIN`; `cargo xtask test --rung interop` starts a cluster and runs it.
+//! Rung `interop`: requests that are moved by our commands, by programs of others, and by both together; and what tools of
+//! others make of objects. Needs `KUBECONFIG`, `REQUESTS_IN_GO_BIN` and `KSTATUS_IN_GO_BIN`; `cargo xtask test --rung interop` starts a cluster and runs it.
 //!
 //! A director of others takes any request for its own, in whatever namespace: a test with programs that look at all
 //! namespaces has the cluster to itself.
@@ -14,6 +14,8 @@ mod support;
 mod crowd;
 #[cfg(test)]
 mod flows;
+#[cfg(test)]
+mod kstatus;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]

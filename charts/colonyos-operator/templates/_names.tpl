@@ -21,6 +21,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* Not those of the operator's pods, which Services and policies select. */}}
+{{- define "colonyos-operator.testLabels" -}}
+app.kubernetes.io/name: colonyos-operator-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
 {{- define "colonyos-operator.image" -}}
 {{- with .Values.image }}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
@@ -35,6 +42,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Service and Secret of the endpoint of conversions; there is one only where users may make up kinds. */}}
 {{- define "colonyos-operator.conversion" -}}
 {{- printf "%s-conversion" (include "colonyos-operator.name" .) -}}
+{{- end }}
+
+{{/* Policies judge what happens where this release works: another may watch other namespaces, with an account of its own. */}}
+{{- define "colonyos-operator.watched" -}}
+{{- with .Values.watchNamespaces -}}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: In
+        values: {{ toJson . }}
+{{- end }}
 {{- end }}
 
 {{/* Policies that keep users of defined kinds from borrowing the operator's rights. */}}

@@ -4,7 +4,10 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::{
     api::{
         authentication::v1::SelfSubjectReview,
-        authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+        authorization::v1::{
+            ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
+            SubjectAccessReviewSpec,
+        },
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -141,9 +144,14 @@ fn judge_definition(
     }
 }
 
-/// One finding for each rule that is not granted, or one for all of them. `namespaces` are those that are watched; none
-/// means all.
-pub(super) async fn permissions(kubernetes: &Kubernetes, namespaces: &[String], lease: &str) -> Vec<Finding> {
+/// One finding for each rule that is not granted to a service account of the operator's namespace, or to whom the API server
+/// knows us as; or one for all of them. `namespaces` are those that are watched; none means all.
+pub(super) async fn permissions(
+    kubernetes: &Kubernetes,
+    account: Option<&str>,
+    namespaces: &[String],
+    lease: &str,
+) -> Vec<Finding> {
     let rules = rules();
     let questions: Vec<Question<'_>> =
         rules
@@ -157,7 +165,7 @@ pub(super) async fn permissions(kubernetes: &Kubernetes, namespaces: &[String], 
             .collect();
     let count = questions.len();
     let answers: Vec<_> = stream::iter(questions)
-        .map(|question| ask(kubernetes, question, lease))
+        .map(|question| ask(kubernetes, account, question, lease))
         .buffered(QUESTIONS_AT_ONCE)
         .collect()
         .await;
@@ -185,7 +193,12 @@ fn places(place: Place, own: &str, watched: &[String]) -> Vec<Option<String>> {
     }
 }
 
-async fn ask(kubernetes: &Kubernetes, question: Question<'_>, lease: &str) -> Option<Finding> {
+async fn ask(
+    kubernetes: &Kubernetes,
+    account: Option<&str>,
+    question: Question<'_>,
+    lease: &str,
+) -> Option<Finding> {
     let Question { rule, verb, namespace } = question;
     let (resource, subresource) = match rule.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
@@ -202,20 +215,12 @@ async fn ask(kubernetes: &Kubernetes, question: Question<'_>, lease: &str) -> Op
         name,
         ..ResourceAttributes::default()
     };
-    let review = SelfSubjectAccessReview {
-        spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
-            ..SelfSubjectAccessReviewSpec::default()
-        },
-        ..SelfSubjectAccessReview::default()
-    };
-    let api: Api<SelfSubjectAccessReview> = Api::all(kubernetes.calls.clone());
     let place = namespace.map_or_else(|| "in the cluster".to_owned(), |name| format!("in namespace {name}"));
     let group = if rule.group.is_empty() { String::new() } else { format!(".{}", rule.group) };
     let check = format!("may {verb} {}{group}", rule.resource);
-    match call(CALL_TIME_LIMIT, api.create(&PostParams::default(), &review)).await {
-        Ok(review) if review.status.as_ref().is_some_and(|status| status.allowed) => None,
-        Ok(_) => Some(Finding::failure(
+    match is_allowed(kubernetes, account, attributes).await {
+        Ok(true) => None,
+        Ok(false) => Some(Finding::failure(
             check,
             format!("not {place}"),
             format!(
@@ -229,6 +234,36 @@ async fn ask(kubernetes: &Kubernetes, question: Question<'_>, lease: &str) -> Op
             "ask the API server again",
         )),
     }
+}
+
+async fn is_allowed(
+    kubernetes: &Kubernetes,
+    account: Option<&str>,
+    attributes: ResourceAttributes,
+) -> Result<bool, CallError> {
+    let (client, create) = (kubernetes.calls.clone(), PostParams::default());
+    let resource_attributes = Some(attributes);
+    let status = if let Some(account) = account {
+        let namespace = &kubernetes.namespace;
+        let groups = ["system:authenticated".to_owned(), "system:serviceaccounts".to_owned()];
+        let groups = groups.into_iter().chain([format!("system:serviceaccounts:{namespace}")]).collect();
+        let spec = SubjectAccessReviewSpec {
+            resource_attributes,
+            user: Some(format!("system:serviceaccount:{namespace}:{account}")),
+            groups: Some(groups),
+            ..SubjectAccessReviewSpec::default()
+        };
+        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+        let api = Api::<SubjectAccessReview>::all(client);
+        call(CALL_TIME_LIMIT, api.create(&create, &review)).await?.status
+    } else {
+        let spec =
+            SelfSubjectAccessReviewSpec { resource_attributes, ..SelfSubjectAccessReviewSpec::default() };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let api = Api::<SelfSubjectAccessReview>::all(client);
+        call(CALL_TIME_LIMIT, api.create(&create, &review)).await?.status
+    };
+    Ok(status.is_some_and(|status| status.allowed))
 }
 
 #[cfg(test)]

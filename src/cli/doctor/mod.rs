@@ -8,6 +8,7 @@ mod colony;
 mod conversion;
 mod finding;
 mod kinds;
+mod reported;
 mod rules;
 
 use std::{error::Error, io::Write as _, path::PathBuf};
@@ -32,6 +33,10 @@ pub(super) struct Arguments {
     /// The operator's own namespace [default: the pod's, or the context's]
     #[arg(long, short, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
+    /// Service account of the operator, in its namespace: check its permissions instead of one's own, and take what Colonies
+    /// report of their keys, so that no Secret is read
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// Form of the output
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -58,7 +63,7 @@ pub(super) struct ChecksFailed;
 pub(super) fn print(arguments: Arguments) -> Result<(), Failure> {
     let configuration = config::load(arguments.config.as_deref())?;
     let output = arguments.output;
-    let findings = Runtime::new()?.block_on(look(arguments.namespace, &configuration));
+    let findings = Runtime::new()?.block_on(look(arguments.namespace, arguments.account, &configuration));
     let mut stdout = std::io::stdout().lock();
     match output {
         Output::Text => write!(stdout, "{}", finding::text(&findings))?,
@@ -67,13 +72,17 @@ pub(super) fn print(arguments: Arguments) -> Result<(), Failure> {
     if finding::is_healthy(&findings) { Ok(()) } else { Err(ChecksFailed.into()) }
 }
 
-async fn look(namespace: Option<String>, configuration: &OperatorConfiguration) -> Vec<Finding> {
+async fn look(
+    namespace: Option<String>,
+    account: Option<String>,
+    configuration: &OperatorConfiguration,
+) -> Vec<Finding> {
     match kubernetes::connect().await {
         Ok(mut kubernetes) => {
             if let Some(namespace) = namespace {
                 kubernetes.namespace = namespace;
             }
-            examine(&kubernetes, configuration, &Clock::system()).await
+            examine(&kubernetes, account.as_deref(), configuration, &Clock::system()).await
         }
         Err(error) => vec![Finding::failure(
             "API server",
@@ -85,6 +94,7 @@ async fn look(namespace: Option<String>, configuration: &OperatorConfiguration) 
 
 async fn examine(
     kubernetes: &Kubernetes,
+    account: Option<&str>,
     configuration: &OperatorConfiguration,
     clock: &Clock,
 ) -> Vec<Finding> {
@@ -94,7 +104,14 @@ async fn examine(
     };
     findings.extend(cluster::definitions(kubernetes).await);
     let lease = &configuration.leader_election.lease_name;
-    findings.extend(cluster::permissions(kubernetes, &configuration.watch_namespaces, lease).await);
+    let watched = &configuration.watch_namespaces;
+    findings.extend(cluster::permissions(kubernetes, account, watched, lease).await);
+    if account.is_some() {
+        findings.extend(reported::lease(kubernetes, &configuration.leader_election, clock).await);
+        findings.extend(reported::colonies(kubernetes, &configuration.cluster_selector).await);
+        findings.extend(kinds::definitions(kubernetes).await);
+        return findings;
+    }
     findings.extend(colony::colonies(kubernetes, clock).await);
     findings.extend(kinds::definitions(kubernetes).await);
     findings.extend(conversion::conversions(kubernetes, &configuration.conversion, clock).await);

@@ -18,7 +18,7 @@ use crate::{
     api::{
         colony::{Colony, ColonyStatus},
         condition::Reason,
-        kind::HasFinalizer as _,
+        kind::{HasFinalizer as _, is_observed},
         names::{
             CONTROLLER_EXECUTOR_TYPE, OPERATOR_EXECUTOR_KEY, OPERATOR_EXECUTOR_NAME_KEY, OWNER_KEY,
             RECONCILER_EXECUTOR_TYPE, RECONCILER_KEY, RECONCILER_NAME_KEY, operator_secret,
@@ -44,7 +44,7 @@ pub(super) fn plan(
     now: Timestamp,
 ) -> Result<Rendered, Failure> {
     let is_deleted = object.metadata.deletion_timestamp.is_some();
-    let has_status = object.status.is_some();
+    let has_status = object.status.as_ref().is_some_and(|status| is_observed(status.observed_generation));
     let name = object.name_any();
     let mut connection = Connection::read(object, world, now);
     let status = if has_status { passes::first(&connection)? } else { String::new() };
@@ -60,7 +60,7 @@ pub(super) fn plan(
         if has_keys(&connection.snapshot) {
             writeln!(
                 text,
-                "when it is deleted, it stays until no object of this cluster is in the colony; then the garbage collector takes Secret {secret}; the operator's member and executors stay in the colony"
+                "when it is deleted, it stays until no object of this cluster is in the colony; then the operator's executors and its member leave the colony, and the garbage collector takes Secret {secret}"
             )?;
         } else {
             writeln!(text, "when it is deleted, nothing is done")?;
@@ -128,7 +128,8 @@ impl Connection {
                 && is_missing
                 && (own.executor_type == CONTROLLER_EXECUTOR_TYPE || has_keys(&snapshot))
             {
-                register(&mut snapshot, own.name.clone(), &own.id, own.executor_type, None);
+                let location = snapshot.object.spec.location.clone();
+                register(&mut snapshot, own.name.clone(), &own.id, own.executor_type, location);
             }
         }
         if has_keys(&snapshot) {
@@ -281,6 +282,12 @@ impl Rehearsed for Connection {
             Step::Colony(ColonyStep::RegisterOperator { name, id, executor_type, location, .. }) => {
                 register(snapshot, name, &id, executor_type, location);
             }
+            Step::Colony(ColonyStep::RemoveExecutor { name }) => {
+                if let Observed::Known(executors) = &mut snapshot.executors {
+                    executors.retain(|executor| executor.name != name);
+                }
+            }
+            Step::Colony(ColonyStep::RemoveMember) => snapshot.membership = Membership::Stranger,
             Step::Colony(ColonyStep::AddDefinition(definition)) => {
                 if let Observed::Known(definitions) = &mut snapshot.definitions {
                     definitions.push(*definition);

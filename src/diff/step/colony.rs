@@ -77,6 +77,8 @@ pub enum ColonyStep {
     },
     /// Register the operator's member key as a user of the colony.
     RegisterMember,
+    /// Remove the user as which the operator was registered; a user of another name stays.
+    RemoveMember,
     /// Register one of the operator's executors and approve it.
     RegisterOperator {
         name: String,
@@ -151,6 +153,7 @@ impl fmt::Display for ColonyStep {
             }
             Self::RemoveBlueprint { name } => write!(f, "remove blueprint {name}"),
             Self::RegisterMember => write!(f, "register the operator as a member"),
+            Self::RemoveMember => write!(f, "remove the operator's member"),
             Self::RegisterOperator { name, executor_type, .. } => {
                 write!(f, "register the operator as executor {name} of type {executor_type}")
             }

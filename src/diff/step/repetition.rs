@@ -132,6 +132,7 @@ fn in_colony(step: &ColonyStep) -> Option<Repetition> {
             Repetition::of(format!("status of blueprint {name}"), hash(Value::Object(status.clone())))
         }
         ColonyStep::RemoveExecutor { .. }
+        | ColonyStep::RemoveMember
         | ColonyStep::RemoveDefinition { .. }
         | ColonyStep::RemoveBlueprint { .. }
         | ColonyStep::Submit(_)

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{super::SpecError, path::Path};
 use crate::{
-    api::resource_definition::VersionConversion,
+    api::{kind::unobserved_status, resource_definition::VersionConversion},
     expression::{self, Template},
 };
 
@@ -57,9 +57,15 @@ impl Form {
     }
 }
 
+/// The schema of a version, but for the status that new objects have: it says nothing that a conversion could lose.
 pub(super) fn schema_of(version: &CustomResourceDefinitionVersion) -> Value {
     let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
-    serde_json::to_value(schema).unwrap_or_default()
+    let mut schema = serde_json::to_value(schema).unwrap_or_default();
+    let status = schema.pointer_mut("/properties/status").and_then(Value::as_object_mut);
+    if let Some(status) = status.filter(|status| status.get("default") == Some(&unobserved_status())) {
+        status.remove("default");
+    }
+    schema
 }
 
 /// An expression that is none, as an error of this stage.

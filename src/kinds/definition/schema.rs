@@ -10,7 +10,10 @@ use super::{
     keyword::{Form, form, refused},
     own_status::own_fields,
 };
-use crate::api::resource_definition::{DefinitionVersion, Handler, HandlerMode};
+use crate::api::{
+    kind::unobserved_status,
+    resource_definition::{DefinitionVersion, Handler, HandlerMode},
+};
 
 /// Deepest nesting of a schema.
 const MAX_DEPTH: usize = 48;
@@ -132,9 +135,28 @@ fn complete(
         fields.insert(name.to_owned(), field);
     }
     status.insert("properties".to_owned(), Value::Object(fields));
+    note_unobserved(&mut status);
     properties.insert("status".to_owned(), Value::Object(status));
     schema.insert("properties".to_owned(), Value::Object(properties));
     Ok(Value::Object(schema))
+}
+
+/// Has new objects say that they were not looked at, unless the schema may refuse that.
+fn note_unobserved(status: &mut Map<String, Value>) {
+    const DEMANDS: [&str; 7] =
+        ["allOf", "anyOf", "minProperties", "not", "oneOf", "required", "x-kubernetes-validations"];
+    let Value::Object(unobserved) = unobserved_status() else { return };
+    let is_demanding = DEMANDS.iter().any(|keyword| status.contains_key(*keyword));
+    match status.get_mut("default") {
+        Some(Value::Object(default)) => {
+            for (name, value) in unobserved {
+                default.entry(name).or_insert(value);
+            }
+        }
+        Some(_) => {}
+        None if is_demanding => {}
+        None => drop(status.insert("default".to_owned(), Value::Object(unobserved))),
+    }
 }
 
 /// The object under a key, taken out; empty if there is none.

@@ -6,7 +6,9 @@
 pub mod decide;
 pub mod elector;
 pub mod foreign;
+mod holder;
 pub mod leadership;
 
 pub use elector::{Elector, LeaseError, identity};
+pub use holder::is_held;
 pub use leadership::Leadership;

@@ -79,7 +79,11 @@ fn a_colony_that_is_deleted_stays_for_what_is_in_it() {
     leaving.object.annotations_mut().insert(ABANDON_ANNOTATION.to_owned(), "true".to_owned());
     assert_eq!(shown(&leaving), ["kubernetes  remove the finalizer"]);
     let mut unused = snapshot(&held, &json!({}));
-    assert_eq!(shown(&unused), ["kubernetes  remove the finalizer"]);
+    let last = ["colony      remove the operator's member", "kubernetes  remove the finalizer"];
+    assert_eq!(shown(&unused), last);
+    unused.server = Observed::Unknown("away".to_owned());
+    unused.executors = Observed::Unknown("away".to_owned());
+    assert_eq!(shown(&unused), last[1..], "a colony that is gone holds nothing");
     unused.object.metadata.finalizers = None;
     assert_eq!(shown(&unused), [""; 0]);
 }

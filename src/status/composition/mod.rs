@@ -130,6 +130,7 @@ fn active_findings(
         (None, Some(desired)) if is_ready => {
             (Reason::ResourcesReady, format!("all {} objects are ready", desired.count()))
         }
+        (None, Some(_)) if is_finished => (Reason::FinishedWhenHolds, "it has ended".to_owned()),
         (None, desired) => {
             let lacking = desired.map(lacking).unwrap_or_default();
             let unserved = snapshot.unserved.iter().map(|kind| format!("the cluster does not serve {kind}"));
@@ -138,7 +139,8 @@ fn active_findings(
             (Reason::ResourcesNotReady, if all.is_empty() { none } else { all.join("; ") })
         }
     };
-    let summary = if is_ready {
+    // What has ended, and did not fail, is as it should be, whatever its objects are ready for.
+    let summary = if is_ready || (is_finished && trouble.is_none()) {
         Summary::Ready
     } else if is_finished {
         Summary::Settled

@@ -26,7 +26,7 @@ use crate::{
     },
     colony::model::ExecutorState,
     diff::{
-        ColonyStep, KubernetesStep, Problem, current_progress, finalizers_of_others, finished_job,
+        ColonyStep, KubernetesStep, Problem, Step, current_progress, finalizers_of_others, finished_job,
         is_carried_by_colony,
     },
     snapshot::{
@@ -270,10 +270,13 @@ fn running(
     if let (None, Some(left)) = (progress, outcome.plan.left.first()) {
         return missing_workload_findings(snapshot.object.spec.workload, left);
     }
-    // What was written in this pass has not been seen to work yet.
-    let written = outcome
-        .done_kubernetes()
-        .any(|step| !matches!(step, KubernetesStep::AddFinalizer | KubernetesStep::UpdateIdentity { .. }));
+    // What was written in this pass has not been seen to work yet, and what a conflict kept from being written is still to come.
+    let written = outcome.plan.steps.iter().any(|step| {
+        let is_aside = |step: &KubernetesStep| {
+            matches!(step, KubernetesStep::AddFinalizer | KubernetesStep::UpdateIdentity { .. })
+        };
+        matches!(step, Step::Kubernetes(step) if !is_aside(step))
+    });
     let object = &snapshot.object;
     let is_job = object.spec.workload == Workload::Job;
     let phase = progress.filter(|_| !written).map_or(&Phase::Progressing, |progress| &progress.phase);

@@ -179,6 +179,7 @@ fn render_install(helm: &Path) -> Result<String> {
                 NAMESPACE,
                 "--kube-version",
                 KUBERNETES,
+                "--skip-tests",
             ])
             .current_dir(repository::root())
             .output()

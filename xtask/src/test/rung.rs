@@ -37,7 +37,7 @@ pub enum Rung {
 pub struct Needs {
     /// Helm and kubectl.
     pub tools: bool,
-    /// The programs of others, built from `tests/interop/program`.
+    /// The programs of others, built from folders of `tests/interop`.
     pub programs: bool,
     /// An API server with its controllers, and a ColonyOS server.
     pub servers: bool,

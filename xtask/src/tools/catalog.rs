@@ -14,7 +14,7 @@ use crate::repository;
 pub struct Tool {
     /// Name of the binary.
     pub name: &'static str,
-    /// Folder under `deploy/tools`, or `interop`.
+    /// Folder under `deploy/tools`, or one of those beside the rung `interop`.
     pub set: &'static str,
     /// Go package.
     package: &'static str,
@@ -68,13 +68,15 @@ pub const TOOLS: &[Tool] = &[
         "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
     ),
     tool("pause", "pause", "tools/pause"),
-    Tool { name: "requests-in-go", set: INTEROP, package: "requests-in-go", version: None },
+    tool("requests-in-go", INTEROP, "requests-in-go"),
+    tool("kstatus-in-go", KSTATUS, "kstatus-in-go"),
 ];
 
 /// The programs of others that the rung `interop` runs.
-pub const INTEROP_PROGRAMS: &[&str] = &["requests-in-go"];
-/// Their set, which stands beside the tests.
+pub const INTEROP_PROGRAMS: &[&str] = &["requests-in-go", "kstatus-in-go"];
+/// Their sets, which stand beside the tests.
 const INTEROP: &str = "interop";
+const KSTATUS: &str = "kstatus";
 
 /// What a control plane with kwok nodes needs.
 pub const CONTROL_PLANE: &[&str] =
@@ -89,6 +91,7 @@ impl Tool {
     pub fn folder(&self) -> PathBuf {
         match self.set {
             INTEROP => repository::root().join("tests/interop/program"),
+            KSTATUS => repository::root().join("tests/interop/kstatus"),
             set => repository::root().join("deploy/tools").join(set),
         }
     }
