@@ -9,7 +9,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Resource as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
-    config::{AuthInfo, Kubeconfig},
+    config::Kubeconfig,
     core::{ApiResource, GroupVersionKind, TypeMeta},
 };
 use serde_json::{Value, json};
@@ -63,15 +63,12 @@ async fn doctor(stage: &Stage) -> (bool, Value) {
     let namespace = &stage.namespace.name;
     let name = format!("{namespace}-colonyos-operator");
     let accounts: Api<ServiceAccount> = stage.namespace.api();
-    let request = accounts.create_token_request(
-        &format!("{name}-test"),
-        &PostParams::default(),
-        &TokenRequest::default(),
-    );
-    let token = request.await.unwrap().status.unwrap().token;
-    let mut kubeconfig = Kubeconfig::read().unwrap();
-    for user in &mut kubeconfig.auth_infos {
-        user.auth_info = Some(AuthInfo { token: Some(token.clone().into()), ..AuthInfo::default() });
+    let (account, create) = (format!("{name}-test"), PostParams::default());
+    let token = accounts.create_token_request(&account, &create, &TokenRequest::default()).await.unwrap();
+    let token = token.status.unwrap().token;
+    let mut kubeconfig = serde_json::to_value(Kubeconfig::read().unwrap()).unwrap();
+    for user in kubeconfig["users"].as_array_mut().unwrap() {
+        user["user"] = json!({ "token": token });
     }
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: String| {
@@ -79,12 +76,7 @@ async fn doctor(stage: &Stage) -> (bool, Value) {
         fs::write(&path, text).unwrap();
         path
     };
-    // Serialized, a token is hidden.
-    let mut shown = serde_json::to_value(&kubeconfig).unwrap();
-    for user in shown["users"].as_array_mut().unwrap() {
-        user["user"] = json!({ "token": token });
-    }
-    let kubeconfig = file("kubeconfig", shown.to_string());
+    let kubeconfig = file("kubeconfig", kubeconfig.to_string());
     let configuration = file("operator.yaml", serde_norway::to_string(&elected(namespace)).unwrap());
     let output = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
         .args(["doctor", "--output", "json", "--namespace", namespace, "--account", &name, "--config"])
