@@ -15,8 +15,8 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api,
-    api::{DeleteParams, ListParams, PostParams},
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -126,6 +126,13 @@ async fn an_uninstallation_leaves_nothing_in_the_cluster_or_in_the_colony() {
 
         stage.operator.signal(Signal::Terminate);
         stage.operator.wait_for_end(SOON).await;
+        // What failed tests have left behind is no operator's.
+        for left in colonies.list(&ListParams::default()).await.unwrap() {
+            let (name, release) = (left.name_any(), json!({ "metadata": { "finalizers": null } }));
+            colonies.patch(&name, &PatchParams::default(), &Patch::Merge(release)).await.unwrap();
+            // One that was being deleted is gone by now.
+            let _ = colonies.delete(&name, &DeleteParams::default()).await;
+        }
         // Of another operator, and so are the kinds.
         let other = json!({ "apiVersion": "colonies.io/v1", "kind": "Colony", "metadata": { "name": namespace.name },
             "spec": { "server": { "host": "h" }, "colonyName": "c", "credentialsSecretName": "s" } });
