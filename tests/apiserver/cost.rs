@@ -118,7 +118,7 @@ impl Counts {
 }
 
 fn is_made(kind: &str) -> bool {
-    matches!(kind, "Deployment" | "Secret")
+    matches!(kind, "Deployment" | "Secret" | "Event")
 }
 
 fn name(index: usize) -> String {
