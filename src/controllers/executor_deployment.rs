@@ -83,6 +83,10 @@ impl Stages for FleetStages {
         status::executor_deployment::is_passing(snapshot, &pass.outcome, status)
     }
 
+    fn is_final(&self, snapshot: &Self::Snapshot, pass: &Acted<Self>, status: &Status<Self>) -> bool {
+        status::executor_deployment::is_final(snapshot, &pass.outcome, status)
+    }
+
     fn is_news(status: &Status<Self>, note: &Note) -> bool {
         status::executor_deployment::is_news(status, note)
     }

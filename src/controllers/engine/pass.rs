@@ -181,10 +181,10 @@ impl<S: Stages> Engine<S> {
         if let (Some(status), Ok(acted)) = (&status, passed)
             && notes.is_empty()
             && stages.is_passing(&snapshot, acted, status)
-            && let Some(left) = unwritten::put_off::<S>(&self.unwritten, services, recorded, status, acted)
+            && let Some(next) = unwritten::put_off::<S>(&self.unwritten, services, recorded, status, acted)
         {
             self.retries.reset(&uid);
-            return Ended::new(held.map_or(left, |held| left.min(held)), ReconcileResult::Changed);
+            return Ended::new(held.map_or(next, |held| next.min(held)), ReconcileResult::Changed);
         }
         let outcome = passed.ok().map(|carried| &carried.outcome);
         let published = self.publish(recorded, status.clone(), outcome, notes).await;
@@ -373,8 +373,10 @@ impl<S: Stages> Engine<S> {
             Look::Backoff => Some(self.retries.after_failure(&uid)),
             Look::Never => None,
         };
+        let is_final = |(status, pass)| self.stages.is_final(snapshot, pass, status);
         // What follows needs what was written: it begins when the caches show that, and not before.
-        let soon = if !(written || wrote) || passed.is_err() {
+        let soon = if !(written || wrote) || passed.is_err() || status.zip(passed.ok()).is_some_and(is_final)
+        {
             None
         } else if self.wakes_when_caught_up(object) {
             Some(PATIENCE)

@@ -110,6 +110,10 @@ pub trait Stages: Send + Sync + Sized + 'static {
     fn is_passing(&self, _snapshot: &Self::Snapshot, _pass: &Acted<Self>, _status: &Status<Self>) -> bool {
         false
     }
+    /// Whether nothing is left to do after what a pass wrote, until something changes: then none follows to look for it.
+    fn is_final(&self, _snapshot: &Self::Snapshot, _pass: &Acted<Self>, _status: &Status<Self>) -> bool {
+        false
+    }
     /// Whether people want to be told of it by an Event.
     fn is_news(_status: &Status<Self>, _note: &Note) -> bool {
         true

@@ -17,6 +17,8 @@ use crate::api::mirror::MirrorStatus;
 
 /// How long a status waits at most.
 const LONGEST: Duration = Duration::from_secs(1);
+/// When what follows a submit is looked at where nothing tells of it.
+const AT_ONCE: Duration = Duration::from_millis(20);
 /// From how many on those are looked for whose objects are gone.
 const MANY: usize = 1024;
 
@@ -95,7 +97,7 @@ pub(super) fn shown<S: Stages>(
 }
 
 /// Has the status of `object`, as it is on record, wait where it only says that a process was just submitted and all goes well;
-/// for how long.
+/// when to look again.
 pub(super) fn put_off<S: Stages>(
     unwritten: &Unwritten<Status<S>>,
     services: &Services,
@@ -113,7 +115,10 @@ pub(super) fn put_off<S: Stages>(
     if !S::recorded(status).is_some_and(is_its) || !(begins || goes_on()) {
         return None;
     }
-    unwritten.put(&uid, object.status(), status, alone_since, services.clock.instant())
+    let left = unwritten.put(&uid, object.status(), status, alone_since, services.clock.instant())?;
+    // A workload that was just written is watched; of one that was there before, nothing new may ever be seen.
+    let is_watched = !begins || acted.outcome.done_kubernetes().next().is_some();
+    Some(if is_watched { left } else { left.min(AT_ONCE) })
 }
 
 #[cfg(test)]

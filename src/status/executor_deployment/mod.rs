@@ -5,7 +5,7 @@ mod next;
 mod withheld;
 
 use kube::ResourceExt as _;
-pub use news::{is_news, is_passing};
+pub use news::{is_final, is_news, is_passing};
 pub use next::next;
 use withheld::{drift, missing_workload_findings, warnings, withheld_reason};
 

@@ -5,6 +5,7 @@ use crate::{
     api::{
         condition::{ConditionType, Reason},
         executor_deployment::ExecutorDeploymentStatus,
+        mirror::MirrorStatus,
     },
     diff::ColonyStep,
     snapshot::ExecutorDeploymentSnapshot,
@@ -34,6 +35,29 @@ pub fn is_passing(
         && outcome.done_colony().all(|(step, _)| is_start(step))
         && snapshot.object.metadata.deletion_timestamp.is_none()
         && !is_bad.iter().any(says)
+}
+
+/// Whether a pass saw its generation through: the workload is where it should be, and the pass closed the process.
+#[must_use]
+pub fn is_final(
+    snapshot: &ExecutorDeploymentSnapshot,
+    outcome: &Outcome,
+    status: &ExecutorDeploymentStatus,
+) -> bool {
+    let is_end = |step: &ColonyStep| {
+        matches!(step, ColonyStep::CloseSuccessful { .. } | ColonyStep::CloseFailed { .. })
+    };
+    let metadata = &snapshot.object.metadata;
+    let is_over =
+        |mirror: &MirrorStatus| !mirror.may_live() && Some(mirror.generation) == metadata.generation;
+    outcome.failure().is_none()
+        && !outcome.is_skipped()
+        && outcome.plan.awaiting.is_empty()
+        && outcome.done_kubernetes().next().is_none()
+        && outcome.done_colony().next().is_some()
+        && outcome.done_colony().all(|(step, _)| is_end(step))
+        && metadata.deletion_timestamp.is_none()
+        && status.mirror.as_ref().is_some_and(is_over)
 }
 
 /// Whether an Event says what happened. That all of no executors are ready says nothing.
