@@ -200,14 +200,14 @@ fn what_was_submitted_right_before_the_end_of_an_operator_is_found_by_its_label(
     });
 }
 
-/// A second later, if nothing has followed.
+/// Two seconds later, if nothing has followed.
 #[test]
 fn a_process_that_is_not_carried_out_at_once_is_put_on_record() {
     runtime().block_on(async {
         let mut world = world().await;
         world.play_only(&[look(&[]), look(&[]), look(&[])]).await;
         assert_eq!(mirror(&world)["state"], "Intended");
-        world.play_only(&[Event::Pass { seconds: 1 }, look(&[])]).await;
+        world.play_only(&[Event::Pass { seconds: 2 }, look(&[])]).await;
         assert_eq!(mirror(&world)["state"], "Waiting");
         assert_eq!(mirror(&world)["processId"], world.outside.processes()[0].id.as_str());
         // Nor does it wait when it is to go.

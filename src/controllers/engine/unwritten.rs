@@ -16,7 +16,7 @@ use super::{
 use crate::api::mirror::MirrorStatus;
 
 /// How long a status waits at most.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(2);
 /// When what follows a submit is looked at where nothing tells of it.
 const AT_ONCE: Duration = Duration::from_millis(20);
 /// From how many on those are looked for whose objects are gone.
