@@ -21,7 +21,7 @@ use crate::{
         adds::{Added, Adds},
         blueprints::Blueprints,
         connections::{Connection, OperatorIdentity},
-        processes::Processes,
+        processes::{Expectation, Processes},
         submissions::Submissions,
     },
     runtime::clock::Clock,
@@ -223,6 +223,7 @@ impl Colony<'_> {
             if process.is_gated || process.is_own { self.operator(what)?.name.as_str() } else { "" };
         // Before the first byte leaves: from here on the label counts as tried.
         self.submissions.sent(&process.label, self.clock.instant());
+        let expected = self.processes.expect(&process.label);
         let (member, asked_at) = (&self.connection.member, self.clock.instant());
         if process.is_gated {
             let workflow = process.gated(operator).map_err(|error| refused(what, &error))?;
@@ -237,7 +238,7 @@ impl Colony<'_> {
             // An earlier one may be there by now. Which process it is is looked up by label: the oldest.
             return Ok(Effect::Nothing);
         }
-        let is_running = self.is_assigned(&submitted).await;
+        let is_running = self.is_assigned(&submitted, expected).await;
         Ok(Effect::Submitted {
             process_id: submitted.id.to_string(),
             submitted_at: Some(submitted.submitted_at),
@@ -247,13 +248,13 @@ impl Colony<'_> {
 
     /// Whether a process that the operator itself carries out was assigned right away: status then says so at once, not in
     /// a write of its own.
-    async fn is_assigned(&self, submitted: &Process) -> bool {
+    async fn is_assigned(&self, submitted: &Process, expected: Expectation) -> bool {
         let is_own = submitted.spec.conditions.executor_type == CONTROLLER_EXECUTOR_TYPE;
         if !is_own || self.connection.operator(CONTROLLER_EXECUTOR_TYPE).is_none() {
             return false;
         }
         let member = self.connection.member.id();
-        let state = self.processes.leaves_queue(member, &submitted.id, ASSIGNMENT).await;
+        let state = self.processes.leaves_queue(member, &submitted.id, expected, ASSIGNMENT).await;
         state == Some(ProcessState::Running)
     }
 

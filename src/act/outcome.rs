@@ -133,6 +133,15 @@ impl Outcome {
         self.results.iter().any(|result| matches!(result, StepResult::Done(_)))
     }
 
+    /// Id of the process that was submitted, if one was and its reply is to be believed.
+    #[must_use]
+    pub fn submitted(&self) -> Option<&str> {
+        self.done().find_map(|(_, effect)| match effect {
+            Effect::Submitted { process_id, .. } => Some(process_id.as_str()),
+            _ => None,
+        })
+    }
+
     /// The steps to the cluster that were done.
     pub fn done_kubernetes(&self) -> impl Iterator<Item = &KubernetesStep> {
         self.done().filter_map(|(step, _)| match step {

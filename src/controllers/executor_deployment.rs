@@ -8,7 +8,7 @@ use kube::{Resource, core::DeserializeGuard, runtime::reflector::ObjectRef};
 use super::engine::{
     context::{Requeuer, Services},
     pass::Engine,
-    stages::{Passed, Planned, Stages, Status},
+    stages::{Acted, Passed, Planned, Stages, Status},
     wiring::{self, Wiring},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     memory::writes::Writes,
     runtime::{metrics::Kind, shutdown::Shutdown},
     snapshot::{ExecutorDeploymentSnapshot, Policy},
-    status::{self, look::Look},
+    status::{self, event::Note, look::Look},
     watch::{
         colonies::Colonies,
         executor_deployment::{Reader, Stores},
@@ -77,6 +77,18 @@ impl Stages for FleetStages {
 
     fn status(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Option<Status<Self>> {
         Some(status::executor_deployment::compute(snapshot, pass.map(|carried| &carried.outcome)))
+    }
+
+    fn is_passing(&self, snapshot: &Self::Snapshot, pass: &Acted<Self>, status: &Status<Self>) -> bool {
+        status::executor_deployment::is_passing(snapshot, &pass.outcome, status)
+    }
+
+    fn is_final(&self, snapshot: &Self::Snapshot, pass: &Acted<Self>, status: &Status<Self>) -> bool {
+        status::executor_deployment::is_final(snapshot, &pass.outcome, status)
+    }
+
+    fn is_news(status: &Status<Self>, note: &Note) -> bool {
+        status::executor_deployment::is_news(status, note)
     }
 
     fn remaining_in_colony(snapshot: &Self::Snapshot) -> Option<String> {

@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 use parking_lot::RwLock;
 
+use super::origins::Origins;
 use crate::{
     colony::{Executor, ExecutorState, Id, Session},
     snapshot::Workforce,
@@ -27,7 +28,32 @@ pub struct OperatorIdentity {
 
 /// What the operator itself has brought about since the colony was last asked for its executors, by name, and when. The
 /// connections of a colony that follow each other share it: a pass may note something by one that another has just replaced.
-type PreservedFields = Arc<RwLock<HashMap<String, (Executor, Instant)>>>;
+type PreservedFields = Arc<RwLock<Notes>>;
+
+#[derive(Default)]
+struct Notes {
+    by_name: HashMap<String, (Executor, Instant)>,
+    origins: Origins,
+}
+
+impl Notes {
+    fn get(&self, name: &str) -> Option<&Executor> {
+        self.by_name.get(name).map(|(executor, _)| executor)
+    }
+
+    fn put(&mut self, executor: Executor, now: Instant) {
+        if let Some((before, _)) = self.by_name.get(&executor.name) {
+            self.origins.remove(before);
+        }
+        self.origins.add(&executor);
+        self.by_name.insert(executor.name.clone(), (executor, now));
+    }
+
+    fn forget_before(&mut self, asked_at: Instant) {
+        self.by_name.retain(|_, (_, noted_at)| *noted_at >= asked_at);
+        self.origins = Origins::of(self.by_name.values().map(|(executor, _)| executor));
+    }
+}
 
 /// What is needed to work in a colony.
 pub struct Connection {
@@ -44,6 +70,7 @@ pub struct Connection {
     /// Who could take work, if the colony could be asked.
     pub workforce: Option<Arc<Workforce>>,
     executors: Option<BTreeMap<String, Executor>>,
+    origins: Origins,
     notes: PreservedFields,
     names: RwLock<HashMap<Id, String>>,
     approved: Option<BTreeMap<String, usize>>,
@@ -71,6 +98,7 @@ impl Connection {
             }
             counts
         });
+        let origins = Origins::of(executors.unwrap_or_default());
         let notes = PreservedFields::default();
         let (workforce, problem_since) = (None, None);
         Self {
@@ -81,6 +109,7 @@ impl Connection {
             problem_since,
             workforce,
             executors: listed,
+            origins,
             notes,
             names,
             approved,
@@ -129,23 +158,32 @@ impl Connection {
     pub fn executor(&self, name: &str) -> Option<Option<Executor>> {
         let listed = self.executors.as_ref()?;
         let notes = self.notes.read();
-        Some(notes.get(name).map(|(executor, _)| executor).or_else(|| listed.get(name)).cloned())
+        Some(notes.get(name).or_else(|| listed.get(name)).cloned())
     }
 
-    /// Looks at the executors of a type; whether the colony could be asked for them.
-    pub fn each_of_type(&self, executor_type: &str, mut look: impl FnMut(&Executor)) -> bool {
-        let Some(listed) = &self.executors else { return false };
+    /// Whether an executor of a type was registered for the fleet of that name in `place`, a cluster and a namespace; none if the
+    /// colony could not be asked. Looks at those that were registered for fleets of other namespaces, and at no others: a fleet may
+    /// be one of thousands of a type.
+    pub fn each_elsewhere(
+        &self,
+        executor_type: &str,
+        place: &(String, String),
+        fleet: &str,
+        mut look: impl FnMut(&Executor),
+    ) -> Option<bool> {
+        let listed = self.executors.as_ref()?;
         let notes = self.notes.read();
-        let own = notes.values().map(|(executor, _)| executor);
-        let others = listed.values().filter(|executor| executor.executor_type == executor_type);
-        let others = others.filter(|executor| !notes.contains_key(&executor.name));
-        own.filter(|executor| executor.executor_type == executor_type).chain(others).for_each(&mut look);
-        true
+        let is_current = |name: &&String| notes.get(name).is_none();
+        let own = notes.origins.elsewhere(executor_type, place).filter_map(|name| notes.get(name));
+        let others = self.origins.elsewhere(executor_type, place).filter(is_current);
+        own.chain(others.filter_map(|name| listed.get(name))).for_each(&mut look);
+        let is_noted = notes.origins.of_fleet(executor_type, place, fleet).next().is_some();
+        Some(is_noted || self.origins.of_fleet(executor_type, place, fleet).any(|name| is_current(&name)))
     }
 
     /// Notes an executor that the operator itself has just registered, until the colony is asked again.
     pub fn note_executor(&self, executor: Executor, now: Instant) {
-        self.notes.write().insert(executor.name.clone(), (executor, now));
+        self.notes.write().put(executor, now);
     }
 
     /// Notes that the operator itself has just removed an executor, until the colony is asked again.
@@ -161,7 +199,7 @@ impl Connection {
     pub fn executor_states(&self) -> Option<BTreeMap<String, ExecutorState>> {
         let state = |executor: &Executor| (executor.name.clone(), executor.state);
         let mut states: BTreeMap<_, _> = self.executors.as_ref()?.values().map(state).collect();
-        states.extend(self.notes.read().values().map(|(executor, _)| state(executor)));
+        states.extend(self.notes.read().by_name.values().map(|(executor, _)| state(executor)));
         Some(states)
     }
 }
@@ -197,8 +235,7 @@ impl Connections {
         let previous = by_colony.get(colony).cloned().flatten();
         if let Some(previous) = &previous {
             connection.notes.clone_from(&previous.notes);
-            let mut notes = connection.notes.write();
-            notes.retain(|_, (_, noted_at)| *noted_at >= asked_at);
+            connection.notes.write().forget_before(asked_at);
         }
         let connection = Arc::new(connection);
         by_colony.insert(colony.to_owned(), Some(connection.clone()));
@@ -258,14 +295,47 @@ mod tests {
         first.note_executor(executor("late"), at(4));
         let state = |name| second.executor(name).unwrap().map(|executor| executor.state);
         assert_eq!((state("late"), state("old")), (Some(Approved), Some(Unregistered)));
-        let of_type = |executor_type: &str| {
-            let mut count = 0;
-            assert!(second.each_of_type(executor_type, |_| count += 1));
-            count
-        };
-        assert_eq!((of_type("t"), of_type("u")), (2, 0));
         assert_eq!(state("early"), None, "the colony was asked later, and does not know it");
         let (third, _) = connections.put("dev", connection(&["old", "late"]), at(5));
         assert_eq!(third.executor("old").unwrap(), Some(executor("old")), "what the colony says later holds");
+    }
+
+    /// Of thousands of a type, a pass looks at none but those of other namespaces.
+    #[test]
+    fn executors_of_a_type_are_found_by_the_fleet_that_they_were_registered_for() {
+        #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+        let now = Instant::now();
+        let of = |name: &str, place: &str, fleet: &str| Executor {
+            blueprint_id: format!("k8s:{place}/{fleet}"),
+            ..executor(&format!("{name}-{fleet}"))
+        };
+        let fleet = |number: usize| of("x", "here/u/blue", &format!("f{number}"));
+        let mut all: Vec<Executor> = (0..1000).map(fleet).collect();
+        all.extend([of("x", "here/v/red", "r"), of("x", "there/w/red", "t"), executor("unknown")]);
+        let mut connection = connection(&[]);
+        connection.executors = Some(all.iter().map(|one| (one.name.clone(), one.clone())).collect());
+        connection.origins = Origins::of(&all);
+        let found = |executor_type: &str, fleet: &str| {
+            let (mut looked_at, place) = (Vec::new(), ("here".to_owned(), "blue".to_owned()));
+            let look = |one: &Executor| looked_at.push(one.name.clone());
+            let is_registered = connection.each_elsewhere(executor_type, &place, fleet, look);
+            (is_registered, looked_at)
+        };
+        assert_eq!(found("t", "f7"), (Some(true), vec!["x-r".to_owned()]));
+        assert_eq!(found("t", "f1000"), (Some(false), vec!["x-r".to_owned()]));
+        assert_eq!(found("other", "f7"), (Some(false), Vec::new()));
+        // What was noted since takes the place of what was listed, under another type as well.
+        connection.note_executor(Executor { executor_type: "other".to_owned(), ..fleet(7) }, now);
+        connection
+            .note_executor(Executor { executor_type: "other".to_owned(), ..of("x", "here/v/red", "r") }, now);
+        connection.note_executor(fleet(1000), now);
+        assert_eq!(found("t", "f7"), (Some(false), Vec::new()));
+        assert_eq!(found("other", "f7"), (Some(true), vec!["x-r".to_owned()]));
+        assert_eq!(found("t", "f1000"), (Some(true), Vec::new()));
+        connection.note_executor(fleet(7), now);
+        assert_eq!((found("t", "f7").0, found("other", "f7").0), (Some(true), Some(false)));
+        connection.executors = None;
+        let place = ("here".to_owned(), "blue".to_owned());
+        assert_eq!(connection.each_elsewhere("t", &place, "f7", |_| ()), None, "it could not be asked");
     }
 }

@@ -14,6 +14,7 @@ pub mod identities;
 pub mod kinds;
 pub mod lines;
 pub mod neighbours;
+mod origins;
 pub mod position_log;
 pub mod processes;
 mod pruned;

@@ -25,7 +25,21 @@ pub struct Processes {
     known: Arc<Mutex<HashMap<ProcessId, CachedProcess>>>,
     /// Tells that some process was read.
     reads: Arc<watch::Sender<()>>,
+    /// Labels of which a pass is about to learn what was read.
+    expected: Arc<Mutex<HashSet<String>>>,
     shortest: Duration,
+}
+
+/// A pass that submits, and then looks by itself what was read meanwhile of what has the label.
+pub struct Expectation {
+    label: String,
+    expected: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Drop for Expectation {
+    fn drop(&mut self) {
+        self.expected.lock().remove(&self.label);
+    }
 }
 
 struct CachedProcess {
@@ -55,7 +69,8 @@ impl Processes {
     /// An empty memory, in which a process is believed for `shortest` at least.
     #[must_use]
     pub fn new(shortest: Duration) -> Self {
-        Self { known: Arc::default(), reads: Arc::new(watch::channel(()).0), shortest }
+        let (known, expected) = (Arc::default(), Arc::default());
+        Self { known, reads: Arc::new(watch::channel(()).0), expected, shortest }
     }
 
     /// The process, if `member` has read it and there is no reason to ask again.
@@ -111,6 +126,20 @@ impl Processes {
         self.lock().entry(process.id.clone()).or_insert(CachedProcess { seen, doubted_at: None });
     }
 
+    /// Notes that a pass is about to submit something with this label. What is read of it until the expectation is dropped need not
+    /// wake the object: the pass looks at it after that.
+    #[must_use]
+    pub fn expect(&self, label: &str) -> Expectation {
+        self.expected.lock().insert(label.to_owned());
+        Expectation { label: label.to_owned(), expected: self.expected.clone() }
+    }
+
+    /// Whether a pass learns by itself what was just read of a process with this label.
+    #[must_use]
+    pub fn is_expected(&self, label: &str) -> bool {
+        self.expected.lock().contains(label)
+    }
+
     /// Has the next pass ask for a process.
     pub fn invalidate(&self, id: &ProcessId, now: Instant) {
         if let Some(known) = self.lock().get_mut(id) {
@@ -137,8 +166,14 @@ impl Processes {
         self.lock().retain(|id, known| known.seen.member != *member || ids.contains(id) || is_new(known));
     }
 
-    /// Waits until a process is seen to have left the queue, but not longer than `limit`; its state.
-    pub async fn leaves_queue(&self, member: &Id, id: &ProcessId, limit: Duration) -> Option<ProcessState> {
+    /// Waits until an expected process is seen to have left the queue, but not longer than `limit`; its last state.
+    pub async fn leaves_queue(
+        &self,
+        member: &Id,
+        id: &ProcessId,
+        expected: Expectation,
+        limit: Duration,
+    ) -> Option<ProcessState> {
         let mut reads = self.reads.subscribe();
         let left = async {
             loop {
@@ -150,7 +185,10 @@ impl Processes {
                 }
             }
         };
-        tokio::time::timeout(limit, left).await.ok().flatten()
+        // What is read from here on wakes the object; what was read before shows here.
+        let _ = tokio::time::timeout(limit, left).await;
+        drop(expected);
+        self.last_seen(member, id).map(|seen| seen.process.state)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, CachedProcess>> {
@@ -246,13 +284,21 @@ mod tests {
         let (processes, start, id) = (Processes::new(5 * SECOND), start(), process(0).id);
         processes.submitted(&member("a"), &process(0), start);
         let (by, waiting) = (member("a"), processes.clone());
-        let waited = async { waiting.leaves_queue(&by, &id, SECOND).await };
-        let assigned = async { processes.read(&member("a"), &process(1), start + SECOND) };
+        let expected = processes.expect("l");
+        let waited = async { waiting.leaves_queue(&by, &id, expected, SECOND).await };
+        let assigned = async {
+            processes.read(&member("a"), &process(1), start + SECOND);
+            assert!(processes.is_expected("l") && !processes.is_expected("m"));
+        };
         let (state, ()) = tokio::join!(waited, assigned);
         assert_eq!(state, Some(ProcessState::Running));
+        assert!(!processes.is_expected("l"), "what is read later wakes the object");
         processes.forget(&id);
         processes.submitted(&member("a"), &process(0), start);
         let limit = Duration::from_millis(1);
-        assert_eq!(processes.leaves_queue(&member("a"), &id, limit).await, None);
+        let expected = processes.expect("l");
+        let state = processes.leaves_queue(&member("a"), &id, expected, limit).await;
+        assert_eq!(state, Some(ProcessState::Waiting));
+        assert!(!processes.is_expected("l"));
     }
 }

@@ -52,7 +52,6 @@ fn note(before: &[Condition], after: &Condition) -> Option<Note> {
         "Finished" if after.reason == Reason::NoExecutor.as_str() => true,
         "Mirrored" if after.reason == Reason::ProcessLost.as_str() => true,
         "Mirrored" if !holds && after.reason == Reason::ColonyUnavailable.as_str() => true,
-        "Mirrored" if after.reason == Reason::ProcessSuccessful.as_str() => false,
         _ => return None,
     };
     Some(Note { warning: bad, reason: after.reason.clone(), message: after.message.clone() })

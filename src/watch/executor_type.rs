@@ -33,16 +33,10 @@ impl Reader {
         let same: Vec<&ExecutorDeployment> = same.filter(|other| is_there(other)).collect();
         let home = |fleet: &ExecutorDeployment| (fleet.namespace().unwrap_or_default(), fleet.name_any());
         let own = home(object);
-        // One that was adopted was registered for an object of the same name.
-        let mut is_own_registered = false;
         let mut registered: HashSet<(String, String)> = HashSet::new();
         let mut unwatched = Vec::new();
         let look = |executor: &Executor| {
             let Some(origin) = self.origin(executor) else { return };
-            is_own_registered |= (origin.namespace, origin.name) == (&own.0, &own.1);
-            if Some(origin.namespace) == namespace {
-                return;
-            }
             if !same.is_empty() {
                 registered.insert((origin.namespace.to_owned(), origin.name.to_owned()));
             }
@@ -54,13 +48,16 @@ impl Reader {
                 unwatched.push(TypeHolder { uid, created_at: None, is_registered: Some(true) });
             }
         };
-        let is_known = connection.is_some_and(|connection| connection.each_of_type(executor_type, look));
+        // One that was adopted was registered for an object of the same name.
+        let place = (self.cluster.clone(), own.0);
+        let is_registered =
+            connection.and_then(|connection| connection.each_elsewhere(executor_type, &place, &own.1, look));
+        let is_known = is_registered.is_some();
         let cached = same.iter().map(|other| TypeHolder {
             uid: other.uid().unwrap_or_default(),
             created_at: other.meta().creation_timestamp.as_ref().map(|created| created.0),
             is_registered: is_known.then(|| registered.contains(&home(other))),
         });
-        let is_registered = is_known.then_some(is_own_registered);
         let unknown = || Observed::Unknown("the colony has not listed its executors yet".to_owned());
         TypeUse {
             is_registered: is_registered.map_or_else(unknown, Observed::Known),

@@ -37,6 +37,8 @@ pub enum IndexKey {
     Blueprint(String),
     /// The executor type.
     ExecutorType(String),
+    /// The executor type and the namespace.
+    ExecutorTypeIn(String, String),
     /// The executor type without the digits at its end.
     TypeStem(String),
     /// Namespace and name of the `ExecutorDeployment` of a pod.
@@ -140,15 +142,8 @@ where
     /// The objects with a key.
     #[must_use]
     pub fn get(&self, key: &IndexKey) -> Vec<Arc<K>> {
-        self.get_where(key, |_| true)
-    }
-
-    /// The objects with a key whose reference is wanted; the others cost next to nothing.
-    #[must_use]
-    pub fn get_where(&self, key: &IndexKey, wanted: impl Fn(&ObjectRef<K>) -> bool) -> Vec<Arc<K>> {
         let entries = self.entries.read();
-        let found = entries.objects.get(key).into_iter().flatten().filter(|object| wanted(object));
-        self.present(key, found)
+        self.present(key, entries.objects.get(key).into_iter().flatten())
     }
 
     /// The objects with a key that have not got another one. It costs next to nothing where all have it.
@@ -217,7 +212,9 @@ pub fn executor_deployment(guarded: &GuardedExecutorDeployment) -> Vec<IndexKey>
     if object.labels().contains_key(ORIGIN_LABEL) {
         keys.extend(object.spec.colony.clone().map(IndexKey::OriginatedIn));
     }
-    keys.push(IndexKey::ExecutorType(object.spec.executor_type.clone()));
+    let executor_type = object.spec.executor_type.clone();
+    keys.push(IndexKey::ExecutorTypeIn(executor_type.clone(), object.namespace().unwrap_or_default()));
+    keys.push(IndexKey::ExecutorType(executor_type));
     keys.push(IndexKey::TypeStem(type_stem(&object.spec.executor_type).to_owned()));
     keys
 }

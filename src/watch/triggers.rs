@@ -134,9 +134,9 @@ pub fn of_type(
     namespace: Option<&str>,
     scopes: &[Index<GuardedExecutorDeployment>],
 ) -> Vec<Arc<GuardedExecutorDeployment>> {
-    let is_other = |other: &ObjectRef<GuardedExecutorDeployment>| other.namespace.as_deref() != namespace;
-    let key = IndexKey::ExecutorType(executor_type.to_owned());
-    scopes.iter().flat_map(|index| index.get_where(&key, is_other)).collect()
+    let all = IndexKey::ExecutorType(executor_type.to_owned());
+    let own = IndexKey::ExecutorTypeIn(executor_type.to_owned(), namespace.unwrap_or_default().to_owned());
+    scopes.iter().flat_map(|index| index.get_without(&all, &own)).collect()
 }
 
 /// Executor type and colony of an object.

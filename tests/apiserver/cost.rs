@@ -118,7 +118,7 @@ impl Counts {
 }
 
 fn is_made(kind: &str) -> bool {
-    matches!(kind, "Deployment" | "Secret")
+    matches!(kind, "Deployment" | "Secret" | "Event")
 }
 
 fn name(index: usize) -> String {
@@ -138,8 +138,9 @@ async fn a_fleet_costs_a_handful_of_passes_writes_and_calls() {
         }))
         .await;
         let counts = Counts::until_rest(&stage.operator, "ExecutorDeployment", &before).await;
-        // Four passes and six writes at best: a seventh when the process is assigned late, an eighth when the fleet is ready before that.
-        counts.assert_at_most(8, 8, 6);
+        // Five writes at best, Events included, which the simulation counts. A sixth when the workload or the assignment takes
+        // more than two seconds.
+        counts.assert_at_most(6, 6, 6);
     })
     .await;
 }

@@ -21,23 +21,14 @@ pub async fn only_transitions_are_told(stage: Stage) {
     let fleet = Fleet::create(&stage, "told", json!({})).await;
     fleet.until_ready(1).await;
     fleet.until_mirrored().await;
-    until_told(&fleet, "AllReplicasReady", 1).await;
-    let born = until_told(&fleet, "ProcessSuccessful", 1).await;
-    assert_eq!(
-        born,
-        BTreeMap::from([
-            ("Normal AllReplicasReady".to_owned(), 1),
-            ("Normal ProcessSuccessful".to_owned(), 1)
-        ]),
-        "starting is no news, having started is"
-    );
+    let born = until_told(&fleet, "AllReplicasReady", 1).await;
+    let expected = BTreeMap::from([("Normal AllReplicasReady".to_owned(), 1)]);
+    assert_eq!(born, expected, "starting is no news, having started is");
     kubectl(&["-n", &stage.namespace.name, "scale", &fleet.reference(), "--replicas=2"]).await;
     fleet.until_ready(2).await;
     fleet.until_mirrored().await;
-    until_told(&fleet, "AllReplicasReady", 2).await;
-    let told = until_told(&fleet, "ProcessSuccessful", 2).await;
+    let told = until_told(&fleet, "AllReplicasReady", 2).await;
     assert_eq!(told["Normal AllReplicasReady"], 2, "{told:?}");
-    assert_eq!(told["Normal ProcessSuccessful"], 2, "{told:?}");
     let described = kubectl(&["-n", &stage.namespace.name, "describe", &fleet.reference()]).await;
     assert!(described.contains("AllReplicasReady") && described.contains("colonyos-operator"), "{described}");
 

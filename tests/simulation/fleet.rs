@@ -147,3 +147,72 @@ fn a_new_object_is_made_without_a_get() {
         }
     });
 }
+
+/// The writes of the passes over a new fleet whose workload and process follow at once, until nothing more is written.
+async fn writes_until_settled(world: &mut World) -> Vec<String> {
+    let mut writes = Vec::new();
+    for _ in 0..4 {
+        world.catch_up().await;
+        writes.extend(world.quiet_look(0, "one").await);
+        world.play_only(&[Event::Ready, Event::Assign, Event::Told]).await;
+    }
+    writes
+}
+
+/// The intent is on record before anything is submitted. What the process is then is written with how it ended.
+#[test]
+fn a_fleet_that_nothing_holds_up_is_made_with_five_writes_and_four_calls() {
+    runtime().block_on(async {
+        let mut kind = kind::fleet("CancelRunning, Delete, Standard", 1);
+        kind.object["spec"]["replicas"] = json!(0);
+        let mut world = World::new(&kind).await;
+        let expected = [
+            "patch executordeployments.compute.colonies.io media/one",
+            "create secrets media/one-executor-identity",
+            "update executordeployments.compute.colonies.io/status media/one",
+            "addexecutormsg",
+            "approveexecutormsg",
+            "create deployments.apps media/one",
+            "submitfuncspecmsg",
+            "closesuccessfulmsg",
+            "update executordeployments.compute.colonies.io/status media/one",
+        ];
+        assert_eq!(writes_until_settled(&mut world).await, expected);
+        assert_eq!(mirror(&world)["state"], "Successful");
+    });
+}
+
+/// The status that waits is lost with the operator.
+#[test]
+fn what_was_submitted_right_before_the_end_of_an_operator_is_found_by_its_label() {
+    runtime().block_on(async {
+        let mut world = world().await;
+        world.play_only(&[look(&[]), look(&[])]).await;
+        let processes = world.outside.processes();
+        assert_eq!(
+            (processes.len(), &mirror(&world)["state"]),
+            (1, &json!("Intended")),
+            "it is not on record"
+        );
+        world.play_only(&[Event::Crash { after: 0 }, look(&[])]).await;
+        assert_eq!(mirror(&world)["processId"], processes[0].id.as_str());
+        assert_eq!(world.outside.processes().len(), 1);
+    });
+}
+
+/// Two seconds later, if nothing has followed.
+#[test]
+fn a_process_that_is_not_carried_out_at_once_is_put_on_record() {
+    runtime().block_on(async {
+        let mut world = world().await;
+        world.play_only(&[look(&[]), look(&[]), look(&[])]).await;
+        assert_eq!(mirror(&world)["state"], "Intended");
+        world.play_only(&[Event::Pass { seconds: 2 }, look(&[])]).await;
+        assert_eq!(mirror(&world)["state"], "Waiting");
+        assert_eq!(mirror(&world)["processId"], world.outside.processes()[0].id.as_str());
+        // Nor does it wait when it is to go.
+        let mut world = self::world().await;
+        world.play_only(&[look(&[]), look(&[]), Event::Delete { object: 0 }, look(&[])]).await;
+        assert_eq!(mirror(&world)["processId"], world.outside.processes()[0].id.as_str());
+    });
+}

@@ -154,7 +154,9 @@ impl Assignments {
                 let now = self.services.clock.instant();
                 self.services.processes.read(connection.member.id(), &process, now);
             }
-            self.mirrored_kinds.wake_uid(uid);
+            if !self.services.processes.is_expected(label) {
+                self.mirrored_kinds.wake_uid(uid);
+            }
             return Ok(());
         }
         if !self.services.leadership.is_leader() {

@@ -15,5 +15,6 @@ pub(super) mod repetition;
 pub mod retry;
 pub(super) mod shared_watches;
 pub mod stages;
+mod unwritten;
 pub mod wiring;
 pub(super) mod work;

@@ -15,6 +15,7 @@ use super::{
     repetition::{self, Subject},
     retry::{Retries, jitter},
     stages::{Acted, Passed, Stages, Status},
+    unwritten::{self, Unwritten},
 };
 use crate::{
     act::{
@@ -51,6 +52,7 @@ pub struct Engine<S: Stages> {
     pub stages: S,
     retries: Retries,
     compiled: CompiledObjects,
+    unwritten: Unwritten<Status<S>>,
     /// Wakes objects; none where passes are called one by one.
     requeuer: Option<Requeuer<DeserializeGuard<S::Object>>>,
 }
@@ -82,6 +84,7 @@ impl<S: Stages> Engine<S> {
             stages,
             retries: Retries::default(),
             compiled: CompiledObjects::default(),
+            unwritten: Unwritten::default(),
             requeuer: None,
         }
     }
@@ -120,8 +123,10 @@ impl<S: Stages> Engine<S> {
     }
 
     /// The five stages.
-    async fn stages_of(&self, object: &S::Object) -> Ended {
+    async fn stages_of(&self, recorded: &S::Object) -> Ended {
         let (services, stages) = (&self.services, &self.stages);
+        let shown = unwritten::shown::<S>(&self.unwritten, services, recorded);
+        let object = shown.as_ref().unwrap_or(recorded);
         self.reconcile_requested(object);
         intents::note_untouched::<S>(services, object);
         let Ok(mut snapshot) = stages.snapshot(object).await else {
@@ -134,7 +139,7 @@ impl<S: Stages> Engine<S> {
         }
         if S::KIND.can_be_paused() && is_paused(object.meta()) {
             let status = stages.paused(object, &snapshot);
-            let published = self.publish(object, status, None, Vec::new()).await;
+            let published = self.publish(recorded, status, None, Vec::new()).await;
             return self.reconcile_paused(object, published);
         }
         let uid = object.uid().unwrap_or_default();
@@ -173,8 +178,16 @@ impl<S: Stages> Engine<S> {
             services.publisher.each_event(&object.object_ref(stages.kind()), notes).await;
         }
         let notes = stages.notes(&snapshot, passed);
+        if let (Some(status), Ok(acted)) = (&status, passed)
+            && notes.is_empty()
+            && stages.is_passing(&snapshot, acted, status)
+            && let Some(next) = unwritten::put_off::<S>(&self.unwritten, services, recorded, status, acted)
+        {
+            self.retries.reset(&uid);
+            return Ended::new(held.map_or(next, |held| next.min(held)), ReconcileResult::Changed);
+        }
         let outcome = passed.ok().map(|carried| &carried.outcome);
-        let published = self.publish(object, status.clone(), outcome, notes).await;
+        let published = self.publish(recorded, status.clone(), outcome, notes).await;
         let ended = self.next(object, &snapshot, status.as_ref(), passed, published);
         Ended { next: ended.next.map(|next| held.map_or(next, |held| next.min(held))).or(held), ..ended }
     }
@@ -229,6 +242,7 @@ impl<S: Stages> Engine<S> {
         self.stages.released(object).await;
         let uid = object.uid().unwrap_or_default();
         self.retries.reset(&uid);
+        self.unwritten.forget(&uid);
         self.services.record_release(&uid);
         Ended::until_changed(ReconcileResult::Changed)
     }
@@ -267,6 +281,7 @@ impl<S: Stages> Engine<S> {
             }
             written => (status, written?),
         };
+        self.unwritten.forget(&uid);
         let mirror = S::recorded(&status);
         if let Some(bound) = mirror.filter(|mirror| mirror.process_id.is_some()) {
             services.submissions.settled(&bound.label);
@@ -281,6 +296,7 @@ impl<S: Stages> Engine<S> {
         let conditions = before.map_or(&[][..], |before| before.conditions());
         let mut all = status::event::transitions(conditions, status.conditions());
         all.extend(notes);
+        all.retain(|note| S::is_news(&status, note));
         services.publisher.events(&object.object_ref(kind), all).await;
         Ok(true)
     }
@@ -357,8 +373,10 @@ impl<S: Stages> Engine<S> {
             Look::Backoff => Some(self.retries.after_failure(&uid)),
             Look::Never => None,
         };
+        let is_final = |(status, pass)| self.stages.is_final(snapshot, pass, status);
         // What follows needs what was written: it begins when the caches show that, and not before.
-        let soon = if !(written || wrote) || passed.is_err() {
+        let soon = if !(written || wrote) || passed.is_err() || status.zip(passed.ok()).is_some_and(is_final)
+        {
             None
         } else if self.wakes_when_caught_up(object) {
             Some(PATIENCE)

@@ -105,6 +105,19 @@ pub trait Stages: Send + Sync + Sized + 'static {
     fn paused(&self, object: &Self::Object, snapshot: &Self::Snapshot) -> Option<Status<Self>> {
         Some(status::paused::compute(object.status(), object.meta(), snapshot.now()))
     }
+    /// Whether a status says nothing that people wait for, and the next one follows at once if all goes well: it may then wait for
+    /// that for a moment.
+    fn is_passing(&self, _snapshot: &Self::Snapshot, _pass: &Acted<Self>, _status: &Status<Self>) -> bool {
+        false
+    }
+    /// Whether nothing is left to do after what a pass wrote, until something changes: then none follows to look for it.
+    fn is_final(&self, _snapshot: &Self::Snapshot, _pass: &Acted<Self>, _status: &Status<Self>) -> bool {
+        false
+    }
+    /// Whether people want to be told of it by an Event.
+    fn is_news(_status: &Status<Self>, _note: &Note) -> bool {
+        true
+    }
     /// Events that follow a status which was written, besides those of conditions that have changed.
     fn notes(&self, _snapshot: &Self::Snapshot, _pass: Passed<'_, Self>) -> Vec<Note> {
         Vec::new()

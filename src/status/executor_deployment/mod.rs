@@ -1,9 +1,11 @@
 //! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
 
+mod news;
 mod next;
 mod withheld;
 
 use kube::ResourceExt as _;
+pub use news::{is_final, is_news, is_passing};
 pub use next::next;
 use withheld::{drift, missing_workload_findings, warnings, withheld_reason};
 

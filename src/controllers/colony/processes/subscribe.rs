@@ -24,7 +24,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How long a change of some object waits for more of them.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How many times as long as a round takes the next one waits at least: each looks at all objects.
-const REST: u32 = 20;
+const REST: u32 = 100;
 /// After this time the server ends a subscription; another takes its place. The server keeps it for as long even when its
 /// connection is closed before, so it cannot be for ever.
 const LIMIT: Duration = Duration::from_mins(20);
