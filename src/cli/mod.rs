@@ -1,5 +1,6 @@
 //! The command line: what a person or the container's entry point calls.
 
+mod connection;
 mod crds;
 mod defined;
 mod definitions;
@@ -13,7 +14,9 @@ pub mod plan;
 mod process;
 mod request;
 mod run;
+mod served;
 mod subject;
+mod table;
 mod verify;
 
 use std::{env, process::ExitCode};
@@ -21,6 +24,7 @@ use std::{env, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use failure::Failure;
+use output::complain;
 
 /// Makes a Kubernetes cluster and a `ColonyOS` colony one system.
 #[derive(Parser)]
@@ -76,7 +80,7 @@ pub fn main() -> ExitCode {
         Command::Logs(arguments) => logs::print(&arguments),
         Command::Director(arguments) => request::director::drive(arguments),
         Command::Worker(arguments) => request::worker::serve(arguments),
-        Command::Doctor(arguments) => doctor::print(arguments),
+        Command::Doctor(arguments) => doctor::print(&arguments),
         Command::Verify(arguments) => verify::print(&arguments),
     };
     match result {
@@ -90,13 +94,51 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             let mut source = error.source();
             while let Some(cause) = source {
-                eprintln!("  because: {cause}");
+                complain(format_args!("  because: {cause}"));
                 source = cause.source();
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Those that ask no cluster.
+    const WITHOUT_CLUSTER: [&str; 3] = ["crds", "definitions", "plan"];
+    /// Those that serve, and show nothing.
+    const SERVING: [&str; 3] = ["director", "run", "worker"];
+
+    #[test]
+    fn every_command_that_asks_a_cluster_takes_the_same_options() {
+        let command = Arguments::command();
+        command.clone().debug_assert();
+        let mut asked = 0;
+        for command in command.get_subcommands() {
+            let name = command.get_name();
+            let options: BTreeSet<(&str, Option<char>)> = command
+                .get_arguments()
+                .filter_map(|argument| Some((argument.get_long()?, argument.get_short())))
+                .collect();
+            let has = |option: &(&str, Option<char>)| options.contains(option);
+            if WITHOUT_CLUSTER.contains(&name) {
+                assert!(!has(&("context", None)), "{name}: {options:?}");
+                continue;
+            }
+            asked += 1;
+            let cluster = [("kubeconfig", None), ("context", None), ("namespace", Some('n'))];
+            assert!(cluster.iter().all(has), "{name}: {options:?}");
+            assert_eq!(has(&("output", Some('o'))), !SERVING.contains(&name), "{name}: {options:?}");
+        }
+        assert!(asked > 8, "{asked}");
     }
 }

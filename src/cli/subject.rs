@@ -10,7 +10,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::{Failure, defined};
+use super::{Failure, connection::Connection, defined};
 use crate::{
     api::{
         colony::Colony,
@@ -28,7 +28,7 @@ use crate::{
     diff::request::lists_jobs,
     runtime::{
         clock::Clock,
-        kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
+        kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
     },
     watch::colony::{ColonyReader, read},
 };
@@ -41,9 +41,8 @@ pub(super) struct Subject {
     /// Of a workflow only this node [default: all]
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
-    /// Namespace of the object [default: the context's]
-    #[arg(long, short, value_name = "NAME")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     /// The Colony [default: the object's, else the default one]
     #[arg(long, value_name = "NAME")]
     colony: Option<String>,
@@ -78,7 +77,7 @@ impl Subject {
     ///
     /// When the object, its process or its colony cannot be read; what to do about it.
     pub(super) async fn find(&self) -> Result<(Session, Vec<Found>), Failure> {
-        let kubernetes = kubernetes::connect().await?;
+        let kubernetes = self.connection.connect().await?;
         let (found, colony) = match self.object_or_id.split_once('/') {
             None => (alone(self.object_or_id.clone()), None),
             Some((kind, name)) => self.of_object(&kubernetes, kind, name).await?,
@@ -105,7 +104,7 @@ impl Subject {
 
     /// The processes of an object, and the Colony that it names.
     async fn of_object(&self, kubernetes: &Kubernetes, kind: &str, name: &str) -> Result<OfObject, Failure> {
-        let namespace = self.namespace.as_deref().unwrap_or(&kubernetes.namespace);
+        let namespace = kubernetes.namespace.as_str();
         match Kind::called(kind) {
             Some(Kind::ExecutorDeployment) => {
                 let object = get::<ExecutorDeployment>(kubernetes, namespace, name).await?;

@@ -9,6 +9,7 @@
 
 #![cfg(test)]
 
+mod commands;
 mod explain;
 mod kinds;
 mod own;
