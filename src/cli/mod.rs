@@ -7,6 +7,7 @@ mod definitions;
 mod doctor;
 pub mod explain;
 mod failure;
+mod get;
 mod graph;
 mod logs;
 mod output;
@@ -45,6 +46,8 @@ enum Command {
     /// Print the steps that the operator would take for manifests; needs no server. Exit code 1 if a manifest is
     /// invalid
     Plan(plan::Arguments),
+    /// Print a table of the objects of a namespace: where each stands, why, and what it waits for
+    Get(get::Arguments),
     /// Print the process of an object, with its whole output, its errors and its log
     Process(process::Arguments),
     /// Print why an object is as it is: what is wished, what was done for it, what it waits for, what was decided last, and
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Crds => crds::print(),
         Command::Definitions(arguments) => definitions::run(&arguments),
         Command::Plan(arguments) => plan::print(&arguments),
+        Command::Get(arguments) => get::print(&arguments),
         Command::Process(arguments) => process::print(&arguments),
         Command::Explain(arguments) => explain::print(&arguments),
         Command::Graph(arguments) => graph::print(&arguments),

@@ -30,6 +30,7 @@ fn a_closed_pipe_is_no_error() {
         &["plan", "-f", "examples/colony-process.yaml"],
         &["definitions", "import", "examples/blueprint-definition.json"],
         &["--help"],
+        &["get", "--help"],
         &["--version"],
     ] {
         let output = with_closed_pipe(arguments);
