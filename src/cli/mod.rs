@@ -1,7 +1,9 @@
 //! The command line: what a person or the container's entry point calls.
 
+mod cancel;
 mod connection;
 mod crds;
+mod create;
 mod defined;
 mod definitions;
 mod doctor;
@@ -14,10 +16,13 @@ mod output;
 pub mod plan;
 mod process;
 mod request;
+mod rerun;
+mod result;
 mod run;
 mod served;
 mod subject;
 mod table;
+mod trigger;
 mod verify;
 
 use std::{env, process::ExitCode};
@@ -57,6 +62,17 @@ enum Command {
     Graph(graph::Arguments),
     /// Print the log of the process of an object; --follow continues until it has ended
     Logs(logs::Arguments),
+    /// Print the output of the process of an object, raw and whole
+    Output(result::Arguments),
+    /// Cancel the work of an object and keep the object: sets spec.cancel of a ColonyProcess or ColonyWorkflow, or state
+    /// CANCELLED of a RequestState; the operator cancels what is in the colony
+    Cancel(cancel::Arguments),
+    /// Run a finished ColonyProcess, ColonyWorkflow or RequestState again: creates an object of the same spec, NAME-rerun-1
+    /// and so on, whose annotation colonies.io/rerun-of names the first
+    Rerun(rerun::Arguments),
+    /// Create a run of a ColonyCron now, also while it is suspended; concurrencyPolicy Forbid and Replace wait for the run
+    /// before
+    Trigger(trigger::Arguments),
     /// Create RequestStates and decide which job comes next; exit code 0 when all are completed
     Director(request::director::Arguments),
     /// Run the jobs of RequestStates, until SIGTERM
@@ -82,6 +98,10 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::print(&arguments),
         Command::Graph(arguments) => graph::print(&arguments),
         Command::Logs(arguments) => logs::print(&arguments),
+        Command::Output(arguments) => result::print(&arguments),
+        Command::Cancel(arguments) => cancel::run(&arguments),
+        Command::Rerun(arguments) => rerun::run(&arguments),
+        Command::Trigger(arguments) => trigger::run(&arguments),
         Command::Director(arguments) => request::director::drive(arguments),
         Command::Worker(arguments) => request::worker::serve(arguments),
         Command::Doctor(arguments) => doctor::print(&arguments),
@@ -143,6 +163,6 @@ mod tests {
             assert!(cluster.iter().all(has), "{name}: {options:?}");
             assert_eq!(has(&("output", Some('o'))), !SERVING.contains(&name), "{name}: {options:?}");
         }
-        assert!(asked > 8, "{asked}");
+        assert!(asked > 12, "{asked}");
     }
 }

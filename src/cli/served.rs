@@ -128,8 +128,12 @@ impl ServedKind {
         error.explain(&format!("list {}.{}{place}", self.resource.plural, self.resource.group))
     }
 
-    /// Lists leave version and kind of their objects out.
-    fn whole(&self, object: DynamicObject) -> Result<Value, Failure> {
+    /// An object with version and kind, which lists leave out.
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON.
+    pub(super) fn whole(&self, object: DynamicObject) -> Result<Value, Failure> {
         let mut object = serde_json::to_value(object)?;
         object["apiVersion"] = json!(self.resource.api_version);
         object["kind"] = json!(self.resource.kind);

@@ -30,6 +30,7 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
     },
+    snapshot::{ColonySnapshot, Credentials, Observed},
     watch::colony::{ColonyReader, read},
 };
 
@@ -92,13 +93,8 @@ impl Subject {
             metrics: None,
         };
         let reading = read(&colony, &reader, &mut None).await;
-        let sessions = reading.sessions.ok_or_else(|| {
-            format!(
-                "failed to get the keys of Colony {}: may you read Secrets in namespace {}? See colonyos-operator doctor",
-                colony.name_any(),
-                self.operator_namespace
-            )
-        })?;
+        let sessions =
+            reading.sessions.ok_or_else(|| without_keys(&reading.snapshot, &self.operator_namespace))?;
         Ok((sessions.member, found))
     }
 
@@ -208,7 +204,14 @@ async fn find_colony(kubernetes: &Kubernetes, name: Option<&str>) -> Result<Colo
     let api = Api::<Colony>::all(kubernetes.calls.clone());
     let list = call(CALL_TIME_LIMIT, api.list(&kube::api::ListParams::default()))
         .await
-        .map_err(|error| error.explain("list Colonies"))?;
+        .map_err(|error| {
+            let why = error.explain("list Colonies");
+            if error.is_forbidden() {
+                format!("{why}: ask for the right to read them in the whole cluster, such as ClusterRole colonyos-operator-view")
+            } else {
+                why
+            }
+        })?;
     let wanted = |colony: &Colony| match name {
         Some(name) => colony.name_any() == name,
         None => colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true"),
@@ -217,6 +220,29 @@ async fn find_colony(kubernetes: &Kubernetes, name: Option<&str>) -> Result<Colo
         let which = name.map_or("annotated as the default".to_owned(), |name| format!("named {name:?}"));
         format!("there is no Colony {which}: name one with --colony (kubectl get colonies)").into()
     })
+}
+
+/// Why there is no session in a colony, and what to do about it, in one sentence.
+fn without_keys(snapshot: &ColonySnapshot, namespace: &str) -> String {
+    let (colony, secret) = (snapshot.object.name_any(), &snapshot.object.spec.credentials_secret_name);
+    match (&snapshot.credentials, &snapshot.server) {
+        (Credentials::Unknown(why), _) => format!(
+            "a colony gives this to holders of its key alone, and you may not read that of Colony {colony}: {why}: ask for the right to get Secrets in namespace {namespace}, or have it run by a user who has it"
+        ),
+        (Credentials::SecretNotFound, _) => format!(
+            "there is no Secret {secret} with the key of Colony {colony} in namespace {namespace}: give the operator's namespace with --operator-namespace"
+        ),
+        (Credentials::Invalid { problem }, _) => problem.clone(),
+        (Credentials::OperatorKeysMissing | Credentials::ReconcilerKeyMissing, _) => {
+            format!("the operator has no key in Colony {colony} yet: see colonyos-operator doctor")
+        }
+        (Credentials::Complete, Observed::Unknown(why)) => {
+            format!("failed to prepare the connection to Colony {colony}: {why}")
+        }
+        (Credentials::Complete, Observed::Known(_)) => {
+            format!("failed to use the keys of Colony {colony}: see colonyos-operator doctor")
+        }
+    }
 }
 
 #[cfg(test)]
