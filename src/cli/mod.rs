@@ -1,6 +1,7 @@
 //! The command line: what a person or the container's entry point calls.
 
 mod cancel;
+mod completion;
 mod connection;
 mod crds;
 mod create;
@@ -25,9 +26,9 @@ mod table;
 mod trigger;
 mod verify;
 
-use std::{env, process::ExitCode};
+use std::{env, ffi::OsStr, path::Path, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::Failure;
 use output::complain;
@@ -83,12 +84,32 @@ enum Command {
     /// Compare objects, executors and Secrets with what colonies have of them; --fix takes away what no object wants.
     /// Exit code 1 if something does not fit together
     Verify(verify::Arguments),
+    /// Print a script that completes commands and options in a shell
+    Completion(completion::Arguments),
+}
+
+/// Under this name, kubectl takes the program as `kubectl colony`.
+const PLUGIN: &str = "kubectl-colony";
+
+/// The command line of a program that is called like this, and under which name it is installed.
+fn command_line(program: Option<&OsStr>) -> (clap::Command, &'static str) {
+    let command = Arguments::command();
+    match program.map(Path::new).and_then(Path::file_name) {
+        Some(name) if name == PLUGIN => {
+            (command.bin_name("kubectl colony").display_name("kubectl-colony"), PLUGIN)
+        }
+        _ => (command, "colonyos-operator"),
+    }
 }
 
 /// Parses the command line and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Arguments::parse_from(request::spelling::translate(env::args_os())).command {
+    let words = request::spelling::translate(env::args_os());
+    let (command, name) = command_line(words.first().map(AsRef::as_ref));
+    let matches = command.get_matches_from(words);
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Crds => crds::print(),
         Command::Definitions(arguments) => definitions::run(&arguments),
@@ -102,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Cancel(arguments) => cancel::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Trigger(arguments) => trigger::run(&arguments),
+        Command::Completion(arguments) => completion::print(&arguments, Arguments::command(), name),
         Command::Director(arguments) => request::director::drive(arguments),
         Command::Worker(arguments) => request::worker::serve(arguments),
         Command::Doctor(arguments) => doctor::print(&arguments),
@@ -133,12 +155,10 @@ pub fn main() -> ExitCode {
 mod tests {
     use std::collections::BTreeSet;
 
-    use clap::CommandFactory as _;
-
     use super::*;
 
     /// Those that ask no cluster.
-    const WITHOUT_CLUSTER: [&str; 3] = ["crds", "definitions", "plan"];
+    const WITHOUT_CLUSTER: [&str; 4] = ["completion", "crds", "definitions", "plan"];
     /// Those that serve, and show nothing.
     const SERVING: [&str; 3] = ["director", "run", "worker"];
 
@@ -164,5 +184,31 @@ mod tests {
             assert_eq!(has(&("output", Some('o'))), !SERVING.contains(&name), "{name}: {options:?}");
         }
         assert!(asked > 12, "{asked}");
+    }
+
+    #[test]
+    fn the_page_about_the_commands_has_each() {
+        let page = include_str!("../../docs/cli.md");
+        let headings = page.lines().filter(|line| line.starts_with("### ") || line.starts_with("| `"));
+        let told: String = headings.map(|line| format!("{line}\n")).collect();
+        for command in Arguments::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(told.contains(&format!("`{name}`")), "docs/cli.md lacks {name}");
+        }
+    }
+
+    #[test]
+    fn the_program_is_called_as_kubectl_calls_it() {
+        let usage = |program: &str, words: &[&str]| {
+            let (command, name) = command_line(Some(program.as_ref()));
+            let words = [program].into_iter().chain(words.iter().copied());
+            (command.try_get_matches_from(words).unwrap_err().to_string(), name)
+        };
+        let (plugin, name) = usage("/usr/local/bin/kubectl-colony", &["explain", "--help"]);
+        assert!(plugin.contains("Usage: kubectl colony explain"), "{plugin}");
+        assert_eq!(name, "kubectl-colony");
+        let (plain, name) = usage("/usr/local/bin/colonyos-operator", &["explain", "--help"]);
+        assert!(plain.contains("Usage: colonyos-operator explain"), "{plain}");
+        assert_eq!(name, "colonyos-operator");
     }
 }

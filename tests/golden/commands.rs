@@ -29,6 +29,7 @@ fn a_closed_pipe_is_no_error() {
         &["crds"][..],
         &["plan", "-f", "examples/colony-process.yaml"],
         &["definitions", "import", "examples/blueprint-definition.json"],
+        &["completion", "bash"],
         &["--help"],
         &["get", "--help"],
         &["--version"],
@@ -45,8 +46,11 @@ fn a_closed_pipe_is_no_error() {
 fn an_invalid_manifest_is_told_although_nothing_reads_the_plan() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("process.yaml");
-    std::fs::write(&file, "{apiVersion: colonies.io/v1, kind: ColonyProcess, metadata: {name: x}, spec: {}}\n")
-        .unwrap();
+    std::fs::write(
+        &file,
+        "{apiVersion: colonies.io/v1, kind: ColonyProcess, metadata: {name: x}, spec: {}}\n",
+    )
+    .unwrap();
     let output = with_closed_pipe(&["plan", "-f", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
@@ -92,4 +96,47 @@ fn the_cluster_is_the_one_of_the_context_that_is_named() {
         let seen = unknown["findings"][0]["seen"].as_str().unwrap();
         assert!(seen.contains("kubeconfig") && seen.contains("three"), "{seen}");
     }
+}
+
+/// What the page about the commands shows of a command that needs no server.
+#[test]
+fn the_page_shows_what_is_printed() {
+    let page = include_str!("../../docs/cli.md");
+    let shown = page.split("$ colonyos-operator plan -f examples/colony-process.yaml\n").nth(1).unwrap();
+    let shown = shown.split("```").next().unwrap();
+    let printed = program().args(["plan", "-f", "examples/colony-process.yaml"]).output().unwrap();
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), shown);
+    let explained = include_str!("cases/explain/executors_busy/explain.txt");
+    assert!(page.contains(explained.trim_end()), "docs/cli.md shows another explanation");
+}
+
+/// kubectl runs what is called `kubectl-colony` as `kubectl colony`.
+#[test]
+fn under_its_name_as_a_plugin_it_speaks_of_kubectl() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("kubectl-colony");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_colonyos-operator"), &plugin).unwrap();
+    let printed = |arguments: &[&str]| {
+        let output = Command::new(&plugin).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = printed(&["rerun", "--help"]);
+    assert!(help.contains("Usage: kubectl colony rerun [OPTIONS] <KIND/NAME>"), "{help}");
+    assert!(printed(&["completion", "bash"]).contains("complete -F _kubectl__colony"));
+}
+
+#[test]
+fn each_shell_has_a_script_that_completes_commands() {
+    for (shell, mark) in [
+        ("bash", "complete -F _colonyos__operator"),
+        ("zsh", "#compdef colonyos-operator"),
+        ("fish", "complete -c colonyos-operator"),
+    ] {
+        let output = program().args(["completion", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains(mark), "{shell}: {script}");
+        assert!(script.contains("trigger") && script.contains("kubeconfig"), "{shell}");
+    }
+    assert_eq!(program().args(["completion", "csh"]).output().unwrap().status.code(), Some(2));
 }
