@@ -3,7 +3,7 @@
 use super::names;
 
 /// Every annotation that the operator reads or writes.
-pub const KNOWN: [&str; 32] = [
+pub const KNOWN: [&str; 34] = [
     names::ABANDON_ANNOTATION,
     names::ACCEPT_IMPACT_ANNOTATION,
     names::ACCEPT_RESET_ANNOTATION,
@@ -28,11 +28,13 @@ pub const KNOWN: [&str; 32] = [
     names::PROCESS_SPEC_ANNOTATION,
     names::PROCESS_TIME_ANNOTATION,
     names::RECONCILE_ANNOTATION,
+    names::RERUN_ANNOTATION,
     names::DEFINITION_ANNOTATION,
     names::RESTART_ANNOTATION,
     names::ROLES_ANNOTATION,
     names::SCHEDULED_AT_ANNOTATION,
     names::SUBMITTED_AS_ANNOTATION,
+    names::TRIGGER_ANNOTATION,
     names::CONTENT_HASH_ANNOTATION,
     names::EXECUTOR_NAME_ANNOTATION,
     names::RUN_ANNOTATION,

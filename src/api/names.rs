@@ -85,6 +85,13 @@ pub const CRON_LABEL: &str = "colonies.io/cron";
 /// On a run of a `ColonyCron`: the time that it is for.
 pub const SCHEDULED_AT_ANNOTATION: &str = "colonies.io/scheduled-at";
 
+/// On a run of a `ColonyCron` that is not for a time of its schedule: what asked for it.
+pub const TRIGGER_ANNOTATION: &str = "colonies.io/trigger";
+/// Value of the annotation: a user, by a command.
+pub const TRIGGER_BY_COMMAND: &str = "command";
+/// On an object that runs again what another has run: the name of that one.
+pub const RERUN_ANNOTATION: &str = "colonies.io/rerun-of";
+
 /// On a `RequestState` whose job is `STARTED`: which worker has it, as JSON.
 pub const CLAIM_ANNOTATION: &str = "colonies.io/claim";
 /// On a `RequestState`: the `RequestFlow` of its namespace that it follows, or jobs separated by commas. Extensions are

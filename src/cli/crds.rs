@@ -1,15 +1,14 @@
 //! `colonyos-operator crds`: the custom resource definitions, generated from the types in `api`.
 
-use std::io::{self, Write as _};
-
-use super::Failure;
+use super::{Failure, output};
 use crate::api;
 
 /// Prints every definition as one YAML stream.
 pub(super) fn print() -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
+    let mut text = String::new();
     for definition in api::custom_resource_definitions() {
-        write!(stdout, "---\n{}", serde_norway::to_string(&definition)?)?;
+        text.push_str("---\n");
+        text.push_str(&serde_norway::to_string(&definition)?);
     }
-    Ok(())
+    output::print(&text)
 }

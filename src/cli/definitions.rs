@@ -1,16 +1,12 @@
 //! `colonyos-operator definitions import FILE`: definitions of kinds as ColonyOS writes them, as `ResourceDefinitions`.
 
-use std::{
-    fs, io,
-    io::{Read as _, Write as _},
-    path::PathBuf,
-};
+use std::{fs, io, io::Read as _, path::PathBuf};
 
 use clap::Subcommand;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::Failure;
+use super::{Failure, output};
 use crate::kinds::definition::{DEFAULT_GROUP, import};
 
 /// What `definitions` takes.
@@ -50,16 +46,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if definitions.is_empty() {
         return Err(format!("{}: there is no definition in it", arguments.file.display()).into());
     }
-    let mut stdout = io::stdout().lock();
+    let mut text = String::new();
     for (index, file) in definitions.iter().enumerate() {
         let imported = import(file, arguments.group.as_deref())
             .map_err(|error| format!("definition {} of {}: {error}", index + 1, arguments.file.display()))?;
         for note in &imported.notes {
-            eprintln!("note: {note}");
+            output::complain(format_args!("note: {note}"));
         }
-        write!(stdout, "---\n{}", serde_norway::to_string(&imported.definition)?)?;
+        text.push_str("---\n");
+        text.push_str(&serde_norway::to_string(&imported.definition)?);
     }
-    Ok(())
+    output::print(&text)
 }
 
 /// The definitions in a stream of documents, each of which may be a list.

@@ -11,27 +11,27 @@ use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::{Failure, output::Output, process::shown};
+use super::{Failure, connection::Connection, output::Output, process::shown, table::aligned};
 use crate::{
     api::{
         colony_workflow::{ColonyWorkflow, NodeStatus, WorkflowNode},
+        kind::Kind,
         work::WorkState,
     },
     runtime::{
         clock::Clock,
-        kubernetes::{self, CALL_TIME_LIMIT, call},
+        kubernetes::{CALL_TIME_LIMIT, call},
     },
 };
 
 /// Arguments of `graph`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Name of the `ColonyWorkflow`
+    /// Name of the `ColonyWorkflow`, alone or as `colonyworkflow/NAME`
     #[arg(value_name = "NAME")]
     name: String,
-    /// Its namespace [default: the context's]
-    #[arg(long, short, value_name = "NAME")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     /// Form of the output
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -48,13 +48,22 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn find(arguments: &Arguments) -> Result<ColonyWorkflow, Failure> {
-    let kubernetes = kubernetes::connect().await?;
-    let namespace = arguments.namespace.as_deref().unwrap_or(&kubernetes.namespace);
+    let kubernetes = arguments.connection.connect().await?;
+    let namespace = kubernetes.namespace.as_str();
     let api = Api::<ColonyWorkflow>::namespaced(kubernetes.calls.clone(), namespace);
-    let name = &arguments.name;
+    let name = name_of(&arguments.name)?;
     call(CALL_TIME_LIMIT, api.get(name))
         .await
         .map_err(|error| error.explain(&format!("get ColonyWorkflow {namespace}/{name}")).into())
+}
+
+/// The name of a workflow, which may stand behind its kind.
+fn name_of(object: &str) -> Result<&str, Failure> {
+    match object.split_once('/') {
+        None => Ok(object),
+        Some((kind, name)) if Kind::called(kind) == Some(Kind::ColonyWorkflow) => Ok(name),
+        Some((kind, _)) => Err(format!("{kind:?} has no graph: give the name of a ColonyWorkflow").into()),
+    }
 }
 
 /// A node, how deep it stands below those that wait for nothing, and its status.
@@ -135,14 +144,7 @@ fn text_of(object: &ColonyWorkflow, now: Timestamp) -> String {
     let rows = rows(object);
     let mut table = vec![["NODE", "AFTER", "STATE", "EXECUTOR", "DURATION"].map(str::to_owned)];
     table.extend(rows.iter().map(|row| cells(row, now)));
-    let width = |column: usize| {
-        table.iter().filter_map(|cells| cells.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..5).map(width).collect();
-    for cells in &table {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        lines.push(padded.collect::<Vec<_>>().join("  ").trim_end().to_owned());
-    }
+    lines.extend(aligned(&table));
     let errors = rows.iter().filter_map(|row| Some((row.node, row.status?)));
     for (node, status) in errors.filter(|(_, status)| !status.errors.is_empty()) {
         lines.push(String::new());
@@ -202,6 +204,14 @@ mod tests {
             ] },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_workflow_is_named_alone_or_behind_its_kind() {
+        for object in ["render", "colonyworkflow/render", "cwf/render"] {
+            assert_eq!(name_of(object).unwrap(), "render");
+        }
+        assert!(name_of("colonyprocess/render").unwrap_err().to_string().contains("no graph"));
     }
 
     /// Read from top to bottom it is the order in which things happen, whatever the order of the manifest.

@@ -1,16 +1,15 @@
 //! `colonyos-operator logs`: what executors wrote about the processes of an object, as it comes. Reads only.
 
-use std::{
-    collections::HashSet,
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::{collections::HashSet, ops::ControlFlow, time::Duration};
 
 use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{
     Failure,
+    output::{Output, write},
     process::shown,
     subject::{Found, Subject},
 };
@@ -27,6 +26,9 @@ pub(super) struct Arguments {
     /// Go on until the process is over
     #[arg(long, short)]
     follow: bool,
+    /// Form of the output: `json` is one object per line, `yaml` one list
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// Prints the log of a process.
@@ -44,7 +46,9 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
             for (found, mut printed) in left {
                 // Asked before the lines are: what was written until the end is then among them.
                 let is_over = !arguments.follow || member.process(&found.id).await?.state.is_final();
-                printed.more(&member, &found).await?;
+                if printed.more(&member, &found, arguments.output).await?.is_break() {
+                    return Ok(());
+                }
                 if !is_over {
                     going_on.push((found, printed));
                 }
@@ -68,20 +72,23 @@ struct Printed {
 }
 
 impl Printed {
-    /// Prints what is new, however much.
-    async fn more(&mut self, member: &Session, found: &Found) -> Result<(), Failure> {
-        let node = found.node.as_ref().map_or_else(String::new, |node| format!("[{node}] "));
+    /// Prints what is new, however much; `Break` when it is not read any more.
+    async fn more(
+        &mut self,
+        member: &Session,
+        found: &Found,
+        output: Output,
+    ) -> Result<ControlFlow<()>, Failure> {
         loop {
             let lines = member.logs(&LogQuery::new(found.id.clone()).since(self.until)).await?;
             let news: Vec<Log> = lines.into_iter().filter(|line| self.note(line)).collect();
             if news.is_empty() {
-                return Ok(());
+                return Ok(ControlFlow::Continue(()));
             }
-            let mut stdout = io::stdout().lock();
-            for line in news {
-                writeln!(stdout, "{node}{}", shown(line.message.trim_end_matches('\n')))?;
+            let text = news.iter().map(|line| line_of(line, found, output)).collect::<Result<String, _>>()?;
+            if write(text.as_bytes())?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
-            stdout.flush()?;
         }
     }
 
@@ -95,10 +102,56 @@ impl Printed {
     }
 }
 
+/// A line of the log, as one of the output.
+fn line_of(line: &Log, found: &Found, output: Output) -> Result<String, Failure> {
+    let message = line.message.trim_end_matches('\n');
+    Ok(match output {
+        Output::Text => {
+            let node = found.node.as_ref().map_or_else(String::new, |node| format!("[{node}] "));
+            format!("{node}{}\n", shown(message))
+        }
+        Output::Json => format!("{}\n", json_of(line, found)),
+        Output::Yaml => serde_norway::to_string(&[json_of(line, found)])?,
+    })
+}
+
+fn json_of(line: &Log, found: &Found) -> Value {
+    json!({
+        "processId": found.id,
+        "node": found.node,
+        "executor": line.executor,
+        "writtenAt": Timestamp::from_nanosecond(line.written_at.into()).ok(),
+        "message": line.message,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::colony::ProcessId;
+
+    /// A program reads line by line while more comes.
+    #[test]
+    fn each_line_is_an_object_of_its_own() {
+        let line = Log {
+            process: ProcessId::new("p"),
+            executor: "worker".to_owned(),
+            message: "half\ndone\n".to_owned(),
+            written_at: 1_763_719_200_000_000_000,
+        };
+        let found = Found { node: Some("join".to_owned()), id: ProcessId::new("p") };
+        let text = |output| line_of(&line, &found, output).unwrap();
+        assert_eq!(text(Output::Text), "[join] half\ndone\n");
+        let json: Value = serde_json::from_str(&text(Output::Json)).unwrap();
+        assert_eq!(
+            (json["message"].as_str(), json["executor"].as_str()),
+            (Some("half\ndone\n"), Some("worker"))
+        );
+        assert_eq!(json["writtenAt"], "2025-11-21T10:00:00Z");
+        assert_eq!(text(Output::Json).lines().count(), 1);
+        let twice = [text(Output::Yaml), text(Output::Yaml)].concat();
+        assert_eq!(serde_norway::from_str::<Vec<Value>>(&twice).unwrap(), [json.clone(), json]);
+    }
 
     /// The server is asked for what was written since the last line, and may give that line again.
     #[test]

@@ -8,7 +8,10 @@ use k8s_openapi::{
 };
 use kube::{Api, ResourceExt as _};
 
-use super::Failure;
+use super::{
+    Failure,
+    connection::{Connection, of_operator},
+};
 use crate::{
     api,
     controllers::{self, Services},
@@ -16,7 +19,7 @@ use crate::{
         clock::Clock,
         config,
         http::{Check, Readiness, Server},
-        kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
+        kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
         lease::{self, Elector, Leadership},
         metrics::Metrics,
         shutdown::Shutdown,
@@ -32,13 +35,13 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
+#[command(mut_arg("namespace", of_operator))]
 pub(super) struct Arguments {
     /// Configuration file (YAML); every field has a default
     #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
     config: Option<PathBuf>,
-    /// The operator's own namespace: its lease and the Secrets of Colonies [default: the pod's, or the context's]
-    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     /// Name under which this replica reports and holds the lease
     #[arg(long, value_name = "NAME", env = "POD_NAME", default_value = "colonyos-operator")]
     identity: String,
@@ -70,10 +73,7 @@ async fn operate(arguments: &Arguments, configuration: config::OperatorConfigura
     let probes = Server::bind(configuration.http.bind_address, metrics.clone(), readiness).await?;
     let serving = tokio::spawn(probes.run(served.clone()));
 
-    let mut connection = kubernetes::connect().await?;
-    if let Some(namespace) = &arguments.namespace {
-        connection.namespace.clone_from(namespace);
-    }
+    let connection = arguments.connection.connect().await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         server = connection.server,

@@ -10,7 +10,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::{Failure, defined};
+use super::{Failure, connection::Connection, defined};
 use crate::{
     api::{
         colony::Colony,
@@ -28,8 +28,9 @@ use crate::{
     diff::request::lists_jobs,
     runtime::{
         clock::Clock,
-        kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
+        kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
     },
+    snapshot::{ColonySnapshot, Credentials, Observed},
     watch::colony::{ColonyReader, read},
 };
 
@@ -41,9 +42,8 @@ pub(super) struct Subject {
     /// Of a workflow only this node [default: all]
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
-    /// Namespace of the object [default: the context's]
-    #[arg(long, short, value_name = "NAME")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     /// The Colony [default: the object's, else the default one]
     #[arg(long, value_name = "NAME")]
     colony: Option<String>,
@@ -78,7 +78,7 @@ impl Subject {
     ///
     /// When the object, its process or its colony cannot be read; what to do about it.
     pub(super) async fn find(&self) -> Result<(Session, Vec<Found>), Failure> {
-        let kubernetes = kubernetes::connect().await?;
+        let kubernetes = self.connection.connect().await?;
         let (found, colony) = match self.object_or_id.split_once('/') {
             None => (alone(self.object_or_id.clone()), None),
             Some((kind, name)) => self.of_object(&kubernetes, kind, name).await?,
@@ -93,19 +93,14 @@ impl Subject {
             metrics: None,
         };
         let reading = read(&colony, &reader, &mut None).await;
-        let sessions = reading.sessions.ok_or_else(|| {
-            format!(
-                "failed to get the keys of Colony {}: may you read Secrets in namespace {}? See colonyos-operator doctor",
-                colony.name_any(),
-                self.operator_namespace
-            )
-        })?;
+        let sessions =
+            reading.sessions.ok_or_else(|| without_keys(&reading.snapshot, &self.operator_namespace))?;
         Ok((sessions.member, found))
     }
 
     /// The processes of an object, and the Colony that it names.
     async fn of_object(&self, kubernetes: &Kubernetes, kind: &str, name: &str) -> Result<OfObject, Failure> {
-        let namespace = self.namespace.as_deref().unwrap_or(&kubernetes.namespace);
+        let namespace = kubernetes.namespace.as_str();
         match Kind::called(kind) {
             Some(Kind::ExecutorDeployment) => {
                 let object = get::<ExecutorDeployment>(kubernetes, namespace, name).await?;
@@ -209,7 +204,14 @@ async fn find_colony(kubernetes: &Kubernetes, name: Option<&str>) -> Result<Colo
     let api = Api::<Colony>::all(kubernetes.calls.clone());
     let list = call(CALL_TIME_LIMIT, api.list(&kube::api::ListParams::default()))
         .await
-        .map_err(|error| error.explain("list Colonies"))?;
+        .map_err(|error| {
+            let why = error.explain("list Colonies");
+            if error.is_forbidden() {
+                format!("{why}: ask for the right to read them in the whole cluster, such as ClusterRole colonyos-operator-view")
+            } else {
+                why
+            }
+        })?;
     let wanted = |colony: &Colony| match name {
         Some(name) => colony.name_any() == name,
         None => colony.annotations().get(DEFAULT_COLONY_ANNOTATION).is_some_and(|value| value == "true"),
@@ -218,6 +220,29 @@ async fn find_colony(kubernetes: &Kubernetes, name: Option<&str>) -> Result<Colo
         let which = name.map_or("annotated as the default".to_owned(), |name| format!("named {name:?}"));
         format!("there is no Colony {which}: name one with --colony (kubectl get colonies)").into()
     })
+}
+
+/// Why there is no session in a colony, and what to do about it, in one sentence.
+fn without_keys(snapshot: &ColonySnapshot, namespace: &str) -> String {
+    let (colony, secret) = (snapshot.object.name_any(), &snapshot.object.spec.credentials_secret_name);
+    match (&snapshot.credentials, &snapshot.server) {
+        (Credentials::Unknown(why), _) => format!(
+            "a colony gives this to holders of its key alone, and you may not read that of Colony {colony}: {why}: ask for the right to get Secrets in namespace {namespace}, or have it run by a user who has it"
+        ),
+        (Credentials::SecretNotFound, _) => format!(
+            "there is no Secret {secret} with the key of Colony {colony} in namespace {namespace}: give the operator's namespace with --operator-namespace"
+        ),
+        (Credentials::Invalid { problem }, _) => problem.clone(),
+        (Credentials::OperatorKeysMissing | Credentials::ReconcilerKeyMissing, _) => {
+            format!("the operator has no key in Colony {colony} yet: see colonyos-operator doctor")
+        }
+        (Credentials::Complete, Observed::Unknown(why)) => {
+            format!("failed to prepare the connection to Colony {colony}: {why}")
+        }
+        (Credentials::Complete, Observed::Known(_)) => {
+            format!("failed to use the keys of Colony {colony}: see colonyos-operator doctor")
+        }
+    }
 }
 
 #[cfg(test)]

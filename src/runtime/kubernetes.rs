@@ -37,7 +37,9 @@ pub enum ConnectError {
         source: kube::config::InferConfigError,
     },
     /// The kubeconfig file that was named cannot be used.
-    #[error("failed to use the kubeconfig {file}: check that it exists and names a cluster and a user")]
+    #[error(
+        "failed to use the kubeconfig {file}: check that it exists and that the context names a cluster and a user"
+    )]
     Kubeconfig {
         file: String,
         /// What is wrong with it.
@@ -173,17 +175,24 @@ pub async fn connect() -> Result<Kubernetes, ConnectError> {
     connect_with(config)
 }
 
-/// Connects by a kubeconfig file, with its current context.
+/// Connects by a kubeconfig file, else that of `KUBECONFIG` or `~/.kube/config`, and by one of its contexts, else its current
+/// one. Given neither, like [`connect`].
 ///
 /// # Errors
 ///
 /// When the file cannot be read or used.
-pub async fn connect_by(file: &Path) -> Result<Kubernetes, ConnectError> {
-    let failed =
-        |source| ConnectError::Kubeconfig { file: file.display().to_string(), source: Box::new(source) };
-    let kubeconfig = Kubeconfig::read_from(file).map_err(failed)?;
-    let config =
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?;
+pub async fn connect_by(file: Option<&Path>, context: Option<&str>) -> Result<Kubernetes, ConnectError> {
+    if file.is_none() && context.is_none() {
+        return connect().await;
+    }
+    let failed = |source| ConnectError::Kubeconfig {
+        file: file
+            .map_or_else(|| "of KUBECONFIG or ~/.kube/config".to_owned(), |file| file.display().to_string()),
+        source: Box::new(source),
+    };
+    let kubeconfig = file.map_or_else(Kubeconfig::read, Kubeconfig::read_from).map_err(failed)?;
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
     connect_with(config)
 }
 

@@ -30,6 +30,8 @@ mod colony_process;
 #[cfg(test)]
 mod colony_workflow;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod composition;
 #[cfg(test)]
 mod conversion;

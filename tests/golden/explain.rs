@@ -39,6 +39,7 @@ cases! {
     no_executor
     not_looked_at
     request_without_flow
+    rerun
     succeeded
     suspended
     workflow_waits

@@ -9,6 +9,7 @@
 
 #![cfg(test)]
 
+mod commands;
 mod docs;
 mod explain;
 mod kinds;

@@ -11,43 +11,39 @@ mod kinds;
 mod reported;
 mod rules;
 
-use std::{error::Error, io::Write as _, path::PathBuf};
+use std::{error::Error, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::runtime::Runtime;
 
 use self::finding::Finding;
-use super::Failure;
+use super::{
+    Failure,
+    connection::{Connection, of_operator},
+    output::Output,
+};
 use crate::runtime::{
     clock::Clock,
     config::{self, OperatorConfiguration},
-    kubernetes::{self, Kubernetes},
+    kubernetes::Kubernetes,
 };
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
+#[command(mut_arg("namespace", of_operator))]
 pub(super) struct Arguments {
     /// Configuration file of the operator; its defaults when absent
     #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
     config: Option<PathBuf>,
-    /// The operator's own namespace [default: the pod's, or the context's]
-    #[arg(long, short, value_name = "NAME", env = "POD_NAMESPACE")]
-    namespace: Option<String>,
     /// Service account of the operator, in its namespace: check its permissions instead of one's own, and take what Colonies
     /// report of their keys, so that no Secret is read
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     /// Form of the output
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// Aligned lines for people
-    Text,
-    /// One JSON object
-    Json,
 }
 
 /// Something does not work; the details have been printed.
@@ -60,33 +56,21 @@ pub(super) struct ChecksFailed;
 /// # Errors
 ///
 /// [`ChecksFailed`] if something does not work; anything else if the checks cannot run.
-pub(super) fn print(arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     let configuration = config::load(arguments.config.as_deref())?;
-    let output = arguments.output;
-    let findings = Runtime::new()?.block_on(look(arguments.namespace, arguments.account, &configuration));
-    let mut stdout = std::io::stdout().lock();
-    match output {
-        Output::Text => write!(stdout, "{}", finding::text(&findings))?,
-        Output::Json => writeln!(stdout, "{:#}", finding::json(&findings))?,
-    }
+    let findings = Runtime::new()?.block_on(look(arguments, &configuration));
+    arguments.output.print(|| finding::text(&findings), || finding::json(&findings))?;
     if finding::is_healthy(&findings) { Ok(()) } else { Err(ChecksFailed.into()) }
 }
 
-async fn look(
-    namespace: Option<String>,
-    account: Option<String>,
-    configuration: &OperatorConfiguration,
-) -> Vec<Finding> {
-    match kubernetes::connect().await {
-        Ok(mut kubernetes) => {
-            if let Some(namespace) = namespace {
-                kubernetes.namespace = namespace;
-            }
-            examine(&kubernetes, account.as_deref(), configuration, &Clock::system()).await
+async fn look(arguments: &Arguments, configuration: &OperatorConfiguration) -> Vec<Finding> {
+    match arguments.connection.connect().await {
+        Ok(kubernetes) => {
+            examine(&kubernetes, arguments.account.as_deref(), configuration, &Clock::system()).await
         }
         Err(error) => vec![Finding::failure(
             "API server",
-            with_causes(&error),
+            with_causes(error.as_ref()),
             "check KUBECONFIG and its current context with `kubectl version`",
         )],
     }

@@ -20,7 +20,7 @@ use crate::api::{
 
 /// What is known of an object.
 #[derive(Default)]
-pub(super) struct Facts {
+pub(in crate::cli) struct Facts {
     /// As the API server has it.
     pub object: Value,
     /// The definition of its kind, if users defined that.
@@ -36,7 +36,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// The first document is the object.
-    pub(super) fn of_documents(documents: &str) -> Result<Self, Failure> {
+    pub(in crate::cli) fn of_documents(documents: &str) -> Result<Self, Failure> {
         let mut facts = Self::default();
         for document in serde_norway::Deserializer::from_str(documents) {
             let value = Value::deserialize(document)?;
@@ -54,40 +54,40 @@ impl Facts {
     }
 
     /// Its kind in the table of kinds.
-    pub(super) fn kind(&self) -> Kind {
+    pub(in crate::cli) fn kind(&self) -> Kind {
         let (group, _) = self.text("/apiVersion").split_once('/').unwrap_or_default();
         Kind::find(group, self.text("/kind")).unwrap_or(Kind::Instance)
     }
 
     /// A text in the object; empty if there is none.
-    pub(super) fn text(&self, pointer: &str) -> &str {
+    pub(in crate::cli) fn text(&self, pointer: &str) -> &str {
         self.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// A part of the object, if it is there and can be read.
-    pub(super) fn part<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
+    pub(in crate::cli) fn part<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
         serde_json::from_value(self.object.pointer(pointer)?.clone()).ok()
     }
 
     /// A moment in the object.
-    pub(super) fn time(&self, pointer: &str) -> Option<Time> {
+    pub(in crate::cli) fn time(&self, pointer: &str) -> Option<Time> {
         self.part(pointer)
     }
 
-    pub(super) fn mirror(&self) -> Option<MirrorStatus> {
+    pub(in crate::cli) fn mirror(&self) -> Option<MirrorStatus> {
         self.part("/status/mirror")
     }
 
-    pub(super) fn conditions(&self) -> Vec<Condition> {
+    pub(in crate::cli) fn conditions(&self) -> Vec<Condition> {
         self.part("/status/conditions").unwrap_or_default()
     }
 
-    pub(super) fn condition(&self, kind: ConditionType) -> Option<Condition> {
+    pub(in crate::cli) fn condition(&self, kind: ConditionType) -> Option<Condition> {
         self.conditions().into_iter().find(|condition| condition.type_ == kind.as_str())
     }
 
     /// The condition that sums up the others: whether the object is at its end, or as it is to be.
-    pub(super) fn main_condition(&self) -> ConditionType {
+    pub(in crate::cli) fn main_condition(&self) -> ConditionType {
         match self.kind() {
             Kind::ColonyProcess | Kind::ColonyWorkflow | Kind::RequestState => ConditionType::Finished,
             _ => ConditionType::Ready,
@@ -95,12 +95,12 @@ impl Facts {
     }
 
     /// Whether nothing more will happen to it.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::cli) fn is_over(&self) -> bool {
         self.condition(ConditionType::Finished).is_some_and(|condition| condition.status == "True")
     }
 
     /// The Colony that it names, or that stands in status.
-    pub(super) fn named_colony(&self) -> Option<String> {
+    pub(in crate::cli) fn named_colony(&self) -> Option<String> {
         let annotation = self.annotation(COLONY_ANNOTATION);
         let named = [self.text("/status/colony/name"), self.text("/spec/colony"), annotation];
         let named = named.into_iter().find(|name| !name.is_empty()).map(str::to_owned);
@@ -112,13 +112,13 @@ impl Facts {
     }
 
     /// The value of an annotation; empty if there is none.
-    pub(super) fn annotation(&self, name: &str) -> &str {
+    pub(in crate::cli) fn annotation(&self, name: &str) -> &str {
         let annotations = self.object.pointer("/metadata/annotations");
         annotations.and_then(|all| all.get(name)).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The flow that a request names.
-    pub(super) fn flow_name(&self) -> Option<&str> {
+    pub(in crate::cli) fn flow_name(&self) -> Option<&str> {
         let named = Some(self.annotation(FLOW_ANNOTATION)).filter(|flow| !flow.is_empty());
         named.filter(|flow| self.kind() == Kind::RequestState && !flow.contains(','))
     }

@@ -5,7 +5,7 @@
 //! read is said, and hides none of the rest.
 
 mod chain;
-mod facts;
+pub(super) mod facts;
 mod read;
 mod remedy;
 mod steps;
@@ -16,7 +16,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
-use super::{Failure, output::Output};
+use super::{Failure, connection::Connection, output::Output, served::kind_and_name};
 use crate::runtime::clock::Clock;
 
 /// Arguments of `explain`.
@@ -26,9 +26,8 @@ pub(super) struct Arguments {
     /// defines, such as `mlmodel/NAME`
     #[arg(value_name = "KIND/NAME")]
     object: String,
-    /// Namespace of the object [default: the context's]
-    #[arg(long, short, value_name = "NAME")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     /// Form of the output
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -40,10 +39,8 @@ pub(super) struct Arguments {
 ///
 /// When the object cannot be read.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
-    let (kind, name) = arguments.object.split_once('/').ok_or_else(|| {
-        format!("{:?} is no object: give its kind and its name, such as colonyprocess/NAME", arguments.object)
-    })?;
-    let facts = Runtime::new()?.block_on(read::read(kind, name, arguments.namespace.as_deref()))?;
+    let (kind, name) = kind_and_name(&arguments.object)?;
+    let facts = Runtime::new()?.block_on(read::read(kind, name, &arguments.connection))?;
     let now = Clock::system().now();
     let explanation = chain::explain(&facts, now);
     arguments.output.print(|| text::text_of(&explanation, now), || serde_json::json!(explanation))

@@ -3,21 +3,16 @@
 use std::fmt::Debug;
 
 use k8s_openapi::api::core::v1::Event;
-use kube::{
-    Api, Resource, ResourceExt as _,
-    api::ListParams,
-    core::{ApiResource, DynamicObject},
-};
+use kube::{Api, Resource, ResourceExt as _, api::ListParams};
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::{
-    super::{Failure, defined},
+    super::{Failure, connection::Connection, served::ServedKind},
     facts::Facts,
 };
 use crate::{
-    api::{colony::Colony, kind::Kind, request_flow::RequestFlow, resource_definition::DefinitionScope},
-    runtime::kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
+    api::{colony::Colony, kind::Kind, request_flow::RequestFlow},
+    runtime::kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
 };
 
 /// Reads an object and what it depends on.
@@ -25,25 +20,12 @@ use crate::{
 /// # Errors
 ///
 /// When the object cannot be read.
-pub(super) async fn read(kind: &str, name: &str, namespace: Option<&str>) -> Result<Facts, Failure> {
-    let kubernetes = kubernetes::connect().await?;
-    let namespace = namespace.unwrap_or(&kubernetes.namespace).to_owned();
-    let mut facts = Facts::default();
-    let own = Kind::called(kind).and_then(|kind| Some((kind, kind.info().own.as_ref()?)));
-    let (resource, is_namespaced) = if let Some((kind, own)) = own {
-        ((own.resource)(), !matches!(kind, Kind::Colony | Kind::ResourceDefinition))
-    } else {
-        let definition = defined::find(&kubernetes, kind).await?;
-        let is_namespaced = definition.spec.scope == DefinitionScope::Namespaced;
-        let resource = defined::resource_of(&definition)
-            .ok_or_else(|| format!("{} has no version with storage", definition.name_any()))?;
-        facts.definition = Some(definition);
-        (resource, is_namespaced)
-    };
-    facts.object = object(&kubernetes, &resource, is_namespaced.then_some(namespace.as_str()), name).await?;
-    // Lists and objects of a kind that is known at run time leave them out.
-    facts.object["apiVersion"] = json!(resource.api_version);
-    facts.object["kind"] = json!(resource.kind);
+pub(super) async fn read(kind: &str, name: &str, connection: &Connection) -> Result<Facts, Failure> {
+    let kubernetes = connection.connect().await?;
+    let namespace = kubernetes.namespace.clone();
+    let served = ServedKind::called(&kubernetes, kind).await?;
+    let object = served.get(&kubernetes, name).await?;
+    let mut facts = Facts { object, definition: served.definition, ..Facts::default() };
     if let Some(flow) = facts.flow_name().map(str::to_owned) {
         let api = Api::<RequestFlow>::namespaced(kubernetes.calls.clone(), &namespace);
         facts.flow = noted(&mut facts.unread, get(&api, &flow).await);
@@ -51,24 +33,6 @@ pub(super) async fn read(kind: &str, name: &str, namespace: Option<&str>) -> Res
     read_colony(&kubernetes, &mut facts).await;
     read_events(&kubernetes, &namespace, &mut facts).await;
     Ok(facts)
-}
-
-async fn object(
-    kubernetes: &Kubernetes,
-    resource: &ApiResource,
-    namespace: Option<&str>,
-    name: &str,
-) -> Result<serde_json::Value, Failure> {
-    let client = kubernetes.calls.clone();
-    let (api, place) = match namespace {
-        Some(namespace) => {
-            (Api::<DynamicObject>::namespaced_with(client, namespace, resource), format!("{namespace}/"))
-        }
-        None => (Api::all_with(client, resource), String::new()),
-    };
-    let what = format!("get {} {place}{name}", resource.kind);
-    let found = call(CALL_TIME_LIMIT, api.get(name)).await.map_err(|error| error.explain(&what))?;
-    Ok(serde_json::to_value(found)?)
 }
 
 /// The Colony that the object names, or the default one.

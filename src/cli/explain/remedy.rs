@@ -45,10 +45,10 @@ const REMEDIES: [(&[Reason], &str); 23] = [
     (&[Reason::ForeignObject], "rename this object, or delete or adopt what the message names"),
     (&[Reason::LeftAlone], "allow the action in spec.managementPolicies: {edit}"),
     (&[Reason::AwaitingAdoption], "nothing here: it goes on when the colony has what spec names to adopt"),
-    (&[Reason::ProcessLost], "run it again: create another object of the same spec"),
+    (&[Reason::ProcessLost], "run it again: {rerun}"),
     (
         &[Reason::ProcessFailed, Reason::BackoffLimitExceeded, Reason::WorkflowIncomplete],
-        "see the whole output, the errors and the log: colonyos-operator process {object}; to run it again, create another object of the same spec",
+        "see the whole output, the errors and the log: colonyos-operator process {object}; to run it again: {rerun}",
     ),
     (
         &[Reason::DeadlineExceeded, Reason::ProgressDeadlineExceeded],
@@ -131,7 +131,7 @@ fn otherwise(facts: &Facts) -> Option<String> {
     let text = if !facts.text("/metadata/deletionTimestamp").is_empty() {
         "nothing: it goes when what the conditions name is done"
     } else if facts.is_over() {
-        "nothing: it is over; create another object to run it again"
+        "nothing: it is over; to run it again: {rerun}"
     } else if facts.condition(ConditionType::Ready).is_some_and(|ready| ready.status == "True") {
         "nothing needs to: it is as its spec asks"
     } else if facts.conditions().is_empty() {
@@ -141,7 +141,7 @@ fn otherwise(facts: &Facts) -> Option<String> {
     } else {
         return None;
     };
-    Some(text.to_owned())
+    Some(fill(facts, text))
 }
 
 fn fill(facts: &Facts, text: &str) -> String {
@@ -158,11 +158,19 @@ fn fill(facts: &Facts, text: &str) -> String {
     let awaited = awaited.and_then(|rest| rest.split([':', ' ']).next());
     let executor_type = awaited.or(executor_type);
     let colony = facts.colony.as_ref().and_then(|colony| colony.metadata.name.clone());
+    let object = format!("{kind}/{name}{place}");
+    let rerun = match facts.kind() {
+        Kind::ColonyProcess | Kind::ColonyWorkflow | Kind::RequestState => {
+            format!("colonyos-operator rerun {object}")
+        }
+        _ => "create another object of the same spec".to_owned(),
+    };
     let values = [
+        ("{rerun}", rerun),
         ("{annotate}", format!("kubectl annotate {kind} {name}{place}")),
         ("{patch}", format!("kubectl patch {kind} {name}{place} --type merge -p")),
         ("{edit}", format!("kubectl edit {kind} {name}{place}")),
-        ("{object}", format!("{kind}/{name}{place}")),
+        ("{object}", object),
         ("{paused}", PAUSED_ANNOTATION.to_owned()),
         ("{abandon}", ABANDON_ANNOTATION.to_owned()),
         ("{type}", executor_type.or_else(of_definition).unwrap_or("the type that it asks for").to_owned()),

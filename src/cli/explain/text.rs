@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::{
-    super::process::shown,
+    super::{
+        process::shown,
+        table::{aligned, away},
+    },
     chain::{Decision, Explanation},
 };
 
@@ -46,30 +49,4 @@ fn section(lines: &mut Vec<String>, name: &str, texts: impl Iterator<Item = Stri
         lines.push(format!("{name}:"));
         lines.extend(below);
     }
-}
-
-/// Rows whose cells stand below each other; a column that is empty everywhere is left out.
-fn aligned(rows: &[[String; 3]]) -> Vec<String> {
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths = [width(0), width(1), width(2)];
-    let line = |row: &[String; 3]| {
-        let cells = row.iter().zip(widths).filter(|(_, width)| *width > 0);
-        let padded: Vec<String> = cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
-}
-
-/// How long ago a moment was, or how far away it is.
-fn away(at: Timestamp, now: Timestamp) -> String {
-    let seconds = now.as_second() - at.as_second();
-    let text = match seconds.unsigned_abs() {
-        seconds @ 0..120 => format!("{seconds}s"),
-        seconds @ 120..7200 => format!("{}m", seconds / 60),
-        seconds @ 7200..172_800 => format!("{}h", seconds / 3600),
-        seconds => format!("{}d", seconds / 86_400),
-    };
-    if seconds < 0 { format!("in {text}") } else { format!("{text} ago") }
 }

@@ -8,7 +8,7 @@ use crate::api::{
     colony_workflow::ColonyWorkflowSpec,
     function::{ExecutorConditions, FunctionCall},
     kind::Kind,
-    names::FLOW_ANNOTATION,
+    names::{CRON_LABEL, FLOW_ANNOTATION, RERUN_ANNOTATION, TRIGGER_ANNOTATION, TRIGGER_BY_COMMAND},
     resource_definition::{Handler, HandlerMode},
 };
 
@@ -56,7 +56,20 @@ pub(super) fn wish(facts: &Facts) -> Vec<String> {
     if facts.kind() != Kind::Colony {
         wish.extend(colony(facts));
     }
+    wish.extend(origin(facts));
     wish
+}
+
+/// The object that it goes back to, if a command has created it for one.
+fn origin(facts: &Facts) -> Option<String> {
+    let first = facts.annotation(RERUN_ANNOTATION);
+    if !first.is_empty() {
+        return Some(format!("run again what {}/{first} has run", facts.text("/kind").to_lowercase()));
+    }
+    let labels = facts.object.pointer("/metadata/labels");
+    let cron = labels.and_then(|labels| labels.get(CRON_LABEL)).and_then(Value::as_str)?;
+    let by_command = facts.annotation(TRIGGER_ANNOTATION) == TRIGGER_BY_COMMAND;
+    by_command.then(|| format!("run colonycron/{cron} now, as a user has asked by trigger"))
 }
 
 /// The Colony in which it is to be.

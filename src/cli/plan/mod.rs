@@ -26,13 +26,13 @@ mod unreadable;
 
 use std::{
     fs, io,
-    io::{Read as _, Write as _},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
 use kube::ResourceExt as _;
 
-use super::Failure;
+use super::{Failure, output};
 use crate::runtime::{
     clock::Clock,
     config::{self, OperatorConfiguration},
@@ -74,13 +74,15 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     let texts = arguments.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
     let configuration = config::load(arguments.config.as_deref())?;
     let plans = render(&texts.join("\n---\n"), &configuration, Clock::system().now())?;
-    let mut stdout = io::stdout().lock();
+    let mut text = String::new();
     for plan in &plans {
-        write!(stdout, "{}", plan.steps)?;
+        text.push_str(&plan.steps);
         if arguments.status && !plan.status.is_empty() {
-            write!(stdout, "---\n{}", plan.status)?;
+            text.push_str("---\n");
+            text.push_str(&plan.status);
         }
     }
+    output::print(&text)?;
     if plans.iter().any(|plan| plan.is_refused) { Err(InvalidManifests.into()) } else { Ok(()) }
 }
 

@@ -12,7 +12,7 @@ use rand::Rng as _;
 use tokio::{runtime::Runtime, sync::watch, task::JoinSet};
 
 use super::{
-    Cluster, RETRY, duration,
+    RETRY, duration,
     flow::{self, Choice},
     follow::{Seen, follow},
     tracked_request::{Setting, TrackedRequest, Wanted},
@@ -24,7 +24,7 @@ use crate::{
         policy::is_paused,
         request_state::{RequestState, RequestStateSpec, State},
     },
-    cli::Failure,
+    cli::{Failure, connection::Connection, output::complain},
     diff::request::{DirectorStep, Position, direct},
     runtime::{clock::Clock, shutdown::Shutdown},
 };
@@ -34,12 +34,10 @@ const PREFIX: &str = "request-";
 
 /// Arguments of `director`.
 #[derive(Debug, Args)]
+#[command(mut_arg("namespace", |namespace| namespace.help("Namespace to create requests in [default: the context's]")))]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    cluster: Cluster,
-    /// Namespace to create requests in [default: the context's]
-    #[arg(long, short, value_name = "NAME")]
-    namespace: Option<String>,
+    connection: Connection,
     /// Jobs in their order, separated by commas, or the name of a `RequestFlow`
     #[arg(long, value_name = "FLOW", default_value = "JOB1,JOB2", value_parser = flow::read)]
     flow: Choice,
@@ -65,8 +63,8 @@ pub(in crate::cli) fn drive(arguments: Arguments) -> Result<(), Failure> {
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals()?;
-    let kubernetes = arguments.cluster.connect().await?;
-    let namespace = arguments.namespace.unwrap_or(kubernetes.namespace);
+    let kubernetes = arguments.connection.connect().await?;
+    let namespace = kubernetes.namespace;
     let requests = Requests::discover(kubernetes.calls.clone(), "colonyos-director").await?;
     let course = arguments.flow.course(&kubernetes.calls, &namespace).await?;
     let setting = Setting::new(kubernetes.calls, requests, course, Clock::system());
@@ -181,12 +179,12 @@ async fn drive_request(
                     }
                     Ok(None) => return Err(gone(&known)),
                     Err(why) => {
-                        eprintln!("warning: {why}");
+                        complain(format_args!("warning: {why}"));
                         is_retried = true;
                     }
                 },
                 Err(WriteError::Failed(why)) => {
-                    eprintln!("warning: {why}");
+                    complain(format_args!("warning: {why}"));
                     is_retried = true;
                 }
             }

@@ -10,7 +10,7 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
-use crate::{api::request_state::RequestState, runtime::kubernetes::WATCH_SECONDS};
+use crate::{api::request_state::RequestState, cli::output::complain, runtime::kubernetes::WATCH_SECONDS};
 
 /// A change of a request.
 #[derive(Debug)]
@@ -41,7 +41,9 @@ pub(super) fn follow(client: Client, namespace: Option<&str>) -> mpsc::Receiver<
                 Err(error) => {
                     let text = error.to_string();
                     if text != reported {
-                        eprintln!("warning: failed to watch RequestStates, trying again: {text}");
+                        complain(format_args!(
+                            "warning: failed to watch RequestStates, trying again: {text}"
+                        ));
                         reported = text;
                     }
                     continue;
@@ -84,9 +86,9 @@ fn readable(object: DeserializeGuard<RequestState>) -> Option<Seen> {
     match object.0 {
         Ok(object) => Some(Seen::Is(Box::new(object))),
         Err(error) => {
-            eprintln!(
+            complain(format_args!(
                 "warning: RequestState {namespace}/{name} cannot be read and is left unchanged: {error}"
-            );
+            ));
             None
         }
     }

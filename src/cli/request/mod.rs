@@ -9,39 +9,17 @@ pub(super) mod spelling;
 mod tracked_request;
 pub(super) mod worker;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use clap::Args;
-
-use super::Failure;
-use crate::runtime::{
-    clock::Clock,
-    kubernetes::{self, Kubernetes},
-};
+use super::output;
+use crate::runtime::clock::Clock;
 
 /// The delay after a failed call.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How to reach the cluster.
-#[derive(Debug, Args)]
-struct Cluster {
-    /// Kubeconfig file [default: KUBECONFIG, `~/.kube/config`, or the pod's service account]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-}
-
-impl Cluster {
-    async fn connect(&self) -> Result<Kubernetes, Failure> {
-        Ok(match &self.kubeconfig {
-            Some(file) => kubernetes::connect_by(file).await?,
-            None => kubernetes::connect().await?,
-        })
-    }
-}
-
-/// Prints a line about a request, with the time.
+/// Prints a line about a request, with the time. The work goes on when nothing reads it any more.
 fn say(clock: &Clock, text: impl std::fmt::Display) {
-    println!("{:.3} {text}", clock.now());
+    let _ = output::print(&format!("{:.3} {text}\n", clock.now()));
 }
 
 /// A span of time as people and Go write it: `500ms`, `2s`, `1m30s`.

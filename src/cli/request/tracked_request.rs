@@ -13,6 +13,7 @@ use crate::{
         names::{FLOW_ANNOTATION, OPERATOR},
         request_state::{HistoryEntry, RequestState, RequestStateStatus, State},
     },
+    cli::output::complain,
     diff::request::{Flow, History, HistoryEvidence, Moment, Position, Turn, complete, lists_jobs, turn},
     memory::position_log::PositionLog,
     runtime::{
@@ -85,7 +86,7 @@ impl Setting {
             let published = call(CALL_TIME_LIMIT, recorder.publish(&event, &object.object_ref(&()))).await;
             if let Err(error) = published {
                 let what = "report entries that are left out of a history";
-                eprintln!("warning: {}", error.explain(what));
+                complain(format_args!("warning: {}", error.explain(what)));
             }
         }
     }

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Cluster, RETRY, duration,
+    RETRY, duration,
     flow::{self, Choice},
     follow::{Seen, follow},
     job::{self, Work},
@@ -31,7 +31,7 @@ use crate::{
         names::CLAIM_ANNOTATION,
         request_state::{RequestState, State},
     },
-    cli::Failure,
+    cli::{Failure, connection::Connection, output::complain},
     diff::request::{Claim, Ending, Holder, InterruptedJob, Position, Turn, WorkerStep, WorkerView, work},
     runtime::{clock::Clock, shutdown::Shutdown},
 };
@@ -41,12 +41,10 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// Arguments of `worker`.
 #[derive(Debug, Args)]
+#[command(mut_arg("namespace", |namespace| namespace.help("Serve only this namespace [default: all]")))]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    cluster: Cluster,
-    /// Serve only this namespace [default: all]
-    #[arg(long, short, value_name = "NAME")]
-    namespace: Option<String>,
+    connection: Connection,
     /// Serve all namespaces, regardless of --namespace
     #[arg(long, short = 'A')]
     all_namespaces: bool,
@@ -84,10 +82,9 @@ struct Worker {
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals()?;
-    let kubernetes = arguments.cluster.connect().await?;
+    let kubernetes = arguments.connection.connect().await?;
     let requests = Requests::discover(kubernetes.calls.clone(), "colonyos-worker").await?;
-    let home = arguments.namespace.as_deref().unwrap_or(&kubernetes.namespace);
-    let course = arguments.flow.course(&kubernetes.calls, home).await?;
+    let course = arguments.flow.course(&kubernetes.calls, &kubernetes.namespace).await?;
     let setting = Setting::new(kubernetes.calls.clone(), requests, course, Clock::system());
     let worker = Arc::new(Worker {
         setting,
@@ -97,7 +94,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         process: process::own(),
         shutdown: shutdown.clone(),
     });
-    let namespace = arguments.namespace.filter(|_| !arguments.all_namespaces);
+    let namespace = arguments.connection.namespace.filter(|_| !arguments.all_namespaces);
     let mut requests = follow(kubernetes.watches, namespace.as_deref());
     let place =
         namespace.map_or_else(|| "all namespaces".to_owned(), |namespace| format!("namespace {namespace}"));
@@ -342,13 +339,13 @@ impl RequestTask {
                 }
                 Ok(None) => After::Done,
                 Err(why) => {
-                    eprintln!("warning: {why}");
+                    complain(format_args!("warning: {why}"));
                     After::Retry
                 }
             },
             Err(WriteError::Gone) => After::Done,
             Err(WriteError::Failed(why)) => {
-                eprintln!("warning: {why}");
+                complain(format_args!("warning: {why}"));
                 After::Retry
             }
         }

@@ -18,12 +18,16 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::ListParams};
 use tokio::runtime::Runtime;
 
-use super::{Failure, output::Output};
+use super::{
+    Failure,
+    connection::{Connection, of_operator},
+    output::Output,
+};
 use crate::{
     api::names::{APP_NAME_LABEL, OPERATOR},
     runtime::{
         config::{self, OperatorConfiguration},
-        kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
+        kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
     },
 };
 
@@ -32,6 +36,7 @@ const CONFIGURATION: &str = "config.yaml";
 
 /// Arguments of `uninstall`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("namespace", of_operator))]
 pub(super) struct Arguments {
     /// Print what would be deleted, in which order, what holds it and what stays; delete nothing
     #[arg(long)]
@@ -45,9 +50,8 @@ pub(super) struct Arguments {
     /// Configuration file of the operator, which says what it looks after [default: that of the chart, in its ConfigMap]
     #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
     config: Option<PathBuf>,
-    /// The operator's own namespace [default: the pod's, or the context's]
-    #[arg(long, short, value_name = "NAME", env = "POD_NAMESPACE")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     /// Form of the plan
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -63,10 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn uninstall(arguments: &Arguments) -> Result<(), Failure> {
-    let mut kubernetes = kubernetes::connect().await?;
-    if let Some(namespace) = &arguments.namespace {
-        kubernetes.namespace.clone_from(namespace);
-    }
+    let kubernetes = arguments.connection.connect().await?;
     let known = match &arguments.config {
         Some(file) => Some(config::load(Some(file))?),
         None => installed(&kubernetes).await?,

@@ -18,7 +18,11 @@ use self::{
     read::{Reader, Reading},
     shown::Report,
 };
-use super::{Failure, output::Output};
+use super::{
+    Failure,
+    connection::{Connection, of_operator},
+    output::Output,
+};
 use crate::{
     act::Target,
     api::{colony::Colony, executor_deployment::ExecutorDeployment},
@@ -30,7 +34,7 @@ use crate::{
     runtime::{
         clock::Clock,
         config::{self, OperatorConfiguration},
-        kubernetes::{self, CALL_TIME_LIMIT, Kubernetes, call},
+        kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
         lease::Leadership,
         metrics::Metrics,
     },
@@ -41,13 +45,13 @@ const AGAIN: Duration = Duration::from_secs(6);
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
+#[command(mut_arg("namespace", of_operator))]
 pub(super) struct Arguments {
     /// Configuration file of the operator; its defaults when absent
     #[arg(long, value_name = "FILE", env = "COLONYOS_OPERATOR_CONFIG")]
     config: Option<PathBuf>,
-    /// The operator's own namespace, where the Secrets of Colonies are [default: the pod's, or the context's]
-    #[arg(long, short, value_name = "NAME", env = "POD_NAMESPACE")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     /// Look at this Colony alone [default: at all of them]
     #[arg(long, value_name = "NAME")]
     colony: Option<String>,
@@ -79,10 +83,7 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
 async fn compare(arguments: &Arguments, configuration: OperatorConfiguration) -> Result<Report, Failure> {
     let clock = Clock::system();
     let start = clock.instant();
-    let mut kubernetes = kubernetes::connect().await?;
-    if let Some(namespace) = &arguments.namespace {
-        kubernetes.namespace.clone_from(namespace);
-    }
+    let kubernetes = arguments.connection.connect().await?;
     let cluster = cluster(&kubernetes).await?;
     let metrics = Metrics::new()?;
     let reader = Reader {
