@@ -51,13 +51,10 @@ pub(super) async fn create(
         Ok(created) => return Ok(Created { object: served.whole(created)?, existed: false }),
         Err(error) => error,
     };
-    // Without an answer it may be there all the same.
-    if error.is_conflict() || error.status_code().is_none() {
-        let existing = served.get(kubernetes, &name).await;
-        if let Some(object) = existing.ok().filter(|object| object["metadata"]["annotations"][mark] == wanted)
-        {
-            return Ok(Created { object, existed: true });
-        }
+    // Its name may be taken by what is asked for, and without an answer it may be there all the same.
+    let existing = served.get(kubernetes, &name).await;
+    if let Some(object) = existing.ok().filter(|object| object["metadata"]["annotations"][mark] == wanted) {
+        return Ok(Created { object, existed: true });
     }
     Err(error.explain(&format!("create {}", served.named(&kubernetes.namespace, &name))).into())
 }

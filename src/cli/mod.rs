@@ -66,13 +66,13 @@ enum Command {
     Logs(logs::Arguments),
     /// Print the output of the process of an object, raw and whole
     Output(result::Arguments),
-    /// Cancel the work of an object and keep the object: sets spec.cancel of a ColonyProcess or ColonyWorkflow, or state
-    /// CANCELLED of a RequestState; the operator cancels what is in the colony
+    /// Cancel the work of an object and keep the object: sets spec.cancel of a `ColonyProcess` or `ColonyWorkflow`,
+    /// or state CANCELLED of a `RequestState`; the operator cancels what is in the colony
     Cancel(cancel::Arguments),
-    /// Run a finished ColonyProcess, ColonyWorkflow or RequestState again: creates an object of the same spec, NAME-rerun-1
-    /// and so on, whose annotation colonies.io/rerun-of names the first
+    /// Run a finished `ColonyProcess`, `ColonyWorkflow` or `RequestState` again: creates an object of the same spec,
+    /// NAME-rerun-1 and so on, whose annotation colonies.io/rerun-of names the first
     Rerun(rerun::Arguments),
-    /// Create a run of a ColonyCron now, also while it is suspended; concurrencyPolicy Forbid and Replace wait for the run
+    /// Create a run of a `ColonyCron` now, also while it is suspended; concurrencyPolicy Forbid and Replace wait for the run
     /// before
     Trigger(trigger::Arguments),
     /// Create RequestStates and decide which job comes next; exit code 0 when all are completed
@@ -194,7 +194,7 @@ mod tests {
     fn the_page_about_the_commands_has_each() {
         let page = include_str!("../../docs/cli.md");
         let headings = page.lines().filter(|line| line.starts_with("### ") || line.starts_with("| `"));
-        let told: String = headings.map(|line| format!("{line}\n")).collect();
+        let told = headings.collect::<Vec<_>>().join("\n");
         for command in Arguments::command().get_subcommands() {
             let name = command.get_name();
             assert!(told.contains(&format!("`{name}`")), "docs/cli.md lacks {name}");

@@ -75,7 +75,8 @@ fn raw(processes: &[Process]) -> Result<String, String> {
     if let [Value::String(text)] = process.output.as_slice() {
         return Ok(text.clone());
     }
-    Ok(process.output.iter().map(|value| format!("{value}\n")).collect())
+    let lines: Vec<String> = process.output.iter().map(|value| format!("{value}\n")).collect();
+    Ok(lines.concat())
 }
 
 /// The values; of a workflow, by node.
@@ -115,7 +116,7 @@ fn for_terminal(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn process(state: i64, output: Value, node: &str) -> Process {
+    fn process(state: i64, output: &Value, node: &str) -> Process {
         serde_json::from_value(json!({
             "processid": "p1", "state": state, "submissiontime": "2026-11-21T10:00:00Z",
             "starttime": "2026-11-21T10:00:01Z", "endtime": "2026-11-21T10:00:02Z",
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_single_text_is_given_byte_for_byte_and_all_else_as_json() {
-        let raw = |output: Value| raw(&[process(2, output, "")]).unwrap();
+        let raw = |output: Value| raw(&[process(2, &output, "")]).unwrap();
         assert_eq!(raw(json!(["bell \u{7}\nwithout an end"])), "bell \u{7}\nwithout an end");
         assert_eq!(raw(json!(["a", { "b": 1 }, "c\nd"])), "\"a\"\n{\"b\":1}\n\"c\\nd\"\n");
         assert_eq!(raw(json!([])), "");
@@ -137,19 +138,19 @@ mod tests {
 
     #[test]
     fn what_has_no_output_says_so() {
-        let error = raw(&[process(1, json!([]), "")]).unwrap_err();
+        let error = raw(&[process(1, &json!([]), "")]).unwrap_err();
         assert!(error.contains("no output yet"), "{error}");
-        let error = raw(&[process(3, json!([]), "")]).unwrap_err();
+        let error = raw(&[process(3, &json!([]), "")]).unwrap_err();
         assert!(error.contains("colonyos-operator process p1"), "{error}");
-        assert_eq!(raw(&[process(3, json!(["partial"]), "")]).unwrap(), "partial");
+        assert_eq!(raw(&[process(3, &json!(["partial"]), "")]).unwrap(), "partial");
     }
 
     #[test]
     fn the_nodes_of_a_workflow_are_told_apart() {
-        let nodes = [process(2, json!(["a"]), "left"), process(0, json!([]), "right")];
+        let nodes = [process(2, &json!(["a"]), "left"), process(0, &json!([]), "right")];
         assert_eq!(values(&nodes), Ok(json!({ "left": ["a"], "right": [] })));
         assert!(raw(&nodes).unwrap_err().contains("--node (left, right)"));
         assert_eq!(raw(&nodes[..1]).unwrap(), "a");
-        assert_eq!(values(&[process(2, json!(["a"]), "")]), Ok(json!(["a"])));
+        assert_eq!(values(&[process(2, &json!(["a"]), "")]), Ok(json!(["a"])));
     }
 }

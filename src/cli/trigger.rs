@@ -1,7 +1,7 @@
 //! `colonyos-operator trigger colonycron/NAME`: creates a run of a `ColonyCron` now.
 //!
 //! The run is one as the operator would create it for this minute, by the same code and with the same name: it counts for the
-//! history and the concurrency policy, and there is one for a minute, whoever asks for it. It is created with the permissions
+//! history and the concurrency policy, and there is one for a minute, asked for by schedule or by hand. It is created with the permissions
 //! of the user.
 
 use clap::Args;

@@ -152,8 +152,8 @@ fn numbered(root: &str, number: u32) -> String {
 
 /// As much of a name as leaves room for the longest number.
 fn numbered_prefix(root: &str) -> &str {
-    let room = LONGEST - "-rerun-".len() - u32::MAX.to_string().len();
-    let end = (0..=room.min(root.len())).rev().find(|end| root.is_char_boundary(*end)).unwrap_or(0);
+    let longest = LONGEST - "-rerun-".len() - u32::MAX.to_string().len();
+    let end = (0..=longest.min(root.len())).rev().find(|end| root.is_char_boundary(*end)).unwrap_or(0);
     root[..end].trim_end_matches(['-', '.'])
 }
 
