@@ -72,9 +72,12 @@ impl Reader {
         let fields = format!("regarding.uid={uid},reason={reason}");
         let listed =
             call(CALL_TIME_LIMIT, api.list(&ListParams::default().fields(&fields).limit(EVENTS))).await;
-        listed.map(|events| events.items).unwrap_or_else(|error| {
-            tracing::debug!(%error, "events cannot be read");
-            Vec::new()
-        })
+        listed.map_or_else(
+            |error| {
+                tracing::debug!(%error, "events cannot be read");
+                Vec::new()
+            },
+            |events| events.items,
+        )
     }
 }

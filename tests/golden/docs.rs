@@ -19,7 +19,7 @@ fn manifests(page: &str) -> Vec<String> {
         let indent = line.len() - line.trim_start().len();
         let text = |lines: &mut std::str::Lines<'_>, end: &str| -> String {
             let taken = lines.take_while(|line| line.trim() != end);
-            taken.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect()
+            taken.map(|line| line.get(indent..).unwrap_or_default()).collect::<Vec<_>>().join("\n") + "\n"
         };
         if line.trim() == "```yaml" {
             found.push(text(&mut lines, "```"));

@@ -38,7 +38,8 @@ pub fn kstatus(objects: &[Value]) -> Vec<(String, String)> {
     );
     let mut program =
         Command::new(binary).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+    let lines: Vec<String> = objects.iter().map(ToString::to_string).collect();
+    let lines = lines.join("\n") + "\n";
     program.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let output = program.wait_with_output().unwrap();
     assert!(output.status.success(), "it reads every object");
@@ -130,7 +131,7 @@ fn kstatus_after_a_pass() {
         let plans = render(&text.join("---\n"), &OperatorConfiguration::default(), now).unwrap();
         // Of a definition there is no status here, and of a second object none is asked for.
         let plan = plans.iter().find(|plan| !plan.status.is_empty());
-        let plan = plan.unwrap_or_else(|| panic!("{name} has no status: {:?}", plans));
+        let plan = plan.unwrap_or_else(|| panic!("{name} has no status: {plans:?}"));
         let mut object = world[0].clone();
         object["status"] = serde_norway::from_str(&plan.status).unwrap();
         let expected = case["kstatus"].as_str().unwrap();
@@ -243,9 +244,9 @@ async fn kstatus_on_an_api_server_from_new_to_gone() {
                     "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "${self.metadata.name}" },
                     "data": { "text": data } } }] } })
         };
-        let (notes, wrongs) = (format!("notes.{group}"), format!("wrongs.{group}"));
+        let (told, wrongs) = (format!("notes.{group}"), format!("wrongs.{group}"));
         let good = definition("notes", "Note", "${self.spec.text}");
-        of(work, "ResourceDefinition", &notes, good, "Current").await;
+        of(work, "ResourceDefinition", &told, good, "Current").await;
         of(work, "ResourceDefinition", &wrongs, definition("wrongs", "Wrong", "${self.spec.txt}"), "Failed").await;
         applied.assert("all are new", |_| "InProgress").await;
 

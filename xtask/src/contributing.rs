@@ -169,7 +169,7 @@ fn headings_that_pages_refer_to_exist() {
         let text = repository::read(page).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
         for (file, heading) in links.filter_map(|link| link.split_once('#')) {
-            if !file.is_empty() && !file.ends_with(".md") {
+            if !file.is_empty() && Path::new(file).extension().is_none_or(|is| is != "md") {
                 continue;
             }
             let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };

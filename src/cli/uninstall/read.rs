@@ -7,7 +7,7 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api, ResourceExt as _,
+    Api, ResourceExt,
     api::ListParams,
     core::{ApiResource, DynamicObject},
 };
@@ -155,7 +155,7 @@ impl Reader<'_> {
         let listed = call(CALL_TIME_LIMIT, api.list_metadata(&parameters)).await;
         let listed = listed.map_err(|error| error.explain("list Secrets"))?;
         // Those of fleets in the namespace go with them.
-        Ok(listed.iter().filter(|one| is_of_operator(*one)).map(|one| one.name_any()).collect())
+        Ok(listed.iter().filter(|one| is_of_operator(*one)).map(ResourceExt::name_any).collect())
     }
 
     async fn users_secrets(&self) -> Result<Vec<String>, Failure> {
@@ -199,6 +199,6 @@ impl Reader<'_> {
 }
 
 /// Whether a Secret of the operator's is one that no fleet owns.
-fn is_of_operator(secret: &impl kube::ResourceExt) -> bool {
+fn is_of_operator(secret: &impl ResourceExt) -> bool {
     secret.owner_references().iter().all(|owner| owner.kind != Kind::ExecutorDeployment.name())
 }

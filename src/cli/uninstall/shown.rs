@@ -169,7 +169,7 @@ mod tests {
             users_secrets: vec!["colony-dev".to_owned()],
             crds: vec![("colonies.colonies.io".to_owned(), 1)],
         };
-        let expected = expect_test::expect![[r#"
+        let expected = expect_test::expect![[r"
             The operator of namespace colonyos-system runs, and ends what is in colonies:
              1. delete 2 ColonyProcesses: ended
                   media/a; process 4711 in Colony dev; held by colonies.io/a
@@ -182,7 +182,7 @@ mod tests {
             stays: Secret colony-dev, which a user created for a Colony
             stays: process 4711 in Colony dev of ColonyProcess media/b
             stays: 1 CustomResourceDefinitions (--crds deletes them)
-        "#]];
+        "]];
         expected.assert_eq(&text(&inventory, false));
         assert_eq!(json(&inventory, true)["steps"][0]["objects"][0]["name"], "a");
         assert!(text(&inventory, true).contains("6. delete CustomResourceDefinition colonies.colonies.io\n"));
