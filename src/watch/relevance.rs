@@ -259,6 +259,9 @@ mod tests {
         };
         assert_eq!(of_pod(&pod(json!({ "phase": "Running" })), &fleets), None);
         assert_eq!(waiting("ContainerCreating"), None);
-        assert!(waiting("ErrImagePull").is_some() && waiting("ErrImagePull") != waiting("ImagePullBackOff"));
+        let unpulled = waiting("ErrImagePull");
+        assert!(unpulled.is_some());
+        assert_eq!(waiting("ImagePullBackOff"), unpulled, "nodes tell both in turn");
+        assert_ne!(waiting("CreateContainerConfigError"), unpulled);
     }
 }
