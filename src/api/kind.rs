@@ -372,6 +372,20 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
     Kind::own().map(|(_, own)| (own.definition)()).collect()
 }
 
+/// The operator's own kinds in the order in which their objects go, and why there. Instances go before all that they can be
+/// made of, and so does what creates runs.
+pub const UNINSTALL_ORDER: [(Kind, &str); 9] = [
+    (Kind::ColonyCron, "they create no more runs"),
+    (Kind::RequestState, "the processes of their jobs are cancelled"),
+    (Kind::Instance, "what they are made of, and their processes and blueprints, go with them"),
+    (Kind::ResourceDefinition, "their CustomResourceDefinitions go with them"),
+    (Kind::ColonyWorkflow, "workflows that run are cancelled"),
+    (Kind::ColonyProcess, "processes that wait or run are cancelled"),
+    (Kind::ExecutorDeployment, "pods end, their executors leave the colony, and so do blueprints"),
+    (Kind::RequestFlow, "no request follows them any more"),
+    (Kind::Colony, "the operator's executors and its member leave the colony"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

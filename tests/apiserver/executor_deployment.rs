@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use colonyos_operator::{
-    api::{executor_deployment::ExecutorDeployment, mirror::MirrorState},
+    api::{executor_deployment::ExecutorDeployment, mirror::MirrorState, names::NEVER_OBSERVED},
     colony::{ExecutorState, ProcessState},
     runtime::clock::Clock,
 };
@@ -344,7 +344,8 @@ async fn other_namespaces_are_left_alone() {
             stage.wait_until_ready("encoders", 1).await;
             throughout("the other namespace is left unchanged", Duration::from_secs(1), async || {
                 let seen = others.get("encoders").await.map_err(|error| error.to_string())?;
-                (seen.status.is_none() && seen.finalizers().is_empty())
+                let observed = seen.status.as_ref().and_then(|status| status.observed_generation);
+                (observed == Some(NEVER_OBSERVED) && seen.finalizers().is_empty())
                     .then_some(())
                     .ok_or_else(|| format!("{:?} {:?}", seen.metadata, seen.status))
             })

@@ -5,20 +5,6 @@ use serde_json::Value;
 
 use crate::api::{kind::Kind, names::PAUSED_ANNOTATION};
 
-/// The operator's own kinds in the order in which their objects go, and why there. Instances go before all that they can be
-/// made of, and so does what creates runs.
-pub(super) const ORDER: [(Kind, &str); 9] = [
-    (Kind::ColonyCron, "they create no more runs"),
-    (Kind::RequestState, "the processes of their jobs are cancelled"),
-    (Kind::Instance, "what they are made of, and their processes and blueprints, go with them"),
-    (Kind::ResourceDefinition, "their CustomResourceDefinitions go with them"),
-    (Kind::ColonyWorkflow, "workflows that run are cancelled"),
-    (Kind::ColonyProcess, "processes that wait or run are cancelled"),
-    (Kind::ExecutorDeployment, "pods end, their executors leave the colony, and so do blueprints"),
-    (Kind::RequestFlow, "no request follows them any more"),
-    (Kind::Colony, "the operator's executors and its member leave the colony"),
-];
-
 /// An object that is to go.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Left {
@@ -124,10 +110,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::kind::UNINSTALL_ORDER;
 
     #[test]
     fn every_kind_has_its_place_and_what_creates_objects_goes_before_them() {
-        let place = |kind| ORDER.iter().position(|(one, _)| *one == kind).unwrap();
+        let place = |kind| UNINSTALL_ORDER.iter().position(|(one, _)| *one == kind).unwrap();
         for kind in Kind::ALL {
             place(*kind);
         }
@@ -136,7 +123,7 @@ mod tests {
         for made in [Kind::ColonyProcess, Kind::ColonyWorkflow, Kind::ExecutorDeployment] {
             assert!(place(Kind::Instance) < place(made));
         }
-        assert_eq!(place(Kind::Colony), ORDER.len() - 1, "everything else is ended through it");
+        assert_eq!(place(Kind::Colony), UNINSTALL_ORDER.len() - 1, "everything else is ended through it");
     }
 
     #[test]

@@ -12,12 +12,12 @@ use kube::{
     core::{ApiResource, DynamicObject},
 };
 
-use super::inventory::{Group, Inventory, Left, ORDER};
+use super::inventory::{Group, Inventory, Left};
 use crate::{
     api::{
         self,
         colony::Colony,
-        kind::Kind,
+        kind::{Kind, UNINSTALL_ORDER},
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
         resource_definition::{DefinitionScope, ResourceDefinition},
     },
@@ -46,7 +46,7 @@ impl Reader<'_> {
     /// When something cannot be read: what is not known may be there.
     pub async fn inventory(&self) -> Result<Inventory, Failure> {
         let mut groups = Vec::new();
-        for (kind, why) in ORDER {
+        for (kind, why) in UNINSTALL_ORDER {
             let objects = self.group(kind).await?;
             if !objects.is_empty() {
                 groups.push(Group { kind, why, objects });
