@@ -25,7 +25,7 @@ use super::{
     instance::Instance,
     names::{
         COLONY_FINALIZER, COLONY_PROCESS_FINALIZER, COLONY_WORKFLOW_FINALIZER, EXECUTOR_DEPLOYMENT_FINALIZER,
-        INSTANCE_FINALIZER, NEVER_OBSERVED, REQUEST_FINALIZER, RESOURCE_DEFINITION_FINALIZER,
+        INSTANCE_FINALIZER, NEVER_OBSERVED, REQUEST_FINALIZER, REQUEST_GROUP, RESOURCE_DEFINITION_FINALIZER,
     },
     request_flow::RequestFlow,
     request_state::RequestState,
@@ -100,8 +100,12 @@ pub fn is_observed(generation: Option<i64>) -> bool {
     generation != Some(NEVER_OBSERVED)
 }
 
-/// Has the API server say of a new object that it was not looked at: tools take an object without any status for done.
+/// Has the API server say of a new object that it was not looked at: tools take an object without any status for done. Requests are
+/// moved by programs of others too, which write no `observedGeneration`: `kubectl wait` would wait for them for ever.
 fn unobserved(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    if definition.spec.group == REQUEST_GROUP {
+        return definition;
+    }
     for version in &mut definition.spec.versions {
         let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
         let properties = schema.and_then(|schema| schema.properties.as_mut());

@@ -230,8 +230,6 @@ async fn kstatus_on_an_api_server_from_new_to_gone() {
         let flow = |argument: &str| json!({ "jobs": [{ "name": "A", "function": { "name": "f", "executorType": "t", "args": [argument] } }] });
         of(work, "RequestFlow", "good", flow("a"), "Current").await;
         of(work, "RequestFlow", "broken", flow("${jobs.B.output[0]}"), "Failed").await;
-        let request = json!({ "request-uid": "r", "job": "JOB1", "state": "REQUESTED" });
-        of("com.redhat.ecosystem.sample/v1", "RequestState", "waits", request, "InProgress").await;
         let server = json!({ "host": "127.0.0.1", "port": 9, "insecure": true });
         let connection = |secret: &str| json!({ "server": server, "colonyName": "c", "credentialsSecretName": secret });
         let away = format!("away-{name}");
@@ -249,6 +247,10 @@ async fn kstatus_on_an_api_server_from_new_to_gone() {
         of(work, "ResourceDefinition", &told, good, "Current").await;
         of(work, "ResourceDefinition", &wrongs, definition("wrongs", "Wrong", "${self.spec.txt}"), "Failed").await;
         applied.assert("all are new", |_| "InProgress").await;
+        // Programs of others move requests too, and leave no word of what they have looked at.
+        let request = json!({ "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
+            "metadata": { "name": "waits" }, "spec": { "request-uid": "r", "job": "JOB1", "state": "REQUESTED" } });
+        applied.apply(request, "InProgress").await;
 
         let turn = Turn::take().await;
         let operator = Operator::start(configuration(&namespace.name), &namespace.name, &turn).await;
