@@ -228,6 +228,8 @@ pub async fn one_side_owns_the_spec(stage: Stage) {
     let written =
         until_blueprint(&stage, "workers", "says what the object says", |found| found.spec["replicas"] == 2)
             .await;
+    // That it wrote this is on record: else its own write would look like an edit of the colony.
+    fleet.until_condition("Conflict", "True", "Overruled").await;
     kubectl(&["-n", namespace, "scale", &fleet.reference(), "--replicas=1"]).await;
     let scaled = until_blueprint(&stage, "workers", "follows", |found| found.spec["replicas"] == 1).await;
     assert_eq!(scaled.metadata.generation, written.metadata.generation + 1);
