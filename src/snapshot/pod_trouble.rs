@@ -5,6 +5,7 @@ use k8s_openapi::api::{
     events::v1::Event,
 };
 
+use super::progress::last_of;
 use crate::api::condition::Reason;
 
 /// What keeps a pod from running. What a user has to correct comes before what may pass.
@@ -108,10 +109,7 @@ pub fn being_created(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
 /// Why a volume of a pod cannot be mounted, from the Events about it: the words of the last one.
 #[must_use]
 pub fn of_events(pod: &Pod, events: &[Event]) -> Option<PodTrouble> {
-    let failures = events.iter().filter(|event| event.reason.as_deref() == Some(FAILED_MOUNT));
-    let last =
-        failures.filter_map(|event| Some((super::progress::last_seen(event)?, event.note.as_deref()?)));
-    let (_, words) = last.max()?;
+    let (_, words) = last_of(events, FAILED_MOUNT)?;
     let what = format!("pod {}: {words}", name_of(pod));
     Some(PodTrouble { may_pass: false, cause: PodCause::Volume, what })
 }
@@ -120,16 +118,17 @@ fn name_of(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
 }
 
+fn told(pod: &Pod, reason: &str, message: &str) -> String {
+    let message = if message.is_empty() { String::new() } else { format!(": {message}") };
+    format!("pod {}: {reason}{message}", name_of(pod))
+}
+
 fn of_pod(pod: &Pod) -> Option<PodTrouble> {
     let status = pod.status.as_ref()?;
-    let told = |reason: &str, message: Option<&str>| {
-        let message = message.map(|message| format!(": {message}")).unwrap_or_default();
-        format!("pod {}: {reason}{message}", name_of(pod))
-    };
     if status.phase.as_deref() == Some("Failed")
         && let Some(reason) = status.reason.as_deref()
     {
-        let what = told(reason, status.message.as_deref());
+        let what = told(pod, reason, status.message.as_deref().unwrap_or_default());
         return Some(PodTrouble { may_pass: true, cause: PodCause::Eviction, what });
     }
     if let Some(trouble) = containers(pod).filter_map(|container| of_container(pod, container)).min() {
@@ -145,10 +144,7 @@ fn of_pod(pod: &Pod) -> Option<PodTrouble> {
 fn of_container(pod: &Pod, container: &ContainerStatus) -> Option<PodTrouble> {
     let (reason, message) = waiting(container);
     let lasting = |cause, what: String| Some(PodTrouble { may_pass: false, cause, what });
-    let told = |message: &str| {
-        let message = if message.is_empty() { String::new() } else { format!(": {message}") };
-        format!("pod {}: {reason}{message}", name_of(pod))
-    };
+    let told = |message| told(pod, reason, message);
     match reason {
         "CrashLoopBackOff" | "" | "ContainerCreating" | "PodInitializing" => of_ended(pod, container),
         "CreateContainerConfigError" => lasting(PodCause::Configuration, told(message)),

@@ -86,13 +86,17 @@ pub fn refusal_of_deployment(deployment: &Deployment) -> Option<String> {
 /// Why the API server refuses the pods of a Job or `DaemonSet`, which say so by Events alone: the words of the last one.
 #[must_use]
 pub fn refusal_of_events(events: &[Event], now: Timestamp) -> Option<String> {
-    let failures = events.iter().filter(|event| event.reason.as_deref() == Some(FAILED_CREATE));
-    let recent = failures.filter_map(|event| Some((last_seen(event)?, event.note.as_deref()?)));
-    let last = recent.filter(|(seen, _)| now.duration_since(*seen) < REFUSAL_IS_RECENT).max()?;
-    Some(words(last.1))
+    let (seen, said) = last_of(events, FAILED_CREATE)?;
+    (now.duration_since(seen) < REFUSAL_IS_RECENT).then(|| words(said))
 }
 
-pub(super) fn last_seen(event: &Event) -> Option<Timestamp> {
+/// When the last Event with a reason was seen, and its words.
+pub(super) fn last_of<'a>(events: &'a [Event], reason: &str) -> Option<(Timestamp, &'a str)> {
+    let of_reason = events.iter().filter(|event| event.reason.as_deref() == Some(reason));
+    of_reason.filter_map(|event| Some((last_seen(event)?, event.note.as_deref()?))).max()
+}
+
+fn last_seen(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref().map(|series| series.last_observed_time.0);
     let counted = event.deprecated_last_timestamp.as_ref().map(|time| time.0);
     series.max(counted).or(event.event_time.as_ref().map(|time| time.0))

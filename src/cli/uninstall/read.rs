@@ -19,9 +19,9 @@ use crate::{
         colony::Colony,
         kind::{Kind, UNINSTALL_ORDER},
         names::{APP_MANAGED_BY_LABEL, OPERATOR},
-        resource_definition::{DefinitionScope, ResourceDefinition},
+        resource_definition::ResourceDefinition,
     },
-    cli::Failure,
+    cli::{Failure, served::ServedKind},
     runtime::{
         clock::Clock,
         config::OperatorConfiguration,
@@ -71,28 +71,23 @@ impl Reader<'_> {
     /// When they cannot be read.
     pub async fn group(&self, kind: Kind) -> Result<Vec<(ApiResource, Left)>, Failure> {
         let Some(own) = &kind.info().own else { return self.instances().await };
-        let resource = (own.resource)();
-        let is_of_cluster = matches!(kind, Kind::Colony | Kind::ResourceDefinition);
-        let found = self.objects(&resource, !is_of_cluster).await?;
-        Ok(found.into_iter().map(|left| (resource.clone(), left)).collect())
+        self.of_kind(&ServedKind::own(own)).await
     }
 
     async fn instances(&self) -> Result<Vec<(ApiResource, Left)>, Failure> {
         let mut found = Vec::new();
         for definition in self.definitions().await? {
-            let spec = &definition.spec;
-            let Some(version) = spec.versions.iter().find(|version| version.storage) else { continue };
-            let resource = ApiResource {
-                group: spec.group.clone(),
-                version: version.name.clone(),
-                api_version: format!("{}/{}", spec.group, version.name),
-                kind: spec.names.kind.clone(),
-                plural: spec.names.plural.clone(),
-            };
-            let of_kind = self.objects(&resource, spec.scope == DefinitionScope::Namespaced).await?;
-            found.extend(of_kind.into_iter().map(|left| (resource.clone(), left)));
+            // One without a version that is stored has no objects.
+            if let Ok(served) = ServedKind::defined(definition) {
+                found.extend(self.of_kind(&served).await?);
+            }
         }
         Ok(found)
+    }
+
+    async fn of_kind(&self, served: &ServedKind) -> Result<Vec<(ApiResource, Left)>, Failure> {
+        let found = self.objects(&served.resource, served.is_namespaced).await?;
+        Ok(found.into_iter().map(|left| (served.resource.clone(), left)).collect())
     }
 
     async fn definitions(&self) -> Result<Vec<ResourceDefinition>, Failure> {
@@ -170,7 +165,7 @@ impl Reader<'_> {
         Ok(names.flatten().collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// The operator's definitions that the cluster has, and how many objects there are of each, whoever looks after them.
+    /// The operator's definitions that the cluster has, and how many objects of each are in the whole cluster.
     ///
     /// # Errors
     ///

@@ -83,14 +83,18 @@ impl<T: Clone + PartialEq> Unwritten<T> {
     }
 }
 
+/// Since when no other process can have written.
+fn alone_since(services: &Services) -> Option<Instant> {
+    services.leadership.alone_since().map(|since| since.monotonic)
+}
+
 /// An object with the status that waits for it, if one does.
 pub(super) fn shown<S: Stages>(
     unwritten: &Unwritten<Status<S>>,
     services: &Services,
     object: &S::Object,
 ) -> Option<S::Object> {
-    let alone_since = services.leadership.alone_since().map(|since| since.monotonic);
-    let waiting = unwritten.get(&object.uid()?, object.status(), alone_since)?;
+    let waiting = unwritten.get(&object.uid()?, object.status(), alone_since(services))?;
     let mut shown = object.clone();
     *shown.status_mut() = Some(waiting);
     Some(shown)
@@ -106,7 +110,7 @@ pub(super) fn put_off<S: Stages>(
     acted: &Acted<S>,
 ) -> Option<Duration> {
     let uid = object.uid()?;
-    let alone_since = services.leadership.alone_since().map(|since| since.monotonic);
+    let alone_since = alone_since(services);
     let begins = acted.outcome.submitted().is_some();
     let goes_on = || unwritten.get(&uid, object.status(), alone_since).is_some();
     // Without it, the process is looked up by the label of the intent.

@@ -30,10 +30,8 @@ pub fn is_passing(
     };
     let is_start =
         |step: &ColonyStep| matches!(step, ColonyStep::Submit(_) | ColonyStep::RegisterExecutor { .. });
-    outcome.failure().is_none()
-        && !outcome.is_skipped()
+    went_well(snapshot, outcome)
         && outcome.done_colony().all(|(step, _)| is_start(step))
-        && snapshot.object.metadata.deletion_timestamp.is_none()
         && !is_bad.iter().any(says)
 }
 
@@ -47,17 +45,20 @@ pub fn is_final(
     let is_end = |step: &ColonyStep| {
         matches!(step, ColonyStep::CloseSuccessful { .. } | ColonyStep::CloseFailed { .. })
     };
-    let metadata = &snapshot.object.metadata;
-    let is_over =
-        |mirror: &MirrorStatus| !mirror.may_live() && Some(mirror.generation) == metadata.generation;
-    outcome.failure().is_none()
-        && !outcome.is_skipped()
+    let generation = snapshot.object.metadata.generation;
+    let is_over = |mirror: &MirrorStatus| !mirror.may_live() && Some(mirror.generation) == generation;
+    went_well(snapshot, outcome)
         && outcome.plan.awaiting.is_empty()
         && outcome.done_kubernetes().next().is_none()
         && outcome.done_colony().next().is_some()
         && outcome.done_colony().all(|(step, _)| is_end(step))
-        && metadata.deletion_timestamp.is_none()
         && status.mirror.as_ref().is_some_and(is_over)
+}
+
+/// Whether a pass over a fleet that is to stay did all that it planned.
+fn went_well(snapshot: &ExecutorDeploymentSnapshot, outcome: &Outcome) -> bool {
+    let is_ending = snapshot.object.metadata.deletion_timestamp.is_some();
+    outcome.failure().is_none() && !outcome.is_skipped() && !is_ending
 }
 
 /// Whether an Event says what happened. That all of no executors are ready says nothing.
