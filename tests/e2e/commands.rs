@@ -20,8 +20,8 @@ async fn finish(program: &str, arguments: &[&str], mut command: Command) -> Resu
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{program} {} ended with {}: {said}", arguments.join(" "), output.status))
+    let said = [output.stderr, output.stdout].map(|text| String::from_utf8_lossy(&text).into_owned());
+    Err(format!("{program} {} ended with {}: {}", arguments.join(" "), output.status, said.join("\n")))
 }
 
 /// Runs kubectl, which has to succeed.

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::process::Command;
-
 use crate::{
+    commands::output,
     installation::{NAMESPACE, RELEASE},
     stage::Stage,
     support::wait::eventually,
@@ -15,9 +14,7 @@ use crate::{
 pub async fn helm_tests_the_release(_: Stage) {
     let test = ["test", RELEASE, "--namespace", NAMESPACE, "--timeout", "1m", "--logs"];
     eventually("helm test tells of the operator", Duration::from_mins(2), async || {
-        let output = Command::new("helm").args(test).output().await.map_err(|error| error.to_string())?;
-        let said =
-            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
+        let said = output("helm", &test).await.unwrap_or_else(|said| said);
         let is_told = said.contains("that the operator needs are granted");
         is_told.then_some(()).ok_or(said)
     })
