@@ -6,6 +6,7 @@ use super::{
     outcome::{FailureKind, StepFailure},
 };
 use crate::{
+    api::names::WRITTEN_SPEC_ANNOTATION,
     colony::{Blueprint, Error, Session},
     diff::ColonyStep,
     memory::{
@@ -33,7 +34,7 @@ impl BlueprintWriter<'_> {
         let failed = |error: Error| of_colony(what, &error);
         match step {
             ColonyStep::AddBlueprint(blueprint) => self.add(blueprint, what).await,
-            ColonyStep::UpdateBlueprint { name, spec, seen_generation } => {
+            ColonyStep::UpdateBlueprint { name, spec, hash, seen_generation } => {
                 let mut blueprint = self.read(name, what).await?;
                 if blueprint.metadata.generation != *seen_generation {
                     return Err(StepFailure {
@@ -45,6 +46,7 @@ impl BlueprintWriter<'_> {
                     });
                 }
                 blueprint.spec.clone_from(spec);
+                blueprint.metadata.annotations.insert(WRITTEN_SPEC_ANNOTATION.to_owned(), hash.clone());
                 let written = self.member.update_blueprint(&blueprint, false).await.map_err(failed)?;
                 self.known.put(self.colony, &written);
                 Ok(())

@@ -3,7 +3,7 @@
 use super::names;
 
 /// Every annotation that the operator reads or writes.
-pub const KNOWN: [&str; 34] = [
+pub const KNOWN: [&str; 36] = [
     names::ABANDON_ANNOTATION,
     names::ACCEPT_IMPACT_ANNOTATION,
     names::ACCEPT_RESET_ANNOTATION,
@@ -28,6 +28,7 @@ pub const KNOWN: [&str; 34] = [
     names::PROCESS_SPEC_ANNOTATION,
     names::PROCESS_TIME_ANNOTATION,
     names::RECONCILE_ANNOTATION,
+    names::RESTORE_ANNOTATION,
     names::RERUN_ANNOTATION,
     names::DEFINITION_ANNOTATION,
     names::RESTART_ANNOTATION,
@@ -35,13 +36,14 @@ pub const KNOWN: [&str; 34] = [
     names::SCHEDULED_AT_ANNOTATION,
     names::SUBMITTED_AS_ANNOTATION,
     names::TRIGGER_ANNOTATION,
+    names::WRITTEN_SPEC_ANNOTATION,
     names::CONTENT_HASH_ANNOTATION,
     names::EXECUTOR_NAME_ANNOTATION,
     names::RUN_ANNOTATION,
 ];
 
 /// Those that users write on their objects.
-pub const FOR_USERS: [&str; 12] = [
+pub const FOR_USERS: [&str; 13] = [
     names::ABANDON_ANNOTATION,
     names::ACCEPT_IMPACT_ANNOTATION,
     names::ACCEPT_RESET_ANNOTATION,
@@ -53,6 +55,7 @@ pub const FOR_USERS: [&str; 12] = [
     names::FLOW_ANNOTATION,
     names::PAUSED_ANNOTATION,
     names::RECONCILE_ANNOTATION,
+    names::RESTORE_ANNOTATION,
     names::ROLES_ANNOTATION,
 ];
 

@@ -79,6 +79,11 @@ pub const RESTART_ANNOTATION: &str = "colonies.io/restarted-for";
 pub const BLUEPRINT_ORIGIN_ANNOTATION: &str = "colonies.io/origin";
 /// On a blueprint, as label or annotation: the namespace in which the cluster is to keep its object.
 pub const BLUEPRINT_NAMESPACE_ANNOTATION: &str = "colonies.io/namespace";
+/// On a request: `Resubmit` has its job done again after it was restored from a backup.
+pub const RESTORE_ANNOTATION: &str = "colonies.io/restore-policy";
+/// Hash of the spec that the operator wrote last, to an object from its blueprint or the other way: a side that still has it
+/// was not edited, whatever status knows of the write.
+pub const WRITTEN_SPEC_ANNOTATION: &str = "colonies.io/written-spec";
 
 /// On a run of a `ColonyCron`: the name of the `ColonyCron`.
 pub const CRON_LABEL: &str = "colonies.io/cron";

@@ -17,7 +17,10 @@ use crate::{
         kind::HasFinalizer as _,
         mirror::{MirrorStatus, Mirrored},
     },
-    desired::{DesiredExecutorDeployment, executor_deployment::desired},
+    desired::{
+        DesiredExecutorDeployment,
+        executor_deployment::{desired, with_earlier_run},
+    },
     diff::{Problem, executor_deployment::plan_desired, remaining_in_colony},
     memory::writes::Writes,
     runtime::{metrics::Kind, shutdown::Shutdown},
@@ -59,7 +62,7 @@ impl Stages for FleetStages {
     }
 
     async fn snapshot(&self, object: &ExecutorDeployment) -> Result<ExecutorDeploymentSnapshot, CacheBehind> {
-        Box::pin(self.reader.snapshot(object)).await
+        Box::pin(self.reader.snapshot(object)).await.map(with_earlier_run)
     }
 
     fn desired(&self, snapshot: &Self::Snapshot) -> Result<Self::Desired, Problem> {

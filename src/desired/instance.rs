@@ -18,7 +18,7 @@ use crate::{
         mirror::{MirrorStatus, Mirrored as _},
         names::{
             self, BLUEPRINT_ANNOTATION, BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION,
-            SUBMITTED_AS_ANNOTATION, cleanup_attempt, cleanup_generation,
+            SUBMITTED_AS_ANNOTATION, WRITTEN_SPEC_ANNOTATION, cleanup_attempt, cleanup_generation,
         },
         resource_definition::HandlerMode,
     },
@@ -157,9 +157,10 @@ fn arguments(snapshot: &InstanceSnapshot) -> Result<Map<String, Value>, SpecErro
     let (object, kind) = (&snapshot.object, &snapshot.kind);
     let mut metadata = object.metadata.clone();
     metadata.managed_fields = None;
-    // The operator's own note.
+    // The operator's own notes.
     if let Some(annotations) = &mut metadata.annotations {
         annotations.remove(SUBMITTED_AS_ANNOTATION);
+        annotations.remove(WRITTEN_SPEC_ANNOTATION);
     }
     metadata.annotations = metadata.annotations.filter(|annotations| !annotations.is_empty());
     let mut arguments = object.other.clone();

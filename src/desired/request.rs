@@ -16,6 +16,7 @@ use crate::{
         names::{self, EXECUTOR_TYPE_ANNOTATION, REQUEST_EXECUTOR_TYPE},
         request_state::{RequestState, State},
     },
+    colony::model::{Process, SubmittedSpec},
     expression::Bindings,
     kinds::SpecError,
     snapshot::{ColonyReference, FlowSource, RequestSnapshot, ResolvedColony, Snapshot},
@@ -181,6 +182,26 @@ fn process(
     let spec = function::build(&job.place(), &call, &colony.spec.colony_name, &label, &snapshot.values);
     let (spec, is_gated) = (spec.map_err(refused)?, job.is_gated());
     Ok(DesiredProcess { label, generation, spec, is_gated, is_own: false })
+}
+
+/// Whether a process that was submitted for the request under another UID, before it was restored, is what its job would have been
+/// given then.
+#[must_use]
+pub fn is_of_job(snapshot: &RequestSnapshot, flow: &CompiledFlow, process: &Process) -> bool {
+    let Some((_, uid, _)) = names::parse_process_label(&process.spec.label) else { return false };
+    let mut then = snapshot.object.clone();
+    then.metadata.uid = Some(uid.to_owned());
+    let Some(job) = flow.job(&then.spec.job) else { return false };
+    let Ok(call) = job.render(&bindings(&then)) else { return false };
+    let given = &process.spec;
+    let built =
+        function::build(&job.place(), &call, &given.conditions.colony, &given.label, &snapshot.values);
+    let sent = built.ok().and_then(|spec| serde_json::to_value(spec).ok());
+    let sent = sent.and_then(|sent| serde_json::from_value::<SubmittedSpec>(sent).ok());
+    sent.is_some_and(|sent| {
+        (&sent.function, &sent.args, &sent.kwargs) == (&given.function, &given.args, &given.kwargs)
+            && sent.conditions.executor_type == given.conditions.executor_type
+    })
 }
 
 /// What expressions can speak of: the request, and what earlier jobs put out.

@@ -1,10 +1,10 @@
 //! An object and its blueprint, both with a spec: whose edit goes where, and who is overruled. Pure.
 //!
 //! Both sides are compared with the spec about which they last agreed, which status keeps: a side that differs from
-//! it was edited. One side owns the spec, so an edit travels one way only and nothing is ever sent back and forth.
+//! it was edited, unless it is as this operator wrote it: the status that says so may not have been written. One side owns the spec, so an edit travels one way only and nothing is ever sent back and forth.
 
 use crate::{
-    api::{executor_deployment::BlueprintStatus, policy::SyncPolicy},
+    api::{executor_deployment::BlueprintStatus, names::WRITTEN_SPEC_ANNOTATION, policy::SyncPolicy},
     colony::model::Blueprint,
     desired::SharedSpec,
 };
@@ -46,6 +46,8 @@ pub(super) struct SyncSides<'a> {
     /// The recorded status.
     pub recorded: Option<&'a BlueprintStatus>,
     pub blueprint: &'a Blueprint,
+    /// Whether the object is as the operator wrote it last.
+    pub object_is_as_written: bool,
     /// The spec of the object.
     pub ours: &'a SharedSpec,
     /// The spec of the blueprint.
@@ -79,7 +81,10 @@ impl SyncSides<'_> {
             let overruled = still.filter(|_| before == Some(ours.hash().as_str()));
             return (agreed(ours, generation, overruled), None);
         }
-        let (here, there) = (before != Some(ours.hash().as_str()), before != Some(theirs.hash().as_str()));
+        let is_blueprint_as_written =
+            blueprint.metadata.annotations.get(WRITTEN_SPEC_ANNOTATION) == Some(&theirs.hash());
+        let here = before != Some(ours.hash().as_str()) && !self.object_is_as_written;
+        let there = before != Some(theirs.hash().as_str()) && !is_blueprint_as_written;
         let message = describe(ours, theirs, &blueprint.metadata.name, generation);
         match self.policy {
             SyncPolicy::Observe => {

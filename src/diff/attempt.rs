@@ -7,6 +7,7 @@
 use super::{
     KubernetesStep, Mirror, Plan, Step, Terms,
     mirror::{MirrorPlan, ProcessFacts, behind_gate},
+    process_state::{is_live, state_of},
     submission::Submission,
     work::{awaits_failure_reasons, of_mirror, stop_message},
 };
@@ -136,6 +137,30 @@ pub(super) trait Attempts {
             next(&mut plan, process);
         }
         of_mirror(plan)
+    }
+
+    /// The plan for the last process of an object before it was restored: once it is over it is the object's again, and nothing is
+    /// submitted. While it is alive it may be that of an object of another cluster, of which this one is a copy.
+    fn take_up(&self, earlier: &Process, generation: i64) -> Plan {
+        if is_live(earlier) {
+            let id = &earlier.id;
+            let awaited =
+                format!("process {id}, which was submitted before the object was restored, to be over");
+            return Plan { awaiting: vec![awaited], ..Plan::default() };
+        }
+        if let Some((due, awaited)) = awaits_failure_reasons(earlier, self.header().now) {
+            return Plan { due: Some(due), awaiting: vec![awaited], ..Plan::default() };
+        }
+        // The annotation by which the process is the object's stays.
+        let hold = (!self.terms().has_finalizer()).then_some(Step::Kubernetes(KubernetesStep::AddFinalizer));
+        let mirror = Mirror::Found {
+            label: earlier.spec.label.clone(),
+            generation,
+            process_id: earlier.id.to_string(),
+            state: state_of(earlier),
+            submitted_at: earlier.submitted_at,
+        };
+        Plan { steps: hold.into_iter().collect(), mirror, ..Plan::default() }
     }
 
     /// Looks for what was sent for an intent, and submits `desired` if nothing was.

@@ -14,11 +14,11 @@ use crate::{
     api::{
         blueprint::namespace_of,
         colony::Inbound,
-        executor_deployment::{BlueprintStatus, Runtime},
+        executor_deployment::{BlueprintStatus, ExecutorDeployment, ExecutorDeploymentSpec, Runtime},
         names::{
             self, BLUEPRINT_ANNOTATION, BLUEPRINT_DEFINITION, BLUEPRINT_NAMESPACE_ANNOTATION,
             BLUEPRINT_ORIGIN_ANNOTATION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, RECONCILER_EXECUTOR_TYPE,
-            RECONCILER_FUNCTION, VERSION,
+            RECONCILER_FUNCTION, VERSION, WRITTEN_SPEC_ANNOTATION,
         },
         policy::{DeletionPolicy, ManagementPolicy, SyncPolicy},
     },
@@ -166,6 +166,7 @@ impl BlueprintPlan {
             hand_over: "set syncPolicy ColonyWins",
             recorded: object.status.as_ref().and_then(|status| status.blueprint.as_ref()),
             blueprint,
+            object_is_as_written: is_as_written(object),
             ours,
             theirs,
         };
@@ -177,9 +178,10 @@ impl BlueprintPlan {
             Some(WrittenSide::Object) => {
                 let spec = theirs.object_spec(&colony.name, Some(&object.spec));
                 match granted(&spec, colony) {
-                    Ok(()) => {
+                    Ok(granted) => {
                         let why = format!("blueprint {name} generation {generation} requests it");
-                        self.object = Some(KubernetesStep::UpdateSpec { spec, why });
+                        let hash = Some(SharedSpec::of_object(&granted).hash());
+                        self.object = Some(KubernetesStep::UpdateSpec { spec, hash, why });
                     }
                     Err(why) => self.sync = Sync::Invalid(format!("blueprint {name}: {why}")),
                 }
@@ -195,6 +197,7 @@ impl BlueprintPlan {
             Some(WrittenSide::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
                 name: name.clone(),
                 spec: ours.blueprint_spec(),
+                hash: ours.hash(),
                 seen_generation: generation,
             }),
         }
@@ -217,15 +220,25 @@ fn is_ours(blueprint: &Blueprint, snapshot: &ExecutorDeploymentSnapshot, inbound
         && (has_agreed || namespace == object.metadata.namespace.as_deref())
 }
 
-/// Whether the object may have a spec that the colony wrote.
-fn granted(spec: &Map<String, Value>, colony: &ResolvedColony) -> Result<(), String> {
+/// Whether the object was not edited since it was written from its blueprint, or since both agreed while the colony hid
+/// what it may show by now.
+fn is_as_written(object: &ExecutorDeployment) -> bool {
+    let spec = SharedSpec::of_object(&object.spec);
+    let is_noted = object.annotations().get(WRITTEN_SPEC_ANNOTATION) == Some(&spec.hash());
+    let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
+    is_noted || recorded.is_some_and(|recorded| recorded.agreed == spec.without_variables().hash())
+}
+
+/// The spec that the colony wrote, if the object may have it.
+fn granted(spec: &Map<String, Value>, colony: &ResolvedColony) -> Result<ExecutorDeploymentSpec, String> {
     let trust = match &colony.access {
         ColonyAccess::Refused(why) => return Err(why.clone()),
         ColonyAccess::Granted(trust) => *trust,
     };
     let spec =
         serde_json::from_value(Value::Object(spec.clone())).map_err(|error| format!("spec: {error}"))?;
-    check_from_colony(&spec, trust, &colony.spec.inbound).map_err(|error| error.to_string())
+    check_from_colony(&spec, trust, &colony.spec.inbound).map_err(|error| error.to_string())?;
+    Ok(spec)
 }
 
 fn new_blueprint(

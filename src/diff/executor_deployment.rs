@@ -15,7 +15,7 @@ use crate::{
         mirror::MirrorStatus,
         names::{
             self, ABANDON_ANNOTATION, EXECUTOR_DEPLOYMENT_FINALIZER, FOREGROUND_FINALIZER,
-            PROCESS_SPEC_ANNOTATION,
+            PROCESS_SPEC_ANNOTATION, SUBMITTED_AS_ANNOTATION,
         },
         policy::{DeletionPolicy, ManagementPolicy},
     },
@@ -61,6 +61,10 @@ pub fn plan(
     let management = &snapshot.object.spec.management_policies;
     if management.only_observe() {
         return Ok(observe(snapshot));
+    }
+    if let Observed::Unknown(why) = &snapshot.earlier {
+        let awaited = format!("the colony to report what it has of the object that was restored: {why}");
+        return Ok(Plan { awaiting: vec![awaited], sync: Sync::Unchanged, ..Plan::default() });
     }
     let mut blueprint = blueprint::plan(snapshot);
     if let Some(step) = blueprint.object.take() {
@@ -111,8 +115,8 @@ pub fn plan(
     };
 
     let (mut steps, mut order) = (Vec::new(), Order::BySide);
-    if !has_finalizer(snapshot) {
-        steps.push(Step::Kubernetes(KubernetesStep::AddFinalizer));
+    if let Some(hold) = hold(snapshot) {
+        steps.push(Step::Kubernetes(hold));
         // What reaches the colony for an object that nothing holds is left there when the object is deleted.
         order = Order::Strict;
     }
@@ -341,6 +345,26 @@ fn release(snapshot: &ExecutorDeploymentSnapshot, plan: &mut Plan) {
     }
 }
 
+/// Holds the object. One that runs to an end is noted with its UID: where it is restored from a backup, what became of it is found.
+fn hold(snapshot: &ExecutorDeploymentSnapshot) -> Option<KubernetesStep> {
+    let (object, is_held) = (&snapshot.object, has_finalizer(snapshot));
+    if object.spec.workload != Workload::Job {
+        return (!is_held).then_some(KubernetesStep::AddFinalizer);
+    }
+    let (uid, namespace) = (object.uid().unwrap_or_default(), object.namespace().unwrap_or_default());
+    let submitted_as = names::submitted_as(&snapshot.cluster, &uid, &namespace, &object.name_any());
+    let is_of_earlier =
+        object.annotations().get(SUBMITTED_AS_ANNOTATION).is_some_and(|said| *said != submitted_as);
+    // Until something is on record, the note of the earlier one is needed.
+    let is_recorded = object.status.as_ref().is_some_and(|status| status.mirror.is_some());
+    match (is_held, is_of_earlier) {
+        (true, false) => None,
+        (true, true) => is_recorded.then_some(KubernetesStep::Hold { submitted_as }),
+        (false, true) if !is_recorded => Some(KubernetesStep::AddFinalizer),
+        (false, _) => Some(KubernetesStep::Hold { submitted_as }),
+    }
+}
+
 fn has_finalizer(snapshot: &ExecutorDeploymentSnapshot) -> bool {
     snapshot.object.finalizers().iter().any(|finalizer| finalizer == EXECUTOR_DEPLOYMENT_FINALIZER)
 }
@@ -452,6 +476,7 @@ mod tests {
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
+            earlier: Observed::Known(Vec::new()),
             refused_pods: None,
             unmounted: None,
             type_use: TypeUse::default(),

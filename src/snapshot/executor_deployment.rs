@@ -39,6 +39,9 @@ pub struct ExecutorDeploymentSnapshot {
     pub recorded_registration: Observed<Registration>,
     /// The process of the object: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
+    /// Of one that runs to an end and was restored from a backup, which gave it another UID and no status: the processes of its earlier
+    /// generations, the last one last. Looked at while nothing is on record.
+    pub earlier: Observed<Vec<Process>>,
     /// The blueprint that mirrors the object, if it has one.
     pub blueprint: Observed<Option<Blueprint>>,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.

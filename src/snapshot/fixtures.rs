@@ -44,6 +44,7 @@ pub(crate) fn header(colony: ColonyReference, processes: Observed<Vec<Process>>)
         submit_not_before: None,
         is_owner_gone: Observed::Known(false),
         restored: Observed::Known(None),
+        earlier: Observed::Known(Vec::new()),
         workforce: None,
         now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }

@@ -4,7 +4,11 @@ use jiff::Timestamp;
 
 use super::{Observed, WorkHeader};
 use crate::{
-    api::instance::{Instance, InstanceKind},
+    api::{
+        instance::{Instance, InstanceKind},
+        mirror::MirrorStatus,
+        names::parse_process_label,
+    },
     colony::model::{Blueprint, Process},
 };
 
@@ -21,6 +25,15 @@ pub struct InstanceSnapshot {
     pub in_colony: ColonyInstanceState,
     /// The last line of the log of the process that is on record; empty if there is none. None while it is not known.
     pub last_line: Option<String>,
+}
+
+impl InstanceSnapshot {
+    /// Whether what is on record was submitted before the object was restored from a backup.
+    #[must_use]
+    pub fn is_of_earlier(&self, recorded: &MirrorStatus) -> bool {
+        let of = parse_process_label(&recorded.label);
+        of.is_some_and(|(_, uid, _)| Some(uid) != self.object.metadata.uid.as_deref())
+    }
 }
 
 /// What a colony has of an instance that is kept as a blueprint.

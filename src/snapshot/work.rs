@@ -30,10 +30,23 @@ pub struct WorkHeader {
     /// What was submitted for the object before it was restored from a backup, which gave it another UID and no status. Looked at
     /// while nothing is on record.
     pub restored: Observed<Option<Restored>>,
+    /// The same for kinds of which each generation has its process: those of the earlier ones, the last one last, and after it that of
+    /// a clean-up.
+    pub earlier: Observed<Vec<Process>>,
     /// Who could take work in the colony, if the colony could be asked.
     pub workforce: Option<Arc<Workforce>>,
     /// When the snapshot was taken.
     pub now: Timestamp,
+}
+
+impl WorkHeader {
+    /// A process that was read, by its id.
+    #[must_use]
+    pub fn process(&self, id: &str) -> Option<&Process> {
+        let read = self.processes.known().into_iter().flatten();
+        let mut read = read.chain(self.earlier.known().into_iter().flatten());
+        read.find(|process| process.id.as_str() == id)
+    }
 }
 
 /// The last attempt of an object before it was restored.

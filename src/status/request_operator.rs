@@ -104,7 +104,7 @@ fn said(
             status.mirror.as_ref(),
             false,
         );
-        note(&mut status, snapshot, matches!(outcome.plan.mirror, Mirror::Intend { .. }));
+        note(&mut status, snapshot, &outcome.plan.mirror);
     }
     let ending = flow.and_then(|flow| ending(snapshot, flow, spoken_of.spec.state, status.mirror.as_ref()));
     if let Some(ending) = &ending {
@@ -150,21 +150,21 @@ fn said(
 }
 
 /// Takes note of the process of the job.
-fn note(status: &mut RequestStateStatus, snapshot: &RequestSnapshot, is_new: bool) {
+fn note(status: &mut RequestStateStatus, snapshot: &RequestSnapshot, planned: &Mirror) {
     let name = &snapshot.object.spec.job;
     let Some(mirror) = status.mirror.clone() else { return };
-    if is_new {
+    let is_taken_up = matches!(planned, Mirror::Found { .. });
+    if is_taken_up || matches!(planned, Mirror::Intend { .. }) {
         let attempts = record(status, name).attempts + 1;
         let failed = record(status, name).failed;
         *record(status, name) = JobStatus { name: name.clone(), attempts, failed, ..JobStatus::default() };
-        return;
     }
     let Some(id) = &mirror.process_id else { return };
-    if plan::current(&snapshot.object).is_none_or(|current| current.label != mirror.label) {
+    let is_current = plan::current(&snapshot.object).is_some_and(|current| current.label == mirror.label);
+    if !is_taken_up && !is_current {
         return;
     }
-    let processes = snapshot.header.processes.known();
-    let process = processes.and_then(|found| found.iter().find(|one| one.id.as_str() == id));
+    let process = snapshot.header.process(id);
     let job = record(status, name);
     job.process_id = Some(id.clone());
     if let Some(process) = process {

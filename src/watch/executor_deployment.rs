@@ -169,6 +169,7 @@ impl Reader {
             refused_pods,
             unmounted,
             processes: explained(processes, &colony),
+            earlier: explained(self.earlier(object, connection.as_deref()).await, &colony),
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
             submit_not_before: self.processes.submit_not_before(object.mirror()),
             in_flight,

@@ -67,6 +67,10 @@ impl WorkReader {
         let mut header = self.header(colony, processes, mirror, now);
         if mirror.is_none() && object.metadata.deletion_timestamp.is_none() {
             header.is_owner_gone = self.is_owner_gone(&object.metadata).await;
+            if kind.handler().mode == HandlerMode::Process {
+                let policy = kind.handler().restore_policy;
+                header.earlier = self.earlier(&object.metadata, policy, connection.as_deref()).await;
+            }
         }
         Ok(InstanceSnapshot { object: object.clone(), kind: kind.clone(), in_colony, last_line, header })
     }

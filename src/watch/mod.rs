@@ -29,6 +29,7 @@ mod pod_events;
 pub mod relevance;
 pub mod request;
 pub mod resource_definition;
+mod restored;
 pub mod stores;
 pub mod triggers;
 mod values;

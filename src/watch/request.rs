@@ -12,10 +12,11 @@ use crate::{
         function::Variable,
         kind::HasKind as _,
         mirror::Mirrored as _,
-        names::{COLONY_ANNOTATION, FLOW_ANNOTATION},
+        names::{COLONY_ANNOTATION, FLOW_ANNOTATION, RESTORE_ANNOTATION},
+        policy::RestorePolicy,
         request_state::{RequestState, State},
     },
-    snapshot::{Belonging, FlowSource, RequestSnapshot, Values},
+    snapshot::{Belonging, FlowSource, Observed, RequestSnapshot, Values, WorkHeader},
 };
 
 /// The environment of the job that a request is at, while it may have to be submitted.
@@ -28,6 +29,11 @@ fn env<'a>(object: &RequestState, flow: &'a FlowSource) -> &'a [Variable] {
         }
         _ => &[],
     }
+}
+
+fn restore_policy(object: &RequestState) -> RestorePolicy {
+    let said = object.annotations().get(RESTORE_ANNOTATION);
+    if said.is_some_and(|said| said == "Resubmit") { RestorePolicy::Resubmit } else { RestorePolicy::Keep }
 }
 
 impl WorkReader {
@@ -63,6 +69,13 @@ impl WorkReader {
         };
         let processes = self.processes.own(object, &belonging, connection.as_deref()).await;
         let mirror = object.mirror();
+        let requested_at = object.requested_at().filter(|_| !is_over);
+        let earlier = match requested_at {
+            Some(requested_at) if mirror.is_none_or(|mirror| mirror.generation != requested_at) => {
+                self.earlier(&object.metadata, restore_policy(object), connection.as_deref()).await
+            }
+            _ => Observed::Known(Vec::new()),
+        };
         let values =
             if is_over { Values::default() } else { self.values(&namespace, env(object, &flow)).await };
         Ok(RequestSnapshot {
@@ -77,7 +90,7 @@ impl WorkReader {
             .await,
             values,
             position_log,
-            header: self.header(colony, processes, mirror, now),
+            header: WorkHeader { earlier, ..self.header(colony, processes, mirror, now) },
         })
     }
 

@@ -17,7 +17,7 @@ use super::{
     flows::Requests,
     freshness::CacheBehind,
     holders::{Holder, HolderLookup},
-    mirror::{ProcessReader, member},
+    mirror::ProcessReader,
     stores::Filled,
 };
 use crate::{
@@ -26,8 +26,7 @@ use crate::{
         function::Variable,
         kind::HasKind,
         mirror::{MirrorStatus, Mirrored as _},
-        names::{SUBMITTED_AS_ANNOTATION, parse_process_label, parse_submitted_as, process_label},
-        policy::RestorePolicy,
+        names::parse_process_label,
         resource_definition::ObjectKind,
         work::WorkObject,
     },
@@ -42,13 +41,8 @@ use crate::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
     },
-    snapshot::{Belonging, ColonyReference, Observed, Restored, Values, WorkHeader, WorkSnapshot},
+    snapshot::{Belonging, ColonyReference, Observed, Values, WorkHeader, WorkSnapshot},
 };
-
-/// The most attempts that are looked for of an object that was restored.
-const MOST_ATTEMPTS: i64 = 100;
-/// Longer than any colony keeps processes, in seconds.
-const LONG_AGO: u32 = 10 * 366 * 24 * 3600;
 
 /// Builds the snapshot of one pass over an object with processes.
 #[derive(Clone)]
@@ -120,6 +114,7 @@ impl WorkReader {
             submit_not_before: self.processes.submit_not_before(mirror),
             is_owner_gone: Observed::Known(false),
             restored: Observed::Known(None),
+            earlier: Observed::Known(Vec::new()),
             now,
         }
     }
@@ -190,38 +185,6 @@ impl WorkReader {
             }
         }
         Observed::Known(None)
-    }
-
-    /// What was submitted for an object before it was restored, if it was and that counts. The colony can have forgotten it.
-    async fn restored<W: ReadWork<Object: HasKind>>(
-        &self,
-        object: &W::Object,
-        connection: Option<&Connection>,
-    ) -> Observed<Option<Restored>> {
-        let (metadata, namespace) = (object.meta(), object.namespace().unwrap_or_default());
-        let said = metadata.annotations.as_ref().and_then(|all| all.get(SUBMITTED_AS_ANNOTATION));
-        let before = said.and_then(|said| parse_submitted_as(said, &namespace, &object.name_any()));
-        let before = before.filter(|before| Some(before.1) != metadata.uid.as_deref());
-        let is_kept = object.policies().restore_policy == RestorePolicy::Keep;
-        let Some((cluster, uid)) = before.filter(|_| is_kept) else { return Observed::Known(None) };
-        // A copy of an object that is still there was not restored: what it had is that one's.
-        if cluster == self.cluster && self.holder_lookup.with_uid(uid).known().is_some_and(Option::is_some) {
-            return Observed::Known(None);
-        }
-        let member = match member(connection) {
-            Ok(member) => member,
-            Err(why) => return Observed::Unknown(why),
-        };
-        let mut last = None;
-        for attempt in 1..=MOST_ATTEMPTS {
-            let label = process_label(cluster, uid, attempt);
-            match member.nodes_labelled(&label, LONG_AGO).await.map(|found| W::id_of(&found)) {
-                Err(error) => return Observed::Unknown(error.to_string()),
-                Ok(None) => break,
-                Ok(Some(id)) => last = Some(Restored { label, attempt, id }),
-            }
-        }
-        Observed::Known(last)
     }
 
     /// The object that keeps what an object of work has adopted as well. Several may adopt one process at the same moment: the oldest

@@ -13,6 +13,7 @@
 
 #![cfg(test)]
 
+mod blueprints;
 mod colonies;
 mod crons;
 mod definitions;
@@ -26,6 +27,7 @@ mod late;
 mod memory;
 mod outside;
 mod promises;
+mod restored;
 mod sweep;
 mod world;
 

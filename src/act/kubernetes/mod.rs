@@ -15,7 +15,7 @@ use super::{
     outcome::{Done, Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::names::{ADMITTED_ANNOTATION, OPERATOR, SUBMITTED_AS_ANNOTATION},
+    api::names::{ADMITTED_ANNOTATION, OPERATOR, SUBMITTED_AS_ANNOTATION, WRITTEN_SPEC_ANNOTATION},
     diff::{
         KubernetesStep,
         admission::{Admitted, of_workload},
@@ -278,6 +278,7 @@ impl Cluster {
         kind: &K::DynamicType,
         object: &K,
         spec: &Map<String, Value>,
+        hash: Option<&str>,
     ) -> Result<Done, StepFailure> {
         let unwritable = |error: serde_json::Error| StepFailure {
             kind: FailureKind::Refused,
@@ -286,10 +287,13 @@ impl Cluster {
         let seen = serde_json::to_value(object).map_err(unwritable)?;
         let seen = seen.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        let patch = json!({
+        let mut patch = json!({
             "metadata": {"uid": object.uid(), "resourceVersion": object.resource_version()},
             "spec": replacing(&seen, spec),
         });
+        if let Some(hash) = hash {
+            patch["metadata"]["annotations"] = json!({ WRITTEN_SPEC_ANNOTATION: hash });
+        }
         let api = K::api(self.client.clone(), &namespace, kind);
         let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let result = call(CALL_TIME_LIMIT, api.patch(&name, &parameters, &Patch::Merge(&patch))).await;

@@ -64,8 +64,8 @@ impl Cluster {
             KubernetesStep::RemoveFinalizer => {
                 return self.remove_finalizer(target.kind, target.object, finalizer()?).await;
             }
-            KubernetesStep::UpdateSpec { spec, .. } => {
-                return self.spec(target.kind, target.object, spec).await;
+            KubernetesStep::UpdateSpec { spec, hash, .. } => {
+                return self.spec(target.kind, target.object, spec, hash.as_deref()).await;
             }
             KubernetesStep::DeleteObject { .. } => {
                 let (name, uid) = (target.object.name_any(), target.object.uid());

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Config, ExecutorDeploymentStatus, Resources, Workload};
 use crate::api::{
     mirror::{MirrorStatus, Mirrored, UsedColony},
-    policy::{AdoptionPolicy, DeletionPolicy, Drift, ManagementPolicies, SyncPolicy, UpdatePolicy},
+    policy::{
+        AdoptionPolicy, DeletionPolicy, Drift, ManagementPolicies, RestorePolicy, SyncPolicy, UpdatePolicy,
+    },
 };
 
 /// A fleet of ColonyOS executors of one type.
@@ -151,6 +153,11 @@ pub struct ExecutorDeploymentSpec {
     /// `adopt` adopts it and creates none; `adopt-or-create` adopts it, or creates one if there is none.
     #[serde(default, skip_serializing_if = "AdoptionPolicy::is_default")]
     pub adoption_policy: AdoptionPolicy,
+
+    /// What happens when this object, with workload Job, is restored from a backup, with another UID and without status, while the
+    /// colony still has its last process: `Keep`, a Job that had run this spec to its end is not run again; `Resubmit`, it is.
+    #[serde(default, skip_serializing_if = "RestorePolicy::is_default")]
+    pub restore_policy: RestorePolicy,
 
     /// What happens to fields of the workload that others change, such as an autoscaler. By default, they are
     /// corrected.

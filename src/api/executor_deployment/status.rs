@@ -71,7 +71,7 @@ pub struct WorkloadReference {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FinishedJob {
-    /// Its UID.
+    /// Its UID; empty if it ran before the object was restored from a backup.
     pub uid: String,
     /// The generation that it ended in.
     pub generation: i64,

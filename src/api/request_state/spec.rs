@@ -60,6 +60,18 @@ impl RequestState {
         let mut finished = conditions.filter(|condition| condition.type_ == ConditionType::Finished.as_str());
         finished.any(|condition| condition.status == "True") && self.spec.state.has_ended()
     }
+
+    /// The generation at which its present job was requested: a request changes once from `REQUESTED` to `STARTED`. None once the job
+    /// has ended.
+    #[must_use]
+    pub fn requested_at(&self) -> Option<i64> {
+        let generation = self.metadata.generation?;
+        match self.spec.state {
+            State::Requested => Some(generation),
+            State::Started => Some(generation - 1),
+            State::Completed | State::Failed | State::Cancelled => None,
+        }
+    }
 }
 
 impl Mirrored for RequestState {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{BlueprintTerms, ComposedResource, ObjectKind};
 use crate::api::{
     duration::Duration,
-    policy::{ManagementPolicies, UpdatePolicy},
+    policy::{ManagementPolicies, RestorePolicy, UpdatePolicy},
 };
 
 /// The handler of the instances of a kind.
@@ -87,6 +87,12 @@ pub struct Handler {
     /// What a new generation does to the old one's process that still runs: `CancelRunning`, or `WaitForRunning`.
     #[serde(default)]
     pub update_policy: UpdatePolicy,
+
+    /// What happens when an instance is restored from a backup, with another UID and without status, while the colony still has the
+    /// last process of the earlier one, with mode `process`: `Keep`, that process is the instance's again if it was given the same
+    /// spec, and nothing is submitted; `Resubmit`, it is submitted as for a new instance.
+    #[serde(default, skip_serializing_if = "RestorePolicy::is_default")]
+    pub restore_policy: RestorePolicy,
 
     /// What may be done in the colony for instances, with modes `process` and `blueprint`: `Observe`, `Create`,
     /// `Update`, `Delete`, or `*` for all of it, as when absent. Without `Create` a new instance gets no process and

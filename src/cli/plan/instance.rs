@@ -42,6 +42,7 @@ pub(super) fn plan(
             submit_not_before: None,
             is_owner_gone: Observed::Known(false),
             restored: Observed::Known(None),
+            earlier: Observed::Known(Vec::new()),
             workforce: None,
             now,
         },

@@ -212,6 +212,7 @@ impl Manifests {
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
+            earlier: Observed::Known(Vec::new()),
             type_use: TypeUse::default(),
             policy: Policy {
                 host_paths: configuration.host_paths.clone(),

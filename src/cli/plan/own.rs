@@ -130,6 +130,7 @@ impl Rehearsal<'_> {
             submit_not_before: None,
             is_owner_gone: Observed::Known(false),
             restored: Observed::Known(None),
+            earlier: Observed::Known(Vec::new()),
             workforce: None,
             now: self.now,
         }

@@ -102,6 +102,7 @@ mod tests {
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),
+            earlier: Observed::Known(Vec::new()),
             refused_pods: None,
             unmounted: None,
             type_use: TypeUse { is_registered: registered, others },

@@ -43,6 +43,7 @@ pub fn check_from_colony(
         execution_guarantee: _,
         sync_policy: _,
         adoption_policy: _,
+        restore_policy: _,
         drift: _,
     } = spec;
     if *replicas > inbound.max_replicas {

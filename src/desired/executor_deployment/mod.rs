@@ -7,6 +7,7 @@ mod from_colony;
 mod pod_template;
 mod policies;
 mod process;
+mod restored;
 mod restricted;
 mod run;
 mod standard;
@@ -17,6 +18,7 @@ pub use blueprint::OURS_ALONE;
 pub use environment::DesiredIdentity;
 pub use from_colony::check_from_colony;
 pub use policies::WorkloadPolicies;
+pub use restored::with_earlier_run;
 pub use run::run_hash;
 pub use workload::DesiredWorkload;
 

@@ -36,6 +36,7 @@ pub fn run_hash(object: &ExecutorDeployment) -> String {
         execution_guarantee: _,
         sync_policy: _,
         adoption_policy: _,
+        restore_policy: _,
         drift: _,
         management_policies: _,
     } = &object.spec;

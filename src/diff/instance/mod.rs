@@ -4,6 +4,7 @@ mod blueprint;
 mod policies;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{
     Mirror, Plan,
@@ -15,14 +16,14 @@ use super::{
 use crate::{
     api::{
         mirror::{MirrorState, MirrorStatus, Mirrored as _},
-        names::cleanup_attempt,
+        names::{cleanup_attempt, parse_process_label},
         policy::{ManagementPolicy, UpdatePolicy},
         resource_definition::HandlerMode,
     },
     colony::ProcessState,
-    desired::{DesiredInstance, DesiredProcess, Problem, instance::desired, problem},
+    desired::{DesiredInstance, DesiredProcess, Problem, SharedSpec, instance::desired, problem},
     kinds::SpecError,
-    snapshot::{InstanceSnapshot, WorkHeader},
+    snapshot::{InstanceSnapshot, Observed, WorkHeader},
 };
 
 pub use blueprint::{plan as plan_blueprint, plan_deletion as plan_blueprint_deletion};
@@ -90,8 +91,10 @@ pub fn plan(
     let withheld = withheld(snapshot);
     let desired = if withheld.is_none() { desired.as_ref().map(Option::as_ref) } else { Ok(None) };
     let recorded = snapshot.object.mirror();
+    // The note by which a restored object has its process stays until it has another one.
+    let is_of_earlier = recorded.is_some_and(|mirror| snapshot.is_of_earlier(mirror));
     // A user removed it, or a definition that orphaned its instances; another has taken them up again since.
-    let unheld = snapshot.hold().filter(|_| recorded.is_some());
+    let unheld = snapshot.hold().filter(|_| recorded.is_some() && !is_of_earlier);
     let mut plan = match (unheld, recorded) {
         (Some(hold), _) => hold,
         (None, Some(mirror)) if mirror.is_unbound() => snapshot.submit(mirror, desired)?,
@@ -99,6 +102,7 @@ pub fn plan(
             follow(snapshot, mirror, generation)
         }
         (None, Some(mirror)) if mirror.generation >= generation => return Ok(Plan::default()),
+        (None, None) if let Some(plan) = restored(snapshot, generation) => plan,
         (None, None | Some(_)) => snapshot.begin(desired)?,
     };
     if recorded.is_none_or(|mirror| mirror.generation < generation) {
@@ -108,6 +112,22 @@ pub fn plan(
         }));
     }
     Ok(plan)
+}
+
+/// The plan for an instance that was restored from a backup, if what its spec asks for was done before, as far as the colony
+/// knows. After a clean-up it is to be done again, and so is another spec than the last.
+fn restored(snapshot: &InstanceSnapshot, generation: i64) -> Option<Plan> {
+    let earlier = match &snapshot.header.earlier {
+        Observed::Unknown(why) => {
+            let awaited = format!("the colony to report what it has of the object that was restored: {why}");
+            return Some(Plan { awaiting: vec![awaited], ..Plan::default() });
+        }
+        Observed::Known(earlier) => earlier.last()?,
+    };
+    let (_, _, carried) = parse_process_label(&earlier.spec.label)?;
+    let given = earlier.spec.kwargs.get("spec").and_then(Value::as_object)?;
+    let is_same = SharedSpec::of_instance(given) == SharedSpec::of_instance(&snapshot.object.spec_fields());
+    (cleanup_attempt(carried).is_none() && is_same).then(|| snapshot.take_up(earlier, generation))
 }
 
 /// What would have to be allowed for the current generation to be submitted, if it is not: the first one that reaches the colony

@@ -16,13 +16,13 @@ use super::{
 use crate::{
     api::{
         mirror::{MirrorState, MirrorStatus, Mirrored as _},
-        names::{REQUEST_FINALIZER, ROLES_ANNOTATION},
+        names::{REQUEST_FINALIZER, RESTORE_ANNOTATION, ROLES_ANNOTATION, parse_process_label},
         policy::DeletionPolicy,
         request_state::{RequestState, State},
     },
     desired::{
         DesiredProcess, Problem,
-        request::{DesiredJob, Followed, desired},
+        request::{DesiredJob, Followed, desired, is_of_job},
         request_flow::CompiledFlow,
     },
     diff::{
@@ -30,7 +30,7 @@ use crate::{
         attempt::{Attempts, Submittable},
     },
     runtime::config::model::RequestRole,
-    snapshot::{RequestSnapshot, WorkHeader},
+    snapshot::{Observed, RequestSnapshot, WorkHeader},
 };
 
 /// Which roles are ours for a request. Words that are no role are left out: admission reports them.
@@ -55,7 +55,8 @@ pub fn is_ours(snapshot: &RequestSnapshot, turn: Turn) -> bool {
     match turn {
         Turn::Director => roles.contains(&RequestRole::Director),
         Turn::Worker if snapshot.object.spec.state == State::Started => {
-            roles.contains(&RequestRole::Worker) && current(&snapshot.object).is_some()
+            let is_own = current(&snapshot.object).is_some();
+            roles.contains(&RequestRole::Worker) && (is_own || has_earlier(snapshot))
         }
         Turn::Worker => roles.contains(&RequestRole::Worker),
         Turn::Finished => true,
@@ -66,13 +67,32 @@ pub fn is_ours(snapshot: &RequestSnapshot, turn: Turn) -> bool {
 /// from `REQUESTED` to `STARTED`; a job that another worker started has no process of the operator.
 #[must_use]
 pub fn current(object: &RequestState) -> Option<&MirrorStatus> {
-    let generation = object.metadata.generation?;
-    let requested_at = match object.spec.state {
-        State::Requested => generation,
-        State::Started => generation - 1,
-        State::Completed | State::Failed | State::Cancelled => return None,
-    };
+    let requested_at = object.requested_at()?;
     object.mirror().filter(|mirror| mirror.generation == requested_at)
+}
+
+/// Whether something was submitted for the request before it was restored from a backup, or that is not known yet.
+fn has_earlier(snapshot: &RequestSnapshot) -> bool {
+    snapshot.header.earlier.known().is_none_or(|earlier| !earlier.is_empty())
+}
+
+/// Whether what is on record was submitted before the request was restored.
+fn is_of_earlier(snapshot: &RequestSnapshot, recorded: &MirrorStatus) -> bool {
+    let of = parse_process_label(&recorded.label);
+    of.is_some_and(|(_, uid, _)| Some(uid) != snapshot.object.metadata.uid.as_deref())
+}
+
+/// The plan for a request that was restored from a backup, if a process did its job before, as far as the colony knows.
+fn restored(snapshot: &RequestSnapshot, flow: &CompiledFlow) -> Option<Plan> {
+    let earlier = match &snapshot.header.earlier {
+        Observed::Unknown(why) => {
+            let awaited = format!("the colony to report what it has of the request that was restored: {why}");
+            return Some(Plan { awaiting: vec![awaited], ..Plan::default() });
+        }
+        Observed::Known(earlier) => earlier,
+    };
+    let last = earlier.iter().rev().find(|process| is_of_job(snapshot, flow, process))?;
+    Some(snapshot.take_up(last, snapshot.object.requested_at()?))
 }
 
 /// When the time for all jobs is over.
@@ -87,11 +107,15 @@ pub fn deadline(snapshot: &RequestSnapshot, flow: &CompiledFlow) -> Option<Times
 pub fn ending(snapshot: &RequestSnapshot, flow: &CompiledFlow, mirror: &MirrorStatus) -> Option<Ending> {
     let is_late = deadline(snapshot, flow).is_some_and(|deadline| deadline <= snapshot.header.now);
     let id = mirror.process_id.as_deref().unwrap_or_default();
-    let process =
-        snapshot.header.processes.known().and_then(|found| found.iter().find(|one| one.id.as_str() == id));
+    let process = snapshot.header.process(id);
     match mirror.state {
         MirrorState::Intended | MirrorState::Waiting | MirrorState::Running => None,
-        MirrorState::Successful => Some(Ending::completed()),
+        MirrorState::Successful => {
+            let message = is_of_earlier(snapshot, mirror).then(|| {
+                format!("process {id} did it before the request was restored, and it is not submitted again; to have it done again, create the request anew with annotation {RESTORE_ANNOTATION}: Resubmit")
+            });
+            Some(Ending { message, ..Ending::completed() })
+        }
         MirrorState::Failed => {
             let errors = process.map(|process| process.errors.join("; ")).or_else(|| mirror.errors.clone());
             let errors =
@@ -251,6 +275,7 @@ fn work<E: Clone>(
     let deadline = deadline(snapshot, flow);
     let is_late = deadline.is_some_and(|deadline| deadline <= snapshot.header.now);
     let mut plan = match current {
+        None if let Some(plan) = restored(snapshot, flow) => plan,
         None if is_late => return Ok(finish(snapshot, &late(flow))),
         None => match (desired, snapshot.hold()) {
             (Ok(Some(_)), Some(hold)) => hold,
@@ -298,7 +323,10 @@ fn go(snapshot: &RequestSnapshot, job: &str, state: State) -> Plan {
     let spec = json!({ "request-uid": uid, "job": job, "state": state.as_str() });
     let Value::Object(spec) = spec else { return Plan::default() };
     let why = format!("{job} is {state}");
-    Plan { steps: vec![Step::Kubernetes(KubernetesStep::UpdateSpec { spec, why })], ..Plan::default() }
+    Plan {
+        steps: vec![Step::Kubernetes(KubernetesStep::UpdateSpec { spec, hash: None, why })],
+        ..Plan::default()
+    }
 }
 
 /// Where a plan moves the request, if it does.

@@ -63,6 +63,8 @@ pub enum ColonyStep {
         name: String,
         /// The whole spec.
         spec: Map<String, Value>,
+        /// Its hash, to be noted on the blueprint.
+        hash: String,
         /// Its generation when it was looked at: one that has changed since is not written.
         seen_generation: i64,
     },

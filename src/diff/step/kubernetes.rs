@@ -109,6 +109,8 @@ pub enum KubernetesStep {
     UpdateSpec {
         /// The whole spec.
         spec: Map<String, Value>,
+        /// Its hash, to be noted on an object that has a blueprint.
+        hash: Option<String>,
         why: String,
     },
     /// Delete the object itself.

@@ -54,7 +54,17 @@ pub(super) fn withheld_reason(
 pub(super) fn warnings(snapshot: &ExecutorDeploymentSnapshot, outcome: Option<&Outcome>) -> Option<Finding> {
     let similar = &snapshot.similar_executor_types;
     let left = outcome.map(|outcome| outcome.plan.left.clone()).unwrap_or_default();
-    let reason = if similar.is_empty() { Reason::LeftAlone } else { Reason::SimilarExecutorType };
+    let status = snapshot.object.status.as_ref();
+    let is_of_earlier =
+        status.and_then(|status| status.finished_job.as_ref()).is_some_and(|job| job.uid.is_empty());
+    let restored = is_of_earlier.then(|| {
+        "the object was restored, and its Job had run to its end before, as far as the colony knows: it is not run again until the spec changes; to run it again, create it anew with spec.restorePolicy: Resubmit".to_owned()
+    });
+    let reason = match (similar.is_empty(), &restored) {
+        (false, _) => Reason::SimilarExecutorType,
+        (true, Some(_)) => Reason::Restored,
+        (true, None) => Reason::LeftAlone,
+    };
     let similar = (!similar.is_empty()).then(|| {
         format!(
             "spec.executorType: {:?} differs only by digits at its end from {}: such executors miss wake-ups and take work late; rename one",
@@ -62,7 +72,7 @@ pub(super) fn warnings(snapshot: &ExecutorDeploymentSnapshot, outcome: Option<&O
             listed(similar)
         )
     });
-    let messages: Vec<String> = similar.into_iter().chain(left).collect();
+    let messages: Vec<String> = similar.into_iter().chain(restored).chain(left).collect();
     (!messages.is_empty()).then(|| Finding::yes(ConditionType::Warnings, reason, messages.join("; ")))
 }
 

@@ -63,6 +63,7 @@ pub fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Problem>)
         warning =
             problem.map(|message| Finding::yes(ConditionType::Warnings, Reason::InvalidExpression, message));
     }
+    warning = warning.or_else(|| restored(snapshot, status.mirror.as_ref()));
     let blocker = blocker(&snapshot.header.processes, status.mirror.is_some(), outcome);
     let mut findings = if snapshot.object.metadata.deletion_timestamp.is_some() {
         deleting(&status, outcome, blocker)
@@ -129,8 +130,17 @@ fn has_output(process: &Process) -> bool {
 
 /// The process on record, if it was read.
 fn bound<'a>(snapshot: &'a InstanceSnapshot, mirror: &MirrorStatus) -> Option<&'a Process> {
-    let id = mirror.process_id.as_deref()?;
-    snapshot.header.processes.known()?.iter().find(|process| process.id.as_str() == id)
+    snapshot.header.process(mirror.process_id.as_deref()?)
+}
+
+/// That nothing is submitted for an object that was restored, and the remedy.
+fn restored(snapshot: &InstanceSnapshot, mirror: Option<&MirrorStatus>) -> Option<Finding> {
+    let earlier = mirror.filter(|mirror| snapshot.is_of_earlier(mirror))?;
+    let message = format!(
+        "the object was restored, and process {} was submitted for it before: nothing is submitted again until its spec changes; to run it again, create it anew with handler.restorePolicy: Resubmit in the ResourceDefinition",
+        earlier.process_id.as_deref().unwrap_or_default()
+    );
+    Some(Finding::yes(ConditionType::Warnings, Reason::Restored, message))
 }
 
 /// The fields that the process gives a value, and why some have none although it has ended well.
@@ -159,6 +169,7 @@ fn previous_warning(before: &InstanceStatus, generation: Option<i64>) -> Option<
         condition.type_ == ConditionType::Warnings.as_str()
             && condition.observed_generation == generation
             && condition.reason != Reason::LeftAlone.as_str()
+            && condition.reason != Reason::Restored.as_str()
     })?;
     let reason = if kept.reason == Reason::ApplyFailed.as_str() {
         Reason::ApplyFailed

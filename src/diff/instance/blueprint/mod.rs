@@ -20,7 +20,9 @@ use crate::{
     api::{
         executor_deployment::BlueprintStatus,
         mirror::{MirrorStatus, Mirrored as _},
-        names::{BLUEPRINT_ANNOTATION, blueprint_id, cleanup_generation, process_label},
+        names::{
+            BLUEPRINT_ANNOTATION, WRITTEN_SPEC_ANNOTATION, blueprint_id, cleanup_generation, process_label,
+        },
         policy::{ManagementPolicy, SyncPolicy},
     },
     colony::{Process, model::Blueprint},
@@ -207,6 +209,8 @@ fn alike(
         hand_over: "set handler.blueprint.syncPolicy of the ResourceDefinition to ColonyWins",
         recorded: Some(recorded),
         blueprint: found,
+        object_is_as_written: snapshot.object.annotations().get(WRITTEN_SPEC_ANNOTATION)
+            == Some(&ours.hash()),
         ours: &ours,
         theirs: &theirs,
     };
@@ -236,11 +240,13 @@ fn alike(
     let step = written.map(|written| match written {
         WrittenSide::Object => Step::Kubernetes(KubernetesStep::UpdateSpec {
             spec: theirs.blueprint_spec(),
+            hash: Some(theirs.hash()),
             why: format!("blueprint {name} generation {generation} requests it"),
         }),
         WrittenSide::Blueprint => Step::Colony(ColonyStep::UpdateBlueprint {
             name: name.clone(),
             spec: ours.blueprint_spec(),
+            hash: ours.hash(),
             seen_generation: generation,
         }),
     });

@@ -145,6 +145,31 @@ fn an_edit_travels_one_way() {
     assert!(matches!(&observed.sync, Sync::Differs { message, .. } if message.contains("spec.size")));
 }
 
+/// A write after which status could not be written, since the owner of the spec edited it at that moment.
+#[test]
+fn what_this_operator_wrote_is_no_edit_of_the_other_side() {
+    let (first, second, third) = (json!({ "size": 1 }), json!({ "size": 3 }), json!({ "size": 2 }));
+    let overruled = |world: &InstanceSnapshot| match planned(world).sync {
+        Sync::Agreed(now) => now.overruled,
+        other => panic!("{other:?}"),
+    };
+    let noted = |written: &Value| [(WRITTEN_SPEC_ANNOTATION.to_owned(), hash(written))].into_iter().collect();
+
+    let mut world = snapshot("KubernetesWins", agreed(&first), Some(ours(2, &second)));
+    assert!(overruled(&world).is_some(), "an edit in the colony");
+    let Observed::Known(Some(found)) = &mut world.in_colony.blueprint else { panic!("it is there") };
+    found.metadata.annotations = noted(&first);
+    assert!(overruled(&world).is_some(), "an edit after the operator's own write");
+    let Observed::Known(Some(found)) = &mut world.in_colony.blueprint else { panic!("it is there") };
+    found.metadata.annotations = noted(&second);
+    assert_eq!(overruled(&world), None);
+
+    let mut world = snapshot("ColonyWins", agreed(&first), Some(ours(3, &second)));
+    assert!(overruled(&world).is_some(), "an edit of the object");
+    world.object.metadata.annotations = Some(noted(&third));
+    assert_eq!(overruled(&world), None);
+}
+
 /// At rest, and after its own write, the same plan must come out empty.
 #[test]
 fn what_says_the_same_is_left_in_peace() {

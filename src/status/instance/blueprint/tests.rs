@@ -152,6 +152,7 @@ fn a_write_that_failed_is_not_recorded() {
     let step = crate::diff::Step::Colony(crate::diff::ColonyStep::UpdateBlueprint {
         name: "n".to_owned(),
         spec: Map::new(),
+        hash: String::new(),
         seen_generation: 3,
     });
     let failure = crate::act::outcome::StepFailure { kind: FailureKind::Refused, message: "no".to_owned() };
