@@ -214,6 +214,8 @@ pub enum Reason {
     BlueprintInvalid,
     /// A blueprint of that name in the colony belongs to another owner.
     BlueprintNameTaken,
+    /// Blueprints at the location of the cluster get no object; the message has names, reasons and remedies.
+    BlueprintRefused,
     /// The object was restored from a backup, and what was submitted for it before is not submitted again.
     Restored,
     /// A root of a workflow that the server loses would not be given to an executor again.

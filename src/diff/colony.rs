@@ -227,6 +227,7 @@ mod tests {
             object: serde_json::from_value(object).unwrap(),
             cluster: "k".to_owned(),
             leftovers: Leftovers::default(),
+            refused_blueprints: std::collections::BTreeMap::new(),
             users: Observed::Known(Vec::new()),
             other_default: None,
             knows_earlier_member: None,

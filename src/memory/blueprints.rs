@@ -23,6 +23,8 @@ pub struct Blueprints {
     /// Name of the `Colony` that has the definition, by name of the definition.
     homes: Arc<Mutex<HashMap<String, String>>>,
     first_adds: Arc<Mutex<FirstAdds>>,
+    /// Why blueprints at the location of a cluster have no object there, by `Colony` and name.
+    refused: Arc<Mutex<HashMap<String, BTreeMap<String, String>>>>,
 }
 
 #[derive(Default)]
@@ -132,6 +134,7 @@ impl Blueprints {
     pub fn forget(&self, colony: &str) {
         self.lock().retain(|(listed, _), _| listed != colony);
         self.first_adds.lock().done.retain(|(listed, _)| listed != colony);
+        self.refused.lock().remove(colony);
     }
 
     /// Whether blueprints of a definition are handled as it declares; none if that was not read.
@@ -156,6 +159,24 @@ impl Blueprints {
     /// Notes the `Colony` that has a definition.
     pub fn record_home(&self, definition: &str, colony: &str) {
         self.homes.lock().insert(definition.to_owned(), colony.to_owned());
+    }
+
+    /// Records which blueprints of a colony get no object, and why; whether that is news.
+    #[must_use]
+    pub fn record_refused(&self, colony: &str, refused: BTreeMap<String, String>) -> bool {
+        let mut all = self.refused.lock();
+        let before = if refused.is_empty() {
+            all.remove(colony)
+        } else {
+            all.insert(colony.to_owned(), refused.clone())
+        };
+        before.unwrap_or_default() != refused
+    }
+
+    /// Which blueprints of a colony get no object, and why.
+    #[must_use]
+    pub fn refused(&self, colony: &str) -> BTreeMap<String, String> {
+        self.refused.lock().get(colony).cloned().unwrap_or_default()
     }
 
     pub fn forget_handler_state(&self, definition: &str) {
@@ -233,6 +254,19 @@ mod tests {
         blueprints.remove("dev", "a");
         let (one, other) = (turn("K"), turn("K"));
         assert!(one.is_some() && other.is_none(), "and goes with the last one");
+    }
+
+    #[test]
+    fn what_is_refused_as_before_is_no_news() {
+        let blueprints = Blueprints::default();
+        let refused = |why: &str| BTreeMap::from([("a".to_owned(), why.to_owned())]);
+        assert!(
+            blueprints.record_refused("dev", refused("x")) && !blueprints.record_refused("dev", refused("x"))
+        );
+        assert!(blueprints.record_refused("dev", refused("y")));
+        assert_eq!((blueprints.refused("dev"), blueprints.refused("other")), (refused("y"), BTreeMap::new()));
+        assert!(blueprints.record_refused("dev", BTreeMap::new()));
+        assert!(!blueprints.record_refused("dev", BTreeMap::new()));
     }
 
     #[test]

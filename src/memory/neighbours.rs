@@ -1,6 +1,8 @@
 //! Whether another installation serves a colony under the very identity of this one: a cluster that was restored or cloned
 //! elsewhere with its Secrets. It has other objects, hence nothing is ended there for the lack of an object.
 //!
+//! So does a second operator on the same objects, by the intents that it records.
+//!
 //! The server notes when an executor last asked for work. This process stops asking for a while, and sees whether that goes on.
 
 use std::{
@@ -30,9 +32,14 @@ pub enum Neighbour {
     Unknown,
 }
 
-/// What is known, by name of the `Colony`.
+/// What is known.
 #[derive(Clone, Default)]
-pub struct Neighbours(Arc<Mutex<HashMap<String, Test>>>);
+pub struct Neighbours {
+    /// By name of the `Colony`.
+    tests: Arc<Mutex<HashMap<String, Test>>>,
+    /// When an intent of another operator was last seen, and its label.
+    intent: Arc<Mutex<Option<(Instant, String)>>>,
+}
 
 #[derive(Clone, Copy)]
 enum Test {
@@ -48,7 +55,7 @@ impl Neighbours {
     /// What is known; if nothing is, it is found out from here on.
     #[must_use]
     pub fn of(&self, colony: &str, now: Instant) -> Neighbour {
-        let mut tests = self.0.lock();
+        let mut tests = self.tests.lock();
         let test = tests.entry(colony.to_owned()).or_insert(Test::Asked { at: now, was_heard: false });
         let (at, limit, was_heard) = match *test {
             Test::Over { at, is_heard } => (at, HOLDS, is_heard),
@@ -71,7 +78,7 @@ impl Neighbours {
     /// Whether this process is to be silent. No question for work is under way when this is asked.
     #[must_use]
     pub fn wants_silence(&self, colony: &str, now: Instant) -> bool {
-        let mut tests = self.0.lock();
+        let mut tests = self.tests.lock();
         let Some(test) = tests.get_mut(colony) else { return false };
         match *test {
             Test::Asked { at, was_heard } if now.saturating_duration_since(at) < LONGEST => {
@@ -85,7 +92,7 @@ impl Neighbours {
 
     /// Notes when the executor last asked for work, as the server said in an answer to a question that was asked at `asked_at`.
     pub fn heard(&self, colony: &str, last: Option<Timestamp>, asked_at: Instant) {
-        let mut tests = self.0.lock();
+        let mut tests = self.tests.lock();
         let Some(test) = tests.get_mut(colony) else { return };
         let Test::Silent { at, asked, heard, was_heard } = *test else { return };
         if asked_at <= at {
@@ -101,9 +108,25 @@ impl Neighbours {
         }
     }
 
+    /// Notes an intent that another operator recorded while this one leads; whether none was known of late.
+    #[must_use]
+    pub fn saw_intent(&self, label: &str, now: Instant) -> bool {
+        let is_news = self.other_intent(now).is_none();
+        *self.intent.lock() = Some((now, label.to_owned()));
+        is_news
+    }
+
+    /// The label of an intent of another operator, if one was seen of late.
+    #[must_use]
+    pub fn other_intent(&self, now: Instant) -> Option<String> {
+        let seen = self.intent.lock();
+        let (at, label) = seen.as_ref()?;
+        (now.saturating_duration_since(*at) < HOLDS).then(|| label.clone())
+    }
+
     /// Forgets everything: another process may have served meanwhile.
     pub fn forget(&self, colony: &str) {
-        self.0.lock().remove(colony);
+        self.tests.lock().remove(colony);
     }
 }
 
@@ -146,6 +169,16 @@ mod tests {
         neighbours.heard("dev", Some(second(1300)), at(1227));
         neighbours.heard("dev", Some(second(1300)), at(1227) + SILENCE);
         assert_eq!(neighbours.of("dev", at(1240)), Neighbour::None);
+    }
+
+    #[test]
+    fn another_operator_is_news_once_and_is_forgotten_when_it_stops() {
+        let (neighbours, start) = (Neighbours::default(), start());
+        assert_eq!(neighbours.other_intent(start), None);
+        assert!(neighbours.saw_intent("l1", start));
+        assert!(!neighbours.saw_intent("l2", start + SILENCE));
+        assert_eq!(neighbours.other_intent(start + HOLDS).as_deref(), Some("l2"));
+        assert_eq!(neighbours.other_intent(start + SILENCE + HOLDS), None);
     }
 
     #[test]

@@ -51,6 +51,8 @@ struct State {
     prune_at: usize,
     /// By UID of the object.
     ceilings: Pruned<String, Ceiling>,
+    /// Labels of intents that this process has tried to record, with an answer or without.
+    tried: Pruned<String, Instant>,
 }
 
 #[derive(Clone, Copy)]
@@ -98,6 +100,23 @@ impl Submissions {
         if state.ceiling(uid, alone_since).is_none() {
             state.set_ceiling(uid, Ceiling { alone_since, number: 0, at: now });
         }
+    }
+
+    /// Notes that this process is about to record an intent.
+    pub fn intends(&self, label: &str, now: Instant) {
+        let is_kept = |other: &Instant| now.saturating_duration_since(*other) <= KEPT;
+        self.lock().tried.insert(label.to_owned(), now, is_kept);
+    }
+
+    /// Whether this process has nothing to do with the intent of a label, as far as it remembers.
+    #[must_use]
+    pub fn is_of_another(&self, label: &str) -> bool {
+        let state = self.lock();
+        let is_known = state
+            .by_label
+            .get(label)
+            .is_some_and(|submission| !matches!(submission, Submission::Seen { .. }));
+        !is_known && state.tried.get(&label.to_owned()).is_none()
     }
 
     /// Notes that this process recorded the intent of the attempt `number` at `now`, and whether status said of an earlier one before.
@@ -204,6 +223,18 @@ mod tests {
 
     fn intent(label: &str, number: i64, had_record: bool) -> Intent<'_> {
         Intent { label, uid: "u", number, had_record }
+    }
+
+    #[test]
+    fn an_intent_is_of_another_unless_this_process_tried_to_record_it() {
+        let (submissions, at) = (Submissions::default(), clock());
+        assert!(submissions.is_of_another("k1"));
+        let _ = submissions.not_before("k1", at(1), at(2));
+        assert!(submissions.is_of_another("k1"), "it was only seen");
+        submissions.intends("k2", at(2));
+        assert!(!submissions.is_of_another("k2"), "the answer may have been lost");
+        submissions.sent("k3", at(2));
+        assert!(!submissions.is_of_another("k3"));
     }
 
     /// A status that was removed, or restored, is older than what was done.

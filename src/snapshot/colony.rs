@@ -1,5 +1,7 @@
 //! What one pass knows of a `Colony`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
@@ -38,6 +40,8 @@ pub struct ColonySnapshot {
     pub definitions: Observed<Vec<BlueprintDefinition>>,
     /// Blueprints of fleets.
     pub blueprints: Observed<Vec<Blueprint>>,
+    /// Why blueprints at the location of this cluster have no object, by name.
+    pub refused_blueprints: BTreeMap<String, String>,
     /// What was found in the colony that no object wants.
     pub leftovers: Leftovers,
     /// Objects of this cluster that are in the colony.
@@ -59,6 +63,8 @@ pub struct Leftovers {
     pub noted: Vec<String>,
     /// Why nothing is ended for the lack of an object, if so: another installation is heard.
     pub withheld: Option<String>,
+    /// The label of an intent that another operator recorded, which works on the same objects, if one does.
+    pub other_intent: Option<String>,
     /// Whether more is to be found out soon.
     pub is_open: bool,
 }

@@ -27,8 +27,10 @@ pub fn compute(snapshot: &ColonySnapshot, failure: Option<&StepFailure>) -> Colo
         Some(failure) => Finding::no(ConditionType::Ready, failure_reason(failure), failure.message.clone()),
         None => ready(snapshot),
     };
-    let warnings =
-        another_installation(snapshot).or_else(|| second_default(snapshot)).or_else(|| taken_name(snapshot));
+    let warnings = another_operator(snapshot)
+        .or_else(|| another_installation(snapshot))
+        .or_else(|| second_default(snapshot));
+    let warnings = warnings.or_else(|| taken_name(snapshot)).or_else(|| refused_blueprints(snapshot));
     let findings: Vec<Finding> = [leaving(snapshot), warnings, Some(finding)].into_iter().flatten().collect();
     ColonyStatus {
         observed_generation: generation,
@@ -68,6 +70,39 @@ fn taken_name(snapshot: &ColonySnapshot) -> Option<Finding> {
         "spec.inbound.definition: colony {colony} has a BlueprintDefinition {BLUEPRINT_DEFINITION} of kind {kind}, so that none is added for ExecutorDeployments and they cannot be blueprints there: have it removed (colonies blueprint definition remove --name {BLUEPRINT_DEFINITION}), or set spec.inbound.definition to Ignore"
     );
     Some(Finding::yes(ConditionType::Warnings, Reason::BlueprintNameTaken, message))
+}
+
+/// How many refused blueprints a message names.
+const REFUSED_NAMED: usize = 3;
+
+/// Which blueprints get no object, and why: their owner sees nothing of it in the colony.
+fn refused_blueprints(snapshot: &ColonySnapshot) -> Option<Finding> {
+    let (refused, spec) = (&snapshot.refused_blueprints, &snapshot.object.spec);
+    let named: Vec<&str> = refused.values().take(REFUSED_NAMED).map(String::as_str).collect();
+    if named.is_empty() {
+        return None;
+    }
+    let more = match refused.len().saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!("; and {more} more, in the log with level debug"),
+    };
+    let message = format!(
+        "{} blueprints of colony {} at location {} get no object: {}{more}",
+        refused.len(),
+        spec.colony_name,
+        spec.location.as_deref().unwrap_or_default(),
+        named.join("; ")
+    );
+    Some(Finding::yes(ConditionType::Warnings, Reason::BlueprintRefused, message))
+}
+
+/// That another operator works on the same objects, as far as their status shows.
+fn another_operator(snapshot: &ColonySnapshot) -> Option<Finding> {
+    let label = snapshot.leftovers.other_intent.as_ref()?;
+    let message = format!(
+        "another operator works on objects of this cluster: it has recorded the intent to submit {label}. Two on one object can do its work twice: stop the other (a second release, or colonyos-operator run elsewhere), or give each its own namespaces (watchNamespaces). Until then no process and no executor is ended for the lack of an object"
+    );
+    Some(Finding::yes(ConditionType::Warnings, Reason::AnotherInstallation, message))
 }
 
 fn another_installation(snapshot: &ColonySnapshot) -> Option<Finding> {

@@ -88,6 +88,7 @@ pub async fn read(
         definitions: Observed::Unknown("not asked".to_owned()),
         blueprints: Observed::Unknown("not asked".to_owned()),
         leftovers: Leftovers::default(),
+        refused_blueprints: BTreeMap::new(),
         users: Observed::Unknown("not looked for".to_owned()),
         other_default: None,
         now: clock.now(),

@@ -18,6 +18,8 @@ mod arbitrary;
 #[cfg(test)]
 mod blueprints;
 #[cfg(test)]
+mod born;
+#[cfg(test)]
 mod borrowed_rights;
 #[cfg(test)]
 mod claims;

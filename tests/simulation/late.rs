@@ -253,3 +253,61 @@ fn nothing_is_submitted_for_an_object_whose_owner_is_gone() {
         promises::kept(world).await.unwrap();
     });
 }
+
+/// A second release, or `run` on a laptop: its intents show it, and what is told is that of another alone.
+#[test]
+fn an_intent_that_another_operator_records_is_noticed() {
+    runtime().block_on(async {
+        let later = [Event::Pass { seconds: 255 }];
+        let seen = |world: &World| world.services.neighbours.other_intent(world.services.clock.instant());
+
+        let mut world = World::new(&kind::process("Delete, Standard", 1)).await;
+        world.play_only(&later).await;
+        world.meet("update colonyprocesses.colonies.io/status", Fate::Lost);
+        world.play_only(&[look(&[]), look(&[]), look(&[])]).await;
+        assert!(world.has_met_all(), "the answer to the intent was lost");
+        assert_eq!(seen(&world), None, "it is its own");
+
+        let mut world = World::new(&kind::process("Delete, Standard", 1)).await;
+        world.play_only(&later).await;
+        let object = world.object("one").unwrap();
+        let uid = object["metadata"]["uid"].as_str().unwrap();
+        let label = format!("k8s:{}/{uid}/1", world.services.cluster);
+        let intent = json!({ "status": { "mirror": {
+            "label": label, "generation": 1, "state": "Intended", "intendedAt": world.services.clock.now().to_string(),
+        } } });
+        world.outside.servers.cluster.patch_status(world.outside.place("one"), &intent).unwrap();
+        world.play_only(&[look(&[])]).await;
+        assert_eq!(seen(&world), Some(label));
+        work(&mut world, 4, 255).await;
+        assert_eq!(seen(&world), None, "it is not told for ever");
+    });
+}
+
+/// The server loses roots that are assigned while it still writes the workflow: nobody has the process. It is given to an executor
+/// again once its time is over, and not a second time.
+#[test]
+fn a_root_that_the_server_loses_is_given_again_exactly_once() {
+    runtime().block_on(async {
+        for times in [1, 2] {
+            let mut kind = kind::workflow("Delete");
+            kind.object["spec"]["nodes"][0]["maxExecTime"] = json!("1m");
+            let mut world = World::new(&kind).await;
+            work(&mut world, 6, 1).await;
+            assert_eq!(world.outside.processes().len(), 2);
+            for _ in 0..times {
+                assert!(world.outside.assign(), "the root is to be had");
+                assert!(!world.outside.assign(), "and nothing else is");
+                world.play_only(&[look(&[]), Event::Pass { seconds: 70 }, Event::Told, look(&[])]).await;
+            }
+            while world.outside.assign() || world.outside.close(true) {}
+            world.play_only(&[Event::Told]).await;
+            work(&mut world, 4, 16).await;
+            let processes = world.outside.processes();
+            let root = processes.iter().find(|process| process.spec.node_name == "split").unwrap();
+            let state = world.object("one").unwrap()["status"]["state"].clone();
+            assert_eq!((processes.len(), root.retries), (2, 1), "nothing is submitted again");
+            assert_eq!(state, if times == 1 { "Succeeded" } else { "Failed" });
+        }
+    });
+}

@@ -1,7 +1,7 @@
 //! A `Colony`: what the operator does to be served by it, if its server answers and takes the keys. Of one that has a status,
 //! what that and the files say is where it begins.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -83,6 +83,7 @@ impl Connection {
         let mut snapshot = ColonySnapshot {
             cluster: CLUSTER.to_owned(),
             leftovers: Leftovers::default(),
+            refused_blueprints: BTreeMap::new(),
             credentials: credentials(
                 &object,
                 &known,

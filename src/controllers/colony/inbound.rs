@@ -1,7 +1,11 @@
 //! Answers processes that originate in a colony, and creates the objects of blueprints without such a process: one
 //! pass through the stages for each of them, again and again until it is answered.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 
@@ -211,12 +215,14 @@ impl Inbound {
     }
 
     /// Makes the objects of blueprints at this cluster's location that have none: the process that would have asked for it
-    /// may have been lost, or was never made, since the colony's owner changes blueprints without any.
-    pub async fn sweep(&self, member: &Session) {
-        let Some(spec) = self.reader.colony(&self.colony) else { return };
+    /// may have been lost, or was never made, since the colony's owner changes blueprints without any. Which ones get no object,
+    /// and why, by name.
+    pub async fn sweep(&self, member: &Session) -> BTreeMap<String, String> {
+        let mut refused = BTreeMap::new();
+        let Some(spec) = self.reader.colony(&self.colony) else { return refused };
         let Some(here) = spec.location.as_deref().filter(|_| spec.inbound.policy == InboundPolicy::Accept)
         else {
-            return;
+            return refused;
         };
         let snapshot = self.reader.snapshot((&self.colony, &spec), member, About::All, &[]).await;
         let blueprints = snapshot.blueprints.known().into_iter().flatten();
@@ -226,13 +232,19 @@ impl Inbound {
                 // What fails is logged, and tried again with the next sweep.
                 Ok(Some(step)) if !self.is_behind(&step) => {
                     made += 1;
-                    drop(self.execute(vec![step]).await);
+                    let outcome = self.execute(vec![step]).await.unwrap_or_default();
+                    if let Some(failure) = outcome.failure().filter(|one| one.kind == FailureKind::Refused) {
+                        refused.insert(blueprint.metadata.name.clone(), failure.message.clone());
+                    }
                 }
                 Ok(_) => {}
                 // A requesting process gets an answer; here there is none.
-                Err(why) => tracing::debug!(blueprint = blueprint.metadata.name, "not made: {why}"),
+                Err(why) => {
+                    refused.insert(blueprint.metadata.name.clone(), why);
+                }
             }
         }
+        refused
     }
 
     fn is_behind(&self, step: &Step) -> bool {

@@ -56,11 +56,13 @@ impl LeftoverReader {
         let mut leftovers = Leftovers {
             noted: self.noted(&reading.left, &sessions.member).await,
             withheld: orphans::other_installation(snapshot),
+            other_intent: services.neighbours.other_intent(services.clock.instant()),
             ..Leftovers::default()
         };
         let objects = self.processes(&name, &reading.left).await;
         let orphaned = self.executors(executors, &mut leftovers.is_open).await;
-        if objects.is_empty() && orphaned.is_empty() || leftovers.withheld.is_some() {
+        let is_withheld = leftovers.withheld.is_some() || leftovers.other_intent.is_some();
+        if objects.is_empty() && orphaned.is_empty() || is_withheld {
             return leftovers;
         }
         let now = services.clock.instant();

@@ -2,7 +2,7 @@
 //! for which that makes a difference are woken, and the operator works there as its executors.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -97,7 +97,9 @@ impl ServeColony for ServedColonies {
         let name = object.name_any();
         let default = default_of(&self.colonies).filter(|_| object.is_default());
         let users = users.of(object).await;
+        let refused_blueprints = self.services.blueprints.refused(&name);
         reading.snapshot.users = users;
+        reading.snapshot.refused_blueprints = refused_blueprints;
         reading.snapshot.other_default = default.filter(|default| *default != name);
     }
 
@@ -192,8 +194,16 @@ async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ServedCo
     };
     // What is deleted with it would come back.
     let may_make = !reading.snapshot.is_leaving();
+    let mut refused = BTreeMap::new();
     if may_make && blueprints.iter().any(|blueprint| !has_object(&blueprint.metadata.name)) {
-        inbound(name, context).sweep(&sessions.member).await;
+        refused = inbound(name, context).sweep(&sessions.member).await;
+    }
+    for (blueprint, why) in &refused {
+        tracing::debug!(colony = name, blueprint, "not made: {why}");
+    }
+    if context.services.blueprints.record_refused(name, refused) {
+        // Its status tells.
+        context.own.wake(&ObjectRef::new(name));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What this process knows of the attempts of an object: whether something of them may have been submitted before.
 
+use jiff::SignedDuration;
 use kube::{Resource as _, ResourceExt as _, core::object::HasStatus as _};
 
 use super::{
@@ -20,6 +21,35 @@ pub(super) fn note_untouched<S: Stages>(services: &Services, object: &S::Object)
     let uid = object.meta().uid.as_ref();
     if let (false, Some(uid), Some(since)) = (is_touched, uid, services.leadership.alone_since()) {
         services.submissions.untouched(uid, since.monotonic, services.clock.instant());
+    }
+}
+
+/// How much later than the begin of the term an intent has to be, so that it is none of an earlier leader whose clock was ahead.
+const MARGIN: SignedDuration = SignedDuration::from_mins(2);
+
+/// Notes an intent that another operator has recorded since this one leads. What this one recorded an hour ago it may have forgotten.
+pub(super) fn note_foreign<S: Stages>(services: &Services, object: &S::Object) {
+    let recorded = object.status().and_then(S::recorded);
+    let Some(mirror) = recorded.filter(|mirror| mirror.state == MirrorState::Intended) else { return };
+    let (now, moment) = (services.clock.instant(), services.clock.moment());
+    let Some(begun) = services.leadership.term_started() else { return };
+    let (begun, at) = (moment.wall_of(begun), mirror.intended_at.0);
+    let is_of_this_term = at.duration_since(begun) > MARGIN && moment.wall.duration_since(at) < MARGIN;
+    if is_of_this_term
+        && services.submissions.is_of_another(&mirror.label)
+        && services.neighbours.saw_intent(&mirror.label, now)
+    {
+        tracing::warn!(
+            label = mirror.label,
+            "another operator works on objects of this cluster: two on one object can do its work twice"
+        );
+    }
+}
+
+/// Notes an intent that is about to be recorded.
+pub(super) fn note_intending<S: Stages>(services: &Services, status: &Status<S>) {
+    if let Some(mirror) = S::recorded(status).filter(|mirror| mirror.state == MirrorState::Intended) {
+        services.submissions.intends(&mirror.label, services.clock.instant());
     }
 }
 

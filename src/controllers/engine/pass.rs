@@ -129,6 +129,7 @@ impl<S: Stages> Engine<S> {
         let object = shown.as_ref().unwrap_or(recorded);
         self.reconcile_requested(object);
         intents::note_untouched::<S>(services, object);
+        intents::note_foreign::<S>(services, recorded);
         let Ok(mut snapshot) = stages.snapshot(object).await else {
             services.metrics.count_stale_skip(S::KIND);
             let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
@@ -267,6 +268,7 @@ impl<S: Stages> Engine<S> {
         if write.as_ref().and_then(held).is_some() {
             return Ok(false);
         }
+        intents::note_intending::<S>(services, &status);
         let written = services.publisher.status(kind, object, status.clone(), version.clone()).await;
         if written.is_err() {
             // What was read of the object may be older than what others wrote.

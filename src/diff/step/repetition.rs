@@ -87,6 +87,7 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
         }
         KubernetesStep::DeleteRun { name, uid, .. } => Repetition::deleting(named("run", name), uid),
         KubernetesStep::DeleteFleet { name, uid, .. } => Repetition::deleting(named("fleet", name), uid),
+        KubernetesStep::DeleteObject { .. } => Repetition::deleting("object".to_owned(), "itself"),
         KubernetesStep::AddFinalizer => Repetition::of("finalizer".to_owned(), Some("held".to_owned())),
         KubernetesStep::Hold { submitted_as } => {
             Repetition::of("finalizer".to_owned(), Some(submitted_as.clone()))
@@ -98,7 +99,6 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
         | KubernetesStep::NoteAdmission { .. }
         | KubernetesStep::RemoveFinalizer
         | KubernetesStep::UpdateSpec { .. }
-        | KubernetesStep::DeleteObject { .. }
         | KubernetesStep::CreateRun { .. }
         | KubernetesStep::Rewrite { .. }
         | KubernetesStep::ConcludeMigration(_)

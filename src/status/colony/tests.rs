@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -28,6 +30,7 @@ fn snapshot(metadata: &Value, status: &Value) -> ColonySnapshot {
         object: serde_json::from_value(object).unwrap(),
         cluster: "k".to_owned(),
         leftovers: Leftovers::default(),
+        refused_blueprints: BTreeMap::new(),
         credentials: Credentials::Complete,
         server: Observed::Known(ServerInfo {
             version: "1".to_owned(),
@@ -147,6 +150,32 @@ fn the_word_that_accepts_a_reset_stays_the_same() {
     reset.object.status = Some(compute(&reset, None));
     reset.membership = Membership::Member(statistics());
     assert_eq!(compute(&reset, None).reset_at, None);
+}
+
+/// Their owner sees nothing of it in the colony, where no process asks for them.
+#[test]
+fn blueprints_that_get_no_object_are_named_with_the_reason() {
+    let mut refusing = snapshot(&json!({}), &json!({}));
+    assert!(conditions(&refusing).iter().all(|(reason, _)| reason != "BlueprintRefused"));
+    let named =
+        |number: usize| (format!("b{number}"), format!("blueprint b{number}: spec.hue: no such field"));
+    refusing.refused_blueprints = (1..=5).map(named).collect();
+    let (reason, message) = conditions(&refusing).remove(0);
+    assert_eq!(reason, "BlueprintRefused");
+    assert!(
+        message.starts_with("5 blueprints of colony dev") && message.contains("b3: spec.hue"),
+        "{message}"
+    );
+    assert!(!message.contains("b4") && message.contains("and 2 more"), "{message}");
+}
+
+#[test]
+fn another_operator_on_the_same_objects_is_told() {
+    let mut shared = snapshot(&json!({}), &json!({}));
+    shared.leftovers.other_intent = Some("k8s:c/u/7".to_owned());
+    let (reason, message) = conditions(&shared).remove(0);
+    assert_eq!(reason, "AnotherInstallation");
+    assert!(message.contains("k8s:c/u/7") && message.contains("watchNamespaces"), "{message}");
 }
 
 #[test]
