@@ -49,6 +49,7 @@ fn policy(namespace: &TestNamespace, groups: &[&str]) -> Vec<Value> {
     let output = Command::new(&helm)
         .args(["template", &release, "charts/colonyos-operator", "--namespace", &namespace.name])
         .args(["--kube-version", "1.36.0", "--show-only", "templates/admission-policy.yaml"])
+        .args(["--show-only", "templates/admission-template.yaml"])
         .args(["--set-json", &format!("userKinds.groups={}", json!(groups))])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
@@ -60,7 +61,7 @@ fn policy(namespace: &TestNamespace, groups: &[&str]) -> Vec<Value> {
 }
 
 /// Installs the policy; it goes with the namespace.
-async fn install(kubernetes: &Kubernetes, namespace: &TestNamespace) {
+pub(crate) async fn install(kubernetes: &Kubernetes, namespace: &TestNamespace) {
     install_for(kubernetes, namespace, &[]).await;
 }
 
