@@ -18,7 +18,7 @@ pub(super) use limit::{Limited, ReplyLimit};
 use super::{error::Error, sign::PrivateKey};
 
 /// How much of a reply that is too large is looked at.
-pub(super) const BEGINNING: usize = 1024;
+pub(super) const BEGINNING: usize = 256 << 10;
 
 /// A call: its payload is the value itself.
 pub(super) trait Call: Serialize {
