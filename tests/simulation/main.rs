@@ -25,6 +25,7 @@ mod late;
 #[path = "../support/memory/mod.rs"]
 mod memory;
 mod outside;
+mod permissions;
 mod promises;
 mod sweep;
 mod world;
