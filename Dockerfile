@@ -1,9 +1,11 @@
-# syntax=docker/dockerfile:1
 # Images for everybody who has a registry: `docker build .` makes the operator, `docker build --target executor .` the
-# example executor. Each holds one static binary, runs as nobody, and writes to no file.
+# example executor. Each holds one static binary, runs as nobody, and writes to no file. There is no `syntax` line: it would have the
+# build fetch another builder, and BuildKit's own knows all that is used here.
 
 # The toolchain that rust-toolchain.toml names; the file itself stays outside, or rustup would fetch the lints too.
-FROM rust:1.95.0-bookworm AS build
+# By digest, of all platforms: the tag may come to mean another image. `docker buildx imagetools inspect rust:1.95.0-bookworm` shows
+# the digest of a newer one.
+FROM rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS build
 WORKDIR /src
 COPY . .
 # Static, C library included; --target keeps the flags away from build scripts.

@@ -250,7 +250,7 @@ kinds! {
         ready_conditions: &[],
         // The times of its history follow from it.
         keeps_managed_fields: true,
-        verbs: &["get", "list", "watch", "update", "patch"],
+        verbs: READ_AND_PATCH,
         why: "requests are moved from state to state",
         why_status: "a request shows the way that it has come",
         why_finalizers: None,

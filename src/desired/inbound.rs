@@ -158,6 +158,7 @@ fn text<'a>(arguments: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -168,6 +169,106 @@ mod tests {
             "inbound": {"policy": "Accept", "namespaces": ["default", "team"], "defaultNamespace": "team"},
         }))
         .unwrap()
+    }
+
+    /// Almost what is asked for, with anything in any place.
+    fn almost() -> impl Strategy<Value = Value> {
+        const NAMES: [&str; 24] = [
+            "kind",
+            "apiVersion",
+            "metadata",
+            "spec",
+            "namespace",
+            "name",
+            "labels",
+            "annotations",
+            "blueprintName",
+            "force",
+            "image",
+            "executorType",
+            "replicas",
+            "config",
+            "env",
+            "envFrom",
+            "volumes",
+            "source",
+            "target",
+            "template",
+            "workload",
+            "resources",
+            "tolerations",
+            "colonies.io/namespace",
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,8}".prop_map(Value::from),
+            "[a-z./%]{0,12}".prop_map(Value::from),
+            prop::sample::select(vec!["ExecutorDeployment", "compute.colonies.io/v1", "team"])
+                .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 48, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(
+                    prop::sample::select(&NAMES[..]).prop_map(str::to_owned),
+                    inner,
+                    0..8
+                )
+                .prop_map(Value::from_iter),
+            ]
+        })
+    }
+
+    /// What is taken from a colony goes into paths of the API server.
+    fn is_harmless(object: &DesiredObject) -> bool {
+        let is_plain = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
+        };
+        is_plain(object.namespace.as_str())
+            && !object.namespace.as_str().contains('.')
+            && is_plain(&object.name)
+    }
+
+    proptest! {
+        // PROPTEST_CASES asks for more.
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_request_of_a_colony_makes_it_panic(arguments in almost(), metadata in almost(), spec in almost(), name in "[a-z./%]{0,12}|\\PC{0,12}") {
+            let whole = json!({
+                "apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
+                "metadata": {"name": "w", "namespace": name}, "spec": spec,
+            });
+            let mut named = whole.clone();
+            named["metadata"] = json!({"name": name});
+            let mut any = whole.clone();
+            any["metadata"] = metadata;
+            for arguments in [arguments, whole, named, any] {
+                let process = serde_json::from_value::<Process>(json!({
+                    "processid": "p", "state": 1, "submissiontime": "2026-11-21T10:00:00Z",
+                    "starttime": "2026-11-21T10:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+                    "spec": {"funcname": name, "kwargs": arguments},
+                }));
+                if let Ok(Ok(Request::Apply(object))) = process.map(|process| read(&process, &colony())) {
+                    prop_assert!(is_harmless(&object), "{object:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn no_blueprint_makes_it_panic(metadata in almost(), spec in almost(), name in "[a-z./%]{0,12}|\\PC{0,12}") {
+            let named = json!({"name": "w", "colonyname": "dev", "labels": {"colonies.io/namespace": name}});
+            for metadata in [metadata, named, json!({"name": name, "colonyname": "dev"})] {
+                let blueprint = json!({"blueprintid": "b", "kind": "ExecutorDeployment", "metadata": metadata, "spec": spec});
+                let Ok(blueprint) = serde_json::from_value::<Blueprint>(blueprint) else { continue };
+                if let Ok(object) = object_of(&blueprint, &colony()) {
+                    prop_assert!(is_harmless(&object), "{object:?}");
+                }
+            }
+        }
     }
 
     fn process(function: &str, arguments: &Value) -> Process {

@@ -88,6 +88,8 @@ pub struct StoredPage {
 pub struct ComposedKinds {
     /// Everything of which objects are created for an instance, what its parts are made of included.
     pub resources: BTreeSet<ResourceName>,
+    /// Whether objects of others may be taken over for an instance, or for its parts.
+    pub adopts: bool,
     /// Kinds of its own parts that the cluster does not serve.
     pub unserved: BTreeSet<ObjectKind>,
     /// Kinds that could not be looked for; why.

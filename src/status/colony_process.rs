@@ -42,10 +42,13 @@ impl WorkStatus for ColonyProcessSnapshot {
                 executor.or_else(|| process.assigned_executor.as_ref().map(ToString::to_string));
             status.retries = Some(process.retries);
             status.start_time = process.started_at.map(whole_seconds);
-            let (output, is_whole) = bounded(&process.output);
+            let (output, is_whole) = bounded(process);
             status.output = output;
             status.output_truncated = !is_whole;
             status.errors = process.errors.iter().take(MOST_ERRORS).map(|error| clean(error)).collect();
+            if process.is_cut && is_failed(status.mirror.as_ref()) {
+                status.errors.push("its errors follow an output that is larger than what is read".to_owned());
+            }
         } else if status.process_id.is_some() && before.process_id.is_none() {
             // Just submitted: said now, it need not be written once more.
             status.retries.get_or_insert(0);

@@ -148,7 +148,7 @@ fn describe_nodes(status: &mut ColonyWorkflowStatus, snapshot: &ColonyWorkflowSn
         described.start_time = process.started_at.map(whole_seconds);
         described.completion_time = process.ended_at.filter(|_| node.state.is_final()).map(whole_seconds);
         if node.state == WorkState::Succeeded && !needed.contains(&described.name) {
-            let (output, is_whole) = bounded_by(&process.output, &mut output_left);
+            let (output, is_whole) = bounded_by(process, &mut output_left);
             described.output = output;
             is_truncated |= !is_whole;
         }

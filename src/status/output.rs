@@ -4,25 +4,27 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::colony::Process;
+
 /// Most bytes of output, written as JSON, that stand in status.
 pub(super) const LARGEST_OUTPUT: usize = 16 * 1024;
 
-/// As much output as fits, without control characters; whether that is all.
-pub(super) fn bounded(output: &[Value]) -> (Vec<Value>, bool) {
+/// As much output of a process as fits, without control characters; whether that is all.
+pub(super) fn bounded(process: &Process) -> (Vec<Value>, bool) {
     let mut left = LARGEST_OUTPUT;
-    bounded_by(output, &mut left)
+    bounded_by(process, &mut left)
 }
 
 /// As [`bounded`], for one of several that share what is `left`.
-pub(super) fn bounded_by(output: &[Value], left: &mut usize) -> (Vec<Value>, bool) {
+pub(super) fn bounded_by(process: &Process, left: &mut usize) -> (Vec<Value>, bool) {
     let mut kept = Vec::new();
-    for value in output {
+    for value in &process.output {
         let value = sanitize_value(value);
         let Some(rest) = left.checked_sub(value.to_string().len()) else { return (kept, false) };
         *left = rest;
         kept.push(value);
     }
-    (kept, true)
+    (kept, !process.is_cut)
 }
 
 /// As many attributes as fit, by their keys, without control characters; whether that is all.

@@ -175,7 +175,7 @@ fn note(status: &mut RequestStateStatus, snapshot: &RequestSnapshot, planned: &M
 fn describe(job: &mut JobStatus, process: &Process, executor: Option<&String>) {
     job.executor = executor.cloned().or_else(|| process.assigned_executor.as_ref().map(ToString::to_string));
     job.start_time = process.started_at.map(whole_seconds);
-    let (output, is_whole) = bounded(&process.output);
+    let (output, is_whole) = bounded(process);
     job.output = output;
     job.output_truncated = !is_whole;
 }

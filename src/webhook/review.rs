@@ -184,8 +184,15 @@ mod tests {
         assert!(!said.contains("ns/t0") && !said.contains("ns/t2"), "{said}");
     }
 
+    /// So many cases, unless `PROPTEST_CASES` says otherwise.
+    fn cases(usual: u32) -> ProptestConfig {
+        let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+        // The default is what the environment says, or proptest's own 256.
+        if default.cases == 256 { ProptestConfig { cases: usual, ..default } } else { default }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(cases(500))]
 
         #[test]
         fn no_request_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), cut: prop::sample::Index, at: prop::sample::Index, byte: u8) {

@@ -22,6 +22,8 @@ mod born;
 #[cfg(test)]
 mod borrowed_rights;
 #[cfg(test)]
+mod canary;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod colonies;
@@ -46,11 +48,15 @@ mod deletion;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod executor_deployment;
 #[cfg(test)]
 mod function_spec;
 #[cfg(test)]
 mod gate;
+#[cfg(test)]
+mod kind_policies;
 #[cfg(test)]
 mod lease;
 #[cfg(test)]

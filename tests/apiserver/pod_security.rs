@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use colonyos_operator::api::executor_deployment::ExecutorDeployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
     Api,
@@ -9,10 +10,18 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{cluster::connect_with_crds, namespace::in_namespace, wait::eventually};
+use crate::{
+    requester::{grant, impersonate, install},
+    support::{cluster::connect_with_crds, namespace::in_namespace, wait::eventually},
+};
+
+#[path = "../../src/desired/executor_deployment/standard/templates.rs"]
+mod templates;
 
 const CASES: &str = include_str!("../../src/desired/executor_deployment/standard/cases.json");
 const REFUSAL: &str = "violates PodSecurity";
+/// How the answer of the chart's policy for templates begins.
+const POLICY: &str = "colonyos-operator-template' with binding";
 
 fn container(name: &str) -> Value {
     json!({"name": name, "image": "i:1",
@@ -114,6 +123,70 @@ async fn the_table_of_the_pod_security_standard_is_the_servers() {
             }
         }
         assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    })
+    .await;
+}
+
+/// What the operator would refuse by a condition is refused when it is written, and nothing else is.
+#[tokio::test]
+async fn the_policy_answers_for_a_template_as_the_operator_does() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "templates", async |namespace| {
+        let user = format!("ann-of-{}", namespace.name);
+        let rules = json!([
+            {"apiGroups": ["compute.colonies.io"], "resources": ["executordeployments"], "verbs": ["create"]},
+            {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]},
+        ]);
+        grant(&namespace, &user, "fleets", rules).await;
+        install(&kubernetes, &namespace).await;
+        let fleets: Api<ExecutorDeployment> = Api::namespaced(impersonate(&user).await, &namespace.name);
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let ask = async |template: &Value| {
+            let fleet: ExecutorDeployment = serde_json::from_value(json!({
+                "apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment", "metadata": {"name": "e"},
+                "spec": {"executorType": "t", "image": "i:1", "template": template},
+            }))
+            .unwrap();
+            fleets.create(&dry, &fleet).await.map(drop).map_err(|error| error.to_string())
+        };
+        let refused = json!({"spec": {"hostPID": true}});
+        eventually("the policy is enforced", Duration::from_secs(30), async || match ask(&refused).await {
+            Err(error) if error.contains(POLICY) => Ok(()),
+            other => Err(format!("the answer is {other:?}")),
+        })
+        .await;
+        let cases: Vec<Value> = serde_json::from_str(CASES).unwrap();
+        let mut wrong = Vec::new();
+        for case in &cases {
+            let expected = case.get("operator").unwrap_or(&case["standard"]) == "allowed";
+            for (place, template) in templates::templates(case) {
+                let answer = ask(&template).await;
+                let agrees = match &answer {
+                    Ok(()) => expected,
+                    // An expression that fails refuses, too, but tells no one why.
+                    Err(error) => !expected && error.contains(POLICY) && !error.contains("resulted in error"),
+                };
+                if !agrees {
+                    wrong.push(format!("{place} {}: {answer:?}", case["value"]));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+
+        // A large template costs less than a policy may.
+        let containers: Vec<Value> = (0..40)
+            .map(|index| {
+                let env: Vec<Value> =
+                    (0..100).map(|index| json!({"name": format!("V{index}"), "value": "v"})).collect();
+                templates::container(&format!("c{index}"), &json!({"env": env}))
+            })
+            .collect();
+        ask(&json!({"spec": {"containers": containers}})).await.unwrap();
+        // What is no template is the operator's to tell; the policy neither fails nor is evaded.
+        for template in [json!({"spec": null}), json!({"spec": {"containers": 5, "volumes": {}}})] {
+            ask(&template).await.unwrap();
+        }
+        ask(&json!({"spec": {"containers": 5, "hostPID": true}})).await.unwrap_err();
     })
     .await;
 }

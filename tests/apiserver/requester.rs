@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue};
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
     core::v1::Namespace,
-    rbac::v1::{Role, RoleBinding},
+    rbac::v1::{ClusterRole, Role, RoleBinding},
 };
 use kube::{
     Api, Client, Config, Resource, ResourceExt as _,
@@ -42,13 +42,14 @@ pub(crate) async fn impersonate(user: &str) -> Client {
     connect_with(config).unwrap().calls
 }
 
-/// The policies as the chart renders them, for an operator in `namespace` and kinds of users in these groups.
-fn policy(namespace: &TestNamespace, groups: &[&str]) -> Vec<Value> {
+/// Templates of the chart as it renders them, for an operator in `namespace` and kinds of users in these groups.
+fn rendered(namespace: &TestNamespace, groups: &[&str], templates: &[&str]) -> Vec<Value> {
     let release = release(namespace);
     let helm = environment::variable("HELM").unwrap_or_else(|| "helm".to_owned());
     let output = Command::new(&helm)
         .args(["template", &release, "charts/colonyos-operator", "--namespace", &namespace.name])
-        .args(["--kube-version", "1.36.0", "--show-only", "templates/admission-policy.yaml"])
+        .args(["--kube-version", "1.36.0"])
+        .args(templates.iter().flat_map(|template| ["--show-only", template]))
         .args(["--set-json", &format!("userKinds.groups={}", json!(groups))])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
@@ -59,8 +60,18 @@ fn policy(namespace: &TestNamespace, groups: &[&str]) -> Vec<Value> {
     documents.map(|document| serde_norway::from_str(document).unwrap()).collect()
 }
 
+/// Installs the roles of people, which are aggregated to `view`, `edit` and `admin`; they go with the namespace.
+pub(crate) async fn install_roles(kubernetes: &Kubernetes, namespace: &TestNamespace) {
+    let namespaces: Api<Namespace> = Api::all(kubernetes.calls.clone());
+    let owner = namespaces.get(&namespace.name).await.unwrap().owner_ref(&()).unwrap();
+    for mut object in rendered(namespace, &[], &["templates/rbac-users.yaml"]) {
+        object["metadata"]["ownerReferences"] = json!([owner]);
+        create::<ClusterRole>(kubernetes, object).await;
+    }
+}
+
 /// Installs the policy; it goes with the namespace.
-async fn install(kubernetes: &Kubernetes, namespace: &TestNamespace) {
+pub(crate) async fn install(kubernetes: &Kubernetes, namespace: &TestNamespace) {
     install_for(kubernetes, namespace, &[]).await;
 }
 
@@ -68,7 +79,8 @@ async fn install(kubernetes: &Kubernetes, namespace: &TestNamespace) {
 pub(crate) async fn install_for(kubernetes: &Kubernetes, namespace: &TestNamespace, groups: &[&str]) {
     let namespaces: Api<Namespace> = Api::all(kubernetes.calls.clone());
     let owner = namespaces.get(&namespace.name).await.unwrap().owner_ref(&()).unwrap();
-    for mut object in policy(namespace, groups) {
+    let templates = ["templates/admission-policy.yaml", "templates/admission-template.yaml"];
+    for mut object in rendered(namespace, groups, &templates) {
         object["metadata"]["ownerReferences"] = json!([owner]);
         match object["kind"].as_str().unwrap() {
             "ValidatingAdmissionPolicy" => create::<ValidatingAdmissionPolicy>(kubernetes, object).await,
@@ -419,7 +431,7 @@ async fn what_a_request_says_in_annotations_is_read_when_it_is_admitted() {
 }
 
 /// A release of its own for each test: the policy belongs to no namespace.
-fn release(namespace: &TestNamespace) -> String {
+pub(crate) fn release(namespace: &TestNamespace) -> String {
     let (_, suffix) = namespace.name.rsplit_once('-').unwrap();
     format!("r{suffix}")
 }

@@ -302,6 +302,31 @@ fn the_policy_exempts_the_operators_account() {
     assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
 }
 
+/// The policy for templates knows which folders of nodes and which accounts the operator's configuration allows.
+#[test]
+fn templates_may_ask_for_what_the_configuration_allows() {
+    let expressions = |values: &Value| {
+        let objects = render(OPERATOR, values).unwrap();
+        let name = format!("{RELEASE}-colonyos-operator-template");
+        let policy = named(&objects, "ValidatingAdmissionPolicy", &name)[0].clone();
+        assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+        let binding = named(&objects, "ValidatingAdmissionPolicyBinding", &name)[0];
+        assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+        policy["spec"]["validations"].to_string()
+    };
+    let none = expressions(&json!({}));
+    assert!(none.contains("name in [])") && !none.contains("hostPath.path =="), "{none}");
+    let allowed = json!({"hostPaths": {"allowed": [{"prefix": "/data/models/"}]}, "serviceAccounts": {"allowed": ["robot"]}});
+    let some = expressions(&json!({ "configuration": allowed }));
+    for words in [
+        r#"volume.hostPath.path == \"/data/models\""#,
+        r#"startsWith(\"/data/models/\")"#,
+        r#"name in [\"robot\"]"#,
+    ] {
+        assert!(some.contains(words), "{words}: {some}");
+    }
+}
+
 /// Each kind that refers to Secrets has its policy, or the right to create one of them is the right to read Secrets.
 #[test]
 fn who_refers_to_secrets_is_asked_for_the_right_to_read_them() {

@@ -10,7 +10,7 @@ use crate::stage;
 /// A colony of its own on one of the servers; the one in memory is gone with it.
 pub struct Stage {
     stage: stage::Stage,
-    _fake: Option<FakeServer>,
+    fake: Option<FakeServer>,
 }
 
 impl Deref for Stage {
@@ -23,13 +23,17 @@ impl Deref for Stage {
 
 impl Stage {
     pub async fn on_the_real_server() -> Self {
-        Self { stage: stage::Stage::new().await, _fake: None }
+        Self { stage: stage::Stage::new().await, fake: None }
+    }
+
+    pub fn is_real(&self) -> bool {
+        self.fake.is_none()
     }
 
     pub async fn in_memory() -> Self {
         let owner = PrivateKey::generate().unwrap();
         let fake = FakeServer::start(&owner).await.unwrap();
-        Self { stage: stage::Stage::at(fake.address(), owner).await, _fake: Some(fake) }
+        Self { stage: stage::Stage::at(fake.address(), owner).await, fake: Some(fake) }
     }
 }
 

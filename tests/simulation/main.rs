@@ -26,6 +26,7 @@ mod late;
 #[path = "../support/memory/mod.rs"]
 mod memory;
 mod outside;
+mod permissions;
 mod promises;
 mod restored;
 mod sweep;

@@ -45,6 +45,8 @@ struct JobSequence {
     at: Option<(usize, Fate)>,
     writes: Vec<String>,
     reads: Vec<String>,
+    /// Rights that calls to the API server have asked for: verb, group, resource.
+    permissions: BTreeSet<(String, String, String)>,
     /// Of the call that is being carried out.
     fate: Option<Fate>,
     /// What the operator remembers of processes.
@@ -147,6 +149,11 @@ impl World {
     /// All calls since the beginning, but questions about rights: whether each is a write.
     pub fn calls(&self) -> Vec<bool> {
         self.course.lock().all.clone()
+    }
+
+    /// Rights that the operator has used: verb, group, resource with its subresource.
+    pub fn permissions(&self) -> BTreeSet<(String, String, String)> {
+        self.course.lock().permissions.clone()
     }
 
     /// Whether all such calls were made.
@@ -272,12 +279,23 @@ fn services(servers: &Servers) -> Services {
     servers.services(serde_json::from_value(json!({})).unwrap())
 }
 
+/// The right that a call to the API server needs; everybody may ask for rights and for what is served.
+fn permission(call: &ServerCall) -> Option<(String, String, String)> {
+    let ServerCall::Cluster(call) = call else { return None };
+    if call.group == "authorization.k8s.io" || call.resource.starts_with('/') {
+        return None;
+    }
+    let part = if call.subresource.is_empty() { String::new() } else { format!("/{}", call.subresource) };
+    Some((call.verb.to_owned(), call.group.clone(), format!("{}{part}", call.resource)))
+}
+
 /// What becomes of a call.
 fn judged(outside: &Outside, course: &Mutex<JobSequence>, call: &ServerCall) -> fake::Fate {
     let (fate, meanwhile) = {
         let mut course = course.lock();
         let calls = if call.is_write() { &mut course.writes } else { &mut course.reads };
         calls.push(call.to_string());
+        course.permissions.extend(permission(call));
         let number = course.calls;
         course.calls += 1;
         let meanwhile = course.meanwhile.take_if(|(at, _)| *at == number);

@@ -6,7 +6,7 @@
 
 use std::{error::Error as StdError, fmt};
 
-use super::model::{InvalidField, ProcessId};
+use super::model::{InvalidField, Process, ProcessId};
 
 /// The longest message of a server that is kept, in characters.
 const MESSAGE_MAX: usize = 512;
@@ -133,6 +133,8 @@ pub enum Error {
         remedy: &'static str,
         /// The process with which the answer begins, if it is one or a list of them.
         first: Option<Box<ProcessId>>,
+        /// The process that the answer is, without its output, if that is what is too large.
+        cut: Option<Box<Process>>,
     },
     /// A list is as long as the server's lists can be, so what is not in it may exist all the same.
     #[error(
@@ -335,6 +337,20 @@ impl Error {
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         matches!(self, Self::TooLarge { .. })
+    }
+
+    /// The process that was asked for, [cut](Process::is_cut), if it has ended and only its output is too large: that it has ended
+    /// does not depend on what it put out.
+    ///
+    /// # Errors
+    /// The error itself otherwise.
+    pub fn into_ended(self, id: &ProcessId) -> Result<Process, Self> {
+        match self {
+            Self::TooLarge { cut: Some(process), .. } if process.id == *id && process.state.is_final() => {
+                Ok(*process)
+            }
+            error => Err(error),
+        }
     }
 
     /// Whether there was no connection.

@@ -147,6 +147,17 @@ impl Handler {
         };
         self.resources.iter().filter_map(kind).collect()
     }
+
+    /// Whether objects of others may be taken over, with mode `compose`: by the operator as it makes an instance, or by an
+    /// object that it makes.
+    #[must_use]
+    pub fn adopts(&self) -> bool {
+        let by_object = |resource: &ComposedResource| {
+            let said = resource.template.get("spec").and_then(|spec| spec.get("adoptionPolicy"));
+            said.is_some_and(|said| said != "fail")
+        };
+        self.resources.iter().any(|resource| !resource.adoption_policy.is_default() || by_object(resource))
+    }
 }
 
 /// Texts with expressions, by name.

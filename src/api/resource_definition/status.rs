@@ -34,6 +34,10 @@ pub struct ResourceDefinitionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MOST_COMPOSED))]
     pub composes: Option<Vec<ResourceName>>,
+    /// With handler mode `compose`: whether objects of others may be taken over for an instance, by its parts included. The creator
+    /// of an instance must be allowed to delete what `composes` lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopts: Option<bool>,
     /// What the spec would break, while this blocks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<Impact>,

@@ -273,6 +273,7 @@ fn composes(definition: &ResourceDefinition, all: &[&ResourceDefinition]) -> Com
     if definition.spec.handler.mode != HandlerMode::Compose {
         return composes;
     }
+    composes.adopts = definition.spec.handler.adopts();
     let defines = |kind: &ObjectKind, other: &ResourceDefinition| {
         kind.group() == other.spec.group && kind.kind == other.spec.names.kind
     };
@@ -297,6 +298,7 @@ fn composes(definition: &ResourceDefinition, all: &[&ResourceDefinition]) -> Com
         if let (true, Some(version)) = (direct.contains(&kind), version) {
             composes.defined.push((kind, version.schema.open_api_v3_schema.clone()));
         }
+        composes.adopts |= other.spec.handler.adopts();
         left.extend(other.spec.handler.makes().into_iter().map(|made| (made, way.clone())));
     }
     composes

@@ -207,6 +207,8 @@ fn check_windows(host_process: Option<bool>, path: &str) -> Result<(), SpecError
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod templates;
+#[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 

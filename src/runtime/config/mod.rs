@@ -84,7 +84,46 @@ pub fn parse(text: &str, path: &Path) -> Result<OperatorConfiguration, ConfigErr
 mod tests {
     use std::error::Error as _;
 
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Almost a configuration, with anything in any place.
+    fn almost() -> impl Strategy<Value = serde_json::Value> {
+        use serde_json::Value;
+        let schema = serde_json::to_value(OperatorConfiguration::default()).unwrap();
+        let names: Vec<String> = schema.as_object().unwrap().keys().cloned().collect();
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(prop::sample::select(names.clone()), inner, 0..6)
+                    .prop_map(Value::from_iter),
+            ]
+        })
+    }
+
+    proptest! {
+        // PROPTEST_CASES asks for more.
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_configuration_makes_it_panic(text in "\\PC{0,48}", value in almost(), at: prop::sample::Index, byte in "\\PC") {
+            let mut whole = serde_norway::to_string(&OperatorConfiguration::default()).unwrap();
+            let starts: Vec<usize> = whole.char_indices().map(|(at, _)| at).collect();
+            whole.insert_str(starts[at.index(starts.len())], &byte);
+            for text in [text, value.to_string(), whole] {
+                if let Err(error) = parse_text(&text) {
+                    prop_assert!(error.to_string().contains("operator.yaml"), "{error}");
+                }
+            }
+        }
+    }
 
     fn parse_text(text: &str) -> Result<OperatorConfiguration, ConfigError> {
         parse(text, Path::new("operator.yaml"))

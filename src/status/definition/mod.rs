@@ -95,6 +95,7 @@ fn computed(
         observed_generation: generation,
         accepted_generation: accepted,
         colony: used_colony(snapshot),
+        adopts: adopts(snapshot).or(before.adopts),
         composes: composes(snapshot).or(before.composes),
         impact: held.and_then(|held| held.impact),
         revisions,
@@ -115,9 +116,16 @@ fn used_colony(snapshot: &DefinitionSnapshot) -> Option<UsedColony> {
 
 /// What instances are made of, if the mode makes something of them and all of it could be looked for.
 fn composes(snapshot: &DefinitionSnapshot) -> Option<Vec<ResourceName>> {
-    let is_told =
-        snapshot.object.spec.handler.mode == HandlerMode::Compose && snapshot.composes.trouble.is_none();
-    is_told.then(|| snapshot.composes.resources.iter().take(MOST_COMPOSED).cloned().collect())
+    is_composed(snapshot).then(|| snapshot.composes.resources.iter().take(MOST_COMPOSED).cloned().collect())
+}
+
+/// Whether objects of others may be taken over for that.
+fn adopts(snapshot: &DefinitionSnapshot) -> Option<bool> {
+    is_composed(snapshot).then_some(snapshot.composes.adopts)
+}
+
+fn is_composed(snapshot: &DefinitionSnapshot) -> bool {
+    snapshot.object.spec.handler.mode == HandlerMode::Compose && snapshot.composes.trouble.is_none()
 }
 
 /// The CRD, if it is the definition's own.

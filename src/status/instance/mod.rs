@@ -150,7 +150,7 @@ fn fields(snapshot: &InstanceSnapshot, process: &Process) -> (Map<String, Value>
         (Ok(compiled), Ok(seen)) => (compiled, seen),
         (Err(error), _) | (_, Err(error)) => return (Map::new(), Some(error.to_string())),
     };
-    let (output, is_output_whole) = bounded(&process.output);
+    let (output, is_output_whole) = bounded(process);
     let (attributes, are_attributes_whole) = bounded_attributes(&process.reported());
     let errors: Vec<String> = process.errors.iter().map(|error| clean(error)).collect();
     let is_whole = is_output_whole && are_attributes_whole;

@@ -26,6 +26,7 @@ impl DefinitionReader {
         if object.spec.handler.mode != HandlerMode::Compose {
             return composes;
         }
+        composes.adopts = object.spec.handler.adopts();
         let definitions = self.definitions.state();
         let own = definitions.iter().filter_map(|guarded| guarded.0.as_ref().ok());
         let is_own = |kind: &ObjectKind| is_defined_by(kind, object);
@@ -53,6 +54,7 @@ impl DefinitionReader {
                 if is_direct {
                     composes.defined.extend(schema(&kind, other).map(|schema| (kind.clone(), schema)));
                 }
+                composes.adopts |= other.spec.handler.adopts();
                 left.extend(other.spec.handler.makes().into_iter().map(|made| (made, way.clone())));
             }
             self.discover_kind(&kind, is_direct, &mut composes).await;

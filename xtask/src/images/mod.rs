@@ -2,6 +2,8 @@
 //! a stack's containerd without a registry and without a container builder.
 
 mod archive;
+#[cfg(test)]
+mod dockerfile;
 mod stand_ins;
 
 use std::{

@@ -132,6 +132,10 @@ pub struct Process {
     /// reasons may still get some, so read it again before you report them.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub errors: Vec<String>,
+    /// Whether output and errors are left out, for the output is larger than what is read. Never so for what a call gives:
+    /// see [`Error::into_ended`](crate::Error::into_ended).
+    #[serde(skip)]
+    pub is_cut: bool,
 }
 
 impl Process {

@@ -2,12 +2,15 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::super::{
-    error::Error,
-    model::{
-        Attribute, Blueprint, BlueprintDefinition, Colony, Cron, Executor, Process, ProcessGraph, ProcessId,
-        ServerInfo, Statistics, User,
+use super::{
+    super::{
+        error::Error,
+        model::{
+            Attribute, Blueprint, BlueprintDefinition, Colony, Cron, Executor, Process, ProcessGraph,
+            ProcessId, ServerInfo, Statistics, User,
+        },
     },
+    BEGINNING,
 };
 
 /// The most that is read of a reply. A list of 100 ordinary processes has about 200 kB.
@@ -37,8 +40,7 @@ impl ReplyLimit {
     /// The error of a reply with too many bytes, of which the beginning was read.
     pub(in super::super) fn exceeded(self, action: &'static str, bytes: usize, beginning: &[u8]) -> Error {
         let size = format!("more than {} MiB", bytes >> 20);
-        let first = first_process(beginning);
-        Error::TooLarge { action, size, remedy: self.remedy, first: first.map(Box::new) }
+        self.error(action, size, &payload_of(beginning).unwrap_or_default())
     }
 
     /// Refuses a payload whose values take too much.
@@ -47,8 +49,19 @@ impl ReplyLimit {
             return Ok(());
         }
         let size = format!("more than {} MiB of memory", self.weight >> 20);
-        let first = process_in(payload).map(Box::new);
-        Err(Error::TooLarge { action, size, remedy: self.remedy, first })
+        Err(self.error(action, size, payload))
+    }
+
+    fn error(self, action: &'static str, size: String, payload: &[u8]) -> Error {
+        let beginning = without_spaces(payload.get(..BEGINNING).unwrap_or(payload));
+        let first = process_in(&beginning).map(Box::new);
+        Error::TooLarge {
+            action,
+            size,
+            remedy: self.remedy,
+            first,
+            cut: cut_process(&beginning).map(Box::new),
+        }
     }
 }
 
@@ -99,13 +112,53 @@ fn weight(json: &[u8]) -> usize {
     weight
 }
 
-/// The process with which a reply begins, of which only the beginning is there.
-fn first_process(beginning: &[u8]) -> Option<ProcessId> {
+/// As much as there is of the payload of a reply, of which only the beginning is there.
+fn payload_of(beginning: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(beginning).ok()?;
     let (_, payload) = text.split_once(r#""payload":""#)?;
     let payload = payload.split('"').next()?;
     let whole = payload.get(..payload.len() / 4 * 4)?;
-    process_in(&STANDARD.decode(whole).ok()?)
+    STANDARD.decode(whole).ok()
+}
+
+/// The process that a payload is, without its output, which the server writes last but for the errors. None where the payload
+/// is something else, or ends before the output.
+fn cut_process(payload: &[u8]) -> Option<Process> {
+    const OUTPUT: &[u8] = br#","out":"#;
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    let end = payload.iter().enumerate().position(|(at, byte)| {
+        if is_text {
+            is_text = is_escaped || *byte != b'"';
+            is_escaped = !is_escaped && *byte == b'\\';
+            return false;
+        }
+        match byte {
+            b'"' => is_text = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' => return depth == 1 && payload.get(at..).is_some_and(|rest| rest.starts_with(OUTPUT)),
+            _ => {}
+        }
+        false
+    })?;
+    let whole = [payload.get(..end)?, b"}"].concat();
+    let process: Process = serde_json::from_slice(&whole).ok()?;
+    Some(Process { is_cut: true, ..process })
+}
+
+/// A JSON text without what only makes it legible: the server indents processes.
+fn without_spaces(json: &[u8]) -> Vec<u8> {
+    let (mut is_text, mut is_escaped) = (false, false);
+    let kept = json.iter().copied().filter(|byte| {
+        if is_text {
+            is_text = is_escaped || *byte != b'"';
+            is_escaped = !is_escaped && *byte == b'\\';
+            return true;
+        }
+        is_text = *byte == b'"';
+        !byte.is_ascii_whitespace()
+    });
+    kept.collect()
 }
 
 /// The id with which the server begins a process and a list of them.
@@ -141,20 +194,27 @@ mod tests {
         ReplyLimit::LIST.check("try it", zeros.as_bytes()).unwrap();
     }
 
+    fn first_process(beginning: &[u8]) -> Option<ProcessId> {
+        match ReplyLimit::ONE.exceeded("try it", 0, beginning) {
+            Error::TooLarge { first, .. } => first.map(|first| *first),
+            other => panic!("{other}"),
+        }
+    }
+
     #[test]
     fn the_beginning_of_a_reply_names_its_first_process() {
         let id = "0123456789abcdef".repeat(4);
         for payload in [
             format!(r#"{{"processid":"{id}","out":["aaaa"#),
             format!(r#"[{{"processid":"{id}","out":["aaaa"#),
+            // As the server writes it.
+            format!("{{\n  \"processid\": \"{id}\",\n  \"out\": [\n    \"aaaa"),
+            format!("[\n  {{\n    \"processid\": \"{id}\",\n    \"out\": ["),
         ] {
             let reply = format!(r#"{{"payloadtype":"x","payload":"{}"#, STANDARD.encode(&payload));
-            for length in 150..reply.len() {
-                assert_eq!(
-                    first_process(&reply.as_bytes()[..length]),
-                    Some(ProcessId::new(&*id)),
-                    "{length}"
-                );
+            for length in 170..reply.len() {
+                let found = first_process(&reply.as_bytes()[..length]);
+                assert_eq!(found, Some(ProcessId::new(&*id)), "{length}");
             }
         }
         for other in ["", "{}", r#"{"payload":""#, r#"{"payload":"e30"#, r#"{"payload":"????"#, "\u{fffd}"] {
@@ -162,6 +222,39 @@ mod tests {
         }
         for payload in ["[]", r#"{"processid":"x"}"#, r#"{"out":[{"processid":"#] {
             assert_eq!(process_in(payload.as_bytes()), None, "{payload}");
+        }
+    }
+
+    /// As the server writes a process, up to its output.
+    fn process(spec: &str) -> String {
+        let id = "0123456789abcdef".repeat(4);
+        format!(
+            r#"{{"processid":"{id}","initiatorid":"","initiatorname":"ops","assignedexecutorid":"","isassigned":false,"state":2,"prioritytime":1,"submissiontime":"2026-03-01T12:00:00Z","starttime":"2026-03-01T12:00:00Z","endtime":"2026-03-01T12:00:01Z","retries":0,"attributes":null,"spec":{spec},"waitforparents":false,"parents":[],"children":[],"processgraphid":"","in":[1,[2,"a\\\",\"out\":3"]]"#
+        )
+    }
+
+    #[test]
+    fn a_process_whose_output_is_too_large_is_known_without_it() {
+        let whole = process(r#"{"funcname":"f","args":[{"out":1,"a":2,"out":"}"}]}"#);
+        for rest in [r#","out":["aaa"#, r#","out":["#, r#","out":null,"errors":["#] {
+            let cut = cut_process(format!("{whole}{rest}").as_bytes()).unwrap();
+            assert!(cut.is_cut && cut.state.is_final() && cut.output.is_empty(), "{rest}");
+            assert_eq!(cut.input.len(), 2, "{rest}");
+        }
+        for length in 0..whole.len() {
+            assert_eq!(cut_process(&whole.as_bytes()[..length]), None, "{length}");
+        }
+        for other in [&format!(r#"[{whole},"out":["#), &whole.replace("processid", "x"), r#"{"a":1,"out":"#] {
+            assert_eq!(cut_process(other.as_bytes()), None, "{other}");
+        }
+        let parsed: Value = serde_json::from_str(&format!("{whole}}}")).unwrap();
+        let indented = without_spaces(format!("{parsed:#}").as_bytes());
+        let again: Value = serde_json::from_slice(&indented).unwrap();
+        assert_eq!((again, indented.iter().any(u8::is_ascii_whitespace)), (parsed, false));
+        let long = process(&format!(r#"{{"funcname":"{}"}}"#, "f".repeat(BEGINNING)));
+        match ReplyLimit::ONE.error("try it", String::new(), format!(r#"{long},"out":["#).as_bytes()) {
+            Error::TooLarge { first: Some(_), cut: None, .. } => {}
+            other => panic!("{other:?}"),
         }
     }
 }

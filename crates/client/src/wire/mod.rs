@@ -18,7 +18,7 @@ pub(super) use limit::{Limited, ReplyLimit};
 use super::{error::Error, sign::PrivateKey};
 
 /// How much of a reply that is too large is looked at.
-pub(super) const BEGINNING: usize = 1024;
+pub(super) const BEGINNING: usize = 256 << 10;
 
 /// A call: its payload is the value itself.
 pub(super) trait Call: Serialize {
@@ -156,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::super::{ErrorKind, FunctionSpec, PrivateKey};
+    use super::super::{ErrorKind, FunctionSpec, PrivateKey, model::Process};
     use super::{
         Call, GetBlueprints, GetExecutors, GetProcess, GetProcesses, GetServerInfo, SubmitFunctionSpec,
         SubscribeProcess, decode, decode_push, encode,
@@ -261,8 +261,15 @@ mod tests {
         })
     }
 
+    /// So many cases, unless `PROPTEST_CASES` says otherwise.
+    fn cases(usual: u32) -> ProptestConfig {
+        let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+        // The default is what the environment says, or proptest's own 256.
+        if default.cases == 256 { ProptestConfig { cases: usual, ..default } } else { default }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(cases(2000))]
 
         #[test]
         fn no_reply_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), said in almost(), status in 100..600_u16, error: bool) {
@@ -273,6 +280,15 @@ mod tests {
                 let _ = decode::<GetProcesses<'_>>(status, &body);
                 let _ = decode::<GetBlueprints<'_>>(status, &body);
                 let _ = decode_push::<SubscribeProcess<'_>>(&body);
+            }
+        }
+
+        /// What is too large is looked into, too.
+        #[test]
+        fn no_beginning_of_a_reply_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), said in almost(), at: prop::sample::Index) {
+            let limit = <Process as Limited>::LIMIT;
+            for whole in [bytes, said.to_string().into_bytes(), reply(&format!("{said:#}"), false)] {
+                let _ = limit.exceeded("try it", whole.len(), &whole[..at.index(whole.len() + 1)]);
             }
         }
     }

@@ -212,8 +212,15 @@ fn expressions() -> impl Strategy<Value = String> {
     })
 }
 
+/// So many cases, unless `PROPTEST_CASES` says otherwise.
+fn cases(usual: u32) -> ProptestConfig {
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    // The default is what the environment says, or proptest's own 256.
+    if default.cases == 256 { ProptestConfig { cases: usual, ..default } } else { default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn no_text_makes_it_panic(text in "\\PC*", more in pieces()) {
