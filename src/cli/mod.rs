@@ -23,6 +23,7 @@ mod run;
 mod served;
 mod subject;
 mod table;
+mod through_operator;
 mod trigger;
 mod uninstall;
 mod verify;

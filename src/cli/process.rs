@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{Failure, output::Output, subject::Subject};
-use crate::colony::{Log, LogQuery, Process};
+use crate::colony::{Log, Process};
 
 /// Arguments of `process`.
 #[derive(Debug, Args)]
@@ -41,11 +41,11 @@ fn whole(found: &[(Process, Vec<Log>)]) -> Value {
 }
 
 async fn find(arguments: &Arguments) -> Result<Vec<(Process, Vec<Log>)>, Failure> {
-    let (member, found) = arguments.subject.find().await?;
+    let (source, found) = arguments.subject.find().await?;
     let mut processes = Vec::new();
     for one in found {
-        let process = member.process(&one.id).await?;
-        let log = member.logs(&LogQuery::new(one.id)).await?;
+        let process = source.process(&one).await?;
+        let log = source.logs(&one, 0).await?;
         processes.push((process, log));
     }
     Ok(processes)

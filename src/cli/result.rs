@@ -54,10 +54,10 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn find(arguments: &Arguments) -> Result<Vec<Process>, Failure> {
-    let (member, found) = arguments.subject.find().await?;
+    let (source, found) = arguments.subject.find().await?;
     let mut processes = Vec::new();
     for one in found {
-        processes.push(member.process(&one.id).await?);
+        processes.push(source.process(&one).await?);
     }
     Ok(processes)
 }

@@ -82,6 +82,8 @@ mod resource_definition;
 #[cfg(test)]
 mod restore;
 #[cfg(test)]
+mod results;
+#[cfg(test)]
 mod status;
 #[cfg(test)]
 mod waiting;

@@ -419,7 +419,7 @@ async fn what_a_request_says_in_annotations_is_read_when_it_is_admitted() {
 }
 
 /// A release of its own for each test: the policy belongs to no namespace.
-fn release(namespace: &TestNamespace) -> String {
+pub(crate) fn release(namespace: &TestNamespace) -> String {
     let (_, suffix) = namespace.name.rsplit_once('-').unwrap();
     format!("r{suffix}")
 }
