@@ -79,7 +79,7 @@ async fn a_paused_colony_is_named_and_a_long_wait_is_one_warning() {
         let events: Api<Event> = stage.api();
         let warned = eventually("a Warning tells of it", Duration::from_mins(1), async || {
             let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-            let is_it = |event: &Event| event.reason.as_deref() == Some("NoExecutor");
+            let is_it = |event: &Event| event.reason.as_deref() == Some("AssignmentsPaused");
             let found: Vec<Event> = all.items.into_iter().filter(is_it).collect();
             if found.is_empty() { Err("there is none".to_owned()) } else { Ok(found) }
         })
