@@ -37,11 +37,20 @@ pub(super) struct Finding {
     /// What to do, unless all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Whether it could not be looked at for want of a right.
+    #[serde(skip)]
+    pub is_forbidden: bool,
 }
 
 impl Finding {
     pub(super) fn ok(check: impl Into<String>, seen: impl Into<String>) -> Self {
-        Self { check: check.into(), verdict: Verdict::Ok, seen: seen.into(), remedy: None }
+        Self {
+            check: check.into(),
+            verdict: Verdict::Ok,
+            seen: seen.into(),
+            remedy: None,
+            is_forbidden: false,
+        }
     }
 
     pub(super) fn warning(
@@ -62,6 +71,7 @@ impl Finding {
             verdict: Verdict::Failure,
             seen: seen.into(),
             remedy: Some(remedy.into()),
+            is_forbidden: false,
         }
     }
 }
@@ -75,7 +85,7 @@ pub(super) fn is_healthy(findings: &[Finding]) -> bool {
 pub(super) fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
-    for Finding { check, verdict, seen, remedy } in findings {
+    for Finding { check, verdict, seen, remedy, .. } in findings {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{:<4}  {check:<width$}  {seen}", verdict.shown());
         if let Some(remedy) = remedy {

@@ -1,5 +1,5 @@
 //! `colonyos-operator doctor`: checks API server, CRDs, permissions, ColonyOS, keys, user-defined kinds and their
-//! conversions, and reports failures with remedies.
+//! conversions, and the objects of users, and reports failures with remedies.
 //!
 //! Reads only. Each check stands on those before it, so the first failure is the one to look at.
 
@@ -8,6 +8,7 @@ mod colony;
 mod conversion;
 mod finding;
 mod kinds;
+mod objects;
 mod reported;
 mod rules;
 
@@ -82,14 +83,24 @@ async fn examine(
     configuration: &OperatorConfiguration,
     clock: &Clock,
 ) -> Vec<Finding> {
-    let mut findings = match cluster::server(kubernetes).await {
-        Ok(finding) => vec![finding],
+    let (mut findings, who) = match cluster::server(kubernetes).await {
+        Ok((finding, who)) => (vec![finding], who),
         Err(finding) => return vec![finding],
     };
     findings.extend(cluster::definitions(kubernetes).await);
     let lease = &configuration.leader_election.lease_name;
     let watched = &configuration.watch_namespaces;
-    findings.extend(cluster::permissions(kubernetes, account, watched, lease).await);
+    let permissions = cluster::permissions(kubernetes, account, watched, lease).await;
+    let outsider = cluster::outsider(&who, &kubernetes.namespace, &permissions);
+    if let (None, Some(outsider)) = (account, outsider) {
+        findings.push(outsider);
+        findings.extend(reported::lease(kubernetes, &configuration.leader_election, clock).await);
+        findings.extend(reported::colonies(kubernetes, &configuration.cluster_selector).await);
+        findings.extend(kinds::definitions(kubernetes).await);
+        findings.extend(objects::objects(kubernetes, watched).await);
+        return objects::together(findings);
+    }
+    findings.extend(permissions);
     if account.is_some() {
         findings.extend(reported::lease(kubernetes, &configuration.leader_election, clock).await);
         findings.extend(reported::colonies(kubernetes, &configuration.cluster_selector).await);
@@ -99,6 +110,7 @@ async fn examine(
     findings.extend(colony::colonies(kubernetes, clock).await);
     findings.extend(kinds::definitions(kubernetes).await);
     findings.extend(conversion::conversions(kubernetes, &configuration.conversion, clock).await);
+    findings.extend(objects::objects(kubernetes, watched).await);
     findings
 }
 

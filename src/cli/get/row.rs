@@ -28,7 +28,7 @@ pub(super) struct Listing {
 /// An object.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Row {
+pub(in crate::cli) struct Row {
     pub api_version: String,
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,7 @@ pub(super) struct Row {
 
 impl Row {
     /// What is shown of an object.
-    pub(super) fn of(object: Value) -> Self {
+    pub(in crate::cli) fn of(object: Value) -> Self {
         let facts = Facts { object, ..Facts::default() };
         let text = |pointer: &str| facts.text(pointer).to_owned();
         let (state, reason, message) = standing(&facts);
