@@ -128,7 +128,7 @@ fn json_of(line: &Log, found: &Found) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::colony::ProcessId;
+    use crate::{cli::documented::printed, colony::ProcessId};
 
     /// A program reads line by line while more comes.
     #[test]
@@ -151,6 +151,22 @@ mod tests {
         assert_eq!(text(Output::Json).lines().count(), 1);
         let twice = [text(Output::Yaml), text(Output::Yaml)].concat();
         assert_eq!(serde_norway::from_str::<Vec<Value>>(&twice).unwrap(), [json.clone(), json]);
+    }
+
+    #[test]
+    fn the_page_shows_lines_as_they_are() {
+        let line = |node: &str, message: &str| {
+            let line = Log {
+                process: ProcessId::new("p"),
+                executor: "cli-0".to_owned(),
+                message: message.to_owned(),
+                written_at: 0,
+            };
+            let found = Found { node: Some(node.to_owned()), id: ProcessId::new("p") };
+            line_of(&line, &found, Output::Text).unwrap()
+        };
+        let shown = [line("cut", "40 scenes"), line("join", "painting\n")].concat();
+        assert_eq!(shown, printed("kubectl colony logs --follow colonyworkflow/render"));
     }
 
     /// The server is asked for what was written since the last line, and may give that line again.

@@ -60,6 +60,8 @@ mod mutator;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod pod_causes;
+#[cfg(test)]
 mod pod_security;
 #[cfg(test)]
 mod policies;

@@ -216,7 +216,10 @@ fn install() -> Result<PathBuf> {
     let package = format!("mdbook@{MDBOOK}");
     println!("building {package} into {}", folder.display());
     let root = folder.to_string_lossy();
-    cargo::run("install", ["--locked", "--no-default-features", "--features", "search", "--root", &*root, &*package])?;
+    cargo::run(
+        "install",
+        ["--locked", "--no-default-features", "--features", "search", "--root", &*root, &*package],
+    )?;
     Ok(folder.join("bin/mdbook"))
 }
 

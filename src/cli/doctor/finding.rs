@@ -125,6 +125,28 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_page_shows_findings_as_they_are() {
+        let findings = [
+            Finding::ok(
+                "API server",
+                "v1.36.3 at https://10.0.0.1/, as system:serviceaccount:colonyos-system:colonyos-operator",
+            ),
+            Finding::ok("CRD colonies.colonies.io", "established, as of 0.1.0"),
+            Finding::failure(
+                "Colony dev: credentials",
+                "there is no Secret colony-dev in namespace colonyos-system",
+                "create it: kubectl -n colonyos-system create secret generic colony-dev …",
+            ),
+            Finding::warning(
+                "ColonyProcess media/train",
+                "NoExecutor: process 77ab… waits for an executor of type gpu: none is registered in colony dev (there are: cli)",
+                "colonyos-operator explain colonyprocess/train -n media",
+            ),
+        ];
+        assert_eq!(text(&findings), crate::cli::documented::printed("colonyos-operator doctor"));
+    }
+
     /// Scripts read the exit code and this; a warning alone is no reason to stop a roll-out.
     #[test]
     fn only_failures_make_it_unhealthy() {

@@ -24,7 +24,7 @@ pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
 }
 
 /// The status of a definition.
-fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
+pub(super) fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
     let name = definition.name_any();
     let check = format!("ResourceDefinition {name}");
     let status = definition.status.as_ref();

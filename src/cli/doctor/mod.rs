@@ -21,12 +21,16 @@ use self::finding::Finding;
 use super::{
     Failure,
     connection::{Connection, of_operator},
+    explain::facts::Facts,
     output::Output,
 };
-use crate::runtime::{
-    clock::Clock,
-    config::{self, OperatorConfiguration},
-    kubernetes::Kubernetes,
+use crate::{
+    api::kind::Kind,
+    runtime::{
+        clock::Clock,
+        config::{self, OperatorConfiguration},
+        kubernetes::Kubernetes,
+    },
 };
 
 /// Arguments of `doctor`.
@@ -62,6 +66,24 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     let findings = Runtime::new()?.block_on(look(arguments, &configuration));
     arguments.output.print(|| finding::text(&findings), || finding::json(&findings))?;
     if finding::is_healthy(&findings) { Ok(()) } else { Err(ChecksFailed.into()) }
+}
+
+/// What is said of one object, of itself alone.
+///
+/// # Errors
+///
+/// When it is no object of its kind.
+pub(in crate::cli) fn text_of(facts: &Facts) -> Result<String, Failure> {
+    let object = facts.object.clone();
+    let findings = match facts.kind() {
+        Kind::Colony => vec![reported::judge(&serde_json::from_value(object)?)],
+        Kind::ResourceDefinition => kinds::judge(&serde_json::from_value(object)?),
+        kind => match &kind.info().own {
+            Some(own) => objects::judge_one(kind, own, object),
+            None => Vec::new(),
+        },
+    };
+    Ok(finding::text(&findings))
 }
 
 async fn look(arguments: &Arguments, configuration: &OperatorConfiguration) -> Vec<Finding> {

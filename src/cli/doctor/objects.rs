@@ -8,7 +8,7 @@ use super::{cluster::reason, finding::Finding};
 use crate::{
     api::{
         condition::{ConditionType, Reason},
-        kind::Kind,
+        kind::{Kind, OwnKind},
     },
     cli::{explain::facts::Facts, get::row::Row, served::ServedKind},
     runtime::kubernetes::{CALL_TIME_LIMIT, CallError, Kubernetes, call},
@@ -37,6 +37,11 @@ pub(super) async fn objects(kubernetes: &Kubernetes, watched: &[String]) -> Vec<
         }
     }
     findings
+}
+
+/// Findings about one object.
+pub(super) fn judge_one(kind: Kind, own: &OwnKind, object: Value) -> Vec<Finding> {
+    judge(kind, &ServedKind::own(own), &Listed { objects: vec![object], is_whole: true })
 }
 
 /// The objects of a kind, and whether these are all.

@@ -59,7 +59,7 @@ pub(super) async fn colonies(kubernetes: &Kubernetes, selector: &BTreeMap<String
     }
 }
 
-fn judge(colony: &Colony) -> Finding {
+pub(super) fn judge(colony: &Colony) -> Finding {
     let check = format!("Colony {}", colony.name_any());
     let conditions = colony.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let mut ready = conditions.iter().filter(|condition| condition.type_ == ConditionType::Ready.as_str());
